@@ -28,6 +28,15 @@ from typing import Any, Self
 
 from kt_tuning.errors import StorageError
 
+COMPLETED = "COMPLETED"
+PRUNED = "PRUNED"
+FAILED = "FAILED"
+
+RESULT = "result.json"
+HISTORY = "history.csv"
+PREDICTIONS = "val_predictions.npy"
+WEIGHTS = "model.weights.h5"
+
 
 def write_json(path: str | Path, content: dict[str, Any]) -> None:
     """Write `content` to `path` atomically: a kill in mid-write leaves the old file.

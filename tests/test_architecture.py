@@ -12,6 +12,7 @@ LAYERS = [
     {"errors", "records", "units"},
     {"augment", "data", "evaluation", "export", "demo"},
     {"recipe", "ensembling", "execution"},
+    {"trials"},
     {"search"},
     {"report"},
     {"pipeline"},

@@ -13,8 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from kt_tuning.records import TrialRecord
-from kt_tuning.search.trial import FAILED
+from kt_tuning.records import FAILED, TrialRecord
 from kt_tuning.units import clock
 
 logger = logging.getLogger("kt_tuning")

@@ -9,11 +9,11 @@ from typing import Any
 
 import keras_tuner
 
-from kt_tuning.records import TrialRecord
+from kt_tuning.records import COMPLETED, FAILED, RESULT, TrialRecord
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.run_directory import RunDirectory
-from kt_tuning.search.trial import COMPLETED, FAILED, RESULT, TrialSpec
+from kt_tuning.trials import TrialSpec
 
 HOPELESS = 5
 """Failed trials at the start after which a search gives up: nothing it tries can work."""

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from kt_tuning.records import TrialRecord
-from kt_tuning.search.trial import HISTORY
+from kt_tuning.records import HISTORY, TrialRecord
 
 
 def results_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:

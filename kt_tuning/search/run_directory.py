@@ -16,8 +16,16 @@ from numpy.typing import NDArray
 
 from kt_tuning.data import ImageData
 from kt_tuning.errors import SearchError, StorageError
-from kt_tuning.records import DataCard, EnsembleRecord, SearchRecord, TrialRecord
-from kt_tuning.search.trial import FAILED, PREDICTIONS, RESULT, WEIGHTS
+from kt_tuning.records import (
+    FAILED,
+    PREDICTIONS,
+    RESULT,
+    WEIGHTS,
+    DataCard,
+    EnsembleRecord,
+    SearchRecord,
+    TrialRecord,
+)
 
 
 class RunDirectory:

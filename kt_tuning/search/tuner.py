@@ -35,10 +35,16 @@ from kt_tuning.search.loop import Limits, SearchLoop
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.results import history_frame, results_frame
 from kt_tuning.search.run_directory import RunDirectory, versions
-from kt_tuning.search.tasks import ImageTask, KerasTask, Task
-from kt_tuning.search.trial import TrialSpec, build_model, run_trial
-from kt_tuning.search.weights import load_weights
 from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.trials import (
+    ImageTask,
+    KerasTask,
+    Task,
+    TrialSpec,
+    build_model,
+    load_weights,
+    run_trial,
+)
 from kt_tuning.units import seconds
 
 logger = logging.getLogger("kt_tuning")

@@ -12,7 +12,7 @@ import sys
 sys.path[:0] = [{tests!r}, {here!r}]
 import keras, logging, time
 from striped import striped_images
-from search_hypermodels import tiny
+from tiny_models import tiny
 from kt_tuning import ImageData, Tuner
 
 class Slow(keras.callbacks.Callback):

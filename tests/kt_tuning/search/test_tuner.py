@@ -4,7 +4,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
-from search_hypermodels import tiny
+from tiny_models import tiny
 
 from hypermodels import ConvNet
 from kt_tuning import ImageData, Recipe

@@ -7,7 +7,7 @@ import keras
 import keras_tuner
 import pandas as pd
 import pytest
-from search_hypermodels import tiny
+from tiny_models import tiny
 
 from kt_tuning.errors import OptionError, SearchError
 

@@ -17,20 +17,21 @@ import keras_tuner
 import numpy as np
 
 from kt_tuning.errors import KtTuningError, OptionError
-from kt_tuning.records import TrialRecord
-from kt_tuning.search.monitor import Monitor, Report, TrialFailedError
-from kt_tuning.search.tasks import Task
-from kt_tuning.search.weights import load_weights, save_weights
+from kt_tuning.records import (
+    COMPLETED,
+    FAILED,
+    HISTORY,
+    PREDICTIONS,
+    PRUNED,
+    RESULT,
+    WEIGHTS,
+    TrialRecord,
+)
+from kt_tuning.trials.monitor import Monitor, Report, TrialFailedError
+from kt_tuning.trials.tasks import Task
+from kt_tuning.trials.weights import load_weights, save_weights
 
 logger = logging.getLogger("kt_tuning")
-
-RESULT = "result.json"
-HISTORY = "history.csv"
-PREDICTIONS = "val_predictions.npy"
-WEIGHTS = "model.weights.h5"
-COMPLETED = "COMPLETED"
-PRUNED = "PRUNED"
-FAILED = "FAILED"
 
 
 @dataclasses.dataclass(frozen=True)

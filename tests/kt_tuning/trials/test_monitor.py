@@ -8,7 +8,7 @@ import pytest
 
 from hypermodels import ConvNet
 from kt_tuning import Recipe
-from kt_tuning.search.monitor import Monitor
+from kt_tuning.trials.monitor import Monitor
 
 
 class SlowEpochs(keras.callbacks.Callback):

@@ -5,7 +5,7 @@ import keras_tuner
 import numpy as np
 import pytest
 import tensorflow as tf
-from search_hypermodels import tiny
+from tiny_models import tiny
 
 from kt_tuning.errors import OptionError, SearchError
 

@@ -1,7 +1,7 @@
 """Tuners that share a run directory."""
 
 import pytest
-from search_hypermodels import tiny
+from tiny_models import tiny
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import keras_tuner
 import numpy as np
 
 from kt_tuning.errors import SearchError
-from kt_tuning.search.tasks import Probabilities, Task
+from kt_tuning.trials.tasks import Probabilities, Task
 from kt_tuning.units import clock
 
 PROBE = 8
