@@ -88,19 +88,25 @@ class FitSchedule(keras.callbacks.Callback):
         Raises:
             ValueError: if the schedule needs `steps_per_epoch` and it is None.
         """
-        if not isinstance(self.schedule, schedules.LearningRateSchedule):
+        schedule = self.schedule
+        if not isinstance(schedule, schedules.LearningRateSchedule):
             return
         if steps_per_epoch is None:
             raise ValueError(
                 "A cosine or exponential schedule needs to know how many steps an epoch has. Pass "
                 "`steps_per_epoch`, a data set of known length, or fix schedule='constant'."
             )
-        if isinstance(self.schedule, schedules.ExponentialDecay):
-            self.schedule.decay_steps = steps_per_epoch
-            return
-        total = steps_per_epoch * epochs
-        self.schedule.warmup_steps = round(total * self.warmup)
-        self.schedule.decay_steps = max(1, total - self.schedule.warmup_steps)
+        if isinstance(schedule, schedules.ExponentialDecay):
+            lengths = {"decay_steps": steps_per_epoch}
+        else:
+            total = steps_per_epoch * epochs
+            warmup = round(total * self.warmup)
+            lengths = {"warmup_steps": warmup, "decay_steps": max(1, total - warmup)}
+        changed = any(getattr(schedule, name) != length for name, length in lengths.items())
+        vars(schedule).update(lengths)
+        if changed and self.model is not None:
+            # A training step that has been traced holds the old length.
+            self.model.make_train_function(force=True)
 
 
 def _schedule(space: Space, peak: float) -> FitSchedule:

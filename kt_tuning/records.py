@@ -4,12 +4,13 @@ Each record is a frozen dataclass that round-trips through JSON (`write_json`, `
 The run directory:
 
     data.json                    DataCard
-    split.npz                    labels (N,), and the index sets train, validation, test
+    split.npz                    labels (N,), and the index sets train, validation, test and
+                                 predicted (the rows of val_predictions.npy)
     search.json                  SearchRecord
     trial_<id>/result.json       TrialRecord
     trial_<id>/history.csv       one row an epoch
     trial_<id>/val_predictions.npy   float32 (N_validation, classes), at the best epoch
-    trial_<id>/model.weights.h5  at the best epoch
+    trial_<id>/model.weights.h5  at the best epoch; with folds fold_<k>.weights.h5
     ensemble.json                EnsembleRecord
     scores.json                  evaluation.Scores
     export/<version>/            SavedModel
@@ -31,6 +32,7 @@ from kt_tuning.errors import StorageError
 COMPLETED = "COMPLETED"
 PRUNED = "PRUNED"
 FAILED = "FAILED"
+INFEASIBLE = "INFEASIBLE"
 
 RESULT = "result.json"
 HISTORY = "history.csv"
@@ -183,6 +185,8 @@ class SearchRecord(Record):
         time_limit: Seconds of training in all, or None.
         hypermodel: Name of the hypermodel's class.
         versions: Versions of kt-tuning, Keras, its backend, KerasTuner, NumPy, Python.
+        folds: Trainings of each configuration on different splits; 1 is no cross-validation.
+        executions: Trainings of each configuration on each fold.
     """
 
     objective: str
@@ -194,6 +198,8 @@ class SearchRecord(Record):
     time_limit: float | None
     hypermodel: str
     versions: dict[str, str]
+    folds: int = 1
+    executions: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,15 +209,18 @@ class TrialRecord(Record):
     Attributes:
         trial_id: KerasTuner's id; the folder is `trial_<trial_id>`.
         number: Order of start, from 0.
-        status: "COMPLETED", "PRUNED" (with the best epoch until then) or "FAILED".
+        status: "COMPLETED", "PRUNED" (with the best epoch until then), "FAILED", or "INFEASIBLE":
+            over a limit, never trained.
         values: Hyperparameter values, active ones only.
-        metrics: Every metric at the best epoch.
-        best_epoch: Index of that epoch, from 0.
-        epochs: Epochs trained.
+        metrics: Every metric at the best epoch; with several folds or executions their means.
+        best_epoch: Index of that epoch, from 0; of the first fold and execution.
+        epochs: Epochs trained, over all folds and executions.
         seconds: Wall-clock of the trial, building included.
         parameters: Scalars in the model's weights.
         message: Why it failed or was cut short, or None.
-        began: When it began, in seconds since 1970.
+        began: When it began, in seconds since 1970; for one that was interrupted, when it would
+            have begun.
+        scores: The objective of each fold and execution.
     """
 
     trial_id: str
@@ -225,6 +234,15 @@ class TrialRecord(Record):
     parameters: int
     message: str | None = None
     began: float = 0.0
+    scores: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scores", tuple(self.scores))
+
+    @property
+    def usable(self) -> bool:
+        """Whether it has a model and a score."""
+        return self.status in (COMPLETED, PRUNED)
 
 
 @dataclasses.dataclass(frozen=True)

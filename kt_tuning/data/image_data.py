@@ -15,7 +15,7 @@ from kt_tuning.data.arrays import check_range, find_range, to_pixels
 from kt_tuning.data.fingerprint import ContentDigest, split_digest
 from kt_tuning.data.image_split import ImageSplit, PixelFile
 from kt_tuning.data.labels import LabelMap
-from kt_tuning.data.split import PARTS, complete, generator, subset
+from kt_tuning.data.split import PARTS, complete, fold_of, generator, subset
 from kt_tuning.errors import DataError, OptionError, StorageError
 from kt_tuning.records import DataCard, PixelFormat
 
@@ -178,6 +178,43 @@ class ImageData:
         }
         return dataclasses.replace(self, indices={**self.indices, **kept})
 
+    def folds(self, count: int, *, seed: int = 0) -> list[ImageData]:
+        """Split train and validation anew, `count` times, for cross-validation.
+
+        Every image of the two is in the validation split of one fold, and in the training split
+        of all others; the test split stays as it is. Stratified: classes keep their proportions.
+
+        Args:
+            count: How many, at least 2.
+            seed: Seed of the split.
+
+        Raises:
+            OptionError: if `count` is no such number.
+            DataError: if a class has fewer images than folds.
+        """
+        if isinstance(count, bool) or not isinstance(count, int) or count < 2:
+            raise OptionError(f"`folds` is a whole number, at least 2. Received: {count!r}")
+        known = np.sort(np.concatenate([self.indices["train"], self.indices["validation"]]))
+        sizes = np.bincount(self.labels[known], minlength=self.classes)
+        if sizes.min() < count:
+            label = int(sizes.argmin())
+            raise DataError(
+                f"{count} folds need at least {count} images a class outside the test split. "
+                f"Found: {self.class_names[label]!r} {sizes[label]}. Ask for fewer folds."
+            )
+        fold = fold_of(self.labels[known], count, generator(seed))
+        return [
+            dataclasses.replace(
+                self,
+                indices={
+                    **self.indices,
+                    "train": known[fold != number],
+                    "validation": known[fold == number],
+                },
+            )
+            for number in range(count)
+        ]
+
     def class_weights(self) -> dict[int, float]:
         """Return weights by label that make every class of the training split count the same.
 
@@ -187,15 +224,19 @@ class ImageData:
         weights = counts.sum() / (self.classes * counts)
         return dict(enumerate(weights.tolist()))
 
-    def save_split(self, path: str | Path) -> None:
+    def save_split(self, path: str | Path, **more: NDArray[np.int64]) -> None:
         """Write labels and the three index sets as an `.npz` file.
+
+        Args:
+            path: The file.
+            **more: Further index sets.
 
         Raises:
             StorageError: if the path cannot be written.
         """
         try:
             with open(path, "wb") as file:
-                np.savez(file, labels=self.labels, **self.indices)  # type: ignore[arg-type]
+                np.savez(file, labels=self.labels, **self.indices, **more)  # type: ignore[arg-type]
         except OSError as error:
             raise StorageError(f"Cannot write {path}: {error.strerror}") from error
 

@@ -157,3 +157,23 @@ def _check_sizes(
             f"least {len(parts)} a class, one each for {', '.join(parts)}. Add images or leave "
             "the class out."
         )
+
+
+def fold_of(labels: NDArray[np.int64], folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Deal images to folds, class by class.
+
+    Args:
+        labels: (N,).
+        folds: How many, at least 2.
+        rng: Source of the choice.
+
+    Returns:
+        (N,) the fold of each image. Folds differ by at most one image in size, and by at most one
+        image of any class.
+    """
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    fold = np.empty(len(labels), np.int64)
+    # Dealt in one go over all classes: each begins where the one before it left off.
+    fold[order] = np.arange(len(labels)) % folds
+    return fold

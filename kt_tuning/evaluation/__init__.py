@@ -1,6 +1,7 @@
-"""How good a model is: metrics, intervals, latency."""
+"""How good a model is: metrics, intervals, latency, FLOPs."""
 
 from kt_tuning.evaluation.bootstrap import bootstrap_intervals
+from kt_tuning.evaluation.complexity import count_flops
 from kt_tuning.evaluation.evaluate import confusion_matrix, evaluate
 from kt_tuning.evaluation.latency import measure_latency
 from kt_tuning.evaluation.metrics import (
@@ -25,6 +26,7 @@ __all__ = [
     "bootstrap_intervals",
     "check_labels",
     "confusion_matrix",
+    "count_flops",
     "evaluate",
     "measure_latency",
     "predict_split",

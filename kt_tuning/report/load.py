@@ -72,7 +72,7 @@ def _load_trial(folder: Path, objective: str) -> TrialRun:
     path = folder / "history.csv"
     return TrialRun(
         record=record,
-        score=math.nan if record.status == "FAILED" or value is None else float(value),
+        score=float(value) if record.usable and value is not None else math.nan,
         history=_load_history(path) if path.is_file() else {},
     )
 
@@ -146,7 +146,7 @@ def _validation_confusion(directory: Path, run: RunSummary) -> CountArray | None
     classes = len(run.data.class_names)
     try:
         with np.load(split) as arrays:
-            labels = arrays["labels"][arrays["validation"]]
+            labels = arrays["labels"][arrays["predicted"]]
         record = run.ensemble
         known = (
             {} if record is None else dict(zip(record.trial_ids, record.temperatures, strict=False))

@@ -13,7 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from kt_tuning.records import FAILED, TrialRecord
+from kt_tuning.records import TrialRecord
+from kt_tuning.trials import Progress
 from kt_tuning.units import clock
 
 logger = logging.getLogger("kt_tuning")
@@ -70,9 +71,9 @@ class SearchDisplay:
         """Show that a trial has begun."""
         self._running[number] = (0, epochs, None)
 
-    def epoch_ended(self, number: int, epoch: int, epochs: int, value: float) -> None:
+    def epoch_ended(self, number: int, progress: Progress) -> None:
         """Show an epoch's value of the objective."""
-        self._running[number] = (epoch, epochs, value)
+        self._running[number] = (progress.epoch, progress.epochs, progress.value)
 
     def trial_ended(self, record: TrialRecord, best: list[TrialRecord]) -> None:
         """Write a line about what came of a trial.
@@ -87,16 +88,16 @@ class SearchDisplay:
         if self._best is not None and self._best.trial_id == record.trial_id:
             line += " (best so far)"
         if self._live is not None:
-            style = "" if record.status != FAILED else "red"
+            style = "" if record.usable else "red"
             self._live.console.print(Text(line, style=style))
         else:
             logger.info(line)
 
     def _describe(self, record: TrialRecord) -> str:
-        if record.status != FAILED:
+        if record.usable:
             outcome = f"{self._objective} {record.metrics[self._objective]:.4f}"
         else:
-            outcome = f"failed: {(record.message or '').splitlines()[0]}"
+            outcome = f"{record.status.lower()}: {(record.message or '').splitlines()[0]}"
         cost = f"{record.epochs} epochs, {clock(record.seconds)}"
         return f"trial {record.number}: {outcome} in {cost}"
 

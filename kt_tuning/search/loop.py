@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Callable
+import logging
 from typing import Any
 
 import keras_tuner
+import numpy as np
 
-from kt_tuning.records import COMPLETED, FAILED, RESULT, TrialRecord
+from kt_tuning.records import COMPLETED, FAILED, INFEASIBLE, RESULT, TrialRecord
+from kt_tuning.search.budget import Budget
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.run_directory import RunDirectory
-from kt_tuning.trials import TrialSpec
+from kt_tuning.trials import Progress, TrialSpec
 
-HOPELESS = 5
-"""Failed trials at the start after which a search gives up: nothing it tries can work."""
-WORTHWHILE_EPOCHS = 5
+logger = logging.getLogger("kt_tuning")
 
 
 @dataclasses.dataclass(frozen=True)
-class Limits:
-    """When no further trial is begun.
+class TrialOptions:
+    """What all trials of a search have in common.
 
     Attributes:
-        epochs: Epochs of a full training.
-        deadline: Value of `time.monotonic()` at which training stops, or None.
+        seed: Of the search.
+        executions: Trainings of each configuration, on each fold.
+        max_parameters: Scalars in a model's weights, at most, or None.
+        max_flops: Floating-point operations for one image, at most, or None.
     """
 
-    epochs: int
-    deadline: float | None
-
-    @property
-    def worthwhile_epochs(self) -> int:
-        """With fewer epochs than these before the deadline a trial is not worth its time."""
-        return min(WORTHWHILE_EPOCHS, self.epochs)
+    seed: int
+    executions: int
+    max_parameters: int | None
+    max_flops: int | None
 
 
 class SearchLoop:
@@ -45,8 +43,8 @@ class SearchLoop:
         tuner: Its oracle proposes; its hooks are called around each trial.
         run: Where trials are kept.
         display: Shown every epoch and trial.
-        limits: When no further trial is begun.
-        specify: KerasTuner trial -> what the trial is told.
+        budget: When no further trial is begun.
+        options: What all trials have in common.
     """
 
     def __init__(
@@ -54,26 +52,30 @@ class SearchLoop:
         tuner: keras_tuner.Tuner,
         run: RunDirectory,
         display: SearchDisplay,
-        limits: Limits,
-        specify: Callable[[Any], TrialSpec],
+        budget: Budget,
+        options: TrialOptions,
     ) -> None:
         self._tuner = tuner
         self._run = run
         self._display = display
-        self._limits = limits
-        self._specify = specify
+        self._budget = budget
+        self._options = options
         self._running: dict[str, str] = {}
         self._crashed: set[str] = set()
+        self.reason: str | None = None
 
     def next_job(self) -> TrialSpec | None:
-        """The next trial, or None if there is none now."""
-        while not self._hopeless() and self._time_for_another():
-            spec = self._take()
+        """The next trial, or None if there is none now; `reason` then says why, if it is known."""
+        while True:
+            best = next(iter(self._run.best_trials(1)), None)
+            self.reason = self._budget.exhausted(
+                self._run.finished(), best, running=bool(self._running)
+            )
+            spec = None if self.reason else self._take()
             if spec is None or not (spec.directory / RESULT).exists():
                 return spec
             # A kill came after the result and before the oracle heard of it.
             self.finished(spec, TrialRecord.load(spec.directory / RESULT))
-        return None
 
     def _take(self) -> TrialSpec | None:
         # The oracle tells those who run trials apart by these names.
@@ -91,13 +93,36 @@ class SearchLoop:
         self._tuner.on_trial_begin(trial)
         return spec
 
-    def reported(self, job: TrialSpec, epoch: int, epochs: int, value: float) -> bool:
-        """Hear of an epoch, and ask the oracle's pruner, if it has one, about the trial."""
-        self._display.epoch_ended(job.number, epoch, epochs, value)
+    def _specify(self, trial: Any) -> TrialSpec:
+        options, number = self._options, self._tuner.oracle.start_order.index(trial.trial_id)
+        values = trial.hyperparameters.values
+        # KerasTuner's Hyperband says how far a trial is trained, and from which one it goes on.
+        earlier = values.get("tuner/trial_id")
+        full = self._budget.epochs
+        return TrialSpec(
+            trial_id=trial.trial_id,
+            number=number,
+            hp=trial.hyperparameters,
+            epochs=min(full, values.get("tuner/epochs", full)),
+            initial_epoch=values.get("tuner/initial_epoch", 0),
+            origin=None if earlier is None else self._run.trial(earlier),
+            seed=int(np.random.SeedSequence((options.seed, number)).generate_state(1)[0]),
+            directory=self._run.trial(trial.trial_id),
+            deadline=self._budget.trial_deadline(),
+            # The first trial is worth having however little it is trained.
+            least_epochs=self._budget.worthwhile_epochs if self._run.best_trials(1) else 0,
+            executions=options.executions,
+            max_parameters=options.max_parameters,
+            max_flops=options.max_flops,
+        )
+
+    def reported(self, job: TrialSpec, progress: Progress) -> bool:
+        """Hear how far a trial is, and ask the oracle's pruner, if it has one, about it."""
+        self._display.epoch_ended(job.number, progress)
         oracle = self._tuner.oracle
-        if not isinstance(oracle, OptunaOracle):
+        if progress.step is None or not isinstance(oracle, OptunaOracle):
             return True
-        return oracle.report(job.trial_id, epoch - 1, value)
+        return oracle.report(job.trial_id, progress.step, progress.value)
 
     def finished(self, job: TrialSpec, result: TrialRecord) -> None:
         """Tell the oracle what came of a trial."""
@@ -106,18 +131,27 @@ class SearchLoop:
         # It may have been built in another process, where new hyperparameters appeared.
         trial.hyperparameters = job.hp
         # A pruned trial has a value like any other; what else it is the oracle knows.
-        trial.status = FAILED if result.status == FAILED else COMPLETED
+        trial.status = COMPLETED if result.usable else self._failure(result)
         trial.message = result.message
-        if trial.status == COMPLETED:
+        if result.usable:
             oracle.update_trial(job.trial_id, result.metrics, step=result.best_epoch)
         self._tuner.on_trial_end(trial)
         del self._running[job.trial_id]
+        self._run.note(result)
         self._display.trial_ended(result, self._run.best_trials(1))
+
+    def _failure(self, result: TrialRecord) -> str:
+        """KerasTuner's own oracles know nothing of limits."""
+        feasible = result.status != INFEASIBLE
+        return (
+            FAILED if feasible or not isinstance(self._tuner.oracle, OptunaOracle) else INFEASIBLE
+        )
 
     def crashed(self, job: TrialSpec, reason: str) -> bool:
         """Give a trial whose process died a second chance, and fail it after that."""
         if job.trial_id not in self._crashed:
             self._crashed.add(job.trial_id)
+            logger.warning("trial %d: %s; it goes on after its last epoch", job.number, reason)
             return True
         record = TrialRecord(
             trial_id=job.trial_id,
@@ -134,17 +168,3 @@ class SearchLoop:
         record.save(job.directory / RESULT)
         self.finished(job, record)
         return False
-
-    def _hopeless(self) -> bool:
-        return len(self._run.trials()) >= HOPELESS and not self._run.best_trials(1)
-
-    def _time_for_another(self) -> bool:
-        deadline = self._limits.deadline
-        if deadline is None:
-            return True
-        trials = [record for record in self._run.trials() if record.epochs]
-        if not trials:
-            # Nothing is known of how long an epoch takes; one trial is always worth a try.
-            return not self._running or time.monotonic() < deadline
-        epoch = min(record.seconds / record.epochs for record in trials)
-        return deadline - time.monotonic() >= epoch * self._limits.worthwhile_epochs

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import keras_tuner
 from keras_tuner.engine.trial import Trial
 
+from kt_tuning.records import TrialRecord
+
 
 def best_sum(trial: Trial, objective: keras_tuner.Objective) -> tuple[int, float]:
     """The step at which KerasTuner's sum of several objectives is lowest, and that sum.
@@ -39,18 +41,31 @@ def pareto_front(
     trials: Sequence[Trial], objectives: Sequence[keras_tuner.Objective]
 ) -> list[Trial]:
     """The completed trials that no other one beats in every objective, in their order."""
+    front = _undominated([objective_values(trial, objectives) for trial in trials], objectives)
+    return [trials[index] for index in front]
+
+
+def pareto_records(
+    records: Sequence[TrialRecord], objectives: Sequence[keras_tuner.Objective]
+) -> list[TrialRecord]:
+    """The same of what trials left on disk; one that lacks an objective is left out."""
+    names = [objective.name for objective in objectives]
+    whole = [record for record in records if record.metrics.keys() >= set(names)]
+    values = [[record.metrics[name] for name in names] for record in whole]
+    return [whole[index] for index in _undominated(values, objectives)]
+
+
+def _undominated(
+    values: Sequence[Sequence[float]], objectives: Sequence[keras_tuner.Objective]
+) -> list[int]:
+    """The rows that no other one dominates: nowhere worse and somewhere better."""
     signs = [-1.0 if objective.direction == "max" else 1.0 for objective in objectives]
-    costs = [
-        [sign * v for sign, v in zip(signs, objective_values(trial, objectives), strict=True)]
-        for trial in trials
-    ]
+    costs = [[sign * v for sign, v in zip(signs, row, strict=True)] for row in values]
     return [
-        trial
-        for trial, cost in zip(trials, costs, strict=True)
-        if not any(_dominates(other, cost) for other in costs)
+        index
+        for index, cost in enumerate(costs)
+        if not any(
+            other != cost and all(a <= b for a, b in zip(other, cost, strict=True))
+            for other in costs
+        )
     ]
-
-
-def _dominates(one: list[float], other: list[float]) -> bool:
-    """Whether `one` is nowhere worse and somewhere better; costs, the less the better."""
-    return one != other and all(a <= b for a, b in zip(one, other, strict=True))

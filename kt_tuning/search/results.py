@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from kt_tuning.records import HISTORY, TrialRecord
@@ -14,12 +15,17 @@ def results_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
     """A row a trial: state, every metric at the best epoch, cost, reason, hyperparameter values.
 
     Columns: trial_id (the index), number, status, the metrics, best_epoch, epochs, seconds,
-    parameters, message, and `hp/<name>` for each hyperparameter (missing where inactive).
+    parameters, message, began, deviation (of the objective over folds and executions, if there
+    are several: standard deviation of one score), and `hp/<name>` for each hyperparameter
+    (missing where inactive).
     """
     rows = []
     for record in records:
         row = record.to_json()
         values, metrics = row.pop("values"), row.pop("metrics")
+        scores = row.pop("scores")
+        if len(scores) > 1:
+            row["deviation"] = float(np.std(scores, ddof=1))
         start = {key: row.pop(key) for key in ("trial_id", "number", "status")}
         rows.append(
             {**start, **metrics, **row, **{f"hp/{name}": value for name, value in values.items()}}

@@ -7,6 +7,7 @@ import math
 import os
 import platform
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -17,10 +18,8 @@ from numpy.typing import NDArray
 from kt_tuning.data import ImageData
 from kt_tuning.errors import SearchError, StorageError
 from kt_tuning.records import (
-    FAILED,
     PREDICTIONS,
     RESULT,
-    WEIGHTS,
     DataCard,
     EnsembleRecord,
     SearchRecord,
@@ -43,6 +42,7 @@ class RunDirectory:
     def __init__(self, path: Path, objective: keras_tuner.Objective, *, overwrite: bool) -> None:
         self.path = path
         self._objective = objective
+        self._records: dict[str, TrialRecord] = {}
         try:
             if overwrite and path.exists():
                 shutil.rmtree(path)
@@ -60,10 +60,6 @@ class RunDirectory:
         folder.mkdir(exist_ok=True)
         return folder
 
-    def weights(self, trial_id: str) -> Path:
-        """The file with a trial's weights at its best epoch."""
-        return self.trial(trial_id) / WEIGHTS
-
     def predictions(self, trial_id: str) -> NDArray[np.float32]:
         """A trial's probabilities (N, classes) on the validation split, at its best epoch.
 
@@ -79,15 +75,27 @@ class RunDirectory:
         predictions: NDArray[np.float32] = np.load(path)
         return predictions
 
+    def note(self, record: TrialRecord) -> None:
+        """Remember a trial that has just ended."""
+        self._records[record.trial_id] = record
+
+    def finished(self) -> list[TrialRecord]:
+        """Finished trials, failed ones included, in the order of their end."""
+        for path in self.path.glob(f"trial_*/{RESULT}"):
+            # A result is written once and never changed.
+            trial_id = path.parent.name.removeprefix("trial_")
+            if trial_id not in self._records:
+                self._records[trial_id] = TrialRecord.load(path)
+        return sorted(self._records.values(), key=lambda r: (r.began + r.seconds, r.number))
+
     def trials(self) -> list[TrialRecord]:
         """Finished trials, failed ones included, in the order of their start."""
-        records = [TrialRecord.load(path) for path in self.path.glob(f"trial_*/{RESULT}")]
-        return sorted(records, key=lambda record: record.number)
+        return sorted(self.finished(), key=lambda record: record.number)
 
     def best_trials(self, count: int | None = None) -> list[TrialRecord]:
         """The completed and pruned trials, best first; all of them if `count` is None."""
         name, direction = self._objective.name, self._objective.direction
-        done = [record for record in self.trials() if record.status != FAILED]
+        done = [record for record in self.trials() if record.usable]
         done.sort(key=lambda record: record.metrics[name], reverse=direction == "max")
         return done[:count]
 
@@ -99,8 +107,12 @@ class RunDirectory:
             until = max(until, ended)
         return spent
 
-    def claim(self, data: ImageData) -> None:
+    def claim(self, data: ImageData, validated: Sequence[NDArray[np.int64]]) -> None:
         """Note the data of this run.
+
+        Args:
+            data: The images.
+            validated: Places of the images that each fold is validated on.
 
         Raises:
             StorageError: if the run began with other data.
@@ -115,7 +127,7 @@ class RunDirectory:
                     "project_name, or pass overwrite=True."
                 )
         data.card.save(path)
-        data.save_split(self.path / "split.npz")
+        data.save_split(self.path / "split.npz", predicted=np.concatenate(validated))
 
     def write_search(self, record: SearchRecord) -> None:
         """Note how the search was asked for."""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import gc
-import io
 import logging
 import time
-import warnings
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +19,27 @@ from optuna.samplers import BaseSampler
 from rich.console import Console
 
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import Ensemble
+from kt_tuning.ensembling import Ensemble, weighted_sum
 from kt_tuning.errors import OptionError, SearchError
-from kt_tuning.evaluation import METRICS
-from kt_tuning.execution import Executor, Processes, Serial, automatic_workers
 from kt_tuning.recipe import Recipe
 from kt_tuning.records import SearchRecord, TrialRecord, write_json
+from kt_tuning.search.budget import Budget
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.distributions import SearchSpace
-from kt_tuning.search.loop import Limits, SearchLoop
+from kt_tuning.search.lock import RunLock
+from kt_tuning.search.loop import SearchLoop, TrialOptions
+from kt_tuning.search.objectives import pareto_records
+from kt_tuning.search.options import (
+    Objectives,
+    check_count,
+    find_objectives,
+    make_executor,
+    oracle_objectives,
+)
 from kt_tuning.search.oracle import OptunaOracle
+from kt_tuning.search.plots import Plots
+from kt_tuning.search.quiet import light_collections, quiet
+from kt_tuning.search.readable_study import study_of
 from kt_tuning.search.results import history_frame, results_frame
 from kt_tuning.search.run_directory import RunDirectory, versions
 from kt_tuning.search.wrapping import RecipeHyperModel
@@ -40,10 +47,11 @@ from kt_tuning.trials import (
     ImageTask,
     KerasTask,
     Task,
-    TrialSpec,
     build_model,
     load_weights,
+    new_model,
     run_trial,
+    weights_file,
 )
 from kt_tuning.units import seconds
 
@@ -56,24 +64,31 @@ class Tuner(keras_tuner.Tuner):
     """Searches a hypermodel's space and keeps what each trial found.
 
     Everything that users of `keras_tuner.Tuner` know goes on working. Running the same script
-    again resumes: finished trials are kept, an interrupted one starts anew.
+    again resumes: finished trials are kept, and one that was interrupted goes on after its last
+    finished epoch.
 
     Attributes:
         run_directory: Where everything is written.
         recipe: How the models are trained.
+        objectives: What is optimised, as KerasTuner's objectives; the first decides what is best.
     """
 
     def __init__(
         self,
         hypermodel: Any,
         *,
-        objective: str | keras_tuner.Objective = "val_accuracy",
+        objective: Objectives = "val_accuracy",
         strategy: str | BaseSampler | keras_tuner.Oracle = "random",
         pruner: str | BasePruner | None = None,
         max_trials: int | None = 20,
         epochs: int = DEFAULT_EPOCHS,
+        folds: int | None = None,
+        executions_per_trial: int = 1,
+        max_parameters: int | None = None,
+        max_flops: int | None = None,
         recipe: Recipe | None = None,
         hyperparameters: keras_tuner.HyperParameters | None = None,
+        warm_start: str | Path | optuna.Study | None = None,
         seed: int = 0,
         directory: str | Path = "runs",
         project_name: str = "search",
@@ -85,14 +100,27 @@ class Tuner(keras_tuner.Tuner):
             hypermodel: A `keras_tuner.HyperModel`, or a function `build(hp)` -> compiled model.
             objective: What is optimised: "val_loss" or "val_" and a name in
                 `kt_tuning.evaluation.METRICS`; with data of your own, whatever Keras logs.
+                Several make a search for the Pareto set; after the first one they may also be
+                "parameters", "flops" (of one image) and "latency" (of one image, in ms).
             strategy: A name in `STRATEGIES`, a sampler of Optuna, or a `keras_tuner.Oracle`,
                 which then brings objective, limits and seed of its own.
             pruner: A name in `PRUNERS`, or a pruner of Optuna: which trials are cut short. None
-                for what goes with the strategy.
+                for what goes with the strategy. With folds or executions it is asked after each
+                of them, otherwise after each epoch.
             max_trials: Trials, at most, earlier runs of this search included; None for no limit.
             epochs: Epochs of a full training, unless `search` says otherwise.
+            folds: Cross-validation on the training and validation splits together: each
+                configuration is trained once a fold, its score is the mean, and all folds' models
+                together are its model. None trains on the one split that the data have.
+            executions_per_trial: Trainings of each configuration (on each fold), from different
+                initial weights; scores are averaged, the best weights kept.
+            max_parameters: Scalars in a model's weights, at most. A configuration over this limit
+                or the next is not trained, and the sampler learns to avoid it.
+            max_flops: Floating-point operations for one image, at most.
             recipe: How the models are trained; `Recipe()` if None.
             hyperparameters: A space that is fixed or narrowed in advance.
+            warm_start: An earlier search over the same or an overlapping space, which the sampler
+                learns from: its run directory, storage or study.
             seed: Same seed, same trials and scores (if no time limit interferes).
             directory: Parent of the run directory; made if missing.
             project_name: Name of the run directory.
@@ -102,31 +130,42 @@ class Tuner(keras_tuner.Tuner):
             OptionError: if an argument is wrong.
             StorageError: if the run directory cannot be written or holds something else.
         """
-        if max_trials is not None and max_trials < 1:
-            raise OptionError(f"`max_trials` is at least 1, or None. Received: {max_trials}")
-        _check_epochs(epochs)
-        if not isinstance(seed, int) or seed < 0:
-            raise OptionError(f"`seed` is a whole number, 0 or more. Received: seed={seed!r}")
+        for name, count in (
+            ("max_trials", max_trials),
+            ("max_parameters", max_parameters),
+            ("max_flops", max_flops),
+        ):
+            check_count(name, count, optional=True)
+        check_count("folds", folds, least=2, optional=True)
+        check_count("executions_per_trial", executions_per_trial)
+        check_count("epochs", epochs)
+        check_count("seed", seed, least=0)
         self.recipe = recipe or Recipe()
         self.seed = seed
         self._epochs = epochs
+        self._folds = folds
+        self._options = TrialOptions(seed, executions_per_trial, max_parameters, max_flops)
         self._strategy = strategy if isinstance(strategy, str) else type(strategy).__name__
         self._data: ImageData | None = None
+        self._labels: np.ndarray | None = None
         wrapped = RecipeHyperModel(hypermodel, self.recipe)
         oracle = strategy
         if not isinstance(oracle, keras_tuner.Oracle):
+            found = find_objectives(objective)
+            trainings = (folds or 1) * executions_per_trial
             oracle = OptunaOracle(
                 oracle,
-                objective=_objective(objective),
+                objective=found if len(found) > 1 else found[0],
                 max_trials=max_trials,
                 hyperparameters=hyperparameters,
                 seed=seed,
                 pruner=pruner,
-                epochs=epochs,
+                epochs=epochs if trainings == 1 else trainings,
             )
+        self.objectives = oracle_objectives(oracle)
         self.run_directory = Path(directory) / project_name
-        self._run = RunDirectory(self.run_directory, oracle.objective, overwrite=overwrite)
-        with _quiet():
+        self._run = RunDirectory(self.run_directory, self.objectives[0], overwrite=overwrite)
+        with quiet():
             oracle.verbose = 0
             super().__init__(
                 oracle=oracle,
@@ -134,12 +173,16 @@ class Tuner(keras_tuner.Tuner):
                 directory=str(directory),
                 project_name=project_name,
             )
+        if warm_start is not None:
+            self._optuna("warm_start").warm_start(warm_start)
 
     def search(
         self,
         *args: Any,
         epochs: int | None = None,
         time_limit: str | float | None = None,
+        trial_time_limit: str | float | None = None,
+        max_stale_trials: int | None = None,
         workers: int | str = 1,
         verbose: bool | int = True,
         callbacks: list[keras.callbacks.Callback] | None = None,
@@ -156,105 +199,92 @@ class Tuner(keras_tuner.Tuner):
             epochs: Epochs of a full training; those given to `Tuner` if None.
             time_limit: Wall-clock of all trials, earlier runs of this search included: "30m",
                 "1h30m" or seconds. A trial that would not end in time is shortened.
+            trial_time_limit: Wall-clock of one trial, likewise.
+            max_stale_trials: The search ends when so many finished trials in a row were no better
+                than the best one before them; None for no such limit.
             workers: Trials at the same time. 1 runs them in this process; more run each in a
-                process of its own, with the processors divided among them; "auto" is a process a
-                processor, as far as memory goes.
+                process of its own, with the processors and GPUs divided among them; "auto" is a
+                process a GPU, or a processor, as far as memory goes.
             verbose: Whether to show the live view.
-            callbacks: Copied for each trial.
+            callbacks: Copied for each training. What they remember is lost by an interruption.
             **fit_kwargs: Further arguments of `fit`, without an `ImageData`.
 
         Raises:
             OptionError: if an argument is wrong.
             SearchError: if every trial fails.
-            StorageError: if the run directory holds a search on other data.
+            StorageError: if the run directory holds a search on other data, or another process
+                is using it.
         """
         epochs = self._epochs if epochs is None else epochs
-        _check_epochs(epochs)
-        limit = seconds(time_limit)
-        task = self._task(args, {**fit_kwargs, "callbacks": callbacks or []})
-        self._write_search(epochs, limit)
-        executor = self._executor(workers)
-        spent = self._run.seconds_spent()
-        limits = Limits(epochs, None if limit is None else time.monotonic() + limit - spent)
-        display = SearchDisplay(
-            self.oracle.objective.name,
-            max_trials=self.oracle.max_trials,
-            time_limit=limit,
-            used=spent,
-            console=Console(stderr=True) if verbose else None,
-        )
-        self.on_search_begin()
-        try:
-            with display, _quiet(), _light_collections():
-                executor.run(
-                    functools.partial(run_trial, task=task, objective=self.oracle.objective),
-                    SearchLoop(
-                        self, self._run, display, limits, functools.partial(self._specify, limits)
-                    ),
-                )
-        except KeyboardInterrupt:
-            logger.warning(
-                "Interrupted. %d finished trials are kept in %s; run the same search again to "
-                "go on.",
-                len(self._run.trials()),
-                self.run_directory,
+        check_count("epochs", epochs)
+        check_count("max_stale_trials", max_stale_trials, optional=True)
+        limit, trial_limit = seconds(time_limit), seconds(trial_time_limit)
+        executor = make_executor(workers, self._run)
+        with RunLock(self.run_directory), executor.started(self._trials_left()):
+            tasks = self._tasks(args, {**fit_kwargs, "callbacks": callbacks or []})
+            self._write_search(epochs, limit)
+            spent = self._run.seconds_spent()
+            display = SearchDisplay(
+                self.objectives[0].name,
+                max_trials=self.oracle.max_trials,
+                time_limit=limit,
+                used=spent,
+                console=Console(stderr=True) if verbose else None,
             )
-        self.on_search_end()
+            deadline = None if limit is None else time.monotonic() + limit - spent
+            budget = Budget(epochs, deadline, trial_limit, max_stale_trials)
+            loop = SearchLoop(self, self._run, display, budget, self._options)
+            work = functools.partial(run_trial, tasks=tasks, objectives=self.objectives)
+            self.on_search_begin()
+            try:
+                with display, quiet(), light_collections():
+                    executor.run(work, loop)
+                if loop.reason is not None:
+                    logger.info("The search ended: %s.", loop.reason)
+            except KeyboardInterrupt:
+                logger.warning(
+                    "Interrupted. %d finished trials are kept in %s; run the same search again "
+                    "to go on.",
+                    len(self._run.trials()),
+                    self.run_directory,
+                )
+            self.on_search_end()
         self._raise_if_all_failed()
 
-    def _specify(self, limits: Limits, trial: Any) -> TrialSpec:
-        number = self.oracle.start_order.index(trial.trial_id)
-        values = trial.hyperparameters.values
-        # KerasTuner's Hyperband says how far a trial is trained, and from which one it goes on.
-        earlier = values.get("tuner/trial_id")
-        return TrialSpec(
-            trial_id=trial.trial_id,
-            number=number,
-            hp=trial.hyperparameters,
-            epochs=min(limits.epochs, values.get("tuner/epochs", limits.epochs)),
-            initial_epoch=values.get("tuner/initial_epoch", 0),
-            weights=None if earlier is None else self._run.weights(earlier),
-            seed=int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0]),
-            directory=self._run.trial(trial.trial_id),
-            deadline=limits.deadline,
-            # The first trial is worth having however little it is trained.
-            least_epochs=limits.worthwhile_epochs if self._run.best_trials(1) else 0,
-        )
+    def _trials_left(self) -> int | None:
+        limit = self.oracle.max_trials
+        return None if limit is None else max(0, limit - len(self._run.trials()))
 
-    def _executor(self, workers: int | str) -> Executor:
-        if workers == "auto":
-            workers = automatic_workers()
-        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-            raise OptionError(
-                f"`workers` is a whole number, at least 1, or 'auto'. Received: {workers!r}"
-            )
-        if workers == 1:
-            return Serial()
-        return Processes(workers, logs=self.run_directory / "workers")
-
-    def _task(self, args: tuple[Any, ...], fit_kwargs: dict[str, Any]) -> Task:
+    def _tasks(self, args: tuple[Any, ...], fit_kwargs: dict[str, Any]) -> list[Task]:
+        """What to train on, a task a fold."""
         if args and isinstance(args[0], ImageData):
             data = args[0]
             callbacks = fit_kwargs.pop("callbacks")
             if len(args) > 1 or fit_kwargs:
                 extra = [repr(type(arg).__name__) for arg in args[1:]] + list(fit_kwargs)
                 raise OptionError(
-                    "With an ImageData, `search` takes epochs, time_limit, verbose and callbacks; "
-                    f"batch size and augmentation belong to `Recipe`. Received: {', '.join(extra)}"
+                    "With an ImageData, `search` takes epochs, limits, workers, verbose and "
+                    "callbacks; batch size and augmentation belong to `Recipe`. "
+                    f"Received: {', '.join(extra)}"
                 )
+            names = [objective.name for objective in self.objectives]
+            parts = [data] if self._folds is None else data.folds(self._folds, seed=self.seed)
+            tasks: list[Task] = [
+                ImageTask(self.hypermodel, part, self.recipe, objectives=names, callbacks=callbacks)
+                for part in parts
+            ]
             self._check_model(data)
-            self._run.claim(data)
+            self._run.claim(data, [part.indices["validation"] for part in parts])
             self._data = data
-            return ImageTask(
-                self.hypermodel,
-                data,
-                self.recipe,
-                objective=self.oracle.objective.name,
-                callbacks=callbacks,
-            )
+            self._labels = np.concatenate([part.validation.labels for part in parts])
+            return tasks
         if not args and "x" not in fit_kwargs:
             raise OptionError("`search` needs data: an ImageData, or x and y as for keras' fit.")
-        return KerasTask(self.hypermodel, args, fit_kwargs)
+        if self._folds is not None:
+            raise OptionError(
+                "`folds` needs an ImageData, which it can split: ImageData.from_arrays(x, y)."
+            )
+        return [KerasTask(self.hypermodel, args, fit_kwargs)]
 
     def _check_model(self, data: ImageData) -> None:
         """Find a hypermodel for other images or classes before the first epoch."""
@@ -270,8 +300,8 @@ class Tuner(keras_tuner.Tuner):
     def _write_search(self, epochs: int, limit: float | None) -> None:
         self._run.write_search(
             SearchRecord(
-                objective=self.oracle.objective.name,
-                direction=self.oracle.objective.direction,
+                objective=self.objectives[0].name,
+                direction=self.objectives[0].direction,
                 strategy=self._strategy,
                 seed=self.seed,
                 epochs=epochs,
@@ -279,6 +309,8 @@ class Tuner(keras_tuner.Tuner):
                 time_limit=limit,
                 hypermodel=self.hypermodel.title,
                 versions=versions(),
+                folds=self._folds or 1,
+                executions=self._options.executions,
             )
         )
 
@@ -289,6 +321,34 @@ class Tuner(keras_tuner.Tuner):
                 f"All {len(trials)} trials failed; the first one: {trials[0].message}"
             )
 
+    def enqueue(self, values: Mapping[str, Any]) -> None:
+        """Ask for a configuration to be tried next, before the strategy has a say.
+
+        Args:
+            values: By name. What is left out is chosen by the strategy.
+
+        Raises:
+            OptionError: if a name is unknown, not active or its value out of range.
+            SearchError: if the oracle is one of KerasTuner's.
+        """
+        self._optuna("enqueue").enqueue(values)
+
+    def _optuna(self, wanted: str) -> OptunaOracle:
+        if not isinstance(self.oracle, OptunaOracle):
+            raise SearchError(
+                f"A {type(self.oracle).__name__} keeps no Optuna study, which `{wanted}` needs. "
+                "Use a strategy by name."
+            )
+        return self.oracle
+
+    @property
+    def plot(self) -> Plots:
+        """Figures of the search: `tuner.plot.history()` and others, see `Plots`."""
+        if isinstance(self.oracle, OptunaOracle):
+            return Plots(self.oracle.study)
+        space = self.oracle.get_space()
+        return Plots(study_of(self._run.trials(), self.history(), self.objectives, space))
+
     @property
     def study(self) -> optuna.Study:
         """The Optuna study, for `optuna.visualization` and optuna-dashboard.
@@ -296,11 +356,7 @@ class Tuner(keras_tuner.Tuner):
         Raises:
             SearchError: if the oracle is one of KerasTuner's.
         """
-        if not isinstance(self.oracle, OptunaOracle):
-            raise SearchError(
-                f"A {type(self.oracle).__name__} keeps no Optuna study. Use a strategy by name."
-            )
-        return self.oracle.study
+        return self._optuna("study").study
 
     def results(self) -> pd.DataFrame:
         """A row a trial, failed ones included; see `results_frame`."""
@@ -309,6 +365,13 @@ class Tuner(keras_tuner.Tuner):
     def history(self) -> pd.DataFrame:
         """A row an epoch of every trial; see `history_frame`."""
         return history_frame(self.run_directory, self._run.trials())
+
+    def pareto(self) -> pd.DataFrame:
+        """The rows of `results` that no other one beats in every objective, best first.
+
+        With one objective that is the best trial.
+        """
+        return results_frame(pareto_records(self._run.best_trials(), self.objectives))
 
     def get_default_hyperparameters(self) -> keras_tuner.HyperParameters:
         """The default configuration: trial 0 of most strategies."""
@@ -334,9 +397,7 @@ class Tuner(keras_tuner.Tuner):
 
     def load_model(self, trial: Any) -> keras.Model:
         """The model of a KerasTuner trial, at its best epoch."""
-        model = build_model(self.hypermodel, trial.hyperparameters)
-        load_weights(model, self._run.weights(trial.trial_id))
-        return model
+        return self._model(trial.hyperparameters, self._run.trial(trial.trial_id))
 
     def ensemble(self, size: int = 5, solver: str = "auto") -> Ensemble:
         """Combine the best trials by weights fitted on the validation split.
@@ -355,23 +416,37 @@ class Tuner(keras_tuner.Tuner):
         """
         if size < 1:
             raise OptionError(f"`size` is a number of trials, at least 1. Received: size={size}")
-        if self._data is None:
+        if self._data is None or self._labels is None:
             raise SearchError("An ensemble needs a search on an ImageData: call `search(data)`.")
-        chosen = self._some_trials(size)
-        with _quiet():
+        chosen, predictions = self._candidates(size, self._labels)
+        with quiet():
             ensemble = Ensemble.fit(
                 [functools.partial(self._load, record) for record in chosen],
-                np.stack([self._run.predictions(r.trial_id) for r in chosen]),
-                self._data.validation.labels,
+                predictions,
+                self._labels,
                 solver=solver,
                 seed=self.seed,
-                trials={r.trial_id: r.metrics[self.oracle.objective.name] for r in chosen},
+                trials={r.trial_id: r.metrics[self.objectives[0].name] for r in chosen},
                 card=self._data.card,
                 provenance=self._provenance(chosen),
             )
         assert ensemble.record is not None
         self._run.write_ensemble(ensemble.record)
         return ensemble
+
+    def _candidates(self, size: int, labels: np.ndarray) -> tuple[list[TrialRecord], np.ndarray]:
+        """The best trials and their predictions, (K, N, classes)."""
+        chosen: list[TrialRecord] = []
+        predictions: list[np.ndarray] = []
+        for record in self._some_trials(None):
+            found = self._run.predictions(record.trial_id)
+            # One that was pruned before its last fold lacks rows.
+            if len(found) == len(labels) and len(chosen) < size:
+                chosen.append(record)
+                predictions.append(found)
+        if not chosen:
+            raise SearchError("No trial has been trained on all folds: search longer.")
+        return chosen, np.stack(predictions)
 
     def _provenance(self, chosen: list[TrialRecord]) -> dict[str, Any]:
         return {
@@ -382,7 +457,7 @@ class Tuner(keras_tuner.Tuner):
             },
         }
 
-    def _some_trials(self, count: int) -> list[TrialRecord]:
+    def _some_trials(self, count: int | None) -> list[TrialRecord]:
         best = self._run.best_trials(count)
         if not best:
             raise SearchError("No trial has completed yet: call `search` first.")
@@ -394,54 +469,21 @@ class Tuner(keras_tuner.Tuner):
         return space
 
     def _load(self, record: TrialRecord) -> keras.Model:
-        # Not `build_model`: it clears Keras' session, and with it the names of other members.
-        model = self.hypermodel.build(self._hyperparameters(record))
-        load_weights(model, self._run.weights(record.trial_id))
-        return model
+        return self._model(self._hyperparameters(record), self._run.trial(record.trial_id))
+
+    def _model(self, hp: keras_tuner.HyperParameters, directory: Path) -> keras.Model:
+        """A trial's model at its best epoch; with folds the mean of all folds' models."""
+        folds = [None] if self._folds is None else list(range(self._folds))
+        models = []
+        for path in (weights_file(directory, fold) for fold in folds):
+            if path.exists() or len(folds) == 1:
+                models.append(new_model(self.hypermodel, hp))
+                load_weights(models[-1], path)
+        if len(models) == 1:
+            return models[0]
+        return weighted_sum(models, [1 / len(models)] * len(models), [1.0] * len(models))
 
     def save(self) -> None:
         """Write the state of the search, atomically."""
         self.oracle.save()
         write_json(self._get_tuner_fname(), self.get_state())
-
-
-def _objective(objective: str | keras_tuner.Objective) -> keras_tuner.Objective:
-    if isinstance(objective, keras_tuner.Objective):
-        return objective
-    name = objective.removeprefix("val_")
-    if objective.startswith("val_") and name in METRICS:
-        return keras_tuner.Objective(objective, METRICS[name].direction)
-    try:
-        return keras_tuner.Oracle(objective=objective).objective
-    except (ValueError, TypeError):
-        raise OptionError(
-            f"Unknown objective {objective!r}. Known: val_loss, "
-            f"{', '.join(f'val_{name}' for name in METRICS)}. For a metric of your own pass "
-            "keras_tuner.Objective(name, direction)."
-        ) from None
-
-
-def _check_epochs(epochs: int) -> None:
-    if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1:
-        raise OptionError(f"`epochs` is a whole number, at least 1. Received: epochs={epochs!r}")
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep KerasTuner's prints and the deprecations that it causes from users."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.filterwarnings("ignore", "currentThread|getName", DeprecationWarning)
-        yield
-
-
-@contextlib.contextmanager
-def _light_collections() -> Iterator[None]:
-    """Spare the collection after each trial the million objects that were there before.
-
-    It frees the last trial's model; looking through all of TensorFlow would take longer than that.
-    """
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()

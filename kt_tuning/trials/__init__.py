@@ -1,15 +1,23 @@
 """One trial, wherever it runs: build, train, measure every epoch, keep the best one."""
 
+from kt_tuning.trials.building import build_model, new_model
+from kt_tuning.trials.costs import COSTS
+from kt_tuning.trials.spec import Progress, Report, TrialSpec, weights_file
 from kt_tuning.trials.tasks import ImageTask, KerasTask, Task
-from kt_tuning.trials.trial import TrialSpec, build_model, run_trial
+from kt_tuning.trials.trial import run_trial
 from kt_tuning.trials.weights import load_weights
 
 __all__ = [
+    "COSTS",
     "ImageTask",
     "KerasTask",
+    "Progress",
+    "Report",
     "Task",
     "TrialSpec",
     "build_model",
     "load_weights",
+    "new_model",
     "run_trial",
+    "weights_file",
 ]

@@ -18,6 +18,8 @@ from kt_tuning.data.loader import Batches, SetEpoch
 from kt_tuning.errors import OptionError
 from kt_tuning.evaluation import METRICS, predict_split, score
 from kt_tuning.recipe import Recipe
+from kt_tuning.trials.building import prepare_classifier
+from kt_tuning.trials.costs import COSTS
 
 Probabilities = NDArray[np.float32]
 EVERY_EPOCH = ("accuracy", "log_loss")
@@ -28,6 +30,9 @@ class Task(Protocol):
 
     hypermodel: keras_tuner.HyperModel
     measures_itself: bool
+
+    def prepare(self, model: keras.Model) -> None:
+        """Make a model that was just built ready for `fit`."""
 
     def fit(
         self,
@@ -61,7 +66,7 @@ class ImageTask:
         hypermodel: What to train.
         data: The images.
         recipe: How to train.
-        objective: Name of the metric, e.g. "val_accuracy".
+        objectives: Names of metrics, e.g. "val_accuracy", or of costs.
         callbacks: Of the user, copied for each trial.
 
     Raises:
@@ -76,20 +81,26 @@ class ImageTask:
         data: ImageData,
         recipe: Recipe,
         *,
-        objective: str,
+        objectives: Sequence[str],
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
         known = ["val_loss", *(f"val_{name}" for name in METRICS)]
-        if objective not in known:
-            raise OptionError(
-                f"No such objective: {objective!r}. On images it is one of {', '.join(known)}."
-            )
+        for objective in objectives:
+            if objective not in known and objective not in COSTS:
+                raise OptionError(
+                    f"No such objective: {objective!r}. On images it is one of {', '.join(known)}."
+                )
         self.hypermodel = hypermodel
         self._data = data
         self._recipe = recipe
         self._callbacks = callbacks
-        name = objective.removeprefix("val_")
-        self._names = tuple(dict.fromkeys((*EVERY_EPOCH, *([name] if name in METRICS else []))))
+        names = [objective.removeprefix("val_") for objective in objectives]
+        asked = [name for name in names if name in METRICS]
+        self._names = tuple(dict.fromkeys((*EVERY_EPOCH, *asked)))
+
+    def prepare(self, model: keras.Model) -> None:
+        """Have the training step traced once."""
+        prepare_classifier(model, self._data.classes)
 
     def fit(
         self,
@@ -132,7 +143,7 @@ class ImageTask:
         return predict_split(model.predict_on_batch, self._data.validation)
 
     def measure(self, predictions: Probabilities) -> dict[str, float]:
-        """`val_loss` (cross-entropy, in nats), `val_accuracy` and the objective."""
+        """`val_loss` (cross-entropy, in nats), `val_accuracy` and the objectives."""
         return self._score(predictions, self._names)
 
     def describe(self, predictions: Probabilities) -> dict[str, float]:
@@ -167,6 +178,9 @@ class KerasTask:
         if args and _is_dataset(args[0]):
             # Keras' default is True, of which it then warns that a data set shuffles itself.
             self._kwargs.setdefault("shuffle", False)
+
+    def prepare(self, model: keras.Model) -> None:
+        """Nothing: what the data look like only Keras knows."""
 
     def fit(
         self,

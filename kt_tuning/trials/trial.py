@@ -1,78 +1,64 @@
-"""One trial: build, train, keep the best epoch."""
+"""One trial: build, train on each fold as often as asked, keep the best epoch of each."""
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import gc
 import logging
-import os
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import keras_tuner
 import numpy as np
 
-from kt_tuning.errors import KtTuningError, OptionError
+from kt_tuning.errors import KtTuningError
 from kt_tuning.records import (
     COMPLETED,
     FAILED,
     HISTORY,
-    PREDICTIONS,
+    INFEASIBLE,
     PRUNED,
     RESULT,
-    WEIGHTS,
     TrialRecord,
 )
-from kt_tuning.trials.monitor import Monitor, Report, TrialFailedError
+from kt_tuning.trials.building import build_model, check_size, new_model
+from kt_tuning.trials.checkpoint import RunState, copy_state
+from kt_tuning.trials.costs import measure_costs
+from kt_tuning.trials.curve import Curve
+from kt_tuning.trials.deadline import Deadline
+from kt_tuning.trials.leaks import forget_gradients
+from kt_tuning.trials.monitor import Monitor
+from kt_tuning.trials.runs import Outcome, Run, TrialFiles
+from kt_tuning.trials.spec import (
+    InfeasibleError,
+    Progress,
+    Report,
+    TrialFailedError,
+    TrialSpec,
+    weights_file,
+)
 from kt_tuning.trials.tasks import Task
-from kt_tuning.trials.weights import load_weights, save_weights
+from kt_tuning.trials.weights import load_weights
 
 logger = logging.getLogger("kt_tuning")
 
 
-@dataclasses.dataclass(frozen=True)
-class TrialSpec:
-    """What a trial is told.
-
-    Attributes:
-        trial_id: KerasTuner's id.
-        number: Order of start, from 0.
-        hp: Hyperparameters with their values.
-        epochs: Epochs of the training.
-        initial_epoch: Epochs already trained by the trial that `weights` come from.
-        weights: Weights to start from, or None.
-        seed: Seed of initial weights, order and augmentation.
-        directory: Where the trial writes.
-        deadline: Value of `time.monotonic()` at which training stops, or None.
-        least_epochs: The trial is given up at once if so many epochs cannot end by the deadline.
-    """
-
-    trial_id: str
-    number: int
-    hp: keras_tuner.HyperParameters
-    epochs: int
-    initial_epoch: int
-    weights: Path | None
-    seed: int
-    directory: Path
-    deadline: float | None
-    least_epochs: int
-
-
 def run_trial(
-    spec: TrialSpec, report: Report, *, task: Task, objective: keras_tuner.Objective
+    spec: TrialSpec,
+    report: Report,
+    *,
+    tasks: Sequence[Task],
+    objectives: Sequence[keras_tuner.Objective],
 ) -> TrialRecord:
     """Train one configuration and write what came of it into `spec.directory`.
 
+    A trial that was interrupted, however it was, goes on after its last finished epoch.
+
     Args:
         spec: The configuration.
-        report: Called after each epoch; says whether to go on.
-        task: The hypermodel and the data, and how to train and measure.
-        objective: What is optimised.
+        report: Called after each epoch, and with several trainings after each of them.
+        tasks: The hypermodel and the data, and how to train and measure; one for each fold.
+        objectives: What is optimised; the first one decides which epoch is best.
 
     Returns:
         The record, also written as `result.json`. A trial whose build or training raises is
@@ -82,113 +68,227 @@ def run_trial(
         KtTuningError: if the cause is in the arguments or data.
         keras_tuner.errors.FatalError: if the hypermodel says that nothing can work.
     """
-    began, started = time.time(), time.monotonic()
-    monitor = Monitor(
-        task,
-        objective,
-        epochs=spec.epochs,
-        initial_epoch=spec.initial_epoch,
-        history=spec.directory / HISTORY,
-        patience=task.patience(spec.hp.values),
-        deadline=spec.deadline,
-        least_epochs=spec.least_epochs,
-        report=report,
-    )
-    model = None
-    failure = None
-    metrics: dict[str, float] = {}
+    trial = _Trial(spec, report, tasks, objectives)
+    status, message = None, None
     try:
-        keras.utils.set_random_seed(spec.seed)
-        model = build_model(task.hypermodel, spec.hp)
-        if spec.weights is not None:
-            load_weights(model, spec.weights)
-        result = task.fit(
-            spec.hp,
-            model,
-            epochs=spec.epochs,
-            initial_epoch=spec.initial_epoch,
-            seed=spec.seed,
-            callbacks=[monitor],
-        )
-        metrics = _keep(spec, model, task, monitor, result, objective)
+        with forget_gradients():
+            trial.run()
     except (KtTuningError, keras_tuner.errors.FatalError):
         raise
+    except InfeasibleError as error:
+        status, message = INFEASIBLE, str(error)
     except TrialFailedError as error:
-        failure = str(error)
+        status, message = FAILED, str(error)
     except Exception as error:
-        failure = _reason(error)
+        status, message = _reason(error)
         logger.debug("trial %d failed", spec.number, exc_info=True)
-    record = TrialRecord(
-        trial_id=spec.trial_id,
-        number=spec.number,
-        status=FAILED if failure else PRUNED if monitor.pruned else COMPLETED,
-        values=dict(spec.hp.values),
-        metrics=metrics,
-        best_epoch=monitor.best_epoch,
-        epochs=monitor.epochs_done,
-        seconds=round(time.monotonic() - started, 3),
-        parameters=0 if model is None or not model.built else int(model.count_params()),
-        message=failure or monitor.message,
-        began=began,
-    )
+    record = trial.record(status, message)
     record.save(spec.directory / RESULT)
+    trial.files.clear()
     return record
 
 
-def build_model(hypermodel: keras_tuner.HyperModel, hp: keras_tuner.HyperParameters) -> keras.Model:
-    """Build a model after letting go of all that Keras keeps of earlier ones.
+class _Trial:
+    """The trainings of one trial, one after the other, on one compiled model."""
 
-    Raises:
-        OptionError: if what is built is no Keras model.
-    """
-    keras.backend.clear_session()
-    gc.collect()
-    model = hypermodel.build(hp)
-    if not isinstance(model, keras.Model):
-        raise OptionError(
-            f"The hypermodel should build a compiled keras.Model. Received: {type(model).__name__}"
+    def __init__(
+        self,
+        spec: TrialSpec,
+        report: Report,
+        tasks: Sequence[Task],
+        objectives: Sequence[keras_tuner.Objective],
+    ) -> None:
+        self.spec = spec
+        self.report = report
+        self.tasks = tasks
+        self.objectives = objectives
+        self.runs = Run.all(len(tasks), spec.executions)
+        self.files = TrialFiles(spec.directory)
+        self.curve = Curve(spec.directory / HISTORY, several=len(self.runs) > 1)
+        self.outcomes = self.files.outcomes()
+        self.model: keras.Model | None = None
+        self.state: RunState | None = None
+        self.message: str | None = None
+        self.pruned = False
+        self.began = time.monotonic()
+
+    def run(self) -> None:
+        for run in self.runs[len(self.outcomes) :]:
+            if self.outcomes and self._late():
+                done, asked = len(self.outcomes), len(self.runs)
+                self.message = f"{done} of {asked} trainings within the time limit"
+                break
+            self.began = time.monotonic()
+            outcome = self._train(run)
+            self.outcomes.append(outcome)
+            self.files.note(self.outcomes)
+            if not self._go_on(run, outcome):
+                break
+        self.files.finish([run.fold for run in self.runs[: len(self.tasks)]])
+
+    def _late(self) -> bool:
+        return self.spec.deadline is not None and time.monotonic() >= self.spec.deadline
+
+    def _go_on(self, run: Run, outcome: Outcome) -> bool:
+        self.message = self.message or outcome.message
+        self.pruned = outcome.pruned
+        if len(self.runs) > 1 and not self.pruned:
+            done = sum(outcome.epochs for outcome in self.outcomes)
+            later = (len(self.runs) - run.index - 1) * self.spec.epochs
+            news = Progress(done, done + later, outcome.value, step=run.index)
+            if not self.report(news) and later:
+                self.pruned = True
+                self.message = f"pruned after {run.index + 1} of {len(self.runs)} trainings"
+        return not self.pruned
+
+    def _train(self, run: Run) -> Outcome:
+        spec, task = self.spec, self.tasks[run.fold or 0]
+        seed = spec.seed
+        if run.index:
+            seed = int(np.random.SeedSequence((seed, run.index)).generate_state(1)[0])
+        model = self._fresh_model(task, seed)
+        if spec.origin is not None:
+            load_weights(model, weights_file(spec.origin, run.fold))
+        state = self.files.checkpoint.restore(model, run.index)
+        best = None if state is None else self.files.checkpoint.restore_best()
+        if state is None or best is None:
+            state, best = RunState(run.index, spec.epochs, spec.initial_epoch), None
+        self.state = state
+        self.curve.rewind(run.index, state.done)
+        deadline = None if spec.deadline is None else self._deadline(run, state)
+        monitor = Monitor(
+            task,
+            self.objectives[0],
+            state=state,
+            best=best,
+            curve=self.curve,
+            checkpoint=self.files.checkpoint,
+            patience=task.patience(spec.hp.values),
+            deadline=deadline,
+            report=lambda done, value: self._epoch_ended(run, state, done, value),
+            began=self.began,
         )
-    if model.built and model.optimizer is not None and not model.optimizer.built:
-        # A training step that had to make the optimizer's variables would be traced twice.
-        model.optimizer.build(model.trainable_variables)
-    return model
+        result = None
+        if not state.over:
+            result = task.fit(
+                spec.hp,
+                model,
+                epochs=state.epochs,
+                initial_epoch=state.done,
+                seed=seed,
+                callbacks=[monitor, *([] if deadline is None else [deadline])],
+            )
+        return self._outcome(run, model, task, monitor, result)
+
+    def _fresh_model(self, task: Task, seed: int) -> keras.Model:
+        """A model with new weights; the same one, if there is one, so as not to trace again."""
+        keras.utils.set_random_seed(seed)
+        hp = self.spec.hp
+        if self.model is not None and self.model.built:
+            copy_state(new_model(task.hypermodel, hp), self.model)
+            return self.model
+        self.model = build_model(task.hypermodel, hp)
+        check_size(self.model, self.spec.max_parameters, self.spec.max_flops)
+        task.prepare(self.model)
+        return self.model
+
+    def _deadline(self, run: Run, state: RunState) -> Deadline:
+        """Each training gets its share of the time that is left."""
+        assert self.spec.deadline is not None
+        now = time.monotonic()
+        share = (self.spec.deadline - now) / (len(self.runs) - run.index)
+        return Deadline(state, now + share, self.spec.least_epochs)
+
+    def _epoch_ended(self, run: Run, state: RunState, done: int, value: float) -> bool:
+        if len(self.runs) == 1:
+            return self.report(Progress(done, state.epochs, value, step=done - 1))
+        before = sum(outcome.epochs for outcome in self.outcomes)
+        later = (len(self.runs) - run.index - 1) * self.spec.epochs
+        news = Progress(before + done, before + state.epochs + later, value, step=None)
+        return self.report(news)
+
+    def _outcome(
+        self, run: Run, model: keras.Model, task: Task, monitor: Monitor, result: Any
+    ) -> Outcome:
+        """Keep weights and predictions of the best epoch."""
+        best, name = monitor.best, self.objectives[0].name
+        if best is None:
+            # A hypermodel with a training loop of its own, which returned what it measured.
+            metrics = dict(result) if isinstance(result, dict) else {name: float(result)}
+            predictions = None
+        else:
+            model.set_weights(best.weights)
+            metrics, predictions = dict(best.logs), best.predictions
+        if predictions is None:
+            predictions = task.predict(model)
+        if predictions is not None:
+            metrics.update(task.describe(predictions))
+        if not run.index:
+            names = [objective.name for objective in self.objectives]
+            metrics.update(measure_costs(model, names))
+        value = metrics[name] if best is None else best.value
+        if self._is_best_of_fold(run.fold, value):
+            self.files.keep(model, run.fold, predictions)
+        return Outcome(
+            fold=run.fold,
+            value=value,
+            metrics=metrics,
+            best_epoch=monitor.state.done if best is None else best.epoch,
+            epochs=monitor.state.trained,
+            seconds=monitor.seconds(),
+            parameters=int(model.count_params()) if model.built else 0,
+            message=monitor.state.message,
+            pruned=monitor.state.pruned,
+        )
+
+    def _is_best_of_fold(self, fold: int | None, value: float) -> bool:
+        others = [outcome.value for outcome in self.outcomes if outcome.fold == fold]
+        return all(self.objectives[0].better_than(value, other) for other in others)
+
+    def record(self, status: str | None, message: str | None) -> TrialRecord:
+        """The trial as it ended.
+
+        Args:
+            status: If it went wrong, how.
+            message: If it went wrong, why.
+        """
+        spec, outcomes = self.spec, self.outcomes
+        seconds = sum(outcome.seconds for outcome in outcomes)
+        epochs = sum(outcome.epochs for outcome in outcomes)
+        if status is not None:
+            seconds += time.monotonic() - self.began
+            epochs += 0 if self.state is None else self.state.trained
+        model = self.model
+        parameters = 0 if model is None or not model.built else int(model.count_params())
+        return TrialRecord(
+            trial_id=spec.trial_id,
+            number=spec.number,
+            status=status or (PRUNED if self.pruned else COMPLETED),
+            values=dict(spec.hp.values),
+            metrics=_means([outcome.metrics for outcome in outcomes]) if status is None else {},
+            best_epoch=outcomes[0].best_epoch if outcomes else spec.initial_epoch,
+            epochs=epochs,
+            seconds=round(seconds, 3),
+            parameters=outcomes[0].parameters if outcomes else parameters,
+            message=message or self.message,
+            began=time.time() - seconds,
+            scores=tuple(outcome.value for outcome in outcomes),
+        )
 
 
-def _keep(
-    spec: TrialSpec,
-    model: keras.Model,
-    task: Task,
-    monitor: Monitor,
-    result: Any,
-    objective: keras_tuner.Objective,
-) -> dict[str, float]:
-    """Write weights and predictions of the best epoch; return its metrics."""
-    if monitor.best_weights is None:
-        # A hypermodel with a training loop of its own, which returned what it measured.
-        metrics = dict(result) if isinstance(result, dict) else {objective.name: float(result)}
-    else:
-        model.set_weights(monitor.best_weights)
-        metrics = dict(monitor.best_logs)
-    predictions = monitor.best_predictions
-    if predictions is None:
-        predictions = task.predict(model)
-    if predictions is not None:
-        metrics.update(task.describe(predictions))
-        _replace(spec.directory / PREDICTIONS, lambda path: np.save(path, predictions))
-    _replace(spec.directory / WEIGHTS, functools.partial(save_weights, model))
-    return metrics
+def _means(metrics: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The mean of each metric over all trainings that measured it."""
+    names = dict.fromkeys(name for measured in metrics for name in measured)
+    return {
+        name: float(np.mean([measured[name] for measured in metrics if name in measured]))
+        for name in names
+    }
 
 
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file under a temporary name first: it is whole or it is not there."""
-    temporary = path.with_name(f"writing.{path.name}")
-    write(temporary)
-    os.replace(temporary, path)
-
-
-def _reason(error: Exception) -> str:
+def _reason(error: Exception) -> tuple[str, str]:
+    """Status and message of what a build or a training raised."""
     name = type(error).__name__
     text = str(error).strip()
     if isinstance(error, MemoryError) or name == "ResourceExhaustedError":
-        return f"out of memory: {text.splitlines()[0] if text else name}"
-    return f"{name}: {text}" if text else name
+        return INFEASIBLE, f"out of memory: {text.splitlines()[0] if text else name}"
+    return FAILED, f"{name}: {text}" if text else name

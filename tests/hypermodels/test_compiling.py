@@ -89,3 +89,24 @@ def test_the_schedule_spans_the_training(kind):
     net.fit(hp, model, images, np.arange(8) % 2, batch_size=4, epochs=2, verbose=0)
     assert int(model.optimizer.iterations) == 4
     assert float(model.optimizer.learning_rate) == pytest.approx(0, abs=1e-7)
+
+
+class Traced:
+    """Stands for a model: counts how often its training step is traced anew."""
+
+    def __init__(self):
+        self.retraced = 0
+
+    def make_train_function(self, force=False):
+        assert force
+        self.retraced += 1
+
+
+def test_a_schedule_of_another_length_is_traced_anew():
+    fit, model = schedule(schedule="cosine"), Traced()
+    fit.set_model(model)
+    fit.stretch(10, 10)
+    fit.stretch(10, 10)
+    assert model.retraced == 1
+    fit.stretch(10, 5)
+    assert model.retraced == 2

@@ -120,7 +120,8 @@ def build_run(directory: Path, trials: int, classes: tuple[str, ...]) -> Path:
     labels = np.repeat(np.arange(len(classes)), 40)
     order = rng.permutation(len(labels))
     train, validation, test = np.split(order, [len(order) * 6 // 10, len(order) * 8 // 10])
-    np.savez(directory / "split.npz", labels=labels, train=train, validation=validation, test=test)
+    splits = {"train": train, "validation": validation, "test": test, "predicted": validation}
+    np.savez(directory / "split.npz", labels=labels, **splits)
     DataCard(
         fingerprint="5f2b" * 16,
         class_names=classes,

@@ -37,7 +37,7 @@ def test_the_newest_export_is_the_largest_number(run_directory: Path) -> None:
 
 def test_validation_confusion_is_of_the_weighted_average(make_run) -> None:
     directory = make_run(trials=2, classes=("cat", "dog"))
-    np.savez(directory / "split.npz", labels=[0, 1, 1, 0], validation=[1, 3, 2])
+    np.savez(directory / "split.npz", labels=[0, 1, 1, 0], predicted=[1, 3, 2])
     np.save(directory / "trial_0000" / "val_predictions.npy", [[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])
     np.save(directory / "trial_0001" / "val_predictions.npy", [[0.0, 1.0], [1.0, 0.0], [0.9, 0.1]])
     EnsembleRecord(("0000", "0001"), (0.25, 0.75), "convex", {}, (0.5, 0.5)).save(
@@ -130,7 +130,7 @@ def test_predictions_of_another_split_are_refused(run_directory: Path) -> None:
         np.savez(
             run_directory / "split.npz",
             labels=arrays["labels"],
-            validation=arrays["validation"][:-1],
+            predicted=arrays["predicted"][:-1],
         )
     with pytest.raises(StorageError, match="one row a validation image"):
         load_run(run_directory)

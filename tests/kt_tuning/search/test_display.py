@@ -5,6 +5,7 @@ from rich.console import Console
 
 from kt_tuning.records import TrialRecord
 from kt_tuning.search.display import SearchDisplay
+from kt_tuning.trials import Progress
 
 GOOD = TrialRecord("0", 0, "COMPLETED", {}, {"val_accuracy": 0.75}, 3, 4, 61.0, 10)
 BAD = TrialRecord("1", 1, "FAILED", {}, {}, 0, 0, 2.0, 0, "ValueError: [too] many\nmore")
@@ -19,7 +20,7 @@ def test_a_terminal_shows_the_running_trial_and_keeps_a_line_a_trial():
     console = Console(file=written, force_terminal=True, width=120, color_system=None)
     with display(console) as shown:
         shown.trial_started(0, 4)
-        shown.epoch_ended(0, 1, 4, 0.5)
+        shown.epoch_ended(0, Progress(1, 4, 0.5, step=0))
         shown._live.refresh()
         shown.trial_ended(GOOD, [GOOD])
         shown.trial_started(1, 4)

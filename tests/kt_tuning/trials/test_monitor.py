@@ -8,6 +8,8 @@ import pytest
 
 from hypermodels import ConvNet
 from kt_tuning import Recipe
+from kt_tuning.trials.checkpoint import Checkpoint, RunState
+from kt_tuning.trials.curve import Curve
 from kt_tuning.trials.monitor import Monitor
 
 
@@ -103,13 +105,14 @@ def monitor(tmp_path):
         made = Monitor(
             NoTask(),
             keras_tuner.Objective("score", direction),
-            epochs=epochs,
-            initial_epoch=0,
-            history=tmp_path / "history.csv",
+            state=RunState(0, epochs, 0),
+            best=None,
+            curve=Curve(tmp_path / "history.csv", several=False),
+            checkpoint=Checkpoint(tmp_path / "checkpoint"),
             patience=options.get("patience"),
             deadline=None,
-            least_epochs=0,
-            report=lambda *args: None,
+            report=lambda *args: True,
+            began=time.monotonic(),
         )
         model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
         model.compile("sgd", "mse")
@@ -133,21 +136,19 @@ def feed(monitor, scores):
 def test_the_weights_of_the_best_epoch_are_kept(direction, best, monitor):
     made = monitor(direction)
     feed(made, [0.5, 0.9, 0.2])
-    assert made.best_epoch == best
-    assert made.best_weights[0].item() == best
+    assert made.best.epoch == best
+    assert made.best.weights[0].item() == best
 
 
 def test_of_equal_epochs_the_first_is_kept(monitor):
     made = monitor()
     feed(made, [0.5, 0.5])
-    assert made.best_epoch == 0
+    assert made.best.epoch == 0
 
 
-def test_the_curve_of_an_earlier_attempt_is_forgotten(monitor, tmp_path):
-    made = monitor()
-    feed(made, [0.1, 0.2])
-    made.on_train_begin()
-    feed(made, [0.3])
-    lines = (tmp_path / "history.csv").read_text().splitlines()
-    assert len(lines) == 2
-    assert lines[0].startswith("epoch,seconds,score,learning_rate")
+def test_patience_counts_epochs_since_the_best_one(monitor):
+    made = monitor(epochs=9, patience=2)
+    feed(made, [0.1, 0.5, 0.4, 0.3])
+    assert made.state.over
+    assert made.model.stop_training
+    assert made.state.message == "stopped after 2 epochs without improvement"

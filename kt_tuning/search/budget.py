@@ -1,0 +1,81 @@
+"""When a search has done enough."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+from kt_tuning.records import FAILED, INFEASIBLE, TrialRecord
+from kt_tuning.units import clock
+
+HOPELESS = 5
+"""Failed trials after which a search without any success gives up: nothing it tries can work."""
+ALL_INFEASIBLE = 50
+"""The same, of configurations over a limit, which cost next to nothing."""
+WORTHWHILE_EPOCHS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """When no further trial is begun.
+
+    Attributes:
+        epochs: Epochs of a full training.
+        deadline: Value of `time.monotonic()` at which training stops, or None.
+        trial_seconds: Wall-clock of one trial, at most, or None.
+        max_stale_trials: Finished trials without a better one after which the search ends, or
+            None.
+    """
+
+    epochs: int
+    deadline: float | None = None
+    trial_seconds: float | None = None
+    max_stale_trials: int | None = None
+
+    @property
+    def worthwhile_epochs(self) -> int:
+        """With fewer epochs than these before the deadline a trial is not worth its time."""
+        return min(WORTHWHILE_EPOCHS, self.epochs)
+
+    def trial_deadline(self) -> float | None:
+        """Value of `time.monotonic()` at which a trial that begins now is stopped."""
+        own = None if self.trial_seconds is None else time.monotonic() + self.trial_seconds
+        times = [moment for moment in (own, self.deadline) if moment is not None]
+        return min(times, default=None)
+
+    def exhausted(
+        self, trials: Sequence[TrialRecord], best: TrialRecord | None, *, running: bool
+    ) -> str | None:
+        """Why no further trial is begun, or None if one is.
+
+        Args:
+            trials: Finished ones, in order of their end.
+            best: Of these, or None.
+            running: Whether other trials are still running.
+        """
+        if best is None:
+            counts = {status: 0 for status in (FAILED, INFEASIBLE)}
+            for trial in trials:
+                counts[trial.status] += 1
+            if counts[FAILED] >= HOPELESS or counts[INFEASIBLE] >= ALL_INFEASIBLE:
+                return f"none of {len(trials)} trials succeeded"
+        elif self.max_stale_trials is not None:
+            ids = [trial.trial_id for trial in trials]
+            stale = len(ids) - 1 - ids.index(best.trial_id)
+            if stale >= self.max_stale_trials:
+                return f"{stale} trials in a row found nothing better"
+        return self._too_late(trials, running)
+
+    def _too_late(self, trials: Sequence[TrialRecord], running: bool) -> str | None:
+        if self.deadline is None:
+            return None
+        left = self.deadline - time.monotonic()
+        trained = [trial for trial in trials if trial.epochs]
+        if not trained:
+            # Nothing is known of how long an epoch takes; one trial is always worth a try.
+            return "time is up" if running and left <= 0 else None
+        epoch = min(trial.seconds / trial.epochs for trial in trained)
+        if left < epoch * self.worthwhile_epochs:
+            return f"{clock(max(0.0, left))} left, too little for another trial"
+        return None

@@ -1,0 +1,91 @@
+"""The tuner's arguments, checked before anything is begun."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras_tuner
+
+from kt_tuning.errors import OptionError
+from kt_tuning.evaluation import METRICS
+from kt_tuning.execution import Executor, Processes, Serial, automatic_workers
+from kt_tuning.search.run_directory import RunDirectory
+from kt_tuning.trials import COSTS
+
+Objectives = Any
+"""The name of an objective, a `keras_tuner.Objective`, or a sequence of these."""
+WORKERS = "workers"
+"""Folder of a run that gets what worker processes print."""
+
+
+def find_objectives(objective: Objectives) -> list[keras_tuner.Objective]:
+    """KerasTuner's objectives of names in `METRICS` ("val_…") or `COSTS`, or of Keras' own.
+
+    Raises:
+        OptionError: if the direction of one cannot be known, or all of them are costs.
+    """
+    several = isinstance(objective, Sequence) and not isinstance(objective, str)
+    names = objective if several else [objective]
+    found = [_objective(name) for name in names]
+    if not found or found[0].name in COSTS:
+        raise OptionError(
+            "The first objective is how good a model is, such as val_accuracy; it decides which "
+            f"epoch is kept. Received: {objective!r}"
+        )
+    return found
+
+
+def _objective(objective: str | keras_tuner.Objective) -> keras_tuner.Objective:
+    if isinstance(objective, keras_tuner.Objective):
+        return objective
+    if objective in COSTS:
+        return keras_tuner.Objective(objective, "min")
+    name = objective.removeprefix("val_")
+    if objective.startswith("val_") and name in METRICS:
+        return keras_tuner.Objective(objective, METRICS[name].direction)
+    try:
+        return keras_tuner.Oracle(objective=objective).objective
+    except (ValueError, TypeError):
+        raise OptionError(
+            f"Unknown objective {objective!r}. Known: val_loss, "
+            f"{', '.join(f'val_{name}' for name in METRICS)}, {', '.join(COSTS)}. For a metric of "
+            "your own pass keras_tuner.Objective(name, direction)."
+        ) from None
+
+
+def oracle_objectives(oracle: keras_tuner.Oracle) -> list[keras_tuner.Objective]:
+    """What any oracle optimises: one objective, or several."""
+    return list(getattr(oracle.objective, "objectives", [oracle.objective]))
+
+
+def check_count(name: str, value: Any, *, least: int = 1, optional: bool = False) -> None:
+    """Check a whole number.
+
+    Raises:
+        OptionError: if it is none, or too small.
+    """
+    if value is None and optional:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        none = ", or None" if optional else ""
+        raise OptionError(
+            f"`{name}` is a whole number, at least {least}{none}. Received: {name}={value!r}"
+        )
+
+
+def make_executor(workers: int | str, run: RunDirectory) -> Executor:
+    """Where trials run.
+
+    Raises:
+        OptionError: if `workers` is no number of processes and not "auto".
+    """
+    if workers == "auto":
+        workers = automatic_workers()
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise OptionError(
+            f"`workers` is a whole number, at least 1, or 'auto'. Received: {workers!r}"
+        )
+    if workers == 1:
+        return Serial()
+    return Processes(workers, logs=run.path / WORKERS)

@@ -1,0 +1,160 @@
+"""A training that was interrupted goes on after its last finished epoch.
+
+`last.npz` is written after every epoch: all variables of the model (random states included) and of
+its optimizer, and how far the training is. `best.npz` is written when the objective improves. Each
+is replaced atomically, and each is complete in itself: a kill between the two leaves a best epoch
+that is ahead, and training up to it again finds the same one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+LAST = "last.npz"
+BEST = "best.npz"
+STATE = "state"
+PREDICTIONS = "predictions"
+
+Arrays = list[NDArray[Any]]
+
+
+@dataclasses.dataclass
+class RunState:
+    """How far one training is.
+
+    Attributes:
+        index: Of this training among those of the trial.
+        epochs: Epochs of the training, as shortened by a deadline.
+        done: Epochs done, those before it began included.
+        trained: Epochs trained here.
+        seconds: Wall-clock so far.
+        message: Why it was cut short, or None.
+        pruned: Whether the pruner stopped it.
+        over: Whether it has ended.
+    """
+
+    index: int
+    epochs: int
+    done: int
+    trained: int = 0
+    seconds: float = 0.0
+    message: str | None = None
+    pruned: bool = False
+    over: bool = False
+
+
+@dataclasses.dataclass
+class Best:
+    """The best epoch so far.
+
+    Attributes:
+        epoch: Its index, from 0.
+        value: Of the objective.
+        logs: Everything measured.
+        weights: As `keras.Model.get_weights` returns them.
+        predictions: (N, classes) on the validation split, or None.
+    """
+
+    epoch: int
+    value: float
+    logs: dict[str, float]
+    weights: Arrays
+    predictions: NDArray[np.float32] | None
+
+
+class Checkpoint:
+    """The checkpoint of one training.
+
+    Args:
+        folder: Where its files are; made when they are first written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(self, model: keras.Model, state: RunState) -> None:
+        """Write where the training is."""
+        arrays = {f"v{i}": value for i, value in enumerate(_values(model))}
+        self._write(LAST, dataclasses.asdict(state), arrays)
+
+    def restore(self, model: keras.Model, index: int) -> RunState | None:
+        """Set a model like the one that was saved to where its training was.
+
+        Args:
+            model: Built and compiled.
+            index: Of the training; a checkpoint of another one is not its own.
+
+        Returns:
+            The state, or None if there is none.
+        """
+        found = self._read(LAST)
+        if found is None:
+            return None
+        content, arrays = found
+        variables = _variables(model)
+        if content["index"] != index or [v.shape for v in variables] != [a.shape for a in arrays]:
+            return None
+        for variable, value in zip(variables, arrays, strict=True):
+            variable.assign(value)
+        return RunState(**content)
+
+    def save_best(self, best: Best) -> None:
+        """Write the best epoch."""
+        arrays = {f"v{i}": value for i, value in enumerate(best.weights)}
+        if best.predictions is not None:
+            arrays[PREDICTIONS] = best.predictions
+        self._write(BEST, {"epoch": best.epoch, "value": best.value, "logs": best.logs}, arrays)
+
+    def restore_best(self) -> Best | None:
+        """The best epoch, or None if there is none."""
+        found = self._read(BEST)
+        if found is None:
+            return None
+        content, arrays = found
+        with np.load(self._folder / BEST) as file:
+            predictions = file.get(PREDICTIONS)
+        return Best(**content, weights=arrays, predictions=predictions)
+
+    def clear(self) -> None:
+        """Forget the training: it has ended and its results are kept."""
+        for name in (LAST, BEST):
+            (self._folder / name).unlink(missing_ok=True)
+
+    def _write(self, name: str, content: dict[str, Any], arrays: dict[str, Any]) -> None:
+        self._folder.mkdir(exist_ok=True)
+        text = np.frombuffer(json.dumps(content).encode(), np.uint8)
+        temporary = self._folder / f"writing.{name}"
+        with temporary.open("wb") as file:
+            np.savez(file, **{STATE: text, **arrays})
+        os.replace(temporary, self._folder / name)
+
+    def _read(self, name: str) -> tuple[dict[str, Any], Arrays] | None:
+        path = self._folder / name
+        if not path.exists():
+            return None
+        with np.load(path) as file:
+            content = json.loads(file[STATE].tobytes())
+            return content, [file[f"v{i}"] for i in range(sum(n[0] == "v" for n in file.files))]
+
+
+def _variables(model: keras.Model) -> list[keras.Variable]:
+    optimizer = model.optimizer
+    return [*model.variables, *([] if optimizer is None else optimizer.variables)]
+
+
+def _values(model: keras.Model) -> Arrays:
+    return [keras.ops.convert_to_numpy(variable) for variable in _variables(model)]
+
+
+def copy_state(source: keras.Model, target: keras.Model) -> None:
+    """Give a model the variables of a fresh one like it: a new training without new tracing."""
+    for variable, value in zip(_variables(target), _values(source), strict=True):
+        variable.assign(value)

@@ -1,0 +1,61 @@
+"""The curve of a trial: `history.csv`, a row an epoch."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+
+class Curve:
+    """Writes and rewinds `history.csv`.
+
+    Args:
+        path: The file.
+        several: Whether the trial trains more than once, so that rows need a column "run".
+    """
+
+    def __init__(self, path: Path, *, several: bool) -> None:
+        self._path = path
+        self._several = several
+
+    def add(self, run: int, epoch: int, seconds: float, numbers: dict[str, float]) -> None:
+        """Write an epoch.
+
+        Args:
+            run: Index of the training, from 0.
+            epoch: Index, from 0.
+            seconds: Wall-clock of the epoch, measuring included.
+            numbers: What was measured.
+        """
+        row: dict[str, Any] = {"run": run} if self._several else {}
+        row.update(epoch=epoch, seconds=round(seconds, 3), **numbers)
+        new = not self._path.exists()
+        with self._path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(row), extrasaction="ignore")
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+
+    def rewind(self, run: int, epoch: int) -> None:
+        """Forget what an attempt that was killed wrote after its last checkpoint.
+
+        Args:
+            run: The training that goes on.
+            epoch: The epoch that it goes on with.
+        """
+        if not self._path.exists():
+            return
+        with self._path.open(newline="", encoding="utf-8") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+        kept = [header]
+        for row in rows:
+            place = dict(zip(header, row, strict=False))
+            whole = len(row) == len(header)
+            if whole and (int(place.get("run", 0)), int(place["epoch"])) < (run, epoch):
+                kept.append(row)
+        temporary = self._path.with_name(f"writing.{self._path.name}")
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\r\n").writerows(kept)
+        os.replace(temporary, self._path)

@@ -1,0 +1,140 @@
+"""The trainings of a trial: one, or one a fold and execution."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.records import PREDICTIONS, Record, read_json, write_json
+from kt_tuning.trials.checkpoint import Checkpoint
+from kt_tuning.trials.spec import weights_file
+from kt_tuning.trials.weights import save_weights
+
+CHECKPOINT = "checkpoint"
+"""Folder of a trial that is running; removed when it has ended."""
+OUTCOMES = "runs.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One of a trial's trainings.
+
+    Attributes:
+        index: Its place, from 0; all folds once, then all folds again.
+        fold: Index of the fold, or None if there is but one split.
+        execution: How many times this fold was trained on before.
+    """
+
+    index: int
+    fold: int | None
+    execution: int
+
+    @classmethod
+    def all(cls, folds: int, executions: int) -> list[Self]:
+        """Every training of a trial, in order."""
+        return [
+            cls(execution * folds + fold, fold if folds > 1 else None, execution)
+            for execution in range(executions)
+            for fold in range(folds)
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome(Record):
+    """What came of a training.
+
+    Attributes:
+        fold: See `Run`.
+        value: Of the objective, at the best epoch.
+        metrics: Every metric at the best epoch.
+        best_epoch: Its index, from 0.
+        epochs: Epochs trained.
+        seconds: Wall-clock, building included.
+        parameters: Scalars in the model's weights.
+        message: Why it was cut short, or None.
+        pruned: Whether the pruner stopped it.
+    """
+
+    fold: int | None
+    value: float
+    metrics: dict[str, float]
+    best_epoch: int
+    epochs: int
+    seconds: float
+    parameters: int
+    message: str | None
+    pruned: bool
+
+
+class TrialFiles:
+    """What a trial keeps of its trainings, while it runs and afterwards.
+
+    Args:
+        directory: Of the trial.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._folder = directory / CHECKPOINT
+        self.checkpoint = Checkpoint(self._folder)
+
+    def outcomes(self) -> list[Outcome]:
+        """The trainings that have ended, those of an earlier attempt included."""
+        path = self._folder / OUTCOMES
+        if not path.exists():
+            return []
+        return [Outcome.from_json(content) for content in read_json(path)["outcomes"]]
+
+    def keep(
+        self, model: keras.Model, fold: int | None, predictions: NDArray[np.float32] | None
+    ) -> None:
+        """Write the weights and the validation predictions of a fold."""
+        if predictions is not None:
+            self._folder.mkdir(exist_ok=True)
+            path = self._folder / _predictions(fold)
+            _replace(path, functools.partial(_save_array, predictions))
+        path = weights_file(self._directory, fold)
+        _replace(path, functools.partial(save_weights, model))
+
+    def note(self, outcomes: Sequence[Outcome]) -> None:
+        """Write that a training has ended; its checkpoint is not needed any more."""
+        self._folder.mkdir(exist_ok=True)
+        content = {"outcomes": [outcome.to_json() for outcome in outcomes]}
+        write_json(self._folder / OUTCOMES, content)
+        self.checkpoint.clear()
+
+    def finish(self, folds: Sequence[int | None]) -> None:
+        """Join the predictions of all folds, in their order."""
+        paths = [self._folder / _predictions(fold) for fold in folds]
+        arrays = [np.load(path) for path in paths if path.exists()]
+        if arrays:
+            joined = np.concatenate(arrays)
+            _replace(self._directory / PREDICTIONS, functools.partial(_save_array, joined))
+
+    def clear(self) -> None:
+        """Remove what is only needed to go on after an interruption."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _predictions(fold: int | None) -> str:
+    return f"predictions_{fold or 0}.npy"
+
+
+def _save_array(array: NDArray[Any], path: Path) -> None:
+    np.save(path, array)
+
+
+def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write a file under a temporary name first: it is whole or it is not there."""
+    temporary = path.with_name(f"writing.{path.name}")
+    write(temporary)
+    os.replace(temporary, path)

@@ -1,0 +1,220 @@
+"""Whole trials: interrupted and resumed, over folds, repeated, and refused."""
+
+import dataclasses
+
+import keras_tuner
+import numpy as np
+import pandas as pd
+import pytest
+from tiny_models import tiny
+
+from hypermodels import ConvNet
+from kt_tuning import Recipe
+from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.trials import ImageTask, TrialSpec, run_trial
+from kt_tuning.trials.runs import Run
+
+OBJECTIVES = [keras_tuner.Objective("val_loss", "min")]
+RECIPE = Recipe(batch_size=8, augment="standard")
+
+
+def small(stripes):
+    """Dropout, a schedule and momentum: all that a resumed training must find again."""
+    return ConvNet(
+        stripes.input_shape, stripes.classes, stages=1, filters=4, dropout=0.3, dense_units=8
+    )
+
+
+def tasks(stripes, hypermodel, folds=None):
+    wrapped = RecipeHyperModel(hypermodel, RECIPE)
+    parts = [stripes] if folds is None else stripes.folds(folds)
+    return [ImageTask(wrapped, part, RECIPE, objectives=["val_loss"]) for part in parts]
+
+
+def specify(directory, **options):
+    directory.mkdir(exist_ok=True)
+    arguments = {
+        "trial_id": "0",
+        "number": 0,
+        "hp": keras_tuner.HyperParameters(),
+        "epochs": 4,
+        "initial_epoch": 0,
+        "origin": None,
+        "seed": 3,
+        "directory": directory,
+        "deadline": None,
+        "least_epochs": 0,
+    }
+    return TrialSpec(**{**arguments, **options})
+
+
+class Reports(list):
+    """Hears of progress; the power fails after so many reports."""
+
+    def __init__(self, fails_after=None):
+        super().__init__()
+        self.fails_after = fails_after
+
+    def __call__(self, progress):
+        self.append(progress)
+        if len(self) == self.fails_after:
+            raise KeyboardInterrupt
+        return True
+
+
+def train(directory, made, *, interrupted_after=(), **options):
+    for reports in interrupted_after:
+        with pytest.raises(KeyboardInterrupt):
+            run_trial(
+                specify(directory, **options), Reports(reports), tasks=made, objectives=OBJECTIVES
+            )
+        assert not (directory / "result.json").exists()
+    reports = Reports()
+    record = run_trial(specify(directory, **options), reports, tasks=made, objectives=OBJECTIVES)
+    return record, reports
+
+
+@pytest.mark.parametrize(
+    ("folds", "interrupted_after"),
+    [(None, [1]), (None, [3]), (None, [2, 1]), (2, [3]), (2, [7])],
+    ids=str,
+)
+def test_interrupted_and_resumed_it_ends_as_if_nothing_had_happened(
+    folds, interrupted_after, tmp_path, stripes
+):
+    made = tasks(stripes, small(stripes), folds)
+    whole, _ = train(tmp_path / "whole", made)
+    resumed, reports = train(tmp_path / "resumed", made, interrupted_after=interrupted_after)
+    assert resumed.metrics == pytest.approx(whole.metrics, rel=1e-5)
+    assert (resumed.epochs, resumed.best_epoch) == (whole.epochs, whole.best_epoch)
+    assert len(reports) < (4 if folds is None else 10)
+    curves = [
+        pd.read_csv(tmp_path / name / "history.csv").drop(columns="seconds")
+        for name in ("whole", "resumed")
+    ]
+    pd.testing.assert_frame_equal(*curves, rtol=1e-5)
+    kept = [np.load(tmp_path / name / "val_predictions.npy") for name in ("whole", "resumed")]
+    assert np.allclose(*kept, atol=1e-6)
+    assert not (tmp_path / "resumed" / "checkpoint").exists()
+
+
+def test_a_trial_interrupted_before_its_first_epoch_ends_begins_anew(tmp_path, stripes):
+    directory = tmp_path / "trial"
+    (directory / "checkpoint").mkdir(parents=True)
+    (directory / "checkpoint" / "writing.last.npz").write_bytes(b"torn")
+    record, reports = train(directory, tasks(stripes, small(stripes)))
+    assert record.epochs == len(reports) == 4
+
+
+def test_folds_are_averaged_and_predicted_out_of_fold(tmp_path, stripes):
+    record, reports = train(tmp_path / "trial", tasks(stripes, small(stripes), 3))
+    assert len(record.scores) == 3
+    assert record.metrics["val_loss"] == pytest.approx(np.mean(record.scores))
+    assert record.epochs == 12
+    # 36 train and 12 validation images
+    assert np.load(tmp_path / "trial" / "val_predictions.npy").shape == (48, 2)
+    weights = sorted(path.name for path in (tmp_path / "trial").glob("*.weights.h5"))
+    assert weights == [f"fold_{fold}.weights.h5" for fold in range(3)]
+    # a pruner is asked after each fold, not after each epoch
+    assert [news.step for news in reports if news.step is not None] == [0, 1, 2]
+    assert [news.value for news in reports if news.step is not None] == list(record.scores)
+    assert reports[-1].epoch == reports[-1].epochs == 12
+
+
+def test_a_bad_configuration_stops_after_its_first_fold(tmp_path, stripes):
+    record = run_trial(
+        specify(tmp_path / "trial"),
+        lambda news: news.step is None,
+        tasks=tasks(stripes, small(stripes), 3),
+        objectives=OBJECTIVES,
+    )
+    assert record.status == "PRUNED"
+    assert record.message == "pruned after 1 of 3 trainings"
+    assert len(record.scores) == 1
+    assert np.load(tmp_path / "trial" / "val_predictions.npy").shape == (16, 2)
+
+
+def test_executions_start_from_different_weights_and_are_traced_once(tmp_path, stripes):
+    traced = []
+
+    def counting(hp):
+        model = small(stripes).build(hp)
+        original = model.train_step
+
+        def train_step(data):
+            traced.append(1)
+            return original(data)
+
+        model.train_step = train_step
+        return model
+
+    record, _ = train(tmp_path / "trial", tasks(stripes, counting), executions=3)
+    assert len(set(record.scores)) == 3
+    # the first trace has the schedule's real length already
+    assert len(traced) == 1
+    kept = np.load(tmp_path / "trial" / "val_predictions.npy")
+    labels = stripes.validation.labels
+    loss = -np.log(kept[np.arange(len(labels)), labels]).mean()
+    assert loss == pytest.approx(min(record.scores), rel=1e-4)
+
+
+def test_over_a_limit_it_is_infeasible_and_never_trained(tmp_path, stripes):
+    made = tasks(stripes, tiny)
+    # 64·4 + 4 + 4·2 + 2 parameters
+    record, reports = train(tmp_path / "parameters", made, max_parameters=269)
+    assert (record.status, record.parameters, reports) == ("INFEASIBLE", 270, [])
+    assert record.message == "270 parameters, more than max_parameters=269"
+    record, _ = train(tmp_path / "flops", made, max_flops=500)
+    assert record.status == "INFEASIBLE"
+    assert "FLOPs an image, more than max_flops=500" in record.message
+    assert train(tmp_path / "small", made, max_parameters=270)[0].status == "COMPLETED"
+
+
+def test_out_of_memory_is_infeasible(tmp_path, stripes):
+    def greedy(hp):
+        raise MemoryError("cannot allocate 8 TiB")
+
+    record, _ = train(tmp_path / "trial", tasks(stripes, greedy))
+    assert (record.status, record.message) == ("INFEASIBLE", "out of memory: cannot allocate 8 TiB")
+
+
+def test_with_its_time_up_a_trial_ends_after_the_folds_it_has(tmp_path, stripes, monkeypatch):
+    made = tasks(stripes, small(stripes), 3)
+    spec = specify(tmp_path / "trial", deadline=1e12)
+    late = []
+
+    def report(news):
+        late.append(news.step == 1)
+        return True
+
+    from kt_tuning.trials import trial
+
+    monkeypatch.setattr(trial._Trial, "_late", lambda self: any(late))
+    record = run_trial(spec, report, tasks=made, objectives=OBJECTIVES)
+    assert record.status == "COMPLETED"
+    assert record.message == "2 of 3 trainings within the time limit"
+    assert len(record.scores) == 2
+
+
+def test_all_folds_come_before_any_is_repeated():
+    runs = Run.all(folds=2, executions=2)
+    assert [(run.index, run.fold, run.execution) for run in runs] == [
+        (0, 0, 0),
+        (1, 1, 0),
+        (2, 0, 1),
+        (3, 1, 1),
+    ]
+    assert [run.fold for run in Run.all(folds=1, executions=2)] == [None, None]
+
+
+def test_costs_are_measured_when_they_are_objectives(tmp_path, stripes):
+    objectives = [
+        *OBJECTIVES,
+        *(keras_tuner.Objective(name, "min") for name in ("parameters", "flops", "latency")),
+    ]
+    spec = dataclasses.replace(specify(tmp_path / "trial"), epochs=1)
+    record = run_trial(spec, lambda news: True, tasks=tasks(stripes, tiny), objectives=objectives)
+    assert record.metrics["parameters"] == 270
+    # two matrix products, a multiply-add counting twice; biases and activations are small beside
+    assert 2 * (64 * 4 + 4 * 2) <= record.metrics["flops"] < 2 * (64 * 4 + 4 * 2) + 300
+    assert record.metrics["latency"] > 0
