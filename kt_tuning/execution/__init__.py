@@ -1,7 +1,8 @@
 """Where trials run: in this process, or in several others."""
 
+from kt_tuning.execution.devices import automatic_workers, processors
 from kt_tuning.execution.executor import Driver, Executor, Report, Work
-from kt_tuning.execution.processes import Processes, automatic_workers, processors
+from kt_tuning.execution.processes import Processes
 from kt_tuning.execution.serial import Serial
 
 __all__ = [

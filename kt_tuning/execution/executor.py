@@ -6,9 +6,10 @@ An executor knows nothing of hyperparameters. It is handed `work(job, report) ->
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, Self
 
 Report = Callable[..., bool]
 """What `work` calls to tell how far it is; False asks it to stop."""
@@ -35,6 +36,15 @@ class Driver(Protocol):
 
 class Executor(ABC):
     """A place where jobs run."""
+
+    @contextlib.contextmanager
+    def started(self, jobs: int | None = None) -> Iterator[Self]:
+        """Get ready for a `run` in the block while the caller still prepares it.
+
+        Args:
+            jobs: How many there will be, at most; None if that is not known.
+        """
+        yield self
 
     @abstractmethod
     def run(self, work: Work, driver: Driver) -> None:

@@ -1,41 +1,25 @@
 """Several jobs at once, each in a process of its own, on this machine.
 
-Workers are plain interpreters, not forks: TensorFlow does not survive a fork, and a script needs no
-`if __name__ == "__main__"`. What they run is sent to each once, by cloudpickle, so that functions
-and classes from a notebook cell work. A worker that dies takes nothing with it but its job's time.
+What workers run is sent to each once, by cloudpickle, so that functions and classes from a notebook
+cell work; large arrays lie in files that all of them map into memory. A worker that dies takes
+nothing with it but its job's time.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Mapping
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection, wait
+import contextlib
+import itertools
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-import cloudpickle
-
-from kt_tuning.errors import OptionError, SearchError
+from kt_tuning.errors import KtTuningError, OptionError
+from kt_tuning.execution import sharing
+from kt_tuning.execution.devices import gpu_environment, processors, visible_gpus
 from kt_tuning.execution.executor import Driver, Executor, Work
-
-WORKER_BYTES = 3 * 2**29
-"""Memory of a worker that trains a small model: 1.5 GiB."""
-STOP_SECONDS = 5
-"""How long a worker may take to end before it is killed."""
-
-
-@dataclasses.dataclass
-class _Worker:
-    """A process, the line to it, and what it is doing."""
-
-    process: subprocess.Popen[bytes]
-    line: Connection
-    job: Any | None = None
+from kt_tuning.execution.worker_process import WorkerProcess
 
 
 class Processes(Executor):
@@ -43,9 +27,11 @@ class Processes(Executor):
 
     Args:
         workers: Processes, at least 1.
+        logs: Folder that gets what the workers print, `worker_<n>.log`, and, while they run, the
+            arrays they share; made if missing.
+        imports: Modules that the workers import while they wait for work: what takes long.
         threads: Threads that each may compute with; the processors divided among the workers if
             None.
-        logs: Folder that gets what the workers print, `worker_<n>.log`; made if missing.
         environment: Variables that the workers see besides those of this process.
 
     Raises:
@@ -57,6 +43,7 @@ class Processes(Executor):
         workers: int,
         *,
         logs: Path,
+        imports: Sequence[str] = (),
         threads: int | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
@@ -67,157 +54,122 @@ class Processes(Executor):
                 f"Received: workers={workers}, threads={threads}"
             )
         self._workers = workers
-        self._threads = threads
         self._logs = logs
-        self._environment = dict(environment or {})
-        self._started = 0
+        self._imports = imports
+        names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+        self._environment = {**dict.fromkeys(names, str(threads)), **(environment or {})}
+        self._gpus = visible_gpus()
+        self._pool: list[WorkerProcess] = []
+        self._started = itertools.count()
+
+    @contextlib.contextmanager
+    def started(self, jobs: int | None = None) -> Iterator[Self]:
+        """Start the workers, no more than there are jobs; at the end of the block they are stopped.
+
+        Args:
+            jobs: How many there will be, at most; None if that is not known.
+        """
+        try:
+            for _ in range(self._workers if jobs is None else min(jobs, self._workers)):
+                self._start()
+            yield self
+        finally:
+            self._stop(self._pool)
 
     def run(self, work: Work, driver: Driver) -> None:
         """Run jobs until there are none left and none is running.
 
         Raises:
             OptionError: if `work` cannot be sent to another process.
+            StorageError: if the data cannot be written for the workers.
             SearchError: if a worker does not start.
             Exception: whatever `work` raises.
         """
-        load = _pickle(work)
-        workers: list[_Worker] = []
+        shared = self._logs / "shared"
+        # What a killed process left behind.
+        shutil.rmtree(shared, ignore_errors=True)
         retries: list[Any] = []
         try:
+            load = _pickle(work, shared)
             while True:
-                self._hand_out(load, driver, workers, retries)
-                busy = [worker for worker in workers if worker.job is not None]
+                self._hand_out(load, driver, retries)
+                busy: dict[Any, WorkerProcess] = {
+                    worker.line: worker for worker in self._pool if worker.job is not None
+                }
                 if not busy:
                     return
-                for line in wait([worker.line for worker in busy]):
-                    worker = next(worker for worker in busy if worker.line is line)
-                    self._listen(worker, driver, workers, retries)
+                for line in wait(list(busy)):
+                    self._listen(busy[line], driver, retries)
         finally:
-            _stop(workers)
+            self._stop(self._pool)
+            shutil.rmtree(shared, ignore_errors=True)
 
-    def _hand_out(
-        self, load: bytes, driver: Driver, workers: list[_Worker], retries: list[Any]
-    ) -> None:
+    def _hand_out(self, load: bytes, driver: Driver, retries: list[Any]) -> None:
         """Give every free worker a job, starting workers only as they are needed."""
         while True:
-            free = next((worker for worker in workers if worker.job is None), None)
-            if free is None and len(workers) >= self._workers:
+            free = self._free()
+            if free is None and len(self._pool) >= self._workers:
                 return
             job = retries.pop() if retries else driver.next_job()
             if job is None:
                 return
-            if free is None:
-                free = self._start(load)
-                workers.append(free)
-            free.job = job
-            free.line.send_bytes(cloudpickle.dumps(job))
+            (free or self._start()).give(job, load)
 
-    def _listen(
-        self, worker: _Worker, driver: Driver, workers: list[_Worker], retries: list[Any]
-    ) -> None:
+    def _free(self) -> WorkerProcess | None:
+        """A worker without a job; one that died meanwhile is not missed."""
+        self._stop([w for w in self._pool if w.job is None and not w.alive])
+        return next((worker for worker in self._pool if worker.job is None), None)
+
+    def _listen(self, worker: WorkerProcess, driver: Driver, retries: list[Any]) -> None:
         job = worker.job
         try:
-            kind, content = cloudpickle.loads(worker.line.recv_bytes())
-            if kind == "report":
-                worker.line.send(driver.reported(job, *content))
-                return
-        except (EOFError, ConnectionError):
-            workers.remove(worker)
-            _stop([worker])
-            if driver.crashed(job, _epitaph(worker.process)):
+            kind, content = worker.receive()
+        except EOFError:
+            self._stop([worker])
+            if driver.crashed(job, worker.epitaph()):
                 retries.append(job)
             return
-        worker.job = None
-        if kind == "raised":
+        if kind == "report":
+            worker.answer(driver.reported(job, *content))
+        elif kind == "raised":
             raise content
-        driver.finished(job, content)
+        elif kind == "finished":
+            worker.job = None
+            driver.finished(job, content)
 
-    def _start(self, load: bytes) -> _Worker:
-        number, self._started = self._started, self._started + 1
+    def _start(self) -> WorkerProcess:
         self._logs.mkdir(parents=True, exist_ok=True)
-        ours, theirs = Pipe()
-        with theirs, open(self._logs / f"worker_{number}.log", "wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-u", "-m", "kt_tuning.execution.worker", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                # Held open: when it closes, however this process ends, the worker ends as well.
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **self._limits(), **self._environment},
-                # Ctrl-C is for the parent, which then ends its workers in order.
-                start_new_session=True,
-            )
-        worker = _Worker(process, ours)
-        try:
-            # Functions and classes that are pickled by name are found where we find them.
-            ours.send(sys.path)
-            ours.send_bytes(load)
-        except ConnectionError as error:
-            _stop([worker])
-            raise SearchError(
-                f"A worker process did not start: {_epitaph(process)}. See {log.name}."
-            ) from error
+        taken = {worker.seat for worker in self._pool}
+        seat = next(seat for seat in itertools.count() if seat not in taken)
+        worker = WorkerProcess(
+            seat,
+            self._logs / f"worker_{next(self._started)}.log",
+            imports=self._imports,
+            environment={
+                **gpu_environment(seat, self._workers, self._gpus),
+                **self._environment,
+            },
+        )
+        self._pool.append(worker)
         return worker
 
-    def _limits(self) -> dict[str, str]:
-        """Variables that hold a worker to its share of the processors."""
-        threads = str(self._threads)
-        names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-        return dict.fromkeys(names, threads)
+    def _stop(self, workers: Sequence[WorkerProcess]) -> None:
+        """End workers, all at the same time."""
+        workers = list(workers)
+        for worker in workers:
+            worker.hang_up()
+        for worker in workers:
+            worker.wait()
+            self._pool.remove(worker)
 
 
-def processors() -> int:
-    """The processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def automatic_workers() -> int:
-    """One worker a processor, but no more than memory holds: about 1.5 GiB each."""
+def _pickle(work: Work, shared: Path) -> bytes:
     try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return processors()
-    return max(1, min(processors(), free // WORKER_BYTES))
-
-
-def _pickle(work: Work) -> bytes:
-    try:
-        load: bytes = cloudpickle.dumps(work)
+        return sharing.dumps(work, shared)
+    except KtTuningError:
+        raise
     except Exception as error:
         raise OptionError(
             f"The hypermodel or the data cannot be sent to worker processes ({error}). "
             "A tf.data.Dataset, an open file or a lock cannot: use arrays, or workers=1."
         ) from error
-    return load
-
-
-def _stop(workers: list[_Worker]) -> None:
-    """End workers: those that do not hear are killed."""
-    for worker in workers:
-        worker.line.close()
-        if worker.job is not None:
-            worker.process.terminate()
-    for worker in workers:
-        try:
-            worker.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            worker.process.kill()
-            worker.process.wait()
-        if worker.process.stdin is not None:
-            worker.process.stdin.close()
-
-
-def _epitaph(process: subprocess.Popen[bytes]) -> str:
-    """Why a process ended."""
-    try:
-        status = process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        return "its process no longer answers"
-    if status >= 0:
-        return f"its process ended with status {status}"
-    name = signal.Signals(-status).name
-    hint = ", as when memory runs out" if name == "SIGKILL" else ""
-    return f"its process was killed by {name}{hint}"

@@ -2,29 +2,55 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import importlib
 import os
-import sys
 import threading
+import traceback
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
+import cloudpickle
 
-def main() -> None:
-    """Run jobs until the parent hangs up; the argument is the file descriptor of the line to it."""
+from kt_tuning.errors import SearchError
+from kt_tuning.execution.devices import limit_gpu_memory
+from kt_tuning.execution.executor import Work
+
+
+def main(descriptor: int, imports: Sequence[str]) -> None:
+    """Run jobs until the parent hangs up.
+
+    Args:
+        descriptor: File descriptor of the line to the parent.
+        imports: Modules to import while the parent prepares the work.
+    """
     threading.Thread(target=_follow_parent, daemon=True).start()
-    with Connection(int(sys.argv[1])) as line:
-        sys.path[:] = line.recv()
-        _serve(line)
+    with Connection(descriptor) as line:
+        try:
+            _serve(line, _receive_work(line, imports))
+        except Exception as error:
+            # If it is the line that broke, nobody listens any more.
+            with contextlib.suppress(ConnectionError):
+                line.send_bytes(cloudpickle.dumps(("raised", _portable(error))))
 
 
-def _serve(line: Connection) -> None:
-    import cloudpickle
-
-    work = cloudpickle.loads(line.recv_bytes())
-    # What is there now stays: collections after each job need not look through it.
+def _receive_work(line: Connection, imports: Sequence[str]) -> Work:
+    # Imports make a million objects that stay. Looking through them again and again would be an
+    # eighth of the time of the imports, and would go on after each job.
+    gc.disable()
+    for name in imports:
+        importlib.import_module(name)
+    limit_gpu_memory()
+    work: Work = cloudpickle.loads(line.recv_bytes())
     gc.freeze()
+    gc.enable()
+    line.send_bytes(cloudpickle.dumps(("ready", None)))
+    return work
 
+
+def _serve(line: Connection, work: Work) -> None:
     def report(*news: Any) -> bool:
         line.send_bytes(cloudpickle.dumps(("report", news)))
         return bool(line.recv())
@@ -34,13 +60,17 @@ def _serve(line: Connection) -> None:
             job = cloudpickle.loads(line.recv_bytes())
         except EOFError:
             return
-        try:
-            answer = ("finished", work(job, report))
-        except (EOFError, ConnectionError):
-            return
-        except Exception as error:
-            answer = ("raised", error)
-        line.send_bytes(cloudpickle.dumps(answer))
+        line.send_bytes(cloudpickle.dumps(("finished", work(job, report))))
+
+
+def _portable(error: Exception) -> Exception:
+    """The error with its traceback as a note; another one if it cannot be sent."""
+    error.add_note("In a worker process:\n" + "".join(traceback.format_exception(error)))
+    try:
+        cloudpickle.loads(cloudpickle.dumps(error))
+    except Exception:
+        return SearchError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def _follow_parent() -> None:
@@ -48,7 +78,3 @@ def _follow_parent() -> None:
     while os.read(0, 1):
         pass
     os._exit(1)
-
-
-if __name__ == "__main__":
-    main()
