@@ -28,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-SEARCH, DATA = "Search", "Data"
+SEARCH, LIMITS, DATA = "Search", "Limits", "Data"
 
 
 @app.command()
@@ -58,6 +58,36 @@ def run(
     epochs: Annotated[
         int, typer.Option(help="Epochs of a full training.", rich_help_panel=SEARCH)
     ] = 30,
+    trial_time_limit: Annotated[
+        str | None,
+        typer.Option(help="Wall-clock of one trial.", rich_help_panel=LIMITS),
+    ] = None,
+    max_stale_trials: Annotated[
+        int | None,
+        typer.Option(
+            help="End when so many trials in a row found nothing better.", rich_help_panel=LIMITS
+        ),
+    ] = None,
+    max_parameters: Annotated[
+        int | None,
+        typer.Option(help="Scalars in a model's weights, at most.", rich_help_panel=LIMITS),
+    ] = None,
+    max_flops: Annotated[
+        int | None,
+        typer.Option(
+            help="Floating-point operations for one image, at most.", rich_help_panel=LIMITS
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="Cross-validate each configuration on so many folds.", rich_help_panel=SEARCH
+        ),
+    ] = None,
+    executions: Annotated[
+        int,
+        typer.Option(help="Trainings of each configuration, averaged.", rich_help_panel=SEARCH),
+    ] = 1,
     hypermodel: Annotated[
         str, typer.Option(help="Family of models.", rich_help_panel=SEARCH)
     ] = "convnet",
@@ -70,9 +100,14 @@ def run(
         ),
     ] = None,
     objective: Annotated[
-        str,
-        typer.Option(help="val_accuracy, val_loss, val_f1, val_roc_auc, …", rich_help_panel=SEARCH),
-    ] = "val_accuracy",
+        list[str] | None,
+        typer.Option(
+            help="val_accuracy, val_loss, val_f1, val_roc_auc, …; repeated, also parameters, "
+            "flops, latency.",
+            show_default="val_accuracy",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
     strategy: Annotated[
         str,
         typer.Option(
@@ -84,7 +119,7 @@ def run(
     pruner: Annotated[
         str | None,
         typer.Option(
-            help="none, median, percentile, patient, asha, hyperband.",
+            help="none, median, percentile, patient, asha, hyperband, wilcoxon.",
             show_default="what goes with the strategy",
             rich_help_panel=SEARCH,
         ),
@@ -134,6 +169,7 @@ def run(
     from kt_tuning.units import seconds
 
     seconds(time_limit, "--time-limit")
+    seconds(trial_time_limit, "--trial-time-limit")
     data = load_images(
         folder,
         image_size=image_size,
@@ -155,12 +191,18 @@ def run(
         RunOptions(
             hypermodel=hypermodel,
             fixed=dict(_assignment(text) for text in fix or []),
-            objective=objective,
+            objective=tuple(objective or ("val_accuracy",)),
             strategy=strategy,
             pruner=pruner,
             epochs=epochs,
             time_limit=time_limit,
             max_trials=max_trials,
+            trial_time_limit=trial_time_limit,
+            max_stale_trials=max_stale_trials,
+            max_parameters=max_parameters,
+            max_flops=max_flops,
+            folds=folds,
+            executions=executions,
             batch_size=tuple(batch_size or (64,)),
             augment=augment,
             patience=patience,

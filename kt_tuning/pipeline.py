@@ -31,12 +31,18 @@ class RunOptions:
     Attributes:
         hypermodel: Name in `HYPERMODELS`.
         fixed: Values of hyperparameters that are not searched.
-        objective: What is optimised, e.g. "val_accuracy".
+        objective: What is optimised, e.g. "val_accuracy"; one or several names.
         strategy: Name in `STRATEGIES`.
         pruner: Name in `PRUNERS`, or None for what goes with the strategy.
         epochs: Epochs of a full training.
         time_limit: Wall-clock of all trials, e.g. "10m", or None.
         max_trials: Trials, at most, or None.
+        trial_time_limit: Wall-clock of one trial, or None.
+        max_stale_trials: Trials in a row without a better one that end the search, or None.
+        max_parameters: Scalars in a model's weights, at most, or None.
+        max_flops: Floating-point operations for one image, at most, or None.
+        folds: Of a cross-validation, or None.
+        executions: Trainings of each configuration, on each fold.
         batch_size: Images a step; several are searched.
         augment: Name in `POLICIES`, or "search".
         patience: Epochs without improvement after which a trial stops, or None.
@@ -49,12 +55,18 @@ class RunOptions:
 
     hypermodel: str = "convnet"
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    objective: str = "val_accuracy"
+    objective: str | tuple[str, ...] = "val_accuracy"
     strategy: str = "random"
     pruner: str | None = None
     epochs: int = 30
     time_limit: str | float | None = None
     max_trials: int | None = None
+    trial_time_limit: str | float | None = None
+    max_stale_trials: int | None = None
+    max_parameters: int | None = None
+    max_flops: int | None = None
+    folds: int | None = None
+    executions: int = 1
     batch_size: tuple[int, ...] = (64,)
     augment: str = "light"
     patience: int | None = None
@@ -97,7 +109,12 @@ def run(data: ImageData, out: Path, options: RunOptions) -> RunOutcome:
     """
     tuner = _tuner(data, out, options)
     tuner.search(
-        data, time_limit=options.time_limit, workers=options.workers, verbose=options.verbose
+        data,
+        time_limit=options.time_limit,
+        trial_time_limit=options.trial_time_limit,
+        max_stale_trials=options.max_stale_trials,
+        workers=options.workers,
+        verbose=options.verbose,
     )
     ensemble = tuner.ensemble(options.ensemble_size)
     scores = evaluate(ensemble, data.test)
@@ -132,6 +149,10 @@ def _tuner(data: ImageData, out: Path, options: RunOptions) -> Tuner:
         pruner=options.pruner,
         max_trials=max_trials,
         epochs=options.epochs,
+        folds=options.folds,
+        executions_per_trial=options.executions,
+        max_parameters=options.max_parameters,
+        max_flops=options.max_flops,
         recipe=Recipe(
             batch_size=options.batch_size, augment=options.augment, patience=options.patience
         ),

@@ -74,8 +74,13 @@ def check_count(name: str, value: Any, *, least: int = 1, optional: bool = False
         )
 
 
-def make_executor(workers: int | str, run: RunDirectory) -> Executor:
+def make_executor(workers: int | str, run: RunDirectory, jobs: int | None) -> Executor:
     """Where trials run.
+
+    Args:
+        workers: A number of processes, or "auto".
+        run: Gets what they print.
+        jobs: Trials that are left, or None if nobody knows: each worker has one at least.
 
     Raises:
         OptionError: if `workers` is no number of processes and not "auto".
@@ -86,6 +91,8 @@ def make_executor(workers: int | str, run: RunDirectory) -> Executor:
         raise OptionError(
             f"`workers` is a whole number, at least 1, or 'auto'. Received: {workers!r}"
         )
+    if jobs is not None:
+        workers = min(workers, max(1, jobs))
     if workers == 1:
         return Serial()
-    return Processes(workers, logs=run.path / WORKERS)
+    return Processes(workers, logs=run.path / WORKERS, imports=["kt_tuning.trials"])

@@ -5,16 +5,29 @@ from __future__ import annotations
 import contextlib
 import gc
 import io
+import logging
 import warnings
 from collections.abc import Iterator
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep KerasTuner's prints and the deprecations that it causes from users."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.filterwarnings("ignore", "currentThread|getName", DeprecationWarning)
-        yield
+    """Keep KerasTuner's prints and the deprecations that it causes from users.
+
+    And TensorFlow's advice not to trace so often: every trial has another model.
+    """
+    advice = logging.getLogger("tensorflow")
+    advice.addFilter(_is_no_advice)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.filterwarnings("ignore", "currentThread|getName", DeprecationWarning)
+            yield
+    finally:
+        advice.removeFilter(_is_no_advice)
+
+
+def _is_no_advice(record: logging.LogRecord) -> bool:
+    return "tf.function retracing" not in record.getMessage()
 
 
 @contextlib.contextmanager

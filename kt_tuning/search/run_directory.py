@@ -7,7 +7,7 @@ import math
 import os
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import keras
@@ -25,6 +25,7 @@ from kt_tuning.records import (
     SearchRecord,
     TrialRecord,
 )
+from kt_tuning.search.lock import LOCK, RunLock
 
 
 class RunDirectory:
@@ -44,15 +45,43 @@ class RunDirectory:
         self._objective = objective
         self._records: dict[str, TrialRecord] = {}
         try:
-            if overwrite and path.exists():
-                shutil.rmtree(path)
             path.mkdir(parents=True, exist_ok=True)
+            if overwrite:
+                self._clear()
+        except StorageError:
+            raise
         except OSError as error:
             raise StorageError(
                 f"Cannot write the run directory {path}: {error.strerror}. Choose another one."
             ) from error
         if not os.access(path, os.W_OK):
             raise StorageError(f"The run directory {path} is read-only. Choose another one.")
+
+    def _clear(self) -> None:
+        """Delete everything but the lock, unless another process is using it."""
+        with RunLock(self.path):
+            for entry in self.path.iterdir():
+                if entry.is_dir():
+                    shutil.rmtree(entry)
+                elif entry.name != LOCK:
+                    entry.unlink()
+
+    def check_unchanged(self, known: Collection[str]) -> None:
+        """Refuse to go on where another process has been since the tuner was made.
+
+        Args:
+            known: Ids of the trials that the oracle knows.
+
+        Raises:
+            StorageError: if there are others.
+        """
+        folders = [path for path in self.path.glob("trial_*") if path.is_dir()]
+        found = {path.name.removeprefix("trial_") for path in folders}
+        if new := found - set(known):
+            raise StorageError(
+                f"Another process has added {len(new)} trials to {self.path} since this tuner was "
+                "made. Make it anew to go on from there."
+            )
 
     def trial(self, trial_id: str) -> Path:
         """The folder of a trial; made if missing."""

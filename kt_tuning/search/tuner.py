@@ -14,16 +14,18 @@ import keras_tuner
 import numpy as np
 import optuna
 import pandas as pd
+from numpy.typing import NDArray
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from rich.console import Console
 
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import Ensemble, weighted_sum
-from kt_tuning.errors import OptionError, SearchError
+from kt_tuning.ensembling import Ensemble
+from kt_tuning.errors import SearchError
 from kt_tuning.recipe import Recipe
-from kt_tuning.records import SearchRecord, TrialRecord, write_json
+from kt_tuning.records import SearchRecord, write_json
 from kt_tuning.search.budget import Budget
+from kt_tuning.search.data_tasks import image_tasks, keras_task
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.lock import RunLock
@@ -42,17 +44,9 @@ from kt_tuning.search.quiet import light_collections, quiet
 from kt_tuning.search.readable_study import study_of
 from kt_tuning.search.results import history_frame, results_frame
 from kt_tuning.search.run_directory import RunDirectory, versions
+from kt_tuning.search.winners import Winners, with_values
 from kt_tuning.search.wrapping import RecipeHyperModel
-from kt_tuning.trials import (
-    ImageTask,
-    KerasTask,
-    Task,
-    build_model,
-    load_weights,
-    new_model,
-    run_trial,
-    weights_file,
-)
+from kt_tuning.trials import Task, run_trial
 from kt_tuning.units import seconds
 
 logger = logging.getLogger("kt_tuning")
@@ -147,7 +141,7 @@ class Tuner(keras_tuner.Tuner):
         self._options = TrialOptions(seed, executions_per_trial, max_parameters, max_flops)
         self._strategy = strategy if isinstance(strategy, str) else type(strategy).__name__
         self._data: ImageData | None = None
-        self._labels: np.ndarray | None = None
+        self._labels: NDArray[np.int64] | None = None
         wrapped = RecipeHyperModel(hypermodel, self.recipe)
         oracle = strategy
         if not isinstance(oracle, keras_tuner.Oracle):
@@ -165,6 +159,7 @@ class Tuner(keras_tuner.Tuner):
         self.objectives = oracle_objectives(oracle)
         self.run_directory = Path(directory) / project_name
         self._run = RunDirectory(self.run_directory, self.objectives[0], overwrite=overwrite)
+        self._winners = Winners(wrapped, self._run, folds)
         with quiet():
             oracle.verbose = 0
             super().__init__(
@@ -219,8 +214,12 @@ class Tuner(keras_tuner.Tuner):
         check_count("epochs", epochs)
         check_count("max_stale_trials", max_stale_trials, optional=True)
         limit, trial_limit = seconds(time_limit), seconds(trial_time_limit)
-        executor = make_executor(workers, self._run)
-        with RunLock(self.run_directory), executor.started(self._trials_left()):
+        jobs = self._trials_left()
+        executor = make_executor(workers, self._run, jobs)
+        with RunLock(self.run_directory), executor.started(jobs):
+            if isinstance(self.oracle, OptunaOracle):
+                self.oracle.reload()
+                self._run.check_unchanged(self.oracle.trials)
             tasks = self._tasks(args, {**fit_kwargs, "callbacks": callbacks or []})
             self._write_search(epochs, limit)
             spent = self._run.seconds_spent()
@@ -257,45 +256,23 @@ class Tuner(keras_tuner.Tuner):
 
     def _tasks(self, args: tuple[Any, ...], fit_kwargs: dict[str, Any]) -> list[Task]:
         """What to train on, a task a fold."""
-        if args and isinstance(args[0], ImageData):
-            data = args[0]
-            callbacks = fit_kwargs.pop("callbacks")
-            if len(args) > 1 or fit_kwargs:
-                extra = [repr(type(arg).__name__) for arg in args[1:]] + list(fit_kwargs)
-                raise OptionError(
-                    "With an ImageData, `search` takes epochs, limits, workers, verbose and "
-                    "callbacks; batch size and augmentation belong to `Recipe`. "
-                    f"Received: {', '.join(extra)}"
-                )
-            names = [objective.name for objective in self.objectives]
-            parts = [data] if self._folds is None else data.folds(self._folds, seed=self.seed)
-            tasks: list[Task] = [
-                ImageTask(self.hypermodel, part, self.recipe, objectives=names, callbacks=callbacks)
-                for part in parts
-            ]
-            self._check_model(data)
-            self._run.claim(data, [part.indices["validation"] for part in parts])
-            self._data = data
-            self._labels = np.concatenate([part.validation.labels for part in parts])
-            return tasks
-        if not args and "x" not in fit_kwargs:
-            raise OptionError("`search` needs data: an ImageData, or x and y as for keras' fit.")
-        if self._folds is not None:
-            raise OptionError(
-                "`folds` needs an ImageData, which it can split: ImageData.from_arrays(x, y)."
-            )
-        return [KerasTask(self.hypermodel, args, fit_kwargs)]
-
-    def _check_model(self, data: ImageData) -> None:
-        """Find a hypermodel for other images or classes before the first epoch."""
-        model = build_model(self.hypermodel, self.get_default_hyperparameters())
-        shapes = (model.input_shape[1:], model.output_shape[1:])
-        wanted = (tuple(data.input_shape), (data.classes,))
-        if shapes != wanted:
-            raise OptionError(
-                f"The hypermodel maps {shapes[0]} to {shapes[1]}, the data need {wanted[0]} to "
-                f"{wanted[1]}. Make it with (data.input_shape, data.classes)."
-            )
+        if not args or not isinstance(args[0], ImageData):
+            return [keras_task(self.hypermodel, args, fit_kwargs, folds=self._folds)]
+        data = args[0]
+        parts = [data] if self._folds is None else data.folds(self._folds, seed=self.seed)
+        tasks = image_tasks(
+            self.hypermodel,
+            self.recipe,
+            parts,
+            args[1:],
+            fit_kwargs,
+            objectives=[objective.name for objective in self.objectives],
+            defaults=self.get_default_hyperparameters(),
+        )
+        self._run.claim(data, [part.indices["validation"] for part in parts])
+        self._data = data
+        self._labels = np.concatenate([part.validation.labels for part in parts])
+        return tasks
 
     def _write_search(self, epochs: int, limit: float | None) -> None:
         self._run.write_search(
@@ -345,7 +322,8 @@ class Tuner(keras_tuner.Tuner):
     def plot(self) -> Plots:
         """Figures of the search: `tuner.plot.history()` and others, see `Plots`."""
         if isinstance(self.oracle, OptunaOracle):
-            return Plots(self.oracle.study)
+            trainings = (self._folds or 1) * self._options.executions
+            return Plots(self.oracle.study, step="Epoch" if trainings == 1 else "Training")
         space = self.oracle.get_space()
         return Plots(study_of(self._run.trials(), self.history(), self.objectives, space))
 
@@ -381,26 +359,28 @@ class Tuner(keras_tuner.Tuner):
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[keras_tuner.HyperParameters]:
         """The configurations of the best completed trials, best first."""
-        return [self._hyperparameters(record) for record in self._run.best_trials(num_trials)]
+        space = self.oracle.get_space()
+        return [with_values(space, record) for record in self._run.best_trials(num_trials)]
 
     def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
         """The models of the best completed trials, at their best epoch, best first."""
-        return [self._load(record) for record in self._run.best_trials(num_models)]
+        space = self.oracle.get_space()
+        return [self._winners.load(record, space) for record in self._run.best_trials(num_models)]
 
     def best_model(self) -> keras.Model:
-        """The best trial's model at its best epoch.
+        """The best trial's model at its best epoch; with folds the mean of all folds' models.
 
         Raises:
             SearchError: if no trial has completed.
         """
-        return self._load(self._some_trials(1)[0])
+        return self._winners.load(self._winners.best(1)[0], self.oracle.get_space())
 
     def load_model(self, trial: Any) -> keras.Model:
         """The model of a KerasTuner trial, at its best epoch."""
-        return self._model(trial.hyperparameters, self._run.trial(trial.trial_id))
+        return self._winners.model(trial.hyperparameters, self._run.trial(trial.trial_id))
 
     def ensemble(self, size: int = 5, solver: str = "auto") -> Ensemble:
-        """Combine the best trials by weights fitted on the validation split.
+        """Combine the best trials by weights fitted on the images that they were validated on.
 
         Args:
             size: Candidates: the best so many completed trials. Those whose weight comes out as
@@ -414,74 +394,18 @@ class Tuner(keras_tuner.Tuner):
             OptionError: if an argument is wrong.
             SearchError: if no trial has completed, or trials kept no validation predictions.
         """
-        if size < 1:
-            raise OptionError(f"`size` is a number of trials, at least 1. Received: size={size}")
         if self._data is None or self._labels is None:
             raise SearchError("An ensemble needs a search on an ImageData: call `search(data)`.")
-        chosen, predictions = self._candidates(size, self._labels)
         with quiet():
-            ensemble = Ensemble.fit(
-                [functools.partial(self._load, record) for record in chosen],
-                predictions,
+            return self._winners.ensemble(
+                self._data,
                 self._labels,
+                self.oracle.get_space(),
+                objective=self.objectives[0].name,
+                size=size,
                 solver=solver,
                 seed=self.seed,
-                trials={r.trial_id: r.metrics[self.objectives[0].name] for r in chosen},
-                card=self._data.card,
-                provenance=self._provenance(chosen),
             )
-        assert ensemble.record is not None
-        self._run.write_ensemble(ensemble.record)
-        return ensemble
-
-    def _candidates(self, size: int, labels: np.ndarray) -> tuple[list[TrialRecord], np.ndarray]:
-        """The best trials and their predictions, (K, N, classes)."""
-        chosen: list[TrialRecord] = []
-        predictions: list[np.ndarray] = []
-        for record in self._some_trials(None):
-            found = self._run.predictions(record.trial_id)
-            # One that was pruned before its last fold lacks rows.
-            if len(found) == len(labels) and len(chosen) < size:
-                chosen.append(record)
-                predictions.append(found)
-        if not chosen:
-            raise SearchError("No trial has been trained on all folds: search longer.")
-        return chosen, np.stack(predictions)
-
-    def _provenance(self, chosen: list[TrialRecord]) -> dict[str, Any]:
-        return {
-            "search": self._run.read_search().to_json(),
-            "trials": {
-                r.trial_id: {"values": r.values, "metrics": r.metrics, "best_epoch": r.best_epoch}
-                for r in chosen
-            },
-        }
-
-    def _some_trials(self, count: int | None) -> list[TrialRecord]:
-        best = self._run.best_trials(count)
-        if not best:
-            raise SearchError("No trial has completed yet: call `search` first.")
-        return best
-
-    def _hyperparameters(self, record: TrialRecord) -> keras_tuner.HyperParameters:
-        space = self.oracle.get_space()
-        space.values = dict(record.values)
-        return space
-
-    def _load(self, record: TrialRecord) -> keras.Model:
-        return self._model(self._hyperparameters(record), self._run.trial(record.trial_id))
-
-    def _model(self, hp: keras_tuner.HyperParameters, directory: Path) -> keras.Model:
-        """A trial's model at its best epoch; with folds the mean of all folds' models."""
-        folds = [None] if self._folds is None else list(range(self._folds))
-        models = []
-        for path in (weights_file(directory, fold) for fold in folds):
-            if path.exists() or len(folds) == 1:
-                models.append(new_model(self.hypermodel, hp))
-                load_weights(models[-1], path)
-        if len(models) == 1:
-            return models[0]
-        return weighted_sum(models, [1 / len(models)] * len(models), [1.0] * len(models))
 
     def save(self) -> None:
         """Write the state of the search, atomically."""

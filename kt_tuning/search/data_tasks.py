@@ -1,0 +1,88 @@
+"""What `Tuner.search` is given becomes tasks, one a fold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras_tuner
+
+from kt_tuning.data import ImageData
+from kt_tuning.errors import OptionError
+from kt_tuning.recipe import Recipe
+from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.trials import ImageTask, KerasTask, Task, build_model
+
+
+def keras_task(
+    hypermodel: RecipeHyperModel,
+    args: tuple[Any, ...],
+    fit_kwargs: dict[str, Any],
+    *,
+    folds: int | None,
+) -> Task:
+    """Data of any kind that `keras.Model.fit` takes.
+
+    Raises:
+        OptionError: if there are none, or folds are asked for.
+    """
+    if not args and "x" not in fit_kwargs:
+        raise OptionError("`search` needs data: an ImageData, or x and y as for keras' fit.")
+    if folds is not None:
+        raise OptionError(
+            "`folds` needs an ImageData, which it can split: ImageData.from_arrays(x, y)."
+        )
+    return KerasTask(hypermodel, args, fit_kwargs)
+
+
+def image_tasks(
+    hypermodel: RecipeHyperModel,
+    recipe: Recipe,
+    parts: Sequence[ImageData],
+    args: tuple[Any, ...],
+    fit_kwargs: dict[str, Any],
+    *,
+    objectives: Sequence[str],
+    defaults: keras_tuner.HyperParameters,
+) -> list[Task]:
+    """Images with a recipe.
+
+    Args:
+        hypermodel: What to train.
+        recipe: How to train.
+        parts: The data, as each fold splits them.
+        args: Further arguments of `search`: there should be none.
+        fit_kwargs: Likewise, but for callbacks.
+        objectives: Their names.
+        defaults: A configuration to try the hypermodel with.
+
+    Raises:
+        OptionError: if an argument is too much, or the hypermodel is one for other images.
+    """
+    callbacks = fit_kwargs.pop("callbacks")
+    if args or fit_kwargs:
+        extra = [repr(type(arg).__name__) for arg in args] + list(fit_kwargs)
+        raise OptionError(
+            "With an ImageData, `search` takes epochs, limits, workers, verbose and callbacks; "
+            f"batch size and augmentation belong to `Recipe`. Received: {', '.join(extra)}"
+        )
+    tasks: list[Task] = [
+        ImageTask(hypermodel, part, recipe, objectives=objectives, callbacks=callbacks)
+        for part in parts
+    ]
+    _check_model(hypermodel, parts[0], defaults)
+    return tasks
+
+
+def _check_model(
+    hypermodel: RecipeHyperModel, data: ImageData, defaults: keras_tuner.HyperParameters
+) -> None:
+    """Find a hypermodel for other images or classes before the first epoch."""
+    model = build_model(hypermodel, defaults)
+    shapes = (model.input_shape[1:], model.output_shape[1:])
+    wanted = (tuple(data.input_shape), (data.classes,))
+    if shapes != wanted:
+        raise OptionError(
+            f"The hypermodel maps {shapes[0]} to {shapes[1]}, the data need {wanted[0]} to "
+            f"{wanted[1]}. Make it with (data.input_shape, data.classes)."
+        )

@@ -1,0 +1,137 @@
+"""What finished trials are good for: their models, and the ensemble of the best."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.data import ImageData
+from kt_tuning.ensembling import Ensemble, weighted_sum
+from kt_tuning.errors import OptionError, SearchError
+from kt_tuning.records import TrialRecord
+from kt_tuning.search.run_directory import RunDirectory
+from kt_tuning.trials import load_weights, new_model, weights_file
+
+
+class Winners:
+    """Makes models of the trials in a run directory.
+
+    Args:
+        hypermodel: What was searched.
+        run: Where the trials are.
+        folds: Of each trial, or None.
+    """
+
+    def __init__(
+        self, hypermodel: keras_tuner.HyperModel, run: RunDirectory, folds: int | None
+    ) -> None:
+        self._hypermodel = hypermodel
+        self._run = run
+        self._folds = folds
+
+    def best(self, count: int | None) -> list[TrialRecord]:
+        """The best trials, best first.
+
+        Raises:
+            SearchError: if no trial has completed.
+        """
+        found = self._run.best_trials(count)
+        if not found:
+            raise SearchError("No trial has completed yet: call `search` first.")
+        return found
+
+    def model(self, hp: keras_tuner.HyperParameters, directory: Path) -> keras.Model:
+        """A trial's model at its best epoch; with folds the mean of all folds' models."""
+        folds = [None] if self._folds is None else list(range(self._folds))
+        models = []
+        for path in (weights_file(directory, fold) for fold in folds):
+            # A trial that was pruned may lack the last folds.
+            if path.exists() or len(folds) == 1:
+                models.append(new_model(self._hypermodel, hp))
+                load_weights(models[-1], path)
+        if len(models) == 1:
+            return models[0]
+        return weighted_sum(models, [1 / len(models)] * len(models), [1.0] * len(models))
+
+    def load(self, record: TrialRecord, space: keras_tuner.HyperParameters) -> keras.Model:
+        """The model of a finished trial."""
+        return self.model(with_values(space, record), self._run.trial(record.trial_id))
+
+    def ensemble(
+        self,
+        data: ImageData,
+        labels: NDArray[np.int64],
+        space: keras_tuner.HyperParameters,
+        *,
+        objective: str,
+        size: int,
+        solver: str,
+        seed: int,
+    ) -> Ensemble:
+        """Combine the best trials; see `Tuner.ensemble`.
+
+        Args:
+            data: What was searched on.
+            labels: (N,) of the images that the trials' predictions are of.
+            space: The hyperparameters.
+            objective: Name of the score that is noted for each member.
+            size: Candidates.
+            solver: "auto", or a name in `SOLVERS`.
+            seed: Of the solver.
+        """
+        if size < 1:
+            raise OptionError(f"`size` is a number of trials, at least 1. Received: size={size}")
+        chosen, predictions = self._candidates(size, len(labels))
+        ensemble = Ensemble.fit(
+            [functools.partial(self.load, record, space) for record in chosen],
+            predictions,
+            labels,
+            solver=solver,
+            seed=seed,
+            trials={record.trial_id: record.metrics[objective] for record in chosen},
+            card=data.card,
+            provenance=self._provenance(chosen),
+        )
+        assert ensemble.record is not None
+        self._run.write_ensemble(ensemble.record)
+        return ensemble
+
+    def _candidates(self, size: int, images: int) -> tuple[list[TrialRecord], NDArray[np.float32]]:
+        """The best trials and their predictions, (K, N, classes)."""
+        chosen: list[TrialRecord] = []
+        predictions: list[NDArray[np.float32]] = []
+        for record in self.best(None):
+            found = self._run.predictions(record.trial_id)
+            # One that was pruned before its last fold lacks rows.
+            if len(found) == images:
+                chosen.append(record)
+                predictions.append(found)
+            if len(chosen) == size:
+                break
+        if not chosen:
+            raise SearchError("No trial has been trained on all folds: search longer.")
+        return chosen, np.stack(predictions)
+
+    def _provenance(self, chosen: list[TrialRecord]) -> dict[str, Any]:
+        return {
+            "search": self._run.read_search().to_json(),
+            "trials": {
+                r.trial_id: {"values": r.values, "metrics": r.metrics, "best_epoch": r.best_epoch}
+                for r in chosen
+            },
+        }
+
+
+def with_values(
+    space: keras_tuner.HyperParameters, record: TrialRecord
+) -> keras_tuner.HyperParameters:
+    """The space, with the values of a trial."""
+    filled = space.copy()
+    filled.values = dict(record.values)
+    return filled

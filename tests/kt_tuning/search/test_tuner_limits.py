@@ -1,0 +1,183 @@
+"""What ends a search or a trial early, and what a search begins with."""
+
+import json
+import subprocess
+import sys
+import time
+
+import keras
+import pytest
+from tiny_models import tiny
+
+from kt_tuning.errors import OptionError, SearchError, StorageError
+from kt_tuning.search.budget import Budget
+from kt_tuning.search.lock import RunLock
+
+
+class Slow(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        time.sleep(0.3)
+
+
+def test_a_trial_is_shortened_to_its_own_limit(make_tuner, stripes):
+    tuner = make_tuner(max_trials=2)
+    tuner.search(stripes, epochs=50, trial_time_limit=2, callbacks=[Slow()])
+    results = tuner.results()
+    assert len(results) == 2
+    assert results["epochs"].max() < 10
+    assert results["message"].str.startswith("shortened from 50 to").all()
+
+
+def record(number, score, **options):
+    from kt_tuning.records import TrialRecord
+
+    arguments = {"status": "COMPLETED", "metrics": {"val_accuracy": score}, "epochs": 2}
+    return TrialRecord(
+        trial_id=str(number),
+        number=number,
+        values={},
+        best_epoch=0,
+        seconds=4.0,
+        parameters=1,
+        **{**arguments, **options},
+    )
+
+
+def test_trials_that_find_nothing_better_end_the_search():
+    budget = Budget(epochs=9, max_stale_trials=2)
+    trials = [record(0, 0.5), record(1, 0.7), record(2, 0.6)]
+    assert budget.exhausted(trials, trials[1], running=False) is None
+    trials.append(record(3, 0.7))
+    reason = budget.exhausted(trials, trials[1], running=False)
+    assert reason == "2 trials in a row found nothing better"
+
+
+def test_no_trial_is_begun_that_could_not_get_far():
+    trials = [record(0, 0.5)]  # 2 s an epoch
+    now = time.monotonic()
+    assert Budget(9, deadline=now + 11).exhausted(trials, trials[0], running=False) is None
+    reason = Budget(9, deadline=now + 9).exhausted(trials, trials[0], running=False)
+    assert "too little for another trial" in reason
+    assert Budget(1, deadline=now + 3).exhausted(trials, trials[0], running=False) is None
+
+
+@pytest.mark.parametrize(("status", "enough"), [("FAILED", 5), ("INFEASIBLE", 50)])
+def test_without_any_success_a_search_gives_up(status, enough):
+    failed = {"status": status, "metrics": {}}
+    trials = [record(number, 0, **failed) for number in range(enough)]
+    assert Budget(9).exhausted(trials[:-1], None, running=False) is None
+    reason = Budget(9).exhausted(trials, None, running=False)
+    assert reason == f"none of {enough} trials succeeded"
+
+
+def test_the_search_stops_when_nothing_improves(make_tuner, stripes):
+    tuner = make_tuner(max_trials=30)
+    tuner.search(stripes, max_stale_trials=3)
+    scores = tuner.results()["val_accuracy"].tolist()
+    assert len(scores) == scores.index(max(scores)) + 4
+
+
+def test_configurations_over_a_limit_are_infeasible_and_avoided(make_tuner, stripes):
+    # 67 parameters a unit, and 2
+    tuner = make_tuner(strategy="tpe", max_trials=12, max_parameters=67 * 6 + 2, epochs=1)
+    tuner.search(stripes)
+    results = tuner.results()
+    infeasible = results["status"] == "INFEASIBLE"
+    assert (infeasible == (results["hp/units"] > 6)).all()
+    assert infeasible.any()
+    assert results.loc[infeasible, "message"].str.contains("more than max_parameters=404").all()
+    assert (results.loc[infeasible, "epochs"] == 0).all()
+
+
+def test_if_all_are_infeasible_the_first_reason_is_told(make_tuner, stripes):
+    with pytest.raises(SearchError, match="All 2 trials failed; the first one: 270 parameters"):
+        make_tuner(max_parameters=1).search(stripes)
+
+
+def test_enqueued_configurations_come_after_the_default(make_tuner, stripes):
+    tuner = make_tuner(max_trials=3)
+    tuner.enqueue({"units": 7})
+    tuner.enqueue({"units": 8, "rate": 0.03})
+    tuner.search(stripes)
+    assert tuner.results()["hp/units"].tolist() == [4, 7, 8]
+    assert tuner.results()["hp/rate"].iloc[2] == 0.03
+    with pytest.raises(OptionError, match="unit"):
+        tuner.enqueue({"unitz": 7})
+
+
+def test_a_warm_start_learns_from_an_earlier_search(make_tuner, stripes):
+    make_tuner(project_name="before", max_trials=3).search(stripes)
+    tuner = make_tuner(warm_start=make_tuner(project_name="before").run_directory, max_trials=1)
+    assert len(tuner.study.trials) == 3
+    tuner.search(stripes)
+    assert len(tuner.results()) == 1
+
+
+def test_a_second_process_on_the_same_run_is_refused(make_tuner, stripes, tmp_path):
+    tuner = make_tuner()
+    holder = (
+        "import sys, pathlib; from kt_tuning.search.lock import RunLock\n"
+        "with RunLock(pathlib.Path(sys.argv[1])):\n    print('held', flush=True); input()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", holder, str(tuner.run_directory)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(StorageError, match=f"in use by process {process.pid}"):
+            tuner.search(stripes)
+    tuner.search(stripes)
+    with RunLock(tuner.run_directory):
+        assert len(tuner.results()) == 2
+
+
+def test_a_tuner_made_before_another_one_searched_is_stale(make_tuner, stripes):
+    stale = make_tuner()
+    assert not stale.study.trials
+    make_tuner().search(stripes)
+    with pytest.raises(StorageError, match="Another process has added 2 trials"):
+        stale.search(stripes)
+
+
+def test_a_search_that_runs_is_not_overwritten(make_tuner):
+    directory = make_tuner().run_directory
+    (directory / "kept").touch()
+    with RunLock(directory), pytest.raises(StorageError, match="in use by"):
+        make_tuner(overwrite=True)
+    assert (directory / "kept").exists()
+    make_tuner(overwrite=True)
+    assert not (directory / "kept").exists()
+
+
+def test_several_objectives_have_a_pareto_set(make_tuner, stripes):
+    tuner = make_tuner(objective=["val_accuracy", "parameters"], strategy="genetic", max_trials=5)
+    tuner.search(stripes)
+    results, front = tuner.results(), tuner.pareto()
+    assert (results["parameters"] == results["hp/units"] * 67 + 2).all()
+    best = results["val_accuracy"].max()
+    assert front["val_accuracy"].max() == best
+    assert results["parameters"].min() in front["parameters"].tolist()
+    assert front["parameters"].is_unique
+    assert {tuple(trial.values) for trial in tuner.study.best_trials} == {
+        tuple(row) for row in front[["val_accuracy", "parameters"]].to_numpy()
+    }
+    figure = tuner.plot.pareto()
+    assert "val_accuracy" in json.dumps([axes.get_xlabel() for axes in figure.axes])
+
+
+def test_the_first_objective_is_no_cost(make_tuner):
+    with pytest.raises(OptionError, match="The first objective is how good a model is"):
+        make_tuner(tiny, objective=["latency", "val_accuracy"])
+
+
+def test_plots_of_a_search_by_an_oracle_of_keras_tuner(make_tuner, stripes):
+    import keras_tuner
+
+    oracle = keras_tuner.oracles.RandomSearchOracle("val_accuracy", max_trials=3, seed=1)
+    tuner = make_tuner(strategy=oracle)
+    tuner.search(stripes)
+    assert tuner.plot.history().axes
+    with pytest.raises(SearchError, match="keeps no Optuna study, which `enqueue` needs"):
+        tuner.enqueue({"units": 3})
