@@ -2,28 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import keras_tuner
-from keras_tuner.engine.trial import Trial
+from keras_tuner.engine.trial import Trial, TrialStatus
 
+from kt_tuning.errors import OptionError
 from kt_tuning.records import TrialRecord
 
 
-def best_sum(trial: Trial, objective: keras_tuner.Objective) -> tuple[int, float]:
-    """The step at which KerasTuner's sum of several objectives is lowest, and that sum.
+def objectives_of(objective: keras_tuner.Objective) -> list[keras_tuner.Objective]:
+    """The parts of a multi-objective; of any other, itself."""
+    return list(getattr(objective, "objectives", [objective]))
+
+
+def measure(
+    trial: Trial,
+    metrics: Mapping[str, float],
+    step: int,
+    objectives: Sequence[keras_tuner.Objective],
+) -> None:
+    """Note what a trial measured.
 
     Args:
-        trial: Has measured each of them at the same steps.
-        objective: A multi-objective: it adds what is minimised and subtracts the rest.
+        trial: Gets the metrics.
+        metrics: By name, the objectives among them.
+        step: Index of the epoch that they belong to.
+        objectives: They know which direction of a metric is good.
+
+    Raises:
+        OptionError: if an objective is missing.
     """
+    directions = {objective.name: objective.direction for objective in objectives}
+    missing = sorted(directions.keys() - metrics.keys())
+    if missing:
+        raise OptionError(
+            f"A trial should measure its objective. Missing: {', '.join(missing)}; received: "
+            f"{', '.join(metrics)}"
+        )
+    for name, value in metrics.items():
+        if not trial.metrics.exists(name):
+            trial.metrics.register(name, direction=directions.get(name))
+        trial.metrics.update(name, value, step=step)
+
+
+def score(trial: Trial, objective: keras_tuner.Objective) -> None:
+    """Set a trial's score to its best value; of several objectives, to KerasTuner's sum of them.
+
+    Args:
+        trial: Has measured each objective at the same steps; if it did not, the score is None.
+        objective: A multi-objective adds what is minimised and subtracts the rest.
+    """
+    if _unmeasured(trial, objective):
+        trial.score = None
+        return
+    if not hasattr(objective, "objectives"):
+        trial.score = trial.metrics.get_best_value(objective.name)
+        trial.best_step = trial.metrics.get_best_step(objective.name)
+        return
     histories = {o.name: trial.metrics.get_history(o.name) for o in objective.objectives}
     sums: dict[int, float] = {}
     for observations in zip(*histories.values(), strict=True):
         means = dict(zip(histories, (one.mean() for one in observations), strict=True))
         sums[observations[0].step] = float(objective.get_value(means))
-    best = min(sums, key=lambda step: sums[step])
-    return best, sums[best]
+    trial.best_step = min(sums, key=lambda step: sums[step])
+    trial.score = sums[trial.best_step]
+
+
+def flaw(trial: Trial, objective: keras_tuner.Objective) -> str | None:
+    """Why the score of a trial is no number, or None if it is one."""
+    missing = _unmeasured(trial, objective)
+    if missing:
+        return f"measured no {', '.join(missing)}"
+    return None if math.isfinite(trial.score) else f"{objective.name} became {trial.score}"
+
+
+def _unmeasured(trial: Trial, objective: keras_tuner.Objective) -> list[str]:
+    names = [one.name for one in objectives_of(objective)]
+    return [name for name in names if not trial.metrics.exists(name)]
 
 
 def objective_values(trial: Trial, objectives: Sequence[keras_tuner.Objective]) -> list[float]:
@@ -38,11 +95,12 @@ def objective_values(trial: Trial, objectives: Sequence[keras_tuner.Objective]) 
 
 
 def pareto_front(
-    trials: Sequence[Trial], objectives: Sequence[keras_tuner.Objective]
+    trials: Iterable[Trial], objectives: Sequence[keras_tuner.Objective]
 ) -> list[Trial]:
     """The completed trials that no other one beats in every objective, in their order."""
-    front = _undominated([objective_values(trial, objectives) for trial in trials], objectives)
-    return [trials[index] for index in front]
+    completed = [trial for trial in trials if trial.status == TrialStatus.COMPLETED]
+    values = [objective_values(trial, objectives) for trial in completed]
+    return [completed[index] for index in _undominated(values, objectives)]
 
 
 def pareto_records(

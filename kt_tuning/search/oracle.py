@@ -3,71 +3,29 @@
 from __future__ import annotations
 
 import functools
-import math
-import random
 import threading
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import keras_tuner
 import optuna
-from keras_tuner.engine.trial import Trial
+from keras_tuner.engine.trial import Trial, TrialStatus
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
-from optuna.trial import TrialState
 
-from kt_tuning.errors import OptionError, SearchError
-from kt_tuning.records import write_json
-from kt_tuning.search.distributions import SearchSpace, Value, Values
-from kt_tuning.search.objectives import best_sum, objective_values, pareto_front
-from kt_tuning.search.proposals import Proposer, configuration_key, record
+from kt_tuning.errors import SearchError
+from kt_tuning.search.distributions import SearchSpace, Value
+from kt_tuning.search.guarding import guarded
+from kt_tuning.search.keras_files import write_state
+from kt_tuning.search.objectives import measure, objectives_of, pareto_front
+from kt_tuning.search.proposals import Proposer
 from kt_tuning.search.pruning import make_pruner
 from kt_tuning.search.samplers import find_strategy
-from kt_tuning.search.studies import STUDY, open_search, open_study
-from kt_tuning.search.trial_states import (
-    COMPLETED,
-    FAILED,
-    INFEASIBLE,
-    INVALID,
-    RUNNING,
-    STOPPED,
-    TRIAL_ID,
-    VALUES,
-    curve_until,
-    restore_trial,
-    trial_attributes,
-)
+from kt_tuning.search.search_study import SearchStudy
+from kt_tuning.search.studies import open_study
 from kt_tuning.search.warm_start import adopt_trials
-
-STUDY_NAME = "search"
-"""The study's name in a file of its own; in a storage that is shared it is the project's name."""
-HOPELESS = 10
-"""Failed trials in a row after which a search without any success gives up."""
-
-SPACE = "space"
-QUEUE = "queue"
-SEED = "seed"
-
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-def _guarded(method: Method) -> Method:
-    """One thread at a time; unlike `keras_tuner.synchronized`, an error lets the lock go.
-
-    KerasTuner's averages warn of metrics that are not a number; here such a trial fails, and says
-    why.
-    """
-
-    @functools.wraps(method)
-    def guarded(self: OptunaOracle, *args: Any, **kwargs: Any) -> Any:
-        with self._lock, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
-            return method(self, *args, **kwargs)
-
-    return cast(Method, guarded)
 
 
 class OptunaOracle(keras_tuner.Oracle):
@@ -78,6 +36,7 @@ class OptunaOracle(keras_tuner.Oracle):
     JSON files are written beside it for the tools that read them.
 
     Attributes:
+        objectives: What is optimised: one, or several.
         pruner: Decides what `report` answers.
     """
 
@@ -109,21 +68,20 @@ class OptunaOracle(keras_tuner.Oracle):
             max_trials: Trials, at most, earlier runs included; None for no limit.
             hyperparameters: A space that is fixed or narrowed in advance.
             seed: Same seed, same configurations, also across an interruption; random if None.
-            pruner: A name in `PRUNERS`, or any pruner of Optuna; None for what goes with the
-                strategy.
+            pruner: A name in `PRUNERS`, or any pruner of Optuna; None for the strategy's.
             storage: A SQLite file, a URL or a storage of Optuna. None is `study.db` in the
                 project directory, or memory for an oracle without a tuner. A storage of your
-                own is not deleted by a tuner's `overwrite`.
+                own is not deleted by a tuner's `overwrite`: the trials that it holds under the
+                project's name are taken up, and count for `max_trials`.
             epochs: Epochs of a full training, for pruners; None if unknown.
             defaults_first: Whether trial 0 is the default configuration.
-            tune_new_entries: As in KerasTuner: whether hyperparameters that appear in a build
-                are searched.
-            allow_new_entries: As in KerasTuner: whether they may appear at all.
-            max_retries_per_trial: As in KerasTuner: how often a trial that ends as "INVALID" is
-                run again.
+            tune_new_entries: As in KerasTuner, like the other two: whether hyperparameters that
+                appear in a build are searched.
+            allow_new_entries: Whether they may appear at all.
+            max_retries_per_trial: How often a trial that ends as "INVALID" is run again.
 
         Raises:
-            OptionError: if there is no such strategy or pruner.
+            OptionError: if there is no such strategy or pruner, or it takes one objective only.
         """
         super().__init__(
             objective=objective,
@@ -137,25 +95,14 @@ class OptunaOracle(keras_tuner.Oracle):
         self.verbose = 0
         # KerasTuner takes 0 for none.
         self.seed = seed
-        self._strategy = find_strategy(strategy)
-        self.pruner = make_pruner(pruner or self._strategy.pruner, epochs)
-        self._where = storage
+        self.objectives = objectives_of(self.objective)
+        count = len(self.objectives)
+        chosen = find_strategy(strategy, objectives=count)
+        self.pruner = make_pruner(pruner or chosen.pruner, epochs, objectives=count)
+        self._proposer = Proposer(chosen, defaults_first=defaults_first)
+        self._storage = storage
         self._project: Path | None = None
-        self._name = STUDY_NAME
-        self._defaults_first = defaults_first
         self._lock = threading.RLock()
-        self._numbers: dict[str, int] = {}
-        self._configurations: dict[str, str] = {}
-        self._stopped: set[str] = set()
-        self._failures = 0
-        self._queue: list[Values] = []
-        self._known_space = SearchSpace([])
-        self._noted = 0
-
-    @property
-    def objectives(self) -> list[keras_tuner.Objective]:
-        """What is optimised: one, or several."""
-        return list(getattr(self.objective, "objectives", [self.objective]))
 
     @property
     def study(self) -> optuna.Study:
@@ -164,142 +111,65 @@ class OptunaOracle(keras_tuner.Oracle):
         Raises:
             StorageError: if it cannot be opened or has other objectives.
         """
-        return self._opened
+        with self._lock:
+            return self._kept.study
 
     @functools.cached_property
-    def _opened(self) -> optuna.Study:
-        where = self._where
-        if where is None and self._project is not None:
-            self._project.mkdir(parents=True, exist_ok=True)
-            where = self._project / STUDY
-        study, self._storage = open_search(where, self._name, self.objectives, self.pruner)
-        if self.seed is None:
-            self.seed = study.user_attrs.get(SEED, random.randrange(2**31))
-        study.set_user_attr(SEED, self.seed)
-        self._restore(study)
-        return study
-
-    def _restore(self, study: optuna.Study) -> None:
-        """Take up what the study holds."""
-        current = self.hyperparameters
-        self._queue = study.user_attrs.get(QUEUE, [])
-        known = study.user_attrs.get(SPACE, [])
-        self._noted = len(known)
-        self.hyperparameters = keras_tuner.HyperParameters.from_config(
-            {"space": known, "values": {}}
-        )
-        self.hyperparameters.merge(current, overwrite=False)
-        self._note_space(study)
-        for frozen in study.get_trials(deepcopy=False):
-            if TRIAL_ID not in frozen.user_attrs:
-                # From a warm start; or a trial of somebody else's who was killed.
-                if frozen.state == TrialState.RUNNING:
-                    study.tell(frozen.number, state=TrialState.FAIL)
-                continue
-            trial = restore_trial(frozen, self.hyperparameters.copy(), self.objectives)
-            self._remember(trial, frozen.number)
-            if trial.status == RUNNING:
+    def _kept(self) -> SearchStudy:
+        kept = SearchStudy(self._storage, self._project, self.objective, self.pruner, self.seed)
+        self.seed = kept.seed
+        self.hyperparameters = kept.known_space(self.hyperparameters)
+        for trial in kept.restore(self.hyperparameters):
+            self._remember(trial)
+            if trial.status == TrialStatus.RUNNING:
                 self._retry_queue.append(trial.trial_id)
-        done = [t for t in study.get_trials(deepcopy=False) if TRIAL_ID in t.user_attrs]
-        done = [trial for trial in done if trial.state.is_finished()]
-        done.sort(key=lambda trial: (trial.datetime_complete, trial.number))
-        self.end_order = [trial.user_attrs[TRIAL_ID] for trial in done]
+        self.end_order = kept.end_order()
+        return kept
 
-    def _remember(self, trial: Trial, number: int) -> None:
+    def _remember(self, trial: Trial) -> None:
         self.trials[trial.trial_id] = trial
         self.start_order.append(trial.trial_id)
-        self._numbers[trial.trial_id] = number
-        self._configurations[trial.trial_id] = configuration_key(trial.hyperparameters.values)
+        self._proposer.note(trial)
 
-    @_guarded
+    @guarded
     def create_trial(self, tuner_id: str) -> Trial:
-        """Hand out a trial.
-
-        Args:
-            tuner_id: Who asks; the same trial again until it has ended.
+        """Hand out a trial: to the same tuner the same one again, until it has ended.
 
         Returns:
             A trial that is "RUNNING"; or one that is "STOPPED" if there are `max_trials`, or
             every configuration has been tried.
 
         Raises:
-            SearchError: if the first `HOPELESS` trials failed, all of them.
+            OptionError: if what was enqueued before the space was known does not fit into it.
+            SearchError: if the first ten trials failed, all of them.
         """
         if tuner_id in self.ongoing_trials:
             return self.ongoing_trials[tuner_id]
-        study = self.study
+        # Opening the study fills the queue.
+        kept = self._kept
+        if self._retry_queue:
+            trial = self.trials[self._retry_queue.pop(0)]
+            trial.status, trial.message = TrialStatus.RUNNING, None
+        elif (trial := self._created(kept)) is None:
+            return Trial(self.hyperparameters.copy(), trial_id="", status=TrialStatus.STOPPED)
         self.tuner_ids.add(tuner_id)
-        trial = self._retried() or self._created(study)
-        if trial is None:
-            self.tuner_ids.discard(tuner_id)
-            return Trial(self.hyperparameters.copy(), trial_id="", status=STOPPED)
         self.ongoing_trials[tuner_id] = trial
         self._save_trial(trial)
-        self.save()
         return trial
 
-    def _retried(self) -> Trial | None:
-        if not self._retry_queue:
-            return None
-        trial = self.trials[self._retry_queue.pop(0)]
-        trial.status = RUNNING
-        trial.message = None
-        return trial
-
-    def _created(self, study: optuna.Study) -> Trial | None:
+    def _created(self, kept: SearchStudy) -> Trial | None:
         if self.max_trials and len(self.trials) >= self.max_trials:
             return None
-        if self._failures >= HOPELESS and not self._any_success():
-            first = self.trials[self.end_order[0]]
-            raise SearchError(f"All {self._failures} trials failed; the first one: {first.message}")
-        space = self._space()
-        self._note_space(study)
-        proposer = Proposer(study, self._storage, self._strategy, cast(int, self.seed))
-        draw = functools.partial(
-            proposer.propose, space, index=len(self.trials), tried=self._was_tried
-        )
-        proposal = draw(planned=self._planned(study, space))
+        space = kept.note_space(self.hyperparameters)
+        proposal = self._proposer.propose(kept, space)
         if proposal is None:
             return None
         trial_id = f"{len(self.trials):0{len(str(self.max_trials))}d}"
-        self._storage.set_trial_user_attr(proposal.number, TRIAL_ID, trial_id)
-        self._storage.set_trial_user_attr(proposal.number, VALUES, proposal.values)
-        self._storage.commit()
-        hyperparameters = self.hyperparameters.copy()
-        hyperparameters.values = dict(proposal.values)
-        trial = Trial(hyperparameters, trial_id=trial_id, status=RUNNING)
-        self._remember(trial, proposal.number)
+        trial = kept.begin(trial_id, proposal, self.hyperparameters)
+        self._remember(trial)
         return trial
 
-    def _planned(self, study: optuna.Study, space: SearchSpace) -> Values:
-        """Values that are not for the sampler to choose: the defaults, or what was enqueued."""
-        if self._defaults_first and not self.trials:
-            return space.defaults()
-        while self._queue:
-            planned = self._queue.pop(0)
-            study.set_user_attr(QUEUE, self._queue)
-            if not self._was_tried(planned):
-                return planned
-        return {}
-
-    def _was_tried(self, values: Values) -> bool:
-        return configuration_key(values) in self._configurations.values()
-
-    def _any_success(self) -> bool:
-        return any(trial.status == COMPLETED for trial in self.trials.values())
-
-    def _space(self) -> SearchSpace:
-        """The space as it is now; it grows when a build asks for something new."""
-        if len(self._known_space.parameters) != len(self.hyperparameters.space):
-            self._known_space = SearchSpace(self.hyperparameters.space)
-        return self._known_space
-
-    def _note_space(self, study: optuna.Study) -> None:
-        if len(self.hyperparameters.space) != self._noted:
-            study.set_user_attr(SPACE, self.hyperparameters.get_config()["space"])
-            self._noted = len(self.hyperparameters.space)
-
-    @_guarded
+    @guarded
     def report(self, trial_id: str, epoch: int, value: float) -> bool:
         """Record the objective after an epoch (or a fold) and ask the pruner.
 
@@ -309,51 +179,21 @@ class OptunaOracle(keras_tuner.Oracle):
             value: Of the objective.
 
         Returns:
-            Whether the trial should go on. With several objectives no pruner has a say.
+            Whether the trial should go on; always, with several objectives.
         """
-        if len(self.objectives) > 1:
-            return True
-        study, number = self.study, self._numbers[trial_id]
-        self._storage.set_trial_intermediate_value(number, epoch, float(value))
-        # An attempt that was interrupted may have come further; the pruner judges this epoch.
-        until_now = curve_until(self._storage.get_trial(number), epoch)
-        if math.isnan(value) or self.pruner.prune(study, until_now):
-            self._stopped.add(trial_id)
-            return False
-        self._stopped.discard(trial_id)
-        return True
+        return len(self.objectives) > 1 or self._kept.report(trial_id, epoch, value)
 
-    @_guarded
+    @guarded
     def update_trial(self, trial_id: str, metrics: Mapping[str, float], step: int = 0) -> Trial:
-        """Note what a trial measured.
-
-        Args:
-            trial_id: Of a running trial.
-            metrics: By name, the objectives among them.
-            step: Index of the epoch that they belong to.
-
-        Returns:
-            The trial.
+        """Note what a trial measured; it is written when the trial ends.
 
         Raises:
             OptionError: if an objective is missing.
         """
-        trial = self.trials[trial_id]
-        directions = {objective.name: objective.direction for objective in self.objectives}
-        missing = sorted(directions.keys() - metrics.keys())
-        if missing:
-            raise OptionError(
-                f"A trial should measure its objective. Missing: {', '.join(missing)}; received: "
-                f"{', '.join(metrics)}"
-            )
-        for name, value in metrics.items():
-            if not trial.metrics.exists(name):
-                trial.metrics.register(name, direction=directions.get(name))
-            trial.metrics.update(name, value, step=step)
-        self._save_trial(trial)
-        return trial
+        measure(self.trials[trial_id], metrics, step, self.objectives)
+        return self.trials[trial_id]
 
-    @_guarded
+    @guarded
     def end_trial(self, trial: Trial) -> None:
         """Finish a trial.
 
@@ -366,113 +206,47 @@ class OptunaOracle(keras_tuner.Oracle):
         Raises:
             RuntimeError: if the build asked for a hyperparameter that is not allowed.
         """
-        known = self.trials[trial.trial_id]
-        known.hyperparameters, known.status, known.message = (
-            trial.hyperparameters,
-            trial.status,
-            trial.message,
-        )
-        try:
-            self.update_space(known.hyperparameters)
-        finally:
-            self._free(known.trial_id)
-        self._fill(known)
-        infeasible = known.status == INFEASIBLE
-        if known.status == COMPLETED:
-            self._score(known)
+        kept, known = self._kept, self.trials[trial.trial_id]
+        known.hyperparameters = trial.hyperparameters
+        known.status, known.message = trial.status, trial.message
+        ongoing = self.ongoing_trials.items()
+        self.ongoing_trials = {k: t for k, t in ongoing if t.trial_id != known.trial_id}
+        self.update_space(known.hyperparameters)
+        kept.fill(known, kept.note_space(self.hyperparameters))
         self._run_times[known.trial_id] += 1
-        if known.status == INVALID and self._run_times[known.trial_id] <= (
-            self.max_retries_per_trial
-        ):
+        retries_left = self._run_times[known.trial_id] <= self.max_retries_per_trial
+        if known.status == TrialStatus.INVALID and retries_left:
             self._retry_queue.append(known.trial_id)
         else:
-            known.status = COMPLETED if known.status == COMPLETED else FAILED
-            self._finish(known, infeasible=infeasible)
+            kept.finish(known)
+            self.end_order.append(known.trial_id)
+            if known.status == TrialStatus.FAILED:
+                self._proposer.note_failure(known)
+        self._proposer.note(known)
         self._save_trial(known)
         self.save()
 
-    def _free(self, trial_id: str) -> None:
-        self.ongoing_trials = {
-            tuner: trial
-            for tuner, trial in self.ongoing_trials.items()
-            if trial.trial_id != trial_id
-        }
-
-    def _fill(self, trial: Trial) -> None:
-        """Record the defaults of hyperparameters that appeared in this trial's build."""
-        values, number = trial.hyperparameters.values, self._numbers[trial.trial_id]
-        space = self._space()
-        filled = space.walk(lambda parameter: values.get(parameter.hp.name, parameter.hp.default))
-        values.update(filled)
-        study_trial = self._storage.get_trial(number)
-        for parameter in space.active(values):
-            if parameter.name not in study_trial.params:
-                record(self._storage, number, parameter, values[parameter.hp.name])
-        if study_trial.user_attrs[VALUES] != values:
-            self._storage.set_trial_user_attr(number, VALUES, dict(values))
-        self._configurations[trial.trial_id] = configuration_key(values)
-        self._note_space(self.study)
-
-    def _score(self, trial: Trial) -> None:
-        missing = [o.name for o in self.objectives if not trial.metrics.exists(o.name)]
-        if missing:
-            trial.status, trial.message = FAILED, f"measured no {', '.join(missing)}"
-            return
-        self.score_trial(trial)
-        if not math.isfinite(trial.score):
-            trial.message = f"{self.objective.name} became {trial.score}"
-            trial.status = FAILED
-
-    def score_trial(self, trial: Trial) -> None:
-        """Set the score to the best value; of several objectives, to KerasTuner's sum of them."""
-        if len(self.objectives) == 1:
-            super().score_trial(trial)
-        else:
-            trial.best_step, trial.score = best_sum(trial, self.objective)
-
-    def _finish(self, trial: Trial, *, infeasible: bool) -> None:
-        study, number = self.study, self._numbers[trial.trial_id]
-        succeeded = trial.status == COMPLETED
-        pruned = succeeded and trial.trial_id in self._stopped
-        if pruned and trial.message is None:
-            epochs = len(self._storage.get_trial(number).intermediate_values)
-            trial.message = f"pruned after {epochs} epochs"
-        for name, value in trial_attributes(trial).items():
-            self._storage.set_trial_user_attr(number, name, value)
-        if infeasible:
-            # Optuna's samplers pass over failed trials, but learn from the constraints of
-            # pruned ones.
-            optuna.Trial(study, number).set_constraint("feasible", 1.0)
-        try:
-            if infeasible or pruned:
-                study.tell(number, state=TrialState.PRUNED)
-            elif succeeded:
-                study.tell(number, objective_values(trial, self.objectives))
-            else:
-                study.tell(number, state=TrialState.FAIL)
-        except RuntimeError:
-            # A sampler that has nothing left stops the study, which only `Study.optimize` bears.
-            # The trial is stored by then, and the next draw finds out.
-            if not self._storage.get_trial(number).state.is_finished():
-                raise
-        self.end_order.append(trial.trial_id)
-        self._failures = 0 if succeeded else self._failures + 1
-
-    @_guarded
+    @guarded
     def enqueue(self, values: Mapping[str, Value]) -> None:
         """Ask for a configuration to be tried next, before the sampler has a say.
+
+        Before the first trial it comes right after the defaults. It is tried once: asking again
+        for the same, as a script does that is run again, changes nothing.
 
         Args:
             values: By name. What is left out is drawn by the sampler.
 
         Raises:
-            OptionError: if a name is unknown, not active or its value out of range.
+            OptionError: if a name is unknown, not active or its value out of range. As long as
+                the space is not known, it is a later `create_trial` that raises it.
         """
-        study = self.study
-        self._queue.append(self._space().check(values))
-        study.set_user_attr(QUEUE, self._queue)
+        space = SearchSpace(self.hyperparameters.space)
+        self._proposer.wish(space.check(values) if space.parameters else dict(values))
+        # As long as it has no tuner, it is not known where the study is.
+        if self._project is not None:
+            self._proposer.keep_wishes(self._kept, space)
 
-    @_guarded
+    @guarded
     def warm_start(self, source: optuna.Study | str | Path) -> int:
         """Let the sampler learn from an earlier search over the same or an overlapping space.
 
@@ -492,34 +266,34 @@ class OptunaOracle(keras_tuner.Oracle):
             StorageError: if there is no such study.
             SearchError: if the space is not known yet: a tuner finds it out.
         """
-        study = self.study
-        if not self._space().parameters:
-            raise SearchError(
-                "The space is not known yet: make the tuner before calling `warm_start`."
-            )
-        return adopt_trials(study, self._space(), open_study(source), self.objectives)
+        space = self._kept.note_space(self.hyperparameters)
+        if not space.parameters:
+            raise SearchError("The space is not known: make the tuner before `warm_start`.")
+        return adopt_trials(self.study, space, open_study(source), self.objectives)
 
     def pareto(self) -> list[Trial]:
         """The completed trials that no other one beats in every objective, in order of start."""
-        trials = [self.trials[trial_id] for trial_id in self.start_order]
-        return pareto_front([t for t in trials if t.status == COMPLETED], self.objectives)
+        return pareto_front(self.trials.values(), self.objectives)
 
     def reload(self) -> None:
         """Take up an earlier search, from its study."""
-        with self._lock:
-            _ = self.study
+        _ = self._kept
 
     def save(self) -> None:
         """Write KerasTuner's file, atomically; the study is up to date anyway."""
         if self._project is not None:
-            write_json(self._get_oracle_fname(), self.get_state())
+            write_state(self._get_oracle_fname(), self.get_state())
 
     def _save_trial(self, trial: Trial) -> None:
         if self._project is not None:
-            write_json(f"{self._get_trial_dir(trial.trial_id)}/trial.json", trial.get_state())
+            write_state(f"{self._get_trial_dir(trial.trial_id)}/trial.json", trial.get_state())
 
     def _set_project_dir(self, directory: str | Path, project_name: str) -> None:
+        project = Path(directory) / project_name
+        if "_kept" in vars(self) and project != self._project:
+            raise SearchError(
+                f"This oracle's study is open already and not in {project}: make the tuner "
+                "before using `study`, `warm_start` or `create_trial`."
+            )
         super()._set_project_dir(directory, project_name)
-        self._project = Path(directory) / project_name
-        if self._where is not None:
-            self._name = project_name
+        self._project = project

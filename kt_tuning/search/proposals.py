@@ -4,117 +4,98 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import optuna
-from optuna.samplers import BaseSampler, RandomSampler
+from keras_tuner.engine.trial import Trial, TrialStatus
 
-from kt_tuning.search.distributions import Parameter, SearchSpace, Value, Values
-from kt_tuning.search.samplers import GridSampler, Strategy
-from kt_tuning.search.storage import StudyStorage, quiet_optuna
+from kt_tuning.errors import SearchError
+from kt_tuning.search.distributions import SearchSpace, Values
+from kt_tuning.search.drawing import Drawing
+from kt_tuning.search.samplers import Strategy
+from kt_tuning.search.search_study import Proposal, SearchStudy
 
-REDRAWS = 10
-"""Draws of the sampler, and then of a random one, before the grid is asked for what is left."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Proposal:
-    """A configuration that no trial has had; still a draft of the storage.
-
-    Attributes:
-        number: Of the study's trial.
-        values: By KerasTuner's names.
-    """
-
-    number: int
-    values: Values
+HOPELESS = 10
+"""Failed trials after which a search without any success gives up."""
 
 
 class Proposer:
-    """Draws configurations from a study.
+    """Decides which configuration is next.
 
     Args:
-        study: Of `storage`.
-        storage: Holds the draft.
         strategy: Makes samplers.
-        seed: Of the search.
+        defaults_first: Whether trial 0 has the defaults.
     """
 
-    def __init__(
-        self, study: optuna.Study, storage: StudyStorage, strategy: Strategy, seed: int
-    ) -> None:
-        self._study = study
-        self._storage = storage
+    def __init__(self, strategy: Strategy, *, defaults_first: bool) -> None:
         self._strategy = strategy
-        self._seed = seed
+        self._defaults_first = defaults_first
+        self._wishes: list[Values] = []
+        self._keys: dict[str, str] = {}
+        self._succeeded = False
+        self._failures: list[str | None] = []
 
-    def propose(
-        self,
-        space: SearchSpace,
-        *,
-        index: int,
-        planned: Mapping[str, Value],
-        tried: Callable[[Values], bool],
-    ) -> Proposal | None:
-        """Draw a configuration.
+    def wish(self, values: Values) -> None:
+        """Plan a configuration, or some values of one."""
+        self._wishes.append(values)
 
-        A draw depends on the seed, on `index` and on what is in the study, on nothing else: a
-        search that is resumed goes on with the very configurations it would have had.
+    def keep_wishes(self, kept: SearchStudy, space: SearchSpace) -> None:
+        """Add what was wished for to the study's queue, once the space is known.
+
+        Raises:
+            OptionError: if it does not fit into the space.
+        """
+        while self._wishes and space.parameters:
+            kept.enqueued.add(space.check(self._wishes[0]))
+            del self._wishes[0]
+
+    def note(self, trial: Trial) -> None:
+        """Hear of a trial, running or ended."""
+        self._keys[trial.trial_id] = _key(trial.hyperparameters.values)
+        if trial.status == TrialStatus.COMPLETED:
+            self._succeeded = True
+
+    def note_failure(self, trial: Trial) -> None:
+        """Hear of a trial of this run that failed: whoever starts anew may have found the cause."""
+        self._failures.append(trial.message)
+
+    def propose(self, kept: SearchStudy, space: SearchSpace) -> Proposal | None:
+        """The next configuration: the defaults, then wishes, then the sampler's.
+
+        It depends on the seed, on how many trials there were and on what is in the study, on
+        nothing else: a search that is resumed goes on with the very ones it would have had.
 
         Args:
+            kept: The search's study.
             space: To draw from.
-            index: Of the trial, from 0.
-            planned: Values that are not drawn, by KerasTuner's names.
-            tried: Whether a trial had this configuration.
 
         Returns:
             The configuration, or None if every one has been tried.
+
+        Raises:
+            OptionError: if what was wished for does not fit into the space.
+            SearchError: if the first `HOPELESS` trials failed, all of them.
         """
-        for attempt in range(2 * REDRAWS + 1):
-            values, number = self._draw(space, index, attempt, planned)
-            if not tried(values):
-                return Proposal(number, values)
-            self._storage.discard()
-        return None
+        if len(self._failures) >= HOPELESS and not self._succeeded:
+            raise SearchError(
+                f"All {len(self._failures)} trials failed; the first one: {self._failures[0]}"
+            )
+        self.keep_wishes(kept, space)
+        index = len(self._keys)
+        drawing = Drawing(kept, space, self._strategy, index, tried=self._was_tried)
+        if self._defaults_first and index == 0:
+            return drawing.untried(space.defaults())
+        for values in kept.enqueued.waiting():
+            proposal = drawing.untried(values)
+            if proposal is not None:
+                return dataclasses.replace(proposal, enqueued=values)
+            kept.enqueued.remove(values)
+        return drawing.untried({})
 
-    def _draw(
-        self, space: SearchSpace, index: int, attempt: int, planned: Mapping[str, Value]
-    ) -> tuple[Values, int]:
-        try:
-            with quiet_optuna():
-                self._study.sampler = self._sampler(index, attempt)
-                trial = self._study.ask()
-                return space.walk(lambda p: self._value(p, trial, planned)), trial.number
-        except BaseException:
-            self._storage.discard()
-            raise
-
-    def _sampler(self, index: int, attempt: int) -> BaseSampler:
-        seed = int(np.random.SeedSequence((self._seed, index, attempt)).generate_state(1)[0])
-        if attempt < REDRAWS:
-            return self._strategy.sampler(self._seed, seed)
-        return GridSampler() if attempt == 2 * REDRAWS else RandomSampler(seed)
-
-    def _value(
-        self, parameter: Parameter, trial: optuna.Trial, planned: Mapping[str, Value]
-    ) -> Value:
-        name = parameter.hp.name
-        if name not in planned:
-            return parameter.suggest(trial)
-        record(self._storage, trial.number, parameter, planned[name])
-        return planned[name]
+    def _was_tried(self, values: Values) -> bool:
+        return _key(values) in self._keys.values()
 
 
-def record(storage: StudyStorage, number: int, parameter: Parameter, value: Any) -> None:
-    """Note a value that was not drawn as a parameter of a trial."""
-    if parameter.distribution is None:
-        return
-    internal = parameter.distribution.to_internal_repr(parameter.nearest(value))
-    storage.set_trial_param(number, parameter.name, internal, parameter.distribution)
-
-
-def configuration_key(values: Mapping[str, Any]) -> str:
+def _key(values: Mapping[str, Any]) -> str:
     """Equal configurations, equal keys."""
     return json.dumps(dict(values), sort_keys=True)

@@ -37,7 +37,7 @@ PRUNERS: dict[str, Callable[[int | None], pruners.BasePruner]] = {
 
 
 def make_pruner(
-    pruner: str | pruners.BasePruner | None, epochs: int | None = None
+    pruner: str | pruners.BasePruner | None, epochs: int | None = None, *, objectives: int = 1
 ) -> pruners.BasePruner:
     """Return the pruner of a name; None is "none"; a pruner of Optuna is returned as it is.
 
@@ -48,20 +48,25 @@ def make_pruner(
             but a third at epochs 1, 3, 9 and so on, "wilcoxon" what is significantly worse than
             the best trial on the same folds.
         epochs: Epochs of a full training; Hyperband learns them from finished trials if None.
+        objectives: How many there are.
 
     Raises:
-        OptionError: if there is no such pruner.
+        OptionError: if there is no such pruner, or it would have several objectives to judge by.
     """
-    if isinstance(pruner, pruners.BasePruner):
-        return pruner
     name = pruner or "none"
-    if name not in PRUNERS:
+    if isinstance(name, str) and name not in PRUNERS:
         raise OptionError(
             f"Unknown pruner {pruner!r}. Known: {', '.join(PRUNERS)}; or pass one of "
             "optuna.pruners."
         )
     with quiet_optuna():
-        return PRUNERS[name](epochs)
+        made = PRUNERS[name](epochs) if isinstance(name, str) else name
+    if objectives > 1 and not isinstance(made, pruners.NopPruner):
+        raise OptionError(
+            f"A pruner judges trials by one objective. Received {objectives} objectives and the "
+            f'pruner {pruner!r}, which a strategy may have brought along: pass pruner="none".'
+        )
+    return made
 
 
 def _warmup(epochs: int | None) -> int:

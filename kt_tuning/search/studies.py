@@ -12,26 +12,31 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
 from kt_tuning.errors import StorageError
-from kt_tuning.search.storage import StudyStorage, open_storage, quiet_optuna
+from kt_tuning.search.storage import open_storage, quiet_optuna
+from kt_tuning.search.study_storage import StudyStorage
 
 STUDY = "study.db"
 """The study's file in the project directory."""
+STUDY_NAME = "search"
+"""The study's name in a file of its own; in a storage that is shared it is the project's name."""
 OBJECTIVES = "objectives"
 """Attribute of a study: [name, direction] of each objective."""
+SPACE = "space"
+"""Attribute of a study: the configs of KerasTuner's hyperparameters, parents first."""
 DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
 
 
 def open_search(
-    where: str | Path | BaseStorage | None,
-    name: str,
+    storage: str | Path | BaseStorage | None,
+    project: Path | None,
     objectives: Sequence[keras_tuner.Objective],
     pruner: BasePruner,
 ) -> tuple[optuna.Study, StudyStorage]:
     """The study of a search, made if there is none.
 
     Args:
-        where: See `open_storage`.
-        name: Of the study.
+        storage: See `open_storage`; None is a file in the project directory.
+        project: The directory; None for an oracle without a tuner.
         objectives: One or several.
         pruner: Of the study.
 
@@ -42,9 +47,14 @@ def open_search(
         StorageError: if it cannot be opened, or has other objectives.
     """
     directions = [DIRECTIONS[objective.direction] for objective in objectives]
+    name = STUDY_NAME if project is None or storage is None else project.name
+    where = storage
+    if where is None and project is not None:
+        project.mkdir(parents=True, exist_ok=True)
+        where = project / STUDY
     with quiet_optuna():
-        storage = StudyStorage(open_storage(where), name, directions)
-        study = optuna.load_study(study_name=name, storage=storage, pruner=pruner)
+        kept = StudyStorage(open_storage(where), name, directions)
+        study = optuna.load_study(study_name=name, storage=kept, pruner=pruner)
     wanted = [[objective.name, objective.direction] for objective in objectives]
     known = study.user_attrs.get(OBJECTIVES, wanted)
     if known != wanted or study.directions != directions:
@@ -53,7 +63,7 @@ def open_search(
             "pass overwrite=True."
         )
     study.set_user_attr(OBJECTIVES, wanted)
-    return study, storage
+    return study, kept
 
 
 def open_study(source: optuna.Study | str | Path) -> optuna.Study:

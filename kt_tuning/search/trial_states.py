@@ -2,31 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras_tuner
-from keras_tuner.engine.trial import Trial
+from keras_tuner.engine.trial import Trial, TrialStatus
 from optuna.trial import FrozenTrial, TrialState
 
-RUNNING = "RUNNING"
-COMPLETED = "COMPLETED"
-FAILED = "FAILED"
-INVALID = "INVALID"
-STOPPED = "STOPPED"
-INFEASIBLE = "INFEASIBLE"
-"""Ours: over a limit, told to the sampler; "FAILED" for KerasTuner."""
+from kt_tuning.search.distributions import Parameter
+from kt_tuning.search.objectives import flaw, measure, objectives_of, score
+from kt_tuning.search.study_storage import StudyStorage
 
 TRIAL_ID = "trial_id"
+"""Attribute of a trial: KerasTuner's id."""
 VALUES = "values"
-METRICS = "metrics"
-BEST_STEP = "best_step"
+"""Attribute of a trial: its configuration by KerasTuner's names."""
+RESULT = "result"
+"""Attribute of a trial that has ended: its metrics, the step they belong to, and its message. One
+attribute, because each is a transaction of its own."""
 SCORE = "score"
-MESSAGE = "message"
+"""Attribute of a trial that was pruned: its best value. Optuna's own is the last one."""
 
 
-def trial_attributes(trial: Trial) -> dict[str, Any]:
-    """What a study keeps of a finished trial, beside its parameters and its values."""
+def set_parameter(storage: StudyStorage, number: int, parameter: Parameter, value: Any) -> None:
+    """Note a value that was not drawn as a parameter of a trial.
+
+    Args:
+        storage: Of the study.
+        number: Of the trial.
+        parameter: Of the space.
+        value: The hyperparameter's; one that is off the grid is noted as the nearest that is not.
+    """
+    if parameter.distribution is None:
+        return
+    internal = parameter.distribution.to_internal_repr(parameter.nearest(value))
+    storage.set_trial_param(number, parameter.name, internal, parameter.distribution)
+
+
+def settle(trial: Trial, objective: keras_tuner.Objective) -> None:
+    """Score a trial that has ended, and give it the final status that KerasTuner knows.
+
+    Args:
+        trial: "COMPLETED", which becomes "FAILED" if the score is no number; anything else, like
+            our own "INFEASIBLE", is "FAILED".
+        objective: Of the search.
+    """
+    if trial.status != TrialStatus.COMPLETED:
+        trial.status = TrialStatus.FAILED
+        return
+    score(trial, objective)
+    if reason := flaw(trial, objective):
+        trial.status, trial.message = TrialStatus.FAILED, reason
+
+
+def result_attributes(trial: Trial, *, pruned: bool) -> dict[str, Any]:
+    """What a study keeps of a trial that has ended, beside its parameters and its values."""
     metrics = {
         name: float(next((o.mean() for o in history if o.step == trial.best_step), value))
         for name in trial.metrics.metrics
@@ -34,51 +63,47 @@ def trial_attributes(trial: Trial) -> dict[str, Any]:
         for value in [trial.metrics.get_best_value(name)]
         if value is not None
     }
-    attributes = {
-        METRICS: metrics,
-        BEST_STEP: trial.best_step,
-        SCORE: None if trial.score is None else float(trial.score),
-        MESSAGE: trial.message,
-    }
-    return {name: value for name, value in attributes.items() if value not in (None, {})}
+    result: dict[str, Any] = {}
+    if metrics:
+        result |= {"metrics": metrics, "best_step": trial.best_step}
+    if trial.message is not None:
+        result["message"] = trial.message
+    attributes: dict[str, Any] = {RESULT: result} if result else {}
+    return {**attributes, SCORE: float(trial.score)} if pruned else attributes
 
 
 def restore_trial(
     frozen: FrozenTrial,
     hyperparameters: keras_tuner.HyperParameters,
-    objectives: Sequence[keras_tuner.Objective],
+    objective: keras_tuner.Objective,
 ) -> Trial:
     """KerasTuner's trial of one of the study's.
 
     Args:
         frozen: The study's trial.
         hyperparameters: The space; it gets the trial's values.
-        objectives: They know which direction of a metric is good.
+        objective: Of the search.
     """
     attributes = frozen.user_attrs
     hyperparameters.values = dict(attributes[VALUES])
     trial = Trial(hyperparameters, attributes[TRIAL_ID], status=_status(frozen))
-    trial.message = attributes.get(MESSAGE)
-    if trial.status != COMPLETED:
-        return trial
-    trial.best_step = attributes[BEST_STEP]
-    trial.score = attributes[SCORE]
-    directions = {objective.name: objective.direction for objective in objectives}
-    for name, value in attributes[METRICS].items():
-        trial.metrics.register(name, direction=directions.get(name))
-        trial.metrics.update(name, value, step=trial.best_step)
+    result = attributes.get(RESULT, {})
+    trial.message = result.get("message")
+    if trial.status == TrialStatus.COMPLETED:
+        measure(trial, result["metrics"], result["best_step"], objectives_of(objective))
+        score(trial, objective)
     return trial
 
 
 def _status(frozen: FrozenTrial) -> str:
     match frozen.state:
         case TrialState.RUNNING:
-            return RUNNING
+            return TrialStatus.RUNNING
         case TrialState.COMPLETE:
-            return COMPLETED
+            return TrialStatus.COMPLETED
         case TrialState.PRUNED if not frozen.constraints:
-            return COMPLETED
-    return FAILED
+            return TrialStatus.COMPLETED
+    return TrialStatus.FAILED
 
 
 def curve_until(frozen: FrozenTrial, step: int) -> FrozenTrial:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from kt_tuning.search.samplers.grid import grid_values
-from kt_tuning.search.samplers.independent import from_unit, to_unit
+from kt_tuning.search.samplers.positions import from_unit, to_unit, value_count
 from kt_tuning.search.samplers.regression import matern
 
 MANY = 128
@@ -202,12 +202,11 @@ def _levels(distribution: BaseDistribution) -> NDArray[np.float64]:
     if isinstance(distribution, CategoricalDistribution):
         ranks = np.arange(len(distribution.choices), dtype=float)
         return ranks if _is_unordered(distribution) else (ranks + 0.5) / len(ranks)
-    low, high = getattr(distribution, "low", 0), getattr(distribution, "high", 0)
-    step = getattr(distribution, "step", None)
-    if step is None or (high - low) / step >= MANY:
+    count = value_count(distribution)
+    if count is None or count > MANY:
         return np.array([])
-    if getattr(distribution, "log", False):
-        values: Sequence[Any] = range(int(low), int(high) + 1)
+    if isinstance(distribution, IntDistribution):
+        values: Sequence[Any] = range(distribution.low, distribution.high + 1, distribution.step)
     else:
         values = grid_values(distribution)
     return np.array([to_unit(distribution, value) for value in values])

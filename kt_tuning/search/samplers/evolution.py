@@ -9,13 +9,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from kt_tuning.search.samplers.independent import (
-    FINISHED,
-    UniformSampler,
-    from_unit,
-    seen_space,
-    to_unit,
-)
+from kt_tuning.search.samplers.positions import from_unit, to_unit
+from kt_tuning.search.samplers.relative import FINISHED, RelativeSampler, seen_space
 
 POPULATION = 25
 """Trials alive: the newest finished ones. Half of them are drawn at random to begin with."""
@@ -27,7 +22,7 @@ RETRIES = 20
 """Mutations tried until one changes the value."""
 
 
-class EvolutionSampler(UniformSampler):
+class EvolutionSampler(RelativeSampler):
     """Tournament, one mutation, and death by age (Real et al. 2019, arXiv:1802.01548).
 
     Age, not rank, ends a life: a configuration that was lucky once does not stay for good.

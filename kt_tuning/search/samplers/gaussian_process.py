@@ -15,8 +15,8 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.special import log_ndtr
 
 from kt_tuning.search.samplers.encoding import Encoding
-from kt_tuning.search.samplers.independent import FINISHED, UniformSampler, seen_space
 from kt_tuning.search.samplers.regression import Floats, GaussianProcess, condition, fit
+from kt_tuning.search.samplers.relative import FINISHED, RelativeSampler, seen_space
 
 STARTUP = 10
 """Finished trials before the model has a say."""
@@ -37,7 +37,7 @@ FAR = -20.0
 """Standard deviations below which the expected improvement's asymptote is exact enough."""
 
 
-class GaussianProcessSampler(UniformSampler):
+class GaussianProcessSampler(RelativeSampler):
     """Expected improvement under a Gaussian process.
 
     Matérn 5/2 with a length scale a parameter, found by maximising the posterior; log expected

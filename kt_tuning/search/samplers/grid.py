@@ -6,16 +6,11 @@ from collections import defaultdict
 from typing import Any
 
 from optuna import Study
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
-from kt_tuning.search.samplers.independent import from_unit
+from kt_tuning.search.samplers.positions import from_unit, value_count
 
 POINTS = 10
 """Values taken from a range without a step, as KerasTuner's grid does."""
@@ -72,15 +67,10 @@ class GridSampler(BaseSampler):
 
 def grid_values(distribution: BaseDistribution) -> tuple[Any, ...]:
     """The values that a grid takes from a distribution, lowest first."""
-    match distribution:
-        case CategoricalDistribution(choices=choices):
-            return choices
-        case IntDistribution(low=low, high=high, step=step, log=False):
-            return tuple(range(low, high + 1, step))
-        case FloatDistribution(low=low, high=high, step=float(step)):
-            count = round((high - low) / step) + 1
-            return tuple(min(low + index * step, high) for index in range(count))
-    spread = (from_unit(distribution, (index + 0.5) / POINTS) for index in range(POINTS))
+    # On a logarithmic scale, the lower integers have the larger shares.
+    logarithmic = getattr(distribution, "log", False)
+    count = POINTS if logarithmic else value_count(distribution) or POINTS
+    spread = (from_unit(distribution, (index + 0.5) / count) for index in range(count))
     return tuple(dict.fromkeys(spread))
 
 

@@ -9,13 +9,14 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 from scipy.stats import qmc
 
-from kt_tuning.search.samplers.independent import UniformSampler, from_unit, seen_space
+from kt_tuning.search.samplers.positions import from_unit
+from kt_tuning.search.samplers.relative import RelativeSampler, seen_space
 
 DIMENSIONS = 64
 """Of the sequence, or a multiple of it: so that a new parameter leaves the others as they are."""
 
 
-class QuasiMonteCarloSampler(UniformSampler):
+class QuasiMonteCarloSampler(RelativeSampler):
     """A scrambled Sobol sequence, a dimension a parameter, a point a trial.
 
     Parameters take their dimension in the order of their appearance, in whatever branch of the

@@ -28,10 +28,12 @@ class Strategy:
     Attributes:
         sampler: (seed of the search, seed of this draw) -> sampler.
         pruner: Name in `PRUNERS` that goes with it; "none" if it has no opinion.
+        several: Whether it takes several objectives.
     """
 
     sampler: Callable[[int, int], samplers.BaseSampler]
     pruner: str = "none"
+    several: bool = True
 
 
 def _random(search: int, draw: int) -> samplers.BaseSampler:
@@ -64,7 +66,7 @@ SAMPLERS: dict[str, Strategy] = {
     "gp": Strategy(lambda search, draw: GaussianProcessSampler(draw)),
     # KerasTuner's name for it.
     "bayesian": Strategy(lambda search, draw: GaussianProcessSampler(draw)),
-    "cmaes": Strategy(_cmaes),
+    "cmaes": Strategy(_cmaes, several=False),
     "genetic": Strategy(_genetic),
     "evolution": Strategy(lambda search, draw: EvolutionSampler(draw)),
     "hyperband": Strategy(_random, "hyperband"),
@@ -73,11 +75,15 @@ SAMPLERS: dict[str, Strategy] = {
 }
 
 
-def find_strategy(strategy: str | samplers.BaseSampler) -> Strategy:
+def find_strategy(strategy: str | samplers.BaseSampler, *, objectives: int = 1) -> Strategy:
     """The row of a name, or one around a sampler of your own.
 
+    Args:
+        strategy: The name, or the sampler.
+        objectives: How many there are.
+
     Raises:
-        OptionError: if there is no such strategy.
+        OptionError: if there is no such strategy, or it takes one objective only.
     """
     if isinstance(strategy, samplers.BaseSampler):
         return Strategy(lambda search, draw: strategy)
@@ -85,5 +91,11 @@ def find_strategy(strategy: str | samplers.BaseSampler) -> Strategy:
         raise OptionError(
             f"Unknown strategy {strategy!r}. Known: {', '.join(SAMPLERS)}; or pass a sampler of "
             "optuna.samplers."
+        )
+    if objectives > 1 and not SAMPLERS[strategy].several:
+        fitting = [name for name, row in SAMPLERS.items() if row.several and row.pruner == "none"]
+        raise OptionError(
+            f"The strategy {strategy!r} takes one objective. Received {objectives}. Strategies "
+            f"for several: {', '.join(fitting)}."
         )
     return SAMPLERS[strategy]

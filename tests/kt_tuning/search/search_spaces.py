@@ -30,6 +30,33 @@ def conditional(hp):
     return units / 8 + (momentum if norm else 1.0)
 
 
+def assorted(hp):
+    """Every kind of hyperparameter, on every scale."""
+    rate = hp.Float("rate", 1e-4, 1e-1, sampling="log")
+    momentum = hp.Float("momentum", 0.5, 0.99, sampling="reverse_log")
+    dropout = hp.Float("dropout", 0.0, 0.6, step=0.2)
+    width = hp.Int("width", 8, 512, sampling="log", step=2)
+    depth = hp.Int("depth", 1, 9, step=2)
+    batch = hp.Choice("batch", [16, 64, 256])
+    kind = hp.Choice("kind", ["a", "b", "c"])
+    flag = hp.Boolean("flag")
+    hp.Fixed("constant", 3)
+    return rate + momentum + dropout + depth + width / batch + (kind != "b") + flag
+
+
+def finite(hp):
+    """Eight configurations, on branches of different depths."""
+    model = hp.Choice("model", ["cnn", "mlp"])
+    with hp.conditional_scope("model", ["cnn"]):
+        n = hp.Int("n", 0, 1)
+        norm = hp.Boolean("norm")
+        with hp.conditional_scope("norm", [True]):
+            size = hp.Choice("size", [10, 20])
+    with hp.conditional_scope("model", ["mlp"]):
+        width = hp.Float("width", 0.5, 1.0, step=0.5)
+    return width if model == "mlp" else n + (size if norm else 0)
+
+
 def small(hp):
     """Six configurations."""
     return hp.Int("a", 0, 2) + hp.Choice("b", [10, 20])
@@ -61,6 +88,12 @@ class Calculator(BaseTuner):
     def run_trial(self, trial, verbose=0):
         self.run.append(trial.trial_id)
         return self.function(trial.hyperparameters)
+
+
+def calculator(directory, function=mixed, *, name="project", overwrite=False, **options):
+    """A stock tuner with an `OptunaOracle` of four trials; equal names share their search."""
+    oracle = make_oracle(**{"max_trials": 4, **options})
+    return Calculator(function, oracle, directory=directory, project_name=name, overwrite=overwrite)
 
 
 def make_oracle(strategy="random", **options):

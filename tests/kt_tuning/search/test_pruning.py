@@ -1,3 +1,4 @@
+import keras_tuner
 import optuna
 import pytest
 from optuna import pruners
@@ -77,3 +78,17 @@ def test_every_name_makes_a_pruner_and_none_is_none():
 def test_an_unknown_pruner_is_refused():
     with pytest.raises(OptionError, match=r"Unknown pruner 'meadian'\. Known: none, median"):
         make_pruner("meadian")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pruner": "median"},
+        {"pruner": pruners.ThresholdPruner(upper=1.0)},
+        {"strategy": "hyperband"},
+    ],
+)
+def test_several_objectives_have_no_pruner(options):
+    objectives = [keras_tuner.Objective("loss", "min"), keras_tuner.Objective("size", "min")]
+    with pytest.raises(OptionError, match=r'Received 2 objectives and the pruner .* pruner="none"'):
+        make_oracle(**{"objective": objectives, **options})

@@ -1,110 +1,36 @@
-"""One suite for every strategy."""
+"""What single strategies are good at; what all of them hold to is in test_conformance.py."""
 
-import importlib.util
-
+import keras_tuner
 import numpy as np
 import pytest
-from search_spaces import (
-    Calculator,
-    conditional,
-    finish,
-    make_oracle,
-    mixed,
-    run,
-    small,
-    space_of,
-)
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from search_spaces import finish, make_oracle, mixed, run, space_of
 
-from kt_tuning.errors import MissingExtraError, OptionError, SearchError
+from kt_tuning.errors import MissingExtraError, OptionError
 from kt_tuning.search.samplers import SAMPLERS, find_strategy
-
-HAVE_CMAES = importlib.util.find_spec("cmaes") is not None
-STRATEGIES = [name for name in SAMPLERS if name != "cmaes" or HAVE_CMAES]
-every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
+from kt_tuning.search.samplers.grid import grid_values
+from kt_tuning.search.samplers.positions import from_unit, to_unit
 
 
-@every_strategy
-def test_values_of_a_mixed_space_are_in_range(strategy):
-    oracle = make_oracle(strategy, hyperparameters=space_of(mixed))
-    for values in run(oracle, mixed, 16):
-        assert 1e-4 <= values["rate"] <= 1e-1
-        assert values["units"] in range(8, 65, 8)
-        assert values["kind"] in ("a", "b", "c")
-        assert type(values["units"]) is int
-        assert type(values["flag"]) is bool
-
-
-@every_strategy
-def test_only_active_values_are_drawn(strategy):
-    configurations = run(
-        make_oracle(strategy, hyperparameters=space_of(conditional)), conditional, 16
-    )
-    assert {values["model"] for values in configurations} >= {"cnn"}
-    for values in configurations:
-        cnn = values["model"] == "cnn"
-        assert values["units"] in ((1, 2, 3, 4) if cnn else (100, 200, 300, 400))
-        assert ("norm" in values) == cnn
-        assert ("momentum" in values) == values.get("norm", False)
-
-
-@every_strategy
-def test_same_seed_same_configurations(strategy):
-    one, two = (
-        run(make_oracle(strategy, hyperparameters=space_of(mixed), seed=0), mixed, 14)
-        for _ in range(2)
-    )
-    assert one == two
-
-
-@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "grid"])
-def test_another_seed_other_configurations(strategy):
-    one, two = (
-        run(make_oracle(strategy, hyperparameters=space_of(mixed), seed=seed), mixed, 4)
-        for seed in (0, 1)
-    )
-    assert one[0] == two[0]
-    assert one[1:] != two[1:]
-
-
-@every_strategy
-def test_a_resumed_search_goes_on_as_if_nothing_had_been(strategy, tmp_path):
-    def tuner(name, count):
-        oracle = make_oracle(strategy, max_trials=count)
-        return Calculator(mixed, oracle, directory=tmp_path, project_name=name)
-
-    whole = tuner("whole", 14)
-    whole.search()
-    tuner("parts", 9).search()
-    rest = tuner("parts", 14)
-    rest.search()
-    assert len(rest.run) == 5
-    values = [
-        [one.oracle.trials[t].hyperparameters.values for t in one.oracle.start_order]
-        for one in (whole, rest)
-    ]
-    assert values[0] == values[1]
-
-
-@every_strategy
-def test_an_exhausted_space_ends_the_search(strategy):
-    configurations = run(make_oracle(strategy, hyperparameters=space_of(small)), small, 20)
-    assert sorted((values["a"], values["b"]) for values in configurations) == [
-        (a, b) for a in range(3) for b in (10, 20)
-    ]
-
-
-@every_strategy
-def test_a_search_whose_trials_all_fail_ends_with_the_first_cause(strategy):
-    oracle = make_oracle(strategy, hyperparameters=space_of(mixed))
-    tried = set()
-    for number in range(10):
-        trial = oracle.create_trial("tuner")
-        tried.add(str(trial.hyperparameters.values))
-        trial.message = f"cause {number}"
-        finish(oracle, trial, status="FAILED")
-    assert len(tried) == 10
-    with pytest.raises(SearchError, match="All 10 trials failed; the first one: cause 0"):
-        oracle.create_trial("tuner")
+@pytest.mark.parametrize(
+    ("distribution", "values"),
+    [
+        (CategoricalDistribution(("a", "b")), ("a", "b")),
+        (IntDistribution(3, 9, step=3), (3, 6, 9)),
+        (FloatDistribution(0.0, 0.5, step=0.25), (0.0, 0.25, 0.5)),
+        # The middles of ten equal shares; of ten log-equal ones, 10 ** (0.05 + 0.1 k).
+        (FloatDistribution(0.0, 1.0), tuple(0.05 + 0.1 * k for k in range(10))),
+        (FloatDistribution(1.0, 10.0, log=True), tuple(10 ** (0.05 + 0.1 * k) for k in range(10))),
+        # 9 ** (0.05 + 0.1 k) rounded down, each once.
+        (IntDistribution(1, 8, log=True), (1, 2, 3, 4, 5, 6, 8)),
+    ],
+)
+def test_a_grid_takes_every_value_or_ten(distribution, values):
+    grid = grid_values(distribution)
+    assert grid == (pytest.approx(values) if isinstance(values[0], float) else values)
+    for value in grid:
+        back = from_unit(distribution, to_unit(distribution, value))
+        assert back == (pytest.approx(value) if isinstance(value, float) else value)
 
 
 @pytest.mark.parametrize("strategy", ["gp", "tpe", "evolution"])
@@ -119,17 +45,19 @@ def test_learning_beats_chance(strategy):
     )
 
 
-@pytest.mark.parametrize("strategy", ["gp", "tpe", "genetic", "evolution", "random"])
+TWO = [keras_tuner.Objective("loss", "min"), keras_tuner.Objective("size", "max")]
+
+
+@pytest.mark.parametrize("strategy", [name for name, row in SAMPLERS.items() if row.several])
 def test_several_objectives(strategy):
-    oracle = make_oracle(strategy, objective=_two(), hyperparameters=space_of(mixed))
+    oracle = make_oracle(strategy, objective=TWO, pruner="none", hyperparameters=space_of(mixed))
     run(oracle, lambda hp: (mixed(hp), hp.get("units")), 16)
     assert len(oracle.study.best_trials) == len(oracle.pareto()) >= 1
 
 
-def _two():
-    import keras_tuner
-
-    return [keras_tuner.Objective("loss", "min"), keras_tuner.Objective("size", "max")]
+def test_cmaes_is_not_for_several():
+    with pytest.raises(OptionError, match=r"'cmaes' takes one objective. Received 2.*: random, "):
+        make_oracle("cmaes", objective=TWO)
 
 
 def test_infeasible_configurations_repel_the_gaussian_process():

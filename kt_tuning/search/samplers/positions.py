@@ -1,22 +1,28 @@
-"""What samplers of one parameter at a time share."""
+"""Values of a range as positions in [0, 1], and back."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from optuna import Study
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
 )
-from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial, TrialState
 
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-"""Trials that say something about their configuration."""
+
+def value_count(distribution: BaseDistribution) -> int | None:
+    """How many values a distribution has; None if it is continuous."""
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            return len(choices)
+        case IntDistribution(low=low, high=high, step=step):
+            return (high - low) // step + 1
+        case FloatDistribution(low=low, high=high, step=float(step)):
+            return round((high - low) / step) + 1
+    return None
 
 
 def from_unit(distribution: BaseDistribution, position: float) -> Any:
@@ -26,22 +32,22 @@ def from_unit(distribution: BaseDistribution, position: float) -> Any:
         distribution: Of the parameter.
         position: 0 is the lowest value, close to 1 the highest.
     """
+    count = value_count(distribution) or 0
+    index = min(int(position * count), count - 1)
     match distribution:
         case CategoricalDistribution(choices=choices):
-            return choices[min(int(position * len(choices)), len(choices) - 1)]
+            return choices[index]
         case IntDistribution(low=low, high=high, log=True):
             value = int(low * ((high + 1) / low) ** position)
             return min(max(value, low), high)
-        case IntDistribution(low=low, high=high, step=step):
-            count = (high - low) // step + 1
-            return low + min(int(position * count), count - 1) * step
+        case IntDistribution(low=low, step=step):
+            return low + index * step
         case FloatDistribution(low=low, high=high, log=True):
             return float(min(max(low * (high / low) ** position, low), high))
         case FloatDistribution(low=low, high=high, step=None):
             return float(min(low + position * (high - low), high))
         case FloatDistribution(low=low, high=high, step=float(step)):
-            count = round((high - low) / step) + 1
-            return float(min(low + min(int(position * count), count - 1) * step, high))
+            return float(min(low + index * step, high))
     raise TypeError(f"Unknown distribution {distribution!r}")
 
 
@@ -60,44 +66,3 @@ def to_unit(distribution: BaseDistribution, value: Any) -> float:
             width = high - low + (step or 0.0)
             return (value - low + 0.5 * (step or 0.0)) / width if width else 0.5
     raise TypeError(f"Unknown distribution {distribution!r}")
-
-
-class UniformSampler(BaseSampler):
-    """Draws every parameter uniformly: the fallback of samplers that know better for most.
-
-    Args:
-        seed: Same seed, same draws.
-    """
-
-    def __init__(self, seed: int) -> None:
-        self._rng = np.random.default_rng(seed)
-
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """No parameter is drawn together with others."""
-        return {}
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Nothing: see `infer_relative_search_space`."""
-        return {}
-
-    def sample_independent(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """Draw one parameter uniformly."""
-        return from_unit(param_distribution, self._rng.random())
-
-
-def seen_space(trials: list[FrozenTrial]) -> dict[str, BaseDistribution]:
-    """Every parameter of any trial, with its newest range."""
-    space: dict[str, BaseDistribution] = {}
-    for trial in trials:
-        space.update(trial.distributions)
-    return {name: space[name] for name in space if not space[name].single()}

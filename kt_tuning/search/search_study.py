@@ -1,0 +1,208 @@
+"""The study of one search: what became of its trials, by KerasTuner's ids."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+import optuna
+from keras_tuner.engine.trial import Trial, TrialStatus
+from optuna.pruners import BasePruner
+from optuna.storages import BaseStorage
+from optuna.trial import TrialState
+
+from kt_tuning.records import INFEASIBLE
+from kt_tuning.search.distributions import SearchSpace, Values
+from kt_tuning.search.enqueued import ENQUEUED, Enqueued
+from kt_tuning.search.objectives import objective_values, objectives_of
+from kt_tuning.search.studies import SPACE, open_search
+from kt_tuning.search.trial_states import (
+    TRIAL_ID,
+    VALUES,
+    curve_until,
+    restore_trial,
+    result_attributes,
+    set_parameter,
+    settle,
+)
+
+SEED = "seed"
+"""Attribute of a study: the seed of its search."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Proposal:
+    """A configuration to be tried; still a draft of the study's storage.
+
+    Attributes:
+        number: Of the study's trial.
+        values: By KerasTuner's names.
+        enqueued: The element of the queue that it has the rest of, if it was enqueued.
+    """
+
+    number: int
+    values: Values
+    enqueued: Values | None = None
+
+
+class SearchStudy:
+    """Writes a search to its study as it goes, and reads back what earlier runs wrote.
+
+    Attributes:
+        study: The study.
+        storage: What it is read from.
+        enqueued: What was asked for.
+        seed: Of the search.
+    """
+
+    def __init__(
+        self,
+        storage: str | Path | BaseStorage | None,
+        project: Path | None,
+        objective: keras_tuner.Objective,
+        pruner: BasePruner,
+        seed: int | None,
+    ) -> None:
+        """Open the study, or make it.
+
+        Args:
+            storage: Where it is kept; None is a file in the project directory.
+            project: The directory; None for an oracle without a tuner.
+            objective: One, or KerasTuner's multi-objective.
+            pruner: Decides what `report` answers.
+            seed: Of the search; None for that of earlier runs, or a random one.
+
+        Raises:
+            StorageError: if it cannot be opened, or has other objectives.
+        """
+        self._objective = objective
+        self._objectives = objectives_of(objective)
+        self.study, self.storage = open_search(storage, project, self._objectives, pruner)
+        self.enqueued = Enqueued(self.study)
+        if seed is None:
+            seed = self.study.user_attrs.get(SEED, random.randrange(2**31))
+        self.seed = seed
+        self.study.set_user_attr(SEED, seed)
+        self._numbers: dict[str, int] = {}
+        self._stopped: set[str] = set()
+        self._space = SearchSpace([])
+
+    def known_space(self, wanted: keras_tuner.HyperParameters) -> keras_tuner.HyperParameters:
+        """The space of earlier runs, and what `wanted` adds to it."""
+        config = {"space": self.study.user_attrs.get(SPACE, []), "values": {}}
+        known = keras_tuner.HyperParameters.from_config(config)
+        known.merge(wanted, overwrite=False)
+        return known
+
+    def note_space(self, hyperparameters: keras_tuner.HyperParameters) -> SearchSpace:
+        """Keep the space, which grows when a build asks for something new, and return it."""
+        if len(hyperparameters.space) != len(self._space.parameters):
+            self._space = SearchSpace(hyperparameters.space)
+            self.study.set_user_attr(SPACE, hyperparameters.get_config()["space"])
+        return self._space
+
+    def restore(self, space: keras_tuner.HyperParameters) -> list[Trial]:
+        """The trials of earlier runs, in the order of their start; some are running."""
+        trials = []
+        for frozen in self.study.get_trials(deepcopy=False):
+            if TRIAL_ID in frozen.user_attrs:
+                trial = restore_trial(frozen, space.copy(), self._objective)
+                self._numbers[trial.trial_id] = frozen.number
+                trials.append(trial)
+            elif frozen.state == TrialState.RUNNING:
+                # A trial of somebody else's who was killed: samplers would go on avoiding it.
+                self.study.tell(frozen.number, state=TrialState.FAIL)
+        return trials
+
+    def end_order(self) -> list[str]:
+        """The ids of the trials that have ended, in that order."""
+        trials = self.study.get_trials(deepcopy=False)
+        ours = [t for t in trials if TRIAL_ID in t.user_attrs and t.state.is_finished()]
+        ours.sort(key=lambda trial: (trial.datetime_complete, trial.number))
+        return [trial.user_attrs[TRIAL_ID] for trial in ours]
+
+    def begin(self, trial_id: str, proposal: Proposal, space: keras_tuner.HyperParameters) -> Trial:
+        """Write a trial that is to run, whole.
+
+        Args:
+            trial_id: KerasTuner's.
+            proposal: Its configuration.
+            space: The space.
+
+        Returns:
+            KerasTuner's trial.
+        """
+        self._numbers[trial_id] = proposal.number
+        attributes: dict[str, Any] = {TRIAL_ID: trial_id, VALUES: proposal.values}
+        if proposal.enqueued is not None:
+            attributes[ENQUEUED] = proposal.enqueued
+        self._note(trial_id, attributes)
+        self.storage.commit()
+        return restore_trial(self.storage.get_trial(proposal.number), space.copy(), self._objective)
+
+    def report(self, trial_id: str, step: int, value: float) -> bool:
+        """Write the objective after a step; return whether the pruner lets the trial go on."""
+        number = self._numbers[trial_id]
+        self.storage.set_trial_intermediate_value(number, step, float(value))
+        # An attempt that was interrupted may have come further; the pruner judges this step.
+        until_now = curve_until(self.storage.get_trial(number), step)
+        if math.isnan(value) or self.study.pruner.prune(self.study, until_now):
+            self._stopped.add(trial_id)
+            return False
+        self._stopped.discard(trial_id)
+        return True
+
+    def fill(self, trial: Trial, space: SearchSpace) -> None:
+        """Give hyperparameters that appeared in a trial's build their defaults, and write them."""
+        values, number = trial.hyperparameters.values, self._numbers[trial.trial_id]
+        values.update(space.walk(lambda p: values.get(p.hp.name, p.hp.default)))
+        kept = self.storage.get_trial(number)
+        for parameter in space.active(values):
+            if parameter.name not in kept.params:
+                set_parameter(self.storage, number, parameter, values[parameter.hp.name])
+        if kept.user_attrs[VALUES] != values:
+            self._note(trial.trial_id, {VALUES: dict(values)})
+
+    def finish(self, trial: Trial) -> None:
+        """Score a trial that has ended, give it its final status, and write both.
+
+        Args:
+            trial: See `settle`. If `report` stopped it, it is pruned for Optuna, and its message
+                says so.
+        """
+        number = self._numbers[trial.trial_id]
+        infeasible = trial.status == INFEASIBLE
+        settle(trial, self._objective)
+        succeeded = trial.status == TrialStatus.COMPLETED
+        pruned = succeeded and trial.trial_id in self._stopped
+        if pruned and trial.message is None:
+            epochs = len(self.storage.get_trial(number).intermediate_values)
+            trial.message = f"pruned after {epochs} epochs"
+        self._note(trial.trial_id, result_attributes(trial, pruned=pruned))
+        if infeasible:
+            # Optuna's samplers pass over failed trials, but learn from the constraints of
+            # pruned ones.
+            optuna.Trial(self.study, number).set_constraint("feasible", 1.0)
+        if infeasible or pruned:
+            self._tell(number, state=TrialState.PRUNED)
+        elif succeeded:
+            self._tell(number, values=objective_values(trial, self._objectives))
+        else:
+            self._tell(number, state=TrialState.FAIL)
+
+    def _note(self, trial_id: str, attributes: dict[str, Any]) -> None:
+        for name, value in attributes.items():
+            self.storage.set_trial_user_attr(self._numbers[trial_id], name, value)
+
+    def _tell(self, number: int, **outcome: Any) -> None:
+        try:
+            self.study.tell(number, **outcome)
+        except RuntimeError:
+            # A sampler that has nothing left stops the study, which only `Study.optimize` bears.
+            # The trial is stored by then, and the next draw finds out.
+            if not self.storage.get_trial(number).state.is_finished():
+                raise

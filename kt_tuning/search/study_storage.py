@@ -1,0 +1,221 @@
+"""One study: in memory for samplers, in any Optuna storage for good."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+from collections.abc import Container, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from kt_tuning.errors import OptionError, StorageError
+
+
+class StudyStorage(BaseStorage):
+    """One study of any Optuna storage, read from memory and written through.
+
+    A trial that is asked for is a draft in memory: samplers may propose again, and what is
+    written in the end is a whole trial in one transaction. A process that is killed therefore
+    never leaves a trial without parameters. Here a trial's id is its number.
+
+    Args:
+        backend: Where the study is kept.
+        name: Name of the study; it is made if there is none.
+        directions: Of the objectives, of a study that is made.
+    """
+
+    def __init__(
+        self, backend: BaseStorage, name: str, directions: Sequence[StudyDirection]
+    ) -> None:
+        self._backend = backend
+        try:
+            self._study_id = backend.get_study_id_from_name(name)
+        except KeyError:
+            self._study_id = backend.create_new_study(directions, name)
+        self._name = name
+        self._directions = backend.get_study_directions(self._study_id)
+        self._user_attrs = backend.get_study_user_attrs(self._study_id)
+        self._system_attrs = backend.get_study_system_attrs(self._study_id)
+        self._trials = [
+            _renumbered(trial, number)
+            for number, trial in enumerate(backend.get_all_trials(self._study_id))
+        ]
+        self._backend_ids: dict[int, int] = {}
+        self._draft: int | None = None
+
+    def commit(self) -> None:
+        """Write the draft."""
+        assert self._draft is not None
+        number, self._draft = self._draft, None
+        self._backend_ids[number] = self._backend.create_new_trial(
+            self._study_id, self._trials[number]
+        )
+
+    def discard(self) -> None:
+        """Forget the draft, if there is one."""
+        if self._draft is not None:
+            del self._trials[self._draft]
+            self._draft = None
+
+    def _write(self, trial_id: int) -> int | None:
+        """The backend's id of a trial; None for the draft, which is not there yet."""
+        self.check_trial_is_updatable(trial_id, self._trials[trial_id].state)
+        if trial_id == self._draft:
+            return None
+        if trial_id not in self._backend_ids:
+            self._backend_ids[trial_id] = self._backend.get_trial_id_from_study_id_trial_number(
+                self._study_id, trial_id
+            )
+        return self._backend_ids[trial_id]
+
+    # What follows is Optuna's storage interface; its documentation is there.
+
+    def create_new_study(
+        self, directions: Sequence[StudyDirection], study_name: str | None = None
+    ) -> int:
+        """Refuse: this storage holds one study, made on construction."""
+        raise StorageError(f"This storage holds one study, {self._name!r}.")
+
+    def delete_study(self, study_id: int) -> None:
+        """Refuse: the search still needs its study."""
+        raise StorageError(f"{self._name!r} is in use by a search; delete it in its own storage.")
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:  # noqa: D102
+        self._backend.set_study_user_attr(self._study_id, key, value)
+        self._user_attrs[key] = value
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:  # noqa: D102
+        self._backend.set_study_system_attr(self._study_id, key, value)
+        self._system_attrs[key] = value
+
+    def get_study_id_from_name(self, study_name: str) -> int:  # noqa: D102
+        return self._study_id
+
+    def get_study_name_from_id(self, study_id: int) -> str:  # noqa: D102
+        return self._name
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:  # noqa: D102
+        return self._directions
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:  # noqa: D102
+        return dict(self._user_attrs)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:  # noqa: D102
+        return dict(self._system_attrs)
+
+    def get_all_studies(self) -> list[Any]:  # noqa: D102
+        return self._backend.get_all_studies()
+
+    def create_new_trial(  # noqa: D102
+        self, study_id: int, template_trial: FrozenTrial | None = None
+    ) -> int:
+        number = len(self._trials)
+        if template_trial is not None and template_trial.state == TrialState.WAITING:
+            raise OptionError(
+                "A search does not see what `study.enqueue_trial` asks for: use `enqueue`."
+            )
+        if template_trial is None:
+            running = optuna.create_trial(state=TrialState.RUNNING)
+            self._trials.append(_renumbered(running, number))
+            self._draft = number
+        else:
+            self._backend_ids[number] = self._backend.create_new_trial(
+                self._study_id, template_trial
+            )
+            self._trials.append(_renumbered(copy.deepcopy(template_trial), number))
+        return number
+
+    def get_trial_id_from_study_id_trial_number(  # noqa: D102
+        self, study_id: int, trial_number: int
+    ) -> int:
+        if not 0 <= trial_number < len(self._trials):
+            raise KeyError(f"No trial with number {trial_number}.")
+        return trial_number
+
+    def set_trial_param(  # noqa: D102
+        self,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+    ) -> None:
+        backend_id = self._write(trial_id)
+        if backend_id is not None:
+            self._backend.set_trial_param(
+                backend_id, param_name, param_value_internal, distribution
+            )
+        trial = self._trials[trial_id]
+        trial.params[param_name] = distribution.to_external_repr(param_value_internal)
+        trial.distributions[param_name] = distribution
+
+    def set_trial_state_values(  # noqa: D102
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        backend_id = self._write(trial_id)
+        assert backend_id is not None, "a draft is committed or discarded"
+        if not self._backend.set_trial_state_values(backend_id, state, values):
+            return False
+        trial = self._trials[trial_id]
+        trial.state = state
+        if values is not None:
+            trial.values = list(values)
+        if state == TrialState.RUNNING:
+            trial.datetime_start = datetime.datetime.now()
+        elif state.is_finished():
+            trial.datetime_complete = datetime.datetime.now()
+        return True
+
+    def set_trial_intermediate_value(  # noqa: D102
+        self, trial_id: int, step: int, intermediate_value: float
+    ) -> None:
+        backend_id = self._write(trial_id)
+        if backend_id is not None:
+            self._backend.set_trial_intermediate_value(backend_id, step, intermediate_value)
+        self._trials[trial_id].intermediate_values[step] = intermediate_value
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:  # noqa: D102
+        backend_id = self._write(trial_id)
+        if backend_id is not None:
+            self._backend.set_trial_user_attr(backend_id, key, value)
+        self._trials[trial_id].user_attrs[key] = value
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:  # noqa: D102
+        backend_id = self._write(trial_id)
+        if backend_id is not None:
+            self._backend.set_trial_system_attr(backend_id, key, value)
+        self._trials[trial_id].system_attrs[key] = value
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:  # noqa: D102
+        return self._trials[trial_id]
+
+    def get_all_trials(  # noqa: D102
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        trials = [trial for trial in self._trials if states is None or trial.state in states]
+        return copy.deepcopy(trials) if deepcopy else trials
+
+
+def _renumbered(trial: FrozenTrial, number: int) -> FrozenTrial:
+    """The same trial with its number as its id."""
+    return FrozenTrial(
+        number=number,
+        trial_id=number,
+        state=trial.state,
+        value=None,
+        values=trial.values,
+        datetime_start=trial.datetime_start,
+        datetime_complete=trial.datetime_complete,
+        params=trial.params,
+        distributions=trial.distributions,
+        user_attrs=trial.user_attrs,
+        system_attrs=dict(trial.system_attrs),
+        intermediate_values=trial.intermediate_values,
+    )
