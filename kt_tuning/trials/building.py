@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import gc
-from typing import Any
 
 import keras
 import keras_tuner
-import numpy as np
 
 from kt_tuning.errors import OptionError
 from kt_tuning.evaluation import count_flops
@@ -57,39 +55,3 @@ def check_size(model: keras.Model, max_parameters: int | None, max_flops: int | 
         )
     if max_flops is not None and (flops := count_flops(model)) > max_flops:
         raise InfeasibleError(f"{flops:,} FLOPs an image, more than max_flops={max_flops:,}")
-
-
-def prepare_classifier(model: keras.Model, classes: int) -> None:
-    """Make the training step of a classifier cheap to trace.
-
-    Keras makes the variables of compiled metrics on the first batch, within the training step,
-    which TensorFlow then traces a second time; and it wraps the step into another traced function.
-
-    Args:
-        model: Compiled, to be trained on integer labels (N,).
-        classes: Width of its predictions.
-    """
-    if keras.backend.backend() != "tensorflow" or not model.built or model.run_eagerly:
-        return
-    if model.output_shape != (None, classes):
-        return
-    y_pred = keras.ops.full((1, classes), 1 / classes)
-    model.compute_metrics(None, np.zeros(1, np.int64), y_pred)
-    model.reset_metrics()
-    overridden = type(model).make_train_function is not keras.Model.make_train_function
-    if overridden or model.jit_compile or model.steps_per_execution != 1:
-        return
-    import tensorflow as tf
-
-    if tf.distribute.has_strategy():
-        return
-
-    def train_step(iterator: Any) -> Any:
-        return model.train_step(next(iterator))
-
-    def make_train_function(force: bool = False) -> Any:
-        if model.train_function is None or force:
-            model.train_function = tf.function(train_step, reduce_retracing=True, autograph=False)
-        return model.train_function
-
-    model.make_train_function = make_train_function

@@ -28,6 +28,8 @@ class Deadline(keras.callbacks.Callback):
         least_epochs: The training is given up if so many epochs cannot end in time.
     """
 
+    reads_batch_logs = False
+
     def __init__(self, state: RunState, at: float, least_epochs: int) -> None:
         super().__init__()
         self._state = state

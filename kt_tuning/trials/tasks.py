@@ -18,8 +18,8 @@ from kt_tuning.data.loader import Batches, SetEpoch
 from kt_tuning.errors import OptionError
 from kt_tuning.evaluation import METRICS, predict_split, score
 from kt_tuning.recipe import Recipe
-from kt_tuning.trials.building import prepare_classifier
 from kt_tuning.trials.costs import COSTS
+from kt_tuning.trials.fitting import prepare_classifier
 
 Probabilities = NDArray[np.float32]
 EVERY_EPOCH = ("accuracy", "log_loss")

@@ -1,0 +1,160 @@
+"""Training with less around it than `keras.Model.fit`: one traced function, one reading thread.
+
+Keras wraps the training step into two traced functions, traces both twice because compiled metrics
+make their variables on the first batch, and reads a `PyDataset` through `tf.data`, whose threads
+cost a fifth of a small model's step where there is one processor for each trial.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import keras
+import numpy as np
+
+from kt_tuning.data.loader import Batches
+
+AHEAD = 2
+"""Batches that are read while the model trains on another one."""
+UNDERSTOOD = {"epochs", "initial_epoch", "callbacks", "shuffle", "verbose"}
+BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+
+
+def prepare_classifier(model: keras.Model, classes: int) -> None:
+    """Have a classifier that is fitted on `Batches` trained by a loop of our own.
+
+    What that loop does not know goes to `keras.Model.fit`: other data, other arguments, models
+    with a training function of their own, devices that share a batch.
+
+    Args:
+        model: Compiled, to be trained on integer labels (N,).
+        classes: Width of its predictions.
+    """
+    if keras.backend.backend() != "tensorflow" or not model.built or model.run_eagerly:
+        return
+    if model.output_shape != (None, classes):
+        return
+    y_pred = keras.ops.full((1, classes), 1 / classes)
+    # Makes the variables of compiled metrics.
+    model.compute_metrics(None, np.zeros(1, np.int64), y_pred)
+    model.reset_metrics()
+    overridden = type(model).make_train_function is not keras.Model.make_train_function
+    if overridden or model.jit_compile or model.steps_per_execution != 1:
+        return
+    import tensorflow as tf
+
+    if not tf.distribute.has_strategy():
+        _Training(model).take_over()
+
+
+class _Training:
+    """A model's training loop."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self._model = model
+        self._keras_fit = model.fit
+        self._keras_make = model.make_train_function
+        self._step: Any = None
+
+    def take_over(self) -> None:
+        self._model.fit = self.fit
+        self._model.make_train_function = self.make_train_function
+
+    def make_train_function(self, force: bool = False) -> Any:
+        if force:
+            self._step = None
+        return self._keras_make(force)
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        if len(args) == 1 and isinstance(args[0], Batches) and kwargs.keys() <= UNDERSTOOD:
+            return self._fit(
+                args[0],
+                kwargs.get("epochs", 1),
+                kwargs.get("initial_epoch", 0),
+                kwargs.get("callbacks") or [],
+            )
+        return self._keras_fit(*args, **kwargs)
+
+    def _fit(
+        self,
+        batches: Batches,
+        epochs: int,
+        initial_epoch: int,
+        callbacks: Sequence[keras.callbacks.Callback],
+    ) -> keras.callbacks.History:
+        model = self._model
+        hooks = keras.callbacks.CallbackList(
+            list(callbacks), add_history=True, model=model, epochs=epochs, steps=len(batches)
+        )
+        watching = [callback for callback in hooks.callbacks if _watches_batches(callback)]
+        model.stop_training = False
+        hooks.on_train_begin()
+        logs: dict[str, Any] = {}
+        with ThreadPoolExecutor(1) as reader:
+            for epoch in range(initial_epoch, epochs):
+                model.reset_metrics()
+                hooks.on_epoch_begin(epoch)
+                for index, batch in enumerate(_read_ahead(batches, reader)):
+                    for callback in watching:
+                        callback.on_train_batch_begin(index)
+                    logs = self._train(batch)
+                    for callback in watching:
+                        callback.on_train_batch_end(index, _floats(logs, callback))
+                    if model.stop_training:
+                        break
+                measured = model.get_metrics_result()
+                # A training step of the user's own may return something else.
+                logs = measured if measured.keys() == logs.keys() else logs
+                logs = {name: float(value) for name, value in logs.items()}
+                hooks.on_epoch_end(epoch, logs)
+                if model.stop_training:
+                    break
+        if epochs > initial_epoch:
+            model.optimizer.finalize_variable_values(model.trainable_weights)
+        hooks.on_train_end(logs)
+        return model.history
+
+    def _train(self, batch: tuple[np.ndarray, ...]) -> dict[str, Any]:
+        if self._step is None:
+            import tensorflow as tf
+
+            self._step = tf.function(
+                lambda *batch: self._model.train_step(batch),
+                # Any number of images, or the last batch of an epoch would be traced again.
+                input_signature=[
+                    tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in batch
+                ],
+                autograph=False,
+            )
+        logs: dict[str, Any] = self._step(*batch)
+        return logs
+
+
+def _read_ahead(batches: Batches, reader: ThreadPoolExecutor) -> Iterator[tuple[Any, ...]]:
+    """Batches in order, the next ones being read meanwhile."""
+    ahead: collections.deque[Future[tuple[Any, ...]]] = collections.deque()
+    try:
+        for index in range(len(batches)):
+            ahead.append(reader.submit(batches.__getitem__, index))
+            if len(ahead) > AHEAD:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        for future in ahead:
+            future.cancel()
+
+
+def _watches_batches(callback: keras.callbacks.Callback) -> bool:
+    plain = keras.callbacks.Callback
+    return any(getattr(type(callback), name) is not getattr(plain, name) for name in BATCH_HOOKS)
+
+
+def _floats(logs: dict[str, Any], callback: keras.callbacks.Callback) -> dict[str, float] | None:
+    """Logs as callbacks know them; a device that works ahead must wait for them."""
+    if not getattr(callback, "reads_batch_logs", True):
+        return None
+    return {name: float(value) for name, value in logs.items()}

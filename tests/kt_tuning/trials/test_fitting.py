@@ -1,0 +1,125 @@
+"""Our training loop does what Keras' does."""
+
+import keras
+import numpy as np
+import pytest
+
+from hypermodels import ConvNet
+from kt_tuning.data.loader import Batches, SetEpoch
+from kt_tuning.trials.building import new_model
+from kt_tuning.trials.fitting import prepare_classifier
+
+
+@pytest.fixture
+def make(stripes):
+    """Make models that are alike, and their batches: the last one of an epoch is smaller."""
+
+    def model(**options):
+        keras.utils.set_random_seed(5)
+        hypermodel = ConvNet(
+            stripes.input_shape, stripes.classes, stages=1, filters=4, dropout=0.2, **options
+        )
+        import keras_tuner
+
+        return new_model(hypermodel, keras_tuner.HyperParameters())
+
+    def batches(**options):
+        return Batches(stripes.train, 10, seed=1, **options)
+
+    return model, batches
+
+
+class Diary(keras.callbacks.Callback):
+    """Notes everything that it is told."""
+
+    def __init__(self):
+        super().__init__()
+        self.events = []
+
+    def on_train_begin(self, logs=None):
+        self.events.append(("begin", self.params["epochs"], self.params["steps"]))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.events.append(("epoch", epoch))
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.events.append(("batch", batch, logs["loss"]))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.events.append(("end", epoch, *logs.values()))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_weights_history_and_callbacks_are_those_of_keras(weighted, make):
+    build, load = make
+    weight = {0: 0.5, 1: 2.0} if weighted else None
+    results = []
+    for prepare in (False, True):
+        model, batches, diary = build(), load(class_weight=weight), Diary()
+        if prepare:
+            prepare_classifier(model, 2)
+        history = model.fit(
+            batches,
+            epochs=3,
+            initial_epoch=1,
+            callbacks=[SetEpoch(batches), diary],
+            verbose=0,
+            shuffle=False,
+        )
+        results.append((model.get_weights(), history, diary.events))
+    (weights, history, events), (our_weights, our_history, our_events) = results
+    for theirs, ours in zip(weights, our_weights, strict=True):
+        assert np.allclose(theirs, ours, rtol=1e-4, atol=1e-6)
+    assert our_history.epoch == history.epoch == [1, 2]
+    assert our_history.history.keys() == history.history.keys()
+    assert our_history.history["loss"] == pytest.approx(history.history["loss"], rel=1e-4)
+    assert [event[:2] for event in our_events] == [event[:2] for event in events]
+    numbers = [
+        [event[2] for event in found if event[0] == "batch"] for found in (events, our_events)
+    ]
+    assert numbers[1] == pytest.approx(numbers[0], rel=1e-4)
+
+
+def test_a_callback_stops_training_within_an_epoch(make):
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = batch == 1
+
+    model, diary = make[0](), Diary()
+    prepare_classifier(model, 2)
+    history = model.fit(make[1](), epochs=5, callbacks=[diary, Stop()], verbose=0)
+    assert [event[0] for event in diary.events] == ["begin", "epoch", "batch", "batch", "end"]
+    assert history.epoch == [0]
+
+
+def test_an_error_in_the_data_is_raised(make):
+    def broken(images, uniforms):
+        raise OSError("disk on fire")
+
+    model = make[0]()
+    prepare_classifier(model, 2)
+    with pytest.raises(OSError, match="disk on fire"):
+        model.fit(make[1](augment=broken), verbose=0)
+
+
+def test_what_the_loop_does_not_know_is_left_to_keras(make, stripes):
+    model = make[0](schedule="constant")
+    prepare_classifier(model, 2)
+    images, labels = stripes.train.images, stripes.train.labels
+    history = model.fit(images, labels, validation_data=(images, labels), epochs=1, verbose=0)
+    assert "val_loss" in history.history
+    history = model.fit(make[1](), steps_per_epoch=2, verbose=0)
+    assert history.epoch == [0]
+
+
+def test_a_step_that_the_user_wrote_is_used(make):
+    class Doubled(keras.Model):
+        def train_step(self, data):
+            return {**super().train_step(data), "mine": 7.0}
+
+    plain = make[0]()
+    model = Doubled(plain.inputs, plain.outputs)
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    prepare_classifier(model, 2)
+    history = model.fit(make[1](), verbose=0)
+    assert history.history["mine"] == [7.0]
