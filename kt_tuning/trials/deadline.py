@@ -25,15 +25,17 @@ class Deadline(keras.callbacks.Callback):
     Args:
         state: Of the training; its `epochs` and `message` are changed.
         at: Value of `time.monotonic()`.
+        planned: Epochs of a full training.
         least_epochs: The training is given up if so many epochs cannot end in time.
     """
 
     reads_batch_logs = False
 
-    def __init__(self, state: RunState, at: float, least_epochs: int) -> None:
+    def __init__(self, state: RunState, at: float, *, planned: int, least_epochs: int) -> None:
         super().__init__()
         self._state = state
         self._at = at
+        self._planned = planned
         self._least_epochs = least_epochs
         self._first = True
 
@@ -72,9 +74,11 @@ class Deadline(keras.callbacks.Callback):
         remaining, done = self._at - time.monotonic(), self._state.done
         if (self._state.epochs - done) * seconds <= max(0.0, remaining) * SLACK:
             return
-        planned, affordable = self._state.epochs, done + max(0, int(remaining / max(seconds, 1e-9)))
+        affordable = done + max(0, int(remaining / max(seconds, 1e-9)))
         self._state.epochs = affordable
-        self._state.message = f"shortened from {planned} to {affordable} epochs by the time limit"
+        self._state.message = (
+            f"shortened from {self._planned} to {affordable} epochs by the time limit"
+        )
         schedule = getattr(self.model, "fit_schedule", None)
         if affordable > done and schedule is not None:
             schedule.stretch(self.params["steps"], affordable)

@@ -197,7 +197,9 @@ class _Trial:
         assert self.spec.deadline is not None
         now = time.monotonic()
         share = (self.spec.deadline - now) / (len(self.runs) - run.index)
-        return Deadline(state, now + share, self.spec.least_epochs)
+        return Deadline(
+            state, now + share, planned=self.spec.epochs, least_epochs=self.spec.least_epochs
+        )
 
     def _epoch_ended(self, run: Run, state: RunState, done: int, value: float) -> bool:
         if len(self.runs) == 1:
