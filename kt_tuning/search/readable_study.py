@@ -46,7 +46,7 @@ def study_of(
     study.set_user_attr(OBJECTIVES, [[o.name, o.direction] for o in objectives])
     study.set_user_attr(SPACE, hyperparameters.get_config()["space"])
     space = SearchSpace(hyperparameters.space)
-    curves: dict[str, pd.DataFrame] = dict(list(history.groupby("trial_id")))
+    curves = {str(trial_id): curve for trial_id, curve in history.groupby("trial_id")}
     for number in range(max(by_number, default=-1) + 1):
         if number in by_number:
             record = by_number[number]
