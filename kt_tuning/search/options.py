@@ -54,11 +54,6 @@ def _objective(objective: str | keras_tuner.Objective) -> keras_tuner.Objective:
         ) from None
 
 
-def oracle_objectives(oracle: keras_tuner.Oracle) -> list[keras_tuner.Objective]:
-    """What any oracle optimises: one objective, or several."""
-    return list(getattr(oracle.objective, "objectives", [oracle.objective]))
-
-
 def check_count(name: str, value: Any, *, least: int = 1, optional: bool = False) -> None:
     """Check a whole number.
 

@@ -30,13 +30,12 @@ from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.lock import RunLock
 from kt_tuning.search.loop import SearchLoop, TrialOptions
-from kt_tuning.search.objectives import pareto_records
+from kt_tuning.search.objectives import objectives_of, pareto_records
 from kt_tuning.search.options import (
     Objectives,
     check_count,
     find_objectives,
     make_executor,
-    oracle_objectives,
 )
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.plots import Plots
@@ -156,7 +155,7 @@ class Tuner(keras_tuner.Tuner):
                 pruner=pruner,
                 epochs=epochs if trainings == 1 else trainings,
             )
-        self.objectives = oracle_objectives(oracle)
+        self.objectives = objectives_of(oracle.objective)
         self.run_directory = Path(directory) / project_name
         self._run = RunDirectory(self.run_directory, self.objectives[0], overwrite=overwrite)
         self._winners = Winners(wrapped, self._run, folds)
