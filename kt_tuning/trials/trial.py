@@ -121,6 +121,7 @@ class _Trial:
             self.began = time.monotonic()
             outcome = self._train(run)
             self.outcomes.append(outcome)
+            self.state = None
             self.files.note(self.outcomes)
             if not self._go_on(run, outcome):
                 break

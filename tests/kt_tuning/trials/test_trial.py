@@ -196,6 +196,20 @@ def test_with_its_time_up_a_trial_ends_after_the_folds_it_has(tmp_path, stripes,
     assert len(record.scores) == 2
 
 
+def test_a_failure_between_trainings_counts_each_epoch_once(tmp_path, stripes):
+    built = []
+
+    def fails_the_second_time(hp):
+        built.append(1)
+        if len(built) > 1:
+            raise RuntimeError("no more")
+        return small(stripes).build(hp)
+
+    record, _ = train(tmp_path / "trial", tasks(stripes, fails_the_second_time), executions=2)
+    assert (record.status, record.epochs) == ("FAILED", 4)
+    assert record.message == "RuntimeError: no more"
+
+
 def test_all_folds_come_before_any_is_repeated():
     runs = Run.all(folds=2, executions=2)
     assert [(run.index, run.fold, run.execution) for run in runs] == [
