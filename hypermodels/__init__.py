@@ -2,7 +2,26 @@
 
 from hypermodels.base import ImageHyperModel
 from hypermodels.convnet import ConvNet
+from hypermodels.families import Families
+from hypermodels.finetune import FineTune
+from hypermodels.mlp import MLP
+from hypermodels.recurrent import Recurrent
 from hypermodels.registry import HYPERMODELS
+from hypermodels.resnet import ResNet
 from hypermodels.space import Space
+from hypermodels.vit import ViT
+from hypermodels.xception import Xception
 
-__all__ = ["HYPERMODELS", "ConvNet", "ImageHyperModel", "Space"]
+__all__ = [
+    "HYPERMODELS",
+    "MLP",
+    "ConvNet",
+    "Families",
+    "FineTune",
+    "ImageHyperModel",
+    "Recurrent",
+    "ResNet",
+    "Space",
+    "ViT",
+    "Xception",
+]

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import keras
 import keras_tuner
 from keras import layers
 
-from hypermodels import compiling
 from hypermodels.blocks import channel_axis
+from hypermodels.compiling import (
+    FitSchedule,
+    around,
+    choose_loss,
+    choose_optimizer,
+    condition_weights,
+)
 from hypermodels.space import Space
+
+SPACES = ("default", "wide")
 
 
 class ImageHyperModel(keras_tuner.HyperModel):
@@ -20,20 +29,28 @@ class ImageHyperModel(keras_tuner.HyperModel):
     The built model takes raw pixels, uint8 (N, height, width, channels), because the rescaling is
     a layer inside it: training and serving cannot differ. It returns probabilities (N, classes).
 
-    Every hyperparameter is searched unless it is fixed by keyword: `ConvNet(shape, 10,
-    residual=True, filters=(32, 64, 128))`. `hypermodel.hyperparameters()` lists them.
+    Every hyperparameter can be fixed by keyword: `ConvNet(shape, 10, residual=True,
+    filters=(32, 64, 128))`. The others are searched, save those that rarely help, as more
+    dimensions make a search worse: they keep their defaults unless they are named in `per_stage`
+    or `space="wide"` asks for all. `hypermodel.hyperparameters()` lists what is searched.
 
     Args:
         input_shape: (height, width, channels) of the images.
         classes: Number of classes, at least 2.
         per_stage: Names of hyperparameters that each stage chooses for itself; by default all
             stages share one value.
+        space: "default" or "wide".
         name: Name of the model.
         **fixed: Values of hyperparameters that are not searched.
 
+    Attributes:
+        compiling_defaults: The family's own defaults of `hypermodels.compiling`'s hyperparameters.
+
     Raises:
-        ValueError: if the shape or the number of classes is wrong.
+        ValueError: if the shape, the number of classes or the space is wrong.
     """
+
+    compiling_defaults: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
         self,
@@ -41,6 +58,7 @@ class ImageHyperModel(keras_tuner.HyperModel):
         classes: int,
         *,
         per_stage: tuple[str, ...] = (),
+        space: str = "default",
         name: str | None = None,
         **fixed: Any,
     ) -> None:
@@ -56,14 +74,43 @@ class ImageHyperModel(keras_tuner.HyperModel):
                 "`classes` is the number of classes, at least 2 (a yes/no question has two). "
                 f"Received: classes={classes}"
             )
+        if space not in SPACES:
+            raise ValueError(f"`space` is one of {', '.join(SPACES)}. Received: space={space!r}")
         self.input_shape = input_shape
         self.classes = classes
         self.per_stage = tuple(per_stage)
+        self.space = space
         self.fixed = fixed
+
+    @classmethod
+    def sketch(cls, input_shape: tuple[int, int, int], classes: int, **options: Any) -> Self:
+        """A hypermodel of the same space and sizes that needs nothing from the network to build.
+
+        Args:
+            input_shape: (height, width, channels) of the images.
+            classes: Number of classes, at least 2.
+            **options: As for the class.
+        """
+        return cls(input_shape, classes, **options)
 
     @abstractmethod
     def architecture(self, space: Space, x: Any) -> Any:
         """Map rescaled images, float (N, height, width, channels), to logits (N, classes)."""
+
+    def rescale(self, pixels: Any) -> Any:
+        """Map raw pixels, (N, height, width, channels) whatever the backend's layout, to [-1, 1].
+
+        Returns:
+            What `architecture` takes.
+        """
+        x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescale")(pixels)
+        return layers.Permute((3, 1, 2))(x) if channel_axis() == 1 else x
+
+    def optimizer(
+        self, space: Space, model: keras.Model
+    ) -> tuple[keras.optimizers.Optimizer, FitSchedule]:
+        """The model's optimizer, and the callback that fits its learning rate to the training."""
+        return choose_optimizer(space)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build and compile the model that `hp` describes.
@@ -77,17 +124,21 @@ class ImageHyperModel(keras_tuner.HyperModel):
         Raises:
             ValueError: if a fixed hyperparameter has a name or a value that does not exist.
         """
-        space = Space(hp, self.fixed, self.per_stage)
+        space = Space(
+            hp,
+            self.fixed,
+            self.per_stage,
+            defaults=self.compiling_defaults,
+            wide=self.space == "wide",
+        )
         pixels = keras.Input(self.input_shape, dtype="uint8", name="pixels")
-        x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescale")(pixels)
-        if channel_axis() == 1:
-            x = layers.Permute((3, 1, 2))(x)
-        logits = self.architecture(space, x)
+        logits = self.architecture(space, self.rescale(pixels))
         # Probabilities stay float32 under mixed precision.
         outputs = layers.Activation("softmax", dtype="float32", name="probabilities")(logits)
         model = keras.Model(pixels, outputs, name=self.name or type(self).__name__.lower())
-        optimizer, model.fit_schedule = compiling.optimizer(space)
-        model.compile(optimizer=optimizer, loss=compiling.loss(space), metrics=["accuracy"])
+        condition_weights(space, model)
+        optimizer, model.fit_schedule = self.optimizer(space, model)
+        model.compile(optimizer=optimizer, loss=choose_loss(space), metrics=["accuracy"])
         space.check_names(type(self).__name__)
         return model
 
@@ -95,6 +146,8 @@ class ImageHyperModel(keras_tuner.HyperModel):
         self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any
     ) -> Any:
         """Train `model` as `keras.Model.fit` does, with its schedule stretched over the training.
+
+        Where weights are averaged, validation and callbacks see the averages after each epoch.
 
         Args:
             hp: The values that `model` was built from.
@@ -106,7 +159,7 @@ class ImageHyperModel(keras_tuner.HyperModel):
             The `keras.callbacks.History`.
         """
         callbacks = [model.fit_schedule, *(kwargs.pop("callbacks", None) or [])]
-        return model.fit(*args, callbacks=callbacks, **kwargs)
+        return model.fit(*args, callbacks=around(model, callbacks), **kwargs)
 
     def hyperparameters(self) -> keras_tuner.HyperParameters:
         """Return the space: every free hyperparameter with its range and default."""

@@ -11,16 +11,21 @@ from keras import layers
 from hypermodels.base import ImageHyperModel
 from hypermodels.blocks import (
     ACTIVATIONS,
+    NORMS,
+    activate,
+    classifier,
     convolution,
-    initializer,
+    drop_rates,
+    needs_bias,
     normalize,
     pool,
+    residual_add,
     shortcut,
     spatial_size,
+    squeeze_excite,
 )
 from hypermodels.space import Space
 
-KERNEL_SIZES = (3, 5)
 PADDINGS = ("same", "valid")
 POOLINGS = ("max", "average", "strides")
 HEADS = ("global_average", "flatten")
@@ -35,18 +40,28 @@ class ConvNet(ImageHyperModel):
     its input is added to its output, through a 1×1 projection where their shapes differ (He et al.
     2016). The default is a residual network of about 0.3 million parameters.
 
-    Hyperparameters, by name:
+    Hyperparameters, by name; those with * are shared by all stages, the others may be fixed as a
+    tuple, or searched stage by stage with `per_stage=("filters",)`:
 
-    stages, blocks, convs: Stages of the network, blocks of a stage, convolutions of a block.
-    filters: Channels of the first stage; each later one has `growth` times as many. With
-        `per_stage=("filters",)`, or fixed as a tuple, every stage has its own.
+    stages*, blocks, convs: Stages of the network, blocks of a stage, convolutions of a block.
+    filters: Channels of the first stage; each later one has `growth`* times as many, unless every
+        stage has its own.
     widen: Factor of channels from a block's first convolutions to its last.
-    kernel_size, activation, batch_norm, separable: Of all convolutions.
-    padding: "same" or "valid" (without `residual`; "same" where a map is too small).
+    kernel_size, separable, norm: Of all convolutions; norm is one of "none", "batch", "layer",
+        "group", "local_response", "batch_renorm".
+    activation*: Of all convolutions.
+    residual*, padding*: "same" or "valid" (without `residual`; "same" where a map is too small).
     pooling: "max", "average" or "strides" (the stage's last convolution does it).
-    head: "global_average" or "flatten" (then the last stage is pooled, too).
-    dense_units: Width of a hidden dense layer, 0 for none.
-    dropout: Share of features dropped before the classifier.
+    head*: "global_average" or "flatten" (then the last stage is pooled, too).
+    dense_units*: Width of a hidden dense layer, 0 for none.
+    dropout*: Share of features dropped before the classifier.
+
+    Searched in a wide space only, as are most norms and 7×7 kernels:
+
+    strides: Factor by which the stage shrinks height and width; 2.
+    groups: Groups of channels that plain convolutions keep apart; 1.
+    squeeze_excite: Reduction ratio of channel attention in each block, 0 for none.
+    stochastic_depth*: Rate at which the last residual block is dropped, earlier ones less.
     """
 
     def architecture(self, space: Space, x: Any) -> Any:
@@ -54,25 +69,25 @@ class ConvNet(ImageHyperModel):
         halvings = int(math.log2(max(2, min(self.input_shape[:2]) / SMALLEST_MAP)))
         most = min(MOST_STAGES, halvings + 1)
         stages = space.stages(most, default=3)
-        settings = [_StageSettings.ask(space, stage) for stage in range(most)]
+        settings = [_StageSettings.ask(space, stage) for stage in range(most)][:stages]
         head = space.choice("head", HEADS, default="global_average")
-        for stage, setting in enumerate(settings[:stages]):
-            last = stage == stages - 1
+        with space.when("residual", [True]):
+            drop_rate = space.number("stochastic_depth", 0.0, 0.3, default=0.0, step=0.1, rare=True)
+        rates = iter(drop_rates(drop_rate or 0.0, sum(setting.blocks for setting in settings)))
+        for setting in settings:
+            shrinks = head == "flatten" or setting is not settings[-1]
             for block in range(setting.blocks):
                 ends_stage = block == setting.blocks - 1
-                x = _block(x, setting, halve=ends_stage and (not last or head == "flatten"))
-        return self._classifier(space, x, head, settings[0].activation)
-
-    def _classifier(self, space: Space, x: Any, head: str, activation: str) -> Any:
+                factor = setting.strides if ends_stage and shrinks else 1
+                x = _block(x, setting, factor=factor, drop_rate=next(rates))
         x = layers.GlobalAveragePooling2D()(x) if head == "global_average" else layers.Flatten()(x)
-        units = space.choice("dense_units", [0, 32, 128, 512], default=0)
-        if units:
-            x = layers.Dense(units, kernel_initializer=initializer(activation))(x)
-            x = layers.Activation(activation)(x)
-        rate = space.number("dropout", 0.0, 0.5, default=0.0, step=0.1)
-        if rate:
-            x = layers.Dropout(rate)(x)
-        return layers.Dense(self.classes, name="logits")(x)
+        return classifier(
+            x,
+            self.classes,
+            dense_units=space.choice("dense_units", [0, 32, 128, 512], default=0),
+            dropout=space.number("dropout", 0.0, 0.5, default=0.0, step=0.1),
+            activation=settings[0].activation,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,10 +101,13 @@ class _StageSettings:
     kernel_size: int
     activation: str
     residual: bool
-    batch_norm: bool
+    norm: str
     separable: bool
     padding: str
     pooling: str
+    strides: int
+    groups: int
+    squeeze_excite: int
 
     @classmethod
     def ask(cls, space: Space, stage: int) -> _StageSettings:
@@ -103,39 +121,45 @@ class _StageSettings:
             convs=space.integer("convs", 1, 2, default=2, stage=stage),
             filters=filters if space.by_stage("filters") else filters * growth**stage,
             widen=space.choice("widen", [1, 2], default=1, stage=stage),
-            kernel_size=space.choice("kernel_size", KERNEL_SIZES, default=3, stage=stage),
-            activation=space.choice("activation", ACTIVATIONS, default="relu"),
+            kernel_size=space.choice("kernel_size", [3, 5], default=3, stage=stage, rare=[7]),
+            activation=space.choice("activation", ACTIVATIONS[:-1], "relu", rare=ACTIVATIONS[-1:]),
             residual=residual,
-            batch_norm=space.boolean("batch_norm", default=True),
+            norm=space.choice("norm", ["batch", "none"], "batch", stage, rare=NORMS),
             separable=space.boolean("separable", default=False, stage=stage),
             padding=padding or "same",
-            pooling=space.choice("pooling", POOLINGS, default="max"),
+            pooling=space.choice("pooling", POOLINGS, default="max", stage=stage),
+            strides=space.choice("strides", [2], default=2, stage=stage, rare=[1, 4]),
+            groups=space.choice("groups", [1], default=1, stage=stage, rare=[2, 4]),
+            squeeze_excite=space.choice("squeeze_excite", [0], 0, stage, rare=[4, 16]),
         )
 
 
-def _block(x: Any, setting: _StageSettings, *, halve: bool) -> Any:
+def _block(x: Any, setting: _StageSettings, *, factor: int, drop_rate: float) -> Any:
     """Convolutions, then downsampling, then the residual sum."""
     inputs = x
-    strided = halve and setting.pooling == "strides"
+    factor = min(factor, *spatial_size(x))
+    strided = factor > 1 and setting.pooling == "strides"
     for index in range(setting.convs):
         last = index == setting.convs - 1
         x = convolution(
             x,
             setting.filters * (setting.widen if last else 1),
             setting.kernel_size,
-            strides=2 if strided and last else 1,
+            strides=factor if strided and last else 1,
             padding=setting.padding if min(spatial_size(x)) > setting.kernel_size else "same",
             separable=setting.separable,
-            use_bias=not setting.batch_norm,
+            groups=setting.groups,
+            use_bias=needs_bias(setting.norm),
             activation=setting.activation,
         )
-        x = normalize(x, setting.batch_norm)
+        x = normalize(x, setting.norm)
         if not (last and setting.residual):
-            x = layers.Activation(setting.activation)(x)
-    if halve and not strided and min(spatial_size(x)) > 1:
-        x = pool(x, setting.pooling, setting.padding)
+            x = activate(x, setting.activation)
+    if factor > 1 and not strided and min(spatial_size(x)) >= factor:
+        x = pool(x, setting.pooling, setting.padding, size=factor)
+    if setting.squeeze_excite:
+        x = squeeze_excite(x, setting.squeeze_excite)
     if setting.residual:
-        strides = 2 if halve else 1
-        x = layers.Add()([x, shortcut(inputs, x, strides, batch_norm=setting.batch_norm)])
-        x = layers.Activation(setting.activation)(x)
+        passed = shortcut(inputs, x, factor, norm=setting.norm)
+        x = activate(residual_add(passed, x, drop_rate=drop_rate), setting.activation)
     return x

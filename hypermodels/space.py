@@ -1,7 +1,11 @@
 """A view of KerasTuner's `HyperParameters` in which any hyperparameter can be fixed.
 
 Architectures ask a `Space` instead of `hp` itself. A fixed hyperparameter is answered at once and
-never registered, so no oracle spends a trial on it.
+never registered, so no oracle spends a trial on it. Neither is one with a single possible value,
+nor one whose parent can never have the value that it needs.
+
+What is rarely worth a search is declared as `rare`: it can always be fixed, and it is searched
+where the user asks for a wide space or names it in `per_stage`.
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ class Space:
         fixed: Values by name. A tuple or list fixes a per-stage hyperparameter stage by stage.
         per_stage: Names that get a hyperparameter for each stage (`filters_1`, `filters_2`, …)
             instead of one that all stages share.
+        defaults: Defaults by name, in place of those that the callers pass.
+        wide: Whether rare values and hyperparameters are searched, too.
     """
 
     def __init__(
@@ -30,16 +36,29 @@ class Space:
         hp: keras_tuner.HyperParameters,
         fixed: Mapping[str, Any],
         per_stage: Sequence[str] = (),
+        *,
+        defaults: Mapping[str, Any] | None = None,
+        wide: bool = False,
     ) -> None:
         self._hp = hp
         self._fixed = fixed
         self._per_stage = frozenset(per_stage)
+        self._defaults = defaults or {}
+        self._wide = wide
+        # Whether the open scopes can be active in some configuration, and are in this one.
+        self._possible = True
         self._active = True
         self._most_stages = 1
-        self._asked: set[str] = set()
+        self._options: dict[str, Sequence[Any]] = {}
 
     def choice(
-        self, name: str, values: Sequence[Any], default: Any, stage: int | None = None
+        self,
+        name: str,
+        values: Sequence[Any],
+        default: Any,
+        stage: int | None = None,
+        *,
+        rare: Sequence[Any] = (),
     ) -> Any:
         """One of `values`.
 
@@ -48,25 +67,57 @@ class Space:
             values: What the search may choose from.
             default: The value of the default configuration.
             stage: Index of the stage, from 0, or None if stages have no part in it.
+            rare: More values, searched in a wide space only.
         """
+        default = self._defaults.get(name, default)
+        allowed = list(dict.fromkeys([*values, *rare]))
+        options = allowed if self._searches_rare(name) else list(values)
+        if default not in options:
+            options = [default, *options]
         value = self._ask(
-            name, stage, lambda key: self._hp.Choice(key, list(values), default=default)
+            name,
+            stage,
+            options,
+            default,
+            lambda key: self._hp.Choice(key, options, default=default),
         )
-        if isinstance(value, str) and value not in values:
-            raise ValueError(
-                f"`{name}` is one of {', '.join(map(repr, values))}. Received: {name}={value!r}"
-            )
+        if isinstance(value, str) and value not in allowed:
+            known = ", ".join(map(repr, allowed))
+            raise ValueError(f"`{name}` is one of {known}. Received: {name}={value!r}")
         return value
 
-    def boolean(self, name: str, default: bool, stage: int | None = None) -> Any:
-        """True or False."""
-        return self._ask(name, stage, lambda key: self._hp.Boolean(key, default=default))
+    def boolean(
+        self, name: str, default: bool, stage: int | None = None, *, rare: bool = False
+    ) -> Any:
+        """True or False; if `rare`, searched in a wide space only."""
+        default = self._defaults.get(name, default)
+        return self._ask(
+            name,
+            stage,
+            [default] if rare and not self._searches_rare(name) else [False, True],
+            default,
+            lambda key: self._hp.Boolean(key, default=default),
+        )
 
     def integer(
-        self, name: str, low: int, high: int, default: int, stage: int | None = None
+        self,
+        name: str,
+        low: int,
+        high: int,
+        default: int,
+        stage: int | None = None,
+        *,
+        rare: bool = False,
     ) -> Any:
-        """A whole number in [low, high]."""
-        return self._ask(name, stage, lambda key: self._hp.Int(key, low, high, default=default))
+        """A whole number in [low, high]; if `rare`, searched in a wide space only."""
+        default = self._defaults.get(name, default)
+        return self._ask(
+            name,
+            stage,
+            [default] if rare and not self._searches_rare(name) else range(low, high + 1),
+            default,
+            lambda key: self._hp.Int(key, low, high, default=default),
+        )
 
     def number(
         self,
@@ -77,12 +128,20 @@ class Space:
         *,
         step: float | None = None,
         log: bool = False,
+        stage: int | None = None,
+        rare: bool = False,
     ) -> Any:
-        """A number in [low, high], on a grid of `step` or on a logarithmic scale."""
+        """A number in [low, high], on a grid of `step` or on a logarithmic scale.
+
+        If `rare`, it is searched in a wide space only.
+        """
+        default = self._defaults.get(name, default)
         sampling = "log" if log else "linear"
         return self._ask(
             name,
-            None,
+            stage,
+            [default] if rare and not self._searches_rare(name) else [low, high],
+            default,
             lambda key: self._hp.Float(
                 key, low, high, step=step, sampling=sampling, default=default
             ),
@@ -100,19 +159,31 @@ class Space:
     def when(self, parent: str, values: Sequence[Any]) -> Iterator[bool]:
         """Open a scope whose hyperparameters exist only while `parent` has one of `values`.
 
+        KerasTuner opens a scope within another only if its parent was asked for in that other one.
+
+        Args:
+            parent: A hyperparameter that was asked for before, and that stages share.
+            values: Values of the parent.
+
         Yields:
             Whether the scope is active.
         """
-        outer = self._active
-        if parent in self._fixed:
-            self._active = outer and self._fixed[parent] in values
-            try:
+        outer = self._possible, self._active
+        fixed = parent in self._fixed
+        options = [self._fixed[parent]] if fixed else self._options[parent]
+        possible = [value for value in options if value in values]
+        try:
+            if not (self._possible and possible):
+                self._possible = self._active = False
+            if not self._possible or len(options) == 1:
                 yield self._active
-            finally:
-                self._active = outer
-            return
-        with self._hp.conditional_scope(parent, list(values)):
-            yield outer and parent in self._hp and self._hp.get(parent) in values
+            else:
+                with self._hp.conditional_scope(parent, possible):
+                    now = parent in self._hp and self._hp.get(parent) in possible
+                    self._active = self._active and now
+                    yield self._active
+        finally:
+            self._possible, self._active = outer
 
     def by_stage(self, name: str) -> bool:
         """Whether each stage has its own value of `name`, searched or fixed."""
@@ -124,23 +195,35 @@ class Space:
         Args:
             owner: Whose hyperparameters these are, for the message.
         """
-        unknown = sorted((self._fixed.keys() | self._per_stage) - self._asked)
+        unknown = sorted((self._fixed.keys() | self._per_stage) - self._options.keys())
         if unknown:
             raise ValueError(
                 f"{owner} has no hyperparameter {unknown[0]!r}. "
-                f"It has: {', '.join(sorted(self._asked))}."
+                f"It has: {', '.join(sorted(self._options))}."
             )
 
-    def _ask(self, name: str, stage: int | None, register: Callable[[str], Any]) -> Any:
-        self._asked.add(name)
-        if not self._active:
+    def _searches_rare(self, name: str) -> bool:
+        return self._wide or name in self._per_stage
+
+    def _ask(
+        self,
+        name: str,
+        stage: int | None,
+        options: Sequence[Any],
+        default: Any,
+        register: Callable[[str], Any],
+    ) -> Any:
+        self._options[name] = options
+        if not self._possible:
             return None
         if name in self._fixed:
             value = self._fixed[name]
             if stage is not None and isinstance(value, (tuple, list)):
-                return value[min(stage, len(value) - 1)]
-            return value
+                value = value[min(stage, len(value) - 1)]
+            return value if self._active else None
+        if len(options) == 1:
+            return default if self._active else None
         if stage is not None and name in self._per_stage:
             with self.when("stages", range(stage + 1, self._most_stages + 1)):
-                return register(f"{name}_{stage + 1}") if self._active else None
+                return register(f"{name}_{stage + 1}") if self._possible else None
         return register(name)

@@ -1,8 +1,11 @@
+import random
+
 import keras_tuner
 import numpy as np
 import pytest
 
-from hypermodels import HYPERMODELS, ConvNet
+from hypermodels import ConvNet
+from hypermodels.catalogue import random_configuration
 
 
 def build(hypermodel, **values):
@@ -22,7 +25,7 @@ def test_two_plain_convolutions_have_the_reference_parameters():
         filters_2=64,
         residual=False,
         padding="valid",
-        batch_norm=False,
+        norm="none",
         head="flatten",
     )
     # 3·3·3·32+32, 3·3·32·64+64, 6·6·64·10+10
@@ -42,7 +45,7 @@ def test_separable_reference_has_the_parameters_worked_out_by_hand():
         widen=2,
         separable=True,
         residual=False,
-        batch_norm=False,
+        norm="none",
         head="global_average",
         dense_units=32,
     )
@@ -63,7 +66,7 @@ def test_residual_reference_adds_a_strided_projection_to_the_pooled_branch():
         convs=2,
         filters=128,
         residual=True,
-        batch_norm=False,
+        norm="none",
         pooling="max",
         head="flatten",
     )
@@ -89,16 +92,12 @@ def test_every_depth_fits_the_image(shape, pooling):
     assert model.output_shape == (None, 2)
 
 
-def test_random_configurations_build(tmp_path):
-    net = ConvNet((16, 16, 3), 3, per_stage=("filters", "kernel_size", "separable"))
-    oracle = keras_tuner.oracles.RandomSearchOracle(
-        objective="val_loss", hyperparameters=net.hyperparameters(), seed=1, max_trials=25
-    )
-    oracle._set_project_dir(tmp_path, "space")
-    oracle.verbose = 0
-    for number in range(25):
-        hp = oracle.create_trial(f"tuner{number}").hyperparameters
-        assert net.build(hp).output_shape == (None, 3)
+def test_random_configurations_by_stage_build_in_a_wide_space():
+    stagewise = ("filters", "kernel_size", "separable", "norm", "pooling", "strides", "groups")
+    net = ConvNet((16, 16, 3), 3, per_stage=stagewise, space="wide")
+    space, rng = net.hyperparameters(), random.Random(1)
+    for _ in range(10):
+        assert net.build(random_configuration(space, rng)).output_shape == (None, 3)
 
 
 def test_takes_raw_pixels_and_returns_probabilities():
@@ -123,7 +122,7 @@ def test_fixing_a_parent_keeps_the_children_of_its_value():
 
 
 def test_a_tuple_fixes_the_stages_one_by_one():
-    model = build(ConvNet((16, 16, 3), 2, filters=(8, 24), stages=2, batch_norm=False))
+    model = build(ConvNet((16, 16, 3), 2, filters=(8, 24), stages=2, norm="none"))
     widths = [layer.filters for layer in model.layers if hasattr(layer, "filters")]
     assert set(widths) == {8, 24}
 
@@ -154,17 +153,54 @@ def test_wrong_shapes_are_refused(shape, classes):
         ConvNet(shape, classes)
 
 
-@pytest.mark.parametrize("family", HYPERMODELS)
-def test_runs_under_stock_random_search(family, tmp_path):
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (24, 8, 8, 1), dtype=np.uint8)
-    labels = rng.integers(0, 2, 24)
-    tuner = keras_tuner.RandomSearch(
-        HYPERMODELS[family]((8, 8, 1), 2, filters=16),
-        objective="val_accuracy",
-        max_trials=1,
-        directory=tmp_path,
-        seed=3,
+def test_stages_shrink_by_their_strides_and_pool_as_they_say():
+    model = build(
+        ConvNet((32, 32, 3), 2, head="flatten", stages=3, filters=4),
+        norm="none",
     )
-    tuner.search(images, labels, validation_data=(images, labels), epochs=2, verbose=0)
-    assert tuner.oracle.get_best_trials()[0].status == "COMPLETED"
+    assert model.get_layer("logits").input.shape == (None, 4 * 4 * 16)
+    net = ConvNet((32, 32, 3), 2, head="flatten", stages=3, filters=4, strides=(1, 4, 2))
+    assert build(net).get_layer("logits").input.shape == (None, 4 * 4 * 16)
+    net = ConvNet((32, 32, 3), 2, head="flatten", stages=2, pooling=("average", "strides"))
+    kinds = [type(layer).__name__ for layer in build(net).layers]
+    assert ("AveragePooling2D" in kinds, "MaxPooling2D" in kinds) == (True, False)
+
+
+def test_groups_divide_the_parameters_of_plain_convolutions():
+    fixed = {"stages": 1, "filters": 16, "convs": 2, "residual": False, "norm": "none"}
+    plain, grouped, separable = (
+        build(ConvNet((8, 8, 3), 2, **fixed, **more)).count_params()
+        for more in ({}, {"groups": 4}, {"groups": 4, "separable": True})
+    )
+    # The three channels of the image cannot be divided by four.
+    assert plain - grouped == 9 * 16 * 16 - 9 * 4 * 16
+    assert separable == build(ConvNet((8, 8, 3), 2, **fixed, separable=True)).count_params()
+
+
+def test_squeeze_excite_adds_two_dense_layers_to_a_block():
+    fixed = {"stages": 1, "filters": 16}
+    without, with_it = (
+        build(ConvNet((8, 8, 3), 2, **fixed, squeeze_excite=ratio)).count_params()
+        for ratio in (0, 4)
+    )
+    assert with_it - without == 16 * 4 + 4 + 4 * 16 + 16
+
+
+def test_later_residual_blocks_are_dropped_more_often():
+    model = build(ConvNet((16, 16, 3), 2, stages=2, blocks=2, filters=4, stochastic_depth=0.2))
+    rates = [layer.rate for layer in model.layers if hasattr(layer, "rate")]
+    assert rates == pytest.approx([0.05, 0.1, 0.15, 0.2])
+
+
+def test_the_default_space_stays_as_small_as_it_is():
+    names = [entry.name for entry in ConvNet((32, 32, 3), 10).hyperparameters().space]
+    assert len(names) == len(set(names)) == 25
+    wide = {entry.name for entry in ConvNet((32, 32, 3), 10, space="wide").hyperparameters().space}
+    assert set(names) < wide
+    rare = {"strides", "groups", "squeeze_excite", "stochastic_depth", "regularizer", "ema"}
+    assert rare <= wide - set(names)
+
+
+def test_an_unknown_space_is_refused():
+    with pytest.raises(ValueError, match="space='huge'"):
+        ConvNet((8, 8, 1), 2, space="huge")

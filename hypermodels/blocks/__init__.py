@@ -1,0 +1,34 @@
+"""Building blocks of image models: tensor in, tensor out, on any Keras backend."""
+
+from hypermodels.blocks.activation import ACTIVATIONS, activate, initializer
+from hypermodels.blocks.convolution import convolution, depthwise, pool
+from hypermodels.blocks.head import classifier
+from hypermodels.blocks.layout import channel_axis, spatial_size
+from hypermodels.blocks.normalization import NORMS, needs_bias, normalize
+from hypermodels.blocks.residual import (
+    drop_rates,
+    residual_add,
+    shortcut,
+    squeeze_excite,
+    stochastic_depth,
+)
+
+__all__ = [
+    "ACTIVATIONS",
+    "NORMS",
+    "activate",
+    "channel_axis",
+    "classifier",
+    "convolution",
+    "depthwise",
+    "drop_rates",
+    "initializer",
+    "needs_bias",
+    "normalize",
+    "pool",
+    "residual_add",
+    "shortcut",
+    "spatial_size",
+    "squeeze_excite",
+    "stochastic_depth",
+]

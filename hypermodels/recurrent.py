@@ -1,0 +1,83 @@
+"""Recurrent networks that read an image row by row, or patch by patch."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from keras import layers
+
+from hypermodels.base import ImageHyperModel
+from hypermodels.blocks import classifier
+from hypermodels.patches import (
+    average_steps,
+    channels_last,
+    check_patch_size,
+    cut_patches,
+    patch_sizes,
+)
+from hypermodels.space import Space
+
+CELLS = {"lstm": layers.LSTM, "gru": layers.GRU}
+MOST_LAYERS = 3
+MOST_PATCHES = 64
+
+
+class Recurrent(ImageHyperModel):
+    """Long short-term memory or gated recurrent units over the rows or patches of an image.
+
+    Hochreiter and Schmidhuber 1997; Cho et al. 2014; both ways: Schuster and Paliwal 1997. A layer
+    of u units on f features has 4·(u·(u + f) + u) parameters as LSTM and 3·(u·(u + f) + 2·u) as
+    GRU; `bidirectional` doubles them.
+
+    Hyperparameters, by name:
+
+    sequence: What a step of the sequence is: "rows" of pixels, or square "patches", row by row.
+    patch_size: Side of a patch, in pixels (only for patches).
+    cell: "lstm" or "gru".
+    stages: Layers, one upon the other.
+    units: Width of a layer; `units=(128, 64)` or `per_stage=("units",)` for each its own.
+    bidirectional: Whether each layer reads the sequence both ways.
+    readout: What is classified: the "last" step, or the "average" over all steps.
+    dropout: Share of features dropped before each layer and before the classifier.
+    """
+
+    compiling_defaults: ClassVar = {
+        "optimizer": "adamw",
+        "adaptive_learning_rate": 2e-3,
+        "weight_decay": 0.01,
+    }
+
+    def architecture(self, space: Space, x: Any) -> Any:
+        """Map rescaled images, float (N, height, width, channels), to logits (N, classes)."""
+        x = self._sequence(space, channels_last(x))
+        cell = CELLS[space.choice("cell", list(CELLS), default="lstm")]
+        stages = space.stages(MOST_LAYERS, default=2)
+        widths = [
+            space.choice("units", [32, 64, 128, 256], default=128, stage=stage)
+            for stage in range(MOST_LAYERS)
+        ]
+        bidirectional = space.boolean("bidirectional", default=True)
+        readout = space.choice("readout", ["last", "average"], default="average")
+        dropout = space.number("dropout", 0.0, 0.5, default=0.1, step=0.1)
+
+        for stage, units in enumerate(widths[:stages]):
+            goes_on = stage < stages - 1 or readout == "average"
+            layer = cell(units, return_sequences=goes_on)
+            if dropout and stage:
+                x = layers.Dropout(dropout)(x)
+            x = layers.Bidirectional(layer)(x) if bidirectional else layer(x)
+        if readout == "average":
+            x = average_steps(x)
+        return classifier(x, self.classes, dropout=dropout)
+
+    def _sequence(self, space: Space, x: Any) -> Any:
+        """Images (N, height, width, channels) as (N, steps, features)."""
+        sizes = patch_sizes(self.input_shape, MOST_PATCHES)
+        sequence = space.choice("sequence", ["rows", "patches"], default="rows")
+        with space.when("sequence", ["patches"]):
+            size = space.choice("patch_size", sizes, default=sizes[0])
+        if sequence == "patches":
+            check_patch_size(self.input_shape, size)
+            return cut_patches(x, size)
+        height, width, channels = self.input_shape
+        return layers.Reshape((height, width * channels))(x)

@@ -1,0 +1,77 @@
+"""Where pre-trained networks come from."""
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+from keras import layers
+
+from hypermodels.backbones import ModelBackbone, NamedBackbone, SavedBackbone, find_backbone
+
+
+def network():
+    keras.utils.set_random_seed(1)
+    return keras.Sequential(
+        [keras.Input((6, 6, 3)), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(5)]
+    )
+
+
+IMAGES = np.random.default_rng(0).random((2, 6, 6, 3))
+
+
+def features(model):
+    return layers.Flatten()(model.layers[0](IMAGES)).numpy()
+
+
+def test_a_file_is_read_anew_each_time(tmp_path):
+    model = network()
+    model.save(tmp_path / "net.keras")
+    found = find_backbone(str(tmp_path / "net.keras"), "imagenet", "tf")
+    assert isinstance(found, SavedBackbone)
+    assert (found.values, str(found)) == ("tf", str(tmp_path / "net.keras"))
+    first, second = found.load(6, 6), found.load(6, 6)
+    assert first.predict_on_batch(IMAGES) == pytest.approx(features(model), abs=1e-6)
+    assert not {id(layer) for layer in first.layers} & {id(layer) for layer in second.layers}
+
+
+def test_a_model_is_copied():
+    model = network()
+    model.compile("adam", "mse")
+    found = find_backbone(model, "imagenet", None)
+    expected = features(model)
+    model.set_weights([0 * weights for weights in model.get_weights()])
+    assert isinstance(found, ModelBackbone)
+    assert found.load(6, 6).predict_on_batch(IMAGES) == pytest.approx(expected, abs=1e-6)
+    # 3·9·4 + 4 and 64·5 + 5
+    assert (found.values, str(found)) == ("raw", f"{model.name} (437 parameters)")
+
+
+def test_a_named_network_is_at_least_as_large_as_it_must_be():
+    found = find_backbone("MobileNet", None, None)
+    assert isinstance(found, NamedBackbone)
+    assert (found.pretrained, found.values, str(found)) == (False, "tf", "MobileNet (None)")
+    assert found.load(8, 12).input_shape == (None, 32, 48, 3)
+
+
+def test_without_a_network_the_message_says_what_to_do(monkeypatch):
+    def offline(**arguments):
+        raise Exception("URL fetch failure on https://…: None -- name resolution")
+
+    offline.__module__ = "keras.src.applications.mobilenet"
+    monkeypatch.setattr(keras.applications, "MobileNet", offline)
+    with pytest.raises(keras_tuner.errors.FatalRuntimeError, match="weights of MobileNet cannot"):
+        NamedBackbone("MobileNet", "imagenet").load(32, 32)
+
+
+@pytest.mark.parametrize(
+    ("source", "weights", "message"),
+    [
+        ("MobileNetV9", None, "one of ConvNeXtBase, .*Received: backbone='MobileNetV9'"),
+        ("nowhere.keras", None, "no file nowhere.keras"),
+        ("MobileNet", "nowhere.h5", "Received: weights='nowhere.h5'"),
+        (keras.Sequential([layers.Dense(2)]), None, "is not built"),
+    ],
+)
+def test_what_is_not_there_is_named(source, weights, message):
+    with pytest.raises(ValueError, match=message):
+        find_backbone(source, weights, None)

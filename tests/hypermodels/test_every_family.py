@@ -1,0 +1,148 @@
+"""What every family of `HYPERMODELS` does, in its smallest form where size plays no part.
+
+`HYPERMODELS_CONFIGURATIONS=200 pytest tests/hypermodels/test_every_family.py -k random` builds that
+many random configurations of each family.
+"""
+
+import importlib.util
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+import tensorflow as tf
+from striped import striped_images
+from tiny_families import TINY, tiny
+
+from hypermodels import HYPERMODELS
+from hypermodels.catalogue import random_configuration
+
+CONFIGURATIONS = int(os.environ.get("HYPERMODELS_CONFIGURATIONS", "4"))
+# The smallest image with the fewest classes, and so on; the classes change the last layer only.
+IMAGES = [((8, 8, 1), 2), ((28, 28, 1), 10), ((32, 32, 3), 10), ((96, 96, 3), 2)]
+
+
+def test_every_family_has_a_tiny_form():
+    assert TINY.keys() == HYPERMODELS.keys()
+
+
+@pytest.mark.parametrize("family", HYPERMODELS)
+@pytest.mark.parametrize(("shape", "classes"), IMAGES)
+def test_builds_for_images_of_every_size(family, shape, classes):
+    fixed = {"backbone": "MobileNet"} if family == "finetune" else {}
+    hypermodel = HYPERMODELS[family].sketch(shape, classes, **fixed)
+    model = hypermodel.build(keras_tuner.HyperParameters())
+    assert model.input.dtype == "uint8"
+    assert model.input_shape == (None, *shape)
+    assert model.output_shape == (None, classes)
+
+
+@pytest.mark.parametrize("family", HYPERMODELS)
+def test_random_configurations_build(family):
+    fixed = {"backbone": "MobileNet"} if family == "finetune" else {}
+    hypermodel = HYPERMODELS[family].sketch((16, 16, 3), 3, space="wide", **fixed)
+    hp, rng = hypermodel.hyperparameters(), random.Random(5)
+    for _ in range(CONFIGURATIONS):
+        configuration = random_configuration(hp, rng)
+        assert hypermodel.build(configuration).output_shape == (None, 3), configuration.values
+
+
+@pytest.fixture(scope="module")
+def striped():
+    return striped_images(64)
+
+
+@pytest.fixture(scope="module")
+def trained(striped):
+    """The tiny model of a family after some epochs, and the losses of these; made once."""
+    made = {}
+
+    def make(family):
+        if family not in made:
+            keras.utils.set_random_seed(2)
+            hypermodel, hp = tiny(family, (8, 8, 1), 2), keras_tuner.HyperParameters()
+            model = hypermodel.build(hp)
+            history = hypermodel.fit(hp, model, *striped, batch_size=16, epochs=6, verbose=0)
+            made[family] = model, history.history["loss"]
+        return made[family]
+
+    return make
+
+
+@pytest.mark.parametrize("family", HYPERMODELS)
+def test_the_loss_falls_on_a_few_images(family, trained):
+    _, losses = trained(family)
+    assert np.isfinite(losses).all()
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("family", HYPERMODELS)
+def test_a_saved_model_predicts_the_same(family, trained, striped, tmp_path):
+    model, _ = trained(family)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    expected = model.predict_on_batch(striped[0])
+    assert np.allclose(expected.sum(axis=1), 1, atol=1e-5)
+    assert np.abs(again.predict_on_batch(striped[0]) - expected).max() < 1e-6
+    assert type(again.optimizer) is type(model.optimizer)
+    assert int(again.optimizer.iterations) == int(model.optimizer.iterations)
+
+
+@pytest.mark.parametrize("family", HYPERMODELS)
+def test_an_exported_model_predicts_the_same(family, trained, striped, tmp_path):
+    model, _ = trained(family)
+    model.export(tmp_path / "saved_model", verbose=False)
+    exported = tf.saved_model.load(str(tmp_path / "saved_model"))
+    served = exported.serve(tf.constant(striped[0])).numpy()
+    assert np.abs(served - model.predict_on_batch(striped[0])).max() < 1e-5
+
+
+@pytest.fixture
+def eagerly():
+    """A few steps of a small model take less time than tracing one."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.parametrize("family", HYPERMODELS)
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly")
+@pytest.mark.usefixtures("eagerly")
+def test_runs_under_stock_random_search(family, tmp_path):
+    images, labels = striped_images(12)
+    tuner = keras_tuner.RandomSearch(
+        tiny(family, (8, 8, 1), 2),
+        objective="val_accuracy",
+        max_trials=1,
+        directory=tmp_path,
+        seed=3,
+    )
+    tuner.search(images, labels, validation_data=(images, labels), epochs=1, verbose=0)
+    assert tuner.oracle.get_best_trials()[0].status == "COMPLETED"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
+def test_every_family_trains_on_jax():
+    here = Path(__file__).parent
+    paths = [here, here.parent, here.parents[1], *filter(None, sys.path)]
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        # Compiling takes all the time.
+        "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+        "PYTHONPATH": os.pathsep.join(map(str, paths)),
+    }
+    found = subprocess.run(
+        [sys.executable, here / "train_tiny_families.py"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stderr[-3000:]
+    assert found.stdout.split() == ["jax", *HYPERMODELS]

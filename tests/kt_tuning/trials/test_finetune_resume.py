@@ -1,0 +1,92 @@
+"""Fine-tuning in two phases goes on after an interruption as if there had been none."""
+
+import keras
+import keras_tuner
+import numpy as np
+import pandas as pd
+import pytest
+from keras import layers
+from striped import striped_images
+
+from hypermodels.finetune import FineTune
+from kt_tuning import ImageData, Recipe
+from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.trials import ImageTask, TrialSpec, run_trial
+
+RECIPE = Recipe(batch_size=8, augment="none")
+
+
+def make_task():
+    data = ImageData.from_arrays(*striped_images(40))
+    keras.utils.set_random_seed(1)
+    network = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.Conv2D(4, 3),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Conv2D(6, 3),
+            layers.GlobalAveragePooling2D(),
+        ]
+    )
+    hypermodel = FineTune(
+        data.input_shape,
+        data.classes,
+        backbone=network,
+        values="tf",
+        dropout=0.3,
+        unfreeze=1.0,
+        # Two epochs of four
+        frozen_epochs=0.5,
+        fine_tune_rate=1.0,
+    )
+    wrapped = RecipeHyperModel(hypermodel, RECIPE)
+    return ImageTask(wrapped, data, RECIPE, objectives=["val_loss"])
+
+
+def train(directory, made, *, interrupted_after=None):
+    spec = TrialSpec(
+        trial_id="0",
+        number=0,
+        hp=keras_tuner.HyperParameters(),
+        epochs=4,
+        initial_epoch=0,
+        origin=None,
+        seed=3,
+        directory=directory,
+        deadline=None,
+        least_epochs=0,
+    )
+    heard = []
+
+    def report(progress):
+        heard.append(progress)
+        if len(heard) == interrupted_after:
+            raise KeyboardInterrupt
+        return True
+
+    objectives = [keras_tuner.Objective("val_loss", "min")]
+    return run_trial(spec, report, tasks=[made], objectives=objectives)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    directory, task = tmp_path_factory.mktemp("whole"), make_task()
+    return directory, task, train(directory, task)
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_interrupted_in_either_phase_it_ends_alike(epoch, tmp_path, whole):
+    undisturbed, task, record = whole
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, task, interrupted_after=epoch)
+    resumed = train(tmp_path, task)
+    assert resumed.status == "COMPLETED"
+    assert resumed.metrics == pytest.approx(record.metrics, rel=1e-5)
+    curves = [
+        pd.read_csv(directory / "history.csv").drop(columns=["seconds", "data_wait"])
+        for directory in (undisturbed, tmp_path)
+    ]
+    pd.testing.assert_frame_equal(*curves, rtol=1e-5)
+    kept = [np.load(directory / "val_predictions.npy") for directory in (undisturbed, tmp_path)]
+    assert np.allclose(*kept, atol=1e-6)
