@@ -1,24 +1,16 @@
-"""The operations of an augmentation policy, one row each.
-
-An operation turns uniform random numbers into the numbers that one PIL call needs: an affine
-matrix, a colour matrix or a box. Consecutive matrices are multiplied before PIL is called once
-(see `plan`). Everything here works on a whole batch at a time.
-"""
+"""The operations of an augmentation policy, one row each."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Kind = Literal["geometric", "colour", "erase"]
+from kt_tuning.augment import colour, filters, geometry
+from kt_tuning.augment.forms import Filter, Floats, Form, Geometric, Linear, Pointwise
 
-# ITU-R 601-2 luma, as in PIL's conversion from RGB to L.
-LUMA = np.array([0.299, 0.587, 0.114])
+Strength = Literal["signed", "up to", "exactly"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,94 +18,97 @@ class Op:
     """One augmentation operation.
 
     Attributes:
-        kind: "geometric" makes affine matrices, "colour" colour matrices, "erase" boxes.
+        form: What it does, to a batch and by PIL to one image, and what it can be fused with.
         unit: What the magnitude measures.
         low: Smallest magnitude.
         high: Largest magnitude.
-        draws: Uniform numbers that one image needs.
-        make: (magnitude, uniforms (n, draws), context) -> n matrices or boxes. The context is
-            (width, height) for "geometric" and "erase", and the mean colour (n, 3) for "colour".
+        oriented: Largest magnitude that keeps the labels of things with an orientation, such as
+            digits and letters; 0 if none does.
+        strength: How the amount of an image comes from the magnitude m: "signed", uniform in
+            [-m, m]; "up to", uniform in [0, m]; or "exactly", m.
+        places: Uniform numbers that one image needs besides, such as for where and which.
     """
 
-    kind: Kind
+    form: Form
     unit: str
     low: float
     high: float
-    draws: int
-    make: Callable[[float, Floats, Floats], Floats]
+    oriented: float
+    strength: Strength = "signed"
+    places: int = 0
+
+    @property
+    def draws(self) -> int:
+        """Uniform numbers that one image needs."""
+        return self.places + (self.strength != "exactly")
+
+    def amounts(self, magnitude: float, uniforms: Floats, *, fixed: bool) -> Floats:
+        """How strong it is for each image.
+
+        Args:
+            magnitude: Largest strength.
+            uniforms: (n, draws) numbers in [0, 1), of which the first decides.
+            fixed: Whether it is as strong as it can be, only the sign drawn.
+        """
+        if self.strength == "exactly" or (fixed and self.strength == "up to"):
+            return np.full(len(uniforms), float(magnitude))
+        if self.strength == "up to":
+            return magnitude * uniforms[:, 0]
+        signs = 2 * uniforms[:, 0] - 1
+        return magnitude * (np.where(signs < 0, -1.0, 1.0) if fixed else signs)
 
 
-def _affine(n: int) -> Floats:
-    """N identity matrices (n, 3, 3) that map output coordinates to input coordinates."""
-    return np.tile(np.eye(3), (n, 1, 1))
-
-
-def _flip(magnitude: float, uniforms: Floats, size: Floats) -> Floats:
-    matrix = _affine(len(uniforms))
-    matrix[:, 0, 0] = -1.0
-    matrix[:, 0, 2] = size[0]
-    return matrix
-
-
-def _crop(magnitude: float, uniforms: Floats, size: Floats) -> Floats:
-    """Pad and crop: a shift by whole pixels, at most `magnitude` of the side."""
-    reach = np.round(magnitude * size)
-    matrix = _affine(len(uniforms))
-    matrix[:, :2, 2] = np.floor(uniforms * (2 * reach + 1)) - reach
-    return matrix
-
-
-def _rotate(magnitude: float, uniforms: Floats, size: Floats) -> Floats:
-    angle = np.deg2rad(magnitude) * (2 * uniforms[:, 0] - 1)
-    cosine, sine = np.cos(angle), np.sin(angle)
-    centre_x, centre_y = size / 2
-    matrix = _affine(len(uniforms))
-    matrix[:, 0, 0], matrix[:, 0, 1] = cosine, sine
-    matrix[:, 1, 0], matrix[:, 1, 1] = -sine, cosine
-    matrix[:, 0, 2] = centre_x - cosine * centre_x - sine * centre_y
-    matrix[:, 1, 2] = centre_y + sine * centre_x - cosine * centre_y
-    return matrix
-
-
-def _factor(magnitude: float, uniforms: Floats) -> Floats:
-    """Factors (n, 1, 1), uniform in 1 ± magnitude."""
-    return (1 + magnitude * (2 * uniforms[:, :1] - 1))[:, :, None]
-
-
-def _blend(base: Floats, offset: Floats, factor: Floats) -> Floats:
-    """Blend as PIL's ImageEnhance: factor · colour + (1 - factor) · (base · colour + offset)."""
-    matrix = np.zeros((len(factor), 3, 4))
-    matrix[:, :, :3] = factor * np.eye(3) + (1 - factor) * base
-    matrix[:, :, 3:] = (1 - factor) * offset
-    return matrix
-
-
-def _brightness(magnitude: float, uniforms: Floats, mean: Floats) -> Floats:
-    return _blend(np.zeros((3, 3)), np.zeros((3, 1)), _factor(magnitude, uniforms))
-
-
-def _contrast(magnitude: float, uniforms: Floats, mean: Floats) -> Floats:
-    grey = np.repeat((mean @ LUMA)[:, None, None], 3, axis=1)
-    return _blend(np.zeros((3, 3)), grey, _factor(magnitude, uniforms))
-
-
-def _saturation(magnitude: float, uniforms: Floats, mean: Floats) -> Floats:
-    return _blend(np.tile(LUMA, (3, 1)), np.zeros((3, 1)), _factor(magnitude, uniforms))
-
-
-def _cutout(magnitude: float, uniforms: Floats, size: Floats) -> Floats:
-    """Boxes (left, top, right, bottom) around a uniform centre (DeVries and Taylor 2017)."""
-    side = np.maximum(1, np.round(magnitude * size))
-    start = np.floor(uniforms * size) - side // 2
-    return np.concatenate([np.maximum(start, 0), np.minimum(start + side, size)], axis=1)
-
+_NONE = "always 1"
+_FACTOR = "largest change of the factor around 1"
+_SIDE = "share of the side, either way"
+_SHEAR = "pixels for each pixel across, either way"
+_SHIFT = "largest shift in whole pixels, as a share of the side"
+_CUT = "largest share of the area that is cut away"
+_CORNER = "largest displacement of a corner, as a share of the side"
+_SOLARISED = "largest share of the range that is inverted, from white"
+_GAMMA = "doublings of the exponent, either way"
+_BLUR = "largest standard deviation, as a share of the shorter side"
+_NOISE = "largest standard deviation, in grey levels"
 
 OPS: dict[str, Op] = {
-    "flip": Op("geometric", "mirrored left to right or not", 0, 1, 0, _flip),
-    "crop": Op("geometric", "largest shift, as a share of the side", 0, 0.5, 2, _crop),
-    "rotate": Op("geometric", "largest angle either way, in degrees", 0, 180, 1, _rotate),
-    "brightness": Op("colour", "largest change of the factor around 1", 0, 1, 1, _brightness),
-    "contrast": Op("colour", "largest change of the factor around 1", 0, 1, 1, _contrast),
-    "saturation": Op("colour", "largest change of the factor around 1", 0, 1, 1, _saturation),
-    "cutout": Op("erase", "side of the erased square, as a share of the image's", 0, 1, 2, _cutout),
+    # form; unit, least and largest magnitude; the largest that keeps a digit's label; how drawn
+    "flip": Op(Geometric(geometry.flip), _NONE, 1, 1, 0, "exactly"),
+    "vertical_flip": Op(Geometric(geometry.vertical_flip), _NONE, 1, 1, 0, "exactly"),
+    "turn": Op(Geometric(geometry.turn, square=True), _NONE, 1, 1, 0, "exactly", 1),
+    "rotate": Op(Geometric(geometry.rotate), "degrees, either way", 0, 180, 15),
+    "shear_x": Op(Geometric(geometry.shear_x), _SHEAR, 0, 1, 0.3),
+    "shear_y": Op(Geometric(geometry.shear_y), _SHEAR, 0, 1, 0.3),
+    "translate_x": Op(Geometric(geometry.translate_x), _SIDE, 0, 1, 0.25),
+    "translate_y": Op(Geometric(geometry.translate_y), _SIDE, 0, 1, 0.25),
+    "zoom": Op(Geometric(geometry.zoom), "doublings of the size, either way", 0, 2, 0.5),
+    "crop": Op(Geometric(geometry.crop, reframes=True), _SHIFT, 0, 0.5, 0.25, "exactly", 2),
+    "resized_crop": Op(
+        Geometric(geometry.resized_crop, reframes=True), _CUT, 0, 0.95, 0.25, "up to", 3
+    ),
+    "perspective": Op(Geometric(geometry.perspective), _CORNER, 0, 0.2, 0.1, "exactly", 8),
+    "brightness": Op(Linear(colour.brightness, colour.pil_brightness), _FACTOR, 0, 1, 1),
+    "contrast": Op(Linear(colour.contrast, colour.pil_contrast), _FACTOR, 0, 1, 1),
+    "saturation": Op(Linear(colour.saturation, colour.pil_saturation), _FACTOR, 0, 1, 1),
+    "hue": Op(Linear(colour.hue, colour.pil_hue), "degrees, either way", 0, 180, 180),
+    "greyscale": Op(
+        Linear(colour.greyscale, colour.pil_greyscale), "share taken away", 0, 1, 1, "exactly"
+    ),
+    "gains": Op(Linear(colour.gains, colour.pil_gains), _FACTOR, 0, 1, 1, "exactly", 3),
+    "posterise": Op(
+        Pointwise(colour.posterise, colour.pil_posterise), "most bits cleared", 0, 7, 7, "up to"
+    ),
+    "solarise": Op(Pointwise(colour.solarise, colour.pil_solarise), _SOLARISED, 0, 1, 1, "up to"),
+    "invert": Op(Pointwise(colour.invert, colour.pil_invert), _NONE, 1, 1, 1, "exactly"),
+    "gamma": Op(Pointwise(colour.gamma, colour.pil_gamma), _GAMMA, 0, 3, 3),
+    "equalise": Op(Filter(filters.equalise), _NONE, 1, 1, 1, "exactly"),
+    "autocontrast": Op(Filter(filters.autocontrast), _NONE, 1, 1, 1, "exactly"),
+    "sharpness": Op(Filter(filters.sharpness), _FACTOR, 0, 1, 1),
+    "blur": Op(Filter(filters.blur), _BLUR, 0, 0.1, 0.1, "up to"),
+    "noise": Op(Filter(filters.noise), _NOISE, 0, 128, 128, "up to", 1),
+    "salt_and_pepper": Op(
+        Filter(filters.salt_and_pepper), "largest share of pixels", 0, 0.5, 0.5, "up to", 1
+    ),
+    "jpeg": Op(Filter(filters.jpeg), "quality lost, of 100", 0, 99, 99, "up to"),
+    "cutout": Op(Filter(filters.cutout), "share of each side", 0, 1, 0.5, "exactly", 2),
+    "erasing": Op(Filter(filters.erasing), "largest share of the area", 0, 1, 0.25, "up to", 4),
 }

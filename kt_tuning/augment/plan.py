@@ -1,134 +1,177 @@
-"""How a policy is carried out: as few PIL calls an image as possible.
+"""How a policy is carried out: as few passes over each image as possible.
 
-All geometric operations of a policy become one affine resampling, all colour operations one colour
-matrix; both are the matrices' product, so their order is kept. Geometry goes first: a change of
-colour is the same before and after a resampling, but for rounding.
+What is drawn for an image is put off and multiplied up until it has to be done: all geometric
+operations become one resampling, then all linear ones one matrix, then all pointwise ones one
+table. Colour goes after geometry, which is the same but for rounding; values are rounded and
+clipped once, not after every operation. What would not be the same stays in its order: before a
+filter everything is carried out; before a resampling, tables and what looks at the image's mean;
+before a matrix, tables.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from kt_tuning.augment.ops import LUMA, OPS, Floats
+from kt_tuning.augment.forms import (
+    Filter,
+    Floats,
+    Frame,
+    Geometric,
+    Linear,
+    Pixels,
+    Pointwise,
+    Rows,
+)
+from kt_tuning.augment.geometry import centre
+from kt_tuning.augment.images import on_colours, to_array, to_pil
 from kt_tuning.augment.policy import Policy
-from kt_tuning.errors import OptionError
+from kt_tuning.augment.recolouring import compose, recolour, recolour_image, retable
+from kt_tuning.augment.resampling import resample
+from kt_tuning.augment.running import Size, carry_out
+from kt_tuning.augment.steps import Draw
 
-Pixels = NDArray[np.uint8]
+# What does nothing.
+_STILL, _PLAIN, _SAME = np.eye(3), np.eye(3, 7), np.arange(256, dtype=np.uint8)
 
 
-def augment(policy: Policy, images: Pixels, uniforms: Floats) -> Pixels:
+def augment(policy: Policy, images: Pixels, uniforms: Floats, size: Size | None = None) -> Pixels:
     """Apply `policy` to a batch.
-
-    What moves in from beyond the border is the mirror image of what is inside. Erased squares take
-    the image's mean colour.
 
     Args:
         policy: What to apply.
-        images: uint8 (n, height, width, channels), 1 or 3 channels.
+        images: uint8 (n, height, width, channels): 1 (grey), 3 (RGB) or 4 (RGBA; opacity moves with
+            the pixels, colours leave it as it is).
         uniforms: Numbers in [0, 1), (n, policy.draws). Same numbers, same result.
+        size: (height, width) of the result, by default as large as the images. The crops of the
+            policy place this window, or else it is in the middle of the image.
 
     Returns:
-        uint8 (n, height, width, channels), new.
+        uint8 (n, *size, channels), new.
 
     Raises:
         OptionError: if the arrays are of the wrong kind.
     """
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
-        raise OptionError(
-            "Augmentation takes uint8 images (n, height, width, 1 or 3). "
-            f"Received: {images.dtype} {images.shape}"
-        )
-    if uniforms.shape != (len(images), policy.draws):
-        raise OptionError(
-            f"This policy needs uniforms of shape {(len(images), policy.draws)}. "
-            f"Received: {uniforms.shape}"
-        )
-    return _Plan(policy, images, uniforms.astype(np.float64, copy=False)).run()
+    return carry_out(policy, images, uniforms, size, Fused)
 
 
-class _Plan:
-    """The matrices and boxes of one batch."""
+class Fused:
+    """Puts operations off and carries them out together.
 
-    def __init__(self, policy: Policy, images: Pixels, uniforms: Floats) -> None:
-        self.images = images
-        n, height, width, _ = images.shape
-        size = np.array([width, height], dtype=np.float64)
-        self.affine = np.tile(np.eye(3), (n, 1, 1))
-        self.colour = np.tile(np.eye(3, 4), (n, 1, 1))
-        self.boxes: list[tuple[NDArray[np.bool_], NDArray[np.int64]]] = []
-        self.mean = np.broadcast_to(images.mean(axis=(1, 2)), (n, 3))
-        self.exact = True
-        column = 0
-        for step in policy.steps:
-            op = OPS[step.op]
-            chosen = uniforms[:, column] < step.probability
-            numbers = uniforms[chosen, column + 1 : column + 1 + op.draws]
-            column += 1 + op.draws
-            if op.kind == "geometric":
-                made = op.make(step.magnitude, numbers, size)
-                self.affine[chosen] = self.affine[chosen] @ made
-                self.exact &= step.op != "rotate" or step.magnitude == 0
-            elif op.kind == "colour":
-                so_far = self.colour[chosen]
-                mean = (so_far[:, :, :3] @ self.mean[chosen, :, None] + so_far[:, :, 3:])[:, :, 0]
-                made = op.make(step.magnitude, numbers, mean)
-                self.colour[chosen, :, :3] = made[:, :, :3] @ so_far[:, :, :3]
-                self.colour[chosen, :, 3:] = made[:, :, :3] @ so_far[:, :, 3:] + made[:, :, 3:]
-            else:
-                boxes = np.zeros((n, 4), dtype=np.int64)
-                boxes[chosen] = op.make(step.magnitude, numbers, size)
-                self.boxes.append((chosen, boxes))
+    Args:
+        images: The batch, which is not changed.
+        policy: How pixels are looked up.
+        size: (height, width) of the result.
+    """
 
-    def run(self) -> Pixels:
-        moved = np.any(self.affine != np.eye(3), axis=(1, 2))
-        coloured = np.any(self.colour != np.eye(3, 4), axis=(1, 2))
-        grey = self.images.shape[3] == 1
-        source = self.images[..., 0] if grey else self.images
-        margin = self._margin()
-        padding = ((0, 0), (margin, margin), (margin, margin), (0, 0))[: source.ndim]
-        padded = np.pad(source, padding, mode="symmetric") if margin else source
-        affine = self.affine.copy()
-        affine[:, :2, 2] += margin
-        coefficients = affine[:, :2].reshape(-1, 6).tolist()
-        matrices = self.colour.reshape(-1, 12).tolist()
-        size = (self.images.shape[2], self.images.shape[1])
-        resample = Image.Resampling.NEAREST if self.exact else Image.Resampling.BILINEAR
-        result = np.array(source)
-        for i in np.flatnonzero(moved | coloured):
-            if moved[i]:
-                image = Image.fromarray(padded[i]).transform(
-                    size, Image.Transform.AFFINE, coefficients[i], resample=resample
+    def __init__(self, images: Pixels, policy: Policy, size: Size) -> None:
+        count = len(images)
+        self._policy = policy
+        self._size = size
+        self._frame: Size = (images.shape[1], images.shape[2])
+        self._images = images
+        self._owned = False
+        self._result = np.empty((count, *size, images.shape[3]), np.uint8)
+        # Which images are in the result, in its size, and no longer among `_images`.
+        self._arrived = np.zeros(count, dtype=bool)
+        self._waiting = np.ones(count, dtype=bool)
+        self._geometry = np.tile(_STILL, (count, 1, 1))
+        self._colour = np.tile(_PLAIN, (count, 1, 1))
+        self._table = np.tile(_SAME, (count, 1))
+        self._is_coloured, self._looks_at_mean, self._is_mapped = np.zeros((3, count), dtype=bool)
+
+    def apply(self, draw: Draw) -> None:
+        """Put an operation off, after what cannot be put off any longer."""
+        rows = draw.rows
+        match draw.op.form:
+            case Geometric(matrices=matrices, reframes=reframes):
+                frame = self._to(self._size if reframes else self._frame)
+                self._move(matrices(draw.amounts, draw.places, frame), rows, frame)
+            case Linear(matrices=matrices):
+                self._settle(rows[self._is_mapped[rows]])
+                later = matrices(draw.amounts, draw.places)
+                self._colour[rows] = compose(later, self._colour[rows])
+                self._looks_at_mean[rows] |= later[:, :, 3:6].any(axis=(1, 2))
+                self._is_coloured[rows] = True
+            case Pointwise(tables=tables):
+                earlier = self._table[rows].astype(np.intp)
+                self._table[rows] = np.take_along_axis(
+                    tables(draw.amounts, draw.places), earlier, axis=1
                 )
+                self._is_mapped[rows] = True
+            case Filter(pil=pil):
+                pixels = self._settle(rows)
+                amounts = draw.amounts.tolist()
+                for row, amount, places in zip(rows.tolist(), amounts, draw.places, strict=True):
+                    pixels[row] = to_array(on_colours(pil, to_pil(pixels[row]), amount, places))
+                return
+        self._waiting[rows] = True
+
+    def pixels(self) -> Pixels:
+        """Carry out what is left."""
+        if self._frame != self._size:
+            self._move(np.empty((0, 3, 3)), np.empty(0, np.intp), self._to(self._size))
+        return self._settle(np.arange(len(self._images)))
+
+    def _to(self, size: Size) -> Frame:
+        return Frame(self._frame[1], self._frame[0], size[1], size[0])
+
+    def _move(self, matrices: Floats, rows: Rows, frame: Frame) -> None:
+        """Put geometry off; if the size changes, it does so for all images."""
+        if frame[:2] != frame[2:]:
+            every = centre(len(self._images), frame)
+            every[rows] = matrices
+            matrices, rows = every, np.arange(len(every))
+        self._settle(rows[self._looks_at_mean[rows] | self._is_mapped[rows]])
+        self._geometry[rows] = self._geometry[rows] @ matrices
+        self._frame = (frame.new_height, frame.new_width)
+        self._waiting[rows] = True
+
+    def _settle(self, rows: Rows) -> Pixels:
+        """Carry out what was put off for `rows`; returns where their pixels are now."""
+        waiting = rows[self._waiting[rows]]
+        if len(waiting):
+            self._carry_out(waiting)
+        return self._result if self._frame == self._size else self._images
+
+    def _carry_out(self, rows: Rows) -> None:
+        finished = self._frame == self._size
+        if not finished and not self._owned:
+            self._images, self._owned = self._images.copy(), True
+        arrived = self._arrived[rows]
+        for source, some in ((self._result, rows[arrived]), (self._images, rows[~arrived])):
+            if not len(some):
+                continue
+            pixels = self._render(source, some)
+            if not finished:
+                self._images[some] = pixels
+            elif len(some) == len(self._result):
+                self._result = pixels
             else:
-                image = Image.fromarray(source[i])
-            if coloured[i]:
-                image = (
-                    image.point(_table(self.colour[i]))
-                    if grey
-                    else image.convert("RGB", tuple(matrices[i]))
-                )
-            result[i] = np.asarray(image)
-        for chosen, boxes in self.boxes:
-            for i in np.flatnonzero(chosen):
-                left, top, right, bottom = boxes[i]
-                result[i, top:bottom, left:right] = self.mean[i, :1] if grey else self.mean[i]
-        return result[..., None] if grey else result
+                self._result[some] = pixels
+        self._arrived[rows] = finished
+        self._geometry[rows], self._colour[rows], self._table[rows] = _STILL, _PLAIN, _SAME
+        for flags in (self._waiting, self._is_coloured, self._looks_at_mean, self._is_mapped):
+            flags[rows] = False
 
-    def _margin(self) -> int:
-        """How far outside the image, in pixels, any corner of any output looks."""
-        height, width = self.images.shape[1:3]
-        corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]).T
-        seen = (self.affine @ corners)[:, :2]
-        outside = np.maximum(-seen, seen - np.array([[width], [height]])).max(initial=0.0)
-        return math.ceil(outside - 1e-6)
+    def _render(self, source: Pixels, rows: Rows) -> Pixels:
+        """The pixels of `rows` with all that waits for them."""
+        colour, table = self._colour[rows], self._table[rows]
+        coloured, mapped = self._is_coloured[rows], self._is_mapped[rows]
 
+        def finish(row: int, image: Image.Image) -> Image.Image:
+            return recolour_image(
+                image, colour[row] if coloured[row] else None, table[row] if mapped[row] else None
+            )
 
-def _table(matrix: Floats) -> list[int]:
-    """The colour matrix as a table for grey images: R = G = B in, luma out."""
-    scale = LUMA @ matrix[:, :3].sum(axis=1)
-    offset = LUMA @ matrix[:, 3]
-    return np.clip(np.arange(256) * scale + offset + 0.5, 0, 255).astype(int).tolist()
+        pixels, finished = resample(
+            source if len(rows) == len(source) else source[rows],
+            self._geometry[rows],
+            self._frame,
+            border=self._policy.border,
+            interpolation=self._policy.interpolation,
+            finish=finish,
+        )
+        recolour(pixels, colour, np.flatnonzero(coloured & ~finished))
+        retable(pixels, table, np.flatnonzero(mapped & ~finished))
+        return pixels

@@ -1,41 +1,23 @@
-"""What is drawn: which operations, how strong, how often."""
+"""A policy: which operations, in which order, and how pixels are looked up."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from kt_tuning.augment.borders import BORDERS
+from kt_tuning.augment.chains import AnyStep, Chains, step_from_json
+from kt_tuning.augment.forms import Geometric
+from kt_tuning.augment.named import SPACES
 from kt_tuning.augment.ops import OPS
+from kt_tuning.augment.sampling import AUTO, INTERPOLATIONS
+from kt_tuning.augment.searched import suggest_steps
+from kt_tuning.augment.steps import OneOf, Step
 from kt_tuning.errors import OptionError
 
-
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """One operation of a policy.
-
-    Attributes:
-        op: Name in `OPS`.
-        magnitude: Largest strength, in the unit of the operation's row in `OPS`.
-        probability: Share of images it is applied to, in [0, 1].
-    """
-
-    op: str
-    magnitude: float = 1.0
-    probability: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.op not in OPS:
-            raise OptionError(f"Unknown augmentation {self.op!r}. Known: {', '.join(sorted(OPS))}.")
-        row = OPS[self.op]
-        if not row.low <= self.magnitude <= row.high:
-            raise OptionError(
-                f"The magnitude of {self.op!r} ({row.unit}) is in [{row.low}, {row.high}]. "
-                f"Received: {self.magnitude}"
-            )
-        if not 0 <= self.probability <= 1:
-            raise OptionError(
-                f"The probability of {self.op!r} is in [0, 1]. Received: {self.probability}"
-            )
+if TYPE_CHECKING:
+    import keras_tuner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,27 +25,89 @@ class Policy:
     """Operations in the order in which they are applied.
 
     Attributes:
-        steps: The operations.
+        steps: The operations: `Step`, `OneOf` or `Chains`.
+        border: What is beyond the edge: "mirror" (the image mirrored at it), "edge" (its outermost
+            pixels), "wrap" (the opposite side) or "constant" (black).
+        interpolation: "nearest", "box" (the mean of the pixels nearest to four places in the output
+            pixel), "bilinear", "bicubic", or "auto": bilinear, but box for images of more than
+            8,192 pixels that are not enlarged much, where it takes less than half the time and
+            neighbouring pixels differ too little for it to show. Flips, quarter turns and shifts by
+            whole pixels are exact with any.
+
+    Raises:
+        OptionError: if a value is none of these.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[AnyStep, ...] = ()
+    border: str = "mirror"
+    interpolation: str = AUTO
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(self.steps))
+        for step in self.steps:
+            if not isinstance(step, (Step, OneOf, Chains)):
+                raise OptionError(
+                    f"The steps of a policy are `Step`, `OneOf` or `Chains`. Received: {step!r}"
+                )
+        for name, known in (("border", BORDERS), ("interpolation", (AUTO, *INTERPOLATIONS))):
+            if getattr(self, name) not in known:
+                raise OptionError(
+                    f"`{name}` is one of {', '.join(known)}. Received: {getattr(self, name)!r}"
+                )
 
     @property
     def draws(self) -> int:
-        """Uniform numbers that one image needs: one to decide about each step, and its own."""
-        return sum(1 + OPS[step.op].draws for step in self.steps)
+        """Uniform numbers that one image needs."""
+        return sum(step.draws for step in self.steps)
+
+    def for_oriented(self) -> Policy:
+        """The same for digits, text and whatever else has an orientation.
+
+        Operations that change their labels are left out, others are limited: see `Op.oriented`.
+        """
+        kept = (step.oriented() for step in self.steps)
+        return dataclasses.replace(self, steps=tuple(step for step in kept if step is not None))
+
+    def check(self, shape: Sequence[int]) -> None:
+        """Refuse images that this policy cannot be applied to.
+
+        Args:
+            shape: (height, width, channels) of the images.
+
+        Raises:
+            OptionError: if there is anything but 1, 3 or 4 channels, or a quarter turn would not
+                fit.
+        """
+        if len(shape) != 3 or shape[2] not in (1, 3, 4) or min(shape) < 1:
+            raise OptionError(
+                "Augmentation takes images (height, width, channels) with 1 (grey), 3 (RGB) or 4 "
+                f"(RGBA) channels. Received: {tuple(shape)}"
+            )
+        if shape[0] != shape[1]:
+            for name in sorted({name for step in self.steps for name in step.operations}):
+                form = OPS[name].form
+                if isinstance(form, Geometric) and form.square:
+                    raise OptionError(
+                        f"{name!r} needs images that are as wide as high; leave it out. "
+                        f"Received: {shape[0]}×{shape[1]}"
+                    )
 
     def to_json(self) -> dict[str, Any]:
         """Return the policy as JSON-able values."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> Policy:
-        """Make a policy from `to_json`'s output."""
-        return cls(tuple(Step(**step) for step in content["steps"]))
+    def from_json(cls, content: Mapping[str, Any]) -> Policy:
+        """Make a policy from `to_json`'s output.
+
+        Raises:
+            OptionError: if it is none.
+        """
+        if not isinstance(content, Mapping) or not isinstance(content.get("steps"), (list, tuple)):
+            raise OptionError(f"A policy is an object with a list of steps. Received: {content!r}")
+        names = {field.name for field in dataclasses.fields(cls)} - {"steps"}
+        rest = {name: value for name, value in content.items() if name in names}
+        return cls(tuple(step_from_json(step) for step in content["steps"]), **rest)
 
     @classmethod
     def named(cls, name: str) -> Policy:
@@ -78,31 +122,17 @@ class Policy:
             )
         return POLICIES[name]
 
+    @classmethod
+    def suggest(cls, hp: keras_tuner.HyperParameters) -> Policy:
+        """Let a search choose: which operations, how many, how often and how strong.
 
-_MIRROR_AND_SHIFT = (Step("flip", 1.0, 0.5), Step("crop", 0.125))
+        The hyperparameters are named "augment_…"; with their defaults the policy is "standard".
+        For digits and text: `Policy.suggest(hp).for_oriented()`.
 
-POLICIES: dict[str, Policy] = {
-    "none": Policy(()),
-    "light": Policy(_MIRROR_AND_SHIFT),
-    "standard": Policy(
-        (
-            *_MIRROR_AND_SHIFT,
-            Step("rotate", 10.0, 0.5),
-            Step("brightness", 0.2),
-            Step("contrast", 0.2),
-            Step("saturation", 0.2),
-        )
-    ),
-    "strong": Policy(
-        (
-            *_MIRROR_AND_SHIFT,
-            Step("rotate", 15.0),
-            Step("brightness", 0.4),
-            Step("contrast", 0.4),
-            Step("saturation", 0.4),
-            Step("cutout", 0.25, 0.5),
-        )
-    ),
-    # Mirroring turns a digit or a letter into another one; shifts and small turns do not.
-    "text": Policy((Step("crop", 0.125), Step("rotate", 10.0))),
-}
+        Args:
+            hp: A `keras_tuner.HyperParameters`, or anything that declares them the same way.
+        """
+        return cls(suggest_steps(hp))
+
+
+POLICIES: dict[str, Policy] = {name: Policy(steps) for name, steps in SPACES.items()}

@@ -1,130 +1,210 @@
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image
+from smooth_images import smooth, uniforms
 
-from kt_tuning.augment import POLICIES, Policy, Step, augment
+from kt_tuning.augment import POLICIES, OneOf, Policy, Step, augment
+from kt_tuning.augment.borders import BORDERS
 from kt_tuning.errors import OptionError
 
 
 @pytest.fixture
-def photos():
-    """Three smooth 16×12 colour images."""
-    rows, columns = np.mgrid[0:12, 0:16]
-    planes = [rows * 15, columns * 12, rows * 6 + columns * 7]
-    one = np.stack(planes, axis=-1).astype(np.uint8)
-    return np.stack([one, 255 - one, one[..., ::-1]])
+def count_transforms(monkeypatch):
+    """Counts PIL's resamplings."""
+    calls = []
+    transform = Image.Image.transform
+
+    def counting(*args, **kwargs):
+        calls.append(args)
+        return transform(*args, **kwargs)
+
+    monkeypatch.setattr(Image.Image, "transform", counting)
+    return calls
 
 
-def once(step, images, *numbers):
-    """Apply one step to all images, with the same uniform numbers for each."""
-    uniforms = np.tile([0.0, *numbers], (len(images), 1))
-    return augment(Policy((step,)), images, uniforms)
-
-
-def test_flip_mirrors_exactly(photos):
-    assert np.array_equal(once(Step("flip"), photos), photos[:, :, ::-1])
-
-
-def test_probability_decides_image_by_image(photos):
-    result = augment(Policy((Step("flip", 1, 0.5),)), photos, np.array([[0.6], [0.4], [0.9]]))
-    flipped = [not np.array_equal(a, b) for a, b in zip(result, photos, strict=True)]
+def test_probability_decides_image_by_image():
+    images = smooth(3)
+    result = augment(Policy((Step("flip", 1, 0.5),)), images, np.array([[0.6], [0.4], [0.9]]))
+    flipped = [not np.array_equal(a, b) for a, b in zip(result, images, strict=True)]
     assert flipped == [False, True, False]
 
 
-def test_crop_shifts_whole_pixels_over_a_mirrored_border(photos):
-    # reach is 2 of 16 columns and 2 of 12 rows (0.125 · 12 rounded); 0.99 is +2, 0 is -2
-    result = once(Step("crop", 0.125), photos, 0.99, 0.0)
-    padded = np.pad(photos, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="symmetric")
-    assert np.array_equal(result, padded[:, 0:12, 4:20])
-
-
-def test_rotation_agrees_with_pil(photos):
-    # 0.75 of [-30°, 30°] is 15°, clockwise; PIL counts the other way round
-    result = once(Step("rotate", 30.0), photos, 0.75)
-    expected = np.stack(
-        [np.asarray(Image.fromarray(p).rotate(-15, Image.Resampling.BILINEAR)) for p in photos]
-    )
-    inner = (slice(None), slice(4, -4), slice(4, -4))
-    difference = np.abs(result[inner].astype(int) - expected[inner])
-    assert difference.max() <= 1
-
-
-@pytest.mark.parametrize(
-    ("name", "enhance"),
-    [
-        ("brightness", ImageEnhance.Brightness),
-        ("contrast", ImageEnhance.Contrast),
-        ("saturation", ImageEnhance.Color),
-    ],
-)
-@pytest.mark.parametrize("number", [0.0, 0.8])
-def test_colour_agrees_with_pils_enhancers(name, enhance, number, photos):
-    factor = 1 + 0.4 * (2 * number - 1)
-    result = once(Step(name, 0.4), photos, number)
-    expected = np.stack([np.asarray(enhance(Image.fromarray(p)).enhance(factor)) for p in photos])
-    assert np.abs(result.astype(int) - expected).max() <= 2
-
-
-def test_cutout_puts_the_mean_into_one_square(photos):
-    result = once(Step("cutout", 0.25), photos, 0.5, 0.5)
-    changed = np.any(result != photos, axis=(0, 3))
-    rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
-    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (5, 7, 6, 9)
-    assert np.array_equal(result[0, 6, 7], photos[0].mean(axis=(0, 1)).astype(np.uint8))
-
-
-def test_geometry_is_composed_in_order(photos):
+def test_geometry_is_composed_in_order():
+    images = smooth(3)
     flip_then_shift = Policy((Step("flip"), Step("crop", 0.125)))
     numbers = np.tile([0.0, 0.0, 0.99, 0.5], (3, 1))
-    both = augment(flip_then_shift, photos, numbers)
-    one_by_one = once(Step("crop", 0.125), once(Step("flip"), photos), 0.99, 0.5)
-    assert np.array_equal(both, one_by_one)
+    both = augment(flip_then_shift, images, numbers)
+    flipped = images[:, :, ::-1]
+    padded = np.pad(flipped, ((0, 0), (0, 0), (4, 4), (0, 0)), mode="symmetric")
+    assert np.array_equal(both, padded[:, :, 8:])
 
 
-def test_grey_images_are_coloured_by_a_table():
-    grey = np.arange(0, 240, 2, dtype=np.uint8).reshape(1, 10, 12, 1)
-    result = once(Step("brightness", 0.5), grey, 0.999999)
-    expected = np.clip(grey * 1.5, 0, 255)
-    assert np.abs(result - expected).max() <= 1
+def test_all_geometry_is_one_resampling_of_all_small_images(count_transforms):
+    steps = (Step("rotate", 20.0), Step("brightness", 0.2), Step("shear_x", 0.2), Step("zoom", 0.2))
+    policy = Policy(steps)
+    augment(policy, smooth(8), uniforms(policy, 8))
+    assert len(count_transforms) == 1
+
+
+def test_large_images_are_resampled_once_each(count_transforms):
+    policy = Policy((Step("rotate", 20.0), Step("contrast", 0.2), Step("invert")))
+    augment(policy, smooth(3, 100, 100), uniforms(policy, 3))
+    assert len(count_transforms) == 3
+
+
+def test_flips_and_shifts_are_never_resampled(count_transforms):
+    policy = POLICIES["light"]
+    augment(policy, smooth(), uniforms(policy))
+    assert not count_transforms
+
+
+def test_a_table_stays_before_a_resampling(count_transforms):
+    """Solarising has a jump that must not be interpolated first."""
+    policy = Policy((Step("rotate", 20.0), Step("solarise", 0.3), Step("rotate", 20.0)))
+    augment(policy, smooth(), uniforms(policy))
+    assert len(count_transforms) == 2
+
+
+def test_contrast_before_a_shift_takes_the_mean_before_it():
+    images = np.zeros((1, 8, 8, 3), np.uint8)
+    images[:, :, 4:] = 200
+    policy = Policy((Step("contrast", 0.5), Step("translate_x", 0.5)), "constant")
+    # contrast ±50%: with 0 it is 0.5, and the mean is 100; then 4 pixels to the right
+    result = augment(policy, images, np.array([[0.0, 0.0, 0.0, np.nextafter(1.0, 0.0)]]))
+    assert result[0, 0, :, 0].tolist() == [0, 0, 0, 0, 50, 50, 50, 50]
+
+
+def test_values_are_clipped_once_at_the_end():
+    images = np.full((1, 4, 4, 3), 200, np.uint8)
+    policy = Policy((Step("brightness", 0.5), Step("brightness", 0.5)))
+    # 200 · 1.5 is more than white, and half of it is not
+    result = augment(policy, images, np.array([[0.0, np.nextafter(1.0, 0.0), 0.0, 0.0]]))
+    assert np.array_equal(result, np.full((1, 4, 4, 3), 150))
 
 
 @pytest.mark.parametrize("name", POLICIES)
-@pytest.mark.parametrize("channels", [1, 3])
-def test_named_policies_keep_shape_and_input(name, channels, photos):
-    images = photos[..., :channels].copy()
+@pytest.mark.parametrize("shape", [(32, 32, 1), (28, 20, 3), (100, 96, 3), (20, 20, 4)])
+def test_named_policies_keep_shape_and_input(name, shape):
+    images = smooth(3, *shape)
     before = images.copy()
     policy = POLICIES[name]
-    uniforms = np.random.default_rng(0).random((3, policy.draws))
-    result = augment(policy, images, uniforms)
+    numbers = uniforms(policy, 3)
+    result = augment(policy, images, numbers)
     assert (result.shape, result.dtype) == (images.shape, np.uint8)
     assert np.array_equal(images, before)
-    assert np.array_equal(result, augment(policy, images, uniforms))
+    assert np.array_equal(result, augment(policy, images, numbers))
+    assert not np.shares_memory(result, images)
     assert name == "none" or not np.array_equal(result, images)
 
 
-def test_each_image_is_augmented_alone(photos):
-    policy = POLICIES["strong"]
-    uniforms = np.random.default_rng(1).random((3, policy.draws))
-    together = augment(policy, photos, uniforms)
-    alone = np.concatenate(
-        [augment(policy, photos[i : i + 1], uniforms[i : i + 1]) for i in range(3)]
-    )
-    assert np.array_equal(together, alone)
+@pytest.mark.parametrize("name", POLICIES)
+def test_the_stream_depends_on_the_numbers_alone(name):
+    """Not on what else is in the batch."""
+    policy, images = POLICIES[name], smooth(7)
+    numbers = uniforms(policy, 7, seed=1)
+    together = augment(policy, images, numbers)
+    order = [4, 0, 6, 2]
+    assert np.array_equal(augment(policy, images[order], numbers[order]), together[order])
+
+
+@pytest.mark.parametrize("side", [32, 120])
+def test_a_smaller_output_is_the_middle_or_where_the_crop_puts_it(side):
+    images = smooth(2, side, side)
+    size = (side - 8, side - 4)
+    middle = augment(POLICIES["none"], images, np.zeros((2, 0)), size)
+    assert np.array_equal(middle, images[:, 4:-4, 2:-2])
+    # 8 of the side either way are ±4 rows and columns: the columns would begin at -2
+    crop = Policy((Step("crop", 4 / side),), "edge")
+    corner = augment(crop, images, np.tile([0.0, 0.0, 0.99], (2, 1)), size)
+    expected = np.pad(images, ((0, 0), (0, 0), (2, 0), (0, 0)), mode="edge")
+    assert np.array_equal(corner, expected[:, 8:, : side - 4])
+
+
+def test_images_without_a_crop_get_the_middle():
+    images = smooth(2)
+    policy = Policy((Step("crop", 0.125, 0.5),))
+    result = augment(policy, images, np.array([[0.9, 0, 0], [0.1, 0, 0]]), (24, 24))
+    assert np.array_equal(result[0], images[0, 4:-4, 4:-4])
+    assert np.array_equal(result[1], images[1, :24, :24])
+
+
+def test_a_resized_crop_fills_the_output():
+    policy = Policy((Step("resized_crop", 0.0),))
+    half = augment(policy, smooth(2, 64, 48), np.zeros((2, policy.draws)), (32, 24))
+    expected = [
+        Image.fromarray(image).transform(
+            (24, 32), Image.Transform.EXTENT, (0, 0, 48, 64), Image.Resampling.BILINEAR
+        )
+        for image in smooth(2, 64, 48)
+    ]
+    assert np.abs(half.astype(int) - np.stack(expected)).max() <= 1
+
+
+@pytest.mark.parametrize("first", ["blur", "flip", "posterise", "contrast"])
+def test_what_comes_before_the_crop_is_done_to_the_whole_image(first):
+    images = smooth(3, 40, 40)
+    before = Policy((Step(first, {"blur": 0.05, "posterise": 4.0}.get(first, 1.0)),))
+    crop = Policy((Step("crop", 0.1),))
+    numbers, places = uniforms(before, 3, 1), uniforms(crop, 3, 2)
+    both = Policy((*before.steps, *crop.steps))
+    fused = augment(both, images, np.concatenate([numbers, places], axis=1), (32, 32))
+    apart = augment(crop, augment(before, images, numbers), places, (32, 32))
+    assert np.array_equal(fused, apart)
+    assert np.array_equal(images, smooth(3, 40, 40))
+
+
+def test_every_choice_is_equally_likely():
+    policy = Policy((OneOf((Step("flip"), Step("vertical_flip"), Step("invert")), 0.75),))
+    images = smooth(1)
+    numbers = np.zeros((4, policy.draws))
+    numbers[:, 0] = [0.2, 0.3, 0.6, 0.8]
+    results = augment(policy, np.repeat(images, 4, axis=0), numbers)
+    expected = [images[0, :, ::-1], images[0, ::-1], 255 - images[0], images[0]]
+    assert np.array_equal(results, np.stack(expected))
+
+
+def test_grey_images_are_coloured_as_grey_rgb_ones():
+    grey = smooth(channels=1)
+    policy = Policy((Step("contrast", 0.3), Step("gains", 0.3), Step("hue", 60.0)))
+    numbers = uniforms(policy)
+    rgb = augment(policy, np.repeat(grey, 3, axis=3), numbers)
+    luma = rgb @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(augment(policy, grey, numbers)[..., 0] - luma).max() <= 1
+
+
+def test_an_empty_batch_is_fine():
+    policy = POLICIES["augmix"]
+    empty = augment(policy, np.empty((0, 8, 8, 3), np.uint8), np.empty((0, policy.draws)))
+    assert empty.shape == (0, 8, 8, 3)
+
+
+@pytest.mark.parametrize("side", [1, 2, 5])
+def test_borders_reach_any_distance(side):
+    image = smooth(1, side, side)
+    for border in BORDERS:
+        policy = Policy((Step("zoom", 2.0), Step("translate_x", 1.0)), border)
+        assert augment(policy, image, np.zeros((1, 4))).shape == image.shape
 
 
 @pytest.mark.parametrize(
-    "images",
+    ("images", "message"),
     [
-        np.zeros((2, 8, 8, 3), np.float32),
-        np.zeros((8, 8, 3), np.uint8),
-        np.zeros((2, 8, 8, 4), np.uint8),
+        (np.zeros((2, 8, 8, 3), np.float32), r"uint8 images .*float32 \(2, 8, 8, 3\)"),
+        (np.zeros((8, 8, 3), np.uint8), r"uint8 images .*\(8, 8, 3\)"),
+        (np.zeros((2, 8, 8, 2), np.uint8), r"1 \(grey\), 3 \(RGB\) or 4 .*\(8, 8, 2\)"),
     ],
 )
-def test_other_input_is_refused(images):
-    with pytest.raises(OptionError, match="uint8 images"):
+def test_other_input_is_refused(images, message):
+    with pytest.raises(OptionError, match=message):
         augment(POLICIES["light"], images, np.zeros((2, POLICIES["light"].draws)))
 
 
-def test_wrong_number_of_draws_is_refused(photos):
+def test_wrong_number_of_draws_is_refused():
     with pytest.raises(OptionError, match="uniforms of shape"):
-        augment(POLICIES["light"], photos, np.zeros((3, 1)))
+        augment(POLICIES["light"], smooth(3), np.zeros((3, 1)))
+
+
+@pytest.mark.parametrize("size", [(0, 8), (8,), (8, 8, 3)])
+def test_wrong_sizes_are_refused(size):
+    with pytest.raises(OptionError, match="`size` is"):
+        augment(POLICIES["none"], smooth(3), np.zeros((3, 0)), size)

@@ -1,0 +1,153 @@
+"""What a policy is made of: single operations, and one out of several; for chains see `chains`.
+
+Each takes its decisions and amounts from uniform numbers, `draws` an image.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kt_tuning.augment.forms import Floats, Rows
+from kt_tuning.augment.ops import OPS, Op
+from kt_tuning.errors import OptionError
+
+
+class Draw(NamedTuple):
+    """One operation, and what was drawn for the images that it is applied to.
+
+    Attributes:
+        op: The operation.
+        rows: (n,) indices of those images, ascending.
+        amounts: (n,) how strong it is.
+        places: (n, op.places) uniform numbers.
+    """
+
+    op: Op
+    rows: Rows
+    amounts: Floats
+    places: Floats
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One operation of a policy.
+
+    Attributes:
+        op: Name in `OPS`.
+        magnitude: Largest strength, in the unit of the operation's row in `OPS`.
+        probability: Share of images it is applied to, in [0, 1].
+        fixed: Whether the strength is always the magnitude, with a random sign where there are
+            two, instead of uniform up to it.
+    """
+
+    op: str
+    magnitude: float = 1.0
+    probability: float = 1.0
+    fixed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.op not in OPS:
+            raise OptionError(f"Unknown augmentation {self.op!r}. Known: {', '.join(sorted(OPS))}.")
+        row = OPS[self.op]
+        check_number(
+            self.magnitude, row.low, row.high, f"The magnitude of {self.op!r} ({row.unit})"
+        )
+        check_number(self.probability, 0, 1, f"The probability of {self.op!r}")
+
+    @property
+    def draws(self) -> int:
+        """Uniform numbers that one image needs: one to decide, and the operation's."""
+        return 1 + OPS[self.op].draws
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """Names of the operations that may be applied."""
+        return frozenset([self.op])
+
+    def oriented(self) -> Step | None:
+        """As much of it as keeps the labels of digits and letters, or None."""
+        largest = OPS[self.op].oriented
+        if not largest:
+            return None
+        return dataclasses.replace(self, magnitude=min(self.magnitude, largest))
+
+    def draw(self, rows: Rows, uniforms: Floats) -> Iterator[Draw]:
+        """Decide for the images `rows` by their rows of `uniforms` (n, draws)."""
+        op = OPS[self.op]
+        chosen = uniforms[:, 0] < self.probability
+        numbers = uniforms[chosen, 1 : self.draws]
+        if len(numbers):
+            amounts = op.amounts(self.magnitude, numbers, fixed=self.fixed)
+            yield Draw(op, rows[chosen], amounts, numbers[:, op.draws - op.places :])
+
+
+@dataclasses.dataclass(frozen=True)
+class OneOf:
+    """One operation out of several, all equally likely.
+
+    Attributes:
+        choices: The operations.
+        probability: Share of images that get one of them, in [0, 1].
+    """
+
+    choices: tuple[Step, ...]
+    probability: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "choices", check_choices(self.choices))
+        check_number(self.probability, 0, 1, "The probability of `OneOf`")
+
+    @property
+    def draws(self) -> int:
+        """Uniform numbers that one image needs: one to choose, and the choice's."""
+        return 1 + max(step.draws for step in self.choices)
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """Names of the operations that may be applied."""
+        return frozenset(step.op for step in self.choices)
+
+    def oriented(self) -> OneOf | None:
+        """The choices that keep the labels of digits and letters, or None."""
+        kept = oriented_choices(self.choices)
+        return dataclasses.replace(self, choices=kept) if kept else None
+
+    def draw(self, rows: Rows, uniforms: Floats) -> Iterator[Draw]:
+        """Decide for the images `rows` by their rows of `uniforms` (n, draws)."""
+        share = self.probability / len(self.choices)
+        for number, step in enumerate(self.choices):
+            chosen = (uniforms[:, 0] >= number * share) & (uniforms[:, 0] < (number + 1) * share)
+            if chosen.any():
+                yield from step.draw(rows[chosen], uniforms[chosen, 1 : 1 + step.draws])
+
+
+def check_number(value: Any, low: float, high: float, what: str) -> None:
+    """Refuse what is not a number in [low, high].
+
+    Raises:
+        OptionError: with `what` as its subject.
+    """
+    if not isinstance(value, (int, float, np.number)) or not low <= value <= high:
+        raise OptionError(f"{what} is in [{low}, {high}]. Received: {value!r}")
+
+
+def check_choices(choices: Any) -> tuple[Step, ...]:
+    """Refuse what are not several steps.
+
+    Raises:
+        OptionError: if there is none, or something else among them.
+    """
+    steps = tuple(choices)
+    if not steps or not all(isinstance(step, Step) for step in steps):
+        raise OptionError(f"`choices` are one `Step` or more. Received: {choices!r}")
+    return steps
+
+
+def oriented_choices(choices: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Those that keep the labels of digits and letters."""
+    kept = (step.oriented() for step in choices)
+    return tuple(step for step in kept if step is not None)

@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+from smooth_images import smooth
+
+from kt_tuning.augment import resampling
+from kt_tuning.augment.borders import BORDERS, window
+from kt_tuning.augment.sampling import INTERPOLATIONS, choose, keeps_grid
+
+
+def resample(images, matrices, size, border, interpolation):
+    return resampling.resample(images, matrices, size, border=border, interpolation=interpolation)[
+        0
+    ]
+
+
+@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize("box", [(2, 1, 6, 9), (-5, -3, 4, 20), (9, 11, 14, 13), (-40, 0, -30, 5)])
+def test_a_window_is_a_part_of_the_padded_image(border, box):
+    images = smooth(2, 12, 10)
+    left, top, right, bottom = box
+    everywhere = np.pad(images, ((0, 0), (40, 40), (40, 40), (0, 0)), mode=BORDERS[border])
+    expected = everywhere[:, top + 40 : bottom + 40, left + 40 : right + 40]
+    assert np.array_equal(window(images, box, border), expected)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "keeps"),
+    [
+        (np.eye(3), True),
+        ([[-1, 0, 7], [0, 1, -3], [0, 0, 1]], True),
+        ([[0, 1, 0], [-1, 0, 8], [0, 0, 1]], True),
+        ([[1, 0, 0.5], [0, 1, 0], [0, 0, 1]], False),
+        ([[2, 0, 0], [0, 1, 0], [0, 0, 1]], False),
+        ([[1, 1, 0], [0, 1, 0], [0, 0, 1]], False),
+        ([[1, 0, 0], [1, 0, 0], [0, 0, 1]], False),
+        ([[1, 0, 0], [0, 1, 0], [0.01, 0, 1]], False),
+    ],
+)
+def test_which_matrices_keep_the_grid(matrix, keeps):
+    assert keeps_grid(np.array([matrix], dtype=float)).tolist() == [keeps]
+
+
+def test_every_flip_and_turn_is_found_in_the_input():
+    image = smooth(1, 9, 9)
+    for linear in ([[a, 0], [0, b]] for a in (1, -1) for b in (1, -1)):
+        for matrix in (linear, linear[::-1]):
+            affine = np.eye(3)
+            affine[:2, :2] = matrix
+            affine[:2, 2] = [9 * (row.sum() < 0) for row in affine[:2, :2]]
+            moved = resample(image, affine[None], (9, 9), "mirror", "bilinear")
+            # Pixel by pixel: where its centre comes from.
+            for row, column in ((0, 0), (2, 7), (8, 3)):
+                x, y = affine[:2] @ [column + 0.5, row + 0.5, 1]
+                assert np.array_equal(moved[0, row, column], image[0, int(y), int(x)])
+
+
+def test_bicubic_overshoots_where_bilinear_does_not():
+    image = np.zeros((1, 8, 8, 1), np.uint8)
+    image[:, :, 4:] = 100
+    half = np.eye(3)[None].copy()
+    half[:, 0, 2] = 0.5
+    bilinear, bicubic = (
+        resample(image, half, (8, 8), "edge", name) for name in ("bilinear", "bicubic")
+    )
+    assert bilinear[0, 0, :, 0].tolist() == [0, 0, 0, 50, 100, 100, 100, 100]
+    assert bicubic[0, 0].max() > 100
+
+
+def test_a_horizon_inside_the_image_is_survived():
+    matrix = np.eye(3)
+    matrix[2, 0] = -0.2
+    moved = resample(smooth(1, 8, 8), matrix[None], (8, 8), "mirror", "bilinear")
+    assert moved.shape == (1, 8, 8, 3)
+
+
+@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize("side", [32, 128])
+def test_what_is_far_outside_is_found_or_black(border, side):
+    far = np.eye(3)[None].copy()
+    far[:, :2, 2] = 2 * side + 0.5
+    images = np.full((1, side, side, 3), 200, np.uint8)
+    moved = resample(images, far, (side, side), border, "bilinear")
+    expected = 0 if border == "constant" else 200
+    assert np.abs(moved.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("side", [32, 128])
+def test_box_is_the_mean_of_four_nearest_samples(side):
+    image = smooth(1, side, side)
+    angle = np.deg2rad(20)
+    turned = np.array([[np.cos(angle), -np.sin(angle), 6.0], [np.sin(angle), np.cos(angle), -3.0]])
+    matrix = np.concatenate([turned, [[0, 0, 1]]])[None]
+    moved = resample(image, matrix, (side, side), "mirror", "box")[0].astype(int)
+    for row, column in ((side // 2, side // 2), (side // 3, side // 2), (side // 2, side // 4)):
+        samples = []
+        for down, right in ((0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)):
+            x, y = turned @ [column + right, row + down, 1]
+            samples.append(image[0, int(y), int(x)].astype(int))
+        assert np.abs(moved[row, column] - np.mean(samples, axis=0)).max() <= 0.5
+
+
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+def test_every_interpolation_is_near_the_exact_value(interpolation):
+    """A ramp of 2 levels a pixel, turned: known everywhere."""
+    rows, columns = np.mgrid[0:48, 0:48] + 0.5
+    ramp = np.repeat((40.5 + 2 * columns + rows)[None, :, :, None], 3, axis=3).astype(np.uint8)
+    angle = np.deg2rad(10)
+    matrix = np.array(
+        [[[np.cos(angle), -np.sin(angle), 4.0], [np.sin(angle), np.cos(angle), -4.0], [0, 0, 1]]]
+    )
+    moved = resample(ramp, matrix, (48, 48), "edge", interpolation)[0, 8:-8, 8:-8, 0]
+    x = np.cos(angle) * columns - np.sin(angle) * rows + 4
+    y = np.sin(angle) * columns + np.cos(angle) * rows - 4
+    difference = np.abs(moved - (40.5 + 2 * x + y)[8:-8, 8:-8])
+    assert difference.mean() <= (1.2 if interpolation == "nearest" else 0.9)
+
+
+def test_auto_is_box_but_for_enlarged_images_and_perspectives():
+    matrices = np.stack([np.eye(3)] * 3)
+    matrices[1, :2, :2] *= 0.5
+    matrices[2, 2, 0] = 0.001
+    assert choose("auto", matrices).tolist() == ["box", "bilinear", "bilinear"]
+    assert choose("bicubic", matrices).tolist() == ["bicubic"] * 3
+
+
+@pytest.mark.parametrize(("side", "name"), [(64, "bilinear"), (128, "box")])
+def test_auto_depends_on_the_size_alone(side, name):
+    turned = np.array([[[0.98, -0.2, 6.0], [0.2, 0.98, -3.0], [0, 0, 1]]])
+    auto, expected = (
+        resample(smooth(1, side, side), turned, (side, side), "mirror", chosen)
+        for chosen in ("auto", name)
+    )
+    assert np.array_equal(auto, expected)
