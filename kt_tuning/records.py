@@ -7,11 +7,12 @@ The run directory:
     split.npz                    labels (N,), and the index sets train, validation, test and
                                  predicted (the rows of val_predictions.npy)
     search.json                  SearchRecord
-    trial_<id>/result.json       TrialRecord
+    trial_<id>/result.json       TrialRecord; paused.json as long as it may go on
     trial_<id>/history.csv       one row an epoch
     trial_<id>/val_predictions.npy   float32 (N_validation, classes), at the best epoch
     trial_<id>/model.weights.h5  at the best epoch; with folds fold_<k>.weights.h5
-    ensemble.json                EnsembleRecord
+    ensemble.json                ensembling.CombinationRecord
+    test_uses.json               evaluation.HeldOutUses
     scores.json                  evaluation.Scores
     export/<version>/            SavedModel
     report.html
@@ -33,8 +34,10 @@ COMPLETED = "COMPLETED"
 PRUNED = "PRUNED"
 FAILED = "FAILED"
 INFEASIBLE = "INFEASIBLE"
+PAUSED = "PAUSED"
 
 RESULT = "result.json"
+PAUSE = "paused.json"
 HISTORY = "history.csv"
 PREDICTIONS = "val_predictions.npy"
 WEIGHTS = "model.weights.h5"
@@ -209,8 +212,8 @@ class TrialRecord(Record):
     Attributes:
         trial_id: KerasTuner's id; the folder is `trial_<trial_id>`.
         number: Order of start, from 0.
-        status: "COMPLETED", "PRUNED" (with the best epoch until then), "FAILED", or "INFEASIBLE":
-            over a limit, never trained.
+        status: "COMPLETED", "PRUNED" (with the best epoch until then), "FAILED", "INFEASIBLE":
+            over a limit, never trained; or "PAUSED", as long as the search may go on with it.
         values: Hyperparameter values, active ones only.
         metrics: Every metric at the best epoch; with several folds or executions their means.
         best_epoch: Index of that epoch, from 0; of the first fold and execution.
@@ -242,7 +245,7 @@ class TrialRecord(Record):
     @property
     def usable(self) -> bool:
         """Whether it has a model and a score."""
-        return self.status in (COMPLETED, PRUNED)
+        return self.status in (COMPLETED, PRUNED, PAUSED)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,94 +1,155 @@
-"""Batches of a split, shuffled and augmented afresh each epoch, off the training thread."""
+"""Batches for `keras.Model.fit`, on any backend, and how long training waits for them."""
 
 from __future__ import annotations
 
-import math
+import contextlib
+import logging
+import threading
+import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Self
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
-Augment = Callable[[NDArray[np.uint8], NDArray[np.float64]], NDArray[np.uint8]]
+from kt_tuning.data.batches import Batch, Batches
+from kt_tuning.data.read_ahead import ReadAhead, available_processors, reading_threads
+from kt_tuning.data.read_processes import ReadProcesses
 
+logger = logging.getLogger("kt_tuning")
 
-class Images(Protocol):
-    """What `Batches` needs of an `ImageSplit`."""
+DATA_WAIT = "data_wait"
+"""Share of an epoch's training that was spent waiting for data, among the logs of the epoch."""
 
-    labels: NDArray[np.int64]
-
-    def __len__(self) -> int: ...
-
-    def take(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Images at `indices`, uint8 (n, height, width, channels)."""
+START_SECONDS = 2.0
+"""What processes take to start: so long training may wait before they are."""
 
 
-class Batches(keras.utils.PyDataset):
-    """Training batches for `keras.Model.fit`.
+class Loader(keras.utils.PyDataset):
+    """Batches that are made ahead of the training step.
 
-    The order of images and what is drawn for each depend on (seed, epoch, image) alone: not on
-    threads, batch size or restarts. Keras reads ahead on a thread of its own.
+    They are made on threads. Once training has waited for them as long as processes take to start,
+    and there are idle processors, they are made by processes. Batches are the same either way.
+
+    Use it as a context, which ends threads and processes however training ends, and with
+    `FollowEpochs`:
+
+        with Loader(batches) as loader:
+            model.fit(loader, shuffle=False, callbacks=[FollowEpochs(loader)])
 
     Args:
-        images: The training split.
-        batch_size: Images a batch; the last batch of an epoch may be smaller.
-        seed: Seed of the order and of the augmentation.
-        augment: (images (n, H, W, C), uniforms (n, draws)) -> images, or None.
-        draws: Uniform numbers that `augment` needs for an image.
-        class_weight: Weight of the loss by label, or None for all alike.
+        batches: What to load.
+        threads: How many make batches; `reading_threads()` if None; with 0, none does, and each
+            batch is made when it is asked for.
+
+    Attributes:
+        processes: How many make batches now.
     """
 
-    def __init__(
-        self,
-        images: Images,
-        batch_size: int,
-        *,
-        seed: int,
-        augment: Augment | None = None,
-        draws: int = 0,
-        class_weight: dict[int, float] | None = None,
-    ) -> None:
-        super().__init__()
-        self._images = images
-        self._batch_size = batch_size
-        self._seed = seed
-        self._augment = augment
-        self._draws = draws
-        self._weights = None
-        if class_weight is not None:
-            table = np.array([class_weight[label] for label in range(len(class_weight))])
-            self._weights = table[images.labels].astype(np.float32)
-        self.set_epoch(0)
+    def __init__(self, batches: Batches, *, threads: int | None = None) -> None:
+        # Keras starts no threads of its own for one worker.
+        super().__init__(workers=1)
+        self._batches = batches
+        self._threads = reading_threads() if threads is None else threads
+        self._open = contextlib.ExitStack()
+        self._reader = self._read_ahead(batches.read, self._threads)
+        self.processes = 0
+        self._decided = False
+        self._epoch = 0
+        self._watch = _Watch()
+        self._waited = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._open.close()
 
     def __len__(self) -> int:
-        return math.ceil(len(self._images) / self._batch_size)
+        return len(self._batches)
 
-    def __getitem__(self, index: int) -> tuple[Any, ...]:
-        """Return (images, labels) or (images, labels, weights) of a batch."""
-        chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        images = self._images.take(chosen)
-        if self._augment is not None:
-            images = self._augment(images, self._uniforms[chosen])
-        labels = self._images.labels[chosen]
-        if self._weights is None:
-            return images, labels
-        return images, labels, self._weights[chosen]
+    def __getitem__(self, index: int) -> Batch:
+        """Return a batch of the epoch."""
+        asked = time.perf_counter()
+        batch = self._reader.take(self._epoch, index)
+        self._watch.handed_over(time.perf_counter() - asked)
+        return batch
 
-    def set_epoch(self, epoch: int) -> None:
-        """Draw the order and the augmentation of `epoch`, counted from 0."""
-        rng = np.random.default_rng((self._seed, epoch))
-        self._order = rng.permutation(len(self._images))
-        self._uniforms = rng.random((len(self._images), self._draws))
+    def begin_epoch(self, epoch: int) -> None:
+        """Go to an epoch, counted from 0; called by the thread that trains."""
+        idle = int(self._watch.idle)
+        if idle and self._threads and not self._decided and self._waited >= START_SECONDS:
+            self._decided = True
+            self._start_processes(min(idle, reading_threads()))
+        self._epoch = epoch
+        self._watch = _Watch()
+
+    def end_epoch(self) -> float | None:
+        """Share of the time since `begin_epoch` that training waited for batches, in [0, 1].
+
+        None if it is not known: Keras on TensorFlow reads from a thread of its own.
+        """
+        share = self._watch.stop()
+        self._waited += self._watch.waited
+        return share
+
+    def _start_processes(self, count: int) -> None:
+        try:
+            processes = ReadProcesses(self._batches, count)
+        except Exception as error:  # no more memory, files or processes: threads do as well
+            logger.info("Batches go on being made by threads: %s.", error)
+            return
+        self._open.close()
+        self._open.enter_context(processes)
+        self._reader = self._read_ahead(processes.read, count)
+        self.processes = count
+
+    def _read_ahead(self, read: Callable[[int, int], Batch], threads: int) -> ReadAhead:
+        return self._open.enter_context(ReadAhead(read, len(self._batches), threads=threads))
 
 
-class SetEpoch(keras.callbacks.Callback):
-    """Tells a `Batches` which epoch begins."""
+class _Watch:
+    """How an epoch's time is spent; made and stopped by the thread that trains.
 
-    def __init__(self, batches: Batches) -> None:
+    Attributes:
+        waited: Seconds until batches were there, whoever asked for them.
+        idle: Processors that had nothing to do, on average; 0 before the end.
+    """
+
+    def __init__(self) -> None:
+        self.waited = self.idle = 0.0
+        self._trainer = threading.get_ident()
+        self._readers: set[int] = set()
+        self._began, self._computed = time.perf_counter(), time.process_time()
+
+    def handed_over(self, seconds: float) -> None:
+        """Note that a batch was there, so long after it was asked for."""
+        self.waited += seconds
+        self._readers.add(threading.get_ident())
+
+    def stop(self) -> float | None:
+        """Share of the time that went into waiting; None if the one who waited was no trainer."""
+        seconds = max(time.perf_counter() - self._began, 1e-9)
+        busy = (time.process_time() - self._computed) / seconds
+        self.idle = max(0.0, available_processors() - busy)
+        return min(1.0, self.waited / seconds) if self._readers == {self._trainer} else None
+
+
+class FollowEpochs(keras.callbacks.Callback):
+    """Tells a `Loader` which epoch begins, and the epoch's logs how long training waited for it.
+
+    It should be the first of the callbacks: what others do at the end of an epoch is no training.
+    """
+
+    def __init__(self, loader: Loader) -> None:
         super().__init__()
-        self._batches = batches
+        self._loader = loader
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Draw anew before the first batch of the epoch is asked for."""
-        self._batches.set_epoch(epoch)
+        """Go to the epoch before its first batch is asked for."""
+        self._loader.begin_epoch(epoch)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Note the wait."""
+        wait = self._loader.end_epoch()
+        if wait is not None and logs is not None:
+            logs[DATA_WAIT] = wait

@@ -57,8 +57,8 @@ def map_in_order(
     if workers <= 1 or not sys.executable:
         yield from map(function, jobs)
         return
-    team = [_Worker(function) for _ in range(workers)]
-    idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+    team = [Worker(function) for _ in range(workers)]
+    idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
     for worker in team:
         idle.put(worker)
 
@@ -85,8 +85,12 @@ def map_in_order(
             worker.close()
 
 
-class _Worker:
-    """A process that answers one job at a time."""
+class Worker:
+    """A process that answers one job at a time.
+
+    Args:
+        function: As for `map_in_order`.
+    """
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self._process = subprocess.Popen(
@@ -96,13 +100,18 @@ class _Worker:
         self._send(function)
 
     def __call__(self, job: Any) -> Any:
+        """Return `function(job)`.
+
+        Raises:
+            KtTuningError: if the process dies.
+        """
         try:
             self._send(job)
             done, result = pickle.load(self._output)
         except (EOFError, BrokenPipeError, pickle.UnpicklingError):
             code = self._process.wait()
             raise KtTuningError(
-                f"A process that decodes images ended early, with code {code}. It may have run "
+                f"A process that reads images ended early, with code {code}. It may have run "
                 "out of memory: free some, or remove the largest images."
             ) from None
         if not done:

@@ -11,7 +11,7 @@ from kt_tuning.data import ImageData
 from kt_tuning.errors import OptionError
 from kt_tuning.recipe import Recipe
 from kt_tuning.search.wrapping import RecipeHyperModel
-from kt_tuning.trials import ImageTask, KerasTask, Task, build_model
+from kt_tuning.trials import ImageTask, KerasTask, Task, build_model, check_soft_targets
 
 
 def keras_task(
@@ -57,7 +57,8 @@ def image_tasks(
         defaults: A configuration to try the hypermodel with.
 
     Raises:
-        OptionError: if an argument is too much, or the hypermodel is one for other images.
+        OptionError: if an argument is too much, or the hypermodel is one for other images, or for
+            integer labels where the recipe mixes images.
     """
     callbacks = fit_kwargs.pop("callbacks")
     if args or fit_kwargs:
@@ -66,6 +67,7 @@ def image_tasks(
             "With an ImageData, `search` takes epochs, limits, workers, verbose and callbacks; "
             f"batch size and augmentation belong to `Recipe`. Received: {', '.join(extra)}"
         )
+    recipe.check(parts[0].input_shape)
     tasks: list[Task] = [
         ImageTask(hypermodel, part, recipe, objectives=objectives, callbacks=callbacks)
         for part in parts
@@ -77,7 +79,7 @@ def image_tasks(
 def _check_model(
     hypermodel: RecipeHyperModel, data: ImageData, defaults: keras_tuner.HyperParameters
 ) -> None:
-    """Find a hypermodel for other images or classes before the first epoch."""
+    """Find a hypermodel for other images, classes or labels before the first epoch."""
     model = build_model(hypermodel, defaults)
     shapes = (model.input_shape[1:], model.output_shape[1:])
     wanted = (tuple(data.input_shape), (data.classes,))
@@ -86,3 +88,5 @@ def _check_model(
             f"The hypermodel maps {shapes[0]} to {shapes[1]}, the data need {wanted[0]} to "
             f"{wanted[1]}. Make it with (data.input_shape, data.classes)."
         )
+    if hypermodel.recipe.mixes:
+        check_soft_targets(model, data.classes)

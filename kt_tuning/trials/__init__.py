@@ -2,7 +2,9 @@
 
 from kt_tuning.trials.building import build_model, new_model
 from kt_tuning.trials.costs import COSTS
+from kt_tuning.trials.runs import TrialFiles
 from kt_tuning.trials.spec import Progress, Report, TrialSpec, weights_file
+from kt_tuning.trials.targets import check_soft_targets
 from kt_tuning.trials.tasks import ImageTask, KerasTask, Task
 from kt_tuning.trials.trial import run_trial
 from kt_tuning.trials.weights import load_weights
@@ -14,8 +16,10 @@ __all__ = [
     "Progress",
     "Report",
     "Task",
+    "TrialFiles",
     "TrialSpec",
     "build_model",
+    "check_soft_targets",
     "load_weights",
     "new_model",
     "run_trial",

@@ -20,7 +20,15 @@ class Curve:
         self._path = path
         self._several = several
 
-    def add(self, run: int, epoch: int, seconds: float, numbers: dict[str, float]) -> None:
+    def add(
+        self,
+        run: int,
+        epoch: int,
+        seconds: float,
+        numbers: dict[str, float],
+        *,
+        data_wait: float | None,
+    ) -> None:
         """Write an epoch.
 
         Args:
@@ -28,9 +36,12 @@ class Curve:
             epoch: Index, from 0.
             seconds: Wall-clock of the epoch, measuring included.
             numbers: What was measured.
+            data_wait: Share of the epoch's training that was spent waiting for data, in [0, 1];
+                None, if it is not known, leaves the field empty.
         """
         row: dict[str, Any] = {"run": run} if self._several else {}
-        row.update(epoch=epoch, seconds=round(seconds, 3), **numbers)
+        wait = None if data_wait is None else round(data_wait, 4)
+        row.update(epoch=epoch, seconds=round(seconds, 3), data_wait=wait, **numbers)
         new = not self._path.exists()
         with self._path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(row), extrasaction="ignore")

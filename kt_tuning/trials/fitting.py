@@ -1,46 +1,37 @@
-"""Training with less around it than `keras.Model.fit`: one traced function, one reading thread.
+"""Training with less around it than `keras.Model.fit`: one traced function, no `tf.data`.
 
-Keras wraps the training step into two traced functions, traces both twice because compiled metrics
-make their variables on the first batch, and reads a `PyDataset` through `tf.data`, whose threads
-cost a fifth of a small model's step where there is one processor for each trial.
+Keras wraps the training step into two traced functions, and reads a `PyDataset` through `tf.data`,
+whose threads cost a fifth of a small model's step where there is one processor for each trial.
 """
 
 from __future__ import annotations
 
-import collections
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
-from kt_tuning.data.loader import Batches
+from kt_tuning.data.batches import Batch
+from kt_tuning.data.loader import Loader
 
-AHEAD = 2
-"""Batches that are read while the model trains on another one."""
 UNDERSTOOD = {"epochs", "initial_epoch", "callbacks", "shuffle", "verbose"}
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 
 
 def prepare_classifier(model: keras.Model, classes: int) -> None:
-    """Have a classifier that is fitted on `Batches` trained by a loop of our own.
+    """Have a classifier that is fitted on a `Loader` trained by a loop of our own.
 
     What that loop does not know goes to `keras.Model.fit`: other data, other arguments, models
     with a training function of their own, devices that share a batch.
 
     Args:
-        model: Compiled, to be trained on integer labels (N,).
+        model: Compiled. Its metrics have variables when training begins.
         classes: Width of its predictions.
     """
     if keras.backend.backend() != "tensorflow" or not model.built or model.run_eagerly:
         return
     if model.output_shape != (None, classes):
         return
-    y_pred = keras.ops.full((1, classes), 1 / classes)
-    # Makes the variables of compiled metrics.
-    model.compute_metrics(None, np.zeros(1, np.int64), y_pred)
-    model.reset_metrics()
     overridden = type(model).make_train_function is not keras.Model.make_train_function
     if overridden or model.jit_compile or model.steps_per_execution != 1:
         return
@@ -69,7 +60,7 @@ class _Training:
         return self._keras_make(force)
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
-        if len(args) == 1 and isinstance(args[0], Batches) and kwargs.keys() <= UNDERSTOOD:
+        if len(args) == 1 and isinstance(args[0], Loader) and kwargs.keys() <= UNDERSTOOD:
             return self._fit(
                 args[0],
                 kwargs.get("epochs", 1),
@@ -80,44 +71,44 @@ class _Training:
 
     def _fit(
         self,
-        batches: Batches,
+        loader: Loader,
         epochs: int,
         initial_epoch: int,
         callbacks: Sequence[keras.callbacks.Callback],
     ) -> keras.callbacks.History:
         model = self._model
         hooks = keras.callbacks.CallbackList(
-            list(callbacks), add_history=True, model=model, epochs=epochs, steps=len(batches)
+            list(callbacks), add_history=True, model=model, epochs=epochs, steps=len(loader)
         )
         watching = [callback for callback in hooks.callbacks if _watches_batches(callback)]
         model.stop_training = False
         hooks.on_train_begin()
         logs: dict[str, Any] = {}
-        with ThreadPoolExecutor(1) as reader:
-            for epoch in range(initial_epoch, epochs):
-                model.reset_metrics()
-                hooks.on_epoch_begin(epoch)
-                for index, batch in enumerate(_read_ahead(batches, reader)):
-                    for callback in watching:
-                        callback.on_train_batch_begin(index)
-                    logs = self._train(batch)
-                    for callback in watching:
-                        callback.on_train_batch_end(index, _floats(logs, callback))
-                    if model.stop_training:
-                        break
-                measured = model.get_metrics_result()
-                # A training step of the user's own may return something else.
-                logs = measured if measured.keys() == logs.keys() else logs
-                logs = {name: float(value) for name, value in logs.items()}
-                hooks.on_epoch_end(epoch, logs)
+        for epoch in range(initial_epoch, epochs):
+            model.reset_metrics()
+            hooks.on_epoch_begin(epoch)
+            for index in range(len(loader)):
+                batch = loader[index]
+                for callback in watching:
+                    callback.on_train_batch_begin(index)
+                logs = self._train(batch)
+                for callback in watching:
+                    callback.on_train_batch_end(index, _floats(logs, callback))
                 if model.stop_training:
                     break
+            measured = model.get_metrics_result()
+            # A training step of the user's own may return something else.
+            logs = measured if measured.keys() == logs.keys() else logs
+            logs = {name: float(value) for name, value in logs.items()}
+            hooks.on_epoch_end(epoch, logs)
+            if model.stop_training:
+                break
         if epochs > initial_epoch:
             model.optimizer.finalize_variable_values(model.trainable_weights)
         hooks.on_train_end(logs)
         return model.history
 
-    def _train(self, batch: tuple[np.ndarray, ...]) -> dict[str, Any]:
+    def _train(self, batch: Batch) -> dict[str, Any]:
         if self._step is None:
             import tensorflow as tf
 
@@ -131,21 +122,6 @@ class _Training:
             )
         logs: dict[str, Any] = self._step(*batch)
         return logs
-
-
-def _read_ahead(batches: Batches, reader: ThreadPoolExecutor) -> Iterator[tuple[Any, ...]]:
-    """Batches in order, the next ones being read meanwhile."""
-    ahead: collections.deque[Future[tuple[Any, ...]]] = collections.deque()
-    try:
-        for index in range(len(batches)):
-            ahead.append(reader.submit(batches.__getitem__, index))
-            if len(ahead) > AHEAD:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-    finally:
-        for future in ahead:
-            future.cancel()
 
 
 def _watches_batches(callback: keras.callbacks.Callback) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import keras
 import keras_tuner
 
+from kt_tuning.data.loader import DATA_WAIT
 from kt_tuning.errors import SearchError
 from kt_tuning.trials.checkpoint import Best, Checkpoint, RunState
 from kt_tuning.trials.curve import Curve
@@ -78,8 +79,10 @@ class Monitor(keras.callbacks.Callback):
             logs.update(self._task.measure(predictions))
         logs.setdefault("learning_rate", float(self.model.optimizer.learning_rate))
         numbers = {name: float(number) for name, number in logs.items()}
+        # Like the seconds, the wait is of this epoch on this machine: no metric of the model.
+        wait = numbers.pop(DATA_WAIT, None)
         seconds = time.monotonic() - self._began
-        self._curve.add(self.state.index, epoch, seconds, numbers)
+        self._curve.add(self.state.index, epoch, seconds, numbers, data_wait=wait)
         self.state.trained += 1
         self.state.done = epoch + 1
         self.state.seconds = self.seconds()

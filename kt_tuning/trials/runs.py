@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.records import PREDICTIONS, Record, read_json, write_json
+from kt_tuning.records import PAUSE, PREDICTIONS, Record, read_json, write_json
 from kt_tuning.trials.checkpoint import Checkpoint
 from kt_tuning.trials.spec import weights_file
 from kt_tuning.trials.weights import save_weights
@@ -122,6 +122,7 @@ class TrialFiles:
 
     def clear(self) -> None:
         """Remove what is only needed to go on after an interruption."""
+        (self._directory / PAUSE).unlink(missing_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

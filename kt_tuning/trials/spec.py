@@ -29,6 +29,8 @@ class TrialSpec:
         executions: Trainings on each fold, with different seeds; their scores are averaged.
         max_parameters: Scalars in a model's weights, at most, or None.
         max_flops: Floating-point operations for one image, at most, or None.
+        pause_after: Epochs after which the trial pauses. It goes on when it is run again with a
+            later one, or with None: to the end.
     """
 
     trial_id: str
@@ -44,6 +46,7 @@ class TrialSpec:
     executions: int = 1
     max_parameters: int | None = None
     max_flops: int | None = None
+    pause_after: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)

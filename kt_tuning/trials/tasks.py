@@ -12,14 +12,21 @@ import keras_tuner
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.augment import augment
+from kt_tuning.augment import augment, mix
 from kt_tuning.data import ImageData
-from kt_tuning.data.loader import Batches, SetEpoch
+from kt_tuning.data.batches import Batches, Random
+from kt_tuning.data.loader import FollowEpochs, Loader
 from kt_tuning.errors import OptionError
-from kt_tuning.evaluation import METRICS, predict_split, score
-from kt_tuning.recipe import Recipe
+from kt_tuning.evaluation import METRICS, metrics_for, predict_split, score
+from kt_tuning.recipe import FitPlan, Recipe
 from kt_tuning.trials.costs import COSTS
 from kt_tuning.trials.fitting import prepare_classifier
+from kt_tuning.trials.targets import (
+    build_metrics,
+    example_targets,
+    needs_one_hot,
+    one_hot,
+)
 
 Probabilities = NDArray[np.float32]
 EVERY_EPOCH = ("accuracy", "log_loss")
@@ -112,26 +119,44 @@ class ImageTask:
         seed: int,
         callbacks: Sequence[keras.callbacks.Callback],
     ) -> Any:
-        """Train on shuffled, augmented batches."""
-        plan = self._recipe.plan(hp.values)
-        policy = plan.policy
-        batches = Batches(
+        """Train on shuffled, augmented, mixed batches."""
+        plan, classes = self._recipe.plan(hp.values), self._data.classes
+        soft = plan.mixing is not None
+        if model.built and model.output_shape == (None, classes):
+            soft = soft or needs_one_hot(model, classes)
+            build_metrics(model, example_targets(classes, soft=soft))
+        with Loader(self._batches(plan, seed, soft=soft)) as loader:
+            return self.hypermodel.fit(
+                hp,
+                model,
+                loader,
+                epochs=epochs,
+                initial_epoch=initial_epoch,
+                shuffle=False,
+                verbose=0,
+                callbacks=[
+                    FollowEpochs(loader),
+                    *callbacks,
+                    *copy.deepcopy(list(self._callbacks)),
+                ],
+            )
+
+    def _batches(self, plan: FitPlan, seed: int, *, soft: bool) -> Batches:
+        policy, mixing, change, blend = plan.policy, plan.mixing, None, None
+        if policy.steps:
+            change = Random(functools.partial(augment, policy), policy.draws)
+        if mixing is not None:
+            partial = functools.partial(mix, mixing, classes=self._data.classes)
+            blend = Random(partial, mixing.draws)
+        elif soft:
+            blend = Random(functools.partial(one_hot, classes=self._data.classes), 0)
+        return Batches(
             self._data.train,
             plan.batch_size,
             seed=seed,
-            augment=functools.partial(augment, policy) if policy.steps else None,
-            draws=policy.draws,
+            augment=change,
+            mix=blend,
             class_weight=self._data.class_weights() if plan.balanced else None,
-        )
-        return self.hypermodel.fit(
-            hp,
-            model,
-            batches,
-            epochs=epochs,
-            initial_epoch=initial_epoch,
-            shuffle=False,
-            verbose=0,
-            callbacks=[SetEpoch(batches), *callbacks, *copy.deepcopy(list(self._callbacks))],
         )
 
     def patience(self, values: Mapping[str, Any]) -> int | None:
@@ -148,7 +173,7 @@ class ImageTask:
 
     def describe(self, predictions: Probabilities) -> dict[str, float]:
         """Every metric in `METRICS`."""
-        return self._score(predictions, tuple(METRICS))
+        return self._score(predictions, metrics_for(self._data.classes))
 
     def _score(self, predictions: Probabilities, names: tuple[str, ...]) -> dict[str, float]:
         measured = score(self._data.validation.labels, predictions, names)

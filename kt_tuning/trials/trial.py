@@ -17,6 +17,8 @@ from kt_tuning.records import (
     FAILED,
     HISTORY,
     INFEASIBLE,
+    PAUSE,
+    PAUSED,
     PRUNED,
     RESULT,
     TrialRecord,
@@ -28,6 +30,7 @@ from kt_tuning.trials.curve import Curve
 from kt_tuning.trials.deadline import Deadline
 from kt_tuning.trials.leaks import forget_gradients
 from kt_tuning.trials.monitor import Monitor
+from kt_tuning.trials.pause import Pause
 from kt_tuning.trials.runs import Outcome, Run, TrialFiles
 from kt_tuning.trials.spec import (
     InfeasibleError,
@@ -61,8 +64,9 @@ def run_trial(
         objectives: What is optimised; the first one decides which epoch is best.
 
     Returns:
-        The record, also written as `result.json`. A trial whose build or training raises is
-        "FAILED" with the reason; only errors that every trial would share are raised.
+        The record, also written as `result.json`, or as `paused.json` if the trial can go on. A
+        trial whose build or training raises is "FAILED" with the reason; only errors that every
+        trial would share are raised.
 
     Raises:
         KtTuningError: if the cause is in the arguments or data.
@@ -83,6 +87,9 @@ def run_trial(
         status, message = _reason(error)
         logger.debug("trial %d failed", spec.number, exc_info=True)
     record = trial.record(status, message)
+    if record.status == PAUSED:
+        record.save(spec.directory / PAUSE)
+        return record
     record.save(spec.directory / RESULT)
     trial.files.clear()
     return record
@@ -110,6 +117,7 @@ class _Trial:
         self.state: RunState | None = None
         self.message: str | None = None
         self.pruned = False
+        self.paused = False
         self.began = time.monotonic()
 
     def run(self) -> None:
@@ -122,6 +130,10 @@ class _Trial:
             outcome = self._train(run)
             self.outcomes.append(outcome)
             self.state = None
+            if self.paused:
+                # Its checkpoint stays.
+                self.message = f"paused after {outcome.epochs} epochs"
+                break
             self.files.note(self.outcomes)
             if not self._go_on(run, outcome):
                 break
@@ -177,9 +189,14 @@ class _Trial:
                 epochs=state.epochs,
                 initial_epoch=state.done,
                 seed=seed,
-                callbacks=[monitor, *([] if deadline is None else [deadline])],
+                callbacks=[monitor, *self._pauses(), *([] if deadline is None else [deadline])],
             )
+        self.paused = state.done == spec.pause_after and not state.over
         return self._outcome(run, model, task, monitor, result)
+
+    def _pauses(self) -> list[Pause]:
+        epochs = self.spec.pause_after
+        return [] if epochs is None else [Pause(epochs)]
 
     def _fresh_model(self, task: Task, seed: int) -> keras.Model:
         """A model with new weights; the same one, if there is one, so as not to trace again."""
@@ -266,7 +283,7 @@ class _Trial:
         return TrialRecord(
             trial_id=spec.trial_id,
             number=spec.number,
-            status=status or (PRUNED if self.pruned else COMPLETED),
+            status=status or self._status(),
             values=dict(spec.hp.values),
             metrics=_means([outcome.metrics for outcome in outcomes]) if status is None else {},
             best_epoch=outcomes[0].best_epoch if outcomes else spec.initial_epoch,
@@ -277,6 +294,11 @@ class _Trial:
             began=time.time() - seconds,
             scores=tuple(outcome.value for outcome in outcomes),
         )
+
+    def _status(self) -> str:
+        if self.paused:
+            return PAUSED
+        return PRUNED if self.pruned else COMPLETED
 
 
 def _means(metrics: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -1,59 +1,114 @@
+import threading
+import time
+
+import keras
 import numpy as np
 import pytest
 
-from kt_tuning.data.loader import Batches, SetEpoch
+from kt_tuning.data import loader as loading
+from kt_tuning.data.batches import Batches, Random
+from kt_tuning.data.loader import DATA_WAIT, FollowEpochs, Loader
 
 
-def halved(images, uniforms):
-    """Stand-in for an augmentation that uses its numbers."""
-    return (images * uniforms[:, 0, None, None, None]).astype(np.uint8)
+@pytest.fixture
+def batches(stripes):
+    return Batches(stripes.train, 8, seed=0)
 
 
-def epoch_of(batches):
-    images, labels = zip(*[batches[i][:2] for i in range(len(batches))], strict=True)
-    return np.concatenate(images), np.concatenate(labels)
+def slow(images, uniforms):
+    time.sleep(0.02)
+    return images
 
 
-def pairs(images, labels):
-    """Images with their labels, in an order of their own."""
-    return sorted(
-        (image.tobytes(), int(label)) for image, label in zip(images, labels, strict=True)
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_it_hands_out_the_batches_of_its_epoch(threads, batches):
+    with Loader(batches, threads=threads) as loader:
+        for epoch in (0, 1, 5):
+            FollowEpochs(loader).on_epoch_begin(epoch)
+            for index in range(len(loader)):
+                for found, expected in zip(loader[index], batches.read(epoch, index), strict=True):
+                    assert np.array_equal(found, expected)
+
+
+def test_the_wait_is_the_share_of_the_epoch_that_went_into_it(stripes):
+    batches = Batches(stripes.train, 12, seed=0, augment=Random(slow, 1))
+    with Loader(batches, threads=0) as loader:
+        follow, logs = FollowEpochs(loader), {}
+        follow.on_epoch_begin(0)
+        for index in range(3):
+            loader[index]
+        time.sleep(0.06)
+        follow.on_epoch_end(0, logs)
+    # half of the time, give or take what sleeping oversleeps
+    assert 0.25 < logs[DATA_WAIT] < 0.75
+
+
+def test_the_wait_of_a_thread_that_is_not_training_says_nothing(batches):
+    with Loader(batches) as loader:
+        loader.begin_epoch(0)
+        thread = threading.Thread(target=loader.__getitem__, args=(0,))
+        thread.start()
+        thread.join()
+        assert loader.end_epoch() is None
+
+
+@pytest.mark.parametrize(
+    ("waited", "processors", "expected"), [(0.0, 99, 2), (0.0, 0, 0), (60.0, 99, 0)]
+)
+def test_processes_are_started_after_a_wait_if_processors_are_idle(
+    waited, processors, expected, batches, monkeypatch
+):
+    monkeypatch.setattr(loading, "START_SECONDS", waited)
+    monkeypatch.setattr(loading, "available_processors", lambda: processors)
+    monkeypatch.setattr(loading, "reading_threads", lambda: 2)
+    with Loader(batches, threads=1) as loader:
+        for epoch in (0, 1, 2):
+            loader.begin_epoch(epoch)
+            assert loader.processes == (expected if epoch else 0)
+            for index in range(len(loader)):
+                for found, right in zip(loader[index], batches.read(epoch, index), strict=True):
+                    assert np.array_equal(found, right)
+            loader.end_epoch()
+
+
+def test_threads_go_on_where_processes_cannot_be_started(batches, monkeypatch):
+    def refused(*arguments):
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(loading, "START_SECONDS", 0.0)
+    monkeypatch.setattr(loading, "available_processors", lambda: 99)
+    monkeypatch.setattr(loading, "ReadProcesses", refused)
+    with Loader(batches, threads=1) as loader:
+        for epoch in (0, 1):
+            loader.begin_epoch(epoch)
+            assert np.array_equal(loader[0][0], batches.read(epoch, 0)[0])
+            loader.end_epoch()
+
+
+def test_keras_trains_on_it(stripes, batches):
+    seen = []
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1), dtype="uint8"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
     )
+    model.compile("sgd", "sparse_categorical_crossentropy")
 
+    class Noting(Loader):
+        def __getitem__(self, index):
+            seen.append((self._epoch, index))
+            return super().__getitem__(index)
 
-def test_an_epoch_has_every_image_once(stripes):
-    images, labels = epoch_of(Batches(stripes.train, 8, seed=0))
-    assert pairs(images, labels) == pairs(stripes.train.images, stripes.train.labels)
-
-
-def test_epochs_differ_and_can_be_repeated(stripes):
-    batches = Batches(stripes.train, 8, seed=5, augment=halved, draws=1)
-    first, _ = epoch_of(batches)
-    SetEpoch(batches).on_epoch_begin(1)
-    second, _ = epoch_of(batches)
-    SetEpoch(batches).on_epoch_begin(0)
-    again, _ = epoch_of(batches)
-    assert not np.array_equal(first, second)
-    assert np.array_equal(first, again)
-
-
-def test_augmentation_does_not_depend_on_the_batch_size(stripes):
-    small = epoch_of(Batches(stripes.train, 5, seed=2, augment=halved, draws=1))
-    large = epoch_of(Batches(stripes.train, 36, seed=2, augment=halved, draws=1))
-    assert np.array_equal(small[0], large[0])
-
-
-def test_seeds_differ(stripes):
-    one, two = (epoch_of(Batches(stripes.train, 8, seed=seed))[0] for seed in (0, 1))
-    assert not np.array_equal(one, two)
-
-
-def test_class_weights_come_by_image(stripes):
-    batches = Batches(stripes.train, 36, seed=0, class_weight={0: 1.0, 1: 3.0})
-    _, labels, weights = batches[0]
-    assert np.array_equal(weights, np.where(labels == 1, 3.0, 1.0))
-
-
-@pytest.mark.parametrize(("size", "batches"), [(36, 1), (35, 2), (1, 36)])
-def test_number_of_batches(size, batches, stripes):
-    assert len(Batches(stripes.train, size, seed=0)) == batches
+    with Noting(batches) as loader:
+        model.fit(
+            loader,
+            epochs=3,
+            initial_epoch=1,
+            verbose=0,
+            shuffle=False,
+            callbacks=[FollowEpochs(loader)],
+        )
+    trained = [(epoch, index) for epoch in (1, 2) for index in range(len(batches))]
+    assert seen[-len(trained) :] == trained

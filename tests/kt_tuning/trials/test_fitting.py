@@ -1,18 +1,31 @@
 """Our training loop does what Keras' does."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
 
 from hypermodels import ConvNet
-from kt_tuning.data.loader import Batches, SetEpoch
+from kt_tuning.augment import Mixing, mix
+from kt_tuning.data.batches import Batches, Random
+from kt_tuning.data.loader import DATA_WAIT, FollowEpochs, Loader
 from kt_tuning.trials.building import new_model
 from kt_tuning.trials.fitting import prepare_classifier
+from kt_tuning.trials.targets import build_metrics, example_targets
+
+
+def mixed(images, labels, uniforms, weights):
+    return mix(Mixing(1, 1), images, labels, uniforms, weights, classes=2)
+
+
+MIXED = Random(mixed, Mixing().draws)
 
 
 @pytest.fixture
 def make(stripes):
-    """Make models that are alike, and their batches: the last one of an epoch is smaller."""
+    """Make models that are alike, and their loaders: the last batch of an epoch is smaller."""
+    loaders = contextlib.ExitStack()
 
     def model(**options):
         keras.utils.set_random_seed(5)
@@ -23,10 +36,11 @@ def make(stripes):
 
         return new_model(hypermodel, keras_tuner.HyperParameters())
 
-    def batches(**options):
-        return Batches(stripes.train, 10, seed=1, **options)
+    def load(**options):
+        return loaders.enter_context(Loader(Batches(stripes.train, 10, seed=1, **options)))
 
-    return model, batches
+    with loaders:
+        yield model, load
 
 
 class Diary(keras.callbacks.Callback):
@@ -46,23 +60,30 @@ class Diary(keras.callbacks.Callback):
         self.events.append(("batch", batch, logs["loss"]))
 
     def on_epoch_end(self, epoch, logs=None):
-        self.events.append(("end", epoch, *logs.values()))
+        self.events.append(("end", epoch))
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-def test_weights_history_and_callbacks_are_those_of_keras(weighted, make):
+WEIGHTS = {0: 0.5, 1: 2.0}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"class_weight": WEIGHTS}, {"mix": MIXED}, {"mix": MIXED, "class_weight": WEIGHTS}],
+    ids=lambda options: "-".join(options) or "plain",
+)
+def test_weights_history_and_callbacks_are_those_of_keras(options, make):
     build, load = make
-    weight = {0: 0.5, 1: 2.0} if weighted else None
     results = []
     for prepare in (False, True):
-        model, batches, diary = build(), load(class_weight=weight), Diary()
+        model, loader, diary = build(), load(**options), Diary()
         if prepare:
             prepare_classifier(model, 2)
+            build_metrics(model, example_targets(2, soft="mix" in options))
         history = model.fit(
-            batches,
+            loader,
             epochs=3,
             initial_epoch=1,
-            callbacks=[SetEpoch(batches), diary],
+            callbacks=[FollowEpochs(loader), diary],
             verbose=0,
             shuffle=False,
         )
@@ -71,8 +92,11 @@ def test_weights_history_and_callbacks_are_those_of_keras(weighted, make):
     for theirs, ours in zip(weights, our_weights, strict=True):
         assert np.allclose(theirs, ours, rtol=1e-4, atol=1e-6)
     assert our_history.epoch == history.epoch == [1, 2]
+    waits = our_history.history.pop(DATA_WAIT)
+    assert all(0 <= wait <= 1 for wait in waits)
     assert our_history.history.keys() == history.history.keys()
-    assert our_history.history["loss"] == pytest.approx(history.history["loss"], rel=1e-4)
+    for name, values in history.history.items():
+        assert our_history.history[name] == pytest.approx(values, rel=1e-4)
     assert [event[:2] for event in our_events] == [event[:2] for event in events]
     numbers = [
         [event[2] for event in found if event[0] == "batch"] for found in (events, our_events)
@@ -99,7 +123,7 @@ def test_an_error_in_the_data_is_raised(make):
     model = make[0]()
     prepare_classifier(model, 2)
     with pytest.raises(OSError, match="disk on fire"):
-        model.fit(make[1](augment=broken), verbose=0)
+        model.fit(make[1](augment=Random(broken, 0)), verbose=0)
 
 
 def test_what_the_loop_does_not_know_is_left_to_keras(make, stripes):
@@ -123,3 +147,24 @@ def test_a_step_that_the_user_wrote_is_used(make):
     prepare_classifier(model, 2)
     history = model.fit(make[1](), verbose=0)
     assert history.history["mine"] == [7.0]
+
+
+def test_accuracy_on_soft_labels_is_that_of_the_likelier_class(stripes):
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1), dtype="uint8"),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    model.compile(keras.optimizers.SGD(0.0), "categorical_crossentropy", metrics=["accuracy"])
+    prepare_classifier(model, 2)
+    batches = Batches(stripes.train, 10, seed=1, mix=MIXED)
+    with Loader(batches) as loader:
+        build_metrics(model, example_targets(2, soft=True))
+        history = model.fit(loader, verbose=0).history
+    parts = [batches.read(0, index) for index in range(len(batches))]
+    images, targets = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    right = model.predict_on_batch(images).argmax(axis=1) == targets.argmax(axis=1)
+    assert history["accuracy"] == pytest.approx([right.mean()])

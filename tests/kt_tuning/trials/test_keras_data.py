@@ -21,6 +21,8 @@ def test_arrays(make_tuner, arrays):
     tuner = make_tuner(epochs=3)
     tuner.search(x, y, validation_data=validation, batch_size=8)
     assert len(tuner.history()) == 6
+    # how long Keras waits for data of its own only Keras knows
+    assert tuner.history()["data_wait"].isna().all()
     assert {"val_accuracy", "val_loss", "accuracy", "loss"} <= set(tuner.results().columns)
     best = tuner.results()["val_accuracy"].idxmax()
     kept = np.load(tuner.run_directory / f"trial_{best}" / "val_predictions.npy")

@@ -16,6 +16,7 @@ from kt_tuning.trials.runs import Run
 
 OBJECTIVES = [keras_tuner.Objective("val_loss", "min")]
 RECIPE = Recipe(batch_size=8, augment="standard")
+MIXING = Recipe(batch_size=8, augment="standard", mixup=0.4, cutmix=(1.0, 0.0), balanced=True)
 
 
 def small(stripes):
@@ -25,10 +26,10 @@ def small(stripes):
     )
 
 
-def tasks(stripes, hypermodel, folds=None):
-    wrapped = RecipeHyperModel(hypermodel, RECIPE)
+def tasks(stripes, hypermodel, folds=None, recipe=RECIPE):
+    wrapped = RecipeHyperModel(hypermodel, recipe)
     parts = [stripes] if folds is None else stripes.folds(folds)
-    return [ImageTask(wrapped, part, RECIPE, objectives=["val_loss"]) for part in parts]
+    return [ImageTask(wrapped, part, recipe, objectives=["val_loss"]) for part in parts]
 
 
 def specify(directory, **options):
@@ -75,27 +76,40 @@ def train(directory, made, *, interrupted_after=(), **options):
 
 
 @pytest.mark.parametrize(
-    ("folds", "interrupted_after"),
-    [(None, [1]), (None, [3]), (None, [2, 1]), (2, [3]), (2, [7])],
-    ids=str,
+    ("recipe", "folds", "interrupted_after"),
+    [
+        (RECIPE, None, [1]),
+        (RECIPE, None, [3]),
+        (MIXING, None, [2, 1]),
+        (MIXING, 2, [3]),
+        (RECIPE, 2, [7]),
+    ],
+    ids=lambda value: "mixing" if value is MIXING else str(value).split("(")[0],
 )
 def test_interrupted_and_resumed_it_ends_as_if_nothing_had_happened(
-    folds, interrupted_after, tmp_path, stripes
+    recipe, folds, interrupted_after, tmp_path, stripes
 ):
-    made = tasks(stripes, small(stripes), folds)
+    made = tasks(stripes, small(stripes), folds, recipe)
     whole, _ = train(tmp_path / "whole", made)
     resumed, reports = train(tmp_path / "resumed", made, interrupted_after=interrupted_after)
     assert resumed.metrics == pytest.approx(whole.metrics, rel=1e-5)
     assert (resumed.epochs, resumed.best_epoch) == (whole.epochs, whole.best_epoch)
     assert len(reports) < (4 if folds is None else 10)
     curves = [
-        pd.read_csv(tmp_path / name / "history.csv").drop(columns="seconds")
+        pd.read_csv(tmp_path / name / "history.csv").drop(columns=["seconds", "data_wait"])
         for name in ("whole", "resumed")
     ]
     pd.testing.assert_frame_equal(*curves, rtol=1e-5)
     kept = [np.load(tmp_path / name / "val_predictions.npy") for name in ("whole", "resumed")]
     assert np.allclose(*kept, atol=1e-6)
     assert not (tmp_path / "resumed" / "checkpoint").exists()
+
+
+def test_the_curve_tells_how_long_training_waited_for_data(tmp_path, stripes):
+    record, _ = train(tmp_path / "trial", tasks(stripes, small(stripes)))
+    waits = pd.read_csv(tmp_path / "trial" / "history.csv")["data_wait"]
+    assert waits.between(0, 1).all()
+    assert "data_wait" not in record.metrics
 
 
 def test_a_trial_interrupted_before_its_first_epoch_ends_begins_anew(tmp_path, stripes):

@@ -1,0 +1,128 @@
+"""Batches of a split, shuffled and augmented afresh each epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Batch = tuple[NDArray[Any], ...]
+"""(images, labels) or (images, labels, weights)."""
+
+
+class Images(Protocol):
+    """What `Batches` needs of an `ImageSplit`."""
+
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Images at `indices`, uint8 (n, height, width, channels)."""
+
+
+class Random(NamedTuple):
+    """A function of images and of random numbers.
+
+    Attributes:
+        function: Takes, among others, uniform numbers in [0, 1), (n, draws).
+        draws: How many of them it needs for each image.
+    """
+
+    function: Callable[..., Any]
+    draws: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Epoch:
+    """What is drawn for an epoch: the order, and each image's numbers."""
+
+    order: NDArray[np.int64]
+    augment: NDArray[np.float64]
+    mix: NDArray[np.float64]
+
+
+class Batches:
+    """Training batches, each a function of its epoch and place.
+
+    The order of images and what is drawn for each depend on (seed, epoch, image) alone: not on
+    threads, batch size or restarts. What images are mixed with depends on their batch, too.
+
+    Args:
+        images: The training split.
+        batch_size: Images a batch; the last batch of an epoch may be smaller.
+        seed: Seed of the order and of all that is drawn.
+        augment: (images (n, H, W, C), uniforms) -> images, or None.
+        mix: (images, labels, uniforms, weights) -> (images, targets (n, classes), weights), where
+            weights may be None; or None.
+        class_weight: Weight of the loss by label, or None for all alike.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        batch_size: int,
+        *,
+        seed: int,
+        augment: Random | None = None,
+        mix: Random | None = None,
+        class_weight: dict[int, float] | None = None,
+    ) -> None:
+        self._images = images
+        self._batch_size = batch_size
+        self._seed = seed
+        self._augment = augment
+        self._mix = mix
+        self._weights = None
+        if class_weight is not None:
+            table = np.array([class_weight[label] for label in range(len(class_weight))])
+            self._weights = table[images.labels].astype(np.float32)
+        self._epochs: dict[int, _Epoch] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._images) / self._batch_size)
+
+    def read(self, epoch: int, index: int) -> Batch:
+        """Make a batch; several threads may do so at the same time.
+
+        Args:
+            epoch: Counted from 0.
+            index: Place in the epoch, from 0.
+        """
+        drawn = self._draw(epoch)
+        chosen = drawn.order[index * self._batch_size : (index + 1) * self._batch_size]
+        images = self._images.take(chosen)
+        labels = self._images.labels[chosen]
+        weights = None if self._weights is None else self._weights[chosen]
+        if self._augment is not None:
+            images = self._augment.function(images, drawn.augment[chosen])
+        if self._mix is not None:
+            images, labels, weights = self._mix.function(images, labels, drawn.mix[chosen], weights)
+        return (images, labels) if weights is None else (images, labels, weights)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_epochs": {}, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
+
+    def _draw(self, epoch: int) -> _Epoch:
+        """Draw for an epoch, once; the one before it is kept, its last batches may be wanted."""
+        with self._lock:
+            if epoch not in self._epochs:
+                rng = np.random.default_rng((self._seed, epoch))
+                count = len(self._images)
+                drawn = _Epoch(
+                    rng.permutation(count),
+                    rng.random((count, self._augment.draws if self._augment else 0)),
+                    rng.random((count, self._mix.draws if self._mix else 0)),
+                )
+                before = {e: d for e, d in self._epochs.items() if e == epoch - 1}
+                self._epochs = {**before, epoch: drawn}
+            return self._epochs[epoch]

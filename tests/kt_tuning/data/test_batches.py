@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from kt_tuning.augment import Mixing, mix
+from kt_tuning.data.batches import Batches, Random
+
+
+def halved(images, uniforms):
+    """Stand-in for an augmentation that uses its numbers."""
+    return (images * uniforms[:, 0, None, None, None]).astype(np.uint8)
+
+
+def mixed(images, labels, uniforms, weights):
+    return mix(Mixing(1, 1), images, labels, uniforms, weights, classes=2)
+
+
+HALVED, MIXED = Random(halved, 1), Random(mixed, Mixing().draws)
+
+
+def epoch_of(batches, epoch=0):
+    parts = [batches.read(epoch, i)[:2] for i in range(len(batches))]
+    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+
+def pairs(images, labels):
+    """Images with their labels, in an order of their own."""
+    return sorted(
+        (image.tobytes(), int(label)) for image, label in zip(images, labels, strict=True)
+    )
+
+
+def test_an_epoch_has_every_image_once(stripes):
+    images, labels = epoch_of(Batches(stripes.train, 8, seed=0))
+    assert pairs(images, labels) == pairs(stripes.train.images, stripes.train.labels)
+
+
+@pytest.mark.parametrize("mixing", [None, MIXED])
+def test_epochs_differ_and_can_be_repeated_in_any_order(mixing, stripes):
+    def new():
+        return Batches(stripes.train, 8, seed=5, augment=HALVED, mix=mixing)
+
+    batches = new()
+    first, second = epoch_of(batches, 0), epoch_of(batches, 1)
+    assert not np.array_equal(first[0], second[0])
+    later_first = new()
+    for expected, epoch in ((second, 1), (first, 0)):
+        for one, other in zip(expected, epoch_of(later_first, epoch), strict=True):
+            assert np.array_equal(one, other)
+
+
+def test_augmentation_does_not_depend_on_the_batch_size(stripes):
+    small = epoch_of(Batches(stripes.train, 5, seed=2, augment=HALVED))
+    large = epoch_of(Batches(stripes.train, 36, seed=2, augment=HALVED))
+    assert np.array_equal(small[0], large[0])
+
+
+def test_mixing_changes_neither_order_nor_augmentation(stripes):
+    def untouched(images, labels, uniforms, weights):
+        return images, labels, weights
+
+    plain = epoch_of(Batches(stripes.train, 8, seed=2, augment=HALVED))
+    beside = Batches(stripes.train, 8, seed=2, augment=HALVED, mix=Random(untouched, 4))
+    for one, other in zip(plain, epoch_of(beside), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_seeds_differ(stripes):
+    one, two = (epoch_of(Batches(stripes.train, 8, seed=seed))[0] for seed in (0, 1))
+    assert not np.array_equal(one, two)
+
+
+def test_class_weights_come_by_image(stripes):
+    batches = Batches(stripes.train, 36, seed=0, class_weight={0: 1.0, 1: 3.0})
+    _, labels, weights = batches.read(0, 0)
+    assert np.array_equal(weights, np.where(labels == 1, 3.0, 1.0))
+
+
+def test_mixed_batches_have_soft_labels_and_weights(stripes):
+    batches = Batches(stripes.train, 36, seed=0, mix=MIXED, class_weight={0: 1.0, 1: 3.0})
+    images, targets, weights = batches.read(0, 0)
+    assert (images.dtype, targets.shape, targets.dtype) == (np.uint8, (36, 2), np.float32)
+    assert weights.min() >= 1
+    assert weights.max() <= 3
+    assert 1 < weights.mean() < 3
+
+
+@pytest.mark.parametrize(("size", "batches"), [(36, 1), (35, 2), (1, 36)])
+def test_number_of_batches(size, batches, stripes):
+    assert len(Batches(stripes.train, size, seed=0)) == batches
