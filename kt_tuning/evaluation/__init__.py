@@ -1,34 +1,96 @@
-"""How good a model is: metrics, intervals, latency, FLOPs."""
+"""How good a model is, how sure that is, what it costs, what it withstands and where it looks."""
 
+from kt_tuning.evaluation.adversarial import ATTACKS, adversarial_accuracy, attack
 from kt_tuning.evaluation.bootstrap import bootstrap_intervals
-from kt_tuning.evaluation.complexity import count_flops
-from kt_tuning.evaluation.evaluate import confusion_matrix, evaluate
-from kt_tuning.evaluation.latency import measure_latency
+from kt_tuning.evaluation.complexity import Complexity, count_flops, measure_complexity
+from kt_tuning.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from kt_tuning.evaluation.cost import Cost, measure_cost, stored_bytes, training_speed
+from kt_tuning.evaluation.curves import ClassCurves, class_curves, confusion_matrix
+from kt_tuning.evaluation.evaluate import evaluate
+from kt_tuning.evaluation.generalization import (
+    Decomposition,
+    Generalization,
+    bias_variance,
+    generalization,
+)
+from kt_tuning.evaluation.grad_cam import grad_cam
+from kt_tuning.evaluation.held_out import (
+    HELD_OUT_USES,
+    HeldOutUse,
+    HeldOutUses,
+    held_out_uses,
+    note_held_out_use,
+)
+from kt_tuning.evaluation.interval import Interval
+from kt_tuning.evaluation.latency import Throughput, measure_latency, measure_throughput
 from kt_tuning.evaluation.metrics import (
     DEFAULT_METRICS,
-    EPSILON,
     METRICS,
     Metric,
     check_labels,
+    metric_of,
+    metrics_for,
     score,
 )
+from kt_tuning.evaluation.mistakes import Mistake, worst_mistakes
+from kt_tuning.evaluation.occlusion import occlusion_map
 from kt_tuning.evaluation.predict import Split, predict_split
-from kt_tuning.evaluation.scores import Interval, Scores
+from kt_tuning.evaluation.robustness import Robustness, robustness
+from kt_tuning.evaluation.row_metrics import EPSILON
+from kt_tuning.evaluation.run_correction import corrected_best_of_run
+from kt_tuning.evaluation.scores import Scores
+from kt_tuning.evaluation.winners_curse import CorrectedBest, corrected_best
 
 __all__ = [
+    "ATTACKS",
+    "CORRUPTIONS",
     "DEFAULT_METRICS",
     "EPSILON",
+    "HELD_OUT_USES",
     "METRICS",
+    "SEVERITIES",
+    "ClassCurves",
+    "Complexity",
+    "CorrectedBest",
+    "Cost",
+    "Decomposition",
+    "Generalization",
+    "HeldOutUse",
+    "HeldOutUses",
     "Interval",
     "Metric",
+    "Mistake",
+    "Robustness",
     "Scores",
     "Split",
+    "Throughput",
+    "adversarial_accuracy",
+    "attack",
+    "bias_variance",
     "bootstrap_intervals",
     "check_labels",
+    "class_curves",
     "confusion_matrix",
+    "corrected_best",
+    "corrected_best_of_run",
+    "corrupt",
     "count_flops",
     "evaluate",
+    "generalization",
+    "grad_cam",
+    "held_out_uses",
+    "measure_complexity",
+    "measure_cost",
     "measure_latency",
+    "measure_throughput",
+    "metric_of",
+    "metrics_for",
+    "note_held_out_use",
+    "occlusion_map",
     "predict_split",
+    "robustness",
     "score",
+    "stored_bytes",
+    "training_speed",
+    "worst_mistakes",
 ]

@@ -1,31 +1,37 @@
-"""Percentile bootstrap intervals for every metric."""
+"""Resampling the rows: percentile bootstrap intervals for every metric."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.evaluation.metrics import METRICS
-from kt_tuning.evaluation.scores import Interval
+from kt_tuning.evaluation.interval import Interval
+from kt_tuning.evaluation.metrics import METRICS, metrics_for
+
+Labels = NDArray[np.integer[Any]]
+Floats = NDArray[np.floating[Any]]
 
 # Resamples x rows drawn together: 8 MB of counts fit a cache, more is slower.
 _BLOCK_CELLS = 1_000_000
 
 
 def bootstrap_intervals(
-    labels: NDArray[np.integer[Any]],
-    probabilities: NDArray[np.floating[Any]],
+    labels: Labels,
+    probabilities: Floats,
     *,
     resamples: int,
     rng: np.random.Generator,
+    names: Sequence[str] | None = None,
 ) -> dict[str, Interval]:
-    """Measure every metric, with the 2.5th and 97.5th percentile over resamples of the rows.
+    """Measure metrics, with the 2.5th and 97.5th percentile over resamples of the rows.
 
-    Rows are drawn with replacement, as many as there are, labels not stratified. Every metric
-    is computed exactly on every resample, ROC-AUC included, and all on the same resamples. A
-    resample on which a metric is undefined is left out of its percentiles.
+    Rows are drawn with replacement, as many as there are. Labels are not stratified: how many
+    images of a class a new sample would have is uncertain, too. Every metric is computed exactly
+    on every resample, ROC-AUC included, and all on the same resamples. A resample on which a
+    metric is undefined is left out of its percentiles.
 
     Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
 
@@ -34,34 +40,66 @@ def bootstrap_intervals(
         probabilities: (N, C).
         resamples: Number of resamples, at least 1.
         rng: Draws the rows.
+        names: Rows of `METRICS`; all that say something about C classes if None.
 
     Returns:
-        Name -> interval, in the order of `METRICS`.
+        Name -> interval, in the order of `names`.
     """
-    block = max(1, _BLOCK_CELLS // len(labels))
-    sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
-    drawn: dict[str, list[NDArray[np.floating[Any]]]] = {name: [] for name in METRICS}
-    for size in sizes:
-        counts = _draw(len(labels), size, rng)
-        for name, metric in METRICS.items():
-            drawn[name].append(metric.counted(labels, probabilities, counts))
+    chosen = metrics_for(probabilities.shape[1]) if names is None else tuple(names)
+    drawn = bootstrap_draws(labels, probabilities, chosen, resamples=resamples, rng=rng)
     return {
-        name: Interval(
-            metric.function(labels, probabilities), *_percentiles(np.concatenate(drawn[name]))
-        )
-        for name, metric in METRICS.items()
+        name: Interval(METRICS[name].function(labels, probabilities), *percentiles(drawn[name]))
+        for name in chosen
     }
 
 
-def _draw(rows: int, resamples: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
-    """Return (rows, resamples) counts: how often each row was drawn."""
-    chosen = rng.integers(rows, size=(resamples, rows))
-    cells = chosen * resamples + np.arange(resamples)[:, None]
-    counts = np.bincount(cells.ravel(), minlength=rows * resamples)
-    return counts.reshape(rows, resamples).astype(np.float64)
+def bootstrap_draws(
+    labels: Labels,
+    probabilities: Floats,
+    names: Sequence[str],
+    *,
+    resamples: int,
+    rng: np.random.Generator,
+) -> dict[str, Floats]:
+    """Return what each metric is on each resample of the rows: name -> (resamples,)."""
+    drawn: dict[str, list[Floats]] = {name: [] for name in names}
+    for counts in draw_counts(len(labels), resamples, rng):
+        for name in names:
+            drawn[name].append(METRICS[name].counted(labels, probabilities, counts))
+    return {name: np.concatenate(values) for name, values in drawn.items()}
 
 
-def _percentiles(values: NDArray[np.floating[Any]]) -> tuple[float, float]:
+def draw_counts(rows: int, resamples: int, rng: np.random.Generator) -> Iterator[Floats]:
+    """Yield how often each row was drawn, (rows, r), for some resamples at a time."""
+    for size in _blocks(rows, resamples):
+        chosen = rng.integers(rows, size=(size, rows))
+        cells = chosen * size + np.arange(size)[:, None]
+        counts = np.bincount(cells.ravel(), minlength=rows * size)
+        yield counts.reshape(rows, size).astype(np.float64)
+
+
+def draw_parts(
+    rows: int, left_out: float, resamples: int, rng: np.random.Generator
+) -> Iterator[Floats]:
+    """Yield 1 for rows drawn and 0 for a share left out, (rows, r), for some resamples at a time.
+
+    Drawn without replacement; at least one row is left out, and one is not.
+    """
+    out = min(max(1, round(left_out * rows)), rows - 1)
+    for size in _blocks(rows, resamples):
+        keys = rng.random((size, rows))
+        last_out = np.partition(keys, out - 1, axis=1)[:, out - 1]
+        yield (keys > last_out[:, None]).T.astype(np.float64)
+
+
+def _blocks(rows: int, resamples: int) -> list[int]:
+    """Return how many resamples are drawn at a time."""
+    block = max(1, _BLOCK_CELLS // rows)
+    return [min(block, resamples - start) for start in range(0, resamples, block)]
+
+
+def percentiles(values: Floats) -> tuple[float, float]:
+    """Return the 2.5th and 97.5th percentile of the values that are not nan."""
     defined = values[~np.isnan(values)]
     if len(defined) == 0:
         return float("nan"), float("nan")

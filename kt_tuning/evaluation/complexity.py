@@ -1,19 +1,37 @@
-"""How much a model computes."""
+"""How much a model computes for one image."""
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from typing import Any
 
 from kt_tuning.errors import OptionError
 
 
-def count_flops(model: Any) -> int:
-    """Floating-point operations of one prediction for one image; a multiply-add counts as two.
+@dataclasses.dataclass(frozen=True)
+class Complexity:
+    """Arithmetic of one prediction for one image.
 
-    Counted on TensorFlow's graph of the forward pass: convolutions, matrix products, einsums (as
-    attention uses them) and element-wise arithmetic. What runs in a loop, as in a recurrent
-    layer, counts once.
+    Attributes:
+        multiply_adds: Of convolutions and matrix products; what papers call "FLOPs" or "MACs".
+        elementwise: Other floating-point operations: activations, normalisation, biases, pooling.
+    """
+
+    multiply_adds: int
+    elementwise: int
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations; a multiply-add counts as two."""
+        return 2 * self.multiply_adds + self.elementwise
+
+
+def measure_complexity(model: Any) -> Complexity:
+    """Count the arithmetic of one prediction for one image.
+
+    Counted on TensorFlow's graph of the forward pass, on what the output needs. A recurrent layer
+    counts as often as it takes steps. Not counted are operations that only move data, and fused
+    recurrent kernels, which TensorFlow uses on a GPU.
 
     Args:
         model: A built Keras model with one input.
@@ -30,20 +48,20 @@ def count_flops(model: Any) -> int:
         )
     import tensorflow as tf
 
-    profiler = tf.compat.v1.profiler
+    from kt_tuning.evaluation.graph_cost import graph_cost
+
     spec = tf.TensorSpec((1, *model.input_shape[1:]), model.inputs[0].dtype)
     forward = tf.function(lambda x: model(x, training=False), autograph=False)
-    graph = forward.get_concrete_function(spec).graph
-    options = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation())
-    known = profiler.profile(graph, options=options.with_empty_output().build())
-    einsums = sum(_einsum(op) for op in graph.get_operations() if op.type == "Einsum")
-    return int(known.total_float_ops) + einsums
+    return Complexity(*graph_cost(forward.get_concrete_function(spec).graph))
 
 
-def _einsum(operation: Any) -> int:
-    """Two operations for each combination of indices; TensorFlow's profiler knows none."""
-    terms = operation.get_attr("equation").decode().split("->")[0].split(",")
-    sizes: dict[str, int] = {}
-    for term, tensor in zip(terms, operation.inputs, strict=True):
-        sizes.update(zip(term, tensor.shape.as_list(), strict=True))
-    return 2 * math.prod(sizes.values())
+def count_flops(model: Any) -> int:
+    """Floating-point operations of one prediction for one image; a multiply-add counts as two.
+
+    Args:
+        model: A built Keras model with one input.
+
+    Raises:
+        OptionError: if the Keras backend is not TensorFlow.
+    """
+    return measure_complexity(model).flops

@@ -8,6 +8,7 @@ resamples at once.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -15,14 +16,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.errors import DataError, OptionError
-from kt_tuning.evaluation.roc_auc import roc_auc
-from kt_tuning.evaluation.sums import sum_by_group
-
-EPSILON = 1e-7
-"""Smallest probability that a logarithm is taken of: one wrong row costs 16.1 nats at most."""
+from kt_tuning.evaluation import macro_metrics, ranking_metrics, row_metrics
 
 Labels = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
+RowMetric = Callable[[Labels, Floats], Floats]
+"""(labels (N,), probabilities (N, C)) -> values (N,)."""
 CountedMetric = Callable[[Labels, Floats, Floats], Floats]
 """(labels (N,), probabilities (N, C), counts (N, R)) -> values (R,), nan where undefined."""
 
@@ -36,76 +35,108 @@ class Metric:
         counted: The metric for weighted rows: (labels, probabilities, counts (N, R)) -> (R,).
         direction: "max" if more is better, "min" if less is.
         description: One line with range and unit.
+        per_row: If the metric is the mean of one number a row, that number:
+            (labels, probabilities) -> (N,).
+        fewest_classes: Classes below which it says nothing, such as the top 3 of 3.
     """
 
     name: str
     counted: CountedMetric
     direction: Literal["max", "min"]
     description: str
+    per_row: RowMetric | None = None
+    fewest_classes: int = 2
 
     def function(self, labels: Labels, probabilities: Floats) -> float:
         """Return the metric of labels (N,) and probabilities (N, C); nan where undefined."""
         return float(self.counted(labels, probabilities, np.ones((len(labels), 1)))[0])
 
 
-def _accuracy(labels: Labels, probabilities: Floats, counts: Floats) -> Floats:
-    correct = probabilities.argmax(axis=1) == labels
-    return _row_mean(correct.astype(np.float64), counts)
+def _row_mean(per_row: RowMetric, labels: Labels, probabilities: Floats, counts: Floats) -> Floats:
+    return per_row(labels, probabilities) @ counts / counts.sum(axis=0)
 
 
-def _log_loss(labels: Labels, probabilities: Floats, counts: Floats) -> Floats:
-    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return _row_mean(-np.log(np.clip(of_truth, EPSILON, 1.0)), counts)
-
-
-def _brier(labels: Labels, probabilities: Floats, counts: Floats) -> Floats:
-    """Sum over classes of (p_c - [c is the truth])^2: Brier (1950), the multi-class original."""
-    errors = probabilities.astype(np.float64)
-    errors[np.arange(len(labels)), labels] -= 1.0
-    return _row_mean(np.einsum("nc,nc->n", errors, errors), counts)
-
-
-def _balanced_accuracy(labels: Labels, probabilities: Floats, counts: Floats) -> Floats:
-    hits, support, _ = _class_sums(labels, probabilities, counts)
-    return _class_mean(hits, support, support > 0)
-
-
-def _precision(labels: Labels, probabilities: Floats, counts: Floats) -> Floats:
-    hits, support, predicted = _class_sums(labels, probabilities, counts)
-    return _class_mean(hits, predicted, support + predicted > 0)
-
-
-def _recall(labels: Labels, probabilities: Floats, counts: Floats) -> Floats:
-    hits, support, predicted = _class_sums(labels, probabilities, counts)
-    return _class_mean(hits, support, support + predicted > 0)
-
-
-def _f1(labels: Labels, probabilities: Floats, counts: Floats) -> Floats:
-    hits, support, predicted = _class_sums(labels, probabilities, counts)
-    return _class_mean(2.0 * hits, support + predicted, support + predicted > 0)
+def _mean_of_rows(
+    name: str,
+    per_row: RowMetric,
+    direction: Literal["max", "min"],
+    description: str,
+    fewest_classes: int = 2,
+) -> Metric:
+    counted = functools.partial(_row_mean, per_row)
+    return Metric(name, counted, direction, description, per_row, fewest_classes)
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", _accuracy, "max", "share of images classified right, 0 to 1"),
+        _mean_of_rows(
+            "accuracy", row_metrics.correct, "max", "share of images classified right, 0 to 1"
+        ),
         Metric(
             "balanced_accuracy",
-            _balanced_accuracy,
+            macro_metrics.balanced_accuracy,
             "max",
             "recall averaged over the classes that have images, 0 to 1",
         ),
-        Metric("precision", _precision, "max", "macro-averaged precision, 0 to 1"),
-        Metric("recall", _recall, "max", "macro-averaged recall, 0 to 1"),
-        Metric("f1", _f1, "max", "macro-averaged F1, 0 to 1"),
-        Metric("roc_auc", roc_auc, "max", "area under the ROC, macro one-vs-rest, 0 to 1"),
-        Metric("log_loss", _log_loss, "min", "cross-entropy in nats, 0 to 16.1"),
-        Metric("brier", _brier, "min", "squared error of the probabilities, 0 to 2"),
+        Metric("precision", macro_metrics.precision, "max", "macro-averaged precision, 0 to 1"),
+        Metric("recall", macro_metrics.recall, "max", "macro-averaged recall, 0 to 1"),
+        Metric("f1", macro_metrics.f1, "max", "macro-averaged F1, 0 to 1"),
+        *(
+            _mean_of_rows(
+                f"top_{k}_accuracy",
+                functools.partial(row_metrics.among_top, k=k),
+                "max",
+                f"share of images whose class is among the {k} most probable, 0 to 1",
+                fewest_classes=k + 1,
+            )
+            for k in (3, 5)
+        ),
+        Metric(
+            "roc_auc",
+            ranking_metrics.roc_auc,
+            "max",
+            "area under the ROC, macro one-vs-rest, 0 to 1",
+        ),
+        Metric(
+            "pr_auc",
+            ranking_metrics.pr_auc,
+            "max",
+            "average precision, macro one-vs-rest, 0 to 1",
+        ),
+        _mean_of_rows(
+            "log_loss", row_metrics.log_losses, "min", "cross-entropy in nats, 0 to 16.1"
+        ),
+        _mean_of_rows(
+            "brier", row_metrics.squared_errors, "min", "squared error of the probabilities, 0 to 2"
+        ),
     )
 }
 
 DEFAULT_METRICS = ("accuracy", "log_loss")
 """What `score` measures unless told: cheap enough for every epoch."""
+
+
+def metrics_for(classes: int) -> tuple[str, ...]:
+    """Return the names of the metrics that say something about so many classes."""
+    return tuple(name for name, metric in METRICS.items() if classes >= metric.fewest_classes)
+
+
+def metric_of(objective: str) -> str | None:
+    """Return the metric that an objective such as "val_f1" or "val_loss" is, or None."""
+    name = "log_loss" if objective == "val_loss" else objective.removeprefix("val_")
+    return name if name in METRICS and name != objective else None
+
+
+def find_metric(name: str) -> Metric:
+    """Return a row of `METRICS`.
+
+    Raises:
+        OptionError: if there is no such metric.
+    """
+    if name not in METRICS:
+        raise OptionError(f"No metric is called {name!r}. Known metrics: {', '.join(METRICS)}.")
+    return METRICS[name]
 
 
 def score(
@@ -129,17 +160,14 @@ def score(
         OptionError: on a name that is not in `METRICS`.
         DataError: if the shapes do not match, there are no rows, or a label is out of range.
     """
-    chosen = DEFAULT_METRICS if names is None else tuple(names)
-    unknown = [name for name in chosen if name not in METRICS]
-    if unknown:
-        raise OptionError(
-            f"No metric is called {unknown[0]!r}. Known metrics: {', '.join(METRICS)}."
-        )
+    chosen = [find_metric(name) for name in (DEFAULT_METRICS if names is None else names)]
     truth, predictions = np.asarray(labels), np.asarray(probabilities)
     check_labels(truth, predictions)
-    if not np.isfinite(predictions).all():
-        return dict.fromkeys(chosen, float("nan"))
-    return {name: METRICS[name].function(truth, predictions) for name in chosen}
+    finite = bool(np.isfinite(predictions).all())
+    return {
+        metric.name: metric.function(truth, predictions) if finite else float("nan")
+        for metric in chosen
+    }
 
 
 def check_labels(labels: Labels, probabilities: Floats) -> None:
@@ -163,27 +191,3 @@ def check_labels(labels: Labels, probabilities: Floats) -> None:
             f"Labels should be in 0..{classes - 1}, as the probabilities have {classes} columns. "
             f"Received: labels in {labels.min()}..{labels.max()}."
         )
-
-
-def _row_mean(values: Floats, counts: Floats) -> Floats:
-    return values @ counts / counts.sum(axis=0)
-
-
-def _class_sums(
-    labels: Labels, probabilities: Floats, counts: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """Return hits, rows of the class and rows predicted as it, each (C, R)."""
-    classes = probabilities.shape[1]
-    predicted = probabilities.argmax(axis=1)
-    right = predicted == labels
-    return (
-        sum_by_group(labels[right], classes, counts[right]),
-        sum_by_group(labels, classes, counts),
-        sum_by_group(predicted, classes, counts),
-    )
-
-
-def _class_mean(numerator: Floats, denominator: Floats, counted: NDArray[np.bool_]) -> Floats:
-    """Average the ratios (C, R) over the counted classes; 0/0 is 0, as zero_division=0."""
-    ratios = numerator / np.where(denominator > 0, denominator, 1.0)
-    return (ratios * counted).sum(axis=0) / counted.sum(axis=0)

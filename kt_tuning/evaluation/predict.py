@@ -1,4 +1,4 @@
-"""Predict a split piece by piece, so that it need not fit into memory."""
+"""Predict with anything that can, and refuse what comes back if it is no probabilities."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kt_tuning.errors import DataError, OptionError
+
 BATCH_SIZE = 256
+_SUM_TOLERANCE = 1e-3
+
+Predict = Callable[[NDArray[np.uint8]], ArrayLike]
+"""uint8 images (n, H, W, C) -> predictions (n, …)."""
 
 
 class Split(Protocol):
@@ -24,9 +30,7 @@ class Split(Protocol):
         """Return the images at `indices`, uint8 (n, H, W, C)."""
 
 
-def predict_split(
-    predict: Callable[[NDArray[np.uint8]], ArrayLike], split: Split
-) -> NDArray[np.floating[Any]]:
+def predict_split(predict: Predict, split: Split) -> NDArray[np.floating[Any]]:
     """Return the predictions (N, …) of a split, in order, `BATCH_SIZE` images at a time.
 
     Args:
@@ -40,3 +44,85 @@ def predict_split(
             for i in starts
         ]
     )
+
+
+def predict_images(predict: Predict, images: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:
+    """Return the checked probabilities (N, C) of images, `BATCH_SIZE` of them at a time.
+
+    Raises:
+        DataError: if there are no images, or what comes back is not one distribution an image.
+    """
+    if len(images) == 0:
+        raise DataError("There is nothing to predict: 0 images. Give at least one.")
+    batches = [images[i : i + BATCH_SIZE] for i in range(0, len(images), BATCH_SIZE)]
+    return np.concatenate(
+        [checked_probabilities(np.asarray(predict(batch)), len(batch)) for batch in batches]
+    )
+
+
+def predict_probabilities(model: Any, split: Split) -> NDArray[np.floating[Any]]:
+    """Return the checked probabilities (N, C) of a split.
+
+    Args:
+        model: See `predict_function`.
+        split: The images and labels.
+
+    Raises:
+        DataError: if the split is empty, or what the model returns is not one distribution an
+            image.
+        OptionError: on a model that cannot be called.
+    """
+    predict = predict_function(model)
+    if len(split) == 0:
+        raise DataError("The split is empty: it needs at least one labelled image.")
+    return predict_split(
+        lambda images: checked_probabilities(np.asarray(predict(images)), len(images)), split
+    )
+
+
+def predict_function(model: Any) -> Predict:
+    """Return what is called to predict with `model`.
+
+    That is its `predict_on_batch` if it has one (in Keras the compiled path that neither prints
+    nor sets up an epoch), else its `predict`, else itself.
+
+    Raises:
+        OptionError: on a model that cannot be called.
+    """
+    for name in ("predict_on_batch", "predict"):
+        if hasattr(model, name):
+            return getattr(model, name)
+    if callable(model):
+        return model
+    raise OptionError(
+        "The model should have a `predict` method or be callable: uint8 images (n, H, W, C) -> "
+        f"probabilities (n, C). Received: {type(model).__name__}."
+    )
+
+
+def checked_probabilities(probabilities: NDArray[Any], images: int) -> NDArray[np.floating[Any]]:
+    """Refuse a batch of predictions that is not one distribution an image.
+
+    Raises:
+        DataError: if it is not.
+    """
+    shape = probabilities.shape
+    if len(shape) != 2 or shape[0] != images:
+        raise DataError(
+            f"The model should return probabilities ({images}, classes) for {images} images. "
+            f"Received: shape {shape}."
+        )
+    if not np.isfinite(probabilities).all():
+        raise DataError(
+            "The model returned nan or infinite probabilities: its training diverged. Train it "
+            "with a smaller learning rate, or take another trial."
+        )
+    sums = probabilities.sum(axis=1, dtype=np.float64)
+    worst = int(np.abs(sums - 1.0).argmax())
+    if probabilities.min() < 0 or abs(sums[worst] - 1.0) > _SUM_TOLERANCE:
+        raise DataError(
+            "The model should return probabilities: no value below 0, every row summing to 1. "
+            f"Received: smallest value {probabilities.min():.4g}, a row summing to "
+            f"{sums[worst]:.4g}. End the model with a softmax over two or more classes."
+        )
+    return probabilities

@@ -4,34 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import html
-import math
 
 from kt_tuning.errors import OptionError
+from kt_tuning.evaluation.cost import Cost
+from kt_tuning.evaluation.curves import ClassCurves
+from kt_tuning.evaluation.generalization import Generalization
+from kt_tuning.evaluation.interval import Interval
+from kt_tuning.evaluation.mistakes import Mistake
+from kt_tuning.evaluation.robustness import Robustness
 from kt_tuning.records import Record
-
-
-@dataclasses.dataclass(frozen=True)
-class Interval:
-    """A measured value and its 95% interval.
-
-    Attributes:
-        value: On all images; nan where the metric is undefined.
-        low: 2.5th percentile over the resamples.
-        high: 97.5th percentile over the resamples.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    def __post_init__(self) -> None:
-        for name in ("value", "low", "high"):
-            number = getattr(self, name)
-            # JSON knows no nan: records write it as null.
-            object.__setattr__(self, name, math.nan if number is None else float(number))
-
-    def __str__(self) -> str:
-        return f"{self.value:7.4f}  {self.low:.4f} to {self.high:.4f}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,13 +22,18 @@ class Scores(Record):
     `scores["accuracy"]` is the value alone.
 
     Attributes:
-        metrics: Every row of `METRICS`, by name.
+        metrics: Every row of `METRICS` that says something about C classes, by name.
         confusion: (C, C) counts; rows are the truth, columns the prediction.
         class_names: (C,) names by label.
         images: Number of images.
         parameters: Scalars in the model's weights, or None if it does not tell.
-        latency_ms: Milliseconds for one image: the percentiles "p50" and "p95".
+        latency_ms: Milliseconds for one image: the percentiles "p50", "p95" and "p99".
         split: Name of the split that was measured.
+        curves: ROC and precision-recall curve of each class.
+        mistakes: The worst ones, the worst first.
+        cost: What `measure_cost` found, if it was asked.
+        robustness: What `robustness` found, if it was asked.
+        generalization: What `generalization` found, if it was asked.
     """
 
     metrics: dict[str, Interval]
@@ -57,14 +43,29 @@ class Scores(Record):
     parameters: int | None
     latency_ms: dict[str, float]
     split: str = "test"
+    curves: tuple[ClassCurves, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
+    cost: Cost | None = None
+    robustness: Robustness | None = None
+    generalization: Generalization | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))
-        intervals = {
-            name: Interval(**item) if isinstance(item, dict) else item
-            for name, item in self.metrics.items()
-        }
+        intervals = {name: Interval.of(item) for name, item in self.metrics.items()}
         object.__setattr__(self, "metrics", intervals)
+        for name, kind in (("curves", ClassCurves), ("mistakes", Mistake)):
+            items = [
+                kind(**item) if isinstance(item, dict) else item for item in getattr(self, name)
+            ]
+            object.__setattr__(self, name, tuple(items))
+        for name, part in (
+            ("cost", Cost),
+            ("robustness", Robustness),
+            ("generalization", Generalization),
+        ):
+            content = getattr(self, name)
+            if isinstance(content, dict):
+                object.__setattr__(self, name, part.from_json(content, source=name))
 
     def __getitem__(self, name: str) -> float:
         if name not in self.metrics:
@@ -101,8 +102,16 @@ class Scores(Record):
 
     def _facts(self) -> dict[str, str]:
         parameters = "unknown" if self.parameters is None else f"{self.parameters:,}"
-        p50, p95 = self.latency_ms["p50"], self.latency_ms["p95"]
-        return {
-            "parameters": parameters,
-            "latency": f"{p50:.2f} ms (p50), {p95:.2f} ms (p95) for one image",
-        }
+        latencies = ", ".join(f"{ms:.2f} ms ({name})" for name, ms in self.latency_ms.items())
+        facts = {"parameters": parameters, "latency": f"{latencies} for one image"}
+        if self.cost is not None:
+            best = self.cost.throughput
+            facts["throughput"] = (
+                f"{best.images_per_second:,.0f} images/s in batches of {best.batch_size}"
+            )
+        if self.cost is not None and self.cost.multiply_adds is not None:
+            facts["arithmetic"] = f"{self.cost.multiply_adds / 1e6:,.1f} M multiply-adds an image"
+        if self.robustness is not None:
+            corrupted = self.robustness.mean()
+            facts["robustness"] = f"{self.robustness.metric} {corrupted:.4f} on corrupted images"
+        return facts

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from kt_tuning.evaluation import METRICS, bootstrap_intervals
+from kt_tuning.evaluation import METRICS, bootstrap_intervals, metrics_for
 from kt_tuning.evaluation import bootstrap as bootstrap_module
 
 
@@ -14,7 +14,7 @@ def predictions(rows, classes, seed=0):
     rng = np.random.default_rng(seed)
     labels = rng.integers(classes, size=rows)
     probabilities = rng.dirichlet(np.ones(classes), size=rows)
-    probabilities = 0.8 * probabilities + 0.2 * np.eye(classes)[labels]
+    probabilities = 0.9 * probabilities + 0.1 * np.eye(classes)[labels]
     return labels, probabilities
 
 
@@ -25,7 +25,9 @@ def intervals(labels, probabilities, resamples=500, seed=0):
 
 def test_value_is_the_metric_and_lies_in_its_interval():
     labels, probabilities = predictions(400, 4)
-    for name, found in intervals(labels, probabilities).items():
+    measured = intervals(labels, probabilities)
+    assert tuple(measured) == metrics_for(4)
+    for name, found in measured.items():
         assert found.value == METRICS[name].function(labels, probabilities)
         assert found.low < found.value < found.high
 
@@ -45,7 +47,8 @@ def test_same_as_measuring_each_resample_by_itself():
     labels, probabilities = predictions(50, 3)
     draws = np.random.default_rng(7).integers(50, size=(40, 50))
     found = intervals(labels, probabilities, resamples=40, seed=7)
-    for name, metric in METRICS.items():
+    for name in metrics_for(3):
+        metric = METRICS[name]
         values = [metric.function(labels[rows], probabilities[rows]) for rows in draws]
         expected = np.percentile(values, [2.5, 97.5])
         assert (found[name].low, found[name].high) == pytest.approx(tuple(expected), abs=1e-12)
@@ -66,6 +69,15 @@ def test_same_seed_same_result():
     labels, probabilities = predictions(100, 3)
     assert intervals(labels, probabilities) == intervals(labels, probabilities)
     assert intervals(labels, probabilities) != intervals(labels, probabilities, seed=1)
+
+
+def test_some_metrics_only():
+    labels, probabilities = predictions(50, 7)
+    rng = np.random.default_rng(0)
+    found = bootstrap_intervals(
+        labels, probabilities, resamples=5, rng=rng, names=["f1", "accuracy"]
+    )
+    assert list(found) == ["f1", "accuracy"]
 
 
 def test_undefined_resamples_are_left_out():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kt_tuning.errors import DataError, OptionError
-from kt_tuning.evaluation import METRICS, confusion_matrix, evaluate
+from kt_tuning.evaluation import evaluate, metrics_for
 
 
 class Images:
@@ -35,10 +35,35 @@ def test_a_callable():
     assert scores["accuracy"] == 0.75
     assert scores["log_loss"] == pytest.approx(-(3 * np.log(0.8) + np.log(0.1)) / 4)
     assert scores.confusion == [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
-    assert list(scores.metrics) == list(METRICS)
+    assert tuple(scores.metrics) == metrics_for(3)
     assert (scores.images, scores.parameters, scores.split) == (4, None, "test")
     assert scores.class_names == ("0", "1", "2")
-    assert 0 < scores.latency_ms["p50"] <= scores.latency_ms["p95"]
+    assert 0 < scores.latency_ms["p50"] <= scores.latency_ms["p95"] <= scores.latency_ms["p99"]
+
+
+def test_curves_and_mistakes():
+    scores = evaluate(oracle, Images([0, 0, 1, 2], [0, 1, 1, 2]), bootstrap=5)
+    assert [curve.label for curve in scores.curves] == [0, 1, 2]
+    (mistake,) = scores.mistakes
+    assert (mistake.index, mistake.label, mistake.predicted) == (1, 0, 1)
+
+
+def test_opening_is_told_before_the_first_image_is_taken():
+    images = Images([0, 1, 2])
+    told = []
+    evaluate(
+        oracle, images, bootstrap=5, opened=lambda count: told.append((count, images.taken[:]))
+    )
+    assert told == [(3, [])]
+
+
+def test_what_cannot_be_judged_is_not_opened():
+    told = []
+    with pytest.raises(DataError):
+        evaluate(oracle, Images(np.empty(0, dtype=int)), opened=told.append)
+    with pytest.raises(OptionError):
+        evaluate("model.keras", Images([0, 1, 2]), opened=told.append)
+    assert told == []
 
 
 def test_class_names_and_the_name_of_the_split():
@@ -106,16 +131,6 @@ def test_same_seed_same_intervals():
     first, again, other = (evaluate(oracle, images, seed=seed).metrics for seed in (1, 1, 2))
     assert first == again
     assert first != other
-
-
-def test_confusion_rows_are_the_truth():
-    found = confusion_matrix(np.array([0, 0, 1], dtype=np.uint8), np.eye(2)[[1, 1, 1]])
-    np.testing.assert_array_equal(found, [[0, 2], [0, 1]])
-
-
-def test_confusion_of_many_classes_in_small_integers():
-    labels = np.arange(200, dtype=np.uint8)
-    np.testing.assert_array_equal(confusion_matrix(labels, np.eye(200)), np.eye(200))
 
 
 @pytest.mark.parametrize(

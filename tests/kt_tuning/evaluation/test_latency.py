@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kt_tuning.evaluation import latency as module
-from kt_tuning.evaluation import measure_latency
+from kt_tuning.evaluation import measure_latency, measure_throughput
 
 IMAGE = np.zeros((1, 2, 2, 3), dtype=np.uint8)
 
@@ -30,7 +30,7 @@ def test_percentiles_in_milliseconds_without_the_warm_up(monkeypatch):
     clock = Clock([9.0] * module.WARM_UP + [index / 1000 for index in range(1, 101)])
     monkeypatch.setattr(module, "time", clock)
     found = measure_latency(clock.predict, IMAGE)
-    assert found == pytest.approx({"p50": 50.5, "p95": 95.05})
+    assert found == pytest.approx({"p50": 50.5, "p95": 95.05, "p99": 99.01})
 
 
 def test_one_image_a_call(monkeypatch):
@@ -40,3 +40,51 @@ def test_one_image_a_call(monkeypatch):
     assert len(clock.images) == module.WARM_UP + module.REPEATS
     assert all(image is IMAGE for image in clock.images)
     assert module.REPEATS >= 50
+
+
+def test_as_many_calls_as_asked(monkeypatch):
+    clock = Clock([0.001] * 1000)
+    monkeypatch.setattr(module, "time", clock)
+    measure_latency(clock.predict, IMAGE, repeats=7)
+    assert len(clock.images) == module.WARM_UP + 7
+
+
+class Machine:
+    """A clock moved by a machine that takes `base + images * each` seconds a call."""
+
+    def __init__(self, base, each):
+        self.now = 0.0
+        self.base, self.each = base, each
+        self.sizes = []
+
+    def perf_counter(self):
+        return self.now
+
+    def predict(self, images):
+        self.sizes.append(len(images))
+        self.now += self.base + len(images) * self.each
+
+
+def test_throughput_grows_with_the_batch_until_it_does_not(monkeypatch):
+    # 1 / (base / n + each) images a second: 91 at 8, 95 at 16, 98 at 32, 99 at 64.
+    machine = Machine(base=0.008, each=0.01)
+    monkeypatch.setattr(module, "time", machine)
+    found = measure_throughput(machine.predict, IMAGE)
+    assert list(found.by_batch_size) == [1, 2, 4, 8, 16, 32]
+    assert found.batch_size == 32
+    assert found.images_per_second == pytest.approx(32 / (0.008 + 0.32))
+
+
+def test_throughput_ends_with_the_largest_batch(monkeypatch):
+    machine = Machine(base=0.01, each=0.0)
+    monkeypatch.setattr(module, "time", machine)
+    found = measure_throughput(machine.predict, IMAGE, largest=16)
+    assert found.batch_size == max(machine.sizes) == 16
+    assert found.images_per_second == pytest.approx(1600)
+
+
+def test_throughput_ends_when_a_call_takes_seconds(monkeypatch):
+    machine = Machine(base=1.5, each=0.4)
+    monkeypatch.setattr(module, "time", machine)
+    measure_throughput(machine.predict, IMAGE)
+    assert set(machine.sizes) == {1, 2}

@@ -8,7 +8,8 @@ import pytest
 from sklearn import metrics as reference
 
 from kt_tuning.errors import DataError, OptionError
-from kt_tuning.evaluation import DEFAULT_METRICS, METRICS, score
+from kt_tuning.evaluation import DEFAULT_METRICS, METRICS, metric_of, metrics_for, score
+from kt_tuning.evaluation.row_metrics import among_top, correct
 
 
 def random_predictions(rows, classes, seed=0):
@@ -18,6 +19,13 @@ def random_predictions(rows, classes, seed=0):
     logits[np.arange(rows), labels] += 1.0
     exponentials = np.exp(logits)
     return labels, exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def top_k(labels, probabilities, k):
+    classes = probabilities.shape[1]
+    if k >= classes:
+        return 1.0
+    return reference.top_k_accuracy_score(labels, probabilities, k=k, labels=range(classes))
 
 
 SCIKIT_LEARN = {
@@ -35,6 +43,13 @@ SCIKIT_LEARN = {
         if p.shape[1] == 2
         else reference.roc_auc_score(y, p, multi_class="ovr", average="macro")
     ),
+    "pr_auc": lambda y, p: (
+        reference.average_precision_score(y, p[:, 1])
+        if p.shape[1] == 2
+        else reference.average_precision_score(np.eye(p.shape[1])[y], p, average="macro")
+    ),
+    "top_3_accuracy": lambda y, p: top_k(y, p, 3),
+    "top_5_accuracy": lambda y, p: top_k(y, p, 5),
     "log_loss": lambda y, p: reference.log_loss(y, p),
     "brier": lambda y, p: ((p - np.eye(p.shape[1])[y]) ** 2).sum(axis=1).mean(),
 }
@@ -164,3 +179,47 @@ def test_directions():
         "brier",
     }
     assert all(name == metric.name for name, metric in METRICS.items())
+
+
+def test_metrics_that_say_something():
+    assert set(METRICS) - set(metrics_for(2)) == {"top_3_accuracy", "top_5_accuracy"}
+    assert set(METRICS) - set(metrics_for(3)) == {"top_3_accuracy", "top_5_accuracy"}
+    assert set(METRICS) - set(metrics_for(4)) == {"top_5_accuracy"}
+    assert metrics_for(6) == tuple(METRICS)
+
+
+def test_the_top_1_is_the_prediction_with_ties_too():
+    labels = np.array([0, 1, 2, 0, 1, 2])
+    probabilities = np.array([[0.5, 0.5, 0.0]] * 3 + [[0.2, 0.4, 0.4]] * 3)
+    expected = [1, 0, 0, 0, 1, 0]
+    np.testing.assert_array_equal(correct(labels, probabilities), expected)
+    np.testing.assert_array_equal(among_top(labels, probabilities, 1), expected)
+    np.testing.assert_array_equal(among_top(labels, probabilities, 2), [1, 1, 0, 0, 1, 1])
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_mean_of_rows_is_the_mean_of_its_rows(name):
+    labels, probabilities = random_predictions(100, 7)
+    metric = METRICS[name]
+    means = {"accuracy", "top_3_accuracy", "top_5_accuracy", "log_loss", "brier"}
+    assert (metric.per_row is not None) == (name in means)
+    if metric.per_row is not None:
+        rows = metric.per_row(labels, probabilities)
+        assert rows.shape == (100,)
+        assert rows.mean() == pytest.approx(metric.function(labels, probabilities), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("objective", "metric"),
+    [
+        ("val_accuracy", "accuracy"),
+        ("val_loss", "log_loss"),
+        ("val_roc_auc", "roc_auc"),
+        ("accuracy", None),
+        ("loss", None),
+        ("latency", None),
+        ("val_mae", None),
+    ],
+)
+def test_the_metric_of_an_objective(objective, metric):
+    assert metric_of(objective) == metric

@@ -1,11 +1,22 @@
 """The record of an evaluation."""
 
+import dataclasses
 import math
 
+import numpy as np
 import pytest
 
 from kt_tuning.errors import OptionError, StorageError
-from kt_tuning.evaluation import Interval, Scores
+from kt_tuning.evaluation import (
+    Cost,
+    Generalization,
+    Interval,
+    Robustness,
+    Scores,
+    Throughput,
+    class_curves,
+    worst_mistakes,
+)
 
 
 @pytest.fixture
@@ -23,6 +34,44 @@ def scores():
 def test_round_trip(scores, tmp_path):
     scores.save(tmp_path / "scores.json")
     assert Scores.load(tmp_path / "scores.json") == scores
+
+
+@pytest.fixture
+def everything(scores):
+    labels = np.array([0, 1, 0, 1])
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.3, 0.7]])
+    interval = Interval(0.5, 0.25, 0.75)
+    return dataclasses.replace(
+        scores,
+        curves=class_curves(labels, probabilities),
+        mistakes=worst_mistakes(labels, probabilities),
+        cost=Cost(
+            parameters=42442,
+            weight_bytes=169768,
+            multiply_adds=2_500_000,
+            flops=5_100_000,
+            latency_ms={"p50": 1.25, "p95": 2.5, "p99": 3.0},
+            throughput=Throughput(32, 4321.0, {1: 800.0, 32: 4321.0}),
+        ),
+        robustness=Robustness(
+            "accuracy", 100, 0.75, (1, 3), {"fog": (0.6, 0.4)}, {"fgsm": {8.0: 0.1}}
+        ),
+        generalization=Generalization(
+            {"train": {"accuracy": interval}}, {"train to test": {"accuracy": interval}}
+        ),
+    )
+
+
+def test_round_trip_of_everything(everything, tmp_path):
+    everything.save(tmp_path / "scores.json")
+    assert Scores.load(tmp_path / "scores.json") == everything
+
+
+def test_str_of_everything(everything):
+    lines = str(everything).splitlines()
+    assert "throughput   4,321 images/s in batches of 32" in lines
+    assert "arithmetic   2.5 M multiply-adds an image" in lines
+    assert "robustness   accuracy 0.5000 on corrupted images" in lines
 
 
 def test_round_trip_of_an_undefined_metric(scores, tmp_path):

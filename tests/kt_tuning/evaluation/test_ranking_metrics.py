@@ -1,12 +1,12 @@
-"""The area under the curve, where ties and absent classes make it hard."""
+"""The areas under the curves, where ties and absent classes make it hard."""
 
 import itertools
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
-from kt_tuning.evaluation.roc_auc import roc_auc
+from kt_tuning.evaluation.ranking_metrics import pr_auc, roc_auc
 
 
 def plain(labels, probabilities):
@@ -58,3 +58,38 @@ def test_undefined_only_in_the_resample_that_lacks_a_class():
     counts = np.array([[1.0, 2.0], [1.0, 0.0]])
     got = roc_auc(np.array([0, 1]), two_columns([0.2, 0.7]), counts)
     np.testing.assert_array_equal(got, [1.0, np.nan])
+
+
+def precise(labels, probabilities):
+    return pr_auc(labels, probabilities, np.ones((len(labels), 1)))[0]
+
+
+def test_average_precision_by_hand():
+    # Precision at the two positives: 1/1 and 2/3.
+    labels = np.array([1, 0, 1, 0])
+    got = precise(labels, two_columns([0.9, 0.8, 0.7, 0.1]))
+    assert got == pytest.approx((1 + 2 / 3) / 2, abs=1e-15)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3, 10])
+@pytest.mark.parametrize("seed", range(5))
+def test_average_precision_with_ties_agrees_with_scikit_learn(levels, seed):
+    rng = np.random.default_rng(seed)
+    labels = np.r_[0, 1, rng.integers(2, size=40)]
+    scores = rng.integers(levels, size=42) / 10
+    expected = average_precision_score(labels, scores)
+    assert precise(labels, two_columns(scores)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_average_precision_of_every_order_of_five_rows():
+    scores = np.array([0.1, 0.2, 0.2, 0.3, 0.4])
+    for labels in itertools.product([0, 1], repeat=5):
+        if 0 < sum(labels) < 5:
+            got = precise(np.array(labels), two_columns(scores))
+            assert got == pytest.approx(average_precision_score(labels, scores), abs=1e-12)
+
+
+def test_average_precision_is_undefined_where_a_class_is_missing():
+    counts = np.array([[1.0, 2.0, 0.0], [1.0, 0.0, 2.0]])
+    got = pr_auc(np.array([0, 1]), two_columns([0.2, 0.7]), counts)
+    np.testing.assert_array_equal(got, [1.0, np.nan, np.nan])

@@ -1,0 +1,168 @@
+"""How much of what a model can do carries over to images that it has not seen."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kt_tuning.errors import DataError
+from kt_tuning.evaluation.bootstrap import bootstrap_draws, percentiles
+from kt_tuning.evaluation.interval import Interval
+from kt_tuning.evaluation.metrics import DEFAULT_METRICS, Metric, check_labels, find_metric
+from kt_tuning.evaluation.predict import Split, predict_probabilities
+from kt_tuning.records import Record
+
+Labels = NDArray[np.integer[Any]]
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Generalization(Record):
+    """One model's scores on several splits, and what is lost from one to the next.
+
+    Attributes:
+        scores: Split -> metric -> value with its 95% interval.
+        gaps: "train to validation" -> metric -> by how much the second split is worse, with its
+            95% interval; below 0 if it is better.
+    """
+
+    scores: dict[str, dict[str, Interval]]
+    gaps: dict[str, dict[str, Interval]]
+
+    def __post_init__(self) -> None:
+        for name in ("scores", "gaps"):
+            table = {
+                row: {metric: Interval.of(cell) for metric, cell in cells.items()}
+                for row, cells in getattr(self, name).items()
+            }
+            object.__setattr__(self, name, table)
+
+    def __str__(self) -> str:
+        rows = [(row, cells) for table in (self.scores, self.gaps) for row, cells in table.items()]
+        return "\n".join(
+            f"{row:<22} {metric:<17} {cell}"
+            for row, cells in rows
+            for metric, cell in cells.items()
+        )
+
+
+def generalization(
+    model: Any,
+    splits: Mapping[str, Split],
+    *,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    bootstrap: int = 1000,
+    seed: int = 0,
+) -> Generalization:
+    """Measure a model on several splits, and the gaps between neighbouring ones.
+
+    From train to validation is what it has learnt by heart; from validation to test is what the
+    search has fitted to the validation images.
+
+    Args:
+        model: As for `evaluate`.
+        splits: Name -> images, in the order of use: {"train": …, "validation": …, "test": …}.
+        metrics: Rows of `METRICS`.
+        bootstrap: Resamples behind an interval, at least 1; splits are resampled independently.
+        seed: Seed of the resamples.
+
+    Raises:
+        DataError: if a split is empty, or what the model returns is not one distribution an image.
+        OptionError: on an unknown metric, or a model that cannot be called.
+    """
+    rows = [find_metric(name) for name in metrics]
+    rng = np.random.default_rng(seed)
+    values: dict[str, dict[str, float]] = {}
+    draws: dict[str, dict[str, Floats]] = {}
+    for name, split in splits.items():
+        probabilities, labels = predict_probabilities(model, split), np.asarray(split.labels)
+        check_labels(labels, probabilities)
+        values[name] = {row.name: row.function(labels, probabilities) for row in rows}
+        draws[name] = bootstrap_draws(
+            labels, probabilities, tuple(metrics), resamples=bootstrap, rng=rng
+        )
+    return Generalization(
+        scores={
+            name: {m: Interval(values[name][m], *percentiles(draws[name][m])) for m in metrics}
+            for name in splits
+        },
+        gaps={
+            f"{first} to {second}": {
+                row.name: Interval(
+                    float(_loss(row, values[first][row.name], values[second][row.name])),
+                    *percentiles(_loss(row, draws[first][row.name], draws[second][row.name])),
+                )
+                for row in rows
+            }
+            for first, second in itertools.pairwise(splits)
+        },
+    )
+
+
+def _loss(metric: Metric, before: Any, after: Any) -> Any:
+    return before - after if metric.direction == "max" else after - before
+
+
+@dataclasses.dataclass(frozen=True)
+class Decomposition:
+    """An expected loss, split in two.
+
+    Attributes:
+        total: Mean loss of one training.
+        bias: Loss of all trainings' central prediction, noise of the labels included.
+        variance: What one training loses by differing from it: `total - bias`. Below 0 for the
+            error rate where most trainings are wrong.
+    """
+
+    total: float
+    bias: float
+    variance: float
+
+
+def bias_variance(predictions: ArrayLike, labels: ArrayLike) -> dict[str, Decomposition]:
+    """Split the loss of a configuration into what averaging could remove and what it could not.
+
+    The central prediction is, for each loss, the one that makes the split exact: the mean of the
+    probabilities for "brier", their normalised geometric mean for "log_loss" (Heskes 1998), and
+    the most frequent class for "error" (Domingos 2000), the smallest label of equals.
+
+    Args:
+        predictions: (E, N, C) probabilities of E trainings of one configuration, from different
+            initial weights or folds of the data, on the same N rows; E at least 2.
+        labels: (N,) integers in 0..C-1.
+
+    Returns:
+        "error", "brier" and "log_loss" -> its decomposition.
+
+    Raises:
+        DataError: if the shapes do not match, or there is only one training.
+    """
+    members, truth = np.asarray(predictions, dtype=np.float64), np.asarray(labels)
+    if members.ndim != 3 or len(members) < 2:
+        raise DataError(
+            "Expected predictions (E, N, C) of two or more trainings on the same rows. "
+            f"Received: {members.shape}."
+        )
+    check_labels(truth, members[0])
+    votes = np.eye(members.shape[2])[members.argmax(axis=2)].sum(axis=0)
+    logs = np.log(np.clip(members, 1e-30, None)).mean(axis=0)
+    geometric = np.exp(logs - logs.max(axis=1, keepdims=True))
+    central = {
+        "error": ("accuracy", votes / len(members)),
+        "brier": ("brier", members.mean(axis=0)),
+        "log_loss": ("log_loss", geometric / geometric.sum(axis=1, keepdims=True)),
+    }
+    found = {}
+    for name, (metric, prediction) in central.items():
+        measure = find_metric(metric).function
+        total = float(np.mean([measure(truth, member) for member in members]))
+        bias = measure(truth, prediction)
+        if name == "error":
+            total, bias = 1.0 - total, 1.0 - bias
+        found[name] = Decomposition(total, bias, total - bias)
+    return found

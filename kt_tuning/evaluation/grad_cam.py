@@ -1,0 +1,139 @@
+"""Where a convolutional network looks: class activation maps by gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from kt_tuning.errors import OptionError
+from kt_tuning.evaluation.keras_models import (
+    as_keras,
+    check_tensorflow,
+    float_twin,
+    functional_view,
+    is_functional,
+)
+
+Floats = NDArray[np.floating[Any]]
+
+BATCH_SIZE = 32
+_SMALLEST_PROBABILITY = 1e-30
+
+
+def grad_cam(model: Any, images: NDArray[np.uint8], labels: ArrayLike | None = None) -> Floats:
+    """Return how much each place speaks for a class, after the last convolutions.
+
+    The feature maps A_k of the last convolutional stage (before pooling; nested models are looked
+    into) are weighted by the mean gradient of the class's score, summed, and what is negative is
+    cut off: L = ReLU(Σ_k α_k A_k). The score is the class's logit above the mean of all logits,
+    log p_c - mean_j log p_j: unlike the probability it does not saturate. For an ensemble the
+    members' maps are added, as their weights say.
+
+    Source: Selvaraju et al. (2017), "Grad-CAM: visual explanations from deep networks via
+    gradient-based localization", equations 1 and 2.
+
+    Args:
+        model: An `Ensemble` or a functional Keras model, uint8 pixels -> probabilities, with
+            convolutions.
+        images: (n, H, W, C) uint8.
+        labels: (n,) the class of each image that is asked about; the predicted one if None.
+
+    Returns:
+        (n, H, W) in 0..1, the highest place of each map 1; all 0 where nothing speaks for the
+        class.
+
+    Raises:
+        OptionError: if it is no such model, the backend is not TensorFlow or its images are
+            channels first.
+    """
+    check_tensorflow("Grad-CAM")
+    import keras
+    import tensorflow as tf
+
+    if keras.config.image_data_format() != "channels_last":
+        raise OptionError("Grad-CAM reads maps (n, h, w, channels). Received: channels_first.")
+    network = as_keras(model)
+    twin = float_twin(network, _last_feature_map)
+    if len(twin.outputs) < 2:
+        raise OptionError(
+            f"{network.name!r} has no convolutional feature map. `occlusion_map` explains any "
+            "model."
+        )
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def weighted(pixels: Any, classes: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(pixels)
+            probabilities, *maps = twin(pixels, training=False)
+            logs = tf.math.log(
+                tf.maximum(tf.cast(probabilities, tf.float32), _SMALLEST_PROBABILITY)
+            )
+            of_class = tf.gather(logs, classes, batch_dims=1)
+            score = tf.reduce_sum(of_class - tf.reduce_mean(logs, axis=1))
+        return [
+            tf.nn.relu(tf.reduce_sum(tf.reduce_mean(slope, (1, 2), keepdims=True) * one, axis=3))
+            for slope, one in zip(tape.gradient(score, maps), maps, strict=True)
+        ]
+
+    classes = None if labels is None else np.asarray(labels, np.int64)
+    found = []
+    for start in range(0, len(images), BATCH_SIZE):
+        batch = images[start : start + BATCH_SIZE]
+        pixels = batch.astype(np.float32)
+        if classes is None:
+            asked = np.asarray(network.predict_on_batch(batch)).argmax(axis=1)
+        else:
+            asked = classes[start : start + BATCH_SIZE]
+        maps = [_enlarged(one.numpy(), images.shape[1:3]) for one in weighted(pixels, asked)]
+        found.append(np.sum(maps, axis=0))
+    return _normalised(np.concatenate(found))
+
+
+def _last_feature_map(model: Any) -> Any:
+    """Return the last operation that yields feature maps of a convolution, before any pooling."""
+    import keras
+
+    convolutions = (
+        keras.layers.Conv2D,
+        keras.layers.SeparableConv2D,
+        keras.layers.DepthwiseConv2D,
+        keras.layers.Conv2DTranspose,
+    )
+    last, convolved = None, False
+    for operation in model.operations:
+        nested = is_functional(operation)
+        # A backbone without its head is a convolution as a whole.
+        convolved |= isinstance(operation, convolutions) or (
+            nested and _last_feature_map(functional_view(operation)) is not None
+        )
+        if convolved and _is_map(operation) and "Pool" not in type(operation).__name__:
+            last = operation
+    return last
+
+
+def _is_map(operation: Any) -> bool:
+    """Whether it yields one tensor (n, h, w, k) of more than one place."""
+    shape = getattr(operation.output, "shape", ())
+    return len(shape) == 4 and shape[1:3] != (1, 1)
+
+
+def _enlarged(maps: Floats, size: tuple[int, ...]) -> Floats:
+    """Return maps (n, h, w) at the images' size, interpolated linearly."""
+    height, width = size
+    resized = [
+        np.asarray(
+            Image.fromarray(one.astype(np.float32)).resize(
+                (width, height), Image.Resampling.BILINEAR
+            )
+        )
+        for one in maps
+    ]
+    return np.stack(resized)
+
+
+def _normalised(maps: Floats) -> Floats:
+    highest = maps.max(axis=(1, 2), keepdims=True)
+    return np.divide(maps, highest, out=np.zeros_like(maps), where=highest > 0)

@@ -1,0 +1,87 @@
+"""The winner's-curse correction of a search, from what its run directory holds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.errors import StorageError
+from kt_tuning.evaluation.metrics import metric_of
+from kt_tuning.evaluation.winners_curse import CorrectedBest, corrected_best
+from kt_tuning.records import PREDICTIONS, RESULT, SearchRecord, TrialRecord
+
+
+def corrected_best_of_run(
+    directory: str | Path, *, resamples: int = 1000, seed: int = 0
+) -> CorrectedBest | None:
+    """Correct a search's best validation score for having been chosen; see `corrected_best`.
+
+    Every trial with a score is a candidate, pruned ones included. With folds the rows are the
+    out-of-fold ones; one that was pruned before its last fold is left out. Reading goes trial by
+    trial: memory does not grow with their number if the objective is a mean over rows.
+
+    Args:
+        directory: The run directory.
+        resamples: Number of resamples, at least 1.
+        seed: Seed of the resamples.
+
+    Returns:
+        The correction; `best` is the trial's number. None where there is nothing to correct: no
+        trial has kept predictions on labelled images, or the objective is none of `METRICS`.
+
+    Raises:
+        StorageError: if the directory holds no search, or a file of it is damaged.
+    """
+    directory = Path(directory)
+    metric = metric_of(SearchRecord.load(directory / "search.json").objective)
+    labels = _labels(directory / "split.npz")
+    if metric is None or labels is None or len(labels) < 2:
+        return None
+    trials = [TrialRecord.load(path) for path in directory.glob(f"trial_*/{RESULT}")]
+    usable = sorted((trial for trial in trials if trial.usable), key=lambda trial: trial.number)
+    found = [trial for trial in usable if _predicted(directory, trial) == len(labels)]
+    if not found:
+        return None
+    corrected = corrected_best(
+        _predictions(directory, found), labels, metric, resamples=resamples, seed=seed
+    )
+    return dataclasses.replace(corrected, best=found[corrected.best].number)
+
+
+def _labels(path: Path) -> NDArray[np.int64] | None:
+    """Return the labels of the rows that were predicted; None if the search knew none."""
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path) as arrays:
+            return arrays["labels"][arrays["predicted"]]
+    except (OSError, KeyError, ValueError, IndexError) as error:
+        raise StorageError(
+            f"{path} should hold the labels and the split that `search` wrote. Received: {error}"
+        ) from error
+
+
+def _file(directory: Path, trial: TrialRecord) -> Path:
+    return directory / f"trial_{trial.trial_id}" / PREDICTIONS
+
+
+def _predicted(directory: Path, trial: TrialRecord) -> int:
+    """Return the number of rows that a trial predicted, 0 if it kept none."""
+    path = _file(directory, trial)
+    return len(_load(path, mapped=True)) if path.is_file() else 0
+
+
+def _predictions(directory: Path, trials: Sequence[TrialRecord]) -> Iterator[NDArray[np.float32]]:
+    for trial in trials:
+        yield _load(_file(directory, trial))
+
+
+def _load(path: Path, *, mapped: bool = False) -> NDArray[np.float32]:
+    try:
+        return np.load(path, mmap_mode="r" if mapped else None)
+    except (OSError, ValueError) as error:
+        raise StorageError(f"Cannot read {path}: {error}") from error

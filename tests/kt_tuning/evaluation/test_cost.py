@@ -1,0 +1,102 @@
+"""What a model costs."""
+
+import keras
+import numpy as np
+import pytest
+
+from kt_tuning.errors import OptionError, StorageError
+from kt_tuning.evaluation import Cost, Throughput, measure_cost, stored_bytes, training_speed
+from kt_tuning.evaluation import latency as latency_module
+from kt_tuning.records import DataCard, PixelFormat, SearchRecord, TrialRecord
+
+
+@pytest.fixture
+def model(monkeypatch):
+    monkeypatch.setattr(latency_module, "_SECONDS_A_BATCH_SIZE", 0.001)
+    monkeypatch.setattr(latency_module, "WARM_UP", 1)
+    pixels = keras.Input((4, 4, 1), dtype="uint8")
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(pixels))
+    return keras.Model(pixels, keras.layers.Dense(3, activation="softmax")(x))
+
+
+def test_size_arithmetic_and_speed(model):
+    found = measure_cost(model)
+    assert found.parameters == 16 * 3 + 3
+    assert found.weight_bytes == 4 * found.parameters
+    assert found.multiply_adds == 16 * 3
+    # rescaling 16 (times and plus), bias 3, softmax 15
+    assert found.flops == 2 * 48 + 32 + 3 + 15
+    assert 0 < found.latency_ms["p50"] <= found.latency_ms["p99"]
+    assert found.throughput.images_per_second > 0
+
+
+def test_an_ensemble_is_measured_as_what_it_is(model):
+    class Pair:
+        def to_keras(self):
+            return model
+
+        def predict_on_batch(self, images):
+            sizes.append(images.shape)
+            return np.full((len(images), 3), 1 / 3)
+
+    sizes = []
+    image = np.zeros((1, 4, 4, 1), np.uint8)
+    assert measure_cost(Pair(), image).parameters == 51
+    assert sizes[0] == (1, 4, 4, 1)
+
+
+def test_arithmetic_is_unknown_on_other_backends(model, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    found = measure_cost(model)
+    assert (found.multiply_adds, found.flops) == (None, None)
+
+
+def test_not_a_model():
+    with pytest.raises(OptionError, match="Received: function"):
+        measure_cost(lambda images: images)
+
+
+def test_round_trip(tmp_path):
+    found = Cost(51, 204, 48, 160, {"p50": 1.0}, Throughput(32, 100.0, {1: 10.0, 32: 100.0}))
+    found.save(tmp_path / "cost.json")
+    assert Cost.load(tmp_path / "cost.json") == found
+
+
+def test_stored_bytes(tmp_path):
+    (tmp_path / "model" / "variables").mkdir(parents=True)
+    (tmp_path / "model" / "saved_model.pb").write_bytes(b"12345")
+    (tmp_path / "model" / "variables" / "data").write_bytes(b"123")
+    assert stored_bytes(tmp_path / "model") == 8
+    assert stored_bytes(tmp_path / "model" / "saved_model.pb") == 5
+    with pytest.raises(StorageError, match="nothing_here"):
+        stored_bytes(tmp_path / "nothing_here")
+
+
+def trial(epochs, seconds, status="COMPLETED"):
+    return TrialRecord("0", 0, status, {}, {}, 0, epochs, seconds, 1)
+
+
+def search(folds=1):
+    return SearchRecord("val_accuracy", "max", "random", 0, 9, 9, None, "ConvNet", {}, folds=folds)
+
+
+CARD = DataCard(
+    "abc",
+    ("cat", "dog"),
+    PixelFormat(8, 8, 1),
+    {"train": [60, 40], "validation": [25, 25], "test": [1, 1]},
+)
+
+
+def test_training_speed_is_that_of_the_median_trial():
+    trials = [trial(1, 1.0), trial(4, 2.0), trial(9, 1.0), trial(99, 1.0, "PRUNED")]
+    assert training_speed(trials, CARD, search()) == 200.0
+
+
+def test_training_speed_with_folds():
+    # Four of five folds of 150 images.
+    assert training_speed([trial(1, 1.0)], CARD, search(folds=5)) == 120.0
+
+
+def test_training_speed_of_nothing():
+    assert training_speed([trial(1, 1.0, "FAILED")], CARD, search()) is None

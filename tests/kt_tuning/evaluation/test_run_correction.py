@@ -1,0 +1,100 @@
+"""The correction of a run's best validation score, from its files."""
+
+import numpy as np
+import pytest
+
+from kt_tuning.errors import StorageError
+from kt_tuning.evaluation import corrected_best, corrected_best_of_run
+from kt_tuning.records import SearchRecord, TrialRecord
+
+ROWS, CLASSES = 30, 3
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of four trials: completed, failed, pruned, and pruned before its last fold."""
+
+    def make(objective="val_accuracy"):
+        rng = np.random.default_rng(0)
+        labels = rng.integers(CLASSES, size=2 * ROWS)
+        predicted = rng.permutation(2 * ROWS)[:ROWS]
+        np.savez(tmp_path / "split.npz", labels=labels, predicted=predicted)
+        SearchRecord(
+            objective=objective,
+            direction="max",
+            strategy="random",
+            seed=0,
+            epochs=1,
+            max_trials=4,
+            time_limit=None,
+            hypermodel="ConvNet",
+            versions={},
+        ).save(tmp_path / "search.json")
+        predictions = rng.dirichlet(np.ones(CLASSES), size=(2, ROWS)).astype(np.float32)
+        for number, status, rows in (
+            (2, "PRUNED", predictions[1]),
+            (0, "COMPLETED", predictions[0]),
+            (1, "FAILED", None),
+            (3, "PRUNED", predictions[1][:20]),
+        ):
+            folder = tmp_path / f"trial_{9 - number}"
+            folder.mkdir()
+            TrialRecord(
+                str(9 - number),
+                number,
+                status,
+                {},
+                {},
+                best_epoch=0,
+                epochs=1,
+                seconds=1.0,
+                parameters=1,
+            ).save(folder / "result.json")
+            if rows is not None:
+                np.save(folder / "val_predictions.npy", rows)
+        return tmp_path, predictions, labels[predicted]
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("objective", "metric"),
+    [("val_accuracy", "accuracy"), ("val_loss", "log_loss"), ("val_f1", "f1")],
+)
+def test_candidates_in_the_order_of_their_numbers(run, objective, metric):
+    directory, predictions, labels = run(objective)
+    found = corrected_best_of_run(directory, resamples=20, seed=3)
+    expected = corrected_best(predictions, labels, metric, resamples=20, seed=3)
+    assert found.best == (0, 2)[expected.best]
+    assert found.corrected == expected.corrected
+    assert (found.metric, found.candidates, found.raw) == (metric, 2, expected.raw)
+
+
+def test_an_objective_that_is_no_metric(run):
+    assert corrected_best_of_run(run("val_mae")[0]) is None
+
+
+def test_unknown_labels(run):
+    directory, _, _ = run()
+    (directory / "split.npz").unlink()
+    assert corrected_best_of_run(directory) is None
+
+
+def test_no_predictions(run):
+    directory, _, _ = run()
+    for path in directory.glob("trial_*/val_predictions.npy"):
+        path.unlink()
+    assert corrected_best_of_run(directory) is None
+
+
+def test_no_search(tmp_path):
+    with pytest.raises(StorageError, match=r"search\.json"):
+        corrected_best_of_run(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["split.npz", "trial_9/val_predictions.npy"])
+def test_damaged_files(run, name):
+    directory, _, _ = run()
+    (directory / name).write_bytes(b"not an array")
+    with pytest.raises(StorageError, match=name):
+        corrected_best_of_run(directory)
