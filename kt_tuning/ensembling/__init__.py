@@ -1,16 +1,49 @@
-"""Several models that answer as one: their weights, and the combined model."""
+"""Several models that answer as one: who joins, their weights, and the combined model."""
 
-from kt_tuning.ensembling.combine import weighted_sum
+from kt_tuning.ensembling.calibration import (
+    CALIBRATIONS,
+    Calibration,
+    fit_temperature,
+    fit_vector,
+)
+from kt_tuning.ensembling.combination import Combination
+from kt_tuning.ensembling.combine import combine_models, weighted_sum
 from kt_tuning.ensembling.convex import convex_weights
+from kt_tuning.ensembling.diversity import Diversity, measure_diversity
 from kt_tuning.ensembling.ensemble import Ensemble
-from kt_tuning.ensembling.weights import SMALLEST_WEIGHT, SOLVERS, WeightedAverage, solve
+from kt_tuning.ensembling.greedy import greedy_weights
+from kt_tuning.ensembling.members import MEMBER_CHOICES, Member, take_best, take_diverse
+from kt_tuning.ensembling.record import CombinationRecord
+from kt_tuning.ensembling.reliability import Reliability, measure_reliability
+from kt_tuning.ensembling.run_members import Candidates, join_candidates, read_candidates
+from kt_tuning.ensembling.solve import SMALLEST_WEIGHT, Solution, solve
+from kt_tuning.ensembling.weights import SOLVERS
 
 __all__ = [
+    "CALIBRATIONS",
+    "MEMBER_CHOICES",
     "SMALLEST_WEIGHT",
     "SOLVERS",
+    "Calibration",
+    "Candidates",
+    "Combination",
+    "CombinationRecord",
+    "Diversity",
     "Ensemble",
-    "WeightedAverage",
+    "Member",
+    "Reliability",
+    "Solution",
+    "combine_models",
     "convex_weights",
+    "fit_temperature",
+    "fit_vector",
+    "greedy_weights",
+    "join_candidates",
+    "measure_diversity",
+    "measure_reliability",
+    "read_candidates",
     "solve",
+    "take_best",
+    "take_diverse",
     "weighted_sum",
 ]

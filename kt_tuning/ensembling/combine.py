@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kt_tuning.ensembling.calibration import SMALLEST_PROBABILITY
+import numpy as np
+
+from kt_tuning.ensembling.calibration import SMALLEST_PROBABILITY, Calibration
+from kt_tuning.ensembling.combination import GEOMETRIC, Combination
 from kt_tuning.errors import OptionError
 
 if TYPE_CHECKING:
@@ -55,12 +58,16 @@ def check_members(models: Sequence[keras.Model]) -> None:
 def weighted_sum(
     models: Sequence[keras.Model], weights: Sequence[float], temperatures: Sequence[float]
 ) -> keras.Model:
-    """Build one functional model, of built-in layers, that averages `models`.
+    """Build the weighted mean of `models`, each at its temperature; see `combine_models`."""
+    return combine_models(models, Combination(tuple(weights), tuple(temperatures)))
+
+
+def combine_models(models: Sequence[keras.Model], combination: Combination) -> keras.Model:
+    """Build one functional model, of built-in layers, that answers as `combination` says.
 
     Args:
         models: K models that `check_members` accepts.
-        weights: (K,) on the simplex.
-        temperatures: (K,) of the members; 1 leaves its probabilities as they are.
+        combination: Of K members.
 
     Returns:
         uint8 pixels (n, H, W, C) -> float32 probabilities (n, classes).
@@ -69,26 +76,51 @@ def weighted_sum(
 
     pixels = keras.Input(shape=models[0].input_shape[1:], dtype="uint8", name="pixels")
     shares = []
-    rows = zip(models, weights, temperatures, strict=True)
+    rows = zip(models, combination.weights, combination.temperatures, strict=True)
     for index, (model, weight, temperature) in enumerate(rows):
         # The same layers under a name of its own: two members built alike are called alike.
         member = keras.Model(model.inputs, model.outputs[0], name=f"member_{index}")
+        answer = member(pixels)
+        if combination.pool == GEOMETRIC:
+            answer = _logarithm(answer)
+            weight /= temperature
+        elif temperature != 1:
+            answer = _scaled_softmax(answer, 1 / temperature, f"temperature_{index}")
         # float32 whatever the members' precision is: probabilities are summed here.
-        scale = keras.layers.Rescaling(weight, dtype="float32", name=f"weight_{index}")
-        shares.append(scale(_tempered(member(pixels), temperature, index)))
-    if len(shares) == 1:
-        return keras.Model(pixels, shares[0], name="ensemble")
-    total = keras.layers.Add(dtype="float32", name="probabilities")(shares)
+        shares.append(
+            keras.layers.Rescaling(weight, dtype="float32", name=f"weight_{index}")(answer)
+        )
+    total = shares[0]
+    if len(shares) > 1:
+        total = keras.layers.Add(dtype="float32", name="sum")(shares)
+    if combination.pool == GEOMETRIC:
+        total = keras.layers.Softmax(dtype="float32", name="geometric_mean")(total)
+    for index, calibration in enumerate(combination.calibrations):
+        total = _calibrated(total, calibration, index)
     return keras.Model(pixels, total, name="ensemble")
 
 
-def _tempered(probabilities: Any, temperature: float, index: int) -> Any:
-    """softmax(log(p) / T) of a member, in layers and operations that Keras can save."""
+def _calibrated(probabilities: Any, calibration: Calibration, index: int) -> Any:
     import keras
 
-    if temperature == 1:
-        return probabilities
+    # Not Rescaling, which takes a list for channels, and turns it if they come first.
+    scales, shifts = (
+        np.array(numbers, dtype=np.float32) for numbers in (calibration.scales, calibration.shifts)
+    )
+    logits = keras.ops.add(keras.ops.multiply(_logarithm(probabilities), scales), shifts)
+    return keras.layers.Softmax(dtype="float32", name=f"calibrated_{index}")(logits)
+
+
+def _scaled_softmax(probabilities: Any, scale: float, name: str) -> Any:
+    """softmax(scale * log(p)), in layers and operations that Keras can save."""
+    import keras
+
+    scaled = keras.layers.Rescaling(scale, dtype="float32", name=name)(_logarithm(probabilities))
+    return keras.layers.Softmax(dtype="float32", name=f"{name}_softmax")(scaled)
+
+
+def _logarithm(probabilities: Any) -> Any:
+    import keras
+
     floor = keras.ops.maximum(keras.ops.cast(probabilities, "float32"), SMALLEST_PROBABILITY)
-    cool = keras.layers.Rescaling(1 / temperature, dtype="float32", name=f"temperature_{index}")
-    softmax = keras.layers.Softmax(dtype="float32", name=f"calibrated_{index}")
-    return softmax(cool(keras.ops.log(floor)))
+    return keras.ops.log(floor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -9,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kt_tuning.ensembling.calibration import fit_temperature, temper
-from kt_tuning.ensembling.combine import as_model, check_members, weighted_sum
-from kt_tuning.ensembling.weights import WeightedAverage, check_predictions, solve
+from kt_tuning.ensembling.combination import Combination
+from kt_tuning.ensembling.combine import as_model, check_members, combine_models
+from kt_tuning.ensembling.members import Member, stack_predictions
+from kt_tuning.ensembling.problem import LOG_LOSS, check_predictions
+from kt_tuning.ensembling.record import record_of
+from kt_tuning.ensembling.solve import AUTO, solve
 from kt_tuning.errors import DataError, OptionError
-from kt_tuning.evaluation import score
 from kt_tuning.records import DataCard, EnsembleRecord
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Ensemble:
-    """A weighted average of Keras models: their probabilities, on the same pixels.
+    """A weighted mean of Keras models: of their calibrated probabilities, on the same pixels.
 
     It is itself a Keras model (`to_keras`), so that what is measured is what is served.
 
@@ -34,9 +37,8 @@ class Ensemble:
     def __init__(
         self,
         models: Sequence[keras.Model],
-        weights: ArrayLike,
+        weights: ArrayLike | Combination,
         *,
-        temperatures: Sequence[float] | None = None,
         record: EnsembleRecord | None = None,
         card: DataCard | None = None,
         provenance: Mapping[str, Any] | None = None,
@@ -46,24 +48,64 @@ class Ensemble:
         Args:
             models: K functional or Sequential models, uint8 pixels (n, H, W, C) ->
                 probabilities (n, classes).
-            weights: (K,) on the simplex: none below 0, summing to 1.
-            temperatures: (K,) above 0, see `fit_temperature`; all 1 if None.
+            weights: (K,) on the simplex: none below 0, summing to 1. Or a combination of K
+                members, with temperatures and calibration.
             record: See the class.
             card: See the class.
             provenance: See the class.
 
         Raises:
-            OptionError: if the models do not fit together, the weights are not (K,) on the
-                simplex, or the temperatures not (K,) above 0.
+            OptionError: if the models do not fit together, or the weights are not (K,) on the
+                simplex.
         """
         self._models = tuple(models)
         check_members(self._models)
-        self._weights = _checked_weights(weights, len(self._models))
-        self._temperatures = _checked_temperatures(temperatures, len(self._models))
+        self._combination = (
+            weights if isinstance(weights, Combination) else Combination.average(weights)
+        )
+        if len(self._combination.weights) != len(self._models):
+            raise OptionError(
+                f"Expected one weight for each of the {len(self._models)} models. "
+                f"Received: {len(self._combination.weights)} weights."
+            )
         self._combined: keras.Model | None = None
         self.record = record
         self.card = card
         self.provenance = dict(provenance or {})
+
+    @classmethod
+    def from_members(
+        cls,
+        members: Sequence[Member],
+        labels: ArrayLike,
+        *,
+        solver: str = AUTO,
+        metric: str = LOG_LOSS,
+        calibration: str = AUTO,
+        seed: int = 0,
+    ) -> Self:
+        """Calibrate the members, find their weights, and keep the members that have one.
+
+        Args:
+            members: K candidates; only those that are kept are loaded.
+            labels: (N,) integers in 0..C-1, of the rows that the members predicted.
+            solver: "auto" or a name in `SOLVERS`; see `solve`.
+            metric: Name in `METRICS`; see `solve`.
+            calibration: "auto" or a name in `CALIBRATIONS`; see `solve`.
+            seed: Seed of `solve`.
+
+        Raises:
+            OptionError: on an unknown name, a member that counts but has no model, or models
+                that do not fit together.
+            DataError: if `solve` refuses the predictions or labels.
+        """
+        predictions, truth = stack_predictions(members, labels)
+        found = solve(
+            predictions, truth, solver=solver, metric=metric, calibration=calibration, seed=seed
+        )
+        record = record_of(found, members, truth)
+        models = [_loaded(members[index]) for index in found.combination.kept()]
+        return cls(models, record.combination, record=record)
 
     @classmethod
     def fit(
@@ -72,13 +114,13 @@ class Ensemble:
         predictions: ArrayLike,
         labels: ArrayLike,
         *,
-        solver: str = "auto",
+        solver: str = AUTO,
         seed: int = 0,
         trials: Mapping[str, float] | None = None,
         card: DataCard | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Calibrate the members, find their weights, and keep the members that have one.
+        """Do what `from_members` does, for models and their predictions side by side.
 
         Args:
             models: K models, or functions without arguments that load one: only those of the
@@ -97,35 +139,28 @@ class Ensemble:
             DataError: if there are not as many models, predictions and trials, or `solve`
                 refuses the predictions or labels.
         """
-        members, truth = check_predictions(predictions, labels)
-        temperatures = [fit_temperature(member, truth) for member in members]
-        tempered = [temper(*pair) for pair in zip(members, temperatures, strict=True)]
-        found = solve(tempered, truth, solver=solver, seed=seed)
-        if trials is None:
-            trials = {
-                str(index): score(labels, member, ["log_loss"])["log_loss"]
-                for index, member in enumerate(np.asarray(predictions))
-            }
-        if not len(models) == len(trials) == len(found.weights):
+        checked, truth = check_predictions(predictions, labels)
+        scores: Mapping[str, float | None] = (
+            dict.fromkeys(map(str, range(len(checked)))) if trials is None else trials
+        )
+        if not len(models) == len(scores) == len(checked):
             raise DataError(
                 "Expected as many models as trials and predictions. Received: "
-                f"{len(models)} models, {len(trials)} trials, {len(found.weights)} predictions."
+                f"{len(models)} models, {len(scores)} trials, {len(checked)} predictions."
             )
-        kept = np.flatnonzero(found.weights).tolist()
-        record = _record(found, kept, trials, temperatures)
-        return cls(
-            [as_model(models[index]) for index in kept],
-            record.weights,
-            temperatures=record.temperatures,
-            record=record,
-            card=card,
-            provenance=provenance,
-        )
+        members = [
+            Member(name, member, score, load=functools.partial(as_model, model))
+            for model, member, (name, score) in zip(models, checked, scores.items(), strict=True)
+        ]
+        ensemble = cls.from_members(members, truth, solver=solver, seed=seed)
+        ensemble.card = card
+        ensemble.provenance = dict(provenance or {})
+        return ensemble
 
     @property
     def weights(self) -> NDArray[np.floating[Any]]:
         """(K,) on the simplex; a copy."""
-        return self._weights.copy()
+        return np.array(self._combination.weights)
 
     def to_keras(self) -> keras.Model:
         """Return the ensemble as one functional model of built-in layers, made once.
@@ -134,7 +169,7 @@ class Ensemble:
         "member_0", "member_1", …, and share their weights with the models given.
         """
         if self._combined is None:
-            self._combined = weighted_sum(self._models, self._weights.tolist(), self._temperatures)
+            self._combined = combine_models(self._models, self._combination)
         return self._combined
 
     def predict(
@@ -205,7 +240,7 @@ class Ensemble:
         return len(self._models)
 
     def __repr__(self) -> str:
-        shares = ", ".join(f"{weight:.3f}" for weight in self._weights)
+        shares = ", ".join(f"{weight:.3f}" for weight in self._combination.weights)
         solver = "" if self.record is None else f", solver={self.record.solver!r}"
         return f"Ensemble(members={len(self)}, weights=[{shares}]{solver})"
 
@@ -223,44 +258,11 @@ class Ensemble:
             )
 
 
-def _checked_weights(weights: ArrayLike, members: int) -> NDArray[np.floating[Any]]:
-    checked = np.array(weights, dtype=np.float64)
-    if checked.shape != (members,):
+def _loaded(member: Member) -> keras.Model:
+    if member.load is None:
         raise OptionError(
-            f"Expected one weight for each of the {members} models. "
-            f"Received: weights of shape {checked.shape}."
+            f"The member {member.name!r} counts in the ensemble, but there are only its "
+            "predictions. Give it a `load` that returns the Keras model, or call `solve`, which "
+            "finds weights without models."
         )
-    # Written so that nan fails it.
-    if not (checked.min() >= 0 and abs(checked.sum() - 1.0) <= 1e-6):
-        raise OptionError(
-            "Weights should be 0 or more and sum to 1: divide them by their sum. "
-            f"Received: {checked.tolist()}, summing to {checked.sum():.6g}."
-        )
-    return checked
-
-
-def _checked_temperatures(temperatures: Sequence[float] | None, members: int) -> tuple[float, ...]:
-    checked = (1.0,) * members if temperatures is None else tuple(map(float, temperatures))
-    if len(checked) != members or not all(0 < value < np.inf for value in checked):
-        raise OptionError(
-            f"Expected one temperature above 0 for each of the {members} models. "
-            f"Received: {list(checked)}."
-        )
-    return checked
-
-
-def _record(
-    found: WeightedAverage,
-    kept: Sequence[int],
-    trials: Mapping[str, float],
-    temperatures: Sequence[float],
-) -> EnsembleRecord:
-    ids, scores = list(trials), list(trials.values())
-    return EnsembleRecord(
-        trial_ids=tuple(ids[index] for index in kept),
-        weights=tuple(found.weights[index] for index in kept),
-        solver=found.solver,
-        cross_fitted=found.cross_fitted,
-        member_scores=tuple(float(scores[index]) for index in kept),
-        temperatures=tuple(temperatures[index] for index in kept),
-    )
+    return member.load()

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from kt_tuning.ensembling.calibration import temper
+from kt_tuning.ensembling import Combination, CombinationRecord
 from kt_tuning.errors import StorageError
-from kt_tuning.records import DataCard, EnsembleRecord, SearchRecord, TrialRecord, read_json
+from kt_tuning.records import DataCard, SearchRecord, TrialRecord, read_json
 from kt_tuning.report.summary import (
     CountArray,
     FloatArray,
@@ -92,10 +92,10 @@ def _load_history(path: Path) -> dict[str, FloatArray]:
         ) from error
 
 
-def _load_ensemble(path: Path, trials: list[TrialRun]) -> EnsembleRecord | None:
+def _load_ensemble(path: Path, trials: list[TrialRun]) -> CombinationRecord | None:
     if not path.is_file():
         return None
-    ensemble = EnsembleRecord.load(path)
+    ensemble = CombinationRecord.load(path)
     if missing := set(ensemble.trial_ids) - {trial.record.trial_id for trial in trials}:
         raise StorageError(
             f"{path} should name trials of its own run. "
@@ -138,8 +138,12 @@ def _interval(metric: dict[str, Any]) -> Interval:
 
 def _validation_confusion(directory: Path, run: RunSummary) -> CountArray | None:
     """Count the winner's validation predictions by true class and predicted class."""
-    folders = [directory / f"trial_{trial.record.trial_id}" for trial, _ in run.members]
-    paths = [folder / "val_predictions.npy" for folder in folders]
+    record = run.ensemble
+    names = [trial.record.trial_id for trial, _ in run.members]
+    combination = Combination((1.0,)) if record is None else record.combination
+    if record is not None:
+        names = list(record.trial_ids)
+    paths = [directory / f"trial_{name}" / "val_predictions.npy" for name in names]
     split = directory / "split.npz"
     if run.data is None or not paths or not all(path.is_file() for path in [split, *paths]):
         return None
@@ -147,16 +151,7 @@ def _validation_confusion(directory: Path, run: RunSummary) -> CountArray | None
     try:
         with np.load(split) as arrays:
             labels = arrays["labels"][arrays["predicted"]]
-        record = run.ensemble
-        known = (
-            {} if record is None else dict(zip(record.trial_ids, record.temperatures, strict=False))
-        )
-        temperatures = [known.get(trial.record.trial_id, 1.0) for trial, _ in run.members]
-        predictions = np.stack(
-            [temper(np.load(path), t) for path, t in zip(paths, temperatures, strict=True)]
-        )
-        weights = [weight for _, weight in run.members]
-        predicted = np.einsum("k,knc->nc", weights, predictions).argmax(axis=1)
+        predicted = combination.predict([np.load(path) for path in paths]).argmax(axis=1)
         confusion = np.zeros((classes, classes), dtype=np.int64)
         np.add.at(confusion, (labels, predicted), 1)
     except (OSError, KeyError, ValueError, IndexError) as error:

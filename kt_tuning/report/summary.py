@@ -8,7 +8,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from kt_tuning.records import DataCard, EnsembleRecord, SearchRecord, TrialRecord
+from kt_tuning.ensembling import CombinationRecord
+from kt_tuning.records import DataCard, SearchRecord, TrialRecord
 
 FloatArray = npt.NDArray[np.float64]
 CountArray = npt.NDArray[np.int64]
@@ -89,7 +90,7 @@ class RunSummary:
     search: SearchRecord
     trials: tuple[TrialRun, ...]
     unfinished: int
-    ensemble: EnsembleRecord | None
+    ensemble: CombinationRecord | None
     scores: SplitScores | None
     validation_confusion: CountArray | None
     export: str | None

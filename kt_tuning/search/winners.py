@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import Ensemble, weighted_sum
+from kt_tuning.ensembling import MEMBER_CHOICES, Ensemble, Member, weighted_sum
 from kt_tuning.errors import OptionError, SearchError
 from kt_tuning.records import TrialRecord
 from kt_tuning.search.run_directory import RunDirectory
@@ -72,6 +72,8 @@ class Winners:
         objective: str,
         size: int,
         solver: str,
+        metric: str,
+        members: str,
         seed: int,
     ) -> Ensemble:
         """Combine the best trials; see `Tuner.ensemble`.
@@ -83,40 +85,35 @@ class Winners:
             objective: Name of the score that is noted for each member.
             size: Candidates.
             solver: "auto", or a name in `SOLVERS`.
+            metric: Name in `METRICS` that the weights should be good at.
+            members: How candidates are chosen, a name in `MEMBER_CHOICES`.
             seed: Of the solver.
         """
-        if size < 1:
-            raise OptionError(f"`size` is a number of trials, at least 1. Received: size={size}")
-        chosen, predictions = self._candidates(size, len(labels))
-        ensemble = Ensemble.fit(
-            [functools.partial(self.load, record, space) for record in chosen],
-            predictions,
-            labels,
-            solver=solver,
-            seed=seed,
-            trials={record.trial_id: record.metrics[objective] for record in chosen},
-            card=data.card,
-            provenance=self._provenance(chosen),
-        )
+        if members not in MEMBER_CHOICES:
+            known = ", ".join(MEMBER_CHOICES)
+            raise OptionError(f"No choice of members is called {members!r}. Known: {known}.")
+        records = {record.trial_id: record for record in self.best(None)}
+        candidates = [
+            Member(
+                name,
+                predictions,
+                record.metrics[objective],
+                record.values,
+                functools.partial(self.load, record, space),
+            )
+            for name, record in records.items()
+            # One that was pruned before its last fold lacks rows.
+            if len(predictions := self._run.predictions(name)) == len(labels)
+        ]
+        if not candidates:
+            raise SearchError("No trial has been trained on all folds: search longer.")
+        chosen = MEMBER_CHOICES[members](candidates, labels, size)
+        ensemble = Ensemble.from_members(chosen, labels, solver=solver, metric=metric, seed=seed)
+        ensemble.card = data.card
+        ensemble.provenance = self._provenance([records[member.name] for member in chosen])
         assert ensemble.record is not None
         self._run.write_ensemble(ensemble.record)
         return ensemble
-
-    def _candidates(self, size: int, images: int) -> tuple[list[TrialRecord], NDArray[np.float32]]:
-        """The best trials and their predictions, (K, N, classes)."""
-        chosen: list[TrialRecord] = []
-        predictions: list[NDArray[np.float32]] = []
-        for record in self.best(None):
-            found = self._run.predictions(record.trial_id)
-            # One that was pruned before its last fold lacks rows.
-            if len(found) == images:
-                chosen.append(record)
-                predictions.append(found)
-            if len(chosen) == size:
-                break
-        if not chosen:
-            raise SearchError("No trial has been trained on all folds: search longer.")
-        return chosen, np.stack(predictions)
 
     def _provenance(self, chosen: list[TrialRecord]) -> dict[str, Any]:
         return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
-from kt_tuning.records import EnsembleRecord
+from kt_tuning.ensembling import CombinationRecord
 from kt_tuning.report.html import cell, element, table
 from kt_tuning.report.sections.blocks import section
 from kt_tuning.report.summary import RunSummary
@@ -19,9 +19,8 @@ def ensemble_section(run: RunSummary) -> Element | None:
         "No combination beat the best member on rows its weights were not fitted on, so the winner "
         "is that single model."
         if run.ensemble.solver == "single"
-        else "The probabilities of the members, each calibrated by a temperature, are averaged "
-        f"with these weights, which the {run.ensemble.solver} solver fitted on validation "
-        "predictions."
+        else f"The {run.ensemble.pool} mean of the members, each calibrated by a temperature, with "
+        f"these weights, which the {run.ensemble.solver} solver fitted on validation predictions."
     )
     return section(
         "ensemble",
@@ -31,7 +30,7 @@ def ensemble_section(run: RunSummary) -> Element | None:
     )
 
 
-def _members(run: RunSummary, ensemble: EnsembleRecord) -> Element:
+def _members(run: RunSummary, ensemble: CombinationRecord) -> Element:
     scores = dict(zip(ensemble.trial_ids, ensemble.member_scores, strict=True))
     rows = [
         element(
@@ -59,7 +58,7 @@ def _bar(weight: float) -> Element:
     )
 
 
-def _solvers(ensemble: EnsembleRecord) -> Element:
+def _solvers(ensemble: CombinationRecord) -> Element:
     rows = [
         element(
             "tr",
@@ -71,8 +70,13 @@ def _solvers(ensemble: EnsembleRecord) -> Element:
     ]
     return element(
         "div",
-        element("h3", "Cross-fitted log-loss, nats"),
-        table(["Solver", "Log-loss"], rows),
+        element("h3", f"Cross-fitted {metric_label(ensemble.metric)}"),
+        element(
+            "p",
+            "Measured on images that neither weights nor calibration were fitted on. The row "
+            "“auto” is the choice itself, made again for each fold without a look at it.",
+        ),
+        table(["Solver", metric_label(ensemble.metric)], rows),
     )
 
 

@@ -5,10 +5,15 @@ import numpy as np
 import pytest
 
 import kt_tuning.export
-from kt_tuning.ensembling import Ensemble
-from kt_tuning.ensembling.calibration import temper
+from kt_tuning.ensembling import (
+    Calibration,
+    Combination,
+    CombinationRecord,
+    Ensemble,
+    Member,
+)
 from kt_tuning.errors import DataError, OptionError
-from kt_tuning.evaluation import evaluate
+from kt_tuning.evaluation import evaluate, score
 from kt_tuning.records import DataCard, EnsembleRecord, PixelFormat
 
 SHAPE = (6, 6, 3)
@@ -192,28 +197,88 @@ def test_fit_drops_members_and_records_the_rest(models, images, fitting_data):
     assert list(ensemble.record.cross_fitted) == ["convex"]
     assert (ensemble.card, ensemble.provenance) == (CARD, {"x": 1})
     assert repr(ensemble).endswith("solver='convex')")
-    tempered = [
-        temper(model.predict(images, verbose=0), temperature)
-        for model, temperature in zip(models[:2], ensemble.record.temperatures, strict=True)
-    ]
-    expected = np.tensordot(ensemble.weights, tempered, axes=1)
-    np.testing.assert_allclose(ensemble.predict(images), expected, atol=1e-6, rtol=0)
-
-
-def test_temperatures_are_part_of_the_model_and_of_its_file(models, images, tmp_path):
-    ensemble = Ensemble(models[:2], [0.5, 0.5], temperatures=[0.5, 1.0])
     members = [model.predict(images, verbose=0) for model in models[:2]]
-    expected = (temper(members[0], 0.5) + members[1]) / 2
-    np.testing.assert_allclose(ensemble.predict(images), expected, atol=1e-6, rtol=0)
-    ensemble.save(tmp_path / "ensemble.keras")
-    loaded = keras.models.load_model(tmp_path / "ensemble.keras")
-    np.testing.assert_allclose(loaded.predict(images, verbose=0), expected, atol=1e-6, rtol=0)
+    expected = ensemble.record.combination.predict(members)
+    np.testing.assert_allclose(ensemble.predict(images), expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("temperatures", [[1.0], [1.0, 0.0], [1.0, float("nan")]])
-def test_temperatures_that_do_not_fit_are_refused(temperatures, models):
-    with pytest.raises(OptionError, match="temperature above 0"):
-        Ensemble(models[:2], [0.5, 0.5], temperatures=temperatures)
+SCALED = Calibration(scales=(1.5,))
+VECTOR = Calibration(scales=(1.0, 0.5, 2.0, 1.0), shifts=(0.0, 0.3, -0.2, 0.1))
+
+
+def answers(ensemble, images, path):
+    """Predictions of an ensemble, and of its file."""
+    ensemble.save(path)
+    loaded = keras.models.load_model(path)
+    assert loaded.output_shape == (None, CLASSES)
+    return ensemble.predict(images), loaded.predict(images, verbose=0)
+
+
+@saves
+@pytest.mark.parametrize(
+    "combination",
+    [
+        Combination((0.5, 0.5), (0.5, 1.0)),
+        Combination((0.3, 0.7), (2.0, 0.7), calibrations=(SCALED,)),
+        Combination((0.3, 0.7), (2.0, 0.7), "geometric", (SCALED, VECTOR)),
+        Combination((1.0,), (1.0,), "arithmetic", (VECTOR,)),
+    ],
+    ids=["temperatures", "calibrated", "stacked", "one"],
+)
+def test_the_combination_is_part_of_the_model_and_of_its_file(
+    combination, models, predictions, images, tmp_path
+):
+    members = len(combination.weights)
+    ensemble = Ensemble(models[:members], combination)
+    expected = combination.predict(predictions[:members])
+    for got in answers(ensemble, images, tmp_path / "ensemble.keras"):
+        np.testing.assert_allclose(got, expected, atol=2e-6, rtol=0)
+        assert got.dtype == np.float32
+
+
+@saves
+def test_calibration_by_class_where_channels_come_first(models, predictions, images, tmp_path):
+    default = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        ensemble = Ensemble(models[:1], Combination((1.0,), calibrations=(VECTOR,)))
+        got = answers(ensemble, images, tmp_path / "ensemble.keras")
+    finally:
+        keras.config.set_image_data_format(default)
+    np.testing.assert_allclose(got, [VECTOR.apply(predictions[0])] * 2, atol=2e-6, rtol=0)
+
+
+def test_members_of_any_origin(models, fitting_data):
+    predictions, labels = fitting_data
+    members = [
+        Member("mine", predictions[0], 0.7, load=lambda: models[0]),
+        Member("theirs", predictions[1], load=lambda: models[1]),
+    ]
+    ensemble = Ensemble.from_members(members, labels, solver="mean", calibration="vector")
+    record = ensemble.record
+    assert record.trial_ids == ("mine", "theirs")
+    assert record.member_scores[0] == 0.7
+    assert record.member_scores[1] == pytest.approx(score(labels, predictions[1])["log_loss"])
+    assert (record.metric, record.errors) == ("log_loss", {"mean": 0.0})
+    assert len(record.calibrations[0].scales) == CLASSES
+    assert record.diversity.ensemble_error == pytest.approx(
+        record.diversity.member_error - record.diversity.ambiguity
+    )
+    assert sum(record.reliability.count) == len(labels)
+
+
+def test_predictions_alone_can_be_weighed_but_not_served(fitting_data):
+    predictions, labels = fitting_data
+    with pytest.raises(OptionError, match=r"'theirs' counts in the ensemble.*`load`"):
+        Ensemble.from_members([Member("theirs", predictions[0])], labels)
+
+
+def test_a_member_without_weight_needs_no_model(models, fitting_data):
+    predictions, labels = fitting_data
+    predictions[1] = np.eye(CLASSES)[(labels + 1) % CLASSES]
+    members = [Member("mine", predictions[0], load=lambda: models[0]), Member("x", predictions[1])]
+    ensemble = Ensemble.from_members(members, labels, solver="single")
+    assert ensemble.record.trial_ids == ("mine",)
 
 
 def test_only_the_loaders_of_members_kept_are_called(models, fitting_data):
@@ -240,7 +305,14 @@ def test_without_trials_positions_and_log_losses_stand_in(models, fitting_data):
 def test_record_round_trip(models, fitting_data, tmp_path):
     record = Ensemble.fit(models, *fitting_data).record
     record.save(tmp_path / "ensemble.json")
-    assert EnsembleRecord.load(tmp_path / "ensemble.json") == record
+    assert CombinationRecord.load(tmp_path / "ensemble.json") == record
+    assert EnsembleRecord.load(tmp_path / "ensemble.json").weights == record.weights
+
+
+def test_a_record_of_an_earlier_version_is_read(tmp_path):
+    EnsembleRecord(("0", "1"), (0.5, 0.5), "mean", {}, (0.1, 0.2)).save(tmp_path / "ensemble.json")
+    record = CombinationRecord.load(tmp_path / "ensemble.json")
+    assert record.combination == Combination((0.5, 0.5))
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kt_tuning.ensembling import CombinationRecord
 from kt_tuning.errors import StorageError
-from kt_tuning.records import EnsembleRecord, write_json
+from kt_tuning.records import write_json
 from kt_tuning.report.load import as_summary, load_run
 
 
@@ -40,7 +41,7 @@ def test_validation_confusion_is_of_the_weighted_average(make_run) -> None:
     np.savez(directory / "split.npz", labels=[0, 1, 1, 0], predicted=[1, 3, 2])
     np.save(directory / "trial_0000" / "val_predictions.npy", [[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])
     np.save(directory / "trial_0001" / "val_predictions.npy", [[0.0, 1.0], [1.0, 0.0], [0.9, 0.1]])
-    EnsembleRecord(("0000", "0001"), (0.25, 0.75), "convex", {}, (0.5, 0.5)).save(
+    CombinationRecord(("0000", "0001"), (0.25, 0.75), "convex", {}, (0.5, 0.5)).save(
         directory / "ensemble.json"
     )
     # True classes 1, 0, 1; the average is dog 0.775, cat 0.85, cat 0.725.

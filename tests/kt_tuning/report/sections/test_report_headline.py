@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kt_tuning.records import EnsembleRecord
+from kt_tuning.ensembling import CombinationRecord
 from kt_tuning.report.load import load_run
 from kt_tuning.report.sections.headline import headline, headline_score
 from kt_tuning.report.summary import Interval, SplitScores
@@ -52,7 +52,7 @@ def test_an_accuracy_without_interval_tells_the_images(make_summary) -> None:
 
 def test_the_winner_is_told(make_summary) -> None:
     assert "A single model, the outcome of 2 trials of ConvNet" in _text(make_summary([0.1, 0.9]))
-    ensemble = EnsembleRecord(("0000", "0001"), (0.5, 0.5), "mean", {}, (0.1, 0.9))
+    ensemble = CombinationRecord(("0000", "0001"), (0.5, 0.5), "mean", {}, (0.1, 0.9))
     text = _text(make_summary([0.1, 0.9], ensemble=ensemble))
     assert "An ensemble of 2 models" in text
     assert "2,000 parameters" in text

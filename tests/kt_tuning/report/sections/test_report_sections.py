@@ -5,7 +5,7 @@ from xml.etree.ElementTree import Element
 
 import pytest
 
-from kt_tuning.records import EnsembleRecord
+from kt_tuning.ensembling import CombinationRecord
 from kt_tuning.report import sections
 from kt_tuning.report.load import load_run
 from kt_tuning.report.summary import RunSummary
@@ -35,7 +35,7 @@ def test_scores_have_their_interval(run: RunSummary) -> None:
 
 
 def test_members_show_weight_and_score(make_summary) -> None:
-    ensemble = EnsembleRecord(
+    ensemble = CombinationRecord(
         ("0000", "0001"), (0.25, 0.75), "greedy", {"mean": 0.7, "greedy": 0.6}, (0.1, 0.9)
     )
     section = sections.ensemble_section(make_summary([0.1, 0.9], ensemble=ensemble))
@@ -49,14 +49,14 @@ def test_members_show_weight_and_score(make_summary) -> None:
 
 
 def test_a_single_winner_is_explained(make_summary) -> None:
-    ensemble = EnsembleRecord(("0000",), (1.0,), "single", {"single": 0.5}, (0.1,))
+    ensemble = CombinationRecord(("0000",), (1.0,), "single", {"single": 0.5}, (0.1,))
     section = sections.ensemble_section(make_summary([0.1], ensemble=ensemble))
     assert section is not None
     assert "so the winner is that single model" in "".join(section.itertext())
 
 
 def test_winner_values_have_a_dash_where_not_active(make_summary) -> None:
-    ensemble = EnsembleRecord(("0000", "0001"), (0.6, 0.4), "mean", {}, (0.1, 0.9))
+    ensemble = CombinationRecord(("0000", "0001"), (0.6, 0.4), "mean", {}, (0.1, 0.9))
     values = [{"depth": 2}, {"depth": 3, "rate": 0.25}]
     run = make_summary([0.1, 0.9], values=values, ensemble=ensemble)
     assert _rows(sections.hyperparameters_section(run)) == [

@@ -1,0 +1,183 @@
+"""Which solver, and which calibration: the choice, by a rule that can be judged as a whole."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.ensembling.calibration import CALIBRATIONS, NEUTRAL, Calibration
+from kt_tuning.ensembling.cross_fitting import CrossFit
+from kt_tuning.ensembling.problem import LOG_LOSS, cost, oriented
+from kt_tuning.evaluation import METRICS
+
+Floats = NDArray[np.floating[Any]]
+Integers = NDArray[np.integer[Any]]
+
+RESAMPLES = 200
+# Costs that differ by less are equal, but for the order of a sum.
+_ROUNDING = 1e-9
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """A solver, and the calibration of what it combines.
+
+    Attributes:
+        solver: Name in `SOLVERS`.
+        calibration: Fitted on out-of-fold predictions of the solver: on rows that its weights
+            have seen they would look too good.
+    """
+
+    solver: str
+    calibration: Calibration
+
+
+class Chooser:
+    """Chooses by cross-fitting.
+
+    A solver is calibrated in the way that has the least cross-fitted log-loss, the first of
+    equals. Of the solvers, the one of lowest cost wins; but of all within one standard error of
+    it, that of the fewest members, and of those with one the first. The error is that of the
+    difference, by a bootstrap of the rows: two solvers mostly fail on the same rows, so that it
+    is much smaller than the error of either.
+
+    Args:
+        crossing: The fits.
+        calibrations: Names in `CALIBRATIONS` to choose from, the simplest first.
+        metric: Name in `METRICS`.
+        seed: Of the bootstrap.
+    """
+
+    def __init__(
+        self, crossing: CrossFit, calibrations: Sequence[str], metric: str, seed: int
+    ) -> None:
+        self._crossing = crossing
+        self._calibrations = tuple(calibrations)
+        self._metric = metric
+        self._seed = seed
+        self._calibrated: dict[tuple[str, int | None], tuple[str, Floats]] = {}
+
+    def choose(self, solvers: Sequence[str], without: int | None = None) -> Choice:
+        """Choose, without a look at a fold.
+
+        Args:
+            solvers: Names in `SOLVERS`, the simplest first.
+            without: The fold, or None.
+        """
+        labels = self._crossing.labels[self._crossing.rows(without)]
+        solver = solvers[0]
+        if len(solvers) > 1:
+            solver = fewest_members_within_one_error(
+                self._metric,
+                labels,
+                {name: self._calibrate(name, without)[1] for name in solvers},
+                {name: self._crossing.size(name, without) for name in solvers},
+                np.random.default_rng(self._seed),
+            )
+        if self._calibrations == ("none",):
+            return Choice(solver, NEUTRAL)
+        fit = CALIBRATIONS[self._calibrate(solver, without)[0]]
+        return Choice(solver, fit(self._crossing.out_of_fold(solver, without), labels))
+
+    def predict(self, solvers: Sequence[str]) -> Floats:
+        """Return predictions (N, C), each fold by what is chosen and fitted without it."""
+        crossing = self._crossing
+        predicted = np.empty_like(crossing.out_of_fold(solvers[0]))
+        for fold in crossing.folds:
+            choice = self.choose(solvers, without=fold)
+            members = crossing.predict(choice.solver, fold)
+            predicted[crossing.fold == fold] = choice.calibration.apply(members)
+        return predicted
+
+    def _calibrate(self, solver: str, without: int | None) -> tuple[str, Floats]:
+        """The best calibration's name, and out-of-fold predictions calibrated across folds."""
+        if (solver, without) not in self._calibrated:
+            rows = self._crossing.rows(without)
+            labels, fold = self._crossing.labels[rows], self._crossing.fold[rows]
+            plain = self._crossing.out_of_fold(solver, without)
+            found = {
+                name: _cross_calibrated(name, plain, labels, fold) for name in self._calibrations
+            }
+            best = min(found, key=lambda name: round(cost(LOG_LOSS, labels, found[name]), 9))
+            self._calibrated[solver, without] = best, found[best]
+        return self._calibrated[solver, without]
+
+
+def _cross_calibrated(name: str, plain: Floats, labels: Integers, fold: Integers) -> Floats:
+    calibrated = np.empty_like(plain)
+    for part in np.unique(fold):
+        judged = fold == part
+        calibration = CALIBRATIONS[name](plain[~judged], labels[~judged])
+        calibrated[judged] = calibration.apply(plain[judged])
+    return calibrated
+
+
+def fewest_members_within_one_error(
+    metric: str,
+    labels: Integers,
+    predictions: Mapping[str, Floats],
+    sizes: Mapping[str, float],
+    rng: np.random.Generator,
+) -> str:
+    """Return the solver of fewest members whose cost ties with the lowest.
+
+    Args:
+        metric: Name in `METRICS`.
+        labels: (N,).
+        predictions: Solver -> out-of-fold predictions (N, C), the simplest first.
+        sizes: Solver -> mean number of its members; compared as whole numbers.
+        rng: Draws the rows of the bootstrap.
+
+    Source: the one-standard-error rule of Breiman, Friedman, Olshen and Stone (1984),
+    "Classification and regression trees", section 3.4.3, for paired differences.
+    """
+    costs = {name: cost(metric, labels, member) for name, member in predictions.items()}
+    best = min(costs, key=lambda name: round(costs[name], 9))
+    errors = standard_errors(metric, labels, predictions, best, rng)
+    tied = [name for name in costs if costs[name] <= costs[best] + errors[name] + _ROUNDING]
+    sizes_of_tied = {name: round(sizes[name]) for name in tied}
+    # One member is one member, however it was found: of these the first.
+    return min(
+        tied,
+        key=lambda name: (
+            sizes_of_tied[name],
+            round(costs[name], 9) if sizes_of_tied[name] > 1 else 0.0,
+        ),
+    )
+
+
+def standard_errors(
+    metric: str,
+    labels: Integers,
+    predictions: Mapping[str, Floats],
+    against: str,
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    """Return the standard error of each one's difference from one of them, by a paired bootstrap.
+
+    Args:
+        metric: Name in `METRICS`.
+        labels: (N,).
+        predictions: Name -> predictions (N, C).
+        against: Which of the names.
+        rng: Draws the rows, `RESAMPLES` times.
+    """
+    rows = len(labels)
+    drawn = [np.bincount(rng.integers(rows, size=rows), minlength=rows) for _ in range(RESAMPLES)]
+    counts = np.stack(drawn, axis=1).astype(np.float64)
+    counted = METRICS[metric].counted
+    values = {
+        name: oriented(metric, counted(labels, probabilities, counts))
+        for name, probabilities in predictions.items()
+    }
+    return {name: _spread(column, values[against]) for name, column in values.items()}
+
+
+def _spread(values: Floats, others: Floats) -> float:
+    """Standard deviation of the difference, over resamples on which the metric is defined."""
+    defined = np.isfinite(values) & np.isfinite(others)
+    return float((values[defined] - others[defined]).std()) if defined.any() else 0.0

@@ -1,0 +1,122 @@
+"""Who may join an ensemble: the candidates, and the choice among many."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kt_tuning.ensembling.calibration import fit_temperature, temper
+from kt_tuning.ensembling.problem import Problem, check_predictions, mean_log
+from kt_tuning.errors import OptionError
+
+if TYPE_CHECKING:
+    import keras
+
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Member:
+    """One candidate: a trial of this run or of another one, or any model from outside.
+
+    Attributes:
+        name: Unique among the candidates; a trial's id if it is one of this run.
+        predictions: (N, C) probabilities on validation rows, by a model that was not trained on
+            them. With folds, each row by the model of the fold that left it out.
+        score: Its objective, or None.
+        configuration: Hyperparameter values; None if they are not known.
+        load: Returns the Keras model, with folds the mean of all folds' models. None if there
+            are only predictions: it can be weighed, but not exported.
+    """
+
+    name: str
+    predictions: Floats
+    score: float | None = None
+    configuration: Mapping[str, Any] | None = None
+    load: Callable[[], keras.Model] | None = None
+
+
+def distinct(members: Sequence[Member]) -> list[Member]:
+    """Return the first member of each configuration, and all whose configuration is not known."""
+    chosen: list[Member] = []
+    for member in members:
+        known = member.configuration is not None
+        if not (known and any(member.configuration == other.configuration for other in chosen)):
+            chosen.append(member)
+    return chosen
+
+
+def take_best(members: Sequence[Member], labels: ArrayLike, size: int) -> list[Member]:
+    """Choose the first members of distinct configurations.
+
+    Args:
+        members: Candidates, best first.
+        labels: Not looked at.
+        size: How many, at most.
+
+    Raises:
+        OptionError: if `size` is below 1.
+    """
+    _check_size(size)
+    return distinct(members)[:size]
+
+
+def take_diverse(members: Sequence[Member], labels: ArrayLike, size: int) -> list[Member]:
+    """Choose the member of least log-loss, then again and again that which helps the mean most.
+
+    Diversity counts by what it is worth: a weak member that errs elsewhere comes before a copy of
+    a strong one. Each member is given its temperature first. As this looks at the rows that
+    weights are fitted on, choose among at most some hundred members.
+
+    Args:
+        members: Candidates.
+        labels: (N,) integers in 0..C-1, of the members' rows.
+        size: How many, at most.
+
+    Raises:
+        OptionError: if `size` is below 1.
+        DataError: if predictions and labels do not belong together.
+    """
+    _check_size(size)
+    candidates = distinct(members)
+    predictions, truth = stack_predictions(candidates, labels)
+    tempered = np.stack([temper(member, fit_temperature(member, truth)) for member in predictions])
+    of_truth = Problem(tempered, truth).of_truth
+    chosen: list[int] = []
+    total = np.zeros(of_truth.shape[1])
+    while len(chosen) < min(size, len(candidates)):
+        left = [index for index in range(len(candidates)) if index not in chosen]
+        chosen.append(left[mean_log(of_truth[left] + total).argmax()])
+        total += of_truth[chosen[-1]]
+    return [candidates[index] for index in chosen]
+
+
+MEMBER_CHOICES: dict[str, Callable[[Sequence[Member], ArrayLike, int], list[Member]]] = {
+    "best": take_best,
+    "diverse": take_diverse,
+}
+"""How candidates are chosen: (members, best first; labels (N,); size) -> members."""
+
+
+def stack_predictions(
+    members: Sequence[Member], labels: ArrayLike
+) -> tuple[Floats, NDArray[np.integer[Any]]]:
+    """Return predictions (K, N, C) and labels (N,), checked.
+
+    Raises:
+        OptionError: if two members have one name.
+        DataError: if predictions and labels do not belong together; see `check_predictions`.
+    """
+    names = [member.name for member in members]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise OptionError(f"Members should have names of their own. Received twice: {twice}.")
+    return check_predictions([member.predictions for member in members], labels)
+
+
+def _check_size(size: int) -> None:
+    if size < 1:
+        raise OptionError(f"`size` is a number of members, at least 1. Received: size={size}")

@@ -1,0 +1,143 @@
+"""Candidates from run directories: those of several searches on the same images, on common rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.ensembling.members import Member
+from kt_tuning.ensembling.problem import LOG_LOSS
+from kt_tuning.errors import DataError, StorageError
+from kt_tuning.evaluation import score
+from kt_tuning.records import PREDICTIONS, RESULT, DataCard, SearchRecord, TrialRecord
+
+if TYPE_CHECKING:
+    import keras
+
+Loader = Callable[[TrialRecord], "keras.Model"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Candidates:
+    """Members that predict the same rows.
+
+    Attributes:
+        members: Best first.
+        labels: (N,) of the rows.
+        rows: (N,) places of the rows in the data set.
+        fingerprint: Of the data set: places mean the same in those that have the same.
+    """
+
+    members: tuple[Member, ...]
+    labels: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    fingerprint: str
+
+
+def read_candidates(
+    directory: str | Path, *, load: Loader | None = None, prefix: str = ""
+) -> Candidates:
+    """Read the trials of a run directory that predicted every validated row.
+
+    Args:
+        directory: What a search wrote.
+        load: Makes a trial's model, or None if only weights are asked for.
+        prefix: Of the members' names, e.g. "last_week/".
+
+    Raises:
+        StorageError: if the directory holds no search on images, or no such trial.
+    """
+    directory = Path(directory)
+    search = SearchRecord.load(directory / "search.json")
+    card = DataCard.load(directory / "data.json")
+    try:
+        with np.load(directory / "split.npz") as arrays:
+            rows = arrays["predicted"]
+            labels = arrays["labels"][rows]
+    except (OSError, KeyError, ValueError) as error:
+        raise StorageError(
+            f"{directory / 'split.npz'} should hold labels and the rows predicted. "
+            f"Received: {error}"
+        ) from error
+    records = [TrialRecord.load(path) for path in sorted(directory.glob(f"trial_*/{RESULT}"))]
+    usable = [record for record in records if record.usable and search.objective in record.metrics]
+    usable.sort(key=lambda r: r.metrics[search.objective], reverse=search.direction == "max")
+    members = []
+    for record in usable:
+        path = directory / f"trial_{record.trial_id}" / PREDICTIONS
+        predictions = np.load(path) if path.is_file() else np.empty(0)
+        # One that was pruned before its last fold lacks rows.
+        if len(predictions) == len(rows):
+            members.append(_member(record, search.objective, predictions, load, prefix))
+    if not members:
+        raise StorageError(
+            f"No trial of {directory} has predicted all {len(rows)} validation images: search "
+            "longer, or name another run directory."
+        )
+    return Candidates(tuple(members), labels, rows, card.fingerprint)
+
+
+def _member(
+    record: TrialRecord,
+    objective: str,
+    predictions: NDArray[np.floating[Any]],
+    load: Loader | None,
+    prefix: str,
+) -> Member:
+    return Member(
+        name=prefix + record.trial_id,
+        predictions=predictions,
+        score=record.metrics[objective],
+        configuration=record.values,
+        load=None if load is None else functools.partial(load, record),
+    )
+
+
+def join_candidates(runs: Sequence[Candidates]) -> Candidates:
+    """Put members of several runs together, on the rows that all of them predicted.
+
+    A search with folds predicts more rows than one without: those that both did remain. Each was
+    predicted by models that were not trained on it. As the objectives of two runs may differ,
+    their members are put in the order of log-loss.
+
+    Args:
+        runs: At least one.
+
+    Raises:
+        DataError: if the data sets differ, or fewer than 3 rows are common.
+    """
+    first = runs[0]
+    if other := [run.fingerprint for run in runs if run.fingerprint != first.fingerprint]:
+        raise DataError(
+            "Members of several runs should have been searched on the same images with the same "
+            f"split. Received the fingerprints {first.fingerprint[:12]} and {other[0][:12]}."
+        )
+    common = first.rows
+    for run in runs[1:]:
+        common = np.intersect1d(common, run.rows)
+    if len(common) < 3:
+        raise DataError(
+            "Members of several runs should have predicted the same validation images. "
+            f"Received runs that have {len(common)} in common."
+        )
+    labels = first.labels[_places(first.rows, common)]
+    members = [
+        dataclasses.replace(member, predictions=member.predictions[_places(run.rows, common)])
+        for run in runs
+        for member in run.members
+    ]
+    if len(runs) > 1:
+        members.sort(key=lambda m: score(labels, m.predictions, [LOG_LOSS])[LOG_LOSS])
+    return Candidates(tuple(members), labels, common, first.fingerprint)
+
+
+def _places(rows: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where each wanted row is among the rows, which are in any order."""
+    order = np.argsort(rows)
+    return order[np.searchsorted(rows, wanted, sorter=order)]

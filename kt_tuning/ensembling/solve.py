@@ -1,0 +1,178 @@
+"""Find how to combine members: one solver, or the choice between them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from kt_tuning.ensembling.calibration import CALIBRATIONS, fit_temperature, temper
+from kt_tuning.ensembling.choice import Chooser, standard_errors
+from kt_tuning.ensembling.combination import GEOMETRIC, Combination
+from kt_tuning.ensembling.cross_fitting import CrossFit, stratified_folds
+from kt_tuning.ensembling.problem import LOG_LOSS, Problem, check_predictions
+from kt_tuning.ensembling.weights import SOLVERS
+from kt_tuning.errors import OptionError
+from kt_tuning.evaluation import METRICS
+
+Floats = NDArray[np.floating[Any]]
+Integers = NDArray[np.integer[Any]]
+
+AUTO = "auto"
+SMALLEST_WEIGHT = 1e-3
+"""A member that counts less is dropped: it costs as much to serve as any other."""
+
+CANDIDATES = ("single", "mean", "greedy", "convex", "stack")
+"""Solvers that "auto" tries if the metric is log-loss: what the others look for, convex finds."""
+CANDIDATES_FOR_OTHER_METRICS = (*CANDIDATES, "nelder-mead")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Solution:
+    """What `solve` found.
+
+    Attributes:
+        combination: Of all K members; weights are exactly 0 for those that were dropped.
+        solver: Name in `SOLVERS`.
+        metric: Name in `METRICS`.
+        fitted: The metric on the rows that the combination was fitted on: optimistic.
+        cross_fitted: The metric by solver, each measured on rows that neither its weights nor its
+            calibration was fitted on. "auto" is the choice itself, made again for each fold
+            without a look at it: what the choosing costs is in it.
+        errors: Standard error of each one's difference from what was asked for.
+        predictions: (N, C), of which "auto", or the solver asked for, was measured.
+    """
+
+    combination: Combination
+    solver: str
+    metric: str
+    fitted: float
+    cross_fitted: dict[str, float]
+    errors: dict[str, float]
+    predictions: Floats
+
+
+# One thread: the products are small, and threads that wait for each other take longer to make
+# them, many times longer on a busy machine.
+@threadpool_limits.wrap(limits=1, user_api="blas")
+def solve(
+    predictions: ArrayLike,
+    labels: ArrayLike,
+    *,
+    solver: str = AUTO,
+    metric: str = LOG_LOSS,
+    calibration: str = AUTO,
+    seed: int = 0,
+    folds: int = 5,
+) -> Solution:
+    """Find the weights of an ensemble, and its temperatures.
+
+    "auto" measures the solvers by cross-fitting: over stratified folds of the rows, a combination
+    is fitted on the other folds and judged on the fold left out. Of those within one standard
+    error of the best, that of the fewest members wins (see `Chooser`) and is fitted again on all
+    rows: the best single member, which is chosen across the folds too, unless something beats it.
+    Members below `SMALLEST_WEIGHT` are dropped, in the folds as in the end.
+
+    Args:
+        predictions: (K, N, C) probabilities of K members, on rows that none was trained on.
+        labels: (N,) integers in 0..C-1.
+        solver: "auto" or a name in `SOLVERS`, which is then the only one measured.
+        metric: Name in `METRICS`: what solvers that take a metric optimise, and "auto" judges by.
+        calibration: "none" leaves probabilities as they are. Otherwise each member gets its
+            temperature first, and the whole is calibrated: as a name in `CALIBRATIONS` says, or,
+            with "auto", by a temperature if that lowers the cross-fitted log-loss.
+        seed: Seed of the folds and of the solvers that draw.
+        folds: Number of folds, at least 3; no more than there are rows are used.
+
+    Raises:
+        OptionError: on an unknown solver, metric or calibration, or fewer than 3 folds.
+        DataError: if the shapes do not match, a label is out of range, the predictions are not
+            probabilities, or there are fewer than 3 rows.
+    """
+    _check("solver", solver, (AUTO, *SOLVERS))
+    _check("metric", metric, tuple(METRICS))
+    _check("calibration", calibration, (AUTO, *CALIBRATIONS))
+    if folds < 3:
+        raise OptionError(
+            "folds should be 3 or more: one to judge on, one to choose on, one to fit on. "
+            f"Received: {folds}."
+        )
+    members, truth = check_predictions(predictions, labels)
+    names = (solver,) if solver != AUTO else _candidates(metric)
+    fold = stratified_folds(truth, min(folds, len(truth)), np.random.default_rng(seed))
+    fit = functools.partial(fit_all, metric=metric, tempered=calibration != "none", seed=seed)
+    crossing = CrossFit(members, truth, fold, functools.partial(fit, names))
+    kinds = ("none", "temperature") if calibration == AUTO else (calibration,)
+    chooser = Chooser(crossing, kinds, metric, seed)
+    choice = chooser.choose(names)
+    combination = fit((choice.solver,), members, truth)[choice.solver]
+    if not choice.calibration.neutral:
+        calibrations = (*combination.calibrations, choice.calibration)
+        combination = dataclasses.replace(combination, calibrations=calibrations)
+    judged = {name: chooser.predict((name,)) for name in names}
+    if solver == AUTO:
+        judged[AUTO] = chooser.predict(names)
+    function = METRICS[metric].function
+    return Solution(
+        combination=combination,
+        solver=choice.solver,
+        metric=metric,
+        fitted=function(truth, combination.predict(members)),
+        cross_fitted={name: function(truth, made) for name, made in judged.items()},
+        errors=standard_errors(metric, truth, judged, solver, np.random.default_rng(seed)),
+        predictions=judged[solver],
+    )
+
+
+def _candidates(metric: str) -> tuple[str, ...]:
+    return CANDIDATES if metric == LOG_LOSS else CANDIDATES_FOR_OTHER_METRICS
+
+
+def fit_all(
+    names: Sequence[str],
+    predictions: Floats,
+    labels: Integers,
+    *,
+    metric: str,
+    tempered: bool,
+    seed: int,
+) -> dict[str, Combination]:
+    """Calibrate the members, solve, and drop those that hardly count."""
+    temperatures = [fit_temperature(member, labels) if tempered else 1.0 for member in predictions]
+    if tempered:
+        pairs = zip(predictions, temperatures, strict=True)
+        predictions = np.stack([temper(member, heat) for member, heat in pairs])
+    problem = Problem(predictions.astype(np.float64, copy=False), labels, metric)
+    return {
+        name: dataclasses.replace(
+            drop_small(SOLVERS[name](problem, np.random.default_rng(seed))),
+            temperatures=tuple(temperatures),
+        )
+        for name in names
+    }
+
+
+def drop_small(combination: Combination) -> Combination:
+    """Give members below `SMALLEST_WEIGHT` none, and the others what they had in proportion."""
+    weights = np.array(combination.weights)
+    # The largest is always kept: of 2,000 equal members each is below the threshold.
+    kept = np.where(weights >= min(SMALLEST_WEIGHT, weights.max()), weights, 0.0)
+    share = float(kept.sum())
+    calibrations = combination.calibrations
+    if combination.pool == GEOMETRIC and calibrations:
+        # The others' coefficients stay as they were fitted: their sum falls by what was dropped.
+        scales = tuple(share * scale for scale in calibrations[0].scales)
+        calibrations = (dataclasses.replace(calibrations[0], scales=scales), *calibrations[1:])
+    return dataclasses.replace(
+        combination, weights=tuple((kept / share).tolist()), calibrations=calibrations
+    )
+
+
+def _check(what: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise OptionError(f"No {what} is called {name!r}. Known: {', '.join(known)}.")

@@ -1,0 +1,132 @@
+"""The rule of choice, on predictions made for it."""
+
+import numpy as np
+import pytest
+
+from kt_tuning.ensembling import Combination
+from kt_tuning.ensembling.calibration import temper
+from kt_tuning.ensembling.choice import (
+    Chooser,
+    fewest_members_within_one_error,
+    standard_errors,
+)
+from kt_tuning.ensembling.cross_fitting import CrossFit
+
+
+def predictions_of(of_truth):
+    """Two classes, the truth is 0."""
+    return np.stack([of_truth, 1 - of_truth], axis=1)
+
+
+def choose(of_truth, sizes, metric="log_loss"):
+    predictions = {name: predictions_of(np.asarray(row)) for name, row in of_truth.items()}
+    labels = np.zeros(len(next(iter(predictions.values()))), dtype=int)
+    rng = np.random.default_rng(0)
+    return fewest_members_within_one_error(metric, labels, predictions, sizes, rng)
+
+
+NOISE = np.random.default_rng(0).normal(size=400)
+
+
+def logistic(margins):
+    return 1 / (1 + np.exp(-margins))
+
+
+def test_a_clear_gain_is_worth_its_members():
+    # Better by 0.1 in every row's margin: the paired difference hardly varies.
+    assert (
+        choose({"few": logistic(NOISE), "many": logistic(NOISE + 0.1)}, {"few": 1, "many": 9})
+        == "many"
+    )
+
+
+def test_a_gain_within_the_error_is_not():
+    margins = NOISE + 0.5 * np.random.default_rng(1).normal(size=400)
+    shift = margins.mean() - NOISE.mean() - 0.003
+    found = choose(
+        {"few": logistic(NOISE), "many": logistic(margins - shift)}, {"few": 1, "many": 9}
+    )
+    assert found == "few"
+
+
+def test_of_equal_sizes_the_better_wins():
+    rows = {"worse": logistic(NOISE), "better": logistic(NOISE + 1e-4)}
+    assert choose(rows, {"worse": 2.4, "better": 1.6}) == "better"
+
+
+def test_of_equals_the_first_wins():
+    assert choose({"a": logistic(NOISE), "b": logistic(NOISE)}, {"a": 2, "b": 2}) == "a"
+
+
+def test_where_more_is_better():
+    good = np.where(np.arange(400) < 300, 0.9, 0.1)
+    bad = np.where(np.arange(400) < 200, 0.9, 0.1)
+    assert choose({"bad": bad, "good": good}, {"bad": 1, "good": 2}, "accuracy") == "good"
+
+
+def test_standard_error_is_that_of_the_paired_mean():
+    first, second = logistic(NOISE), logistic(NOISE + np.random.default_rng(2).normal(size=400))
+    predictions = {"first": predictions_of(first), "second": predictions_of(second)}
+    labels = np.zeros(400, dtype=int)
+    found = standard_errors("log_loss", labels, predictions, "first", np.random.default_rng(0))
+    expected = np.log(first / second).std(ddof=1) / np.sqrt(400)
+    assert found["first"] == 0
+    # 200 resamples know a standard deviation to 5%.
+    assert found["second"] == pytest.approx(expected, rel=0.2)
+
+
+def test_resamples_on_which_a_metric_is_undefined_are_left_out():
+    labels = np.array([0] * 9 + [1])
+    rows = np.random.default_rng(0).random(10)
+    predictions = {"a": predictions_of(rows), "b": predictions_of(rows[::-1].copy())}
+    found = standard_errors("roc_auc", labels, predictions, "a", np.random.default_rng(0))
+    assert 0 < found["b"] < np.inf
+
+
+@pytest.fixture
+def drawn():
+    """Calibrated predictions (1, 900, 3), and labels drawn from them."""
+    rng = np.random.default_rng(0)
+    logits = 2 * rng.normal(size=(900, 3))
+    probabilities = temper(np.exp(logits) / np.exp(logits).sum(1, keepdims=True), 1.0)
+    labels = (probabilities.cumsum(axis=1) < rng.random((900, 1))).sum(axis=1)
+    return probabilities, labels
+
+
+def chooser(probabilities, labels, calibrations):
+    fits = {"only": Combination((1.0,))}
+    fold = np.arange(900) % 3
+    crossing = CrossFit(probabilities[None], labels, fold, lambda members, labels: fits)
+    return Chooser(crossing, calibrations, "log_loss", seed=0)
+
+
+def test_a_temperature_is_chosen_where_it_helps(drawn):
+    probabilities, labels = drawn
+    sure = temper(probabilities, 0.5)
+    choice = chooser(sure, labels, ("none", "temperature")).choose(["only"])
+    assert choice.calibration.scales[0] == pytest.approx(0.5, abs=0.05)
+
+
+def test_no_temperature_is_chosen_where_it_only_fits_noise(drawn):
+    probabilities, labels = drawn
+    # One out of three folds is misjudged when it is predicted by the temperature of the others.
+    sure = probabilities.copy()
+    for fold, heat in enumerate((0.8, 1.0, 1.25)):
+        rows = np.arange(900) % 3 == fold
+        sure[rows] = temper(probabilities[rows], heat)
+    choice = chooser(sure, labels, ("none", "temperature")).choose(["only"])
+    assert choice.calibration.neutral
+
+
+def test_each_fold_is_predicted_by_a_temperature_of_the_others(drawn):
+    probabilities, labels = drawn
+    found = chooser(temper(probabilities, 0.5), labels, ("temperature",))
+    predicted = found.predict(["only"])
+    for fold in range(3):
+        rows = np.arange(900) % 3 == fold
+        spoilt = labels.copy()
+        spoilt[rows] = (labels[rows] + 1) % 3
+        # What the labels of a fold are makes no difference to its predictions.
+        again = chooser(temper(probabilities, 0.5), spoilt, ("temperature",)).predict(["only"])
+        np.testing.assert_allclose(again[rows], predicted[rows], atol=1e-9)
+        assert not np.allclose(again[~rows], predicted[~rows], atol=1e-3)
