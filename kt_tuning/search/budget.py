@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 import time
 from collections.abc import Sequence
 
@@ -38,9 +39,27 @@ class Budget:
         """With fewer epochs than these before the deadline a trial is not worth its time."""
         return min(WORTHWHILE_EPOCHS, self.epochs)
 
-    def trial_deadline(self) -> float | None:
-        """Value of `time.monotonic()` at which a trial that begins now is stopped."""
-        own = None if self.trial_seconds is None else time.monotonic() + self.trial_seconds
+    def closing(self, trials: Sequence[TrialRecord]) -> bool:
+        """Whether the time that is left is better spent on trials that were begun.
+
+        Args:
+            trials: Finished and paused ones.
+        """
+        trained = [trial for trial in trials if trial.usable and trial.epochs]
+        if self.deadline is None or not trained:
+            return False
+        epoch = statistics.median(trial.seconds / trial.epochs for trial in trained)
+        return self.deadline - time.monotonic() < self.epochs * epoch
+
+    def trial_deadline(self, spent: float = 0.0) -> float | None:
+        """Value of `time.monotonic()` at which a trial that runs now is stopped.
+
+        Args:
+            spent: Seconds that it has run before.
+        """
+        own = None
+        if self.trial_seconds is not None:
+            own = time.monotonic() + self.trial_seconds - spent
         times = [moment for moment in (own, self.deadline) if moment is not None]
         return min(times, default=None)
 

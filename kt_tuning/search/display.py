@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from kt_tuning.records import TrialRecord
+from kt_tuning.records import PAUSED, TrialRecord
 from kt_tuning.trials import Progress
 from kt_tuning.units import clock
 
@@ -27,7 +27,8 @@ class SearchDisplay:
         objective: Name of the objective.
         max_trials: Trials, at most, or None.
         time_limit: Seconds in all, or None.
-        used: Seconds that earlier runs of this search have used.
+        done: Trials that earlier runs of this search have finished.
+        used: Seconds that they have used.
         console: Where to show the live view; where that is no terminal or notebook, or None,
             finished trials are logged instead.
     """
@@ -38,13 +39,17 @@ class SearchDisplay:
         *,
         max_trials: int | None,
         time_limit: float | None,
+        done: int,
         used: float,
         console: Console | None,
     ) -> None:
         self._objective = objective
         self._max_trials = max_trials
         self._time_limit = time_limit
-        self._began = time.monotonic() - used
+        self._done = done
+        self._used = used
+        self._ended: set[int] = set()
+        self._began = time.monotonic()
         self._running: dict[int, tuple[int, int, float | None]] = {}
         self._best: TrialRecord | None = None
         self._live: Live | None = None
@@ -70,6 +75,7 @@ class SearchDisplay:
     def trial_started(self, number: int, epochs: int) -> None:
         """Show that a trial has begun."""
         self._running[number] = (0, epochs, None)
+        self._ended.discard(number)
 
     def epoch_ended(self, number: int, progress: Progress) -> None:
         """Show an epoch's value of the objective."""
@@ -83,6 +89,7 @@ class SearchDisplay:
             best: The best completed trial, or nothing.
         """
         self._running.pop(record.number, None)
+        self._ended.add(record.number)
         self._best = best[0] if best else None
         line = self._describe(record)
         if self._best is not None and self._best.trial_id == record.trial_id:
@@ -99,7 +106,8 @@ class SearchDisplay:
         else:
             outcome = f"{record.status.lower()}: {(record.message or '').splitlines()[0]}"
         cost = f"{record.epochs} epochs, {clock(record.seconds)}"
-        return f"trial {record.number}: {outcome} in {cost}"
+        paused = ", paused" if record.status == PAUSED else ""
+        return f"trial {record.number}: {outcome} in {cost}{paused}"
 
     def _render(self) -> Table:
         table = Table.grid(padding=(0, 2))
@@ -118,9 +126,23 @@ class SearchDisplay:
         return table
 
     def _budget(self) -> str:
-        used = clock(time.monotonic() - self._began)
+        elapsed = time.monotonic() - self._began
+        time_used, trials = clock(self._used + elapsed), f"{self._done + len(self._ended)}"
         if self._time_limit is not None:
-            used += f" of {clock(self._time_limit)}"
+            time_used += f" of {clock(self._time_limit)}"
         if self._max_trials is not None:
-            used += f", {self._max_trials} trials"
-        return used
+            trials += f" of {self._max_trials}"
+        left = self._seconds_left(elapsed)
+        about = "" if left is None else f", about {clock(left)} left"
+        return f"{trials} trials, {time_used}{about}"
+
+    def _seconds_left(self, elapsed: float) -> float | None:
+        """Until the first limit is reached, at the pace of the trials so far; None if unknown."""
+        left = []
+        if self._time_limit is not None:
+            left.append(self._time_limit - self._used - elapsed)
+        if self._max_trials is not None and self._ended:
+            underway = sum(epoch / max(1, epochs) for epoch, epochs, _ in self._running.values())
+            ended = len(self._ended) + underway
+            left.append(elapsed / ended * (self._max_trials - self._done - ended))
+        return max(0.0, min(left)) if left else None

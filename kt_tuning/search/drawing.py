@@ -11,9 +11,8 @@ from optuna.samplers import BaseSampler, RandomSampler
 
 from kt_tuning.search.distributions import Parameter, SearchSpace, Value, Values
 from kt_tuning.search.samplers import GridSampler, Strategy
-from kt_tuning.search.search_study import Proposal, SearchStudy
-from kt_tuning.search.storage import quiet_optuna
-from kt_tuning.search.trial_states import set_parameter
+from kt_tuning.search.study import Proposal, SearchStudy, quiet_optuna
+from kt_tuning.search.study.trial_states import set_parameter
 
 REDRAWS = 10
 """Draws of the sampler, and then of a random one, before the grid is asked for what is left."""

@@ -9,12 +9,22 @@ from typing import Any
 import keras_tuner
 import numpy as np
 
-from kt_tuning.records import COMPLETED, FAILED, INFEASIBLE, RESULT, TrialRecord
+from kt_tuning.records import (
+    COMPLETED,
+    FAILED,
+    INFEASIBLE,
+    PAUSE,
+    PAUSED,
+    PRUNED,
+    RESULT,
+    TrialRecord,
+)
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.display import SearchDisplay
+from kt_tuning.search.halving import AshaPruner, Halving
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.run_directory import RunDirectory
-from kt_tuning.trials import Progress, TrialSpec
+from kt_tuning.trials import Progress, TrialFiles, TrialSpec
 
 logger = logging.getLogger("kt_tuning")
 
@@ -25,15 +35,22 @@ class TrialOptions:
 
     Attributes:
         seed: Of the search.
+        folds: Of the cross-validation; 1 without.
         executions: Trainings of each configuration, on each fold.
         max_parameters: Scalars in a model's weights, at most, or None.
         max_flops: Floating-point operations for one image, at most, or None.
     """
 
     seed: int
+    folds: int
     executions: int
     max_parameters: int | None
     max_flops: int | None
+
+    @property
+    def several(self) -> bool:
+        """Whether a trial trains more than once."""
+        return self.folds * self.executions > 1
 
 
 class SearchLoop:
@@ -60,17 +77,19 @@ class SearchLoop:
         self._display = display
         self._budget = budget
         self._options = options
-        self._running: dict[str, str] = {}
+        # The oracle tells those who run trials apart by the seats that they have.
+        self._seats: dict[str, str] = {}
+        self._paused: dict[str, TrialSpec] = {}
         self._crashed: set[str] = set()
+        self._halving = _halving(tuner.oracle, budget.epochs, several=options.several)
         self.reason: str | None = None
 
     def next_job(self) -> TrialSpec | None:
         """The next trial, or None if there is none now; `reason` then says why, if it is known."""
         while True:
             best = next(iter(self._run.best_trials(1)), None)
-            self.reason = self._budget.exhausted(
-                self._run.finished(), best, running=bool(self._running)
-            )
+            running = len(self._seats) > len(self._paused)
+            self.reason = self._budget.exhausted(self._run.finished(), best, running=running)
             spec = None if self.reason else self._take()
             if spec is None or not (spec.directory / RESULT).exists():
                 return spec
@@ -78,20 +97,70 @@ class SearchLoop:
             self.finished(spec, TrialRecord.load(spec.directory / RESULT))
 
     def _take(self) -> TrialSpec | None:
-        # The oracle tells those who run trials apart by these names.
-        seat = next(
-            name
-            for number in range(len(self._running) + 1)
-            if (name := f"{self._tuner.tuner_id}.{number}") not in self._running.values()
-        )
-        trial = self._tuner.oracle.create_trial(seat)
-        if trial.status != "RUNNING":
-            return None
-        self._running[trial.trial_id] = seat
-        spec = self._specify(trial)
+        closing = self._budget.closing(self._run.finished())
+        return self._go_on(closing=closing) or self._begin() or self._go_on(closing=True)
+
+    def _begin(self) -> TrialSpec | None:
+        """A trial that the oracle hands out; None if it has none."""
+        while True:
+            seat = next(
+                name
+                for number in range(len(self._seats) + 1)
+                if (name := f"{self._tuner.tuner_id}.{number}") not in self._seats.values()
+            )
+            trial = self._tuner.oracle.create_trial(seat)
+            if trial.status != "RUNNING":
+                return None
+            self._seats[trial.trial_id] = seat
+            spec = self._specify(trial)
+            if not (spec.directory / PAUSE).exists() or (spec.directory / RESULT).exists():
+                break
+            # It was paused when the search was interrupted.
+            self._pause(spec, TrialRecord.load(spec.directory / PAUSE))
         self._display.trial_started(spec.number, spec.epochs)
         self._tuner.on_trial_begin(trial)
         return spec
+
+    def _go_on(self, *, closing: bool) -> TrialSpec | None:
+        """The paused trial that has deserved to go on, if there is one."""
+        if self._halving is None or not self._paused:
+            return None
+        oracle, done = self._tuner.oracle, {}
+        for trial_id, spec in self._paused.items():
+            assert spec.pause_after is not None
+            done[trial_id] = spec.pause_after
+        chosen = self._halving.best_paused(oracle.curves(), done, closing=closing)
+        if chosen is None:
+            return None
+        spec = self._paused.pop(chosen)
+        oracle.go_on(chosen)
+        self._display.trial_started(spec.number, spec.epochs)
+        return dataclasses.replace(
+            spec,
+            pause_after=self._halving.next_rung(done[chosen]),
+            deadline=self._budget.trial_deadline(spent=self._run.seconds(chosen)),
+        )
+
+    def _pause(self, job: TrialSpec, record: TrialRecord) -> None:
+        oracle = self._tuner.oracle
+        assert isinstance(oracle, OptunaOracle)
+        oracle.pause(job.trial_id)
+        self._paused[job.trial_id] = dataclasses.replace(job, pause_after=record.epochs)
+        self._run.note(record)
+        self._display.trial_ended(record, self._run.best_trials(1))
+
+    def close(self) -> None:
+        """End the trials that are still paused: the search is over."""
+        for job in list(self._paused.values()):
+            record = dataclasses.replace(
+                TrialRecord.load(job.directory / PAUSE),
+                status=PRUNED,
+                message=f"pruned after {job.pause_after} epochs",
+            )
+            record.save(job.directory / RESULT)
+            self._tell(job, record)
+            TrialFiles(job.directory).clear()
+        self._paused.clear()
 
     def _specify(self, trial: Any) -> TrialSpec:
         options, number = self._options, self._tuner.oracle.start_order.index(trial.trial_id)
@@ -114,6 +183,7 @@ class SearchLoop:
             executions=options.executions,
             max_parameters=options.max_parameters,
             max_flops=options.max_flops,
+            pause_after=None if self._halving is None else self._halving.next_rung(0),
         )
 
     def reported(self, job: TrialSpec, progress: Progress) -> bool:
@@ -122,10 +192,20 @@ class SearchLoop:
         oracle = self._tuner.oracle
         if progress.step is None or not isinstance(oracle, OptunaOracle):
             return True
-        return oracle.report(job.trial_id, progress.step, progress.value)
+        return oracle.report(
+            job.trial_id, progress.step, progress.value, prune=self._halving is None
+        )
 
     def finished(self, job: TrialSpec, result: TrialRecord) -> None:
-        """Tell the oracle what came of a trial."""
+        """Hear what came of a trial."""
+        if result.status == PAUSED:
+            self._pause(job, result)
+            return
+        self._tell(job, result)
+        self._display.trial_ended(result, self._run.best_trials(1))
+
+    def _tell(self, job: TrialSpec, result: TrialRecord) -> None:
+        """Tell the oracle."""
         oracle = self._tuner.oracle
         trial = oracle.get_trial(job.trial_id)
         # It may have been built in another process, where new hyperparameters appeared.
@@ -136,9 +216,8 @@ class SearchLoop:
         if result.usable:
             oracle.update_trial(job.trial_id, result.metrics, step=result.best_epoch)
         self._tuner.on_trial_end(trial)
-        del self._running[job.trial_id]
+        del self._seats[job.trial_id]
         self._run.note(result)
-        self._display.trial_ended(result, self._run.best_trials(1))
 
     def _failure(self, result: TrialRecord) -> str:
         """KerasTuner's own oracles know nothing of limits."""
@@ -168,3 +247,12 @@ class SearchLoop:
         record.save(job.directory / RESULT)
         self.finished(job, record)
         return False
+
+
+def _halving(oracle: keras_tuner.Oracle, epochs: int, *, several: bool) -> Halving | None:
+    """How trials pause; None if they do not: another pruner, or several trainings a trial."""
+    if several or not isinstance(oracle, OptunaOracle) or len(oracle.objectives) > 1:
+        return None
+    if not isinstance(oracle.pruner, AshaPruner):
+        return None
+    return Halving.of(epochs, maximise=oracle.objectives[0].direction == "max")

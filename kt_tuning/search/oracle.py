@@ -18,14 +18,12 @@ from optuna.storages import BaseStorage
 from kt_tuning.errors import SearchError
 from kt_tuning.search.distributions import SearchSpace, Value
 from kt_tuning.search.guarding import guarded
-from kt_tuning.search.keras_files import write_state
 from kt_tuning.search.objectives import measure, objectives_of, pareto_front
 from kt_tuning.search.proposals import Proposer
 from kt_tuning.search.pruning import make_pruner
 from kt_tuning.search.samplers import find_strategy
-from kt_tuning.search.search_study import SearchStudy
-from kt_tuning.search.studies import open_study
-from kt_tuning.search.warm_start import adopt_trials
+from kt_tuning.search.study import SearchStudy, adopt_trials, open_study
+from kt_tuning.search.study.keras_files import write_state
 
 
 class OptunaOracle(keras_tuner.Oracle):
@@ -97,7 +95,7 @@ class OptunaOracle(keras_tuner.Oracle):
         self.seed = seed
         self.objectives = objectives_of(self.objective)
         count = len(self.objectives)
-        chosen = find_strategy(strategy, objectives=count)
+        chosen = find_strategy(strategy, objectives=count, trials=max_trials)
         self.pruner = make_pruner(pruner or chosen.pruner, epochs, objectives=count)
         self._proposer = Proposer(chosen, defaults_first=defaults_first)
         self._storage = storage
@@ -170,18 +168,37 @@ class OptunaOracle(keras_tuner.Oracle):
         return trial
 
     @guarded
-    def report(self, trial_id: str, epoch: int, value: float) -> bool:
+    def report(self, trial_id: str, epoch: int, value: float, *, prune: bool = True) -> bool:
         """Record the objective after an epoch (or a fold) and ask the pruner.
 
         Args:
             trial_id: Of a running trial.
             epoch: Index, from 0.
             value: Of the objective.
+            prune: Whether the pruner is asked.
 
         Returns:
             Whether the trial should go on; always, with several objectives.
         """
-        return len(self.objectives) > 1 or self._kept.report(trial_id, epoch, value)
+        return len(self.objectives) > 1 or self._kept.report(trial_id, epoch, value, prune=prune)
+
+    @guarded
+    def pause(self, trial_id: str) -> None:
+        """Put a running trial aside: the sampler learns from it as from one that was pruned.
+
+        It has to be ended, or to `go_on`, before the search ends.
+        """
+        self._kept.pause(trial_id)
+
+    @guarded
+    def go_on(self, trial_id: str) -> None:
+        """Take up a trial that was paused."""
+        self._kept.go_on(trial_id)
+
+    @guarded
+    def curves(self) -> dict[str, list[float]]:
+        """What was reported of each trial, in order."""
+        return self._kept.curves()
 
     @guarded
     def update_trial(self, trial_id: str, metrics: Mapping[str, float], step: int = 0) -> Trial:
@@ -211,7 +228,12 @@ class OptunaOracle(keras_tuner.Oracle):
         known.status, known.message = trial.status, trial.message
         ongoing = self.ongoing_trials.items()
         self.ongoing_trials = {k: t for k, t in ongoing if t.trial_id != known.trial_id}
-        self.update_space(known.hyperparameters)
+        try:
+            self.update_space(known.hyperparameters)
+        except RuntimeError as error:
+            known.status, known.message = TrialStatus.FAILED, str(error)
+            kept.finish(known)
+            raise
         kept.fill(known, kept.note_space(self.hyperparameters))
         self._run_times[known.trial_id] += 1
         retries_left = self._run_times[known.trial_id] <= self.max_retries_per_trial

@@ -13,7 +13,7 @@ from kt_tuning.errors import SearchError
 from kt_tuning.search.distributions import SearchSpace, Values
 from kt_tuning.search.drawing import Drawing
 from kt_tuning.search.samplers import Strategy
-from kt_tuning.search.search_study import Proposal, SearchStudy
+from kt_tuning.search.study import Proposal, SearchStudy
 
 HOPELESS = 10
 """Failed trials after which a search without any success gives up."""

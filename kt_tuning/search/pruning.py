@@ -7,10 +7,9 @@ from collections.abc import Callable
 from optuna import pruners
 
 from kt_tuning.errors import OptionError
-from kt_tuning.search.storage import quiet_optuna
+from kt_tuning.search.halving import REDUCTION, AshaPruner
+from kt_tuning.search.study import quiet_optuna
 
-REDUCTION = 3
-"""One trial in so many goes on at each rung; Li et al. 2018 find 3 or 4 best."""
 FAIR_START = 0.1
 """Share of the epochs during which the median says nothing: schedules are still warming up."""
 PATIENCE = 3
@@ -23,9 +22,7 @@ PRUNERS: dict[str, Callable[[int | None], pruners.BasePruner]] = {
     "patient": lambda epochs: pruners.PatientPruner(
         pruners.MedianPruner(n_warmup_steps=_warmup(epochs)), PATIENCE
     ),
-    "asha": lambda epochs: pruners.SuccessiveHalvingPruner(
-        min_resource=1, reduction_factor=REDUCTION
-    ),
+    "asha": lambda epochs: AshaPruner(),
     "hyperband": lambda epochs: pruners.HyperbandPruner(
         min_resource=1,
         max_resource="auto" if epochs is None else epochs,
@@ -44,9 +41,10 @@ def make_pruner(
     Args:
         pruner: A name in `PRUNERS`: "median" stops what is worse than half of the trials at the
             same epoch, "percentile" what is not in the best quarter, "patient" what the median
-            would stop and has not improved for `PATIENCE` epochs, "asha" and "hyperband" all
-            but a third at epochs 1, 3, 9 and so on, "wilcoxon" what is significantly worse than
-            the best trial on the same folds.
+            would stop and has not improved for `PATIENCE` epochs, "hyperband" all but a third at
+            epochs 1, 3, 9 and so on, "wilcoxon" what is significantly worse than the best trial
+            on the same folds. "asha" stops nothing for good: trials pause after a ninth and a
+            third of their epochs, and the best third goes on (see `Halving`).
         epochs: Epochs of a full training; Hyperband learns them from finished trials if None.
         objectives: How many there are.
 

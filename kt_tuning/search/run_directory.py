@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from kt_tuning.data import ImageData
 from kt_tuning.errors import SearchError, StorageError
+from kt_tuning.evaluation.held_out import HELD_OUT_USES
 from kt_tuning.records import (
+    PAUSE,
     PREDICTIONS,
     RESULT,
     DataCard,
@@ -58,12 +60,12 @@ class RunDirectory:
             raise StorageError(f"The run directory {path} is read-only. Choose another one.")
 
     def _clear(self) -> None:
-        """Delete everything but the lock, unless another process is using it."""
+        """Delete all but the lock and the uses of the test split, if no other process is here."""
         with RunLock(self.path):
             for entry in self.path.iterdir():
                 if entry.is_dir():
                     shutil.rmtree(entry)
-                elif entry.name != LOCK:
+                elif entry.name not in (LOCK, HELD_OUT_USES):
                     entry.unlink()
 
     def check_unchanged(self, known: Collection[str]) -> None:
@@ -109,16 +111,17 @@ class RunDirectory:
         self._records[record.trial_id] = record
 
     def finished(self) -> list[TrialRecord]:
-        """Finished trials, failed ones included, in the order of their end."""
-        for path in self.path.glob(f"trial_*/{RESULT}"):
-            # A result is written once and never changed.
-            trial_id = path.parent.name.removeprefix("trial_")
-            if trial_id not in self._records:
-                self._records[trial_id] = TrialRecord.load(path)
+        """Finished and paused trials, failed ones included, in the order of their end."""
+        # A result is written once and never changed.
+        for name in (RESULT, PAUSE):
+            for path in self.path.glob(f"trial_*/{name}"):
+                trial_id = path.parent.name.removeprefix("trial_")
+                if trial_id not in self._records:
+                    self._records[trial_id] = TrialRecord.load(path)
         return sorted(self._records.values(), key=lambda r: (r.began + r.seconds, r.number))
 
     def trials(self) -> list[TrialRecord]:
-        """Finished trials, failed ones included, in the order of their start."""
+        """Finished and paused trials, failed ones included, in the order of their start."""
         return sorted(self.finished(), key=lambda record: record.number)
 
     def best_trials(self, count: int | None = None) -> list[TrialRecord]:
@@ -127,6 +130,10 @@ class RunDirectory:
         done = [record for record in self.trials() if record.usable]
         done.sort(key=lambda record: record.metrics[name], reverse=direction == "max")
         return done[:count]
+
+    def seconds(self, trial_id: str) -> float:
+        """Wall-clock of a finished or paused trial."""
+        return self._records[trial_id].seconds
 
     def seconds_spent(self) -> float:
         """Wall-clock of all finished trials; that of trials side by side counts once."""

@@ -38,9 +38,8 @@ from kt_tuning.search.options import (
     make_executor,
 )
 from kt_tuning.search.oracle import OptunaOracle
-from kt_tuning.search.plots import Plots
+from kt_tuning.search.plots import Plots, study_of
 from kt_tuning.search.quiet import light_collections, quiet
-from kt_tuning.search.readable_study import study_of
 from kt_tuning.search.results import history_frame, results_frame
 from kt_tuning.search.run_directory import RunDirectory, versions
 from kt_tuning.search.winners import Winners, with_values
@@ -71,7 +70,7 @@ class Tuner(keras_tuner.Tuner):
         hypermodel: Any,
         *,
         objective: Objectives = "val_accuracy",
-        strategy: str | BaseSampler | keras_tuner.Oracle = "random",
+        strategy: str | BaseSampler | keras_tuner.Oracle = "auto",
         pruner: str | BasePruner | None = None,
         max_trials: int | None = 20,
         epochs: int = DEFAULT_EPOCHS,
@@ -96,7 +95,8 @@ class Tuner(keras_tuner.Tuner):
                 Several make a search for the Pareto set; after the first one they may also be
                 "parameters", "flops" (of one image) and "latency" (of one image, in ms).
             strategy: A name in `STRATEGIES`, a sampler of Optuna, or a `keras_tuner.Oracle`,
-                which then brings objective, limits and seed of its own.
+                which then brings objective, limits and seed of its own. "auto" is TPE with
+                "asha", or without where fewer than nine trials are asked for.
             pruner: A name in `PRUNERS`, or a pruner of Optuna: which trials are cut short. None
                 for what goes with the strategy. With folds or executions it is asked after each
                 of them, otherwise after each epoch.
@@ -137,7 +137,9 @@ class Tuner(keras_tuner.Tuner):
         self.seed = seed
         self._epochs = epochs
         self._folds = folds
-        self._options = TrialOptions(seed, executions_per_trial, max_parameters, max_flops)
+        self._options = TrialOptions(
+            seed, folds or 1, executions_per_trial, max_parameters, max_flops
+        )
         self._strategy = strategy if isinstance(strategy, str) else type(strategy).__name__
         self._data: ImageData | None = None
         self._labels: NDArray[np.int64] | None = None
@@ -226,6 +228,7 @@ class Tuner(keras_tuner.Tuner):
                 self.objectives[0].name,
                 max_trials=self.oracle.max_trials,
                 time_limit=limit,
+                done=len(self._run.trials()),
                 used=spent,
                 console=Console(stderr=True) if verbose else None,
             )
@@ -237,6 +240,7 @@ class Tuner(keras_tuner.Tuner):
             try:
                 with display, quiet(), light_collections():
                     executor.run(work, loop)
+                    loop.close()
                 if loop.reason is not None:
                     logger.info("The search ended: %s.", loop.reason)
             except KeyboardInterrupt:
@@ -378,13 +382,23 @@ class Tuner(keras_tuner.Tuner):
         """The model of a KerasTuner trial, at its best epoch."""
         return self._winners.model(trial.hyperparameters, self._run.trial(trial.trial_id))
 
-    def ensemble(self, size: int = 5, solver: str = "auto") -> Ensemble:
+    def ensemble(
+        self,
+        size: int = 5,
+        solver: str = "auto",
+        *,
+        metric: str = "log_loss",
+        members: str = "best",
+    ) -> Ensemble:
         """Combine the best trials by weights fitted on the images that they were validated on.
 
         Args:
-            size: Candidates: the best so many completed trials. Those whose weight comes out as
-                zero are left out.
+            size: Candidates: so many completed trials of distinct configurations. Those whose
+                weight comes out as zero are left out.
             solver: "auto", or a name in `SOLVERS`.
+            metric: What the weights should be good at, a name in `METRICS`.
+            members: Which candidates: "best" scores, or "diverse": each next one is that which
+                helps the mean most.
 
         Returns:
             The ensemble; also written as `ensemble.json`. A single member if nothing beats it.
@@ -403,6 +417,8 @@ class Tuner(keras_tuner.Tuner):
                 objective=self.objectives[0].name,
                 size=size,
                 solver=solver,
+                metric=metric,
+                members=members,
                 seed=self.seed,
             )
 

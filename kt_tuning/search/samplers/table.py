@@ -9,6 +9,7 @@ from collections.abc import Callable
 from optuna import samplers
 
 from kt_tuning.errors import MissingExtraError, OptionError
+from kt_tuning.search.halving import REDUCTION, RUNGS
 from kt_tuning.search.samplers.evolution import EvolutionSampler
 from kt_tuning.search.samplers.gaussian_process import GaussianProcessSampler
 from kt_tuning.search.samplers.grid import GridSampler
@@ -58,7 +59,13 @@ def _genetic(search: int, draw: int) -> samplers.BaseSampler:
     return samplers.NSGAIISampler(population_size=GENERATION, seed=draw)
 
 
+AUTO = "auto"
+"""The default: what found good models soonest in `benchmarks/search_quality.py`."""
+FEW = REDUCTION**RUNGS
+"""With fewer trials `auto` trains each to its end: halving would leave one for an ensemble."""
+
 SAMPLERS: dict[str, Strategy] = {
+    AUTO: Strategy(_tpe, "asha"),
     "random": Strategy(_random),
     "grid": Strategy(lambda search, draw: GridSampler()),
     "qmc": Strategy(lambda search, draw: QuasiMonteCarloSampler(search)),
@@ -75,12 +82,15 @@ SAMPLERS: dict[str, Strategy] = {
 }
 
 
-def find_strategy(strategy: str | samplers.BaseSampler, *, objectives: int = 1) -> Strategy:
+def find_strategy(
+    strategy: str | samplers.BaseSampler, *, objectives: int = 1, trials: int | None = None
+) -> Strategy:
     """The row of a name, or one around a sampler of your own.
 
     Args:
         strategy: The name, or the sampler.
         objectives: How many there are.
+        trials: Of the search, at most; None for no limit.
 
     Raises:
         OptionError: if there is no such strategy, or it takes one objective only.
@@ -98,4 +108,8 @@ def find_strategy(strategy: str | samplers.BaseSampler, *, objectives: int = 1) 
             f"The strategy {strategy!r} takes one objective. Received {objectives}. Strategies "
             f"for several: {', '.join(fitting)}."
         )
-    return SAMPLERS[strategy]
+    chosen = SAMPLERS[strategy]
+    few = trials is not None and trials < FEW
+    if strategy == AUTO and (few or objectives > 1):
+        return dataclasses.replace(chosen, pruner="none")
+    return chosen

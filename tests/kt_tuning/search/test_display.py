@@ -1,6 +1,7 @@
 import io
 import logging
 
+import pytest
 from rich.console import Console
 
 from kt_tuning.records import TrialRecord
@@ -12,7 +13,9 @@ BAD = TrialRecord("1", 1, "FAILED", {}, {}, 0, 0, 2.0, 0, "ValueError: [too] man
 
 
 def display(console):
-    return SearchDisplay("val_accuracy", max_trials=9, time_limit=600, used=30, console=console)
+    return SearchDisplay(
+        "val_accuracy", max_trials=9, time_limit=600, done=2, used=30, console=console
+    )
 
 
 def test_a_terminal_shows_the_running_trial_and_keeps_a_line_a_trial():
@@ -27,10 +30,9 @@ def test_a_terminal_shows_the_running_trial_and_keeps_a_line_a_trial():
         shown._live.refresh()
         shown.trial_ended(BAD, [GOOD])
     text = written.getvalue()
-    assert "9 trials" in text
+    assert "3 of 9 trials, 0:30 of 10:00" in text
     assert "epoch 1/4" in text
     assert "val_accuracy 0.5000" in text
-    assert "0:30 of 10:00" in text
     assert "trial 0: val_accuracy 0.7500 in 4 epochs, 1:01 (best so far)" in text
     assert "trial 1: failed: ValueError: [too] many in 0 epochs, 0:02" in text
 
@@ -44,3 +46,24 @@ def test_without_a_terminal_trials_are_logged(caplog):
             shown.trial_ended(GOOD, [GOOD])
     assert caplog.messages == ["trial 0: val_accuracy 0.7500 in 4 epochs, 1:01 (best so far)"] * 2
     assert written.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("max_trials", "time_limit", "left"),
+    [
+        # One trial and a quarter took 10 s; of 9 trials 2 were there before: 5.75 are to come.
+        (9, None, 46.0),
+        (9, 60, 20.0),
+        (None, 60, 20.0),
+        (None, None, None),
+    ],
+)
+def test_the_time_left_is_that_of_the_limit_that_comes_first(max_trials, time_limit, left):
+    shown = SearchDisplay(
+        "val_accuracy", max_trials=max_trials, time_limit=time_limit, done=2, used=30, console=None
+    )
+    shown.trial_started(0, 4)
+    shown.trial_ended(GOOD, [GOOD])
+    shown.trial_started(1, 4)
+    shown.epoch_ended(1, Progress(1, 4, 0.5, step=0))
+    assert shown._seconds_left(elapsed=10.0) == pytest.approx(left)

@@ -89,12 +89,18 @@ def test_hyperparameters_that_appear_in_a_build_join_from_the_next_trial_on():
     assert 0.0 <= oracle.create_trial("tuner").hyperparameters.values["late"] != 0.25
 
 
+def test_the_study_knows_the_names_of_its_objectives():
+    objectives = [keras_tuner.Objective(name, "min") for name in ("loss", "latency")]
+    assert make_oracle(objective=objectives).study.metric_names == ["loss", "latency"]
+
+
 def test_a_space_may_be_closed():
     oracle = make_oracle(hyperparameters=space_of(small), allow_new_entries=False)
     trial = oracle.create_trial("tuner")
     trial.hyperparameters.Float("late", 0.0, 1.0)
     with pytest.raises(RuntimeError, match="allow_new_entries"):
         finish(oracle, trial, 1.0)
+    assert oracle.study.trials[0].state == TrialState.FAIL
 
 
 def test_an_error_lets_go_of_the_lock():

@@ -11,9 +11,7 @@ from matplotlib.colors import to_hex
 
 from kt_tuning.errors import OptionError, SearchError
 from kt_tuning.records import TrialRecord
-from kt_tuning.search import plot_style
-from kt_tuning.search.plots import Plots
-from kt_tuning.search.readable_study import study_of
+from kt_tuning.search.plots import Plots, study_of, style
 
 matplotlib.use("Agg")
 
@@ -146,11 +144,11 @@ def test_nothing_is_cut_off_at_the_margins(name, searched):
 
 def test_the_users_own_figures_and_settings_stay_as_they_are(searched):
     mine = plt.figure()
-    before = dict(matplotlib.rcParams)
+    figures, before = plt.get_fignums(), dict(matplotlib.rcParams)
     for draw in FIGURES.values():
         draw(searched)
     assert dict(matplotlib.rcParams) == before
-    assert plt.get_fignums() == [mine.number]
+    assert plt.get_fignums() == figures
     plt.close(mine)
 
 
@@ -323,6 +321,6 @@ def test_decades_are_written_shortly(value, text):
     axes = figure.subplots()
     axes.set_xscale("log")
     axes.set_xlim(value / 100, value * 100)
-    plot_style.plain_ticks(axes.xaxis)
+    style.plain_ticks(axes.xaxis)
     assert axes.xaxis.get_major_formatter()(value) == text
     plt.close(figure)

@@ -6,8 +6,8 @@ from optuna.trial import TrialState
 from search_spaces import conditional, finish, make_oracle, mixed, run, space_of
 
 from kt_tuning.records import TrialRecord
-from kt_tuning.search.readable_study import CUT_SHORT, readable, study_of
-from kt_tuning.search.studies import OBJECTIVES
+from kt_tuning.search.plots.readable_study import CUT_SHORT, readable, study_of
+from kt_tuning.search.study.opening import OBJECTIVES
 
 ACCURACY = keras_tuner.Objective("val_accuracy", "max")
 LATENCY = keras_tuner.Objective("latency", "min")

@@ -84,7 +84,7 @@ def test_running_trials_are_not_proposed_again():
 
 
 def test_an_unknown_strategy_is_refused():
-    with pytest.raises(OptionError, match=r"Unknown strategy 'tree'\. Known: random, grid"):
+    with pytest.raises(OptionError, match=r"Unknown strategy 'tree'\. Known: auto, random, grid"):
         find_strategy("tree")
 
 

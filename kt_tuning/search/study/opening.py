@@ -12,8 +12,8 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
 from kt_tuning.errors import StorageError
-from kt_tuning.search.storage import open_storage, quiet_optuna
-from kt_tuning.search.study_storage import StudyStorage
+from kt_tuning.search.study.storage import open_storage, quiet_optuna
+from kt_tuning.search.study.write_through import StudyStorage
 
 STUDY = "study.db"
 """The study's file in the project directory."""
@@ -63,6 +63,10 @@ def open_search(
             "pass overwrite=True."
         )
     study.set_user_attr(OBJECTIVES, wanted)
+    if study.metric_names is None:
+        with quiet_optuna():
+            # What optuna-dashboard calls them.
+            study.set_metric_names([objective.name for objective in objectives])
     return study, kept
 
 

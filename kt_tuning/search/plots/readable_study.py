@@ -14,10 +14,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.records import COMPLETED, PRUNED, TrialRecord
 from kt_tuning.search.distributions import SearchSpace
-from kt_tuning.search.storage import quiet_optuna
-from kt_tuning.search.studies import DIRECTIONS, OBJECTIVES, SPACE
-from kt_tuning.search.trial_states import SCORE, VALUES
-from kt_tuning.search.warm_start import ORIGIN
+from kt_tuning.search.study.opening import DIRECTIONS, OBJECTIVES, SPACE
+from kt_tuning.search.study.storage import quiet_optuna
+from kt_tuning.search.study.trial_states import SCORE, VALUES
+from kt_tuning.search.study.warm_start import ORIGIN
 
 CUT_SHORT = "cut short"
 """Attribute of a trial in a readable study: it was pruned."""

@@ -11,10 +11,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.errors import OptionError, SearchError
-from kt_tuning.search import plot_details as details
-from kt_tuning.search import plot_style as style
-from kt_tuning.search.readable_study import CUT_SHORT, readable
-from kt_tuning.search.studies import OBJECTIVES
+from kt_tuning.search.plots import details, style
+from kt_tuning.search.plots.readable_study import CUT_SHORT, readable
+from kt_tuning.search.study.opening import OBJECTIVES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -62,6 +62,13 @@ class StudyStorage(BaseStorage):
             del self._trials[self._draft]
             self._draft = None
 
+    def pause(self, trial_id: int, *, paused: bool) -> None:
+        """Have samplers see a running trial as a pruned one, of which they learn, or not any more.
+
+        Where the study is kept it goes on running: a search that is killed finds it there.
+        """
+        self._trials[trial_id].state = TrialState.PRUNED if paused else TrialState.RUNNING
+
     def _write(self, trial_id: int) -> int | None:
         """The backend's id of a trial; None for the draft, which is not there yet."""
         self.check_trial_is_updatable(trial_id, self._trials[trial_id].state)

@@ -17,10 +17,10 @@ from optuna.trial import TrialState
 
 from kt_tuning.records import INFEASIBLE
 from kt_tuning.search.distributions import SearchSpace, Values
-from kt_tuning.search.enqueued import ENQUEUED, Enqueued
 from kt_tuning.search.objectives import objective_values, objectives_of
-from kt_tuning.search.studies import SPACE, open_search
-from kt_tuning.search.trial_states import (
+from kt_tuning.search.study.enqueued import ENQUEUED, Enqueued
+from kt_tuning.search.study.opening import SPACE, open_search
+from kt_tuning.search.study.trial_states import (
     TRIAL_ID,
     VALUES,
     curve_until,
@@ -144,10 +144,34 @@ class SearchStudy:
         self.storage.commit()
         return restore_trial(self.storage.get_trial(proposal.number), space.copy(), self._objective)
 
-    def report(self, trial_id: str, step: int, value: float) -> bool:
-        """Write the objective after a step; return whether the pruner lets the trial go on."""
+    def curves(self) -> dict[str, list[float]]:
+        """Of each trial, also those of earlier runs: the objective after each step."""
+        return {
+            trial_id: [value for _, value in sorted(trial.intermediate_values.items())]
+            for trial_id, number in self._numbers.items()
+            if (trial := self.storage.get_trial(number)).intermediate_values
+        }
+
+    def pause(self, trial_id: str) -> None:
+        """Let the sampler learn from a trial that waits; if it ends like that, it was pruned."""
+        self.storage.pause(self._numbers[trial_id], paused=True)
+        self._stopped.add(trial_id)
+
+    def go_on(self, trial_id: str) -> None:
+        """Go on with a trial that was paused."""
+        self.storage.pause(self._numbers[trial_id], paused=False)
+        self._stopped.discard(trial_id)
+
+    def report(self, trial_id: str, step: int, value: float, *, prune: bool) -> bool:
+        """Write the objective after a step.
+
+        Returns:
+            Whether the trial may go on; the pruner is asked if `prune`.
+        """
         number = self._numbers[trial_id]
         self.storage.set_trial_intermediate_value(number, step, float(value))
+        if not prune:
+            return not math.isnan(value)
         # An attempt that was interrupted may have come further; the pruner judges this step.
         until_now = curve_until(self.storage.get_trial(number), step)
         if math.isnan(value) or self.study.pruner.prune(self.study, until_now):
@@ -175,6 +199,7 @@ class SearchStudy:
                 says so.
         """
         number = self._numbers[trial.trial_id]
+        self.storage.pause(number, paused=False)
         infeasible = trial.status == INFEASIBLE
         settle(trial, self._objective)
         succeeded = trial.status == TrialStatus.COMPLETED

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kt_tuning.search.storage import quiet_optuna
+from kt_tuning.search.study.storage import quiet_optuna
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -10,8 +10,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.errors import OptionError
 from kt_tuning.search.distributions import SearchSpace, Values
-from kt_tuning.search.studies import OBJECTIVES
-from kt_tuning.search.trial_states import VALUES
+from kt_tuning.search.study.opening import OBJECTIVES
+from kt_tuning.search.study.trial_states import VALUES
 
 ORIGIN = "warm_start"
 """Attribute of an adopted trial: the study and number that it comes from."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from kt_tuning.search import plot_style as style
+from kt_tuning.search.plots import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.search.distributions import Parameter
 from kt_tuning.search.objectives import flaw, measure, objectives_of, score
-from kt_tuning.search.study_storage import StudyStorage
+from kt_tuning.search.study.write_through import StudyStorage
 
 TRIAL_ID = "trial_id"
 """Attribute of a trial: KerasTuner's id."""
