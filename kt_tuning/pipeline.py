@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hypermodels import HYPERMODELS
+from hypermodels import HYPERMODELS, Families, ImageHyperModel
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.errors import OptionError
-from kt_tuning.evaluation import Scores, evaluate
+from kt_tuning.evaluation import Scores, evaluate, note_held_out_use
 from kt_tuning.recipe import Recipe
+from kt_tuning.records import RESULT, TrialRecord
 from kt_tuning.report import write_report
 from kt_tuning.search import Tuner
+
+logger = logging.getLogger("kt_tuning")
 
 DEFAULT_TRIALS = 20
 """Trials of a search that was given neither a number of trials nor a time limit."""
@@ -29,8 +34,9 @@ class RunOptions:
     """How `run` searches; each is an option of `kt-tuning run`.
 
     Attributes:
-        hypermodel: Name in `HYPERMODELS`.
-        fixed: Values of hyperparameters that are not searched.
+        hypermodel: Names in `HYPERMODELS`; several families are searched together.
+        fixed: Values of hyperparameters that are not searched; with several families
+            "resnet/filters" is one of that family.
         objective: What is optimised, e.g. "val_accuracy"; one or several names.
         strategy: Name in `STRATEGIES`.
         pruner: Name in `PRUNERS`, or None for what goes with the strategy.
@@ -45,6 +51,8 @@ class RunOptions:
         executions: Trainings of each configuration, on each fold.
         batch_size: Images a step; several are searched.
         augment: Name in `POLICIES`, or "search".
+        mixup: α of MixUp; several are searched.
+        cutmix: α of CutMix; several are searched.
         patience: Epochs without improvement after which a trial stops, or None.
         workers: Trials at the same time, or "auto".
         ensemble_size: Candidates for the ensemble.
@@ -53,10 +61,10 @@ class RunOptions:
         verbose: Whether to show the live view.
     """
 
-    hypermodel: str = "convnet"
+    hypermodel: tuple[str, ...] = ("convnet",)
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     objective: str | tuple[str, ...] = "val_accuracy"
-    strategy: str = "random"
+    strategy: str = "auto"
     pruner: str | None = None
     epochs: int = 30
     time_limit: str | float | None = None
@@ -69,6 +77,8 @@ class RunOptions:
     executions: int = 1
     batch_size: tuple[int, ...] = (64,)
     augment: str = "light"
+    mixup: tuple[float, ...] = (0.0,)
+    cutmix: tuple[float, ...] = (0.0,)
     patience: int | None = None
     workers: int | str = 1
     ensemble_size: int = 5
@@ -117,7 +127,7 @@ def run(data: ImageData, out: Path, options: RunOptions) -> RunOutcome:
         verbose=options.verbose,
     )
     ensemble = tuner.ensemble(options.ensemble_size)
-    scores = evaluate(ensemble, data.test)
+    scores = evaluate(ensemble, data.test, opened=functools.partial(_open_test_split, data, out))
     scores.save(out / "scores.json")
     ensemble.provenance["scores"] = scores.to_json()
     some = np.arange(min(PARITY_IMAGES, len(data.validation)))
@@ -125,20 +135,21 @@ def run(data: ImageData, out: Path, options: RunOptions) -> RunOutcome:
     return RunOutcome(ensemble, scores, export, write_report(out))
 
 
+def _open_test_split(data: ImageData, out: Path, images: int) -> None:
+    """Write down that the test split is looked at, and say so if that was not the first time."""
+    uses = note_held_out_use(out, by="evaluate", fingerprint=data.fingerprint, images=images)
+    trials = [TrialRecord.load(path) for path in out.glob(f"trial_*/{RESULT}")]
+    caveat = uses.of(data.fingerprint).caveat(trials)
+    if caveat is not None:
+        logger.warning(caveat)
+
+
 def _tuner(data: ImageData, out: Path, options: RunOptions) -> Tuner:
-    if options.hypermodel not in HYPERMODELS:
-        raise OptionError(
-            f"Unknown hypermodel {options.hypermodel!r}. Known: {', '.join(HYPERMODELS)}."
-        )
     if options.ensemble_size < 1:
         raise OptionError(
             f"The ensemble has at least 1 candidate. Received: {options.ensemble_size}"
         )
-    hypermodel = HYPERMODELS[options.hypermodel](data.input_shape, data.classes, **options.fixed)
-    try:
-        hypermodel.hyperparameters()
-    except ValueError as error:
-        raise OptionError(str(error)) from error
+    hypermodel = _hypermodel(data, options)
     max_trials = options.max_trials
     if max_trials is None and options.time_limit is None:
         max_trials = DEFAULT_TRIALS
@@ -154,13 +165,33 @@ def _tuner(data: ImageData, out: Path, options: RunOptions) -> Tuner:
         max_parameters=options.max_parameters,
         max_flops=options.max_flops,
         recipe=Recipe(
-            batch_size=options.batch_size, augment=options.augment, patience=options.patience
+            batch_size=options.batch_size,
+            augment=options.augment,
+            mixup=options.mixup,
+            cutmix=options.cutmix,
+            patience=options.patience,
         ),
         seed=options.seed,
         directory=out.parent,
         project_name=out.name,
         overwrite=options.overwrite,
     )
+
+
+def _hypermodel(data: ImageData, options: RunOptions) -> ImageHyperModel | Families:
+    for name in options.hypermodel:
+        if name not in HYPERMODELS:
+            raise OptionError(f"Unknown hypermodel {name!r}. Known: {', '.join(HYPERMODELS)}.")
+    names, shape, classes = options.hypermodel, data.input_shape, data.classes
+    try:
+        if len(names) == 1:
+            made = HYPERMODELS[names[0]](shape, classes, **options.fixed)
+        else:
+            made = Families.named(names, shape, classes, options.fixed)
+        made.hyperparameters()
+    except ValueError as error:
+        raise OptionError(str(error)) from error
+    return made
 
 
 def next_version(folder: Path) -> Path:

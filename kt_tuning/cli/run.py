@@ -1,37 +1,20 @@
-"""The command line: one verb a stage.
-
-Keras and TensorFlow are imported by the verbs that need them, so that `--help` answers at once.
-"""
+"""The whole job: `run`, and `demo` on images that come along."""
 
 from __future__ import annotations
 
 import ast
 import contextlib
-import logging
-import os
-import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from kt_tuning.errors import KtTuningError, OptionError
-
-app = typer.Typer(
-    name="kt-tuning",
-    help="Hyperparameter tuning for Keras image models: from a folder of images to a served, "
-    "honestly scored ensemble.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
+from kt_tuning.errors import OptionError
 
 SEARCH, LIMITS, DATA = "Search", "Limits", "Data"
 
 
-@app.command()
 def run(
     folder: Annotated[
         Path,
@@ -89,12 +72,18 @@ def run(
         typer.Option(help="Trainings of each configuration, averaged.", rich_help_panel=SEARCH),
     ] = 1,
     hypermodel: Annotated[
-        str, typer.Option(help="Family of models.", rich_help_panel=SEARCH)
-    ] = "convnet",
+        list[str] | None,
+        typer.Option(
+            help="Family of models, see `kt-tuning hypermodels`; several are searched together.",
+            show_default="convnet",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
     fix: Annotated[
         list[str] | None,
         typer.Option(
-            help="NAME=VALUE of a hyperparameter that is not searched; may be repeated.",
+            help="NAME=VALUE of a hyperparameter that is not searched; may be repeated. With "
+            "several families, FAMILY/NAME=VALUE is for one of them.",
             show_default="all are searched",
             rich_help_panel=SEARCH,
         ),
@@ -111,11 +100,11 @@ def run(
     strategy: Annotated[
         str,
         typer.Option(
-            help="random, grid, qmc, tpe, gp (or bayesian), cmaes, genetic, evolution, hyperband, "
-            "asha, bohb.",
+            help="auto, random, grid, qmc, tpe, gp (or bayesian), cmaes, genetic, evolution, "
+            "hyperband, asha, bohb.",
             rich_help_panel=SEARCH,
         ),
-    ] = "random",
+    ] = "auto",
     pruner: Annotated[
         str | None,
         typer.Option(
@@ -130,16 +119,34 @@ def run(
     ] = None,
     augment: Annotated[
         str,
-        typer.Option(help="none, light, standard, strong, text, search.", rich_help_panel=SEARCH),
+        typer.Option(
+            help="none, light, standard, strong, text, randaugment, trivial, augmix; or search.",
+            rich_help_panel=SEARCH,
+        ),
     ] = "light",
+    mixup: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="α of MixUp; several are searched.", show_default="0", rich_help_panel=SEARCH
+        ),
+    ] = None,
+    cutmix: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="α of CutMix; several are searched.", show_default="0", rich_help_panel=SEARCH
+        ),
+    ] = None,
     patience: Annotated[
         int | None,
         typer.Option(help="Stop a trial after so many epochs in vain.", rich_help_panel=SEARCH),
     ] = None,
     workers: Annotated[
         str,
-        typer.Option(help="Trials at the same time, or auto.", rich_help_panel=SEARCH),
-    ] = "1",
+        typer.Option(
+            help="Trials at the same time; auto is one a GPU, or a processor.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = "auto",
     ensemble_size: Annotated[
         int, typer.Option(help="Best trials that may join the ensemble.", rich_help_panel=SEARCH)
     ] = 5,
@@ -181,7 +188,7 @@ def run(
     if limit is not None:
         data = data.limit(limit, seed=seed)
     out = Path("runs") / folder.resolve().name if out is None else out
-    _quiet_tensorflow()
+    quiet_tensorflow()
     from kt_tuning.pipeline import RunOptions
     from kt_tuning.pipeline import run as run_pipeline
 
@@ -189,7 +196,7 @@ def run(
         data,
         out,
         RunOptions(
-            hypermodel=hypermodel,
+            hypermodel=tuple(hypermodel or ("convnet",)),
             fixed=dict(_assignment(text) for text in fix or []),
             objective=tuple(objective or ("val_accuracy",)),
             strategy=strategy,
@@ -205,6 +212,8 @@ def run(
             executions=executions,
             batch_size=tuple(batch_size or (64,)),
             augment=augment,
+            mixup=tuple(mixup or (0.0,)),
+            cutmix=tuple(cutmix or (0.0,)),
             patience=patience,
             workers=int(workers) if workers.isdecimal() else workers,
             ensemble_size=ensemble_size,
@@ -218,7 +227,6 @@ def run(
     print(f"report  {outcome.report}")
 
 
-@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Where images and results go.")] = Path("demo"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view.")] = False,
@@ -231,89 +239,22 @@ def demo(
         images,
         out=out / "run",
         # Digits of 8×8 pixels need no large network; what is left is quick and rarely bad.
-        fix=["blocks=1", "filters=32", "kernel_size=3", "batch_norm=True", "optimizer=sgd"],
+        fix=["blocks=1", "filters=32", "kernel_size=3", "norm=batch", "optimizer=sgd"],
         time_limit="100s",
         max_trials=5,
         epochs=40,
         batch_size=[32],
         augment="text",
+        workers="1",
         quiet=quiet,
     )
-
-
-@app.command()
-def predict(
-    model: Annotated[Path, typer.Argument(help="A SavedModel, e.g. runs/photos/export/1.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
-) -> None:
-    """Classify image files with an exported SavedModel, which is all that this needs."""
-    _quiet_tensorflow()
-    from kt_tuning.export import load_served
-
-    for prediction in load_served(model).predict_files(images):
-        print(f"{prediction.path}\t{prediction.label}\t{prediction.probability:.4f}")
-
-
-@app.command()
-def report(
-    run_directory: Annotated[Path, typer.Argument(help="The --out of a run.")],
-) -> None:
-    """Write report.html anew from what is in a run directory, during a search, too."""
-    from kt_tuning.report import write_report
-
-    print(write_report(run_directory))
 
 
 def _assignment(text: str) -> tuple[str, Any]:
     """Split NAME=VALUE; a value that is no Python literal is text."""
     name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
+    if not equals or not all(part.isidentifier() for part in name.split("/")):
         raise OptionError(f"--fix takes NAME=VALUE, such as filters=32. Received: {text!r}")
     with contextlib.suppress(ValueError, SyntaxError):
         return name, ast.literal_eval(value)
     return name, value
-
-
-def main() -> None:
-    """Entry point: errors that we raise on purpose are one message, never a traceback."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("kt_tuning").setLevel(logging.INFO)
-    try:
-        app()
-    except KtTuningError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("Interrupted. Run the same command again to go on.", file=sys.stderr)
-        sys.exit(130)
-
-
-def _quiet_tensorflow() -> None:
-    """Import TensorFlow without the lines that its C++ side writes before logging is set up."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _held_stderr():
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()
-
-
-@contextlib.contextmanager
-def _held_stderr() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2; show it if the block raises."""
-    sys.stderr.flush()
-    real = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(real, held.read())
-            raise
-        finally:
-            os.dup2(real, 2)
-            os.close(real)
-
-
-if __name__ == "__main__":
-    main()

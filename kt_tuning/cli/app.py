@@ -1,0 +1,39 @@
+"""The entry point, and the table of verbs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import typer
+
+from kt_tuning.cli.run import demo, run
+from kt_tuning.cli.verbs import hypermodels, predict, preview, report
+from kt_tuning.errors import KtTuningError
+
+VERBS = (run, demo, hypermodels, preview, predict, report)
+
+app = typer.Typer(
+    name="kt-tuning",
+    help="Hyperparameter tuning for Keras image models: from a folder of images to a served, "
+    "honestly scored ensemble.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for verb in VERBS:
+    app.command()(verb)
+
+
+def main() -> None:
+    """Entry point: errors that we raise on purpose are one message, never a traceback."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("kt_tuning").setLevel(logging.INFO)
+    try:
+        app()
+    except KtTuningError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("Interrupted. Run the same command again to go on.", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,99 @@
+"""The smaller verbs: looking at what there is, and using what was made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
+from kt_tuning.errors import OptionError
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="A SavedModel, e.g. runs/photos/export/1.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+) -> None:
+    """Classify image files with an exported SavedModel, which is all that this needs."""
+    quiet_tensorflow()
+    from kt_tuning.export import load_served
+
+    for prediction in load_served(model).predict_files(images):
+        print(f"{prediction.path}\t{prediction.label}\t{prediction.probability:.4f}")
+
+
+def report(
+    run_directory: Annotated[Path, typer.Argument(help="The --out of a run.")],
+) -> None:
+    """Write report.html anew from what is in a run directory, during a search, too."""
+    from kt_tuning.report import write_report
+
+    print(write_report(run_directory))
+
+
+def hypermodels(
+    family: Annotated[
+        list[str] | None, typer.Argument(help="Families to describe.", show_default="all")
+    ] = None,
+    image_size: Annotated[int, typer.Option(help="Side of the images, in pixels.")] = 32,
+    channels: Annotated[int, typer.Option(help="1 or 3.")] = 3,
+    classes: Annotated[int, typer.Option(help="Number of classes.")] = 10,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Also what is searched in a wide space only.")
+    ] = False,
+) -> None:
+    """List the families of models: what is searched, and how large they are."""
+    quiet_tensorflow()
+    from rich.console import Console
+    from rich.table import Table
+
+    from hypermodels import HYPERMODELS
+    from hypermodels.catalogue import describe
+
+    console = Console()
+    for name in family or HYPERMODELS:
+        try:
+            described = describe(
+                name,
+                (image_size, image_size, channels),
+                classes,
+                space="wide" if wide else "default",
+            )
+        except ValueError as error:
+            raise OptionError(str(error)) from error
+        sizes = [described.smallest, described.default, described.largest]
+        smallest, default, largest = (f"{size:,}" for size in sizes)
+        title = f"{name}: {described.summary}"
+        table = Table("hyperparameter", "values", "default", "if", title=title)
+        table.title_justify, table.columns[0].no_wrap = "left", True
+        table.caption = f"{default} parameters by default; {smallest} to {largest} in a sample"
+        for row in described.rows:
+            table.add_row(row.name, row.values, str(row.default), row.condition)
+        console.print(table)
+
+
+def preview(
+    folder: Annotated[Path, typer.Argument(help="Images, as for `run`.")],
+    augment: Annotated[str, typer.Option(help="Name of a policy.")] = "standard",
+    out: Annotated[Path, typer.Option(help="The picture.")] = Path("preview.png"),
+    images: Annotated[int, typer.Option(help="Rows: images of the training split.")] = 6,
+    draws: Annotated[int, typer.Option(help="Columns: augmented copies of each.")] = 8,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side in pixels.", show_default="from the images")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the images and the draws.")] = 0,
+) -> None:
+    """Draw what an augmentation policy does to your images."""
+    import numpy as np
+
+    from kt_tuning.augment import Policy
+    from kt_tuning.augment import preview as draw
+    from kt_tuning.data import load_images
+
+    policy = Policy.named(augment)
+    train = load_images(folder, image_size=image_size, seed=seed).train
+    count = min(max(images, 1), len(train))
+    chosen = np.random.default_rng(seed).choice(len(train), count, replace=False)
+    draw(policy, train.take(chosen), draws=draws, seed=seed).save(out)
+    print(out)
