@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import copy
 import dataclasses
 import math
 from pathlib import Path
@@ -187,7 +188,9 @@ class ModelBackbone(Backbone):
 
     def load(self, height: int, width: int) -> keras.Model:
         """Make another copy; see `Backbone.load`."""
-        model = keras.saving.deserialize_keras_object(self.config, safe_mode=False)
+        # Keras takes a config apart while it reads it.
+        config = copy.deepcopy(self.config)
+        model = keras.saving.deserialize_keras_object(config, safe_mode=False)
         model.set_weights(self.weights)
         return without_classifier(model)
 

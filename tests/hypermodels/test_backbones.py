@@ -41,7 +41,8 @@ def test_a_model_is_copied():
     expected = features(model)
     model.set_weights([0 * weights for weights in model.get_weights()])
     assert isinstance(found, ModelBackbone)
-    assert found.load(6, 6).predict_on_batch(IMAGES) == pytest.approx(expected, abs=1e-6)
+    for _ in range(2):
+        assert found.load(6, 6).predict_on_batch(IMAGES) == pytest.approx(expected, abs=1e-6)
     # 3·9·4 + 4 and 64·5 + 5
     assert (found.values, str(found)) == ("raw", f"{model.name} (437 parameters)")
 

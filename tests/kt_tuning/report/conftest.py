@@ -152,7 +152,7 @@ def build_run(directory: Path, trials: int, classes: tuple[str, ...]) -> Path:
     members = done[:3]
     EnsembleRecord(
         trial_ids=tuple(record.trial_id for record in members),
-        weights=(0.5, 0.2, 0.3)[: len(members)],
+        weights={1: (1.0,), 2: (0.6, 0.4), 3: (0.5, 0.2, 0.3)}[len(members)],
         solver="convex",
         cross_fitted={
             "single": 0.71,
