@@ -60,7 +60,7 @@ def _genetic(search: int, draw: int) -> samplers.BaseSampler:
 
 
 AUTO = "auto"
-"""The default: what found good models soonest in `benchmarks/search_quality.py`."""
+"""The default; `benchmarks/search_quality.py` measures it."""
 FEW = REDUCTION**RUNGS
 """With fewer trials `auto` trains each to its end: halving would leave one for an ensemble."""
 
