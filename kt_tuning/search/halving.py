@@ -52,6 +52,10 @@ class Halving:
         """Where a trial that has done so many epochs pauses next; None if nowhere."""
         return next((rung for rung in self.rungs if rung > done), None)
 
+    def last_rung(self, done: int) -> int:
+        """The rung that a trial which has done so many epochs stands on; 0 before the first."""
+        return max((rung for rung in self.rungs if rung <= done), default=0)
+
     def best_paused(
         self,
         curves: Mapping[str, Sequence[float]],
@@ -63,7 +67,7 @@ class Halving:
 
         Args:
             curves: By trial: the objective after each epoch, those before it began included.
-            paused: By trial: epochs that it has done.
+            paused: By trial: the rung that it stands on.
             closing: Whether no new trials are begun, so that a rung does not wait for more: at
                 least its best goes on.
 

@@ -80,6 +80,7 @@ class SearchLoop:
         # The oracle tells those who run trials apart by the seats that they have.
         self._seats: dict[str, str] = {}
         self._paused: dict[str, TrialSpec] = {}
+        self._rungs: dict[str, int] = {}
         self._crashed: set[str] = set()
         self._halving = _halving(tuner.oracle, budget.epochs, several=options.several)
         self.reason: str | None = None
@@ -113,7 +114,8 @@ class SearchLoop:
                 return None
             self._seats[trial.trial_id] = seat
             spec = self._specify(trial)
-            if not (spec.directory / PAUSE).exists() or (spec.directory / RESULT).exists():
+            paused = (spec.directory / PAUSE).exists() and not (spec.directory / RESULT).exists()
+            if self._halving is None or not paused:
                 break
             # It was paused when the search was interrupted.
             self._pause(spec, TrialRecord.load(spec.directory / PAUSE))
@@ -125,42 +127,41 @@ class SearchLoop:
         """The paused trial that has deserved to go on, if there is one."""
         if self._halving is None or not self._paused:
             return None
-        oracle, done = self._tuner.oracle, {}
-        for trial_id, spec in self._paused.items():
-            assert spec.pause_after is not None
-            done[trial_id] = spec.pause_after
-        chosen = self._halving.best_paused(oracle.curves(), done, closing=closing)
+        oracle = self._tuner.oracle
+        chosen = self._halving.best_paused(oracle.curves(), self._rungs, closing=closing)
         if chosen is None:
             return None
-        spec = self._paused.pop(chosen)
+        spec, rung = self._paused.pop(chosen), self._rungs.pop(chosen)
         oracle.go_on(chosen)
         self._display.trial_started(spec.number, spec.epochs)
         return dataclasses.replace(
             spec,
-            pause_after=self._halving.next_rung(done[chosen]),
+            pause_after=self._halving.next_rung(rung),
             deadline=self._budget.trial_deadline(spent=self._run.seconds(chosen)),
         )
 
     def _pause(self, job: TrialSpec, record: TrialRecord) -> None:
         oracle = self._tuner.oracle
         assert isinstance(oracle, OptunaOracle)
+        assert self._halving is not None
         oracle.pause(job.trial_id)
-        self._paused[job.trial_id] = dataclasses.replace(job, pause_after=record.epochs)
+        self._paused[job.trial_id] = job
+        # A kill may have left it further than where it was to pause.
+        self._rungs[job.trial_id] = self._halving.last_rung(record.epochs)
         self._run.note(record)
         self._display.trial_ended(record, self._run.best_trials(1))
 
     def close(self) -> None:
         """End the trials that are still paused: the search is over."""
         for job in list(self._paused.values()):
-            record = dataclasses.replace(
-                TrialRecord.load(job.directory / PAUSE),
-                status=PRUNED,
-                message=f"pruned after {job.pause_after} epochs",
-            )
+            record = TrialRecord.load(job.directory / PAUSE)
+            message = f"pruned after {record.epochs} epochs"
+            record = dataclasses.replace(record, status=PRUNED, message=message)
             record.save(job.directory / RESULT)
             self._tell(job, record)
             TrialFiles(job.directory).clear()
         self._paused.clear()
+        self._rungs.clear()
 
     def _specify(self, trial: Any) -> TrialSpec:
         options, number = self._options, self._tuner.oracle.start_order.index(trial.trial_id)

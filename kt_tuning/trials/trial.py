@@ -182,7 +182,7 @@ class _Trial:
             began=self.began,
         )
         result = None
-        if not state.over:
+        if not (state.over or self._pauses_at(state.done)):
             result = task.fit(
                 spec.hp,
                 model,
@@ -191,12 +191,17 @@ class _Trial:
                 seed=seed,
                 callbacks=[monitor, *self._pauses(), *([] if deadline is None else [deadline])],
             )
-        self.paused = state.done == spec.pause_after and not state.over
+        self.paused = self._pauses_at(state.done) and not state.over
         return self._outcome(run, model, task, monitor, result)
 
     def _pauses(self) -> list[Pause]:
         epochs = self.spec.pause_after
         return [] if epochs is None else [Pause(epochs)]
+
+    def _pauses_at(self, done: int) -> bool:
+        """Whether a trial with so many epochs done pauses; a kill may have left it further."""
+        epochs = self.spec.pause_after
+        return epochs is not None and done >= epochs
 
     def _fresh_model(self, task: Task, seed: int) -> keras.Model:
         """A model with new weights; the same one, if there is one, so as not to trace again."""

@@ -104,6 +104,27 @@ def test_predict_classifies_files(finished, monkeypatch, capsys):
     assert [row[:2] for row in rows] == [[str(files[0]), "lying"], [str(files[1]), "standing"]]
 
 
+def test_preview_is_a_picture_with_a_row_an_image_and_a_column_a_draw(
+    photos, monkeypatch, capsys, tmp_path
+):
+    out = tmp_path / "draws.png"
+    arguments = ["--augment", "text", "--out", out, "--images", "3", "--draws", "4"]
+    assert kt_tuning(monkeypatch, "preview", photos, *arguments) == 0
+    assert capsys.readouterr().out.strip() == str(out)
+    # 8 pixels twelve times enlarged, and 2 between: 5 columns, 3 rows
+    with Image.open(out) as picture:
+        assert picture.size == (5 * 96 + 4 * 2, 3 * 96 + 2 * 2)
+
+
+def test_hypermodels_are_listed_with_what_is_searched(monkeypatch, capsys):
+    assert kt_tuning(monkeypatch, "hypermodels", "mlp", "--image-size", "8") == 0
+    shown = capsys.readouterr().out
+    assert "mlp: Dense layers" in shown
+    assert "adaptive_learning_rate" in shown
+    assert kt_tuning(monkeypatch, "hypermodels", "resnext") == 2
+    assert "resnext" in capsys.readouterr().err
+
+
 def test_report_is_written_anew(finished, monkeypatch, capsys, tmp_path):
     run = shutil.copytree(finished[0] / "run", tmp_path / "run")
     (run / "report.html").unlink()

@@ -1,5 +1,7 @@
 """Asynchronous successive halving: the rule, and searches that pause."""
 
+import logging
+
 import keras
 import keras_tuner
 import pytest
@@ -19,6 +21,10 @@ def test_trials_pause_after_a_ninth_and_a_third(epochs, rungs):
 
 def test_the_next_rung_is_the_first_that_is_ahead():
     assert [RULE.next_rung(done) for done in (0, 1, 2, 3)] == [1, 3, 3, None]
+
+
+def test_a_trial_stands_on_the_last_rung_that_it_has_passed():
+    assert [RULE.last_rung(done) for done in (0, 1, 2, 3, 7)] == [0, 1, 1, 3, 3]
 
 
 def test_the_best_third_goes_on():
@@ -98,6 +104,31 @@ def test_a_search_that_is_interrupted_goes_on_with_what_was_paused(make_tuner, s
     results = search(make_tuner, stripes, counted).results()
     assert Count.trained == 11
     assert sorted(results["status"]) == ["COMPLETED", "PRUNED", "PRUNED"]
+
+
+def test_killed_before_its_second_pause_was_noted_a_trial_pauses_at_once(
+    make_tuner, stripes, counted, caplog
+):
+    caplog.set_level(logging.INFO, "kt_tuning")
+    Count.stop_after = 6
+    first = search(make_tuner, stripes, counted).results()
+    best = first["epochs"].idxmax()
+    # Its checkpoint is after 4 epochs; a kill could have left the note of its first pause, at 1.
+    note = make_tuner().run_directory / f"trial_{best}" / "paused.json"
+    note.write_text(note.read_text().replace('"epochs": 3', '"epochs": 1'))
+    caplog.clear()
+    results = search(make_tuner, stripes, counted).results()
+    assert Count.trained == 11
+    assert sorted(results["epochs"]) == [1, 1, 9]
+    assert any("in 4 epochs" in line and "paused" in line for line in caplog.messages)
+
+
+def test_a_search_without_halving_takes_up_what_was_paused(make_tuner, stripes, counted):
+    Count.stop_after = 4
+    search(make_tuner, stripes, counted)
+    results = search(make_tuner, stripes, counted, strategy="random").results()
+    assert list(results["epochs"]) == [9, 9, 9]
+    assert set(results["status"]) == {"COMPLETED"}
 
 
 def test_two_workers_pause_too(make_tuner, stripes):
