@@ -11,8 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, Self
 
-Report = Callable[..., bool]
-"""What `work` calls to tell how far it is; False asks it to stop."""
+Report = Callable[..., Any]
+"""What `work` calls to tell how far it is; returns what the driver answers."""
 
 Work = Callable[[Any, Report], Any]
 """(job, report) -> result. It raises only what should end everything."""
@@ -24,8 +24,8 @@ class Driver(Protocol):
     def next_job(self) -> Any | None:
         """The next job, or None if there is none now; asked again after each result."""
 
-    def reported(self, job: Any, *news: Any) -> bool:
-        """Hear what a job reports; whether it should go on."""
+    def reported(self, job: Any, *news: Any) -> Any:
+        """Hear what a job reports, and answer it."""
 
     def finished(self, job: Any, result: Any) -> None:
         """Hear the result of a job."""
@@ -35,7 +35,13 @@ class Driver(Protocol):
 
 
 class Executor(ABC):
-    """A place where jobs run."""
+    """A place where jobs run.
+
+    Attributes:
+        workers: Jobs at the same time, at most.
+    """
+
+    workers: int = 1
 
     @contextlib.contextmanager
     def started(self, jobs: int | None = None) -> Iterator[Self]:

@@ -53,7 +53,7 @@ class Processes(Executor):
                 "A search has at least 1 worker with at least 1 thread. "
                 f"Received: workers={workers}, threads={threads}"
             )
-        self._workers = workers
+        self.workers = workers
         self._logs = logs
         self._imports = imports
         names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
@@ -70,7 +70,7 @@ class Processes(Executor):
             jobs: How many there will be, at most; None if that is not known.
         """
         try:
-            for _ in range(self._workers if jobs is None else min(jobs, self._workers)):
+            for _ in range(self.workers if jobs is None else min(jobs, self.workers)):
                 self._start()
             yield self
         finally:
@@ -108,7 +108,7 @@ class Processes(Executor):
         """Give every free worker a job, starting workers only as they are needed."""
         while True:
             free = self._free()
-            if free is None and len(self._pool) >= self._workers:
+            if free is None and len(self._pool) >= self.workers:
                 return
             job = retries.pop() if retries else driver.next_job()
             if job is None:
@@ -146,7 +146,7 @@ class Processes(Executor):
             self._logs / f"worker_{next(self._started)}.log",
             imports=self._imports,
             environment={
-                **gpu_environment(seat, self._workers, self._gpus),
+                **gpu_environment(seat, self.workers, self._gpus),
                 **self._environment,
             },
         )

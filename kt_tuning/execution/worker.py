@@ -51,9 +51,9 @@ def _receive_work(line: Connection, imports: Sequence[str]) -> Work:
 
 
 def _serve(line: Connection, work: Work) -> None:
-    def report(*news: Any) -> bool:
+    def report(*news: Any) -> Any:
         line.send_bytes(cloudpickle.dumps(("report", news)))
-        return bool(line.recv())
+        return line.recv()
 
     while True:
         try:

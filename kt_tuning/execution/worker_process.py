@@ -106,10 +106,10 @@ class WorkerProcess:
         self._ready = True
         return message
 
-    def answer(self, go_on: bool) -> None:
+    def answer(self, answer: Any) -> None:
         """Answer its report."""
         with contextlib.suppress(ConnectionError):
-            self.line.send(go_on)
+            self.line.send(answer)
 
     def epitaph(self) -> str:
         """Why it died."""

@@ -24,6 +24,7 @@ class Budget:
     Attributes:
         epochs: Epochs of a full training.
         deadline: Value of `time.monotonic()` at which training stops, or None.
+        seconds: Wall-clock of the search from its beginning, all workers together, or None.
         trial_seconds: Wall-clock of one trial, at most, or None.
         max_stale_trials: Finished trials without a better one after which the search ends, or
             None.
@@ -31,6 +32,7 @@ class Budget:
 
     epochs: int
     deadline: float | None = None
+    seconds: float | None = None
     trial_seconds: float | None = None
     max_stale_trials: int | None = None
 

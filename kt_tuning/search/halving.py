@@ -1,13 +1,16 @@
 """Asynchronous successive halving (ASHA): trials pause, and the best of them go on.
 
-Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2.
+Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2. Where a search
+has a time limit, what a trial has spent is counted in seconds as well as in epochs: a configuration
+that learns as much in less time goes on first, and how long a training may become follows from the
+time that there is.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Self
 
 from optuna.pruners import SuccessiveHalvingPruner
@@ -15,7 +18,10 @@ from optuna.pruners import SuccessiveHalvingPruner
 REDUCTION = 3
 """One trial in so many goes on at each rung; Li et al. 2018 find 3 or 4 best."""
 RUNGS = 2
-"""Of a training: after a ninth and a third of its epochs. Earlier ones would judge warm-ups."""
+"""Of a training: after a ninth and a third of it. Earlier ones would judge warm-ups."""
+LONGEST = 7
+"""A time limit is meant for so many trainings of the longest kind. With a ninth of each of 27
+trials, two more ninths of the best 9 and two thirds of the best 3, it is spent."""
 
 
 class AshaPruner(SuccessiveHalvingPruner):
@@ -31,59 +37,98 @@ class AshaPruner(SuccessiveHalvingPruner):
 
 
 @dataclasses.dataclass(frozen=True)
+class Rung:
+    """How far a trial gets before it is compared.
+
+    Attributes:
+        epochs: It is there after so many,
+        seconds: or after the epoch in which it has spent so many.
+    """
+
+    epochs: float
+    seconds: float = math.inf
+
+    def reached(self, point: Point) -> bool:
+        """Whether a trial that is there has got so far."""
+        return point.epochs >= self.epochs or point.seconds >= self.seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """A trial after an epoch.
+
+    Attributes:
+        epochs: Done by then.
+        seconds: Wall-clock of these epochs.
+        value: Of the objective.
+    """
+
+    epochs: int
+    seconds: float
+    value: float
+
+
+Curves = Mapping[str, Sequence[Point]]
+"""By trial: a point an epoch."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Halving:
     """Which trials pause when, and which of them goes on.
 
     Attributes:
-        rungs: Epochs after which trials pause, ascending.
+        rungs: Where trials pause, ascending; they are counted from 1.
         maximise: Whether a higher value is better.
     """
 
-    rungs: tuple[int, ...]
+    rungs: tuple[Rung, ...]
     maximise: bool
 
     @classmethod
-    def of(cls, epochs: int, *, maximise: bool) -> Self:
-        """The rungs of trainings of so many epochs."""
-        shares = (round(epochs / REDUCTION**power) for power in range(RUNGS, 0, -1))
-        return cls(tuple(sorted({rung for rung in shares if 0 < rung < epochs})), maximise)
-
-    def next_rung(self, done: int) -> int | None:
-        """Where a trial that has done so many epochs pauses next; None if nowhere."""
-        return next((rung for rung in self.rungs if rung > done), None)
-
-    def last_rung(self, done: int) -> int:
-        """The rung that a trial which has done so many epochs stands on; 0 before the first."""
-        return max((rung for rung in self.rungs if rung <= done), default=0)
-
-    def best_paused(
-        self,
-        curves: Mapping[str, Sequence[float]],
-        paused: Mapping[str, int],
-        *,
-        closing: bool,
-    ) -> str | None:
-        """The trial that should go on, from the highest rung that has one.
+    def of(cls, epochs: int, *, maximise: bool, seconds: float | None = None) -> Self:
+        """The rungs of a search.
 
         Args:
-            curves: By trial: the objective after each epoch, those before it began included.
-            paused: By trial: the rung that it stands on.
+            epochs: Of a full training.
+            maximise: Whether a higher value is better.
+            seconds: Time limit of the search, all workers together, or None.
+        """
+        longest = math.inf if seconds is None else seconds / LONGEST
+        shares = [REDUCTION**-power for power in range(RUNGS, 0, -1)]
+        rungs = [Rung(max(1, round(epochs * share)), longest * share) for share in shares]
+        # The longest training may still be far from its last epoch.
+        last = [] if seconds is None else [Rung(math.inf, longest)]
+        return cls((*rungs, *last), maximise)
+
+    def rung(self, curve: Sequence[Point]) -> int:
+        """The number of the last rung that a trial has reached; 0 before the first."""
+        numbers = range(len(self.rungs), 0, -1)
+        return next((n for n in numbers if curve and self.rungs[n - 1].reached(curve[-1])), 0)
+
+    def score(self, rung: int, curve: Sequence[Point]) -> float:
+        """The best value until a trial reached a rung; until its last epoch, if it did not."""
+        above = self.rungs[rung - 1] if rung else None
+        reached = (at for at, point in enumerate(curve, 1) if above and above.reached(point))
+        values = [point.value for point in curve[: next(reached, None)]]
+        return max(values) if self.maximise else min(values)
+
+    def deserving(
+        self, rung: int, curves: Curves, ended: Collection[str], *, closing: bool = False
+    ) -> list[str]:
+        """The trials that may go on beyond a rung, best first: the best third of those there.
+
+        Args:
+            rung: Its number, from 1.
+            curves: Of all trials that did not fail.
+            ended: Those that have ended for good; a trial that did so before the rung takes part.
             closing: Whether no new trials are begun, so that a rung does not wait for more: at
                 least its best goes on.
-
-        Returns:
-            Its id, or None if none has deserved it yet.
         """
-        for rung in reversed(self.rungs):
-            scores = {
-                trial: max(curve[:rung]) if self.maximise else min(curve[:rung])
-                for trial, curve in curves.items()
-                if len(curve) >= rung
-            }
-            share = len(scores) / REDUCTION
-            count = math.ceil(share) if closing else math.floor(share)
-            ranked = sorted(scores, key=scores.__getitem__, reverse=self.maximise)
-            for trial in ranked[:count]:
-                if paused.get(trial) == rung:
-                    return trial
-        return None
+        scores = {
+            trial: self.score(rung, curve)
+            for trial, curve in curves.items()
+            if curve and (trial in ended or self.rungs[rung - 1].reached(curve[-1]))
+        }
+        share = len(scores) / REDUCTION
+        count = math.ceil(share) if closing else math.floor(share)
+        return sorted(scores, key=scores.__getitem__, reverse=self.maximise)[:count]

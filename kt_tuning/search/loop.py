@@ -22,9 +22,10 @@ from kt_tuning.records import (
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.halving import AshaPruner, Halving
+from kt_tuning.search.ladder import Ladder
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.run_directory import RunDirectory
-from kt_tuning.trials import Progress, TrialFiles, TrialSpec
+from kt_tuning.trials import Advice, Progress, TrialFiles, TrialSpec
 
 logger = logging.getLogger("kt_tuning")
 
@@ -79,17 +80,17 @@ class SearchLoop:
         self._options = options
         # The oracle tells those who run trials apart by the seats that they have.
         self._seats: dict[str, str] = {}
-        self._paused: dict[str, TrialSpec] = {}
-        self._rungs: dict[str, int] = {}
         self._crashed: set[str] = set()
-        self._halving = _halving(tuner.oracle, budget.epochs, several=options.several)
+        rule = _halving(tuner.oracle, budget, several=options.several)
+        self._ladder = None if rule is None else Ladder(rule, run.curves())
         self.reason: str | None = None
 
     def next_job(self) -> TrialSpec | None:
         """The next trial, or None if there is none now; `reason` then says why, if it is known."""
         while True:
             best = next(iter(self._run.best_trials(1)), None)
-            running = len(self._seats) > len(self._paused)
+            paused = [] if self._ladder is None else self._ladder.paused
+            running = len(self._seats) > len(paused)
             self.reason = self._budget.exhausted(self._run.finished(), best, running=running)
             spec = None if self.reason else self._take()
             if spec is None or not (spec.directory / RESULT).exists():
@@ -115,9 +116,9 @@ class SearchLoop:
             self._seats[trial.trial_id] = seat
             spec = self._specify(trial)
             paused = (spec.directory / PAUSE).exists() and not (spec.directory / RESULT).exists()
-            if self._halving is None or not paused:
+            if self._ladder is None or not paused:
                 break
-            # It was paused when the search was interrupted.
+            # It had paused before the search was interrupted.
             self._pause(spec, TrialRecord.load(spec.directory / PAUSE))
         self._display.trial_started(spec.number, spec.epochs)
         self._tuner.on_trial_begin(trial)
@@ -125,43 +126,33 @@ class SearchLoop:
 
     def _go_on(self, *, closing: bool) -> TrialSpec | None:
         """The paused trial that has deserved to go on, if there is one."""
-        if self._halving is None or not self._paused:
+        spec = None if self._ladder is None else self._ladder.go_on(closing=closing)
+        if spec is None:
             return None
-        oracle = self._tuner.oracle
-        chosen = self._halving.best_paused(oracle.curves(), self._rungs, closing=closing)
-        if chosen is None:
-            return None
-        spec, rung = self._paused.pop(chosen), self._rungs.pop(chosen)
-        oracle.go_on(chosen)
         self._display.trial_started(spec.number, spec.epochs)
-        return dataclasses.replace(
-            spec,
-            pause_after=self._halving.next_rung(rung),
-            deadline=self._budget.trial_deadline(spent=self._run.seconds(chosen)),
-        )
+        spent = self._run.seconds(spec.trial_id)
+        return dataclasses.replace(spec, deadline=self._budget.trial_deadline(spent=spent))
 
     def _pause(self, job: TrialSpec, record: TrialRecord) -> None:
         oracle = self._tuner.oracle
         assert isinstance(oracle, OptunaOracle)
-        assert self._halving is not None
-        oracle.pause(job.trial_id)
-        self._paused[job.trial_id] = job
-        # A kill may have left it further than where it was to pause.
-        self._rungs[job.trial_id] = self._halving.last_rung(record.epochs)
+        assert self._ladder is not None
+        if standing := self._ladder.pause(job):
+            oracle.rank(job.trial_id, standing.rung, standing.value)
         self._run.note(record)
         self._display.trial_ended(record, self._run.best_trials(1))
 
     def close(self) -> None:
         """End the trials that are still paused: the search is over."""
-        for job in list(self._paused.values()):
+        oracle = self._tuner.oracle
+        for job in [] if self._ladder is None else self._ladder.paused:
             record = TrialRecord.load(job.directory / PAUSE)
             message = f"pruned after {record.epochs} epochs"
             record = dataclasses.replace(record, status=PRUNED, message=message)
             record.save(job.directory / RESULT)
+            oracle.cut_short(job.trial_id)
             self._tell(job, record)
             TrialFiles(job.directory).clear()
-        self._paused.clear()
-        self._rungs.clear()
 
     def _specify(self, trial: Any) -> TrialSpec:
         options, number = self._options, self._tuner.oracle.start_order.index(trial.trial_id)
@@ -184,18 +175,23 @@ class SearchLoop:
             executions=options.executions,
             max_parameters=options.max_parameters,
             max_flops=options.max_flops,
-            pause_after=None if self._halving is None else self._halving.next_rung(0),
         )
 
-    def reported(self, job: TrialSpec, progress: Progress) -> bool:
-        """Hear how far a trial is, and ask the oracle's pruner, if it has one, about it."""
+    def reported(self, job: TrialSpec, progress: Progress) -> Advice:
+        """Hear how far a trial is, and whether others deserve the time more."""
         self._display.epoch_ended(job.number, progress)
         oracle = self._tuner.oracle
         if progress.step is None or not isinstance(oracle, OptunaOracle):
-            return True
-        return oracle.report(
-            job.trial_id, progress.step, progress.value, prune=self._halving is None
-        )
+            return Advice.GO_ON
+        ladder, trial, value = self._ladder, job.trial_id, progress.value
+        go_on = oracle.report(trial, progress.step, value, prune=ladder is None)
+        if ladder is None:
+            return Advice.GO_ON if go_on else Advice.STOP
+        standing = ladder.climb(trial, progress.epoch, progress.seconds, value)
+        if standing is None:
+            return Advice.GO_ON
+        oracle.rank(trial, standing.rung, standing.value)
+        return Advice.PAUSE if standing.pause else Advice.GO_ON
 
     def finished(self, job: TrialSpec, result: TrialRecord) -> None:
         """Hear what came of a trial."""
@@ -218,6 +214,8 @@ class SearchLoop:
             oracle.update_trial(job.trial_id, result.metrics, step=result.best_epoch)
         self._tuner.on_trial_end(trial)
         del self._seats[job.trial_id]
+        if self._ladder is not None:
+            self._ladder.end(job.trial_id, usable=result.usable)
         self._run.note(result)
 
     def _failure(self, result: TrialRecord) -> str:
@@ -250,10 +248,11 @@ class SearchLoop:
         return False
 
 
-def _halving(oracle: keras_tuner.Oracle, epochs: int, *, several: bool) -> Halving | None:
+def _halving(oracle: keras_tuner.Oracle, budget: Budget, *, several: bool) -> Halving | None:
     """How trials pause; None if they do not: another pruner, or several trainings a trial."""
     if several or not isinstance(oracle, OptunaOracle) or len(oracle.objectives) > 1:
         return None
     if not isinstance(oracle.pruner, AshaPruner):
         return None
-    return Halving.of(epochs, maximise=oracle.objectives[0].direction == "max")
+    maximise = oracle.objectives[0].direction == "max"
+    return Halving.of(budget.epochs, maximise=maximise, seconds=budget.seconds)

@@ -183,22 +183,20 @@ class OptunaOracle(keras_tuner.Oracle):
         return len(self.objectives) > 1 or self._kept.report(trial_id, epoch, value, prune=prune)
 
     @guarded
-    def pause(self, trial_id: str) -> None:
-        """Put a running trial aside: the sampler learns from it as from one that was pruned.
+    def rank(self, trial_id: str, rung: int, value: float) -> None:
+        """Let the sampler learn from a trial that is still running, or that waits.
 
-        It has to be ended, or to `go_on`, before the search ends.
+        Args:
+            trial_id: Of a running trial.
+            rung: How far it is; of two trials the one that got further is the better one,
+            value: then the one with the better value of the objective.
         """
-        self._kept.pause(trial_id)
+        self._kept.rank(trial_id, rung, value)
 
     @guarded
-    def go_on(self, trial_id: str) -> None:
-        """Take up a trial that was paused."""
-        self._kept.go_on(trial_id)
-
-    @guarded
-    def curves(self) -> dict[str, list[float]]:
-        """What was reported of each trial, in order."""
-        return self._kept.curves()
+    def cut_short(self, trial_id: str) -> None:
+        """Have a running trial count as pruned when it is ended."""
+        self._kept.cut_short(trial_id)
 
     @guarded
     def update_trial(self, trial_id: str, metrics: Mapping[str, float], step: int = 0) -> Trial:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.metadata
+import itertools
 import math
 import os
 import platform
@@ -19,6 +21,7 @@ from kt_tuning.data import ImageData
 from kt_tuning.errors import SearchError, StorageError
 from kt_tuning.evaluation.held_out import HELD_OUT_USES
 from kt_tuning.records import (
+    HISTORY,
     PAUSE,
     PREDICTIONS,
     RESULT,
@@ -27,6 +30,7 @@ from kt_tuning.records import (
     SearchRecord,
     TrialRecord,
 )
+from kt_tuning.search.halving import Point
 from kt_tuning.search.lock import LOCK, RunLock
 
 
@@ -130,6 +134,19 @@ class RunDirectory:
         done = [record for record in self.trials() if record.usable]
         done.sort(key=lambda record: record.metrics[name], reverse=direction == "max")
         return done[:count]
+
+    def curves(self) -> dict[str, list[Point]]:
+        """By trial: a point an epoch, of trials that failed without any score as well."""
+        curves = {}
+        for path in self.path.glob(f"trial_*/{HISTORY}"):
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = [row for row in csv.DictReader(file) if row.get(self._objective.name)]
+            ends = itertools.accumulate(float(row["seconds"]) for row in rows)
+            values = (float(row[self._objective.name]) for row in rows)
+            trial_id = path.parent.name.removeprefix("trial_")
+            points = enumerate(zip(ends, values, strict=True), 1)
+            curves[trial_id] = [Point(done, end, value) for done, (end, value) in points]
+        return curves
 
     def seconds(self, trial_id: str) -> float:
         """Wall-clock of a finished or paused trial."""

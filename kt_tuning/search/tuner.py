@@ -233,7 +233,13 @@ class Tuner(keras_tuner.Tuner):
                 console=Console(stderr=True) if verbose else None,
             )
             deadline = None if limit is None else time.monotonic() + limit - spent
-            budget = Budget(epochs, deadline, trial_limit, max_stale_trials)
+            budget = Budget(
+                epochs,
+                deadline,
+                seconds=None if limit is None else limit * executor.workers,
+                trial_seconds=trial_limit,
+                max_stale_trials=max_stale_trials,
+            )
             loop = SearchLoop(self, self._run, display, budget, self._options)
             work = functools.partial(run_trial, tasks=tasks, objectives=self.objectives)
             self.on_search_begin()

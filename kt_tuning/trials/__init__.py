@@ -3,7 +3,7 @@
 from kt_tuning.trials.building import build_model, new_model
 from kt_tuning.trials.costs import COSTS
 from kt_tuning.trials.runs import TrialFiles
-from kt_tuning.trials.spec import Progress, Report, TrialSpec, weights_file
+from kt_tuning.trials.spec import Advice, Progress, Report, TrialSpec, weights_file
 from kt_tuning.trials.targets import check_soft_targets
 from kt_tuning.trials.tasks import ImageTask, KerasTask, Task
 from kt_tuning.trials.trial import run_trial
@@ -11,6 +11,7 @@ from kt_tuning.trials.weights import load_weights
 
 __all__ = [
     "COSTS",
+    "Advice",
     "ImageTask",
     "KerasTask",
     "Progress",

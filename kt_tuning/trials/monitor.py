@@ -14,7 +14,7 @@ from kt_tuning.errors import SearchError
 from kt_tuning.trials.checkpoint import Best, Checkpoint, RunState
 from kt_tuning.trials.curve import Curve
 from kt_tuning.trials.deadline import Deadline
-from kt_tuning.trials.spec import TrialFailedError
+from kt_tuning.trials.spec import Advice, TrialFailedError
 from kt_tuning.trials.tasks import Task
 
 
@@ -30,7 +30,7 @@ class Monitor(keras.callbacks.Callback):
         checkpoint: Written after every epoch.
         patience: Epochs without improvement after which training stops, or None.
         deadline: May shorten the training after an epoch, or None.
-        report: (epochs done, value of the objective) -> whether to go on.
+        report: (epochs done, value of the objective, seconds of the epoch) -> what to do.
         began: Value of `time.monotonic()` when work on this training began.
     """
 
@@ -45,7 +45,7 @@ class Monitor(keras.callbacks.Callback):
         checkpoint: Checkpoint,
         patience: int | None,
         deadline: Deadline | None,
-        report: Callable[[int, float], bool],
+        report: Callable[[int, float, float], Advice],
         began: float,
     ) -> None:
         super().__init__()
@@ -58,6 +58,7 @@ class Monitor(keras.callbacks.Callback):
         self._patience = patience
         self._deadline = deadline
         self._report = report
+        self.paused = False
         # An earlier attempt may have been interrupted.
         self._started = began - state.seconds
 
@@ -92,10 +93,12 @@ class Monitor(keras.callbacks.Callback):
             self._checkpoint.save_best(self.best)
         self._decide(epoch, seconds)
         self._checkpoint.save(self.model, self.state)
-        if not self._report(self.state.done, value):
+        advice = self._report(self.state.done, value, seconds)
+        if advice is Advice.STOP:
             self.state.message = f"pruned after {self.state.done} epochs"
             self.state.pruned = self.state.over = True
-        self.model.stop_training = self.state.over
+        self.paused = advice is Advice.PAUSE and not self.state.over
+        self.model.stop_training = self.state.over or self.paused
 
     def _value(self, epoch: int, logs: dict[str, float]) -> float:
         if not math.isfinite(logs.get("loss", 0.0)):

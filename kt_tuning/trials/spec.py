@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,8 +30,6 @@ class TrialSpec:
         executions: Trainings on each fold, with different seeds; their scores are averaged.
         max_parameters: Scalars in a model's weights, at most, or None.
         max_flops: Floating-point operations for one image, at most, or None.
-        pause_after: Epochs after which the trial pauses. It goes on when it is run again with a
-            later one, or with None: to the end.
     """
 
     trial_id: str
@@ -46,7 +45,6 @@ class TrialSpec:
     executions: int = 1
     max_parameters: int | None = None
     max_flops: int | None = None
-    pause_after: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,16 +57,28 @@ class Progress:
         value: Of the objective, after this epoch; or of a fold or execution that has ended.
         step: What pruners compare trials at: the index of the epoch, or with several folds or
             executions that of the one which has ended. None: no pruner is asked.
+        seconds: Wall-clock of the epoch, measuring included; 0 for a fold or execution.
     """
 
     epoch: int
     epochs: int
     value: float
     step: int | None
+    seconds: float = 0.0
 
 
-Report = Callable[[Progress], bool]
-"""Hears of progress; whether to go on."""
+class Advice(enum.Enum):
+    """What a trial is told when it has told how far it is."""
+
+    GO_ON = "go on"
+    PAUSE = "pause"
+    """It goes on when it is run again."""
+    STOP = "stop"
+    """It is pruned."""
+
+
+Report = Callable[[Progress], Advice]
+"""Hears of progress."""
 
 
 class TrialFailedError(Exception):

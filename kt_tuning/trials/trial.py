@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Sequence
@@ -30,9 +31,9 @@ from kt_tuning.trials.curve import Curve
 from kt_tuning.trials.deadline import Deadline
 from kt_tuning.trials.leaks import forget_gradients
 from kt_tuning.trials.monitor import Monitor
-from kt_tuning.trials.pause import Pause
 from kt_tuning.trials.runs import Outcome, Run, TrialFiles
 from kt_tuning.trials.spec import (
+    Advice,
     InfeasibleError,
     Progress,
     Report,
@@ -149,7 +150,7 @@ class _Trial:
             done = sum(outcome.epochs for outcome in self.outcomes)
             later = (len(self.runs) - run.index - 1) * self.spec.epochs
             news = Progress(done, done + later, outcome.value, step=run.index)
-            if not self.report(news) and later:
+            if self.report(news) is Advice.STOP and later:
                 self.pruned = True
                 self.message = f"pruned after {run.index + 1} of {len(self.runs)} trainings"
         return not self.pruned
@@ -178,30 +179,21 @@ class _Trial:
             checkpoint=self.files.checkpoint,
             patience=task.patience(spec.hp.values),
             deadline=deadline,
-            report=lambda done, value: self._epoch_ended(run, state, done, value),
+            report=functools.partial(self._epoch_ended, run, state),
             began=self.began,
         )
         result = None
-        if not (state.over or self._pauses_at(state.done)):
+        if not state.over:
             result = task.fit(
                 spec.hp,
                 model,
                 epochs=state.epochs,
                 initial_epoch=state.done,
                 seed=seed,
-                callbacks=[monitor, *self._pauses(), *([] if deadline is None else [deadline])],
+                callbacks=[monitor, *([] if deadline is None else [deadline])],
             )
-        self.paused = self._pauses_at(state.done) and not state.over
+        self.paused = monitor.paused
         return self._outcome(run, model, task, monitor, result)
-
-    def _pauses(self) -> list[Pause]:
-        epochs = self.spec.pause_after
-        return [] if epochs is None else [Pause(epochs)]
-
-    def _pauses_at(self, done: int) -> bool:
-        """Whether a trial with so many epochs done pauses; a kill may have left it further."""
-        epochs = self.spec.pause_after
-        return epochs is not None and done >= epochs
 
     def _fresh_model(self, task: Task, seed: int) -> keras.Model:
         """A model with new weights; the same one, if there is one, so as not to trace again."""
@@ -224,13 +216,16 @@ class _Trial:
             state, now + share, planned=self.spec.epochs, least_epochs=self.spec.least_epochs
         )
 
-    def _epoch_ended(self, run: Run, state: RunState, done: int, value: float) -> bool:
+    def _epoch_ended(
+        self, run: Run, state: RunState, done: int, value: float, seconds: float
+    ) -> Advice:
         if len(self.runs) == 1:
-            return self.report(Progress(done, state.epochs, value, step=done - 1))
+            return self.report(Progress(done, state.epochs, value, done - 1, seconds))
         before = sum(outcome.epochs for outcome in self.outcomes)
         later = (len(self.runs) - run.index - 1) * self.spec.epochs
-        news = Progress(before + done, before + state.epochs + later, value, step=None)
-        return self.report(news)
+        return self.report(
+            Progress(before + done, before + state.epochs + later, value, None, seconds)
+        )
 
     def _outcome(
         self, run: Run, model: keras.Model, task: Task, monitor: Monitor, result: Any

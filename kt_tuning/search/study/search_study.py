@@ -144,23 +144,13 @@ class SearchStudy:
         self.storage.commit()
         return restore_trial(self.storage.get_trial(proposal.number), space.copy(), self._objective)
 
-    def curves(self) -> dict[str, list[float]]:
-        """Of each trial, also those of earlier runs: the objective after each step."""
-        return {
-            trial_id: [value for _, value in sorted(trial.intermediate_values.items())]
-            for trial_id, number in self._numbers.items()
-            if (trial := self.storage.get_trial(number)).intermediate_values
-        }
+    def rank(self, trial_id: str, rung: int, value: float) -> None:
+        """Let the sampler learn from a running trial, as from one that was pruned at a rung."""
+        self.storage.show_pruned(self._numbers[trial_id], rung, value)
 
-    def pause(self, trial_id: str) -> None:
-        """Let the sampler learn from a trial that waits; if it ends like that, it was pruned."""
-        self.storage.pause(self._numbers[trial_id], paused=True)
+    def cut_short(self, trial_id: str) -> None:
+        """Have a running trial count as pruned when it is finished."""
         self._stopped.add(trial_id)
-
-    def go_on(self, trial_id: str) -> None:
-        """Go on with a trial that was paused."""
-        self.storage.pause(self._numbers[trial_id], paused=False)
-        self._stopped.discard(trial_id)
 
     def report(self, trial_id: str, step: int, value: float, *, prune: bool) -> bool:
         """Write the objective after a step.
@@ -199,7 +189,6 @@ class SearchStudy:
                 says so.
         """
         number = self._numbers[trial.trial_id]
-        self.storage.pause(number, paused=False)
         infeasible = trial.status == INFEASIBLE
         settle(trial, self._objective)
         succeeded = trial.status == TrialStatus.COMPLETED

@@ -46,6 +46,7 @@ class StudyStorage(BaseStorage):
             for number, trial in enumerate(backend.get_all_trials(self._study_id))
         ]
         self._backend_ids: dict[int, int] = {}
+        self._shown: dict[int, FrozenTrial] = {}
         self._draft: int | None = None
 
     def commit(self) -> None:
@@ -62,12 +63,18 @@ class StudyStorage(BaseStorage):
             del self._trials[self._draft]
             self._draft = None
 
-    def pause(self, trial_id: int, *, paused: bool) -> None:
-        """Have samplers see a running trial as a pruned one, of which they learn, or not any more.
+    def show_pruned(self, trial_id: int, step: int, value: float) -> None:
+        """Have samplers see a running trial as one that was pruned: they learn of those only.
 
-        Where the study is kept it goes on running: a search that is killed finds it there.
+        Args:
+            trial_id: Of the trial.
+            step: After which it would have been pruned.
+            value: Of the objective, at that step.
         """
-        self._trials[trial_id].state = TrialState.PRUNED if paused else TrialState.RUNNING
+        shown = copy.copy(self._trials[trial_id])
+        shown.state = TrialState.PRUNED
+        shown.intermediate_values = {step: value}
+        self._shown[trial_id] = shown
 
     def _write(self, trial_id: int) -> int | None:
         """The backend's id of a trial; None for the draft, which is not there yet."""
@@ -167,6 +174,7 @@ class StudyStorage(BaseStorage):
         assert backend_id is not None, "a draft is committed or discarded"
         if not self._backend.set_trial_state_values(backend_id, state, values):
             return False
+        self._shown.pop(trial_id, None)
         trial = self._trials[trial_id]
         trial.state = state
         if values is not None:
@@ -206,7 +214,8 @@ class StudyStorage(BaseStorage):
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
-        trials = [trial for trial in self._trials if states is None or trial.state in states]
+        seen = [self._shown.get(number, trial) for number, trial in enumerate(self._trials)]
+        trials = [trial for trial in seen if states is None or trial.state in states]
         return copy.deepcopy(trials) if deepcopy else trials
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from hypermodels import ConvNet
 from kt_tuning import Recipe
+from kt_tuning.trials import Advice
 from kt_tuning.trials.checkpoint import Checkpoint, RunState
 from kt_tuning.trials.curve import Curve
 from kt_tuning.trials.monitor import Monitor
@@ -111,7 +112,7 @@ def monitor(tmp_path):
             checkpoint=Checkpoint(tmp_path / "checkpoint"),
             patience=options.get("patience"),
             deadline=None,
-            report=lambda *args: True,
+            report=lambda *args: Advice.GO_ON,
             began=time.monotonic(),
         )
         model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
