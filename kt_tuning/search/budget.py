@@ -41,17 +41,18 @@ class Budget:
         """With fewer epochs than these before the deadline a trial is not worth its time."""
         return min(WORTHWHILE_EPOCHS, self.epochs)
 
-    def closing(self, trials: Sequence[TrialRecord]) -> bool:
-        """Whether the time that is left is better spent on trials that were begun.
+    def has_time_for(self, epochs: float, trials: Sequence[TrialRecord]) -> bool:
+        """Whether so many more epochs of a usual trial fit in, as far as one can tell.
 
         Args:
+            epochs: Of one trial.
             trials: Finished and paused ones.
         """
         trained = [trial for trial in trials if trial.usable and trial.epochs]
         if self.deadline is None or not trained:
-            return False
+            return True
         epoch = statistics.median(trial.seconds / trial.epochs for trial in trained)
-        return self.deadline - time.monotonic() < self.epochs * epoch
+        return self.deadline - time.monotonic() >= epochs * epoch
 
     def trial_deadline(self, spent: float = 0.0) -> float | None:
         """Value of `time.monotonic()` at which a trial that runs now is stopped.

@@ -9,6 +9,7 @@ time that there is.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Self
@@ -68,6 +69,16 @@ class Point:
     value: float
 
 
+class Going(enum.Enum):
+    """Which of the trials on a rung may go on."""
+
+    BEST_THIRD = "best third"
+    """Rounded down: a rung waits until three are there."""
+    BEST = "best"
+    """The best third, and at least one: no more will come."""
+    ANY = "any"
+
+
 Curves = Mapping[str, Sequence[Point]]
 """By trial: a point an epoch."""
 
@@ -113,22 +124,24 @@ class Halving:
         return max(values) if self.maximise else min(values)
 
     def deserving(
-        self, rung: int, curves: Curves, ended: Collection[str], *, closing: bool = False
+        self, rung: int, curves: Curves, ended: Collection[str], going: Going = Going.BEST_THIRD
     ) -> list[str]:
-        """The trials that may go on beyond a rung, best first: the best third of those there.
+        """The trials that may go on beyond a rung, best first.
 
         Args:
             rung: Its number, from 1.
             curves: Of all trials that did not fail.
             ended: Those that have ended for good; a trial that did so before the rung takes part.
-            closing: Whether no new trials are begun, so that a rung does not wait for more: at
-                least its best goes on.
+            going: How many of those there.
         """
         scores = {
             trial: self.score(rung, curve)
             for trial, curve in curves.items()
             if curve and (trial in ended or self.rungs[rung - 1].reached(curve[-1]))
         }
-        share = len(scores) / REDUCTION
-        count = math.ceil(share) if closing else math.floor(share)
-        return sorted(scores, key=scores.__getitem__, reverse=self.maximise)[:count]
+        counts = {
+            Going.BEST_THIRD: len(scores) // REDUCTION,
+            Going.BEST: math.ceil(len(scores) / REDUCTION),
+            Going.ANY: len(scores),
+        }
+        return sorted(scores, key=scores.__getitem__, reverse=self.maximise)[: counts[going]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 
-from kt_tuning.search.halving import Halving, Point
+from kt_tuning.search.halving import Going, Halving, Point
 from kt_tuning.trials import TrialSpec
 
 
@@ -81,17 +81,17 @@ class Ladder:
         rung = self._rungs[spec.trial_id] = self._rule.rung(curve)
         return Standing(rung, self._rule.score(rung, curve), pause=True)
 
-    def go_on(self, *, closing: bool) -> TrialSpec | None:
+    def go_on(self, going: Going) -> TrialSpec | None:
         """Take the paused trial that should go on, from the highest rung that has one.
 
         Args:
-            closing: Whether no new trials are begun.
+            going: How many of a rung may.
 
         Returns:
             It, or None if none has deserved it yet.
         """
         for rung in range(len(self._rule.rungs), 0, -1):
-            deserving = self._rule.deserving(rung, self._curves, self._ended, closing=closing)
+            deserving = self._rule.deserving(rung, self._curves, self._ended, going)
             for trial in deserving:
                 if trial in self._paused and self._rungs[trial] == rung:
                     return self._paused.pop(trial)

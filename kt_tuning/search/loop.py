@@ -21,7 +21,7 @@ from kt_tuning.records import (
 )
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.display import SearchDisplay
-from kt_tuning.search.halving import AshaPruner, Halving
+from kt_tuning.search.halving import REDUCTION, AshaPruner, Going, Halving
 from kt_tuning.search.ladder import Ladder
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.run_directory import RunDirectory
@@ -99,8 +99,12 @@ class SearchLoop:
             self.finished(spec, TrialRecord.load(spec.directory / RESULT))
 
     def _take(self) -> TrialSpec | None:
-        closing = self._budget.closing(self._run.finished())
-        return self._go_on(closing=closing) or self._begin() or self._go_on(closing=True)
+        trials, epochs = self._run.finished(), self._budget.epochs
+        if not self._budget.has_time_for(epochs / REDUCTION, trials):
+            # A new trial would not even reach the last rung of a whole training.
+            return self._go_on(Going.ANY) or self._begin()
+        going = Going.BEST_THIRD if self._budget.has_time_for(epochs, trials) else Going.BEST
+        return self._go_on(going) or self._begin() or self._go_on(Going.BEST)
 
     def _begin(self) -> TrialSpec | None:
         """A trial that the oracle hands out; None if it has none."""
@@ -124,9 +128,9 @@ class SearchLoop:
         self._tuner.on_trial_begin(trial)
         return spec
 
-    def _go_on(self, *, closing: bool) -> TrialSpec | None:
+    def _go_on(self, going: Going) -> TrialSpec | None:
         """The paused trial that has deserved to go on, if there is one."""
-        spec = None if self._ladder is None else self._ladder.go_on(closing=closing)
+        spec = None if self._ladder is None else self._ladder.go_on(going)
         if spec is None:
             return None
         self._display.trial_started(spec.number, spec.epochs)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from kt_tuning.search.halving import Halving, Point, Rung
+from kt_tuning.search.halving import Going, Halving, Point, Rung
 
 RULE = Halving((Rung(1), Rung(3)), maximise=True)
 
@@ -54,8 +54,9 @@ def test_a_trial_that_ended_before_a_rung_is_compared_there():
 
 
 def test_when_no_more_trials_come_at_least_the_best_goes_on():
-    assert RULE.deserving(1, {"a": curve(0.1), "b": curve(0.3)}, (), closing=True) == ["b"]
-    assert RULE.deserving(1, {}, (), closing=True) == []
+    assert RULE.deserving(1, {"a": curve(0.1), "b": curve(0.3)}, (), Going.BEST) == ["b"]
+    assert RULE.deserving(1, {"a": curve(0.1), "b": curve(0.3)}, (), Going.ANY) == ["b", "a"]
+    assert RULE.deserving(1, {}, (), Going.BEST) == []
 
 
 def test_of_two_that_learn_alike_the_quicker_one_goes_on():

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kt_tuning.search.halving import Halving, Point, Rung
+from kt_tuning.search.halving import Going, Halving, Point, Rung
 from kt_tuning.search.ladder import Ladder, Standing
 
 RULE = Halving((Rung(1), Rung(3)), maximise=True)
@@ -43,9 +43,9 @@ def test_the_highest_rung_comes_first(ladder):
     for trial, values in {"a": [0.9], "b": [0.1], "c": [0.2], "x": [0.1, 0.1, 0.3]}.items():
         climb(ladder, trial, *values)
         ladder.pause(spec(trial))
-    assert ladder.go_on(closing=True).trial_id == "x"
-    assert ladder.go_on(closing=False).trial_id == "a"
-    assert ladder.go_on(closing=False) is None
+    assert ladder.go_on(Going.BEST).trial_id == "x"
+    assert ladder.go_on(Going.BEST_THIRD).trial_id == "a"
+    assert ladder.go_on(Going.BEST_THIRD) is None
     assert [paused.trial_id for paused in ladder.paused] == ["b", "c"]
 
 
@@ -54,8 +54,8 @@ def test_a_trial_that_failed_takes_no_place(ladder):
         climb(ladder, trial, value)
         ladder.pause(spec(trial))
     ladder.end("a", usable=False)
-    assert ladder.go_on(closing=False) is None
-    assert ladder.go_on(closing=True).trial_id == "c"
+    assert ladder.go_on(Going.BEST_THIRD) is None
+    assert ladder.go_on(Going.BEST).trial_id == "c"
 
 
 def test_an_epoch_that_is_trained_again_replaces_the_one_before(ladder):
