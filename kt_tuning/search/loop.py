@@ -83,6 +83,8 @@ class SearchLoop:
         self._crashed: set[str] = set()
         rule = _halving(tuner.oracle, budget, several=options.several)
         self._ladder = None if rule is None else Ladder(rule, run.curves())
+        limited = rule is not None and budget.seconds is not None
+        self._longest = rule.rungs[-1].seconds if rule and limited else None
         self.reason: str | None = None
 
     def next_job(self) -> TrialSpec | None:
@@ -158,6 +160,10 @@ class SearchLoop:
             self._tell(job, record)
             TrialFiles(job.directory).clear()
 
+    def _is_first(self) -> bool:
+        """Whether nothing but the trial that begins now could have a score."""
+        return len(self._seats) == 1 and not self._run.best_trials(1)
+
     def _specify(self, trial: Any) -> TrialSpec:
         options, number = self._options, self._tuner.oracle.start_order.index(trial.trial_id)
         values = trial.hyperparameters.values
@@ -175,7 +181,8 @@ class SearchLoop:
             directory=self._run.trial(trial.trial_id),
             deadline=self._budget.trial_deadline(),
             # The first trial is worth having however little it is trained.
-            least_epochs=self._budget.worthwhile_epochs if self._run.best_trials(1) else 0,
+            least_epochs=0 if self._is_first() else self._budget.worthwhile_epochs,
+            longest=self._longest,
             executions=options.executions,
             max_parameters=options.max_parameters,
             max_flops=options.max_flops,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import keras
 
 from kt_tuning.trials.checkpoint import RunState
-from kt_tuning.trials.spec import TrialFailedError
+from kt_tuning.trials.spec import InfeasibleError, TrialFailedError
 from kt_tuning.units import clock
 
 PROBE = 8
@@ -26,17 +27,27 @@ class Deadline(keras.callbacks.Callback):
         state: Of the training; its `epochs` and `message` are changed.
         at: Value of `time.monotonic()`.
         planned: Epochs of a full training.
-        least_epochs: The training is given up if so many epochs cannot end in time.
+        least_epochs: The training is given up if so many epochs cannot end in time,
+        longest: or would take more seconds than these.
     """
 
     reads_batch_logs = False
 
-    def __init__(self, state: RunState, at: float, *, planned: int, least_epochs: int) -> None:
+    def __init__(
+        self,
+        state: RunState,
+        at: float,
+        *,
+        planned: int,
+        least_epochs: int,
+        longest: float = math.inf,
+    ) -> None:
         super().__init__()
         self._state = state
         self._at = at
         self._planned = planned
         self._least_epochs = least_epochs
+        self._longest = longest
         self._first = True
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -51,14 +62,22 @@ class Deadline(keras.callbacks.Callback):
         if now >= self._at:
             # What the epoch has learned so far is still measured and kept.
             self.model.stop_training = True
-        elif self._first and batch == PROBE and not self._state.done:
-            self._give_up_if_hopeless(now)
+        elif self._first and 0 < batch <= PROBE and not self._state.done:
+            self._give_up_if_hopeless(batch, now)
 
-    def _give_up_if_hopeless(self, now: float) -> None:
+    def _give_up_if_hopeless(self, batch: int, now: float) -> None:
         """Leave the time that is left to a configuration that can use it."""
         steps = self.params["steps"] or 0
-        needed = self._least_epochs * steps * (now - self._traced) / PROBE
-        if needed > self._at - now:
+        needed = self._least_epochs * steps * (now - self._traced) / batch
+        # The fewer steps, the less they tell.
+        doubt = PROBE / batch
+        if needed > self._longest * doubt:
+            raise InfeasibleError(
+                f"too slow for the time limit: {self._least_epochs} epochs would take "
+                f"{clock(needed)}, and one training should not take more than "
+                f"{clock(self._longest)} of it"
+            )
+        if needed > (self._at - now) * doubt:
             raise TrialFailedError(
                 f"too slow for the time that is left: {self._least_epochs} epochs would take "
                 f"{clock(needed)} of {clock(self._at - now)}"

@@ -26,7 +26,8 @@ class TrialSpec:
         seed: Seed of initial weights, order and augmentation.
         directory: Where the trial writes.
         deadline: Value of `time.monotonic()` at which training stops, or None.
-        least_epochs: The trial is given up at once if so many epochs cannot end by the deadline.
+        least_epochs: The trial is given up at once if so many epochs cannot end by the deadline,
+        longest: or would take more seconds than these; None for no such limit.
         executions: Trainings on each fold, with different seeds; their scores are averaged.
         max_parameters: Scalars in a model's weights, at most, or None.
         max_flops: Floating-point operations for one image, at most, or None.
@@ -42,6 +43,7 @@ class TrialSpec:
     directory: Path
     deadline: float | None
     least_epochs: int
+    longest: float | None = None
     executions: int = 1
     max_parameters: int | None = None
     max_flops: int | None = None

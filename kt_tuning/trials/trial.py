@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -213,7 +214,11 @@ class _Trial:
         now = time.monotonic()
         share = (self.spec.deadline - now) / (len(self.runs) - run.index)
         return Deadline(
-            state, now + share, planned=self.spec.epochs, least_epochs=self.spec.least_epochs
+            state,
+            now + share,
+            planned=self.spec.epochs,
+            least_epochs=self.spec.least_epochs,
+            longest=math.inf if self.spec.longest is None else self.spec.longest,
         )
 
     def _epoch_ended(

@@ -1,0 +1,58 @@
+"""When a training is given up as too slow: the clock is the test's own."""
+
+import math
+
+import keras
+import pytest
+
+from kt_tuning.trials import deadline as module
+from kt_tuning.trials.checkpoint import RunState
+from kt_tuning.trials.deadline import PROBE, Deadline
+from kt_tuning.trials.spec import InfeasibleError, TrialFailedError
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    class Clock:
+        now = 0.0
+
+        def monotonic(self):
+            return self.now
+
+    made = Clock()
+    monkeypatch.setattr(module, "time", made)
+    return made
+
+
+def steps(clock, seconds, *, longest=math.inf, at=math.inf, least_epochs=5, count=PROBE):
+    """An epoch's first steps, of 100; each takes so many seconds, the first one an hour."""
+    made = Deadline(RunState(0, 30, 0), at, planned=30, least_epochs=least_epochs, longest=longest)
+    made.set_model(keras.Sequential())
+    made.set_params({"steps": 100})
+    clock.now = -3600.0
+    made.on_epoch_begin(0)
+    for batch in range(count + 1):
+        clock.now = batch * seconds
+        made.on_train_batch_end(batch)
+
+
+def test_five_epochs_must_fit_into_the_longest_training(clock):
+    steps(clock, 0.1, longest=51)
+    with pytest.raises(InfeasibleError, match=r"5 epochs would take 0:50, .* more than 0:49 of it"):
+        steps(clock, 0.1, longest=49)
+
+
+def test_five_epochs_must_fit_into_the_time_that_is_left(clock):
+    steps(clock, 0.1, at=51)
+    with pytest.raises(TrialFailedError, match="5 epochs would take 0:50 of 0:49"):
+        steps(clock, 0.1, at=50)
+
+
+def test_what_is_hopeless_is_seen_at_the_second_step(clock):
+    steps(clock, 0.1, longest=49, count=PROBE - 1)
+    with pytest.raises(InfeasibleError):
+        steps(clock, 0.1 * PROBE, longest=49, count=1)
+
+
+def test_a_trial_that_is_worth_any_time_is_not_given_up(clock):
+    steps(clock, 100.0, longest=1, at=2000, least_epochs=0)
