@@ -1,5 +1,7 @@
 """Several models that answer as one: who joins, their weights, and the combined model."""
 
+from kt_tuning.ensembling.augmented import AugmentedPredictor, predict_augmented
+from kt_tuning.ensembling.boosting import BoostingRound, boosting_round
 from kt_tuning.ensembling.calibration import (
     CALIBRATIONS,
     Calibration,
@@ -13,10 +15,11 @@ from kt_tuning.ensembling.diversity import Diversity, measure_diversity
 from kt_tuning.ensembling.ensemble import Ensemble
 from kt_tuning.ensembling.greedy import greedy_weights
 from kt_tuning.ensembling.members import MEMBER_CHOICES, Member, take_best, take_diverse
+from kt_tuning.ensembling.outside import candidates_of
 from kt_tuning.ensembling.record import CombinationRecord
-from kt_tuning.ensembling.reliability import Reliability, measure_reliability
 from kt_tuning.ensembling.run_members import Candidates, join_candidates, read_candidates
 from kt_tuning.ensembling.solve import SMALLEST_WEIGHT, Solution, solve
+from kt_tuning.ensembling.soup import Soup, soup
 from kt_tuning.ensembling.weights import SOLVERS
 
 __all__ = [
@@ -24,6 +27,8 @@ __all__ = [
     "MEMBER_CHOICES",
     "SMALLEST_WEIGHT",
     "SOLVERS",
+    "AugmentedPredictor",
+    "BoostingRound",
     "Calibration",
     "Candidates",
     "Combination",
@@ -31,8 +36,10 @@ __all__ = [
     "Diversity",
     "Ensemble",
     "Member",
-    "Reliability",
     "Solution",
+    "Soup",
+    "boosting_round",
+    "candidates_of",
     "combine_models",
     "convex_weights",
     "fit_temperature",
@@ -40,9 +47,10 @@ __all__ = [
     "greedy_weights",
     "join_candidates",
     "measure_diversity",
-    "measure_reliability",
+    "predict_augmented",
     "read_candidates",
     "solve",
+    "soup",
     "take_best",
     "take_diverse",
     "weighted_sum",

@@ -10,9 +10,8 @@ from kt_tuning.ensembling.combination import ARITHMETIC, Combination
 from kt_tuning.ensembling.diversity import Diversity, measure_diversity
 from kt_tuning.ensembling.members import Member
 from kt_tuning.ensembling.problem import LOG_LOSS, Integers
-from kt_tuning.ensembling.reliability import Reliability, measure_reliability
 from kt_tuning.ensembling.solve import Solution
-from kt_tuning.evaluation import score
+from kt_tuning.evaluation import Reliability, measure_reliability, score
 from kt_tuning.records import EnsembleRecord
 
 

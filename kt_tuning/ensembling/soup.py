@@ -1,0 +1,140 @@
+"""Model soup: the mean of the weights of several models, which costs no more than one of them.
+
+It helps where the models lie in one basin of the loss: snapshots of one training, fine-tunings of
+one backbone. Elsewhere their mean is worse than each, and only the best of them is kept.
+
+Source: Wortsman et al. (2022), "Model soups: averaging weights of multiple fine-tuned models
+improves accuracy without increasing inference time", recipe 1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.data import ImageData, ImageSplit
+from kt_tuning.ensembling.members import Member
+from kt_tuning.ensembling.problem import LOG_LOSS, cost
+from kt_tuning.ensembling.run_members import Candidates
+from kt_tuning.errors import DataError, OptionError
+from kt_tuning.evaluation import METRICS, predict_split
+
+if TYPE_CHECKING:
+    import keras
+
+Arrays = list[NDArray[Any]]
+"""A model's weights, as `keras.Model.get_weights` returns them."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Soup:
+    """What `soup` made.
+
+    Attributes:
+        member: The averaged model and its predictions on the candidates' rows.
+        ingredients: Names of the members whose weights it is the mean of, best first.
+        score: The metric on these rows. As they decided what was kept, it is optimistic.
+        best_alone: The metric of the best ingredient alone; the score is never worse.
+    """
+
+    member: Member
+    ingredients: tuple[str, ...]
+    score: float
+    best_alone: float
+
+
+def soup(candidates: Candidates, data: ImageData, *, metric: str = LOG_LOSS) -> Soup:
+    """Average the weights of the candidates that do not make the average worse.
+
+    From the best on, each is put into the mean if the metric on the candidates' rows is then no
+    worse. Weights can be averaged among models that are built alike: candidates whose weights have
+    other shapes than those of the best one are left out, as are those without a model. The
+    statistics of batch normalisations are averaged like everything else.
+
+    Args:
+        candidates: Of trainings without folds: a member of several folds has seen all rows.
+        data: What they were trained on.
+        metric: Name in `METRICS`.
+
+    Raises:
+        OptionError: on an unknown metric, or if no candidate has a model.
+        DataError: if the data are not those that the candidates predicted.
+    """
+    if metric not in METRICS:
+        raise OptionError(f"No metric is called {metric!r}. Known: {', '.join(METRICS)}.")
+    if candidates.fingerprint != data.fingerprint:
+        raise DataError(
+            "The data should be those that the candidates predicted, fingerprint "
+            f"{candidates.fingerprint[:12]}. Received: {data.fingerprint[:12]}."
+        )
+    members = [member for member in candidates.members if member.load is not None]
+    if not members:
+        raise OptionError("A soup is made of models. Received only candidates without a `load`.")
+    members.sort(key=lambda member: cost(metric, candidates.labels, member.predictions))
+    split = ImageSplit(data.pixels, candidates.rows, candidates.labels)
+    model = _load(members[0])
+    tasted: list[str] = []
+
+    def predict(weights: Arrays) -> NDArray[np.floating[Any]]:
+        model.set_weights(weights)
+        return predict_split(model.predict_on_batch, split)
+
+    average, kept, costs = greedy_soup(
+        _weights(model, members, tasted),
+        lambda weights: cost(metric, candidates.labels, predict(weights)),
+    )
+    predictions = predict(average)
+    sign = -1.0 if METRICS[metric].direction == "max" else 1.0
+    return Soup(
+        member=Member("soup", predictions, load=lambda: model),
+        ingredients=tuple(tasted[place] for place in kept),
+        score=METRICS[metric].function(candidates.labels, predictions),
+        best_alone=sign * costs[0],
+    )
+
+
+def greedy_soup(
+    ingredients: Iterable[Arrays], cost_of: Callable[[Arrays], float]
+) -> tuple[Arrays, list[int], list[float]]:
+    """Average weights, each of which must not make the average cost more.
+
+    Args:
+        ingredients: Best first, all of the same shapes; at least one.
+        cost_of: What weights cost, the less the better.
+
+    Returns:
+        The average, the places of the ingredients in it, and the cost after each of them.
+    """
+    pot = iter(ingredients)
+    average = next(pot)
+    kept, costs = [0], [cost_of(average)]
+    for place, weights in enumerate(pot, start=1):
+        mixed = [
+            old + (new - old) / (len(kept) + 1) if np.issubdtype(old.dtype, np.floating) else old
+            for old, new in zip(average, weights, strict=True)
+        ]
+        after = cost_of(mixed)
+        if after <= costs[-1]:
+            average = mixed
+            kept.append(place)
+            costs.append(after)
+    return average, kept, costs
+
+
+def _weights(model: keras.Model, members: list[Member], tasted: list[str]) -> Iterator[Arrays]:
+    """Weights of the models that are built like the first one, which is loaded already."""
+    first = model.get_weights()
+    for member in members:
+        weights = first if member is members[0] else _load(member).get_weights()
+        if [array.shape for array in weights] == [array.shape for array in first]:
+            tasted.append(member.name)
+            yield weights
+
+
+def _load(member: Member) -> keras.Model:
+    assert member.load is not None
+    return member.load()

@@ -1,0 +1,132 @@
+"""Distillation: an ensemble's knowledge in one model, at the cost of one model."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kt_tuning.data import ImageData
+from kt_tuning.ensembling import Ensemble
+from kt_tuning.errors import OptionError
+from kt_tuning.retraining.configuration import Configuration
+from kt_tuning.retraining.lesson import Lesson
+from kt_tuning.retraining.member_run import MemberRun
+from kt_tuning.retraining.teaching import TaughtHyperModel
+from kt_tuning.search.wrapping import RecipeHyperModel
+
+
+def distill(
+    teacher: Ensemble | keras.Model,
+    student: Configuration,
+    data: ImageData,
+    directory: str | Path,
+    *,
+    temperature: float = 2.0,
+    soft_weight: float = 0.9,
+    overwrite: bool = False,
+    verbose: bool = True,
+) -> Ensemble:
+    """Train one model to answer as an ensemble does.
+
+    It is trained like any trial, by its recipe, with augmentation and mixing; what the teacher
+    says is computed for each augmented image, in the training step. So a step costs a prediction
+    of the whole teacher more, and nothing has to be stored. An interrupted training goes on after
+    its last finished epoch.
+
+    Args:
+        teacher: An ensemble, or any Keras model: uint8 pixels (n, H, W, C) -> probabilities
+            (n, classes).
+        student: What is trained: `Configuration.of(tuner)` for the size of the best trial, or a
+            smaller one, `Configuration(ConvNet(data.input_shape, data.classes, filters=(16, 32)))`.
+            Students gain from long trainings.
+        data: What the teacher's members were trained on, split alike.
+        directory: Where the student is kept, e.g. a folder "student" in the run directory.
+        temperature: T of the soft targets, more than 0; see `distillation_loss`.
+        soft_weight: Weight of the soft targets in the loss, in (0, 1]; the rest is that of the
+            labels.
+        overwrite: Whether what is in the directory is deleted first.
+        verbose: Whether to show the live view.
+
+    Returns:
+        The student, calibrated on the validation images, as an ensemble of one: `evaluate` and
+        `export` take it, `to_keras()` is its model.
+
+    Raises:
+        OptionError: if an argument is wrong, or teacher, student and data do not go together.
+        SearchError: if the training fails.
+        StorageError: if the directory holds something else, or another process uses it.
+    """
+    _check(temperature, soft_weight)
+    model = teacher.to_keras() if isinstance(teacher, Ensemble) else teacher
+    _check_teacher(model, data)
+    marks = {"temperature": float(temperature), "soft_weight": float(soft_weight)}
+    run = MemberRun(
+        "distill",
+        student,
+        data,
+        directory,
+        marks={**marks, "teacher": _digest(model)},
+        overwrite=overwrite,
+    )
+    taught = TaughtHyperModel(
+        student.hypermodel, model, temperature=temperature, soft_weight=soft_weight
+    )
+    run.train(
+        1,
+        lambda index: Lesson(data),
+        hypermodel=RecipeHyperModel(taught, student.recipe),
+        verbose=verbose,
+    )
+    found = run.candidates(1)
+    ensemble = Ensemble.from_members(found.members, found.labels, solver="single")
+    ensemble.card = data.card
+    ensemble.provenance = {
+        "distillation": {**marks, "teacher": _describe(teacher)},
+        "values": dict(found.members[0].configuration or {}),
+    }
+    assert ensemble.record is not None
+    run.files.write_ensemble(ensemble.record)
+    return ensemble
+
+
+def _check(temperature: float, soft_weight: float) -> None:
+    # Written so that nan fails it.
+    if not 0 < temperature < float("inf"):
+        raise OptionError(
+            "`temperature` is a number more than 0, such as 2. "
+            f"Received: temperature={temperature!r}"
+        )
+    if not 0 < soft_weight <= 1:
+        raise OptionError(
+            "`soft_weight` is a share of the loss, more than 0 and at most 1. "
+            f"Received: soft_weight={soft_weight!r}"
+        )
+
+
+def _check_teacher(model: keras.Model, data: ImageData) -> None:
+    shapes = (tuple(model.input_shape[1:]), tuple(model.output_shape[1:]))
+    wanted = (tuple(data.input_shape), (data.classes,))
+    if shapes != wanted:
+        raise OptionError(
+            f"The teacher maps {shapes[0]} to {shapes[1]}, the data need {wanted[0]} to "
+            f"{wanted[1]}: it should have been trained on such images."
+        )
+
+
+def _digest(model: keras.Model) -> str:
+    """Which teacher it is: another one's student must not be taken for its own."""
+    digest = hashlib.blake2b(digest_size=6)
+    # The weights of an ensemble's members are in its layers' arguments.
+    digest.update(repr([layer.get_config().get("scale") for layer in model.layers]).encode())
+    for array in model.get_weights():
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _describe(teacher: Ensemble | keras.Model) -> Any:
+    if not isinstance(teacher, Ensemble):
+        return teacher.name
+    return None if teacher.record is None else teacher.record.to_json()

@@ -1,0 +1,36 @@
+"""What one member is trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.data import ImageData
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Lesson:
+    """What is particular to one member.
+
+    Attributes:
+        data: What it is trained and validated on.
+        origin: Folder of the member whose weights are its first ones, or None.
+    """
+
+    data: ImageData
+    origin: Path | None = None
+
+
+def with_train_rows(data: ImageData, places: NDArray[np.integer[Any]]) -> ImageData:
+    """The same data with other training images.
+
+    Args:
+        data: The images; validation and test stay as they are.
+        places: Within the training split, in any order, each as often as it is trained on.
+    """
+    train = data.indices["train"][np.sort(places)]
+    return dataclasses.replace(data, indices={**data.indices, "train": train})
