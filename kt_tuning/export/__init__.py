@@ -1,6 +1,29 @@
-"""A trained model out: a SavedModel for TensorFlow Serving, checked against the model."""
+"""A trained model out: in several formats, each checked against the model; and made smaller."""
 
-from kt_tuning.export.saved_model import export_saved_model
+from kt_tuning.export.exporting import Exported, export_model, export_saved_model
+from kt_tuning.export.folder import LABELS_FILE, PROVENANCE_FILE, next_version
+from kt_tuning.export.formats import FORMATS, Format, format_named
+from kt_tuning.export.parity import Parity
+from kt_tuning.export.pruning import Pruned, prune
 from kt_tuning.export.served import Prediction, Served, load_served
+from kt_tuning.export.source import Predict, predict_all
 
-__all__ = ["Prediction", "Served", "export_saved_model", "load_served"]
+__all__ = [
+    "FORMATS",
+    "LABELS_FILE",
+    "PROVENANCE_FILE",
+    "Exported",
+    "Format",
+    "Parity",
+    "Predict",
+    "Prediction",
+    "Pruned",
+    "Served",
+    "export_model",
+    "export_saved_model",
+    "format_named",
+    "load_served",
+    "next_version",
+    "predict_all",
+    "prune",
+]

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.errors import DataError, ExportError, OptionError, StorageError
+from kt_tuning.export.folder import LABELS_FILE
 
 # TensorFlow is imported where it is used: the command line reaches this module before it knows
 # whether there is anything to predict.
 
-LABELS_FILE = "labels.txt"
 PIXELS_SIGNATURE = "serving_default"
 BYTES_SIGNATURE = "serve_bytes"
 

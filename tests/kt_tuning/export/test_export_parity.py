@@ -2,10 +2,69 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from export_models import CLASS_NAMES, random_images
+from export_models import CLASS_NAMES, make_card, random_images
 
 from kt_tuning.errors import ExportError
-from kt_tuning.export.parity import TOLERANCE, check_parity
+from kt_tuning.export.parity import (
+    FLOAT32,
+    ROUNDING,
+    Parity,
+    Tolerance,
+    check_parity,
+    measure_parity,
+)
+from kt_tuning.export.saved_model import check_files
+from kt_tuning.export.source import Source
+
+EXPECTED = np.array([[0.7, 0.2, 0.1], [0.1, 0.5, 0.4], [0.3, 0.3, 0.4], [0.6, 0.3, 0.1]])
+
+
+def test_equal_probabilities_are_at_parity():
+    parity = measure_parity(EXPECTED, EXPECTED)
+    assert (parity.images, parity.difference, parity.agreement) == (4, 0.0, 1.0)
+    check_parity(parity, FLOAT32, "onnx")
+
+
+def test_the_largest_difference_and_the_share_of_equal_labels():
+    served = EXPECTED.copy()
+    served[1] = [0.1, 0.4, 0.5]
+    parity = measure_parity(served, EXPECTED)
+    assert parity.difference == pytest.approx(0.1)
+    assert parity.agreement == 0.75
+
+
+def test_classes_as_probable_as_each_other_are_one_label():
+    expected = np.array([[0.4, 0.4 - ROUNDING, 0.2 + ROUNDING]])
+    assert measure_parity(expected[:, [1, 0, 2]], expected).agreement == 1.0
+    expected = np.array([[0.4, 0.4 - 3 * ROUNDING, 0.2 + 3 * ROUNDING]])
+    assert measure_parity(expected[:, [1, 0, 2]], expected).agreement == 0.0
+
+
+def test_the_tolerance_is_just_allowed():
+    check_parity(measure_parity(EXPECTED + 0.9 * ROUNDING, EXPECTED), FLOAT32, "onnx")
+    with pytest.raises(ExportError, match=r"\(onnx\).*on 4 images .* up to 1\.1e-05.* 1e-05"):
+        check_parity(measure_parity(EXPECTED + 1.1 * ROUNDING, EXPECTED), FLOAT32, "onnx")
+
+
+@pytest.mark.parametrize(("images", "others"), [(40, 1), (100, 1), (101, 2), (1000, 10)])
+def test_a_hundredth_of_the_labels_and_one_of_few_may_differ(images, others):
+    tolerance = Tolerance(0.2, 0.99)
+    check_parity(Parity(images, 0.1, 1 - others / images), tolerance, "litert_int8")
+    with pytest.raises(ExportError):
+        check_parity(Parity(images, 0.1, 1 - (others + 1) / images), tolerance, "litert_int8")
+
+
+def test_too_many_other_labels_fail_with_the_figures():
+    served = EXPECTED.copy()
+    served[1:3] = [[0.1, 0.4, 0.5], [0.4, 0.3, 0.3]]
+    with pytest.raises(ExportError, match=r"50\.00% of the labels agree.* at least 99%"):
+        check_parity(measure_parity(served, EXPECTED), Tolerance(0.2, 0.99), "litert_int8")
+
+
+def test_nan_fails():
+    parity = measure_parity(np.full_like(EXPECTED, np.nan), EXPECTED)
+    with pytest.raises(ExportError, match="nan"):
+        check_parity(parity, Tolerance(1.0, 0.0), "onnx")
 
 
 @pytest.fixture(scope="module")
@@ -18,33 +77,17 @@ def expected(model, images):
     return model.predict(images, verbose=0)
 
 
-def test_the_exported_model_passes(loaded, images, expected):
-    parity = check_parity(loaded, images, expected, CLASS_NAMES)
-    assert parity.images == 5
-    assert max(parity.pixels, parity.bytes) <= 1e-6
+def test_files_are_served_as_pixels_are(exported, model, images, expected):
+    check_files(exported, Source(model, make_card()), images, expected)
 
 
-def test_one_probability_off_fails_with_the_figures(loaded, images, expected):
-    expected = expected.copy()
-    expected[3, 1] += 0.25
-    with pytest.raises(ExportError, match=r"on 5 images .* up to 0\.25 .* and 0\.25 .* 1e-05"):
-        check_parity(loaded, images, expected, CLASS_NAMES)
+def test_other_probabilities_from_files_fail(exported, model, images, expected):
+    with pytest.raises(ExportError, match=r"saved_model, from files"):
+        check_files(exported, Source(model, make_card()), images, expected[::-1])
 
 
-def test_the_tolerance_is_just_allowed(loaded, images, expected):
-    near = expected + np.float32(0.9 * TOLERANCE)
-    check_parity(loaded, images, near, CLASS_NAMES)
-    with pytest.raises(ExportError):
-        check_parity(loaded, images, expected + np.float32(1.1 * TOLERANCE), CLASS_NAMES)
-
-
-def test_nan_fails(loaded, images, expected):
-    with pytest.raises(ExportError, match="nan"):
-        check_parity(loaded, images, np.full_like(expected, np.nan), CLASS_NAMES)
-
-
-def test_wrong_labels_fail(loaded, images, expected):
-    names = ("dog", "cat", "Süßer Igel")
+def test_wrong_labels_fail(exported, model, images, expected):
+    names = (CLASS_NAMES[1], CLASS_NAMES[0], CLASS_NAMES[2])
     assert set(expected.argmax(axis=1)) & {0, 1}
     with pytest.raises(ExportError, match=r"names \d of 5 images wrongly.*Expected: '(dog|cat)'"):
-        check_parity(loaded, images, expected, names)
+        check_files(exported, Source(model, make_card(class_names=names)), images, expected)

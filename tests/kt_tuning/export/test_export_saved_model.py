@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import io
 import json
@@ -14,7 +15,7 @@ from PIL import Image
 
 from kt_tuning.data import decode_image
 from kt_tuning.errors import DataError, ExportError, StorageError
-from kt_tuning.export import export_saved_model, saved_model
+from kt_tuning.export import FORMATS, export_saved_model
 from kt_tuning.records import PixelFormat
 
 # Run as if neither Keras nor this package were installed.
@@ -92,7 +93,9 @@ def test_provenance_stands_beside_the_model(exported):
     assert provenance["data"]["pixels"] == {"height": 8, "width": 12, "channels": 3}
     assert provenance["versions"]["keras"] == keras.__version__
     assert provenance["parity"]["images"] == 16
-    assert provenance["parity"]["bytes"] <= 1e-5
+    assert provenance["parity"]["difference"] <= 1e-5
+    assert provenance["parity"]["agreement"] == 1.0
+    assert provenance["format"] == "saved_model"
     age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(
         provenance["created"]
     )
@@ -134,23 +137,28 @@ def test_a_model_that_predicts_at_random_is_not_exported(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def writes_with(write, monkeypatch):
+    row = dataclasses.replace(FORMATS["saved_model"], write=write)
+    monkeypatch.setitem(FORMATS, "saved_model", row)
+
+
 @pytest.mark.parametrize("problem", [KeyboardInterrupt, MemoryError])
 def test_an_interrupted_export_leaves_nothing(model, tmp_path, monkeypatch, problem):
-    def interrupted(model, folder, card):
+    def interrupted(source, folder):
         (folder / "saved_model.pb").write_bytes(b"half")
         raise problem
 
-    monkeypatch.setattr(saved_model, "_write_signatures", interrupted)
+    writes_with(interrupted, monkeypatch)
     with pytest.raises(problem):
         export_saved_model(model, tmp_path / "1", card=make_card())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_a_storage_error(model, tmp_path, monkeypatch):
-    def full(model, folder, card):
+    def full(source, folder):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(saved_model, "_write_signatures", full)
+    writes_with(full, monkeypatch)
     with pytest.raises(StorageError, match=r"Cannot write .*1: No space left on device"):
         export_saved_model(model, tmp_path / "1", card=make_card())
     assert list(tmp_path.iterdir()) == []
@@ -184,18 +192,18 @@ def test_another_backend_does_not_export(model, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("model", "card", "message"),
+    ("options", "card", "message"),
     [
-        (make_model(classes=4), make_card(), r"shape \(16, 4\) for 16 images.*the data's 3"),
-        (make_model(PixelFormat(9, 9, 3)), make_card(), r"takes images of \(9, 9, 3\)"),
-        (make_model(last="linear"), make_card(), "End the model with a softmax"),
-        (make_model(), make_card(class_names=("a", "b\nc", "d")), "one line"),
+        ({"classes": 4}, make_card(), r"shape \(16, 4\) for 16 images.*the data's 3"),
+        ({"pixels": PixelFormat(9, 9, 3)}, make_card(), r"takes images of \(9, 9, 3\)"),
+        ({"last": "linear"}, make_card(), "End the model with a softmax"),
+        ({}, make_card(class_names=("a", "b\nc", "d")), "one line"),
     ],
     ids=["classes", "pixels", "logits", "names"],
 )
-def test_a_model_that_does_not_fit_is_refused(tmp_path, model, card, message):
+def test_a_model_that_does_not_fit_is_refused(tmp_path, options, card, message):
     with pytest.raises(ExportError, match=message):
-        export_saved_model(model, tmp_path / "1", card=card)
+        export_saved_model(make_model(**options), tmp_path / "1", card=card)
     assert list(tmp_path.iterdir()) == []
 
 

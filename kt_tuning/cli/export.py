@@ -1,0 +1,78 @@
+"""`export`: the winner of a run in other formats, checked, measured and described."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
+
+COMPRESSION = "Compression"
+
+
+def export(
+    run_directory: Annotated[Path, typer.Argument(help="The --out of a run.")],
+    format: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="saved_model, keras, litert, litert_float16, litert_int8, onnx, openvino; may be "
+            "repeated.",
+            show_default="saved_model",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Where the images are now.", show_default="where they were"),
+    ] = None,
+    images: Annotated[
+        int, typer.Option(help="Validation images that an export is compared on, at most.")
+    ] = 1000,
+    sparsity: Annotated[
+        float | None,
+        typer.Option(
+            help="Prune the model first, until this share of its kernels' weights is zero.",
+            show_default="no pruning",
+            rich_help_panel=COMPRESSION,
+        ),
+    ] = None,
+    rounds: Annotated[
+        int, typer.Option(help="Of pruning and training.", rich_help_panel=COMPRESSION)
+    ] = 4,
+    epochs: Annotated[
+        int, typer.Option(help="Epochs of each round.", rich_help_panel=COMPRESSION)
+    ] = 1,
+    seed: Annotated[int, typer.Option(help="Of the images, and of training.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+) -> None:
+    """Write the winner of a run in other formats; prove, measure and describe each.
+
+    Each is loaded into the runtime that it is meant for and compared with the Keras model on
+    validation images: labels must agree on all of them, for int8 on 99%, or nothing is written.
+    A SavedModel goes to export/<version>, other formats to export/<format>/<version>, with
+    labels.txt, provenance.json and MODEL_CARD.md. Printed are size, time for one image, and
+    accuracy on validation images of all exports of the run.
+    """
+    from kt_tuning.export import format_named
+
+    formats = tuple(format or ("saved_model",))
+    for name in formats:
+        format_named(name).check_installed()
+    quiet_tensorflow()
+    from kt_tuning.judging import load_data, load_winner
+    from kt_tuning.shipping import Pruning, export_run, format_table, measurements
+
+    pruning = None if sparsity is None else Pruning(sparsity, rounds, epochs)
+    winner = load_winner(run_directory)
+    images_of_run = load_data(run_directory, data, progress=not quiet)
+    export_run(
+        run_directory,
+        winner,
+        images_of_run,
+        formats,
+        images=images,
+        pruning=pruning,
+        seed=seed,
+    )
+    print(format_table(measurements(run_directory)))

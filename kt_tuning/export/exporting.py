@@ -1,0 +1,140 @@
+"""Writing a model in any format, and proving that it works."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.errors import OptionError
+from kt_tuning.export.folder import appearing, check_free, write_labels, write_provenance
+from kt_tuning.export.formats import Format, format_named
+from kt_tuning.export.parity import Parity, check_parity, measure_parity
+from kt_tuning.export.source import Source, predict_all
+from kt_tuning.records import DataCard
+
+if TYPE_CHECKING:
+    import keras
+
+_RANDOM_IMAGES = 16
+
+# Decoding files one by one takes a while, and a few dozen tell.
+_IMAGES_CHECKED = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """A model that was written and proved to work.
+
+    Attributes:
+        path: Its folder.
+        format: Name in `FORMATS`.
+        parity: By how much it is off the trained one.
+    """
+
+    path: Path
+    format: str
+    parity: Parity
+
+
+def export_model(
+    model: keras.Model,
+    path: str | Path,
+    *,
+    format: str = "saved_model",
+    card: DataCard,
+    provenance: dict[str, Any] | None = None,
+    parity_images: NDArray[np.uint8] | None = None,
+    examples: NDArray[np.uint8] | None = None,
+) -> Exported:
+    """Write a model in one of `FORMATS`, load it as its users will, and compare the two.
+
+    Beside the model lie `labels.txt`, a class a line, and `provenance.json`. The folder appears
+    whole or not at all.
+
+    Args:
+        model: From uint8 (N, height, width, channels) to probabilities (N, classes).
+        path: The folder to write. TensorFlow Serving wants its name to be a version number.
+        format: Name in `FORMATS`.
+        card: What the model was trained on: its class names and pixel format.
+        provenance: What else to record: hyperparameters, scores.
+        parity_images: uint8 (N, height, width, channels), validation images to compare the two
+            on. 16 random images if None.
+        examples: uint8 (N, height, width, channels), some hundred training images; int8 formats
+            need them, to know the range of every activation.
+
+    Raises:
+        OptionError: on an unknown format, or one that needs examples without them.
+        MissingExtraError: if a package is missing.
+        ExportError: if the model does not fit the card, if Keras runs on another backend than
+            TensorFlow, or if the export behaves unlike the model.
+        StorageError: if `path` is taken or cannot be written.
+        DataError: if images do not fit the card.
+    """
+    row = format_named(format)
+    row.check_installed()
+    path = Path(path)
+    check_free(path)
+    source = Source(model, card, examples)
+    source.check()
+    if row.needs_examples and examples is None:
+        raise OptionError(
+            f"The format {format!r} takes the range of every activation from images. Give some "
+            "hundred training images as `examples`."
+        )
+    images = _images_like(card) if parity_images is None else np.asarray(parity_images)
+    source.check_images(images, "parity_images")
+    expected = source.answers(images)
+    with appearing(path) as folder:
+        row.write(source, folder)
+        write_labels(folder, card.class_names)
+        parity = _check(row, folder, source, images, expected)
+        write_provenance(
+            folder,
+            card,
+            row.packages,
+            format=format,
+            parity=dataclasses.asdict(parity),
+            model=provenance or {},
+        )
+    return Exported(path, format, parity)
+
+
+def export_saved_model(
+    model: keras.Model,
+    path: str | Path,
+    *,
+    card: DataCard,
+    provenance: dict[str, Any] | None = None,
+    parity_images: NDArray[np.uint8] | None = None,
+) -> Path:
+    """Write a SavedModel with two signatures; see `export_model` and `write_saved_model`.
+
+    Returns:
+        `path`.
+    """
+    return export_model(
+        model, path, card=card, provenance=provenance, parity_images=parity_images
+    ).path
+
+
+def _check(
+    row: Format,
+    folder: Path,
+    source: Source,
+    images: NDArray[np.uint8],
+    expected: NDArray[np.float32],
+) -> Parity:
+    parity = measure_parity(predict_all(row.read(folder), images), expected)
+    check_parity(parity, row.tolerance, row.name)
+    if row.check is not None:
+        row.check(folder, source, images[:_IMAGES_CHECKED], expected[:_IMAGES_CHECKED])
+    return parity
+
+
+def _images_like(card: DataCard) -> NDArray[np.uint8]:
+    shape = (_RANDOM_IMAGES, *card.pixels.shape)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)

@@ -1,0 +1,96 @@
+"""The folder of an export: whole or not there, with labels and provenance beside the model."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import importlib.metadata
+import platform
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from kt_tuning.errors import StorageError
+from kt_tuning.records import DataCard, write_json
+
+LABELS_FILE = "labels.txt"
+PROVENANCE_FILE = "provenance.json"
+
+_PACKAGES = ("kt-tuning", "keras", "tensorflow", "numpy", "pillow")
+
+
+def next_version(folder: Path) -> Path:
+    """The first unused version, 1, 2, …, of TensorFlow Serving's layout `folder/<version>`."""
+    taken = [int(path.name) for path in folder.glob("*") if path.name.isdecimal()]
+    return folder / str(max(taken, default=0) + 1)
+
+
+def check_free(path: Path) -> None:
+    """Refuse to write where something is already.
+
+    Raises:
+        StorageError: if `path` is anything but an empty folder.
+    """
+    if path.is_dir() and not any(path.iterdir()):
+        return
+    if path.exists():
+        free = next_version(path.parent)
+        if free.name == "1":
+            free = path.with_name(f"{path.name}-2")
+        raise StorageError(f"{path} is there already. Export to {free}, or remove it first.")
+
+
+@contextlib.contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """Give a folder beside `path` that becomes `path` in the end, or vanishes on an error.
+
+    Raises:
+        StorageError: if it cannot be written.
+    """
+    # TensorFlow Serving looks for names that are numbers, so it does not see this one.
+    folder = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+        folder.replace(path)
+    except OSError as error:
+        raise StorageError(f"Cannot write {path}: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_labels(folder: Path, names: Sequence[str]) -> None:
+    """Write `labels.txt`: a class a line, 0 first."""
+    labels = "".join(f"{name}\n" for name in names)
+    (folder / LABELS_FILE).write_text(labels, encoding="utf-8", newline="\n")
+
+
+def write_provenance(
+    folder: Path, card: DataCard, packages: Sequence[str], **more: dict[str, Any] | str
+) -> None:
+    """Write `provenance.json`: when and of what the model was made, and by which versions.
+
+    Args:
+        folder: Where.
+        card: The data.
+        packages: Whose versions count beside those of Keras, TensorFlow and their like.
+        **more: What else to record.
+    """
+    content = {
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": _versions((*_PACKAGES, *packages)),
+        "data": card.to_json(),
+        **more,
+    }
+    write_json(folder / PROVENANCE_FILE, content)
+
+
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in packages:
+        # Run from a checkout, or with TensorFlow under another name such as tensorflow-cpu.
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions

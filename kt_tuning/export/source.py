@@ -1,0 +1,143 @@
+"""What is exported: a Keras model, checked, and what it answers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.errors import DataError, ExportError
+from kt_tuning.records import DataCard
+
+if TYPE_CHECKING:
+    import keras
+
+Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""uint8 images (N, height, width, channels) -> probabilities (N, classes)."""
+
+BATCH = 256
+
+# How far from 1 the probabilities of an image may sum: half precision gets that far off.
+_SUM_TOLERANCE = 1e-2
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Source:
+    """What is exported.
+
+    Attributes:
+        model: From uint8 (N, height, width, channels) to probabilities (N, classes).
+        card: What it was trained on: its class names and pixel format.
+        examples: uint8 (N, height, width, channels), images like those that it will see: int8
+            formats take the range of every activation from them. None if there are none.
+    """
+
+    model: keras.Model
+    card: DataCard
+    examples: NDArray[np.uint8] | None = None
+
+    def check(self) -> None:
+        """Refuse what cannot be exported.
+
+        Raises:
+            ExportError: if Keras runs on another backend than TensorFlow, the model takes other
+                images than the card says, or a class name has more than one line.
+            DataError: if the examples do not fit the card.
+        """
+        import keras
+
+        backend = keras.config.backend()
+        if backend != "tensorflow":
+            raise ExportError(
+                "Models are exported with Keras's TensorFlow backend. "
+                f"Received: {backend!r}. Save the weights, and load and export them with "
+                "KERAS_BACKEND=tensorflow."
+            )
+        names = self.card.class_names
+        if any(character in name for name in names for character in "\r\n"):
+            raise ExportError(f"A class name should be one line. Received: {names}.")
+        takes = getattr(self.model, "input_shape", (None, *self.card.pixels.shape))
+        if tuple(takes[1:]) != self.card.pixels.shape:
+            raise ExportError(
+                f"The model takes images of {tuple(takes[1:])}. Expected, from the data: "
+                f"{self.card.pixels.shape}."
+            )
+        if self.examples is not None:
+            self.check_images(self.examples, "examples")
+
+    def check_images(self, images: NDArray[np.uint8], name: str) -> None:
+        """Refuse images that the model does not take.
+
+        Raises:
+            DataError: if they do not fit the card, or there are none.
+        """
+        pixels = self.card.pixels.shape
+        if images.dtype != np.uint8 or images.shape[1:] != pixels or not len(images):
+            shape = ", ".join(map(str, pixels))
+            raise DataError(
+                f"{name} should be uint8 of shape (N, {shape}), at least one of them. "
+                f"Received: {images.dtype} of shape {images.shape}."
+            )
+
+    def answers(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the model's probabilities (N, classes).
+
+        Raises:
+            ExportError: if its outputs are not one distribution over the card's classes an image.
+        """
+        import tensorflow as tf
+
+        call = graph_of(self.model, self.card.pixels.shape)
+        output = tf.nest.map_structure(
+            lambda *parts: np.concatenate(parts),
+            *(tf.nest.map_structure(_as_numpy, call(batch)) for batch in batches(images)),
+        )
+        classes = len(self.card.class_names)
+        if getattr(output, "shape", None) != (len(images), classes):
+            received = tf.nest.map_structure(lambda part: part.shape, output)
+            raise ExportError(
+                f"The model gives outputs of shape {received} for {len(images)} images. "
+                f"Expected: one probability for each of the data's {classes} classes."
+            )
+        if not (output.min() >= 0 and np.abs(output.sum(axis=1) - 1).max() <= _SUM_TOLERANCE):
+            raise ExportError(
+                f"The model's outputs should be probabilities, but lie in {output.min():.3g} to "
+                f"{output.max():.3g} and do not sum to 1. End the model with a softmax."
+            )
+        return output
+
+
+def graph_of(model: keras.Model, shape: Sequence[int]) -> Callable[[NDArray[np.uint8]], object]:
+    """Return the model as the graph that is served.
+
+    `predict` compiles some models by XLA, and half precision is then rounded at other places.
+
+    Args:
+        model: On TensorFlow.
+        shape: (height, width, channels) of the images.
+    """
+    import tensorflow as tf
+
+    spec = tf.TensorSpec((None, *shape), tf.uint8)
+    return tf.function(
+        lambda images: model(images, training=False), input_signature=[spec], autograph=False
+    )
+
+
+def batches(images: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """Cut images into batches that fit into memory when they are predicted."""
+    return [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+
+
+def predict_all(predict: Predict, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Predict any number of images, batch by batch."""
+    return np.concatenate([predict(batch) for batch in batches(images)])
+
+
+def _as_numpy(output: object) -> NDArray[np.float32]:
+    import tensorflow as tf
+
+    return tf.cast(output, tf.float32).numpy()

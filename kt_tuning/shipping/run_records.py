@@ -1,0 +1,104 @@
+"""Everything that a run directory says about the model that it made."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from kt_tuning.ensembling import CombinationRecord
+from kt_tuning.evaluation import (
+    CorrectedBest,
+    HeldOutUses,
+    Scores,
+    corrected_best_of_run,
+    held_out_uses,
+)
+from kt_tuning.judging import SCORES, winner_digest
+from kt_tuning.records import RESULT, DataCard, SearchRecord, TrialRecord
+
+
+@dataclasses.dataclass(frozen=True)
+class RunRecords:
+    """The records of a run.
+
+    Attributes:
+        name: Of the directory.
+        data: What was searched on.
+        search: How it was asked for.
+        trials: All that finished, in the order of their start.
+        ensemble: Which models were combined, or None.
+        scores: Of that ensemble on the test split, or None.
+        correction: The best validation score and what it is worth, or None.
+        uses: Of the test split, on these data.
+    """
+
+    name: str
+    data: DataCard
+    search: SearchRecord
+    trials: tuple[TrialRecord, ...]
+    ensemble: CombinationRecord | None
+    scores: Scores | None
+    correction: CorrectedBest | None
+    uses: HeldOutUses
+
+    @classmethod
+    def load(cls, directory: str | Path) -> RunRecords:
+        """Read a run directory.
+
+        Raises:
+            StorageError: if it holds no search on images, or a file of it is damaged.
+        """
+        directory = Path(directory)
+        search = SearchRecord.load(directory / "search.json")
+        data = DataCard.load(directory / "data.json")
+        trials = [TrialRecord.load(path) for path in directory.glob(f"trial_*/{RESULT}")]
+        ensemble = directory / "ensemble.json"
+        return cls(
+            name=directory.resolve().name,
+            data=data,
+            search=search,
+            trials=tuple(sorted(trials, key=lambda trial: trial.number)),
+            ensemble=CombinationRecord.load(ensemble) if ensemble.is_file() else None,
+            scores=_scores(directory),
+            correction=corrected_best_of_run(directory),
+            uses=held_out_uses(directory).of(data.fingerprint),
+        )
+
+    @property
+    def members(self) -> list[tuple[TrialRecord, float, float]]:
+        """The trials that were combined, with their weights and temperatures."""
+        if self.ensemble is None:
+            return []
+        records = {trial.trial_id: trial for trial in self.trials}
+        combination = self.ensemble.combination
+        rows = zip(
+            self.ensemble.trial_ids, combination.weights, combination.temperatures, strict=True
+        )
+        return [(records[name], weight, heat) for name, weight, heat in rows if name in records]
+
+    def provenance(self) -> dict[str, Any]:
+        """What is recorded beside an exported model."""
+        return {
+            "search": self.search.to_json(),
+            "trials": {
+                trial.trial_id: {
+                    "values": trial.values,
+                    "metrics": trial.metrics,
+                    "best_epoch": trial.best_epoch,
+                }
+                for trial, _, _ in self.members
+            },
+            "ensemble": None if self.ensemble is None else self.ensemble.to_json(),
+            "scores": None if self.scores is None else self.scores.to_json(),
+            "correction": None if self.correction is None else self.correction.to_json(),
+        }
+
+
+def _scores(directory: Path) -> Scores | None:
+    """Read the scores, unless they are known to be of another model."""
+    path = directory / SCORES
+    if not path.is_file() or not (directory / "ensemble.json").is_file():
+        return None
+    scores = Scores.load(path)
+    return scores if scores.model in (None, winner_digest(directory)) else None

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import pytest
+
+from kt_tuning.export import FORMATS, Exported, Parity
+from kt_tuning.shipping import Measurement, format_table, measure_export, measurements
+
+
+@pytest.fixture
+def exported(tmp_path, monkeypatch):
+    """A format of which every image shows class 1."""
+    folder = tmp_path / "run" / "export" / "keras" / "2"
+    folder.mkdir(parents=True)
+    (folder / "model.keras").write_bytes(bytes(5000))
+    for name in ("labels.txt", "provenance.json", "MODEL_CARD.md"):
+        (folder / name).write_bytes(bytes(100))
+    row = FORMATS["keras"]
+
+    def read(path):
+        assert path == folder
+        return lambda images: np.tile(np.float32([0.2, 0.8]), (len(images), 1))
+
+    monkeypatch.setitem(FORMATS, "keras", type(row)(row.name, row.summary, row.write, read))
+    return Exported(folder, "keras", Parity(4, 1e-7, 0.75))
+
+
+def test_size_is_that_of_the_model_and_accuracy_that_of_the_reader(exported, tmp_path):
+    images, labels = np.zeros((4, 8, 8, 1), np.uint8), np.array([1, 1, 1, 0])
+    found = measure_export(exported, images, labels, folder="export/keras/2", sparsity=0.5)
+    assert found.size == 5000
+    assert found.zipped == len(zlib.compress(bytes(5000)))
+    assert found.accuracy == 0.75
+    assert (found.images, found.agreement, found.difference) == (4, 0.75, 1e-7)
+    assert 0 < found.latency_ms["p50"] <= found.latency_ms["p99"]
+    assert measurements(tmp_path / "run") == [found]
+
+
+def test_a_run_without_exports_has_no_measurements(tmp_path):
+    assert measurements(tmp_path) == []
+
+
+def test_the_table_has_a_line_an_export():
+    row = Measurement("onnx", "export/onnx/1", 2_000_000, 1, {"p50": 1.5}, 0.5, 10, 0.99, 0.01)
+    lines = format_table([row]).splitlines()
+    assert lines[0].split("  ")[0] == "export"
+    assert lines[1].split() == [
+        "export/onnx/1",
+        "(onnx)",
+        "2.00",
+        "0.00",
+        "1.50",
+        "0.5000",
+        "99.00%",
+        "1.0e-02",
+    ]
+    assert len({len(line) for line in lines}) == 1

@@ -1,0 +1,86 @@
+"""`kt-tuning export`: from a run directory to checked files."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from PIL import Image
+from shipped_run import small_model, write_search, write_winner
+from striped import striped_images
+
+from kt_tuning import cli
+from kt_tuning.data import load_images
+from kt_tuning.ensembling import Ensemble
+from kt_tuning.judging import save_winner
+
+
+def kt_tuning(monkeypatch, *arguments):
+    """Run the command line in this process; return its exit status."""
+    monkeypatch.setattr(sys, "argv", ["kt-tuning", *map(str, arguments)])
+    try:
+        cli.main()
+    except SystemExit as stop:
+        return stop.code or 0
+    return 0
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run on files, with a winner."""
+    images, labels = striped_images(60)
+    for number, (pixels, label) in enumerate(zip(images, labels, strict=True)):
+        path = tmp_path / "photos" / ("lying", "standing")[label] / f"{number:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[..., 0]).save(path)
+    directory = tmp_path / "run"
+    write_search(directory, load_images(tmp_path / "photos", progress=False))
+    write_winner(directory)
+    save_winner(Ensemble([small_model()], [1.0]), directory)
+    return directory
+
+
+def test_a_format_is_written_and_the_table_printed(run, monkeypatch, capsys):
+    assert kt_tuning(monkeypatch, "export", run, "--format", "keras", "--quiet") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("export/keras/1 (keras) ")
+    assert "100.00%" in lines[1]
+    names = {path.name for path in (run / "export/keras/1").iterdir()}
+    assert names == {
+        "model.keras",
+        "labels.txt",
+        "provenance.json",
+        "measurement.json",
+        "MODEL_CARD.md",
+    }
+
+
+def test_images_that_moved_are_found_where_they_are_now(run, monkeypatch, capsys):
+    photos = run.parent / "photos"
+    photos.rename(run.parent / "moved")
+    assert kt_tuning(monkeypatch, "export", run, "--format", "keras", "--quiet") == 2
+    assert str(photos) in capsys.readouterr().err
+    arguments = ["--format", "keras", "--data", run.parent / "moved", "--quiet"]
+    assert kt_tuning(monkeypatch, "export", run, *arguments) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "tflite"], "Unknown format 'tflite'. Known: saved_model"),
+        (["--format", "keras", "--images", "0"], "images=0"),
+        (["--format", "keras", "--sparsity", "1.5"], "sparsity=1.5"),
+        (["--format", "keras", "--sparsity", "0.5", "--epochs", "0"], "at least 1 epoch"),
+    ],
+)
+def test_bad_options_are_one_clear_message(run, monkeypatch, capsys, arguments, message):
+    assert kt_tuning(monkeypatch, "export", run, *arguments, "--quiet") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert not (run / "export").exists()
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path, monkeypatch, capsys):
+    assert kt_tuning(monkeypatch, "export", tmp_path, "--format", "keras") == 2
+    assert "ensemble.json" in capsys.readouterr().err
