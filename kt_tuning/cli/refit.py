@@ -1,0 +1,83 @@
+"""`refit`: the winner of a run, trained once more on all that it may see; and `devices`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
+
+TPU_HELP = "Address of a TPU, or local on its own machine."
+
+
+def refit(
+    run_directory: Annotated[Path, typer.Argument(help="The --out of a run.")],
+    members: Annotated[
+        str,
+        typer.Option(help="ensemble: all its members; best: the best trial alone; auto."),
+    ] = "auto",
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Of each training.", show_default="those that validation chose"),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Images a step, of all devices together.",
+            show_default="the trial's, times the devices",
+        ),
+    ] = None,
+    devices: Annotated[
+        int | None, typer.Option(help="How many share a training.", show_default="all")
+    ] = None,
+    tpu: Annotated[
+        str | None, typer.Option(help=TPU_HELP, show_default="what TPU_NAME says")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Where the images are now.", show_default="where they were"),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete an earlier refit that was another one.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+) -> None:
+    """Train the winner of a run again on training and validation images, on all devices.
+
+    Each model is trained for as many epochs as validation chose, with a checkpoint after each of
+    them: started again, it goes on. The models and a SavedModel go to refit/ in the run directory,
+    which `evaluate` and `export` take like one. On several devices, batches and learning rates grow
+    with their number; not run on several real GPUs or on a TPU yet.
+    """
+    quiet_tensorflow()
+    from kt_tuning.judging import load_data
+    from kt_tuning.refit_run import refit as refit_run
+    from kt_tuning.refitting import RefitOptions
+
+    options = RefitOptions(
+        members=members,
+        epochs=epochs,
+        batch_size=batch_size,
+        devices=devices,
+        tpu=tpu,
+        overwrite=overwrite,
+        verbose=not quiet,
+    )
+    images = load_data(run_directory, data, progress=not quiet)
+    made = refit_run(run_directory, images, options)
+    print(made.record)
+    print(f"model   {made.export(images)}")
+
+
+def devices(
+    tpu: Annotated[
+        str | None, typer.Option(help=TPU_HELP, show_default="what TPU_NAME says")
+    ] = None,
+) -> None:
+    """Say what there is to compute on, and what trials and a refit make of it."""
+    quiet_tensorflow()
+    from kt_tuning.devices import describe, find_devices
+
+    print(describe(find_devices(tpu)))

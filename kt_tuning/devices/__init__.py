@@ -1,0 +1,32 @@
+"""What there is to compute on, and how a training uses all of it."""
+
+from kt_tuning.devices.description import describe
+from kt_tuning.devices.found import CPU, GPU, TPU, Devices, find_devices
+from kt_tuning.devices.policy import precision
+from kt_tuning.devices.rules import (
+    global_batch,
+    rate_factor,
+    rate_rule,
+    steps_per_execution,
+    warm_up_steps,
+)
+from kt_tuning.devices.strategies import scope, strategy
+from kt_tuning.devices.tpu import connect_tpu
+
+__all__ = [
+    "CPU",
+    "GPU",
+    "TPU",
+    "Devices",
+    "connect_tpu",
+    "describe",
+    "find_devices",
+    "global_batch",
+    "precision",
+    "rate_factor",
+    "rate_rule",
+    "scope",
+    "steps_per_execution",
+    "strategy",
+    "warm_up_steps",
+]

@@ -1,0 +1,35 @@
+"""Which precision a device computes in fastest."""
+
+from __future__ import annotations
+
+from kt_tuning.devices.found import GPU, TPU, Devices
+
+FLOAT32, FLOAT16, BFLOAT16 = "float32", "mixed_float16", "mixed_bfloat16"
+AMPERE = (8, 0)
+"""Compute capability from which a GPU's tensor cores take bfloat16."""
+VOLTA = (7, 0)
+"""Compute capability from which a GPU has tensor cores; they take float16."""
+
+
+def precision(devices: Devices) -> str:
+    """Keras' dtype policy that all of the devices have fast arithmetic for.
+
+    bfloat16 has the range of float32, so that losses need no scaling: it is preferred where there
+    is a choice. On a processor float32 is faster than either.
+
+    Source: NVIDIA, "Train with mixed precision", and Google, "bfloat16: the secret to high
+    performance on Cloud TPUs".
+
+    Args:
+        devices: What a training uses.
+
+    Returns:
+        "float32", "mixed_float16" or "mixed_bfloat16".
+    """
+    if devices.kind == TPU:
+        return BFLOAT16
+    if devices.kind != GPU or devices.capability is None:
+        return FLOAT32
+    if devices.capability >= AMPERE:
+        return BFLOAT16
+    return FLOAT16 if devices.capability >= VOLTA else FLOAT32

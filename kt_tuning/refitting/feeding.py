@@ -1,0 +1,89 @@
+"""Batches that several devices can share: all of one size, so that each gets as many images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+
+from kt_tuning.data.batches import Batch
+from kt_tuning.data.loader import Loader
+
+
+class WholeBatches(keras.utils.PyDataset):
+    """The batches of a loader; the last one of an epoch is filled up with images of its first one.
+
+    A smaller one would weigh its images differently wherever devices share it, could not be divided
+    among them on JAX, and would be compiled a second time on a TPU.
+
+    Args:
+        loader: What to fill up.
+    """
+
+    def __init__(self, loader: Loader) -> None:
+        super().__init__(workers=1)
+        self._loader = loader
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Return a batch of the epoch."""
+        batch = self._loader[index]
+        missing = self._loader.batch_size - len(batch[0])
+        if not missing:
+            return batch
+        filler = self._loader[0] if index else batch
+        places = np.arange(missing) % len(filler[0])
+        return tuple(
+            np.concatenate([part, more[places]]) for part, more in zip(batch, filler, strict=True)
+        )
+
+
+class FedWhole(keras_tuner.HyperModel):
+    """Another hypermodel, which is fitted on whole batches, of a shape known in advance.
+
+    Args:
+        hypermodel: The other one.
+    """
+
+    def __init__(self, hypermodel: keras_tuner.HyperModel) -> None:
+        super().__init__()
+        self._hypermodel = hypermodel
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Build the other one's model."""
+        return self._hypermodel.build(hp)
+
+    def fit(
+        self, hp: keras_tuner.HyperParameters, model: keras.Model, loader: Loader, **kwargs: Any
+    ) -> Any:
+        """Train as the other one does."""
+        return self._hypermodel.fit(hp, model, feed(loader), **kwargs)
+
+
+def feed(loader: Loader) -> Any:
+    """A loader's whole batches, as Keras' backend divides them among devices best.
+
+    Args:
+        loader: Of the training.
+
+    Returns:
+        On TensorFlow a `tf.data.Dataset` of static shapes: Keras would leave the number of images
+        open. Elsewhere a `keras.utils.PyDataset`.
+    """
+    batches = WholeBatches(loader)
+    if keras.backend.backend() != "tensorflow":
+        return batches
+    import tensorflow as tf
+
+    shapes = tuple(tf.TensorSpec(part.shape, part.dtype) for part in batches[0])
+    dataset = tf.data.Dataset.from_generator(
+        # By index: Keras may start to read an epoch that it then gives up.
+        lambda: (batches[index] for index in range(len(batches))),
+        output_signature=shapes,
+    )
+    counted = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
+    return counted.prefetch(tf.data.AUTOTUNE)

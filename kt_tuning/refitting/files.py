@@ -1,0 +1,97 @@
+"""The folder of a refit, laid out like a run directory: what reads one reads the other."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kt_tuning.data import ImageData
+from kt_tuning.ensembling import CombinationRecord
+from kt_tuning.errors import StorageError
+from kt_tuning.evaluation import HELD_OUT_USES
+from kt_tuning.records import DataCard, SearchRecord, TrialRecord, write_json
+from kt_tuning.refitting.record import RECORD, RefitRecord
+from kt_tuning.search.lock import LOCK
+
+CARD, SPLIT, SEARCH, COMBINATION = "data.json", "split.npz", "search.json", "ensemble.json"
+
+
+def check_data(run: Path, data: ImageData) -> None:
+    """Refuse images that were not searched on.
+
+    Raises:
+        StorageError: if there was no search on images, or on others.
+    """
+    known = DataCard.load(run / CARD).fingerprint
+    if known != data.fingerprint:
+        raise StorageError(
+            f"{run} holds a search on other data: fingerprint {known[:12]}; now "
+            f"{data.fingerprint[:12]}. Refit on the images that were searched on."
+        )
+
+
+def claim(
+    run: Path,
+    folder: Path,
+    record: RefitRecord,
+    combination: CombinationRecord,
+    *,
+    overwrite: bool,
+) -> RefitRecord:
+    """Note what is trained in a folder, unless that is something else.
+
+    Args:
+        run: The run directory.
+        folder: Of the refit; there is no other process in it.
+        record: What is to be trained.
+        combination: How it is combined.
+        overwrite: Whether another refit that is in the folder is deleted.
+
+    Returns:
+        The record that counts: of the call that began it.
+
+    Raises:
+        StorageError: if the folder holds another refit.
+    """
+    path = folder / RECORD
+    if path.exists():
+        known = RefitRecord.load(path)
+        names = known.differs_from(record)
+        if not names:
+            return known
+        if not overwrite:
+            told = "; ".join(f"{n}={getattr(known, n)}, now {getattr(record, n)}" for n in names)
+            raise StorageError(
+                f"{folder} holds another refit: {told}. Ask for the same one to go on with it, or "
+                "pass overwrite=True to begin anew."
+            )
+        _clear(folder)
+    for name in (CARD, SPLIT, SEARCH, HELD_OUT_USES):
+        if (run / name).exists():
+            shutil.copyfile(run / name, folder / name)
+    # Models that were trained again are other models: what is judged, is told by this file.
+    write_json(folder / COMBINATION, {**combination.to_json(), "refit": record.to_json()})
+    record.save(path)
+    return record
+
+
+def _clear(folder: Path) -> None:
+    """Delete all but the lock."""
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.name != LOCK:
+            entry.unlink()
+
+
+def provenance(run: Path, record: RefitRecord, trials: Sequence[TrialRecord]) -> dict[str, Any]:
+    """What is written beside an exported model."""
+    return {
+        "search": SearchRecord.load(run / SEARCH).to_json(),
+        "trials": {
+            trial.trial_id: {"values": trial.values, "metrics": trial.metrics} for trial in trials
+        },
+        "refit": record.to_json(),
+    }

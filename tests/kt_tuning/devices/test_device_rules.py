@@ -1,0 +1,77 @@
+"""The rules by which a training changes with the devices that share it."""
+
+import math
+
+import pytest
+
+from kt_tuning.devices import (
+    Devices,
+    global_batch,
+    precision,
+    rate_factor,
+    rate_rule,
+    steps_per_execution,
+    warm_up_steps,
+)
+
+
+@pytest.mark.parametrize(
+    ("batch", "devices", "images", "wanted"),
+    [
+        (64, 1, 10_000, 64),
+        (64, 4, 10_000, 256),
+        (64, 8, 4_000, 400),  # 10 steps an epoch
+        (64, 3, 1_000, 102),  # 100, which 3 do not divide
+        (64, 8, 200, 64),  # not below that of one device
+        (10, 4, 30, 12),
+    ],
+)
+def test_batches_grow_with_devices_as_far_as_there_are_images(batch, devices, images, wanted):
+    assert global_batch(batch, devices, images) == wanted
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rule", "factor"),
+    [
+        ("SGD", "linear", 4),
+        ("Adam", "square root", 2),
+        ("AdamW", "square root", 2),
+        ("RMSprop", "square root", 2),
+        ("Lion", "square root", 2),
+        ("Muon", "square root", 2),
+    ],
+)
+def test_learning_rates_grow_with_batches(optimizer, rule, factor):
+    assert rate_rule(optimizer) == rule
+    assert rate_factor(optimizer, 4) == factor
+    assert math.isclose(rate_factor(optimizer, 1 / 4), 1 / factor)
+
+
+def test_the_warm_up_takes_five_epochs_of_a_long_training_and_a_tenth_of_a_short_one():
+    assert warm_up_steps(100, 90) == 500
+    assert warm_up_steps(100, 20) == 200
+    assert warm_up_steps(3, 1) == 1
+
+
+def test_a_tpu_takes_several_steps_at_once():
+    assert steps_per_execution("tpu", 100) == 32
+    assert steps_per_execution("tpu", 5) == 5
+    assert steps_per_execution("gpu", 100) == steps_per_execution("cpu", 100) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "capability", "policy"),
+    [
+        ("cpu", None, "float32"),
+        ("gpu", None, "float32"),
+        ("gpu", (6, 1), "float32"),  # Pascal
+        ("gpu", (7, 0), "mixed_float16"),  # Volta
+        ("gpu", (7, 5), "mixed_float16"),  # Turing
+        ("gpu", (8, 0), "mixed_bfloat16"),  # Ampere
+        ("gpu", (9, 0), "mixed_bfloat16"),  # Hopper
+        ("gpu", (12, 0), "mixed_bfloat16"),  # Blackwell
+        ("tpu", None, "mixed_bfloat16"),
+    ],
+)
+def test_precision_is_what_the_devices_are_fast_in(kind, capability, policy):
+    assert precision(Devices(kind, ("one", "two"), 2, capability)) == policy

@@ -1,0 +1,74 @@
+"""`kt-tuning refit` and `devices`."""
+
+import dataclasses
+import json
+import sys
+
+import pytest
+from PIL import Image
+from shipped_run import write_search
+from striped import striped_images
+
+from kt_tuning import cli
+from kt_tuning.data import load_images
+from kt_tuning.judging import load_data, load_winner
+from kt_tuning.pipeline import RunOptions, tuner_of
+
+
+def kt_tuning(monkeypatch, *arguments):
+    """Run the command line in this process; return its exit status."""
+    monkeypatch.setattr(sys, "argv", ["kt-tuning", *map(str, arguments)])
+    try:
+        cli.main()
+    except SystemExit as stop:
+        return stop.code or 0
+    return 0
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """60 files, of which 36 are trained and 12 validated on."""
+    images, labels = striped_images(60)
+    for number, (pixels, label) in enumerate(zip(images, labels, strict=True)):
+        path = tmp_path / "photos" / ("lying", "standing")[label] / f"{number:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[..., 0]).save(path)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def run(photos):
+    """A run directory of two trials, the second one better."""
+    directory = photos.parent / "run"
+    write_search(directory, load_images(photos, progress=False))
+    return directory
+
+
+def test_the_winner_is_trained_again_saved_and_exported(run, monkeypatch, capsys):
+    options = RunOptions(hypermodel=("mlp",), fixed={"units": 8}, batch_size=(16, 32))
+    (run / "options.json").write_text(json.dumps(dataclasses.asdict(options)))
+    space = tuner_of(run, load_data(run, progress=False)).get_default_hyperparameters()
+    result = run / "trial_01" / "result.json"
+    result.write_text(json.dumps({**json.loads(result.read_text()), "values": space.values}))
+    assert kt_tuning(monkeypatch, "refit", run, "--epochs", 2, "--quiet") == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "1 model on 48 images, on 1 processor: 2 epochs of 16 images a step."
+    assert second == f"model   {run / 'refit/export/1'}"
+    assert (run / "refit/export/1/saved_model.pb").exists()
+    assert (run / "refit/trial_01/model.weights.h5").exists()
+    # What reads a run directory reads that of a refit.
+    test = load_data(run / "refit", progress=False).test
+    assert load_winner(run / "refit").predict(test.images, verbose=0).shape == (12, 2)
+
+
+def test_a_run_that_does_not_say_what_was_searched_is_refused(run, monkeypatch, capsys):
+    assert kt_tuning(monkeypatch, "refit", run, "--quiet") == 2
+    told = capsys.readouterr().err
+    assert "expected options.json" in told
+    assert "`tuner.refit()`" in told
+
+
+def test_devices_says_what_there_is(monkeypatch, capsys):
+    monkeypatch.delenv("TPU_NAME", raising=False)
+    assert kt_tuning(monkeypatch, "devices") == 0
+    assert capsys.readouterr().out.startswith("found     1 processor, on tensorflow")
