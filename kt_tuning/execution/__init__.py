@@ -1,14 +1,17 @@
-"""Where trials run: in this process, or in several others."""
+"""Where trials run: in this process, in several others, or on a cluster."""
 
 from kt_tuning.execution.devices import automatic_workers, processors
 from kt_tuning.execution.executor import Driver, Executor, Report, Work
 from kt_tuning.execution.processes import Processes
+from kt_tuning.execution.ray import Ray, RayExecutor
 from kt_tuning.execution.serial import Serial
 
 __all__ = [
     "Driver",
     "Executor",
     "Processes",
+    "Ray",
+    "RayExecutor",
     "Report",
     "Serial",
     "Work",

@@ -48,6 +48,12 @@ def automatic_workers() -> int:
     return max(1, min(processors(), free // WORKER_BYTES))
 
 
+def thread_environment(threads: int) -> dict[str, str]:
+    """Variables that have a worker compute with so many threads."""
+    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    return dict.fromkeys(names, str(threads))
+
+
 def visible_gpus() -> list[Gpu]:
     """The GPUs that CUDA would find, without waking CUDA, which would take memory of each."""
     query = ["nvidia-smi", "--query-gpu=index,uuid,memory.total", "--format=csv,noheader,nounits"]

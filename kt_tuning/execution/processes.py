@@ -17,7 +17,12 @@ from typing import Any, Self
 
 from kt_tuning.errors import KtTuningError, OptionError
 from kt_tuning.execution import sharing
-from kt_tuning.execution.devices import gpu_environment, processors, visible_gpus
+from kt_tuning.execution.devices import (
+    gpu_environment,
+    processors,
+    thread_environment,
+    visible_gpus,
+)
 from kt_tuning.execution.executor import Driver, Executor, Work
 from kt_tuning.execution.worker_process import WorkerProcess
 
@@ -56,8 +61,7 @@ class Processes(Executor):
         self.workers = workers
         self._logs = logs
         self._imports = imports
-        names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-        self._environment = {**dict.fromkeys(names, str(threads)), **(environment or {})}
+        self._environment = {**thread_environment(threads), **(environment or {})}
         self._gpus = visible_gpus()
         self._pool: list[WorkerProcess] = []
         self._started = itertools.count()

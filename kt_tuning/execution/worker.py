@@ -33,7 +33,7 @@ def main(descriptor: int, imports: Sequence[str]) -> None:
         except Exception as error:
             # If it is the line that broke, nobody listens any more.
             with contextlib.suppress(ConnectionError):
-                line.send_bytes(cloudpickle.dumps(("raised", _portable(error))))
+                line.send_bytes(cloudpickle.dumps(("raised", portable(error))))
 
 
 def _receive_work(line: Connection, imports: Sequence[str]) -> Work:
@@ -63,7 +63,7 @@ def _serve(line: Connection, work: Work) -> None:
         line.send_bytes(cloudpickle.dumps(("finished", work(job, report))))
 
 
-def _portable(error: Exception) -> Exception:
+def portable(error: Exception) -> Exception:
     """The error with its traceback as a note; another one if it cannot be sent."""
     error.add_note("In a worker process:\n" + "".join(traceback.format_exception(error)))
     try:

@@ -12,7 +12,7 @@ import pytest
 from recorder import Recorder
 
 from kt_tuning.errors import OptionError, SearchError
-from kt_tuning.execution import Processes, Serial
+from kt_tuning.execution import Processes
 
 
 def alive(pid):
@@ -236,28 +236,6 @@ def test_nothing_is_left_of_shared_arrays_after_an_exception(tmp_path):
     with pytest.raises(ValueError, match=str(numbers.sum())):
         Processes(1, logs=tmp_path / "logs").run(work, Recorder([0]))
     assert not (tmp_path / "logs/shared").exists()
-
-
-def test_keras_trains_on_shared_arrays_as_it_does_on_its_own(tmp_path):
-    import keras
-    import keras_tuner
-    from tiny_models import tiny
-
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (2**15, 8, 8, 1), np.uint8)
-    labels = images.mean((1, 2, 3)) > 127
-
-    def work(job, report):
-        keras.utils.set_random_seed(job)
-        model = tiny(keras_tuner.HyperParameters())
-        history = model.fit(images, labels, batch_size=2**12, verbose=0, validation_split=0.5)
-        return {name: values[0] for name, values in history.history.items()}
-
-    serial, parallel = Recorder([1, 2]), Recorder([1, 2])
-    Serial().run(work, serial)
-    Processes(2, logs=tmp_path / "logs", imports=["keras_tuner"]).run(work, parallel)
-    for seed in (1, 2):
-        assert parallel.results[seed] == pytest.approx(serial.results[seed], rel=1e-4)
 
 
 def test_each_worker_gets_a_gpu_of_its_own(tmp_path, monkeypatch):

@@ -135,6 +135,24 @@ def test_image_data_travel_as_one_file(tmp_path):
     assert received.fingerprint == data.fingerprint
 
 
+def test_keras_trains_on_shared_arrays_as_it_does_on_its_own(tmp_path):
+    import keras
+    import keras_tuner
+    from tiny_models import tiny
+
+    images = np.random.default_rng(0).integers(0, 256, (2**14, 8, 8, 1), np.uint8)
+    labels = images.mean((1, 2, 3)) > 127
+    shared, _ = send(images, tmp_path)
+    assert not shared.flags.writeable
+    histories = []
+    for pixels in (images, shared):
+        keras.utils.set_random_seed(1)
+        model = tiny(keras_tuner.HyperParameters())
+        fitted = model.fit(pixels, labels, batch_size=2**12, verbose=0, validation_split=0.5)
+        histories.append({name: values[0] for name, values in fitted.history.items()})
+    assert histories[1] == pytest.approx(histories[0], rel=1e-5)
+
+
 def test_a_folder_that_cannot_be_made_is_an_error(numbers, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match=r"2 MB .* Not a directory.*workers=1"):

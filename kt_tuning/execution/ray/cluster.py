@@ -1,0 +1,66 @@
+"""The connection to a cluster, and how much of it there is."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from kt_tuning.errors import MissingExtraError, OptionError
+from kt_tuning.execution.ray.options import CLIENT, Ray
+
+CPU, GPU = "CPU", "GPU"
+
+
+@contextlib.contextmanager
+def connected(options: Ray) -> Iterator[None]:
+    """Be connected in the block; a connection that is there already is used, and kept.
+
+    Raises:
+        MissingExtraError: if Ray is not installed.
+        OptionError: if there is no such cluster.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtraError(
+            'Trials on a Ray cluster need Ray: pip install "kt-tuning[ray]"'
+        ) from error
+    if ray.is_initialized():
+        yield
+        return
+    try:
+        ray.init(options.address, log_to_driver=False, logging_level=logging.WARNING)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise OptionError(
+            f"There is no Ray cluster at {options.address!r} ({error}). Start one with "
+            f"`ray start --head`, give its address, such as {CLIENT}host:10001, or pass "
+            "Ray('local')."
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def resources() -> list[dict[str, Any]]:
+    """What each node of the cluster has, by name of the resource, whether it is in use or not."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def room(nodes: list[dict[str, Any]], cpus: float, gpus: float) -> int:
+    """How many workers with so much each these nodes can hold."""
+    return sum(
+        min(int(node.get(name, 0) / share) for name, share in ((CPU, cpus), (GPU, gpus)) if share)
+        for node in nodes
+    )
+
+
+def gpus_of(nodes: list[dict[str, Any]], asked: float | None) -> float:
+    """GPUs of a worker: as asked, or one if there are any."""
+    if asked is not None:
+        return asked
+    return 1.0 if any(node.get(GPU, 0) for node in nodes) else 0.0

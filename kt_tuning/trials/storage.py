@@ -1,0 +1,145 @@
+"""Where trials that run on a cluster keep what they go on from: a shared directory, or a URL."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any, Protocol
+
+from kt_tuning.errors import MissingExtraError, OptionError, StorageError
+from kt_tuning.records import read_json, write_json
+from kt_tuning.trials.folder import Changes, Files, read_folder
+
+IDENTITY = "storage.json"
+"""File of a run directory that names its part of a storage."""
+
+
+class Storage(Protocol):
+    """Keeps folders, by name. It is sent to the nodes."""
+
+    def read(self, name: str) -> Files:
+        """All files of a folder; none if there is none."""
+
+    def write(self, name: str, changes: Changes) -> None:
+        """Make changes to a folder."""
+
+    def remove(self, name: str) -> None:
+        """Remove a folder, if it is there."""
+
+
+def open_storage(place: str, run: Path) -> Storage:
+    """The part of a storage that belongs to a run directory, and to no other one before it.
+
+    Args:
+        place: A directory, or a URL that fsspec understands.
+        run: The run directory.
+
+    Raises:
+        MissingExtraError: if the URL needs a package that is not installed.
+        OptionError: if nobody understands the URL.
+        StorageError: if the directory cannot be written.
+    """
+    path = run / IDENTITY
+    if not path.exists():
+        write_json(path, {"name": f"{run.name}-{uuid.uuid4().hex}"})
+    name = read_json(path)["name"]
+    if "://" in place:
+        return UrlStorage(f"{place.rstrip('/')}/{name}")
+    return DirectoryStorage(Path(place).expanduser().absolute() / name)
+
+
+class DirectoryStorage:
+    """A directory that all nodes see by the same path.
+
+    Args:
+        root: The directory; made if missing.
+
+    Raises:
+        StorageError: if it cannot be written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"Cannot write the storage {root}: {error.strerror}. Choose another one."
+            ) from error
+
+    def read(self, name: str) -> Files:
+        """All files of a folder; none if there is none."""
+        return read_folder(self._root / name)
+
+    def write(self, name: str, changes: Changes) -> None:
+        """Make changes to a folder."""
+        changes.apply(self._root / name)
+
+    def remove(self, name: str) -> None:
+        """Remove a folder, if it is there."""
+        shutil.rmtree(self._root / name, ignore_errors=True)
+
+
+class UrlStorage:
+    """A folder of an object store, or of whatever else fsspec understands.
+
+    Args:
+        url: Such as s3://bucket/folder.
+
+    Raises:
+        MissingExtraError: if a package is not installed.
+        OptionError: if fsspec does not know the URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._open()
+
+    def _open(self) -> tuple[Any, str]:
+        """The file system and the path in it; fsspec remembers the former."""
+        try:
+            import fsspec
+        except ImportError as error:
+            raise MissingExtraError(
+                'A storage with a URL needs fsspec: pip install "kt-tuning[ray]"'
+            ) from error
+        try:
+            system, root = fsspec.core.url_to_fs(self._url)
+        except ImportError as error:
+            raise MissingExtraError(f"The storage {self._url} needs a package: {error}") from error
+        except ValueError as error:
+            raise OptionError(
+                f"fsspec does not understand the storage {self._url}: {error}"
+            ) from error
+        # Others write there, too.
+        system.invalidate_cache()
+        return system, root
+
+    def read(self, name: str) -> Files:
+        """All files of a folder; none if there is none."""
+        system, root = self._open()
+        folder = f"{root}/{name}"
+        if not system.exists(folder):
+            return {}
+        return {
+            path.removeprefix(f"{folder}/"): system.cat_file(path) for path in system.find(folder)
+        }
+
+    def write(self, name: str, changes: Changes) -> None:
+        """Make changes to a folder."""
+        system, root = self._open()
+        for file, content in changes.written.items():
+            path = f"{root}/{name}/{file}"
+            system.makedirs(path.rpartition("/")[0], exist_ok=True)
+            system.pipe_file(path, content)
+        for file in changes.removed:
+            path = f"{root}/{name}/{file}"
+            if system.exists(path):
+                system.rm_file(path)
+
+    def remove(self, name: str) -> None:
+        """Remove a folder, if it is there."""
+        system, root = self._open()
+        if system.exists(f"{root}/{name}"):
+            system.rm(f"{root}/{name}", recursive=True)
