@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 from typing import Any
 
 import keras_tuner
@@ -25,9 +26,13 @@ from kt_tuning.search.halving import REDUCTION, AshaPruner, Going, Halving
 from kt_tuning.search.ladder import Ladder
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.run_directory import RunDirectory
+from kt_tuning.tracking import TrackedTrial, Tracking
 from kt_tuning.trials import Advice, Progress, TrialFiles, TrialSpec
 
 logger = logging.getLogger("kt_tuning")
+
+POLL = 1.0
+"""Seconds until an oracle that has no trial now is asked again."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +68,7 @@ class SearchLoop:
         display: Shown every epoch and trial.
         budget: When no further trial is begun.
         options: What all trials have in common.
+        tracking: Told every epoch and trial, too.
     """
 
     def __init__(
@@ -72,12 +78,14 @@ class SearchLoop:
         display: SearchDisplay,
         budget: Budget,
         options: TrialOptions,
+        tracking: Tracking,
     ) -> None:
         self._tuner = tuner
         self._run = run
         self._display = display
         self._budget = budget
         self._options = options
+        self._tracking = tracking
         # The oracle tells those who run trials apart by the seats that they have.
         self._seats: dict[str, str] = {}
         self._crashed: set[str] = set()
@@ -85,16 +93,41 @@ class SearchLoop:
         self._ladder = None if rule is None else Ladder(rule, run.curves())
         limited = rule is not None and budget.seconds is not None
         self._longest = rule.rungs[-1].seconds if rule and limited else None
+        self._idle = False
+        self._watched = {record.trial_id for record in run.trials()}
         self.reason: str | None = None
+
+    def watch(self) -> str | None:
+        """Hear what workers elsewhere have finished; why no further trial is begun, or None."""
+        for record in self._run.finished():
+            if record.trial_id not in self._watched and record.status != PAUSED:
+                self._watched.add(record.trial_id)
+                self._display.trial_ended(record, self._run.best_trials(1))
+                folder = self._run.trial(record.trial_id)
+                self._tracking.tell(
+                    TrackedTrial(record.trial_id, record.number, record.values, folder, record)
+                )
+        return self._exhausted()
+
+    def _exhausted(self) -> str | None:
+        best = next(iter(self._run.best_trials(1)), None)
+        return self._budget.exhausted(self._run.finished(), best, running=self._runs_any())
+
+    def _runs_any(self) -> bool:
+        """Whether a trial is running here."""
+        paused = [] if self._ladder is None else self._ladder.paused
+        return len(self._seats) > len(paused)
 
     def next_job(self) -> TrialSpec | None:
         """The next trial, or None if there is none now; `reason` then says why, if it is known."""
         while True:
-            best = next(iter(self._run.best_trials(1)), None)
-            paused = [] if self._ladder is None else self._ladder.paused
-            running = len(self._seats) > len(paused)
-            self.reason = self._budget.exhausted(self._run.finished(), best, running=running)
+            self.reason = self._exhausted()
             spec = None if self.reason else self._take()
+            if spec is None and not self.reason and self._idle and not self._runs_any():
+                # Others run the last trials; if one of them dies, its trial goes on here.
+                self.close()
+                time.sleep(POLL)
+                continue
             if spec is None or not (spec.directory / RESULT).exists():
                 return spec
             # A kill came after the result and before the oracle heard of it.
@@ -117,6 +150,7 @@ class SearchLoop:
                 if (name := f"{self._tuner.tuner_id}.{number}") not in self._seats.values()
             )
             trial = self._tuner.oracle.create_trial(seat)
+            self._idle = trial.status == "IDLE"
             if trial.status != "RUNNING":
                 return None
             self._seats[trial.trial_id] = seat
@@ -127,6 +161,7 @@ class SearchLoop:
             # It had paused before the search was interrupted.
             self._pause(spec, TrialRecord.load(spec.directory / PAUSE))
         self._display.trial_started(spec.number, spec.epochs)
+        self._track(spec)
         self._tuner.on_trial_begin(trial)
         return spec
 
@@ -165,7 +200,10 @@ class SearchLoop:
         return len(self._seats) == 1 and not self._run.best_trials(1)
 
     def _specify(self, trial: Any) -> TrialSpec:
-        options, number = self._options, self._tuner.oracle.start_order.index(trial.trial_id)
+        # A chief's oracle cannot be asked; its ids are numbers.
+        order = getattr(self._tuner.oracle, "start_order", None)
+        number = int(trial.trial_id) if order is None else order.index(trial.trial_id)
+        options = self._options
         values = trial.hyperparameters.values
         # KerasTuner's Hyperband says how far a trial is trained, and from which one it goes on.
         earlier = values.get("tuner/trial_id")
@@ -191,6 +229,7 @@ class SearchLoop:
     def reported(self, job: TrialSpec, progress: Progress) -> Advice:
         """Hear how far a trial is, and whether others deserve the time more."""
         self._display.epoch_ended(job.number, progress)
+        self._track(job)
         oracle = self._tuner.oracle
         if progress.step is None or not isinstance(oracle, OptunaOracle):
             return Advice.GO_ON
@@ -228,6 +267,13 @@ class SearchLoop:
         if self._ladder is not None:
             self._ladder.end(job.trial_id, usable=result.usable)
         self._run.note(result)
+        self._track(job, result)
+
+    def _track(self, job: TrialSpec, result: TrialRecord | None = None) -> None:
+        """Tell the trackers that a trial has news."""
+        self._tracking.tell(
+            TrackedTrial(job.trial_id, job.number, dict(job.hp.values), job.directory, result)
+        )
 
     def _failure(self, result: TrialRecord) -> str:
         """KerasTuner's own oracles know nothing of limits."""

@@ -9,14 +9,23 @@ import keras_tuner
 
 from kt_tuning.errors import OptionError
 from kt_tuning.evaluation import METRICS
-from kt_tuning.execution import Executor, Processes, Serial, automatic_workers
+from kt_tuning.execution import (
+    Executor,
+    Processes,
+    Ray,
+    RayExecutor,
+    Serial,
+    automatic_workers,
+)
 from kt_tuning.search.run_directory import RunDirectory
-from kt_tuning.trials import COSTS
+from kt_tuning.trials import COSTS, Travelling, open_storage
 
 Objectives = Any
 """The name of an objective, a `keras_tuner.Objective`, or a sequence of these."""
 WORKERS = "workers"
 """Folder of a run that gets what worker processes print."""
+IMPORTS = ("kt_tuning.trials",)
+"""What workers import while the search is prepared."""
 
 
 def find_objectives(objective: Objectives) -> list[keras_tuner.Objective]:
@@ -69,25 +78,32 @@ def check_count(name: str, value: Any, *, least: int = 1, optional: bool = False
         )
 
 
-def make_executor(workers: int | str, run: RunDirectory, jobs: int | None) -> Executor:
+def make_executor(workers: int | str | Ray, run: RunDirectory, jobs: int | None) -> Executor:
     """Where trials run.
 
     Args:
-        workers: A number of processes, or "auto".
-        run: Gets what they print.
+        workers: A number of processes, or "auto"; or a Ray cluster, or what `Ray.named` knows.
+        run: Gets what processes print.
         jobs: Trials that are left, or None if nobody knows: each worker has one at least.
 
     Raises:
-        OptionError: if `workers` is no number of processes and not "auto".
+        OptionError: if `workers` is none of these.
+        StorageError: if the storage of a cluster cannot be written.
     """
+    cluster = Ray.named(workers) if isinstance(workers, str) else workers
+    if isinstance(cluster, Ray):
+        place = cluster.storage
+        storage = None if place is None else open_storage(place, run.path)
+        return Travelling(RayExecutor(cluster, imports=IMPORTS), storage)
     if workers == "auto":
         workers = automatic_workers()
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise OptionError(
-            f"`workers` is a whole number, at least 1, or 'auto'. Received: {workers!r}"
+            "`workers` is a whole number, at least 1, or 'auto', or a cluster: Ray(…), 'ray' or "
+            f"'ray://host:port'. Received: {workers!r}"
         )
     if jobs is not None:
         workers = min(workers, max(1, jobs))
     if workers == 1:
         return Serial()
-    return Processes(workers, logs=run.path / WORKERS, imports=["kt_tuning.trials"])
+    return Processes(workers, logs=run.path / WORKERS, imports=IMPORTS)

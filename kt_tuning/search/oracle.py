@@ -24,6 +24,7 @@ from kt_tuning.search.pruning import make_pruner
 from kt_tuning.search.samplers import find_strategy
 from kt_tuning.search.study import SearchStudy, adopt_trials, open_study
 from kt_tuning.search.study.keras_files import write_state
+from kt_tuning.search.study.sharing import is_shared
 
 
 class OptunaOracle(keras_tuner.Oracle):
@@ -68,9 +69,11 @@ class OptunaOracle(keras_tuner.Oracle):
             seed: Same seed, same configurations, also across an interruption; random if None.
             pruner: A name in `PRUNERS`, or any pruner of Optuna; None for the strategy's.
             storage: A SQLite file, a URL or a storage of Optuna. None is `study.db` in the
-                project directory, or memory for an oracle without a tuner. A storage of your
-                own is not deleted by a tuner's `overwrite`: the trials that it holds under the
-                project's name are taken up, and count for `max_trials`.
+                project directory, or memory for an oracle without a tuner. Processes with the URL
+                of the same PostgreSQL or MySQL database and the same project name share the
+                search: each of its trials is run by one of them, or by another if that one dies.
+                A storage of your own is not deleted by a tuner's `overwrite`: the trials that it
+                holds under the project's name are taken up, and count for `max_trials`.
             epochs: Epochs of a full training, for pruners; None if unknown.
             defaults_first: Whether trial 0 is the default configuration.
             tune_new_entries: As in KerasTuner, like the other two: whether hyperparameters that
@@ -119,7 +122,8 @@ class OptunaOracle(keras_tuner.Oracle):
         self.hyperparameters = kept.known_space(self.hyperparameters)
         for trial in kept.restore(self.hyperparameters):
             self._remember(trial)
-            if trial.status == TrialStatus.RUNNING:
+            # In a shared study others may be running them; see `_catch_up`.
+            if trial.status == TrialStatus.RUNNING and not kept.shared:
                 self._retry_queue.append(trial.trial_id)
         self.end_order = kept.end_order()
         return kept
@@ -135,7 +139,8 @@ class OptunaOracle(keras_tuner.Oracle):
 
         Returns:
             A trial that is "RUNNING"; or one that is "STOPPED" if there are `max_trials`, or
-            every configuration has been tried.
+            every configuration has been tried. It is "IDLE" as long as other processes that share
+            the study run trials then: one that dies leaves its trial.
 
         Raises:
             OptionError: if what was enqueued before the space was known does not fit into it.
@@ -145,15 +150,30 @@ class OptunaOracle(keras_tuner.Oracle):
             return self.ongoing_trials[tuner_id]
         # Opening the study fills the queue.
         kept = self._kept
-        if self._retry_queue:
-            trial = self.trials[self._retry_queue.pop(0)]
-            trial.status, trial.message = TrialStatus.RUNNING, None
-        elif (trial := self._created(kept)) is None:
-            return Trial(self.hyperparameters.copy(), trial_id="", status=TrialStatus.STOPPED)
+        with kept.turn():
+            self._catch_up(kept)
+            if self._retry_queue:
+                trial = self.trials[self._retry_queue.pop(0)]
+                trial.status, trial.message = TrialStatus.RUNNING, None
+            elif (trial := self._created(kept)) is None:
+                status = TrialStatus.IDLE if kept.others_run else TrialStatus.STOPPED
+                return Trial(self.hyperparameters.copy(), trial_id="", status=status)
         self.tuner_ids.add(tuner_id)
         self.ongoing_trials[tuner_id] = trial
         self._save_trial(trial)
         return trial
+
+    def _catch_up(self, kept: SearchStudy) -> None:
+        """Hear of what others who share the study have done, and take over from the dead."""
+        for trial in kept.news(self.hyperparameters):
+            if trial.trial_id in self.trials:
+                self.trials[trial.trial_id] = trial
+                self._proposer.note(trial)
+            else:
+                self._remember(trial)
+            if trial.status != TrialStatus.RUNNING:
+                self.end_order.append(trial.trial_id)
+        self._retry_queue += kept.take_over()
 
     def _created(self, kept: SearchStudy) -> Trial | None:
         if self.max_trials and len(self.trials) >= self.max_trials:
@@ -197,6 +217,11 @@ class OptunaOracle(keras_tuner.Oracle):
     def cut_short(self, trial_id: str) -> None:
         """Have a running trial count as pruned when it is ended."""
         self._kept.cut_short(trial_id)
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may be running trials of the same study."""
+        return is_shared(self._storage)
 
     @guarded
     def update_trial(self, trial_id: str, metrics: Mapping[str, float], step: int = 0) -> Trial:
@@ -286,10 +311,13 @@ class OptunaOracle(keras_tuner.Oracle):
             StorageError: if there is no such study.
             SearchError: if the space is not known yet: a tuner finds it out.
         """
-        space = self._kept.note_space(self.hyperparameters)
+        kept = self._kept
+        space = kept.note_space(self.hyperparameters)
         if not space.parameters:
             raise SearchError("The space is not known: make the tuner before `warm_start`.")
-        return adopt_trials(self.study, space, open_study(source), self.objectives)
+        with kept.turn():
+            self._catch_up(kept)
+            return adopt_trials(self.study, space, open_study(source), self.objectives)
 
     def pareto(self) -> list[Trial]:
         """The completed trials that no other one beats in every objective, in order of start."""

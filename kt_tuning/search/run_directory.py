@@ -23,6 +23,7 @@ from kt_tuning.evaluation.held_out import HELD_OUT_USES
 from kt_tuning.records import (
     HISTORY,
     PAUSE,
+    PAUSED,
     PREDICTIONS,
     RESULT,
     DataCard,
@@ -120,7 +121,9 @@ class RunDirectory:
         for name in (RESULT, PAUSE):
             for path in self.path.glob(f"trial_*/{name}"):
                 trial_id = path.parent.name.removeprefix("trial_")
-                if trial_id not in self._records:
+                known = self._records.get(trial_id)
+                # One that paused may have ended since, in another process.
+                if known is None or (known.status == PAUSED and name == RESULT):
                     self._records[trial_id] = TrialRecord.load(path)
         return sorted(self._records.values(), key=lambda r: (r.began + r.seconds, r.number))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,13 @@ from rich.console import Console
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.errors import SearchError
+from kt_tuning.execution import Ray
 from kt_tuning.recipe import Recipe
 from kt_tuning.records import SearchRecord, write_json
 from kt_tuning.search.budget import Budget
+from kt_tuning.search.chief import is_chief, is_worker, serve
 from kt_tuning.search.data_tasks import image_tasks, keras_task
+from kt_tuning.search.discovery import discover_space
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.lock import RunLock
@@ -44,6 +48,7 @@ from kt_tuning.search.results import history_frame, results_frame
 from kt_tuning.search.run_directory import RunDirectory, versions
 from kt_tuning.search.winners import Winners, with_values
 from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.tracking import Tracker, Tracking, find_trackers
 from kt_tuning.trials import Task, run_trial
 from kt_tuning.units import seconds
 
@@ -85,6 +90,8 @@ class Tuner(keras_tuner.Tuner):
         directory: str | Path = "runs",
         project_name: str = "search",
         overwrite: bool = False,
+        storage: str | None = None,
+        tracker: str | Tracker | Sequence[str | Tracker] | None = None,
     ) -> None:
         """Prepare a search, or take up an earlier one.
 
@@ -118,6 +125,13 @@ class Tuner(keras_tuner.Tuner):
             directory: Parent of the run directory; made if missing.
             project_name: Name of the run directory.
             overwrite: Whether an earlier search in the run directory is deleted.
+            tracker: Where the search is also logged: names in `kt_tuning.tracking.TRACKERS`
+                ("tensorboard", "csv", "mlflow", "wandb"), or a `Tracker`; one or several. One that
+                is down neither stops nor slows the search.
+            storage: URL of a database that keeps the study instead of `study.db`. With one of
+                PostgreSQL ("postgresql+psycopg://user@host/name") or MySQL several machines share
+                the search: the same script runs on each, with the same run directory on a file
+                system that all of them have. From one that dies another takes over.
 
         Raises:
             OptionError: if an argument is wrong.
@@ -133,6 +147,7 @@ class Tuner(keras_tuner.Tuner):
         check_count("executions_per_trial", executions_per_trial)
         check_count("epochs", epochs)
         check_count("seed", seed, least=0)
+        self._trackers = find_trackers(tracker)
         self.recipe = recipe or Recipe()
         self.seed = seed
         self._epochs = epochs
@@ -156,10 +171,13 @@ class Tuner(keras_tuner.Tuner):
                 seed=seed,
                 pruner=pruner,
                 epochs=epochs if trainings == 1 else trainings,
+                storage=storage,
             )
         self.objectives = objectives_of(oracle.objective)
         self.run_directory = Path(directory) / project_name
-        self._run = RunDirectory(self.run_directory, self.objectives[0], overwrite=overwrite)
+        self._run = RunDirectory(
+            self.run_directory, self.objectives[0], overwrite=overwrite and not is_worker()
+        )
         self._winners = Winners(wrapped, self._run, folds)
         with quiet():
             oracle.verbose = 0
@@ -172,6 +190,10 @@ class Tuner(keras_tuner.Tuner):
         if warm_start is not None:
             self._optuna("warm_start").warm_start(warm_start)
 
+    def _populate_initial_space(self) -> None:
+        """Find the search space, in fewer builds than KerasTuner."""
+        discover_space(self.hypermodel, self.oracle)
+
     def search(
         self,
         *args: Any,
@@ -179,7 +201,7 @@ class Tuner(keras_tuner.Tuner):
         time_limit: str | float | None = None,
         trial_time_limit: str | float | None = None,
         max_stale_trials: int | None = None,
-        workers: int | str = 1,
+        workers: int | str | Ray = 1,
         verbose: bool | int = True,
         callbacks: list[keras.callbacks.Callback] | None = None,
         **fit_kwargs: Any,
@@ -200,7 +222,9 @@ class Tuner(keras_tuner.Tuner):
                 than the best one before them; None for no such limit.
             workers: Trials at the same time. 1 runs them in this process; more run each in a
                 process of its own, with the processors and GPUs divided among them; "auto" is a
-                process a GPU, or a processor, as far as memory goes.
+                process a GPU, or a processor, as far as memory goes. A `kt_tuning.Ray` runs them
+                on a cluster, as many as it has room for; "ray" is `Ray()`, and "ray://host:port"
+                `Ray("ray://host:port")`.
             verbose: Whether to show the live view.
             callbacks: Copied for each training. What they remember is lost by an interruption.
             **fit_kwargs: Further arguments of `fit`, without an `ImageData`.
@@ -216,11 +240,15 @@ class Tuner(keras_tuner.Tuner):
         check_count("max_stale_trials", max_stale_trials, optional=True)
         limit, trial_limit = seconds(time_limit), seconds(trial_time_limit)
         jobs = self._trials_left()
-        executor = make_executor(workers, self._run, jobs)
-        with RunLock(self.run_directory), executor.started(jobs):
+        chief, shared = is_chief(), self._shared()
+        executor = make_executor(1 if chief else workers, self._run, jobs)
+        lock: contextlib.AbstractContextManager[Any]
+        lock = contextlib.nullcontext() if shared else RunLock(self.run_directory)
+        with lock, executor.started(jobs):
             if isinstance(self.oracle, OptunaOracle):
                 self.oracle.reload()
-                self._run.check_unchanged(self.oracle.trials)
+                if not shared:
+                    self._run.check_unchanged(self.oracle.trials)
             tasks = self._tasks(args, {**fit_kwargs, "callbacks": callbacks or []})
             self._write_search(epochs, limit)
             spent = self._run.seconds_spent()
@@ -240,13 +268,24 @@ class Tuner(keras_tuner.Tuner):
                 trial_seconds=trial_limit,
                 max_stale_trials=max_stale_trials,
             )
-            loop = SearchLoop(self, self._run, display, budget, self._options)
+            tracking = Tracking(
+                # For its workers the chief does it.
+                [] if is_worker() else self._trackers,
+                self.run_directory,
+                self._run.read_search(),
+                () if shared else self._run.trials(),
+            )
+            loop = SearchLoop(self, self._run, display, budget, self._options, tracking)
             work = functools.partial(run_trial, tasks=tasks, objectives=self.objectives)
             self.on_search_begin()
             try:
                 with display, quiet(), light_collections():
-                    executor.run(work, loop)
+                    if chief:
+                        loop.reason = serve(self.oracle, loop.watch)
+                    else:
+                        executor.run(work, loop)
                     loop.close()
+                tracking.finished = True
                 if loop.reason is not None:
                     logger.info("The search ended: %s.", loop.reason)
             except KeyboardInterrupt:
@@ -256,8 +295,14 @@ class Tuner(keras_tuner.Tuner):
                     len(self._run.trials()),
                     self.run_directory,
                 )
+            finally:
+                tracking.close(next(iter(self._run.best_trials(1)), None), self.best_model)
             self.on_search_end()
         self._raise_if_all_failed()
+
+    def _shared(self) -> bool:
+        """Whether other processes may write to the run directory at the same time."""
+        return is_worker() or (isinstance(self.oracle, OptunaOracle) and self.oracle.shared)
 
     def _trials_left(self) -> int | None:
         limit = self.oracle.max_trials
@@ -430,5 +475,6 @@ class Tuner(keras_tuner.Tuner):
 
     def save(self) -> None:
         """Write the state of the search, atomically."""
-        self.oracle.save()
+        if not is_worker():
+            self.oracle.save()
         write_json(self._get_tuner_fname(), self.get_state())

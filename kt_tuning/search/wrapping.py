@@ -35,10 +35,15 @@ class RecipeHyperModel(keras_tuner.HyperModel):
                 f"{hypermodel.__name__}(data.input_shape, data.classes)."
             )
         super().__init__()
-        self.title = getattr(hypermodel, "__name__", type(hypermodel).__name__)
+        self.title = _title(hypermodel)
         is_function = not isinstance(hypermodel, keras_tuner.HyperModel)
         self.wrapped = _FromFunction(hypermodel) if is_function else hypermodel
         self.recipe = recipe
+
+    @property
+    def asks_everything(self) -> bool:
+        """Whether each build of the wrapped hypermodel asks for all of its hyperparameters."""
+        return getattr(self.wrapped, "asks_everything", False)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build the wrapped hypermodel's model."""
@@ -54,6 +59,13 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     ) -> Any:
         """Train as the wrapped hypermodel does."""
         return self.wrapped.fit(hp, model, *args, **kwargs)
+
+
+def _title(hypermodel: Any) -> str:
+    """What a hypermodel is called: "ConvNet", "Families(convnet, resnet)", "build"."""
+    kind: str = getattr(hypermodel, "__name__", type(hypermodel).__name__)
+    members = getattr(hypermodel, "members", ())
+    return f"{kind}({', '.join(members)})" if members else kind
 
 
 class _FromFunction(keras_tuner.HyperModel):

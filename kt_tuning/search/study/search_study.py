@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import random
@@ -89,6 +90,7 @@ class SearchStudy:
         self.study.set_user_attr(SEED, seed)
         self._numbers: dict[str, int] = {}
         self._stopped: set[str] = set()
+        self._own: set[int] = set()
         self._space = SearchSpace([])
 
     def known_space(self, wanted: keras_tuner.HyperParameters) -> keras_tuner.HyperParameters:
@@ -118,6 +120,56 @@ class SearchStudy:
                 self.study.tell(frozen.number, state=TrialState.FAIL)
         return trials
 
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may write to the study, too."""
+        return self.storage.sharing is not None
+
+    def turn(self) -> contextlib.AbstractContextManager[None]:
+        """In its block no other process makes or takes a trial."""
+        sharing = self.storage.sharing
+        return contextlib.nullcontext() if sharing is None else sharing.turn()
+
+    def news(self, space: keras_tuner.HyperParameters) -> list[Trial]:
+        """The trials that others have begun or ended since the last time."""
+        if not self.shared:
+            return []
+        trials = []
+        for number in self.storage.refresh(self._own):
+            frozen = self.storage.get_trial(number)
+            if TRIAL_ID in frozen.user_attrs:
+                trials.append(restore_trial(frozen, space.copy(), self._objective))
+                self._numbers[trials[-1].trial_id] = number
+        return trials
+
+    def take_over(self) -> list[str]:
+        """Make the trials whose process has died this one's; their ids."""
+        sharing = self.storage.sharing
+        if sharing is None:
+            return []
+        dead, taken = sharing.dead(), []
+        for trial_id, number in self._numbers.items():
+            if number not in self._own and self.storage.backend_id(number) in dead:
+                taken.append(trial_id)
+                self._claim(number)
+        return taken
+
+    @property
+    def others_run(self) -> bool:
+        """Whether trials of other processes are running, as far as is known."""
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return self.shared and any(trial.number not in self._own for trial in running)
+
+    def _claim(self, number: int) -> None:
+        if self.storage.sharing is not None:
+            self._own.add(number)
+            self.storage.sharing.claim(self.storage.backend_id(number))
+
+    def _release(self, number: int) -> None:
+        if self.storage.sharing is not None:
+            self._own.discard(number)
+            self.storage.sharing.release(self.storage.backend_id(number))
+
     def end_order(self) -> list[str]:
         """The ids of the trials that have ended, in that order."""
         trials = self.study.get_trials(deepcopy=False)
@@ -142,6 +194,7 @@ class SearchStudy:
             attributes[ENQUEUED] = proposal.enqueued
         self._note(trial_id, attributes)
         self.storage.commit()
+        self._claim(proposal.number)
         return restore_trial(self.storage.get_trial(proposal.number), space.copy(), self._objective)
 
     def rank(self, trial_id: str, rung: int, value: float) -> None:
@@ -207,6 +260,7 @@ class SearchStudy:
             self._tell(number, values=objective_values(trial, self._objectives))
         else:
             self._tell(number, state=TrialState.FAIL)
+        self._release(number)
 
     def _note(self, trial_id: str, attributes: dict[str, Any]) -> None:
         for name, value in attributes.items():

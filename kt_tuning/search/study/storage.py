@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import sqlalchemy
 import sqlalchemy.exc
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 
 from kt_tuning.errors import StorageError
+from kt_tuning.search.study.sharing import alone, is_shared
 
+HEARTBEAT, GRACE = 20, 90
+"""In a shared database: seconds between two signs of life of a running trial, and without one until
+another process takes it over."""
 BUSY_SECONDS = 60.0
 """How long a writer waits for another one, a dashboard say, to let go of the file."""
 
@@ -34,6 +39,8 @@ def open_storage(storage: str | Path | BaseStorage | None) -> BaseStorage:
         storage = f"sqlite:///{storage}"
     try:
         with quiet_optuna():
+            if is_shared(storage):
+                return _open_server(storage)
             return RDBStorage(storage, engine_kwargs=_engine(storage))
     except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError, ImportError) as error:
         reason = str(error).splitlines()[0]
@@ -41,6 +48,22 @@ def open_storage(storage: str | Path | BaseStorage | None) -> BaseStorage:
             f"Cannot open {storage} as an Optuna storage: {reason}. Expected a SQLite file or a "
             "URL such as postgresql://user@host/name; move a damaged file away to start anew."
         ) from error
+
+
+def _open_server(url: str) -> RDBStorage:
+    engine = sqlalchemy.create_engine(url)
+    try:
+        # Optuna's tables are made by one process only.
+        with alone(engine, "tables"):
+            return RDBStorage(
+                url,
+                # A server may have closed a connection that was not used for hours.
+                engine_kwargs={"pool_pre_ping": True},
+                heartbeat_interval=HEARTBEAT,
+                grace_period=GRACE,
+            )
+    finally:
+        engine.dispose()
 
 
 def _engine(url: str) -> dict[str, Any]:

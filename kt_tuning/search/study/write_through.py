@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import datetime
 from collections.abc import Container, Sequence
@@ -9,11 +10,13 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.errors import OptionError, StorageError
+from kt_tuning.search.study.sharing import sharing_of
 
 
 class StudyStorage(BaseStorage):
@@ -27,17 +30,18 @@ class StudyStorage(BaseStorage):
         backend: Where the study is kept.
         name: Name of the study; it is made if there is none.
         directions: Of the objectives, of a study that is made.
+
+    Attributes:
+        sharing: How other processes share the study; None if they do not.
     """
 
     def __init__(
         self, backend: BaseStorage, name: str, directions: Sequence[StudyDirection]
     ) -> None:
         self._backend = backend
-        try:
-            self._study_id = backend.get_study_id_from_name(name)
-        except KeyError:
-            self._study_id = backend.create_new_study(directions, name)
+        self._study_id = _study_id(backend, name, directions)
         self._name = name
+        self.sharing = sharing_of(backend, self._study_id, name)
         self._directions = backend.get_study_directions(self._study_id)
         self._user_attrs = backend.get_study_user_attrs(self._study_id)
         self._system_attrs = backend.get_study_system_attrs(self._study_id)
@@ -56,6 +60,38 @@ class StudyStorage(BaseStorage):
         self._backend_ids[number] = self._backend.create_new_trial(
             self._study_id, self._trials[number]
         )
+
+    def backend_id(self, trial_id: int) -> int:
+        """The backend's id of a trial."""
+        if trial_id not in self._backend_ids:
+            self._backend_ids[trial_id] = self._backend.get_trial_id_from_study_id_trial_number(
+                self._study_id, trial_id
+            )
+        return self._backend_ids[trial_id]
+
+    def refresh(self, own: Container[int]) -> list[int]:
+        """Read what other processes have written.
+
+        Args:
+            own: Numbers of the trials that only this process writes to.
+
+        Returns:
+            Numbers of the trials that are new or have ended.
+        """
+        changed = []
+        for trial in self._backend.get_all_trials(self._study_id, deepcopy=False):
+            number, read = trial.number, _renumbered(trial, trial.number)
+            if number in own:
+                continue
+            if number >= len(self._trials):
+                self._trials.append(read)
+                changed.append(number)
+            elif not self._trials[number].state.is_finished():
+                self._trials[number] = read
+                self._shown.pop(number, None)
+                if read.state.is_finished():
+                    changed.append(number)
+        return changed
 
     def discard(self) -> None:
         """Forget the draft, if there is one."""
@@ -81,11 +117,7 @@ class StudyStorage(BaseStorage):
         self.check_trial_is_updatable(trial_id, self._trials[trial_id].state)
         if trial_id == self._draft:
             return None
-        if trial_id not in self._backend_ids:
-            self._backend_ids[trial_id] = self._backend.get_trial_id_from_study_id_trial_number(
-                self._study_id, trial_id
-            )
-        return self._backend_ids[trial_id]
+        return self.backend_id(trial_id)
 
     # What follows is Optuna's storage interface; its documentation is there.
 
@@ -217,6 +249,17 @@ class StudyStorage(BaseStorage):
         seen = [self._shown.get(number, trial) for number, trial in enumerate(self._trials)]
         trials = [trial for trial in seen if states is None or trial.state in states]
         return copy.deepcopy(trials) if deepcopy else trials
+
+
+def _study_id(backend: BaseStorage, name: str, directions: Sequence[StudyDirection]) -> int:
+    """The backend's id of the study, which is made if there is none."""
+    try:
+        return backend.get_study_id_from_name(name)
+    except KeyError:
+        with contextlib.suppress(DuplicatedStudyError):
+            return backend.create_new_study(directions, name)
+        # Another process has been faster.
+        return backend.get_study_id_from_name(name)
 
 
 def _renumbered(trial: FrozenTrial, number: int) -> FrozenTrial:

@@ -1,0 +1,150 @@
+"""The options of a verb as YAML: what `config` prints, `run` writes and `--config` reads."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import textwrap
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+import yaml
+
+from kt_tuning.errors import OptionError, StorageError
+
+if TYPE_CHECKING:
+    from kt_tuning.pipeline import RunOptions
+
+CONFIG, SPACE = "config.yaml", "space.yaml"
+"""Files of a run directory: all options, and how the space was narrowed."""
+OWN_NAME = "config"
+"""The option that reads such a file; it is not in it."""
+WIDTH = 88
+HEADER = """\
+# Options of `kt-tuning run --config`: what the command line says besides counts more.
+# An option that is null, or left out, has its default.
+"""
+
+
+def as_yaml(verb: Callable[..., Any], values: Mapping[str, Any] | None = None) -> str:
+    """Every option of a verb, with what it means as a comment.
+
+    Args:
+        verb: A function that Typer makes a command of.
+        values: By option; the defaults of what is left out.
+    """
+    hints = typing.get_type_hints(verb, include_extras=True)
+    panels: dict[str | None, list[str]] = {None: [HEADER]}
+    for name, parameter in inspect.signature(verb).parameters.items():
+        if name == OWN_NAME:
+            continue
+        info = hints[name].__metadata__[0]
+        panel = info.rich_help_panel
+        lines = panels.setdefault(panel, [f"# ---- {panel} ----\n"])
+        default = None if parameter.default is inspect.Parameter.empty else parameter.default
+        shown = f" Default: {info.show_default}." if isinstance(info.show_default, str) else ""
+        lines += [f"# {line}" for line in textwrap.wrap(info.help + shown, WIDTH)]
+        lines.append(f"{name}: {_inline((values or {}).get(name, default))}\n")
+    return "\n".join(line for lines in panels.values() for line in lines)
+
+
+def as_asked(
+    verb: Callable[..., Any], given: Mapping[str, Any], out: Path, options: RunOptions
+) -> dict[str, str]:
+    """The files of a run directory that say how the run was asked for, by name.
+
+    Args:
+        verb: `run`.
+        given: Its arguments.
+        out: The run directory.
+        options: What became of them: each option as it came out.
+    """
+    from kt_tuning.execution import automatic_workers
+    from kt_tuning.pipeline import DEFAULT_TRIALS
+
+    values = {name: getattr(options, name, value) for name, value in given.items()}
+    # Whoever repeats the run does not mean to delete it.
+    values |= {"folder": given["folder"].resolve(), "out": out.resolve(), "overwrite": False}
+    values["hyperparameters"] = (out / SPACE).resolve() if options.hyperparameters else None
+    if options.workers == "auto":
+        values["workers"] = automatic_workers()
+    if options.max_trials is None and options.time_limit is None:
+        values["max_trials"] = DEFAULT_TRIALS
+    if not options.hyperparameters:
+        return {CONFIG: as_yaml(verb, values)}
+    space = yaml.safe_dump(dict(options.hyperparameters), sort_keys=False, allow_unicode=True)
+    return {CONFIG: as_yaml(verb, values), SPACE: str(space)}
+
+
+def _inline(value: Any) -> str:
+    """A value as YAML, on one line."""
+    plain = list(value) if isinstance(value, tuple) else value
+    plain = str(plain) if isinstance(plain, Path) else plain
+    text = yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, width=float("inf"))
+    return str(text).removesuffix("...\n").strip()
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Read a YAML file that is a mapping.
+
+    Raises:
+        StorageError: if it cannot be read.
+        OptionError: if it is no YAML, or no mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"Cannot read {path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise OptionError(f"{path} is no YAML: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise OptionError(
+            f"{path} should be a YAML mapping of names to values. "
+            f"Received: {type(content).__name__}"
+        )
+    return content
+
+
+def read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Take the options in a file as defaults of the command that is being read.
+
+    Raises:
+        StorageError: if the file cannot be read.
+        OptionError: if it has an option that the command has not, or a value of a wrong kind.
+    """
+    if path is not None:
+        parameters = {str(p.name): p for p in context.command.params if p.name != OWN_NAME}
+        given = {name.replace("-", "_"): value for name, value in read_mapping(path).items()}
+        for name in given:
+            if name not in parameters:
+                close = difflib.get_close_matches(name, parameters, n=1)
+                hint = f"Did you mean {close[0]!r}?" if close else f"Known: {sorted(parameters)}."
+                raise OptionError(f"{path}: there is no option {name!r}. {hint}")
+        context.default_map = {
+            name: _as_typed(value, parameters[name], f"{path}: {name}")
+            for name, value in given.items()
+            if value is not None
+        }
+    return path
+
+
+def _as_typed(value: Any, parameter: Any, place: str) -> Any:
+    """A value as if it had been typed on the command line."""
+    if getattr(parameter, "is_flag", False):
+        if not isinstance(value, bool):
+            raise OptionError(f"{place} should be true or false. Received: {value!r}")
+        return value
+    values = value if isinstance(value, list) else [value]
+    if any(isinstance(one, (dict, list, bool)) for one in values):
+        raise OptionError(f"{place} should be a number or text. Received: {value!r}")
+    texts = [str(one) for one in values if one is not None]
+    if parameter.multiple:
+        return texts
+    if len(texts) != 1:
+        raise OptionError(f"{place} takes one value. Received: {value!r}")
+    return texts[0]

@@ -1,0 +1,213 @@
+"""Two processes with one study in a PostgreSQL server, which this test starts."""
+
+import collections
+import glob
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import keras_tuner
+import optuna
+import pytest
+
+from kt_tuning.records import TrialRecord
+from kt_tuning.search import OptunaOracle
+from kt_tuning.search.study import storage
+from kt_tuning.search.study.sharing import is_shared
+
+psycopg = pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
+PROGRAMS = next(iter(sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)), None)
+if PROGRAMS is None and shutil.which("initdb"):
+    PROGRAMS = os.path.dirname(shutil.which("initdb"))
+
+SCRIPT = """
+import os, sys, time
+sys.path[:0] = [{tests!r}]
+import keras
+from kt_tuning.search.study import storage
+storage.HEARTBEAT, storage.GRACE = 1, 3
+from striped import striped_images
+from tiny_models import tiny
+from kt_tuning import ImageData, Tuner
+
+class Mark(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        time.sleep({pause})
+    def on_epoch_end(self, epoch, logs=None):
+        with open({marks!r}, "a") as file:
+            file.write(f"{{os.getpid()}} {{epoch}}\\n")
+
+data = ImageData.from_arrays(*striped_images(60))
+tuner = Tuner(
+    tiny, strategy="random", max_trials=20, epochs=2, directory={directory!r},
+    project_name="run", seed=2, storage={url!r},
+)
+tuner.search(data, callbacks=[Mark()])
+"""
+
+
+@pytest.fixture(scope="module")
+def server():
+    """URL of a database, of a server that lives as long as the tests of this file."""
+    if PROGRAMS is None:
+        pytest.skip("no PostgreSQL server is installed (Debian: apt-get install postgresql)")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    folder = tempfile.mkdtemp(prefix="kt_tuning_postgresql_")
+    # The server refuses to run as root.
+    user = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
+    if user:
+        shutil.chown(folder, **user)
+
+    def call(program, *arguments):
+        command = [f"{PROGRAMS}/{program}", "-D", f"{folder}/data", *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, **user)
+
+    call("initdb", "--auth", "trust", "--username", "tuner", "--no-sync")
+    options = f"-F -k {folder} -p {port} -c listen_addresses=127.0.0.1"
+    call("pg_ctl", "start", "-w", "-l", f"{folder}/log", "-o", options)
+    yield f"postgresql+psycopg://tuner@127.0.0.1:{port}/postgres"
+    call("pg_ctl", "stop", "-m", "immediate")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def url(server, tmp_path):
+    """A database of its own."""
+    with psycopg.connect(server.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{tmp_path.name}"')
+    return server.replace("/postgres", f"/{tmp_path.name}")
+
+
+@pytest.fixture
+def make_oracle(url):
+    """Make oracles that share a study, as in processes of their own."""
+
+    made = []
+
+    def make(max_trials):
+        space = keras_tuner.HyperParameters()
+        space.Int("units", 1, 100)
+        oracle = OptunaOracle(
+            "random",
+            storage=url,
+            objective=keras_tuner.Objective("val_accuracy", "max"),
+            max_trials=max_trials,
+            hyperparameters=space,
+            seed=5,
+        )
+        made.append(oracle)
+        return oracle
+
+    yield make
+    for oracle in made:
+        close(oracle._kept.storage._backend)
+
+
+def close(database):
+    database.remove_session()
+    database.engine.dispose()
+
+
+def end(oracle, trial):
+    oracle.update_trial(trial.trial_id, {"val_accuracy": 0.5})
+    trial.status = "COMPLETED"
+    oracle.end_trial(trial)
+
+
+def test_each_trial_is_handed_out_by_one_oracle_only(make_oracle):
+    one, two = make_oracle(4), make_oracle(4)
+    trials = [oracle.create_trial(seat) for seat in "ab" for oracle in (one, two)]
+    assert [trial.trial_id for trial in trials] == ["0", "1", "2", "3"]
+    assert len({trial.hyperparameters.get("units") for trial in trials}) == 4
+    assert two.create_trial("c").status == "IDLE"
+    end(one, trials[0])
+    end(one, trials[2])
+    assert two.create_trial("c").status == "STOPPED"
+    assert [two.trials[name].status for name in "0123"] == [
+        "COMPLETED",
+        "RUNNING",
+        "COMPLETED",
+        "RUNNING",
+    ]
+    assert two.end_order == ["0", "2"]
+    assert one.create_trial("c").status == "IDLE"
+
+
+def test_a_trial_without_signs_of_life_is_taken_over(make_oracle, monkeypatch):
+    monkeypatch.setattr(storage, "HEARTBEAT", 1)
+    monkeypatch.setattr(storage, "GRACE", 1)
+    dying, other = make_oracle(1), make_oracle(1)
+    trial = dying.create_trial("a")
+    assert other.create_trial("a").status == "IDLE"
+    dying._kept.storage.sharing.release(dying._kept.storage.backend_id(0))
+    patience = time.monotonic() + 30
+    while (taken := other.create_trial("a")).status == "IDLE":
+        assert time.monotonic() < patience
+        time.sleep(0.1)
+    assert taken.trial_id == trial.trial_id
+    assert taken.hyperparameters.values == trial.hyperparameters.values
+    end(other, taken)
+    assert other.create_trial("a").status == "STOPPED"
+
+
+@pytest.mark.parametrize(
+    ("storage", "shared"),
+    [
+        ("postgresql://host/name", True),
+        ("postgresql+psycopg://user@host/name", True),
+        ("mysql+pymysql://host/name", True),
+        ("sqlite:///study.db", False),
+        (None, False),
+        (Path("postgresql.db"), False),
+    ],
+)
+def test_servers_are_shared_and_files_are_not(storage, shared):
+    assert is_shared(storage) is shared
+
+
+def start(directory: Path, url: str, pause: float) -> subprocess.Popen:
+    script = SCRIPT.format(
+        tests=str(Path(__file__).parents[2]),
+        marks=str(directory / "marks"),
+        directory=str(directory),
+        url=url,
+        pause=pause,
+    )
+    return subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
+
+
+def test_a_killed_process_leaves_its_trial_to_the_other_one(url, tmp_path):
+    marks = tmp_path / "marks"
+    killed = start(tmp_path, url, pause=1.0)
+    patience = time.monotonic() + 120
+    while not marks.exists():
+        assert killed.poll() is None, killed.communicate()[1]
+        assert time.monotonic() < patience
+        time.sleep(0.05)
+    other = start(tmp_path, url, pause=0.05)
+    while len({line.split()[0] for line in marks.read_text().splitlines()}) < 2:
+        assert other.poll() is None, other.communicate()[1]
+        assert time.monotonic() < patience
+        time.sleep(0.02)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    _, errors = other.communicate(timeout=240)
+    assert other.returncode == 0, errors
+    records = [TrialRecord.load(path) for path in (tmp_path / "run").glob("trial_*/result.json")]
+    assert sorted(record.number for record in records) == list(range(20))
+    assert {record.status for record in records} == {"COMPLETED"}
+    database = optuna.storages.RDBStorage(url)
+    study = optuna.load_study(study_name="run", storage=database)
+    states = collections.Counter(trial.state.name for trial in study.trials)
+    close(database)
+    assert states == {"COMPLETE": 20}
+    # Two epochs a trial, of both together; one at most was lost, or done again.
+    assert 39 <= len(marks.read_text().splitlines()) <= 41
