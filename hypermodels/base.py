@@ -45,12 +45,16 @@ class ImageHyperModel(keras_tuner.HyperModel):
 
     Attributes:
         compiling_defaults: The family's own defaults of `hypermodels.compiling`'s hyperparameters.
+        asks_everything: Whether each build asks for all hyperparameters, active or not, so that one
+            build shows the whole space. A subclass that asks for some only if others have certain
+            values sets it to False, and is then built more often before a search.
 
     Raises:
         ValueError: if the shape, the number of classes or the space is wrong.
     """
 
     compiling_defaults: ClassVar[Mapping[str, Any]] = {}
+    asks_everything: ClassVar[bool] = True
 
     def __init__(
         self,

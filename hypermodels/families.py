@@ -50,6 +50,11 @@ class Families(keras_tuner.HyperModel):
                 )
         self.members = dict(members)
 
+    @property
+    def asks_everything(self) -> bool:
+        """Whether `declare_hyperparameters` finds all that there is: each family says so."""
+        return all(getattr(member, "asks_everything", False) for member in self.members.values())
+
     @classmethod
     def named(
         cls,

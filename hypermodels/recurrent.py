@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 from keras import layers
 
 from hypermodels.base import ImageHyperModel
-from hypermodels.blocks import classifier
+from hypermodels.blocks import classifier, convolutional_stem
 from hypermodels.patches import (
     average_steps,
     channels_last,
@@ -20,6 +21,8 @@ from hypermodels.space import Space
 CELLS = {"lstm": layers.LSTM, "gru": layers.GRU}
 MOST_LAYERS = 3
 MOST_PATCHES = 64
+FEWEST_ROWS = 8
+"""Rows that convolutions leave, at least, where images have so many."""
 
 
 class Recurrent(ImageHyperModel):
@@ -31,7 +34,10 @@ class Recurrent(ImageHyperModel):
 
     Hyperparameters, by name:
 
-    sequence: What a step of the sequence is: "rows" of pixels, or square "patches", row by row.
+    sequence: What a step of the sequence is: "rows", or square "patches", row by row.
+    stem: What rows are of: "pixels", or the "convolution" of them (only for rows): 3×3 convolutions
+        with pooling leave 8 to 15 rows, which are read as text is by Shi et al. 2017.
+    stem_filters: Channels of its last convolution.
     patch_size: Side of a patch, in pixels (only for patches).
     cell: "lstm" or "gru".
     stages: Layers, one upon the other.
@@ -49,7 +55,7 @@ class Recurrent(ImageHyperModel):
 
     def architecture(self, space: Space, x: Any) -> Any:
         """Map rescaled images, float (N, height, width, channels), to logits (N, classes)."""
-        x = self._sequence(space, channels_last(x))
+        x = self._sequence(space, x)
         cell = CELLS[space.choice("cell", list(CELLS), default="lstm")]
         stages = space.stages(MOST_LAYERS, default=2)
         widths = [
@@ -74,10 +80,21 @@ class Recurrent(ImageHyperModel):
         """Images (N, height, width, channels) as (N, steps, features)."""
         sizes = patch_sizes(self.input_shape, MOST_PATCHES)
         sequence = space.choice("sequence", ["rows", "patches"], default="rows")
+        with space.when("sequence", ["rows"]):
+            stem = space.choice("stem", ["convolution", "pixels"], default="convolution")
+            with space.when("stem", ["convolution"]):
+                filters = space.choice("stem_filters", [32, 64, 128], default=64)
         with space.when("sequence", ["patches"]):
             size = space.choice("patch_size", sizes, default=sizes[0])
         if sequence == "patches":
             check_patch_size(self.input_shape, size)
-            return cut_patches(x, size)
-        height, width, channels = self.input_shape
-        return layers.Reshape((height, width * channels))(x)
+            return cut_patches(channels_last(x), size)
+        if stem == "convolution":
+            x = convolutional_stem(x, filters, self._shrink())
+        rows = channels_last(x)
+        _, height, width, channels = rows.shape
+        return layers.Reshape((height, width * channels))(rows)
+
+    def _shrink(self) -> int:
+        """The largest power of two that leaves enough rows and columns."""
+        return 2 ** max(0, int(math.log2(min(self.input_shape[:2]) / FEWEST_ROWS)))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="hypermodels")
@@ -89,7 +90,7 @@ class TwoSpeed(keras.optimizers.Optimizer):
 
     def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
         """Leave averaged weights in the model, if the parts average."""
-        if int(self.slow.iterations) > 0:
+        if int(ops.convert_to_numpy(self.slow.iterations)) > 0:
             # Before its first step its averages are zeros.
             self.slow.finalize_variable_values(var_list[: self.count])
         self.fast.finalize_variable_values(var_list[self.count :])

@@ -8,7 +8,13 @@ from typing import Any, ClassVar
 from keras import layers
 
 from hypermodels.base import ImageHyperModel
-from hypermodels.blocks import classifier, drop_rates, normalize, residual_add
+from hypermodels.blocks import (
+    classifier,
+    convolutional_stem,
+    drop_rates,
+    normalize,
+    residual_add,
+)
 from hypermodels.patches import (
     ClassToken,
     LearnedPositions,
@@ -33,14 +39,18 @@ EPSILON = 1e-6
 class ViT(ImageHyperModel):
     """The vision transformer (Dosovitskiy et al. 2021).
 
-    Patches are projected to `width` features, told their place, and passed through `depth` encoder
-    blocks: self-attention, then a perceptron for each patch, each normalised before and added to
-    its input. The default is a small one that learns from a few thousand small images.
-    ViT-S/16, of 22.05 million parameters, is `ViT((224, 224, 3), 1000, patch_size=16, width=384,
-    depth=12, heads=6, mlp_ratio=4, positions="learned", pooling="class_token")`.
+    Patches, or what convolutions make of them, are projected to `width` features, told their place,
+    and passed through `depth` encoder blocks: self-attention, then a perceptron for each patch,
+    each normalised before and added to its input. The default is a small one that learns from a few
+    thousand small images, a compact convolutional transformer (Hassani et al. 2021).
+    ViT-S/16, of 22.05 million parameters, is `ViT((224, 224, 3), 1000, stem="patches",
+    patch_size=16, width=384, depth=12, heads=6, mlp_ratio=4, positions="learned",
+    pooling="class_token")`.
 
     Hyperparameters, by name:
 
+    stem: What is projected: "convolution", the output of 3×3 convolutions with pooling that shrink
+        the image by `patch_size`, or "patches" of pixels.
     patch_size: Side of a patch, in pixels. The default leaves at least 7×7 patches.
     width, depth, heads: Features of a patch, encoder blocks, attention heads; `heads` divides
         `width`.
@@ -63,6 +73,7 @@ class ViT(ImageHyperModel):
         sizes = patch_sizes(self.input_shape, MOST_PATCHES)
         size = space.choice("patch_size", sizes, default=self._default_size(sizes))
         check_patch_size(self.input_shape, size)
+        stem = space.choice("stem", ["convolution", "patches"], default="convolution")
         width = space.choice("width", [64, 96, 128, 192], default=128, rare=[256, 384])
         depth = space.integer("depth", 2, 8, default=4)
         heads = space.choice("heads", [2, 4, 8], default=4)
@@ -71,9 +82,13 @@ class ViT(ImageHyperModel):
         positions = space.choice("positions", ["sincos", "learned"], default="sincos")
         pooling = space.choice("pooling", ["average", "class_token"], default="average")
         dropout = space.number("dropout", 0.0, 0.3, default=0.0, step=0.1)
-        last_drop = space.number("stochastic_depth", 0.0, 0.3, default=0.1, step=0.1)
+        last_drop = space.number("stochastic_depth", 0.0, 0.3, default=0.0, step=0.1)
 
-        x = cut_patches(channels_last(x), size)
+        if stem == "convolution":
+            x = channels_last(convolutional_stem(x, width, size))
+            x = layers.Reshape((math.prod(patch_grid(self.input_shape, size)), width))(x)
+        else:
+            x = cut_patches(channels_last(x), size)
         x = layers.Dense(width, name="patch_embedding")(x)
         if positions == "sincos":
             # A class token has no place in the image.

@@ -12,10 +12,17 @@ from kt_tuning.augment import Mixing, Policy
 from kt_tuning.errors import OptionError
 
 BATCH_SIZE = "batch_size"
+MAX_BATCH_SIZE = "max_batch_size"
 AUGMENT = "augment"
 MIXUP = "mixup"
 CUTMIX = "cutmix"
+BALANCE = "balance"
+SEARCHED = (BATCH_SIZE, MAX_BATCH_SIZE, AUGMENT, MIXUP, CUTMIX, BALANCE)
 SEARCH = "search"
+
+NO_BALANCE, WEIGHTS, SAMPLING = "none", "weights", "sampling"
+BALANCES = (NO_BALANCE, WEIGHTS, SAMPLING)
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,19 +30,26 @@ class FitPlan:
     """A recipe with its hyperparameters filled in.
 
     Attributes:
-        batch_size: Images a step.
+        batch_size: Images a step, at the beginning.
+        max_batch_size: Images a step, at most; more than `batch_size` if batches grow.
         policy: Augmentation of the training images.
         mixing: How images are mixed, which makes labels soft: (n, classes). None if the recipe
             never mixes: labels are then integers (n,).
-        balanced: Whether the loss is weighted so that all classes count alike.
+        balance: How classes are made to count alike, one of `BALANCES`.
         patience: Epochs without improvement of the objective after which training stops, or None.
     """
 
     batch_size: int
+    max_batch_size: int
     policy: Policy
     mixing: Mixing | None
-    balanced: bool
+    balance: str
     patience: int | None
+
+    @property
+    def grows(self) -> bool:
+        """Whether batches may grow during training."""
+        return self.max_batch_size > self.batch_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,35 +61,42 @@ class Recipe:
 
     Attributes:
         batch_size: Images a step.
+        max_batch_size: Lets batches grow: they are doubled, up to so many images, whenever the
+            training loss stalls (see `kt_tuning.trials.growth`; Smith et al. 2018). None, or no
+            more than the batch size, keeps them as they are.
         augment: A `Policy` or the name of one; "search" searches the policy itself, by
             `Policy.suggest`. A tuple of names chooses among those.
         mixup: α of MixUp, see `kt_tuning.augment.Mixing`; 0 is off. With MixUp or CutMix labels
             are soft: models need a loss that takes them, as all of `hypermodels` have.
         cutmix: α of CutMix, likewise.
-        balanced: Whether the loss is weighted so that all classes count alike.
+        balance: How rare classes are made to count as much as frequent ones: "none"; "weights" of
+            the loss; or "sampling": each epoch draws as many images of every class, rare ones
+            several times. Any of them goes with MixUp and CutMix. As it is one or the other,
+            classes are never balanced twice.
         patience: Epochs without improvement of the objective after which a trial stops early.
+        precision: What models compute with while they are trained: "float32"; "mixed_bfloat16" or
+            "mixed_float16", which need half the memory (Micikevicius et al. 2018); or "auto": the
+            fastest that the device has, on a CPU "float32". Weights are float32 in any case, and
+            so are the models that a search returns. Not tested on a GPU.
 
     Raises:
         OptionError: if a value is out of range or a policy is unknown.
     """
 
     batch_size: int | tuple[int, ...] = 64
+    max_batch_size: int | tuple[int, ...] | None = None
     augment: str | Policy | tuple[str, ...] = "light"
     mixup: float | tuple[float, ...] = 0.0
     cutmix: float | tuple[float, ...] = 0.0
-    balanced: bool = False
+    balance: str | tuple[str, ...] = NO_BALANCE
     patience: int | None = None
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
-        for name in (BATCH_SIZE, AUGMENT, MIXUP, CUTMIX):
+        for name in SEARCHED:
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
-        for size in self._choices(BATCH_SIZE):
-            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-                raise OptionError(
-                    "`batch_size` is a positive whole number, or several to choose from. "
-                    f"Received: batch_size={self.batch_size!r}"
-                )
+        self._check_sizes()
         if self.augment != SEARCH:
             self._check_policies(self._choices(AUGMENT))
         for name in (MIXUP, CUTMIX):
@@ -84,6 +105,17 @@ class Recipe:
             if isinstance(getattr(self, name), tuple):
                 # A hyperparameter's values are of one type.
                 object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
+        for balance in self._choices(BALANCE):
+            if balance not in BALANCES:
+                raise OptionError(
+                    f"`balance` is one of {', '.join(BALANCES)}, or several to choose from. "
+                    f"Received: balance={self.balance!r}"
+                )
+        if self.precision not in PRECISIONS:
+            raise OptionError(
+                f"`precision` is one of {', '.join(PRECISIONS)}. "
+                f"Received: precision={self.precision!r}"
+            )
         if self.patience is not None and self.patience < 1:
             raise OptionError(
                 "`patience` is a number of epochs, at least 1, or None. "
@@ -109,7 +141,7 @@ class Recipe:
 
     def declare(self, hp: keras_tuner.HyperParameters) -> None:
         """Register the recipe's hyperparameters, so that every oracle sees them."""
-        for name in (BATCH_SIZE, AUGMENT, MIXUP, CUTMIX):
+        for name in SEARCHED:
             choices = self._choices(name)
             if len(choices) > 1:
                 hp.Choice(name, choices, default=choices[0])
@@ -122,17 +154,30 @@ class Recipe:
         Args:
             values: Hyperparameter values of a trial; those that are missing take their default.
         """
-        chosen = {
-            name: values.get(name, self._choices(name)[0])
-            for name in (BATCH_SIZE, AUGMENT, MIXUP, CUTMIX)
-        }
+        chosen = {name: values.get(name, self._choices(name)[0]) for name in SEARCHED}
         return FitPlan(
             batch_size=int(chosen[BATCH_SIZE]),
+            max_batch_size=int(chosen[MAX_BATCH_SIZE] or chosen[BATCH_SIZE]),
             policy=self._policy(chosen[AUGMENT], values),
             mixing=Mixing(chosen[MIXUP], chosen[CUTMIX]) if self.mixes else None,
-            balanced=self.balanced,
+            balance=chosen[BALANCE],
             patience=self.patience,
         )
+
+    def _check_sizes(self) -> None:
+        sizes, largest = self._choices(BATCH_SIZE), self._choices(MAX_BATCH_SIZE)
+        for name, values in ((BATCH_SIZE, sizes), (MAX_BATCH_SIZE, largest)):
+            for size in () if values == (None,) else values:
+                if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+                    raise OptionError(
+                        f"`{name}` is a positive whole number, or several to choose from. "
+                        f"Received: {name}={getattr(self, name)!r}"
+                    )
+        if largest != (None,) and max(largest) <= min(sizes):
+            raise OptionError(
+                "`max_batch_size` is what batches may grow to, more than `batch_size`. "
+                f"Received: max_batch_size={self.max_batch_size!r}, batch_size={self.batch_size!r}"
+            )
 
     def _check_policies(self, policies: Sequence[Any]) -> None:
         for policy in policies:

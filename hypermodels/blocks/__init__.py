@@ -12,6 +12,7 @@ from hypermodels.blocks.residual import (
     squeeze_excite,
     stochastic_depth,
 )
+from hypermodels.blocks.stem import convolutional_stem
 
 __all__ = [
     "ACTIVATIONS",
@@ -20,6 +21,7 @@ __all__ = [
     "channel_axis",
     "classifier",
     "convolution",
+    "convolutional_stem",
     "depthwise",
     "drop_rates",
     "initializer",

@@ -8,10 +8,11 @@ that what is measured and saved there is the average.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 from keras import ops
+
+from hypermodels.compiling.parts import parts_of
 
 
 def around(
@@ -26,24 +27,18 @@ def around(
     Returns:
         The callbacks, between two that exchange weights.
     """
-    if not any(part.use_ema for part in _parts(model.optimizer)):
+    if not any(part.use_ema for part in parts_of(model.optimizer)):
         return list(callbacks)
     return [ShowAverage(), *callbacks, HideAverage()]
-
-
-def _parts(optimizer: Any) -> list[Any]:
-    """The optimizers that have weights of their own: of loss scaling, of several for one model."""
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    return list(getattr(optimizer, "optimizers", [optimizer]))
 
 
 class _Exchange(keras.callbacks.Callback):
     """Exchanges a model's weights with their averages."""
 
     def exchange(self) -> None:
-        for part in _parts(self.model.optimizer):
+        for part in parts_of(self.model.optimizer):
             # Before its first step an optimizer has no averages.
-            if not part.use_ema or int(part.iterations) == 0:
+            if not part.use_ema or int(ops.convert_to_numpy(part.iterations)) == 0:
                 continue
             averages = part._model_variables_moving_average
             for variable, average in zip(part._trainable_variables, averages, strict=True):

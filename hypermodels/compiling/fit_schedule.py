@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 
 import keras
+from keras import ops
 
+from hypermodels.compiling.parts import parts_of
 from hypermodels.compiling.schedules import (
     CosineSchedule,
     ExponentialSchedule,
@@ -58,6 +60,25 @@ class FitSchedule(keras.callbacks.Callback):
             # A training step that has been traced holds the old length.
             self.model.make_train_function(force=True)
 
+    def change_steps(self, steps_per_epoch: int) -> None:
+        """Go on from the end of an epoch with more or fewer steps in each: batches have grown.
+
+        The rate goes on as a function of the epoch. So the steps that the optimizer has counted
+        become those of as many epochs of the new length.
+
+        Args:
+            steps_per_epoch: Optimizer steps in an epoch from now on.
+        """
+        if not isinstance(self.schedule, StretchedSchedule):
+            return
+        ratio = steps_per_epoch / self.schedule.steps_per_epoch
+        for part in parts_of(self.model.optimizer):
+            # Batches, where a step is made from several: their count within the step stays.
+            before, batches = int(part._iterations), part.gradient_accumulation_steps or 1
+            now = round(before * ratio)
+            part._iterations.assign(now + (before - now) % batches)
+        self.stretch(steps_per_epoch, self.schedule.epochs)
+
 
 class PlateauSchedule(FitSchedule):
     """Lowers the learning rate where the loss stops falling.
@@ -92,7 +113,9 @@ class PlateauSchedule(FitSchedule):
         self._waited += 1
         if self._waited >= self.patience:
             optimizer = self.model.optimizer
-            optimizer.learning_rate = float(optimizer.learning_rate) * self.factor
+            # Where several devices share the training, each has the variable.
+            rate = float(ops.convert_to_numpy(optimizer.learning_rate))
+            optimizer.learning_rate = rate * self.factor
             self._waited = 0
 
 

@@ -40,23 +40,34 @@ class Random(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _Epoch:
-    """What is drawn for an epoch: the order, and each image's numbers."""
+    """What is drawn for an epoch.
+
+    Attributes:
+        order: Images by place.
+        numbers: Rows of `augment` and `mix` by place.
+        augment: Uniform numbers, (rows, draws).
+        mix: Likewise.
+    """
 
     order: NDArray[np.int64]
+    numbers: NDArray[np.int64]
     augment: NDArray[np.float64]
     mix: NDArray[np.float64]
 
 
 class Batches:
-    """Training batches, each a function of its epoch and place.
+    """Training batches, each a function of its epoch, place and size.
 
     The order of images and what is drawn for each depend on (seed, epoch, image) alone: not on
     threads, batch size or restarts. What images are mixed with depends on their batch, too.
 
     Args:
         images: The training split.
-        batch_size: Images a batch; the last batch of an epoch may be smaller.
+        batch_size: Images a batch, unless `read` is told otherwise; the last batch of an epoch may
+            be smaller.
         seed: Seed of the order and of all that is drawn.
+        balanced: Whether each epoch draws as many images of every class, see `balanced_order`. An
+            image that comes twice is augmented differently each time.
         augment: (images (n, H, W, C), uniforms) -> images, or None.
         mix: (images, labels, uniforms, weights) -> (images, targets (n, classes), weights), where
             weights may be None; or None.
@@ -69,13 +80,15 @@ class Batches:
         batch_size: int,
         *,
         seed: int,
+        balanced: bool = False,
         augment: Random | None = None,
         mix: Random | None = None,
         class_weight: dict[int, float] | None = None,
     ) -> None:
         self._images = images
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._seed = seed
+        self._balanced = balanced
         self._augment = augment
         self._mix = mix
         self._weights = None
@@ -86,24 +99,33 @@ class Batches:
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return math.ceil(len(self._images) / self._batch_size)
+        return self.count(self.batch_size)
 
-    def read(self, epoch: int, index: int) -> Batch:
+    def count(self, batch_size: int) -> int:
+        """Batches in an epoch, if each has so many images."""
+        return math.ceil(len(self._images) / batch_size)
+
+    def read(self, epoch: int, index: int, batch_size: int | None = None) -> Batch:
         """Make a batch; several threads may do so at the same time.
 
         Args:
             epoch: Counted from 0.
             index: Place in the epoch, from 0.
+            batch_size: Images a batch, in place of the usual number.
         """
+        size = batch_size or self.batch_size
         drawn = self._draw(epoch)
-        chosen = drawn.order[index * self._batch_size : (index + 1) * self._batch_size]
+        places = slice(index * size, (index + 1) * size)
+        chosen, numbers = drawn.order[places], drawn.numbers[places]
         images = self._images.take(chosen)
         labels = self._images.labels[chosen]
         weights = None if self._weights is None else self._weights[chosen]
         if self._augment is not None:
-            images = self._augment.function(images, drawn.augment[chosen])
+            images = self._augment.function(images, drawn.augment[numbers])
         if self._mix is not None:
-            images, labels, weights = self._mix.function(images, labels, drawn.mix[chosen], weights)
+            images, labels, weights = self._mix.function(
+                images, labels, drawn.mix[numbers], weights
+            )
         return (images, labels) if weights is None else (images, labels, weights)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -118,11 +140,44 @@ class Batches:
             if epoch not in self._epochs:
                 rng = np.random.default_rng((self._seed, epoch))
                 count = len(self._images)
+                order = self._order(rng)
+                # An image may have several places in an epoch only if classes are balanced.
+                numbers = np.arange(count) if self._balanced else order
                 drawn = _Epoch(
-                    rng.permutation(count),
+                    order,
+                    numbers,
                     rng.random((count, self._augment.draws if self._augment else 0)),
                     rng.random((count, self._mix.draws if self._mix else 0)),
                 )
                 before = {e: d for e, d in self._epochs.items() if e == epoch - 1}
                 self._epochs = {**before, epoch: drawn}
             return self._epochs[epoch]
+
+    def _order(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        if self._balanced:
+            return balanced_order(self._images.labels, rng)
+        return rng.permutation(len(self._images))
+
+
+def balanced_order(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw as many images as there are, of each class alike, in random order.
+
+    Classes differ by one image at most, where their number does not divide that of the images. No
+    image of a class comes once more before all others of it have come as often.
+
+    Args:
+        labels: (n,), of all images.
+        rng: Source of randomness.
+
+    Returns:
+        Places of images in `labels`, (n,).
+    """
+    classes = np.unique(labels)
+    shares = np.full(len(classes), len(labels) // len(classes))
+    shares[rng.permutation(len(classes))[: len(labels) % len(classes)]] += 1
+    drawn = []
+    for label, share in zip(classes, shares, strict=True):
+        own = np.flatnonzero(labels == label)
+        rounds = [rng.permutation(own) for _ in range(math.ceil(share / len(own)))]
+        drawn.append(np.concatenate([own[:0], *rounds])[:share])
+    return rng.permutation(np.concatenate(drawn))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import threading
 import time
@@ -42,6 +43,7 @@ class Loader(keras.utils.PyDataset):
             batch is made when it is asked for.
 
     Attributes:
+        batch_size: Images a batch, see `resize`.
         processes: How many make batches now.
     """
 
@@ -51,7 +53,9 @@ class Loader(keras.utils.PyDataset):
         self._batches = batches
         self._threads = reading_threads() if threads is None else threads
         self._open = contextlib.ExitStack()
-        self._reader = self._read_ahead(batches.read, self._threads)
+        self._source: Batches | ReadProcesses = batches
+        self.batch_size = batches.batch_size
+        self._reader = self._read_ahead(self._threads)
         self.processes = 0
         self._decided = False
         self._epoch = 0
@@ -65,7 +69,7 @@ class Loader(keras.utils.PyDataset):
         self._open.close()
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return self._batches.count(self.batch_size)
 
     def __getitem__(self, index: int) -> Batch:
         """Return a batch of the epoch."""
@@ -73,6 +77,11 @@ class Loader(keras.utils.PyDataset):
         batch = self._reader.take(self._epoch, index)
         self._watch.handed_over(time.perf_counter() - asked)
         return batch
+
+    def resize(self, batch_size: int) -> None:
+        """Make batches of another size from now on; between two epochs."""
+        self.batch_size = batch_size
+        self._reader.change(self._read(), len(self))
 
     def begin_epoch(self, epoch: int) -> None:
         """Go to an epoch, counted from 0; called by the thread that trains."""
@@ -100,11 +109,15 @@ class Loader(keras.utils.PyDataset):
             return
         self._open.close()
         self._open.enter_context(processes)
-        self._reader = self._read_ahead(processes.read, count)
+        self._source = processes
+        self._reader = self._read_ahead(count)
         self.processes = count
 
-    def _read_ahead(self, read: Callable[[int, int], Batch], threads: int) -> ReadAhead:
-        return self._open.enter_context(ReadAhead(read, len(self._batches), threads=threads))
+    def _read(self) -> Callable[[int, int], Batch]:
+        return functools.partial(self._source.read, batch_size=self.batch_size)
+
+    def _read_ahead(self, threads: int) -> ReadAhead:
+        return self._open.enter_context(ReadAhead(self._read(), len(self), threads=threads))
 
 
 class _Watch:

@@ -66,6 +66,17 @@ class ReadAhead:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
+    def change(self, read: Callable[[int, int], Batch], batches: int) -> None:
+        """Read other batches from now on; those that were made ahead are dropped.
+
+        Args:
+            read: (epoch, index) -> batch.
+            batches: Batches in an epoch.
+        """
+        with self._lock:
+            self._drop()
+            self._read, self._batches = read, batches
+
     def take(self, epoch: int, index: int) -> Batch:
         """Return a batch, waiting for it if need be.
 

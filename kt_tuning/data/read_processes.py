@@ -53,16 +53,16 @@ class ReadProcesses:
             worker.close()
         self._folder.cleanup()
 
-    def read(self, epoch: int, index: int) -> Batch:
+    def read(self, epoch: int, index: int, batch_size: int | None = None) -> Batch:
         """Make a batch, see `Batches.read`; as many threads as there are processes may ask.
 
         What a process cannot make, because it died, say, is made here, and it is not asked again.
         """
         try:
             worker = self._idle.get_nowait()
-            batch: Batch = worker((epoch, index))
+            batch: Batch = worker((epoch, index, batch_size))
         except Exception:  # if the batch is to blame, it is raised here as well
-            return self._batches.read(epoch, index)
+            return self._batches.read(epoch, index, batch_size)
         self._idle.put(worker)
         return batch
 
@@ -74,7 +74,7 @@ class _Source:
         self._folder = folder
         self._batches: Batches | None = None
 
-    def __call__(self, place: tuple[int, int]) -> Batch:
+    def __call__(self, place: tuple[int, int, int | None]) -> Batch:
         if self._batches is None:
             self._batches = _load(Path(self._folder))
         return self._batches.read(*place)

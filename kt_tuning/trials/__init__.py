@@ -4,8 +4,10 @@ from kt_tuning.trials.building import build_model, new_model
 from kt_tuning.trials.costs import COSTS
 from kt_tuning.trials.runs import TrialFiles
 from kt_tuning.trials.spec import Advice, Progress, Report, TrialSpec, weights_file
+from kt_tuning.trials.storage import open_storage
 from kt_tuning.trials.targets import check_soft_targets
 from kt_tuning.trials.tasks import ImageTask, KerasTask, Task
+from kt_tuning.trials.travel import Travelling
 from kt_tuning.trials.trial import run_trial
 from kt_tuning.trials.weights import load_weights
 
@@ -17,12 +19,14 @@ __all__ = [
     "Progress",
     "Report",
     "Task",
+    "Travelling",
     "TrialFiles",
     "TrialSpec",
     "build_model",
     "check_soft_targets",
     "load_weights",
     "new_model",
+    "open_storage",
     "run_trial",
     "weights_file",
 ]

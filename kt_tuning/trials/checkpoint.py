@@ -39,6 +39,7 @@ class RunState:
         message: Why it was cut short, or None.
         pruned: Whether the pruner stopped it.
         over: Whether it has ended.
+        memory: What the task remembers of the training, JSON-able.
     """
 
     index: int
@@ -49,6 +50,7 @@ class RunState:
     message: str | None = None
     pruned: bool = False
     over: bool = False
+    memory: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass

@@ -41,6 +41,11 @@ def prepare_classifier(model: keras.Model, classes: int) -> None:
         _Training(model).take_over()
 
 
+def is_prepared(model: keras.Model) -> bool:
+    """Whether `prepare_classifier` found a model that our loop trains."""
+    return isinstance(getattr(model.fit, "__self__", None), _Training)
+
+
 class _Training:
     """A model's training loop."""
 

@@ -18,9 +18,11 @@ from kt_tuning.data.batches import Batches, Random
 from kt_tuning.data.loader import FollowEpochs, Loader
 from kt_tuning.errors import OptionError
 from kt_tuning.evaluation import METRICS, metrics_for, predict_split, score
-from kt_tuning.recipe import FitPlan, Recipe
+from kt_tuning.recipe import SAMPLING, WEIGHTS, FitPlan, Recipe
 from kt_tuning.trials.costs import COSTS
-from kt_tuning.trials.fitting import prepare_classifier
+from kt_tuning.trials.fitting import is_prepared, prepare_classifier
+from kt_tuning.trials.growth import SIZE, Growth
+from kt_tuning.trials.precision import FLOAT32
 from kt_tuning.trials.targets import (
     build_metrics,
     example_targets,
@@ -36,6 +38,7 @@ class Task(Protocol):
     """What `run_trial` needs to know: the hypermodel, the data, and how to train and measure."""
 
     hypermodel: keras_tuner.HyperModel
+    precision: str
     measures_itself: bool
 
     def prepare(self, model: keras.Model) -> None:
@@ -49,9 +52,13 @@ class Task(Protocol):
         epochs: int,
         initial_epoch: int,
         seed: int,
+        memory: dict[str, Any],
         callbacks: Sequence[keras.callbacks.Callback],
     ) -> Any:
-        """Train `model`; returns what `HyperModel.fit` returned."""
+        """Train `model`; returns what `HyperModel.fit` returned.
+
+        What is put into `memory` is there again when an interrupted training goes on.
+        """
 
     def patience(self, values: Mapping[str, Any]) -> int | None:
         """Epochs without improvement after which a trial stops."""
@@ -98,6 +105,7 @@ class ImageTask:
                     f"No such objective: {objective!r}. On images it is one of {', '.join(known)}."
                 )
         self.hypermodel = hypermodel
+        self.precision = recipe.precision
         self._data = data
         self._recipe = recipe
         self._callbacks = callbacks
@@ -117,6 +125,7 @@ class ImageTask:
         epochs: int,
         initial_epoch: int,
         seed: int,
+        memory: dict[str, Any],
         callbacks: Sequence[keras.callbacks.Callback],
     ) -> Any:
         """Train on shuffled, augmented, mixed batches."""
@@ -125,7 +134,9 @@ class ImageTask:
         if model.built and model.output_shape == (None, classes):
             soft = soft or needs_one_hot(model, classes)
             build_metrics(model, example_targets(classes, soft=soft))
-        with Loader(self._batches(plan, seed, soft=soft)) as loader:
+        batches = self._batches(plan, memory.get(SIZE, plan.batch_size), seed, soft=soft)
+        with Loader(batches) as loader:
+            growth = self._growth(model, loader, plan, memory)
             return self.hypermodel.fit(
                 hp,
                 model,
@@ -136,12 +147,27 @@ class ImageTask:
                 verbose=0,
                 callbacks=[
                     FollowEpochs(loader),
+                    *growth,
                     *callbacks,
                     *copy.deepcopy(list(self._callbacks)),
                 ],
             )
 
-    def _batches(self, plan: FitPlan, seed: int, *, soft: bool) -> Batches:
+    def _growth(
+        self, model: keras.Model, loader: Loader, plan: FitPlan, memory: dict[str, Any]
+    ) -> list[Growth]:
+        if not plan.grows:
+            return []
+        if not is_prepared(model):
+            # Keras' own loop counts the batches of an epoch once, before the first one.
+            raise OptionError(
+                "`max_batch_size` lets batches grow in a loop of kt-tuning's own, which trains "
+                "functional models on TensorFlow, compiled without run_eagerly, jit_compile and "
+                "steps_per_execution, on one device. Leave `max_batch_size` at None."
+            )
+        return [Growth(loader, plan.max_batch_size, memory)]
+
+    def _batches(self, plan: FitPlan, batch_size: int, seed: int, *, soft: bool) -> Batches:
         policy, mixing, change, blend = plan.policy, plan.mixing, None, None
         if policy.steps:
             change = Random(functools.partial(augment, policy), policy.draws)
@@ -152,11 +178,12 @@ class ImageTask:
             blend = Random(functools.partial(one_hot, classes=self._data.classes), 0)
         return Batches(
             self._data.train,
-            plan.batch_size,
+            batch_size,
             seed=seed,
+            balanced=plan.balance == SAMPLING,
             augment=change,
             mix=blend,
-            class_weight=self._data.class_weights() if plan.balanced else None,
+            class_weight=self._data.class_weights() if plan.balance == WEIGHTS else None,
         )
 
     def patience(self, values: Mapping[str, Any]) -> int | None:
@@ -196,6 +223,7 @@ class KerasTask:
         self, hypermodel: keras_tuner.HyperModel, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         self.hypermodel = hypermodel
+        self.precision = FLOAT32
         self._args = args
         self._kwargs = dict(kwargs)
         self._callbacks = self._kwargs.pop("callbacks", None) or []
@@ -215,6 +243,7 @@ class KerasTask:
         epochs: int,
         initial_epoch: int,
         seed: int,
+        memory: dict[str, Any],
         callbacks: Sequence[keras.callbacks.Callback],
     ) -> Any:
         """Train as `keras.Model.fit` does."""

@@ -191,6 +191,7 @@ class _Trial:
                 epochs=state.epochs,
                 initial_epoch=state.done,
                 seed=seed,
+                memory=state.memory,
                 callbacks=[monitor, *([] if deadline is None else [deadline])],
             )
         self.paused = monitor.paused
@@ -201,9 +202,9 @@ class _Trial:
         keras.utils.set_random_seed(seed)
         hp = self.spec.hp
         if self.model is not None and self.model.built:
-            copy_state(new_model(task.hypermodel, hp), self.model)
+            copy_state(new_model(task.hypermodel, hp, task.precision), self.model)
             return self.model
-        self.model = build_model(task.hypermodel, hp)
+        self.model = build_model(task.hypermodel, hp, task.precision)
         check_size(self.model, self.spec.max_parameters, self.spec.max_flops)
         task.prepare(self.model)
         return self.model

@@ -25,7 +25,7 @@ def test_a_family_is_described_by_its_hyperparameters_and_sizes():
 def test_the_same_seed_gives_the_same_sizes():
     sizes = [
         (found.smallest, found.largest)
-        for found in (describe("convnet", (8, 8, 1), 2, sample=2, seed=4) for _ in range(2))
+        for found in (describe("mlp", (8, 8, 1), 2, sample=2, seed=4) for _ in range(2))
     ]
     assert sizes[0] == sizes[1]
 

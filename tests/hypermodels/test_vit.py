@@ -28,6 +28,7 @@ def test_small_with_patches_of_sixteen_has_the_published_parameters():
         ViT(
             (224, 224, 3),
             1000,
+            stem="patches",
             patch_size=16,
             width=384,
             depth=12,
@@ -50,8 +51,9 @@ def test_the_default_patch_leaves_enough_of_them(shape, side):
     assert model.get_layer("positions").output.shape == (None, tokens, 16)
 
 
-def test_images_of_any_size_are_taken():
-    model = build(ViT((33, 47, 3), 2, patch_size=8, **TINY))
+@pytest.mark.parametrize("stem", ["convolution", "patches"])
+def test_images_of_any_size_are_taken(stem):
+    model = build(ViT((33, 47, 3), 2, stem=stem, patch_size=8, **TINY))
     assert model.get_layer("positions").output.shape == (None, 5 * 6, 16)
     assert model.predict_on_batch(np.zeros((2, 33, 47, 3), np.uint8)).shape == (2, 2)
 
@@ -72,7 +74,7 @@ def test_fixed_positions_and_averaging_need_no_parameters():
 
 def test_without_positions_the_order_of_patches_would_not_matter():
     # Attention and averaging do not see the order, so that the positions alone make the difference.
-    model = build(ViT((8, 8, 1), 2, patch_size=4, positions="learned", **TINY))
+    model = build(ViT((8, 8, 1), 2, stem="patches", patch_size=4, positions="learned", **TINY))
     images = np.zeros((2, 8, 8, 1), np.uint8)
     images[0, :4, :4] = images[1, 4:, 4:] = 255
     before = model.predict_on_batch(images)
@@ -96,8 +98,9 @@ def test_what_does_not_fit_is_refused(fixed, message):
         build(ViT((8, 8, 1), 2, **fixed))
 
 
-def test_the_layout_of_images_makes_no_difference():
-    net = ViT((8, 6, 3), 2, patch_size=4, **TINY)
+@pytest.mark.parametrize("stem", ["convolution", "patches"])
+def test_the_layout_of_images_makes_no_difference(stem):
+    net = ViT((8, 6, 3), 2, stem=stem, patch_size=4, **TINY)
     models = [build(net)]
     keras.config.set_image_data_format("channels_first")
     try:

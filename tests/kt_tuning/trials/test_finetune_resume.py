@@ -11,7 +11,7 @@ from striped import striped_images
 from hypermodels.finetune import FineTune
 from kt_tuning import ImageData, Recipe
 from kt_tuning.search.wrapping import RecipeHyperModel
-from kt_tuning.trials import ImageTask, TrialSpec, run_trial
+from kt_tuning.trials import Advice, ImageTask, TrialSpec, run_trial
 
 RECIPE = Recipe(batch_size=8, augment="none")
 
@@ -63,30 +63,28 @@ def train(directory, made, *, interrupted_after=None):
         heard.append(progress)
         if len(heard) == interrupted_after:
             raise KeyboardInterrupt
-        return True
+        return Advice.GO_ON
 
     objectives = [keras_tuner.Objective("val_loss", "min")]
     return run_trial(spec, report, tasks=[made], objectives=objectives)
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    directory, task = tmp_path_factory.mktemp("whole"), make_task()
-    return directory, task, train(directory, task)
-
-
-@pytest.mark.parametrize("epoch", [1, 3])
-def test_interrupted_in_either_phase_it_ends_alike(epoch, tmp_path, whole):
-    undisturbed, task, record = whole
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, task, interrupted_after=epoch)
-    resumed = train(tmp_path, task)
+def test_interrupted_in_both_phases_it_ends_alike(tmp_path):
+    whole, disturbed, task = tmp_path / "whole", tmp_path / "disturbed", make_task()
+    for directory in (whole, disturbed):
+        directory.mkdir()
+    record = train(whole, task)
+    # In the first epoch of the first phase, and in the first of the second one.
+    for epochs in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            train(disturbed, task, interrupted_after=epochs)
+    resumed = train(disturbed, task)
     assert resumed.status == "COMPLETED"
     assert resumed.metrics == pytest.approx(record.metrics, rel=1e-5)
     curves = [
         pd.read_csv(directory / "history.csv").drop(columns=["seconds", "data_wait"])
-        for directory in (undisturbed, tmp_path)
+        for directory in (whole, disturbed)
     ]
     pd.testing.assert_frame_equal(*curves, rtol=1e-5)
-    kept = [np.load(directory / "val_predictions.npy") for directory in (undisturbed, tmp_path)]
+    kept = [np.load(directory / "val_predictions.npy") for directory in (whole, disturbed)]
     assert np.allclose(*kept, atol=1e-6)

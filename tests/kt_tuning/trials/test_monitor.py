@@ -17,25 +17,25 @@ from kt_tuning.trials.monitor import Monitor
 class SlowEpochs(keras.callbacks.Callback):
     """Makes each epoch last."""
 
-    def __init__(self, seconds):
+    def __init__(self, clock, seconds):
         super().__init__()
-        self.seconds = seconds
+        self.clock, self.seconds = clock, seconds
 
     def on_epoch_begin(self, epoch, logs=None):
-        time.sleep(self.seconds)
+        self.clock.sleep(self.seconds)
 
 
 def small(stripes, **fixed):
     return ConvNet(stripes.input_shape, stripes.classes, stages=1, filters=4, **fixed)
 
 
-def test_a_training_that_does_not_fit_is_shortened_and_annealed(make_tuner, stripes):
+def test_a_training_that_does_not_fit_is_shortened_and_annealed(make_tuner, stripes, clock):
     tuner = make_tuner(small(stripes), max_trials=1)
-    # the first of 50 epochs of 0.4 s leaves room for some more within 8 s
-    tuner.search(stripes, epochs=50, time_limit=8, callbacks=[SlowEpochs(0.4)])
+    # Time for 7 of 50 epochs of 100 s, and 99 s for what really passes.
+    tuner.search(stripes, epochs=50, time_limit=799, callbacks=[SlowEpochs(clock, 100)])
     record = tuner.results().iloc[0]
-    assert 2 <= record["epochs"] < 30
-    assert "shortened from 50 to" in record["message"]
+    assert record["epochs"] == 7
+    assert "shortened from 50 to 7" in record["message"]
     rates = tuner.history()["learning_rate"].to_numpy()
     assert rates[-1] == pytest.approx(0, abs=1e-6)
 
@@ -43,21 +43,24 @@ def test_a_training_that_does_not_fit_is_shortened_and_annealed(make_tuner, stri
 class SlowBatches(keras.callbacks.Callback):
     """Makes each step last."""
 
+    def __init__(self, clock, seconds):
+        super().__init__()
+        self.clock, self.seconds = clock, seconds
+
     def on_train_batch_begin(self, batch, logs=None):
-        time.sleep(0.5)
+        self.clock.sleep(self.seconds)
 
 
-def test_time_that_is_up_ends_an_epoch_in_its_middle(make_tuner, stripes):
+def test_time_that_is_up_ends_an_epoch_in_its_middle(make_tuner, stripes, clock):
     tuner = make_tuner(small(stripes), max_trials=5, recipe=Recipe(batch_size=1))
-    began = time.monotonic()
-    # an epoch would take 18 s
-    tuner.search(stripes, epochs=2, time_limit=4, callbacks=[SlowBatches()])
-    assert time.monotonic() - began < 14
+    # An epoch has 36 steps.
+    tuner.search(stripes, epochs=2, time_limit=400, callbacks=[SlowBatches(clock, 100)])
+    assert clock.slept == 400
     assert list(tuner.results()["epochs"]) == [1]
     assert tuner.results()["val_accuracy"].notna().all()
 
 
-class SlowAfterTheFirstTrial(keras.callbacks.Callback):
+class SlowAfterTheFirstTrial(SlowBatches):
     """Makes each step of every trial but the first last."""
 
     trials = 0
@@ -67,16 +70,19 @@ class SlowAfterTheFirstTrial(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):
         if self.trials > 1:
-            time.sleep(0.2)
+            super().on_train_batch_begin(batch)
 
 
-def test_a_trial_too_slow_for_the_time_left_is_given_up_at_once(make_tuner, stripes):
-    tuner = make_tuner(small(stripes), max_trials=3, recipe=Recipe(batch_size=1))
-    # 5 epochs of 36 steps would take 36 s
-    tuner.search(stripes, epochs=5, time_limit=25, callbacks=[SlowAfterTheFirstTrial()])
+def test_a_trial_too_slow_for_the_time_left_is_given_up_at_once(make_tuner, stripes, clock):
+    tuner = make_tuner(small(stripes), max_trials=2, recipe=Recipe(batch_size=1))
+    # Five epochs of 36 steps would take five times as long.
+    slow = SlowAfterTheFirstTrial(clock, 100)
+    tuner.search(stripes, epochs=5, time_limit=3600, callbacks=[slow])
     results = tuner.results()
-    assert list(results["status"]) == ["COMPLETED", "FAILED", "FAILED"]
+    assert list(results["status"]) == ["COMPLETED", "FAILED"]
     assert "too slow for the time that is left: 5 epochs" in results["message"].iloc[1]
+    # Its first step and two more tell.
+    assert clock.slept == 300
 
 
 def test_no_time_at_all_still_keeps_the_first_epoch(make_tuner, stripes):

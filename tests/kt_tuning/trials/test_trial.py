@@ -11,12 +11,12 @@ from tiny_models import tiny
 from hypermodels import ConvNet
 from kt_tuning import Recipe
 from kt_tuning.search.wrapping import RecipeHyperModel
-from kt_tuning.trials import ImageTask, TrialSpec, run_trial
+from kt_tuning.trials import Advice, ImageTask, TrialSpec, run_trial
 from kt_tuning.trials.runs import Run
 
 OBJECTIVES = [keras_tuner.Objective("val_loss", "min")]
 RECIPE = Recipe(batch_size=8, augment="standard")
-MIXING = Recipe(batch_size=8, augment="standard", mixup=0.4, cutmix=(1.0, 0.0), balanced=True)
+MIXING = Recipe(batch_size=8, augment="standard", mixup=0.4, cutmix=(1.0, 0.0), balance="weights")
 
 
 def small(stripes):
@@ -60,7 +60,7 @@ class Reports(list):
         self.append(progress)
         if len(self) == self.fails_after:
             raise KeyboardInterrupt
-        return True
+        return Advice.GO_ON
 
 
 def train(directory, made, *, interrupted_after=(), **options):
@@ -77,14 +77,9 @@ def train(directory, made, *, interrupted_after=(), **options):
 
 @pytest.mark.parametrize(
     ("recipe", "folds", "interrupted_after"),
-    [
-        (RECIPE, None, [1]),
-        (RECIPE, None, [3]),
-        (MIXING, None, [2, 1]),
-        (MIXING, 2, [3]),
-        (RECIPE, 2, [7]),
-    ],
-    ids=lambda value: "mixing" if value is MIXING else str(value).split("(")[0],
+    # After the first and the third of four epochs; in the first and in the second fold.
+    [(RECIPE, None, [1, 2]), (MIXING, 2, [3, 4])],
+    ids=["plain", "mixing in folds"],
 )
 def test_interrupted_and_resumed_it_ends_as_if_nothing_had_happened(
     recipe, folds, interrupted_after, tmp_path, stripes
@@ -106,7 +101,7 @@ def test_interrupted_and_resumed_it_ends_as_if_nothing_had_happened(
 
 
 def test_the_curve_tells_how_long_training_waited_for_data(tmp_path, stripes):
-    record, _ = train(tmp_path / "trial", tasks(stripes, small(stripes)))
+    record, _ = train(tmp_path / "trial", tasks(stripes, tiny))
     waits = pd.read_csv(tmp_path / "trial" / "history.csv")["data_wait"]
     assert waits.between(0, 1).all()
     assert "data_wait" not in record.metrics
@@ -116,12 +111,12 @@ def test_a_trial_interrupted_before_its_first_epoch_ends_begins_anew(tmp_path, s
     directory = tmp_path / "trial"
     (directory / "checkpoint").mkdir(parents=True)
     (directory / "checkpoint" / "writing.last.npz").write_bytes(b"torn")
-    record, reports = train(directory, tasks(stripes, small(stripes)))
+    record, reports = train(directory, tasks(stripes, tiny))
     assert record.epochs == len(reports) == 4
 
 
 def test_folds_are_averaged_and_predicted_out_of_fold(tmp_path, stripes):
-    record, reports = train(tmp_path / "trial", tasks(stripes, small(stripes), 3))
+    record, reports = train(tmp_path / "trial", tasks(stripes, tiny, 3))
     assert len(record.scores) == 3
     assert record.metrics["val_loss"] == pytest.approx(np.mean(record.scores))
     assert record.epochs == 12
@@ -138,8 +133,8 @@ def test_folds_are_averaged_and_predicted_out_of_fold(tmp_path, stripes):
 def test_a_bad_configuration_stops_after_its_first_fold(tmp_path, stripes):
     record = run_trial(
         specify(tmp_path / "trial"),
-        lambda news: news.step is None,
-        tasks=tasks(stripes, small(stripes), 3),
+        lambda news: Advice.GO_ON if news.step is None else Advice.STOP,
+        tasks=tasks(stripes, tiny, 3),
         objectives=OBJECTIVES,
     )
     assert record.status == "PRUNED"
@@ -193,13 +188,13 @@ def test_out_of_memory_is_infeasible(tmp_path, stripes):
 
 
 def test_with_its_time_up_a_trial_ends_after_the_folds_it_has(tmp_path, stripes, monkeypatch):
-    made = tasks(stripes, small(stripes), 3)
+    made = tasks(stripes, tiny, 3)
     spec = specify(tmp_path / "trial", deadline=1e12)
     late = []
 
     def report(news):
         late.append(news.step == 1)
-        return True
+        return Advice.GO_ON
 
     from kt_tuning.trials import trial
 
@@ -217,7 +212,7 @@ def test_a_failure_between_trainings_counts_each_epoch_once(tmp_path, stripes):
         built.append(1)
         if len(built) > 1:
             raise RuntimeError("no more")
-        return small(stripes).build(hp)
+        return tiny(hp)
 
     record, _ = train(tmp_path / "trial", tasks(stripes, fails_the_second_time), executions=2)
     assert (record.status, record.epochs) == ("FAILED", 4)
@@ -241,7 +236,9 @@ def test_costs_are_measured_when_they_are_objectives(tmp_path, stripes):
         *(keras_tuner.Objective(name, "min") for name in ("parameters", "flops", "latency")),
     ]
     spec = dataclasses.replace(specify(tmp_path / "trial"), epochs=1)
-    record = run_trial(spec, lambda news: True, tasks=tasks(stripes, tiny), objectives=objectives)
+    record = run_trial(
+        spec, lambda news: Advice.GO_ON, tasks=tasks(stripes, tiny), objectives=objectives
+    )
     assert record.metrics["parameters"] == 270
     # two matrix products, a multiply-add counting twice; biases and activations are small beside
     assert 2 * (64 * 4 + 4 * 2) <= record.metrics["flops"] < 2 * (64 * 4 + 4 * 2) + 300

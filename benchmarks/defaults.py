@@ -1,0 +1,197 @@
+"""How good trial 0 is: each family's default configuration, trained with the default recipe.
+
+    python benchmarks/defaults.py --folder cifar10/                      # 4,000 images, 12 epochs
+    python benchmarks/defaults.py --folder cifar10/ --families convnet --epochs 30
+    python benchmarks/defaults.py --folder cifar10/ --families convnet --full --minutes 60
+    python benchmarks/defaults.py --quick
+
+`--folder` holds train/<class>/*.jpg and test/<class>/*.jpg, such as CIFAR-10. Its images are taken
+at each of `--sizes`, 4,000 of them to learn from and 1,000 to choose the best epoch by; `--full`
+takes all of them, at one size, a twentieth to choose by, and ends within `--minutes`: the first
+epoch tells how many fit, and the schedule is stretched over those. Beside them, and alone without
+`--folder`, come scikit-learn's digits, 8×8. What is printed is the accuracy on all test images.
+`finetune` is left out unless it is named: it downloads its backbone's weights.
+
+The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from sklearn.datasets import load_digits
+
+import kt_tuning as ktt
+from hypermodels import HYPERMODELS
+
+IMAGES = 5000
+FAMILIES = [family for family in HYPERMODELS if family != "finetune"]
+QUICK_FAMILIES = ["convnet", "mlp", "recurrent", "vit"]
+DIGITS = "digits 8×8"
+MOST_EPOCHS = 60
+"""Epochs of a full training, where the machine is fast enough for so many."""
+RESERVE = 60.0
+"""Seconds of `--minutes` that are for reading images before the search and testing after it."""
+TARGETS = {
+    ("convnet", "32×32", 12): 0.63,
+    ("convnet", "32×32", 30): 0.70,
+    ("convnet", "full 32×32", None): 0.88,
+    ("convnet", DIGITS, 30): 0.99,
+}
+"""What the project asks of the default ConvNet, by data and epochs."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """Images to train on.
+
+    Attributes:
+        name: What they are called in the table.
+        data: The images.
+        augment: Policy that goes with them, unless another one is asked for.
+    """
+
+    name: str
+    data: ktt.ImageData
+    augment: str
+
+
+def cases(options: argparse.Namespace) -> list[Case]:
+    """All images that are asked for."""
+    digits = load_digits()
+    found = [
+        Case(
+            DIGITS,
+            ktt.ImageData.from_arrays(digits.images, digits.target, value_range=(0, 16), seed=0),
+            "text",
+        )
+    ]
+    if options.full:
+        size = options.sizes[0]
+        data = ktt.load_images(
+            options.folder, image_size=size, split=(0.85, 0.05, 0.1), progress=False
+        )
+        return [Case(f"full {size}×{size}", data, ktt.Recipe().augment)]
+    for size in options.sizes if options.folder else ():
+        data = ktt.load_images(options.folder, image_size=size, progress=False)
+        found.append(Case(f"{size}×{size}", data.limit(IMAGES, seed=0), str(ktt.Recipe().augment)))
+    return found
+
+
+def train(case: Case, family: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Train a family's default configuration as a search's only trial, and test it."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as directory:
+        tuner = ktt.Tuner(
+            HYPERMODELS[family](case.data.input_shape, case.data.classes),
+            recipe=ktt.Recipe(
+                batch_size=options.batch_size, augment=options.augment or case.augment
+            ),
+            max_trials=1,
+            epochs=options.epochs,
+            seed=seed,
+            directory=directory,
+        )
+        limit = None if options.minutes is None else 60 * options.minutes - RESERVE
+        tuner.search(case.data, time_limit=limit, verbose=False)
+        trial, history = tuner.results().iloc[0], tuner.history()
+        scores = ktt.evaluate(tuner.best_model(), case.data.test)
+    # The first epoch traces the training step.
+    epoch = statistics.median(history["seconds"].iloc[1:]) if len(history) > 1 else None
+    row = {
+        "data": case.name,
+        "family": family,
+        "seed": seed,
+        "test_accuracy": round(float(scores["accuracy"]), 4),
+        "val_accuracy": round(float(trial["val_accuracy"]), 4),
+        "epochs": len(history),
+        "parameters": int(trial["parameters"]),
+        "images_per_second": None if epoch is None else round(len(case.data.train) / epoch),
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    print(json.dumps(row), flush=True)
+    return row
+
+
+def summary(rows: list[dict[str, Any]], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The mean over the seeds of each family on each data."""
+    found = []
+    for data, family in dict.fromkeys((row["data"], row["family"]) for row in rows):
+        own = [row for row in rows if (row["data"], row["family"]) == (data, family)]
+        epochs = None if options.full else options.epochs
+        found.append(
+            {
+                "data": data,
+                "family": family,
+                "mean": round(statistics.mean(row["test_accuracy"] for row in own), 4),
+                "runs": [row["test_accuracy"] for row in own],
+                "target": TARGETS.get((family, data, epochs)),
+                "parameters": own[0]["parameters"],
+                "seconds": round(statistics.mean(row["seconds"] for row in own), 1),
+            }
+        )
+    return found
+
+
+def parse() -> argparse.Namespace:
+    """The options, completed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, help="images, e.g. CIFAR-10")
+    parser.add_argument("--sizes", nargs="+", type=int, default=[32, 48], help="sides in pixels")
+    parser.add_argument("--families", nargs="+", choices=list(HYPERMODELS), default=FAMILIES)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, help=f"12; with --full {MOST_EPOCHS}, at most")
+    parser.add_argument("--batch-size", type=int, default=ktt.Recipe().batch_size)
+    parser.add_argument("--augment", help="policy; by default the recipe's, for digits text")
+    parser.add_argument("--full", action="store_true", help="the whole training set, one seed")
+    parser.add_argument("--minutes", type=float, help="of each training; with --full 60")
+    parser.add_argument("--quick", action="store_true", help="digits only, within two minutes")
+    options = parser.parse_args()
+    if options.full and options.folder is None:
+        parser.error("--full needs --folder")
+    if options.quick:
+        options.folder, options.families = None, QUICK_FAMILIES
+        options.seeds, options.epochs = [0], 5
+    if options.full:
+        options.seeds = options.seeds[:1]
+        options.minutes = options.minutes or 60.0
+    options.epochs = options.epochs or (MOST_EPOCHS if options.full else 12)
+    return options
+
+
+def main() -> None:
+    """Train, and print a table and the JSON object."""
+    options = parse()
+    rows = [
+        train(case, family, seed, options)
+        for case in cases(options)
+        for family in options.families
+        for seed in options.seeds
+    ]
+    table = summary(rows, options)
+    print(f"{'data':12}{'family':12}{'parameters':>12}{'test accuracy':>15}{'target':>9}{'s':>8}")
+    for line in table:
+        target = "" if line["target"] is None else f"≥ {line['target']:.0%}"
+        print(
+            f"{line['data']:12}{line['family']:12}{line['parameters']:>12,}{line['mean']:>15.1%}"
+            f"{target:>9}{line['seconds']:>8.0f}"
+        )
+    print(
+        json.dumps({"epochs": options.epochs, "full": options.full, "means": table, "runs": rows})
+    )
+
+
+if __name__ == "__main__":
+    main()
