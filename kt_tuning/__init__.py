@@ -13,20 +13,30 @@ if TYPE_CHECKING:
     from kt_tuning.ensembling import Ensemble
     from kt_tuning.errors import KtTuningError
     from kt_tuning.evaluation import Scores, evaluate
+    from kt_tuning.execution import Ray
+    from kt_tuning.export import export_model
+    from kt_tuning.judging import judge
     from kt_tuning.recipe import Recipe
+    from kt_tuning.refit_run import refit
+    from kt_tuning.refitting import RefitOptions
     from kt_tuning.report import write_report
-    from kt_tuning.search import Tuner
+    from kt_tuning.tuner import Tuner
 
 _HOMES = {
     "Ensemble": "kt_tuning.ensembling",
     "ImageData": "kt_tuning.data",
     "KtTuningError": "kt_tuning.errors",
     "Policy": "kt_tuning.augment",
+    "Ray": "kt_tuning.execution",
     "Recipe": "kt_tuning.recipe",
+    "RefitOptions": "kt_tuning.refitting",
     "Scores": "kt_tuning.evaluation",
-    "Tuner": "kt_tuning.search",
+    "Tuner": "kt_tuning.tuner",
     "evaluate": "kt_tuning.evaluation",
+    "export_model": "kt_tuning.export",
+    "judge": "kt_tuning.judging",
     "load_images": "kt_tuning.data",
+    "refit": "kt_tuning.refit_run",
     "write_report": "kt_tuning.report",
 }
 
@@ -35,11 +45,16 @@ __all__ = [
     "ImageData",
     "KtTuningError",
     "Policy",
+    "Ray",
     "Recipe",
+    "RefitOptions",
     "Scores",
     "Tuner",
     "evaluate",
+    "export_model",
+    "judge",
     "load_images",
+    "refit",
     "write_report",
 ]
 

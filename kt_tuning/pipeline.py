@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import logging
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import keras_tuner
 import numpy as np
 
 from hypermodels import HYPERMODELS, Families, ImageHyperModel
+from kt_tuning.augment import preview
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
-from kt_tuning.errors import OptionError
-from kt_tuning.evaluation import Scores, evaluate, note_held_out_use
+from kt_tuning.errors import OptionError, StorageError
+from kt_tuning.evaluation import CorrectedBest, Scores, corrected_best_of_run
+from kt_tuning.judging import judge, save_winner
 from kt_tuning.recipe import Recipe
-from kt_tuning.records import RESULT, TrialRecord
-from kt_tuning.report import write_report
-from kt_tuning.search import Tuner
+from kt_tuning.records import read_json
+from kt_tuning.refitting import RefitOptions, refit
+from kt_tuning.report import AUGMENTATION, write_report
+from kt_tuning.search import Tuner, narrow
+from kt_tuning.shipping import export_run
 
-logger = logging.getLogger("kt_tuning")
-
+OPTIONS = "options.json"
+"""File of a run directory: `RunOptions`, for what comes after the run."""
 DEFAULT_TRIALS = 20
 """Trials of a search that was given neither a number of trials nor a time limit."""
-PARITY_IMAGES = 32
-"""Validation images that the export is compared with the ensemble on."""
+PREVIEW_IMAGES, PREVIEW_DRAWS = 4, 6
+"""Rows and augmented columns of the preview of the winner's augmentation."""
+PREVIEW_WIDTH = 960
+"""Pixels, at most."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,15 +56,21 @@ class RunOptions:
         folds: Of a cross-validation, or None.
         executions: Trainings of each configuration, on each fold.
         batch_size: Images a step; several are searched.
+        max_batch_size: What batches may grow to, or None; several are searched.
         augment: Name in `POLICIES`, or "search".
         mixup: α of MixUp; several are searched.
         cutmix: α of CutMix; several are searched.
+        balance: How rare classes count as much as others, see `Recipe`; several are searched.
         patience: Epochs without improvement after which a trial stops, or None.
+        precision: What training computes with, see `Recipe`.
         workers: Trials at the same time, or "auto".
         ensemble_size: Candidates for the ensemble.
         seed: Same seed, same trials and scores (if no time limit interferes).
         overwrite: Whether an earlier search in the run directory is deleted.
         verbose: Whether to show the live view.
+        hyperparameters: How the space is narrowed, by name; see `kt_tuning.search.narrow`.
+        track: Where the search is also logged: names in `kt_tuning.tracking.TRACKERS`.
+        refit: Whether the winner is trained again on training and validation images, at the end.
     """
 
     hypermodel: tuple[str, ...] = ("convnet",)
@@ -76,15 +88,21 @@ class RunOptions:
     folds: int | None = None
     executions: int = 1
     batch_size: tuple[int, ...] = (64,)
+    max_batch_size: tuple[int, ...] | None = None
     augment: str = "light"
     mixup: tuple[float, ...] = (0.0,)
     cutmix: tuple[float, ...] = (0.0,)
+    balance: tuple[str, ...] = ("none",)
     patience: int | None = None
+    precision: str = "float32"
     workers: int | str = 1
     ensemble_size: int = 5
     seed: int = 0
     overwrite: bool = False
     verbose: bool = True
+    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    track: tuple[str, ...] = ()
+    refit: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,18 +112,26 @@ class RunOutcome:
     Attributes:
         ensemble: The combined model.
         scores: Its scores on the test split.
+        correction: The best validation score, and what it is worth; None if trials kept no
+            predictions or the objective is no metric.
         export: The SavedModel.
         report: The page.
+        refit: The SavedModel of the models that were trained again, or None. They have not been
+            judged: the scores are of the ensemble before.
     """
 
     ensemble: Ensemble
     scores: Scores
+    correction: CorrectedBest | None
     export: Path
     report: Path
+    refit: Path | None = None
 
 
-def run(data: ImageData, out: Path, options: RunOptions) -> RunOutcome:
-    """Search, combine, evaluate, export and report, in this order.
+def run(
+    data: ImageData, out: Path, options: RunOptions, *, files: Mapping[str, str] | None = None
+) -> RunOutcome:
+    """Search, combine, evaluate, export and report, in this order; and refit if asked to.
 
     Started again, it goes on where it stopped: finished trials are kept.
 
@@ -113,11 +139,16 @@ def run(data: ImageData, out: Path, options: RunOptions) -> RunOutcome:
         data: The images.
         out: The run directory.
         options: How to search.
+        files: Texts by name, written into the run directory: how it was asked for.
 
     Raises:
         KtTuningError: if an option, the data or the directory is wrong, or every trial fails.
     """
     tuner = _tuner(data, out, options)
+    files = {**(files or {}), OPTIONS: json.dumps(dataclasses.asdict(options), default=str)}
+    # Before the search if they are not there yet, for one that is killed; otherwise after it, since
+    # it may be refused here.
+    _write(out, {name: t for name, t in files.items() if not (out / name).exists()})
     tuner.search(
         data,
         time_limit=options.time_limit,
@@ -126,22 +157,59 @@ def run(data: ImageData, out: Path, options: RunOptions) -> RunOutcome:
         workers=options.workers,
         verbose=options.verbose,
     )
+    _write(out, files)
     ensemble = tuner.ensemble(options.ensemble_size)
-    scores = evaluate(ensemble, data.test, opened=functools.partial(_open_test_split, data, out))
-    scores.save(out / "scores.json")
+    save_winner(ensemble, out)
+    scores = judge(ensemble, data, out)
     ensemble.provenance["scores"] = scores.to_json()
-    some = np.arange(min(PARITY_IMAGES, len(data.validation)))
-    export = ensemble.export(next_version(out / "export"), parity_images=data.validation.take(some))
-    return RunOutcome(ensemble, scores, export, write_report(out))
+    (shipped,) = export_run(out, ensemble.to_keras(), data)
+    _preview_augmentation(tuner, data, out)
+    correction = corrected_best_of_run(out)
+    again = None
+    if options.refit:
+        made = refit(tuner, data, RefitOptions(overwrite=True, verbose=options.verbose))
+        save_winner(made.ensemble, made.directory)
+        again = made.export(data)
+    report = write_report(out)
+    return RunOutcome(ensemble, scores, correction, out / shipped.folder, report, again)
 
 
-def _open_test_split(data: ImageData, out: Path, images: int) -> None:
-    """Write down that the test split is looked at, and say so if that was not the first time."""
-    uses = note_held_out_use(out, by="evaluate", fingerprint=data.fingerprint, images=images)
-    trials = [TrialRecord.load(path) for path in out.glob(f"trial_*/{RESULT}")]
-    caveat = uses.of(data.fingerprint).caveat(trials)
-    if caveat is not None:
-        logger.warning(caveat)
+def tuner_of(out: Path, data: ImageData) -> Tuner:
+    """The tuner of a run, to do something with what it found.
+
+    Args:
+        out: The run directory.
+        data: What it searched on.
+
+    Raises:
+        StorageError: if the run was not made by `run`.
+    """
+    path = out / OPTIONS
+    if not path.exists():
+        raise StorageError(
+            f"{out} does not say what was searched: expected {OPTIONS}, which `kt-tuning run` "
+            "writes. After a search in Python use its tuner, such as `tuner.refit()`."
+        )
+    names = {field.name for field in dataclasses.fields(RunOptions)}
+    asked = {name: value for name, value in read_json(path).items() if name in names}
+    return _tuner(data, out, RunOptions(**{**asked, "overwrite": False, "track": ()}))
+
+
+def _write(out: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        (out / name).write_text(text, encoding="utf-8")
+
+
+def _preview_augmentation(tuner: Tuner, data: ImageData, out: Path) -> None:
+    """Write a picture of what the best trial's policy does to training images, if it has one."""
+    policy = tuner.recipe.plan(tuner.get_best_hyperparameters(1)[0].values).policy
+    if not policy.steps:
+        return
+    count = min(PREVIEW_IMAGES, len(data.train))
+    chosen = np.random.default_rng(0).choice(len(data.train), count, replace=False)
+    picture = preview(policy, data.train.take(chosen), draws=PREVIEW_DRAWS)
+    picture.thumbnail((PREVIEW_WIDTH, picture.height))
+    picture.save(out / AUGMENTATION, quality=85)
 
 
 def _tuner(data: ImageData, out: Path, options: RunOptions) -> Tuner:
@@ -150,6 +218,16 @@ def _tuner(data: ImageData, out: Path, options: RunOptions) -> Tuner:
             f"The ensemble has at least 1 candidate. Received: {options.ensemble_size}"
         )
     hypermodel = _hypermodel(data, options)
+    recipe = Recipe(
+        batch_size=options.batch_size,
+        max_batch_size=options.max_batch_size,
+        augment=options.augment,
+        mixup=options.mixup,
+        cutmix=options.cutmix,
+        balance=options.balance,
+        patience=options.patience,
+        precision=options.precision,
+    )
     max_trials = options.max_trials
     if max_trials is None and options.time_limit is None:
         max_trials = DEFAULT_TRIALS
@@ -164,18 +242,26 @@ def _tuner(data: ImageData, out: Path, options: RunOptions) -> Tuner:
         executions_per_trial=options.executions,
         max_parameters=options.max_parameters,
         max_flops=options.max_flops,
-        recipe=Recipe(
-            batch_size=options.batch_size,
-            augment=options.augment,
-            mixup=options.mixup,
-            cutmix=options.cutmix,
-            patience=options.patience,
-        ),
+        recipe=recipe,
+        hyperparameters=_narrowed(hypermodel, recipe, options.hyperparameters),
+        tracker=options.track,
         seed=options.seed,
         directory=out.parent,
         project_name=out.name,
         overwrite=options.overwrite,
     )
+
+
+def _narrowed(
+    hypermodel: ImageHyperModel | Families, recipe: Recipe, wanted: Mapping[str, Any]
+) -> keras_tuner.HyperParameters | None:
+    """The space as it was asked for, or None if nothing was."""
+    if not wanted:
+        return None
+    space = keras_tuner.HyperParameters()
+    recipe.declare(space)
+    space.merge(hypermodel.hyperparameters(), overwrite=False)
+    return narrow(space, wanted)
 
 
 def _hypermodel(data: ImageData, options: RunOptions) -> ImageHyperModel | Families:
@@ -192,9 +278,3 @@ def _hypermodel(data: ImageData, options: RunOptions) -> ImageHyperModel | Famil
     except ValueError as error:
         raise OptionError(str(error)) from error
     return made
-
-
-def next_version(folder: Path) -> Path:
-    """The first unused version, 1, 2, …, of TensorFlow Serving's layout `folder/<version>`."""
-    taken = [int(path.name) for path in folder.glob("*") if path.name.isdigit()]
-    return folder / str(max(taken, default=0) + 1)

@@ -12,8 +12,11 @@ The run directory:
     trial_<id>/val_predictions.npy   float32 (N_validation, classes), at the best epoch
     trial_<id>/model.weights.h5  at the best epoch; with folds fold_<k>.weights.h5
     ensemble.json                ensembling.CombinationRecord
+    ensemble-<digest>.keras      the combined model, of this ensemble.json
     test_uses.json               evaluation.HeldOutUses
     scores.json                  evaluation.Scores
+    gallery.json                 evaluation.Gallery
+    augmentation.jpg             what the best trial's augmentation does
     export/<version>/            SavedModel
     report.html
 """
@@ -186,7 +189,8 @@ class SearchRecord(Record):
         epochs: Epochs of a trial, at most.
         max_trials: Trials, at most; None if only time limits them.
         time_limit: Seconds of training in all, or None.
-        hypermodel: Name of the hypermodel's class.
+        hypermodel: Name of the hypermodel's class or function; of several families all names:
+            "Families(convnet, resnet)".
         versions: Versions of kt-tuning, Keras, its backend, KerasTuner, NumPy, Python.
         folds: Trainings of each configuration on different splits; 1 is no cross-validation.
         executions: Trainings of each configuration on each fold.

@@ -7,11 +7,14 @@ import sys
 
 import typer
 
-from kt_tuning.cli.run import demo, run
+from kt_tuning.cli.evaluate import evaluate
+from kt_tuning.cli.export import export
+from kt_tuning.cli.refit import devices, refit
+from kt_tuning.cli.run import config, demo, run
 from kt_tuning.cli.verbs import hypermodels, predict, preview, report
 from kt_tuning.errors import KtTuningError
 
-VERBS = (run, demo, hypermodels, preview, predict, report)
+VERBS = (run, config, demo, hypermodels, preview, evaluate, refit, export, predict, report, devices)
 
 app = typer.Typer(
     name="kt-tuning",

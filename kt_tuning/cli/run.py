@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kt_tuning.cli.config import as_asked, as_yaml, read_config, read_mapping
 from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
 from kt_tuning.errors import OptionError
 
@@ -117,6 +118,15 @@ def run(
         list[int] | None,
         typer.Option(help="Several are searched.", show_default="64", rich_help_panel=SEARCH),
     ] = None,
+    max_batch_size: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="Double the batches, up to so many images, whenever the training loss stalls; "
+            "several are searched.",
+            show_default="batches do not grow",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
     augment: Annotated[
         str,
         typer.Option(
@@ -136,14 +146,32 @@ def run(
             help="α of CutMix; several are searched.", show_default="0", rich_help_panel=SEARCH
         ),
     ] = None,
+    balance: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="How rare classes count as much as frequent ones: none, weights (of the loss), "
+            "sampling; several are searched.",
+            show_default="none",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
     patience: Annotated[
         int | None,
         typer.Option(help="Stop a trial after so many epochs in vain.", rich_help_panel=SEARCH),
     ] = None,
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="What training computes with: float32, mixed_bfloat16, mixed_float16; auto is the "
+            "fastest that the device has.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = "float32",
     workers: Annotated[
         str,
         typer.Option(
-            help="Trials at the same time; auto is one a GPU, or a processor.",
+            help="Trials at the same time; auto is one a GPU, or a processor. ray, or "
+            "ray://host:port: on a Ray cluster, as many as it has room for.",
             rich_help_panel=SEARCH,
         ),
     ] = "auto",
@@ -166,17 +194,52 @@ def run(
     max_unreadable: Annotated[
         float, typer.Option(help="Share of files that may be unreadable.", rich_help_panel=DATA)
     ] = 0.05,
+    hyperparameters: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML file that fixes or narrows hyperparameters: NAME: VALUE, NAME: [VALUE, …] "
+            "or NAME: {min: …, max: …, step: …, sampling: …}.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also log the search to tensorboard, csv, mlflow or wandb; may be repeated.",
+            show_default="nowhere",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML file of these options: what `kt-tuning config` prints, or config.yaml of a "
+            "run directory. What is said here besides counts more.",
+            is_eager=True,
+            callback=read_config,
+        ),
+    ] = None,
+    refit: Annotated[
+        bool,
+        typer.Option(
+            "--refit",
+            help="At the end train the winner again, on training and validation images: see "
+            "`kt-tuning refit`.",
+        ),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete an earlier search in the run directory.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view.")] = False,
 ) -> None:
     """Search, combine, evaluate, export and report: the whole job."""
+    given = dict(locals())
     from kt_tuning.data import load_images
     from kt_tuning.units import seconds
 
     seconds(time_limit, "--time-limit")
     seconds(trial_time_limit, "--trial-time-limit")
+    narrowed = {} if hyperparameters is None else read_mapping(hyperparameters)
     data = load_images(
         folder,
         image_size=image_size,
@@ -192,39 +255,51 @@ def run(
     from kt_tuning.pipeline import RunOptions
     from kt_tuning.pipeline import run as run_pipeline
 
-    outcome = run_pipeline(
-        data,
-        out,
-        RunOptions(
-            hypermodel=tuple(hypermodel or ("convnet",)),
-            fixed=dict(_assignment(text) for text in fix or []),
-            objective=tuple(objective or ("val_accuracy",)),
-            strategy=strategy,
-            pruner=pruner,
-            epochs=epochs,
-            time_limit=time_limit,
-            max_trials=max_trials,
-            trial_time_limit=trial_time_limit,
-            max_stale_trials=max_stale_trials,
-            max_parameters=max_parameters,
-            max_flops=max_flops,
-            folds=folds,
-            executions=executions,
-            batch_size=tuple(batch_size or (64,)),
-            augment=augment,
-            mixup=tuple(mixup or (0.0,)),
-            cutmix=tuple(cutmix or (0.0,)),
-            patience=patience,
-            workers=int(workers) if workers.isdecimal() else workers,
-            ensemble_size=ensemble_size,
-            seed=seed,
-            overwrite=overwrite,
-            verbose=not quiet,
-        ),
+    options = RunOptions(
+        hypermodel=tuple(hypermodel or ("convnet",)),
+        fixed=dict(_assignment(text) for text in fix or []),
+        objective=tuple(objective or ("val_accuracy",)),
+        strategy=strategy,
+        pruner=pruner,
+        epochs=epochs,
+        time_limit=time_limit,
+        max_trials=max_trials,
+        trial_time_limit=trial_time_limit,
+        max_stale_trials=max_stale_trials,
+        max_parameters=max_parameters,
+        max_flops=max_flops,
+        folds=folds,
+        executions=executions,
+        batch_size=tuple(batch_size or (64,)),
+        max_batch_size=tuple(max_batch_size) if max_batch_size else None,
+        augment=augment,
+        mixup=tuple(mixup or (0.0,)),
+        cutmix=tuple(cutmix or (0.0,)),
+        balance=tuple(balance or ("none",)),
+        patience=patience,
+        precision=precision,
+        workers=int(workers) if workers.isdecimal() else workers,
+        ensemble_size=ensemble_size,
+        seed=seed,
+        overwrite=overwrite,
+        verbose=not quiet,
+        hyperparameters=narrowed,
+        track=tuple(track or ()),
+        refit=refit,
     )
+    outcome = run_pipeline(data, out, options, files=as_asked(run, given, out, options))
     print(outcome.scores)
+    if outcome.correction is not None:
+        print(f"best validation score  {outcome.correction}")
     print(f"model   {outcome.export}")
+    if outcome.refit is not None:
+        print(f"refit   {outcome.refit}")
     print(f"report  {outcome.report}")
+
+
+def config() -> None:
+    """Print every option of `run` as YAML, for `run --config`."""
+    print(as_yaml(run), end="")
 
 
 def demo(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -25,11 +26,15 @@ def predict(
 
 def report(
     run_directory: Annotated[Path, typer.Argument(help="The --out of a run.")],
+    open_: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
 ) -> None:
     """Write report.html anew from what is in a run directory, during a search, too."""
-    from kt_tuning.report import write_report
+    from kt_tuning.report import Report, write_report
 
-    print(write_report(run_directory))
+    page = Report(write_report(run_directory))
+    print(page.path)
+    if open_ and not page.open():
+        print("There is no browser here: open that file in one.", file=sys.stderr)
 
 
 def hypermodels(

@@ -7,6 +7,7 @@ from kt_tuning.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from kt_tuning.evaluation.cost import Cost, measure_cost, stored_bytes, training_speed
 from kt_tuning.evaluation.curves import ClassCurves, class_curves, confusion_matrix
 from kt_tuning.evaluation.evaluate import evaluate
+from kt_tuning.evaluation.gallery import GALLERY, Gallery, Picture, make_gallery
 from kt_tuning.evaluation.generalization import (
     Decomposition,
     Generalization,
@@ -34,7 +35,9 @@ from kt_tuning.evaluation.metrics import (
 )
 from kt_tuning.evaluation.mistakes import Mistake, worst_mistakes
 from kt_tuning.evaluation.occlusion import occlusion_map
+from kt_tuning.evaluation.parts import PARTS, Parts, Splits
 from kt_tuning.evaluation.predict import Split, predict_split
+from kt_tuning.evaluation.reliability import Reliability, measure_reliability
 from kt_tuning.evaluation.robustness import Robustness, robustness
 from kt_tuning.evaluation.row_metrics import EPSILON
 from kt_tuning.evaluation.run_correction import corrected_best_of_run
@@ -46,23 +49,30 @@ __all__ = [
     "CORRUPTIONS",
     "DEFAULT_METRICS",
     "EPSILON",
+    "GALLERY",
     "HELD_OUT_USES",
     "METRICS",
+    "PARTS",
     "SEVERITIES",
     "ClassCurves",
     "Complexity",
     "CorrectedBest",
     "Cost",
     "Decomposition",
+    "Gallery",
     "Generalization",
     "HeldOutUse",
     "HeldOutUses",
     "Interval",
     "Metric",
     "Mistake",
+    "Parts",
+    "Picture",
+    "Reliability",
     "Robustness",
     "Scores",
     "Split",
+    "Splits",
     "Throughput",
     "adversarial_accuracy",
     "attack",
@@ -79,9 +89,11 @@ __all__ = [
     "generalization",
     "grad_cam",
     "held_out_uses",
+    "make_gallery",
     "measure_complexity",
     "measure_cost",
     "measure_latency",
+    "measure_reliability",
     "measure_throughput",
     "metric_of",
     "metrics_for",

@@ -1,9 +1,9 @@
-"""Judge a model on a split that it has not seen."""
+"""Judge a model on images that it has not seen."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -14,14 +14,18 @@ from kt_tuning.evaluation.curves import class_curves, confusion_matrix
 from kt_tuning.evaluation.latency import measure_latency
 from kt_tuning.evaluation.metrics import check_labels
 from kt_tuning.evaluation.mistakes import worst_mistakes
+from kt_tuning.evaluation.parts import PARTS, Parts, Splits, Subject, draw_some, has_splits
 from kt_tuning.evaluation.predict import Split, predict_function, predict_probabilities
+from kt_tuning.evaluation.progress import part_bars
+from kt_tuning.evaluation.reliability import measure_reliability
 from kt_tuning.evaluation.scores import Scores
 
 
 def evaluate(
     model: Any,
-    split: Split,
+    data: Split | Splits,
     *,
+    parts: Parts | Sequence[str] = (),
     bootstrap: int = 1000,
     seed: int = 0,
     class_names: Sequence[str] | None = None,
@@ -30,18 +34,24 @@ def evaluate(
     """Measure every metric with its 95% interval, confusion, curves, mistakes, size and latency.
 
     Images are taken and predicted 256 at a time, so a split larger than memory is fine. 1,000
-    resamples of 10,000 rows and 10 classes take about two seconds.
+    resamples of 10,000 rows and 10 classes take about two seconds. More is measured if asked for:
+    `parts` names it.
 
     Args:
         model: An `Ensemble`, a `keras.Model`, an object with `predict`, or a callable: uint8
             images (n, H, W, C) -> probabilities (n, C). Called is its `predict_on_batch` if it
             has one (in Keras the compiled path that neither prints nor sets up an epoch), else
             its `predict`, else itself; latency is timed through the same.
-        split: The images and labels, never shown to the model before.
+        data: The images and labels, never shown to the model before: a split; or an `ImageData`,
+            of which the test split is judged.
+        parts: Rows of `PARTS`: "generalization", the gaps from train to validation to test, which
+            needs an `ImageData`; "cost", arithmetic, bytes and throughput; "corruptions", 15 kinds
+            at 5 severities; "attacks", FGSM and PGD. `Parts(names, images=…, progress=True)`
+            says on how many images the last two are measured, and shows how far they are.
         bootstrap: Resamples behind an interval, at least 1.
         seed: Seed of the resamples.
-        class_names: (C,) names by label. If None, those of the model's `card`, which an
-            `Ensemble` has, or "0", "1", ….
+        class_names: (C,) names by label. If None, those of the `ImageData`, of the model's
+            `card`, which an `Ensemble` has, or "0", "1", ….
         opened: Called with the number of images before the first of them is looked at: here
             `note_held_out_use` writes down that the test split was used.
 
@@ -51,9 +61,18 @@ def evaluate(
     Raises:
         DataError: if the split is empty, its labels do not fit the model's classes, or what the
             model returns is not one distribution an image.
-        OptionError: on a model that cannot be called, `bootstrap` below 1, or the wrong number
-            of class names.
+        OptionError: on a model that cannot be called, `bootstrap` below 1, the wrong number of
+            class names, an unknown part, or one that cannot be measured on this model.
     """
+    wanted = Parts.of(parts)
+    split: Split
+    earlier: dict[str, Split] = {}
+    if has_splits(data):
+        split, earlier = data.test, {"train": data.train, "validation": data.validation}
+        class_names = data.class_names if class_names is None else class_names
+    else:
+        split = cast(Split, data)
+    wanted.check(earlier)
     if bootstrap < 1:
         raise OptionError(f"bootstrap should be 1 or more resamples. Received: {bootstrap}.")
     predict = predict_function(model)
@@ -66,7 +85,7 @@ def evaluate(
     known_names = card.class_names if class_names is None and card is not None else class_names
     rng = np.random.default_rng(seed)
     one = split.take(np.array([0]))
-    return Scores(
+    scores = Scores(
         metrics=bootstrap_intervals(labels, probabilities, resamples=bootstrap, rng=rng),
         confusion=confusion_matrix(labels, probabilities).tolist(),
         class_names=_class_names(known_names, probabilities.shape[1]),
@@ -76,7 +95,15 @@ def evaluate(
         split=getattr(split, "name", "test"),
         curves=class_curves(labels, probabilities),
         mistakes=worst_mistakes(labels, probabilities),
+        reliability=measure_reliability(labels, probabilities),
     )
+    some = draw_some(split, wanted.images, seed)
+    subject = Subject(model, split, earlier, some, bootstrap, seed)
+    with part_bars(shown=wanted.progress) as bars:
+        for name in wanted.names:
+            with bars.part(name) as bar:
+                scores = PARTS[name](subject, scores, bar)
+    return scores
 
 
 def _class_names(names: Sequence[str] | None, classes: int) -> tuple[str, ...]:

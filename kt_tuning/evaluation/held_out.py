@@ -22,12 +22,15 @@ class HeldOutUse(Record):
         by: What looked, e.g. "evaluate".
         fingerprint: Of the data, as in `DataCard`.
         images: Number of images.
+        judged: What was judged, e.g. a digest: judging the same model again tells nothing new.
+            None if it is not known: then it counts as another model.
     """
 
     time: float
     by: str
     fingerprint: str
     images: int
+    judged: str | None = None
 
     @property
     def date(self) -> str:
@@ -53,8 +56,8 @@ class HeldOutUses(Record):
     def caveat(self, trials: Iterable[TrialRecord] = ()) -> str | None:
         """Return what a reader of the test scores should know, or None if there is nothing.
 
-        That is: the split was opened more than once, or trials began after it had been opened,
-        so that its scores may have guided the search.
+        That is: the split was opened for more than one model, or trials began after it had been
+        opened, so that its scores may have guided the choice of the model.
 
         Args:
             trials: The trials of the search, in any order.
@@ -64,7 +67,7 @@ class HeldOutUses(Record):
         first = self.uses[0]
         later = sum(trial.began > first.time for trial in trials)
         parts = []
-        if len(self.uses) > 1:
+        if len({use.judged or use.time for use in self.uses}) > 1:
             parts.append(f"it has been opened {len(self.uses)} times, first on {first.date}")
         if later:
             noun = "trial" if later == 1 else "trials"
@@ -78,7 +81,12 @@ class HeldOutUses(Record):
 
 
 def note_held_out_use(
-    directory: str | Path, *, by: str, fingerprint: str, images: int
+    directory: str | Path,
+    *,
+    by: str,
+    fingerprint: str,
+    images: int,
+    judged: str | None = None,
 ) -> HeldOutUses:
     """Write down that the test split is being used, before it is.
 
@@ -87,6 +95,7 @@ def note_held_out_use(
         by: What looks, e.g. "evaluate".
         fingerprint: Of the data.
         images: Number of images.
+        judged: See `HeldOutUse`.
 
     Returns:
         All uses, this one included.
@@ -95,7 +104,7 @@ def note_held_out_use(
         StorageError: if the note cannot be read.
     """
     known = held_out_uses(directory)
-    use = HeldOutUse(time.time(), by, fingerprint, images)
+    use = HeldOutUse(time.time(), by, fingerprint, images, judged)
     noted = HeldOutUses((*known.uses, use))
     noted.save(Path(directory) / HELD_OUT_USES)
     return noted

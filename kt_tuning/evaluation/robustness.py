@@ -25,7 +25,7 @@ class Robustness(Record):
         images: Number of images.
         clean: The metric on the images as they are.
         severities: Severities that were measured, 1 to 5.
-        corrupted: Corruption -> the metric at each severity.
+        corrupted: Corruption -> the metric at each severity; empty if none was measured.
         adversarial: Attack -> largest change of a pixel, of 255 -> accuracy; empty if no attack
             was measured.
     """
@@ -49,18 +49,38 @@ class Robustness(Record):
         object.__setattr__(self, "adversarial", attacks)
 
     def mean(self, name: str | None = None) -> float:
-        """Return the mean over the severities of one corruption, or over everything measured."""
+        """Return the mean over the severities of one corruption, or over everything measured.
+
+        It is nan if no corruption was measured.
+        """
         rows = self.corrupted.values() if name is None else [self.corrupted[name]]
-        return float(np.mean(list(rows)))
+        return float(np.mean(list(rows))) if rows else float("nan")
+
+    def completed_by(self, other: Robustness | None) -> Robustness:
+        """Return this, with corruptions or attacks that were only measured in another table.
+
+        One of other images, or of another model, adds nothing.
+        """
+        if other is None or (self.metric, self.images, self.clean) != (
+            other.metric,
+            other.images,
+            other.clean,
+        ):
+            return self
+        if not self.corrupted:
+            return dataclasses.replace(other, adversarial={**other.adversarial, **self.adversarial})
+        return dataclasses.replace(self, adversarial={**other.adversarial, **self.adversarial})
 
     def __str__(self) -> str:
         width = max(len(name) for name in (*self.corrupted, *self.adversarial, "corruption"))
         header = "".join(f"{severity:>8}" for severity in self.severities)
-        lines = [
-            f"{self.metric} on {self.images:,} images: {self.clean:.4f} clean, "
-            f"{self.mean():.4f} corrupted on average",
-            f"{'corruption':<{width}}{header}    mean",
-        ]
+        title = f"{self.metric} on {self.images:,} images: {self.clean:.4f} clean"
+        lines = [title]
+        if self.corrupted:
+            lines = [
+                f"{title}, {self.mean():.4f} corrupted on average",
+                f"{'corruption':<{width}}{header}    mean",
+            ]
         for name, values in self.corrupted.items():
             cells = "".join(f"{value:8.4f}" for value in values)
             lines.append(f"{name:<{width}}{cells}{self.mean(name):8.4f}")

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.errors import StorageError
-from kt_tuning.evaluation.metrics import metric_of
+from kt_tuning.evaluation.metrics import find_metric, metric_of
 from kt_tuning.evaluation.winners_curse import CorrectedBest, corrected_best
 from kt_tuning.records import PREDICTIONS, RESULT, SearchRecord, TrialRecord
 
 
 def corrected_best_of_run(
-    directory: str | Path, *, resamples: int = 1000, seed: int = 0
+    directory: str | Path, *, resamples: int | None = None, seed: int = 0
 ) -> CorrectedBest | None:
     """Correct a search's best validation score for having been chosen; see `corrected_best`.
 
@@ -26,7 +26,8 @@ def corrected_best_of_run(
 
     Args:
         directory: The run directory.
-        resamples: Number of resamples, at least 1.
+        resamples: Number of resamples, at least 1. If None, 1,000 for a mean over rows, and 100
+            for others, which take longer.
         seed: Seed of the resamples.
 
     Returns:
@@ -46,6 +47,8 @@ def corrected_best_of_run(
     found = [trial for trial in usable if _predicted(directory, trial) == len(labels)]
     if not found:
         return None
+    if resamples is None:
+        resamples = 100 if find_metric(metric).per_row is None else 1000
     corrected = corrected_best(
         _predictions(directory, found), labels, metric, resamples=resamples, seed=seed
     )

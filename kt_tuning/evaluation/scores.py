@@ -11,6 +11,7 @@ from kt_tuning.evaluation.curves import ClassCurves
 from kt_tuning.evaluation.generalization import Generalization
 from kt_tuning.evaluation.interval import Interval
 from kt_tuning.evaluation.mistakes import Mistake
+from kt_tuning.evaluation.reliability import Reliability
 from kt_tuning.evaluation.robustness import Robustness
 from kt_tuning.records import Record
 
@@ -31,6 +32,8 @@ class Scores(Record):
         split: Name of the split that was measured.
         curves: ROC and precision-recall curve of each class.
         mistakes: The worst ones, the worst first.
+        reliability: How often predictions of each confidence are right; None in older records.
+        model: What was judged, as `HeldOutUse` has it; None if nobody says.
         cost: What `measure_cost` found, if it was asked.
         robustness: What `robustness` found, if it was asked.
         generalization: What `generalization` found, if it was asked.
@@ -45,6 +48,8 @@ class Scores(Record):
     split: str = "test"
     curves: tuple[ClassCurves, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
+    reliability: Reliability | None = None
+    model: str | None = None
     cost: Cost | None = None
     robustness: Robustness | None = None
     generalization: Generalization | None = None
@@ -59,6 +64,7 @@ class Scores(Record):
             ]
             object.__setattr__(self, name, tuple(items))
         for name, part in (
+            ("reliability", Reliability),
             ("cost", Cost),
             ("robustness", Robustness),
             ("generalization", Generalization),
@@ -72,6 +78,21 @@ class Scores(Record):
             known = ", ".join(self.metrics)
             raise OptionError(f"No metric is called {name!r}. Measured: {known}.")
         return self.metrics[name].value
+
+    def completed_by(self, other: Scores) -> Scores:
+        """Return these scores, with parts that were only measured in earlier ones.
+
+        Scores of another model add nothing, nor do any if it is not known which was judged.
+        """
+        if self.model is None or self.model != other.model:
+            return self
+        table = self.robustness
+        return dataclasses.replace(
+            self,
+            cost=self.cost or other.cost,
+            robustness=other.robustness if table is None else table.completed_by(other.robustness),
+            generalization=self.generalization or other.generalization,
+        )
 
     def __str__(self) -> str:
         width = max(len(name) for name in (*self.metrics, "parameters"))
@@ -111,7 +132,10 @@ class Scores(Record):
             )
         if self.cost is not None and self.cost.multiply_adds is not None:
             facts["arithmetic"] = f"{self.cost.multiply_adds / 1e6:,.1f} M multiply-adds an image"
-        if self.robustness is not None:
+        if self.robustness is not None and self.robustness.corrupted:
             corrupted = self.robustness.mean()
             facts["robustness"] = f"{self.robustness.metric} {corrupted:.4f} on corrupted images"
+        if self.reliability is not None:
+            error = self.reliability.expected_error
+            facts["confidence"] = f"expected calibration error {error:.4f}"
         return facts

@@ -64,7 +64,7 @@ def table(header: Sequence[str], rows: Sequence[Element], class_: str = "") -> E
     )
     body = element("tbody", *rows)
     grid = element("table", element("thead", head), body, class_=class_)
-    return element("div", grid, class_="scroll", tabindex="0")
+    return element("div", grid, class_="scroll", tabindex="0", role="region", aria_label="Table")
 
 
 def document(root: Element) -> str:

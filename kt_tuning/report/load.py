@@ -6,21 +6,23 @@ import csv
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from kt_tuning.ensembling import Combination, CombinationRecord
 from kt_tuning.errors import StorageError
-from kt_tuning.records import DataCard, SearchRecord, TrialRecord, read_json
-from kt_tuning.report.summary import (
-    CountArray,
-    FloatArray,
-    Interval,
-    RunSummary,
-    SplitScores,
-    TrialRun,
+from kt_tuning.evaluation import (
+    GALLERY,
+    Gallery,
+    Scores,
+    corrected_best_of_run,
+    held_out_uses,
+    stored_bytes,
 )
+from kt_tuning.records import HISTORY, PREDICTIONS, RESULT, DataCard, SearchRecord, TrialRecord
+from kt_tuning.report.summary import CountArray, FloatArray, RunSummary, TrialRun
+
+AUGMENTATION = "augmentation.jpg"
 
 
 def load_run(directory: str | Path) -> RunSummary:
@@ -45,7 +47,7 @@ def load_run(directory: str | Path) -> RunSummary:
     search = SearchRecord.load(directory / "search.json")
     data = directory / "data.json"
     folders = [path for path in sorted(directory.glob("trial_*")) if path.is_dir()]
-    finished = [path for path in folders if (path / "result.json").is_file()]
+    finished = [path for path in folders if (path / RESULT).is_file()]
     trials = [_load_trial(path, search.objective) for path in finished]
     run = RunSummary(
         name=directory.resolve().name,
@@ -57,8 +59,18 @@ def load_run(directory: str | Path) -> RunSummary:
         scores=_load_scores(directory / "scores.json"),
         validation_confusion=None,
         export=_newest_export(directory / "export"),
+        gallery=_load_gallery(directory / GALLERY),
     )
-    return dataclasses.replace(run, validation_confusion=_validation_confusion(directory, run))
+    picture = directory / AUGMENTATION
+    exported = None if run.export is None else stored_bytes(directory / "export" / run.export)
+    return dataclasses.replace(
+        run,
+        validation_confusion=_validation_confusion(directory, run),
+        export_bytes=exported,
+        correction=corrected_best_of_run(directory),
+        caveat=_caveat(directory, run),
+        augmentation=picture.read_bytes() if picture.is_file() else None,
+    )
 
 
 def as_summary(run: RunSummary | str | Path) -> RunSummary:
@@ -67,9 +79,9 @@ def as_summary(run: RunSummary | str | Path) -> RunSummary:
 
 
 def _load_trial(folder: Path, objective: str) -> TrialRun:
-    record = TrialRecord.load(folder / "result.json")
+    record = TrialRecord.load(folder / RESULT)
     value = record.metrics.get(objective)
-    path = folder / "history.csv"
+    path = folder / HISTORY
     return TrialRun(
         record=record,
         score=float(value) if record.usable and value is not None else math.nan,
@@ -106,34 +118,27 @@ def _load_ensemble(path: Path, trials: list[TrialRun]) -> CombinationRecord | No
     return ensemble
 
 
-def _load_scores(path: Path) -> SplitScores | None:
+def _load_scores(path: Path) -> Scores | None:
     if not path.is_file():
         return None
-    content = read_json(path)
     try:
-        confusion = content.get("confusion")
-        parameters = content.get("parameters")
-        return SplitScores(
-            split=str(content["split"]),
-            images=int(content["images"]),
-            metrics={name: _interval(metric) for name, metric in content["metrics"].items()},
-            confusion=None if confusion is None else np.array(confusion, dtype=np.int64),
-            class_names=tuple(content["class_names"]),
-            parameters=None if parameters is None else int(parameters),
-            latency_ms={name: float(ms) for name, ms in (content.get("latency_ms") or {}).items()},
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return Scores.load(path)
+    except (StorageError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise StorageError(
             f"{path} should hold the scores that `evaluate` wrote; evaluate again to rewrite it. "
             f"Received: {type(error).__name__}: {error}"
         ) from error
 
 
-def _interval(metric: dict[str, Any]) -> Interval:
-    value, low, high = (
-        None if metric.get(end) is None else float(metric[end]) for end in ("value", "low", "high")
-    )
-    return Interval(value=math.nan if value is None else value, low=low, high=high)
+def _load_gallery(path: Path) -> Gallery | None:
+    return Gallery.load(path) if path.is_file() else None
+
+
+def _caveat(directory: Path, run: RunSummary) -> str | None:
+    if run.data is None:
+        return None
+    uses = held_out_uses(directory).of(run.data.fingerprint)
+    return uses.caveat(trial.record for trial in run.trials)
 
 
 def _validation_confusion(directory: Path, run: RunSummary) -> CountArray | None:
@@ -143,7 +148,7 @@ def _validation_confusion(directory: Path, run: RunSummary) -> CountArray | None
     combination = Combination((1.0,)) if record is None else record.combination
     if record is not None:
         names = list(record.trial_ids)
-    paths = [directory / f"trial_{name}" / "val_predictions.npy" for name in names]
+    paths = [directory / f"trial_{name}" / PREDICTIONS for name in names]
     split = directory / "split.npz"
     if run.data is None or not paths or not all(path.is_file() for path in [split, *paths]):
         return None

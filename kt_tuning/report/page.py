@@ -47,20 +47,8 @@ def write_report(run_directory: str | Path, *, path: str | Path | None = None) -
 @default_style()
 def render(run: RunSummary) -> str:
     """Return the report's HTML."""
-    body = [
-        section
-        for section in (
-            sections.scores_section(run),
-            sections.confusion_section(run),
-            sections.ensemble_section(run),
-            sections.history_section(run),
-            sections.curves_section(run),
-            sections.hyperparameters_section(run),
-            sections.trials_section(run),
-            sections.reproduce_section(run),
-        )
-        if section is not None
-    ]
+    made = [make(run) for make in sections.SECTIONS]
+    body = [section for section in made if section is not None]
     header = sections.headline(run)
     header.append(_navigation(body))
     return document(

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kt_tuning.ensembling import CombinationRecord
-from kt_tuning.records import DataCard, SearchRecord, TrialRecord
+from kt_tuning.evaluation import CorrectedBest, Gallery, Scores
+from kt_tuning.records import FAILED, INFEASIBLE, DataCard, SearchRecord, TrialRecord
 
 FloatArray = npt.NDArray[np.float64]
 CountArray = npt.NDArray[np.int64]
@@ -32,40 +33,8 @@ class TrialRun:
 
     @property
     def failed(self) -> bool:
-        """Whether the trial ended in an error."""
-        return self.record.status == "FAILED"
-
-
-@dataclasses.dataclass(frozen=True)
-class Interval:
-    """A measured value with its 95% interval; None where there is no interval."""
-
-    value: float
-    low: float | None
-    high: float | None
-
-
-@dataclasses.dataclass(frozen=True)
-class SplitScores:
-    """What the winner scored on a split that the search did not see.
-
-    Attributes:
-        split: Name of the split, "test".
-        images: Images in it.
-        metrics: Metric name -> value and interval.
-        confusion: (classes, classes) image counts, true class by row; None if not measured.
-        class_names: Names by label.
-        parameters: Scalars in the weights of the whole winner, or None.
-        latency_ms: Percentile name ("p50") -> milliseconds.
-    """
-
-    split: str
-    images: int
-    metrics: dict[str, Interval]
-    confusion: CountArray | None
-    class_names: tuple[str, ...]
-    parameters: int | None
-    latency_ms: dict[str, float]
+        """Whether the trial has no score: it ended in an error, or was never trained."""
+        return self.record.status in (FAILED, INFEASIBLE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +52,11 @@ class RunSummary:
         validation_confusion: (classes, classes) validation image counts of the winner, true class
             by row; None if its predictions are not there.
         export: Name of the newest folder under `export/`, or None.
+        export_bytes: Of the files in it, or None.
+        correction: The best validation score and what it is worth; None if it is not known.
+        caveat: What a reader of the test scores should know, or None.
+        gallery: The winner's mistakes and where it looks; None before that stage.
+        augmentation: A JPEG of what the winner's augmentation does, or None.
     """
 
     name: str
@@ -91,9 +65,14 @@ class RunSummary:
     trials: tuple[TrialRun, ...]
     unfinished: int
     ensemble: CombinationRecord | None
-    scores: SplitScores | None
+    scores: Scores | None
     validation_confusion: CountArray | None
     export: str | None
+    export_bytes: int | None = None
+    correction: CorrectedBest | None = None
+    caveat: str | None = None
+    gallery: Gallery | None = None
+    augmentation: bytes | None = None
 
     @property
     def best(self) -> TrialRun | None:

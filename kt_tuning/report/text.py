@@ -20,7 +20,10 @@ _LABELS = {
     "f1": "F1",
     "log_loss": "Log-loss (nats)",
     "lr": "Learning rate",
+    "pr_auc": "PR AUC",
     "roc_auc": "ROC AUC",
+    "top_3_accuracy": "Top-3 accuracy",
+    "top_5_accuracy": "Top-5 accuracy",
 }
 
 
@@ -76,6 +79,32 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min"
+
+
+def milliseconds(value: float) -> str:
+    """Return "0.42 ms", "12.3 ms" or "1,234 ms": three significant digits."""
+    digits = 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:,.{digits}f} ms"
+
+
+def byte_size(value: int) -> str:
+    """Return "812 bytes", "1.3 kB" or "24.5 MB", in powers of 1,000."""
+    if value < 1000:
+        return count(value, "byte")
+    size, unit = value / 1e3, "kB"
+    for larger in ("MB", "GB"):
+        if size >= 999.95:
+            size, unit = size / 1e3, larger
+    return f"{size:,.1f} {unit}"
+
+
+def large_number(value: float) -> str:
+    """Return "812", "1.3 k", "24.5 M" or "3.2 G"."""
+    unit = ""
+    for larger in (" k", " M", " G"):
+        if value >= 999.95:
+            value, unit = value / 1e3, larger
+    return f"{value:,.1f}{unit}" if unit else f"{value:,.0f}"
 
 
 def value_text(value: Any) -> str:

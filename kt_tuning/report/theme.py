@@ -33,7 +33,6 @@ section {{ margin-top: 44px; padding-top: 26px; border-top: 1px solid var(--rule
 section > p, .quiet, figcaption {{ color: var(--muted); }}
 .small {{ font-size: 13px; font-weight: 400; }}
 .eyebrow {{ color: var(--muted); font-size: 14px; margin: 0; }}
-.lede {{ font-size: 19px; line-height: 1.5; max-width: 64ch; }}
 .note {{
   margin: 20px 0 0; padding: 2px 0 2px 14px; border-left: 3px solid var(--orange); font-size: 15px;
 }}
@@ -44,15 +43,16 @@ nav {{ display: flex; flex-wrap: wrap; gap: 4px 18px; margin-top: 24px; font-siz
 }}
 .badge.bad {{ background: none; color: var(--orange); box-shadow: inset 0 0 0 1px var(--orange); }}
 
-.tiles {{
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(190px, 1fr)); gap: 12px;
-  margin: 24px 0 0;
+.summary {{ margin: 24px 0 0; }}
+.summary div {{
+  display: grid; grid-template-columns: 190px minmax(0, 1fr); gap: 0 20px; align-items: baseline;
+  padding: 9px 0; border-bottom: 1px solid var(--rule);
 }}
-.tiles div {{ background: var(--surface); border-radius: 8px; padding: 14px 16px; min-width: 0; }}
-.tiles dt {{ color: var(--muted); font-size: 13.5px; }}
-.tiles dd {{ margin: 0; font-size: 22px; font-weight: 640; letter-spacing: -0.01em;
-  line-height: 1.3; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }}
-.tiles dd + dd {{ color: var(--muted); font-size: 13.5px; font-weight: 400; letter-spacing: 0; }}
+.summary div:first-child {{ border-top: 1px solid var(--rule); }}
+.summary dt {{ color: var(--muted); font-size: 15px; }}
+.summary dd {{ margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }}
+.summary strong {{ font-size: 19px; font-weight: 650; margin-right: 6px; }}
+.summary div:first-child strong {{ font-size: 26px; letter-spacing: -0.01em; color: var(--blue); }}
 
 .scroll {{ overflow-x: auto; max-width: 100%; margin: 14px 0; }}
 .scroll:focus-visible, button:focus-visible, a:focus-visible {{
@@ -67,6 +67,8 @@ th {{ color: var(--muted); font-weight: 600; font-size: 13.5px; white-space: now
 th:last-child, td:last-child {{ padding-right: 4px; }}
 th.number, td.number {{ text-align: right; white-space: nowrap; }}
 td.text {{ min-width: 8.5em; max-width: 22em; overflow-wrap: anywhere; }}
+th.tint, td.tint {{ padding-left: 11px; padding-right: 11px; }}
+.tint + .number:not(.tint) {{ padding-left: 16px; }}
 td.bar-cell {{ white-space: nowrap; }}
 tr.chosen td {{ font-weight: 640; }}
 tr.chosen td:first-child {{ box-shadow: inset 3px 0 0 var(--blue); padding-left: 12px; }}
@@ -79,9 +81,11 @@ th[aria-sort="descending"] button::after {{ content: "\\2193"; opacity: 1; }}
 .values summary {{ white-space: nowrap; }}
 details {{ font-weight: 400; }}
 .trials table {{ width: 100%; font-size: 14px; }}
+.trials td.text {{ min-width: 14em; }}
 .trials th {{ white-space: normal; vertical-align: bottom; }}
 .trials th, .trials td {{ padding-right: 16px; }}
 summary {{ cursor: pointer; color: var(--muted); }}
+section > details > summary {{ margin: 18px 0; }}
 details pre {{ margin: 6px 0; padding: 0; background: none; }}
 
 .bar {{
@@ -95,6 +99,16 @@ figcaption {{ font-size: 14px; margin-top: 6px; max-width: 74ch; }}
 figure svg {{
   display: block; width: 100%; height: auto; max-width: calc(1.2 * var(--natural-width));
 }}
+figure .preview {{ display: block; max-width: 100%; height: auto; border-radius: 6px; }}
+.gallery {{
+  display: grid; grid-template-columns: repeat(auto-fill, minmax(232px, 1fr)); gap: 18px 20px;
+}}
+.gallery figure {{
+  display: grid; grid-template-columns: 1fr 1fr; gap: 4px; margin: 0; align-content: start;
+}}
+.gallery img {{ width: 100%; height: auto; border-radius: 4px; image-rendering: auto; }}
+.gallery figcaption {{ grid-column: 1 / -1; margin-top: 2px; overflow-wrap: anywhere; }}
+.gallery .mistaken strong {{ color: var(--orange); }}
 figure.keep-size .scroll {{ margin: 0; }}
 figure.keep-size svg {{ min-width: calc(0.75 * var(--natural-width)); }}
 svg * {{ stroke-linejoin: round; stroke-linecap: butt; }}
@@ -120,11 +134,12 @@ pre {{
   main, header, footer {{ padding-left: 16px; padding-right: 16px; }}
   header {{ padding-top: 28px; }}
   h1 {{ font-size: 27px; }}
-  .lede {{ font-size: 17px; }}
-  .tiles {{ grid-template-columns: 1fr 1fr; gap: 8px; }}
-  .tiles div {{ padding: 10px 12px; }}
-  .tiles dd {{ font-size: 20px; }}
+  .summary div {{ grid-template-columns: minmax(0, 1fr); }}
+  .summary dt {{ font-size: 13.5px; }}
+  .gallery {{ grid-template-columns: repeat(auto-fill, minmax(148px, 1fr)); gap: 14px; }}
   .bar {{ width: 60px; }}
+  th, td {{ padding-right: 14px; }}
+  td.text {{ min-width: 0; }}
   .wide {{ display: none; }}
   .narrow {{ display: block; }}
 }}
@@ -136,7 +151,7 @@ pre {{
   .multiples {{ grid-template-columns: repeat(4, 1fr); }}
   section {{ margin-top: 20px; padding-top: 14px; }}
   h2, h3 {{ break-after: avoid; }}
-  figure, tr, .tiles div {{ break-inside: avoid; }}
+  figure, tr, .summary div {{ break-inside: avoid; }}
   .scroll {{ overflow: visible; }}
   table {{ font-size: 9pt; }}
   th, td {{ padding-right: 10px; white-space: normal; }}

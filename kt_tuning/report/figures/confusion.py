@@ -85,8 +85,9 @@ def confusion_data(run: RunSummary) -> ConfusionData | None:
 
     None if neither was measured.
     """
-    if run.scores is not None and run.scores.confusion is not None:
-        return ConfusionData(run.scores.split, run.scores.confusion, run.scores.class_names)
+    if run.scores is not None:
+        counts = np.array(run.scores.confusion, dtype=np.int64)
+        return ConfusionData(run.scores.split, counts, run.scores.class_names)
     if run.validation_confusion is not None and run.data is not None:
         return ConfusionData("validation", run.validation_confusion, run.data.class_names)
     return None

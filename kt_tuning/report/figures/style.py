@@ -90,7 +90,7 @@ def name_axes(axes: Axes, title: str, x: str) -> None:
 
 def add_legend(axes: Axes) -> None:
     """Put the legend above the axes, on the right, in one row."""
-    axes.legend(
+    legend = axes.legend(
         loc="lower right",
         bbox_to_anchor=(1.0, 1.0),
         ncols=4,
@@ -102,6 +102,9 @@ def add_legend(axes: Axes) -> None:
         columnspacing=1.2,
         borderpad=0.0,
     )
+    for text in legend.get_texts():
+        # Names of classes are in some of them.
+        text.set_parse_math(False)
 
 
 def spans_decades(values: Iterable[float]) -> bool:

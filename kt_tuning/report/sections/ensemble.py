@@ -5,10 +5,18 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 from kt_tuning.ensembling import CombinationRecord
+from kt_tuning.evaluation import METRICS
 from kt_tuning.report.html import cell, element, table
-from kt_tuning.report.sections.blocks import section
+from kt_tuning.report.sections.blocks import pairs, section
 from kt_tuning.report.summary import RunSummary
 from kt_tuning.report.text import metric_label, number, percent
+
+SINGLE = "single"
+_MEASURES = {
+    "disagreement": "Disagreement: one is right, the other wrong",
+    "q_statistic": "Q statistic: 0 for independent members",
+    "error_correlation": "Correlation of being right",
+}
 
 
 def ensemble_section(run: RunSummary) -> Element | None:
@@ -18,7 +26,7 @@ def ensemble_section(run: RunSummary) -> Element | None:
     outcome = (
         "No combination beat the best member on rows its weights were not fitted on, so the winner "
         "is that single model."
-        if run.ensemble.solver == "single"
+        if run.ensemble.solver == SINGLE
         else f"The {run.ensemble.pool} mean of the members, each calibrated by a temperature, with "
         f"these weights, which the {run.ensemble.solver} solver fitted on validation predictions."
     )
@@ -26,8 +34,51 @@ def ensemble_section(run: RunSummary) -> Element | None:
         "ensemble",
         "Ensemble",
         element("p", outcome),
+        *_gain(run.ensemble),
         element("div", _members(run, run.ensemble), _solvers(run.ensemble), class_="split"),
+        *_diversity(run.ensemble),
     )
+
+
+def _gain(ensemble: CombinationRecord) -> list[Element]:
+    """What combining brings, as far as both losses were measured."""
+    single = ensemble.cross_fitted.get(SINGLE)
+    chosen = ensemble.cross_fitted.get(ensemble.solver)
+    if single is None or chosen is None or ensemble.solver == SINGLE:
+        return []
+    gain = single - chosen if METRICS[ensemble.metric].direction == "min" else chosen - single
+    error = ensemble.errors.get(SINGLE)
+    spread = "" if not error else f", with a standard error of {number(error)}"
+    return [
+        element(
+            "p",
+            f"Gain over the best single model: {number(gain)} in "
+            f"{_inline(metric_label(ensemble.metric))}{spread}, cross-fitted.",
+        )
+    ]
+
+
+def _diversity(ensemble: CombinationRecord) -> list[Element]:
+    """How differently the members err; nothing for a single one."""
+    found = ensemble.diversity
+    if found is None or len(ensemble.trial_ids) < 2:
+        return []
+    measures = {_MEASURES[name]: number(value) for name, value in found.pair_means().items()}
+    return [
+        element("h3", "Diversity"),
+        element(
+            "p",
+            f"Squared error {number(found.member_error)} of the members on average, less "
+            f"{number(found.ambiguity)} by which they differ from their mean: "
+            f"{number(found.ensemble_error)} of the mean.",
+            class_="quiet",
+        ),
+        pairs(["Mean over the pairs of members", "Value"], measures),
+    ]
+
+
+def _inline(label: str) -> str:
+    return label if label[:2].isupper() else label[:1].lower() + label[1:]
 
 
 def _members(run: RunSummary, ensemble: CombinationRecord) -> Element:

@@ -1,149 +1,163 @@
-"""What a reader in a hurry needs: what won, how good it is, on what data, at what cost."""
+"""What a reader in a hurry needs, in five lines: how good, how sure, what won, of what, on what."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from kt_tuning.records import DataCard
+from kt_tuning.records import COMPLETED, PRUNED
 from kt_tuning.report.figures import confusion_data
 from kt_tuning.report.html import element
 from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import count, duration, metric_label, number, percent
+from kt_tuning.report.text import count, duration, metric_label, milliseconds, number, percent
 
 
 @dataclasses.dataclass(frozen=True)
-class HeadlineScore:
-    """The one figure at the top of the page.
+class Line:
+    """One line of the summary.
 
     Attributes:
-        label: What it is, with the split it was measured on.
-        value: The figure, as text.
-        detail: Interval or caveat.
-        sentence: It in words, to follow "The winner".
+        label: What it is about.
+        value: The figure to remember.
+        detail: What belongs to it.
     """
 
     label: str
     value: str
     detail: str
-    sentence: str
-
-
-def headline_score(run: RunSummary) -> HeadlineScore:
-    """Choose the figure: test accuracy, else validation accuracy, else the best objective."""
-    scores = run.scores
-    if scores is not None and "accuracy" in scores.metrics:
-        accuracy = scores.metrics["accuracy"]
-        images = f"the {scores.images:,} {scores.split} images"
-        interval = ""
-        if accuracy.low is not None and accuracy.high is not None:
-            interval = f"95% interval {percent(accuracy.low)}\u00a0to\u00a0{percent(accuracy.high)}"
-        return HeadlineScore(
-            label=f"{scores.split.capitalize()} accuracy",
-            value=percent(accuracy.value),
-            detail=interval or f"on {images}",
-            sentence=f"is right on {percent(accuracy.value)} of {images}"
-            + (f" ({interval})." if interval else "."),
-        )
-    caveat = "validation, not test: optimistic"
-    confusion = confusion_data(run)
-    if confusion is not None:
-        value = percent(confusion.accuracy)
-        images = f"the {confusion.counts.sum():,} {confusion.split} images"
-        return HeadlineScore(
-            f"{confusion.split.capitalize()} accuracy",
-            value,
-            caveat,
-            f"is right on {value} of {images}; it has not been judged on the test split yet.",
-        )
-    best = number(None if run.best is None else run.best.score)
-    label = metric_label(run.search.objective)
-    return HeadlineScore(
-        label, best, caveat, f"has a {label.lower()} of {best}, and no test score yet."
-    )
 
 
 def headline(run: RunSummary) -> Element:
     """Return the page's header."""
-    score = headline_score(run)
+    lines = (score_line(run), selection_line(run), _winner(run), _search(run), _data(run))
     return element(
         "header",
         element("p", "kt-tuning report", class_="eyebrow"),
         element("h1", run.name),
-        element("p", _lede(run, score), class_="lede"),
         element(
             "dl",
-            _tile(score.label, score.value, score.detail),
-            _tile("Winner", *_winner(run)),
-            _tile("Trials", f"{len(run.trials):,}", _trial_detail(run)),
-            _tile(
-                "Training time",
-                duration(sum(trial.record.seconds for trial in run.trials)),
-                f"{_epochs(run):,} epochs in all",
+            *(
+                element(
+                    "div",
+                    element("dt", line.label),
+                    element("dd", element("strong", line.value), f" {line.detail}"),
+                )
+                for line in lines
             ),
-            *([] if run.data is None else [_tile("Data", *_data(run.data))]),
-            class_="tiles",
+            class_="summary",
         ),
-        element("p", _honest_note(run), class_="note"),
+        *(element("p", note, class_="note") for note in _notes(run)),
     )
 
 
-def _tile(label: str, value: str, detail: str) -> Element:
-    return element("div", element("dt", label), element("dd", value), element("dd", detail))
+def score_line(run: RunSummary) -> Line:
+    """Return how good the winner is: on test images, else on validation images."""
+    scores = run.scores
+    if scores is not None and "accuracy" in scores.metrics:
+        accuracy = scores.metrics["accuracy"]
+        images = f"of {scores.images:,} {scores.split} images right"
+        interval = ""
+        if not math.isnan(accuracy.low):
+            interval = f"; 95%\u00a0interval {percent(accuracy.low)} to {percent(accuracy.high)}"
+        return Line(
+            f"{scores.split.capitalize()} accuracy", percent(accuracy.value), images + interval
+        )
+    confusion = confusion_data(run)
+    if confusion is not None:
+        images = f"of {confusion.counts.sum():,} {confusion.split} images right; optimistic, and"
+        return Line(
+            f"{confusion.split.capitalize()} accuracy",
+            percent(confusion.accuracy),
+            f"{images} not judged on the test split yet",
+        )
+    best = None if run.best is None else run.best.score
+    return Line(
+        metric_label(run.search.objective), number(best), "optimistic, and no test score yet"
+    )
 
 
-def _lede(run: RunSummary, score: HeadlineScore) -> str:
-    searched = f"{count(len(run.trials), 'trial')} of {run.search.hypermodel}"
+def selection_line(run: RunSummary) -> Line:
+    """Return the best validation score, and what it is worth.
+
+    The best of many noisy scores is biased upwards (Cawley and Talbot, JMLR 2010, section 5).
+    """
+    label = "Best in validation"
+    found = run.correction
+    if found is not None:
+        low, value, high = found.corrected.low, found.corrected.value, found.corrected.high
+        return Line(
+            label,
+            number(found.raw),
+            f"{metric_label(found.metric)}, the best of {count(found.candidates, 'trial')}; "
+            f"corrected for having been chosen by it {number(value)}, "
+            f"95%\u00a0interval {number(low)} to {number(high)}",
+        )
+    if run.best is None:
+        return Line(label, "–", "no trial has a score yet; the trials below say why")
+    return Line(
+        label,
+        number(run.best.score),
+        f"{metric_label(run.search.objective)}, the best of {count(len(run.trials), 'trial')} and "
+        "so optimistic: the trial and its epoch were chosen by it",
+    )
+
+
+def _winner(run: RunSummary) -> Line:
     if not run.members:
-        return f"No trial has a score yet, after {searched}. The trials below say why."
-    models = sum(weight > 0 for _, weight in run.members)
-    winner = f"An ensemble of {models} models" if models > 1 else "A single model"
-    strategy = f"the {run.search.strategy} strategy"
-    return f"{winner}, the outcome of {searched} by {strategy}, {score.sentence}"
-
-
-def _winner(run: RunSummary) -> tuple[str, str]:
-    if not run.members:
-        return "–", "no trial has a score"
+        return Line("Winner", "–", "no trial has a score")
     models = sum(weight > 0 for _, weight in run.members)
     parameters = sum(trial.record.parameters for trial, weight in run.members if weight > 0)
-    if run.scores is not None and run.scores.parameters is not None:
-        parameters = run.scores.parameters
-    if models > 1:
-        return f"Ensemble of {models}", f"{parameters:,} parameters"
-    return f"Trial {run.members[0][0].record.number}", f"{parameters:,} parameters"
+    details = []
+    if run.scores is not None:
+        parameters = run.scores.parameters or parameters
+        if "p50" in run.scores.latency_ms:
+            details = [f"{milliseconds(run.scores.latency_ms['p50'])} an image"]
+    details.insert(0, f"{parameters:,} parameters")
+    value = f"Ensemble of {models}" if models > 1 else f"Trial {run.members[0][0].record.number}"
+    return Line("Winner", value, ", ".join(details))
 
 
-def _trial_detail(run: RunSummary) -> str:
+def _search(run: RunSummary) -> Line:
+    statuses = [trial.record.status for trial in run.trials]
     failed = sum(trial.failed for trial in run.trials)
-    parts = [f"{len(run.trials) - failed:,} completed", f"{failed:,} failed"]
-    if run.unfinished:
-        parts.append(f"{run.unfinished:,} unfinished")
-    return ", ".join(parts)
+    parts = [
+        (statuses.count(COMPLETED), "completed"),
+        (statuses.count(PRUNED), "pruned"),
+        (failed, "failed"),
+        (run.unfinished, "unfinished"),
+    ]
+    told = ", ".join(f"{number_:,} {what}" for number_, what in parts if number_)
+    seconds = sum(trial.record.seconds for trial in run.trials)
+    epochs = sum(trial.record.epochs for trial in run.trials)
+    return Line(
+        "Search",
+        count(len(run.trials), "trial"),
+        f"of {run.search.hypermodel} by {run.search.strategy}{': ' if told else ''}{told}; "
+        f"{duration(seconds)} of training, {count(epochs, 'epoch')}",
+    )
 
 
-def _epochs(run: RunSummary) -> int:
-    return sum(trial.record.epochs for trial in run.trials)
-
-
-def _data(data: DataCard) -> tuple[str, str]:
+def _data(run: RunSummary) -> Line:
+    data = run.data
+    if data is None:
+        return Line("Data", "–", "not images that kt-tuning split")
     pixels = data.pixels
-    images = {split: int(np.sum(counts)) for split, counts in data.counts.items()}
-    sizes = ", ".join(f"{number:,} {split}" for split, number in images.items())
-    return (
+    sizes = ", ".join(f"{int(np.sum(counts)):,} {split}" for split, counts in data.counts.items())
+    return Line(
+        "Data",
         count(len(data.class_names), "class", "classes"),
-        f"{sizes}; {pixels.height}×{pixels.width}×{pixels.channels} pixels",
+        f"{sizes} images; {pixels.height}×{pixels.width}×{pixels.channels} pixels",
     )
 
 
-def _honest_note(run: RunSummary) -> str:
-    # The best of many noisy scores is biased upwards (Cawley & Talbot, JMLR 2010, section 5).
-    bias = (
-        f"The validation scores of the best of {count(len(run.trials), 'trial')} are optimistic, "
-        "because the trial and its epoch were chosen by them"
-    )
+def _notes(run: RunSummary) -> list[str]:
+    notes = [] if run.caveat is None else [run.caveat]
     if run.scores is None:
-        return f"{bias}. Quote no figure of this page before the winner is judged on the test set."
-    return f"{bias}; the {run.scores.split} score is the figure to quote."
+        notes.append(
+            "Quote no figure of this page before the winner is judged on the test split: "
+            "scores on images that choices were made by are optimistic."
+        )
+    return notes

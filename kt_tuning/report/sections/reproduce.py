@@ -1,11 +1,11 @@
-"""How to run the search again, and how to use what came of it."""
+"""How to use what came of the search, and how to run it again."""
 
 from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
-from kt_tuning.report.html import cell, element, table
-from kt_tuning.report.sections.blocks import section
+from kt_tuning.report.html import element
+from kt_tuning.report.sections.blocks import pairs, quiet, section
 from kt_tuning.report.summary import RunSummary
 from kt_tuning.report.text import duration
 
@@ -25,12 +25,12 @@ docker run -p 8501:8501 -e MODEL_NAME=model \\
 
 
 def reproduce_section(run: RunSummary) -> Element:
-    """Return settings, versions, and how to load and serve the exported model."""
+    """Return how to load and serve the exported model, settings and versions."""
     return section(
         "reproduce",
-        "Reproduce and serve",
-        element("div", _settings(run), _versions(run), class_="split"),
+        "Load, serve, reproduce",
         *_use(run),
+        element("div", _settings(run), _versions(run), class_="split"),
     )
 
 
@@ -50,12 +50,10 @@ def _settings(run: RunSummary) -> Element:
     block = element("div", element("h3", "Search"), _pairs(settings))
     if search.time_limit is not None:
         block.append(
-            element(
-                "p",
+            quiet(
                 "With a time limit the number of trials, and the length of one that would not end "
                 "in time, depend on the speed of the machine; other trials that both runs reach "
-                "are the same for the same seed.",
-                class_="quiet",
+                "are the same for the same seed."
             )
         )
     return block
@@ -65,16 +63,15 @@ def _versions(run: RunSummary) -> Element:
     return element("div", element("h3", "Versions"), _pairs(run.search.versions))
 
 
-def _pairs(pairs: dict[str, str]) -> Element:
-    rows = [element("tr", cell(name), cell(value, class_="text")) for name, value in pairs.items()]
-    return table(["Name", "Value"], rows)
+def _pairs(values: dict[str, str]) -> Element:
+    return pairs(["Name", "Value"], values, numbers=False)
 
 
 def _use(run: RunSummary) -> list[Element]:
     if run.export is None:
         return [
             element("h3", "Serve"),
-            element("p", "Nothing has been exported from this run yet.", class_="quiet"),
+            quiet("Nothing has been exported from this run yet."),
         ]
     shape = "height, width, channels"
     if run.data is not None:

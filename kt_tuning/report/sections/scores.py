@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from xml.etree.ElementTree import Element
 
+from kt_tuning.evaluation import Interval, Scores
 from kt_tuning.report.figures import confusion_data, plot_confusion
 from kt_tuning.report.figures.confusion import MOST_CLASSES_WITH_COUNTS, ConfusionData
 from kt_tuning.report.html import cell, element, table
-from kt_tuning.report.sections.blocks import figure_block, section
-from kt_tuning.report.summary import Interval, RunSummary
+from kt_tuning.report.sections.blocks import figure_block, not_measured, quiet, section
+from kt_tuning.report.summary import RunSummary
 from kt_tuning.report.text import metric_label, number, percent, shorten
 
 MOST_MISTAKES = 8
@@ -17,7 +18,7 @@ NAME_LENGTH = 40
 
 
 def scores_section(run: RunSummary) -> Element:
-    """Return the table of scores with their intervals, the size and the latency."""
+    """Return the table of scores with their intervals, and what is lost from split to split."""
     scores = run.scores
     if scores is None:
         return section(
@@ -26,8 +27,11 @@ def scores_section(run: RunSummary) -> Element:
             element(
                 "p",
                 "Not measured yet. ",
+                element("code", "kt-tuning evaluate"),
+                ", or ",
                 element("code", "kt_tuning.evaluate"),
-                " opens the test split once and writes them; then make this report again.",
+                " in Python, opens the test split once and writes them; then make this report "
+                "again.",
             ),
         )
     rows = [
@@ -39,20 +43,36 @@ def scores_section(run: RunSummary) -> Element:
         )
         for name, metric in scores.metrics.items()
     ]
-    cost = [_pair(f"Latency, {name}", f"{ms:.2f} ms") for name, ms in scores.latency_ms.items()]
-    if scores.parameters is not None:
-        cost.insert(0, _pair("Parameters", f"{scores.parameters:,}"))
     return section(
         "scores",
         f"{scores.split.capitalize()} scores",
         element("p", f"The winner on the {scores.images:,} images of the {scores.split} split."),
-        element(
-            "div",
-            table(["Metric", "Value", "95% interval"], rows),
-            table(["Size and speed", "Value"], cost),
-            class_="split",
-        ),
+        table(["Metric", "Value", "95% interval"], rows),
+        *_generalization(scores),
     )
+
+
+def _generalization(scores: Scores) -> list[Element]:
+    title = element("h3", "From training to test")
+    found = scores.generalization
+    if found is None:
+        return [title, not_measured("What is lost on the way is")]
+    names = list(next(iter(found.scores.values())))
+    rows = [_split_row(split.capitalize(), found.scores[split], names) for split in found.scores]
+    rows += [_split_row(f"Worse, {gap}", found.gaps[gap], names) for gap in found.gaps]
+    return [
+        title,
+        quiet(
+            "Train to validation is what was learnt by heart, validation to test what the search "
+            "has fitted to the validation images; with 95% intervals."
+        ),
+        table(["Split", *map(metric_label, names)], rows),
+    ]
+
+
+def _split_row(title: str, measured: dict[str, Interval], metrics: list[str]) -> Element:
+    cells = [f"{number(measured[name].value)} ({_interval(measured[name])})" for name in metrics]
+    return element("tr", cell(title), *(cell(text, class_="number") for text in cells))
 
 
 def confusion_section(run: RunSummary) -> Element | None:
@@ -79,13 +99,9 @@ def confusion_section(run: RunSummary) -> Element | None:
 
 
 def _interval(metric: Interval) -> str:
-    if metric.low is None or metric.high is None or math.isnan(metric.value):
+    if math.isnan(metric.low) or math.isnan(metric.high) or math.isnan(metric.value):
         return "–"
     return f"{number(metric.low)} to {number(metric.high)}"
-
-
-def _pair(name: str, value: str) -> Element:
-    return element("tr", cell(name), cell(value, class_="number"))
 
 
 def _mistakes(data: ConfusionData) -> Element:

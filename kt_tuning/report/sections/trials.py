@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from xml.etree.ElementTree import Element
 
+from kt_tuning.records import COMPLETED
 from kt_tuning.report.html import cell, element, table
 from kt_tuning.report.sections.blocks import section
 from kt_tuning.report.summary import RunSummary, TrialRun
 from kt_tuning.report.text import duration, metric_label, number, shorten, value_text
 
 MESSAGE_LENGTH = 60
+_BADGES = {"failed": "badge bad", "infeasible": "badge bad", "winner": "badge"}
 
 
 def trials_section(run: RunSummary) -> Element | None:
@@ -38,10 +40,38 @@ def trials_section(run: RunSummary) -> Element | None:
         element(
             "p",
             "The best first, the winner marked. Scores are of the validation split at the best "
-            "epoch. Click a header to sort.",
+            "epoch, by which the trials were chosen: the best ones are optimistic. "
+            + ("" if run.correction is None else f"Best: {run.correction}. ")
+            + "Click a header to sort.",
         ),
         grid,
+        *_losses(run),
     )
+
+
+def _losses(run: RunSummary) -> list[Element]:
+    """What was pruned, what failed, and why."""
+    reasons: dict[tuple[str, str], list[int]] = {}
+    for trial in run.trials:
+        record = trial.record
+        if record.status != COMPLETED:
+            first = (record.message or "").strip().partition("\n")[0]
+            reason = shorten(first, MESSAGE_LENGTH) or "no reason is known"
+            reasons.setdefault((record.status.lower(), reason), []).append(record.number)
+    title = element("h3", "Pruned and failed")
+    if not reasons:
+        return [title, element("p", "None.", class_="quiet")]
+    rows = [
+        element(
+            "tr",
+            cell(element("span", status, class_=_BADGES.get(status, ""))),
+            cell(f"{len(numbers):,}", class_="number"),
+            cell(reason, class_="text"),
+            cell(", ".join(map(str, numbers)), class_="text"),
+        )
+        for (status, reason), numbers in sorted(reasons.items())
+    ]
+    return [title, table(["What", "Trials", "Why", "Which"], rows)]
 
 
 def _metric_names(run: RunSummary) -> list[str]:
@@ -86,15 +116,12 @@ def _number_cell(text: str, value: float | None) -> Element:
 
 
 def _status_text(trial: TrialRun, won: bool) -> str:
-    if trial.failed:
-        return "failed"
-    return "winner" if won else "completed"
+    return "winner" if won else trial.record.status.lower()
 
 
 def _status(trial: TrialRun, won: bool) -> Element:
     text = _status_text(trial, won)
-    badge = {"failed": "badge bad", "winner": "badge"}.get(text, "")
-    children = [element("span", text, class_=badge)]
+    children = [element("span", text, class_=_BADGES.get(text, ""))]
     if trial.record.message:
         children.append(_message(trial.record.message.strip()))
     return element("div", *children)

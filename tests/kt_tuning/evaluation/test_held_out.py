@@ -14,9 +14,11 @@ from kt_tuning.records import TrialRecord
 def note(tmp_path, monkeypatch):
     """Note a use at a given time."""
 
-    def use(at, fingerprint="abc"):
+    def use(at, fingerprint="abc", judged=None):
         monkeypatch.setattr(module.time, "time", lambda: at)
-        return note_held_out_use(tmp_path, by="evaluate", fingerprint=fingerprint, images=12)
+        return note_held_out_use(
+            tmp_path, by="evaluate", fingerprint=fingerprint, images=12, judged=judged
+        )
 
     return use
 
@@ -51,6 +53,17 @@ def test_trials_after_the_first_use(note):
 def test_several_uses(note):
     note(100.0)
     assert "opened 2 times" in note(200.0).caveat()
+
+
+def test_judging_the_same_model_again_tells_nothing_new(note):
+    note(100.0, judged="1f")
+    assert note(200.0, judged="1f").caveat([trial(10.0)]) is None
+    assert "opened 3 times" in note(300.0, judged="2e").caveat()
+
+
+def test_trials_after_the_first_use_count_whatever_was_judged(note):
+    note(100.0, judged="1f")
+    assert "1 trial began" in note(200.0, judged="1f").caveat([trial(150.0)])
 
 
 def test_other_data_were_not_looked_at(note):

@@ -76,3 +76,32 @@ def test_refused(split, options, error, message):
     images, labels = split
     with pytest.raises(error, match=message):
         robustness(model, **{"images": images, "labels": labels, **options})
+
+
+CORRUPTED = Robustness("accuracy", 20, 0.9, (1,), {"fog": (0.5,)})
+ATTACKED = Robustness("accuracy", 20, 0.9, (), {}, {"fgsm": {8.0: 0.25}})
+
+
+def test_tables_of_the_same_images_complete_each_other():
+    both = Robustness("accuracy", 20, 0.9, (1,), {"fog": (0.5,)}, {"fgsm": {8.0: 0.25}})
+    assert CORRUPTED.completed_by(ATTACKED) == both
+    assert ATTACKED.completed_by(CORRUPTED) == both
+
+
+def test_what_was_measured_later_counts():
+    old = Robustness("accuracy", 20, 0.9, (1,), {"fog": (0.1,)}, {"fgsm": {8.0: 0.0}})
+    assert CORRUPTED.completed_by(old).corrupted == {"fog": (0.5,)}
+    assert ATTACKED.completed_by(old).adversarial == {"fgsm": {8.0: 0.25}}
+
+
+@pytest.mark.parametrize("other", [None, Robustness("accuracy", 30, 0.9, (1,), {"fog": (0.5,)})])
+def test_other_images_complete_nothing(other):
+    assert ATTACKED.completed_by(other) == ATTACKED
+
+
+def test_attacks_alone_have_no_mean_and_no_table():
+    assert np.isnan(ATTACKED.mean())
+    assert str(ATTACKED).splitlines() == [
+        "accuracy on 20 images: 0.9000 clean",
+        "fgsm        accuracy 0.2500 at 8/255",
+    ]

@@ -98,3 +98,13 @@ def test_damaged_files(run, name):
     (directory / name).write_bytes(b"not an array")
     with pytest.raises(StorageError, match=name):
         corrected_best_of_run(directory)
+
+
+@pytest.mark.parametrize(
+    ("objective", "metric", "resamples"),
+    [("val_accuracy", "accuracy", 1000), ("val_f1", "f1", 100)],
+)
+def test_metrics_that_take_longer_get_fewer_resamples(run, objective, metric, resamples):
+    directory, predictions, labels = run(objective)
+    expected = corrected_best(predictions, labels, metric, resamples=resamples)
+    assert corrected_best_of_run(directory).corrected == expected.corrected

@@ -15,6 +15,7 @@ from kt_tuning.evaluation import (
     Scores,
     Throughput,
     class_curves,
+    measure_reliability,
     worst_mistakes,
 )
 
@@ -45,6 +46,8 @@ def everything(scores):
         scores,
         curves=class_curves(labels, probabilities),
         mistakes=worst_mistakes(labels, probabilities),
+        reliability=measure_reliability(labels, probabilities),
+        model="1f",
         cost=Cost(
             parameters=42442,
             weight_bytes=169768,
@@ -72,6 +75,26 @@ def test_str_of_everything(everything):
     assert "throughput   4,321 images/s in batches of 32" in lines
     assert "arithmetic   2.5 M multiply-adds an image" in lines
     assert "robustness   accuracy 0.5000 on corrupted images" in lines
+    # 90 and 80% sure and right, 60% sure and wrong, 70% sure and right
+    assert "confidence   expected calibration error 0.3000" in lines
+
+
+def test_earlier_parts_of_the_same_model_are_kept(scores, everything):
+    later = dataclasses.replace(scores, model="1f")
+    completed = later.completed_by(everything)
+    assert completed.cost == everything.cost
+    assert completed.robustness == everything.robustness
+    assert completed.generalization == everything.generalization
+    assert completed.metrics == later.metrics
+    assert everything.completed_by(later) == everything
+
+
+@pytest.mark.parametrize("model", [None, "2e"])
+def test_parts_of_another_model_are_not(scores, everything, model):
+    later = dataclasses.replace(scores, model=model)
+    assert later.completed_by(everything) == later
+    unknown = dataclasses.replace(everything, model=None)
+    assert dataclasses.replace(scores, model=None).completed_by(unknown).cost is None
 
 
 def test_round_trip_of_an_undefined_metric(scores, tmp_path):

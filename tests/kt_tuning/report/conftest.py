@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import dataclasses
+import io
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,20 +13,28 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from kt_tuning.records import (
-    DataCard,
-    EnsembleRecord,
-    PixelFormat,
-    SearchRecord,
-    TrialRecord,
-    write_json,
+from kt_tuning.evaluation import (
+    Cost,
+    Gallery,
+    Generalization,
+    Interval,
+    Picture,
+    Robustness,
+    Scores,
+    Throughput,
+    class_curves,
+    confusion_matrix,
+    measure_reliability,
+    worst_mistakes,
 )
+from kt_tuning.records import DataCard, EnsembleRecord, PixelFormat, SearchRecord, TrialRecord
 from kt_tuning.report.summary import RunSummary, TrialRun
 
 NASTY = "<script>alert(1)</script>"
 CLASSES = ("airplane", "automobile", NASTY, "$\\frac{cat}$", 'deer & "dog"', "frog", "horse")
-FAILED = 4
+FAILED, PRUNED = 4, 5
 
 MakeRun = Callable[..., Path]
 
@@ -172,32 +182,72 @@ def build_run(directory: Path, trials: int, classes: tuple[str, ...]) -> Path:
 def write_scores(
     directory: Path, labels: np.ndarray, classes: tuple[str, ...], rng: np.random.Generator
 ) -> None:
-    predicted = np.where(
-        rng.random(len(labels)) < 0.71, labels, rng.integers(len(classes), size=len(labels))
-    )
-    confusion = np.zeros((len(classes), len(classes)), dtype=int)
-    np.add.at(confusion, (labels, predicted), 1)
-    accuracy = float(np.mean(labels == predicted))
-    metrics: dict[str, Any] = {
-        "accuracy": {"value": accuracy, "low": accuracy - 0.04, "high": accuracy + 0.04},
-        "balanced_accuracy": {"value": 0.7012, "low": 0.66, "high": 0.742},
-        "f1": {"value": 0.6987, "low": 0.655, "high": 0.74},
-        "roc_auc": {"value": 0.9431, "low": 0.93, "high": 0.955},
-        "log_loss": {"value": 0.8412, "low": 0.79, "high": 0.9},
-        "undefined": {"value": None, "low": None, "high": None},
-    }
-    write_json(
-        directory / "scores.json",
-        {
-            "metrics": metrics,
-            "confusion": confusion,
-            "class_names": classes,
-            "images": len(labels),
-            "parameters": 412_345,
-            "latency_ms": {"p50": 4.217, "p95": 6.83},
-            "split": "test",
+    probabilities = rng.dirichlet(np.ones(len(classes)), len(labels))
+    helped = rng.random(len(labels)) < 0.7
+    probabilities[np.arange(len(labels)), labels] += helped
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    accuracy = float(np.mean(labels == probabilities.argmax(axis=1)))
+    losses = (0.9, 0.8, 0.7, 0.6, 0.5)
+    interval = Interval(0.7, 0.65, 0.75)
+    gap = Interval(0.25, 0.2, 0.3)
+    mistakes = worst_mistakes(labels, probabilities)
+    Scores(
+        metrics={
+            "accuracy": Interval(accuracy, accuracy - 0.04, accuracy + 0.04),
+            "balanced_accuracy": Interval(0.7012, 0.66, 0.742),
+            "f1": Interval(0.6987, 0.655, 0.74),
+            "roc_auc": Interval(0.9431, 0.93, 0.955),
+            "log_loss": Interval(0.8412, 0.79, 0.9),
+            "undefined": Interval(math.nan, math.nan, math.nan),
         },
+        confusion=confusion_matrix(labels, probabilities).tolist(),
+        class_names=classes,
+        images=len(labels),
+        parameters=412_345,
+        latency_ms={"p50": 4.217, "p95": 6.83},
+        curves=class_curves(labels, probabilities),
+        mistakes=mistakes,
+        reliability=measure_reliability(labels, probabilities),
+        cost=Cost(
+            parameters=412_345,
+            weight_bytes=1_649_380,
+            multiply_adds=41_300_000,
+            flops=83_100_000,
+            latency_ms={"p50": 4.217, "p95": 6.83, "p99": 9.1},
+            throughput=Throughput(32, 1234.5, {1: 237.0, 8: 900.0, 32: 1234.5}),
+        ),
+        robustness=Robustness(
+            metric="accuracy",
+            images=50,
+            clean=0.8,
+            severities=(1, 2, 3, 4, 5),
+            corrupted={
+                name: tuple(round(0.8 * loss - 0.02 * place, 4) for loss in losses)
+                for place, name in enumerate(("gaussian_noise", "zoom_blur", "fog", "pixelate"))
+            },
+            adversarial={"fgsm": {1.0: 0.6, 8.0: 0.2}, "pgd": {1.0: 0.5, 8.0: 0.0}},
+        ),
+        generalization=Generalization(
+            scores={split: {"accuracy": interval} for split in ("train", "validation", "test")},
+            gaps={"train to validation": {"accuracy": gap}},
+        ),
+    ).save(directory / "scores.json")
+    pictures = tuple(
+        Picture(mistake.index, mistake.label, mistake.predicted, mistake.confidence, DOT, DOT)
+        for mistake in mistakes[:3]
     )
+    right = Picture(0, 2, 2, 0.9, DOT, DOT)
+    Gallery("grad_cam", pictures, (right,)).save(directory / "gallery.json")
+    Image.new("RGB", (12, 8), "orange").save(directory / "augmentation.jpg")
+
+
+def _dot() -> str:
+    file = io.BytesIO()
+    Image.new("L", (2, 2), 128).save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+DOT = _dot()
 
 
 def _write_trial(
@@ -256,7 +306,7 @@ def _write_trial(
     record = TrialRecord(
         trial_id=f"{number:04d}",
         number=number,
-        status="COMPLETED",
+        status="PRUNED" if number == PRUNED else "COMPLETED",
         values=values,
         metrics={
             "val_accuracy": float(accuracy[best]),
@@ -271,7 +321,10 @@ def _write_trial(
         epochs=epochs,
         seconds=3.1 * epochs,
         parameters=int(rng.integers(40_000, 900_000)),
-        message="stopped early: no better for 4 epochs" if number == 7 else None,
+        message={
+            7: "stopped early: no better for 4 epochs",
+            PRUNED: "pruned after epoch 6: not among the best third",
+        }.get(number),
     )
     record.save(folder / "result.json")
     return record

@@ -8,7 +8,8 @@ import pytest
 
 from kt_tuning.ensembling import CombinationRecord
 from kt_tuning.errors import StorageError
-from kt_tuning.records import write_json
+from kt_tuning.evaluation import HeldOutUse, HeldOutUses
+from kt_tuning.records import read_json, write_json
 from kt_tuning.report.load import as_summary, load_run
 
 
@@ -22,6 +23,40 @@ def test_reads_everything(run_directory: Path) -> None:
     assert run.scores.metrics["f1"].high == 0.74
     assert math.isnan(run.scores.metrics["undefined"].value)
     assert run.scores.latency_ms == {"p50": 4.217, "p95": 6.83}
+    assert run.scores.cost is not None
+    assert run.gallery is not None
+    assert len(run.gallery.mistakes) == 3
+    assert run.augmentation is not None
+    assert run.export_bytes == 0
+    assert run.caveat is None
+
+
+def test_the_best_validation_score_is_corrected(run_directory: Path) -> None:
+    found = load_run(run_directory).correction
+    assert found is not None
+    # one of 12 failed; a pruned one is a candidate, too
+    assert (found.metric, found.candidates, found.rows) == ("accuracy", 11, 56)
+
+
+def test_an_old_record_of_scores_is_read(run_directory: Path) -> None:
+    path = run_directory / "scores.json"
+    content = read_json(path)
+    for name in ("curves", "mistakes", "reliability", "cost", "robustness", "generalization"):
+        del content[name]
+    write_json(path, content)
+    scores = load_run(run_directory).scores
+    assert scores is not None
+    assert (scores.cost, scores.robustness, scores.reliability) == (None, None, None)
+
+
+def test_trials_after_the_test_was_opened_are_told(run_directory: Path) -> None:
+    data = load_run(run_directory).data
+    assert data is not None
+    use = HeldOutUse(-1.0, "evaluate", data.fingerprint, 56)
+    HeldOutUses((use,)).save(run_directory / "test_uses.json")
+    caveat = load_run(run_directory).caveat
+    assert caveat is not None
+    assert "12 trials began after it was first opened" in caveat
 
 
 def test_a_failed_trial_has_no_score(run_directory: Path) -> None:

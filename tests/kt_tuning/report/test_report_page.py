@@ -66,16 +66,22 @@ def test_elements_are_closed_in_order(page: Page) -> None:
     assert page.open == []
 
 
-def test_sections_are_in_the_order_a_reader_cares_for(page: Page) -> None:
+def test_sections_are_in_the_order_of_the_run(page: Page) -> None:
     sections = [value for tag, name, value in page.attributes if (tag, name) == ("section", "id")]
     assert sections == [
+        "search",
+        "slices",
+        "trials",
+        "winner",
+        "ensemble",
         "scores",
         "confusion",
-        "ensemble",
-        "history",
         "curves",
-        "hyperparameters",
-        "trials",
+        "reliability",
+        "robustness",
+        "cost",
+        "gallery",
+        "augmentation",
         "reproduce",
     ]
     links = [value for value in page.values("href") if value.removeprefix("#") in sections]
@@ -83,8 +89,8 @@ def test_sections_are_in_the_order_a_reader_cares_for(page: Page) -> None:
 
 
 def test_nothing_is_fetched(page: Page) -> None:
-    assert not {"link", "img", "iframe", "object"} & set(page.tags)
-    assert not page.values("src")
+    assert not {"link", "iframe", "object"} & set(page.tags)
+    assert all(source.startswith("data:image/") for source in page.values("src"))
     references = page.values("href") + re.findall(r"url\(([^)]*)\)", " ".join(page.values("style")))
     assert all(reference.startswith(("#", "data:image/png")) for reference in references)
 
@@ -117,6 +123,8 @@ def test_every_figure_is_described(page: Page) -> None:
         [value for tag, name, value in page.attributes if (tag, name) == ("svg", "aria-label")]
     )
     assert "" not in page.values("aria-label")
+    assert page.tags.count("img") == len(page.values("alt")) > 0
+    assert "" not in page.values("alt")
 
 
 def test_the_same_run_is_the_same_bytes_whatever_the_user_set(make_run, tmp_path: Path) -> None:
@@ -136,7 +144,7 @@ def test_reports_can_be_written_in_threads(make_run, tmp_path: Path) -> None:
 
 
 def test_a_run_before_evaluation_says_so(run_directory: Path) -> None:
-    for name in ("scores.json", "ensemble.json"):
+    for name in ("scores.json", "ensemble.json", "gallery.json", "augmentation.jpg"):
         (run_directory / name).unlink()
     shutil.rmtree(run_directory / "export")
     page = Page(write_report(run_directory).read_text(encoding="utf-8"))
@@ -153,7 +161,7 @@ def test_a_run_in_which_every_trial_failed(run_directory: Path) -> None:
         if folder.name != "trial_0004":
             shutil.rmtree(folder)
     page = Page(write_report(run_directory).read_text(encoding="utf-8"))
-    assert "No trial has a score yet" in page.text
+    assert "no trial has a score yet" in page.text
     assert "OOM at" in page.text
 
 
@@ -164,7 +172,8 @@ def test_a_run_without_trials_or_data(run_directory: Path) -> None:
         elif path.name != "search.json":
             path.unlink()
     page = Page(write_report(run_directory).read_text(encoding="utf-8"))
-    assert "No trial has a score yet, after 0 trials" in page.text
+    assert "no trial has a score yet" in page.text
+    assert "0 trials" in page.text
 
 
 def test_a_path_that_cannot_be_written(make_run, tmp_path: Path) -> None:

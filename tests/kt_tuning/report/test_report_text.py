@@ -3,9 +3,12 @@ from __future__ import annotations
 import pytest
 
 from kt_tuning.report.text import (
+    byte_size,
     count,
     duration,
+    large_number,
     metric_label,
+    milliseconds,
     number,
     percent,
     printable,
@@ -83,3 +86,33 @@ def test_percent_and_value_text() -> None:
         "None",
         "True",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.4217, "0.42 ms"), (12.34, "12.3 ms"), (1234.4, "1,234 ms")],
+)
+def test_milliseconds(value: float, expected: str) -> None:
+    assert milliseconds(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1300, "1.3 kB"),
+        (999_960, "1.0 MB"),
+        (3.2e12, "3,200.0 GB"),
+    ],
+)
+def test_byte_size(value: int, expected: str) -> None:
+    assert byte_size(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(812, "812"), (1250, "1.2 k"), (24.5e6, "24.5 M"), (3.2e9, "3.2 G"), (4e13, "40,000.0 G")],
+)
+def test_large_number(value: float, expected: str) -> None:
+    assert large_number(value) == expected

@@ -10,14 +10,29 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from kt_tuning.report import (
+    plot_class_curves,
     plot_confusion,
+    plot_importances,
     plot_learning_curves,
+    plot_parallel,
+    plot_reliability,
+    plot_robustness,
     plot_search_history,
     plot_slices,
 )
 from kt_tuning.report.figures.style import ReportFigure, new_figure, spans_decades
 
-PLOTS = (plot_confusion, plot_learning_curves, plot_search_history, plot_slices)
+PLOTS = {
+    plot_confusion: 1,
+    plot_learning_curves: 2,
+    plot_search_history: 1,
+    plot_slices: 7,
+    plot_class_curves: 2,
+    plot_importances: 1,
+    plot_parallel: 1,
+    plot_reliability: 2,
+    plot_robustness: 2,
+}
 
 
 @pytest.mark.parametrize("plot", PLOTS, ids=lambda plot: plot.__name__)
@@ -39,7 +54,7 @@ def test_the_style_of_the_user_is_kept_out(shared_run: Path, plot) -> None:
 def test_figures_can_be_made_in_threads(shared_run: Path) -> None:
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         figures = list(pool.map(lambda plot: plot(shared_run), PLOTS))
-    assert [len(figure.axes) for figure in figures] == [1, 2, 1, 7]
+    assert [len(figure.axes) for figure in figures] == list(PLOTS.values())
 
 
 def test_neither_pyplot_nor_keras_is_imported() -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
+import numpy as np
 import pytest
 
-from kt_tuning.ensembling import CombinationRecord
+from kt_tuning.ensembling import CombinationRecord, measure_diversity
+from kt_tuning.evaluation import Gallery, Picture
 from kt_tuning.report import sections
 from kt_tuning.report.load import load_run
 from kt_tuning.report.summary import RunSummary
@@ -22,16 +25,117 @@ def _rows(section: Element | None, table: int = 0) -> list[list[str]]:
     return [["".join(cell.itertext()) for cell in row] for row in body]
 
 
+def _text(section: Element | None) -> str:
+    assert section is not None
+    return "".join(section.itertext())
+
+
 def test_scores_have_their_interval(run: RunSummary) -> None:
     section = sections.scores_section(run)
     rows = _rows(section)
     assert ["F1", "0.6987", "0.6550 to 0.7400"] in rows
     assert ["Undefined", "–", "–"] in rows
-    assert _rows(section, table=1) == [
+    assert ["Train", "0.7000 (0.6500 to 0.7500)"] in _rows(section, table=1)
+    assert ["Worse, train to validation", "0.2500 (0.2000 to 0.3000)"] in _rows(section, table=1)
+
+
+def test_cost_is_what_was_measured(run: RunSummary) -> None:
+    rows = _rows(sections.cost_section(run))
+    for row in (
         ["Parameters", "412,345"],
-        ["Latency, p50", "4.22 ms"],
-        ["Latency, p95", "6.83 ms"],
+        ["Weights in memory", "1.6 MB"],
+        ["Multiply-adds an image", "41.3 M"],
+        ["Latency of one image, p50", "4.22 ms"],
+        ["Latency of one image, p99", "9.10 ms"],
+        ["Throughput, in batches of 32", "1.2 k images/s"],
+    ):
+        assert row in rows
+    assert _rows(sections.cost_section(run), table=1)[-1] == ["32", "1,234"]
+
+
+def test_cost_without_the_part_has_size_and_latency(run: RunSummary) -> None:
+    assert run.scores is not None
+    section = sections.cost_section(
+        dataclasses.replace(run, scores=dataclasses.replace(run.scores, cost=None))
+    )
+    assert ["Latency of one image, p50", "4.22 ms"] in _rows(section)
+    assert "not measured yet; kt-tuning evaluate does that" in _text(section)
+
+
+def test_robustness_has_the_worst_corruption_first(run: RunSummary) -> None:
+    section = sections.robustness_section(run)
+    rows = _rows(section)
+    # 0.8 of the losses 0.9 to 0.5, less 0.06: 0.66, 0.58, 0.5, 0.42, 0.34
+    assert rows[0] == ["Pixelate", "0.6600", "0.5800", "0.5000", "0.4200", "0.3400", "0.5000"]
+    assert [row[0] for row in rows] == ["Pixelate", "Fog", "Zoom blur", "Gaussian noise"]
+    assert "0.0000 under PGD of 8/255" in _text(section)
+    assert section is not None
+    # 0.34 of 0.8 are left: 57.5% are lost, of 70
+    assert "40%" in section.findall(".//tbody/tr")[0][5].get("style", "")
+
+
+def test_robustness_says_how_to_measure_it(run: RunSummary) -> None:
+    assert run.scores is not None
+    scores = dataclasses.replace(run.scores, robustness=None)
+    section = sections.robustness_section(dataclasses.replace(run, scores=scores))
+    assert "not measured yet; kt-tuning evaluate does that" in _text(section)
+
+
+def test_the_hardest_classes_come_first(run: RunSummary) -> None:
+    areas = [float(row[1]) for row in _rows(sections.curves_section(run))]
+    assert areas == sorted(areas)
+    assert len(areas) == 7
+
+
+def test_pictures_have_alternatives_and_captions(run: RunSummary) -> None:
+    section = sections.gallery_section(run)
+    assert section is not None
+    images = list(section.iter("img"))
+    assert len(images) == 2 * 4
+    assert images[-2].get("alt") == "Image 0: <script>alert(1)</script>"
+    captions = ["".join(caption.itertext()) for caption in section.iter("figcaption")]
+    assert captions[-1] == "<script>alert(1)</script> recognised, 90.0% sure"
+    assert "taken for" in captions[0]
+
+
+def test_a_picture_that_would_be_fetched_is_not_shown(run: RunSummary) -> None:
+    spy = Picture(0, 0, 0, 0.5, "https://example.org/spy.png", "javascript:alert(1)")
+    section = sections.gallery_section(
+        dataclasses.replace(run, gallery=Gallery("grad_cam", (), (spy,)))
+    )
+    assert section is not None
+    assert {image.get("src") for image in section.iter("img")} == {"data:,"}
+
+
+def test_what_was_pruned_and_what_failed_and_why(run: RunSummary) -> None:
+    assert _rows(sections.trials_section(run), table=1) == [
+        ["failed", "1", "OOM at <b>conv2d</b> & more: <script>alert(1)</script>", "4"],
+        ["pruned", "1", "pruned after epoch 6: not among the best third", "5"],
     ]
+
+
+def test_gain_and_diversity_of_an_ensemble(make_summary) -> None:
+    labels = np.array([0, 1, 0, 1])
+    members = np.array(
+        [
+            [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.6, 0.4]],
+            [[0.6, 0.4], [0.6, 0.4], [0.9, 0.1], [0.2, 0.8]],
+        ]
+    )
+    ensemble = CombinationRecord(
+        ("0000", "0001"),
+        (0.5, 0.5),
+        "mean",
+        {"single": 0.6, "mean": 0.45},
+        (0.75, 0.75),
+        errors={"single": 0.02, "mean": 0.0},
+        diversity=measure_diversity(members, labels, [0.5, 0.5]),
+    )
+    section = sections.ensemble_section(make_summary([0.75, 0.75], ensemble=ensemble))
+    assert "Gain over the best single model: 0.1500 in log-loss (nats)" in _text(section)
+    assert "with a standard error of 0.0200" in _text(section)
+    # each is wrong on one row where the other is right
+    assert _rows(section, table=2)[0] == ["Disagreement: one is right, the other wrong", "0.5000"]
 
 
 def test_members_show_weight_and_score(make_summary) -> None:
@@ -59,7 +163,7 @@ def test_winner_values_have_a_dash_where_not_active(make_summary) -> None:
     ensemble = CombinationRecord(("0000", "0001"), (0.6, 0.4), "mean", {}, (0.1, 0.9))
     values = [{"depth": 2}, {"depth": 3, "rate": 0.25}]
     run = make_summary([0.1, 0.9], values=values, ensemble=ensemble)
-    assert _rows(sections.hyperparameters_section(run)) == [
+    assert _rows(sections.winner_section(run)) == [
         ["depth", "2", "3"],
         ["rate", "–", "0.25"],
     ]
@@ -90,7 +194,7 @@ def test_every_metric_has_a_column_that_sorts_as_a_number(run: RunSummary) -> No
     best = run.best
     assert best is not None
     assert float(row[2].get("data-value", "")) == best.score
-    failed = section.findall(".//tbody/tr")[-1]
+    failed = section.findall(".//tbody")[0][-1]
     assert failed[2].get("data-value") == ""
 
 
@@ -130,7 +234,32 @@ def test_sections_without_content_are_left_out(make_summary) -> None:
     run = make_summary([])
     assert sections.confusion_section(run) is None
     assert sections.ensemble_section(run) is None
-    assert sections.history_section(run) is None
-    assert sections.curves_section(run) is None
-    assert sections.hyperparameters_section(run) is None
+    assert sections.search_section(run) is None
+    assert sections.slices_section(run) is None
+    assert sections.winner_section(run) is None
     assert sections.trials_section(run) is None
+    assert sections.curves_section(run) is None
+    assert sections.reliability_section(run) is None
+    assert sections.robustness_section(run) is None
+    assert sections.cost_section(run) is None
+    assert sections.gallery_section(run) is None
+    assert sections.augmentation_section(run) is None
+
+
+def test_the_most_important_slices_are_open_and_the_others_folded(make_summary) -> None:
+    rng = np.random.default_rng(0)
+    rows = [{f"h{index}": float(rng.random()) for index in range(10)} for _ in range(20)]
+    scores = [row["h9"] for row in rows]
+    section = sections.slices_section(make_summary(scores, values=rows))
+    assert section is not None
+    shown, folded = section.findall("div"), section.findall("details/div")
+    assert [len(grid) for grid in (*shown, *folded)] == [8, 2]
+    first = shown[0].find(".//svg")
+    assert first is not None
+    assert "against h9" in first.get("aria-label", "")
+
+
+def test_few_trials_do_not_tell_what_matters(make_summary) -> None:
+    values = [{"filters": 8}, {"filters": 16}]
+    section = sections.search_section(make_summary([0.1, 0.9], values=values))
+    assert "too few to tell which hyperparameters matter" in _text(section)

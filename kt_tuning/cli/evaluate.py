@@ -1,0 +1,59 @@
+"""`evaluate`: everything there is to measure about the winner of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
+
+
+def evaluate(
+    run_directory: Annotated[Path, typer.Argument(help="The --out of a run.")],
+    part: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="generalization, cost, corruptions, attacks; or none: the scores alone. May be "
+            "repeated. What was measured of the same winner before is kept.",
+            show_default="all four",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Where the images are now.", show_default="where they were"),
+    ] = None,
+    images: Annotated[
+        int, typer.Option(help="Test images that corruptions and attacks are measured on.")
+    ] = 500,
+    bootstrap: Annotated[int, typer.Option(help="Resamples behind an interval.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+) -> None:
+    """Measure everything about the winner of a run on its test images; write the report anew.
+
+    Scores with intervals, what it loses from training to test images, arithmetic, latency and
+    throughput, and what it withstands: 15 corruptions at 5 severities, FGSM and PGD. That the test
+    split was used is written down; a search that goes on after that says so in its report.
+    """
+    from kt_tuning.evaluation import PARTS, Parts, corrected_best_of_run
+
+    names = tuple(PARTS) if not part else tuple(name for name in part if name != "none")
+    parts = Parts(names, images=images, progress=not quiet)
+    quiet_tensorflow()
+    from kt_tuning.judging import judge, load_data, load_winner
+    from kt_tuning.report import write_report
+
+    images_of_run = load_data(run_directory, data, progress=not quiet)
+    winner = load_winner(run_directory)
+    scores = judge(
+        winner, images_of_run, run_directory, parts=parts, bootstrap=bootstrap, seed=seed
+    )
+    print(scores)
+    for table in (scores.generalization, scores.robustness):
+        if table is not None:
+            print(f"\n{table}")
+    if (correction := corrected_best_of_run(run_directory)) is not None:
+        print(f"\nbest validation score  {correction}")
+    print(f"report  {write_report(run_directory)}")

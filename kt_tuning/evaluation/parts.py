@@ -1,0 +1,181 @@
+"""What `evaluate` measures beside the scores: one table."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.errors import OptionError
+from kt_tuning.evaluation.adversarial import ATTACKS, EPSILONS, adversarial_accuracy
+from kt_tuning.evaluation.corruptions import CORRUPTIONS
+from kt_tuning.evaluation.cost import measure_cost
+from kt_tuning.evaluation.generalization import generalization
+from kt_tuning.evaluation.metrics import find_metric
+from kt_tuning.evaluation.predict import Split, predict_function, predict_images
+from kt_tuning.evaluation.progress import PartBar
+from kt_tuning.evaluation.robustness import Robustness, robustness
+from kt_tuning.evaluation.scores import Scores
+
+GENERALIZATION = "generalization"
+SOME_IMAGES = 500
+"""Images that corruptions and attacks are measured on, unless told: each is seen 115 times."""
+
+
+class Splits(Protocol):
+    """All three splits: an `ImageData`, or anything alike."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names by label."""
+
+    @property
+    def train(self) -> Split:
+        """What the model was fitted on."""
+
+    @property
+    def validation(self) -> Split:
+        """What it was chosen on."""
+
+    @property
+    def test(self) -> Split:
+        """What it has not seen."""
+
+
+def has_splits(data: Any) -> TypeGuard[Splits]:
+    """Whether these are all splits rather than one of them."""
+    return all(hasattr(data, name) for name in ("train", "validation", "test"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What to measure beside the scores.
+
+    Attributes:
+        names: Rows of `PARTS`.
+        images: Images of the split that corruptions and attacks look at, drawn at random; all
+            if there are fewer.
+        progress: Whether to draw a bar for each part on the standard error stream.
+
+    Raises:
+        OptionError: on an unknown name, or fewer than 1 image.
+    """
+
+    names: tuple[str, ...] = ()
+    images: int = SOME_IMAGES
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.names))
+        for name in self.names:
+            if name not in PARTS:
+                raise OptionError(
+                    f"No part of an evaluation is called {name!r}. Known parts: {', '.join(PARTS)}."
+                )
+        if self.images < 1:
+            raise OptionError(f"images should be 1 or more. Received: {self.images}.")
+
+    def check(self, earlier: Mapping[str, Split]) -> None:
+        """Refuse what cannot be measured, before anything is.
+
+        Args:
+            earlier: See `Subject`.
+
+        Raises:
+            OptionError: if a part needs splits that are not known.
+        """
+        if GENERALIZATION in self.names and not earlier:
+            raise OptionError(
+                "The part 'generalization' compares the test split with those before it. Give "
+                "`evaluate` all of the data and not one split: evaluate(model, data, …)."
+            )
+
+    @classmethod
+    def of(cls, parts: Parts | Sequence[str]) -> Parts:
+        """Return parts as they are, and make them of names."""
+        if isinstance(parts, str):
+            return cls((parts,))
+        return parts if isinstance(parts, Parts) else cls(tuple(parts))
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is judged.
+
+    Attributes:
+        model: As for `evaluate`.
+        split: What it is judged on.
+        earlier: Splits that come before it, in the order of use; empty if they are not known.
+        some: Places in the split of the images for the costly parts.
+        bootstrap: Resamples behind an interval.
+        seed: Of everything random.
+    """
+
+    model: Any
+    split: Split
+    earlier: Mapping[str, Split]
+    some: NDArray[np.int64]
+    bootstrap: int
+    seed: int
+
+    def some_images(self) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
+        """Return the images (n, H, W, C) and labels (n,) for the costly parts."""
+        return self.split.take(self.some), np.asarray(self.split.labels)[self.some]
+
+
+def draw_some(split: Split, images: int, seed: int) -> NDArray[np.int64]:
+    """Return the places of so many images of a split, at most, in ascending order."""
+    rng = np.random.default_rng(seed)
+    return np.sort(rng.choice(len(split), min(images, len(split)), replace=False))
+
+
+def _generalization(subject: Subject, scores: Scores, bar: PartBar) -> Scores:
+    found = generalization(
+        subject.model,
+        {**subject.earlier, scores.split: subject.split},
+        bootstrap=subject.bootstrap,
+        seed=subject.seed,
+    )
+    return dataclasses.replace(scores, generalization=found)
+
+
+def _cost(subject: Subject, scores: Scores, bar: PartBar) -> Scores:
+    image = subject.split.take(np.array([0]))
+    return dataclasses.replace(scores, cost=measure_cost(subject.model, image))
+
+
+def _corruptions(subject: Subject, scores: Scores, bar: PartBar) -> Scores:
+    images, labels = subject.some_images()
+    names = bar.follow(tuple(CORRUPTIONS))
+    predict = predict_function(subject.model)
+    found = robustness(predict, images, labels, corruptions=names, seed=subject.seed)
+    return dataclasses.replace(scores, robustness=found.completed_by(scores.robustness))
+
+
+def _attacks(subject: Subject, scores: Scores, bar: PartBar) -> Scores:
+    images, labels = subject.some_images()
+    clean = predict_images(predict_function(subject.model), images)
+    epsilons = bar.follow(EPSILONS, times=len(ATTACKS))
+    found = Robustness(
+        metric="accuracy",
+        images=len(labels),
+        clean=find_metric("accuracy").function(labels, clean),
+        severities=(),
+        corrupted={},
+        adversarial=adversarial_accuracy(
+            subject.model, images, labels, epsilons=epsilons, seed=subject.seed
+        ),
+    )
+    return dataclasses.replace(scores, robustness=found.completed_by(scores.robustness))
+
+
+PARTS: dict[str, Callable[[Subject, Scores, PartBar], Scores]] = {
+    GENERALIZATION: _generalization,
+    "cost": _cost,
+    "corruptions": _corruptions,
+    "attacks": _attacks,
+}
+"""(what is judged, its scores so far, the part's bar) -> the scores, this part filled in."""

@@ -1,0 +1,129 @@
+"""How each class is told from all others: ROC and precision-recall curves."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kt_tuning.errors import StorageError
+from kt_tuning.evaluation import ClassCurves
+from kt_tuning.report.figures.style import (
+    BLUE,
+    FAINT,
+    ORANGE,
+    RULE,
+    add_legend,
+    default_style,
+    name_axes,
+    new_figure,
+)
+from kt_tuning.report.load import as_summary
+from kt_tuning.report.summary import RunSummary
+from kt_tuning.report.text import count, number, printable, shorten
+
+WIDTH, HEIGHT = 440, 340
+NAME_LENGTH = 18
+MOST_CURVES = 20
+"""The hardest classes: more lines than that are a blur."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassCurvesData:
+    """What is plotted.
+
+    Attributes:
+        split: Name of the split.
+        curves: Of each class that has images, the one hardest to tell first.
+        class_names: Names by label.
+    """
+
+    split: str
+    curves: tuple[ClassCurves, ...]
+    class_names: tuple[str, ...]
+
+    def name(self, curve: ClassCurves) -> str:
+        """Return the name of a curve's class."""
+        return printable(self.class_names[curve.label])
+
+    @property
+    def description(self) -> str:
+        """The figures in words, for readers who do not see them."""
+        worst = self.curves[0]
+        mean = float(np.mean([curve.roc_auc for curve in self.curves]))
+        precision = float(np.mean([curve.average_precision for curve in self.curves]))
+        return (
+            f"Curves of {count(len(self.curves), 'class', 'classes')} on the {self.split} split: "
+            f"area under the ROC {number(mean)} on average, average precision {number(precision)}. "
+            f"Hardest to tell: {self.name(worst)}, {number(worst.roc_auc)} and "
+            f"{number(worst.average_precision)}."
+        )
+
+
+def class_curves_data(run: RunSummary) -> ClassCurvesData | None:
+    """Compute what is drawn; None before any were measured."""
+    scores = run.scores
+    if scores is None or not scores.curves:
+        return None
+    hardest_first = sorted(scores.curves, key=lambda curve: curve.roc_auc)
+    return ClassCurvesData(scores.split, tuple(hardest_first), scores.class_names)
+
+
+def draw_roc(axes: Axes, data: ClassCurvesData) -> None:
+    """Draw the ROC of each class on `axes`, the one hardest to tell in front."""
+    axes.plot([0, 1], [0, 1], color=RULE, linewidth=1.0, linestyle=(0, (3, 3)))
+    for curve in reversed(data.curves[:MOST_CURVES]):
+        axes.plot(curve.false_positive_rate, curve.true_positive_rate, **_style(data, curve))
+    _finish(axes, "ROC", "False positive rate")
+
+
+def draw_precision_recall(axes: Axes, data: ClassCurvesData) -> None:
+    """Draw the precision of each class by its recall on `axes`."""
+    for curve in reversed(data.curves[:MOST_CURVES]):
+        axes.plot(curve.recall, curve.precision, **_style(data, curve))
+    _finish(axes, "Precision", "Recall")
+
+
+def _style(data: ClassCurvesData, curve: ClassCurves) -> dict[str, Any]:
+    if len(data.curves) == 1:
+        return {"color": BLUE, "linewidth": 2.0}
+    if curve is data.curves[0]:
+        label = shorten(data.name(curve), NAME_LENGTH)
+        # matplotlib leaves out labels that begin with an underscore.
+        return {"color": ORANGE, "linewidth": 2.0, "label": f"hardest: {label}"}
+    return {"color": FAINT, "linewidth": 0.9, "alpha": 0.8}
+
+
+def _finish(axes: Axes, title: str, x: str) -> None:
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04))
+    name_axes(axes, title, x)
+    if axes.get_legend_handles_labels()[1]:
+        add_legend(axes)
+
+
+@default_style()
+def plot_class_curves(run: RunSummary | str | Path) -> Figure:
+    """Plot ROC and precision-recall curve of each class, the one hardest to tell in orange.
+
+    Args:
+        run: A run directory, or what `load_run` read from one.
+
+    Returns:
+        A figure that is not registered with pyplot.
+
+    Raises:
+        StorageError: if the directory is no run directory, or its winner was not evaluated.
+    """
+    data = class_curves_data(as_summary(run))
+    if data is None:
+        raise StorageError(
+            "Curves of the classes are in scores.json. Received a run without; evaluate it first."
+        )
+    figure = new_figure(2 * WIDTH, HEIGHT, columns=2)
+    draw_roc(figure.axes[0], data)
+    draw_precision_recall(figure.axes[1], data)
+    return figure

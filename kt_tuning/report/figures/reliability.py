@@ -1,0 +1,121 @@
+"""Are predictions that are 80% sure right 80% of the time?"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from kt_tuning.errors import StorageError
+from kt_tuning.evaluation import Reliability
+from kt_tuning.report.figures.style import (
+    BLUE,
+    FAINT,
+    INK,
+    default_style,
+    name_axes,
+    new_figure,
+)
+from kt_tuning.report.load import as_summary
+from kt_tuning.report.summary import FloatArray, RunSummary
+from kt_tuning.report.text import percent
+
+WIDTH, HEIGHT = 440, 320
+
+
+@dataclasses.dataclass(frozen=True)
+class ReliabilityData:
+    """What is plotted.
+
+    Attributes:
+        split: Name of the split.
+        reliability: The bins.
+    """
+
+    split: str
+    reliability: Reliability
+
+    @property
+    def shares(self) -> FloatArray:
+        """(B,) share of the images in each bin."""
+        counts = np.array(self.reliability.count, dtype=float)
+        return counts / max(counts.sum(), 1.0)
+
+    @property
+    def description(self) -> str:
+        """The figures in words, for readers who do not see them."""
+        bins = self.reliability
+        counts = np.array(bins.count)
+        confidence = float(np.average(bins.confidence, weights=counts))
+        accuracy = float(np.average(bins.accuracy, weights=counts))
+        return (
+            f"Reliability on {counts.sum():,} images of the {self.split} split: predictions are "
+            f"{percent(confidence)} sure on average and {percent(accuracy)} right; expected "
+            f"calibration error {percent(bins.expected_error)}, in the worst bin "
+            f"{percent(bins.largest_error)}."
+        )
+
+
+def reliability_data(run: RunSummary) -> ReliabilityData | None:
+    """Compute what is drawn: of the test split, or of validation before evaluation.
+
+    That of validation is of predictions that neither weights nor calibration were fitted on. None
+    if neither was measured.
+    """
+    if run.scores is not None and run.scores.reliability is not None:
+        return ReliabilityData(run.scores.split, run.scores.reliability)
+    if run.ensemble is not None and run.ensemble.reliability is not None:
+        return ReliabilityData("validation", run.ensemble.reliability)
+    return None
+
+
+def draw_reliability(axes: Axes, data: ReliabilityData) -> None:
+    """Draw how often predictions of each confidence are right; bars on the diagonal would be."""
+    _draw_bars(axes, data, np.array(data.reliability.accuracy), color=BLUE)
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=1.0, linestyle=(0, (3, 3)))
+    axes.set_ylim(0, 1.02)
+    name_axes(axes, "Right, of predictions so sure", "Confidence (dashed: calibrated)")
+
+
+def draw_confidence(axes: Axes, data: ReliabilityData) -> None:
+    """Draw how many predictions have each confidence."""
+    _draw_bars(axes, data, data.shares, color=FAINT)
+    name_axes(axes, "Share of the images", "Confidence")
+
+
+def _draw_bars(axes: Axes, data: ReliabilityData, heights: FloatArray, *, color: str) -> None:
+    bins = data.reliability
+    low, high = np.array(bins.low), np.array(bins.high)
+    axes.bar(low, heights, width=0.92 * (high - low), align="edge", color=color, alpha=0.8)
+    axes.set_xlim(0, 1)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+
+@default_style()
+def plot_reliability(run: RunSummary | str | Path) -> Figure:
+    """Plot how often predictions of each confidence are right, and how many have it.
+
+    Args:
+        run: A run directory, or what `load_run` read from one.
+
+    Returns:
+        A figure that is not registered with pyplot.
+
+    Raises:
+        StorageError: if the directory is no run directory, or holds nothing to draw.
+    """
+    data = reliability_data(as_summary(run))
+    if data is None:
+        raise StorageError(
+            "A reliability diagram needs scores.json or ensemble.json. Received a run with "
+            "neither; make an ensemble or evaluate first."
+        )
+    figure = new_figure(2 * WIDTH, HEIGHT, columns=2)
+    draw_reliability(figure.axes[0], data)
+    draw_confidence(figure.axes[1], data)
+    return figure

@@ -1,0 +1,148 @@
+"""What `evaluate` measures beside the scores."""
+
+import numpy as np
+import pytest
+from rich.progress import Progress
+
+from kt_tuning.errors import OptionError
+from kt_tuning.evaluation import PARTS, Parts, evaluate
+from kt_tuning.evaluation.parts import draw_some
+from kt_tuning.evaluation.progress import PartBars, part_bars
+
+
+class Bright:
+    """40 images of 8 × 8 pixels, levels 60 to 216; those above 138 are class 1."""
+
+    def __init__(self, seed):
+        levels = np.random.default_rng(seed).permutation(np.arange(60, 220, 4))
+        self.labels = (levels > 138).astype(int)
+        self.pixels = np.repeat(levels.astype(np.uint8), 64).reshape(40, 8, 8, 1)
+
+    def __len__(self):
+        return len(self.labels)
+
+    def take(self, indices):
+        return self.pixels[indices]
+
+
+class Data:
+    class_names = ("dark", "bright")
+
+    def __init__(self):
+        self.train, self.validation, self.test = Bright(0), Bright(1), Bright(2)
+
+
+def predict(images):
+    bright = 1 / (1 + np.exp(138 - images.mean(axis=(1, 2, 3))))
+    return np.stack([1 - bright, bright], axis=1)
+
+
+def test_of_all_data_the_test_split_is_judged():
+    scores = evaluate(predict, Data(), bootstrap=5)
+    assert scores["accuracy"] == 1.0
+    assert (scores.class_names, scores.images, scores.split) == (("dark", "bright"), 40, "test")
+    assert (scores.cost, scores.robustness, scores.generalization) == (None, None, None)
+
+
+def test_reliability_is_of_the_predictions():
+    assert sum(evaluate(predict, Bright(0), bootstrap=5).reliability.count) == 40
+
+
+def test_generalization_goes_from_train_to_test():
+    scores = evaluate(predict, Data(), parts=["generalization"], bootstrap=5)
+    assert list(scores.generalization.scores) == ["train", "validation", "test"]
+    assert list(scores.generalization.gaps) == ["train to validation", "validation to test"]
+
+
+def test_generalization_of_one_split_is_refused_before_the_split_is_opened():
+    opened = []
+    with pytest.raises(OptionError, match=r"evaluate\(model, data"):
+        evaluate(predict, Bright(0), parts=["generalization"], opened=opened.append)
+    assert opened == []
+
+
+def test_corruptions_are_of_images_drawn_by_the_seed():
+    few = Parts(("corruptions",), images=10)
+    first, again, other = (
+        evaluate(predict, Bright(2), parts=few, seed=seed, bootstrap=5).robustness
+        for seed in (3, 3, 4)
+    )
+    assert first == again
+    assert first != other
+    assert first.images == 10
+    assert len(first.corrupted) == 15
+    assert first.adversarial == {}
+
+
+def test_more_images_than_there_are_is_all():
+    assert draw_some(Bright(0), 500, seed=0).tolist() == list(range(40))
+
+
+def test_attacks_and_cost_of_a_keras_model():
+    import keras
+
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1), dtype="uint8"),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    # The border is at 138: 100 · 138 / 255 = 54.12.
+    model.layers[-1].set_weights([np.array([[-50.0, 50.0]]), np.array([27.06, -27.06])])
+    scores = evaluate(model, Bright(2), parts=Parts(("cost", "attacks"), images=40), bootstrap=5)
+    assert scores.cost.parameters == 4
+    table = scores.robustness
+    assert (table.clean, table.corrupted, table.severities) == (1.0, {}, ())
+    # Within 8 of the border are 132, 136, 140 and 144, and nothing within 1.
+    assert table.adversarial["fgsm"][8.0] == pytest.approx(36 / 40)
+    assert table.adversarial["fgsm"][1.0] == 1.0
+    assert set(table.adversarial) == {"fgsm", "pgd"}
+
+
+def test_an_unknown_part():
+    with pytest.raises(OptionError, match=r"'speed'\. Known parts: generalization, cost, corrup"):
+        evaluate(predict, Data(), parts=["speed"])
+
+
+def test_no_images():
+    with pytest.raises(OptionError, match="Received: 0"):
+        Parts(images=0)
+
+
+def test_one_name_is_one_part():
+    assert Parts.of("cost").names == ("cost",)
+    assert Parts.of(list(PARTS)).names == tuple(PARTS)
+
+
+def test_a_bar_moves_with_what_is_followed():
+    progress = Progress(disable=True)
+    with PartBars(progress).part("attacks") as bar:
+        followed = bar.follow("abc", times=2)
+        (task,) = progress.tasks
+        assert (task.description, task.total, len(followed), followed[1]) == ("Attacks", 6, 3, "b")
+        assert list(followed) == ["a", "b", "c"]
+        assert task.completed == 3
+    assert task.completed == 6
+
+
+def test_a_part_of_one_step_is_full_in_the_end():
+    progress = Progress(disable=True)
+    with PartBars(progress).part("cost"):
+        assert progress.tasks[0].total is None
+    assert progress.tasks[0].finished
+
+
+def test_without_bars_what_is_followed_is_as_it_was(capsys):
+    items = (1, 2)
+    with part_bars(shown=False) as bars, bars.part("cost") as bar:
+        assert bar.follow(items) is items
+    assert capsys.readouterr() == ("", "")
+
+
+def test_bars_are_drawn_on_standard_error(capsys):
+    evaluate(predict, Data(), parts=Parts(("generalization",), progress=True), bootstrap=5)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Generalization" in err

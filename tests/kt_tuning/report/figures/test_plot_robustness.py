@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from kt_tuning.errors import StorageError
+from kt_tuning.evaluation import Robustness
+from kt_tuning.report import plot_robustness
+from kt_tuning.report.figures import attacks_description, corruptions_description
+from kt_tuning.report.figures.robustness import by_kind
+from kt_tuning.report.load import load_run
+
+TABLE = Robustness(
+    metric="accuracy",
+    images=50,
+    clean=0.75,
+    severities=(1, 5),
+    corrupted={
+        "gaussian_noise": (0.5, 0.25),
+        "shot_noise": (0.75, 0.5),
+        "fog": (0.5, 0.125),
+        "of_another_version": (0.5, 0.5),
+    },
+    adversarial={"fgsm": {8.0: 0.25, 1.0: 0.5}},
+)
+
+
+def test_corruptions_of_a_kind_are_averaged() -> None:
+    assert by_kind(TABLE) == {
+        "noise": (0.625, 0.375),
+        "weather": (0.5, 0.125),
+        "other": (0.5, 0.5),
+    }
+
+
+def test_descriptions() -> None:
+    assert corruptions_description(TABLE) == (
+        "Accuracy on 50 images by severity of corruption: 0.7500 clean; at severity 5 noise "
+        "0.3750, weather 0.1250, other 0.5000."
+    )
+    assert attacks_description(TABLE) == (
+        "Accuracy under attack on 50 images: 0.7500 clean; FGSM 0.2500 at 8 of 255."
+    )
+
+
+def test_lines_begin_at_the_clean_score(shared_run: Path) -> None:
+    run = load_run(shared_run)
+    assert run.scores is not None
+    scores = dataclasses.replace(run.scores, robustness=TABLE)
+    corruptions, attacks = plot_robustness(dataclasses.replace(run, scores=scores)).axes
+    noise = corruptions.lines[0]
+    assert list(noise.get_xdata()) == [0, 1, 5]
+    assert list(noise.get_ydata()) == [0.75, 0.625, 0.375]
+    assert list(attacks.lines[0].get_xdata()) == [0, 1, 8]
+    assert list(attacks.lines[0].get_ydata()) == [0.75, 0.5, 0.25]
+
+
+def test_attacks_alone_are_one_axes(shared_run: Path) -> None:
+    run = load_run(shared_run)
+    assert run.scores is not None
+    table = dataclasses.replace(TABLE, corrupted={}, severities=())
+    scores = dataclasses.replace(run.scores, robustness=table)
+    assert len(plot_robustness(dataclasses.replace(run, scores=scores)).axes) == 1
+
+
+def test_nothing_to_draw(make_summary) -> None:
+    with pytest.raises(StorageError, match="kt-tuning evaluate"):
+        plot_robustness(make_summary([0.5]))
