@@ -16,7 +16,7 @@ demo: install  ## The whole job on handwritten digits; ends in demo/run/report.h
 	$(BIN)/kt-tuning demo --out demo
 
 test: check  ## Lint, types and tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: install  ## Lint and types
 	$(BIN)/ruff check .

@@ -10,12 +10,15 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors", "records", "units"},
-    {"augment", "data", "evaluation", "export", "demo"},
+    {"augment", "data", "evaluation", "export", "demo", "tracking", "devices"},
     {"recipe", "ensembling", "execution"},
     {"trials"},
     {"search"},
-    {"report"},
-    {"pipeline"},
+    {"retraining", "refitting"},
+    {"report", "judging"},
+    {"shipping"},
+    {"pipeline", "tuner"},
+    {"refit_run"},
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -1,4 +1,6 @@
-"""Tuners that share a run directory."""
+"""Tuners that share a run directory, and time that a test makes pass."""
+
+import time
 
 import pytest
 from tiny_models import tiny
@@ -14,3 +16,25 @@ def make_tuner(tmp_path):
         return Tuner(hypermodel, **{**arguments, **options})
 
     return make
+
+
+class Clock:
+    """Time goes on by itself; what is slept here passes at once."""
+
+    def __init__(self):
+        self.slept = 0.0
+
+    def sleep(self, seconds):
+        self.slept += seconds
+
+    def __deepcopy__(self, memo):
+        # There is one time, for callbacks that are copied, too.
+        return self
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Sleep without waiting: `time.monotonic` believes it."""
+    made, monotonic = Clock(), time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + made.slept)
+    return made

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from striped import striped_images
 
@@ -38,25 +39,17 @@ def photos(tmp_path):
     return write_images(tmp_path / "photos")
 
 
+SEARCH = ["--fix", "optimizer=adam", "--fix", "filters=(8, 16)", "--max-trials", "2"]
+SEARCH += ["--epochs", "8", "--augment", "none", "--workers", "1", "--quiet"]
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A run directory that `kt-tuning run` made, and what it printed."""
     base = tmp_path_factory.mktemp("finished")
     folder = write_images(base / "photos")
     command = [sys.executable, "-m", "kt_tuning.cli", "run", folder, "--out", base / "run"]
-    command += [
-        "--fix",
-        "optimizer=adam",
-        "--fix",
-        "filters=(16, 32)",
-        "--max-trials",
-        "2",
-        "--epochs",
-        "8",
-        "--augment",
-        "none",
-        "--quiet",
-    ]
+    command += SEARCH
     environment = {"KT_TUNING_CACHE": str(base / "cache"), "PATH": "/usr/bin:/bin"}
     result = subprocess.run(
         list(map(str, command)), capture_output=True, text=True, env=environment, check=False
@@ -133,15 +126,80 @@ def test_report_is_written_anew(finished, monkeypatch, capsys, tmp_path):
     assert "<html" in (run / "report.html").read_text()
 
 
+def test_run_tells_what_its_best_validation_score_is_worth(finished):
+    _, result = finished
+    assert re.search(
+        r"best validation score  accuracy \d\.\d{4}, the best of 2 on 12 images; corrected for "
+        r"that \d\.\d{4} \(95% interval \d\.\d{4} to \d\.\d{4}\)",
+        result.stdout,
+    )
+
+
+def test_report_opens_in_a_browser(finished, monkeypatch, capsys, tmp_path):
+    run = shutil.copytree(finished[0] / "run", tmp_path / "run")
+    asked = []
+    monkeypatch.setattr("webbrowser.open", lambda address: asked.append(address) or False)
+    assert kt_tuning(monkeypatch, "report", run, "--open") == 0
+    assert asked == [(run / "report.html").as_uri()]
+    assert "There is no browser here" in capsys.readouterr().err
+
+
+def test_evaluate_measures_the_parts_asked_for(finished, monkeypatch, capsys, tmp_path):
+    base, _ = finished
+    run = shutil.copytree(base / "run", tmp_path / "run")
+    arguments = ["--part", "generalization", "--part", "cost", "--bootstrap", "20", "--quiet"]
+    assert kt_tuning(monkeypatch, "evaluate", run, "--data", base / "photos", *arguments) == 0
+    shown = capsys.readouterr()
+    assert "train to validation" in shown.out
+    assert "best validation score  accuracy" in shown.out
+    # The same winner: nothing was chosen by looking twice.
+    assert "no longer unseen" not in shown.err
+    before, scores = (
+        json.loads((folder / "scores.json").read_text()) for folder in (base / "run", run)
+    )
+    assert scores["metrics"]["accuracy"]["value"] == before["metrics"]["accuracy"]["value"]
+    assert scores["cost"]["parameters"] == before["parameters"]
+    assert scores["robustness"] is None
+    assert len(json.loads((run / "test_uses.json").read_text())["uses"]) == 2
+    assert "Throughput, in batches of" in (run / "report.html").read_text()
+
+
+def test_evaluate_refuses_an_unknown_part_before_anything_is_loaded(monkeypatch, capsys, tmp_path):
+    assert kt_tuning(monkeypatch, "evaluate", tmp_path, "--part", "speed") == 2
+    assert "Known parts: generalization, cost, corruptions, attacks" in capsys.readouterr().err
+
+
 def test_run_again_keeps_the_trials_and_exports_the_next_version(finished, monkeypatch, tmp_path):
     base, _ = finished
     run = shutil.copytree(base / "run", tmp_path / "run")
     before = (run / "trial_0/result.json").read_bytes()
-    arguments = ["--fix", "optimizer=adam", "--fix", "filters=(16, 32)", "--max-trials", "2"]
-    arguments += ["--epochs", "8", "--augment", "none", "--quiet"]
+    arguments = [*SEARCH, "--ensemble-size", "1", "--refit"]
     assert kt_tuning(monkeypatch, "run", base / "photos", "--out", run, *arguments) == 0
     assert (run / "trial_0/result.json").read_bytes() == before
     assert (run / "export/2/saved_model.pb").exists()
+    assert (run / "refit/export/1/saved_model.pb").exists()
+
+
+def test_run_from_the_configuration_that_it_wrote_gives_the_same_trials_and_scores(
+    finished, monkeypatch, tmp_path
+):
+    run, again = finished[0] / "run", tmp_path / "again"
+    arguments = ["--config", run / "config.yaml", "--out", again, "--workers", "1"]
+    assert kt_tuning(monkeypatch, "run", *arguments) == 0
+    for trial in ("trial_0", "trial_1"):
+        first, second = (
+            json.loads((folder / trial / "result.json").read_text()) for folder in (run, again)
+        )
+        for name in ("values", "status", "best_epoch", "epochs"):
+            assert second[name] == first[name]
+        # One was trained in a process with fewer threads: sums may be ordered another way.
+        assert second["metrics"] == pytest.approx(first["metrics"], rel=1e-4)
+    first, second = (json.loads((folder / "scores.json").read_text()) for folder in (run, again))
+    assert second["metrics"]["accuracy"] == first["metrics"]["accuracy"]
+    written = [yaml.safe_load((folder / "config.yaml").read_text()) for folder in (run, again)]
+    for options in written:
+        del options["out"], options["workers"]
+    assert written[0] == written[1]
 
 
 def no_folder(base, photos):
@@ -195,6 +253,20 @@ def unknown_hyperparameter(base, photos):
     return ["run", photos, "--fix", "filterz=3"], "no hyperparameter 'filterz'"
 
 
+def unknown_narrowed_hyperparameter(base, photos):
+    (base / "space.yaml").write_text("filterz: [16, 32]")
+    return ["run", photos, "--hyperparameters", base / "space.yaml"], "no hyperparameter 'filterz'"
+
+
+def unknown_option_in_the_configuration(base, photos):
+    (base / "config.yaml").write_text("epoch: 3")
+    return ["run", photos, "--config", base / "config.yaml"], "no option 'epoch'"
+
+
+def unknown_tracker(base, photos):
+    return ["run", photos, "--track", "neptune"], "Unknown tracker 'neptune'"
+
+
 def fix_without_value(base, photos):
     return ["run", photos, "--fix", "filters"], "NAME=VALUE"
 
@@ -216,7 +288,7 @@ def no_trials(base, photos):
 
 
 def many_workers(base, photos):
-    return ["run", photos, "--workers", "many"], "'auto'. Received: 'many'"
+    return ["run", photos, "--workers", "many"], "Received: 'many'"
 
 
 def empty_batches(base, photos):
@@ -264,6 +336,9 @@ BAD_INPUT = [
     unknown_strategy,
     unknown_hypermodel,
     unknown_hyperparameter,
+    unknown_narrowed_hyperparameter,
+    unknown_option_in_the_configuration,
+    unknown_tracker,
     fix_without_value,
     unknown_policy,
     bad_time_limit,

@@ -2,57 +2,44 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 SCRIPT = """
-import sys
-sys.path[:0] = [{tests!r}, {here!r}]
-import keras, logging, time
+import os, signal, sys
+import keras
 from striped import striped_images
 from tiny_models import tiny
 from kt_tuning import ImageData, Tuner
 
-class Slow(keras.callbacks.Callback):
+class Kill(keras.callbacks.Callback):
+    # In the second epoch of the second trial.
     def on_epoch_begin(self, epoch, logs=None):
-        time.sleep({pause})
+        if epoch == 1 and os.path.exists(sys.argv[1] + "/run/trial_0/result.json"):
+            os.kill(os.getpid(), signal.SIGKILL)
 
-data = ImageData.from_arrays(*striped_images(60))
-tuner = Tuner(tiny, max_trials=4, epochs=3, directory={directory!r}, project_name="run", seed=2)
-tuner.search(data, callbacks=[Slow()])
+data = ImageData.from_arrays(*striped_images(60), class_names=("lying", "standing"))
+tuner = Tuner(tiny, max_trials=3, epochs=2, directory=sys.argv[1], project_name="run", seed=2)
+tuner.search(data, callbacks=[Kill()])
 """
 
 
-def start(directory: Path, pause: float) -> subprocess.Popen:
-    here = Path(__file__).parent
-    script = SCRIPT.format(
-        tests=str(here.parents[1]), here=str(here), directory=str(directory), pause=pause
-    )
-    return subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+def test_killed_in_the_second_trial_it_keeps_the_first_and_finishes(tmp_path, make_tuner, stripes):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
+    killed = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    database = sqlite3.connect(tmp_path / "run" / "study.db")
+    assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    database.close()
+    (first,) = (tmp_path / "run").glob("trial_*/result.json")
+    before = first.read_bytes()
 
-
-def results(directory: Path) -> dict[str, bytes]:
-    return {
-        path.parent.name: path.read_bytes()
-        for path in sorted((directory / "run").glob("trial_*/result.json"))
-    }
-
-
-def test_killed_in_the_second_trial_it_keeps_the_first_and_finishes(tmp_path):
-    killed = start(tmp_path, pause=1.0)
-    patience = time.monotonic() + 120
-    while len(results(tmp_path)) < 1:
-        assert killed.poll() is None
-        assert time.monotonic() < patience
-        time.sleep(0.1)
-    time.sleep(1.5)
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.wait()
-    before = results(tmp_path)
-    assert 1 <= len(before) < 4
-    assert start(tmp_path, pause=0.0).wait() == 0
-    after = results(tmp_path)
-    assert sorted(after) == ["trial_0", "trial_1", "trial_2", "trial_3"]
-    assert {name: after[name] for name in before} == before
+    tuner = make_tuner(max_trials=3, seed=2)
+    tuner.search(stripes)
+    assert first.read_bytes() == before
+    assert list(tuner.results()["number"]) == [0, 1, 2]
+    assert list(tuner.results()["status"]) == ["COMPLETED"] * 3
+    assert [trial.state.name for trial in tuner.study.trials] == ["COMPLETE"] * 3
+    assert list(tuner.history()["epoch"]) == [0, 1] * 3

@@ -2,12 +2,6 @@
 
 import json
 import math
-import os
-import signal
-import sqlite3
-import subprocess
-import sys
-from pathlib import Path
 
 import keras_tuner
 import numpy as np
@@ -54,36 +48,6 @@ def test_running_trials_are_handed_out_again(tmp_path):
     assert [t.trial_id for t in found] == [t.trial_id for t in lost]
     assert [t.hyperparameters.values for t in found] == [t.hyperparameters.values for t in lost]
     assert len(again.study.trials) == 3
-
-
-KILLED = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from search_spaces import Calculator, make_oracle, mixed
-import os, signal
-
-class Killed(Calculator):
-    def run_trial(self, trial):
-        if len(self.run) == int(sys.argv[3]):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().run_trial(trial)
-
-Killed(mixed, make_oracle(max_trials=6), directory=sys.argv[2], project_name="project").search()
-"""
-
-
-def test_a_killed_process_loses_nothing(tmp_path):
-    command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(tmp_path), "3"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    killed = subprocess.run(command, env=environment, capture_output=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    database = sqlite3.connect(tmp_path / "project" / "study.db")
-    assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    database.close()
-    tuner = calculator(tmp_path, max_trials=6)
-    tuner.search()
-    assert tuner.run == ["3", "4", "5"]
-    assert [t.state for t in tuner.oracle.study.trials] == [TrialState.COMPLETE] * 6
 
 
 class Killed(BaseException):

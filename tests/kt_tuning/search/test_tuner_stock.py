@@ -52,9 +52,9 @@ def test_a_hypermodel_of_keras_tuners_is_searched(form, make_tuner, stripes):
     space = keras_tuner.HyperParameters()
     for name, value in {"sep_num_filters": 16, "conv2d_num_filters": 8}.items():
         space.Fixed(name, value)
-    space.Int("num_residual_blocks", 1, 2)
+    space.Int("num_residual_blocks", 1, 2)  # one by default
     hypermodel = keras_tuner.applications.HyperXception(input_shape=(8, 8, 1), classes=2)
-    tuner = make_tuner(hypermodel, strategy="tpe", hyperparameters=space, epochs=1)
+    tuner = make_tuner(hypermodel, strategy="tpe", hyperparameters=space, max_trials=1, epochs=1)
     train, validation = (
         (split.images.astype(np.float32), keras.utils.to_categorical(split.labels))
         for split in (stripes.train, stripes.validation)
@@ -63,5 +63,5 @@ def test_a_hypermodel_of_keras_tuners_is_searched(form, make_tuner, stripes):
         tuner.search(*train, validation_data=validation)
     else:
         tuner.search(stripes)
-    assert list(tuner.results()["status"]) == ["COMPLETED"] * 2
-    assert set(tuner.results()["hp/conv2d_num_filters"]) == {8}
+    assert list(tuner.results()["status"]) == ["COMPLETED"]
+    assert list(tuner.results()["hp/conv2d_num_filters"]) == [8]

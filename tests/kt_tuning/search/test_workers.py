@@ -1,81 +1,134 @@
-"""Trials side by side, each in a process of its own."""
+"""Trials side by side, each in a process of its own.
 
+To start one takes as long as many trials, so that most tests are about the same two searches.
+"""
+
+import contextlib
+import functools
 import os
 import signal
+from types import SimpleNamespace
 
 import keras
 import keras_tuner
+import numpy as np
 import pandas as pd
 import pytest
 from tiny_models import tiny
 
-from kt_tuning.errors import OptionError, SearchError
+from kt_tuning import Recipe, Tuner
+from kt_tuning.errors import OptionError
+from kt_tuning.execution import Serial
+from kt_tuning.search import tuner as tuner_module
 
-
-def test_two_workers_find_what_one_finds(make_tuner, stripes):
-    frames = []
-    for name, workers in (("serial", 1), ("parallel", 2)):
-        tuner = make_tuner(project_name=name, max_trials=3, seed=4)
-        tuner.search(stripes, workers=workers)
-        frames.append(tuner.results().drop(columns="seconds"))
-    pd.testing.assert_frame_equal(*frames, rtol=1e-4)
-
-
-def test_a_hypermodel_from_a_notebook_cell_is_sent_by_value(make_tuner, stripes):
-    cell = {}
-    source = "import keras\ndef build(hp):\n    return tiny(hp)\n"
-    exec(source, {"__name__": "__main__", "tiny": tiny}, cell)
-    tuner = make_tuner(cell["build"], max_trials=2)
-    tuner.search(stripes, workers=2)
-    assert list(tuner.results()["status"]) == ["COMPLETED"] * 2
+RECIPE = Recipe(batch_size=(8, 16), augment="search", mixup=(0.0, 0.4), cutmix=(1.0, 0.0))
+CELL = """
+from hypermodels import ConvNet
+class Mine(ConvNet):
+    pass
+"""
 
 
 class KillOnce(keras.callbacks.Callback):
-    """Kills its process the first time."""
+    """Notes the epochs that begin, and kills its process in the first second one."""
 
-    def __init__(self, mark):
+    def __init__(self, folder):
         super().__init__()
-        self.mark = mark
+        self.folder = folder
 
     def on_epoch_begin(self, epoch, logs=None):
-        if not os.path.exists(self.mark):
-            open(self.mark, "w").close()
-            os.kill(os.getpid(), signal.SIGKILL)
+        with open(self.folder / "epochs", "a") as file:
+            file.write(f"{epoch}\n")
+        if epoch == 1:
+            with contextlib.suppress(FileExistsError):
+                (self.folder / "killed").touch(exist_ok=False)
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_killed_worker_costs_its_trial_one_retry(make_tuner, stripes, tmp_path):
-    tuner = make_tuner(max_trials=3)
-    tuner.search(stripes, workers=2, callbacks=[KillOnce(str(tmp_path / "mark"))])
-    assert list(tuner.results()["status"]) == ["COMPLETED"] * 3
-    assert sorted(tuner.results()["number"]) == [0, 1, 2]
+@pytest.fixture(scope="module")
+def searches(tmp_path_factory, stripes):
+    """The same trials one by one, and halved by two workers of which one is killed.
+
+    The hypermodel is from a notebook's cell: workers cannot import it.
+    """
+    cell, folder = {"__name__": "__main__"}, tmp_path_factory.mktemp("workers")
+    exec(CELL, cell)
+    hypermodel = cell["Mine"](stripes.input_shape, stripes.classes, stages=1, filters=4)
+    options = {"recipe": RECIPE, "max_trials": 3, "epochs": 3, "seed": 2, "directory": folder}
+    serial = Tuner(hypermodel, strategy="random", project_name="serial", **options)
+    serial.search(stripes)
+    halved = Tuner(hypermodel, strategy="asha", project_name="halved", **options)
+    halved.search(stripes, workers=2, callbacks=[KillOnce(folder)])
+    return SimpleNamespace(serial=serial, halved=halved, folder=folder)
 
 
-def test_a_trial_that_always_kills_its_worker_is_failed(make_tuner, stripes):
+def test_workers_train_as_one_process_does(searches):
+    one, two = (
+        tuner.history().set_index(["number", "epoch"]).drop(columns=["seconds", "data_wait"])
+        for tuner in (searches.serial, searches.halved)
+    )
+    pd.testing.assert_frame_equal(one.loc[two.index], two, rtol=1e-4)
+
+
+def test_workers_pause_too(searches):
+    # Which of them ends first decides whether the best one of two goes on, or of three as well.
+    epochs = searches.halved.results()["epochs"]
+    assert sorted(epochs) in ([1, 1, 3], [1, 3, 3])
+
+
+def test_a_killed_worker_costs_its_trial_the_epoch_that_it_was_in(searches):
+    begun = (searches.folder / "epochs").read_text().split()
+    assert len(begun) == searches.halved.results()["epochs"].sum() + 1
+    assert set(searches.halved.results()["status"]) == {"COMPLETED", "PRUNED"}
+
+
+def test_a_recipe_is_searched(searches):
+    results = searches.halved.results()
+    first = results.loc[results["number"] == 0, ["hp/batch_size", "hp/mixup", "hp/cutmix"]]
+    # Trial 0 has the defaults: the first of each.
+    assert first.to_numpy().tolist() == [[8, 0.0, 1.0]]
+    assert results[["hp/batch_size", "hp/mixup", "hp/cutmix"]].notna().to_numpy().all()
+    assert any(name.startswith("hp/augment_") for name in results.columns)
+
+
+def test_workers_tell_how_long_they_waited_for_data(searches):
+    assert searches.halved.history()["data_wait"].between(0, 1).all()
+
+
+class Death(BaseException):
+    pass
+
+
+class Mortal(Serial):
+    """Runs trials here; where their process would have died, they raise `Death`."""
+
+    def run(self, work, driver):
+        while (job := driver.next_job()) is not None:
+            again = True
+            while again:
+                try:
+                    driver.finished(job, work(job, functools.partial(driver.reported, job)))
+                    again = False
+                except Death:
+                    again = driver.crashed(job, "its process ended with status 9")
+
+
+def test_a_trial_that_always_kills_its_worker_is_failed(make_tuner, stripes, monkeypatch):
     class Deadly(keras_tuner.HyperModel):
         def build(self, hp):
             return tiny(hp)
 
         def fit(self, hp, model, *args, **kwargs):
             if hp.get("units") == 4:
-                os._exit(9)
+                raise Death
             return model.fit(*args, **kwargs)
 
+    monkeypatch.setattr(tuner_module, "make_executor", lambda *_: Mortal())
     tuner = make_tuner(Deadly(), max_trials=2)
-    tuner.search(stripes, workers=2)
-    assert sorted(tuner.results()["status"]) == ["COMPLETED", "FAILED"]
+    tuner.search(stripes)
+    assert list(tuner.results()["status"]) == ["FAILED", "COMPLETED"]
     assert tuner.results()["message"].iloc[0] == "its process ended with status 9, twice"
-
-
-def test_if_every_trial_fails_in_workers_the_cause_is_shown(make_tuner, stripes):
-    class Late(keras_tuner.HyperModel):
-        def build(self, hp):
-            return tiny(hp)
-
-        def fit(self, hp, model, *args, **kwargs):
-            raise RuntimeError("no such device")
-
-    with pytest.raises(SearchError, match="no such device"):
-        make_tuner(Late()).search(stripes, workers=2)
+    assert np.isfinite(tuner.results()["val_accuracy"].iloc[1])
 
 
 @pytest.mark.parametrize("workers", [0, -1, 1.5, "many", True])
