@@ -7,6 +7,11 @@ The run directory:
     split.npz                    labels (N,), and the index sets train, validation, test and
                                  predicted (the rows of val_predictions.npy)
     search.json                  SearchRecord
+    config.yaml, space.yaml      what `kt-tuning run` was asked for, to repeat it
+    options.json                 the same as `pipeline.RunOptions`, for what comes after
+    study.db                     the Optuna study
+    storage.json                 where checkpoints are kept, if not here
+    tracking/<name>.jsonl        what a tracker has logged
     trial_<id>/result.json       TrialRecord; paused.json as long as it may go on
     trial_<id>/history.csv       one row an epoch
     trial_<id>/val_predictions.npy   float32 (N_validation, classes), at the best epoch
@@ -17,7 +22,8 @@ The run directory:
     scores.json                  evaluation.Scores
     gallery.json                 evaluation.Gallery
     augmentation.jpg             what the best trial's augmentation does
-    export/<version>/            SavedModel
+    export/<version>/            SavedModel; export/<format>/<version>/ the other formats
+    refit/                       the winner, trained again: laid out like a run directory
     report.html
 """
 

@@ -173,11 +173,10 @@ def test_run_again_keeps_the_trials_and_exports_the_next_version(finished, monke
     base, _ = finished
     run = shutil.copytree(base / "run", tmp_path / "run")
     before = (run / "trial_0/result.json").read_bytes()
-    arguments = [*SEARCH, "--ensemble-size", "1", "--refit"]
+    arguments = [*SEARCH, "--ensemble-size", "1"]
     assert kt_tuning(monkeypatch, "run", base / "photos", "--out", run, *arguments) == 0
     assert (run / "trial_0/result.json").read_bytes() == before
     assert (run / "export/2/saved_model.pb").exists()
-    assert (run / "refit/export/1/saved_model.pb").exists()
 
 
 def test_run_from_the_configuration_that_it_wrote_gives_the_same_trials_and_scores(
