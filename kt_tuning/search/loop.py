@@ -241,7 +241,8 @@ class SearchLoop:
         if standing is None:
             return Advice.GO_ON
         oracle.rank(trial, standing.rung, standing.value)
-        return Advice.PAUSE if standing.pause else Advice.GO_ON
+        spared = oracle.spares_first and job.number == 0
+        return Advice.PAUSE if standing.pause and not spared else Advice.GO_ON
 
     def finished(self, job: TrialSpec, result: TrialRecord) -> None:
         """Hear what came of a trial."""

@@ -37,6 +37,7 @@ class OptunaOracle(keras_tuner.Oracle):
     Attributes:
         objectives: What is optimised: one, or several.
         pruner: Decides what `report` answers.
+        spares_first: Whether trial 0 is trained to its end where others pause.
     """
 
     hyperparameters: keras_tuner.HyperParameters
@@ -101,6 +102,7 @@ class OptunaOracle(keras_tuner.Oracle):
         chosen = find_strategy(strategy, objectives=count, trials=max_trials)
         self.pruner = make_pruner(pruner or chosen.pruner, epochs, objectives=count)
         self._proposer = Proposer(chosen, defaults_first=defaults_first)
+        self.spares_first = chosen.spares_defaults and defaults_first
         self._storage = storage
         self._project: Path | None = None
         self._lock = threading.RLock()

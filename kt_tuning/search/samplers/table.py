@@ -30,11 +30,15 @@ class Strategy:
         sampler: (seed of the search, seed of this draw) -> sampler.
         pruner: Name in `PRUNERS` that goes with it; "none" if it has no opinion.
         several: Whether it takes several objectives.
+        spares_defaults: Whether the default configuration never pauses. What learns slowly and ends
+            well, such as a large network whose rate falls late, looks bad until its end; defaults
+            are chosen for their end. And there is one whole model early, whatever happens.
     """
 
     sampler: Callable[[int, int], samplers.BaseSampler]
     pruner: str = "none"
     several: bool = True
+    spares_defaults: bool = False
 
 
 def _random(search: int, draw: int) -> samplers.BaseSampler:
@@ -65,7 +69,7 @@ FEW = REDUCTION**RUNGS
 """With fewer trials `auto` trains each to its end: halving would leave one for an ensemble."""
 
 SAMPLERS: dict[str, Strategy] = {
-    AUTO: Strategy(_tpe, "asha"),
+    AUTO: Strategy(_tpe, "asha", spares_defaults=True),
     "random": Strategy(_random),
     "grid": Strategy(lambda search, draw: GridSampler()),
     "qmc": Strategy(lambda search, draw: QuasiMonteCarloSampler(search)),

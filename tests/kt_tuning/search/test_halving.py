@@ -125,6 +125,17 @@ def test_with_little_time_long_trainings_pause_early(make_tuner, stripes, clock)
     assert results["epochs"].min() == 3
 
 
+def test_auto_trains_the_defaults_to_their_end(make_tuner, stripes, counted):
+    Count.stop_after = 2
+    tuner = search(make_tuner, stripes, counted, strategy="auto", max_trials=9)
+    # With a pause after its first epoch it would be there.
+    assert tuner.results().empty
+    Count.stop_after = 10
+    assert list(
+        search(make_tuner, stripes, counted, strategy="auto", max_trials=9).results()["epochs"]
+    ) == [9, 1]
+
+
 def test_several_trainings_are_pruned_between_them_and_never_pause(make_tuner, stripes):
     tuner = make_tuner(strategy="asha", max_trials=2, epochs=1, folds=2)
     tuner.search(stripes)
