@@ -184,6 +184,7 @@ def start(directory: Path, url: str, pause: float) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.cluster
 def test_a_killed_process_leaves_its_trial_to_the_other_one(url, tmp_path):
     marks = tmp_path / "marks"
     killed = start(tmp_path, url, pause=1.0)
