@@ -91,6 +91,9 @@ class SearchLoop:
         self._crashed: set[str] = set()
         rule = _halving(tuner.oracle, budget, several=options.several)
         self._ladder = None if rule is None else Ladder(rule, run.curves())
+        for record in run.trials():
+            if self._ladder is not None and record.status != PAUSED:
+                self._ladder.end(record.trial_id, usable=record.usable)
         limited = rule is not None and budget.seconds is not None
         self._longest = rule.rungs[-1].seconds if rule and limited else None
         self._idle = False

@@ -64,6 +64,15 @@ def test_an_epoch_that_is_trained_again_replaces_the_one_before(ladder):
     assert ladder.climb("a", 3, 1.0, 0.1) == Standing(2, 0.2, pause=True)
 
 
+def test_what_ended_in_an_earlier_run_is_compared_and_what_failed_is_not():
+    earlier = {name: [Point(1, 1, value)] for name, value in (("a", 0.9), ("b", 0.8), ("c", 0.1))}
+    ladder = Ladder(RULE, earlier)
+    ladder.end("a", usable=False)
+    ladder.end("b", usable=True)
+    assert climb(ladder, "d", 0.1, 0.1, 0.1)[-1] == Standing(2, 0.1, pause=True)
+    assert climb(ladder, "e", 0.85) == [Standing(1, 0.85, pause=False)]
+
+
 def test_a_trial_of_an_earlier_run_stands_where_its_curve_ends():
     earlier = {"a": [Point(n, n, n / 10) for n in range(1, 5)]}
     ladder = Ladder(RULE, earlier)
