@@ -2,11 +2,12 @@
 
 The same operations and ranges for all: a random crop (of 32×32 padded by 4, and 224×224 out of
 256×256), a mirror image for every other one, a turn of ±15°, and brightness, contrast and
-saturation of ±40%; bilinear, black beyond the border. Ours is as users get it, which for the large
-images is not bilinear but box interpolation, and once more always bilinear, where PIL's resampling
-alone is the limit. Keras' layers work on batches in a compiled function. Then the same for JPEG
-files of about 400×350, to 224×224: ours in the second epoch, from the cache of decoded pixels,
-against OpenCV's decoder with albumentations.
+saturation of ±40%; bilinear, black beyond the border. Ours is as users get it: small images are
+resampled by NumPy, several at once; large ones by PIL, with box instead of bilinear interpolation,
+and once more always bilinear. "PIL's resampling alone" is one call an image and nothing else.
+Keras' layers work on batches in a compiled function. Then the same for JPEG files of about 400×350,
+to 224×224: ours in the second epoch, from the cache of decoded pixels, against OpenCV's decoder
+with albumentations.
 
     pip install albumentations==2.0.8 opencv-python-headless   # peers; what is missing is left out
     python benchmarks/augment.py [--quick]
@@ -90,7 +91,7 @@ def ours(carry_out: Callable[..., Batch], chosen: Policy, size: int) -> Augment:
 
 
 def resampling_alone(side: int, size: int) -> Augment:
-    """What no use of PIL can do without: one `Image.transform`, nothing before or after it."""
+    """What bilinear interpolation by PIL costs at least: one `Image.transform` and nothing else."""
     coefficients = (0.966, 0.259, (side - size) / 2, -0.259, 0.966, (side + size) / 4)
     images: dict[int, list[Image.Image]] = {}
 

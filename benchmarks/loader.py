@@ -180,8 +180,8 @@ def alternate(
     return figures
 
 
-def train(rounds: int) -> dict[str, dict[str, Any]]:
-    """What a step costs, by who trains and by policy, and the share of waiting."""
+def train(rounds: dict[str, int]) -> dict[str, dict[str, Any]]:
+    """What a step costs, by who trains, so many rounds, and by policy; and the share of waiting."""
     import keras_tuner
 
     from hypermodels import ConvNet
@@ -192,7 +192,7 @@ def train(rounds: int) -> dict[str, dict[str, Any]]:
 
     data = make_data(32)
     figures: dict[str, dict[str, Any]] = {}
-    for trainer in ("ours", "Keras"):
+    for trainer, count in rounds.items():
         hypermodel = ConvNet(data.input_shape, data.classes, schedule="constant")
         model = build_model(hypermodel, keras_tuner.HyperParameters())
         if trainer == "ours":
@@ -203,7 +203,7 @@ def train(rounds: int) -> dict[str, dict[str, Any]]:
                 name: stack.enter_context(Loader(make_batches(data, name)))
                 for name in ("none", "standard")
             }
-            found = alternate(model, loaders, rounds)
+            found = alternate(model, loaders, count)
         none, standard = found["none"], found["standard"]
         figures[trainer] = {
             "parameters": model.count_params(),
@@ -262,7 +262,7 @@ def main() -> None:
                 print(f"{name:24}   not installed")
             else:
                 print(f"{name:24}{found['images_per_second']:14,.0f}{found['first']:12.2f} s")
-    training = train(1 if arguments.quick else 6)
+    training = train({"ours": 1, "Keras": 1} if arguments.quick else {"ours": 6, "Keras": 3})
     heads = ("none", "standard", "ratio", "of fastest", "of processors", "data wait")
     print("ms a step".ljust(12) + "".join(f"{head:>15}" for head in heads))
     for trainer, found in training.items():

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from kt_tuning.augment.forms import Rows
 
 # Images are worked on in groups of about so many pixels, which fit into the processor's caches.
-GROUP_PIXELS = 2**16
+GROUP_PIXELS = 2**14
+# Likewise where they are only copied.
+COPIED_PIXELS = 2**16
 
 
-def groups(rows: Rows, size: tuple[int, int]) -> Iterator[Rows]:
-    """Split rows of images of this size into groups of about `GROUP_PIXELS`."""
-    count = max(1, GROUP_PIXELS // (size[0] * size[1]))
+def groups(rows: Rows, size: tuple[int, int], pixels: int = GROUP_PIXELS) -> Iterator[Rows]:
+    """Split rows of images of this size into groups of about so many pixels."""
+    count = max(1, pixels // (size[0] * size[1]))
     for start in range(0, len(rows), count):
         yield rows[start : start + count]
 

@@ -11,7 +11,6 @@ before a matrix, tables.
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
 
 from kt_tuning.augment.forms import (
     Filter,
@@ -26,8 +25,8 @@ from kt_tuning.augment.forms import (
 from kt_tuning.augment.geometry import centre
 from kt_tuning.augment.images import on_colours, to_array, to_pil
 from kt_tuning.augment.policy import Policy
-from kt_tuning.augment.recolouring import compose, recolour, recolour_image, retable
-from kt_tuning.augment.resampling import resample
+from kt_tuning.augment.recolouring import compose, retable
+from kt_tuning.augment.rendering import render
 from kt_tuning.augment.running import Size, carry_out
 from kt_tuning.augment.steps import Draw
 
@@ -156,22 +155,14 @@ class Fused:
 
     def _render(self, source: Pixels, rows: Rows) -> Pixels:
         """The pixels of `rows` with all that waits for them."""
-        colour, table = self._colour[rows], self._table[rows]
-        coloured, mapped = self._is_coloured[rows], self._is_mapped[rows]
-
-        def finish(row: int, image: Image.Image) -> Image.Image:
-            return recolour_image(
-                image, colour[row] if coloured[row] else None, table[row] if mapped[row] else None
-            )
-
-        pixels, finished = resample(
+        pixels = render(
             source if len(rows) == len(source) else source[rows],
             self._geometry[rows],
-            self._frame,
+            self._colour[rows],
+            coloured=self._is_coloured[rows],
+            size=self._frame,
             border=self._policy.border,
             interpolation=self._policy.interpolation,
-            finish=finish,
         )
-        recolour(pixels, colour, np.flatnonzero(coloured & ~finished))
-        retable(pixels, table, np.flatnonzero(mapped & ~finished))
+        retable(pixels, self._table[rows], np.flatnonzero(self._is_mapped[rows]))
         return pixels

@@ -20,6 +20,8 @@ INTERPOLATIONS = {
 }
 # Bilinear, or box where it is faster and as good.
 AUTO = "auto"
+# Where box is neither faster nor as good: images of so many pixels or fewer.
+SMALL_PIXELS = 2**13
 # Least distance of neighbouring output pixels, in input pixels, at which box is as good.
 LEAST_STEP = 0.75
 
@@ -54,15 +56,20 @@ def coefficients(
     ]
 
 
+def is_small(size: tuple[int, ...]) -> bool:
+    """Whether (height, width) are no more than `SMALL_PIXELS`."""
+    return size[0] * size[1] <= SMALL_PIXELS
+
+
 def for_small(interpolation: str) -> str:
-    """The interpolation of small images, where box is neither faster nor as good."""
+    """The interpolation of small images."""
     return "bilinear" if interpolation == AUTO else interpolation
 
 
-def choose(interpolation: str, matrices: Floats) -> NDArray[np.str_]:
-    """The interpolation of each of several large images."""
-    if interpolation != AUTO or not len(matrices):
-        return np.full(len(matrices), interpolation)
+def choose(interpolation: str, matrices: Floats, size: tuple[int, int]) -> NDArray[np.str_]:
+    """The interpolation of each of several images that become (height, width)."""
+    if interpolation != AUTO or is_small(size):
+        return np.full(len(matrices), for_small(interpolation))
     steps = np.sqrt(np.abs(np.linalg.det(matrices[:, :2, :2])))
     return np.where(is_affine(matrices) & (steps >= LEAST_STEP), "box", "bilinear")
 

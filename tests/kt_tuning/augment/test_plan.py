@@ -3,22 +3,27 @@ import pytest
 from PIL import Image
 from smooth_images import smooth, uniforms
 
-from kt_tuning.augment import POLICIES, OneOf, Policy, Step, augment
+from kt_tuning.augment import POLICIES, OneOf, Policy, Step, augment, rendering
 from kt_tuning.augment.borders import BORDERS
 from kt_tuning.errors import OptionError
 
 
 @pytest.fixture
-def count_transforms(monkeypatch):
-    """Counts PIL's resamplings."""
+def resamplings(monkeypatch):
+    """How many images each call resamples, by PIL or several small ones at once."""
     calls = []
-    transform = Image.Image.transform
+    transform, interpolate = Image.Image.transform, rendering.interpolate
 
-    def counting(*args, **kwargs):
-        calls.append(args)
+    def one(*args, **kwargs):
+        calls.append(1)
         return transform(*args, **kwargs)
 
-    monkeypatch.setattr(Image.Image, "transform", counting)
+    def several(images, *args):
+        calls.append(len(images))
+        return interpolate(images, *args)
+
+    monkeypatch.setattr(Image.Image, "transform", one)
+    monkeypatch.setattr(rendering, "interpolate", several)
     return calls
 
 
@@ -39,30 +44,30 @@ def test_geometry_is_composed_in_order():
     assert np.array_equal(both, padded[:, :, 8:])
 
 
-def test_all_geometry_is_one_resampling_of_all_small_images(count_transforms):
+def test_all_geometry_is_one_resampling_of_all_small_images(resamplings):
     steps = (Step("rotate", 20.0), Step("brightness", 0.2), Step("shear_x", 0.2), Step("zoom", 0.2))
     policy = Policy(steps)
     augment(policy, smooth(8), uniforms(policy, 8))
-    assert len(count_transforms) == 1
+    assert len(resamplings) == 1
 
 
-def test_large_images_are_resampled_once_each(count_transforms):
+def test_large_images_are_resampled_once_each(resamplings):
     policy = Policy((Step("rotate", 20.0), Step("contrast", 0.2), Step("invert")))
     augment(policy, smooth(3, 100, 100), uniforms(policy, 3))
-    assert len(count_transforms) == 3
+    assert len(resamplings) == 3
 
 
-def test_flips_and_shifts_are_never_resampled(count_transforms):
+def test_flips_and_shifts_are_never_resampled(resamplings):
     policy = POLICIES["light"]
     augment(policy, smooth(), uniforms(policy))
-    assert not count_transforms
+    assert not resamplings
 
 
-def test_a_table_stays_before_a_resampling(count_transforms):
+def test_a_table_stays_before_a_resampling(resamplings):
     """Solarising has a jump that must not be interpolated first."""
     policy = Policy((Step("rotate", 20.0), Step("solarise", 0.3), Step("rotate", 20.0)))
     augment(policy, smooth(), uniforms(policy))
-    assert len(count_transforms) == 2
+    assert len(resamplings) == 2
 
 
 def test_contrast_before_a_shift_takes_the_mean_before_it():

@@ -2,42 +2,22 @@ import numpy as np
 import pytest
 from smooth_images import smooth
 
-from kt_tuning.augment import resampling
-from kt_tuning.augment.borders import BORDERS, window
-from kt_tuning.augment.sampling import INTERPOLATIONS, choose, keeps_grid
+from kt_tuning.augment.borders import BORDERS
+from kt_tuning.augment.rendering import render
+from kt_tuning.augment.sampling import INTERPOLATIONS
 
 
 def resample(images, matrices, size, border, interpolation):
-    return resampling.resample(images, matrices, size, border=border, interpolation=interpolation)[
-        0
-    ]
-
-
-@pytest.mark.parametrize("border", BORDERS)
-@pytest.mark.parametrize("box", [(2, 1, 6, 9), (-5, -3, 4, 20), (9, 11, 14, 13), (-40, 0, -30, 5)])
-def test_a_window_is_a_part_of_the_padded_image(border, box):
-    images = smooth(2, 12, 10)
-    left, top, right, bottom = box
-    everywhere = np.pad(images, ((0, 0), (40, 40), (40, 40), (0, 0)), mode=BORDERS[border])
-    expected = everywhere[:, top + 40 : bottom + 40, left + 40 : right + 40]
-    assert np.array_equal(window(images, box, border), expected)
-
-
-@pytest.mark.parametrize(
-    ("matrix", "keeps"),
-    [
-        (np.eye(3), True),
-        ([[-1, 0, 7], [0, 1, -3], [0, 0, 1]], True),
-        ([[0, 1, 0], [-1, 0, 8], [0, 0, 1]], True),
-        ([[1, 0, 0.5], [0, 1, 0], [0, 0, 1]], False),
-        ([[2, 0, 0], [0, 1, 0], [0, 0, 1]], False),
-        ([[1, 1, 0], [0, 1, 0], [0, 0, 1]], False),
-        ([[1, 0, 0], [1, 0, 0], [0, 0, 1]], False),
-        ([[1, 0, 0], [0, 1, 0], [0.01, 0, 1]], False),
-    ],
-)
-def test_which_matrices_keep_the_grid(matrix, keeps):
-    assert keeps_grid(np.array([matrix], dtype=float)).tolist() == [keeps]
+    count = len(images)
+    return render(
+        images,
+        matrices,
+        np.zeros((count, 3, 7)),
+        coloured=np.zeros(count, bool),
+        size=size,
+        border=border,
+        interpolation=interpolation,
+    )
 
 
 def test_every_flip_and_turn_is_found_in_the_input():
@@ -113,14 +93,6 @@ def test_every_interpolation_is_near_the_exact_value(interpolation):
     y = np.sin(angle) * columns + np.cos(angle) * rows - 4
     difference = np.abs(moved - (40.5 + 2 * x + y)[8:-8, 8:-8])
     assert difference.mean() <= (1.2 if interpolation == "nearest" else 0.9)
-
-
-def test_auto_is_box_but_for_enlarged_images_and_perspectives():
-    matrices = np.stack([np.eye(3)] * 3)
-    matrices[1, :2, :2] *= 0.5
-    matrices[2, 2, 0] = 0.001
-    assert choose("auto", matrices).tolist() == ["box", "bilinear", "bilinear"]
-    assert choose("bicubic", matrices).tolist() == ["bicubic"] * 3
 
 
 @pytest.mark.parametrize(("side", "name"), [(64, "bilinear"), (128, "box")])

@@ -1,0 +1,70 @@
+"""Carrying out the geometry and the colours that were drawn for a batch."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.augment.bilinear import interpolate
+from kt_tuning.augment.forms import Floats, Pixels
+from kt_tuning.augment.groups import COPIED_PIXELS, groups, neighbours
+from kt_tuning.augment.images import to_array, to_pil
+from kt_tuning.augment.lanes import to_pixels
+from kt_tuning.augment.recolouring import recolour, recolour_image
+from kt_tuning.augment.resampling import resample
+from kt_tuning.augment.sampling import choose, is_affine, is_small, keeps_grid
+from kt_tuning.augment.slicing import cut
+
+
+def render(
+    images: Pixels,
+    geometry: Floats,
+    colour: Floats,
+    *,
+    coloured: NDArray[np.bool_],
+    size: tuple[int, int],
+    border: str,
+    interpolation: str,
+) -> Pixels:
+    """Move the pixels of each image by its matrix, then change their colours by another one.
+
+    Args:
+        images: (n, height, width, channels).
+        geometry: (n, 3, 3), see `forms.Geometric`.
+        colour: (n, 3, 7), see `forms.Linear`.
+        coloured: (n,), which images the matrix of colours is for.
+        size: (height, width) of the output.
+        border: Key of `BORDERS`.
+        interpolation: Key of `INTERPOLATIONS`, or `AUTO`.
+
+    Returns:
+        uint8 (n, *size, channels), new.
+    """
+    channels = images.shape[3]
+    rendered = np.empty((len(images), *size, channels), np.uint8)
+    exact = keeps_grid(geometry)
+    chosen = choose(interpolation, geometry, size)
+    # Calling PIL for a small image takes longer than its work. It weights colours by their opacity.
+    small = is_small(images.shape[1:3]) and is_small(size) and channels < 4
+    together = small & (chosen == "bilinear") & is_affine(geometry) & (coloured | ~exact)
+    for rows in groups(np.flatnonzero(together & coloured), size):
+        some = neighbours(rows)
+        lanes = interpolate(images[some], geometry[some], size, border)
+        rendered[some] = recolour(lanes, colour[some], channels)
+    for rows in groups(np.flatnonzero(together & ~coloured), size):
+        some = neighbours(rows)
+        lanes = interpolate(images[some], geometry[some], size, border)
+        rendered[some] = to_pixels(lanes, channels)
+    exact &= ~together
+    for rows in groups(np.flatnonzero(exact), size, COPIED_PIXELS):
+        some = neighbours(rows)
+        rendered[some] = cut(images[some], geometry[some], size, border)
+    for row in np.flatnonzero(exact & coloured).tolist():
+        rendered[row] = to_array(recolour_image(to_pil(rendered[row]), colour[row]))
+    alone = ~exact & ~together
+    for name in np.unique(chosen[alone]):
+        rows = np.flatnonzero(alone & (chosen == name))
+        moved = resample(images, geometry[rows], rows, size, border, str(name))
+        for row, image in zip(rows.tolist(), moved, strict=True):
+            rendered[row] = to_array(recolour_image(image, colour[row]) if coloured[row] else image)
+    return rendered
