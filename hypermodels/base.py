@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import keras
@@ -40,6 +40,9 @@ class ImageHyperModel(keras_tuner.HyperModel):
         per_stage: Names of hyperparameters that each stage chooses for itself; by default all
             stages share one value.
         space: "default" or "wide".
+        normalization: Means and standard deviations of the channels, 0 to 255, that the pixels are
+            standardised with inside the model, such as `data.pixel_statistics()` of an
+            `kt_tuning.ImageData`; None rescales to [-1, 1].
         name: Name of the model.
         **fixed: Values of hyperparameters that are not searched.
 
@@ -50,7 +53,7 @@ class ImageHyperModel(keras_tuner.HyperModel):
             values sets it to False, and is then built more often before a search.
 
     Raises:
-        ValueError: if the shape, the number of classes or the space is wrong.
+        ValueError: if the shape, the number of classes, the space or the normalization is wrong.
     """
 
     compiling_defaults: ClassVar[Mapping[str, Any]] = {}
@@ -63,6 +66,7 @@ class ImageHyperModel(keras_tuner.HyperModel):
         *,
         per_stage: tuple[str, ...] = (),
         space: str = "default",
+        normalization: Sequence[Sequence[float]] | None = None,
         name: str | None = None,
         **fixed: Any,
     ) -> None:
@@ -80,6 +84,7 @@ class ImageHyperModel(keras_tuner.HyperModel):
             )
         if space not in SPACES:
             raise ValueError(f"`space` is one of {', '.join(SPACES)}. Received: space={space!r}")
+        self.normalization = _check_normalization(normalization, input_shape[-1])
         self.input_shape = input_shape
         self.classes = classes
         self.per_stage = tuple(per_stage)
@@ -104,10 +109,18 @@ class ImageHyperModel(keras_tuner.HyperModel):
     def rescale(self, pixels: Any) -> Any:
         """Map raw pixels, (N, height, width, channels) whatever the backend's layout, to [-1, 1].
 
+        Or standardise them, if there is a `normalization`.
+
         Returns:
             What `architecture` takes.
         """
-        x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescale")(pixels)
+        scale: float | list[float] = 1 / 127.5
+        offset: float | list[float] = -1.0
+        if self.normalization is not None:
+            means, deviations = self.normalization
+            scale = [1 / deviation for deviation in deviations]
+            offset = [-mean / deviation for mean, deviation in zip(means, deviations, strict=True)]
+        x = layers.Rescaling(scale, offset=offset, name="rescale")(pixels)
         return layers.Permute((3, 1, 2))(x) if channel_axis() == 1 else x
 
     def optimizer(
@@ -170,3 +183,18 @@ class ImageHyperModel(keras_tuner.HyperModel):
         hp = keras_tuner.HyperParameters()
         self.build(hp)
         return hp
+
+
+def _check_normalization(
+    normalization: Sequence[Sequence[float]] | None, channels: int
+) -> tuple[tuple[float, ...], ...] | None:
+    """As tuples of floats."""
+    if normalization is None:
+        return None
+    found = tuple(tuple(float(number) for number in numbers) for numbers in normalization)
+    if [len(numbers) for numbers in found] != [channels, channels] or min(found[1]) <= 0:
+        raise ValueError(
+            f"`normalization` is {channels} means and {channels} standard deviations above 0, one "
+            f"a channel. Received: normalization={normalization}"
+        )
+    return found

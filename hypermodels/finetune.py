@@ -88,6 +88,11 @@ class FineTune(ImageHyperModel):
         **options: Any,
     ) -> None:
         super().__init__(input_shape, classes, **options)
+        if self.normalization is not None:
+            raise ValueError(
+                "A backbone brings its own preprocessing: leave out `normalization`, or say what "
+                "its pixels look like by `values`."
+            )
         if values is not None and values not in VALUES:
             raise ValueError(f"`values` is one of {', '.join(VALUES)}. Received: values={values!r}")
         self.weights = None if weights is None else str(weights)

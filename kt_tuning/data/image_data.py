@@ -19,6 +19,11 @@ from kt_tuning.data.split import PARTS, complete, fold_of, generator, subset
 from kt_tuning.errors import DataError, OptionError, StorageError
 from kt_tuning.records import DataCard, PixelFormat
 
+LEVELS = 256
+"""Values of a pixel."""
+CHUNK = 1024
+"""Images that are looked at together."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ImageData:
@@ -214,6 +219,22 @@ class ImageData:
             )
             for number in range(count)
         ]
+
+    def pixel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return means and standard deviations of the channels over the training split, 0 to 255.
+
+        Pass them to a hypermodel as its `normalization`. A channel that is the same everywhere has
+        a deviation of 1: it stays what it is.
+        """
+        counts = np.zeros((self.input_shape[-1], LEVELS), np.int64)
+        for start in range(0, len(self.train), CHUNK):
+            images = self.train.take(np.arange(start, min(start + CHUNK, len(self.train))))
+            for channel, count in enumerate(counts):
+                count += np.bincount(images[..., channel].ravel(), minlength=LEVELS)
+        shares = counts / counts.sum(axis=1, keepdims=True)
+        means = shares @ np.arange(LEVELS)
+        deviations = np.sqrt((shares * (np.arange(LEVELS) - means[:, None]) ** 2).sum(axis=1))
+        return tuple(means.tolist()), tuple(np.where(deviations > 0, deviations, 1.0).tolist())
 
     def class_weights(self) -> dict[int, float]:
         """Return weights by label that make every class of the training split count the same.

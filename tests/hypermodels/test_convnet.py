@@ -14,6 +14,19 @@ def build(hypermodel, **values):
     return hypermodel.build(hp)
 
 
+def test_normalization_standardises_the_channels_inside_the_model():
+    net = ConvNet((8, 8, 3), 2, normalization=((10, 20, 30), (1, 2, 4)))
+    pixels = np.full((1, 8, 8, 3), (12, 22, 32), np.uint8)
+    np.testing.assert_allclose(net.rescale(pixels)[0, 0, 0], (2.0, 1.0, 0.5))
+    assert build(net).get_layer("rescale").scale == [1.0, 0.5, 0.25]
+
+
+@pytest.mark.parametrize("wrong", [((1, 2, 3), (1, 2)), ((1, 2, 3), (1, 2, 0)), ((1, 2, 3),)])
+def test_a_wrong_normalization_is_refused(wrong):
+    with pytest.raises(ValueError, match="3 means and 3 standard deviations above 0"):
+        ConvNet((8, 8, 3), 2, normalization=wrong)
+
+
 def test_two_plain_convolutions_have_the_reference_parameters():
     net = ConvNet((32, 32, 3), 10, per_stage=("filters",))
     model = build(

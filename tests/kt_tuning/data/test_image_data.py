@@ -25,6 +25,17 @@ def test_splits_pair_images_with_their_labels() -> None:
         np.testing.assert_array_equal(split.images[:, 0, 0, 0] % 2, split.labels)
 
 
+def test_pixel_statistics_are_those_of_the_training_split() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (3000, 4, 5, 3), np.uint8)
+    x[..., 1], x[..., 2] = x[..., 1] // 4, 7
+    data = ImageData.from_arrays(x, np.arange(3000) % 2)
+    means, deviations = data.pixel_statistics()
+    train = data.train.images
+    assert means == pytest.approx(train.mean(axis=(0, 1, 2)), rel=1e-12)
+    assert deviations == pytest.approx([*train.std(axis=(0, 1, 2))[:2], 1.0], rel=1e-12)
+
+
 def test_shape_classes_and_names() -> None:
     data = ImageData.from_arrays(*arrays(), class_names=["even", "odd"])
     assert data.input_shape == (4, 5, 3)
