@@ -1,16 +1,15 @@
 """What an ensemble gains over its best member, and which share of that one distilled model keeps.
 
-A search is run, or gone on with if its directory is there. Then the winner's configuration is
-trained again twice, each time for twice as many epochs as a trial: once as a student of the
-ensemble, once from the labels alone. If the latter is as good, it was the training that helped, not
-the teacher. All four are calibrated on the validation images and measured on the test images. The
-share kept of a gain is (model - best member) / (ensemble - best member); it is not shown where the
-ensemble gains nothing.
+The run is a finished one of `kt-tuning run`. Its best configuration is trained again twice, for as
+many epochs: once as a student of the run's ensemble, once from the labels alone. If the latter is
+as good, it was the training that helped, not the teacher. All are calibrated on the validation
+images and measured on the test images. The share kept of a gain is (model - best single) /
+(ensemble - best single); it is not shown where the ensemble gains nothing.
 
-    python benchmarks/distill.py --folder cifar10/ --run runs/cifar10 --limit 5000 --time-limit 10m
+    python benchmarks/distill.py --folder cifar10/ --run runs/cifar10 --student-epochs 60
 
-`--quick` searches scikit-learn's handwritten digits in a temporary directory. The last line is one
-JSON object.
+Started again, it goes on where it stopped. `--quick` searches scikit-learn's handwritten digits in
+a temporary directory first. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -25,98 +24,106 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import keras
 import numpy as np
 
 import kt_tuning as ktt
-from hypermodels import ConvNet
 from kt_tuning.demo import write_digits
-from kt_tuning.evaluation import measure_latency, score
+from kt_tuning.ensembling import EnsembleRecord, read_candidates
+from kt_tuning.evaluation import measure_complexity, measure_latency, score
+from kt_tuning.judging import load_data, load_winner
+from kt_tuning.pipeline import RunOptions, run, tuner_of
 from kt_tuning.retraining import Configuration, bag, distill
 
-EPOCHS = 30
-QUICK: dict[str, Any] = {"epochs": 10, "max_trials": 5}
+QUICK = RunOptions(
+    fixed={"stages": 2, "filters": 16}, epochs=10, max_trials=5, augment="none", verbose=False
+)
 LONGER = 2
 """Epochs of a student over those of a trial: what a teacher says is not soon learned by heart."""
 METRICS = ("accuracy", "log_loss")
+BEST, ENSEMBLE, STUDENT, AGAIN = "best single", "ensemble", "student", "trained again"
+COLUMNS = ("accuracy", "kept", "log-loss", "kept", "parameters", "multiply-adds", "ms")
 
 
-def search(data: ktt.ImageData, directory: Path, options: argparse.Namespace) -> ktt.Tuner:
-    """Search, or find what was searched."""
-    fixed = {"stages": 2, "filters": 16} if options.quick else {}
-    limits = QUICK if options.quick else {"epochs": EPOCHS, "max_trials": None}
-    tuner = ktt.Tuner(
-        ConvNet(data.input_shape, data.classes, **fixed),
-        directory=directory.parent,
-        project_name=directory.name,
-        **limits,
-    )
-    time_limit = None if options.quick else options.time_limit
-    tuner.search(data, time_limit=time_limit, workers=options.workers)
-    return tuner
+def best_single(directory: Path, tuner: ktt.Tuner) -> keras.Model:
+    """The best trial's model, calibrated."""
+    values = tuner.get_best_hyperparameters(1)[0].values
+    candidates = read_candidates(directory)
+    (member, *_) = [one for one in candidates.members if one.configuration == values]
+    member = dataclasses.replace(member, load=tuner.best_model)
+    return ktt.Ensemble.from_members([member], candidates.labels, solver="single").to_keras()
 
 
-def measure(model: ktt.Ensemble, data: ktt.ImageData) -> dict[str, float]:
+def measure(model: keras.Model, data: ktt.ImageData) -> dict[str, float]:
     """Metrics on the test images, and what a prediction costs."""
-    found = score(data.test.labels, model.predict(data.test.images), METRICS)
+    found = score(data.test.labels, model.predict(data.test.images, verbose=0), METRICS)
     latency = measure_latency(model.predict_on_batch, data.test.take(np.array([0])), repeats=50)
-    return {**found, "parameters": float(model.count_params()), "latency_ms": latency["p50"]}
+    return {
+        **found,
+        "parameters": float(model.count_params()),
+        "multiply_adds": float(measure_complexity(model).multiply_adds),
+        "latency_ms": latency["p50"],
+    }
 
 
 def kept(rows: dict[str, dict[str, float]], name: str, metric: str) -> float | None:
-    """The share of the ensemble's gain over the best member that a model has."""
-    best = rows["best member"][metric]
-    gain, own = rows["ensemble"][metric] - best, rows[name][metric] - best
+    """The share of the ensemble's gain over the best single model that a model has."""
+    best = rows[BEST][metric]
+    gain, own = rows[ENSEMBLE][metric] - best, rows[name][metric] - best
     improves = gain > 0 if metric == "accuracy" else gain < 0
     return own / gain if improves else None
 
 
-def compare(data: ktt.ImageData, directory: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Search, combine, distil and measure."""
-    tuner = search(data, directory, options)
-    best, ensemble = tuner.ensemble(1), tuner.ensemble(options.members)
-    winner = Configuration.of(tuner)
+def compare(directory: Path, data: ktt.ImageData, options: argparse.Namespace) -> dict[str, Any]:
+    """Distil and measure."""
+    tuner = tuner_of(directory, data)
+    teacher, winner = load_winner(directory), Configuration.of(tuner)
     epochs = options.student_epochs or LONGER * winner.epochs
     student = dataclasses.replace(winner, epochs=epochs)
+    temperature, soft_weight = options.temperature, options.soft_weight
     taught = distill(
-        ensemble,
+        teacher,
         student,
         data,
-        directory / "student",
-        temperature=options.temperature,
-        soft_weight=options.soft_weight,
+        directory / f"student-{epochs}-{temperature:g}-{soft_weight:g}",
+        temperature=temperature,
+        soft_weight=soft_weight,
     )
-    again = bag(student, data, directory / "again", members=1, bootstrap=False)
+    again = bag(student, data, directory / f"again-{epochs}", members=1, bootstrap=False)
     alone = ktt.Ensemble.from_members(again.members, again.labels, solver="single")
-    rows = {
-        "best member": measure(best, data),
-        "ensemble": measure(ensemble, data),
-        "student": measure(taught, data),
-        "trained again": measure(alone, data),
+    models = {
+        BEST: best_single(directory, tuner),
+        ENSEMBLE: teacher,
+        STUDENT: taught.to_keras(),
+        AGAIN: alone.to_keras(),
     }
-    shares = {
-        name: {metric: kept(rows, name, metric) for metric in METRICS}
-        for name in ("student", "trained again")
+    rows = {name: measure(model, data) for name, model in models.items()}
+    return {
+        "members": len(EnsembleRecord.load(directory / "ensemble.json").trial_ids),
+        "epochs": epochs,
+        "temperature": temperature,
+        "soft_weight": soft_weight,
+        "models": rows,
+        "kept": {
+            name: {metric: kept(rows, name, metric) for metric in METRICS}
+            for name in (STUDENT, AGAIN)
+        },
     }
-    return {"members": len(ensemble), "epochs": epochs, "models": rows, "kept": shares}
 
 
 def show(found: dict[str, Any], data: ktt.ImageData) -> None:
     """Print a table."""
-    print(
-        f"{data}: an ensemble of {found['members']}; students trained for {found['epochs']} epochs"
-    )
-    print(
-        f"{'':15}{'accuracy':>9}{'kept':>7}{'log-loss':>10}{'kept':>7}{'parameters':>13}{'ms':>7}"
-    )
+    print(f"{data}: an ensemble of {found['members']}; trained for {found['epochs']} epochs")
+    print(f"{'':15}" + "".join(f"{title:>15}" for title in COLUMNS))
     for name, row in found["models"].items():
         shares = found["kept"].get(name, {})
-        texts = [
+        accuracy, log_loss = (
             "" if shares.get(metric) is None else f"{shares[metric]:.0%}" for metric in METRICS
-        ]
-        print(
-            f"{name:15}{row['accuracy']:9.4f}{texts[0]:>7}{row['log_loss']:10.4f}{texts[1]:>7}"
-            f"{row['parameters']:13,.0f}{row['latency_ms']:7.2f}"
         )
+        cells = [f"{row['accuracy']:.4f}", accuracy, f"{row['log_loss']:.4f}", log_loss]
+        cells += [f"{row['parameters']:,.0f}", f"{row['multiply_adds']:,.0f}"]
+        cells.append(f"{row['latency_ms']:.2f}")
+        print(f"{name:15}" + "".join(f"{cell:>15}" for cell in cells))
 
 
 def main() -> None:
@@ -124,25 +131,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--folder", type=Path, help="images, as for `kt-tuning run`")
+    parser.add_argument("--folder", type=Path, help="the images of the run, wherever they are now")
     parser.add_argument("--run", type=Path, help="the run directory")
-    parser.add_argument("--limit", type=int, help="images of train and validation together")
-    parser.add_argument("--time-limit", default="10m", help="of the search")
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--members", type=int, default=10, help="candidates for the ensemble")
     parser.add_argument("--student-epochs", type=int, help="by default twice those of a trial")
     parser.add_argument("--temperature", type=float, default=2.0)
     parser.add_argument("--soft-weight", type=float, default=0.9)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
-    if not options.quick and (options.folder is None or options.run is None):
-        parser.error("give --folder and --run, or --quick")
+    if not options.quick and options.run is None:
+        parser.error("give --run, or --quick")
     with tempfile.TemporaryDirectory() as temporary:
-        folder = write_digits(Path(temporary) / "digits") if options.quick else options.folder
-        data = ktt.load_images(folder)
-        if options.limit is not None:
-            data = data.limit(options.limit)
-        found = compare(data, Path(temporary) / "run" if options.quick else options.run, options)
+        directory = options.run
+        if options.quick:
+            directory = Path(temporary) / "run"
+            run(ktt.load_images(write_digits(Path(temporary) / "digits")), directory, QUICK)
+        data = load_data(directory, options.folder)
+        found = compare(directory, data, options)
     show(found, data)
     print(json.dumps({"quick": options.quick, "images": repr(data), **found}))
 

@@ -15,8 +15,9 @@ The run directory:
     trial_<id>/result.json       TrialRecord; paused.json as long as it may go on
     trial_<id>/history.csv       one row an epoch
     trial_<id>/val_predictions.npy   float32 (N_validation, classes), at the best epoch
+    trial_<id>/execution_predictions.npy   the same of each execution, (executions, N, classes)
     trial_<id>/model.weights.h5  at the best epoch; with folds fold_<k>.weights.h5
-    ensemble.json                ensembling.CombinationRecord
+    ensemble.json                ensembling.EnsembleRecord
     ensemble-<digest>.keras      the combined model, of this ensemble.json
     test_uses.json               evaluation.HeldOutUses
     scores.json                  evaluation.Scores
@@ -24,6 +25,7 @@ The run directory:
     augmentation.jpg             what the best trial's augmentation does
     export/<version>/            SavedModel; export/<format>/<version>/ the other formats
     refit/                       the winner, trained again: laid out like a run directory
+    distill/, bag/, boost/, snapshots/   the best configuration, trained again: the same
     report.html
 """
 
@@ -49,7 +51,10 @@ RESULT = "result.json"
 PAUSE = "paused.json"
 HISTORY = "history.csv"
 PREDICTIONS = "val_predictions.npy"
+EXECUTIONS = "execution_predictions.npy"
 WEIGHTS = "model.weights.h5"
+CONFIGURATION = "configuration.json"
+"""What the members of a folder were trained by, after a search."""
 
 
 def write_json(path: str | Path, content: dict[str, Any]) -> None:
@@ -256,29 +261,3 @@ class TrialRecord(Record):
     def usable(self) -> bool:
         """Whether it has a model and a score."""
         return self.status in (COMPLETED, PRUNED, PAUSED)
-
-
-@dataclasses.dataclass(frozen=True)
-class EnsembleRecord(Record):
-    """Which models were combined, and how much each counts.
-
-    Attributes:
-        trial_ids: The members, K of them.
-        weights: (K,) on the simplex: non-negative, summing to 1.
-        solver: Name in `SOLVERS`, or "single" if no combination beat the best member.
-        cross_fitted: Log-loss in nats, by solver, each measured on validation rows that its
-            weights were not fitted on.
-        member_scores: (K,) objective of each member.
-        temperatures: (K,) by which each member's logits are divided before they are averaged.
-    """
-
-    trial_ids: tuple[str, ...]
-    weights: tuple[float, ...]
-    solver: str
-    cross_fitted: dict[str, float]
-    member_scores: tuple[float, ...]
-    temperatures: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name in ("trial_ids", "weights", "member_scores", "temperatures"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))

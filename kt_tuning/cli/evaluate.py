@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from kt_tuning.cli.options import ImagesNow, Quiet, RunFolder
 from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
 
 
 def evaluate(
-    run_directory: Annotated[Path, typer.Argument(help="The --out of a run.")],
+    run_directory: RunFolder,
     part: Annotated[
         list[str] | None,
         typer.Option(
@@ -20,16 +20,13 @@ def evaluate(
             show_default="all four",
         ),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Where the images are now.", show_default="where they were"),
-    ] = None,
+    data: ImagesNow = None,
     images: Annotated[
         int, typer.Option(help="Test images that corruptions and attacks are measured on.")
     ] = 500,
     bootstrap: Annotated[int, typer.Option(help="Resamples behind an interval.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure everything about the winner of a run on its test images; write the report anew.
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from kt_tuning.cli.options import ImagesNow, Quiet, RunFolder
 from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
 
 COMPRESSION = "Compression"
 
 
 def export(
-    run_directory: Annotated[Path, typer.Argument(help="The --out of a run.")],
+    run_directory: RunFolder,
     format: Annotated[
         list[str] | None,
         typer.Option(
@@ -22,10 +22,7 @@ def export(
             show_default="saved_model",
         ),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Where the images are now.", show_default="where they were"),
-    ] = None,
+    data: ImagesNow = None,
     images: Annotated[
         int, typer.Option(help="Validation images that an export is compared on, at most.")
     ] = 1000,
@@ -44,7 +41,7 @@ def export(
         int, typer.Option(help="Epochs of each round.", rich_help_panel=COMPRESSION)
     ] = 1,
     seed: Annotated[int, typer.Option(help="Of the images, and of training.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write the winner of a run in other formats; prove, measure and describe each.
 

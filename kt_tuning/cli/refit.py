@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from kt_tuning.cli.options import ImagesNow, Quiet, RunFolder
 from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
 
 TPU_HELP = "Address of a TPU, or local on its own machine."
 
 
 def refit(
-    run_directory: Annotated[Path, typer.Argument(help="The --out of a run.")],
+    run_directory: RunFolder,
     members: Annotated[
         str,
         typer.Option(help="ensemble: all its members; best: the best trial alone; auto."),
@@ -35,14 +35,11 @@ def refit(
     tpu: Annotated[
         str | None, typer.Option(help=TPU_HELP, show_default="what TPU_NAME says")
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Where the images are now.", show_default="where they were"),
-    ] = None,
+    data: ImagesNow = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete an earlier refit that was another one.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train the winner of a run again on training and validation images, on all devices.
 

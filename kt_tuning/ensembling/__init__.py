@@ -14,10 +14,17 @@ from kt_tuning.ensembling.convex import convex_weights
 from kt_tuning.ensembling.diversity import Diversity, measure_diversity
 from kt_tuning.ensembling.ensemble import Ensemble
 from kt_tuning.ensembling.greedy import greedy_weights
-from kt_tuning.ensembling.members import MEMBER_CHOICES, Member, take_best, take_diverse
+from kt_tuning.ensembling.members import (
+    MEMBER_CHOICES,
+    Member,
+    serving_cost,
+    take_best,
+    take_diverse,
+)
 from kt_tuning.ensembling.outside import candidates_of
-from kt_tuning.ensembling.record import CombinationRecord
+from kt_tuning.ensembling.record import EnsembleRecord
 from kt_tuning.ensembling.run_members import Candidates, join_candidates, read_candidates
+from kt_tuning.ensembling.serving import PRICE
 from kt_tuning.ensembling.solve import SMALLEST_WEIGHT, Solution, solve
 from kt_tuning.ensembling.soup import Soup, soup
 from kt_tuning.ensembling.weights import SOLVERS
@@ -25,6 +32,7 @@ from kt_tuning.ensembling.weights import SOLVERS
 __all__ = [
     "CALIBRATIONS",
     "MEMBER_CHOICES",
+    "PRICE",
     "SMALLEST_WEIGHT",
     "SOLVERS",
     "AugmentedPredictor",
@@ -32,9 +40,9 @@ __all__ = [
     "Calibration",
     "Candidates",
     "Combination",
-    "CombinationRecord",
     "Diversity",
     "Ensemble",
+    "EnsembleRecord",
     "Member",
     "Solution",
     "Soup",
@@ -49,6 +57,7 @@ __all__ = [
     "measure_diversity",
     "predict_augmented",
     "read_candidates",
+    "serving_cost",
     "solve",
     "soup",
     "take_best",

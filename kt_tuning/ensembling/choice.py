@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from kt_tuning.ensembling.calibration import CALIBRATIONS, NEUTRAL, Calibration
 from kt_tuning.ensembling.cross_fitting import CrossFit
-from kt_tuning.ensembling.problem import LOG_LOSS, cost, oriented
+from kt_tuning.ensembling.problem import LOG_LOSS, cost, oriented, shortfall
+from kt_tuning.ensembling.serving import Serving
 from kt_tuning.evaluation import METRICS
 
 Floats = NDArray[np.floating[Any]]
@@ -40,25 +41,32 @@ class Chooser:
     """Chooses by cross-fitting.
 
     A solver is calibrated in the way that has the least cross-fitted log-loss, the first of
-    equals. Of the solvers, the one of lowest cost wins; but of all within one standard error of
-    it, that of the fewest members, and of those with one the first. The error is that of the
-    difference, by a bootstrap of the rows: two solvers mostly fail on the same rows, so that it
-    is much smaller than the error of either.
+    equals. Of the solvers, the one wins that is best for what it costs to serve; but of all within
+    one standard error of it, the one that costs least, and of those with one member the first. The
+    error is that of the difference, by a bootstrap of the rows: two solvers mostly fail on the same
+    rows, so that it is much smaller than the error of either.
 
     Args:
         crossing: The fits.
         calibrations: Names in `CALIBRATIONS` to choose from, the simplest first.
         metric: Name in `METRICS`.
         seed: Of the bootstrap.
+        serving: What members cost.
     """
 
     def __init__(
-        self, crossing: CrossFit, calibrations: Sequence[str], metric: str, seed: int
+        self,
+        crossing: CrossFit,
+        calibrations: Sequence[str],
+        metric: str,
+        seed: int,
+        serving: Serving,
     ) -> None:
         self._crossing = crossing
         self._calibrations = tuple(calibrations)
         self._metric = metric
         self._seed = seed
+        self._serving = serving
         self._calibrated: dict[tuple[str, int | None], tuple[str, Floats]] = {}
 
     def choose(self, solvers: Sequence[str], without: int | None = None) -> Choice:
@@ -71,11 +79,19 @@ class Chooser:
         labels = self._crossing.labels[self._crossing.rows(without)]
         solver = solvers[0]
         if len(solvers) > 1:
-            solver = fewest_members_within_one_error(
+            mean = self._crossing.mean
+            solver = cheapest_within_one_error(
                 self._metric,
                 labels,
-                {name: self._calibrate(name, without)[1] for name in solvers},
-                {name: self._crossing.size(name, without) for name in solvers},
+                {
+                    name: Candidate(
+                        self._calibrate(name, without)[1],
+                        mean(lambda fit: fit.size, name, without),
+                        mean(self._serving.cost, name, without),
+                    )
+                    for name in solvers
+                },
+                self._serving,
                 np.random.default_rng(self._seed),
             )
         if self._calibrations == ("none",):
@@ -116,36 +132,59 @@ def _cross_calibrated(name: str, plain: Floats, labels: Integers, fold: Integers
     return calibrated
 
 
-def fewest_members_within_one_error(
+@dataclasses.dataclass(frozen=True, eq=False)
+class Candidate:
+    """What is known of a solver.
+
+    Attributes:
+        predictions: Out of fold, (N, C).
+        size: How many members its fits have on average.
+        cost: What they cost to serve on average, see `Serving.cost`.
+    """
+
+    predictions: Floats
+    size: float
+    cost: float
+
+
+def cheapest_within_one_error(
     metric: str,
     labels: Integers,
-    predictions: Mapping[str, Floats],
-    sizes: Mapping[str, float],
+    candidates: Mapping[str, Candidate],
+    serving: Serving,
     rng: np.random.Generator,
 ) -> str:
-    """Return the solver of fewest members whose cost ties with the lowest.
+    """Return the cheapest solver of those that tie with the best for its cost.
 
     Args:
         metric: Name in `METRICS`.
         labels: (N,).
-        predictions: Solver -> out-of-fold predictions (N, C), the simplest first.
-        sizes: Solver -> mean number of its members; compared as whole numbers.
+        candidates: By solver, the simplest first.
+        serving: What a gain is worth.
         rng: Draws the rows of the bootstrap.
 
     Source: the one-standard-error rule of Breiman, Friedman, Olshen and Stone (1984),
     "Classification and regression trees", section 3.4.3, for paired differences.
     """
-    costs = {name: cost(metric, labels, member) for name, member in predictions.items()}
-    best = min(costs, key=lambda name: round(costs[name], 9))
+    predictions = {name: candidate.predictions for name, candidate in candidates.items()}
+    losses = {
+        name: shortfall(metric, cost(metric, labels, made)) for name, made in predictions.items()
+    }
+    factors = {name: serving.factor(found.cost) for name, found in candidates.items()}
+    best = min(losses, key=lambda name: round(losses[name] * factors[name], 9))
     errors = standard_errors(metric, labels, predictions, best, rng)
-    tied = [name for name in costs if costs[name] <= costs[best] + errors[name] + _ROUNDING]
-    sizes_of_tied = {name: round(sizes[name]) for name in tied}
+    # What a loss may be to be worth as much as the best one: more, if it costs less to serve.
+    tied = [
+        name
+        for name in losses
+        if losses[name] <= losses[best] * factors[best] / factors[name] + errors[name] + _ROUNDING
+    ]
     # One member is one member, however it was found: of these the first.
     return min(
         tied,
         key=lambda name: (
-            sizes_of_tied[name],
-            round(costs[name], 9) if sizes_of_tied[name] > 1 else 0.0,
+            round(candidates[name].cost),
+            round(losses[name], 9) if round(candidates[name].size) > 1 else 0.0,
         ),
     )
 

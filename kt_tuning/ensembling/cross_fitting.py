@@ -36,7 +36,7 @@ class CrossFit:
         self.folds = range(int(fold.max()) + 1)
         self._predictions = predictions
         self._fit = fit
-        self._sizes: dict[frozenset[int], dict[str, int]] = {}
+        self._fits: dict[frozenset[int], Mapping[str, Combination]] = {}
         self._predicted: dict[tuple[frozenset[int], int], dict[str, Floats]] = {}
 
     def predict(self, solver: str, fold: int) -> Floats:
@@ -55,19 +55,21 @@ class CrossFit:
             predicted[self.fold == fold] = by_solver[solver]
         return predicted[self.rows(without)]
 
-    def size(self, solver: str, without: int | None = None) -> float:
-        """Return how many members the fits behind `out_of_fold` have on average."""
+    def mean(
+        self, of: Callable[[Combination], float], solver: str, without: int | None = None
+    ) -> float:
+        """Return the mean of a number of each fit behind `out_of_fold`."""
         pairs = self._pairs(without)
         for fold, aside in pairs:
             self._without(aside, fold)
-        return float(np.mean([self._sizes[aside][solver] for _, aside in pairs]))
+        return float(np.mean([of(self._fits[aside][solver]) for _, aside in pairs]))
 
     def _pairs(self, without: int | None) -> list[tuple[int, frozenset[int]]]:
         aside = [] if without is None else [without]
         return [(fold, frozenset([fold, *aside])) for fold in self.folds if fold != without]
 
     def _without(self, aside: frozenset[int], fold: int) -> dict[str, Floats]:
-        if aside not in self._sizes:
+        if aside not in self._fits:
             fitting = ~np.isin(self.fold, list(aside))
             fits = self._fit(self._predictions[:, fitting], self.labels[fitting])
             for judged in aside:
@@ -75,7 +77,7 @@ class CrossFit:
                 self._predicted[aside, judged] = {
                     solver: combination.predict(members) for solver, combination in fits.items()
                 }
-            self._sizes[aside] = {solver: fit.size for solver, fit in fits.items()}
+            self._fits[aside] = fits
         return self._predicted[aside, fold]
 
 

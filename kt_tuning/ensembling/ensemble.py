@@ -12,12 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.ensembling.combination import Combination
 from kt_tuning.ensembling.combine import as_model, check_members, combine_models
-from kt_tuning.ensembling.members import Member, stack_predictions
+from kt_tuning.ensembling.members import Member, costs_of, stack_predictions
 from kt_tuning.ensembling.problem import LOG_LOSS, check_predictions
-from kt_tuning.ensembling.record import record_of
+from kt_tuning.ensembling.record import EnsembleRecord, record_of
+from kt_tuning.ensembling.serving import PRICE
 from kt_tuning.ensembling.solve import AUTO, solve
 from kt_tuning.errors import DataError, OptionError
-from kt_tuning.records import DataCard, EnsembleRecord
+from kt_tuning.records import DataCard
 
 if TYPE_CHECKING:
     import keras
@@ -82,6 +83,7 @@ class Ensemble:
         solver: str = AUTO,
         metric: str = LOG_LOSS,
         calibration: str = AUTO,
+        price: float = PRICE,
         seed: int = 0,
     ) -> Self:
         """Calibrate the members, find their weights, and keep the members that have one.
@@ -92,16 +94,24 @@ class Ensemble:
             solver: "auto" or a name in `SOLVERS`; see `solve`.
             metric: Name in `METRICS`; see `solve`.
             calibration: "auto" or a name in `CALIBRATIONS`; see `solve`.
+            price: The share of the loss that is worth a doubling of the cost; see `solve`.
             seed: Seed of `solve`.
 
         Raises:
-            OptionError: on an unknown name, a member that counts but has no model, or models
-                that do not fit together.
+            OptionError: on an unknown name, a price that is out of range, a member that counts
+                but has no model, or models that do not fit together.
             DataError: if `solve` refuses the predictions or labels.
         """
         predictions, truth = stack_predictions(members, labels)
         found = solve(
-            predictions, truth, solver=solver, metric=metric, calibration=calibration, seed=seed
+            predictions,
+            truth,
+            solver=solver,
+            metric=metric,
+            calibration=calibration,
+            costs=costs_of(members),
+            price=price,
+            seed=seed,
         )
         record = record_of(found, members, truth)
         models = [_loaded(members[index]) for index in found.combination.kept()]

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from kt_tuning.ensembling.calibration import fit_temperature, temper
 from kt_tuning.ensembling.problem import Problem, check_predictions, mean_log
 from kt_tuning.errors import OptionError
+from kt_tuning.records import TrialRecord
 
 if TYPE_CHECKING:
     import keras
@@ -31,6 +32,8 @@ class Member:
         configuration: Hyperparameter values; None if they are not known.
         load: Returns the Keras model, with folds the mean of all folds' models. None if there
             are only predictions: it can be weighed, but not exported.
+        cost: What serving it costs: its parameters, with folds those of all folds' models. None if
+            it is not known; it then counts for no candidate.
     """
 
     name: str
@@ -38,6 +41,22 @@ class Member:
     score: float | None = None
     configuration: Mapping[str, Any] | None = None
     load: Callable[[], keras.Model] | None = None
+    cost: float | None = None
+
+
+def serving_cost(record: TrialRecord, folds: int) -> float:
+    """What serving a trial costs, see `Member.cost`.
+
+    Arithmetic would need a build of every candidate; parameters are known, and they are what is
+    stored, loaded and kept in memory.
+    """
+    return float(max(1, record.parameters) * folds)
+
+
+def costs_of(members: Sequence[Member]) -> list[float] | None:
+    """Return what each member costs, or None if that is not known of all."""
+    costs = [member.cost for member in members if member.cost is not None]
+    return costs if len(costs) == len(members) else None
 
 
 def distinct(members: Sequence[Member]) -> list[Member]:

@@ -62,8 +62,16 @@ def _member(name: str, model: Any, data: ImageData) -> Member:
         return Member(name, model)
     if isinstance(model, (str, Path)):
         load = functools.partial(_read, model)
-        return Member(name, predict_probabilities(load(), data.validation), load=load)
-    return Member(name, predict_probabilities(model, data.validation), load=_loader(model))
+        read = load()
+        predictions = predict_probabilities(read, data.validation)
+        return Member(name, predictions, load=load, cost=_parameters(read))
+    predictions = predict_probabilities(model, data.validation)
+    return Member(name, predictions, load=_loader(model), cost=_parameters(model))
+
+
+def _parameters(model: Any) -> float | None:
+    count = getattr(model, "count_params", None)
+    return None if count is None else float(max(1, count()))
 
 
 def _loader(model: Any) -> Callable[[], keras.Model] | None:

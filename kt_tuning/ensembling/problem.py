@@ -88,6 +88,11 @@ def oriented(metric: str, values: Floats) -> Floats:
     return np.where(np.isnan(costs), np.inf, costs)
 
 
+def shortfall(metric: str, cost: float) -> float:
+    """How far a cost is from the least there is: every metric is perfect at 0, or at 1."""
+    return cost + 1.0 if METRICS[metric].direction == "max" else cost
+
+
 def mean_log(values: Floats) -> Floats:
     """Mean logarithm along the last axis of (M, N): of products, so that few logarithms are taken.
 

@@ -5,39 +5,59 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+import numpy as np
+
 from kt_tuning.ensembling.calibration import Calibration, temper
 from kt_tuning.ensembling.combination import ARITHMETIC, Combination
 from kt_tuning.ensembling.diversity import Diversity, measure_diversity
-from kt_tuning.ensembling.members import Member
-from kt_tuning.ensembling.problem import LOG_LOSS, Integers
+from kt_tuning.ensembling.members import Member, costs_of
+from kt_tuning.ensembling.problem import LOG_LOSS, Integers, cost
 from kt_tuning.ensembling.solve import Solution
 from kt_tuning.evaluation import Reliability, measure_reliability, score
-from kt_tuning.records import EnsembleRecord
+from kt_tuning.records import Record
 
 
 @dataclasses.dataclass(frozen=True)
-class CombinationRecord(EnsembleRecord):
+class EnsembleRecord(Record):
     """Which models were combined, how, and what is known of the whole.
 
     Attributes:
+        trial_ids: The members, K of them.
+        weights: (K,) on the simplex: non-negative, summing to 1.
+        solver: Name in `SOLVERS`, or "single" if no combination beat the best member.
+        cross_fitted: `metric` by solver, each measured on validation rows that its weights were not
+            fitted on.
+        member_scores: (K,) objective of each member.
+        temperatures: (K,) by which each member's logits are divided before they are averaged.
         pool: "arithmetic" or "geometric"; see `Combination`.
         calibrations: Of the whole, one after the other.
-        metric: What `cross_fitted` measures, a name in `METRICS`.
+        metric: A name in `METRICS`.
         errors: Standard error of each solver's difference from what was asked for.
         diversity: Of the members, on the rows that the weights were fitted on.
         reliability: Of the whole, on rows that neither its weights nor its calibration were
             fitted on.
+        costs: (K,) what serving each member costs, in parameters; empty if that is not known.
+        single_cost: What the best single candidate costs; None if that is not known.
     """
 
+    trial_ids: tuple[str, ...]
+    weights: tuple[float, ...]
+    solver: str
+    cross_fitted: dict[str, float]
+    member_scores: tuple[float, ...]
+    temperatures: tuple[float, ...] = ()
     pool: str = ARITHMETIC
     calibrations: tuple[Calibration, ...] = ()
     metric: str = LOG_LOSS
     errors: dict[str, float] = dataclasses.field(default_factory=dict)
     diversity: Diversity | None = None
     reliability: Reliability | None = None
+    costs: tuple[float, ...] = ()
+    single_cost: float | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        for name in ("trial_ids", "weights", "member_scores", "temperatures", "costs"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         calibrations = (Calibration.of(calibration) for calibration in self.calibrations)
         object.__setattr__(self, "calibrations", tuple(calibrations))
         if isinstance(self.diversity, dict):
@@ -46,12 +66,17 @@ class CombinationRecord(EnsembleRecord):
             object.__setattr__(self, "reliability", Reliability.from_json(self.reliability))
 
     @property
+    def relative_cost(self) -> float | None:
+        """What serving the whole costs, over that of the best single candidate."""
+        return None if self.single_cost is None else sum(self.costs) / self.single_cost
+
+    @property
     def combination(self) -> Combination:
         """How the members' predictions become the ensemble's."""
         return Combination(self.weights, self.temperatures, self.pool, self.calibrations)
 
 
-def record_of(solution: Solution, members: Sequence[Member], labels: Integers) -> CombinationRecord:
+def record_of(solution: Solution, members: Sequence[Member], labels: Integers) -> EnsembleRecord:
     """Return the record of what `solve` found, of the members that count.
 
     Args:
@@ -59,13 +84,15 @@ def record_of(solution: Solution, members: Sequence[Member], labels: Integers) -
         members: All K that it was found for. Where one has no score, its log-loss stands in.
         labels: (N,) of the rows that they predicted.
     """
-    kept = [members[index] for index in solution.combination.kept()]
+    places = solution.combination.kept()
+    kept = [members[index] for index in places]
+    costs = costs_of(members)
     combination = solution.combination.without_idle()
     tempered = [
         temper(member.predictions, temperature)
         for member, temperature in zip(kept, combination.temperatures, strict=True)
     ]
-    return CombinationRecord(
+    return EnsembleRecord(
         trial_ids=tuple(member.name for member in kept),
         weights=combination.weights,
         solver=solution.solver,
@@ -81,7 +108,13 @@ def record_of(solution: Solution, members: Sequence[Member], labels: Integers) -
         errors=solution.errors,
         diversity=measure_diversity(tempered, labels, combination.weights),
         reliability=measure_reliability(labels, solution.predictions),
+        costs=() if costs is None else tuple(costs[place] for place in places),
+        single_cost=None if costs is None else costs[_best(members, labels, solution.metric)],
     )
+
+
+def _best(members: Sequence[Member], labels: Integers, metric: str) -> int:
+    return int(np.argmin([cost(metric, labels, member.predictions) for member in members]))
 
 
 def _log_loss(member: Member, labels: Integers) -> float:

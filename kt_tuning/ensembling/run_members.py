@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.ensembling.members import Member
+from kt_tuning.ensembling.members import Member, serving_cost
 from kt_tuning.ensembling.problem import LOG_LOSS
 from kt_tuning.errors import DataError, StorageError
 from kt_tuning.evaluation import score
@@ -74,7 +74,7 @@ def read_candidates(
         predictions = np.load(path) if path.is_file() else np.empty(0)
         # One that was pruned before its last fold lacks rows.
         if len(predictions) == len(rows):
-            members.append(_member(record, search.objective, predictions, load, prefix))
+            members.append(_member(record, search, predictions, load, prefix))
     if not members:
         raise StorageError(
             f"No trial of {directory} has predicted all {len(rows)} validation images: search "
@@ -85,7 +85,7 @@ def read_candidates(
 
 def _member(
     record: TrialRecord,
-    objective: str,
+    search: SearchRecord,
     predictions: NDArray[np.floating[Any]],
     load: Loader | None,
     prefix: str,
@@ -93,9 +93,10 @@ def _member(
     return Member(
         name=prefix + record.trial_id,
         predictions=predictions,
-        score=record.metrics[objective],
+        score=record.metrics[search.objective],
         configuration=record.values,
         load=None if load is None else functools.partial(load, record),
+        cost=serving_cost(record, search.folds),
     )
 
 

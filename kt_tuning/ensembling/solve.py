@@ -16,6 +16,7 @@ from kt_tuning.ensembling.choice import Chooser, standard_errors
 from kt_tuning.ensembling.combination import GEOMETRIC, Combination
 from kt_tuning.ensembling.cross_fitting import CrossFit, stratified_folds
 from kt_tuning.ensembling.problem import LOG_LOSS, Problem, check_predictions
+from kt_tuning.ensembling.serving import PRICE, Serving, worth_serving
 from kt_tuning.ensembling.weights import SOLVERS
 from kt_tuning.errors import OptionError
 from kt_tuning.evaluation import METRICS
@@ -67,6 +68,8 @@ def solve(
     solver: str = AUTO,
     metric: str = LOG_LOSS,
     calibration: str = AUTO,
+    costs: ArrayLike | None = None,
+    price: float = PRICE,
     seed: int = 0,
     folds: int = 5,
 ) -> Solution:
@@ -74,9 +77,10 @@ def solve(
 
     "auto" measures the solvers by cross-fitting: over stratified folds of the rows, a combination
     is fitted on the other folds and judged on the fold left out. Of those within one standard
-    error of the best, that of the fewest members wins (see `Chooser`) and is fitted again on all
+    error of the best for its cost, the cheapest wins (see `Chooser`) and is fitted again on all
     rows: the best single member, which is chosen across the folds too, unless something beats it.
-    Members below `SMALLEST_WEIGHT` are dropped, in the folds as in the end.
+    Members below `SMALLEST_WEIGHT` are dropped, in the folds as in the end; with "auto" those, too,
+    that are not worth what they cost (see `worth_serving`).
 
     Args:
         predictions: (K, N, C) probabilities of K members, on rows that none was trained on.
@@ -86,11 +90,16 @@ def solve(
         calibration: "none" leaves probabilities as they are. Otherwise each member gets its
             temperature first, and the whole is calibrated: as a name in `CALIBRATIONS` says, or,
             with "auto", by a temperature if that lowers the cross-fitted log-loss.
+        costs: (K,) what serving each member costs, in any unit, above 0. If they are not known,
+            of two combinations that tie the one of fewer members counts as the cheaper one.
+        price: The share of the loss (of what a score lacks of 1) that is worth a doubling of the
+            cost, in [0, 1); 0 takes every gain there is, whatever it costs. For "auto" alone.
         seed: Seed of the folds and of the solvers that draw.
         folds: Number of folds, at least 3; no more than there are rows are used.
 
     Raises:
-        OptionError: on an unknown solver, metric or calibration, or fewer than 3 folds.
+        OptionError: on an unknown solver, metric or calibration, fewer than 3 folds, costs that
+            are none, or a price that is out of range.
         DataError: if the shapes do not match, a label is out of range, the predictions are not
             probabilities, or there are fewer than 3 rows.
     """
@@ -103,12 +112,17 @@ def solve(
             f"Received: {folds}."
         )
     members, truth = check_predictions(predictions, labels)
+    serving = Serving.of(costs, len(members), price)
+    if solver != AUTO:
+        # Whoever asks for a solver asks for what it finds.
+        serving = dataclasses.replace(serving, price=0.0)
     names = (solver,) if solver != AUTO else _candidates(metric)
     fold = stratified_folds(truth, min(folds, len(truth)), np.random.default_rng(seed))
-    fit = functools.partial(fit_all, metric=metric, tempered=calibration != "none", seed=seed)
+    tempered = calibration != "none"
+    fit = functools.partial(fit_all, metric=metric, tempered=tempered, serving=serving, seed=seed)
     crossing = CrossFit(members, truth, fold, functools.partial(fit, names))
     kinds = ("none", "temperature") if calibration == AUTO else (calibration,)
-    chooser = Chooser(crossing, kinds, metric, seed)
+    chooser = Chooser(crossing, kinds, metric, seed, serving)
     choice = chooser.choose(names)
     combination = fit((choice.solver,), members, truth)[choice.solver]
     if not choice.calibration.neutral:
@@ -140,17 +154,22 @@ def fit_all(
     *,
     metric: str,
     tempered: bool,
+    serving: Serving,
     seed: int,
 ) -> dict[str, Combination]:
-    """Calibrate the members, solve, and drop those that hardly count."""
+    """Calibrate the members, solve, and drop those that hardly count or do not pay."""
     temperatures = [fit_temperature(member, labels) if tempered else 1.0 for member in predictions]
     if tempered:
         pairs = zip(predictions, temperatures, strict=True)
         predictions = np.stack([temper(member, heat) for member, heat in pairs])
     problem = Problem(predictions.astype(np.float64, copy=False), labels, metric)
+
+    def fitted(name: str, part: Problem) -> Combination:
+        return drop_small(SOLVERS[name](part, np.random.default_rng(seed)))
+
     return {
         name: dataclasses.replace(
-            drop_small(SOLVERS[name](problem, np.random.default_rng(seed))),
+            worth_serving(functools.partial(fitted, name), problem, serving),
             temperatures=tuple(temperatures),
         )
         for name in names

@@ -90,7 +90,7 @@ def soup(candidates: Candidates, data: ImageData, *, metric: str = LOG_LOSS) -> 
     predictions = predict(average)
     sign = -1.0 if METRICS[metric].direction == "max" else 1.0
     return Soup(
-        member=Member("soup", predictions, load=lambda: model),
+        member=Member("soup", predictions, load=lambda: model, cost=float(model.count_params())),
         ingredients=tuple(tasted[place] for place in kept),
         score=METRICS[metric].function(candidates.labels, predictions),
         best_alone=sign * costs[0],

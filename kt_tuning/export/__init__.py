@@ -3,6 +3,13 @@
 from kt_tuning.export.exporting import Exported, export_model, export_saved_model
 from kt_tuning.export.folder import LABELS_FILE, PROVENANCE_FILE, next_version
 from kt_tuning.export.formats import FORMATS, Format, format_named
+from kt_tuning.export.measurement import (
+    MEASUREMENT_FILE,
+    MEASUREMENT_HEADER,
+    Measurement,
+    measurement_rows,
+    measurements,
+)
 from kt_tuning.export.parity import Parity
 from kt_tuning.export.pruning import Pruned, prune
 from kt_tuning.export.served import Prediction, Served, load_served
@@ -11,9 +18,12 @@ from kt_tuning.export.source import Predict, predict_all
 __all__ = [
     "FORMATS",
     "LABELS_FILE",
+    "MEASUREMENT_FILE",
+    "MEASUREMENT_HEADER",
     "PROVENANCE_FILE",
     "Exported",
     "Format",
+    "Measurement",
     "Parity",
     "Predict",
     "Prediction",
@@ -23,6 +33,8 @@ __all__ = [
     "export_saved_model",
     "format_named",
     "load_served",
+    "measurement_rows",
+    "measurements",
     "next_version",
     "predict_all",
     "prune",

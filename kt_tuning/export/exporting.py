@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import OptionError
+from kt_tuning.errors import ExportError, KtTuningError, OptionError
 from kt_tuning.export.folder import appearing, check_free, write_labels, write_provenance
 from kt_tuning.export.formats import Format, format_named
-from kt_tuning.export.parity import Parity, check_parity, measure_parity
+from kt_tuning.export.parity import Parity, Tolerance, check_parity, measure_parity
+from kt_tuning.export.precision import half_precision, in_float32
 from kt_tuning.export.source import Source, predict_all
 from kt_tuning.records import DataCard
 
@@ -20,6 +23,12 @@ if TYPE_CHECKING:
     import keras
 
 _RANDOM_IMAGES = 16
+_LONGEST = 300
+"""Characters of what a converter says that are shown."""
+
+ROUNDED = Tolerance(difference=0.1, agreement=0.99)
+"""How far a model may be off that was trained with 16 bits, once it computes with 32: bfloat16 has
+two or three decimals."""
 
 # Decoding files one by one takes a while, and a few dozen tell.
 _IMAGES_CHECKED = 32
@@ -52,6 +61,9 @@ def export_model(
 ) -> Exported:
     """Write a model in one of `FORMATS`, load it as its users will, and compare the two.
 
+    A model that was trained in mixed precision stays so as a SavedModel and as a Keras file; other
+    formats get it in float32, with pixels in and float32 probabilities out like any other.
+
     Beside the model lie `labels.txt`, a class a line, and `provenance.json`. The folder appears
     whole or not at all.
 
@@ -70,7 +82,8 @@ def export_model(
         OptionError: on an unknown format, or one that needs examples without them.
         MissingExtraError: if a package is missing.
         ExportError: if the model does not fit the card, if Keras runs on another backend than
-            TensorFlow, or if the export behaves unlike the model.
+            TensorFlow, if a model in mixed precision cannot be had in float32, or if the export
+            behaves unlike the model.
         StorageError: if `path` is taken or cannot be written.
         DataError: if images do not fit the card.
     """
@@ -87,11 +100,19 @@ def export_model(
         )
     images = _images_like(card) if parity_images is None else np.asarray(parity_images)
     source.check_images(images, "parity_images")
-    expected = source.answers(images)
+    expected, more = source.answers(images), {}
+    if not row.keeps_precision and (precision := half_precision(model)):
+        source = dataclasses.replace(source, model=in_float32(model))
+        trained, expected = expected, source.answers(images)
+        rounding = measure_parity(expected, trained)
+        check_parity(rounding, ROUNDED, f"in float32, trained in {precision}")
+        more = {"trained_in": {"precision": precision, **dataclasses.asdict(rounding)}}
     with appearing(path) as folder:
-        row.write(source, folder)
-        write_labels(folder, card.class_names)
-        parity = _check(row, folder, source, images, expected)
+        with _refusals_told(format):
+            row.write(source, folder)
+            write_labels(folder, card.class_names)
+            served = predict_all(row.read(folder), images)
+        parity = _check(row, folder, source, images, expected, served)
         write_provenance(
             folder,
             card,
@@ -99,6 +120,7 @@ def export_model(
             format=format,
             parity=dataclasses.asdict(parity),
             model=provenance or {},
+            **more,
         )
     return Exported(path, format, parity)
 
@@ -127,12 +149,28 @@ def _check(
     source: Source,
     images: NDArray[np.uint8],
     expected: NDArray[np.float32],
+    served: NDArray[np.float32],
 ) -> Parity:
-    parity = measure_parity(predict_all(row.read(folder), images), expected)
+    parity = measure_parity(served, expected)
     check_parity(parity, row.tolerance, row.name)
     if row.check is not None:
         row.check(folder, source, images[:_IMAGES_CHECKED], expected[:_IMAGES_CHECKED])
     return parity
+
+
+@contextlib.contextmanager
+def _refusals_told(format: str) -> Iterator[None]:
+    """Say in our words what a converter or runtime says in its own, of whatever class."""
+    try:
+        yield
+    except (KtTuningError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        said = str(error).strip().partition("\n")[0][:_LONGEST]
+        raise ExportError(
+            f"The format {format!r} does not take this model: its converter or runtime says "
+            f"{type(error).__name__}: {said} Export another format: saved_model takes all."
+        ) from error
 
 
 def _images_like(card: DataCard) -> NDArray[np.uint8]:

@@ -34,6 +34,8 @@ class Format:
         extra: The extra of kt-tuning that brings what it needs, or None.
         packages: What the extra brings, as imported.
         needs_examples: Whether `Source.examples` are needed.
+        keeps_precision: Whether it can compute in 16 bits, as a model does that was trained in
+            mixed precision; otherwise it is given the model in float32.
         check: Tests more than probabilities from pixels: (folder, source, images, expected
             probabilities); or None.
     """
@@ -46,6 +48,7 @@ class Format:
     extra: str | None = None
     packages: tuple[str, ...] = ()
     needs_examples: bool = False
+    keeps_precision: bool = False
     check: Check | None = None
 
     def check_installed(self) -> None:
@@ -65,6 +68,7 @@ FORMATS = {
             "TensorFlow SavedModel, for TensorFlow Serving; takes image files, too",
             saved_model.write_saved_model,
             saved_model.read_saved_model,
+            keeps_precision=True,
             check=saved_model.check_files,
         ),
         Format(
@@ -72,6 +76,7 @@ FORMATS = {
             "Keras file, to go on training",
             keras_file.write_keras,
             keras_file.read_keras,
+            keeps_precision=True,
         ),
         Format(
             "litert",

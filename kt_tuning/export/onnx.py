@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,36 @@ ONNX_FILE = "model.onnx"
 
 def write_onnx(source: Source, folder: Path) -> None:
     """Write `model.onnx`: one input, `pixels` or as the model calls it, of any batch size."""
+    _teach_complementary_error_function()
     with warnings.catch_warnings(), quiet("tf2onnx", logging.ERROR):
         # Keras makes tf2onnx work with NumPy 2, and NumPy warns about how.
         warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
         source.model.export(str(folder / ONNX_FILE), format="onnx", verbose=False)
+
+
+def _teach_complementary_error_function() -> None:
+    """Have tf2onnx write 1 - erf(x) for TensorFlow's erfc(x), of which an exact GELU is made.
+
+    tf2onnx 1.17 does not know it, and writes a graph without a word that no runtime loads.
+    """
+    import tf2onnx.constants
+    import tf2onnx.handler
+
+    def convert(graph: Any, node: Any, **options: Any) -> None:
+        name, outputs = node.name, node.output
+        shapes, types = node.output_shapes, node.output_dtypes
+        (x,) = node.input
+        one = graph.make_const(f"{name}_one", np.array(1, np.float32)).output[0]
+        graph.remove_node(name)
+        error = graph.make_node("Erf", [x], shapes=shapes, dtypes=types).output[0]
+        graph.make_node(
+            "Sub", [one, error], name=name, outputs=outputs, shapes=shapes, dtypes=types
+        )
+
+    known_since = 9
+    tf2onnx.handler.tf_op.register_handler(
+        convert, known_since, ["Erfc"], tf2onnx.constants.ONNX_DOMAIN, {}
+    )
 
 
 def read_onnx(folder: Path) -> Predict:

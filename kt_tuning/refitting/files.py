@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import CombinationRecord
+from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import HELD_OUT_USES
 from kt_tuning.records import DataCard, SearchRecord, TrialRecord, write_json
@@ -36,7 +36,7 @@ def claim(
     run: Path,
     folder: Path,
     record: RefitRecord,
-    combination: CombinationRecord,
+    combination: EnsembleRecord,
     *,
     overwrite: bool,
 ) -> RefitRecord:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kt_tuning.ensembling import CombinationRecord
+from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.errors import OptionError, SearchError
 from kt_tuning.records import TrialRecord
 from kt_tuning.refitting.files import COMBINATION
@@ -13,7 +13,7 @@ from kt_tuning.search.run_directory import RunDirectory
 SINGLE = "single"
 
 
-def choose_members(tuner: Tuner, members: str) -> tuple[CombinationRecord, list[TrialRecord]]:
+def choose_members(tuner: Tuner, members: str) -> tuple[EnsembleRecord, list[TrialRecord]]:
     """The trials whose configurations are trained again, and how they are combined.
 
     Args:
@@ -34,7 +34,7 @@ def choose_members(tuner: Tuner, members: str) -> tuple[CombinationRecord, list[
     path = tuner.run_directory / COMBINATION
     if members == BEST or (members == AUTO and not path.exists()):
         best = trials[0]
-        alone = CombinationRecord(
+        alone = EnsembleRecord(
             trial_ids=(best.trial_id,),
             weights=(1.0,),
             solver=SINGLE,
@@ -48,7 +48,7 @@ def choose_members(tuner: Tuner, members: str) -> tuple[CombinationRecord, list[
             f"{tuner.run_directory} has no ensemble yet: call `tuner.ensemble()` first, or refit "
             f"members={BEST!r}."
         )
-    record = CombinationRecord.load(path)
+    record = EnsembleRecord.load(path)
     known = {trial.trial_id: trial for trial in trials}
     if strange := [name for name in record.trial_ids if name not in known]:
         raise OptionError(

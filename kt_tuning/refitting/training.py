@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import os
 import shutil
@@ -59,7 +58,6 @@ def train_member(
         return TrialRecord.load(folder / RESULT)
     # On JAX that would also end the scope, which therefore comes after it.
     keras.backend.clear_session()
-    gc.collect()
     hypermodel = tuner.hypermodel if devices.alone else FedWhole(tuner.hypermodel)
     task = ImageTask(hypermodel, data, plan.recipe, objectives=[tuner.objectives[0].name])
     checkpoint = Checkpoint(folder / CHECKPOINT)

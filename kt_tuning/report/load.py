@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kt_tuning.ensembling import Combination, CombinationRecord
+from kt_tuning.ensembling import Combination, EnsembleRecord
 from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import (
     GALLERY,
@@ -19,7 +19,9 @@ from kt_tuning.evaluation import (
     held_out_uses,
     stored_bytes,
 )
+from kt_tuning.export import measurements
 from kt_tuning.records import HISTORY, PREDICTIONS, RESULT, DataCard, SearchRecord, TrialRecord
+from kt_tuning.report.repeated import load_repeats, load_trained_again
 from kt_tuning.report.summary import CountArray, FloatArray, RunSummary, TrialRun
 
 AUGMENTATION = "augmentation.jpg"
@@ -70,6 +72,9 @@ def load_run(directory: str | Path) -> RunSummary:
         correction=corrected_best_of_run(directory),
         caveat=_caveat(directory, run),
         augmentation=picture.read_bytes() if picture.is_file() else None,
+        again=load_trained_again(directory),
+        repeats=load_repeats(directory, None if run.best is None else run.best.record.trial_id),
+        exports=tuple(measurements(directory)),
     )
 
 
@@ -104,10 +109,10 @@ def _load_history(path: Path) -> dict[str, FloatArray]:
         ) from error
 
 
-def _load_ensemble(path: Path, trials: list[TrialRun]) -> CombinationRecord | None:
+def _load_ensemble(path: Path, trials: list[TrialRun]) -> EnsembleRecord | None:
     if not path.is_file():
         return None
-    ensemble = CombinationRecord.load(path)
+    ensemble = EnsembleRecord.load(path)
     if missing := set(ensemble.trial_ids) - {trial.record.trial_id for trial in trials}:
         raise StorageError(
             f"{path} should name trials of its own run. "

@@ -8,9 +8,11 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from kt_tuning.ensembling import CombinationRecord
+from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation import CorrectedBest, Gallery, Scores
+from kt_tuning.export import Measurement
 from kt_tuning.records import FAILED, INFEASIBLE, DataCard, SearchRecord, TrialRecord
+from kt_tuning.report.repeated import Repeats, TrainedAgain
 
 FloatArray = npt.NDArray[np.float64]
 CountArray = npt.NDArray[np.int64]
@@ -57,6 +59,9 @@ class RunSummary:
         caveat: What a reader of the test scores should know, or None.
         gallery: The winner's mistakes and where it looks; None before that stage.
         augmentation: A JPEG of what the winner's augmentation does, or None.
+        again: What was made of the best configuration after the search.
+        repeats: How trainings of one configuration differ.
+        exports: What was measured of each export, in the order of their folders.
     """
 
     name: str
@@ -64,7 +69,7 @@ class RunSummary:
     search: SearchRecord
     trials: tuple[TrialRun, ...]
     unfinished: int
-    ensemble: CombinationRecord | None
+    ensemble: EnsembleRecord | None
     scores: Scores | None
     validation_confusion: CountArray | None
     export: str | None
@@ -73,6 +78,9 @@ class RunSummary:
     caveat: str | None = None
     gallery: Gallery | None = None
     augmentation: bytes | None = None
+    again: tuple[TrainedAgain, ...] = ()
+    repeats: tuple[Repeats, ...] = ()
+    exports: tuple[Measurement, ...] = ()
 
     @property
     def best(self) -> TrialRun | None:

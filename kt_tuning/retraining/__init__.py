@@ -2,6 +2,7 @@
 
 from kt_tuning.retraining.bag import bag
 from kt_tuning.retraining.boost import Boosted, boost
+from kt_tuning.retraining.combining import combine
 from kt_tuning.retraining.configuration import Configuration
 from kt_tuning.retraining.distill import distill
 from kt_tuning.retraining.snapshots import snapshots
@@ -12,6 +13,7 @@ __all__ = [
     "Configuration",
     "bag",
     "boost",
+    "combine",
     "distill",
     "distillation_loss",
     "snapshots",

@@ -10,12 +10,9 @@ import keras_tuner
 
 from kt_tuning.data import ImageData
 from kt_tuning.errors import StorageError
-from kt_tuning.records import read_json, write_json
+from kt_tuning.records import CONFIGURATION, read_json, write_json
 from kt_tuning.retraining.configuration import Configuration
 from kt_tuning.search.run_directory import RunDirectory
-
-CONFIGURATION = "configuration.json"
-"""What the members of a folder are trained by."""
 
 
 def claim(

@@ -11,6 +11,7 @@ import keras
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.errors import OptionError
+from kt_tuning.retraining.combining import combine
 from kt_tuning.retraining.configuration import Configuration
 from kt_tuning.retraining.lesson import Lesson
 from kt_tuning.retraining.member_run import MemberRun
@@ -80,15 +81,8 @@ def distill(
         hypermodel=RecipeHyperModel(taught, student.recipe),
         verbose=verbose,
     )
-    found = run.candidates(1)
-    ensemble = Ensemble.from_members(found.members, found.labels, solver="single")
-    ensemble.card = data.card
-    ensemble.provenance = {
-        "distillation": {**marks, "teacher": _describe(teacher)},
-        "values": dict(found.members[0].configuration or {}),
-    }
-    assert ensemble.record is not None
-    run.files.write_ensemble(ensemble.record)
+    ensemble = combine(run.candidates(1), data, directory, solver="single")
+    ensemble.provenance["distillation"] = {**marks, "teacher": _describe(teacher)}
     return ensemble
 
 

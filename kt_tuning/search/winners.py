@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import MEMBER_CHOICES, Ensemble, Member, weighted_sum
+from kt_tuning.ensembling import MEMBER_CHOICES, Ensemble, Member, serving_cost, weighted_sum
 from kt_tuning.errors import OptionError, SearchError
 from kt_tuning.records import TrialRecord
 from kt_tuning.search.run_directory import RunDirectory
@@ -74,6 +74,7 @@ class Winners:
         solver: str,
         metric: str,
         members: str,
+        price: float,
         seed: int,
     ) -> Ensemble:
         """Combine the best trials; see `Tuner.ensemble`.
@@ -87,6 +88,7 @@ class Winners:
             solver: "auto", or a name in `SOLVERS`.
             metric: Name in `METRICS` that the weights should be good at.
             members: How candidates are chosen, a name in `MEMBER_CHOICES`.
+            price: The share of the loss that is worth a doubling of the cost.
             seed: Of the solver.
         """
         if members not in MEMBER_CHOICES:
@@ -100,6 +102,7 @@ class Winners:
                 record.metrics[objective],
                 record.values,
                 functools.partial(self.load, record, space),
+                serving_cost(record, self._folds or 1),
             )
             for name, record in records.items()
             # One that was pruned before its last fold lacks rows.
@@ -108,7 +111,9 @@ class Winners:
         if not candidates:
             raise SearchError("No trial has been trained on all folds: search longer.")
         chosen = MEMBER_CHOICES[members](candidates, labels, size)
-        ensemble = Ensemble.from_members(chosen, labels, solver=solver, metric=metric, seed=seed)
+        ensemble = Ensemble.from_members(
+            chosen, labels, solver=solver, metric=metric, price=price, seed=seed
+        )
         ensemble.card = data.card
         ensemble.provenance = self._provenance([records[member.name] for member in chosen])
         assert ensemble.record is not None

@@ -11,9 +11,17 @@ import numpy as np
 
 from kt_tuning.data import ImageData
 from kt_tuning.errors import OptionError
-from kt_tuning.export import FORMATS, Pruned, export_model, format_named, next_version, prune
+from kt_tuning.export import (
+    FORMATS,
+    Measurement,
+    Pruned,
+    export_model,
+    format_named,
+    next_version,
+    prune,
+)
 from kt_tuning.shipping.fine_tuning import fine_tuning
-from kt_tuning.shipping.measuring import Measurement, measure_export
+from kt_tuning.shipping.measuring import measure_export
 from kt_tuning.shipping.model_card import write_model_card
 from kt_tuning.shipping.run_records import RunRecords
 
@@ -124,8 +132,13 @@ def _some(count: int, wanted: int, rng: np.random.Generator) -> np.ndarray[Any, 
 
 
 def _prune(model: keras.Model, data: ImageData, pruning: Pruning, seed: int) -> Pruned:
-    fit = fine_tuning(model, data, epochs=pruning.epochs, seed=seed)
-    return prune(model, fit, sparsity=pruning.sparsity, rounds=pruning.rounds)
+    import keras
+
+    # The same layers in a model of its own: compiled itself, the winner would be saved together
+    # with an optimizer, twice as large again as its weights.
+    trained = keras.Model(model.inputs, model.outputs[0])
+    fit = fine_tuning(trained, data, epochs=pruning.epochs, seed=seed)
+    return prune(trained, fit, sparsity=pruning.sparsity, rounds=pruning.rounds)
 
 
 def _described(pruning: Pruning | None, pruned: Pruned | None) -> dict[str, Any]:

@@ -9,11 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kt_tuning.errors import StorageError
-from kt_tuning.export import PROVENANCE_FILE
+from kt_tuning.export import (
+    MEASUREMENT_HEADER,
+    PROVENANCE_FILE,
+    Measurement,
+    measurement_rows,
+)
 from kt_tuning.records import read_json
 from kt_tuning.shipping.limits import limits
 from kt_tuning.shipping.markdown import bullets, code, plain, table
-from kt_tuning.shipping.measuring import HEADER, MODEL_CARD_FILE, Measurement, rows
+from kt_tuning.shipping.measuring import MODEL_CARD_FILE
 from kt_tuning.shipping.run_records import RunRecords
 
 
@@ -192,7 +197,7 @@ def _measured(measurement: Measurement | None) -> str | None:
         "This export",
         f"Compared with the Keras model on {measurement.images:,} validation images, and measured "
         "on the machine that exported it; accuracy is that on these images, which the search "
-        f"knew.\n\n{table(HEADER, rows([measurement]))}",
+        f"knew.\n\n{table(MEASUREMENT_HEADER, measurement_rows([measurement]))}",
     )
 
 

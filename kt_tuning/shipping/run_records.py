@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.ensembling import CombinationRecord
+from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation import (
     CorrectedBest,
     HeldOutUses,
@@ -37,7 +37,7 @@ class RunRecords:
     data: DataCard
     search: SearchRecord
     trials: tuple[TrialRecord, ...]
-    ensemble: CombinationRecord | None
+    ensemble: EnsembleRecord | None
     scores: Scores | None
     correction: CorrectedBest | None
     uses: HeldOutUses
@@ -59,7 +59,7 @@ class RunRecords:
             data=data,
             search=search,
             trials=tuple(sorted(trials, key=lambda trial: trial.number)),
-            ensemble=CombinationRecord.load(ensemble) if ensemble.is_file() else None,
+            ensemble=EnsembleRecord.load(ensemble) if ensemble.is_file() else None,
             scores=_scores(directory),
             correction=corrected_best_of_run(directory),
             uses=held_out_uses(directory).of(data.fingerprint),

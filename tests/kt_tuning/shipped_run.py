@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import CombinationRecord
+from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation import Interval, Scores, measure_reliability
 from kt_tuning.judging import winner_digest
 from kt_tuning.records import SearchRecord, TrialRecord
@@ -55,7 +55,7 @@ def write_search(directory: Path, data: ImageData) -> None:
 def write_winner(directory: Path) -> None:
     """The record of an ensemble of trials 0 and 1."""
     reliability = measure_reliability([0, 1], np.array([[0.9, 0.1], [0.3, 0.7]]))
-    CombinationRecord(
+    EnsembleRecord(
         trial_ids=("00", "01"),
         weights=(0.25, 0.75),
         solver="convex",

@@ -11,13 +11,13 @@ from PIL import Image
 from striped import striped_images
 
 from kt_tuning.data import load_images
-from kt_tuning.ensembling import CombinationRecord, Ensemble
+from kt_tuning.ensembling import Ensemble, EnsembleRecord
 from kt_tuning.errors import DataError, OptionError, StorageError
 from kt_tuning.evaluation import HeldOutUse, HeldOutUses, Scores, held_out_uses
 from kt_tuning.judging import judge, load_data, load_winner, save_winner, winner_digest
 from kt_tuning.records import TrialRecord
 
-RECORD = CombinationRecord(("0",), (1.0,), "single", {}, (0.5,))
+RECORD = EnsembleRecord(("0",), (1.0,), "single", {}, (0.5,))
 
 
 def make_model():

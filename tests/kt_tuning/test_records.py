@@ -4,10 +4,10 @@ import math
 import numpy as np
 import pytest
 
+from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.errors import StorageError
 from kt_tuning.records import (
     DataCard,
-    EnsembleRecord,
     PixelFormat,
     TrialRecord,
     read_json,

@@ -6,8 +6,10 @@ from xml.etree.ElementTree import Element
 from kt_tuning.report.sections.classes import curves_section, reliability_section
 from kt_tuning.report.sections.cost import cost_section
 from kt_tuning.report.sections.ensemble import ensemble_section
+from kt_tuning.report.sections.exports import exports_section
 from kt_tuning.report.sections.headline import headline
 from kt_tuning.report.sections.pictures import augmentation_section, gallery_section
+from kt_tuning.report.sections.repeated import repeated_section
 from kt_tuning.report.sections.reproduce import reproduce_section
 from kt_tuning.report.sections.robustness import robustness_section
 from kt_tuning.report.sections.scores import confusion_section, scores_section
@@ -22,12 +24,14 @@ SECTIONS: tuple[Callable[[RunSummary], Element | None], ...] = (
     trials_section,
     winner_section,
     ensemble_section,
+    repeated_section,
     scores_section,
     confusion_section,
     curves_section,
     reliability_section,
     robustness_section,
     cost_section,
+    exports_section,
     gallery_section,
     augmentation_section,
     reproduce_section,
@@ -40,9 +44,11 @@ __all__ = [
     "cost_section",
     "curves_section",
     "ensemble_section",
+    "exports_section",
     "gallery_section",
     "headline",
     "reliability_section",
+    "repeated_section",
     "reproduce_section",
     "robustness_section",
     "scores_section",

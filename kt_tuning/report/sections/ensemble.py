@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
-from kt_tuning.ensembling import CombinationRecord
+from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation import METRICS
 from kt_tuning.report.html import cell, element, table
 from kt_tuning.report.sections.blocks import pairs, section
@@ -24,9 +24,9 @@ def ensemble_section(run: RunSummary) -> Element | None:
     if run.ensemble is None:
         return None
     outcome = (
-        "No combination beat the best member on rows its weights were not fitted on, so the winner "
-        "is that single model."
-        if run.ensemble.solver == SINGLE
+        "No combination was worth its cost beside the best member, on rows its weights were not "
+        "fitted on, so the winner is that single model."
+        if len(run.ensemble.trial_ids) == 1
         else f"The {run.ensemble.pool} mean of the members, each calibrated by a temperature, with "
         f"these weights, which the {run.ensemble.solver} solver fitted on validation predictions."
     )
@@ -35,16 +35,17 @@ def ensemble_section(run: RunSummary) -> Element | None:
         "Ensemble",
         element("p", outcome),
         *_gain(run.ensemble),
+        *_cost(run.ensemble),
         element("div", _members(run, run.ensemble), _solvers(run.ensemble), class_="split"),
         *_diversity(run.ensemble),
     )
 
 
-def _gain(ensemble: CombinationRecord) -> list[Element]:
+def _gain(ensemble: EnsembleRecord) -> list[Element]:
     """What combining brings, as far as both losses were measured."""
     single = ensemble.cross_fitted.get(SINGLE)
     chosen = ensemble.cross_fitted.get(ensemble.solver)
-    if single is None or chosen is None or ensemble.solver == SINGLE:
+    if single is None or chosen is None or len(ensemble.trial_ids) == 1:
         return []
     gain = single - chosen if METRICS[ensemble.metric].direction == "min" else chosen - single
     error = ensemble.errors.get(SINGLE)
@@ -58,7 +59,15 @@ def _gain(ensemble: CombinationRecord) -> list[Element]:
     ]
 
 
-def _diversity(ensemble: CombinationRecord) -> list[Element]:
+def _cost(ensemble: EnsembleRecord) -> list[Element]:
+    """What serving all members costs, if there are several and it is known."""
+    ratio = ensemble.relative_cost
+    if ratio is None or len(ensemble.trial_ids) < 2:
+        return []
+    return [element("p", f"It has {ratio:.1f} times the parameters of the best single model.")]
+
+
+def _diversity(ensemble: EnsembleRecord) -> list[Element]:
     """How differently the members err; nothing for a single one."""
     found = ensemble.diversity
     if found is None or len(ensemble.trial_ids) < 2:
@@ -81,7 +90,7 @@ def _inline(label: str) -> str:
     return label if label[:2].isupper() else label[:1].lower() + label[1:]
 
 
-def _members(run: RunSummary, ensemble: CombinationRecord) -> Element:
+def _members(run: RunSummary, ensemble: EnsembleRecord) -> Element:
     scores = dict(zip(ensemble.trial_ids, ensemble.member_scores, strict=True))
     rows = [
         element(
@@ -109,7 +118,7 @@ def _bar(weight: float) -> Element:
     )
 
 
-def _solvers(ensemble: CombinationRecord) -> Element:
+def _solvers(ensemble: EnsembleRecord) -> Element:
     rows = [
         element(
             "tr",

@@ -6,11 +6,15 @@ import pytest
 from kt_tuning.ensembling import Combination
 from kt_tuning.ensembling.calibration import temper
 from kt_tuning.ensembling.choice import (
+    Candidate,
     Chooser,
-    fewest_members_within_one_error,
+    cheapest_within_one_error,
     standard_errors,
 )
 from kt_tuning.ensembling.cross_fitting import CrossFit
+from kt_tuning.ensembling.serving import Serving
+
+FREE = Serving(np.ones(1), 0.0)
 
 
 def predictions_of(of_truth):
@@ -18,11 +22,14 @@ def predictions_of(of_truth):
     return np.stack([of_truth, 1 - of_truth], axis=1)
 
 
-def choose(of_truth, sizes, metric="log_loss"):
-    predictions = {name: predictions_of(np.asarray(row)) for name, row in of_truth.items()}
-    labels = np.zeros(len(next(iter(predictions.values()))), dtype=int)
-    rng = np.random.default_rng(0)
-    return fewest_members_within_one_error(metric, labels, predictions, sizes, rng)
+def choose(of_truth, sizes, metric="log_loss", price=0.0):
+    candidates = {
+        name: Candidate(predictions_of(np.asarray(row)), sizes[name], sizes[name])
+        for name, row in of_truth.items()
+    }
+    labels = np.zeros(len(next(iter(of_truth.values()))), dtype=int)
+    serving = Serving(np.ones(1), price)
+    return cheapest_within_one_error(metric, labels, candidates, serving, np.random.default_rng(0))
 
 
 NOISE = np.random.default_rng(0).normal(size=400)
@@ -47,6 +54,13 @@ def test_a_gain_within_the_error_is_not():
         {"few": logistic(NOISE), "many": logistic(margins - shift)}, {"few": 1, "many": 9}
     )
     assert found == "few"
+
+
+@pytest.mark.parametrize(("price", "winner"), [(0.01, "many"), (0.05, "few")])
+def test_a_clear_gain_must_be_worth_its_cost(price, winner):
+    # 9 members are 3.2 doublings; the gain is a twelfth of the loss.
+    rows = {"few": logistic(NOISE), "many": logistic(NOISE + 0.1)}
+    assert choose(rows, {"few": 1, "many": 9}, price=price) == winner
 
 
 def test_of_equal_sizes_the_better_wins():
@@ -97,7 +111,7 @@ def chooser(probabilities, labels, calibrations):
     fits = {"only": Combination((1.0,))}
     fold = np.arange(900) % 3
     crossing = CrossFit(probabilities[None], labels, fold, lambda members, labels: fits)
-    return Chooser(crossing, calibrations, "log_loss", seed=0)
+    return Chooser(crossing, calibrations, "log_loss", seed=0, serving=FREE)
 
 
 def test_a_temperature_is_chosen_where_it_helps(drawn):

@@ -61,9 +61,9 @@ def test_a_fit_without_two_folds_serves_twice(crossing, seen):
     assert len(seen) == len(set(seen)) == 10
 
 
-def test_sizes_are_those_of_the_fits(crossing):
-    assert crossing.size("one") == 2
-    assert crossing.size("two", without=0) == 1
+def test_means_are_those_of_the_fits(crossing):
+    assert crossing.mean(lambda fit: fit.size, "one") == 2
+    assert crossing.mean(lambda fit: fit.size, "two", without=0) == 1
 
 
 def test_folds_are_stratified():

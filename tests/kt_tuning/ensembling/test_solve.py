@@ -14,6 +14,7 @@ from kt_tuning.ensembling.calibration import temper
 from kt_tuning.ensembling.choice import Chooser
 from kt_tuning.ensembling.cross_fitting import CrossFit, stratified_folds
 from kt_tuning.ensembling.problem import Problem
+from kt_tuning.ensembling.serving import Serving
 from kt_tuning.ensembling.solve import CANDIDATES, CANDIDATES_FOR_OTHER_METRICS, drop_small, fit_all
 from kt_tuning.errors import OptionError
 from kt_tuning.evaluation import METRICS, score
@@ -130,10 +131,15 @@ def test_the_labels_of_a_fold_make_no_difference_to_its_predictions(kinds):
     predictions, labels = make_members([0.3, 1.0, 1.2, 1.5], rows=120)
     fold = np.arange(120) % 4
     spoilt = np.where(fold == 2, (labels + 1) % CLASSES, labels)
-    fit = functools.partial(fit_all, QUICK, metric="log_loss", tempered=True, seed=0)
+    serving = Serving(np.array([1.0, 2.0, 1.0, 4.0]))
+    fit = functools.partial(
+        fit_all, QUICK, metric="log_loss", tempered=True, serving=serving, seed=0
+    )
     with threadpool_limits(1):
         predicted, again = (
-            Chooser(CrossFit(predictions, truth, fold, fit), kinds, "log_loss", 0).predict(QUICK)
+            Chooser(CrossFit(predictions, truth, fold, fit), kinds, "log_loss", 0, serving).predict(
+                QUICK
+            )
             for truth in (labels, spoilt)
         )
     np.testing.assert_allclose(again[fold == 2], predicted[fold == 2], atol=1e-12)

@@ -151,6 +151,28 @@ def test_int8_without_examples_is_refused(tempered, tmp_path):
         )
 
 
+def test_onnx_takes_an_exact_gelu(tmp_path):
+    needs("onnx")
+    inputs = keras.Input(PIXELS.shape, dtype="uint8")
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+    x = keras.ops.gelu(keras.layers.Dense(8)(x), approximate=False)
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+    path, card = tmp_path / "1", make_card()
+    found = export_model(model, path, format="onnx", card=card, parity_images=IMAGES)
+    assert found.parity.agreement == 1
+
+
+def test_what_a_converter_says_is_told(tempered, tmp_path, monkeypatch):
+    def write(source, folder):
+        raise RuntimeError("Select TensorFlow op(s)\nand a stack")
+
+    row = dataclasses.replace(FORMATS["litert"], write=write)
+    monkeypatch.setitem(FORMATS, "litert", row)
+    with pytest.raises(ExportError, match=r"'litert'.*RuntimeError: Select TensorFlow op\(s\) Exp"):
+        export_model(tempered, tmp_path / "1", format="litert", card=make_card())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unknown_format_is_named():
     with pytest.raises(OptionError, match=r"'tflite'\. Known: saved_model, keras, litert"):
         format_named("tflite")
@@ -163,10 +185,11 @@ def test_openvino_reports_to_nobody(tempered, tmp_path, monkeypatch):
 
     def export(self, path, **options):
         seen.append(os.environ.get("CI"))
-        raise ZeroDivisionError
+        raise ZeroDivisionError("of nothing\nat line 3")
 
     monkeypatch.setattr(keras.Model, "export", export)
-    with pytest.raises(ZeroDivisionError):
+    told = r"'openvino' does not take this model: .* ZeroDivisionError: of nothing Export another"
+    with pytest.raises(ExportError, match=told):
         export_model(tempered, tmp_path / "1", format="openvino", card=make_card())
     assert seen == ["true"]
     assert "CI" not in os.environ

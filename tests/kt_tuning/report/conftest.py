@@ -7,6 +7,7 @@ import csv
 import dataclasses
 import io
 import math
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation import (
     Cost,
     Gallery,
@@ -29,7 +31,8 @@ from kt_tuning.evaluation import (
     measure_reliability,
     worst_mistakes,
 )
-from kt_tuning.records import DataCard, EnsembleRecord, PixelFormat, SearchRecord, TrialRecord
+from kt_tuning.export import MEASUREMENT_FILE, Measurement
+from kt_tuning.records import DataCard, PixelFormat, SearchRecord, TrialRecord, write_json
 from kt_tuning.report.summary import RunSummary, TrialRun
 
 NASTY = "<script>alert(1)</script>"
@@ -172,11 +175,33 @@ def build_run(directory: Path, trials: int, classes: tuple[str, ...]) -> Path:
             "convex": 0.61,
         },
         member_scores=tuple(record.metrics["val_accuracy"] for record in members),
+        costs=tuple(float(record.parameters) for record in members),
+        single_cost=float(members[0].parameters),
     ).save(directory / "ensemble.json")
     write_scores(directory, labels[test], classes, rng)
     for version in ("1", "2", "10"):
         (directory / "export" / version).mkdir(parents=True)
+    latency = {"p50": 1.5, "p95": 2.0, "p99": 2.5}
+    Measurement(
+        "saved_model", "export/10", 2_500_000, 1_200_000, latency, 0.71, 56, 1.0, 2.5e-7
+    ).save(directory / "export" / "10" / MEASUREMENT_FILE)
+    write_bag(directory / "bag", directory)
     return directory
+
+
+def write_bag(folder: Path, run: Path) -> None:
+    """Two trainings of one configuration: what trials 0 and 1 of the run predicted."""
+    for number in range(2):
+        name = Path(f"trial_{number:04d}") / "val_predictions.npy"
+        if not (run / name).is_file():
+            return
+        (folder / name).parent.mkdir(parents=True)
+        shutil.copyfile(run / name, folder / name)
+    shutil.copyfile(run / "split.npz", folder / "split.npz")
+    write_json(folder / "configuration.json", {"kind": "bag"})
+    EnsembleRecord(
+        ("0000", "0001"), (0.5, 0.5), "mean", {"mean": 0.625}, (0.5, 0.5), costs=(4000.0, 4000.0)
+    ).save(folder / "ensemble.json")
 
 
 def write_scores(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kt_tuning.ensembling import CombinationRecord
+from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import HeldOutUse, HeldOutUses
 from kt_tuning.records import read_json, write_json
@@ -27,7 +27,8 @@ def test_reads_everything(run_directory: Path) -> None:
     assert run.gallery is not None
     assert len(run.gallery.mistakes) == 3
     assert run.augmentation is not None
-    assert run.export_bytes == 0
+    measured = run_directory / "export" / "10" / "measurement.json"
+    assert run.export_bytes == measured.stat().st_size
     assert run.caveat is None
 
 
@@ -76,13 +77,30 @@ def test_validation_confusion_is_of_the_weighted_average(make_run) -> None:
     np.savez(directory / "split.npz", labels=[0, 1, 1, 0], predicted=[1, 3, 2])
     np.save(directory / "trial_0000" / "val_predictions.npy", [[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])
     np.save(directory / "trial_0001" / "val_predictions.npy", [[0.0, 1.0], [1.0, 0.0], [0.9, 0.1]])
-    CombinationRecord(("0000", "0001"), (0.25, 0.75), "convex", {}, (0.5, 0.5)).save(
+    EnsembleRecord(("0000", "0001"), (0.25, 0.75), "convex", {}, (0.5, 0.5)).save(
         directory / "ensemble.json"
     )
     # True classes 1, 0, 1; the average is dog 0.775, cat 0.85, cat 0.725.
     confusion = load_run(directory).validation_confusion
     assert confusion is not None
     assert confusion.tolist() == [[1, 0], [1, 1]]
+
+
+def test_executions_of_the_best_trial_are_compared(run_directory: Path) -> None:
+    best = load_run(run_directory).best
+    assert best is not None
+    folder = run_directory / f"trial_{best.record.trial_id}"
+    predictions = np.load(folder / "val_predictions.npy")
+    np.save(folder / "execution_predictions.npy", np.stack([predictions] * 3))
+    first, second = load_run(run_directory).repeats
+    assert (first.name, first.trainings) == ("the best trial", 3)
+    # Equal ones do not vary.
+    assert all(abs(split.variance) < 1e-6 for split in first.losses.values())
+    assert (second.name, second.trainings) == ("bag", 2)
+    assert second.losses["brier"].variance > 0.01
+    np.save(folder / "execution_predictions.npy", np.stack([predictions[1:]] * 3))
+    with pytest.raises(StorageError, match=r"the best trial.*split\.npz"):
+        load_run(run_directory)
 
 
 def test_stages_that_have_not_run_are_missing(run_directory: Path) -> None:

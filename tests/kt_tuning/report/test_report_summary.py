@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from kt_tuning.ensembling import CombinationRecord
+from kt_tuning.ensembling import EnsembleRecord
 
 
 def test_best_follows_the_direction(make_summary) -> None:
@@ -24,6 +24,6 @@ def test_without_an_ensemble_the_best_trial_wins(make_summary) -> None:
 
 
 def test_members_come_heaviest_first(make_summary) -> None:
-    ensemble = CombinationRecord(("0000", "0002"), (0.3, 0.7), "convex", {}, (0.1, 0.3))
+    ensemble = EnsembleRecord(("0000", "0002"), (0.3, 0.7), "convex", {}, (0.1, 0.3))
     run = make_summary([0.1, 0.5, 0.3], ensemble=ensemble)
     assert run.members == ((run.trials[2], 0.7), (run.trials[0], 0.3))

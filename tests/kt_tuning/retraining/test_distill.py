@@ -8,7 +8,7 @@ from striped import striped_images
 
 from kt_tuning import Ensemble, Recipe
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import CombinationRecord
+from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.errors import OptionError, StorageError
 from kt_tuning.records import TrialRecord
 from kt_tuning.retraining import distill, member_run
@@ -34,8 +34,8 @@ def test_a_student_believes_its_teacher(backwards, tmp_path):
     record = TrialRecord.load(tmp_path / "trial_0000" / "result.json")
     assert record.values["distill/temperature"] == 2.0
     assert record.metrics["accuracy"] < 0.5, "of labels that were the wrong way round"
-    kept = CombinationRecord.load(tmp_path / "ensemble.json")
-    assert kept.trial_ids == ("distill/0000",)
+    kept = EnsembleRecord.load(tmp_path / "ensemble.json")
+    assert kept.trial_ids == ("0000",)
     assert found.provenance["distillation"] == {
         "temperature": 2.0,
         "soft_weight": 0.9,

@@ -45,6 +45,10 @@ def test_a_pruned_model_is_exported_as_the_next_version(run_directory, stripes):
     kernels = [w.numpy() for w in loaded.trainable_weights if w.name == "kernel"]
     zeros = sum(int((kernel == 0).sum()) for kernel in kernels)
     assert zeros / sum(kernel.size for kernel in kernels) == pytest.approx(found.sparsity)
+    assert not loaded.compiled
+    first = run_directory / "export/keras/1"
+    sizes = [(path / "model.keras").stat().st_size for path in (first, folder)]
+    assert sizes[1] < 1.1 * sizes[0]
     pruning = json.loads((folder / "provenance.json").read_text())["model"]["pruning"]
     assert (pruning["rounds"], pruning["epochs"]) == (2, 1)
     assert pruning["sparsity"] == pytest.approx(found.sparsity)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from kt_tuning.ensembling import CombinationRecord
+from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import Interval, Reliability, Scores
 from kt_tuning.report import plot_reliability
@@ -23,7 +23,7 @@ def test_description() -> None:
 
 
 def test_test_images_are_preferred(make_summary) -> None:
-    ensemble = CombinationRecord(("0000",), (1.0,), "single", {}, (0.5,), reliability=BINS)
+    ensemble = EnsembleRecord(("0000",), (1.0,), "single", {}, (0.5,), reliability=BINS)
     scores = Scores({"accuracy": Interval(0.5, 0.4, 0.6)}, [[1]], ("cat",), 1, None, {})
     run = make_summary([0.5], ensemble=ensemble, scores=scores)
     assert reliability_data(run).split == "validation"
@@ -32,7 +32,7 @@ def test_test_images_are_preferred(make_summary) -> None:
 
 
 def test_bars_are_as_high_as_the_accuracy_and_the_share(make_summary) -> None:
-    ensemble = CombinationRecord(("0000",), (1.0,), "single", {}, (0.5,), reliability=BINS)
+    ensemble = EnsembleRecord(("0000",), (1.0,), "single", {}, (0.5,), reliability=BINS)
     right, images = plot_reliability(make_summary([0.5], ensemble=ensemble)).axes
     np.testing.assert_allclose([bar.get_height() for bar in right.patches], [0.6, 0.95])
     np.testing.assert_allclose([bar.get_height() for bar in images.patches], [0.2, 0.8])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kt_tuning.ensembling import CombinationRecord
+from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation import CorrectedBest, Interval, Scores
 from kt_tuning.report.load import load_run
 from kt_tuning.report.sections.headline import headline, score_line, selection_line
@@ -71,7 +71,7 @@ def test_a_best_score_that_cannot_be_corrected_is_said_to_be_optimistic(make_sum
 
 def test_the_winner_is_told(make_summary) -> None:
     assert "Winner" + "Trial 1 1,000 parameters" in _text(make_summary([0.1, 0.9]))
-    ensemble = CombinationRecord(("0000", "0001"), (0.5, 0.5), "mean", {}, (0.1, 0.9))
+    ensemble = EnsembleRecord(("0000", "0001"), (0.5, 0.5), "mean", {}, (0.1, 0.9))
     text = _text(make_summary([0.1, 0.9], ensemble=ensemble, scores=SCORES))
     assert "Ensemble of 2 2,000 parameters, 4.22 ms an image" in text
 

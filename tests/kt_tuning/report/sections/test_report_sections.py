@@ -7,10 +7,11 @@ from xml.etree.ElementTree import Element
 import numpy as np
 import pytest
 
-from kt_tuning.ensembling import CombinationRecord, measure_diversity
-from kt_tuning.evaluation import Gallery, Picture
+from kt_tuning.ensembling import EnsembleRecord, measure_diversity
+from kt_tuning.evaluation import Gallery, Picture, bias_variance
 from kt_tuning.report import sections
 from kt_tuning.report.load import load_run
+from kt_tuning.report.repeated import Repeats
 from kt_tuning.report.summary import RunSummary
 
 
@@ -122,7 +123,7 @@ def test_gain_and_diversity_of_an_ensemble(make_summary) -> None:
             [[0.6, 0.4], [0.6, 0.4], [0.9, 0.1], [0.2, 0.8]],
         ]
     )
-    ensemble = CombinationRecord(
+    ensemble = EnsembleRecord(
         ("0000", "0001"),
         (0.5, 0.5),
         "mean",
@@ -138,8 +139,53 @@ def test_gain_and_diversity_of_an_ensemble(make_summary) -> None:
     assert _rows(section, table=2)[0] == ["Disagreement: one is right, the other wrong", "0.5000"]
 
 
+def test_what_an_ensemble_costs(make_summary) -> None:
+    ensemble = EnsembleRecord(
+        ("0000", "0001"), (0.5, 0.5), "mean", {}, (0.7, 0.7), costs=(3e6, 4e6), single_cost=2e6
+    )
+    text = _text(sections.ensemble_section(make_summary([0.7, 0.7], ensemble=ensemble)))
+    assert "3.5 times the parameters of the best single model" in text
+    unknown = dataclasses.replace(ensemble, costs=(), single_cost=None)
+    text = _text(sections.ensemble_section(make_summary([0.7, 0.7], ensemble=unknown)))
+    assert "times the parameters" not in text
+
+
+def test_what_was_trained_again(run: RunSummary) -> None:
+    assert _rows(sections.repeated_section(run)) == [
+        ["bag", "2", "8,000", "0.6250 log-loss (nats)", "not measured"]
+    ]
+    judged = dataclasses.replace(run.again[0], scores=run.scores)
+    (row,) = _rows(sections.repeated_section(dataclasses.replace(run, again=(judged,))))
+    assert run.scores is not None
+    assert row[-1] == f"{100 * run.scores.metrics['accuracy'].value:.1f}%"
+
+
+def test_bias_and_variance_of_trainings(make_summary) -> None:
+    # Three trainings of two images: a squared error of 2 (1 - p)^2 each, and of their mean.
+    of_truth = np.array([[0.9, 0.6], [0.6, 0.9], [0.6, 0.3]])
+    losses = bias_variance(np.stack([of_truth, 1 - of_truth], axis=2), [0, 0])
+    run = make_summary([0.7], repeats=(Repeats("the best trial", 3, losses),))
+    rows = _rows(sections.repeated_section(run))
+    # (0.01 + 0.16 + 0.16 + 0.01 + 0.16 + 0.49) / 3, and 0.3^2 + 0.4^2
+    assert rows[1] == ["", "Squared error (Brier)", "0.3300", "0.2500", "0.0800"]
+    # One of six is wrong, and none by the vote.
+    first = ["3 trainings of the best trial", "Error rate", "0.1667", "0.0000", "0.1667"]
+    assert rows[0] == first
+
+
+def test_nothing_was_trained_again(make_summary) -> None:
+    assert sections.repeated_section(make_summary([0.7])) is None
+
+
+def test_exports_have_size_time_and_accuracy(run: RunSummary) -> None:
+    assert _rows(sections.exports_section(run)) == [
+        ["export/10 (saved_model)", "2.50", "1.20", "1.50", "0.7100", "100.00%", "2.5e-07"]
+    ]
+    assert sections.exports_section(dataclasses.replace(run, exports=())) is None
+
+
 def test_members_show_weight_and_score(make_summary) -> None:
-    ensemble = CombinationRecord(
+    ensemble = EnsembleRecord(
         ("0000", "0001"), (0.25, 0.75), "greedy", {"mean": 0.7, "greedy": 0.6}, (0.1, 0.9)
     )
     section = sections.ensemble_section(make_summary([0.1, 0.9], ensemble=ensemble))
@@ -153,14 +199,14 @@ def test_members_show_weight_and_score(make_summary) -> None:
 
 
 def test_a_single_winner_is_explained(make_summary) -> None:
-    ensemble = CombinationRecord(("0000",), (1.0,), "single", {"single": 0.5}, (0.1,))
+    ensemble = EnsembleRecord(("0000",), (1.0,), "single", {"single": 0.5}, (0.1,))
     section = sections.ensemble_section(make_summary([0.1], ensemble=ensemble))
     assert section is not None
     assert "so the winner is that single model" in "".join(section.itertext())
 
 
 def test_winner_values_have_a_dash_where_not_active(make_summary) -> None:
-    ensemble = CombinationRecord(("0000", "0001"), (0.6, 0.4), "mean", {}, (0.1, 0.9))
+    ensemble = EnsembleRecord(("0000", "0001"), (0.6, 0.4), "mean", {}, (0.1, 0.9))
     values = [{"depth": 2}, {"depth": 3, "rate": 0.25}]
     run = make_summary([0.1, 0.9], values=values, ensemble=ensemble)
     assert _rows(sections.winner_section(run)) == [

@@ -1,0 +1,82 @@
+"""The table of exports: what each costs and is worth, as it was measured."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+
+from kt_tuning.records import Record
+
+MEASUREMENT_FILE = "measurement.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement(Record):
+    """A row of the table of formats.
+
+    Attributes:
+        format: Name in `FORMATS`.
+        folder: Of the export, from the run directory.
+        size: Bytes of the model's files.
+        zipped: Bytes after compression, by which alone the zeros of a pruned model are saved.
+        latency_ms: Milliseconds for one image, on the CPU, in the format's own runtime with the
+            threads that it takes: the percentiles "p50", "p95" and "p99".
+        accuracy: On validation images, 0 to 1.
+        images: How many.
+        agreement: Share of them that are labelled as by the Keras model.
+        difference: Of a probability, at most.
+        sparsity: Share of the kernels' weights that are zero, if the model was pruned.
+    """
+
+    format: str
+    folder: str
+    size: int
+    zipped: int
+    latency_ms: dict[str, float]
+    accuracy: float
+    images: int
+    agreement: float
+    difference: float
+    sparsity: float | None = None
+
+
+def measurements(directory: str | Path) -> list[Measurement]:
+    """Read the measurements of all exports of a run, in the order of their folders.
+
+    Raises:
+        StorageError: if one cannot be read.
+    """
+    paths = (Path(directory) / "export").rglob(MEASUREMENT_FILE)
+    return [Measurement.load(path) for path in sorted(paths)]
+
+
+MEASUREMENT_HEADER = (
+    "export",
+    "MB",
+    "MB zipped",
+    "ms an image",
+    "accuracy",
+    "labels as Keras",
+    "difference",
+)
+
+
+def measurement_rows(found: Iterable[Measurement]) -> list[tuple[str, ...]]:
+    """Return a table of measurements, as text, under `MEASUREMENT_HEADER`."""
+    return [
+        (
+            f"{row.folder} ({_name(row)})",
+            f"{row.size / 1e6:.2f}",
+            f"{row.zipped / 1e6:.2f}",
+            f"{row.latency_ms['p50']:.2f}",
+            f"{row.accuracy:.4f}",
+            f"{row.agreement:.2%}",
+            f"{row.difference:.1e}",
+        )
+        for row in found
+    ]
+
+
+def _name(row: Measurement) -> str:
+    return row.format if row.sparsity is None else f"{row.format}, {row.sparsity:.0%} zeros"

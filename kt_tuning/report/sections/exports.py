@@ -1,0 +1,36 @@
+"""What was exported: how large, how fast and how good it is, in each format."""
+
+from __future__ import annotations
+
+from xml.etree.ElementTree import Element
+
+from kt_tuning.export import measurement_rows
+from kt_tuning.report.html import cell, element, table
+from kt_tuning.report.sections.blocks import quiet, section
+from kt_tuning.report.summary import RunSummary
+
+HEADER = (
+    *("Export", "MB", "MB zipped", "Latency (ms)"),
+    *("Accuracy", "Labels as Keras", "Difference"),
+)
+"""Of the columns of `measurement_rows`."""
+
+
+def exports_section(run: RunSummary) -> Element | None:
+    """Return the table of exports; None before the first one."""
+    if not run.exports:
+        return None
+    rows = [
+        element("tr", cell(name), *(cell(text, class_="number") for text in texts))
+        for name, *texts in measurement_rows(run.exports)
+    ]
+    images = max(export.images for export in run.exports)
+    return section(
+        "exports",
+        "Exports",
+        quiet(
+            "Each measured in the runtime that it is meant for, on the machine that exported. "
+            f"Accuracy is of up to {images:,} validation images, and so optimistic."
+        ),
+        table(HEADER, rows),
+    )
