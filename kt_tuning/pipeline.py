@@ -22,11 +22,14 @@ from kt_tuning.recipe import Recipe
 from kt_tuning.records import read_json
 from kt_tuning.refitting import RefitOptions, refit
 from kt_tuning.report import AUGMENTATION, write_report
-from kt_tuning.search import Tuner, narrow
+from kt_tuning.search import Finish, Tuner, narrow
+from kt_tuning.search.study.urls import without_password
 from kt_tuning.shipping import export_run
 
 OPTIONS = "options.json"
 """File of a run directory: `RunOptions`, for what comes after the run."""
+PAGE = "report.html"
+"""File of a run directory that is written last."""
 DEFAULT_TRIALS = 20
 """Trials of a search that was given neither a number of trials nor a time limit."""
 PREVIEW_IMAGES, PREVIEW_DRAWS = 4, 6
@@ -53,6 +56,7 @@ class RunOptions:
         max_stale_trials: Trials in a row without a better one that end the search, or None.
         max_parameters: Scalars in a model's weights, at most, or None.
         max_flops: Floating-point operations for one image, at most, or None.
+        max_latency: Milliseconds for one image, at most, or None.
         folds: Of a cross-validation, or None.
         executions: Trainings of each configuration, on each fold.
         batch_size: Images a step; several are searched.
@@ -64,10 +68,13 @@ class RunOptions:
         patience: Epochs without improvement after which a trial stops, or None.
         precision: What training computes with, see `Recipe`.
         workers: Trials at the same time, or "auto".
+        storage: URL of the database that keeps the study, see `Tuner`; None for `study.db`.
         ensemble_size: Candidates for the ensemble.
         seed: Same seed, same trials and scores (if no time limit interferes).
         overwrite: Whether an earlier search in the run directory is deleted.
         verbose: Whether to show the live view.
+        normalize: Whether pixels are standardised, inside the model, by the means and standard
+            deviations of the training images' channels.
         hyperparameters: How the space is narrowed, by name; see `kt_tuning.search.narrow`.
         track: Where the search is also logged: names in `kt_tuning.tracking.TRACKERS`.
         refit: Whether the winner is trained again on training and validation images, at the end.
@@ -75,7 +82,7 @@ class RunOptions:
 
     hypermodel: tuple[str, ...] = ("convnet",)
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    objective: str | tuple[str, ...] = "val_accuracy"
+    objective: str | tuple[str, ...] = ("val_accuracy",)
     strategy: str = "auto"
     pruner: str | None = None
     epochs: int = 30
@@ -85,6 +92,7 @@ class RunOptions:
     max_stale_trials: int | None = None
     max_parameters: int | None = None
     max_flops: int | None = None
+    max_latency: float | None = None
     folds: int | None = None
     executions: int = 1
     batch_size: tuple[int, ...] = (64,)
@@ -96,13 +104,20 @@ class RunOptions:
     patience: int | None = None
     precision: str = "float32"
     workers: int | str = 1
+    storage: str | None = None
     ensemble_size: int = 5
     seed: int = 0
     overwrite: bool = False
     verbose: bool = True
+    normalize: bool = False
     hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     track: tuple[str, ...] = ()
     refit: bool = False
+
+    def without_password(self) -> RunOptions:
+        """The same as they may be written: what connects to a database comes from elsewhere."""
+        shown = None if self.storage is None else without_password(self.storage)
+        return dataclasses.replace(self, storage=shown)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,10 +145,11 @@ class RunOutcome:
 
 def run(
     data: ImageData, out: Path, options: RunOptions, *, files: Mapping[str, str] | None = None
-) -> RunOutcome:
+) -> RunOutcome | None:
     """Search, combine, evaluate, export and report, in this order; and refit if asked to.
 
-    Started again, it goes on where it stopped: finished trials are kept.
+    Started again, it goes on where it stopped: finished trials are kept. Of several processes that
+    share a search, each runs trials; when there are none left, one of them does the rest.
 
     Args:
         data: The images.
@@ -141,11 +157,16 @@ def run(
         options: How to search.
         files: Texts by name, written into the run directory: how it was asked for.
 
+    Returns:
+        What it made; None if another process that shares the search has made it.
+
     Raises:
         KtTuningError: if an option, the data or the directory is wrong, or every trial fails.
     """
     tuner = _tuner(data, out, options)
-    files = {**(files or {}), OPTIONS: json.dumps(dataclasses.asdict(options), default=str)}
+    asked = dataclasses.asdict(options.without_password())
+    files = {**(files or {}), OPTIONS: json.dumps(asked, default=str)}
+    finish = Finish(tuner.oracle, out, first=OPTIONS, last=PAGE)
     # Before the search if they are not there yet, for one that is killed; otherwise after it, since
     # it may be refused here.
     _write(out, {name: t for name, t in files.items() if not (out / name).exists()})
@@ -157,7 +178,15 @@ def run(
         workers=options.workers,
         verbose=options.verbose,
     )
-    _write(out, files)
+    with finish.turn() as due:
+        if not due:
+            return None
+        _write(out, files)
+        return _finish(tuner, data, out, options)
+
+
+def _finish(tuner: Tuner, data: ImageData, out: Path, options: RunOptions) -> RunOutcome:
+    """Combine, evaluate, export and report."""
     ensemble = tuner.ensemble(options.ensemble_size)
     save_winner(ensemble, out)
     scores = judge(ensemble, data, out)
@@ -170,7 +199,7 @@ def run(
         made = refit(tuner, data, RefitOptions(overwrite=True, verbose=options.verbose))
         save_winner(made.ensemble, made.directory)
         again = made.export(data)
-    report = write_report(out)
+    report = write_report(out, path=out / PAGE)
     return RunOutcome(ensemble, scores, correction, out / shipped.folder, report, again)
 
 
@@ -242,6 +271,7 @@ def _tuner(data: ImageData, out: Path, options: RunOptions) -> Tuner:
         executions_per_trial=options.executions,
         max_parameters=options.max_parameters,
         max_flops=options.max_flops,
+        max_latency=options.max_latency,
         recipe=recipe,
         hyperparameters=_narrowed(hypermodel, recipe, options.hyperparameters),
         tracker=options.track,
@@ -249,6 +279,7 @@ def _tuner(data: ImageData, out: Path, options: RunOptions) -> Tuner:
         directory=out.parent,
         project_name=out.name,
         overwrite=options.overwrite,
+        storage=options.storage,
     )
 
 
@@ -269,11 +300,14 @@ def _hypermodel(data: ImageData, options: RunOptions) -> ImageHyperModel | Famil
         if name not in HYPERMODELS:
             raise OptionError(f"Unknown hypermodel {name!r}. Known: {', '.join(HYPERMODELS)}.")
     names, shape, classes = options.hypermodel, data.input_shape, data.classes
+    fixed = dict(options.fixed)
+    if options.normalize:
+        fixed["normalization"] = data.pixel_statistics()
     try:
         if len(names) == 1:
-            made = HYPERMODELS[names[0]](shape, classes, **options.fixed)
+            made = HYPERMODELS[names[0]](shape, classes, **fixed)
         else:
-            made = Families.named(names, shape, classes, options.fixed)
+            made = Families.named(names, shape, classes, fixed)
         made.hyperparameters()
     except ValueError as error:
         raise OptionError(str(error)) from error

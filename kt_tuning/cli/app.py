@@ -7,14 +7,19 @@ import sys
 
 import typer
 
+from kt_tuning.cli.demo import demo
 from kt_tuning.cli.evaluate import evaluate
 from kt_tuning.cli.export import export
 from kt_tuning.cli.refit import devices, refit
-from kt_tuning.cli.run import config, demo, run
+from kt_tuning.cli.retrain import bag, boost, distill, snapshots
+from kt_tuning.cli.run import config, run
 from kt_tuning.cli.verbs import hypermodels, predict, preview, report
 from kt_tuning.errors import KtTuningError
 
-VERBS = (run, config, demo, hypermodels, preview, evaluate, refit, export, predict, report, devices)
+VERBS = (
+    *(run, config, demo, hypermodels, preview),
+    *(evaluate, refit, distill, bag, boost, snapshots, export, predict, report, devices),
+)
 
 app = typer.Typer(
     name="kt-tuning",

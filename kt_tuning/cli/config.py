@@ -65,7 +65,8 @@ def as_asked(
     from kt_tuning.execution import automatic_workers
     from kt_tuning.pipeline import DEFAULT_TRIALS
 
-    values = {name: getattr(options, name, value) for name, value in given.items()}
+    written = options.without_password()
+    values = {name: getattr(written, name, value) for name, value in given.items()}
     # Whoever repeats the run does not mean to delete it.
     values |= {"folder": given["folder"].resolve(), "out": out.resolve(), "overwrite": False}
     values["hyperparameters"] = (out / SPACE).resolve() if options.hyperparameters else None

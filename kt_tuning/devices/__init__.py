@@ -1,7 +1,7 @@
 """What there is to compute on, and how a training uses all of it."""
 
 from kt_tuning.devices.description import describe
-from kt_tuning.devices.found import CPU, GPU, TPU, Devices, find_devices
+from kt_tuning.devices.found import CPU, GPU, TPU, Devices, find_devices, unasked_devices
 from kt_tuning.devices.policy import precision
 from kt_tuning.devices.rules import (
     global_batch,
@@ -28,5 +28,6 @@ __all__ = [
     "scope",
     "steps_per_execution",
     "strategy",
+    "unasked_devices",
     "warm_up_steps",
 ]

@@ -87,7 +87,7 @@ def find_devices(tpu: Any = None) -> Devices:
 
     backend = keras.backend.backend()
     if backend == "tensorflow":
-        return _of_tensorflow(tpu)
+        return _of_tensorflow(connect_tpu(tpu))
     if backend != "jax":
         raise OptionError(
             "Devices are known of the backends tensorflow and jax. "
@@ -98,10 +98,21 @@ def find_devices(tpu: Any = None) -> Devices:
     return _of_jax()
 
 
-def _of_tensorflow(tpu: Any) -> Devices:
+def unasked_devices() -> Devices:
+    """What the backend computes on of its own accord, as trials do, on one of these.
+
+    On TensorFlow that is no TPU, which would have to be connected first. Of backends other than
+    tensorflow and jax only the processor is known.
+    """
+    import keras
+
+    found = {"tensorflow": lambda: _of_tensorflow(None), "jax": _of_jax}
+    return found.get(keras.backend.backend(), lambda: Devices(CPU, (CPU,), 1))()
+
+
+def _of_tensorflow(resolver: Any) -> Devices:
     import tensorflow as tf
 
-    resolver = connect_tpu(tpu)
     for kind in (TPU, GPU, CPU):
         names = tuple(device.name for device in tf.config.list_logical_devices(kind.upper()))
         if names and (kind != TPU or resolver is not None):

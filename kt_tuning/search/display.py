@@ -101,13 +101,14 @@ class SearchDisplay:
             logger.info(line)
 
     def _describe(self, record: TrialRecord) -> str:
-        if record.usable:
-            outcome = f"{self._objective} {record.metrics[self._objective]:.4f}"
-        else:
-            outcome = f"{record.status.lower()}: {(record.message or '').splitlines()[0]}"
-        cost = f"{record.epochs} epochs, {clock(record.seconds)}"
+        epochs = f"{record.epochs} epoch{'' if record.epochs == 1 else 's'}"
+        cost = f"{epochs}, {clock(record.seconds)}" if record.epochs else clock(record.seconds)
+        if not record.usable:
+            reason = (record.message or "").partition("\n")[0]
+            return f"trial {record.number}: {record.status.lower()} after {cost}: {reason}"
+        value = f"{self._objective} {record.metrics[self._objective]:.4f}"
         paused = ", paused" if record.status == PAUSED else ""
-        return f"trial {record.number}: {outcome} in {cost}{paused}"
+        return f"trial {record.number}: {value} in {cost}{paused}"
 
     def _render(self) -> Table:
         table = Table.grid(padding=(0, 2))

@@ -12,6 +12,7 @@ import dataclasses
 import enum
 import math
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Self
 
 from optuna.pruners import SuccessiveHalvingPruner
@@ -69,6 +70,25 @@ class Point:
     value: float
 
 
+@dataclasses.dataclass(frozen=True)
+class Climbed:
+    """How far a trial of another process has got, as far as that process tells.
+
+    Attributes:
+        scores: By rung that it has reached: the best value of the objective until then.
+        final: The best value of all, if it has ended.
+    """
+
+    scores: Mapping[int, float]
+    final: float | None = None
+
+    def score(self, rung: int) -> float | None:
+        """Its score at a rung; None if it is not there yet."""
+        # It may have reached two rungs at once, and been compared at the upper one only.
+        reached = min((number for number in self.scores if number >= rung), default=None)
+        return self.final if reached is None else self.scores[reached]
+
+
 class Going(enum.Enum):
     """Which of the trials on a rung may go on."""
 
@@ -81,6 +101,8 @@ class Going(enum.Enum):
 
 Curves = Mapping[str, Sequence[Point]]
 """By trial: a point an epoch."""
+Elsewhere = Mapping[str, Climbed]
+"""By trial: those of other processes that share the search."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +146,12 @@ class Halving:
         return max(values) if self.maximise else min(values)
 
     def deserving(
-        self, rung: int, curves: Curves, ended: Collection[str], going: Going = Going.BEST_THIRD
+        self,
+        rung: int,
+        curves: Curves,
+        ended: Collection[str],
+        going: Going = Going.BEST_THIRD,
+        elsewhere: Elsewhere = MappingProxyType({}),
     ) -> list[str]:
         """The trials that may go on beyond a rung, best first.
 
@@ -133,8 +160,11 @@ class Halving:
             curves: Of all trials that did not fail.
             ended: Those that have ended for good; a trial that did so before the rung takes part.
             going: How many of those there.
+            elsewhere: Further trials that are compared with them.
         """
-        scores = {
+        others = {trial: climbed.score(rung) for trial, climbed in elsewhere.items()}
+        scores = {trial: score for trial, score in others.items() if score is not None}
+        scores |= {
             trial: self.score(rung, curve)
             for trial, curve in curves.items()
             if curve and (trial in ended or self.rungs[rung - 1].reached(curve[-1]))

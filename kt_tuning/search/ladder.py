@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from kt_tuning.search.halving import Going, Halving, Point
+from kt_tuning.search.halving import Elsewhere, Going, Halving, Point
 from kt_tuning.trials import TrialSpec
 
 
@@ -30,10 +30,17 @@ class Ladder:
     Args:
         rule: When trials pause, and which of them goes on.
         curves: Of the trials of earlier runs of this search.
+        elsewhere: Tells of the trials of other processes that share the search.
     """
 
-    def __init__(self, rule: Halving, curves: Mapping[str, Iterable[Point]]) -> None:
+    def __init__(
+        self,
+        rule: Halving,
+        curves: Mapping[str, Iterable[Point]],
+        elsewhere: Callable[[], Elsewhere] = dict,
+    ) -> None:
         self._rule = rule
+        self._elsewhere = elsewhere
         self._curves = {trial: list(curve) for trial, curve in curves.items()}
         self._rungs: dict[str, int] = {}
         self._paused: dict[str, TrialSpec] = {}
@@ -43,6 +50,10 @@ class Ladder:
     def paused(self) -> list[TrialSpec]:
         """The trials that may go on."""
         return list(self._paused.values())
+
+    def adopt(self, trial: str, curve: Iterable[Point]) -> None:
+        """Take up a trial where another process has left it."""
+        self._curves[trial] = list(curve)
 
     def climb(self, trial: str, epochs: int, seconds: float, value: float) -> Standing | None:
         """Take a trial up by one epoch.
@@ -64,7 +75,9 @@ class Ladder:
         if rung <= self._rungs.get(trial, 0):
             return None
         self._rungs[trial] = rung
-        deserving = self._rule.deserving(rung, self._curves, self._ended)
+        deserving = self._rule.deserving(
+            rung, self._curves, self._ended, elsewhere=self._elsewhere()
+        )
         return Standing(rung, self._rule.score(rung, curve), pause=trial not in deserving)
 
     def pause(self, spec: TrialSpec) -> Standing | None:
@@ -90,8 +103,11 @@ class Ladder:
         Returns:
             It, or None if none has deserved it yet.
         """
+        if not self._paused:
+            return None
+        elsewhere = self._elsewhere()
         for rung in range(len(self._rule.rungs), 0, -1):
-            deserving = self._rule.deserving(rung, self._curves, self._ended, going)
+            deserving = self._rule.deserving(rung, self._curves, self._ended, going, elsewhere)
             for trial in deserving:
                 if trial in self._paused and self._rungs[trial] == rung:
                     return self._paused.pop(trial)

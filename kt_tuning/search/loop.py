@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import keras_tuner
@@ -43,15 +44,13 @@ class TrialOptions:
         seed: Of the search.
         folds: Of the cross-validation; 1 without.
         executions: Trainings of each configuration, on each fold.
-        max_parameters: Scalars in a model's weights, at most, or None.
-        max_flops: Floating-point operations for one image, at most, or None.
+        limits: What a model may cost, at most, by name in `COSTS`.
     """
 
     seed: int
     folds: int
     executions: int
-    max_parameters: int | None
-    max_flops: int | None
+    limits: Mapping[str, float]
 
     @property
     def several(self) -> bool:
@@ -90,7 +89,12 @@ class SearchLoop:
         self._seats: dict[str, str] = {}
         self._crashed: set[str] = set()
         rule = _halving(tuner.oracle, budget, several=options.several)
-        self._ladder = None if rule is None else Ladder(rule, run.curves())
+        self._shared = isinstance(tuner.oracle, OptunaOracle) and tuner.oracle.shared
+        self._ladder: Ladder | None = None
+        if rule is not None:
+            # The oracle tells of trials that others run; of those it takes over, their folders.
+            curves = {} if self._shared else run.curves()
+            self._ladder = Ladder(rule, curves, tuner.oracle.elsewhere)
         for record in run.trials():
             if self._ladder is not None and record.status != PAUSED:
                 self._ladder.end(record.trial_id, usable=record.usable)
@@ -158,6 +162,8 @@ class SearchLoop:
                 return None
             self._seats[trial.trial_id] = seat
             spec = self._specify(trial)
+            if self._ladder is not None and self._shared:
+                self._ladder.adopt(spec.trial_id, self._run.curve(spec.trial_id))
             paused = (spec.directory / PAUSE).exists() and not (spec.directory / RESULT).exists()
             if self._ladder is None or not paused:
                 break
@@ -225,8 +231,7 @@ class SearchLoop:
             least_epochs=0 if self._is_first() else self._budget.worthwhile_epochs,
             longest=self._longest,
             executions=options.executions,
-            max_parameters=options.max_parameters,
-            max_flops=options.max_flops,
+            limits=options.limits,
         )
 
     def reported(self, job: TrialSpec, progress: Progress) -> Advice:

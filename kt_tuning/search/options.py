@@ -78,6 +78,24 @@ def check_count(name: str, value: Any, *, least: int = 1, optional: bool = False
         )
 
 
+def check_limits(**limits: float | None) -> dict[str, float]:
+    """Check what a model may cost, at most, by name in `COSTS`.
+
+    Returns:
+        Those that are not None.
+
+    Raises:
+        OptionError: if one is no positive number.
+    """
+    for name, limit in limits.items():
+        number = isinstance(limit, (int, float)) and not isinstance(limit, bool)
+        if limit is not None and not (number and limit > 0):
+            raise OptionError(
+                f"`max_{name}` is a number above 0, or None. Received: max_{name}={limit!r}"
+            )
+    return {name: limit for name, limit in limits.items() if limit is not None}
+
+
 def make_executor(workers: int | str | Ray, run: RunDirectory, jobs: int | None) -> Executor:
     """Where trials run.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 from collections.abc import Mapping
@@ -11,13 +12,14 @@ from typing import Any
 import keras_tuner
 import optuna
 from keras_tuner.engine.trial import Trial, TrialStatus
-from optuna.pruners import BasePruner
+from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 
 from kt_tuning.errors import SearchError
 from kt_tuning.search.distributions import SearchSpace, Value
 from kt_tuning.search.guarding import guarded
+from kt_tuning.search.halving import Climbed
 from kt_tuning.search.objectives import measure, objectives_of, pareto_front
 from kt_tuning.search.proposals import Proposer
 from kt_tuning.search.pruning import make_pruner
@@ -73,6 +75,7 @@ class OptunaOracle(keras_tuner.Oracle):
                 project directory, or memory for an oracle without a tuner. Processes with the URL
                 of the same PostgreSQL or MySQL database and the same project name share the
                 search: each of its trials is run by one of them, or by another if that one dies.
+                A password that a URL lacks is taken from KT_TUNING_STORAGE_PASSWORD.
                 A storage of your own is not deleted by a tuner's `overwrite`: the trials that it
                 holds under the project's name are taken up, and count for `max_trials`.
             epochs: Epochs of a full training, for pruners; None if unknown.
@@ -167,6 +170,10 @@ class OptunaOracle(keras_tuner.Oracle):
 
     def _catch_up(self, kept: SearchStudy) -> None:
         """Hear of what others who share the study have done, and take over from the dead."""
+        self._hear(kept)
+        self._retry_queue += kept.take_over()
+
+    def _hear(self, kept: SearchStudy) -> None:
         for trial in kept.news(self.hyperparameters):
             if trial.trial_id in self.trials:
                 self.trials[trial.trial_id] = trial
@@ -175,7 +182,6 @@ class OptunaOracle(keras_tuner.Oracle):
                 self._remember(trial)
             if trial.status != TrialStatus.RUNNING:
                 self.end_order.append(trial.trial_id)
-        self._retry_queue += kept.take_over()
 
     def _created(self, kept: SearchStudy) -> Trial | None:
         if self.max_trials and len(self.trials) >= self.max_trials:
@@ -202,7 +208,11 @@ class OptunaOracle(keras_tuner.Oracle):
         Returns:
             Whether the trial should go on; always, with several objectives.
         """
-        return len(self.objectives) > 1 or self._kept.report(trial_id, epoch, value, prune=prune)
+        if len(self.objectives) > 1:
+            return True
+        if prune and not isinstance(self.pruner, NopPruner):
+            self._hear(self._kept)
+        return self._kept.report(trial_id, epoch, value, prune=prune)
 
     @guarded
     def rank(self, trial_id: str, rung: int, value: float) -> None:
@@ -214,6 +224,14 @@ class OptunaOracle(keras_tuner.Oracle):
             value: then the one with the better value of the objective.
         """
         self._kept.rank(trial_id, rung, value)
+
+    @guarded
+    def elsewhere(self) -> dict[str, Climbed]:
+        """How far the trials of other processes that share the study have got, by their ids."""
+        if not self.shared:
+            return {}
+        self._hear(self._kept)
+        return self._kept.elsewhere()
 
     @guarded
     def cut_short(self, trial_id: str) -> None:
@@ -320,6 +338,10 @@ class OptunaOracle(keras_tuner.Oracle):
         with kept.turn():
             self._catch_up(kept)
             return adopt_trials(self.study, space, open_study(source), self.objectives)
+
+    def turn(self, at: str) -> contextlib.AbstractContextManager[None]:
+        """In its block no other process that shares the study has its turn at the same."""
+        return self._kept.turn(at)
 
     def pareto(self) -> list[Trial]:
         """The completed trials that no other one beats in every objective, in order of start."""

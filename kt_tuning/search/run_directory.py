@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.data import ImageData
+from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.errors import SearchError, StorageError
 from kt_tuning.evaluation.held_out import HELD_OUT_USES
 from kt_tuning.records import (
@@ -27,7 +28,6 @@ from kt_tuning.records import (
     PREDICTIONS,
     RESULT,
     DataCard,
-    EnsembleRecord,
     SearchRecord,
     TrialRecord,
 )
@@ -140,16 +140,21 @@ class RunDirectory:
 
     def curves(self) -> dict[str, list[Point]]:
         """By trial: a point an epoch, of trials that failed without any score as well."""
-        curves = {}
-        for path in self.path.glob(f"trial_*/{HISTORY}"):
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = [row for row in csv.DictReader(file) if row.get(self._objective.name)]
-            ends = itertools.accumulate(float(row["seconds"]) for row in rows)
-            values = (float(row[self._objective.name]) for row in rows)
-            trial_id = path.parent.name.removeprefix("trial_")
-            points = enumerate(zip(ends, values, strict=True), 1)
-            curves[trial_id] = [Point(done, end, value) for done, (end, value) in points]
-        return curves
+        folders = [path.parent for path in self.path.glob(f"trial_*/{HISTORY}")]
+        ids = [folder.name.removeprefix("trial_") for folder in folders]
+        return {trial_id: self.curve(trial_id) for trial_id in ids}
+
+    def curve(self, trial_id: str) -> list[Point]:
+        """A point an epoch of a trial; none if it has not had any."""
+        path = self.trial(trial_id) / HISTORY
+        if not path.exists():
+            return []
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row.get(self._objective.name)]
+        ends = itertools.accumulate(float(row["seconds"]) for row in rows)
+        values = (float(row[self._objective.name]) for row in rows)
+        points = enumerate(zip(ends, values, strict=True), 1)
+        return [Point(done, end, value) for done, (end, value) in points]
 
     def seconds(self, trial_id: str) -> float:
         """Wall-clock of a finished or paused trial."""

@@ -21,8 +21,8 @@ from optuna.samplers import BaseSampler
 from rich.console import Console
 
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import Ensemble
-from kt_tuning.errors import SearchError
+from kt_tuning.ensembling import PRICE, Ensemble
+from kt_tuning.errors import OptionError, SearchError
 from kt_tuning.execution import Ray
 from kt_tuning.recipe import Recipe
 from kt_tuning.records import SearchRecord, write_json
@@ -32,12 +32,14 @@ from kt_tuning.search.data_tasks import image_tasks, keras_task
 from kt_tuning.search.discovery import discover_space
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.distributions import SearchSpace
+from kt_tuning.search.finishing import warn_of_absent
 from kt_tuning.search.lock import RunLock
 from kt_tuning.search.loop import SearchLoop, TrialOptions
 from kt_tuning.search.objectives import objectives_of, pareto_records
 from kt_tuning.search.options import (
     Objectives,
     check_count,
+    check_limits,
     find_objectives,
     make_executor,
 )
@@ -83,6 +85,7 @@ class Tuner(keras_tuner.Tuner):
         executions_per_trial: int = 1,
         max_parameters: int | None = None,
         max_flops: int | None = None,
+        max_latency: float | None = None,
         recipe: Recipe | None = None,
         hyperparameters: keras_tuner.HyperParameters | None = None,
         warm_start: str | Path | optuna.Study | None = None,
@@ -115,8 +118,10 @@ class Tuner(keras_tuner.Tuner):
             executions_per_trial: Trainings of each configuration (on each fold), from different
                 initial weights; scores are averaged, the best weights kept.
             max_parameters: Scalars in a model's weights, at most. A configuration over this limit
-                or the next is not trained, and the sampler learns to avoid it.
+                or the next two is not trained, and the sampler learns to avoid it.
             max_flops: Floating-point operations for one image, at most.
+            max_latency: Milliseconds for one image, at most: the median of 100 predictions before
+                the training, on the machine of the search as loaded as it is.
             recipe: How the models are trained; `Recipe()` if None.
             hyperparameters: A space that is fixed or narrowed in advance.
             warm_start: An earlier search over the same or an overlapping space, which the sampler
@@ -129,20 +134,20 @@ class Tuner(keras_tuner.Tuner):
                 ("tensorboard", "csv", "mlflow", "wandb"), or a `Tracker`; one or several. One that
                 is down neither stops nor slows the search.
             storage: URL of a database that keeps the study instead of `study.db`. With one of
-                PostgreSQL ("postgresql+psycopg://user@host/name") or MySQL several machines share
-                the search: the same script runs on each, with the same run directory on a file
-                system that all of them have. From one that dies another takes over.
+                PostgreSQL ("postgresql://user@host/name") or MySQL ("mysql://user@host/name")
+                several machines share the search: the same script runs on each, with the same run
+                directory on a file system that all of them have. A password that is not in the URL
+                is that in KT_TUNING_STORAGE_PASSWORD, if there is one. A trial of a machine that
+                died goes on in another one, after its last finished epoch; where the run directory
+                is not shared it begins anew, and `results`, `best_model` and `ensemble` know only
+                the trials of their own machine.
 
         Raises:
             OptionError: if an argument is wrong.
             StorageError: if the run directory cannot be written or holds something else.
         """
-        for name, count in (
-            ("max_trials", max_trials),
-            ("max_parameters", max_parameters),
-            ("max_flops", max_flops),
-        ):
-            check_count(name, count, optional=True)
+        check_count("max_trials", max_trials, optional=True)
+        limits = check_limits(parameters=max_parameters, flops=max_flops, latency=max_latency)
         check_count("folds", folds, least=2, optional=True)
         check_count("executions_per_trial", executions_per_trial)
         check_count("epochs", epochs)
@@ -152,9 +157,7 @@ class Tuner(keras_tuner.Tuner):
         self.seed = seed
         self._epochs = epochs
         self._folds = folds
-        self._options = TrialOptions(
-            seed, folds or 1, executions_per_trial, max_parameters, max_flops
-        )
+        self._options = TrialOptions(seed, folds or 1, executions_per_trial, limits)
         self._strategy = strategy if isinstance(strategy, str) else type(strategy).__name__
         self._data: ImageData | None = None
         self._labels: NDArray[np.int64] | None = None
@@ -172,6 +175,12 @@ class Tuner(keras_tuner.Tuner):
                 pruner=pruner,
                 epochs=epochs if trainings == 1 else trainings,
                 storage=storage,
+            )
+        if overwrite and isinstance(oracle, OptunaOracle) and oracle.shared:
+            raise OptionError(
+                "`overwrite` would delete what other processes of a shared search have found, and "
+                "not their study. Choose another project_name, or delete that study by `optuna "
+                f"delete-study --study-name {project_name}` and the run directory yourself."
             )
         self.objectives = objectives_of(oracle.objective)
         self.run_directory = Path(directory) / project_name
@@ -224,7 +233,7 @@ class Tuner(keras_tuner.Tuner):
                 process of its own, with the processors and GPUs divided among them; "auto" is a
                 process a GPU, or a processor, as far as memory goes. A `kt_tuning.Ray` runs them
                 on a cluster, as many as it has room for; "ray" is `Ray()`, and "ray://host:port"
-                `Ray("ray://host:port")`.
+                `Ray("ray://host:port")`, with "?cpus=2&gpus=0.25" behind it if need be.
             verbose: Whether to show the live view.
             callbacks: Copied for each training. What they remember is lost by an interruption.
             **fit_kwargs: Further arguments of `fit`, without an `ImageData`.
@@ -285,6 +294,7 @@ class Tuner(keras_tuner.Tuner):
                     else:
                         executor.run(work, loop)
                     loop.close()
+                    warn_of_absent(self.oracle, self.run_directory)
                 tracking.finished = True
                 if loop.reason is not None:
                     logger.info("The search ended: %s.", loop.reason)
@@ -440,6 +450,7 @@ class Tuner(keras_tuner.Tuner):
         *,
         metric: str = "log_loss",
         members: str = "best",
+        price: float = PRICE,
     ) -> Ensemble:
         """Combine the best trials by weights fitted on the images that they were validated on.
 
@@ -450,6 +461,8 @@ class Tuner(keras_tuner.Tuner):
             metric: What the weights should be good at, a name in `METRICS`.
             members: Which candidates: "best" scores, or "diverse": each next one is that which
                 helps the mean most.
+            price: The share of the loss (of what a score lacks of 1) that is worth a doubling of
+                the parameters, in [0, 1). With 0 every gain is taken, whatever it costs to serve.
 
         Returns:
             The ensemble; also written as `ensemble.json`. A single member if nothing beats it.
@@ -470,6 +483,7 @@ class Tuner(keras_tuner.Tuner):
                 solver=solver,
                 metric=metric,
                 members=members,
+                price=price,
                 seed=self.seed,
             )
 

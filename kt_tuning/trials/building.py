@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import gc
-
 import keras
 import keras_tuner
 
 from kt_tuning.errors import OptionError
-from kt_tuning.evaluation import count_flops
 from kt_tuning.trials.precision import FLOAT32, computing
-from kt_tuning.trials.spec import InfeasibleError
 
 
 def build_model(
@@ -28,8 +24,8 @@ def build_model(
     Raises:
         OptionError: if what is built is no Keras model, or loses the precision of probabilities.
     """
+    # Which collects, too.
     keras.backend.clear_session()
-    gc.collect()
     return new_model(hypermodel, hp, precision)
 
 
@@ -61,20 +57,3 @@ def _check_outputs(model: keras.Model) -> None:
             "In mixed precision the last layer should return float32: pass it dtype='float32', or "
             f"leave the recipe's `precision` at 'float32'. Received: {dtype}"
         )
-
-
-def check_size(model: keras.Model, max_parameters: int | None, max_flops: int | None) -> None:
-    """Refuse a model that is over a limit, before it is trained.
-
-    Raises:
-        InfeasibleError: if it is.
-    """
-    if not model.built:
-        return
-    parameters = model.count_params()
-    if max_parameters is not None and parameters > max_parameters:
-        raise InfeasibleError(
-            f"{parameters:,} parameters, more than max_parameters={max_parameters:,}"
-        )
-    if max_flops is not None and (flops := count_flops(model)) > max_flops:
-        raise InfeasibleError(f"{flops:,} FLOPs an image, more than max_flops={max_flops:,}")

@@ -1,13 +1,14 @@
-"""What a model costs, as objectives beside how good it is."""
+"""What a model costs: an objective beside how good it is, or a limit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import keras
 import numpy as np
 
 from kt_tuning.evaluation import count_flops, measure_latency
+from kt_tuning.trials.spec import InfeasibleError
 
 
 def _latency(model: keras.Model) -> float:
@@ -23,7 +24,33 @@ COSTS: dict[str, Callable[[keras.Model], float]] = {
 }
 """Name -> what one prediction costs; the less the better. Latency is noisy beside other trials."""
 
+AMOUNTS = {
+    "parameters": "{:,.0f} parameters",
+    "flops": "{:,.0f} FLOPs an image",
+    "latency": "{:.3g} ms an image",
+}
+"""How such a cost is told."""
+
 
 def measure_costs(model: keras.Model, names: Iterable[str]) -> dict[str, float]:
     """The costs among `names`."""
     return {name: COSTS[name](model) for name in names if name in COSTS}
+
+
+def check_costs(model: keras.Model, limits: Mapping[str, float]) -> None:
+    """Refuse a model that is over a limit, before it is trained.
+
+    Args:
+        model: One that is not built yet has no costs.
+        limits: By name in `COSTS`: what it may be, at most.
+
+    Raises:
+        InfeasibleError: if it is more.
+    """
+    if not model.built:
+        return
+    for name, limit in limits.items():
+        cost = COSTS[name](model)
+        if cost > limit:
+            amount = AMOUNTS[name].format(cost)
+            raise InfeasibleError(f"{amount}, more than max_{name}={limit:,}")

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.records import PAUSE, PREDICTIONS, RESULT, Record, read_json, write_json
+from kt_tuning.records import EXECUTIONS, PAUSE, PREDICTIONS, RESULT, Record, read_json, write_json
 from kt_tuning.trials.checkpoint import LAST, Checkpoint
 from kt_tuning.trials.spec import weights_file
 from kt_tuning.trials.weights import save_weights
@@ -107,6 +107,12 @@ class TrialFiles:
         path = weights_file(self._directory, fold)
         _replace(path, functools.partial(save_weights, model))
 
+    def keep_execution(self, run: Run, predictions: NDArray[np.float32]) -> None:
+        """Write the validation predictions of one of several executions, the best one or not."""
+        self._folder.mkdir(exist_ok=True)
+        path = self._folder / _execution(run.execution, run.fold)
+        _replace(path, functools.partial(_save_array, predictions))
+
     def note(self, outcomes: Sequence[Outcome]) -> None:
         """Write that a training has ended; its checkpoint is not needed any more."""
         self._folder.mkdir(exist_ok=True)
@@ -114,13 +120,17 @@ class TrialFiles:
         write_json(self._folder / OUTCOMES, content)
         self.checkpoint.clear()
 
-    def finish(self, folds: Sequence[int | None]) -> None:
-        """Join the predictions of all folds, in their order."""
+    def finish(self, folds: Sequence[int | None], executions: int = 1) -> None:
+        """Join the predictions of all folds, in their order; and those of each execution."""
         paths = [self._folder / _predictions(fold) for fold in folds]
         arrays = [np.load(path) for path in paths if path.exists()]
         if arrays:
             joined = np.concatenate(arrays)
             _replace(self._directory / PREDICTIONS, functools.partial(_save_array, joined))
+        rows = [[self._folder / _execution(e, fold) for fold in folds] for e in range(executions)]
+        if executions > 1 and all(path.exists() for row in rows for path in row):
+            stacked = np.stack([np.concatenate([np.load(path) for path in row]) for row in rows])
+            _replace(self._directory / EXECUTIONS, functools.partial(_save_array, stacked))
 
     def clear(self) -> None:
         """Remove what is only needed to go on after an interruption."""
@@ -130,6 +140,10 @@ class TrialFiles:
 
 def _predictions(fold: int | None) -> str:
     return f"predictions_{fold or 0}.npy"
+
+
+def _execution(execution: int, fold: int | None) -> str:
+    return f"execution_{execution}_{fold or 0}.npy"
 
 
 def _save_array(array: NDArray[Any], path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import keras_tuner
@@ -29,8 +29,7 @@ class TrialSpec:
         least_epochs: The trial is given up at once if so many epochs cannot end by the deadline,
         longest: or would take more seconds than these; None for no such limit.
         executions: Trainings on each fold, with different seeds; their scores are averaged.
-        max_parameters: Scalars in a model's weights, at most, or None.
-        max_flops: Floating-point operations for one image, at most, or None.
+        limits: What a model may cost, at most, by name in `COSTS`.
     """
 
     trial_id: str
@@ -45,8 +44,7 @@ class TrialSpec:
     least_epochs: int
     longest: float | None = None
     executions: int = 1
-    max_parameters: int | None = None
-    max_flops: int | None = None
+    limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

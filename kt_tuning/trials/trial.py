@@ -25,9 +25,9 @@ from kt_tuning.records import (
     RESULT,
     TrialRecord,
 )
-from kt_tuning.trials.building import build_model, check_size, new_model
+from kt_tuning.trials.building import build_model, new_model
 from kt_tuning.trials.checkpoint import RunState, copy_state
-from kt_tuning.trials.costs import measure_costs
+from kt_tuning.trials.costs import check_costs, measure_costs
 from kt_tuning.trials.curve import Curve
 from kt_tuning.trials.deadline import Deadline
 from kt_tuning.trials.leaks import forget_gradients
@@ -139,7 +139,8 @@ class _Trial:
             self.files.note(self.outcomes)
             if not self._go_on(run, outcome):
                 break
-        self.files.finish([run.fold for run in self.runs[: len(self.tasks)]])
+        folds = [run.fold for run in self.runs[: len(self.tasks)]]
+        self.files.finish(folds, self.spec.executions)
 
     def _late(self) -> bool:
         return self.spec.deadline is not None and time.monotonic() >= self.spec.deadline
@@ -205,7 +206,7 @@ class _Trial:
             copy_state(new_model(task.hypermodel, hp, task.precision), self.model)
             return self.model
         self.model = build_model(task.hypermodel, hp, task.precision)
-        check_size(self.model, self.spec.max_parameters, self.spec.max_flops)
+        check_costs(self.model, self.spec.limits)
         task.prepare(self.model)
         return self.model
 
@@ -249,6 +250,8 @@ class _Trial:
             predictions = task.predict(model)
         if predictions is not None:
             metrics.update(task.describe(predictions))
+            if self.spec.executions > 1:
+                self.files.keep_execution(run, predictions)
         if not run.index:
             names = [objective.name for objective in self.objectives]
             metrics.update(measure_costs(model, names))

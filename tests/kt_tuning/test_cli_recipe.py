@@ -1,6 +1,7 @@
-"""The options of `kt-tuning run` that are about training reach the recipe."""
+"""The options of `kt-tuning run` that are about training reach the recipe and the hypermodel."""
 
 import contextlib
+import dataclasses
 import sys
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from kt_tuning.pipeline import RunOptions
 
 
 class SearchBeginsError(Exception):
-    """It would, with the recipe that this holds."""
+    """It would, with the hypermodel and the recipe that this holds."""
 
 
 def run_options(monkeypatch, stripes, tmp_path, *arguments):
@@ -32,16 +33,16 @@ def run_options(monkeypatch, stripes, tmp_path, *arguments):
     return given[0]
 
 
-def recipe_of(monkeypatch, stripes, tmp_path, options):
-    """The recipe of the tuner that a run makes."""
+def made_of(monkeypatch, stripes, tmp_path, options):
+    """The hypermodel and the recipe of the tuner that a run makes."""
 
     def stopped(hypermodel, **arguments):
-        raise SearchBeginsError(arguments["recipe"])
+        raise SearchBeginsError(hypermodel, arguments["recipe"])
 
     monkeypatch.setattr(pipeline, "Tuner", stopped)
     with pytest.raises(SearchBeginsError) as found:
         pipeline.run(stripes, tmp_path / "run", options)
-    return found.value.args[0]
+    return found.value.args
 
 
 def test_options_of_training_are_passed_on(monkeypatch, stripes, tmp_path):
@@ -51,6 +52,17 @@ def test_options_of_training_are_passed_on(monkeypatch, stripes, tmp_path):
     assert options.max_batch_size == (128, 256)
     assert options.balance == ("none", "sampling")
     assert options.precision == "auto"
+
+
+def test_where_it_is_kept_is_passed_on_and_written_without_the_password(
+    monkeypatch, stripes, tmp_path
+):
+    url = "postgresql://user:secret@host/name"
+    options = run_options(monkeypatch, stripes, tmp_path, "--storage", url, "--track", "csv")
+    assert (options.storage, options.track) == (url, ("csv",))
+    assert options.without_password() == dataclasses.replace(
+        options, storage="postgresql://user@host/name"
+    )
 
 
 def test_without_them_training_is_plain(monkeypatch, stripes, tmp_path):
@@ -64,7 +76,17 @@ def test_the_recipe_has_what_was_asked_for(monkeypatch, stripes, tmp_path):
     options = RunOptions(
         max_batch_size=(128, 256), balance=("sampling",), precision="mixed_bfloat16"
     )
-    recipe = recipe_of(monkeypatch, stripes, tmp_path, options)
+    _, recipe = made_of(monkeypatch, stripes, tmp_path, options)
     assert recipe.max_batch_size == (128, 256)
     assert recipe.plan({}).balance == "sampling"
     assert recipe.precision == "mixed_bfloat16"
+
+
+def test_pixels_are_standardised_by_the_training_images_if_asked_for(
+    monkeypatch, stripes, tmp_path
+):
+    hypermodel, _ = made_of(monkeypatch, stripes, tmp_path, RunOptions(normalize=True))
+    assert hypermodel.normalization == stripes.pixel_statistics()
+    plain, _ = made_of(monkeypatch, stripes, tmp_path, RunOptions(hypermodel=("mlp", "vit")))
+    assert plain.members["mlp"].normalization is None
+    assert run_options(monkeypatch, stripes, tmp_path, "--normalize").normalize

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import urllib.parse
+from collections.abc import Callable
+from typing import Any
 
 from kt_tuning.errors import OptionError
 
 NAME = "ray"
 CLIENT = "ray://"
+KINDS: dict[str, Callable[[str], Any]] = {"cpus": float, "gpus": float, "storage": str}
+"""What a name may say beside the address, and how it is read."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +56,22 @@ class Ray:
 
     @classmethod
     def named(cls, text: str) -> Ray | None:
-        """What "ray" or "ray://host:port" stand for; None for anything else."""
-        if text == NAME:
-            return cls()
-        return cls(text) if text.startswith(CLIENT) else None
+        """What "ray" or "ray://host:port" stand for; None for anything else.
+
+        Both may say more: "ray://host:port?cpus=2&gpus=0.25&storage=/shared".
+
+        Raises:
+            OptionError: if what more they say is not understood, or a number is out of range.
+        """
+        address, _, more = text.partition("?")
+        if address != NAME and not address.startswith(CLIENT):
+            return None
+        try:
+            said = dict(urllib.parse.parse_qsl(more, strict_parsing=bool(more)))
+            options = {name: KINDS[name](value) for name, value in said.items()}
+        except (KeyError, ValueError) as error:
+            raise OptionError(
+                f"A cluster is {NAME} or {CLIENT}host:port, with ?cpus=2&gpus=0.25&storage=/shared "
+                f"or some of these. Received: {text!r}"
+            ) from error
+        return cls(**options) if address == NAME else cls(address, **options)

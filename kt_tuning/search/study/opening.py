@@ -13,6 +13,7 @@ from optuna.study import StudyDirection
 
 from kt_tuning.errors import StorageError
 from kt_tuning.search.study.storage import open_storage, quiet_optuna
+from kt_tuning.search.study.urls import without_password
 from kt_tuning.search.study.write_through import StudyStorage
 
 STUDY = "study.db"
@@ -59,8 +60,8 @@ def open_search(
     known = study.user_attrs.get(OBJECTIVES, wanted)
     if known != wanted or study.directions != directions:
         raise StorageError(
-            f"{where} holds a search for {known}; now {wanted}. Choose another project_name, or "
-            "pass overwrite=True."
+            f"{_shown(where)} holds a search for {known}; now {wanted}. Choose another "
+            "project_name, or pass overwrite=True."
         )
     study.set_user_attr(OBJECTIVES, wanted)
     if study.metric_names is None:
@@ -91,7 +92,11 @@ def open_study(source: optuna.Study | str | Path) -> optuna.Study:
     names = [study.study_name for study in storage.get_all_studies()]
     if len(names) != 1:
         raise StorageError(
-            f"{source} holds {len(names)} studies ({', '.join(names)}): pass one of them, from "
-            "optuna.load_study(study_name=..., storage=...)."
+            f"{_shown(source)} holds {len(names)} studies ({', '.join(names)}): pass one of them, "
+            "from optuna.load_study(study_name=..., storage=...)."
         )
     return optuna.load_study(study_name=names[0], storage=storage)
+
+
+def _shown(where: object) -> str:
+    return without_password(where) if isinstance(where, str) else str(where)

@@ -18,13 +18,17 @@ from optuna.trial import TrialState
 
 from kt_tuning.records import INFEASIBLE
 from kt_tuning.search.distributions import SearchSpace, Values
+from kt_tuning.search.halving import Climbed
 from kt_tuning.search.objectives import objective_values, objectives_of
 from kt_tuning.search.study.enqueued import ENQUEUED, Enqueued
 from kt_tuning.search.study.opening import SPACE, open_search
 from kt_tuning.search.study.trial_states import (
+    SCORES,
     TRIAL_ID,
     VALUES,
+    climbed,
     curve_until,
+    is_usable,
     restore_trial,
     result_attributes,
     set_parameter,
@@ -125,10 +129,10 @@ class SearchStudy:
         """Whether other processes may write to the study, too."""
         return self.storage.sharing is not None
 
-    def turn(self) -> contextlib.AbstractContextManager[None]:
-        """In its block no other process makes or takes a trial."""
+    def turn(self, at: str = "study") -> contextlib.AbstractContextManager[None]:
+        """In its block no other process makes or takes a trial, or does what else `at` names."""
         sharing = self.storage.sharing
-        return contextlib.nullcontext() if sharing is None else sharing.turn()
+        return contextlib.nullcontext() if sharing is None else sharing.turn(at)
 
     def news(self, space: keras_tuner.HyperParameters) -> list[Trial]:
         """The trials that others have begun or ended since the last time."""
@@ -140,7 +144,19 @@ class SearchStudy:
             if TRIAL_ID in frozen.user_attrs:
                 trials.append(restore_trial(frozen, space.copy(), self._objective))
                 self._numbers[trials[-1].trial_id] = number
+        for frozen in self.storage.running():
+            if frozen.number not in self._own and (scores := climbed(frozen).scores):
+                self.storage.show_pruned(frozen.number, max(scores), scores[max(scores)])
         return trials
+
+    def elsewhere(self) -> dict[str, Climbed]:
+        """How far the trials of others have got, by their ids; as of the last news."""
+        frozen = {name: self.storage.get_trial(n) for name, n in self._numbers.items()}
+        return {
+            name: climbed(trial)
+            for name, trial in frozen.items()
+            if trial.number not in self._own and is_usable(trial)
+        }
 
     def take_over(self) -> list[str]:
         """Make the trials whose process has died this one's; their ids."""
@@ -157,8 +173,7 @@ class SearchStudy:
     @property
     def others_run(self) -> bool:
         """Whether trials of other processes are running, as far as is known."""
-        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return self.shared and any(trial.number not in self._own for trial in running)
+        return self.shared and any(t.number not in self._own for t in self.storage.running())
 
     def _claim(self, number: int) -> None:
         if self.storage.sharing is not None:
@@ -199,7 +214,11 @@ class SearchStudy:
 
     def rank(self, trial_id: str, rung: int, value: float) -> None:
         """Let the sampler learn from a running trial, as from one that was pruned at a rung."""
-        self.storage.show_pruned(self._numbers[trial_id], rung, value)
+        number = self._numbers[trial_id]
+        self.storage.show_pruned(number, rung, value)
+        if self.shared:
+            known = self.storage.get_trial(number).user_attrs.get(SCORES, {})
+            self._note(trial_id, {SCORES: {**known, str(rung): value}})
 
     def cut_short(self, trial_id: str) -> None:
         """Have a running trial count as pruned when it is finished."""

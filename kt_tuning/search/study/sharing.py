@@ -13,13 +13,14 @@ import sqlalchemy
 from optuna.storages import BaseStorage, RDBStorage
 
 from kt_tuning.errors import StorageError
+from kt_tuning.search.study.urls import server_of
 
 logger = logging.getLogger("kt_tuning")
 
 LOCKS = {
     "postgresql": ("SELECT pg_advisory_lock(:key)", "SELECT pg_advisory_unlock(:key)"),
-    "mysql": ("SELECT GET_LOCK(:key, -1)", "SELECT RELEASE_LOCK(:key)"),
-    "mariadb": ("SELECT GET_LOCK(:key, 1e9)", "SELECT RELEASE_LOCK(:key)"),
+    # For a year, if need be: MariaDB knows no "for ever".
+    "mysql": ("SELECT GET_LOCK(:key, 31536000)", "SELECT RELEASE_LOCK(:key)"),
 }
 """By database: how one of several sessions gets ahead of the others, and makes way again. A session
 that dies makes way, too."""
@@ -31,7 +32,7 @@ def is_shared(storage: str | Path | BaseStorage | None) -> bool:
     A database server's URL does it, or a storage of Optuna with heartbeats.
     """
     if isinstance(storage, str):
-        return storage.partition("://")[0].partition("+")[0] in LOCKS
+        return server_of(storage) is not None
     return isinstance(storage, RDBStorage) and storage.heartbeat_interval is not None
 
 
@@ -75,9 +76,9 @@ class Sharing:
         self._alive: set[int] = set()
         self._thread: threading.Thread | None = None
 
-    def turn(self) -> contextlib.AbstractContextManager[None]:
-        """In its block no other process has its turn."""
-        return alone(self._backend.engine, f"study {self._name}")
+    def turn(self, at: str) -> contextlib.AbstractContextManager[None]:
+        """In its block no other process has its turn at the same."""
+        return alone(self._backend.engine, f"{at} {self._name}")
 
     def claim(self, backend_id: int) -> None:
         """Give signs of life of a trial from now on."""

@@ -15,8 +15,9 @@ import sqlalchemy.exc
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 
-from kt_tuning.errors import StorageError
+from kt_tuning.errors import MissingExtraError, StorageError
 from kt_tuning.search.study.sharing import alone, is_shared
+from kt_tuning.search.study.urls import DRIVERS, PASSWORD, completed, server_of, without_password
 
 HEARTBEAT, GRACE = 20, 90
 """In a shared database: seconds between two signs of life of a running trial, and without one until
@@ -29,6 +30,7 @@ def open_storage(storage: str | Path | BaseStorage | None) -> BaseStorage:
     """Open a storage; a path is a SQLite file, None is memory.
 
     Raises:
+        MissingExtraError: if the database's driver is not installed.
         StorageError: if it cannot be opened.
     """
     if isinstance(storage, BaseStorage):
@@ -40,14 +42,27 @@ def open_storage(storage: str | Path | BaseStorage | None) -> BaseStorage:
     try:
         with quiet_optuna():
             if is_shared(storage):
-                return _open_server(storage)
+                return _open_server(completed(storage))
             return RDBStorage(storage, engine_kwargs=_engine(storage))
-    except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError, ImportError) as error:
+    except ImportError as error:
+        raise MissingExtraError(_needed(storage, error)) from error
+    except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
         reason = str(error).splitlines()[0]
         raise StorageError(
-            f"Cannot open {storage} as an Optuna storage: {reason}. Expected a SQLite file or a "
-            "URL such as postgresql://user@host/name; move a damaged file away to start anew."
+            f"Cannot open {without_password(storage)} as an Optuna storage: {reason}. Expected a "
+            "SQLite file (move a damaged file away to start anew), or a URL such as "
+            f"postgresql://user@host/name (with its password in {PASSWORD})."
         ) from error
+
+
+def _needed(url: str, error: ImportError) -> str:
+    shown, server = without_password(url), server_of(url)
+    if server is None:
+        return f"{shown} needs a package that is not installed: {error}"
+    return (
+        f"{shown} needs the package {error.name}. An extra of kt-tuning brings {DRIVERS[server]}: "
+        f'pip install "kt-tuning[{server}]", and a URL that begins with {server}://'
+    )
 
 
 def _open_server(url: str) -> RDBStorage:

@@ -9,6 +9,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.search.distributions import Parameter
+from kt_tuning.search.halving import Climbed
 from kt_tuning.search.objectives import flaw, measure, objectives_of, score
 from kt_tuning.search.study.write_through import StudyStorage
 
@@ -21,6 +22,8 @@ RESULT = "result"
 attribute, because each is a transaction of its own."""
 SCORE = "score"
 """Attribute of a trial that was pruned: its best value. Optuna's own is the last one."""
+SCORES = "scores"
+"""Attribute of a trial of a shared study: its best value until each rung, by the rung's number."""
 
 
 def set_parameter(storage: StudyStorage, number: int, parameter: Parameter, value: Any) -> None:
@@ -93,6 +96,18 @@ def restore_trial(
         measure(trial, result["metrics"], result["best_step"], objectives_of(objective))
         score(trial, objective)
     return trial
+
+
+def is_usable(frozen: FrozenTrial) -> bool:
+    """Whether a trial has not failed, so far."""
+    return _status(frozen) != TrialStatus.FAILED
+
+
+def climbed(frozen: FrozenTrial) -> Climbed:
+    """How far a trial that has not failed has got."""
+    scores = frozen.user_attrs.get(SCORES, {})
+    final = frozen.value if frozen.state == TrialState.COMPLETE else frozen.user_attrs.get(SCORE)
+    return Climbed({int(rung): value for rung, value in scores.items()}, final)
 
 
 def _status(frozen: FrozenTrial) -> str:

@@ -93,6 +93,10 @@ class StudyStorage(BaseStorage):
                     changed.append(number)
         return changed
 
+    def running(self) -> list[FrozenTrial]:
+        """The trials that run, those that samplers see as pruned included."""
+        return [trial for trial in self._trials if trial.state == TrialState.RUNNING]
+
     def discard(self) -> None:
         """Forget the draft, if there is one."""
         if self._draft is not None:

@@ -6,7 +6,14 @@ import types
 import keras
 import pytest
 
-from kt_tuning.devices import Devices, describe, find_devices, scope, strategy
+from kt_tuning.devices import (
+    Devices,
+    describe,
+    find_devices,
+    scope,
+    strategy,
+    unasked_devices,
+)
 from kt_tuning.errors import OptionError
 
 ONE = Devices("cpu", ("/device:CPU:0",), 1)
@@ -106,6 +113,27 @@ def test_a_tpu_that_was_not_asked_for_is_left_alone(pretend):
     tensorflow = pretend({"TPU": CORES, "CPU": ["/device:CPU:0"]})
     assert find_devices() == ONE
     assert tensorflow.calls == []
+
+
+@pytest.mark.parametrize(
+    ("logical", "kind"),
+    [
+        ({"TPU": CORES, "GPU": GPUS, "CPU": ["/device:CPU:0"]}, "gpu"),
+        ({"TPU": CORES, "CPU": ["/device:CPU:0"]}, "cpu"),
+    ],
+)
+def test_of_its_own_accord_tensorflow_uses_no_tpu_though_one_is_named(
+    pretend, monkeypatch, logical, kind
+):
+    monkeypatch.setenv("TPU_NAME", "local")
+    tensorflow = pretend(logical, [(8, 0), (8, 0)])
+    assert unasked_devices().kind == kind
+    assert tensorflow.calls == []
+
+
+def test_of_other_backends_the_processor_is_known(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    assert unasked_devices() == Devices("cpu", ("cpu",), 1)
 
 
 def test_a_tpu_that_does_not_answer_is_told_apart_from_others(pretend):

@@ -7,10 +7,10 @@ import pytest
 from tiny_models import tiny
 
 from hypermodels import ConvNet
-from kt_tuning import Recipe
+from kt_tuning import Recipe, devices
 from kt_tuning.errors import OptionError
 from kt_tuning.trials.building import new_model
-from kt_tuning.trials.precision import computing, policy_of_gpu
+from kt_tuning.trials.precision import computing
 
 
 def policy():
@@ -53,19 +53,13 @@ def test_what_the_user_has_set_is_left_as_it_is():
     assert policy() == "mixed_bfloat16"
 
 
-@pytest.mark.parametrize(
-    ("capability", "expected"),
-    [
-        ("9.0", "mixed_bfloat16"),
-        ("8.0", "mixed_bfloat16"),
-        ("12.0", "mixed_bfloat16"),
-        ("7.5", "mixed_float16"),
-        ("6.1", "float32"),
-        (None, "float32"),
-    ],
-)
-def test_a_gpu_gets_the_fastest_that_it_has(capability, expected):
-    assert policy_of_gpu(capability) == expected
+def test_auto_is_what_the_device_is_fastest_in(monkeypatch):
+    turing = devices.Devices("gpu", ("/device:GPU:0",), 1, (7, 5))
+    monkeypatch.setattr(devices, "unasked_devices", lambda: turing)
+    with computing("auto"):
+        assert policy() == "mixed_float16"
+    with computing("float32"):
+        assert policy() == "float32"
 
 
 def test_a_search_trains_in_mixed_precision_and_returns_float32(make_tuner, stripes, tmp_path):

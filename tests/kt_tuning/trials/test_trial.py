@@ -165,18 +165,25 @@ def test_executions_start_from_different_weights_and_are_traced_once(tmp_path, s
     labels = stripes.validation.labels
     loss = -np.log(kept[np.arange(len(labels)), labels]).mean()
     assert loss == pytest.approx(min(record.scores), rel=1e-4)
+    every = np.load(tmp_path / "trial" / "execution_predictions.npy")
+    losses = -np.log(every[:, np.arange(len(labels)), labels]).mean(axis=1)
+    assert losses == pytest.approx(record.scores, rel=1e-4)
 
 
 def test_over_a_limit_it_is_infeasible_and_never_trained(tmp_path, stripes):
     made = tasks(stripes, tiny)
     # 64·4 + 4 + 4·2 + 2 parameters
-    record, reports = train(tmp_path / "parameters", made, max_parameters=269)
+    record, reports = train(tmp_path / "parameters", made, limits={"parameters": 269})
     assert (record.status, record.parameters, reports) == ("INFEASIBLE", 270, [])
     assert record.message == "270 parameters, more than max_parameters=269"
-    record, _ = train(tmp_path / "flops", made, max_flops=500)
+    record, _ = train(tmp_path / "flops", made, limits={"flops": 500})
     assert record.status == "INFEASIBLE"
     assert "FLOPs an image, more than max_flops=500" in record.message
-    assert train(tmp_path / "small", made, max_parameters=270)[0].status == "COMPLETED"
+    record, _ = train(tmp_path / "latency", made, limits={"latency": 1e-6})
+    assert record.status == "INFEASIBLE"
+    assert record.message.endswith(" ms an image, more than max_latency=1e-06")
+    enough = {"parameters": 270, "flops": 10_000, "latency": 60_000.0}
+    assert train(tmp_path / "small", made, limits=enough)[0].status == "COMPLETED"
 
 
 def test_out_of_memory_is_infeasible(tmp_path, stripes):
