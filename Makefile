@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-all check bench clean
+.PHONY: install demo test check bench clean
 
 install: .venv/installed
 
@@ -16,9 +16,6 @@ demo: install  ## The whole job on handwritten digits; ends in demo/run/report.h
 	$(BIN)/kt-tuning demo --out demo
 
 test: check  ## Lint, types and tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not cluster"
-
-test-all: check  ## The same, and the tests that start clusters, servers and several searches
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: install  ## Lint and types

@@ -4,11 +4,20 @@ import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# A test process has a processor for itself; threads that wait for work would use up the others.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import pytest
+import tensorflow as tf
 from striped import striped_images
 
 from kt_tuning.data import ImageData
+
+# To optimise a graph takes longer than the few steps that a test takes with it. What runs in a
+# process of its own (the command line, workers, notebooks) has its graphs optimised.
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 def pytest_collection():

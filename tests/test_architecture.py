@@ -18,7 +18,7 @@ LAYERS = [
     {"report", "judging"},
     {"shipping"},
     {"pipeline", "tuner"},
-    {"refit_run"},
+    {"refit_run", "retrain_run"},
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -3,7 +3,23 @@
 import time
 
 import pytest
+from optuna.storages._rdb.storage import _VersionManager
 from tiny_models import tiny
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _revisions_read_once():
+    """Spare each database the thirty modules that Optuna runs, twice, for a constant."""
+    read, scripts = _VersionManager._create_alembic_script, []
+
+    def once(self):
+        if not scripts:
+            scripts.append(read(self))
+        return scripts[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_VersionManager, "_create_alembic_script", once)
+        yield
 
 
 @pytest.fixture

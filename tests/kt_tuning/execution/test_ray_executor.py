@@ -27,7 +27,6 @@ from kt_tuning.errors import OptionError
 from kt_tuning.execution import Ray, RayExecutor
 
 pytest.importorskip("ray", reason="Ray is not installed: it is the extra `ray`")
-pytestmark = pytest.mark.cluster
 
 STORE = 100 * 2**20
 """Bytes of each node's object store: 100 MiB."""

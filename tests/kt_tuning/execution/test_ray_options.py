@@ -41,3 +41,13 @@ def test_names_on_the_command_line():
     assert Ray.named("ray") == Ray(address="auto")
     assert Ray.named("ray://head:10001") == Ray(address="ray://head:10001")
     assert Ray.named("auto") is None
+    assert Ray.named("ray?cpus=2") == Ray(cpus=2)
+    assert Ray.named("ray://head:10001?cpus=2&gpus=0.25&storage=s3://bucket/folder") == Ray(
+        "ray://head:10001", cpus=2, gpus=0.25, storage="s3://bucket/folder"
+    )
+
+
+@pytest.mark.parametrize("more", ["cpu=2", "cpus=two", "cpus", "gpus=3", "address=auto"])
+def test_what_is_not_understood_is_refused(more):
+    with pytest.raises(OptionError, match="Received"):
+        Ray.named(f"ray?{more}")

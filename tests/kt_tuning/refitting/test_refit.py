@@ -17,7 +17,7 @@ from kt_tuning import Recipe, RefitOptions, Tuner
 from kt_tuning.data import ImageData
 from kt_tuning.data.batches import Batches
 from kt_tuning.devices import Devices
-from kt_tuning.ensembling import CombinationRecord
+from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.errors import OptionError, SearchError, StorageError
 from kt_tuning.evaluation import note_held_out_use
 from kt_tuning.judging import load_winner, save_winner, winner_digest
@@ -122,13 +122,13 @@ def test_what_it_leaves_is_laid_out_like_a_run(tuner, data):
 
 
 def test_members_of_an_ensemble_keep_their_weights(tuner, data):
-    before = CombinationRecord.load(tuner.run_directory / "ensemble.json")
+    before = EnsembleRecord.load(tuner.run_directory / "ensemble.json")
     made = tuner.refit(data, dataclasses.replace(QUIET, epochs=1))
     assert made.record.trial_ids == before.trial_ids
     assert made.record.epochs == (1, 1)
     assert len(set(made.record.seeds)) == 2
     assert made.ensemble.weights.tolist() == list(before.weights) == [0.5, 0.5]
-    assert CombinationRecord.load(made.directory / "ensemble.json") == before
+    assert EnsembleRecord.load(made.directory / "ensemble.json") == before
 
 
 def test_one_that_was_interrupted_goes_on(tuner, data, monkeypatch):

@@ -13,9 +13,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 
 
-@pytest.fixture(
-    scope="module", params=["tensorflow", pytest.param("jax", marks=pytest.mark.cluster)]
-)
+@pytest.fixture(scope="module", params=["tensorflow", "jax"])
 def found(request, tmp_path_factory):
     """What `virtual_devices.py` found."""
     backend = request.param

@@ -16,7 +16,9 @@ def divide_processor(backend: str) -> None:
     os.environ |= {
         "KERAS_BACKEND": backend,
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        # On JAX, compiling takes most of the time.
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2 "
+        "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
     }
     os.environ.pop("TPU_NAME", None)
     if backend == "tensorflow":

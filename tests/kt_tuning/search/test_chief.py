@@ -53,7 +53,6 @@ def start(directory: Path, port: str, tuner_id: str) -> subprocess.Popen:
     )
 
 
-@pytest.mark.cluster
 def test_a_chief_and_two_workers_find_what_one_process_finds(tmp_path, make_tuner, stripes):
     port = free_port()
     names = ("chief", "worker1", "worker2")

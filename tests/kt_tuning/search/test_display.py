@@ -1,5 +1,7 @@
+import dataclasses
 import io
 import logging
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -10,6 +12,9 @@ from kt_tuning.trials import Progress
 
 GOOD = TrialRecord("0", 0, "COMPLETED", {}, {"val_accuracy": 0.75}, 3, 4, 61.0, 10)
 BAD = TrialRecord("1", 1, "FAILED", {}, {}, 0, 0, 2.0, 0, "ValueError: [too] many\nmore")
+DIVERGED = dataclasses.replace(BAD, epochs=1, message="the loss became nan in epoch 2")
+LARGE = dataclasses.replace(BAD, status="INFEASIBLE", message="24,000,000 parameters")
+PAUSED = dataclasses.replace(GOOD, status="PAUSED", epochs=1)
 
 
 def display(console):
@@ -18,7 +23,8 @@ def display(console):
     )
 
 
-def test_a_terminal_shows_the_running_trial_and_keeps_a_line_a_trial():
+def test_a_terminal_shows_the_running_trial_and_keeps_a_line_a_trial(monkeypatch):
+    monkeypatch.setattr("kt_tuning.search.display.time", SimpleNamespace(monotonic=lambda: 0.0))
     written = io.StringIO()
     console = Console(file=written, force_terminal=True, width=120, color_system=None)
     with display(console) as shown:
@@ -34,7 +40,7 @@ def test_a_terminal_shows_the_running_trial_and_keeps_a_line_a_trial():
     assert "epoch 1/4" in text
     assert "val_accuracy 0.5000" in text
     assert "trial 0: val_accuracy 0.7500 in 4 epochs, 1:01 (best so far)" in text
-    assert "trial 1: failed: ValueError: [too] many in 0 epochs, 0:02" in text
+    assert "trial 1: failed after 0:02: ValueError: [too] many" in text
 
 
 def test_without_a_terminal_trials_are_logged(caplog):
@@ -46,6 +52,20 @@ def test_without_a_terminal_trials_are_logged(caplog):
             shown.trial_ended(GOOD, [GOOD])
     assert caplog.messages == ["trial 0: val_accuracy 0.7500 in 4 epochs, 1:01 (best so far)"] * 2
     assert written.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("record", "line"),
+    [
+        (DIVERGED, "trial 1: failed after 1 epoch, 0:02: the loss became nan in epoch 2"),
+        (LARGE, "trial 1: infeasible after 0:02: 24,000,000 parameters"),
+        (PAUSED, "trial 0: val_accuracy 0.7500 in 1 epoch, 1:01, paused"),
+    ],
+)
+def test_a_line_says_what_a_trial_came_to_and_what_it_cost(record, line, caplog):
+    caplog.set_level(logging.INFO, "kt_tuning")
+    display(None).trial_ended(record, [])
+    assert caplog.messages == [line]
 
 
 @pytest.mark.parametrize(

@@ -117,11 +117,11 @@ class Lasting(keras.callbacks.Callback):
 
 
 def test_with_little_time_long_trainings_pause_early(make_tuner, stripes, clock):
-    tuner = make_tuner(**{**OPTIONS, "max_trials": 4, "epochs": 90}, strategy="asha")
+    tuner = make_tuner(**{**OPTIONS, "max_trials": 4, "epochs": 45}, strategy="asha")
     tuner.search(stripes, time_limit=15_000, callbacks=[Lasting(clock)])
     results = tuner.results()
     assert len(results) == 4
-    # A ninth of all epochs would be ten; the first rung is 238 s above the ground.
+    # A ninth of all epochs would be five; the first rung is 238 s above the ground.
     assert results["epochs"].min() == 3
 
 

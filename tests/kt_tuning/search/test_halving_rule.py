@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from kt_tuning.search.halving import Going, Halving, Point, Rung
+from kt_tuning.search.halving import Climbed, Going, Halving, Point, Rung
 
 RULE = Halving((Rung(1), Rung(3)), maximise=True)
 
@@ -66,3 +66,19 @@ def test_of_two_that_learn_alike_the_quicker_one_goes_on():
     slow = curve(*learned[:2], seconds=5)
     bad = curve(*[0.0] * 9)
     assert rule.deserving(1, {"slow": slow, "quick": quick, "bad": bad}, ()) == ["quick"]
+
+
+def test_trials_of_other_processes_are_compared():
+    curves = {"a": curve(0.1), "b": curve(0.3)}
+    there, ended = Climbed({1: 0.2}), Climbed({}, final=0.5)
+    assert RULE.deserving(1, curves, (), elsewhere={"there": there}) == ["b"]
+    assert RULE.deserving(1, curves, (), elsewhere={"below": Climbed({})}) == []
+    assert RULE.deserving(1, curves, (), elsewhere={"ended": ended}) == ["ended"]
+    # What runs here is known better.
+    assert RULE.deserving(1, curves, (), Going.ANY, {"a": Climbed({1: 0.9})}) == ["b", "a"]
+
+
+def test_a_trial_elsewhere_counts_at_a_rung_with_what_it_had_there():
+    climbed = Climbed({1: 0.2, 3: 0.4}, final=0.6)
+    assert [climbed.score(rung) for rung in (1, 2, 3, 4)] == [0.2, 0.4, 0.4, 0.6]
+    assert Climbed({1: 0.2}).score(2) is None

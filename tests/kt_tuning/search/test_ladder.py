@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kt_tuning.search.halving import Going, Halving, Point, Rung
+from kt_tuning.search.halving import Climbed, Going, Halving, Point, Rung
 from kt_tuning.search.ladder import Ladder, Standing
 
 RULE = Halving((Rung(1), Rung(3)), maximise=True)
@@ -78,3 +78,20 @@ def test_a_trial_of_an_earlier_run_stands_where_its_curve_ends():
     ladder = Ladder(RULE, earlier)
     assert ladder.pause(spec("a")) == Standing(2, 0.3, pause=True)
     assert ladder.pause(spec("unknown")) is None
+
+
+def test_others_are_asked_how_far_theirs_have_got():
+    others = {}
+    ladder = Ladder(RULE, {}, lambda: others)
+    others.update(x=Climbed({1: 0.5}), y=Climbed({1: 0.1}))
+    assert climb(ladder, "a", 0.3) == [Standing(1, 0.3, pause=True)]
+    ladder.pause(spec("a"))
+    # Of three the best is elsewhere; when that one has failed, the best of two is here.
+    assert ladder.go_on(Going.BEST) is None
+    del others["x"]
+    assert ladder.go_on(Going.BEST).trial_id == "a"
+
+
+def test_a_trial_that_another_process_has_left_goes_on_with_its_curve(ladder):
+    ladder.adopt("a", [Point(1, 1.0, 0.4), Point(2, 2.0, 0.2)])
+    assert ladder.climb("a", 3, 1.0, 0.1) == Standing(2, 0.4, pause=True)

@@ -1,4 +1,8 @@
-"""Two processes with one study in a PostgreSQL server, which this test starts."""
+"""Two processes with one study in a PostgreSQL server, which this test starts.
+
+KT_TUNING_TEST_SERVER may name another one, by the URL of a database where others can be made, such
+as mysql+pymysql://root@127.0.0.1:3306/mysql.
+"""
 
 import collections
 import glob
@@ -11,17 +15,22 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras_tuner
 import optuna
 import pytest
+import sqlalchemy
+from tiny_models import tiny
 
 from kt_tuning.records import TrialRecord
-from kt_tuning.search import OptunaOracle
+from kt_tuning.search import OptunaOracle, loop
+from kt_tuning.search.halving import Climbed
 from kt_tuning.search.study import storage
 from kt_tuning.search.study.sharing import is_shared
 
-psycopg = pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
+pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
+OTHER = os.environ.get("KT_TUNING_TEST_SERVER")
 PROGRAMS = next(iter(sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)), None)
 if PROGRAMS is None and shutil.which("initdb"):
     PROGRAMS = os.path.dirname(shutil.which("initdb"))
@@ -55,6 +64,9 @@ tuner.search(data, callbacks=[Mark()])
 @pytest.fixture(scope="module")
 def server():
     """URL of a database, of a server that lives as long as the tests of this file."""
+    if OTHER is not None:
+        yield OTHER
+        return
     if PROGRAMS is None:
         pytest.skip("no PostgreSQL server is installed (Debian: apt-get install postgresql)")
     with socket.socket() as taken:
@@ -81,9 +93,13 @@ def server():
 @pytest.fixture
 def url(server, tmp_path):
     """A database of its own."""
-    with psycopg.connect(server.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{tmp_path.name}"')
-    return server.replace("/postgres", f"/{tmp_path.name}")
+    engine = sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT")
+    name = tmp_path.name[:60]
+    with engine.connect() as connection:
+        quoted = engine.dialect.identifier_preparer.quote(name)
+        connection.execute(sqlalchemy.text(f"CREATE DATABASE {quoted}"))
+    engine.dispose()
+    return engine.url.set(database=name).render_as_string(hide_password=False)
 
 
 @pytest.fixture
@@ -92,13 +108,14 @@ def make_oracle(url):
 
     made = []
 
-    def make(max_trials):
-        space = keras_tuner.HyperParameters()
-        space.Int("units", 1, 100)
+    def make(max_trials, space=None):
+        if space is None:
+            space = keras_tuner.HyperParameters()
+            space.Int("units", 1, 100)
         oracle = OptunaOracle(
             "random",
             storage=url,
-            objective=keras_tuner.Objective("val_accuracy", "max"),
+            objective=keras_tuner.Objective("val_loss", "min"),
             max_trials=max_trials,
             hyperparameters=space,
             seed=5,
@@ -117,7 +134,7 @@ def close(database):
 
 
 def end(oracle, trial):
-    oracle.update_trial(trial.trial_id, {"val_accuracy": 0.5})
+    oracle.update_trial(trial.trial_id, {"val_loss": 0.5})
     trial.status = "COMPLETED"
     oracle.end_trial(trial)
 
@@ -158,6 +175,58 @@ def test_a_trial_without_signs_of_life_is_taken_over(make_oracle, monkeypatch):
     assert other.create_trial("a").status == "STOPPED"
 
 
+def test_how_far_trials_have_got_is_known_to_the_other_process(make_oracle):
+    one, two = make_oracle(5), make_oracle(5)
+    running, ended, failed = (one.create_trial(seat) for seat in "abc")
+    own = two.create_trial("d")
+    for oracle, trial in ((one, running), (one, ended), (one, failed), (two, own)):
+        oracle.rank(trial.trial_id, 1, 0.7)
+    one.rank(running.trial_id, 2, 0.6)
+    end(one, ended)
+    failed.status = "FAILED"
+    one.end_trial(failed)
+    assert two.elsewhere() == {
+        running.trial_id: Climbed({1: 0.7, 2: 0.6}),
+        ended.trial_id: Climbed({1: 0.7}, final=0.5),
+    }
+    # The sampler learns from it, though it runs.
+    seen = two.study.get_trials(states=(optuna.trial.TrialState.PRUNED,))
+    assert {trial.number: trial.intermediate_values for trial in seen} == {
+        int(running.trial_id): {2: 0.6},
+        int(own.trial_id): {1: 0.7},
+    }
+    end(two, own)
+    end(two, two.create_trial("d"))
+    assert two.create_trial("d").status == "IDLE"
+
+
+def test_a_trial_pauses_because_those_of_the_other_process_are_better(
+    make_oracle, make_tuner, stripes, url, tmp_path, monkeypatch, caplog
+):
+    space = keras_tuner.HyperParameters()
+    tiny(space)
+    other = make_oracle(3, space)
+    other._set_project_dir(tmp_path / "elsewhere", "run")
+    better = [other.create_trial(seat) for seat in "ab"]
+    for trial in better:
+        other.rank(trial.trial_id, 1, 0.0)
+
+    def others_end(seconds):
+        while better:
+            end(other, better.pop())
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(sleep=others_end, monotonic=time.monotonic))
+    tuner = make_tuner(
+        strategy="asha", objective="val_loss", max_trials=3, epochs=9, storage=url, seed=5
+    )
+    tuner.search(stripes)
+    assert "2 of 3 trials of this search are not in" in caplog.text
+    # Alone it would have been the best, and trained for nine.
+    assert list(tuner.results()["epochs"]) == [1]
+    assert list(tuner.results()["status"]) == ["PRUNED"]
+    close(tuner.oracle._kept.storage._backend)
+
+
 @pytest.mark.parametrize(
     ("storage", "shared"),
     [
@@ -184,7 +253,6 @@ def start(directory: Path, url: str, pause: float) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.cluster
 def test_a_killed_process_leaves_its_trial_to_the_other_one(url, tmp_path):
     marks = tmp_path / "marks"
     killed = start(tmp_path, url, pause=1.0)

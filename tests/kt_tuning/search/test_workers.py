@@ -14,6 +14,7 @@ import keras_tuner
 import numpy as np
 import pandas as pd
 import pytest
+from test_tuner_tracker import Diary
 from tiny_models import tiny
 
 from kt_tuning import Recipe, Tuner
@@ -57,9 +58,10 @@ def searches(tmp_path_factory, stripes):
     options = {"recipe": RECIPE, "max_trials": 3, "epochs": 3, "seed": 2, "directory": folder}
     serial = Tuner(hypermodel, strategy="random", project_name="serial", **options)
     serial.search(stripes)
-    halved = Tuner(hypermodel, strategy="asha", project_name="halved", **options)
+    diary = Diary()
+    halved = Tuner(hypermodel, strategy="asha", project_name="halved", tracker=diary, **options)
     halved.search(stripes, workers=2, callbacks=[KillOnce(folder)])
-    return SimpleNamespace(serial=serial, halved=halved, folder=folder)
+    return SimpleNamespace(serial=serial, halved=halved, folder=folder, diary=diary)
 
 
 def test_workers_train_as_one_process_does(searches):
@@ -93,6 +95,18 @@ def test_a_recipe_is_searched(searches):
 
 def test_workers_tell_how_long_they_waited_for_data(searches):
     assert searches.halved.history()["data_wait"].between(0, 1).all()
+
+
+def test_a_tracker_hears_of_every_epoch_and_trial_once(searches):
+    told, history = searches.diary.of("epoch"), searches.halved.history()
+    assert sorted(told) == sorted(
+        zip(history["number"], history["epoch"], history["val_accuracy"], strict=True)
+    )
+    results = searches.halved.results()
+    assert sorted(number for number, _ in searches.diary.of("began")) == [0, 1, 2]
+    assert dict(searches.diary.of("ended")) == dict(
+        zip(results["number"], results["status"], strict=True)
+    )
 
 
 class Death(BaseException):
