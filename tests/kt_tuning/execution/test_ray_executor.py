@@ -239,3 +239,15 @@ def test_a_search_finds_what_it_finds_without_a_cluster_though_a_worker_is_kille
     # Not from its beginning.
     assert (tmp_path / "mark_epochs").read_text().split() == ["0", "1", "1", "0", "1"]
     assert not list((tmp_path / "ray").glob("trial_*/checkpoint"))
+
+
+def test_trials_pause_on_a_cluster_and_the_best_go_on_as_without_one(cluster, stripes, tmp_path):
+    options = {"epochs": 9, "max_trials": 9, "strategy": "asha", "seed": 4}
+    frames = []
+    for name, workers in (("serial", 1), ("ray", Ray(cluster.address))):
+        tuner = Tuner(tiny, directory=tmp_path, project_name=name, **options)
+        tuner.search(stripes, workers=workers, verbose=False)
+        frames.append(tuner.results().drop(columns="seconds"))
+    pd.testing.assert_frame_equal(*frames, rtol=1e-4)
+    assert set(frames[1]["status"]) == {"COMPLETED", "PRUNED"}
+    assert sorted(frames[1]["epochs"])[-1] == 9
