@@ -14,7 +14,7 @@ import numpy as np
 from hypermodels import HYPERMODELS, Families, ImageHyperModel
 from kt_tuning.augment import preview
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import Ensemble
+from kt_tuning.ensembling import PRICE, Ensemble
 from kt_tuning.errors import OptionError, StorageError
 from kt_tuning.evaluation import CorrectedBest, Scores, corrected_best_of_run
 from kt_tuning.judging import judge, save_winner
@@ -70,6 +70,8 @@ class RunOptions:
         workers: Trials at the same time, or "auto".
         storage: URL of the database that keeps the study, see `Tuner`; None for `study.db`.
         ensemble_size: Candidates for the ensemble.
+        price: The share of the loss that is worth a doubling of what the ensemble costs; 0: cost
+            does not matter.
         seed: Same seed, same trials and scores (if no time limit interferes).
         overwrite: Whether an earlier search in the run directory is deleted.
         verbose: Whether to show the live view.
@@ -106,6 +108,7 @@ class RunOptions:
     workers: int | str = 1
     storage: str | None = None
     ensemble_size: int = 5
+    price: float = PRICE
     seed: int = 0
     overwrite: bool = False
     verbose: bool = True
@@ -187,7 +190,7 @@ def run(
 
 def _finish(tuner: Tuner, data: ImageData, out: Path, options: RunOptions) -> RunOutcome:
     """Combine, evaluate, export and report."""
-    ensemble = tuner.ensemble(options.ensemble_size)
+    ensemble = tuner.ensemble(options.ensemble_size, price=options.price)
     save_winner(ensemble, out)
     scores = judge(ensemble, data, out)
     ensemble.provenance["scores"] = scores.to_json()
@@ -246,6 +249,8 @@ def _tuner(data: ImageData, out: Path, options: RunOptions) -> Tuner:
         raise OptionError(
             f"The ensemble has at least 1 candidate. Received: {options.ensemble_size}"
         )
+    if not 0 <= options.price < 1:
+        raise OptionError(f"`price` is from 0 to less than 1. Received: {options.price}")
     hypermodel = _hypermodel(data, options)
     recipe = Recipe(
         batch_size=options.batch_size,

@@ -44,6 +44,7 @@ def run(
     precision: option.Precision = "float32",
     workers: option.Workers = "auto",
     ensemble_size: option.EnsembleSize = 5,
+    price: option.Price = 0.01,
     seed: option.Seed = 0,
     image_size: option.ImageSize = None,
     channels: option.Channels = None,

@@ -117,6 +117,14 @@ Executions = Annotated[
 EnsembleSize = Annotated[
     int, typer.Option(help="Best trials that may join the ensemble.", rich_help_panel=SEARCH)
 ]
+Price = Annotated[
+    float,
+    typer.Option(
+        help="What a member of the ensemble must pay: the share of the loss that is worth a "
+        "doubling of the parameters; from 0, where cost does not matter, to less than 1.",
+        rich_help_panel=SEARCH,
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Of everything random.", rich_help_panel=SEARCH)]
 
 Epochs = Annotated[int, typer.Option(help="Epochs of a full training.", rich_help_panel=TRAINING)]

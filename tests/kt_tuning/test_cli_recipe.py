@@ -9,6 +9,7 @@ import pytest
 
 from kt_tuning import pipeline
 from kt_tuning.cli import main
+from kt_tuning.errors import OptionError
 from kt_tuning.pipeline import RunOptions
 
 
@@ -65,11 +66,14 @@ def test_where_it_is_kept_is_passed_on_and_written_without_the_password(
     )
 
 
-def test_without_them_training_is_plain(monkeypatch, stripes, tmp_path):
+def test_without_options_all_is_as_in_python_but_the_workers(monkeypatch, stripes, tmp_path):
     options = run_options(monkeypatch, stripes, tmp_path)
-    plain = RunOptions()
-    for name in ("max_batch_size", "balance", "precision"):
-        assert getattr(options, name) == getattr(plain, name)
+    assert options == RunOptions(workers="auto")
+
+
+def test_an_impossible_price_is_refused_before_the_search(stripes, tmp_path):
+    with pytest.raises(OptionError, match=r"from 0 to less than 1\. Received: 1\.0"):
+        pipeline.run(stripes, tmp_path / "run", RunOptions(price=1.0))
 
 
 def test_the_recipe_has_what_was_asked_for(monkeypatch, stripes, tmp_path):
