@@ -9,20 +9,9 @@ import sys
 import numpy as np
 import pytest
 import yaml
+from command_line import kt_tuning
 from PIL import Image
 from striped import striped_images
-
-from kt_tuning import cli
-
-
-def kt_tuning(monkeypatch, *arguments):
-    """Run the command line in this process; return its exit status."""
-    monkeypatch.setattr(sys, "argv", ["kt-tuning", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as stop:
-        return stop.code or 0
-    return 0
 
 
 def write_images(folder, count=60, size=8):

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
-from PIL import Image
+from command_line import kt_tuning, write_photos
 from shipped_run import small_model, write_search, write_winner
-from striped import striped_images
 
-from kt_tuning import cli
 from kt_tuning.data import load_images
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.judging import save_winner
 
 
-def kt_tuning(monkeypatch, *arguments):
-    """Run the command line in this process; return its exit status."""
-    monkeypatch.setattr(sys, "argv", ["kt-tuning", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as stop:
-        return stop.code or 0
-    return 0
-
-
 @pytest.fixture
 def run(tmp_path):
     """A run on files, with a winner."""
-    images, labels = striped_images(60)
-    for number, (pixels, label) in enumerate(zip(images, labels, strict=True)):
-        path = tmp_path / "photos" / ("lying", "standing")[label] / f"{number:02d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels[..., 0]).save(path)
+    write_photos(tmp_path / "photos")
     directory = tmp_path / "run"
     write_search(directory, load_images(tmp_path / "photos", progress=False))
     write_winner(directory)

@@ -2,38 +2,20 @@
 
 import dataclasses
 import json
-import sys
 
 import pytest
-from PIL import Image
+from command_line import kt_tuning, write_photos
 from shipped_run import write_search
-from striped import striped_images
 
-from kt_tuning import cli
 from kt_tuning.data import load_images
 from kt_tuning.judging import load_data, load_winner
 from kt_tuning.pipeline import RunOptions, tuner_of
 
 
-def kt_tuning(monkeypatch, *arguments):
-    """Run the command line in this process; return its exit status."""
-    monkeypatch.setattr(sys, "argv", ["kt-tuning", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as stop:
-        return stop.code or 0
-    return 0
-
-
 @pytest.fixture
 def photos(tmp_path):
     """60 files, of which 36 are trained and 12 validated on."""
-    images, labels = striped_images(60)
-    for number, (pixels, label) in enumerate(zip(images, labels, strict=True)):
-        path = tmp_path / "photos" / ("lying", "standing")[label] / f"{number:02d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels[..., 0]).save(path)
-    return tmp_path / "photos"
+    return write_photos(tmp_path / "photos")
 
 
 @pytest.fixture

@@ -2,14 +2,11 @@
 
 import dataclasses
 import json
-import sys
 
 import pytest
-from PIL import Image
+from command_line import kt_tuning, write_photos
 from shipped_run import small_model, write_search
-from striped import striped_images
 
-from kt_tuning import cli
 from kt_tuning.data import load_images
 from kt_tuning.ensembling import Ensemble, EnsembleRecord
 from kt_tuning.evaluation import held_out_uses, note_held_out_use
@@ -20,25 +17,11 @@ from kt_tuning.report.load import load_run
 from kt_tuning.shipping import RunRecords
 
 
-def kt_tuning(monkeypatch, *arguments):
-    """Run the command line in this process; return its exit status."""
-    monkeypatch.setattr(sys, "argv", ["kt-tuning", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as stop:
-        return stop.code or 0
-    return 0
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run on 60 files, won by trial 1, whose test split has been looked at."""
     base = tmp_path_factory.mktemp("retrained")
-    images, labels = striped_images(60)
-    for number, (pixels, label) in enumerate(zip(images, labels, strict=True)):
-        path = base / "photos" / ("lying", "standing")[label] / f"{number:02d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels[..., 0]).save(path)
+    write_photos(base / "photos")
     directory = base / "run"
     data = load_images(base / "photos", progress=False)
     write_search(directory, data)
