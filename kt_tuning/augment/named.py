@@ -29,17 +29,19 @@ _FULL = (
 _DOES_SOMETHING = len(_FULL) / (len(_FULL) + 1)
 
 
-def random_operations(magnitude: float, count: int) -> tuple[OneOf, ...]:
+def random_operations(magnitude: float, count: int, *, fixed: bool) -> tuple[OneOf, ...]:
     """`count` operations of RandAugment's, one after the other.
 
     Args:
         magnitude: How strong each is, as a share of its largest magnitude, in (0, 1].
         count: How many; each is none at all for 1 image in 14.
+        fixed: All are as strong as that, which is RandAugment; else they are at most, and with one
+            operation and magnitude 1 it is TrivialAugment.
     """
     scaled = tuple(
         step
         if step.op in ("equalise", "autocontrast")
-        else Step(step.op, magnitude * step.magnitude, fixed=True)
+        else Step(step.op, magnitude * step.magnitude, fixed=fixed)
         for step in _FULL
     )
     return (OneOf(scaled, _DOES_SOMETHING),) * count
@@ -66,9 +68,9 @@ SPACES: dict[str, tuple[AnyStep, ...]] = {
     # Mirroring turns a digit or a letter into another one; shifts and small turns do not.
     "text": (Step("crop", 0.125), Step("rotate", 10.0)),
     # RandAugment with N = 2, M = 5 of 10.
-    "randaugment": (*_MIRROR_AND_SHIFT, *random_operations(0.5, 2)),
+    "randaugment": (*_MIRROR_AND_SHIFT, *random_operations(0.5, 2, fixed=True)),
     # TrivialAugment (Müller and Hutter 2021): one operation, of uniform strength.
-    "trivial": (*_MIRROR_AND_SHIFT, OneOf(_FULL, _DOES_SOMETHING)),
+    "trivial": (*_MIRROR_AND_SHIFT, *random_operations(1.0, 1, fixed=False)),
     # AugMix (Hendrycks et al. 2020), severity 3 of 10, without operations of ImageNet-C.
     "augmix": (
         *_MIRROR_AND_SHIFT,

@@ -126,7 +126,7 @@ class Policy:
     def suggest(cls, hp: keras_tuner.HyperParameters) -> Policy:
         """Let a search choose: which operations, how many, how often and how strong.
 
-        The hyperparameters are named "augment_…"; with their defaults the policy is "standard".
+        The hyperparameters are named "augment_…"; with their defaults the policy is "trivial".
         For digits and text: `Policy.suggest(hp).for_oriented()`.
 
         Args:

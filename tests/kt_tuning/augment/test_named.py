@@ -24,7 +24,7 @@ def test_random_policies_mirror_and_shift_first(name):
 
 def test_randaugment_draws_twice_at_half_strength():
     first, second = POLICIES["randaugment"].steps[2:]
-    assert first == second == random_operations(0.5, 1)[0]
+    assert first == second == random_operations(0.5, 1, fixed=True)[0]
     magnitudes = {step.op: (step.magnitude, step.fixed) for step in first.choices}
     assert magnitudes["rotate"] == (15.0, True)
     assert magnitudes["posterise"] == (2.0, True)

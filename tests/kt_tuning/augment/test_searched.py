@@ -18,8 +18,13 @@ def suggested(**values):
     return Policy.suggest(hp)
 
 
-def test_the_defaults_are_the_standard_policy():
-    assert Policy.suggest(keras_tuner.HyperParameters()) == POLICIES["standard"]
+def test_the_defaults_are_the_best_fixed_policy():
+    assert Policy.suggest(keras_tuner.HyperParameters()) == POLICIES["trivial"]
+
+
+def test_the_standard_policy_is_in_the_space():
+    standard = suggested(operations=0, rotate=10.0, colour=0.2)
+    assert standard == POLICIES["standard"]
 
 
 def test_few_hyperparameters_all_named_alike_are_declared_at_once():
@@ -37,7 +42,7 @@ def test_the_magnitude_of_random_operations_exists_only_with_them():
 
 
 def test_everything_can_be_switched_off():
-    off = suggested(flip=False, shift=0.0, rotate=0.0, colour=0.0, zoom=0.0, cutout=0.0)
+    off = suggested(flip=False, shift=0.0, operations=0)
     assert off == POLICIES["none"]
 
 
