@@ -61,31 +61,34 @@ class Options:
 
 
 def build(hp: keras_tuner.HyperParameters) -> keras.Model:
-    """A plain CNN, the kind that one writes for KerasTuner."""
+    """A plain CNN, the kind that one writes for KerasTuner, with the defaults of its tutorials."""
     layers = keras.layers
     activation = hp.Choice("activation", ["relu", "elu", "gelu"])
-    kernel = hp.Choice("kernel_size", [3, 5])
     convolutions = hp.Int("convolutions", 1, 2)
     normalised = hp.Boolean("batch_norm")
     pooling = hp.Choice("pooling", ["max", "average"])
-    dropout = hp.Float("dropout", 0.0, 0.5, step=0.1)
-    filters = [hp.Int(f"filters_{stage}", 16, 64, sampling="log") for stage in range(4)]
+    dropout = hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.2)
+    filters = [
+        hp.Int(f"filters_{stage}", 16, 64, sampling="log", default=default)
+        for stage, default in enumerate((32, 64, 64, 64))
+    ]
     pool = layers.MaxPooling2D if pooling == "max" else layers.AveragePooling2D
     inputs = keras.Input(SHAPE, dtype="uint8")
     x = layers.Rescaling(1 / 255)(inputs)
-    for stage in range(hp.Int("stages", 2, 4)):
+    for stage in range(hp.Int("stages", 2, 4, default=3)):
         for _ in range(convolutions if stage else 1):
-            x = layers.Conv2D(filters[stage], kernel, padding="same")(x)
+            x = layers.Conv2D(filters[stage], 3, padding="same")(x)
             if normalised:
                 x = layers.BatchNormalization()(x)
             x = layers.Activation(activation)(x)
         x = layers.Dropout(dropout)(pool(2)(x))
     x = layers.Flatten()(x)
-    x = layers.Dense(hp.Int("dense_units", 32, 256, sampling="log"), activation=activation)(x)
+    units = hp.Int("dense_units", 32, 256, sampling="log", default=64)
+    x = layers.Dense(units, activation=activation)(x)
     outputs = layers.Dense(CLASSES, activation="softmax")(layers.Dropout(dropout)(x))
     model = keras.Model(inputs, outputs)
     optimizer = hp.Choice("optimizer", ["adam", "sgd", "rmsprop"])
-    rate = hp.Float("learning_rate", 1e-4, 1e-1, sampling="log")
+    rate = hp.Float("learning_rate", 1e-4, 1e-1, sampling="log", default=1e-3)
     model.compile(
         keras.optimizers.get({"class_name": optimizer, "config": {"learning_rate": rate}}),
         "sparse_categorical_crossentropy",

@@ -5,21 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from optuna import Study
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from kt_tuning.search.samplers.positions import from_unit, to_unit
-from kt_tuning.search.samplers.relative import FINISHED, RelativeSampler, seen_space
+from kt_tuning.search.samplers.relative import (
+    FINISHED,
+    RelativeSampler,
+    nearby,
+    scored,
+    seen_space,
+)
 
 POPULATION = 25
 """Trials alive: the newest finished ones. Half of them are drawn at random to begin with."""
 TOURNAMENT = 10
 """Of the living, drawn at random; the best of them is the parent."""
-REACH = 0.15
-"""Standard deviation of a mutation, as a share of the range of a parameter that has an order."""
-RETRIES = 20
-"""Mutations tried until one changes the value."""
 
 
 class EvolutionSampler(RelativeSampler):
@@ -42,10 +43,7 @@ class EvolutionSampler(RelativeSampler):
     ) -> dict[str, Any]:
         """The parent's parameters with one of them changed."""
         finished = study.get_trials(deepcopy=False, states=FINISHED)
-        scored = [
-            t for t in finished if t.values and not any(v > 0 for v in t.constraints.values())
-        ]
-        alive = scored[-POPULATION:]
+        alive = [t for t in scored(finished) if t.values][-POPULATION:]
         if len(finished) < POPULATION // 2 or not alive:
             return {}
         chosen = self._rng.choice(len(alive), min(TOURNAMENT, len(alive)), replace=False)
@@ -55,17 +53,5 @@ class EvolutionSampler(RelativeSampler):
         child = {name: parent.params[name] for name in search_space if name in parent.params}
         if child:
             mutated = list(child)[self._rng.integers(len(child))]
-            child[mutated] = self._mutate(search_space[mutated], child[mutated])
+            child[mutated] = nearby(self._rng, search_space[mutated], child[mutated])
         return child
-
-    def _mutate(self, distribution: BaseDistribution, value: Any) -> Any:
-        """Another category; or, where values have an order, one nearby."""
-        for _ in range(RETRIES):
-            if isinstance(distribution, CategoricalDistribution):
-                position = self._rng.random()
-            else:
-                position = to_unit(distribution, value) + REACH * self._rng.standard_normal()
-            mutant = from_unit(distribution, min(max(position, 0.0), 1.0 - 1e-12))
-            if mutant != value:
-                return mutant
-        return value

@@ -6,14 +6,18 @@ from typing import Any
 
 import numpy as np
 from optuna import Study
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from kt_tuning.search.samplers.positions import from_unit
+from kt_tuning.search.samplers.positions import from_unit, to_unit
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 """Trials that say something about their configuration."""
+REACH = 0.15
+"""Standard deviation of a change, as a share of the range of a parameter that has an order."""
+RETRIES = 20
+"""Changes tried until one is one."""
 
 
 class RelativeSampler(BaseSampler):
@@ -43,3 +47,26 @@ def seen_space(trials: list[FrozenTrial]) -> dict[str, BaseDistribution]:
     for trial in trials:
         space.update(trial.distributions)
     return {name: space[name] for name in space if not space[name].single()}
+
+
+def scored(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials that were measured, and are within every limit."""
+    return [
+        trial
+        for trial in trials
+        if (trial.values or trial.intermediate_values)
+        and not any(violation > 0 for violation in trial.constraints.values())
+    ]
+
+
+def nearby(rng: np.random.Generator, distribution: BaseDistribution, value: Any) -> Any:
+    """Another category; or, where values have an order, one nearby."""
+    for _ in range(RETRIES):
+        if isinstance(distribution, CategoricalDistribution):
+            position = rng.random()
+        else:
+            position = to_unit(distribution, value) + REACH * rng.standard_normal()
+        changed = from_unit(distribution, min(max(position, 0.0), 1.0 - 1e-12))
+        if changed != value:
+            return changed
+    return value

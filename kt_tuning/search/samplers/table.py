@@ -13,6 +13,7 @@ from kt_tuning.search.halving import REDUCTION, RUNGS
 from kt_tuning.search.samplers.evolution import EvolutionSampler
 from kt_tuning.search.samplers.gaussian_process import GaussianProcessSampler
 from kt_tuning.search.samplers.grid import GridSampler
+from kt_tuning.search.samplers.prior import PriorSampler
 from kt_tuning.search.samplers.qmc import QuasiMonteCarloSampler
 
 GENERATION = 20
@@ -51,6 +52,10 @@ def _tpe(search: int, draw: int) -> samplers.BaseSampler:
     return samplers.TPESampler(seed=draw, multivariate=True, group=True)
 
 
+def _auto(search: int, draw: int) -> samplers.BaseSampler:
+    return PriorSampler(draw, _tpe(search, draw))
+
+
 def _cmaes(search: int, draw: int) -> samplers.BaseSampler:
     if importlib.util.find_spec("cmaes") is None:
         raise MissingExtraError(
@@ -69,7 +74,7 @@ FEW = REDUCTION**RUNGS
 """With fewer trials `auto` trains each to its end: halving would leave one for an ensemble."""
 
 SAMPLERS: dict[str, Strategy] = {
-    AUTO: Strategy(_tpe, "asha", spares_defaults=True),
+    AUTO: Strategy(_auto, "asha", spares_defaults=True),
     "random": Strategy(_random),
     "grid": Strategy(lambda search, draw: GridSampler()),
     "qmc": Strategy(lambda search, draw: QuasiMonteCarloSampler(search)),

@@ -33,7 +33,7 @@ def test_a_grid_takes_every_value_or_ten(distribution, values):
         assert back == (pytest.approx(value) if isinstance(value, float) else value)
 
 
-@pytest.mark.parametrize("strategy", ["gp", "tpe", "evolution"])
+@pytest.mark.parametrize("strategy", ["auto", "gp", "tpe", "evolution"])
 def test_learning_beats_chance(strategy):
     def best(name, seed):
         oracle = make_oracle(name, hyperparameters=space_of(mixed), seed=seed)
@@ -43,6 +43,40 @@ def test_learning_beats_chance(strategy):
     assert np.mean([best(strategy, seed) for seed in range(3)]) < np.mean(
         [best("random", seed) for seed in range(3)]
     )
+
+
+def ten_with_good_defaults(hp):
+    """Where each of ten parameters has a right value, its default, and four wrong ones."""
+    return sum(hp.Int(f"p{index}", 0, 4, default=3) != 3 for index in range(10))
+
+
+def wrong_ones(strategy, seed, trials):
+    oracle = make_oracle(strategy, hyperparameters=space_of(ten_with_good_defaults), seed=seed)
+    run(oracle, ten_with_good_defaults, trials)
+    return [oracle.trials[name].score for name in oracle.start_order]
+
+
+def test_auto_begins_with_the_defaults_and_stays_near_them_two_times_in_three():
+    # A random configuration has 8 of 10 wrong; one near the defaults, a fourth of them.
+    drawn = [wrong for seed in range(10) for wrong in wrong_ones("auto", seed, 10)]
+    assert drawn[::10] == [0] * 10
+    rest = [wrong for index, wrong in enumerate(drawn) if index % 10]
+    assert 0.5 < np.mean([wrong <= 5 for wrong in rest]) < 0.8
+    assert 0.05 < np.mean([wrong >= 7 for wrong in rest]) < 0.4
+
+
+def with_bad_defaults(hp):
+    return sum(abs(hp.Float(f"p{index}", 0.0, 1.0, default=0.0) - 0.9) for index in range(4))
+
+
+def test_bad_defaults_are_left():
+    def best(strategy, seed):
+        oracle = make_oracle(strategy, hyperparameters=space_of(with_bad_defaults), seed=seed)
+        run(oracle, with_bad_defaults, 40)
+        return oracle.get_best_trials(1)[0].score
+
+    seeds = range(5)
+    assert np.mean([best("auto", s) for s in seeds]) < np.mean([best("random", s) for s in seeds])
 
 
 TWO = [keras_tuner.Objective("loss", "min"), keras_tuner.Objective("size", "max")]
