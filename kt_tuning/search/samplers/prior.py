@@ -86,5 +86,6 @@ class PriorSampler(RelativeSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """Draw one parameter uniformly, or as the other sampler does."""
-        sampler = self._later if self._learns else super()
-        return sampler.sample_independent(study, trial, param_name, param_distribution)
+        if self._learns:
+            return self._later.sample_independent(study, trial, param_name, param_distribution)
+        return super().sample_independent(study, trial, param_name, param_distribution)
