@@ -77,6 +77,15 @@ class Outcome(Record):
     pruned: bool
 
 
+def mean_metrics(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """The mean of each metric over all trainings that measured it."""
+    names = dict.fromkeys(name for outcome in outcomes for name in outcome.metrics)
+    return {
+        name: float(np.mean([o.metrics[name] for o in outcomes if name in o.metrics]))
+        for name in names
+    }
+
+
 class TrialFiles:
     """What a trial keeps of its trainings, while it runs and afterwards.
 

@@ -16,9 +16,7 @@ import numpy as np
 from kt_tuning.errors import KtTuningError
 from kt_tuning.records import (
     COMPLETED,
-    FAILED,
     HISTORY,
-    INFEASIBLE,
     PAUSE,
     PAUSED,
     PRUNED,
@@ -30,15 +28,14 @@ from kt_tuning.trials.checkpoint import RunState, copy_state
 from kt_tuning.trials.costs import check_costs, measure_costs
 from kt_tuning.trials.curve import Curve
 from kt_tuning.trials.deadline import Deadline
+from kt_tuning.trials.failures import describe_failure
 from kt_tuning.trials.leaks import forget_gradients
 from kt_tuning.trials.monitor import Monitor
-from kt_tuning.trials.runs import Outcome, Run, TrialFiles
+from kt_tuning.trials.runs import Outcome, Run, TrialFiles, mean_metrics
 from kt_tuning.trials.spec import (
     Advice,
-    InfeasibleError,
     Progress,
     Report,
-    TrialFailedError,
     TrialSpec,
     weights_file,
 )
@@ -81,12 +78,8 @@ def run_trial(
             trial.run()
     except (KtTuningError, keras_tuner.errors.FatalError):
         raise
-    except InfeasibleError as error:
-        status, message = INFEASIBLE, str(error)
-    except TrialFailedError as error:
-        status, message = FAILED, str(error)
     except Exception as error:
-        status, message = _reason(error)
+        status, message = describe_failure(error)
         logger.debug("trial %d failed", spec.number, exc_info=True)
     record = trial.record(status, message)
     if record.status == PAUSED:
@@ -294,7 +287,7 @@ class _Trial:
             number=spec.number,
             status=status or self._status(),
             values=dict(spec.hp.values),
-            metrics=_means([outcome.metrics for outcome in outcomes]) if status is None else {},
+            metrics=mean_metrics(outcomes) if status is None else {},
             best_epoch=outcomes[0].best_epoch if outcomes else spec.initial_epoch,
             epochs=epochs,
             seconds=round(seconds, 3),
@@ -308,21 +301,3 @@ class _Trial:
         if self.paused:
             return PAUSED
         return PRUNED if self.pruned else COMPLETED
-
-
-def _means(metrics: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The mean of each metric over all trainings that measured it."""
-    names = dict.fromkeys(name for measured in metrics for name in measured)
-    return {
-        name: float(np.mean([measured[name] for measured in metrics if name in measured]))
-        for name in names
-    }
-
-
-def _reason(error: Exception) -> tuple[str, str]:
-    """Status and message of what a build or a training raised."""
-    name = type(error).__name__
-    text = str(error).strip()
-    if isinstance(error, MemoryError) or name == "ResourceExhaustedError":
-        return INFEASIBLE, f"out of memory: {text.splitlines()[0] if text else name}"
-    return FAILED, f"{name}: {text}" if text else name

@@ -1,0 +1,20 @@
+"""What a trial is to be called whose build or training raised."""
+
+from __future__ import annotations
+
+from kt_tuning.records import FAILED, INFEASIBLE
+from kt_tuning.trials.spec import InfeasibleError, TrialFailedError
+
+
+def describe_failure(error: Exception) -> tuple[str, str]:
+    """Status and message of a trial, for what it raised."""
+    name = type(error).__name__
+    text = str(error).strip()
+    if isinstance(error, InfeasibleError):
+        return INFEASIBLE, text
+    if isinstance(error, TrialFailedError):
+        return FAILED, text
+    # TensorFlow's by its name: it need not be there.
+    if isinstance(error, MemoryError) or name == "ResourceExhaustedError":
+        return INFEASIBLE, f"out of memory: {text.splitlines()[0] if text else name}"
+    return FAILED, f"{name}: {text}" if text else name
