@@ -76,8 +76,10 @@ class Recipe:
         patience: Epochs without improvement of the objective after which a trial stops early.
         precision: What models compute with while they are trained: "float32"; "mixed_bfloat16" or
             "mixed_float16", which need half the memory (Micikevicius et al. 2018); or "auto": the
-            fastest that the device has, on a CPU "float32". Weights are float32 in any case, and
-            so are the models that a search returns. Not tested on a GPU.
+            fastest that the device has, on a CPU "float32" unless it multiplies matrices of
+            bfloat16 (AMX); a model that cannot be built so, or whose last layer cannot return
+            float32, stays as it is. Weights are float32 in any case, and so are the models that a
+            search returns. Not tested on a GPU.
 
     Raises:
         OptionError: if a value is out of range or a policy is unknown.
@@ -90,7 +92,7 @@ class Recipe:
     cutmix: float | tuple[float, ...] = 0.0
     balance: str | tuple[str, ...] = NO_BALANCE
     patience: int | None = None
-    precision: str = "float32"
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         for name in SEARCHED:

@@ -41,7 +41,7 @@ def run(
     balance: option.Balance = None,
     patience: option.Patience = None,
     normalize: option.Normalize = False,
-    precision: option.Precision = "float32",
+    precision: option.Precision = "auto",
     workers: option.Workers = "auto",
     ensemble_size: option.EnsembleSize = 5,
     price: option.Price = 0.01,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from kt_tuning.devices.processor import multiplies_bfloat16
 from kt_tuning.devices.tpu import connect_tpu
 from kt_tuning.errors import OptionError
 
@@ -26,6 +27,7 @@ class Devices:
         found: How many of this kind there are.
         capability: CUDA's compute capability of the least of the GPUs, such as (8, 0); None if it
             is not known.
+        bfloat16: Whether a processor has units for matrices of bfloat16, and the backend uses them.
         resolver: TensorFlow's connection to the TPU, or None.
     """
 
@@ -33,6 +35,7 @@ class Devices:
     names: tuple[str, ...]
     found: int
     capability: tuple[int, int] | None = None
+    bfloat16: bool = False
     resolver: Any = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
@@ -121,7 +124,8 @@ def _of_tensorflow(resolver: Any) -> Devices:
         tf.config.experimental.get_device_details(gpu).get("compute_capability")
         for gpu in (tf.config.list_physical_devices("GPU") if kind == GPU else [])
     ]
-    return Devices(kind, names, len(names), _least(capabilities), resolver)
+    bfloat16 = kind == CPU and multiplies_bfloat16()
+    return Devices(kind, names, len(names), _least(capabilities), bfloat16, resolver)
 
 
 def _of_jax() -> Devices:

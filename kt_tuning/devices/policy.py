@@ -15,7 +15,8 @@ def precision(devices: Devices) -> str:
     """Keras' dtype policy that all of the devices have fast arithmetic for.
 
     bfloat16 has the range of float32, so that losses need no scaling: it is preferred where there
-    is a choice. On a processor float32 is faster than either.
+    is a choice. A processor is faster in float32 than in either, unless it has units for matrices
+    of bfloat16.
 
     Source: NVIDIA, "Train with mixed precision", and Google, "bfloat16: the secret to high
     performance on Cloud TPUs".
@@ -26,7 +27,7 @@ def precision(devices: Devices) -> str:
     Returns:
         "float32", "mixed_float16" or "mixed_bfloat16".
     """
-    if devices.kind == TPU:
+    if devices.kind == TPU or devices.bfloat16:
         return BFLOAT16
     if devices.kind != GPU or devices.capability is None:
         return FLOAT32

@@ -24,6 +24,7 @@ from kt_tuning.search import Tuner
 from kt_tuning.trials import ImageTask, new_model
 from kt_tuning.trials.checkpoint import Checkpoint, RunState
 from kt_tuning.trials.curve import Curve
+from kt_tuning.trials.fused import fuse_batch_normalization
 from kt_tuning.trials.leaks import forget_gradients
 from kt_tuning.trials.weights import save_weights
 
@@ -68,6 +69,7 @@ def train_member(
         rates = scale_rates(model, plan.ratio, warm_up_steps(steps, plan.epochs))
         model.steps_per_execution = steps_per_execution(devices.kind, steps)
         check_shareable(model, devices)
+        fuse_batch_normalization(model)
         task.prepare(model)
         state = checkpoint.restore(model, 0) or RunState(0, plan.epochs, 0)
         diary = _Diary(folder, checkpoint, state, tell)

@@ -32,7 +32,7 @@ def keras_task(
         raise OptionError(
             "`folds` needs an ImageData, which it can split: ImageData.from_arrays(x, y)."
         )
-    return KerasTask(hypermodel, args, fit_kwargs)
+    return KerasTask(hypermodel, args, fit_kwargs, precision=hypermodel.recipe.precision)
 
 
 def image_tasks(

@@ -6,7 +6,7 @@ import keras
 import keras_tuner
 
 from kt_tuning.errors import OptionError
-from kt_tuning.trials.precision import FLOAT32, computing
+from kt_tuning.trials.precision import AUTO, FLOAT32, computing, returns_float32
 
 
 def build_model(
@@ -35,25 +35,37 @@ def new_model(
     precision: str = FLOAT32,
 ) -> keras.Model:
     """Build a model beside others that are in use; see `build_model`."""
-    with computing(precision):
-        model = hypermodel.build(hp)
-    if not isinstance(model, keras.Model):
-        raise OptionError(
-            f"The hypermodel should build a compiled keras.Model. Received: {type(model).__name__}"
-        )
-    if precision != FLOAT32 and getattr(model, "outputs", None):
-        _check_outputs(model)
-    if model.built and model.optimizer is not None and not model.optimizer.built:
+    model = _built(hypermodel, hp, precision)
+    optimizer = getattr(model, "optimizer", None)
+    if model.built and optimizer is not None and not optimizer.built:
         # A training step that had to make the optimizer's variables would be traced twice.
-        model.optimizer.build(model.trainable_variables)
+        optimizer.build(model.trainable_variables)
     return model
 
 
-def _check_outputs(model: keras.Model) -> None:
-    """Half a float32's digits are too few for a loss."""
-    dtype = model.outputs[0].dtype
-    if dtype != FLOAT32:
+def _built(
+    hypermodel: keras_tuner.HyperModel, hp: keras_tuner.HyperParameters, precision: str
+) -> keras.Model:
+    with computing(precision) as computed:
+        reduced = computed != FLOAT32 and precision != FLOAT32
+        asked_for = precision != AUTO
+        try:
+            model = hypermodel.build(hp)
+        except Exception:
+            if asked_for or not reduced:
+                raise
+            model = None
+    is_model = isinstance(model, keras.Model)
+    usable = is_model and (not reduced or returns_float32(model))
+    if usable:
+        return model
+    if reduced and not asked_for:
+        return _built(hypermodel, hp, FLOAT32)
+    if is_model:
         raise OptionError(
             "In mixed precision the last layer should return float32: pass it dtype='float32', or "
-            f"leave the recipe's `precision` at 'float32'. Received: {dtype}"
+            "set the recipe's `precision` to 'float32'."
         )
+    raise OptionError(
+        f"The hypermodel should build a compiled keras.Model. Received: {type(model).__name__}"
+    )

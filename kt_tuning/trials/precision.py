@@ -14,8 +14,11 @@ AUTO = "auto"
 
 
 @contextlib.contextmanager
-def computing(precision: str) -> Iterator[None]:
+def computing(precision: str) -> Iterator[str]:
     """Build models of a precision in this block; Keras' policy is restored after it.
+
+    Yields:
+        The name of Keras' policy in the block.
 
     Args:
         precision: One of `kt_tuning.recipe.PRECISIONS`. "auto" is the fastest that the device
@@ -27,6 +30,29 @@ def computing(precision: str) -> Iterator[None]:
     elif precision not in (AUTO, FLOAT32):
         keras.config.set_dtype_policy(precision)
     try:
-        yield
+        yield keras.config.dtype_policy().name
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def returns_float32(model: keras.Model) -> bool:
+    """Whether a model of mixed precision returns float32; its last layers are made to, if possible.
+
+    A bfloat16 has 8 bits of mantissa, too few for a loss.
+
+    Args:
+        model: Before anything of it is traced.
+
+    Returns:
+        False for what is returned by something else than a plain layer, and for a model of whose
+        outputs nothing is known.
+    """
+    outputs = getattr(model, "outputs", None) or []
+    for output in outputs:
+        if output.dtype == FLOAT32:
+            continue
+        layer = next((found for found in model.layers if found.output is output), None)
+        if layer is None or isinstance(layer, keras.Model):
+            return False
+        layer.dtype_policy = FLOAT32
+    return bool(outputs)

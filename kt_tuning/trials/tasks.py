@@ -215,15 +215,21 @@ class KerasTask:
         hypermodel: What to train.
         args: Positional arguments of `fit`.
         kwargs: Keyword arguments of `fit`; `validation_data` is needed.
+        precision: What models compute with, see `kt_tuning.Recipe`.
     """
 
     measures_itself = False
 
     def __init__(
-        self, hypermodel: keras_tuner.HyperModel, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        hypermodel: keras_tuner.HyperModel,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        precision: str = FLOAT32,
     ) -> None:
         self.hypermodel = hypermodel
-        self.precision = FLOAT32
+        self.precision = precision
         self._args = args
         self._kwargs = dict(kwargs)
         self._callbacks = self._kwargs.pop("callbacks", None) or []

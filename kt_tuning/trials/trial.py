@@ -29,6 +29,7 @@ from kt_tuning.trials.costs import check_costs, measure_costs
 from kt_tuning.trials.curve import Curve
 from kt_tuning.trials.deadline import Deadline
 from kt_tuning.trials.failures import describe_failure
+from kt_tuning.trials.fused import fuse_batch_normalization
 from kt_tuning.trials.leaks import forget_gradients
 from kt_tuning.trials.monitor import Monitor
 from kt_tuning.trials.runs import Outcome, Run, TrialFiles, mean_metrics
@@ -200,6 +201,7 @@ class _Trial:
             return self.model
         self.model = build_model(task.hypermodel, hp, task.precision)
         check_costs(self.model, self.spec.limits)
+        fuse_batch_normalization(self.model)
         task.prepare(self.model)
         return self.model
 

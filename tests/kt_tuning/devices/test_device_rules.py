@@ -8,6 +8,7 @@ from kt_tuning.devices import (
     Devices,
     global_batch,
     precision,
+    processor,
     rate_factor,
     rate_rule,
     steps_per_execution,
@@ -75,3 +76,30 @@ def test_a_tpu_takes_several_steps_at_once():
 )
 def test_precision_is_what_the_devices_are_fast_in(kind, capability, policy):
     assert precision(Devices(kind, ("one", "two"), 2, capability)) == policy
+
+
+def test_precision_of_a_processor_with_units_for_bfloat16():
+    assert precision(Devices("cpu", ("one",), 1, bfloat16=True)) == "mixed_bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("flags", "known"),
+    [
+        ("flags\t\t: fpu amx_bf16 avx2", True),
+        ("flags\t\t: fpu avx512_bf16 avx2", False),
+        ("", False),
+    ],
+)
+def test_units_for_bfloat16_are_read_from_the_processors_flags(flags, known, tmp_path, monkeypatch):
+    file = tmp_path / "cpuinfo"
+    monkeypatch.setattr(processor, "CPUINFO", file)
+    read = processor.multiplies_bfloat16.__wrapped__
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "ALL")
+    assert not read()
+    file.write_text(f"processor\t: 0\n{flags}\n")
+    assert read() == known
+    with monkeypatch.context() as changed:
+        changed.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
+        assert not read()
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    assert not read()

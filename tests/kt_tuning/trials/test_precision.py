@@ -28,7 +28,6 @@ def bfloat16_by_the_user():
     ("precision", "expected"),
     [
         ("float32", "float32"),
-        ("auto", "float32"),
         ("mixed_bfloat16", "mixed_bfloat16"),
         ("mixed_float16", "mixed_float16"),
     ],
@@ -51,6 +50,20 @@ def test_what_the_user_has_set_is_left_as_it_is():
         with computing(precision):
             assert policy() == "mixed_bfloat16"
     assert policy() == "mixed_bfloat16"
+
+
+@pytest.fixture
+def with_amx(monkeypatch):
+    """A processor with units for matrices of bfloat16, or what takes itself for one."""
+    found = devices.Devices("cpu", ("/device:CPU:0",), 1, bfloat16=True)
+    monkeypatch.setattr(devices, "unasked_devices", lambda: found)
+
+
+@pytest.mark.usefixtures("with_amx")
+def test_auto_is_bfloat16_on_a_processor_with_units_for_it():
+    with computing("auto") as computed:
+        assert policy() == computed == "mixed_bfloat16"
+    assert policy() == "float32"
 
 
 def test_auto_is_what_the_device_is_fastest_in(monkeypatch):
@@ -100,7 +113,49 @@ def test_weights_and_probabilities_are_float32(precision):
     assert precision.removeprefix("mixed_") in {layer.compute_dtype for layer in model.layers}
 
 
+class Built(keras_tuner.HyperModel):
+    """Builds what a function makes."""
+
+    def __init__(self, build):
+        super().__init__()
+        self.build = build
+
+
+def from_tensor(hp):
+    """What returns its outputs is no layer."""
+    model = tiny(hp)
+    scaled = keras.Model(model.inputs, model.outputs[0] * 1)
+    scaled.compile("sgd", model.loss)
+    return scaled
+
+
+def dislikes_bfloat16(hp):
+    if policy() != "float32":
+        raise TypeError("float32 only")
+    return tiny(hp)
+
+
+def test_the_last_layer_is_made_to_return_float32():
+    model = new_model(Built(tiny), keras_tuner.HyperParameters(), "mixed_bfloat16")
+    assert model.layers[-1].compute_dtype == "float32"
+    assert "bfloat16" in {layer.compute_dtype for layer in model.layers}
+    x = np.zeros((2, *model.input_shape[1:]), "float32")
+    assert model(x).dtype == "float32"
+
+
 def test_probabilities_of_half_precision_are_refused():
-    hypermodel = type("Tiny", (keras_tuner.HyperModel,), {"build": lambda self, hp: tiny(hp)})()
-    with pytest.raises(OptionError, match=r"dtype='float32'.*Received: bfloat16"):
-        new_model(hypermodel, keras_tuner.HyperParameters(), "mixed_bfloat16")
+    with pytest.raises(OptionError, match="dtype='float32'"):
+        new_model(Built(from_tensor), keras_tuner.HyperParameters(), "mixed_bfloat16")
+
+
+@pytest.mark.usefixtures("with_amx")
+@pytest.mark.parametrize("build", [from_tensor, dislikes_bfloat16])
+def test_what_cannot_be_built_in_bfloat16_is_left_in_float32_by_auto(build):
+    model = new_model(Built(build), keras_tuner.HyperParameters(), "auto")
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+
+
+@pytest.mark.usefixtures("with_amx")
+def test_an_error_of_the_users_own_is_raised():
+    with pytest.raises(ZeroDivisionError):
+        new_model(Built(lambda hp: 1 / 0), keras_tuner.HyperParameters(), "auto")
