@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kt_tuning.errors import ExportError
+from kt_tuning.export.rebuilding import rebuilt
 
 if TYPE_CHECKING:
     import keras
@@ -34,21 +34,8 @@ def in_float32(model: keras.Model) -> keras.Model:
     Raises:
         ExportError: if it cannot be built from its configuration.
     """
-    import keras
-
-    config = _in_float32(keras.saving.serialize_keras_object(model))
-    try:
-        # Not safe mode: what is built is the model at hand, not a stranger's file.
-        built = keras.saving.deserialize_keras_object(config, safe_mode=False)
-    except (TypeError, ValueError, NotImplementedError) as error:
-        raise ExportError(
-            f"The model computes in {half_precision(model)}, and this format in float32: it should "
-            "be built anew from its configuration, which fails. Register layers of your own with "
-            "`keras.saving.register_keras_serializable`, or export saved_model or keras. "
-            f"Received: {error}"
-        ) from error
-    built.set_weights(model.get_weights())
-    return built
+    need = f"The model computes in {half_precision(model)}, and this format in float32"
+    return rebuilt(model, _in_float32, need)
 
 
 def _in_float32(config: Any) -> Any:

@@ -13,6 +13,8 @@ from command_line import kt_tuning
 from PIL import Image
 from striped import striped_images
 
+from kt_tuning.export import load_served
+
 
 def write_images(folder, count=60, size=8):
     images, labels = striped_images(count, size)
@@ -83,7 +85,9 @@ def test_predict_classifies_files(finished, monkeypatch, capsys):
     files = [base / "photos/lying/00.png", base / "photos/standing/01.png"]
     assert kt_tuning(monkeypatch, "predict", base / "run/export/1", *files) == 0
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    assert [row[:2] for row in rows] == [[str(files[0]), "lying"], [str(files[1]), "standing"]]
+    answers = load_served(base / "run/export/1").predict_files(files)
+    assert [answer.path for answer in answers] == files
+    assert rows == [[str(a.path), a.label, f"{a.probability:.4f}"] for a in answers]
 
 
 def test_preview_is_a_picture_with_a_row_an_image_and_a_column_a_draw(

@@ -16,6 +16,7 @@ from kt_tuning.ensembling import Ensemble
 from kt_tuning.ensembling.combination import Combination
 from kt_tuning.errors import DataError, ExportError, MissingExtraError, OptionError
 from kt_tuning.export import FORMATS, export_model, format_named, predict_all
+from kt_tuning.export.recurrence import unrolled
 
 # Bright on one side, so that they are told apart.
 IMAGES = random_images(40) // np.repeat([1, 8], 6)[:, None].astype(np.uint8)
@@ -193,3 +194,29 @@ def test_openvino_reports_to_nobody(tempered, tmp_path, monkeypatch):
         export_model(tempered, tmp_path / "1", format="openvino", card=make_card())
     assert seen == ["true"]
     assert "CI" not in os.environ
+
+
+def recurrent(layer) -> keras.Model:
+    inputs = keras.Input(PIXELS.shape, dtype="uint8")
+    x = keras.layers.Reshape((PIXELS.height, -1))(keras.layers.Rescaling(1 / 255)(inputs))
+    return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(layer(x)))
+
+
+def test_recurrent_models_are_unrolled_where_there_are_no_loops(tmp_path):
+    model = recurrent(keras.layers.GRU(6))
+    exported = export_model(
+        model, tmp_path / "1", format="litert", card=make_card(), parity_images=IMAGES
+    )
+    assert exported.parity.difference <= FORMATS["litert"].tolerance.difference
+    assert not model.layers[-2].unroll
+
+
+def test_recurrent_layers_within_others_are_unrolled():
+    model = recurrent(keras.layers.Bidirectional(keras.layers.LSTM(6)))
+    outer = Ensemble([model], [1.0]).to_keras()
+    found = unrolled(outer)
+    expected = outer.predict_on_batch(IMAGES)
+    np.testing.assert_allclose(found.predict_on_batch(IMAGES), expected, atol=1e-6)
+    assert unrolled(found) is found
+    plain = member(1)
+    assert unrolled(plain) is plain
