@@ -6,8 +6,10 @@ down when each epoch ended and what it scored on the validation images. Then: ho
 for the best accuracy that the best stock strategy ends with. Medians over the seeds.
 
     python benchmarks/search_quality.py --folder cifar10/ --minutes 10 --out runs.jsonl
-    python benchmarks/search_quality.py --folder cifar10/ --peers --strategies tpe+asha --out …
-    python benchmarks/search_quality.py --summary runs.jsonl
+    python benchmarks/search_quality.py --folder cifar10/ --peers --minutes 3.3333 --out …
+    python benchmarks/search_quality.py --summary runs.jsonl …
+
+Ours may have less time than the stock ones, by a call of its own: shares are of the stock's time.
 
 `--folder` holds train/<class>/*.jpg and test/<class>/*.jpg, such as CIFAR-10; without it, images
 of stripes are made. `--quick` runs one stock strategy and one of ours for 25 seconds each.
@@ -207,6 +209,11 @@ def measure(options: Options) -> dict[str, object]:
     return {**dataclasses.asdict(options), "cores": os.cpu_count(), **found}
 
 
+def is_stock(run: dict) -> bool:
+    """Whether a search was KerasTuner's."""
+    return run["searcher"].startswith(STOCK)
+
+
 def final(run: dict) -> float:
     """The best accuracy; 0 if no epoch ended in time."""
     return run["curve"][-1][1] if run["curve"] else 0.0
@@ -219,24 +226,25 @@ def seconds_to(run: dict, target: float) -> float:
 
 def summarise(runs: Iterable[dict]) -> dict[str, object]:
     """Print the medians over seeds; of a search that was run twice the later one counts."""
-    latest = {(run["searcher"], run["workers"], run["seed"]): run for run in runs}
+    keys = ("searcher", "workers", "minutes", "seed")
+    latest = {tuple(run[key] for key in keys): run for run in runs}
     groups: dict[str, list[dict]] = {}
-    if len({run["minutes"] for run in latest.values()}) > 1:
-        raise SystemExit("Searches of different length: summarise files of equal --minutes.")
-    for (searcher, workers, _), run in latest.items():
-        is_stock = searcher.startswith(STOCK)
-        name = searcher if is_stock else f"kt_tuning {searcher}, workers={workers}"
-        groups.setdefault(name, []).append(run)
+    stock_minutes = {run["minutes"] for run in latest.values() if is_stock(run)}
+    if len(stock_minutes) > 1:
+        raise SystemExit("Stock searches of different length: summarise those of equal --minutes.")
+    for run in latest.values():
+        whose = f"kt_tuning {run['searcher']}, workers={run['workers']}, {run['minutes']:.3g} min"
+        groups.setdefault(run["searcher"] if is_stock(run) else whose, []).append(run)
     finals = {name: statistics.median(map(final, group)) for name, group in groups.items()}
     target = max((finals[name] for name in groups if name.startswith(STOCK)), default=math.nan)
-    print(f"{'':40}{'seeds':>6}{'trials':>8}{'best':>9}{'target':>10}{'of the time':>13}")
+    print(f"{'':44}{'seeds':>6}{'trials':>8}{'best':>9}{'target':>10}{'of the time':>13}")
     rows = {}
     for name, group in sorted(groups.items(), key=lambda item: -finals[item[0]]):
         reached = statistics.median(seconds_to(run, target) for run in group)
-        share = reached / (60 * group[0]["minutes"])
+        share = reached / (60 * next(iter(stock_minutes), group[0]["minutes"]))
         trials = statistics.median(run["trials"] for run in group)
         after = f"{reached:8.0f} s{share:12.0%}" if math.isfinite(reached) else f"{'never':>10}"
-        print(f"{name:40}{len(group):6}{trials:8.0f}{finals[name]:9.1%}{after}")
+        print(f"{name:44}{len(group):6}{trials:8.0f}{finals[name]:9.1%}{after}")
         rows[name] = {
             "seeds": sorted(run["seed"] for run in group),
             "minutes": group[0]["minutes"],
