@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kt_tuning.refit_run import refit
     from kt_tuning.refitting import RefitOptions
     from kt_tuning.report import write_report
+    from kt_tuning.trials import fuse_batch_normalization
     from kt_tuning.tuner import Tuner
 
 _HOMES = {
@@ -35,6 +36,7 @@ _HOMES = {
     "evaluate": "kt_tuning.evaluation",
     "export_model": "kt_tuning.export",
     "judge": "kt_tuning.judging",
+    "fuse_batch_normalization": "kt_tuning.trials",
     "load_images": "kt_tuning.data",
     "refit": "kt_tuning.refit_run",
     "write_report": "kt_tuning.report",
@@ -52,6 +54,7 @@ __all__ = [
     "Tuner",
     "evaluate",
     "export_model",
+    "fuse_batch_normalization",
     "judge",
     "load_images",
     "refit",

@@ -30,6 +30,7 @@ def describe(devices: Devices) -> str:
 
     capability = devices.capability
     known = "" if capability is None else f" of compute capability {capability[0]}.{capability[1]}"
+    known += " with units for matrices of bfloat16" if devices.bfloat16 else ""
     count = devices.count
     backend = keras.backend.backend()
     refit = f"on {devices}"
@@ -45,7 +46,7 @@ def describe(devices: Devices) -> str:
         "found": f"{devices}{known}, on {backend}",
         "trials": TRIALS[devices.kind],
         "refit": refit,
-        "precision": f"{precision(devices)}, where the recipe says 'auto'",
+        "precision": f"{precision(devices)}, unless the recipe says otherwise",
     }
     if devices.kind != CPU:
         lines["note"] = f"kt-tuning has not been run on real {UNITS[devices.kind]}s yet"

@@ -21,10 +21,9 @@ from kt_tuning.refitting.feeding import FedWhole
 from kt_tuning.refitting.learning_rate import number, scale_rates
 from kt_tuning.refitting.plan import MemberPlan
 from kt_tuning.search import Tuner
-from kt_tuning.trials import ImageTask, new_model
+from kt_tuning.trials import ImageTask, fuse_batch_normalization, new_model
 from kt_tuning.trials.checkpoint import Checkpoint, RunState
 from kt_tuning.trials.curve import Curve
-from kt_tuning.trials.fused import fuse_batch_normalization
 from kt_tuning.trials.leaks import forget_gradients
 from kt_tuning.trials.weights import save_weights
 

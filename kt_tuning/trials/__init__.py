@@ -2,6 +2,7 @@
 
 from kt_tuning.trials.building import build_model, new_model
 from kt_tuning.trials.costs import COSTS
+from kt_tuning.trials.fused import fuse_batch_normalization
 from kt_tuning.trials.runs import TrialFiles
 from kt_tuning.trials.spec import Advice, Progress, Report, TrialSpec, weights_file
 from kt_tuning.trials.storage import open_storage
@@ -24,6 +25,7 @@ __all__ = [
     "TrialSpec",
     "build_model",
     "check_soft_targets",
+    "fuse_batch_normalization",
     "load_weights",
     "new_model",
     "open_storage",

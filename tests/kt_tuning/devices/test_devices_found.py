@@ -174,7 +174,9 @@ def test_what_was_found_is_said_and_what_will_be_done():
     assert "mixed_bfloat16" in text
     assert "not been run on real GPUs" in text
     assert "TPUStrategy" in describe(Devices("tpu", CORES, 8))
+    text = describe(Devices("cpu", ("/device:CPU:0",), 1, bfloat16=True))
+    assert "1 processor with units for matrices of bfloat16" in text
     text = describe(ONE)
-    assert "1 processor" in text
+    assert "1 processor, on" in text
     assert "Strategy" not in text
     assert "not been run" not in text
