@@ -5,6 +5,8 @@ They are looked up, weighted and added up for all channels at once.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +20,7 @@ def channels_of(lanes: Lanes) -> NDArray[np.uint16]:
     return lanes.view(np.uint16).reshape(*lanes.shape, 4)
 
 
-def fill(channels: NDArray[np.uint16], pixels: Pixels) -> None:
+def fill(channels: NDArray[Any], pixels: Pixels) -> None:
     """Copy the levels of (n, height, width, channels) to as many of 4 channels."""
     # One by one, as NumPy is slow at rows of three.
     for channel in range(pixels.shape[3]):

@@ -17,7 +17,7 @@ from PIL import Image
 from kt_tuning.augment.colour import LUMA
 from kt_tuning.augment.forms import Floats, Pixels, Rows
 from kt_tuning.augment.images import mean_colour
-from kt_tuning.augment.lanes import Lanes, channels_of
+from kt_tuning.augment.lanes import Lanes, channels_of, fill
 
 # NumPy is slow at rows of 4: so many pixels are one row.
 LINE = 16
@@ -34,19 +34,30 @@ def compose(later: Floats, earlier: Floats) -> Floats:
     return later @ square
 
 
-def recolour(lanes: Lanes, matrices: Floats, channels: int) -> Pixels:
+def recolour_lanes(lanes: Lanes, matrices: Floats, channels: int) -> Pixels:
+    """`recolour` of (n, height, width), see `lanes`, of 1 or 3 channels."""
+    return _recolour(channels_of(lanes).astype(np.float32), matrices, channels)
+
+
+def recolour(pixels: Pixels, matrices: Floats) -> Pixels:
     """Apply colour matrices to small images, and round and clip once.
 
     Args:
-        lanes: (n, height, width), see `lanes`.
+        pixels: (n, height, width, channels), 1 or 3 of them.
         matrices: (n, 3, 7), see `forms.Linear`.
-        channels: 1 or 3.
 
     Returns:
         uint8 (n, height, width, channels), new.
     """
-    count, height, width = lanes.shape
-    values = channels_of(lanes).reshape(count, height * width, 4).astype(np.float32)
+    values = np.zeros((*pixels.shape[:3], 4), np.float32)
+    fill(values, pixels)
+    return _recolour(values, matrices, pixels.shape[3])
+
+
+def _recolour(levels: NDArray[np.float32], matrices: Floats, channels: int) -> Pixels:
+    """The same of (n, height, width, 4), which is changed."""
+    count, height, width, _ = levels.shape
+    values = levels.reshape(count, height * width, 4)
     means = np.zeros((count, channels))
     if matrices[:, :, 3:6].any():
         means = _means(values)[:, :channels]

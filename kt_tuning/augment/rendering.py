@@ -10,7 +10,7 @@ from kt_tuning.augment.forms import Floats, Pixels
 from kt_tuning.augment.groups import COPIED_PIXELS, groups, neighbours
 from kt_tuning.augment.images import to_array, to_pil
 from kt_tuning.augment.lanes import to_pixels
-from kt_tuning.augment.recolouring import recolour, recolour_image
+from kt_tuning.augment.recolouring import recolour, recolour_image, recolour_lanes
 from kt_tuning.augment.resampling import resample
 from kt_tuning.augment.sampling import choose, is_affine, is_small, keeps_grid
 from kt_tuning.augment.slicing import cut
@@ -46,20 +46,22 @@ def render(
     chosen = choose(interpolation, geometry, size)
     # Calling PIL for a small image takes longer than its work. It weights colours by their opacity.
     small = is_small(images.shape[1:3]) and is_small(size) and channels < 4
-    together = small & (chosen == "bilinear") & is_affine(geometry) & (coloured | ~exact)
+    together = small & (chosen == "bilinear") & is_affine(geometry) & ~exact
     for rows in groups(np.flatnonzero(together & coloured), size):
         some = neighbours(rows)
         lanes = interpolate(images[some], geometry[some], size, border)
-        rendered[some] = recolour(lanes, colour[some], channels)
+        rendered[some] = recolour_lanes(lanes, colour[some], channels)
     for rows in groups(np.flatnonzero(together & ~coloured), size):
         some = neighbours(rows)
         lanes = interpolate(images[some], geometry[some], size, border)
         rendered[some] = to_pixels(lanes, channels)
-    exact &= ~together
     for rows in groups(np.flatnonzero(exact), size, COPIED_PIXELS):
         some = neighbours(rows)
         rendered[some] = cut(images[some], geometry[some], size, border)
-    for row in np.flatnonzero(exact & coloured).tolist():
+    for rows in groups(np.flatnonzero(exact & coloured & small), size):
+        some = neighbours(rows)
+        rendered[some] = recolour(rendered[some], colour[some])
+    for row in np.flatnonzero(exact & coloured & ~small).tolist():
         rendered[row] = to_array(recolour_image(to_pil(rendered[row]), colour[row]))
     alone = ~exact & ~together
     for name in np.unique(chosen[alone]):

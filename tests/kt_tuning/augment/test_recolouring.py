@@ -4,7 +4,13 @@ from smooth_images import smooth
 
 from kt_tuning.augment.images import to_array, to_pil
 from kt_tuning.augment.lanes import channels_of, fill
-from kt_tuning.augment.recolouring import compose, recolour, recolour_image, retable
+from kt_tuning.augment.recolouring import (
+    compose,
+    recolour,
+    recolour_image,
+    recolour_lanes,
+    retable,
+)
 
 
 def spread(images):
@@ -36,7 +42,8 @@ def test_matrices_are_multiplied_rounded_and_clipped(shape):
     means = expected.mean(axis=(1, 2))
     for image, matrix, mean in zip(expected, matrices, means, strict=True):
         image[:] = image @ matrix[:, :3].T + matrix[:, 3:6] @ mean + matrix[:, 6]
-    recoloured = recolour(spread(images), matrices, 3)
+    recoloured = recolour(images, matrices)
+    assert np.array_equal(recolour_lanes(spread(images), matrices, 3), recoloured)
     assert np.abs(recoloured - np.clip(expected, 0, 255)).max() <= 0.51
 
 
@@ -53,7 +60,8 @@ def test_one_image_is_recoloured_as_a_batch_is(channels):
     images = smooth(2, 40, 30, channels)
     matrices = np.random.default_rng(2).normal(size=(2, 3, 7)) * [1, 1, 1, 0.3, 0.3, 0.3, 30]
     one = to_array(recolour_image(to_pil(images[1]), matrices[1])).astype(int)
-    both = recolour(spread(images), matrices, channels)
+    both = recolour(images, matrices)
+    assert np.array_equal(recolour_lanes(spread(images), matrices, channels), both)
     assert both.shape == images.shape
     assert np.abs(one - both[1]).max() <= 1
 
