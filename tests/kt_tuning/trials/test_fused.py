@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from kt_tuning.trials.fused import fuse_batch_normalization
+from hypermodels import ConvNet
+from kt_tuning import fuse_batch_normalization
 
 SHAPE = (6, 5, 3)
 RNG = np.random.default_rng(0)
@@ -128,3 +129,17 @@ def test_features_that_are_no_images_are_left_alone():
     layer = layers.BatchNormalization()
     fuse_batch_normalization(keras.Sequential([keras.Input((5,)), layer]))
     assert not is_fused(layer)
+
+
+def test_trials_train_so(make_tuner, stripes):
+    fused = []
+
+    class Look(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            fused.append(any(map(is_fused, self.model.layers)))
+
+    hypermodel = ConvNet(stripes.input_shape, stripes.classes, stages=1, filters=4, norm="batch")
+    tuner = make_tuner(hypermodel, max_trials=1, epochs=1)
+    tuner.search(stripes, verbose=False, callbacks=[Look()])
+    assert fused == [True]
+    assert not any(map(is_fused, tuner.best_model().layers))
