@@ -13,14 +13,11 @@ from optuna.trial import FrozenTrial
 from kt_tuning.search.samplers.relative import FINISHED, RelativeSampler, nearby, scored
 
 ENOUGH = 10
-"""Trials with a score, at least: until then, and until there are as many as parameters, TPE would
-draw almost at random."""
+"""Trials with a score: until then TPE would draw at random."""
 NEAR = 2 / 3
 """Share of the draws until then that are made near what is known; the others are random."""
-CHANGES = 2
-"""Parameters that are changed there, on average; of many changes one is likely to be bad."""
-MOST_CHANGED = 0.25
-"""Their share of all parameters, at most."""
+CHANGED = 0.25
+"""Share of the parameters that are changed there."""
 
 
 class PriorSampler(RelativeSampler):
@@ -28,8 +25,8 @@ class PriorSampler(RelativeSampler):
 
     A random configuration of a space with twenty parameters is rarely any good, and a short search
     has no time for many. So at first two of three configurations differ from the defaults, or
-    from the best one so far, in one to a few of their parameters (after PriorBand, Mallik et al.
-    2023, arXiv:2306.12370); random ones keep wrong defaults from being the end of it.
+    from the best one so far, in some of their parameters (after PriorBand, Mallik et al. 2023,
+    arXiv:2306.12370); random ones keep wrong defaults from being the end of it.
 
     Args:
         seed: Same seed, same draws.
@@ -47,8 +44,7 @@ class PriorSampler(RelativeSampler):
     ) -> dict[str, BaseDistribution]:
         """That of the trial to stay close to; or the other sampler's."""
         known = scored(study.get_trials(deepcopy=False, states=FINISHED))
-        most = max((len(t.params) for t in known), default=0)
-        self._learns = len(known) >= max(ENOUGH, most)
+        self._learns = len(known) >= ENOUGH
         if self._learns:
             return self._later.infer_relative_search_space(study, trial)
         self._anchor = self._chosen(study, known)
@@ -73,15 +69,13 @@ class PriorSampler(RelativeSampler):
         """The parameters of that trial, some of them changed."""
         if self._learns:
             return self._later.sample_relative(study, trial, search_space)
-        if self._anchor is None or not search_space:
+        if self._anchor is None:
             return {}
-        share = min(CHANGES / len(search_space), MOST_CHANGED)
-        changed = self._rng.random(len(search_space)) < share
-        changed[self._rng.integers(len(changed))] = True
-        values = self._anchor.params
         return {
-            name: nearby(self._rng, distribution, values[name]) if change else values[name]
-            for (name, distribution), change in zip(search_space.items(), changed, strict=True)
+            name: nearby(self._rng, distribution, self._anchor.params[name])
+            if self._rng.random() < CHANGED
+            else self._anchor.params[name]
+            for name, distribution in search_space.items()
         }
 
     def sample_independent(

@@ -57,7 +57,7 @@ def wrong_ones(strategy, seed, trials):
 
 
 def test_auto_begins_with_the_defaults_and_stays_near_them_two_times_in_three():
-    # A random configuration has 8 of 10 wrong; one near the defaults, two or three.
+    # A random configuration has 8 of 10 wrong; one near the defaults, a fourth of them.
     drawn = [wrong for seed in range(10) for wrong in wrong_ones("auto", seed, 10)]
     assert drawn[::10] == [0] * 10
     rest = [wrong for index, wrong in enumerate(drawn) if index % 10]
