@@ -104,7 +104,7 @@ class RunOptions:
     cutmix: tuple[float, ...] = (0.0,)
     balance: tuple[str, ...] = ("none",)
     patience: int | None = None
-    precision: str = "float32"
+    precision: str = "auto"
     workers: int | str = 1
     storage: str | None = None
     ensemble_size: int = 5

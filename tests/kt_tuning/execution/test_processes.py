@@ -89,8 +89,10 @@ def test_numbers_below_one_are_refused(numbers, tmp_path):
 
 
 ORPHANS = """
-import sys, time
+import signal, sys, time
 sys.path[:0] = [{here!r}]
+# Who runs the tests in the background ignores it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from recorder import Recorder
 from kt_tuning.execution import Processes

@@ -174,8 +174,10 @@ def test_a_node_that_joins_is_used_and_one_that_is_lost_costs_its_job_a_retry(
 
 
 ORPHANS = """
-import sys, time
+import signal, sys, time
 sys.path[:0] = [{here!r}]
+# Who runs the tests in the background ignores it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from recorder import Recorder
 from kt_tuning.execution import Ray, RayExecutor
