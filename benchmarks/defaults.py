@@ -39,7 +39,7 @@ IMAGES = 5000
 FAMILIES = [family for family in HYPERMODELS if family != "finetune"]
 QUICK_FAMILIES = ["convnet", "mlp", "recurrent", "vit"]
 DIGITS = "digits 8×8"
-MOST_EPOCHS = 40
+MOST_EPOCHS = 60
 """Epochs of a full training, where the machine is fast enough for so many."""
 RESERVE = 60.0
 """Seconds of `--minutes` that are for reading images before the search and testing after it."""

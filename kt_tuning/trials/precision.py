@@ -17,12 +17,12 @@ AUTO = "auto"
 def computing(precision: str) -> Iterator[str]:
     """Build models of a precision in this block; Keras' policy is restored after it.
 
-    Yields:
-        The name of Keras' policy in the block.
-
     Args:
         precision: One of `kt_tuning.recipe.PRECISIONS`. "auto" is the fastest that the device
             has; it and "float32" leave a policy that was set in Keras before as it is.
+
+    Yields:
+        The name of Keras' policy in the block.
     """
     before = keras.config.dtype_policy()
     if precision == AUTO and before.name == FLOAT32:
