@@ -36,7 +36,7 @@ import numpy as np
 from kt_tuning.augment import Policy, augment
 from kt_tuning.data import ImageData
 from kt_tuning.data.batches import Batch, Batches, Random
-from kt_tuning.data.read_ahead import ReadAhead
+from kt_tuning.data.read_ahead import ReadAhead, ReadRun
 from kt_tuning.data.read_processes import ReadProcesses
 
 if TYPE_CHECKING:
@@ -79,9 +79,10 @@ def ours(
     epochs: int,
     *,
     threads: int,
-    read: Callable[[int, int], Batch] | None = None,
+    read: ReadRun | None = None,
 ) -> Iterator[Batch]:
-    with ReadAhead(read or batches.read, len(batches), threads=threads) as reader:
+    run = batches.run_length(batches.batch_size)
+    with ReadAhead(read or batches.read_run, len(batches), run, threads=threads) as reader:
         for epoch in range(epochs):
             for index in range(len(batches)):
                 yield reader.take(epoch, index)
@@ -89,7 +90,7 @@ def ours(
 
 def our_processes(batches: Batches, epochs: int) -> Iterator[Batch]:
     with ReadProcesses(batches, 2) as processes:
-        yield from ours(batches, epochs, threads=2, read=processes.read)
+        yield from ours(batches, epochs, threads=2, read=processes.read_run)
 
 
 def keras_reader(batches: Batches, epochs: int, *, processes: bool) -> Iterator[Batch]:

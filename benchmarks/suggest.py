@@ -126,6 +126,26 @@ def stock(trials: int, directory: str) -> dict[str, float]:
     return search(in_directory(oracle, directory, "stock"), trials)
 
 
+def bare_optuna(directory: str | None) -> dict[str, float]:
+    """Optuna's TPE in a loop of one's own, in memory or with its storage for SQLite."""
+    storage = None if directory is None else f"sqlite:///{directory}/bare.db"
+    sampler = optuna.samplers.TPESampler(seed=0, multivariate=True, group=True)
+    study = optuna.create_study(storage=storage, sampler=sampler)
+    suggesting, recording = 0.0, 0.0
+    for _ in range(TRIALS):
+        began = time.perf_counter()
+        trial = study.ask()
+        for index in range(6):
+            trial.suggest_float(f"f{index}", 0.0, 1.0)
+            trial.suggest_int(f"i{index}", 0, 10)
+            trial.suggest_categorical(f"c{index}", ["a", "b", "c"])
+        suggested = time.perf_counter()
+        study.tell(trial, cost(trial.params))
+        suggesting += suggested - began
+        recording += time.perf_counter() - suggested
+    return {"suggest_s": suggesting, "record_s": recording, "best": study.best_value}
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -136,7 +156,7 @@ def quiet() -> Iterator[None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="less of everything: two minutes")
-    parser.add_argument("--peer", action="store_true", help="KerasTuner's too, some minutes")
+    parser.add_argument("--peer", action="store_true", help="Optuna's and KerasTuner's, minutes")
     options = parser.parse_args()
     # As in a search: collections pass over what TensorFlow has loaded.
     gc.freeze()
@@ -170,6 +190,11 @@ def main() -> None:
                 f"{strategy:<26}" + "".join(f"{value:>13.3f}" for value in row.values()), flush=True
             )
         if options.peer:
+            with quiet():
+                memory, disk = bare_optuna(None), bare_optuna(directory)
+            results["optuna_tpe"] = {"memory": memory, "disk": disk}
+            figures = (memory["suggest_s"], memory["best"], disk["suggest_s"], disk["record_s"])
+            print(f"{'Optuna TPE, seed 0':<26}" + "".join(f"{each:>13.3f}" for each in figures))
             trials = 60 if options.quick else TRIALS
             with quiet():
                 run = stock(trials, directory)

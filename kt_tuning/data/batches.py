@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 Batch = tuple[NDArray[Any], ...]
 """(images, labels) or (images, labels, weights)."""
 
+RUN_PIXELS = 2**19
+"""Batches are made together as long as they have no more pixels: calls for a batch of small images
+take as long as their work."""
+
 
 class Images(Protocol):
     """What `Batches` needs of an `ImageSplit`."""
@@ -21,6 +25,10 @@ class Images(Protocol):
     labels: NDArray[np.int64]
 
     def __len__(self) -> int: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(height, width, channels) of each."""
 
     def take(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Images at `indices`, uint8 (n, height, width, channels)."""
@@ -105,6 +113,11 @@ class Batches:
         """Batches in an epoch, if each has so many images."""
         return math.ceil(len(self._images) / batch_size)
 
+    def run_length(self, batch_size: int) -> int:
+        """Batches in a run, see `read_run`, if each has so many images."""
+        height, width = self._images.shape[:2]
+        return max(1, RUN_PIXELS // (batch_size * height * width))
+
     def read(self, epoch: int, index: int, batch_size: int | None = None) -> Batch:
         """Make a batch; several threads may do so at the same time.
 
@@ -113,20 +126,43 @@ class Batches:
             index: Place in the epoch, from 0.
             batch_size: Images a batch, in place of the usual number.
         """
+        return self._make(epoch, index, 1, batch_size or self.batch_size)[0]
+
+    def read_run(self, epoch: int, run: int, batch_size: int | None = None) -> list[Batch]:
+        """Make several batches that follow each other, the same as `read` does.
+
+        Args:
+            epoch: Counted from 0.
+            run: Its place in the epoch, from 0; the last one of an epoch may be shorter.
+            batch_size: As for `read`.
+        """
         size = batch_size or self.batch_size
+        length = self.run_length(size)
+        return self._make(epoch, run * length, length, size)
+
+    def _make(self, epoch: int, first: int, count: int, size: int) -> list[Batch]:
+        """Make up to `count` batches from the one at `first` on, of `size` images each."""
         drawn = self._draw(epoch)
-        places = slice(index * size, (index + 1) * size)
+        places = slice(first * size, (first + count) * size)
         chosen, numbers = drawn.order[places], drawn.numbers[places]
         images = self._images.take(chosen)
-        labels = self._images.labels[chosen]
-        weights = None if self._weights is None else self._weights[chosen]
         if self._augment is not None:
             images = self._augment.function(images, drawn.augment[numbers])
-        if self._mix is not None:
-            images, labels, weights = self._mix.function(
-                images, labels, drawn.mix[numbers], weights
-            )
-        return (images, labels) if weights is None else (images, labels, weights)
+        parts = (slice(start, start + size) for start in range(0, len(chosen), size))
+        return [
+            self._labelled(images[part], chosen[part], drawn.mix[numbers[part]]) for part in parts
+        ]
+
+    def _labelled(
+        self, images: NDArray[np.uint8], chosen: NDArray[np.int64], uniforms: NDArray[np.float64]
+    ) -> Batch:
+        """A batch of these images, mixed."""
+        labels = self._images.labels[chosen]
+        weights = None if self._weights is None else self._weights[chosen]
+        if self._mix is None:
+            return (images, labels) if weights is None else (images, labels, weights)
+        mixed, targets, weights = self._mix.function(images, labels, uniforms, weights)
+        return (mixed, targets) if weights is None else (mixed, targets, weights)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_epochs": {}, "_lock": None}

@@ -74,6 +74,11 @@ class ImageSplit:
     def __repr__(self) -> str:
         return f"ImageSplit({len(self)} images of shape {self._pixels.shape[1:]})"
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(height, width, channels) of each image."""
+        return self._pixels.shape[1:]
+
     def take(self, indices: ArrayLike) -> NDArray[np.uint8]:
         """Return a contiguous copy of some images, uint8 (len(indices), height, width, channels).
 

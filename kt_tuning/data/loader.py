@@ -7,13 +7,17 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable
 from typing import Self
 
 import keras
 
 from kt_tuning.data.batches import Batch, Batches
-from kt_tuning.data.read_ahead import ReadAhead, available_processors, reading_threads
+from kt_tuning.data.read_ahead import (
+    ReadAhead,
+    ReadRun,
+    available_processors,
+    reading_threads,
+)
 from kt_tuning.data.read_processes import ReadProcesses
 
 logger = logging.getLogger("kt_tuning")
@@ -81,7 +85,7 @@ class Loader(keras.utils.PyDataset):
     def resize(self, batch_size: int) -> None:
         """Make batches of another size from now on; between two epochs."""
         self.batch_size = batch_size
-        self._reader.change(self._read(), len(self))
+        self._reader.change(*self._source_of_runs())
 
     def begin_epoch(self, epoch: int) -> None:
         """Go to an epoch, counted from 0; called by the thread that trains."""
@@ -113,11 +117,13 @@ class Loader(keras.utils.PyDataset):
         self._reader = self._read_ahead(count)
         self.processes = count
 
-    def _read(self) -> Callable[[int, int], Batch]:
-        return functools.partial(self._source.read, batch_size=self.batch_size)
+    def _source_of_runs(self) -> tuple[ReadRun, int, int]:
+        """What `ReadAhead` needs to know."""
+        read = functools.partial(self._source.read_run, batch_size=self.batch_size)
+        return read, len(self), self._batches.run_length(self.batch_size)
 
     def _read_ahead(self, threads: int) -> ReadAhead:
-        return self._open.enter_context(ReadAhead(self._read(), len(self), threads=threads))
+        return self._open.enter_context(ReadAhead(*self._source_of_runs(), threads=threads))
 
 
 class _Watch:

@@ -7,19 +7,23 @@ beside a training step.
 from __future__ import annotations
 
 import collections
+import math
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
 from kt_tuning.data.batches import Batch
 from kt_tuning.data.parallel import processors
 
+ReadRun = Callable[[int, int], Sequence[Batch]]
+"""(epoch, run) -> the batches of that run."""
+
 MOST_THREADS = 8
 """More threads than this wait for each other."""
 AHEAD = 2
-"""Batches that are made ahead, a thread."""
+"""Batches that are made ahead, a thread; a run, if that has more."""
 
 
 def available_processors() -> int:
@@ -37,24 +41,26 @@ def reading_threads() -> int:
 
 
 class ReadAhead:
-    """Hands out batches in order while the next ones are being made.
+    """Hands out batches in order while the next ones are being made, a run of several at a time.
 
-    At most `AHEAD` batches a thread wait in memory. At the end of an epoch the first batches of the
-    next one are made. Leaving the context ends the threads.
+    At most `AHEAD` batches or one run a thread wait in memory, besides the run that is handed out.
+    At the end of an epoch the first batches of the next one are made. Leaving the context ends the
+    threads.
 
     Args:
-        read: (epoch, index) -> batch.
+        read: (epoch, run) -> its batches.
         batches: Batches in an epoch.
-        threads: How many make batches; with 0, each is made when it is asked for.
+        run: Batches in a run, but for the last one of an epoch, which has what is left.
+        threads: How many make batches; with 0, they are made when they are asked for.
     """
 
-    def __init__(self, read: Callable[[int, int], Batch], batches: int, *, threads: int) -> None:
-        self._read = read
-        self._batches = batches
+    def __init__(self, read: ReadRun, batches: int, run: int = 1, *, threads: int) -> None:
         self._pool = ThreadPoolExecutor(threads, "kt-tuning-loader") if threads else None
-        self._room = AHEAD * threads
-        self._ahead: collections.deque[Future[Batch]] = collections.deque()
+        self._threads = threads
+        self._set(read, batches, run)
+        self._ahead: collections.deque[Future[Sequence[Batch]]] = collections.deque()
         self._next = 0
+        self._current: Future[Sequence[Batch]] | None = None
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -66,16 +72,21 @@ class ReadAhead:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def change(self, read: Callable[[int, int], Batch], batches: int) -> None:
+    def change(self, read: ReadRun, batches: int, run: int = 1) -> None:
         """Read other batches from now on; those that were made ahead are dropped.
 
         Args:
-            read: (epoch, index) -> batch.
+            read: (epoch, run) -> its batches.
             batches: Batches in an epoch.
+            run: Batches in a run.
         """
         with self._lock:
             self._drop()
-            self._read, self._batches = read, batches
+            self._set(read, batches, run)
+
+    def _set(self, read: ReadRun, batches: int, run: int) -> None:
+        self._read, self._run, self._runs = read, run, math.ceil(batches / run)
+        self._room = self._threads * max(1, AHEAD // run)
 
     def take(self, epoch: int, index: int) -> Batch:
         """Return a batch, waiting for it if need be.
@@ -86,21 +97,32 @@ class ReadAhead:
             epoch: Counted from 0.
             index: Place in the epoch, from 0.
         """
-        if self._pool is None:
-            return self._read(epoch, index)
-        place = epoch * self._batches + index
+        run, place = divmod(index, self._run)
         with self._lock:
-            if place != self._next:
-                self._drop()
-            while len(self._ahead) <= self._room:
-                where = divmod(place + len(self._ahead), self._batches)
-                self._ahead.append(self._pool.submit(self._read, *where))
-            future = self._ahead.popleft()
-            self._next = place + 1
-        return future.result()
+            future = self._begun(epoch * self._runs + run)
+        return future.result()[place]
+
+    def _begun(self, wanted: int) -> Future[Sequence[Batch]]:
+        """The run that is wanted, counted from the first epoch on; the next ones are begun, too."""
+        if self._current is not None and wanted == self._next - 1:
+            return self._current
+        if wanted != self._next:
+            self._drop()
+        while len(self._ahead) <= self._room:
+            self._ahead.append(self._begin(*divmod(wanted + len(self._ahead), self._runs)))
+        self._current, self._next = self._ahead.popleft(), wanted + 1
+        return self._current
+
+    def _begin(self, epoch: int, run: int) -> Future[Sequence[Batch]]:
+        if self._pool is not None:
+            return self._pool.submit(self._read, epoch, run)
+        made: Future[Sequence[Batch]] = Future()
+        made.set_result(self._read(epoch, run))
+        return made
 
     def _drop(self) -> None:
         """Forget what was made ahead."""
         for future in self._ahead:
             future.cancel()
         self._ahead.clear()
+        self._current = None

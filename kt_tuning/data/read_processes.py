@@ -2,7 +2,7 @@
 
 Operations on small images are mostly Python code, which threads cannot share. The processes are
 plain interpreters, like those of `kt_tuning.data.parallel`, and map the same file of pixels into
-memory; a batch comes back through a pipe.
+memory; batches come back through a pipe.
 """
 
 from __future__ import annotations
@@ -53,18 +53,18 @@ class ReadProcesses:
             worker.close()
         self._folder.cleanup()
 
-    def read(self, epoch: int, index: int, batch_size: int | None = None) -> Batch:
-        """Make a batch, see `Batches.read`; as many threads as there are processes may ask.
+    def read_run(self, epoch: int, run: int, batch_size: int | None = None) -> list[Batch]:
+        """Make batches, see `Batches.read_run`; as many threads as there are processes may ask.
 
         What a process cannot make, because it died, say, is made here, and it is not asked again.
         """
         try:
             worker = self._idle.get_nowait()
-            batch: Batch = worker((epoch, index, batch_size))
-        except Exception:  # if the batch is to blame, it is raised here as well
-            return self._batches.read(epoch, index, batch_size)
+            batches: list[Batch] = worker((epoch, run, batch_size))
+        except Exception:  # if a batch is to blame, it is raised here as well
+            return self._batches.read_run(epoch, run, batch_size)
         self._idle.put(worker)
-        return batch
+        return batches
 
 
 class _Source:
@@ -74,10 +74,10 @@ class _Source:
         self._folder = folder
         self._batches: Batches | None = None
 
-    def __call__(self, place: tuple[int, int, int | None]) -> Batch:
+    def __call__(self, place: tuple[int, int, int | None]) -> list[Batch]:
         if self._batches is None:
             self._batches = _load(Path(self._folder))
-        return self._batches.read(*place)
+        return self._batches.read_run(*place)
 
 
 def _write(batches: Batches, folder: Path) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import keras
 import keras_tuner
 
 from kt_tuning.errors import OptionError
 from kt_tuning.trials.precision import AUTO, FLOAT32, computing, returns_float32
+
+logger = logging.getLogger("kt_tuning")
 
 
 def build_model(
@@ -49,17 +53,19 @@ def _built(
     with computing(precision) as computed:
         reduced = computed != FLOAT32 and precision != FLOAT32
         asked_for = precision != AUTO
+        reason = "its last layer cannot return float32"
         try:
             model = hypermodel.build(hp)
-        except Exception:
+        except Exception as error:
             if asked_for or not reduced:
                 raise
-            model = None
+            model, reason = None, f"{type(error).__name__}: {error}"
     is_model = isinstance(model, keras.Model)
     usable = is_model and (not reduced or returns_float32(model))
     if usable:
         return model
     if reduced and not asked_for:
+        logger.info("Built in float32, as in %s it could not be: %s", computed, reason)
         return _built(hypermodel, hp, FLOAT32)
     if is_model:
         raise OptionError(

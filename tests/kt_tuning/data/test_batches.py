@@ -1,8 +1,11 @@
+import math
+
 import numpy as np
 import pytest
 
 from kt_tuning.augment import Mixing, mix
-from kt_tuning.data.batches import Batches, Random
+from kt_tuning.data.batches import RUN_PIXELS, Batches, Random
+from kt_tuning.data.image_split import ImageSplit
 
 
 def halved(images, uniforms):
@@ -52,6 +55,22 @@ def test_augmentation_does_not_depend_on_the_batch_size(stripes):
     small = epoch_of(Batches(stripes.train, 5, seed=2, augment=HALVED))
     large = epoch_of(Batches(stripes.train, 36, seed=2, augment=HALVED))
     assert np.array_equal(small[0], large[0])
+
+
+@pytest.mark.parametrize("side", [8, 64])
+def test_a_run_has_the_batches_that_follow_each_other(side):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (330, side, side, 3), dtype=np.uint8)
+    split = ImageSplit(images, np.arange(330), np.arange(330) % 2)
+    batches = Batches(split, 32, seed=3, augment=HALVED, mix=MIXED, class_weight={0: 1.0, 1: 3.0})
+    length = batches.run_length(32)
+    assert length == max(1, RUN_PIXELS // (32 * side**2))
+    runs = [batches.read_run(1, run) for run in range(math.ceil(len(batches) / length))]
+    made = [batch for run in runs for batch in run]
+    expected = [batches.read(1, index) for index in range(len(batches))]
+    assert max(map(len, runs)) == min(length, len(batches))
+    for one, other in zip(made, expected, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def test_mixing_changes_neither_order_nor_augmentation(stripes):

@@ -22,7 +22,11 @@ class Source:
         self.made.append((epoch, index))
         if (epoch, index) == self.fails_at:
             raise OSError("disk on fire")
-        return (np.array([epoch, index]),)
+        return [(np.array([epoch, index]),)]
+
+    def read_three(self, epoch, run):
+        places = range(3 * run, min(3 * run + 3, BATCHES))
+        return [batch for index in places for batch in self.read(epoch, index)]
 
 
 def loader_threads():
@@ -42,6 +46,25 @@ def test_batches_come_in_order_whatever_the_threads(threads):
         places = [(epoch, index) for epoch in range(3) for index in range(BATCHES)]
         found = [tuple(reader.take(*place)[0]) for place in places]
     assert found == places
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_each_run_is_made_once(threads):
+    source = Source()
+    with ReadAhead(source.read_three, BATCHES, 3, threads=threads) as reader:
+        places = [(epoch, index) for epoch in range(3) for index in range(BATCHES)]
+        found = [tuple(reader.take(*place)[0]) for place in places]
+    assert found == places
+    assert len(source.made) == len(set(source.made)) <= len(places) + 3 * threads
+
+
+def test_other_runs_may_be_read_from_some_epoch_on():
+    source = Source()
+    with ReadAhead(source.read, BATCHES, threads=1) as reader:
+        reader.take(0, BATCHES - 1)
+        reader.change(source.read_three, BATCHES, 3)
+        for place in [(1, 0), (1, 3), (1, 2), (0, 1)]:
+            assert tuple(reader.take(*place)[0]) == place
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -66,7 +89,7 @@ def test_the_next_epoch_is_begun_at_the_end_of_one():
 
 def test_any_batch_may_be_asked_for():
     with ReadAhead(Source().read, BATCHES, threads=2) as reader:
-        for place in [(0, 0), (0, 3), (5, 1), (5, 2), (0, 0), (0, 0)]:
+        for place in [(0, 0), (0, 3), (5, 1), (5, 2), (0, 0), (0, 0), (0, 1)]:
             assert tuple(reader.take(*place)[0]) == place
 
 

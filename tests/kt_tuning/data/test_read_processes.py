@@ -32,7 +32,8 @@ def same(one, other):
 def test_processes_make_the_same_batches_in_the_same_order(batches):
     with ReadProcesses(batches, 2) as processes:
         folder = Path(processes._folder.name)
-        with ReadAhead(processes.read, len(batches), threads=2) as reader:
+        run = batches.run_length(batches.batch_size)
+        with ReadAhead(processes.read_run, len(batches), run, threads=2) as reader:
             for epoch in (0, 1):
                 for index in range(len(batches)):
                     assert same(reader.take(epoch, index), batches.read(epoch, index))
@@ -46,8 +47,9 @@ def test_processes_make_the_same_batches_in_the_same_order(batches):
 def test_a_process_that_died_is_not_missed(batches):
     with ReadProcesses(batches, 1) as processes:
         os.kill(processes._workers[0]._process.pid, signal.SIGKILL)
-        for index in (0, 1):
-            assert same(processes.read(0, index), batches.read(0, index))
+        for epoch in (0, 1):
+            (made, *_), expected = processes.read_run(epoch, 0), batches.read(epoch, 0)
+            assert same(made, expected)
 
 
 def broken(images, uniforms):
@@ -57,7 +59,7 @@ def broken(images, uniforms):
 def test_an_error_is_raised_here(stripes):
     batches = Batches(stripes.train, 8, seed=0, augment=Random(broken, 0))
     with ReadProcesses(batches, 1) as processes, pytest.raises(ValueError, match="no such thing"):
-        processes.read(0, 0)
+        processes.read_run(0, 0)
 
 
 def test_what_cannot_be_written_leaves_nothing(batches, monkeypatch, tmp_path):

@@ -150,9 +150,11 @@ def test_probabilities_of_half_precision_are_refused():
 
 @pytest.mark.usefixtures("with_amx")
 @pytest.mark.parametrize("build", [from_tensor, dislikes_bfloat16])
-def test_what_cannot_be_built_in_bfloat16_is_left_in_float32_by_auto(build):
-    model = new_model(Built(build), keras_tuner.HyperParameters(), "auto")
+def test_what_cannot_be_built_in_bfloat16_is_left_in_float32_by_auto(build, caplog):
+    with caplog.at_level("INFO", "kt_tuning"):
+        model = new_model(Built(build), keras_tuner.HyperParameters(), "auto")
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert "Built in float32, as in mixed_bfloat16 it could not be: " in caplog.text
 
 
 @pytest.mark.usefixtures("with_amx")
