@@ -19,6 +19,9 @@ Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
 
 RESAMPLES = 200
+STEADY = "stack"
+"""Of solvers that tie and cost the same this one wins: which is best of those is chance, and would
+change with the rows. It alone corrects single classes, and has one minimum, with a ridge."""
 # Costs that differ by less are equal, but for the order of a sum.
 _ROUNDING = 1e-9
 
@@ -42,9 +45,10 @@ class Chooser:
 
     A solver is calibrated in the way that has the least cross-fitted log-loss, the first of
     equals. Of the solvers, the one wins that is best for what it costs to serve; but of all within
-    one standard error of it, the one that costs least, and of those with one member the first. The
-    error is that of the difference, by a bootstrap of the rows: two solvers mostly fail on the same
-    rows, so that it is much smaller than the error of either.
+    one standard error of it, the one that costs least. Of those that cost the same it is `STEADY`,
+    and of those with one member the first. The error is that of the difference, by a bootstrap of
+    the rows: two solvers mostly fail on the same rows, so that it is much smaller than the error
+    of either.
 
     Args:
         crossing: The fits.
@@ -179,14 +183,14 @@ def cheapest_within_one_error(
         for name in losses
         if losses[name] <= losses[best] * factors[best] / factors[name] + errors[name] + _ROUNDING
     ]
-    # One member is one member, however it was found: of these the first.
-    return min(
-        tied,
-        key=lambda name: (
-            round(candidates[name].cost),
-            round(losses[name], 9) if round(candidates[name].size) > 1 else 0.0,
-        ),
-    )
+
+    def rank(name: str) -> tuple[int, int, float]:
+        # One member is one member, however it was found: of these the first.
+        if round(candidates[name].size) <= 1:
+            return round(candidates[name].cost), 0, 0.0
+        return round(candidates[name].cost), 1 if name == STEADY else 2, round(losses[name], 9)
+
+    return min(tied, key=rank)
 
 
 def standard_errors(

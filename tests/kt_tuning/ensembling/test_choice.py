@@ -72,6 +72,17 @@ def test_of_equals_the_first_wins():
     assert choose({"a": logistic(NOISE), "b": logistic(NOISE)}, {"a": 2, "b": 2}) == "a"
 
 
+@pytest.mark.parametrize(("lead", "winner"), [(0.001, "stack"), (0.1, "other")])
+def test_of_equal_sizes_a_lead_within_the_error_does_not_count_against_stack(lead, winner):
+    apart = 0.05 * np.random.default_rng(1).normal(size=400)
+    margins = NOISE + apart - np.average(apart, weights=1 - logistic(NOISE)) + 2 * lead
+    rows = {"other": logistic(margins), "stack": logistic(NOISE)}
+    assert np.log(rows["other"]).mean() > np.log(rows["stack"]).mean()
+    assert choose(rows, {"other": 2, "stack": 2}) == winner
+    assert choose(rows, {"other": 1, "stack": 2}) == "other"
+    assert choose(rows, {"other": 1, "stack": 1}) == "other"
+
+
 def test_where_more_is_better():
     good = np.where(np.arange(400) < 300, 0.9, 0.1)
     bad = np.where(np.arange(400) < 200, 0.9, 0.1)
