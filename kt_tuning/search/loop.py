@@ -32,8 +32,6 @@ from kt_tuning.trials import Advice, Progress, TrialFiles, TrialSpec
 
 logger = logging.getLogger("kt_tuning")
 
-NEIGHBOURS = 3
-"""Of the best trial, at most, that are trained at the end of a limited time."""
 POLL = 1.0
 """Seconds until an oracle that has no trial now is asked again."""
 
@@ -103,7 +101,6 @@ class SearchLoop:
         limited = rule is not None and budget.seconds is not None
         self._longest = rule.rungs[-1].seconds if rule and limited else None
         self._idle = False
-        self._spared: set[str] = set()
         self._watched = {record.trial_id for record in run.trials()}
         self.reason: str | None = None
 
@@ -144,8 +141,6 @@ class SearchLoop:
             self.finished(spec, TrialRecord.load(spec.directory / RESULT))
 
     def _take(self) -> TrialSpec | None:
-        if (best := self._worth_another()) is not None:
-            return self._begin(near=best)
         trials, epochs = self._run.finished(), self._budget.epochs
         if not self._budget.has_time_for(epochs / REDUCTION, trials):
             # A new trial would not even reach the last rung of a whole training.
@@ -153,38 +148,19 @@ class SearchLoop:
         going = Going.BEST_THIRD if self._budget.has_time_for(epochs, trials) else Going.BEST
         return self._go_on(going) or self._begin() or self._go_on(Going.BEST)
 
-    def _worth_another(self) -> str | None:
-        """The best trial, if now is the last time for training a neighbour of it to the end."""
-        oracle = self._tuner.oracle
-        if not isinstance(oracle, OptunaOracle) or not oracle.ends_near_best:
-            return None
-        whole = (t for t in self._run.best_trials(None) if t.status == COMPLETED and not t.message)
-        best = next(whole, None)
-        if best is None or len(self._spared) >= NEIGHBOURS or not self._budget.is_last_chance(best):
-            return None
-        return best.trial_id
-
-    def _begin(self, near: str | None = None) -> TrialSpec | None:
-        """A trial that the oracle hands out; None if it has none.
-
-        Args:
-            near: Id of the trial that a new one should hardly differ from; it will not pause.
-        """
+    def _begin(self) -> TrialSpec | None:
+        """A trial that the oracle hands out; None if it has none."""
         while True:
             seat = next(
                 name
                 for number in range(len(self._seats) + 1)
                 if (name := f"{self._tuner.tuner_id}.{number}") not in self._seats.values()
             )
-            # Only ours knows of `near`.
-            hint = {} if near is None else {"near": near}
-            trial = self._tuner.oracle.create_trial(seat, **hint)
+            trial = self._tuner.oracle.create_trial(seat)
             self._idle = trial.status == "IDLE"
             if trial.status != "RUNNING":
                 return None
             self._seats[trial.trial_id] = seat
-            if near is not None:
-                self._spared.add(trial.trial_id)
             spec = self._specify(trial)
             if self._ladder is not None and self._shared:
                 self._ladder.adopt(spec.trial_id, self._run.curve(spec.trial_id))
@@ -273,7 +249,7 @@ class SearchLoop:
         if standing is None:
             return Advice.GO_ON
         oracle.rank(trial, standing.rung, standing.value)
-        spared = job.trial_id in self._spared or (oracle.spares_first and job.number == 0)
+        spared = oracle.spares_first and job.number == 0
         return Advice.PAUSE if standing.pause and not spared else Advice.GO_ON
 
     def finished(self, job: TrialSpec, result: TrialRecord) -> None:

@@ -136,26 +136,6 @@ def test_auto_trains_the_defaults_to_their_end(make_tuner, stripes, counted):
     ) == [9, 1]
 
 
-def test_auto_ends_with_a_neighbour_of_the_best_that_does_not_pause(make_tuner, stripes, clock):
-    def widened(hp):
-        hp.Float("unused", 0.0, 1.0, default=0.5)
-        hp.Boolean("unused too")
-        return tiny(hp)
-
-    tuner = make_tuner(
-        widened, objective="val_loss", epochs=9, max_trials=None, strategy="auto", seed=3
-    )
-    # 900 s for the defaults, and time for another such training when 990 to 1,575 s are left.
-    tuner.search(stripes, time_limit=2700, callbacks=[Lasting(clock)])
-    results = tuner.results()
-    whole = results[(results["epochs"] == 9) & results["message"].isna()]
-    assert len(whole) == 2
-    best, neighbour = whole["hp/unused"]
-    assert best == 0.5
-    assert 0 < abs(neighbour - best) < 0.25
-    assert whole["hp/unused too"].nunique() == 1
-
-
 def test_several_trainings_are_pruned_between_them_and_never_pause(make_tuner, stripes):
     tuner = make_tuner(strategy="asha", max_trials=2, epochs=1, folds=2)
     tuner.search(stripes)
