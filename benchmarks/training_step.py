@@ -3,8 +3,8 @@
 Each family's default configuration, 32×32 images, batches of 64. "Keras" is the model as it is
 built. "one pass" has its batch normalisations computed in one pass each, which changes no number
 beyond rounding. "auto" is that in the precision which is the fastest for the device: bfloat16 on a
-processor that multiplies matrices of it (AMX), elsewhere float32. The three take turns, step by
-step; medians.
+processor that multiplies matrices of it (AMX, or AVX-512's bfloat16), elsewhere float32. The three
+take turns, step by step; medians.
 
     python benchmarks/training_step.py
     python benchmarks/training_step.py --families convnet resnet --threads 1

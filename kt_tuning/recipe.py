@@ -77,9 +77,9 @@ class Recipe:
         precision: What models compute with while they are trained: "float32"; "mixed_bfloat16" or
             "mixed_float16", which need half the memory (Micikevicius et al. 2018); or "auto": the
             fastest that the device has, on a CPU "float32" unless it multiplies matrices of
-            bfloat16 (AMX); a model that cannot be built so, or whose last layer cannot return
-            float32, stays as it is. Weights are float32 in any case, and so are the models that a
-            search returns. Not tested on a GPU.
+            bfloat16 (AMX, or AVX-512's bfloat16); a model that cannot be built so, or whose last
+            layer cannot return float32, stays as it is. Weights are float32 in any case, and so
+            are the models that a search returns. Not tested on a GPU.
 
     Raises:
         OptionError: if a value is out of range or a policy is unknown.

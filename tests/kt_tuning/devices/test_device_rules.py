@@ -86,7 +86,8 @@ def test_precision_of_a_processor_with_units_for_bfloat16():
     ("flags", "known"),
     [
         ("flags\t\t: fpu amx_bf16 avx2", True),
-        ("flags\t\t: fpu avx512_bf16 avx2", False),
+        ("flags\t\t: fpu avx512_bf16 avx2", True),
+        ("flags\t\t: fpu avx512_vnni avx2", False),
         ("", False),
     ],
 )
@@ -103,3 +104,23 @@ def test_units_for_bfloat16_are_read_from_the_processors_flags(flags, known, tmp
         assert not read()
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     assert not read()
+
+
+@pytest.mark.parametrize(
+    ("flag", "newest", "used"),
+    [
+        ("amx_bf16", "AVX512_CORE_AMX", True),
+        ("amx_bf16", "AVX512_CORE_BF16", False),
+        ("avx512_bf16", "AVX512_CORE_AMX", True),
+        ("avx512_bf16", "avx512_core_bf16", True),
+        ("avx512_bf16", "AVX512_CORE_VNNI", False),
+    ],
+)
+def test_units_that_the_environment_keeps_from_onednn_do_not_count(
+    flag, newest, used, tmp_path, monkeypatch
+):
+    file = tmp_path / "cpuinfo"
+    file.write_text(f"flags : fpu {flag}\n")
+    monkeypatch.setattr(processor, "CPUINFO", file)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", newest)
+    assert processor.multiplies_bfloat16.__wrapped__() == used

@@ -53,13 +53,13 @@ def test_what_the_user_has_set_is_left_as_it_is():
 
 
 @pytest.fixture
-def with_amx(monkeypatch):
+def with_units_for_bfloat16(monkeypatch):
     """A processor with units for matrices of bfloat16, or what takes itself for one."""
     found = devices.Devices("cpu", ("/device:CPU:0",), 1, bfloat16=True)
     monkeypatch.setattr(devices, "unasked_devices", lambda: found)
 
 
-@pytest.mark.usefixtures("with_amx")
+@pytest.mark.usefixtures("with_units_for_bfloat16")
 def test_auto_is_bfloat16_on_a_processor_with_units_for_it():
     with computing("auto") as computed:
         assert policy() == computed == "mixed_bfloat16"
@@ -148,7 +148,7 @@ def test_probabilities_of_half_precision_are_refused():
         new_model(Built(from_tensor), keras_tuner.HyperParameters(), "mixed_bfloat16")
 
 
-@pytest.mark.usefixtures("with_amx")
+@pytest.mark.usefixtures("with_units_for_bfloat16")
 @pytest.mark.parametrize("build", [from_tensor, dislikes_bfloat16])
 def test_what_cannot_be_built_in_bfloat16_is_left_in_float32_by_auto(build, caplog):
     with caplog.at_level("INFO", "kt_tuning"):
@@ -157,7 +157,7 @@ def test_what_cannot_be_built_in_bfloat16_is_left_in_float32_by_auto(build, capl
     assert "Built in float32, as in mixed_bfloat16 it could not be: " in caplog.text
 
 
-@pytest.mark.usefixtures("with_amx")
+@pytest.mark.usefixtures("with_units_for_bfloat16")
 def test_an_error_of_the_users_own_is_raised():
     with pytest.raises(ZeroDivisionError):
         new_model(Built(lambda hp: 1 / 0), keras_tuner.HyperParameters(), "auto")
