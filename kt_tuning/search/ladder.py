@@ -5,7 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
-from kt_tuning.search.halving import Elsewhere, Going, Halving, Point
+import keras_tuner
+
+from kt_tuning.records import PAUSED
+from kt_tuning.search.budget import Budget
+from kt_tuning.search.halving import AshaPruner, Elsewhere, Going, Halving, Point
+from kt_tuning.search.oracle import OptunaOracle
+from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.trials import TrialSpec
 
 
@@ -45,6 +51,11 @@ class Ladder:
         self._rungs: dict[str, int] = {}
         self._paused: dict[str, TrialSpec] = {}
         self._ended: set[str] = set()
+
+    @property
+    def longest(self) -> float:
+        """Seconds that a whole training may take; infinity without a time limit."""
+        return self._rule.rungs[-1].seconds
 
     @property
     def paused(self) -> list[TrialSpec]:
@@ -125,3 +136,32 @@ class Ladder:
             self._ended.add(trial)
         else:
             self._curves.pop(trial, None)
+
+
+def ladder_of(
+    oracle: keras_tuner.Oracle, run: RunDirectory, budget: Budget, *, several: bool
+) -> Ladder | None:
+    """The ladder of a search, with the trials of its earlier runs.
+
+    Args:
+        oracle: Of the search.
+        run: Where trials are kept.
+        budget: How far each is trained.
+        several: Whether a trial trains more than once.
+
+    Returns:
+        None if trials do not pause: with another pruner, several objectives or several trainings
+        a trial.
+    """
+    if several or not isinstance(oracle, OptunaOracle) or len(oracle.objectives) > 1:
+        return None
+    if not isinstance(oracle.pruner, AshaPruner):
+        return None
+    maximise = oracle.objectives[0].direction == "max"
+    rule = Halving.of(budget.epochs, maximise=maximise, seconds=budget.seconds)
+    # The oracle tells of trials that others run; of those it takes over, their folders.
+    ladder = Ladder(rule, {} if oracle.shared else run.curves(), oracle.elsewhere)
+    for record in run.trials():
+        if record.status != PAUSED:
+            ladder.end(record.trial_id, usable=record.usable)
+    return ladder

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import time
-from collections.abc import Mapping
-from typing import Any
 
 import keras_tuner
-import numpy as np
 
 from kt_tuning.records import (
     COMPLETED,
@@ -23,10 +21,11 @@ from kt_tuning.records import (
 )
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.display import SearchDisplay
-from kt_tuning.search.halving import REDUCTION, AshaPruner, Going, Halving
-from kt_tuning.search.ladder import Ladder
+from kt_tuning.search.halving import REDUCTION, Going
+from kt_tuning.search.ladder import ladder_of
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.run_directory import RunDirectory
+from kt_tuning.search.specifying import Specifier, TrialOptions
 from kt_tuning.tracking import TrackedTrial, Tracking
 from kt_tuning.trials import Advice, Progress, TrialFiles, TrialSpec
 
@@ -34,28 +33,6 @@ logger = logging.getLogger("kt_tuning")
 
 POLL = 1.0
 """Seconds until an oracle that has no trial now is asked again."""
-
-
-@dataclasses.dataclass(frozen=True)
-class TrialOptions:
-    """What all trials of a search have in common.
-
-    Attributes:
-        seed: Of the search.
-        folds: Of the cross-validation; 1 without.
-        executions: Trainings of each configuration, on each fold.
-        limits: What a model may cost, at most, by name in `COSTS`.
-    """
-
-    seed: int
-    folds: int
-    executions: int
-    limits: Mapping[str, float]
-
-    @property
-    def several(self) -> bool:
-        """Whether a trial trains more than once."""
-        return self.folds * self.executions > 1
 
 
 class SearchLoop:
@@ -88,18 +65,10 @@ class SearchLoop:
         # The oracle tells those who run trials apart by the seats that they have.
         self._seats: dict[str, str] = {}
         self._crashed: set[str] = set()
-        rule = _halving(tuner.oracle, budget, several=options.several)
         self._shared = isinstance(tuner.oracle, OptunaOracle) and tuner.oracle.shared
-        self._ladder: Ladder | None = None
-        if rule is not None:
-            # The oracle tells of trials that others run; of those it takes over, their folders.
-            curves = {} if self._shared else run.curves()
-            self._ladder = Ladder(rule, curves, tuner.oracle.elsewhere)
-        for record in run.trials():
-            if self._ladder is not None and record.status != PAUSED:
-                self._ladder.end(record.trial_id, usable=record.usable)
-        limited = rule is not None and budget.seconds is not None
-        self._longest = rule.rungs[-1].seconds if rule and limited else None
+        self._ladder = ladder_of(tuner.oracle, run, budget, several=options.several)
+        longest = math.inf if self._ladder is None else self._ladder.longest
+        self._specifier = Specifier(tuner.oracle, run, budget, options, longest)
         self._idle = False
         self._watched = {record.trial_id for record in run.trials()}
         self.reason: str | None = None
@@ -161,7 +130,8 @@ class SearchLoop:
             if trial.status != "RUNNING":
                 return None
             self._seats[trial.trial_id] = seat
-            spec = self._specify(trial)
+            first = len(self._seats) == 1 and not self._run.best_trials(1)
+            spec = self._specifier.specify(trial, first=first)
             if self._ladder is not None and self._shared:
                 self._ladder.adopt(spec.trial_id, self._run.curve(spec.trial_id))
             paused = (spec.directory / PAUSE).exists() and not (spec.directory / RESULT).exists()
@@ -203,36 +173,6 @@ class SearchLoop:
             oracle.cut_short(job.trial_id)
             self._tell(job, record)
             TrialFiles(job.directory).clear()
-
-    def _is_first(self) -> bool:
-        """Whether nothing but the trial that begins now could have a score."""
-        return len(self._seats) == 1 and not self._run.best_trials(1)
-
-    def _specify(self, trial: Any) -> TrialSpec:
-        # A chief's oracle cannot be asked; its ids are numbers.
-        order = getattr(self._tuner.oracle, "start_order", None)
-        number = int(trial.trial_id) if order is None else order.index(trial.trial_id)
-        options = self._options
-        values = trial.hyperparameters.values
-        # KerasTuner's Hyperband says how far a trial is trained, and from which one it goes on.
-        earlier = values.get("tuner/trial_id")
-        full = self._budget.epochs
-        return TrialSpec(
-            trial_id=trial.trial_id,
-            number=number,
-            hp=trial.hyperparameters,
-            epochs=min(full, values.get("tuner/epochs", full)),
-            initial_epoch=values.get("tuner/initial_epoch", 0),
-            origin=None if earlier is None else self._run.trial(earlier),
-            seed=int(np.random.SeedSequence((options.seed, number)).generate_state(1)[0]),
-            directory=self._run.trial(trial.trial_id),
-            deadline=self._budget.trial_deadline(),
-            # The first trial is worth having however little it is trained.
-            least_epochs=0 if self._is_first() else self._budget.worthwhile_epochs,
-            longest=self._longest,
-            executions=options.executions,
-            limits=options.limits,
-        )
 
     def reported(self, job: TrialSpec, progress: Progress) -> Advice:
         """Hear how far a trial is, and whether others deserve the time more."""
@@ -312,13 +252,3 @@ class SearchLoop:
         record.save(job.directory / RESULT)
         self.finished(job, record)
         return False
-
-
-def _halving(oracle: keras_tuner.Oracle, budget: Budget, *, several: bool) -> Halving | None:
-    """How trials pause; None if they do not: another pruner, or several trainings a trial."""
-    if several or not isinstance(oracle, OptunaOracle) or len(oracle.objectives) > 1:
-        return None
-    if not isinstance(oracle.pruner, AshaPruner):
-        return None
-    maximise = oracle.objectives[0].direction == "max"
-    return Halving.of(budget.epochs, maximise=maximise, seconds=budget.seconds)

@@ -34,7 +34,7 @@ from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.finishing import warn_of_absent
 from kt_tuning.search.lock import RunLock
-from kt_tuning.search.loop import SearchLoop, TrialOptions
+from kt_tuning.search.loop import SearchLoop
 from kt_tuning.search.objectives import objectives_of, pareto_records
 from kt_tuning.search.options import (
     Objectives,
@@ -48,6 +48,7 @@ from kt_tuning.search.plots import Plots, study_of
 from kt_tuning.search.quiet import light_collections, quiet
 from kt_tuning.search.results import history_frame, results_frame
 from kt_tuning.search.run_directory import RunDirectory, versions
+from kt_tuning.search.specifying import TrialOptions
 from kt_tuning.search.winners import Winners, with_values
 from kt_tuning.search.wrapping import RecipeHyperModel
 from kt_tuning.tracking import Tracker, Tracking, find_trackers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class TrialSpec:
         directory: Where the trial writes.
         deadline: Value of `time.monotonic()` at which training stops, or None.
         least_epochs: The trial is given up at once if so many epochs cannot end by the deadline,
-        longest: or would take more seconds than these; None for no such limit.
+        longest: or would take more seconds than these; infinity for no such limit.
         executions: Trainings on each fold, with different seeds; their scores are averaged.
         limits: What a model may cost, at most, by name in `COSTS`.
     """
@@ -42,7 +43,7 @@ class TrialSpec:
     directory: Path
     deadline: float | None
     least_epochs: int
-    longest: float | None = None
+    longest: float = math.inf
     executions: int = 1
     limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -215,7 +214,7 @@ class _Trial:
             now + share,
             planned=self.spec.epochs,
             least_epochs=self.spec.least_epochs,
-            longest=math.inf if self.spec.longest is None else self.spec.longest,
+            longest=self.spec.longest,
         )
 
     def _epoch_ended(
