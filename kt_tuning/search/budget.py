@@ -15,6 +15,9 @@ HOPELESS = 5
 ALL_INFEASIBLE = 50
 """The same, of configurations over a limit, which cost next to nothing."""
 WORTHWHILE_EPOCHS = 5
+LAST_CHANCE = (1.1, 1.75)
+"""A training like an earlier one is begun when between so many times as much time is left as that
+one took: it may take longer, and whoever asks next may ask too late."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +56,13 @@ class Budget:
             return True
         epoch = statistics.median(trial.seconds / trial.epochs for trial in trained)
         return self.deadline - time.monotonic() >= epochs * epoch
+
+    def is_last_chance(self, trial: TrialRecord) -> bool:
+        """Whether another training like this one fits in if it is begun now, and hardly later."""
+        if self.deadline is None:
+            return False
+        least, most = (factor * trial.seconds for factor in LAST_CHANCE)
+        return least <= self.deadline - time.monotonic() < most
 
     def trial_deadline(self, spent: float = 0.0) -> float | None:
         """Value of `time.monotonic()` at which a trial that runs now is stopped.

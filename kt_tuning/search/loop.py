@@ -31,6 +31,8 @@ from kt_tuning.trials import Advice, Progress, TrialFiles, TrialSpec
 
 logger = logging.getLogger("kt_tuning")
 
+NEIGHBOURS = 3
+"""Of the best trial, at most, that are trained at the end of a limited time."""
 POLL = 1.0
 """Seconds until an oracle that has no trial now is asked again."""
 
@@ -70,6 +72,7 @@ class SearchLoop:
         longest = math.inf if self._ladder is None else self._ladder.longest
         self._specifier = Specifier(tuner.oracle, run, budget, options, longest)
         self._idle = False
+        self._spared: set[str] = set()
         self._watched = {record.trial_id for record in run.trials()}
         self.reason: str | None = None
 
@@ -110,6 +113,9 @@ class SearchLoop:
             self.finished(spec, TrialRecord.load(spec.directory / RESULT))
 
     def _take(self) -> TrialSpec | None:
+        best = self._worth_another()
+        if best is not None and (neighbour := self._begin(near=best)) is not None:
+            return neighbour
         trials, epochs = self._run.finished(), self._budget.epochs
         if not self._budget.has_time_for(epochs / REDUCTION, trials):
             # A new trial would not even reach the last rung of a whole training.
@@ -117,15 +123,32 @@ class SearchLoop:
         going = Going.BEST_THIRD if self._budget.has_time_for(epochs, trials) else Going.BEST
         return self._go_on(going) or self._begin() or self._go_on(Going.BEST)
 
-    def _begin(self) -> TrialSpec | None:
-        """A trial that the oracle hands out; None if it has none."""
+    def _worth_another(self) -> str | None:
+        """The best trial, if now is the last time for training a neighbour of it to the end."""
+        oracle = self._tuner.oracle
+        if not isinstance(oracle, OptunaOracle) or not oracle.ends_near_best:
+            return None
+        whole = (t for t in self._run.best_trials(None) if t.status == COMPLETED and not t.message)
+        best = next(whole, None)
+        if best is None or len(self._spared) >= NEIGHBOURS or not self._budget.is_last_chance(best):
+            return None
+        return best.trial_id
+
+    def _begin(self, near: str | None = None) -> TrialSpec | None:
+        """A trial that the oracle hands out; None if it has none.
+
+        Args:
+            near: Id of the trial that a new one should hardly differ from; it will not pause.
+        """
         while True:
             seat = next(
                 name
                 for number in range(len(self._seats) + 1)
                 if (name := f"{self._tuner.tuner_id}.{number}") not in self._seats.values()
             )
-            trial = self._tuner.oracle.create_trial(seat)
+            # Only ours knows of `near`.
+            hint = {} if near is None else {"near": near}
+            trial = self._tuner.oracle.create_trial(seat, **hint)
             self._idle = trial.status == "IDLE"
             if trial.status != "RUNNING":
                 return None
@@ -139,6 +162,8 @@ class SearchLoop:
                 break
             # It had paused before the search was interrupted.
             self._pause(spec, TrialRecord.load(spec.directory / PAUSE))
+        if near is not None:
+            self._spared.add(spec.trial_id)
         self._display.trial_started(spec.number, spec.epochs)
         self._track(spec)
         self._tuner.on_trial_begin(trial)
@@ -189,7 +214,7 @@ class SearchLoop:
         if standing is None:
             return Advice.GO_ON
         oracle.rank(trial, standing.rung, standing.value)
-        spared = oracle.spares_first and job.number == 0
+        spared = job.trial_id in self._spared or (oracle.spares_first and job.number == 0)
         return Advice.PAUSE if standing.pause and not spared else Advice.GO_ON
 
     def finished(self, job: TrialSpec, result: TrialRecord) -> None:

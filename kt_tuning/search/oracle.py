@@ -40,6 +40,7 @@ class OptunaOracle(keras_tuner.Oracle):
         objectives: What is optimised: one, or several.
         pruner: Decides what `report` answers.
         spares_first: Whether trial 0 is trained to its end where others pause.
+        ends_near_best: Whether the last trials of a limited time should be near the best one.
     """
 
     hyperparameters: keras_tuner.HyperParameters
@@ -105,6 +106,7 @@ class OptunaOracle(keras_tuner.Oracle):
         chosen = find_strategy(strategy, objectives=count, trials=max_trials)
         self.pruner = make_pruner(pruner or chosen.pruner, epochs, objectives=count)
         self._proposer = Proposer(chosen, defaults_first=defaults_first)
+        self.ends_near_best = chosen.ends_near_best
         self.spares_first = chosen.spares_defaults and defaults_first
         self._storage = storage
         self._project: Path | None = None
@@ -139,8 +141,12 @@ class OptunaOracle(keras_tuner.Oracle):
         self._proposer.note(trial)
 
     @guarded
-    def create_trial(self, tuner_id: str) -> Trial:
+    def create_trial(self, tuner_id: str, near: str | None = None) -> Trial:
         """Hand out a trial: to the same tuner the same one again, until it has ended.
+
+        Args:
+            tuner_id: Who asks.
+            near: Id of a trial that a new configuration should hardly differ from.
 
         Returns:
             A trial that is "RUNNING"; or one that is "STOPPED" if there are `max_trials`, or
@@ -160,7 +166,7 @@ class OptunaOracle(keras_tuner.Oracle):
             if self._retry_queue:
                 trial = self.trials[self._retry_queue.pop(0)]
                 trial.status, trial.message = TrialStatus.RUNNING, None
-            elif (trial := self._created(kept)) is None:
+            elif (trial := self._created(kept, near)) is None:
                 status = TrialStatus.IDLE if kept.others_run else TrialStatus.STOPPED
                 return Trial(self.hyperparameters.copy(), trial_id="", status=status)
         self.tuner_ids.add(tuner_id)
@@ -183,11 +189,12 @@ class OptunaOracle(keras_tuner.Oracle):
             if trial.status != TrialStatus.RUNNING:
                 self.end_order.append(trial.trial_id)
 
-    def _created(self, kept: SearchStudy) -> Trial | None:
+    def _created(self, kept: SearchStudy, near: str | None) -> Trial | None:
         if self.max_trials and len(self.trials) >= self.max_trials:
             return None
         space = kept.note_space(self.hyperparameters)
-        proposal = self._proposer.propose(kept, space)
+        anchor = None if near is None else kept.number(near)
+        proposal = self._proposer.propose(kept, space, anchor)
         if proposal is None:
             return None
         trial_id = f"{len(self.trials):0{len(str(self.max_trials))}d}"

@@ -12,7 +12,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from kt_tuning.errors import SearchError
 from kt_tuning.search.distributions import SearchSpace, Values
 from kt_tuning.search.drawing import Drawing
-from kt_tuning.search.samplers import Strategy
+from kt_tuning.search.samplers import Strategy, neighbours
 from kt_tuning.search.study import Proposal, SearchStudy
 
 HOPELESS = 10
@@ -59,7 +59,9 @@ class Proposer:
         """Hear of a trial of this run that failed: whoever starts anew may have found the cause."""
         self._failures.append(trial.message)
 
-    def propose(self, kept: SearchStudy, space: SearchSpace) -> Proposal | None:
+    def propose(
+        self, kept: SearchStudy, space: SearchSpace, near: int | None = None
+    ) -> Proposal | None:
         """The next configuration: the defaults, then wishes, then the sampler's.
 
         It depends on the seed, on how many trials there were and on what is in the study, on
@@ -68,6 +70,7 @@ class Proposer:
         Args:
             kept: The search's study.
             space: To draw from.
+            near: Number of the trial that it should be a neighbour of, unless it is a wish.
 
         Returns:
             The configuration, or None if every one has been tried.
@@ -82,7 +85,8 @@ class Proposer:
             )
         self.keep_wishes(kept, space)
         index = len(self._keys)
-        drawing = Drawing(kept, space, self._strategy, index, tried=self._was_tried)
+        strategy = self._strategy if near is None else neighbours(near)
+        drawing = Drawing(kept, space, strategy, index, tried=self._was_tried)
         if self._defaults_first and index == 0:
             return drawing.untried(space.defaults())
         for values in kept.enqueued.waiting():

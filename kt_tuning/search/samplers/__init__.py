@@ -3,7 +3,7 @@
 from kt_tuning.search.samplers.evolution import EvolutionSampler
 from kt_tuning.search.samplers.gaussian_process import GaussianProcessSampler
 from kt_tuning.search.samplers.grid import GridSampler
-from kt_tuning.search.samplers.table import SAMPLERS, Strategy, find_strategy
+from kt_tuning.search.samplers.table import SAMPLERS, Strategy, find_strategy, neighbours
 
 __all__ = [
     "SAMPLERS",
@@ -12,4 +12,5 @@ __all__ = [
     "GridSampler",
     "Strategy",
     "find_strategy",
+    "neighbours",
 ]

@@ -13,6 +13,7 @@ from kt_tuning.search.halving import REDUCTION, RUNGS
 from kt_tuning.search.samplers.evolution import EvolutionSampler
 from kt_tuning.search.samplers.gaussian_process import GaussianProcessSampler
 from kt_tuning.search.samplers.grid import GridSampler
+from kt_tuning.search.samplers.neighbour import NeighbourSampler
 from kt_tuning.search.samplers.prior import PriorSampler
 from kt_tuning.search.samplers.qmc import QuasiMonteCarloSampler
 
@@ -34,12 +35,16 @@ class Strategy:
         spares_defaults: Whether the default configuration never pauses. What learns slowly and ends
             well, such as a large network whose rate falls late, looks bad until its end; defaults
             are chosen for their end. And there is one whole model early, whatever happens.
+        ends_near_best: Whether a search whose time is nearly up trains neighbours of its best trial
+            to their end. What else begins so late cannot be trained enough to be any good; these
+            are as good as the best, and err elsewhere, which is what an ensemble needs.
     """
 
     sampler: Callable[[int, int], samplers.BaseSampler]
     pruner: str = "none"
     several: bool = True
     spares_defaults: bool = False
+    ends_near_best: bool = False
 
 
 def _random(search: int, draw: int) -> samplers.BaseSampler:
@@ -74,7 +79,7 @@ FEW = REDUCTION**RUNGS
 """With fewer trials `auto` trains each to its end: halving would leave one for an ensemble."""
 
 SAMPLERS: dict[str, Strategy] = {
-    AUTO: Strategy(_auto, "asha", spares_defaults=True),
+    AUTO: Strategy(_auto, "asha", spares_defaults=True, ends_near_best=True),
     "random": Strategy(_random),
     "grid": Strategy(lambda search, draw: GridSampler()),
     "qmc": Strategy(lambda search, draw: QuasiMonteCarloSampler(search)),
@@ -89,6 +94,15 @@ SAMPLERS: dict[str, Strategy] = {
     "asha": Strategy(_random, "asha"),
     "bohb": Strategy(_tpe, "hyperband"),
 }
+
+
+def neighbours(number: int) -> Strategy:
+    """What draws hardly anything else than a trial has.
+
+    Args:
+        number: Of the trial in the study.
+    """
+    return Strategy(lambda search, draw: NeighbourSampler(draw, number))
 
 
 def find_strategy(
@@ -119,6 +133,6 @@ def find_strategy(
         )
     chosen = SAMPLERS[strategy]
     few = trials is not None and trials < FEW
-    if strategy == AUTO and (few or objectives > 1):
-        return dataclasses.replace(chosen, pruner="none")
-    return chosen
+    if strategy == AUTO and objectives > 1:
+        return dataclasses.replace(chosen, pruner="none", ends_near_best=False)
+    return dataclasses.replace(chosen, pruner="none") if strategy == AUTO and few else chosen

@@ -185,6 +185,10 @@ class SearchStudy:
             self._own.discard(number)
             self.storage.sharing.release(self.storage.backend_id(number))
 
+    def number(self, trial_id: str) -> int:
+        """Optuna's number of a trial."""
+        return self._numbers[trial_id]
+
     def end_order(self) -> list[str]:
         """The ids of the trials that have ended, in that order."""
         trials = self.study.get_trials(deepcopy=False)

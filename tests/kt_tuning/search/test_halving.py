@@ -10,6 +10,7 @@ from tiny_models import tiny
 from kt_tuning import Tuner
 from kt_tuning.search import OptunaOracle
 from kt_tuning.search.halving import AshaPruner
+from kt_tuning.search.loop import SearchLoop
 
 OPTIONS = {"objective": "val_loss", "max_trials": 3, "epochs": 9, "seed": 3}
 
@@ -134,6 +135,33 @@ def test_auto_trains_the_defaults_to_their_end(make_tuner, stripes, counted):
     assert list(
         search(make_tuner, stripes, counted, strategy="auto", max_trials=9).results()["epochs"]
     ) == [9, 1]
+
+
+def test_auto_ends_with_a_neighbour_of_the_best_that_does_not_pause(make_tuner, stripes, clock):
+    def widened(hp):
+        hp.Float("unused", 0.0, 1.0, default=0.5)
+        hp.Boolean("unused too")
+        return tiny(hp)
+
+    tuner = make_tuner(
+        widened, objective="val_loss", epochs=9, max_trials=None, strategy="auto", seed=3
+    )
+    # 900 s for the defaults, and time for another such training when 990 to 1,575 s are left.
+    tuner.search(stripes, time_limit=2700, callbacks=[Lasting(clock)])
+    results = tuner.results()
+    whole = results[(results["epochs"] == 9) & results["message"].isna()]
+    assert len(whole) == 2
+    best, neighbour = whole["hp/unused"]
+    assert best == 0.5
+    assert 0 < abs(neighbour - best) < 0.25
+    assert whole["hp/unused too"].nunique() == 1
+
+
+def test_where_no_neighbour_may_begin_paused_trials_go_on(copied, make_tuner, stripes, monkeypatch):
+    # All three trials that are allowed have begun.
+    monkeypatch.setattr(SearchLoop, "_worth_another", lambda loop: "0")
+    search(make_tuner, stripes, copied)
+    assert Count.trained == 11 - 4
 
 
 def test_several_trainings_are_pruned_between_them_and_never_pause(make_tuner, stripes):

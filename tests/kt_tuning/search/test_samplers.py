@@ -9,6 +9,7 @@ from search_spaces import finish, make_oracle, mixed, run, space_of
 from kt_tuning.errors import MissingExtraError, OptionError
 from kt_tuning.search.samplers import SAMPLERS, find_strategy
 from kt_tuning.search.samplers.grid import grid_values
+from kt_tuning.search.samplers.neighbour import REACH as NEIGHBOUR_REACH
 from kt_tuning.search.samplers.positions import from_unit, to_unit
 
 
@@ -87,6 +88,32 @@ def test_several_objectives(strategy):
     oracle = make_oracle(strategy, objective=TWO, pruner="none", hyperparameters=space_of(mixed))
     run(oracle, lambda hp: (mixed(hp), hp.get("units")), 16)
     assert len(oracle.study.best_trials) == len(oracle.pareto()) >= 1
+
+
+@pytest.mark.parametrize("strategy", ["random", "auto"])
+def test_a_neighbour_has_the_same_categories_and_numbers_close_by(strategy):
+    oracle = make_oracle(strategy, hyperparameters=space_of(mixed), seed=1)
+    run(oracle, mixed, 3)
+    (anchor,) = (oracle.trials[name].hyperparameters.values for name in oracle.start_order[-1:])
+    changed = set()
+    for index in range(12):
+        trial = oracle.create_trial(f"tuner{index}", near=oracle.start_order[2])
+        values = trial.hyperparameters.values
+        assert (values["kind"], values["flag"]) == (anchor["kind"], anchor["flag"])
+        assert abs(np.log10(values["rate"] / anchor["rate"])) < 5 * 3 * NEIGHBOUR_REACH
+        assert abs(values["units"] - anchor["units"]) <= 16
+        changed |= {name for name in anchor if values[name] != anchor[name]}
+    assert "rate" in changed
+
+
+def test_a_neighbour_differs_even_if_there_are_no_numbers():
+    def choices(hp):
+        return sum(hp.Choice(f"c{index}", ["a", "b"]) == "a" for index in range(4))
+
+    oracle = make_oracle("auto", hyperparameters=space_of(choices), seed=1)
+    run(oracle, choices, 1)
+    values = oracle.create_trial("tuner", near=oracle.start_order[0]).hyperparameters.values
+    assert sorted(values.values()) == ["a", "a", "a", "b"]
 
 
 def test_cmaes_is_not_for_several():

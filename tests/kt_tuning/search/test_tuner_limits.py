@@ -63,6 +63,16 @@ def test_no_trial_is_begun_that_could_not_get_far():
     assert Budget(1, deadline=now + 3).exhausted(trials, trials[0], running=False) is None
 
 
+@pytest.mark.parametrize(
+    ("left", "expected"), [(4.3, False), (4.6, True), (6.9, True), (7.5, False)]
+)
+def test_the_last_chance_for_another_training_is_when_hardly_more_fits_in(left, expected):
+    # Trials of 4 s: from 1.1 to 1.75 times as much.
+    deadline = time.monotonic() + left
+    assert Budget(9, deadline=deadline).is_last_chance(record(0, 0.5)) == expected
+    assert not Budget(9).is_last_chance(record(0, 0.5))
+
+
 @pytest.mark.parametrize(("status", "enough"), [("FAILED", 5), ("INFEASIBLE", 50)])
 def test_without_any_success_a_search_gives_up(status, enough):
     failed = {"status": status, "metrics": {}}
