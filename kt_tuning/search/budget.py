@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 import time
 from collections.abc import Sequence
@@ -15,9 +16,13 @@ HOPELESS = 5
 ALL_INFEASIBLE = 50
 """The same, of configurations over a limit, which cost next to nothing."""
 WORTHWHILE_EPOCHS = 5
-LAST_CHANCE = (1.1, 1.75)
-"""A training like an earlier one is begun when between so many times as much time is left as that
-one took: it may take longer, and whoever asks next may ask too late."""
+NEIGHBOURS, SHARE = 4, 0.4
+"""At the end of a limited time so many neighbours of the best trial are trained, if that takes no
+more than this share of the whole: with it they make an ensemble of the usual five."""
+LATEST, EARLIEST = 1.1, 0.75
+"""In trainings of the best trial: the last neighbour is begun with so many of them left at least,
+as it may take longer; the first one with no more left than all of them take and so much besides, as
+whoever asks next may ask too late."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +32,8 @@ class Budget:
     Attributes:
         epochs: Epochs of a full training.
         deadline: Value of `time.monotonic()` at which training stops, or None.
-        seconds: Wall-clock of the search from its beginning, all workers together, or None.
+        time_limit: Seconds from the beginning of the search to the deadline, or None.
+        workers: Trials at the same time.
         trial_seconds: Wall-clock of one trial, at most, or None.
         max_stale_trials: Finished trials without a better one after which the search ends, or
             None.
@@ -35,9 +41,15 @@ class Budget:
 
     epochs: int
     deadline: float | None = None
-    seconds: float | None = None
+    time_limit: float | None = None
+    workers: int = 1
     trial_seconds: float | None = None
     max_stale_trials: int | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall-clock of the search from its beginning, all workers together, or None."""
+        return None if self.time_limit is None else self.time_limit * self.workers
 
     @property
     def worthwhile_epochs(self) -> int:
@@ -57,12 +69,18 @@ class Budget:
         epoch = statistics.median(trial.seconds / trial.epochs for trial in trained)
         return self.deadline - time.monotonic() >= epochs * epoch
 
-    def is_last_chance(self, trial: TrialRecord) -> bool:
-        """Whether another training like this one fits in if it is begun now, and hardly later."""
-        if self.deadline is None:
+    def is_last_chance(self, best: TrialRecord, begun: int) -> bool:
+        """Whether it is time for a neighbour of the best trial: it fits in, and hardly any other.
+
+        Args:
+            best: A whole training.
+            begun: Neighbours that have begun before.
+        """
+        if self.deadline is None or self.seconds is None or not best.seconds:
             return False
-        least, most = (factor * trial.seconds for factor in LAST_CHANCE)
-        return least <= self.deadline - time.monotonic() < most
+        count = min(NEIGHBOURS, int(SHARE * self.seconds / best.seconds)) - begun
+        left = (self.deadline - time.monotonic()) / best.seconds
+        return count > 0 and LATEST <= left < math.ceil(count / self.workers) + EARLIEST
 
     def trial_deadline(self, spent: float = 0.0) -> float | None:
         """Value of `time.monotonic()` at which a trial that runs now is stopped.

@@ -31,8 +31,6 @@ from kt_tuning.trials import Advice, Progress, TrialFiles, TrialSpec
 
 logger = logging.getLogger("kt_tuning")
 
-NEIGHBOURS = 3
-"""Of the best trial, at most, that are trained at the end of a limited time."""
 POLL = 1.0
 """Seconds until an oracle that has no trial now is asked again."""
 
@@ -130,7 +128,7 @@ class SearchLoop:
             return None
         whole = (t for t in self._run.best_trials(None) if t.status == COMPLETED and not t.message)
         best = next(whole, None)
-        if best is None or len(self._spared) >= NEIGHBOURS or not self._budget.is_last_chance(best):
+        if best is None or not self._budget.is_last_chance(best, begun=len(self._spared)):
             return None
         return best.trial_id
 

@@ -275,7 +275,8 @@ class Tuner(keras_tuner.Tuner):
             budget = Budget(
                 epochs,
                 deadline,
-                seconds=None if limit is None else limit * executor.workers,
+                time_limit=limit,
+                workers=executor.workers,
                 trial_seconds=trial_limit,
                 max_stale_trials=max_stale_trials,
             )

@@ -64,13 +64,32 @@ def test_no_trial_is_begun_that_could_not_get_far():
 
 
 @pytest.mark.parametrize(
-    ("left", "expected"), [(4.3, False), (4.6, True), (6.9, True), (7.5, False)]
+    ("left", "begun", "expected"),
+    [
+        # Four by two workers: in less time than two of them take and three quarters of a third one.
+        (11.5, 0, False),
+        (10.5, 0, True),
+        (10.5, 2, False),
+        (6.5, 2, True),
+        (6.5, 4, False),
+        (4.6, 3, True),
+        (4.3, 3, False),
+    ],
 )
-def test_the_last_chance_for_another_training_is_when_hardly_more_fits_in(left, expected):
-    # Trials of 4 s: from 1.1 to 1.75 times as much.
-    deadline = time.monotonic() + left
-    assert Budget(9, deadline=deadline).is_last_chance(record(0, 0.5)) == expected
-    assert not Budget(9).is_last_chance(record(0, 0.5))
+def test_neighbours_begin_when_hardly_more_than_they_fits_in(left, begun, expected):
+    deadline, best = time.monotonic() + left, record(0, 0.5)
+    assert best.seconds == 4
+    limited = Budget(9, deadline=deadline, time_limit=100, workers=2)
+    assert limited.is_last_chance(best, begun) == expected
+    assert not Budget(9).is_last_chance(best, begun)
+
+
+def test_neighbours_take_no_more_than_their_share():
+    deadline, best = time.monotonic() + 6, record(0, 0.5)
+    # 40% of 2 x 12 s are two trainings of 4 s.
+    limited = Budget(9, deadline=deadline, time_limit=12, workers=2)
+    assert limited.is_last_chance(best, 1)
+    assert not limited.is_last_chance(best, 2)
 
 
 @pytest.mark.parametrize(("status", "enough"), [("FAILED", 5), ("INFEASIBLE", 50)])
