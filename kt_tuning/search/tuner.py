@@ -107,8 +107,8 @@ class Tuner(keras_tuner.Tuner):
                 "parameters", "flops" (of one image) and "latency" (of one image, in ms).
             strategy: A name in `STRATEGIES`, a sampler of Optuna, or a `keras_tuner.Oracle`,
                 which then brings objective, limits and seed of its own. "auto" is TPE with
-                "asha", near the defaults at first; without "asha" where fewer than nine trials are
-                asked for.
+                "asha", near the defaults at first and, if there is a time limit, near the best
+                trial at last; without "asha" where fewer than nine trials are asked for.
             pruner: A name in `PRUNERS`, or a pruner of Optuna: which trials are cut short. None
                 for what goes with the strategy. With folds or executions it is asked after each
                 of them, otherwise after each epoch.
