@@ -73,7 +73,8 @@ class FineTune(ImageHyperModel):
 
     compiling_defaults: ClassVar = {
         "optimizer": "adamw",
-        "adaptive_learning_rate": 1e-3,
+        # The head's: with less it has learned little when the first phase ends.
+        "adaptive_learning_rate": 1e-2,
         "weight_decay": 1e-2,
     }
 

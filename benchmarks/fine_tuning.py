@@ -1,0 +1,163 @@
+"""What a backbone that was trained on other classes is worth, and how much of it should learn.
+
+The default `ConvNet` learns some classes (of CIFAR-10 the six animals, of scikit-learn's digits 0
+to 5) from all of their images. Then `FineTune`, with that model as its backbone, learns the other
+classes from few images: with its defaults, and with other shares of layers unfrozen, other rates
+for them and other lengths of the first phase. Beside it the default `ConvNet` learns the same from
+nothing. Means over the seeds, on all test images of the new classes.
+
+    python benchmarks/fine_tuning.py --folder cifar10/
+    python benchmarks/fine_tuning.py --quick
+
+`--folder` holds train/<class>/*.jpg and test/<class>/*.jpg, such as CIFAR-10; without it, digits.
+The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+from keras_tuner import HyperModel
+from sklearn.datasets import load_digits
+
+import kt_tuning as ktt
+from hypermodels import ConvNet, FineTune
+
+ANIMALS = {"bird", "cat", "deer", "dog", "frog", "horse"}
+LOW_DIGITS = {"0", "1", "2", "3", "4", "5"}
+SCRATCH, DEFAULTS = "ConvNet from nothing", "FineTune"
+CHANGES: dict[str, dict[str, Any]] = {
+    DEFAULTS: {},
+    "unfreeze=0": {"unfreeze": 0.0},
+    "unfreeze=0.1": {"unfreeze": 0.1},
+    "unfreeze=0.5": {"unfreeze": 0.5},
+    "unfreeze=1": {"unfreeze": 1.0},
+    "fine_tune_rate=0.01": {"fine_tune_rate": 0.01},
+    "fine_tune_rate=0.3": {"fine_tune_rate": 0.3},
+    "fine_tune_rate=1": {"fine_tune_rate": 1.0},
+    "frozen_epochs=0.1": {"frozen_epochs": 0.1},
+    "frozen_epochs=0.5": {"frozen_epochs": 0.5},
+    "rate 0.001": {"adaptive_learning_rate": 0.001},
+    "rate 0.003": {"adaptive_learning_rate": 0.003},
+    "rate 0.03": {"adaptive_learning_rate": 0.03},
+    "unfreeze=1, fine_tune_rate=0.3": {"unfreeze": 1.0, "fine_tune_rate": 0.3},
+}
+QUICK_CHANGES = (DEFAULTS, "unfreeze=1")
+
+
+def restrict(
+    data: ktt.ImageData, names: Collection[str], most: int | None = None, seed: int = 0
+) -> ktt.ImageData:
+    """The images of some classes; of the training and validation images `most` at most."""
+    labels = [data.class_names.index(name) for name in names]
+    pairs = []
+    for split in (data.train, data.validation, data.test):
+        chosen = np.flatnonzero(np.isin(split.labels, labels))
+        named = np.array(data.class_names)[split.labels[chosen]]
+        pairs.append((np.asarray(split.images[chosen]), named))
+    (x, y), validation, test = pairs
+    found = ktt.ImageData.from_arrays(x, y, validation=validation, test=test, seed=seed)
+    return found if most is None else found.limit(most, seed=seed)
+
+
+def train(
+    hypermodel: HyperModel, data: ktt.ImageData, options: argparse.Namespace, epochs: int, seed: int
+) -> tuple[Any, dict[str, float]]:
+    """Train a default configuration; the model and how good it is on the test images."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as directory:
+        tuner = ktt.Tuner(
+            hypermodel,
+            recipe=ktt.Recipe(augment=options.augment),
+            max_trials=1,
+            epochs=epochs,
+            seed=seed,
+            directory=directory,
+        )
+        tuner.search(data, verbose=False)
+        model = tuner.best_model()
+    seconds = time.monotonic() - began
+    accuracy = float(ktt.evaluate(model, data.test)["accuracy"])
+    return model, {"test_accuracy": round(accuracy, 4), "seconds": round(seconds, 1)}
+
+
+def parse() -> argparse.Namespace:
+    """The options, completed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, help="images with animals, e.g. CIFAR-10")
+    parser.add_argument("--images", type=int, default=1000, help="of the new classes")
+    parser.add_argument("--backbone-epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--backbone", type=Path, help="kept there, and used if it is there")
+    parser.add_argument("--quick", action="store_true", help="digits, two ways, one seed")
+    options = parser.parse_args()
+    options.changes = list(CHANGES)
+    if options.quick:
+        options.folder, options.backbone, options.images, options.seeds = None, None, 100, [0]
+        options.backbone_epochs = options.epochs = 5
+        options.changes = list(QUICK_CHANGES)
+    return options
+
+
+def main() -> None:
+    """Train, and print a table and the JSON object."""
+    options = parse()
+    if options.folder is None:
+        digits = load_digits()
+        pixels = (digits.images * (255 / 16)).round().astype(np.uint8)
+        data = ktt.ImageData.from_arrays(pixels, digits.target.astype(str), seed=0)
+        known, options.augment = LOW_DIGITS, "text"
+    else:
+        data = ktt.load_images(options.folder, image_size=32, progress=False)
+        known, options.augment = ANIMALS, "light"
+    new = [name for name in data.class_names if name not in known]
+    source, target = restrict(data, known), restrict(data, new, options.images)
+    shape = data.input_shape
+    with tempfile.TemporaryDirectory() as directory:
+        path = options.backbone or Path(directory) / "backbone.keras"
+        if not path.exists():
+            hypermodel = ConvNet(shape, source.classes)
+            model, row = train(hypermodel, source, options, options.backbone_epochs, seed=0)
+            model.save(path)
+            print(f"backbone: {row['test_accuracy']:.1%} of {', '.join(sorted(known))}", flush=True)
+        ways = {
+            SCRATCH: ConvNet(shape, target.classes),
+            **{
+                name: FineTune(shape, target.classes, backbone=path, **CHANGES[name])
+                for name in options.changes
+            },
+        }
+        results: dict[str, Any] = {}
+        print(f"{len(target.train):,} images of {', '.join(new)}; {options.epochs} epochs")
+        print(f"{'':32}{'test accuracy':>15}{'seconds':>9}")
+        for name, hypermodel in ways.items():
+            rows = [
+                train(hypermodel, target, options, options.epochs, seed)[1]
+                for seed in options.seeds
+            ]
+            accuracies = [row["test_accuracy"] for row in rows]
+            mean, seconds = (
+                statistics.mean(row[column] for row in rows)
+                for column in ("test_accuracy", "seconds")
+            )
+            results[name] = {"mean": round(mean, 4), "runs": accuracies, "seconds": seconds}
+            print(f"{name:32}{mean:>15.1%}{seconds:>9.1f}", flush=True)
+    print(json.dumps({"images": len(target.train), "epochs": options.epochs, "ways": results}))
+
+
+if __name__ == "__main__":
+    main()
