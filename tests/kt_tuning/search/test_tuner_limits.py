@@ -72,7 +72,7 @@ def test_no_trial_is_begun_that_could_not_get_far():
         (10.5, 2, False),
         (6.5, 2, True),
         (6.5, 4, False),
-        (4.6, 3, True),
+        (4.9, 3, True),
         (4.3, 3, False),
     ],
 )
