@@ -48,6 +48,7 @@ class ImageHyperModel(keras_tuner.HyperModel):
 
     Attributes:
         compiling_defaults: The family's own defaults of `hypermodels.compiling`'s hyperparameters.
+        compiling_ranges: The family's own ranges of its numbers, (least, greatest).
         asks_everything: Whether each build asks for all hyperparameters, active or not, so that one
             build shows the whole space. A subclass that asks for some only if others have certain
             values sets it to False, and is then built more often before a search.
@@ -57,6 +58,7 @@ class ImageHyperModel(keras_tuner.HyperModel):
     """
 
     compiling_defaults: ClassVar[Mapping[str, Any]] = {}
+    compiling_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
     asks_everything: ClassVar[bool] = True
 
     def __init__(
@@ -146,6 +148,7 @@ class ImageHyperModel(keras_tuner.HyperModel):
             self.fixed,
             self.per_stage,
             defaults=self.compiling_defaults,
+            ranges=self.compiling_ranges,
             wide=self.space == "wide",
         )
         pixels = keras.Input(self.input_shape, dtype="uint8", name="pixels")

@@ -77,6 +77,7 @@ class FineTune(ImageHyperModel):
         "adaptive_learning_rate": 1e-2,
         "weight_decay": 1e-2,
     }
+    compiling_ranges: ClassVar = {"adaptive_learning_rate": (1e-4, 1e-1)}
 
     def __init__(
         self,

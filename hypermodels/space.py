@@ -28,6 +28,7 @@ class Space:
         per_stage: Names that get a hyperparameter for each stage (`filters_1`, `filters_2`, …)
             instead of one that all stages share.
         defaults: Defaults by name, in place of those that the callers pass.
+        ranges: Least and greatest numbers by name, in place of those that the callers pass.
         wide: Whether rare values and hyperparameters are searched, too.
     """
 
@@ -38,12 +39,14 @@ class Space:
         per_stage: Sequence[str] = (),
         *,
         defaults: Mapping[str, Any] | None = None,
+        ranges: Mapping[str, tuple[float, float]] | None = None,
         wide: bool = False,
     ) -> None:
         self._hp = hp
         self._fixed = fixed
         self._per_stage = frozenset(per_stage)
         self._defaults = defaults or {}
+        self._ranges = ranges or {}
         self._wide = wide
         # Whether the open scopes can be active in some configuration, and are in this one.
         self._possible = True
@@ -136,6 +139,7 @@ class Space:
         If `rare`, it is searched in a wide space only.
         """
         default = self._defaults.get(name, default)
+        low, high = self._ranges.get(name, (low, high))
         sampling = "log" if log else "linear"
         return self._ask(
             name,

@@ -183,6 +183,15 @@ def test_a_sketch_has_the_same_space_without_a_download():
     assert FineTune.sketch((8, 8, 1), 2, backbone="MobileNet", weights=None).weights is None
 
 
+def test_its_default_rate_is_inside_the_range_that_is_searched(network):
+    (rate,) = [
+        hp
+        for hp in FineTune((8, 8, 1), 2, backbone=network).hyperparameters().space
+        if hp.name == "adaptive_learning_rate"
+    ]
+    assert rate.min_value < rate.default < rate.max_value
+
+
 def test_small_images_are_enlarged_for_a_network_that_has_learned(tmp_path):
     weights = tmp_path / "mobilenet.weights.h5"
     trained = keras.applications.MobileNet(

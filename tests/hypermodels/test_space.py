@@ -59,6 +59,11 @@ def test_a_default_of_the_familys_own_is_among_the_options(hp):
     assert space.number("rate", 0.0, 1.0, default=0.5) == 0.3
 
 
+def test_a_range_of_the_familys_own_is_searched(hp):
+    Space(hp, {}, ranges={"rate": (0.1, 2.0)}).number("rate", 0.0, 1.0, default=0.5)
+    assert (hp.space[0].min_value, hp.space[0].max_value) == (0.1, 2.0)
+
+
 def test_children_exist_for_the_values_of_their_parent(hp):
     space = Space(hp, {})
     space.choice("optimizer", ["sgd", "adam"], default="sgd")
