@@ -77,7 +77,7 @@ def solve(
 
     "auto" measures the solvers by cross-fitting: over stratified folds of the rows, a combination
     is fitted on the other folds and judged on the fold left out. Of those within one standard
-    error of the best for its cost, the cheapest wins (see `Chooser`) and is fitted again on all
+    error of the best for its cost, the steadiest wins (see `Chooser`) and is fitted again on all
     rows: the best single member, which is chosen across the folds too, unless something beats it.
     Members below `SMALLEST_WEIGHT` are dropped, in the folds as in the end; with "auto" those, too,
     that are not worth what they cost (see `worth_serving`).

@@ -8,8 +8,8 @@ from kt_tuning.ensembling.calibration import temper
 from kt_tuning.ensembling.choice import (
     Candidate,
     Chooser,
-    cheapest_within_one_error,
     standard_errors,
+    steadiest_within_one_error,
 )
 from kt_tuning.ensembling.cross_fitting import CrossFit
 from kt_tuning.ensembling.serving import Serving
@@ -29,7 +29,7 @@ def choose(of_truth, sizes, metric="log_loss", price=0.0):
     }
     labels = np.zeros(len(next(iter(of_truth.values()))), dtype=int)
     serving = Serving(np.ones(1), price)
-    return cheapest_within_one_error(metric, labels, candidates, serving, np.random.default_rng(0))
+    return steadiest_within_one_error(metric, labels, candidates, serving, np.random.default_rng(0))
 
 
 NOISE = np.random.default_rng(0).normal(size=400)
@@ -56,6 +56,13 @@ def test_a_gain_within_the_error_is_not():
     assert found == "few"
 
 
+def test_of_several_members_that_tie_the_fewer_win():
+    apart = 0.5 * np.random.default_rng(1).normal(size=400)
+    rows = {"many": logistic(NOISE + apart - apart.mean() + 0.045), "few": logistic(NOISE)}
+    assert np.log(rows["many"]).mean() > np.log(rows["few"]).mean()
+    assert choose(rows, {"many": 9, "few": 2}) == "few"
+
+
 @pytest.mark.parametrize(("price", "winner"), [(0.01, "many"), (0.05, "few")])
 def test_a_clear_gain_must_be_worth_its_cost(price, winner):
     # 9 members are 3.2 doublings; the gain is a twelfth of the loss.
@@ -80,6 +87,7 @@ def test_of_equal_sizes_a_lead_within_the_error_does_not_count_against_stack(lea
     assert np.log(rows["other"]).mean() > np.log(rows["stack"]).mean()
     assert choose(rows, {"other": 2, "stack": 2}) == winner
     assert choose(rows, {"other": 1, "stack": 2}) == "other"
+    assert choose(rows, {"other": 2, "stack": 9}) == winner
     assert choose(rows, {"other": 1, "stack": 1}) == "other"
 
 
