@@ -161,12 +161,22 @@ class RunDirectory:
         return self._records[trial_id].seconds
 
     def seconds_spent(self) -> float:
-        """Wall-clock of all finished trials; that of trials side by side counts once."""
+        """Wall-clock of all trials until now; that of trials side by side counts once."""
+        known = [(record.began, record.began + record.seconds) for record in self.trials()]
         spent, until = 0.0, -math.inf
-        for began, ended in sorted((r.began, r.began + r.seconds) for r in self.trials()):
+        for began, ended in sorted([*known, *self._unfinished()]):
             spent += max(0.0, ended - max(began, until))
             until = max(until, ended)
         return spent
+
+    def _unfinished(self) -> list[tuple[float, float]]:
+        """From when until when trials trained that have neither ended nor paused."""
+        found = []
+        for trial_id, curve in self.curves().items():
+            if curve and trial_id not in self._records:
+                ended = (self.trial(trial_id) / HISTORY).stat().st_mtime
+                found.append((ended - curve[-1].seconds, ended))
+        return found
 
     def claim(self, data: ImageData, validated: Sequence[NDArray[np.int64]]) -> None:
         """Note the data of this run.

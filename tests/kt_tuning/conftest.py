@@ -50,7 +50,9 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Sleep without waiting: `time.monotonic` believes it."""
-    made, monotonic = Clock(), time.monotonic
-    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + made.slept)
+    """Sleep without waiting: `time.monotonic` and `time.time` believe it."""
+    made = Clock()
+    for name in ("monotonic", "time"):
+        real = getattr(time, name)
+        monkeypatch.setattr(time, name, lambda real=real: real() + made.slept)
     return made
