@@ -70,8 +70,8 @@ class SearchLoop:
         longest = math.inf if self._ladder is None else self._ladder.longest
         self._specifier = Specifier(tuner.oracle, run, budget, options, longest)
         self._idle = False
-        self._spared: set[str] = set()
-        self._watched = {record.trial_id for record in run.trials()}
+        self._earlier = frozenset(record.trial_id for record in run.trials())
+        self._watched = set(self._earlier)
         self.reason: str | None = None
 
     def watch(self) -> str | None:
@@ -128,7 +128,9 @@ class SearchLoop:
             return None
         whole = (t for t in self._run.best_trials(None) if t.status == COMPLETED and not t.message)
         best = next(whole, None)
-        if best is None or not self._budget.is_last_chance(best, begun=len(self._spared)):
+        # Those that an earlier search ended with do not count, if this one has more time.
+        begun = len(oracle.neighbours() - self._earlier)
+        if best is None or not self._budget.is_last_chance(best, begun):
             return None
         return best.trial_id
 
@@ -136,7 +138,7 @@ class SearchLoop:
         """A trial that the oracle hands out; None if it has none.
 
         Args:
-            near: Id of the trial that a new one should hardly differ from; it will not pause.
+            near: Id of the trial that a new one should hardly differ from.
         """
         while True:
             seat = next(
@@ -160,8 +162,6 @@ class SearchLoop:
                 break
             # It had paused before the search was interrupted.
             self._pause(spec, TrialRecord.load(spec.directory / PAUSE))
-        if near is not None:
-            self._spared.add(spec.trial_id)
         self._display.trial_started(spec.number, spec.epochs)
         self._track(spec)
         self._tuner.on_trial_begin(trial)
@@ -212,8 +212,9 @@ class SearchLoop:
         if standing is None:
             return Advice.GO_ON
         oracle.rank(trial, standing.rung, standing.value)
-        spared = job.trial_id in self._spared or (oracle.spares_first and job.number == 0)
-        return Advice.PAUSE if standing.pause and not spared else Advice.GO_ON
+        if not standing.pause or (oracle.spares_first and job.number == 0):
+            return Advice.GO_ON
+        return Advice.GO_ON if trial in oracle.neighbours() else Advice.PAUSE
 
     def finished(self, job: TrialSpec, result: TrialRecord) -> None:
         """Hear what came of a trial."""

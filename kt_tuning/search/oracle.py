@@ -198,7 +198,7 @@ class OptunaOracle(keras_tuner.Oracle):
         if proposal is None:
             return None
         trial_id = f"{len(self.trials):0{len(str(self.max_trials))}d}"
-        trial = kept.begin(trial_id, proposal, self.hyperparameters)
+        trial = kept.begin(trial_id, proposal, self.hyperparameters, anchor)
         self._remember(trial)
         return trial
 
@@ -231,6 +231,12 @@ class OptunaOracle(keras_tuner.Oracle):
             value: then the one with the better value of the objective.
         """
         self._kept.rank(trial_id, rung, value)
+
+    @guarded
+    def neighbours(self) -> set[str]:
+        """The ids of the trials that were begun near another one, by whatever process."""
+        self._hear(self._kept)
+        return self._kept.neighbours()
 
     @guarded
     def elsewhere(self) -> dict[str, Climbed]:

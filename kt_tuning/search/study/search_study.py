@@ -23,6 +23,7 @@ from kt_tuning.search.objectives import objective_values, objectives_of
 from kt_tuning.search.study.enqueued import ENQUEUED, Enqueued
 from kt_tuning.search.study.opening import SPACE, open_search
 from kt_tuning.search.study.trial_states import (
+    NEAR,
     SCORES,
     TRIAL_ID,
     VALUES,
@@ -189,6 +190,14 @@ class SearchStudy:
         """Optuna's number of a trial."""
         return self._numbers[trial_id]
 
+    def neighbours(self) -> set[str]:
+        """The ids of the trials that were begun as neighbours."""
+        return {
+            trial_id
+            for trial_id, number in self._numbers.items()
+            if NEAR in self.storage.get_trial(number).user_attrs
+        }
+
     def end_order(self) -> list[str]:
         """The ids of the trials that have ended, in that order."""
         trials = self.study.get_trials(deepcopy=False)
@@ -196,13 +205,20 @@ class SearchStudy:
         ours.sort(key=lambda trial: (trial.datetime_complete, trial.number))
         return [trial.user_attrs[TRIAL_ID] for trial in ours]
 
-    def begin(self, trial_id: str, proposal: Proposal, space: keras_tuner.HyperParameters) -> Trial:
+    def begin(
+        self,
+        trial_id: str,
+        proposal: Proposal,
+        space: keras_tuner.HyperParameters,
+        near: int | None = None,
+    ) -> Trial:
         """Write a trial that is to run, whole.
 
         Args:
             trial_id: KerasTuner's.
             proposal: Its configuration.
             space: The space.
+            near: Number of the trial that it is a neighbour of, if it is one.
 
         Returns:
             KerasTuner's trial.
@@ -211,6 +227,8 @@ class SearchStudy:
         attributes: dict[str, Any] = {TRIAL_ID: trial_id, VALUES: proposal.values}
         if proposal.enqueued is not None:
             attributes[ENQUEUED] = proposal.enqueued
+        if near is not None:
+            attributes[NEAR] = near
         self._note(trial_id, attributes)
         self.storage.commit()
         self._claim(proposal.number)

@@ -22,6 +22,8 @@ RESULT = "result"
 attribute, because each is a transaction of its own."""
 SCORE = "score"
 """Attribute of a trial that was pruned: its best value. Optuna's own is the last one."""
+NEAR = "near"
+"""Attribute of a trial that was begun as a neighbour of another one: that one's number."""
 SCORES = "scores"
 """Attribute of a trial of a shared study: its best value until each rung, by the rung's number."""
 

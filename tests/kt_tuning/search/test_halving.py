@@ -107,13 +107,20 @@ def test_a_search_without_halving_takes_up_what_was_paused(copied, make_tuner, s
 
 
 class Lasting(keras.callbacks.Callback):
-    """Makes each epoch last."""
+    """Makes each epoch last; it may stop everything when a second trial gets to its fifth."""
+
+    stops = False
+    fifths = 0
 
     def __init__(self, clock):
         super().__init__()
         self.clock = clock
 
     def on_epoch_begin(self, epoch, logs=None):
+        Lasting.fifths += epoch == 4
+        if Lasting.stops and Lasting.fifths == 2:
+            Lasting.stops = False
+            raise KeyboardInterrupt
         self.clock.sleep(100)
 
 
@@ -137,24 +144,30 @@ def test_auto_trains_the_defaults_to_their_end(make_tuner, stripes, counted):
     ) == [9, 1]
 
 
-def test_auto_ends_with_a_neighbour_of_the_best_that_does_not_pause(make_tuner, stripes, clock):
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_auto_ends_with_a_neighbour_of_the_best_that_does_not_pause(
+    interrupted, make_tuner, stripes, clock
+):
     def widened(hp):
         hp.Float("unused", 0.0, 1.0, default=0.5)
         hp.Boolean("unused too")
         return tiny(hp)
 
-    tuner = make_tuner(
-        widened, objective="val_loss", epochs=9, max_trials=None, strategy="auto", seed=3
-    )
-    # 900 s for the defaults, and time for another such training when 990 to 1,575 s are left.
-    tuner.search(stripes, time_limit=2700, callbacks=[Lasting(clock)])
-    results = tuner.results()
-    whole = results[(results["epochs"] == 9) & results["message"].isna()]
-    assert len(whole) == 2
-    best, neighbour = whole["hp/unused"]
-    assert best == 0.5
-    assert 0 < abs(neighbour - best) < 0.25
-    assert whole["hp/unused too"].nunique() == 1
+    Lasting.stops, Lasting.fifths = interrupted, 0
+    for _ in range(1 + interrupted):
+        tuner = make_tuner(
+            widened, objective="val_loss", epochs=9, max_trials=None, strategy="auto", seed=3
+        )
+        # 900 s for the defaults, and time for another such training when 990 to 1,575 s are left.
+        tuner.search(stripes, time_limit=2700, callbacks=[Lasting(clock)])
+    (neighbour,) = tuner.oracle.neighbours()
+    first, last = (tuner.results().loc[trial] for trial in ("0000", neighbour))
+    assert (first["epochs"], last["epochs"], last["status"]) == (9, 9, "COMPLETED")
+    assert first["hp/unused"] == 0.5
+    assert 0 < abs(last["hp/unused"] - 0.5) < 0.25
+    assert first["hp/unused too"] == last["hp/unused too"]
+    tuner.search(stripes, time_limit=5400, callbacks=[Lasting(clock)])
+    assert tuner.oracle.neighbours() > {neighbour}
 
 
 def test_where_no_neighbour_may_begin_paused_trials_go_on(copied, make_tuner, stripes, monkeypatch):

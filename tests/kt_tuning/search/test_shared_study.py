@@ -200,6 +200,15 @@ def test_how_far_trials_have_got_is_known_to_the_other_process(make_oracle):
     assert two.create_trial("d").status == "IDLE"
 
 
+def test_neighbours_are_known_to_the_other_process(make_oracle):
+    one, two = make_oracle(4), make_oracle(4)
+    best = one.create_trial("a")
+    end(one, best)
+    neighbour = one.create_trial("a", near=best.trial_id)
+    one.create_trial("b")
+    assert one.neighbours() == two.neighbours() == {neighbour.trial_id}
+
+
 def test_a_trial_pauses_because_those_of_the_other_process_are_better(
     make_oracle, make_tuner, stripes, url, tmp_path, monkeypatch, caplog
 ):
