@@ -1,0 +1,129 @@
+"""The main job: images in; ensemble, scores, SavedModel and report out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from kt_tuning.augment import preview
+from kt_tuning.data import ImageData
+from kt_tuning.ensembling import Ensemble
+from kt_tuning.evaluation import CorrectedBest, Scores, corrected_best_of_run
+from kt_tuning.judging import judge, save_winner
+from kt_tuning.pipeline.make_tuner import make_tuner
+from kt_tuning.pipeline.options import OPTIONS, RunOptions
+from kt_tuning.refitting import RefitOptions, refit
+from kt_tuning.report import AUGMENTATION, write_report
+from kt_tuning.search import Finish, Tuner
+from kt_tuning.shipping import export_run
+
+PAGE = "report.html"
+"""File of a run directory that is written last."""
+PREVIEW_IMAGES, PREVIEW_DRAWS = 4, 6
+"""Rows and augmented columns of the preview of the winner's augmentation."""
+PREVIEW_WIDTH = 960
+"""Pixels, at most."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOutcome:
+    """What `run` made.
+
+    Attributes:
+        ensemble: The combined model.
+        scores: Its scores on the test split.
+        correction: The best validation score, and what it is worth; None if trials kept no
+            predictions or the objective is no metric.
+        export: The SavedModel.
+        report: The page.
+        refit: The SavedModel of the models that were trained again, or None. They have not been
+            judged: the scores are of the ensemble before.
+    """
+
+    ensemble: Ensemble
+    scores: Scores
+    correction: CorrectedBest | None
+    export: Path
+    report: Path
+    refit: Path | None = None
+
+
+def run(
+    data: ImageData, out: Path, options: RunOptions, *, files: Mapping[str, str] | None = None
+) -> RunOutcome | None:
+    """Search, combine, evaluate, export and report, in this order; and refit if asked to.
+
+    Started again, it goes on where it stopped: finished trials are kept. Of several processes that
+    share a search, each runs trials; when there are none left, one of them does the rest.
+
+    Args:
+        data: The images.
+        out: The run directory.
+        options: How to search.
+        files: Texts by name, written into the run directory: how it was asked for.
+
+    Returns:
+        What it made; None if another process that shares the search has made it.
+
+    Raises:
+        KtTuningError: if an option, the data or the directory is wrong, or every trial fails.
+    """
+    tuner = make_tuner(data, out, options)
+    asked = dataclasses.asdict(options.without_password())
+    files = {**(files or {}), OPTIONS: json.dumps(asked, default=str)}
+    finish = Finish(tuner.oracle, out, first=OPTIONS, last=PAGE)
+    # Before the search if they are not there yet, for one that is killed; otherwise after it, since
+    # it may be refused here.
+    _write(out, {name: t for name, t in files.items() if not (out / name).exists()})
+    tuner.search(
+        data,
+        time_limit=options.time_limit,
+        trial_time_limit=options.trial_time_limit,
+        max_stale_trials=options.max_stale_trials,
+        workers=options.workers,
+        verbose=options.verbose,
+    )
+    with finish.turn() as due:
+        if not due:
+            return None
+        _write(out, files)
+        return _finish(tuner, data, out, options)
+
+
+def _finish(tuner: Tuner, data: ImageData, out: Path, options: RunOptions) -> RunOutcome:
+    """Combine, evaluate, export and report."""
+    ensemble = tuner.ensemble(options.ensemble_size, price=options.price)
+    save_winner(ensemble, out)
+    scores = judge(ensemble, data, out)
+    ensemble.provenance["scores"] = scores.to_json()
+    (shipped,) = export_run(out, ensemble.to_keras(), data)
+    _preview_augmentation(tuner, data, out)
+    correction = corrected_best_of_run(out)
+    again = None
+    if options.refit:
+        made = refit(tuner, data, RefitOptions(overwrite=True, verbose=options.verbose))
+        save_winner(made.ensemble, made.directory)
+        again = made.export(data)
+    report = write_report(out, path=out / PAGE)
+    return RunOutcome(ensemble, scores, correction, out / shipped.folder, report, again)
+
+
+def _write(out: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        (out / name).write_text(text, encoding="utf-8")
+
+
+def _preview_augmentation(tuner: Tuner, data: ImageData, out: Path) -> None:
+    """Write a picture of what the best trial's policy does to training images, if it has one."""
+    policy = tuner.recipe.plan(tuner.get_best_hyperparameters(1)[0].values).policy
+    if not policy.steps:
+        return
+    count = min(PREVIEW_IMAGES, len(data.train))
+    chosen = np.random.default_rng(0).choice(len(data.train), count, replace=False)
+    picture = preview(policy, data.train.take(chosen), draws=PREVIEW_DRAWS)
+    picture.thumbnail((PREVIEW_WIDTH, picture.height))
+    picture.save(out / AUGMENTATION, quality=85)

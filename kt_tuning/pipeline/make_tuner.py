@@ -1,0 +1,125 @@
+"""From options to a tuner, before a run and after it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+
+from hypermodels import HYPERMODELS, Families, ImageHyperModel
+from kt_tuning.data import ImageData
+from kt_tuning.errors import OptionError, StorageError
+from kt_tuning.pipeline.options import DEFAULT_TRIALS, OPTIONS, RunOptions
+from kt_tuning.recipe import Recipe
+from kt_tuning.records import read_json
+from kt_tuning.search import Tuner, narrow
+
+
+def make_tuner(data: ImageData, out: Path, options: RunOptions) -> Tuner:
+    """The tuner of a run.
+
+    Args:
+        data: The images.
+        out: The run directory.
+        options: How to search.
+
+    Raises:
+        OptionError: if an option is wrong.
+        StorageError: if the directory cannot be written or holds something else.
+    """
+    if options.ensemble_size < 1:
+        raise OptionError(
+            f"The ensemble has at least 1 candidate. Received: {options.ensemble_size}"
+        )
+    if not 0 <= options.price < 1:
+        raise OptionError(f"`price` is from 0 to less than 1. Received: {options.price}")
+    hypermodel = _hypermodel(data, options)
+    recipe = Recipe(
+        batch_size=options.batch_size,
+        max_batch_size=options.max_batch_size,
+        augment=options.augment,
+        mixup=options.mixup,
+        cutmix=options.cutmix,
+        balance=options.balance,
+        patience=options.patience,
+        precision=options.precision,
+    )
+    max_trials = options.max_trials
+    if max_trials is None and options.time_limit is None:
+        max_trials = DEFAULT_TRIALS
+    return Tuner(
+        hypermodel,
+        objective=options.objective,
+        strategy=options.strategy,
+        pruner=options.pruner,
+        max_trials=max_trials,
+        epochs=options.epochs,
+        folds=options.folds,
+        executions_per_trial=options.executions,
+        max_parameters=options.max_parameters,
+        max_flops=options.max_flops,
+        max_latency=options.max_latency,
+        recipe=recipe,
+        hyperparameters=_narrowed(hypermodel, recipe, options.hyperparameters),
+        tracker=options.track,
+        seed=options.seed,
+        directory=out.parent,
+        project_name=out.name,
+        overwrite=options.overwrite,
+        storage=options.storage,
+    )
+
+
+def tuner_of(out: Path, data: ImageData) -> Tuner:
+    """The tuner of a run, to do something with what it found.
+
+    Args:
+        out: The run directory.
+        data: What it searched on.
+
+    Raises:
+        StorageError: if the run was not made by `run`.
+    """
+    path = out / OPTIONS
+    if not path.exists():
+        raise StorageError(
+            f"{out} does not say what was searched: expected {OPTIONS}, which `kt-tuning run` "
+            "writes. After a search in Python use its tuner, such as `tuner.refit()`."
+        )
+    names = {field.name for field in dataclasses.fields(RunOptions)}
+    asked = {name: value for name, value in read_json(path).items() if name in names}
+    return make_tuner(data, out, RunOptions(**{**asked, "overwrite": False, "track": ()}))
+
+
+def _narrowed(
+    hypermodel: ImageHyperModel | Families, recipe: Recipe, wanted: Mapping[str, Any]
+) -> keras_tuner.HyperParameters | None:
+    """The space as it was asked for, or None if nothing was."""
+    if not wanted:
+        return None
+    space = keras_tuner.HyperParameters()
+    recipe.declare(space)
+    space.merge(hypermodel.hyperparameters(), overwrite=False)
+    return narrow(space, wanted)
+
+
+def _hypermodel(data: ImageData, options: RunOptions) -> ImageHyperModel | Families:
+    for name in options.hypermodel:
+        if name not in HYPERMODELS:
+            raise OptionError(f"Unknown hypermodel {name!r}. Known: {', '.join(HYPERMODELS)}.")
+    names, shape, classes = options.hypermodel, data.input_shape, data.classes
+    fixed = dict(options.fixed)
+    if options.normalize:
+        fixed["normalization"] = data.pixel_statistics()
+    try:
+        if len(names) == 1:
+            made = HYPERMODELS[names[0]](shape, classes, **fixed)
+        else:
+            made = Families.named(names, shape, classes, fixed)
+        made.hyperparameters()
+    except ValueError as error:
+        raise OptionError(str(error)) from error
+    return made

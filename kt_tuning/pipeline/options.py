@@ -1,0 +1,100 @@
+"""How the main job is asked for, and the file that remembers it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from kt_tuning.ensembling import PRICE
+from kt_tuning.search.study.urls import without_password
+
+OPTIONS = "options.json"
+"""File of a run directory: `RunOptions`, for what comes after the run."""
+DEFAULT_TRIALS = 20
+"""Trials of a search that was given neither a number of trials nor a time limit."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """How `run` searches; each is an option of `kt-tuning run`.
+
+    Attributes:
+        hypermodel: Names in `HYPERMODELS`; several families are searched together.
+        fixed: Values of hyperparameters that are not searched; with several families
+            "resnet/filters" is one of that family.
+        objective: What is optimised, e.g. "val_accuracy"; one or several names.
+        strategy: Name in `STRATEGIES`.
+        pruner: Name in `PRUNERS`, or None for what goes with the strategy.
+        epochs: Epochs of a full training.
+        time_limit: Wall-clock of all trials, e.g. "10m", or None.
+        max_trials: Trials, at most, or None.
+        trial_time_limit: Wall-clock of one trial, or None.
+        max_stale_trials: Trials in a row without a better one that end the search, or None.
+        max_parameters: Scalars in a model's weights, at most, or None.
+        max_flops: Floating-point operations for one image, at most, or None.
+        max_latency: Milliseconds for one image, at most, or None.
+        folds: Of a cross-validation, or None.
+        executions: Trainings of each configuration, on each fold.
+        batch_size: Images a step; several are searched.
+        max_batch_size: What batches may grow to, or None; several are searched.
+        augment: Name in `POLICIES`, or "search".
+        mixup: α of MixUp; several are searched.
+        cutmix: α of CutMix; several are searched.
+        balance: How rare classes count as much as others, see `Recipe`; several are searched.
+        patience: Epochs without improvement after which a trial stops, or None.
+        precision: What training computes with, see `Recipe`.
+        workers: Trials at the same time, or "auto".
+        storage: URL of the database that keeps the study, see `Tuner`; None for `study.db`.
+        ensemble_size: Candidates for the ensemble.
+        price: The share of the loss that is worth a doubling of what the ensemble costs; 0: cost
+            does not matter.
+        seed: Same seed, same trials and scores (if no time limit interferes).
+        overwrite: Whether an earlier search in the run directory is deleted.
+        verbose: Whether to show the live view.
+        normalize: Whether pixels are standardised, inside the model, by the means and standard
+            deviations of the training images' channels.
+        hyperparameters: How the space is narrowed, by name; see `kt_tuning.search.narrow`.
+        track: Where the search is also logged: names in `kt_tuning.tracking.TRACKERS`.
+        refit: Whether the winner is trained again on training and validation images, at the end.
+    """
+
+    hypermodel: tuple[str, ...] = ("convnet",)
+    fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    objective: str | tuple[str, ...] = ("val_accuracy",)
+    strategy: str = "auto"
+    pruner: str | None = None
+    epochs: int = 30
+    time_limit: str | float | None = None
+    max_trials: int | None = None
+    trial_time_limit: str | float | None = None
+    max_stale_trials: int | None = None
+    max_parameters: int | None = None
+    max_flops: int | None = None
+    max_latency: float | None = None
+    folds: int | None = None
+    executions: int = 1
+    batch_size: tuple[int, ...] = (64,)
+    max_batch_size: tuple[int, ...] | None = None
+    augment: str = "light"
+    mixup: tuple[float, ...] = (0.0,)
+    cutmix: tuple[float, ...] = (0.0,)
+    balance: tuple[str, ...] = ("none",)
+    patience: int | None = None
+    precision: str = "auto"
+    workers: int | str = 1
+    storage: str | None = None
+    ensemble_size: int = 5
+    price: float = PRICE
+    seed: int = 0
+    overwrite: bool = False
+    verbose: bool = True
+    normalize: bool = False
+    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    track: tuple[str, ...] = ()
+    refit: bool = False
+
+    def without_password(self) -> RunOptions:
+        """The same as they may be written: what connects to a database comes from elsewhere."""
+        shown = None if self.storage is None else without_password(self.storage)
+        return dataclasses.replace(self, storage=shown)
