@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating[Any]]
 
 _MAX_STEPS = 200
+_SAMPLE, _ROUGHLY = 10, 1e-3
+"""The start comes from one row in so many, solved to this gap: most members are out by then."""
 
 
 def convex_weights(of_truth: Floats, *, tolerance: float = 1e-9) -> tuple[Floats, float]:
@@ -25,7 +27,8 @@ def convex_weights(of_truth: Floats, *, tolerance: float = 1e-9) -> tuple[Floats
     Dropping the constraint sum(w) = 1 and adding sum(w) to the loss leaves the same minimum.
     Each step minimises the quadratic model of that loss over w >= 0, which is non-negative least
     squares in K unknowns, and backtracks. Members outside the support come in when the gradient
-    asks for them. Convergence is quadratic: four to ten steps are usual.
+    asks for them. Convergence is quadratic: four to ten steps are usual, fewer from the solution
+    for a tenth of the rows, which is where many rows start.
 
     With g_k = mean_n P_kn / (w P)_n, the log-loss of w is above the minimum by no more than
     max_k g_k - 1, whatever the minimum is (duality): that is the gap.
@@ -40,13 +43,17 @@ def convex_weights(of_truth: Floats, *, tolerance: float = 1e-9) -> tuple[Floats
     """
     members, rows = of_truth.shape
     weights = np.full(members, 1.0 / members)
+    if rows >= _SAMPLE * _SAMPLE * members:
+        sample = np.ascontiguousarray(of_truth[:, ::_SAMPLE])
+        weights, _ = convex_weights(sample, tolerance=max(tolerance, _ROUGHLY))
     mixture = weights @ of_truth
     for _ in range(_MAX_STEPS):
-        gradient = of_truth @ (1.0 / mixture) / rows
+        inverse = 1.0 / mixture
+        gradient = of_truth @ inverse / rows
         if gradient.max() - 1.0 <= tolerance:
             break
         try:
-            target = _newton_target(of_truth, mixture, weights, gradient)
+            target = _newton_target(of_truth, inverse, weights, gradient)
         except (np.linalg.LinAlgError, RuntimeError):
             # The model was too close to singular. The step of expectation maximisation needs
             # no model and always gains, only less.
@@ -57,9 +64,10 @@ def convex_weights(of_truth: Floats, *, tolerance: float = 1e-9) -> tuple[Floats
     return weights, max(0.0, float(gradient.max()) - 1.0)
 
 
-def _newton_target(of_truth: Floats, mixture: Floats, weights: Floats, gradient: Floats) -> Floats:
+def _newton_target(of_truth: Floats, inverse: Floats, weights: Floats, gradient: Floats) -> Floats:
     """Minimise the quadratic model over v >= 0, for the members in use or worth using.
 
+    `inverse` is 1 / (w P).
     With A = P / (w P) and M = A A' / N: the minimiser of v'Mv / 2 - b'v, b = M w + g - 1. Through
     the Cholesky factor L of M it is that of |L'v - L^-1 b|^2.
     """
@@ -67,7 +75,7 @@ def _newton_target(of_truth: Floats, mixture: Floats, weights: Floats, gradient:
     from scipy.optimize import nnls
 
     active = np.flatnonzero((weights > 0) | (gradient > 1.0))
-    ratios = of_truth[active] / mixture
+    ratios = of_truth[active] * inverse
     model = ratios @ ratios.T / ratios.shape[1]
     # Twins among the members make M singular. The minimum stays in its place, as b has M too.
     model[np.diag_indices_from(model)] *= 1.0 + 1e-10

@@ -144,3 +144,13 @@ def test_fifty_members_on_ten_thousand_rows_take_under_a_tenth_of_a_second():
             seconds.append(time.process_time() - start)
     assert gap <= 1e-9
     assert min(seconds) < 0.1
+
+
+def test_a_start_from_rows_that_are_unlike_the_others_does_no_harm():
+    of_truth = RNG(0).uniform(0.05, 0.95, size=(4, 1000))
+    # On every tenth row, where it starts, nobody but the first member knows anything.
+    of_truth[0, ::10], of_truth[1:, ::10] = 1.0, 1e-6
+    of_truth[0, 1::10] = 1e-6
+    weights, gap = convex_weights(of_truth)
+    assert gap <= 1e-9
+    assert reference_gap(weights, of_truth) <= 1e-9
