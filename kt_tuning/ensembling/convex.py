@@ -67,9 +67,8 @@ def convex_weights(of_truth: Floats, *, tolerance: float = 1e-9) -> tuple[Floats
 def _newton_target(of_truth: Floats, inverse: Floats, weights: Floats, gradient: Floats) -> Floats:
     """Minimise the quadratic model over v >= 0, for the members in use or worth using.
 
-    `inverse` is 1 / (w P).
-    With A = P / (w P) and M = A A' / N: the minimiser of v'Mv / 2 - b'v, b = M w + g - 1. Through
-    the Cholesky factor L of M it is that of |L'v - L^-1 b|^2.
+    `inverse` is 1 / (w P). With A = P / (w P) and M = A A' / N: the minimiser of v'Mv / 2 - b'v,
+    b = M w + g - 1. Through the Cholesky factor L of M it is that of |L'v - L^-1 b|^2.
     """
     # Deferred: SciPy takes longer to import than all else here.
     from scipy.optimize import nnls

@@ -198,7 +198,9 @@ class OptunaOracle(keras_tuner.Oracle):
         if proposal is None:
             return None
         trial_id = f"{len(self.trials):0{len(str(self.max_trials))}d}"
-        trial = kept.begin(trial_id, proposal, self.hyperparameters, anchor)
+        # What was asked for comes first, even where a neighbour is wanted.
+        drawn_near = anchor if proposal.enqueued is None else None
+        trial = kept.begin(trial_id, proposal, self.hyperparameters, drawn_near)
         self._remember(trial)
         return trial
 

@@ -170,12 +170,15 @@ class RunDirectory:
         return spent
 
     def _unfinished(self) -> list[tuple[float, float]]:
-        """From when until when trials trained that have neither ended nor paused."""
+        """From when until when trials trained that have not ended: since their last pause."""
         found = []
         for trial_id, curve in self.curves().items():
-            if curve and trial_id not in self._records:
+            record = self._records.get(trial_id)
+            known = 0 if record is None else record.epochs
+            if len(curve) > known and (record is None or record.status == PAUSED):
+                before = curve[known - 1].seconds if known else 0.0
                 ended = (self.trial(trial_id) / HISTORY).stat().st_mtime
-                found.append((ended - curve[-1].seconds, ended))
+                found.append((ended - (curve[-1].seconds - before), ended))
         return found
 
     def claim(self, data: ImageData, validated: Sequence[NDArray[np.int64]]) -> None:

@@ -12,11 +12,11 @@ def run(tmp_path):
     return RunDirectory(tmp_path, keras_tuner.Objective("val_loss", "min"), overwrite=False)
 
 
-def finish(run, number, began, seconds):
+def finish(run, number, began, seconds, name="result.json", status="COMPLETED"):
     record = TrialRecord(
         trial_id=str(number),
         number=number,
-        status="COMPLETED",
+        status=status,
         values={},
         metrics={"val_loss": 0.5},
         best_epoch=0,
@@ -25,7 +25,7 @@ def finish(run, number, began, seconds):
         parameters=1,
         began=began,
     )
-    record.save(run.trial(record.trial_id) / "result.json")
+    record.save(run.trial(record.trial_id) / name)
 
 
 def interrupt(run, number, ended, seconds):
@@ -51,3 +51,11 @@ def test_trials_that_were_interrupted_count_until_their_last_epoch(run):
     # It has gone on and ended since.
     finish(run, 2, began=270, seconds=90)
     assert run.seconds_spent() == 50 + 20 + 90
+
+
+def test_what_has_gone_on_after_a_pause_counts_too(run):
+    finish(run, 0, began=100, seconds=50, name="paused.json", status="PAUSED")
+    interrupt(run, 0, ended=150, seconds=[40])
+    assert run.seconds_spent() == 50
+    interrupt(run, 0, ended=300, seconds=[40, 30, 20])
+    assert run.seconds_spent() == 50 + 50

@@ -116,6 +116,16 @@ def test_a_neighbour_differs_even_if_there_are_no_numbers():
     assert sorted(values.values()) == ["a", "a", "a", "b"]
 
 
+def test_what_was_enqueued_comes_before_a_neighbour_and_is_none():
+    oracle = make_oracle("auto", hyperparameters=space_of(mixed), seed=1)
+    run(oracle, mixed, 1)
+    oracle.enqueue({"units": 32})
+    first = oracle.start_order[0]
+    wished, near = (oracle.create_trial(seat, near=first) for seat in "ab")
+    assert wished.hyperparameters.get("units") == 32
+    assert oracle.neighbours() == {near.trial_id}
+
+
 def test_cmaes_is_not_for_several():
     with pytest.raises(OptionError, match=r"'cmaes' takes one objective. Received 2.*: random, "):
         make_oracle("cmaes", objective=TWO)
