@@ -1,18 +1,22 @@
 """How optimistic the best validation score of a search is, before and after the correction.
 
-A pool of small convolutional networks of random configurations is trained once, on 2,000 images. A
-random search is then a draw of some of the pool, chosen on 500 images that none was trained on; the
-truth is the accuracy of the chosen network on 10,000 others. Both are drawn afresh, without
-overlap, from the same 18,000 images: what differs between two fixed sets of images would otherwise
-look like bias. 400 searches of each size; the error is the standard error of their mean. BBC-CV is
-the correction with bootstraps of the rows, corrected ours with 80% of them.
+Small convolutional networks of random configurations are trained, 60 a seed, on 2,000 images. A
+random search is a number of them, chosen on 500 images that none was trained on; the truth is the
+accuracy of the chosen network on others. Both are of the same 18,000 images: what differs between
+two fixed sets of images would otherwise look like bias.
 
-    python benchmarks/winners_curse.py --folder cifar10/ --keep predictions.npz
+"own" searches share neither networks nor validation images with one another: as many as there are
+networks for (17 seeds give 20 searches of 50). "drawn" ones, 400 of each size, draw both afresh:
+they are not independent, but show smaller biases. The error is the standard error of the mean.
+BBC-CV is `corrected_best(..., method="bbc-cv")`, corrected its default.
 
-`--folder` holds train/<class>/*.jpg and test/<class>/*.jpg, such as CIFAR-10. `--keep` names a file
-that gets the predictions, and is read instead of training if it is there. `--seed` draws another
-pool: the share of 80% was chosen on that of seed 0. `--quick` draws synthetic predictions instead.
-The last line is one JSON object.
+    python benchmarks/winners_curse.py --folder cifar10/ --seeds 17 --keep pools/
+
+`--folder` holds train/<class>/*.jpg and test/<class>/*.jpg, such as CIFAR-10. `--keep` names a
+folder that gets the predictions of each seed, and where they are read from instead of training if
+they are there. A seed takes three to four minutes of one core. `--first` is the first seed: the
+correction was chosen on seeds 1 to 4. `--quick` draws synthetic predictions instead. The last line
+is one JSON object.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -32,7 +37,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kt_tuning.evaluation import METRICS, corrected_best
-from kt_tuning.evaluation.winners_curse import LEFT_OUT
+from kt_tuning.evaluation.winners_curse import METHODS
 
 POOL = 60
 TRAIN, HELD_OUT = 2000, 18000
@@ -44,6 +49,7 @@ EPOCHS = 4
 CLASSES = 10
 
 Floats = NDArray[np.floating]
+Places = NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,21 +57,24 @@ class Bias:
     """Means over searches of one size, and their standard errors; a score above the truth is +."""
 
     metric: str
+    kind: str
     trials: int
+    searches: int
     truth: float
     raw: float
     raw_error: float
-    bootstrap: float
-    bootstrap_error: float
+    bbc_cv: float
+    bbc_cv_error: float
     corrected: float
     corrected_error: float
     covered: float
 
     def row(self) -> str:
         return (
-            f"{self.metric:<10}{self.trials:>7}{self.truth:>9.4f}"
+            f"{self.metric:<10}{self.kind:<6}{self.searches:>5} of{self.trials:>3}"
+            f"{self.truth:>9.4f}"
             f"{self.raw:>+11.4f} ± {self.raw_error:.4f}"
-            f"{self.bootstrap:>+11.4f} ± {self.bootstrap_error:.4f}"
+            f"{self.bbc_cv:>+11.4f} ± {self.bbc_cv_error:.4f}"
             f"{self.corrected:>+11.4f} ± {self.corrected_error:.4f}{self.covered:>10.0%}"
         )
 
@@ -111,7 +120,7 @@ def train(folder: Path, seed: int) -> tuple[Floats, NDArray[np.int64]]:
         model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
         model.fit(images[:TRAIN], labels[:TRAIN], batch_size=64, epochs=EPOCHS, verbose=0)
         predictions.append(model.predict(images[TRAIN:], batch_size=512, verbose=0))
-    print(f"{POOL} networks in {time.monotonic() - start:.0f} s")
+    print(f"seed {seed}: {POOL} networks in {time.monotonic() - start:.0f} s", flush=True)
     return np.stack(predictions), labels[TRAIN:]
 
 
@@ -129,36 +138,63 @@ def synthesise() -> tuple[Floats, NDArray[np.int64]]:
     return predictions, labels
 
 
-def measure(predictions: Floats, labels: NDArray[np.int64], metric: str, trials: int) -> Bias:
-    """Repeat a search of so many trials."""
+def own_searches(networks: int, rows: int, trials: int) -> Iterator[tuple[Places, Places, Places]]:
+    """Networks, validation images and others of searches that share neither of the first two."""
     rng = np.random.default_rng(trials)
+    pools, images = rng.permutation(networks), rng.permutation(rows)
+    for search in range(min(networks // trials, rows // VALIDATION)):
+        own = slice(search * VALIDATION, (search + 1) * VALIDATION)
+        pool = pools[search * trials : (search + 1) * trials]
+        yield pool, images[own], np.delete(images, own)
+
+
+def drawn_searches(
+    networks: int, rows: int, trials: int
+) -> Iterator[tuple[Places, Places, Places]]:
+    """The same of searches that draw both afresh."""
+    rng = np.random.default_rng(trials)
+    for _ in range(SEARCHES):
+        pool = rng.choice(networks, size=trials, replace=False)
+        images = rng.choice(rows, size=VALIDATION + TRUTH, replace=False)
+        yield pool, images[:VALIDATION], images[VALIDATION:]
+
+
+KINDS = {"own": own_searches, "drawn": drawn_searches}
+
+
+def measure(
+    predictions: Floats, labels: NDArray[np.int64], metric: str, kind: str, trials: int
+) -> Bias:
+    """Repeat a search of so many trials."""
     score = METRICS[metric].function
     sign = 1.0 if METRICS[metric].direction == "max" else -1.0
-    truths, raw, bootstrap, corrected, covered = [], [], [], [], []
-    for search in range(SEARCHES):
-        pool = rng.choice(len(predictions), size=trials, replace=False)
-        rows = rng.choice(len(labels), size=VALIDATION + TRUTH, replace=False)
-        validation, rest = rows[:VALIDATION], rows[VALIDATION:]
-        candidates, known = predictions[pool][:, validation], labels[validation]
-        found, plain = (
-            corrected_best(
-                candidates, known, metric, left_out=left_out, resamples=RESAMPLES, seed=search
+    truths, raw, covered = [], [], []
+    corrected: dict[str, list[float]] = {method: [] for method in METHODS}
+    searches = KINDS[kind](len(predictions), len(labels), trials)
+    for number, (pool, validation, others) in enumerate(searches):
+        candidates, known = predictions[np.ix_(pool, validation)], labels[validation]
+        found = {
+            method: corrected_best(
+                candidates, known, metric, method=method, resamples=RESAMPLES, seed=number
             )
-            for left_out in (LEFT_OUT, None)
-        )
-        truth = score(labels[rest], predictions[pool[found.best]][rest])
+            for method in METHODS
+        }
+        ours = found[METHODS[0]]
+        truth = score(labels[others], predictions[pool[ours.best], others])
         truths.append(truth)
-        raw.append(sign * (found.raw - truth))
-        bootstrap.append(sign * (plain.corrected.value - truth))
-        corrected.append(sign * (found.corrected.value - truth))
-        covered.append(found.corrected.low <= truth <= found.corrected.high)
+        raw.append(sign * (ours.raw - truth))
+        for method, one in found.items():
+            corrected[method].append(sign * (one.corrected.value - truth))
+        covered.append(ours.corrected.low <= truth <= ours.corrected.high)
     return Bias(
         metric,
+        kind,
         trials,
+        len(truths),
         float(np.mean(truths)),
         *_mean_and_error(raw),
-        *_mean_and_error(bootstrap),
-        *_mean_and_error(corrected),
+        *_mean_and_error(corrected["bbc-cv"]),
+        *_mean_and_error(corrected["optimism"]),
         float(np.mean(covered)),
     )
 
@@ -167,41 +203,49 @@ def _mean_and_error(values: list[float]) -> tuple[float, float]:
     return float(np.mean(values)), float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
+def pool(options: argparse.Namespace) -> tuple[Floats, NDArray[np.int64]]:
+    """Train the networks of every seed, or read what they predicted."""
+    if options.quick:
+        return synthesise()
+    found = []
+    for seed in range(options.first, options.first + options.seeds):
+        kept = options.keep and options.keep / f"pool{seed}.npz"
+        if kept and kept.exists():
+            with np.load(kept) as arrays:
+                found.append((arrays["predictions"], arrays["labels"]))
+            continue
+        found.append(train(options.folder, seed))
+        if kept:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(kept, predictions=found[-1][0], labels=found[-1][1])
+    return np.concatenate([predictions for predictions, _ in found]), found[0][1]
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--keep", type=Path)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
-    if (
-        not options.quick
-        and options.folder is None
-        and not (options.keep and options.keep.exists())
-    ):
+    if not options.quick and options.folder is None and options.keep is None:
         parser.error("give --folder with CIFAR-10, or --quick")
-    if options.quick:
-        predictions, labels = synthesise()
-    elif options.keep and options.keep.exists():
-        with np.load(options.keep) as arrays:
-            predictions, labels = arrays["predictions"], arrays["labels"]
-    else:
-        predictions, labels = train(options.folder, options.seed)
-        if options.keep:
-            np.savez(options.keep, predictions=predictions, labels=labels)
+    predictions, labels = pool(options)
     accuracies = [METRICS["accuracy"].function(labels, one) for one in predictions]
     print(
-        f"pool: {len(predictions)} networks, accuracy {min(accuracies):.3f} to "
-        f"{max(accuracies):.3f}; {SEARCHES} searches of each size on {VALIDATION} images"
+        f"{len(predictions)} networks, accuracy {min(accuracies):.3f} to {max(accuracies):.3f}; "
+        f"searches choose on {VALIDATION} images"
     )
     columns = "".join(f"{name + ' − truth':>20}" for name in ("raw", "BBC-CV", "corrected"))
-    print(f"{'metric':<10}{'trials':>7}{'truth':>9}{columns}   covered")
+    print(f"{'metric':<10}{'searches':<14}{'truth':>9}{columns}   covered")
     found = []
     for metric in ("accuracy", "log_loss"):
-        for trials in SIZES[1:2] if options.quick else SIZES:
-            found.append(measure(predictions, labels, metric, trials))
-            print(found[-1].row())
+        for kind in KINDS:
+            for trials in SIZES[1:2] if options.quick else SIZES:
+                found.append(measure(predictions, labels, metric, kind, trials))
+                print(found[-1].row(), flush=True)
     print(json.dumps({"quick": options.quick, "biases": [dataclasses.asdict(b) for b in found]}))
 
 

@@ -78,20 +78,6 @@ def draw_counts(rows: int, resamples: int, rng: np.random.Generator) -> Iterator
         yield counts.reshape(rows, size).astype(np.float64)
 
 
-def draw_parts(
-    rows: int, left_out: float, resamples: int, rng: np.random.Generator
-) -> Iterator[Floats]:
-    """Yield 1 for rows drawn and 0 for a share left out, (rows, r), for some resamples at a time.
-
-    Drawn without replacement; at least one row is left out, and one is not.
-    """
-    out = min(max(1, round(left_out * rows)), rows - 1)
-    for size in _blocks(rows, resamples):
-        keys = rng.random((size, rows))
-        last_out = np.partition(keys, out - 1, axis=1)[:, out - 1]
-        yield (keys > last_out[:, None]).T.astype(np.float64)
-
-
 def _blocks(rows: int, resamples: int) -> list[int]:
     """Return how many resamples are drawn at a time."""
     block = max(1, _BLOCK_CELLS // rows)

@@ -10,6 +10,7 @@ from sklearn.metrics import f1_score
 from kt_tuning.errors import DataError, OptionError
 from kt_tuning.evaluation import METRICS, CorrectedBest, Interval, corrected_best
 from kt_tuning.evaluation import bootstrap as bootstrap_module
+from kt_tuning.evaluation.winners_curse import METHODS
 
 
 def guesses(candidates, rows, classes=2, seed=0):
@@ -39,7 +40,7 @@ def test_the_bootstrap_is_that_of_the_definition(metric, better):
     draws = np.random.default_rng(5).integers(30, size=(20, 30))
     measure = METRICS[metric].function
     expected = by_definition(predictions, labels, measure, better, draws)
-    found = corrected_best(predictions, labels, metric, left_out=None, resamples=20, seed=5)
+    found = corrected_best(predictions, labels, metric, method="bbc-cv", resamples=20, seed=5)
     plain = [measure(labels, one) for one in predictions]
     assert found.corrected.value == pytest.approx(np.mean(expected), abs=1e-12)
     assert found.raw == pytest.approx(better(plain), abs=1e-12)
@@ -55,32 +56,40 @@ def test_f1_on_the_rows_left_out_by_an_independent_library():
     expected = [
         f1_score(labels[rest], predicted[rest], average="macro", zero_division=0) for rest in rests
     ]
-    found = corrected_best(predictions, labels, "f1", left_out=None, resamples=10)
+    found = corrected_best(predictions, labels, "f1", method="bbc-cv", resamples=10)
     assert found.corrected.value == pytest.approx(np.mean(expected), abs=1e-12)
 
 
-def test_parts_of_the_rows_by_the_definition():
-    predictions, labels = guesses(6, 30, classes=3)
-    (kept,) = bootstrap_module.draw_parts(30, 0.2, 20, np.random.default_rng(5))
-    np.testing.assert_array_equal(kept.sum(axis=0), 24)
-    draws = [np.flatnonzero(one) for one in kept.T]
-    measure = METRICS["accuracy"].function
-    expected = by_definition(predictions, labels, measure, max, draws)
-    found = corrected_best(predictions, labels, resamples=20, seed=5)
-    assert found.corrected.value == pytest.approx(np.mean(expected), abs=1e-12)
+@pytest.mark.parametrize(
+    ("metric", "sign"), [("accuracy", 1), ("log_loss", -1), ("f1", 1), ("roc_auc", 1)]
+)
+def test_the_luck_of_a_choice_by_the_definition(metric, sign):
+    predictions, labels = guesses(7, 40, classes=3)
+    measure = METRICS[metric].function
+    scores = np.array([measure(labels, one) for one in predictions])
+    draws = np.random.default_rng(5).integers(40, size=(20, 40))
+    luck = np.array([[measure(labels[d], one[d]) for d in draws] for one in predictions])
+    luck -= scores[:, None]
+    apart = luck - luck.mean(axis=0)
+    upper = sign * scores >= sign * np.median(scores)
+    spread = 2 * ((scores[upper] - np.median(scores)) ** 2).sum() / 6
+    by_luck = np.mean([np.var(column, ddof=1) for column in luck[upper].T])
+    share = max(0.0, 1.0 - by_luck / spread)
+    worth = np.median(scores) + math.sqrt(share) * (scores - np.median(scores))
+    chosen = (sign * (worth[:, None] + apart)).argmax(axis=0)
+    expected = apart[chosen, np.arange(20)].mean()
+    found = corrected_best(predictions, labels, metric, resamples=20, seed=5)
+    assert sign * expected > 0
+    assert found.raw - found.corrected.value == pytest.approx(expected, abs=1e-12)
+    limits = found.corrected.value + np.percentile(luck[found.best], [2.5, 97.5])
+    assert (found.corrected.low, found.corrected.high) == pytest.approx(tuple(limits), abs=1e-12)
 
 
-@pytest.mark.parametrize(("rows", "share", "out"), [(2, 0.01, 1), (2, 0.99, 1), (10, 0.34, 3)])
-def test_neither_part_is_empty(rows, share, out):
-    (kept,) = bootstrap_module.draw_parts(rows, share, 5, np.random.default_rng(0))
-    np.testing.assert_array_equal((kept == 0).sum(axis=0), out)
-
-
-@pytest.mark.parametrize("left_out", [None, 0.2])
-def test_the_best_of_many_guesses_is_worth_a_guess(left_out):
+@pytest.mark.parametrize("method", METHODS)
+def test_the_best_of_many_guesses_is_worth_a_guess(method):
     # Means over 20 draws: the best of 50 coins on 200 rows shows 0.58, and is worth 0.5.
     found = [
-        corrected_best(*guesses(50, 200, seed=seed), left_out=left_out, resamples=100)
+        corrected_best(*guesses(50, 200, seed=seed), method=method, resamples=100)
         for seed in range(20)
     ]
     raw, corrected = ([one.raw for one in found], [one.corrected.value for one in found])
@@ -88,6 +97,32 @@ def test_the_best_of_many_guesses_is_worth_a_guess(left_out):
     assert np.mean(raw) > 0.56
     assert abs(np.mean(corrected) - 0.5) < 3 * error < 0.04
     assert np.mean([one.optimism for one in found]) > 0.05
+
+
+def test_models_that_failed_do_not_hide_how_close_the_best_are():
+    alone, among_failures = [], []
+    for seed in range(20):
+        predictions, labels = guesses(40, 200, seed=seed)
+        wrong = np.stack([np.eye(2)[1 - labels]] * 10)
+        alone.append(corrected_best(predictions, labels, resamples=100).optimism)
+        found = corrected_best([*predictions, *wrong], labels, resamples=100)
+        among_failures.append(found.optimism)
+    # The spread of all scores would take off a quarter less.
+    assert np.mean(alone) > 0.05
+    assert np.mean(among_failures) == pytest.approx(np.mean(alone), rel=0.1)
+
+
+def test_one_candidate_was_not_chosen():
+    predictions, labels = guesses(1, 50)
+    found = corrected_best(predictions, labels)
+    assert found.corrected.value == found.raw
+    assert found.corrected.low < found.raw < found.corrected.high
+
+
+def test_a_score_that_no_resample_defines_is_not_corrected():
+    predictions, _ = guesses(2, 30)
+    found = corrected_best(predictions, np.zeros(30, int), "roc_auc", resamples=20)
+    assert math.isnan(found.corrected.value)
 
 
 def test_a_clear_winner_needs_no_correction():
@@ -175,7 +210,7 @@ def test_round_trip(tmp_path):
     [
         ({"metric": "acuracy"}, OptionError, "'acuracy'"),
         ({"resamples": 0}, OptionError, "Received: 0"),
-        ({"left_out": 1.0}, OptionError, r"Received: 1\.0"),
+        ({"method": "nested"}, OptionError, "Received: 'nested'"),
         ({"predictions": [[[0.5, 0.5]]], "labels": [1]}, DataError, "at least 2"),
         ({"predictions": []}, DataError, "no candidates"),
         ({"predictions": [None]}, DataError, "no candidates"),
