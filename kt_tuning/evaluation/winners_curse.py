@@ -93,8 +93,8 @@ def corrected_best(
     bootstrap tells candidates apart only as well as half as many rows would, this is lower than it
     should be where candidates differ, and the interval wider.
 
-    "optimism" was within 0.3 points of accuracy of the truth in `benchmarks/winners_curse.py`, where
-    the best of 50 is 1.3 points too good. It corrects a quarter too little where half of the
+    "optimism" was within 0.3 points of accuracy of the truth in `benchmarks/winners_curse.py`, and
+    the best of 50 there 1.3 points too good. It corrects a quarter too little where half of the
     candidates failed, and too much where a single one is far better. What choosing the best epoch
     on the same rows adds is not corrected.
 
