@@ -66,6 +66,7 @@ th, td {{
 th {{ color: var(--muted); font-weight: 600; font-size: 13.5px; white-space: nowrap; }}
 th:last-child, td:last-child {{ padding-right: 4px; }}
 th.number, td.number {{ text-align: right; white-space: nowrap; }}
+td.name {{ white-space: nowrap; }}
 td.text {{ min-width: 8.5em; max-width: 22em; overflow-wrap: anywhere; }}
 th.tint, td.tint {{ padding-left: 11px; padding-right: 11px; }}
 .tint + .number:not(.tint) {{ padding-left: 16px; }}
@@ -139,7 +140,7 @@ pre {{
   .gallery {{ grid-template-columns: repeat(auto-fill, minmax(148px, 1fr)); gap: 14px; }}
   .bar {{ width: 60px; }}
   th, td {{ padding-right: 14px; }}
-  td.text {{ min-width: 0; }}
+  td.text {{ min-width: 6em; }}
   .wide {{ display: none; }}
   .narrow {{ display: block; }}
 }}

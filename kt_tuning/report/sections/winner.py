@@ -42,7 +42,7 @@ def _values(run: RunSummary) -> Element:
     rows = [
         element(
             "tr",
-            cell(name, class_="text"),
+            cell(name, class_="name"),
             *(
                 cell(value_text(trial.values[name]) if name in trial.values else "–")
                 for trial in trials

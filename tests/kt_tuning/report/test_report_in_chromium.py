@@ -82,6 +82,17 @@ def test_nothing_sticks_out_sideways(page: Chromium, report: Path, width: int) -
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_names_of_hyperparameters_are_not_broken(page: Chromium, report: Path) -> None:
+    page.open(report, width=390)
+    lines = page.evaluate(
+        "[...document.querySelectorAll('#winner td:first-child')].map(cell => {"
+        "const range = document.createRange(); range.selectNodeContents(cell);"
+        "return new Set([...range.getClientRects()].map(box => box.top)).size})"
+    )
+    assert lines
+    assert set(lines) == {1}
+
+
 def test_dark_mode_changes_page_and_figures(page: Chromium, report: Path) -> None:
     colours = "[getComputedStyle(document.body).backgroundColor, " + (
         "getComputedStyle(document.querySelector('#search svg text')).fill]"
