@@ -1,4 +1,4 @@
-"""Durations as people write them."""
+"""Durations and numbers of things as people write them."""
 
 from __future__ import annotations
 
@@ -50,3 +50,8 @@ def clock(duration: float) -> str:
     minutes, rest = divmod(round(duration), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def count(value: int, noun: str, plural: str | None = None) -> str:
+    """Return "1 trial", "1,200 trials"."""
+    return f"{value:,} {noun if value == 1 else plural or noun + 's'}"

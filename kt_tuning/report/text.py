@@ -11,6 +11,8 @@ import math
 import re
 from typing import Any
 
+from kt_tuning.units import count
+
 # C0 and C1 controls except tab and newline, surrogates (undecodable file names), non-characters.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
@@ -63,11 +65,6 @@ def number(value: float | None, digits: int = 4) -> str:
 def percent(value: float) -> str:
     """Return a share of 1 as per cent with one decimal."""
     return f"{100 * value:.1f}%"
-
-
-def count(value: int, noun: str, plural: str | None = None) -> str:
-    """Return "1 trial", "1,200 trials"."""
-    return f"{value:,} {noun if value == 1 else plural or noun + 's'}"
 
 
 def duration(seconds: float) -> str:

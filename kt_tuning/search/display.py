@@ -15,7 +15,7 @@ from rich.text import Text
 
 from kt_tuning.records import PAUSED, TrialRecord
 from kt_tuning.trials import Progress
-from kt_tuning.units import clock
+from kt_tuning.units import clock, count
 
 logger = logging.getLogger("kt_tuning")
 
@@ -101,7 +101,7 @@ class SearchDisplay:
             logger.info(line)
 
     def _describe(self, record: TrialRecord) -> str:
-        epochs = f"{record.epochs} epoch{'' if record.epochs == 1 else 's'}"
+        epochs = count(record.epochs, "epoch")
         cost = f"{epochs}, {clock(record.seconds)}" if record.epochs else clock(record.seconds)
         if not record.usable:
             reason = (record.message or "").partition("\n")[0]

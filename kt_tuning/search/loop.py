@@ -28,6 +28,7 @@ from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.specifying import Specifier, TrialOptions
 from kt_tuning.tracking import TrackedTrial, Tracking
 from kt_tuning.trials import Advice, Progress, TrialFiles, TrialSpec
+from kt_tuning.units import count
 
 logger = logging.getLogger("kt_tuning")
 
@@ -190,7 +191,7 @@ class SearchLoop:
         oracle = self._tuner.oracle
         for job in [] if self._ladder is None else self._ladder.paused:
             record = TrialRecord.load(job.directory / PAUSE)
-            message = f"pruned after {record.epochs} epochs"
+            message = f"pruned after {count(record.epochs, 'epoch')}"
             record = dataclasses.replace(record, status=PRUNED, message=message)
             record.save(job.directory / RESULT)
             oracle.cut_short(job.trial_id)

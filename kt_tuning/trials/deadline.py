@@ -9,7 +9,7 @@ import keras
 
 from kt_tuning.trials.checkpoint import RunState
 from kt_tuning.trials.spec import InfeasibleError, TrialFailedError
-from kt_tuning.units import clock
+from kt_tuning.units import clock, count
 
 PROBE = 8
 """Steps, after the first, that tell how long an epoch will take."""
@@ -73,14 +73,14 @@ class Deadline(keras.callbacks.Callback):
         doubt = PROBE / batch
         if needed > self._longest * doubt:
             raise InfeasibleError(
-                f"too slow for the time limit: {self._least_epochs} epochs would take "
+                f"too slow for the time limit: {count(self._least_epochs, 'epoch')} would take "
                 f"{clock(needed)}, and one training should not take more than "
                 f"{clock(self._longest)} of it"
             )
         if needed > (self._at - now) * doubt:
             raise TrialFailedError(
-                f"too slow for the time that is left: {self._least_epochs} epochs would take "
-                f"{clock(needed)} of {clock(self._at - now)}"
+                f"too slow for the time that is left: {count(self._least_epochs, 'epoch')} would "
+                f"take {clock(needed)} of {clock(self._at - now)}"
             )
 
     def epoch_ended(self, seconds: float) -> None:

@@ -16,6 +16,7 @@ from kt_tuning.trials.curve import Curve
 from kt_tuning.trials.deadline import Deadline
 from kt_tuning.trials.spec import Advice, TrialFailedError
 from kt_tuning.trials.tasks import Task
+from kt_tuning.units import count
 
 
 class Monitor(keras.callbacks.Callback):
@@ -95,7 +96,7 @@ class Monitor(keras.callbacks.Callback):
         self._checkpoint.save(self.model, self.state)
         advice = self._report(self.state.done, value, seconds)
         if advice is Advice.STOP:
-            self.state.message = f"pruned after {self.state.done} epochs"
+            self.state.message = f"pruned after {count(self.state.done, 'epoch')}"
             self.state.pruned = self.state.over = True
         self.paused = advice is Advice.PAUSE and not self.state.over
         self.model.stop_training = self.state.over or self.paused
@@ -118,7 +119,7 @@ class Monitor(keras.callbacks.Callback):
         state, best = self.state, self.best
         assert best is not None
         if self._patience is not None and epoch - best.epoch >= self._patience:
-            state.message = f"stopped after {self._patience} epochs without improvement"
+            state.message = f"stopped after {count(self._patience, 'epoch')} without improvement"
             state.over = True
         elif self._deadline is not None and state.done < state.epochs:
             self._deadline.epoch_ended(seconds)

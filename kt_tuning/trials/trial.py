@@ -41,6 +41,7 @@ from kt_tuning.trials.spec import (
 )
 from kt_tuning.trials.tasks import Task
 from kt_tuning.trials.weights import load_weights
+from kt_tuning.units import count
 
 logger = logging.getLogger("kt_tuning")
 
@@ -127,7 +128,7 @@ class _Trial:
             self.state = None
             if self.paused:
                 # Its checkpoint stays.
-                self.message = f"paused after {outcome.epochs} epochs"
+                self.message = f"paused after {count(outcome.epochs, 'epoch')}"
                 break
             self.files.note(self.outcomes)
             if not self._go_on(run, outcome):

@@ -1,7 +1,7 @@
 import pytest
 
 from kt_tuning.errors import OptionError
-from kt_tuning.units import clock, seconds
+from kt_tuning.units import clock, count, seconds
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,11 @@ def test_what_is_no_duration_is_refused(text):
 @pytest.mark.parametrize(("duration", "text"), [(59.6, "1:00"), (3661, "1:01:01"), (7, "0:07")])
 def test_clock(duration, text):
     assert clock(duration) == text
+
+
+def test_count_agrees_in_number():
+    assert [count(1, "trial"), count(1200, "trial"), count(2, "class", "classes")] == [
+        "1 trial",
+        "1,200 trials",
+        "2 classes",
+    ]

@@ -24,7 +24,8 @@ from kt_tuning.report.figures.style import (
 )
 from kt_tuning.report.load import as_summary
 from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import count, number, printable, shorten
+from kt_tuning.report.text import number, printable, shorten
+from kt_tuning.units import count
 
 WIDTH, HEIGHT = 440, 340
 NAME_LENGTH = 18

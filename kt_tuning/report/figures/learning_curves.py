@@ -25,7 +25,8 @@ from kt_tuning.report.figures.style import (
 )
 from kt_tuning.report.load import as_summary
 from kt_tuning.report.summary import FloatArray, RunSummary, TrialRun
-from kt_tuning.report.text import count, metric_label, number
+from kt_tuning.report.text import metric_label, number
+from kt_tuning.units import count
 
 WIDTH, HEIGHT = 460, 290
 

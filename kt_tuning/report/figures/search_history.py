@@ -23,7 +23,8 @@ from kt_tuning.report.figures.style import (
 )
 from kt_tuning.report.load import as_summary
 from kt_tuning.report.summary import FloatArray, RunSummary
-from kt_tuning.report.text import count, metric_label, number
+from kt_tuning.report.text import metric_label, number
+from kt_tuning.units import count
 
 WIDTH, HEIGHT, NARROW_WIDTH = 860, 290, 440
 

@@ -25,7 +25,8 @@ from kt_tuning.report.figures.style import (
 )
 from kt_tuning.report.load import as_summary
 from kt_tuning.report.summary import FloatArray, RunSummary
-from kt_tuning.report.text import count, metric_label, shorten, value_text
+from kt_tuning.report.text import metric_label, shorten, value_text
+from kt_tuning.units import count
 
 WIDTH, HEIGHT = 260, 200
 COLUMNS = 4

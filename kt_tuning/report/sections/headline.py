@@ -12,7 +12,8 @@ from kt_tuning.records import COMPLETED, PRUNED
 from kt_tuning.report.figures import confusion_data
 from kt_tuning.report.html import element
 from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import count, duration, metric_label, milliseconds, number, percent
+from kt_tuning.report.text import duration, metric_label, milliseconds, number, percent
+from kt_tuning.units import count
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,6 +35,7 @@ from kt_tuning.search.study.trial_states import (
     set_parameter,
     settle,
 )
+from kt_tuning.units import count
 
 SEED = "seed"
 """Attribute of a study: the seed of its search."""
@@ -289,7 +290,7 @@ class SearchStudy:
         pruned = succeeded and trial.trial_id in self._stopped
         if pruned and trial.message is None:
             epochs = len(self.storage.get_trial(number).intermediate_values)
-            trial.message = f"pruned after {epochs} epochs"
+            trial.message = f"pruned after {count(epochs, 'epoch')}"
         self._note(trial.trial_id, result_attributes(trial, pruned=pruned))
         if infeasible:
             # Optuna's samplers pass over failed trials, but learn from the constraints of

@@ -4,7 +4,6 @@ import pytest
 
 from kt_tuning.report.text import (
     byte_size,
-    count,
     duration,
     large_number,
     metric_label,
@@ -68,14 +67,6 @@ def test_number(value: float | None, text: str) -> None:
 )
 def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
-
-
-def test_count_agrees_in_number() -> None:
-    assert [count(1, "trial"), count(1200, "trial"), count(2, "class", "classes")] == [
-        "1 trial",
-        "1,200 trials",
-        "2 classes",
-    ]
 
 
 def test_percent_and_value_text() -> None:
