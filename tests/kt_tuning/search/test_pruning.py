@@ -6,6 +6,7 @@ from search_spaces import make_oracle, mixed, space_of
 
 from kt_tuning.errors import OptionError
 from kt_tuning.search.pruning import PRUNERS, make_pruner
+from kt_tuning.units import count
 
 
 def race(pruner, curves):
@@ -60,7 +61,7 @@ def test_a_pruned_trial_keeps_its_curve_and_its_best_value():
     assert frozen.state == optuna.trial.TrialState.PRUNED
     assert len(frozen.intermediate_values) == lengths[-1]
     assert trial.status == "COMPLETED"
-    assert trial.message == f"pruned after {lengths[-1]} epochs"
+    assert trial.message == f"pruned after {count(lengths[-1], 'epoch')}"
     assert trial.score == min(frozen.intermediate_values.values())
 
 
