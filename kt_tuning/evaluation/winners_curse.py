@@ -84,9 +84,10 @@ def corrected_best(
 
     "optimism": on each bootstrap of the rows the candidate that is best there is taken; how much
     higher it scores there than on all rows, beyond what all candidates do, is luck, and the mean of
-    that is taken off the best score. Scores lie farther apart than what the candidates are worth, which would make the choice
-    look easier than it was: before, they are drawn in towards their median until the upper half of
-    them is spread as it would be without luck. The interval is the bootstrap's of the winner.
+    that is taken off the best score. Scores lie farther apart than what the candidates are worth,
+    which would make the choice look easier than it was: before, they are drawn in towards their
+    median until the upper half of them is spread as it would be without luck. The interval is the
+    bootstrap's of the winner.
 
     "bbc-cv": on each bootstrap the candidate that is best there is judged on the rows that are not
     in it; the mean of these scores is the corrected one, and their percentiles the interval. As a
@@ -95,9 +96,9 @@ def corrected_best(
 
     In `benchmarks/winners_curse.py` the best of 50 was 1.3 points of accuracy too good, and 0.1 too
     good (errors 0.4) corrected by "optimism", whose intervals covered the truth in 89 to 97 of 100
-    searches. Simulated, it corrects a quarter too little where half of the candidates failed, and
-    more than twice too much where one is far better than others that are all alike. What choosing
-    the best epoch on the same rows adds is not corrected.
+    searches. Simulated, it takes off a quarter too little where half of the candidates failed, and
+    more than twice what it should where one is far better than others that are all alike. What
+    choosing the best epoch on the same rows adds is not corrected.
 
     Of 200 candidates, 10,000 rows and 1,000 resamples, a metric that is a mean over rows (accuracy,
     log-loss, Brier, top-k) takes about a second, macro-averages ten seconds, areas under curves two
