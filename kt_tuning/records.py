@@ -261,3 +261,12 @@ class TrialRecord(Record):
     def usable(self) -> bool:
         """Whether it has a model and a score."""
         return self.status in (COMPLETED, PRUNED, PAUSED)
+
+
+RUN_MARKERS = ("search.json", "study.db", "oracle.json", "options.json")
+"""A folder with one of these files is a run directory."""
+
+
+def is_run_directory(path: str | Path) -> bool:
+    """Whether a search has written into a folder."""
+    return any((Path(path) / name).is_file() for name in RUN_MARKERS)
