@@ -5,6 +5,7 @@ for neither Keras nor TensorFlow.
 """
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -63,6 +64,16 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("kt-tuning")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    found = getattr(import_module(_HOMES[name]), name)
+    # Looked up once: the next use does not come here.
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """Public names, whether they have been imported yet or not."""
+    return sorted({*(name for name in globals() if name.startswith("__")), *__all__, "__version__"})

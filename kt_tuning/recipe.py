@@ -8,8 +8,9 @@ from typing import Any
 
 import keras_tuner
 
-from kt_tuning.augment import Mixing, Policy
+from kt_tuning.augment import Mixing, Policy, find_policy
 from kt_tuning.errors import OptionError
+from kt_tuning.names import find_name
 
 BATCH_SIZE = "batch_size"
 MAX_BATCH_SIZE = "max_batch_size"
@@ -23,6 +24,7 @@ SEARCH = "search"
 NO_BALANCE, WEIGHTS, SAMPLING = "none", "weights", "sampling"
 BALANCES = (NO_BALANCE, WEIGHTS, SAMPLING)
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
+PRECISION_ALIASES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,25 +101,16 @@ class Recipe:
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
         self._check_sizes()
-        if self.augment != SEARCH:
-            self._check_policies(self._choices(AUGMENT))
+        self._name_policies()
         for name in (MIXUP, CUTMIX):
             for alpha in self._choices(name):
                 Mixing(**{name: alpha})
             if isinstance(getattr(self, name), tuple):
                 # A hyperparameter's values are of one type.
                 object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
-        for balance in self._choices(BALANCE):
-            if balance not in BALANCES:
-                raise OptionError(
-                    f"`balance` is one of {', '.join(BALANCES)}, or several to choose from. "
-                    f"Received: balance={self.balance!r}"
-                )
-        if self.precision not in PRECISIONS:
-            raise OptionError(
-                f"`precision` is one of {', '.join(PRECISIONS)}. "
-                f"Received: precision={self.precision!r}"
-            )
+        self._set(BALANCE, [find_name(one, BALANCES, BALANCE) for one in self._choices(BALANCE)])
+        precision = find_name(self.precision, PRECISIONS, "precision", aliases=PRECISION_ALIASES)
+        object.__setattr__(self, "precision", precision)
         if self.patience is not None and self.patience < 1:
             raise OptionError(
                 "`patience` is a number of epochs, at least 1, or None. "
@@ -181,15 +174,22 @@ class Recipe:
                 f"Received: max_batch_size={self.max_batch_size!r}, batch_size={self.batch_size!r}"
             )
 
-    def _check_policies(self, policies: Sequence[Any]) -> None:
-        for policy in policies:
-            if isinstance(policy, Policy) and len(policies) > 1:
-                raise OptionError(
-                    "Policies to choose from are given by name, and only those in POLICIES have "
-                    f"one. Received: augment={self.augment!r}"
-                )
-            if not isinstance(policy, Policy):
-                Policy.named(policy)
+    def _name_policies(self) -> None:
+        policies = self._choices(AUGMENT)
+        if len(policies) > 1 and any(isinstance(policy, Policy) for policy in policies):
+            raise OptionError(
+                "Policies to choose from are given by name, and only those in POLICIES have "
+                f"one. Received: augment={self.augment!r}"
+            )
+        if isinstance(self.augment, str) and self.augment.casefold() == SEARCH:
+            self._set(AUGMENT, [SEARCH])
+        else:
+            self._set(AUGMENT, [p if isinstance(p, Policy) else find_policy(p) for p in policies])
+
+    def _set(self, name: str, choices: Sequence[Any]) -> None:
+        """Replace the values to choose from; a single value stays a single value."""
+        several = isinstance(getattr(self, name), tuple)
+        object.__setattr__(self, name, tuple(choices) if several else choices[0])
 
     def _policy(self, chosen: Policy | str, values: Mapping[str, Any]) -> Policy:
         if isinstance(chosen, Policy):

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"errors", "records", "units"},
+    {"errors", "names", "palette", "progress", "records", "units"},
     {"augment", "data", "evaluation", "export", "demo", "tracking", "devices"},
     {"recipe", "ensembling", "execution"},
     {"trials"},
@@ -81,3 +81,21 @@ def test_public_names_are_there():
         assert getattr(kt_tuning, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'Tunar'"):
         _ = kt_tuning.Tunar
+
+
+def test_public_names_are_listed_before_they_are_used():
+    code = (
+        "import kt_tuning, sys; "
+        "assert {*kt_tuning.__all__, '__version__'} <= set(dir(kt_tuning)); "
+        "assert 'import_module' not in dir(kt_tuning); "
+        "assert 'keras' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_version_is_that_of_the_distribution():
+    import importlib.metadata
+
+    import kt_tuning
+
+    assert kt_tuning.__version__ == importlib.metadata.version("kt-tuning")

@@ -15,6 +15,7 @@ from kt_tuning.augment.sampling import AUTO, INTERPOLATIONS
 from kt_tuning.augment.searched import suggest_steps
 from kt_tuning.augment.steps import OneOf, Step
 from kt_tuning.errors import OptionError
+from kt_tuning.names import find_name
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -116,11 +117,7 @@ class Policy:
         Raises:
             OptionError: if there is none of that name.
         """
-        if name not in POLICIES:
-            raise OptionError(
-                f"Unknown augmentation policy {name!r}. Known: {', '.join(POLICIES)}."
-            )
-        return POLICIES[name]
+        return POLICIES[find_policy(name)]
 
     @classmethod
     def suggest(cls, hp: keras_tuner.HyperParameters) -> Policy:
@@ -136,3 +133,13 @@ class Policy:
 
 
 POLICIES: dict[str, Policy] = {name: Policy(steps) for name, steps in SPACES.items()}
+
+
+def find_policy(name: str) -> str:
+    """Return the name in `POLICIES` that a spelling stands for.
+
+    Raises:
+        OptionError: if there is none.
+    """
+    aliases = {"TrivialAugment": "trivial", "TrivialAugmentWide": "trivial"}
+    return find_name(name, POLICIES, "augmentation policy", aliases=aliases)

@@ -14,6 +14,7 @@ import numpy as np
 from kt_tuning.augment.forms import Floats, Rows
 from kt_tuning.augment.ops import OPS, Op
 from kt_tuning.errors import OptionError
+from kt_tuning.names import find_name
 
 
 class Draw(NamedTuple):
@@ -50,8 +51,7 @@ class Step:
     fixed: bool = False
 
     def __post_init__(self) -> None:
-        if self.op not in OPS:
-            raise OptionError(f"Unknown augmentation {self.op!r}. Known: {', '.join(sorted(OPS))}.")
+        object.__setattr__(self, "op", find_name(self.op, sorted(OPS), "augmentation"))
         row = OPS[self.op]
         check_number(
             self.magnitude, row.low, row.high, f"The magnitude of {self.op!r} ({row.unit})"

@@ -10,6 +10,7 @@ import typer
 
 from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
 from kt_tuning.errors import OptionError
+from kt_tuning.names import find_name
 
 
 def predict(
@@ -60,7 +61,7 @@ def hypermodels(
     for name in family or HYPERMODELS:
         try:
             described = describe(
-                name,
+                find_name(name, HYPERMODELS, "hypermodel"),
                 (image_size, image_size, channels),
                 classes,
                 space="wide" if wide else "default",

@@ -20,6 +20,7 @@ from kt_tuning.ensembling.serving import PRICE, Serving, worth_serving
 from kt_tuning.ensembling.weights import SOLVERS
 from kt_tuning.errors import OptionError
 from kt_tuning.evaluation import METRICS
+from kt_tuning.names import find_name
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
@@ -103,9 +104,9 @@ def solve(
         DataError: if the shapes do not match, a label is out of range, the predictions are not
             probabilities, or there are fewer than 3 rows.
     """
-    _check("solver", solver, (AUTO, *SOLVERS))
-    _check("metric", metric, tuple(METRICS))
-    _check("calibration", calibration, (AUTO, *CALIBRATIONS))
+    solver = find_name(solver, (AUTO, *SOLVERS), "solver")
+    metric = find_name(metric, METRICS, "metric")
+    calibration = find_name(calibration, (AUTO, *CALIBRATIONS), "calibration")
     if folds < 3:
         raise OptionError(
             "folds should be 3 or more: one to judge on, one to choose on, one to fit on. "
@@ -190,8 +191,3 @@ def drop_small(combination: Combination) -> Combination:
     return dataclasses.replace(
         combination, weights=tuple((kept / share).tolist()), calibrations=calibrations
     )
-
-
-def _check(what: str, name: str, known: Sequence[str]) -> None:
-    if name not in known:
-        raise OptionError(f"No {what} is called {name!r}. Known: {', '.join(known)}.")

@@ -22,6 +22,7 @@ from kt_tuning.ensembling.problem import LOG_LOSS, cost
 from kt_tuning.ensembling.run_members import Candidates
 from kt_tuning.errors import DataError, OptionError
 from kt_tuning.evaluation import METRICS, predict_split
+from kt_tuning.names import find_name
 
 if TYPE_CHECKING:
     import keras
@@ -64,8 +65,7 @@ def soup(candidates: Candidates, data: ImageData, *, metric: str = LOG_LOSS) -> 
         OptionError: on an unknown metric, or if no candidate has a model.
         DataError: if the data are not those that the candidates predicted.
     """
-    if metric not in METRICS:
-        raise OptionError(f"No metric is called {metric!r}. Known: {', '.join(METRICS)}.")
+    metric = find_name(metric, METRICS, "metric")
     if candidates.fingerprint != data.fingerprint:
         raise DataError(
             "The data should be those that the candidates predicted, fingerprint "

@@ -12,6 +12,7 @@ from kt_tuning.errors import OptionError
 from kt_tuning.evaluation.keras_models import as_keras, check_tensorflow, float_twin
 from kt_tuning.evaluation.metrics import check_labels
 from kt_tuning.evaluation.predict import predict_function, predict_images
+from kt_tuning.names import find_name
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]
@@ -123,8 +124,7 @@ def attack(
         OptionError: on an unknown attack, an epsilon below 1, or a model that `LossGradient`
             refuses.
     """
-    if name not in ATTACKS:
-        raise OptionError(f"No attack is called {name!r}. Known attacks: {', '.join(ATTACKS)}.")
+    name = find_name(name, ATTACKS, "attack")
     if not epsilon >= 1:
         raise OptionError(
             "epsilon is in units of a pixel's 0 to 255; below 1 no pixel would change. "

@@ -15,8 +15,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kt_tuning.errors import DataError, OptionError
+from kt_tuning.errors import DataError
 from kt_tuning.evaluation import macro_metrics, ranking_metrics, row_metrics
+from kt_tuning.names import find_name
 
 Labels = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
@@ -134,9 +135,7 @@ def find_metric(name: str) -> Metric:
     Raises:
         OptionError: if there is no such metric.
     """
-    if name not in METRICS:
-        raise OptionError(f"No metric is called {name!r}. Known metrics: {', '.join(METRICS)}.")
-    return METRICS[name]
+    return METRICS[find_name(name, METRICS, "metric")]
 
 
 def score(

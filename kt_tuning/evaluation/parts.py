@@ -19,6 +19,7 @@ from kt_tuning.evaluation.predict import Split, predict_function, predict_images
 from kt_tuning.evaluation.progress import PartBar
 from kt_tuning.evaluation.robustness import Robustness, robustness
 from kt_tuning.evaluation.scores import Scores
+from kt_tuning.names import find_name
 
 GENERALIZATION = "generalization"
 SOME_IMAGES = 500
@@ -69,12 +70,8 @@ class Parts:
     progress: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "names", tuple(self.names))
-        for name in self.names:
-            if name not in PARTS:
-                raise OptionError(
-                    f"No part of an evaluation is called {name!r}. Known parts: {', '.join(PARTS)}."
-                )
+        found = tuple(find_name(name, PARTS, "part of an evaluation") for name in self.names)
+        object.__setattr__(self, "names", found)
         if self.images < 1:
             raise OptionError(f"images should be 1 or more. Received: {self.images}.")
 

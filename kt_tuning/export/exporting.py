@@ -88,6 +88,7 @@ def export_model(
         DataError: if images do not fit the card.
     """
     row = format_named(format)
+    format = row.name
     row.check_installed()
     path = Path(path)
     check_free(path)

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import OptionError
 from kt_tuning.export import keras_file, litert, onnx, openvino, saved_model
 from kt_tuning.export.parity import FLOAT32, Tolerance
 from kt_tuning.export.requirements import check_installed
 from kt_tuning.export.source import Predict, Source
+from kt_tuning.names import find_name
 
 FLOAT16 = Tolerance(difference=0.02, agreement=0.995)
 INT8 = Tolerance(difference=0.25, agreement=0.99)
@@ -119,6 +119,15 @@ FORMATS = {
 }
 """Every format; `--format` takes the names."""
 
+ALIASES = {
+    "tflite": "litert",
+    "tflite_float16": "litert_float16",
+    "tflite_fp16": "litert_float16",
+    "litert_fp16": "litert_float16",
+    "tflite_int8": "litert_int8",
+}
+"""Other names of the formats; LiteRT was TensorFlow Lite."""
+
 
 def format_named(name: str) -> Format:
     """Return a row of `FORMATS`.
@@ -126,6 +135,4 @@ def format_named(name: str) -> Format:
     Raises:
         OptionError: if there is none of this name.
     """
-    if name not in FORMATS:
-        raise OptionError(f"Unknown format {name!r}. Known: {', '.join(FORMATS)}.")
-    return FORMATS[name]
+    return FORMATS[find_name(name, FORMATS, "format", aliases=ALIASES)]

@@ -107,9 +107,6 @@ def _narrowed(
 
 
 def _hypermodel(data: ImageData, options: RunOptions) -> ImageHyperModel | Families:
-    for name in options.hypermodel:
-        if name not in HYPERMODELS:
-            raise OptionError(f"Unknown hypermodel {name!r}. Known: {', '.join(HYPERMODELS)}.")
     names, shape, classes = options.hypermodel, data.input_shape, data.classes
     fixed = dict(options.fixed)
     if options.normalize:

@@ -6,7 +6,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from hypermodels import HYPERMODELS
+from hypermodels.families import SEPARATOR
 from kt_tuning.ensembling import PRICE
+from kt_tuning.names import find_name
+from kt_tuning.search.pruning import pruner_name
+from kt_tuning.search.samplers import strategy_name
 from kt_tuning.search.study.urls import without_password
 
 OPTIONS = "options.json"
@@ -94,7 +99,22 @@ class RunOptions:
     track: tuple[str, ...] = ()
     refit: bool = False
 
+    def __post_init__(self) -> None:
+        families = tuple(find_name(name, HYPERMODELS, "hypermodel") for name in self.hypermodel)
+        object.__setattr__(self, "hypermodel", families)
+        fixed = {_own_spelling(name): value for name, value in self.fixed.items()}
+        object.__setattr__(self, "fixed", fixed)
+        object.__setattr__(self, "strategy", strategy_name(self.strategy))
+        if self.pruner is not None:
+            object.__setattr__(self, "pruner", pruner_name(self.pruner))
+
     def without_password(self) -> RunOptions:
         """The same as they may be written: what connects to a database comes from elsewhere."""
         shown = None if self.storage is None else without_password(self.storage)
         return dataclasses.replace(self, storage=shown)
+
+
+def _own_spelling(name: str) -> str:
+    """The name of a fixed hyperparameter, its family spelled as in `HYPERMODELS`."""
+    family, slash, own = name.partition(SEPARATOR)
+    return f"{find_name(family, HYPERMODELS, 'hypermodel')}{slash}{own}" if slash else name

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from kt_tuning.errors import OptionError
+from kt_tuning.names import find_name
 
 AUTO, ENSEMBLE, BEST = "auto", "ensemble", "best"
 MEMBERS = (AUTO, ENSEMBLE, BEST)
@@ -40,10 +41,7 @@ class RefitOptions:
     verbose: bool = True
 
     def __post_init__(self) -> None:
-        if self.members not in MEMBERS:
-            raise OptionError(
-                f"`members` is one of {', '.join(MEMBERS)}. Received: members={self.members!r}"
-            )
+        object.__setattr__(self, "members", find_name(self.members, MEMBERS, "choice of members"))
         for name in ("epochs", "batch_size", "devices"):
             value = getattr(self, name)
             if value is None:

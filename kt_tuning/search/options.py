@@ -17,6 +17,7 @@ from kt_tuning.execution import (
     Serial,
     automatic_workers,
 )
+from kt_tuning.names import find_name
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.trials import COSTS, Travelling, open_storage
 
@@ -48,19 +49,20 @@ def find_objectives(objective: Objectives) -> list[keras_tuner.Objective]:
 def _objective(objective: str | keras_tuner.Objective) -> keras_tuner.Objective:
     if isinstance(objective, keras_tuner.Objective):
         return objective
+    try:
+        # Keras logs more than our metrics, such as the training loss.
+        plain = keras_tuner.Oracle(objective=objective).objective
+    except (ValueError, TypeError):
+        plain = None
+    known = ("val_loss", *(f"val_{name}" for name in METRICS), *COSTS)
+    if plain is None or objective in known:
+        hint = "for a metric of your own pass keras_tuner.Objective(name, direction)"
+        objective = find_name(objective, known, "objective", hint=hint)
     if objective in COSTS:
         return keras_tuner.Objective(objective, "min")
-    name = objective.removeprefix("val_")
-    if objective.startswith("val_") and name in METRICS:
+    if (name := objective.removeprefix("val_")) in METRICS and name != objective:
         return keras_tuner.Objective(objective, METRICS[name].direction)
-    try:
-        return keras_tuner.Oracle(objective=objective).objective
-    except (ValueError, TypeError):
-        raise OptionError(
-            f"Unknown objective {objective!r}. Known: val_loss, "
-            f"{', '.join(f'val_{name}' for name in METRICS)}, {', '.join(COSTS)}. For a metric of "
-            "your own pass keras_tuner.Objective(name, direction)."
-        ) from None
+    return keras_tuner.Oracle(objective=objective).objective if plain is None else plain
 
 
 def check_count(name: str, value: Any, *, least: int = 1, optional: bool = False) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from optuna import pruners
 
 from kt_tuning.errors import OptionError
+from kt_tuning.names import find_name
 from kt_tuning.search.halving import REDUCTION, AshaPruner
 from kt_tuning.search.study import quiet_optuna
 
@@ -33,6 +34,15 @@ PRUNERS: dict[str, Callable[[int | None], pruners.BasePruner]] = {
 """Name -> (epochs of a full training, or None if unknown) -> pruner."""
 
 
+def pruner_name(pruner: str) -> str:
+    """Return the name in `PRUNERS` that a spelling stands for.
+
+    Raises:
+        OptionError: if there is none.
+    """
+    return find_name(pruner, PRUNERS, "pruner", hint="or pass one of optuna.pruners")
+
+
 def make_pruner(
     pruner: str | pruners.BasePruner | None, epochs: int | None = None, *, objectives: int = 1
 ) -> pruners.BasePruner:
@@ -52,13 +62,8 @@ def make_pruner(
         OptionError: if there is no such pruner, or it would have several objectives to judge by.
     """
     name = pruner or "none"
-    if isinstance(name, str) and name not in PRUNERS:
-        raise OptionError(
-            f"Unknown pruner {pruner!r}. Known: {', '.join(PRUNERS)}; or pass one of "
-            "optuna.pruners."
-        )
     with quiet_optuna():
-        made = PRUNERS[name](epochs) if isinstance(name, str) else name
+        made = PRUNERS[pruner_name(name)](epochs) if isinstance(name, str) else name
     if objectives > 1 and not isinstance(made, pruners.NopPruner):
         raise OptionError(
             f"A pruner judges trials by one objective. Received {objectives} objectives and the "

@@ -48,6 +48,7 @@ from kt_tuning.search.plots import Plots, study_of
 from kt_tuning.search.quiet import light_collections, quiet
 from kt_tuning.search.results import history_frame, results_frame
 from kt_tuning.search.run_directory import RunDirectory, versions
+from kt_tuning.search.samplers import strategy_name
 from kt_tuning.search.specifying import TrialOptions
 from kt_tuning.search.winners import Winners, with_values
 from kt_tuning.search.wrapping import RecipeHyperModel
@@ -160,7 +161,9 @@ class Tuner(keras_tuner.Tuner):
         self._epochs = epochs
         self._folds = folds
         self._options = TrialOptions(seed, folds or 1, executions_per_trial, limits)
-        self._strategy = strategy if isinstance(strategy, str) else type(strategy).__name__
+        self._strategy = (
+            strategy_name(strategy) if isinstance(strategy, str) else type(strategy).__name__
+        )
         self._data: ImageData | None = None
         self._labels: NDArray[np.int64] | None = None
         wrapped = RecipeHyperModel(hypermodel, self.recipe)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import MEMBER_CHOICES, Ensemble, Member, serving_cost, weighted_sum
-from kt_tuning.errors import OptionError, SearchError
+from kt_tuning.errors import SearchError
+from kt_tuning.names import find_name
 from kt_tuning.records import TrialRecord
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.trials import load_weights, new_model, weights_file
@@ -91,9 +92,7 @@ class Winners:
             price: The share of the loss that is worth a doubling of the cost.
             seed: Of the solver.
         """
-        if members not in MEMBER_CHOICES:
-            known = ", ".join(MEMBER_CHOICES)
-            raise OptionError(f"No choice of members is called {members!r}. Known: {known}.")
+        members = find_name(members, MEMBER_CHOICES, "choice of members")
         records = {record.trial_id: record for record in self.best(None)}
         candidates = [
             Member(

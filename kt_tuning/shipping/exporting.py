@@ -89,8 +89,9 @@ def export_run(
             "An export takes at least 1 format and 1 image to compare. "
             f"Received: formats={list(formats)}, images={images}"
         )
-    for name in formats:
-        format_named(name).check_installed()
+    rows = [format_named(name) for name in formats]
+    for row in rows:
+        row.check_installed()
     directory = Path(directory)
     records = RunRecords.load(directory)
     pruned = None if pruning is None else _prune(model, data, pruning, seed)
@@ -100,7 +101,7 @@ def export_run(
     examples = data.train.take(_some(len(data.train), EXAMPLES, rng))
     provenance = records.provenance() | _described(pruning, pruned)
     found = []
-    for name in dict.fromkeys(formats):
+    for name in dict.fromkeys(row.name for row in rows):
         path = next_version(_place(directory, name))
         exported = export_model(
             model,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from kt_tuning.errors import OptionError
+from kt_tuning.names import find_name
 from kt_tuning.tracking.csv import CsvTracker
 from kt_tuning.tracking.mlflow import MlflowTracker
 from kt_tuning.tracking.tensorboard import TensorBoardTracker
@@ -35,11 +36,7 @@ def find_trackers(asked: str | Tracker | Sequence[str | Tracker] | None) -> list
     found: list[Tracker] = []
     for one in wanted:
         if not isinstance(one, Tracker):
-            if one not in TRACKERS:
-                raise OptionError(
-                    f"Unknown tracker {one!r}. Known: {', '.join(TRACKERS)}; or a Tracker."
-                )
-            one = TRACKERS[one]()
+            one = TRACKERS[find_name(one, TRACKERS, "tracker", hint="or a Tracker")]()
         if one.name in {other.name for other in found}:
             raise OptionError(f"The tracker {one.name!r} is given twice.")
         found.append(one)

@@ -18,6 +18,7 @@ from kt_tuning.data.batches import Batches, Random
 from kt_tuning.data.loader import FollowEpochs, Loader
 from kt_tuning.errors import OptionError
 from kt_tuning.evaluation import METRICS, metrics_for, predict_split, score
+from kt_tuning.names import find_name
 from kt_tuning.recipe import SAMPLING, WEIGHTS, FitPlan, Recipe
 from kt_tuning.trials.costs import COSTS
 from kt_tuning.trials.fitting import is_prepared, prepare_classifier
@@ -100,10 +101,8 @@ class ImageTask:
     ) -> None:
         known = ["val_loss", *(f"val_{name}" for name in METRICS)]
         for objective in objectives:
-            if objective not in known and objective not in COSTS:
-                raise OptionError(
-                    f"No such objective: {objective!r}. On images it is one of {', '.join(known)}."
-                )
+            if objective not in COSTS:
+                find_name(objective, known, "objective on images")
         self.hypermodel = hypermodel
         self.precision = recipe.precision
         self._data = data

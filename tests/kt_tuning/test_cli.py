@@ -1,5 +1,6 @@
 """The command line: the whole job, and what a user sees when the input is bad."""
 
+import importlib.metadata
 import json
 import os
 import re
@@ -162,7 +163,7 @@ def test_evaluate_measures_the_parts_asked_for(finished, monkeypatch, capsys, tm
 
 def test_evaluate_refuses_an_unknown_part_before_anything_is_loaded(monkeypatch, capsys, tmp_path):
     assert kt_tuning(monkeypatch, "evaluate", tmp_path, "--part", "speed") == 2
-    assert "Known parts: generalization, cost, corruptions, attacks" in capsys.readouterr().err
+    assert "Known: generalization, cost, corruptions, attacks" in capsys.readouterr().err
 
 
 def test_run_again_keeps_the_trials_and_exports_the_next_version(finished, monkeypatch, tmp_path):
@@ -375,3 +376,19 @@ def test_unreadable_images_are_named_by_predict(finished, monkeypatch, capsys, t
         kt_tuning(monkeypatch, "predict", finished[0] / "run/export/1", tmp_path / "cat.jpg") == 2
     )
     assert "cat.jpg" in capsys.readouterr().err
+
+
+def test_the_version_is_printed(monkeypatch, capsys):
+    assert kt_tuning(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"kt-tuning {importlib.metadata.version('kt-tuning')}\n"
+
+
+def test_formats_and_families_are_taken_as_users_spell_them(finished, photos, monkeypatch, capsys):
+    base, _ = finished
+    for name in ("ConvNet", "RESNET"):
+        assert kt_tuning(monkeypatch, "hypermodels", name, "--image-size", 16) == 0
+        assert f"{name.lower()}:" in capsys.readouterr().out
+    run = shutil.copytree(base / "run", photos.parent / "run")
+    arguments = ["--data", photos, "--format", "TFLite", "--images", "4", "--quiet"]
+    assert kt_tuning(monkeypatch, "export", run, *arguments) == 0
+    assert (run / "export/litert/1").is_dir()

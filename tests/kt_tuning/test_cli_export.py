@@ -49,7 +49,7 @@ def test_images_that_moved_are_found_where_they_are_now(run, monkeypatch, capsys
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--format", "tflite"], "Unknown format 'tflite'. Known: saved_model"),
+        (["--format", "caffe"], "Unknown format 'caffe'. Known: saved_model"),
         (["--format", "keras", "--images", "0"], "images=0"),
         (["--format", "keras", "--sparsity", "1.5"], "sparsity=1.5"),
         (["--format", "keras", "--sparsity", "0.5", "--epochs", "0"], "at least 1 epoch"),

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from kt_tuning.errors import DataError, OptionError
 from kt_tuning.evaluation.corruptions import blur, digital, noise, weather
+from kt_tuning.names import find_name
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
@@ -256,10 +257,7 @@ def corrupt(
         OptionError: on an unknown corruption or severity.
         DataError: if they are no such images.
     """
-    if name not in CORRUPTIONS:
-        raise OptionError(
-            f"No corruption is called {name!r}. Known corruptions: {', '.join(CORRUPTIONS)}."
-        )
+    name = find_name(name, CORRUPTIONS, "corruption")
     if severity not in SEVERITIES:
         raise OptionError(f"A severity is a whole number from 1 to 5. Received: {severity}.")
     if images.ndim != 4 or images.dtype != np.uint8 or images.shape[3] not in (1, 3):

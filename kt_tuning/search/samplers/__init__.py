@@ -3,7 +3,13 @@
 from kt_tuning.search.samplers.evolution import EvolutionSampler
 from kt_tuning.search.samplers.gaussian_process import GaussianProcessSampler
 from kt_tuning.search.samplers.grid import GridSampler
-from kt_tuning.search.samplers.table import SAMPLERS, Strategy, find_strategy, neighbours
+from kt_tuning.search.samplers.table import (
+    SAMPLERS,
+    Strategy,
+    find_strategy,
+    neighbours,
+    strategy_name,
+)
 
 __all__ = [
     "SAMPLERS",
@@ -13,4 +19,5 @@ __all__ = [
     "Strategy",
     "find_strategy",
     "neighbours",
+    "strategy_name",
 ]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from optuna import samplers
 
 from kt_tuning.errors import MissingExtraError, OptionError
+from kt_tuning.names import find_name
 from kt_tuning.search.halving import REDUCTION, RUNGS
 from kt_tuning.search.samplers.evolution import EvolutionSampler
 from kt_tuning.search.samplers.gaussian_process import GaussianProcessSampler
@@ -95,6 +96,14 @@ SAMPLERS: dict[str, Strategy] = {
     "bohb": Strategy(_tpe, "hyperband"),
 }
 
+ALIASES = {
+    "CMA-ES": "cmaes",
+    "RandomSearch": "random",
+    "GridSearch": "grid",
+    "BayesianOptimization": "bayesian",
+}
+"""Other names of strategies: KerasTuner's classes, and how CMA-ES is written."""
+
 
 def neighbours(number: int) -> Strategy:
     """What draws hardly anything else than a trial has.
@@ -103,6 +112,16 @@ def neighbours(number: int) -> Strategy:
         number: Of the trial in the study.
     """
     return Strategy(lambda search, draw: NeighbourSampler(draw, number))
+
+
+def strategy_name(strategy: str) -> str:
+    """Return the name in `SAMPLERS` that a spelling stands for.
+
+    Raises:
+        OptionError: if there is none.
+    """
+    hint = "or pass a sampler of optuna.samplers"
+    return find_name(strategy, SAMPLERS, "strategy", aliases=ALIASES, hint=hint)
 
 
 def find_strategy(
@@ -120,11 +139,7 @@ def find_strategy(
     """
     if isinstance(strategy, samplers.BaseSampler):
         return Strategy(lambda search, draw: strategy)
-    if strategy not in SAMPLERS:
-        raise OptionError(
-            f"Unknown strategy {strategy!r}. Known: {', '.join(SAMPLERS)}; or pass a sampler of "
-            "optuna.samplers."
-        )
+    strategy = strategy_name(strategy)
     if objectives > 1 and not SAMPLERS[strategy].several:
         fitting = [name for name, row in SAMPLERS.items() if row.several and row.pruner == "none"]
         raise OptionError(

@@ -275,8 +275,11 @@ def test_dropping_leaves_the_coefficients_of_a_geometric_mean():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"solver": "mena"}, r"No solver is called 'mena'. Known: auto, single, mean, random"),
-        ({"metric": "f2"}, r"No metric is called 'f2'. Known: accuracy"),
+        (
+            {"solver": "mena"},
+            r"Unknown solver 'mena'. Did you mean 'mean'. Known: auto, single, mean, random",
+        ),
+        ({"metric": "f2"}, r"Unknown metric 'f2'. Known: accuracy"),
         ({"calibration": "platt"}, r"'platt'. Known: auto, none, temperature, vector"),
         ({"folds": 2}, "3 or more.*Received: 2"),
     ],

@@ -102,7 +102,7 @@ def test_attacks_and_cost_of_a_keras_model():
 
 
 def test_an_unknown_part():
-    with pytest.raises(OptionError, match=r"'speed'\. Known parts: generalization, cost, corrup"):
+    with pytest.raises(OptionError, match=r"'speed'\. Known: generalization, cost, corrup"):
         evaluate(predict, Data(), parts=["speed"])
 
 

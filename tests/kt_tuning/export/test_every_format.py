@@ -175,8 +175,8 @@ def test_what_a_converter_says_is_told(tempered, tmp_path, monkeypatch):
 
 
 def test_an_unknown_format_is_named():
-    with pytest.raises(OptionError, match=r"'tflite'\. Known: saved_model, keras, litert"):
-        format_named("tflite")
+    with pytest.raises(OptionError, match=r"'caffe'\. Known: saved_model, keras, litert"):
+        format_named("caffe")
 
 
 def test_openvino_reports_to_nobody(tempered, tmp_path, monkeypatch):

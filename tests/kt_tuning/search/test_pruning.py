@@ -77,7 +77,9 @@ def test_every_name_makes_a_pruner_and_none_is_none():
 
 
 def test_an_unknown_pruner_is_refused():
-    with pytest.raises(OptionError, match=r"Unknown pruner 'meadian'\. Known: none, median"):
+    with pytest.raises(
+        OptionError, match=r"Unknown pruner 'meadian'\. Did you mean 'median'\? Known: none, median"
+    ):
         make_pruner("meadian")
 
 
