@@ -58,10 +58,10 @@ def hypermodels(
     from hypermodels.catalogue import describe
 
     console = Console()
-    for name in family or HYPERMODELS:
+    for name in [find_name(one, HYPERMODELS, "hypermodel") for one in family or HYPERMODELS]:
         try:
             described = describe(
-                find_name(name, HYPERMODELS, "hypermodel"),
+                name,
                 (image_size, image_size, channels),
                 classes,
                 space="wide" if wide else "default",

@@ -11,16 +11,18 @@ from xml.etree.ElementTree import Element
 import matplotlib
 from matplotlib.figure import Figure
 
+from kt_tuning import palette
 from kt_tuning.report.figures import style
 
-# In the page these follow light and dark; the names are declared in `theme.py`.
+# The page replaces each of these by a CSS variable, so that a figure follows light and dark; the
+# names are declared in `theme.py`.
 _VARIABLES = {
-    style.INK: "var(--ink)",
-    style.MUTED: "var(--muted)",
-    style.RULE: "var(--rule)",
-    style.FAINT: "var(--faint)",
-    style.BLUE: "var(--blue)",
-    style.ORANGE: "var(--orange)",
+    palette.INK: "var(--ink)",
+    palette.MUTED: "var(--muted)",
+    palette.RULE: "var(--rule)",
+    palette.FAINT: "var(--faint)",
+    palette.BLUE: "var(--blue)",
+    palette.ORANGE: "var(--orange)",
 }
 _COLOR = re.compile("|".join(_VARIABLES))
 # Fonts come from the page; the default stroke joins are in the page's style sheet.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-_LIGHT = """
-  --page: #ffffff; --surface: #f6f8fa; --ink: #1b2430; --muted: #5b6673; --rule: #d5dbe3;
-  --faint: #8592a1; --blue: #0b6bb0; --orange: #c2500a; --tint: #e8f1f8;
+from kt_tuning.palette import BLUE, FAINT, INK, MUTED, ORANGE, RULE
+
+_LIGHT = f"""
+  --page: #ffffff; --surface: #f6f8fa; --ink: {INK}; --muted: {MUTED}; --rule: {RULE};
+  --faint: {FAINT}; --blue: {BLUE}; --orange: {ORANGE}; --tint: #e8f1f8;
 """
 _DARK = """
   --page: #12161b; --surface: #1a2027; --ink: #e7ebf0; --muted: #9ba7b4; --rule: #303944;

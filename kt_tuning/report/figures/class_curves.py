@@ -12,16 +12,8 @@ from matplotlib.figure import Figure
 
 from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import ClassCurves
-from kt_tuning.report.figures.style import (
-    BLUE,
-    FAINT,
-    ORANGE,
-    RULE,
-    add_legend,
-    default_style,
-    name_axes,
-    new_figure,
-)
+from kt_tuning.palette import BLUE, FAINT, ORANGE, RULE
+from kt_tuning.report.figures.style import add_legend, default_style, name_axes, new_figure
 from kt_tuning.report.load import as_summary
 from kt_tuning.report.summary import RunSummary
 from kt_tuning.report.text import number, printable, shorten

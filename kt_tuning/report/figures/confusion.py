@@ -11,7 +11,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from kt_tuning.errors import StorageError
-from kt_tuning.report.figures.style import FONT_SIZE, INK, MUTED, RULE, default_style, new_figure
+from kt_tuning.palette import CORRECT, INK, MISTAKEN, MUTED, ON_CELL, RULE
+from kt_tuning.report.figures.style import FONT_SIZE, default_style, new_figure
 from kt_tuning.report.load import as_summary
 from kt_tuning.report.summary import CountArray, FloatArray, RunSummary
 from kt_tuning.report.text import percent, printable, shorten
@@ -19,10 +20,6 @@ from kt_tuning.report.text import percent, printable, shorten
 # Above this the numbers would be too small to read; the colours remain.
 MOST_CLASSES_WITH_COUNTS = 20
 LABEL_LENGTH = 16
-# Blue and orange that carry white digits and stand out from a white and from a dark page: cells are
-# pixels of an image, which cannot follow the page's colours as lines and text do.
-CORRECT, MISTAKEN = "#1f78b8", "#c9560f"
-ON_CELL = "#fefefe"
 
 
 @dataclasses.dataclass(frozen=True)

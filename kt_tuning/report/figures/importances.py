@@ -15,10 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from kt_tuning.errors import StorageError
+from kt_tuning.palette import BLUE, INK
 from kt_tuning.report.figures.style import (
-    BLUE,
     FONT_SIZE,
-    INK,
     default_style,
     name_axes,
     new_figure,

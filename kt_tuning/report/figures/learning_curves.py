@@ -12,10 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from kt_tuning.palette import BLUE, FAINT, ORANGE
 from kt_tuning.report.figures.style import (
-    BLUE,
-    FAINT,
-    ORANGE,
     add_legend,
     default_style,
     name_axes,

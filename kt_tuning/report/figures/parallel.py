@@ -12,18 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kt_tuning.errors import StorageError
+from kt_tuning.palette import BLUE, FAINT, INK, MUTED, RULE
 from kt_tuning.report.figures.importances import importances_data
-from kt_tuning.report.figures.style import (
-    BLUE,
-    FAINT,
-    FONT_SIZE,
-    INK,
-    MUTED,
-    RULE,
-    default_style,
-    new_figure,
-    spans_decades,
-)
+from kt_tuning.report.figures.style import FONT_SIZE, default_style, new_figure, spans_decades
 from kt_tuning.report.load import as_summary
 from kt_tuning.report.summary import FloatArray, RunSummary
 from kt_tuning.report.text import metric_label, shorten, value_text

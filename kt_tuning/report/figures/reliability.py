@@ -12,14 +12,8 @@ from matplotlib.ticker import PercentFormatter
 
 from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import Reliability
-from kt_tuning.report.figures.style import (
-    BLUE,
-    FAINT,
-    INK,
-    default_style,
-    name_axes,
-    new_figure,
-)
+from kt_tuning.palette import BLUE, FAINT, INK
+from kt_tuning.report.figures.style import default_style, name_axes, new_figure
 from kt_tuning.report.load import as_summary
 from kt_tuning.report.summary import FloatArray, RunSummary
 from kt_tuning.report.text import percent

@@ -12,11 +12,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from kt_tuning.palette import BLUE, FAINT, MUTED
 from kt_tuning.report.figures.style import (
-    BLUE,
-    FAINT,
     FONT_SIZE,
-    MUTED,
     default_style,
     name_axes,
     new_figure,

@@ -17,14 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-# The page replaces each of these by a CSS variable, so that a figure follows light and dark.
-# Blue and orange are told apart with every kind of colour blindness (Wong, Nature Methods 2011).
-INK = "#1b2430"
-MUTED = "#5b6673"
-RULE = "#d5dbe3"
-FAINT = "#8592a1"
-BLUE = "#0b6bb0"
-ORANGE = "#c2500a"
+from kt_tuning.palette import INK, MUTED, RULE
 
 PIXELS_PER_INCH = 96
 FONT_SIZE = 8.5  # points; 11 px at the natural size

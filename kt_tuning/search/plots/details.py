@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from kt_tuning import palette
 from kt_tuning.search.plots import style
 
 if TYPE_CHECKING:
@@ -34,25 +35,25 @@ def history(axes: Axes, pruned: Sequence[bool]) -> None:
         pruned: Of each trial that has a point.
     """
     points = axes.collections[0]
-    points.set(sizes=[22], edgecolors=style.BLUE, linewidths=0.9, zorder=3, label="Trial")
-    points.set_facecolor(["white" if hollow else style.BLUE for hollow in pruned])
+    points.set(sizes=[22], edgecolors=palette.BLUE, linewidths=0.9, zorder=3, label="Trial")
+    points.set_facecolor(["white" if hollow else palette.BLUE for hollow in pruned])
     if any(pruned):
         _name_hollow_points(axes)
-    axes.lines[0].set(color=style.ORANGE, alpha=1.0, drawstyle="steps-post", label="Best so far")
+    axes.lines[0].set(color=palette.ORANGE, alpha=1.0, drawstyle="steps-post", label="Best so far")
     style.plain_ticks(axes.xaxis, whole=True)
     style.legend_above(axes)
 
 
 def _name_hollow_points(axes: Axes) -> None:
-    axes.scatter([], [], s=22, c="white", edgecolors=style.BLUE, linewidths=0.9, label="Pruned")
+    axes.scatter([], [], s=22, c="white", edgecolors=palette.BLUE, linewidths=0.9, label="Pruned")
 
 
 def importances(axes: Axes) -> None:
     """Draw bars of one colour, without what is plain from the title."""
     for bar in axes.patches:
-        bar.set_color(style.BLUE)
+        bar.set_color(palette.BLUE)
     for text in axes.texts:
-        text.set(text=f" {text.get_text()}", fontsize=style.FONT_SIZE - 0.5, color=style.MUTED)
+        text.set(text=f" {text.get_text()}", fontsize=style.FONT_SIZE - 0.5, color=palette.MUTED)
     axes.set(xlabel="Share", ylabel="", xlim=(0.0, 1.04 * axes.get_xlim()[1]))
     axes.grid(visible=False, axis="y")
     axes.margins(y=0.02)
@@ -91,7 +92,7 @@ def slices(figure: Figure, drawn: Any, pruned: Collection[int], last: int) -> No
         points.set_clim(0, max(last, 1))
         points.set_array(np.ma.masked_where(np.isin(numbers, list(pruned)), numbers))
         points.set_cmap(style.blues().with_extremes(bad="white"))
-        points.set(sizes=[16], linewidths=0.5, edgecolors=style.BLUE)
+        points.set(sizes=[16], linewidths=0.5, edgecolors=palette.BLUE)
         _label_slice(one)
     style.replace_colour_bar(
         figure, axes[-1].collections[0], list(axes), ticks=MaxNLocator(integer=True, min_n_ticks=1)
@@ -164,11 +165,11 @@ def curves(axes: Axes, pruned: Collection[int], best: int | None) -> None:
         number = int(str(line.get_label()).removeprefix("Trial"))
         line.set(markersize=3)
         if number == best:
-            line.set(color=style.ORANGE, linewidth=2.2, alpha=1.0, zorder=4, label="Best trial")
+            line.set(color=palette.ORANGE, linewidth=2.2, alpha=1.0, zorder=4, label="Best trial")
         elif number in pruned:
-            line.set(color=style.FAINT, linewidth=0.8, zorder=2, label="Pruned")
+            line.set(color=palette.FAINT, linewidth=0.8, zorder=2, label="Pruned")
         else:
-            line.set(color=style.BLUE, linewidth=1.0, alpha=0.5, zorder=3, label="Trial")
+            line.set(color=palette.BLUE, linewidth=1.0, alpha=0.5, zorder=3, label="Trial")
     one_of_each = {line.get_label(): line for line in axes.lines}
     style.plain_ticks(axes.xaxis, whole=True)
     style.legend_above(axes, one_of_each.values())
@@ -178,13 +179,13 @@ def pareto(axes: Axes) -> None:
     """Draw the front in front of the rest."""
     for points in axes.collections:
         if points.get_label() == "Best Trial":
-            points.set(color=style.ORANGE, zorder=4, label="On the front")
+            points.set(color=palette.ORANGE, zorder=4, label="On the front")
         else:
-            points.set(color=style.FAINT, label="Dominated")
+            points.set(color=palette.FAINT, label="Dominated")
     depth = getattr(axes, "zaxis", None)
     if depth is not None:
-        depth.label.set(size=style.FONT_SIZE, color=style.MUTED)
-        depth.set_tick_params(labelsize=style.FONT_SIZE - 0.5, labelcolor=style.MUTED)
+        depth.label.set(size=style.FONT_SIZE, color=palette.MUTED)
+        depth.set_tick_params(labelsize=style.FONT_SIZE - 0.5, labelcolor=palette.MUTED)
     style.legend_above(axes)
 
 
@@ -195,7 +196,7 @@ def contour(figure: Figure) -> None:
     lines.set(edgecolor="white", linewidth=0.4, alpha=0.6)
     style.replace_colour_bar(figure, areas, axes)
     for points in scattered:
-        points.set(sizes=[16], facecolors=style.INK, edgecolors="white", linewidths=0.6)
+        points.set(sizes=[16], facecolors=palette.INK, edgecolors="white", linewidths=0.6)
     for axis in (axes.xaxis, axes.yaxis):
         style.plain_ticks(axis)
     axes.grid(visible=False)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kt_tuning.palette import INK, MUTED, RULE, SHADES
 from kt_tuning.search.study.storage import quiet_optuna
 
 if TYPE_CHECKING:
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
-
-INK = "#1b2430"
-MUTED = "#5b6673"
-RULE = "#d5dbe3"
-FAINT = "#a9b4c0"
-# Told apart with every kind of colour blindness (Wong, Nature Methods 2011).
-BLUE = "#0b6bb0"
-ORANGE = "#c2500a"
 
 WIDTH = 8.0
 """Inches; a notebook shows as much without shrinking it."""
@@ -152,12 +145,10 @@ def _short(value: float) -> str:
 
 
 def blues(*, reverse: bool = False) -> Colormap:
-    """Optuna's colours without those that are all but white."""
-    import matplotlib
-    from matplotlib.colors import ListedColormap
+    """The shades of the palette, from light to dark."""
+    from matplotlib.colors import LinearSegmentedColormap
 
-    shades = matplotlib.colormaps["Blues"](np.linspace(0.25, 1.0, 256))
-    return ListedColormap(shades[::-1] if reverse else shades)
+    return LinearSegmentedColormap.from_list("shades", SHADES[::-1] if reverse else SHADES)
 
 
 def replace_colour_bar(figure: Figure, mappable: Any, axes: Any, **options: Any) -> None:

@@ -139,15 +139,15 @@ def find_strategy(
     """
     if isinstance(strategy, samplers.BaseSampler):
         return Strategy(lambda search, draw: strategy)
-    strategy = strategy_name(strategy)
-    if objectives > 1 and not SAMPLERS[strategy].several:
-        fitting = [name for name, row in SAMPLERS.items() if row.several and row.pruner == "none"]
+    name = strategy_name(strategy)
+    if objectives > 1 and not SAMPLERS[name].several:
+        fitting = [one for one, row in SAMPLERS.items() if row.several and row.pruner == "none"]
         raise OptionError(
-            f"The strategy {strategy!r} takes one objective. Received {objectives}. Strategies "
+            f"The strategy {name!r} takes one objective. Received {objectives}. Strategies "
             f"for several: {', '.join(fitting)}."
         )
-    chosen = SAMPLERS[strategy]
+    chosen = SAMPLERS[name]
     few = trials is not None and trials < FEW
-    if strategy == AUTO and objectives > 1:
+    if name == AUTO and objectives > 1:
         return dataclasses.replace(chosen, pruner="none", ends_near_best=False)
-    return dataclasses.replace(chosen, pruner="none") if strategy == AUTO and few else chosen
+    return dataclasses.replace(chosen, pruner="none") if name == AUTO and few else chosen

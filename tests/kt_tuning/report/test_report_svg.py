@@ -4,7 +4,8 @@ import matplotlib
 import pytest
 from matplotlib.figure import Figure
 
-from kt_tuning.report.figures.style import BLUE, new_figure
+from kt_tuning.palette import BLUE
+from kt_tuning.report.figures.style import new_figure
 from kt_tuning.report.html import document
 from kt_tuning.report.svg import svg_element
 
