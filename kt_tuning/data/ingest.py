@@ -10,8 +10,6 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kt_tuning.data.cache import CacheIndex, PixelCache, part_labels
 from kt_tuning.data.colour import GREY_MODES
@@ -20,6 +18,8 @@ from kt_tuning.data.fingerprint import ContentDigest
 from kt_tuning.data.folder import ImageFile, Listing
 from kt_tuning.data.parallel import map_in_order, processors
 from kt_tuning.data.pixel_format import Look, choose_format
+from kt_tuning.progress import Task
+from kt_tuning.progress import progress as show_progress
 from kt_tuning.records import PixelFormat
 
 #: Files and bytes handed to a worker at a time: enough to make the hand-over cheap, few enough
@@ -58,7 +58,7 @@ def ingest(
         cache: Where the pixels go.
         size: (height, width), or None to choose by the images; see `choose_format`.
         channels: 1, 3, or None to choose.
-        progress: Whether to draw a progress bar on the standard error stream.
+        progress: Whether to show how far it is, on the standard error stream.
 
     Returns:
         The index of what was stored: only readable images are in it.
@@ -67,10 +67,10 @@ def ingest(
         StorageError: if the cache cannot be written.
     """
     files, names = listing.files, listing.class_names
-    with _progress(progress) as bar:
+    with show_progress("Reading headers", shown=progress) as task:
         looks: list[Look] = []
         if size is None or channels is None:
-            with contextlib.closing(_run(look, listing.root, files, None, bar)) as batches:
+            with contextlib.closing(_run(look, listing.root, files, None, task)) as batches:
                 for found in batches:
                     looks += found
                     if size is not None and not all(image.grey for image in found):
@@ -80,7 +80,7 @@ def ingest(
         unreadable: list[tuple[str, str]] = []
 
         def pieces() -> Generator[NDArray[np.uint8], None, None]:
-            for images, failures in _run(decode, listing.root, files, pixels, bar):
+            for images, failures in _run(decode, listing.root, files, pixels, task):
                 unreadable.extend(failures)
                 digest.update(images)
                 yield images
@@ -135,7 +135,7 @@ def _run(
     root: str,
     files: Sequence[ImageFile],
     pixels: PixelFormat | None,
-    bar: Progress,
+    task: Task,
 ) -> Generator[_Result, None, None]:
     """Yield the function's result for each batch, in the order of the files."""
     total = sum(file.size for file in files)
@@ -146,21 +146,8 @@ def _run(
     ]
     seconds = len(files) * _SECONDS_A_FILE + total * _SECONDS_A_BYTE
     workers = min(processors(), len(batches), int(seconds / _SECONDS_A_WORKER))
-    task = bar.add_task("Decoding images" if pixels else "Reading headers", total=len(files))
+    task.begin("Decoding images" if pixels else "Reading headers", len(files))
     with contextlib.closing(map_in_order(function, batches, workers=workers)) as results:
         for batch, result in zip(batches, results, strict=True):
             yield result
-            bar.advance(task, len(batch.paths))
-
-
-def _progress(visible: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        refresh_per_second=4,
-        transient=True,
-        disable=not visible,
-    )
+            task.advance(len(batch.paths))

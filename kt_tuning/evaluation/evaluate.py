@@ -16,9 +16,9 @@ from kt_tuning.evaluation.metrics import check_labels
 from kt_tuning.evaluation.mistakes import worst_mistakes
 from kt_tuning.evaluation.parts import PARTS, Parts, Splits, Subject, draw_some, has_splits
 from kt_tuning.evaluation.predict import Split, predict_function, predict_probabilities
-from kt_tuning.evaluation.progress import part_bars
 from kt_tuning.evaluation.reliability import measure_reliability
 from kt_tuning.evaluation.scores import Scores
+from kt_tuning.progress import progress
 
 
 def evaluate(
@@ -99,10 +99,9 @@ def evaluate(
     )
     some = draw_some(split, wanted.images, seed)
     subject = Subject(model, split, earlier, some, bootstrap, seed)
-    with part_bars(shown=wanted.progress) as bars:
-        for name in wanted.names:
-            with bars.part(name) as bar:
-                scores = PARTS[name](subject, scores, bar)
+    for name in wanted.names:
+        with progress(name.capitalize(), shown=wanted.progress) as task:
+            scores = PARTS[name](subject, scores, task)
     return scores
 
 

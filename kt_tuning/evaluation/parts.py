@@ -16,10 +16,10 @@ from kt_tuning.evaluation.cost import measure_cost
 from kt_tuning.evaluation.generalization import generalization
 from kt_tuning.evaluation.metrics import find_metric
 from kt_tuning.evaluation.predict import Split, predict_function, predict_images
-from kt_tuning.evaluation.progress import PartBar
 from kt_tuning.evaluation.robustness import Robustness, robustness
 from kt_tuning.evaluation.scores import Scores
 from kt_tuning.names import find_name
+from kt_tuning.progress import Task
 
 GENERALIZATION = "generalization"
 SOME_IMAGES = 500
@@ -59,7 +59,7 @@ class Parts:
         names: Rows of `PARTS`.
         images: Images of the split that corruptions and attacks look at, drawn at random; all
             if there are fewer.
-        progress: Whether to draw a bar for each part on the standard error stream.
+        progress: Whether to show how far each part is, on the standard error stream.
 
     Raises:
         OptionError: on an unknown name, or fewer than 1 image.
@@ -129,7 +129,7 @@ def draw_some(split: Split, images: int, seed: int) -> NDArray[np.int64]:
     return np.sort(rng.choice(len(split), min(images, len(split)), replace=False))
 
 
-def _generalization(subject: Subject, scores: Scores, bar: PartBar) -> Scores:
+def _generalization(subject: Subject, scores: Scores, task: Task) -> Scores:
     found = generalization(
         subject.model,
         {**subject.earlier, scores.split: subject.split},
@@ -139,23 +139,23 @@ def _generalization(subject: Subject, scores: Scores, bar: PartBar) -> Scores:
     return dataclasses.replace(scores, generalization=found)
 
 
-def _cost(subject: Subject, scores: Scores, bar: PartBar) -> Scores:
+def _cost(subject: Subject, scores: Scores, task: Task) -> Scores:
     image = subject.split.take(np.array([0]))
     return dataclasses.replace(scores, cost=measure_cost(subject.model, image))
 
 
-def _corruptions(subject: Subject, scores: Scores, bar: PartBar) -> Scores:
+def _corruptions(subject: Subject, scores: Scores, task: Task) -> Scores:
     images, labels = subject.some_images()
-    names = bar.follow(tuple(CORRUPTIONS))
+    names = task.follow(tuple(CORRUPTIONS))
     predict = predict_function(subject.model)
     found = robustness(predict, images, labels, corruptions=names, seed=subject.seed)
     return dataclasses.replace(scores, robustness=found.completed_by(scores.robustness))
 
 
-def _attacks(subject: Subject, scores: Scores, bar: PartBar) -> Scores:
+def _attacks(subject: Subject, scores: Scores, task: Task) -> Scores:
     images, labels = subject.some_images()
     clean = predict_images(predict_function(subject.model), images)
-    epsilons = bar.follow(EPSILONS, times=len(ATTACKS))
+    epsilons = task.follow(EPSILONS, times=len(ATTACKS))
     found = Robustness(
         metric="accuracy",
         images=len(labels),
@@ -169,10 +169,10 @@ def _attacks(subject: Subject, scores: Scores, bar: PartBar) -> Scores:
     return dataclasses.replace(scores, robustness=found.completed_by(scores.robustness))
 
 
-PARTS: dict[str, Callable[[Subject, Scores, PartBar], Scores]] = {
+PARTS: dict[str, Callable[[Subject, Scores, Task], Scores]] = {
     GENERALIZATION: _generalization,
     "cost": _cost,
     "corruptions": _corruptions,
     "attacks": _attacks,
 }
-"""(what is judged, its scores so far, the part's bar) -> the scores, this part filled in."""
+"""(what is judged, its scores so far, the part's progress) -> the scores, this part filled in."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from kt_tuning.devices import find_devices
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.evaluation import held_out_uses
 from kt_tuning.export import next_version
+from kt_tuning.progress import Task, progress
 from kt_tuning.records import WEIGHTS
-from kt_tuning.refitting.bars import epoch_bar
 from kt_tuning.refitting.files import check_data, claim, provenance
 from kt_tuning.refitting.members import choose_members
 from kt_tuning.refitting.options import RefitOptions
@@ -113,9 +114,10 @@ def refit(tuner: Tuner, data: ImageData, options: RefitOptions | None = None) ->
         if record.caveat is not None:
             logger.warning(record.caveat)
         for number, plan in enumerate(plans, 1):
-            title = f"refit {number} of {len(plans)}"
-            with epoch_bar(title, plan.epochs, shown=options.verbose) as tell:
+            title = f"Refit {number} of {len(plans)}, epochs"
+            with progress(title, plan.epochs, shown=options.verbose) as task:
                 place = member_folder(folder, plan.trial.trial_id)
+                tell = functools.partial(_tell, task)
                 train_member(tuner, plan, joined, devices, place, tell)
         keras.backend.clear_session()
         ensemble = Ensemble(
@@ -133,3 +135,7 @@ def _load(tuner: Tuner, plan: MemberPlan, folder: Path) -> keras.Model:
     model = new_model(tuner.hypermodel, plan.hp)
     load_weights(model, member_folder(folder, plan.trial.trial_id) / WEIGHTS)
     return model
+
+
+def _tell(task: Task, done: int, loss: float) -> None:
+    task.update(done, f"loss {loss:.4f}")

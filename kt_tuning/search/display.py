@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from types import TracebackType
 from typing import Self
@@ -13,11 +12,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from kt_tuning.progress import EVERY, is_live, write_line
 from kt_tuning.records import PAUSED, TrialRecord
 from kt_tuning.trials import Progress
 from kt_tuning.units import clock, count
-
-logger = logging.getLogger("kt_tuning")
 
 
 class SearchDisplay:
@@ -29,8 +27,8 @@ class SearchDisplay:
         time_limit: Seconds in all, or None.
         done: Trials that earlier runs of this search have finished.
         used: Seconds that they have used.
-        console: Where to show the live view; where that is no terminal or notebook, or None,
-            finished trials are logged instead.
+        console: Where to show the live view. Where nothing can be redrawn, lines say what trials
+            came to, and while a trial is long how far it is; with None only the former.
     """
 
     def __init__(
@@ -53,7 +51,9 @@ class SearchDisplay:
         self._running: dict[int, tuple[int, int, float | None]] = {}
         self._best: TrialRecord | None = None
         self._live: Live | None = None
-        if console is not None and (console.is_terminal or console.is_jupyter):
+        self._console = console
+        self._spoke = self._began
+        if console is not None and is_live(console):
             self._live = Live(
                 console=console, get_renderable=self._render, refresh_per_second=4, transient=True
             )
@@ -80,6 +80,12 @@ class SearchDisplay:
     def epoch_ended(self, number: int, progress: Progress) -> None:
         """Show an epoch's value of the objective."""
         self._running[number] = (progress.epoch, progress.epochs, progress.value)
+        if self._live is None and self._console is not None:
+            if time.monotonic() - self._spoke >= EVERY:
+                self._say(
+                    f"trial {number}: epoch {progress.epoch}/{progress.epochs}, "
+                    f"{self._objective} {progress.value:.4f}; {self._budget()}"
+                )
 
     def trial_ended(self, record: TrialRecord, best: list[TrialRecord]) -> None:
         """Write a line about what came of a trial.
@@ -98,7 +104,11 @@ class SearchDisplay:
             style = "" if record.usable else "red"
             self._live.console.print(Text(line, style=style))
         else:
-            logger.info(line)
+            self._say(line)
+
+    def _say(self, line: str) -> None:
+        self._spoke = time.monotonic()
+        write_line(line, self._console)
 
     def _describe(self, record: TrialRecord) -> str:
         epochs = count(record.epochs, "epoch")

@@ -223,6 +223,7 @@ def test_progress_is_drawn_on_the_error_stream_only(
     photos: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
     load_images(photos)
     shown = capsys.readouterr()
     assert "Decoding images" in shown.err
@@ -233,6 +234,7 @@ def test_progress_can_be_switched_off(
     photos: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
     load_images(photos, progress=False)
     assert capsys.readouterr() == ("", "")
 

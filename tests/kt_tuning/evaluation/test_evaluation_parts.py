@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-from rich.progress import Progress
 
 from kt_tuning.errors import OptionError
 from kt_tuning.evaluation import PARTS, Parts, evaluate
 from kt_tuning.evaluation.parts import draw_some
-from kt_tuning.evaluation.progress import PartBars, part_bars
 
 
 class Bright:
@@ -116,32 +114,9 @@ def test_one_name_is_one_part():
     assert Parts.of(list(PARTS)).names == tuple(PARTS)
 
 
-def test_a_bar_moves_with_what_is_followed():
-    progress = Progress(disable=True)
-    with PartBars(progress).part("attacks") as bar:
-        followed = bar.follow("abc", times=2)
-        (task,) = progress.tasks
-        assert (task.description, task.total, len(followed), followed[1]) == ("Attacks", 6, 3, "b")
-        assert list(followed) == ["a", "b", "c"]
-        assert task.completed == 3
-    assert task.completed == 6
-
-
-def test_a_part_of_one_step_is_full_in_the_end():
-    progress = Progress(disable=True)
-    with PartBars(progress).part("cost"):
-        assert progress.tasks[0].total is None
-    assert progress.tasks[0].finished
-
-
-def test_without_bars_what_is_followed_is_as_it_was(capsys):
-    items = (1, 2)
-    with part_bars(shown=False) as bars, bars.part("cost") as bar:
-        assert bar.follow(items) is items
-    assert capsys.readouterr() == ("", "")
-
-
-def test_bars_are_drawn_on_standard_error(capsys):
+def test_bars_are_drawn_on_standard_error(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
     evaluate(predict, Data(), parts=Parts(("generalization",), progress=True), bootstrap=5)
     out, err = capsys.readouterr()
     assert out == ""

@@ -1,6 +1,5 @@
 """What won is trained again, on all images that it may see."""
 
-import contextlib
 import csv
 import dataclasses
 import json
@@ -134,16 +133,12 @@ def test_members_of_an_ensemble_keep_their_weights(tuner, data):
 def test_one_that_was_interrupted_goes_on(tuner, data, monkeypatch):
     options = dataclasses.replace(BEST, epochs=3)
 
-    @contextlib.contextmanager
-    def interrupted(*_, **__):
-        def tell(done, loss):
-            if done == 2:
-                raise KeyboardInterrupt
-
-        yield tell
+    def interrupted(task, done, loss):
+        if done == 2:
+            raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(job, "epoch_bar", interrupted)
+        patched.setattr(job, "_tell", interrupted)
         with pytest.raises(KeyboardInterrupt):
             tuner.refit(data, options)
     (folder,) = (tuner.run_directory / "refit").glob("trial_*")

@@ -26,7 +26,9 @@ def display(console):
 def test_a_terminal_shows_the_running_trial_and_keeps_a_line_a_trial(monkeypatch):
     monkeypatch.setattr("kt_tuning.search.display.time", SimpleNamespace(monotonic=lambda: 0.0))
     written = io.StringIO()
-    console = Console(file=written, force_terminal=True, width=120, color_system=None)
+    console = Console(
+        file=written, force_terminal=True, width=120, color_system=None, _environ={"TERM": "xterm"}
+    )
     with display(console) as shown:
         shown.trial_started(0, 4)
         shown.epoch_ended(0, Progress(1, 4, 0.5, step=0))
@@ -52,6 +54,37 @@ def test_without_a_terminal_trials_are_logged(caplog):
             shown.trial_ended(GOOD, [GOOD])
     assert caplog.messages == ["trial 0: val_accuracy 0.7500 in 4 epochs, 1:01 (best so far)"] * 2
     assert written.getvalue() == ""
+
+
+def test_without_a_terminal_a_long_trial_says_how_far_it_is_at_times(monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "kt_tuning")
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(
+        "kt_tuning.search.display.time", SimpleNamespace(monotonic=lambda: clock.now)
+    )
+    with display(Console(file=io.StringIO())) as shown:
+        shown.trial_started(0, 40)
+        for epoch in range(1, 9):
+            clock.now = 10.0 * epoch
+            shown.epoch_ended(0, Progress(epoch, 40, 0.5, step=epoch - 1))
+    assert [line.partition(";")[0] for line in caplog.messages] == [
+        "trial 0: epoch 3/40, val_accuracy 0.5000",
+        "trial 0: epoch 6/40, val_accuracy 0.5000",
+    ]
+    assert "2 of 9 trials, 1:00 of 10:00" in caplog.messages[0]
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_notebook_without_ipywidgets_has_printed_lines(installed, monkeypatch, capsys):
+    found = object() if installed else None
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: found)
+    shown = display(Console(file=io.StringIO(), force_jupyter=True))
+    assert (shown._live is not None) is installed
+    if not installed:
+        with shown:
+            shown.trial_started(0, 4)
+            shown.trial_ended(GOOD, [GOOD])
+        assert "trial 0: val_accuracy 0.7500 in 4 epochs" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
