@@ -1,5 +1,6 @@
 """The notebooks run from top to bottom, with a small budget."""
 
+import importlib.util
 from pathlib import Path
 
 import nbformat
@@ -17,6 +18,15 @@ def test_notebook_runs(path, tmp_path, monkeypatch):
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": tmp_path}}).execute()
     assert (tmp_path / "runs" / "quickstart" / "report.html").exists()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    said = {"stdout": "", "stderr": ""}
+    for output in outputs:
+        if output.output_type == "stream":
+            said[output.name] += output.text
+    # Without ipywidgets rich would warn at each refresh of the live view.
+    assert "ipywidgets" not in said["stderr"]
+    if importlib.util.find_spec("ipywidgets") is None:
+        assert said["stdout"].count("trial 0: val_accuracy") == 1
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

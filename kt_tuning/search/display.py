@@ -80,12 +80,13 @@ class SearchDisplay:
     def epoch_ended(self, number: int, progress: Progress) -> None:
         """Show an epoch's value of the objective."""
         self._running[number] = (progress.epoch, progress.epochs, progress.value)
-        if self._live is None and self._console is not None:
-            if time.monotonic() - self._spoke >= EVERY:
-                self._say(
-                    f"trial {number}: epoch {progress.epoch}/{progress.epochs}, "
-                    f"{self._objective} {progress.value:.4f}; {self._budget()}"
-                )
+        if self._live is not None or self._console is None:
+            return
+        if time.monotonic() - self._spoke >= EVERY:
+            self._say(
+                f"trial {number}: epoch {progress.epoch}/{progress.epochs}, "
+                f"{self._objective} {progress.value:.4f}; {self._budget()}"
+            )
 
     def trial_ended(self, record: TrialRecord, best: list[TrialRecord]) -> None:
         """Write a line about what came of a trial.
