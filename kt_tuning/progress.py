@@ -54,7 +54,7 @@ def write_line(text: str, console: Console | None = None) -> None:
     """
     if console is not None and console.is_jupyter:
         # rich would make a block of HTML of each line.
-        print(f"{time.strftime('%H:%M:%S')} {text}")
+        print(f"{time.strftime('%H:%M:%S')} {text}", file=console.file)
     else:
         logger.info(text)
 

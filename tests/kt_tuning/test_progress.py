@@ -133,8 +133,9 @@ def test_a_notebook_is_live_if_it_has_ipywidgets(installed, monkeypatch):
     assert is_live(Console(file=io.StringIO(), force_jupyter=True)) is installed
 
 
-def test_a_notebook_prints_lines_with_the_time(capsys):
-    write_line("trial 0: done", Console(file=io.StringIO(), force_jupyter=True))
-    time, _, text = capsys.readouterr().out.partition(" ")
+def test_a_notebook_prints_lines_with_the_time():
+    written = io.StringIO()
+    write_line("trial 0: done", Console(file=written, force_jupyter=True))
+    time, _, text = written.getvalue().partition(" ")
     assert len(time) == len("12:00:00")
     assert text == "trial 0: done\n"

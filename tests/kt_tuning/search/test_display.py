@@ -75,16 +75,17 @@ def test_without_a_terminal_a_long_trial_says_how_far_it_is_at_times(monkeypatch
 
 
 @pytest.mark.parametrize("installed", [True, False])
-def test_a_notebook_without_ipywidgets_has_printed_lines(installed, monkeypatch, capsys):
+def test_a_notebook_without_ipywidgets_has_printed_lines(installed, monkeypatch):
     found = object() if installed else None
     monkeypatch.setattr("importlib.util.find_spec", lambda name: found)
-    shown = display(Console(file=io.StringIO(), force_jupyter=True))
+    written = io.StringIO()
+    shown = display(Console(file=written, force_jupyter=True))
     assert (shown._live is not None) is installed
     if not installed:
         with shown:
             shown.trial_started(0, 4)
             shown.trial_ended(GOOD, [GOOD])
-        assert "trial 0: val_accuracy 0.7500 in 4 epochs" in capsys.readouterr().out
+        assert "trial 0: val_accuracy 0.7500 in 4 epochs" in written.getvalue()
 
 
 @pytest.mark.parametrize(
