@@ -7,6 +7,7 @@ from pathlib import Path
 from kt_tuning import refitting, search
 from kt_tuning.data import ImageData
 from kt_tuning.errors import SearchError
+from kt_tuning.judging import ARRAYS, load_data
 from kt_tuning.refitting import Refit, RefitOptions
 from kt_tuning.report import Report, write_report
 
@@ -35,17 +36,23 @@ class Tuner(search.Tuner):
         directory; `tuner.refit().ensemble` predicts, saves and exports like any ensemble.
 
         Args:
-            data: What was searched on; those of the last `search` if None.
+            data: What was searched on. None for that of the last `search`, or after a restart for
+                the folder that was searched, as it was split then.
             options: What is trained and on what; `RefitOptions()` if None.
 
         Raises:
             OptionError: if an option is wrong, or the ensemble has members from elsewhere.
-            SearchError: if no trial has completed, or there is no `ImageData`.
+            SearchError: if no trial has completed, or no `ImageData` can be found.
             StorageError: if the data are others, or the directory holds another refit.
+            DataError: if the folder that was searched holds other images now.
         """
         data = self._data if data is None else data
-        if data is None:
+        return refitting.refit(self, self._find_data() if data is None else data, options)
+
+    def _find_data(self) -> ImageData:
+        card = self._run.data_card()
+        if card is None or card.source == ARRAYS:
             raise SearchError(
                 "A refit needs the ImageData that was searched on: `tuner.refit(data)`."
             )
-        return refitting.refit(self, data, options)
+        return load_data(self.run_directory)

@@ -28,7 +28,7 @@ class Images(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(height, width, channels) of each."""
+        """(n, height, width, channels)."""
 
     def take(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Images at `indices`, uint8 (n, height, width, channels)."""
@@ -115,7 +115,7 @@ class Batches:
 
     def run_length(self, batch_size: int) -> int:
         """Batches in a run, see `read_run`, if each has so many images."""
-        height, width = self._images.shape[:2]
+        height, width = self._images.shape[1:3]
         return max(1, RUN_PIXELS // (batch_size * height * width))
 
     def read(self, epoch: int, index: int, batch_size: int | None = None) -> Batch:

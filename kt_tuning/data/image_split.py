@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.errors import StorageError
+from kt_tuning.units import count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +44,16 @@ class PixelFile:
 class ImageSplit:
     """Images and labels of one split.
 
+    It is a sequence of (image, label), and what selects rows of an array selects here, too:
+
+        image, label = data.train[3]                # uint8 (height, width, channels), an int
+        images, labels = data.train[:10]            # uint8 (10, height, width, channels), (10,)
+        images, labels = data.train[data.train.labels == 1]
+        np.asarray(data.train)                      # all images, uint8 (n, height, width, channels)
+
+    `model.predict(data.train)` and `model.evaluate(*data.train[:])` of Keras take it like that.
+    Only the images that are asked for are read.
+
     Pickling a split whose pixels are in a `PixelFile` writes the path, not the pixels, so it is
     cheap to hand to another process.
 
@@ -72,12 +84,43 @@ class ImageSplit:
         return len(self.index)
 
     def __repr__(self) -> str:
-        return f"ImageSplit({len(self)} images of shape {self._pixels.shape[1:]})"
+        height, width, channels = self.shape[1:]
+        return f"ImageSplit({count(len(self), 'image')}, {height}×{width}×{channels})"
+
+    @overload
+    def __getitem__(self, key: int) -> tuple[NDArray[np.uint8], int]: ...
+
+    @overload
+    def __getitem__(
+        self, key: slice | ArrayLike
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]: ...
+
+    def __getitem__(self, key: Any) -> tuple[NDArray[np.uint8], int | NDArray[np.int64]]:
+        places = np.arange(len(self))[key if isinstance(key, slice) else np.asarray(key)]
+        if places.ndim > 1:
+            raise IndexError(f"A split has one dimension. Received: {key!r}")
+        labels = self.labels[places]
+        return self.take(places), labels if places.ndim else int(labels)
+
+    def __iter__(self) -> Iterator[tuple[NDArray[np.uint8], int]]:
+        return (self[place] for place in range(len(self)))
+
+    def __array__(
+        self, dtype: np.dtype[Any] | None = None, copy: bool | None = None
+    ) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("The images of a split are copied: `np.asarray(split)` does that.")
+        return self.images if dtype is None else self.images.astype(dtype)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(height, width, channels) of each image."""
-        return self._pixels.shape[1:]
+        """(n, height, width, channels), as of an array of the images."""
+        return (len(self), *self._pixels.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[np.uint8]:
+        """Of the pixels, uint8."""
+        return self._pixels.dtype
 
     def take(self, indices: ArrayLike) -> NDArray[np.uint8]:
         """Return a contiguous copy of some images, uint8 (len(indices), height, width, channels).

@@ -23,7 +23,12 @@ from kt_tuning.ensembling.members import (
 )
 from kt_tuning.ensembling.outside import candidates_of
 from kt_tuning.ensembling.record import EnsembleRecord
-from kt_tuning.ensembling.run_members import Candidates, join_candidates, read_candidates
+from kt_tuning.ensembling.run_members import (
+    Candidates,
+    join_candidates,
+    read_candidates,
+    read_labels,
+)
 from kt_tuning.ensembling.serving import PRICE
 from kt_tuning.ensembling.solve import SMALLEST_WEIGHT, Solution, solve
 from kt_tuning.ensembling.soup import Soup, soup
@@ -57,6 +62,7 @@ __all__ = [
     "measure_diversity",
     "predict_augmented",
     "read_candidates",
+    "read_labels",
     "serving_cost",
     "solve",
     "soup",

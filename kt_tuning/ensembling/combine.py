@@ -55,6 +55,11 @@ def check_members(models: Sequence[keras.Model]) -> None:
         )
 
 
+def member_name(index: int) -> str:
+    """Return what a member is called in the combined model."""
+    return f"member_{index}"
+
+
 def weighted_sum(
     models: Sequence[keras.Model], weights: Sequence[float], temperatures: Sequence[float]
 ) -> keras.Model:
@@ -79,7 +84,7 @@ def combine_models(models: Sequence[keras.Model], combination: Combination) -> k
     rows = zip(models, combination.weights, combination.temperatures, strict=True)
     for index, (model, weight, temperature) in enumerate(rows):
         # The same layers under a name of its own: two members built alike are called alike.
-        member = keras.Model(model.inputs, model.outputs[0], name=f"member_{index}")
+        member = keras.Model(model.inputs, model.outputs[0], name=member_name(index))
         answer = member(pixels)
         if combination.pool == GEOMETRIC:
             answer = _logarithm(answer)

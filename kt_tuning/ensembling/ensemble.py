@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.ensembling.combination import Combination
-from kt_tuning.ensembling.combine import as_model, check_members, combine_models
+from kt_tuning.ensembling.combine import as_model, check_members, combine_models, member_name
+from kt_tuning.ensembling.ensemble_file import (
+    find_ensemble_file,
+    read_ensemble_file,
+    write_ensemble_file,
+)
 from kt_tuning.ensembling.members import Member, costs_of, stack_predictions
 from kt_tuning.ensembling.problem import LOG_LOSS, check_predictions
 from kt_tuning.ensembling.record import EnsembleRecord, record_of
@@ -199,7 +204,7 @@ class Ensemble:
         return self.to_keras().predict_on_batch(images)
 
     def save(self, path: str | Path) -> None:
-        """Write one `.keras` file, which `keras.models.load_model` reads without kt-tuning.
+        """Write one `.keras` file, for `Ensemble.load`; Keras alone reads the model in it, too.
 
         Raises:
             OptionError: if `path` does not end in ".keras".
@@ -210,8 +215,37 @@ class Ensemble:
                 f"An ensemble is saved as a .keras file. Received: {path}. For a SavedModel use "
                 "`export`."
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.to_keras().save(path)
+        facts = {
+            "combination": self._combination.to_json(),
+            "record": None if self.record is None else self.record.to_json(),
+            "card": None if self.card is None else self.card.to_json(),
+            "provenance": self.provenance,
+        }
+        write_ensemble_file(path, self.to_keras(), facts)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote, with all that is needed to predict, save and export it again.
+
+        Args:
+            path: The `.keras` file; or a run directory, of which the present ensemble is read.
+
+        Raises:
+            StorageError: if there is no such file, or it is something else.
+        """
+        path = Path(path)
+        model, facts = read_ensemble_file(find_ensemble_file(path) if path.is_dir() else path)
+        record, card = facts["record"], facts["card"]
+        combination = Combination.from_json(facts["combination"], source=str(path))
+        ensemble = cls(
+            [model.get_layer(member_name(index)) for index in range(len(combination.weights))],
+            combination,
+            record=None if record is None else EnsembleRecord.from_json(record, source=str(path)),
+            card=None if card is None else DataCard.from_json(card, source=str(path)),
+            provenance=facts["provenance"],
+        )
+        ensemble._combined = model
+        return ensemble
 
     def export(self, path: str | Path, *, parity_images: NDArray[np.uint8] | None = None) -> Path:
         """Write a SavedModel with class names and provenance; see `export_saved_model`.

@@ -56,15 +56,7 @@ def read_candidates(
     directory = Path(directory)
     search = SearchRecord.load(directory / "search.json")
     card = DataCard.load(directory / "data.json")
-    try:
-        with np.load(directory / "split.npz") as arrays:
-            rows = arrays["predicted"]
-            labels = arrays["labels"][rows]
-    except (OSError, KeyError, ValueError) as error:
-        raise StorageError(
-            f"{directory / 'split.npz'} should hold labels and the rows predicted. "
-            f"Received: {error}"
-        ) from error
+    labels, rows = read_labels(directory)
     records = [TrialRecord.load(path) for path in sorted(directory.glob(f"trial_*/{RESULT}"))]
     usable = [record for record in records if record.usable and search.objective in record.metrics]
     usable.sort(key=lambda r: r.metrics[search.objective], reverse=search.direction == "max")
@@ -81,6 +73,26 @@ def read_candidates(
             "longer, or name another run directory."
         )
     return Candidates(tuple(members), labels, rows, card.fingerprint)
+
+
+def read_labels(directory: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return labels (N,) and places in the data set (N,) of the images that trials predicted.
+
+    Args:
+        directory: What a search on an `ImageData` wrote.
+
+    Raises:
+        StorageError: if its `split.npz` cannot be read.
+    """
+    try:
+        with np.load(directory / "split.npz") as arrays:
+            rows = arrays["predicted"]
+            return arrays["labels"][rows], rows
+    except (OSError, KeyError, ValueError) as error:
+        raise StorageError(
+            f"{directory / 'split.npz'} should hold labels and the rows predicted. "
+            f"Received: {error}"
+        ) from error
 
 
 def _member(

@@ -203,6 +203,11 @@ class RunDirectory:
         data.card.save(path)
         data.save_split(self.path / "split.npz", predicted=np.concatenate(validated))
 
+    def data_card(self) -> DataCard | None:
+        """What is known of the images; None if no `ImageData` has been searched here."""
+        path = self.path / "data.json"
+        return DataCard.load(path) if path.exists() else None
+
     def write_search(self, record: SearchRecord) -> None:
         """Note how the search was asked for."""
         record.save(self.path / "search.json")

@@ -12,16 +12,14 @@ from typing import Any
 
 import keras
 import keras_tuner
-import numpy as np
 import optuna
 import pandas as pd
-from numpy.typing import NDArray
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from rich.console import Console
 
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import PRICE, Ensemble
+from kt_tuning.ensembling import PRICE, Ensemble, read_labels
 from kt_tuning.errors import OptionError, SearchError
 from kt_tuning.execution import Ray
 from kt_tuning.recipe import Recipe
@@ -165,7 +163,6 @@ class Tuner(keras_tuner.Tuner):
             strategy_name(strategy) if isinstance(strategy, str) else type(strategy).__name__
         )
         self._data: ImageData | None = None
-        self._labels: NDArray[np.int64] | None = None
         wrapped = RecipeHyperModel(hypermodel, self.recipe)
         oracle = strategy
         if not isinstance(oracle, keras_tuner.Oracle):
@@ -341,7 +338,6 @@ class Tuner(keras_tuner.Tuner):
         )
         self._run.claim(data, [part.indices["validation"] for part in parts])
         self._data = data
-        self._labels = np.concatenate([part.validation.labels for part in parts])
         return tasks
 
     def _write_search(self, epochs: int, limit: float | None) -> None:
@@ -460,6 +456,8 @@ class Tuner(keras_tuner.Tuner):
     ) -> Ensemble:
         """Combine the best trials by weights fitted on the images that they were validated on.
 
+        What it needs is in the run directory: a tuner that was made again need not search again.
+
         Args:
             size: Candidates: so many completed trials of distinct configurations. Those whose
                 weight comes out as zero are left out.
@@ -477,12 +475,14 @@ class Tuner(keras_tuner.Tuner):
             OptionError: if an argument is wrong.
             SearchError: if no trial has completed, or trials kept no validation predictions.
         """
-        if self._data is None or self._labels is None:
+        card = self._run.data_card()
+        if card is None:
             raise SearchError("An ensemble needs a search on an ImageData: call `search(data)`.")
+        labels, _ = read_labels(self.run_directory)
         with quiet():
             return self._winners.ensemble(
-                self._data,
-                self._labels,
+                card,
+                labels,
                 self.oracle.get_space(),
                 objective=self.objectives[0].name,
                 size=size,

@@ -11,11 +11,10 @@ import keras_tuner
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.data import ImageData
 from kt_tuning.ensembling import MEMBER_CHOICES, Ensemble, Member, serving_cost, weighted_sum
 from kt_tuning.errors import SearchError
 from kt_tuning.names import find_name
-from kt_tuning.records import TrialRecord
+from kt_tuning.records import DataCard, TrialRecord
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.trials import load_weights, new_model, weights_file
 
@@ -66,7 +65,7 @@ class Winners:
 
     def ensemble(
         self,
-        data: ImageData,
+        card: DataCard,
         labels: NDArray[np.int64],
         space: keras_tuner.HyperParameters,
         *,
@@ -81,7 +80,7 @@ class Winners:
         """Combine the best trials; see `Tuner.ensemble`.
 
         Args:
-            data: What was searched on.
+            card: What was searched on.
             labels: (N,) of the images that the trials' predictions are of.
             space: The hyperparameters.
             objective: Name of the score that is noted for each member.
@@ -113,7 +112,7 @@ class Winners:
         ensemble = Ensemble.from_members(
             chosen, labels, solver=solver, metric=metric, price=price, seed=seed
         )
-        ensemble.card = data.card
+        ensemble.card = card
         ensemble.provenance = self._provenance([records[member.name] for member in chosen])
         assert ensemble.record is not None
         self._run.write_ensemble(ensemble.record)

@@ -70,3 +70,68 @@ def test_pixel_file_that_is_gone(tmp_path: Path) -> None:
     (tmp_path / "a.pixels").unlink()
     with pytest.raises(StorageError, match="Call load_images again"):
         pickle.loads(content)
+
+
+@pytest.fixture
+def split() -> ImageSplit:
+    """The images 5, 2 and 7 of ten, whose pixels all have the number of the image."""
+    pixels = np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1) * np.ones((1, 2, 3, 1), np.uint8)
+    return ImageSplit(pixels, np.array([5, 2, 7]), np.array([1, 0, 1]))
+
+
+def test_one_place_is_an_image_and_its_label(split: ImageSplit) -> None:
+    image, label = split[1]
+    assert (image.shape, image.dtype, image[0, 0, 0]) == ((2, 3, 1), np.uint8, 2)
+    assert (label, type(label)) == (0, int)
+    assert split[-1][0][0, 0, 0] == 7
+    assert split[np.int64(0)][1] == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "numbers", "labels"),
+    [
+        (slice(2), [5, 2], [1, 0]),
+        (slice(None, None, -1), [7, 2, 5], [1, 0, 1]),
+        (slice(3, 9), [], []),
+        ([2, 0], [7, 5], [1, 1]),
+        (np.array([True, False, True]), [5, 7], [1, 1]),
+    ],
+)
+def test_several_places_are_arrays_of_images_and_labels(
+    split: ImageSplit, key: object, numbers: list[int], labels: list[int]
+) -> None:
+    images, found = split[key]
+    assert images.shape == (len(numbers), 2, 3, 1)
+    assert images[:, 0, 0, 0].tolist() == numbers
+    assert found.tolist() == labels
+
+
+def test_a_place_that_is_not_there(split: ImageSplit) -> None:
+    with pytest.raises(IndexError):
+        split[3]
+    with pytest.raises(IndexError):
+        split["first"]
+    with pytest.raises(IndexError, match="one dimension"):
+        split[[[0, 1]]]
+
+
+def test_it_is_gone_through_pair_by_pair(split: ImageSplit) -> None:
+    assert [(int(image[0, 0, 0]), label) for image, label in split] == [(5, 1), (2, 0), (7, 1)]
+
+
+def test_as_an_array_it_is_its_images(split: ImageSplit) -> None:
+    assert np.array_equal(np.asarray(split), split.images)
+    assert np.asarray(split, dtype=np.float32).dtype == np.float32
+    with pytest.raises(ValueError, match="are copied"):
+        np.array(split, copy=False)
+
+
+def test_keras_predicts_a_split(split: ImageSplit) -> None:
+    import keras
+
+    mean = keras.Sequential([keras.Input((2, 3, 1)), keras.layers.GlobalAveragePooling2D()])
+    assert mean.predict(split, verbose=0).ravel().tolist() == [5.0, 2.0, 7.0]
+
+
+def test_what_it_is(split: ImageSplit) -> None:
+    assert repr(split) == "ImageSplit(3 images, 2×3×1)"

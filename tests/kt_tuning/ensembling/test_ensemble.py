@@ -12,7 +12,7 @@ from kt_tuning.ensembling import (
     EnsembleRecord,
     Member,
 )
-from kt_tuning.errors import DataError, OptionError
+from kt_tuning.errors import DataError, OptionError, StorageError
 from kt_tuning.evaluation import evaluate, score
 from kt_tuning.records import DataCard, PixelFormat
 
@@ -406,3 +406,55 @@ def test_images_that_do_not_fit(ensemble, method, bad, message):
 def test_save_wants_a_keras_file(ensemble, tmp_path):
     with pytest.raises(OptionError, match=r"\.keras file"):
         ensemble.save(tmp_path / "ensemble.h5")
+
+
+@saves
+def test_a_saved_ensemble_is_loaded_with_all_that_it_knows(models, images, fitting_data, tmp_path):
+    predictions, labels = fitting_data
+    saved = Ensemble.fit(
+        models, predictions, labels, solver="stack", card=CARD, provenance={"search": {"seed": 3}}
+    )
+    saved.save(tmp_path / "one.keras")
+    loaded = Ensemble.load(tmp_path / "one.keras")
+    assert np.array_equal(loaded.predict(images), saved.predict(images))
+    assert repr(loaded) == repr(saved)
+    assert (loaded.record, loaded.card, loaded.provenance) == (saved.record, CARD, saved.provenance)
+    assert loaded.count_params() == saved.count_params()
+    loaded.save(tmp_path / "two.keras")
+    again = Ensemble.load(str(tmp_path / "two.keras"))
+    assert np.array_equal(again.predict(images), saved.predict(images))
+    assert again.record == saved.record
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.keras", "two.keras"]
+
+
+@saves
+def test_an_ensemble_without_record_and_card_is_loaded(ensemble, images, tmp_path):
+    ensemble.save(tmp_path / "plain.keras")
+    loaded = Ensemble.load(tmp_path / "plain.keras")
+    assert (loaded.record, loaded.card, loaded.provenance) == (None, None, {})
+    assert loaded.weights.tolist() == ensemble.weights.tolist()
+    assert np.array_equal(loaded.predict(images), ensemble.predict(images))
+
+
+@saves
+def test_another_keras_file_is_no_ensemble(models, tmp_path):
+    models[0].save(tmp_path / "model.keras")
+    with pytest.raises(StorageError, match=r"was not written by `ensemble\.save`"):
+        Ensemble.load(tmp_path / "model.keras")
+    with pytest.raises(StorageError, match="No such file"):
+        Ensemble.load(tmp_path / "none.keras")
+
+
+@saves
+def test_the_present_ensemble_of_a_run_directory_is_loaded(models, images, fitting_data, tmp_path):
+    predictions, labels = fitting_data
+    for name, solver in (("0", "single"), ("1", "mean")):
+        saved = Ensemble.fit(models, predictions, labels, solver=solver)
+        saved.save(tmp_path / f"ensemble-{name}.keras")
+    saved.record.save(tmp_path / "ensemble.json")
+    loaded = Ensemble.load(tmp_path)
+    assert loaded.record.solver == "mean"
+    assert np.array_equal(loaded.predict(images), saved.predict(images))
+    (tmp_path / "ensemble-1.keras").unlink()
+    with pytest.raises(StorageError, match="no file of its present ensemble"):
+        Ensemble.load(tmp_path)

@@ -1,0 +1,92 @@
+"""An ensemble as one `.keras` file: the combined model, and in the same archive what else is known.
+
+Keras reads the model and leaves `kt_tuning.json`, which Keras does not know, where it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kt_tuning.ensembling.record import EnsembleRecord
+from kt_tuning.errors import StorageError
+from kt_tuning.records import write_json
+
+if TYPE_CHECKING:
+    import keras
+
+FACTS = "kt_tuning.json"
+"""File in the archive: what an `Ensemble` knows besides its models."""
+COMBINATION = "ensemble.json"
+"""File of a run directory: `EnsembleRecord`."""
+
+
+def write_ensemble_file(path: Path, model: keras.Model, facts: Mapping[str, Any]) -> None:
+    """Write a combined model and its facts; the file appears whole or not at all.
+
+    Args:
+        path: The file, with the suffix ".keras".
+        model: The combined model.
+        facts: JSON-able.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
+        written, beside = Path(folder) / path.name, Path(folder) / FACTS
+        model.save(written)
+        write_json(beside, dict(facts))
+        with zipfile.ZipFile(written, "a") as archive:
+            archive.write(beside, FACTS)
+        os.replace(written, path)
+
+
+def read_ensemble_file(path: Path) -> tuple[keras.Model, dict[str, Any]]:
+    """Read what `write_ensemble_file` wrote: the combined model, and its facts.
+
+    Raises:
+        StorageError: if the file is missing, or something else.
+    """
+    facts = _read_facts(path)
+    import keras
+
+    import hypermodels  # noqa: F401  its layers are registered by being imported
+
+    model: keras.Model = keras.models.load_model(path, compile=False)
+    return model, facts
+
+
+def find_ensemble_file(run: Path) -> Path:
+    """Return the file of a run's present ensemble: of the one in its `ensemble.json`.
+
+    Raises:
+        StorageError: if there is none.
+    """
+    record = EnsembleRecord.load(run / COMBINATION).to_json()
+    for path in sorted(run.glob("ensemble-*.keras")):
+        known = _read_facts(path).get("record")
+        if known is not None and EnsembleRecord.from_json(known).to_json() == record:
+            return path
+    raise StorageError(
+        f"{run} has no file of its present ensemble: expected ensemble-….keras, which `kt-tuning "
+        "run` writes. After a search in Python make the tuner again and call `tuner.ensemble()`."
+    )
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise StorageError(
+            f"No such file: {path}. Expected what `ensemble.save` wrote, or a run directory."
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            facts: dict[str, Any] = json.loads(archive.read(FACTS))
+            return facts
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise StorageError(
+            f"{path} was not written by `ensemble.save`, or is damaged. Any other Keras model is "
+            f"read by `keras.models.load_model`. ({error})"
+        ) from error
