@@ -93,6 +93,19 @@ class ImageHyperModel(keras_tuner.HyperModel):
         self.space = space
         self.fixed = fixed
 
+    def arguments(self) -> dict[str, Any]:
+        """Return the keyword arguments that are not the defaults, for the representation."""
+        defaults = {"per_stage": (), "space": SPACES[0], "normalization": None, "name": None}
+        given = {name: getattr(self, name) for name in defaults}
+        return {
+            **{name: value for name, value in given.items() if value != defaults[name]},
+            **self.fixed,
+        }
+
+    def __repr__(self) -> str:
+        keywords = (f", {name}={value!r}" for name, value in self.arguments().items())
+        return f"{type(self).__name__}({self.input_shape}, {self.classes}{''.join(keywords)})"
+
     @classmethod
     def sketch(cls, input_shape: tuple[int, int, int], classes: int, **options: Any) -> Self:
         """A hypermodel of the same space and sizes that needs nothing from the network to build.

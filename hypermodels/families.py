@@ -50,6 +50,10 @@ class Families(keras_tuner.HyperModel):
                 )
         self.members = dict(members)
 
+    def __repr__(self) -> str:
+        members = ", ".join(f"{name!r}: {member!r}" for name, member in self.members.items())
+        return f"Families({{{members}}})"
+
     @property
     def asks_everything(self) -> bool:
         """Whether `declare_hyperparameters` finds all that there is: each family says so."""

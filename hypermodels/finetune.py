@@ -100,6 +100,13 @@ class FineTune(ImageHyperModel):
         self.weights = None if weights is None else str(weights)
         self.backbone = None if backbone is None else find_backbone(backbone, self.weights, values)
 
+    def arguments(self) -> dict[str, Any]:
+        """Return the keyword arguments that are not the defaults, for the representation."""
+        found = super().arguments()
+        if self.weights != IMAGENET:
+            found = {"weights": self.weights, **found}
+        return found if self.backbone is None else {"backbone": str(self.backbone), **found}
+
     @classmethod
     def sketch(cls, input_shape: tuple[int, int, int], classes: int, **options: Any) -> Self:
         """A hypermodel of the same space and sizes, with random weights in place of ImageNet's."""

@@ -117,6 +117,14 @@ class Recipe:
                 f"Received: patience={self.patience}"
             )
 
+    def __repr__(self) -> str:
+        changed = (
+            f"{field.name}={value!r}"
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) != field.default
+        )
+        return f"Recipe({', '.join(changed)})"
+
     @property
     def mixes(self) -> bool:
         """Whether images are mixed in any trial: labels are then soft in all of them."""

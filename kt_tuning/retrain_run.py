@@ -32,6 +32,9 @@ class Retrained:
     directory: Path
     before: EnsembleRecord
 
+    def __repr__(self) -> str:
+        return f"Retrained({str(self.directory)!r}: {self.ensemble!r})"
+
     def __str__(self) -> str:
         """What there is, how good it is beside what won the run, and what can be done with it."""
         assert self.ensemble.record is not None

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.data.arrays import check_range, find_range, to_pixels
+from kt_tuning.data.class_table import class_table
 from kt_tuning.data.fingerprint import ContentDigest, split_digest
 from kt_tuning.data.image_split import ImageSplit, PixelFile
 from kt_tuning.data.labels import LabelMap
@@ -149,6 +150,11 @@ class ImageData:
         height, width, channels = self.input_shape
         parts = ", ".join(f"{part} {len(self.indices[part])}" for part in PARTS)
         return f"ImageData({height}×{width}×{channels}, {self.classes} classes: {parts})"
+
+    def _repr_html_(self) -> str:
+        """Show the images of each class and split as a table in a notebook."""
+        counts = [self._counts(part).tolist() for part in PARTS]
+        return class_table(repr(self), PARTS, self.class_names, counts)
 
     def limit(self, images: int, *, seed: int = 0) -> ImageData:
         """Keep fewer images of train and validation together; the test split stays whole.

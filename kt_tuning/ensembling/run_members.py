@@ -16,6 +16,7 @@ from kt_tuning.ensembling.problem import LOG_LOSS
 from kt_tuning.errors import DataError, StorageError
 from kt_tuning.evaluation import score
 from kt_tuning.records import PREDICTIONS, RESULT, DataCard, SearchRecord, TrialRecord
+from kt_tuning.units import count
 
 if TYPE_CHECKING:
     import keras
@@ -38,6 +39,10 @@ class Candidates:
     labels: NDArray[np.int64]
     rows: NDArray[np.int64]
     fingerprint: str
+
+    def __repr__(self) -> str:
+        names = ", ".join(member.name for member in self.members)
+        return f"{type(self).__name__}({names}; {count(len(self.rows), 'image')})"
 
 
 def read_candidates(

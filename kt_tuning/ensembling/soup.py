@@ -47,6 +47,9 @@ class Soup:
     score: float
     best_alone: float
 
+    def __repr__(self) -> str:
+        return f"Soup({', '.join(self.ingredients)}; {self.score:.4f}, alone {self.best_alone:.4f})"
+
 
 def soup(candidates: Candidates, data: ImageData, *, metric: str = LOG_LOSS) -> Soup:
     """Average the weights of the candidates that do not make the average worse.

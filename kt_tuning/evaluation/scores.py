@@ -15,6 +15,9 @@ from kt_tuning.evaluation.reliability import Reliability
 from kt_tuning.evaluation.robustness import Robustness
 from kt_tuning.records import Record
 
+SHOWN = ("accuracy", "log_loss")
+"""Metrics in the representation of scores on one line."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Scores(Record):
@@ -93,6 +96,14 @@ class Scores(Record):
             robustness=other.robustness if table is None else table.completed_by(other.robustness),
             generalization=self.generalization or other.generalization,
         )
+
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            f"{name} {item.value:.4f} ({item.low:.4f} to {item.high:.4f})"
+            for name, item in self.metrics.items()
+            if name in SHOWN
+        )
+        return f"Scores({self._title()}: {shown})"
 
     def __str__(self) -> str:
         width = max(len(name) for name in (*self.metrics, "parameters"))

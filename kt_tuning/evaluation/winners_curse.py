@@ -63,6 +63,9 @@ class CorrectedBest(Record):
         difference = self.raw - self.corrected.value
         return difference if find_metric(self.metric).direction == "max" else -difference
 
+    def __repr__(self) -> str:
+        return f"CorrectedBest({self})"
+
     def __str__(self) -> str:
         value, low, high = self.corrected.value, self.corrected.low, self.corrected.high
         return (

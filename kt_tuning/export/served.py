@@ -45,6 +45,10 @@ class Served:
         self._loaded = loaded
         self._class_names = tuple(class_names)
 
+    def __repr__(self) -> str:
+        shape = "×".join(map(str, self.input_shape))
+        return f"Served({shape}, {len(self._class_names)} classes)"
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names by label, 0 first."""

@@ -49,6 +49,9 @@ class Refit:
     record: RefitRecord
     directory: Path
 
+    def __repr__(self) -> str:
+        return f"Refit({str(self.directory)!r}: {self.record})"
+
     def export(self, data: ImageData) -> Path:
         """Write a SavedModel, the next version in `refit/export`, which it returns.
 

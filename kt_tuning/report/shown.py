@@ -23,6 +23,9 @@ class Report:
 
     path: Path
 
+    def __repr__(self) -> str:
+        return f"Report({str(self.path)!r})"
+
     def open(self) -> bool:
         """Open the page in the user's browser; return whether there is one."""
         return webbrowser.open(self.path.resolve().as_uri())

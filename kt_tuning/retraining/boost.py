@@ -28,7 +28,7 @@ ERRORS = "train_errors.npy"
 """In a member's folder: whether it gets each training image wrong, (N,)."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Boosted(Candidates):
     """Members of a boosting.
 

@@ -52,7 +52,7 @@ from kt_tuning.search.winners import Winners, with_values
 from kt_tuning.search.wrapping import RecipeHyperModel
 from kt_tuning.tracking import Tracker, Tracking, find_trackers
 from kt_tuning.trials import Task, run_trial
-from kt_tuning.units import seconds
+from kt_tuning.units import count, seconds
 
 logger = logging.getLogger("kt_tuning")
 
@@ -200,6 +200,16 @@ class Tuner(keras_tuner.Tuner):
             )
         if warm_start is not None:
             self._optuna("warm_start").warm_start(warm_start)
+
+    def __repr__(self) -> str:
+        trials, limit = self._run.trials(), self.oracle.max_trials
+        done = count(len(trials), "trial") if limit is None else f"{len(trials)} of {limit} trials"
+        name, best = self.objectives[0].name, self._run.best_trials(1)
+        value = f", best {name} {best[0].metrics[name]:.4f}" if best else ""
+        return (
+            f"Tuner({self.hypermodel.wrapped!r}, objective={name!r}, "
+            f"strategy={self._strategy!r}: {done}{value}, in {str(self.run_directory)!r})"
+        )
 
     def _populate_initial_space(self) -> None:
         """Find the search space, in fewer builds than KerasTuner."""

@@ -40,6 +40,9 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         self.wrapped = _FromFunction(hypermodel) if is_function else hypermodel
         self.recipe = recipe
 
+    def __repr__(self) -> str:
+        return f"RecipeHyperModel({self.wrapped!r}, {self.recipe!r})"
+
     @property
     def asks_everything(self) -> bool:
         """Whether each build of the wrapped hypermodel asks for all of its hyperparameters."""
@@ -77,3 +80,6 @@ class _FromFunction(keras_tuner.HyperModel):
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         return self._function(hp)
+
+    def __repr__(self) -> str:
+        return str(getattr(self._function, "__name__", repr(self._function)))

@@ -43,6 +43,10 @@ class Plots:
         self._study = study
         self._step = step
 
+    def __repr__(self) -> str:
+        names = [name for name in vars(type(self)) if not name.startswith("_")]
+        return f"Plots({', '.join(names)})"
+
     def history(self, *, objective: str | None = None) -> Figure:
         """The value of each trial, and the best so far.
 
