@@ -105,7 +105,9 @@ class FineTune(ImageHyperModel):
         found = super().arguments()
         if self.weights != IMAGENET:
             found = {"weights": self.weights, **found}
-        return found if self.backbone is None else {"backbone": str(self.backbone), **found}
+        if self.backbone is None:
+            return found
+        return {"backbone": getattr(self.backbone, "name", str(self.backbone)), **found}
 
     @classmethod
     def sketch(cls, input_shape: tuple[int, int, int], classes: int, **options: Any) -> Self:

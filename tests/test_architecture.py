@@ -15,7 +15,7 @@ LAYERS = [
     {"trials"},
     {"search"},
     {"retraining", "refitting"},
-    {"report", "judging"},
+    {"report", "judging", "summaries"},
     {"shipping"},
     {"pipeline", "tuner"},
     {"refit_run", "retrain_run"},

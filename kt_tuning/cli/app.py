@@ -55,7 +55,9 @@ def _top_level(
 
 def main() -> None:
     """Entry point: errors that we raise on purpose are one message, never a traceback."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    # Nobody watches a file being written: there each line has its time.
+    style = "%(message)s" if sys.stderr.isatty() else "%(asctime)s %(message)s"
+    logging.basicConfig(level=logging.WARNING, format=style, datefmt="%H:%M:%S", stream=sys.stderr)
     logging.getLogger("kt_tuning").setLevel(logging.INFO)
     try:
         app()

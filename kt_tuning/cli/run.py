@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import dataclasses
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from kt_tuning.cli import run_options as option
 from kt_tuning.cli.config import as_asked, as_yaml, read_mapping
 from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
 from kt_tuning.errors import OptionError
+
+logger = logging.getLogger("kt_tuning")
 
 
 def run(
@@ -61,6 +64,7 @@ def run(
     """Search, combine, evaluate, export and report: the whole job."""
     given = dict(locals())
     from kt_tuning.data import load_images
+    from kt_tuning.summaries import data_summary
     from kt_tuning.units import seconds
 
     seconds(time_limit, "--time-limit")
@@ -76,6 +80,8 @@ def run(
     )
     if limit is not None:
         data = data.limit(limit, seed=seed)
+    for line in data_summary(data):
+        logger.info(line)
     out = Path("runs") / folder.resolve().name if out is None else out
     quiet_tensorflow()
     from kt_tuning.pipeline import PAGE, RunOptions
@@ -98,7 +104,7 @@ def run(
     print(f"model   {outcome.export}")
     if outcome.refit is not None:
         print(f"refit   {outcome.refit}")
-    print(f"report  {outcome.report}")
+    print(f"report  {outcome.report}\n\n{outcome}")
 
 
 def config() -> None:

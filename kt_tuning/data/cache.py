@@ -40,6 +40,7 @@ class CacheIndex(Record):
         counts: Images by part and label, in the order of the pixels.
         content: Hex digest of pixels, labels and class names.
         unreadable: Files left out: path within the folder, and reason.
+        size_origin: Where the size comes from, in words; nothing in older files.
     """
 
     pixels: PixelFormat
@@ -47,6 +48,7 @@ class CacheIndex(Record):
     counts: dict[str, list[int]]
     content: str
     unreadable: list[tuple[str, str]]
+    size_origin: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))

@@ -38,6 +38,7 @@ class ImageData:
         content: Hex digest of pixels, labels and class names.
         source: The folder, or "arrays".
         unreadable: Files that were skipped: path and reason.
+        size_origin: Where the size of the images comes from, in words; nothing if they came so.
     """
 
     pixels: NDArray[np.uint8] | PixelFile
@@ -47,6 +48,7 @@ class ImageData:
     content: str
     source: str = "arrays"
     unreadable: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    size_origin: str = ""
 
     @classmethod
     def from_arrays(

@@ -17,7 +17,7 @@ from kt_tuning.data.decode import FORMATS, decode_pixels, explain, quiet_pillow,
 from kt_tuning.data.fingerprint import ContentDigest
 from kt_tuning.data.folder import ImageFile, Listing
 from kt_tuning.data.parallel import map_in_order, processors
-from kt_tuning.data.pixel_format import Look, choose_format
+from kt_tuning.data.pixel_format import Look, choose_format, size_origin
 from kt_tuning.progress import Task
 from kt_tuning.progress import progress as show_progress
 from kt_tuning.records import PixelFormat
@@ -75,7 +75,7 @@ def ingest(
                     looks += found
                     if size is not None and not all(image.grey for image in found):
                         break  # one image in colour settles the channels
-        pixels = choose_format(looks, size, channels)
+        pixels, origin = choose_format(looks, size, channels), size_origin(looks, size)
         digest = ContentDigest()
         unreadable: list[tuple[str, str]] = []
 
@@ -93,7 +93,7 @@ def ingest(
             }
             labels = np.concatenate([*part_labels(counts).values()])
             content = digest.finish(pixels.shape, labels, names)
-            return CacheIndex(pixels, names, counts, content, unreadable)
+            return CacheIndex(pixels, names, counts, content, unreadable, origin)
 
         with contextlib.closing(pieces()) as images:
             return cache.write(images, describe)

@@ -93,6 +93,7 @@ def load_images(
         content=index.content,
         source=listing.root,
         unreadable=unreadable,
+        size_origin=index.size_origin,
     )
 
 

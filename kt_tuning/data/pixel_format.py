@@ -77,6 +77,24 @@ def choose_format(
     return PixelFormat(*size, channels)
 
 
+def size_origin(looks: Sequence[Look], size: tuple[int, int] | None) -> str:
+    """Return in words where the size that `choose_format` returns comes from.
+
+    Args:
+        looks: As for `choose_format`.
+        size: Likewise.
+    """
+    if size is not None:
+        return "as asked for"
+    if len({(look.height, look.width) for look in looks}) == 1 and max(looks[0][:2]) <= _LARGEST:
+        return "the size of all files"
+    shorter = statistics.median(min(look.width, look.height) for look in looks) if looks else _STEP
+    return (
+        f"as the median of the files' shorter sides is {shorter:g}, in steps of {_STEP} up to "
+        f"{_LARGEST}"
+    )
+
+
 def _median_square(looks: Sequence[Look]) -> tuple[int, int]:
     shorter = statistics.median([min(look.width, look.height) for look in looks] or [_STEP])
     side = min(max(int(shorter) // _STEP * _STEP, _STEP), _LARGEST)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,10 +18,16 @@ from kt_tuning.evaluation import CorrectedBest, Scores, corrected_best_of_run
 from kt_tuning.judging import judge, save_winner
 from kt_tuning.pipeline.make_tuner import make_tuner
 from kt_tuning.pipeline.options import OPTIONS, RunOptions
+from kt_tuning.progress import progress
+from kt_tuning.records import RESULT, TrialRecord
 from kt_tuning.refitting import RefitOptions, refit
 from kt_tuning.report import AUGMENTATION, write_report
 from kt_tuning.search import Finish, Tuner
 from kt_tuning.shipping import export_run
+from kt_tuning.summaries import next_steps, search_summary, test_summary, trials_summary
+from kt_tuning.units import count
+
+logger = logging.getLogger("kt_tuning")
 
 PAGE = "report.html"
 """File of a run directory that is written last."""
@@ -42,6 +50,7 @@ class RunOutcome:
         report: The page.
         refit: The SavedModel of the models that were trained again, or None. They have not been
             judged: the scores are of the ensemble before.
+        trials: All that the search has ended, failed ones included.
     """
 
     ensemble: Ensemble
@@ -50,6 +59,12 @@ class RunOutcome:
     export: Path
     report: Path
     refit: Path | None = None
+    trials: tuple[TrialRecord, ...] = ()
+
+    def __str__(self) -> str:
+        """In plain sentences: how good it is, what was cut short, and what to do next."""
+        steps = next_steps(self.report.parent, self.refit or self.export)
+        return "\n".join([test_summary(self.scores), trials_summary(self.trials), "", *steps])
 
 
 def run(
@@ -72,7 +87,17 @@ def run(
     Raises:
         KtTuningError: if an option, the data or the directory is wrong, or every trial fails.
     """
-    tuner = make_tuner(data, out, options)
+    with progress("Preparing the search", shown=options.verbose):
+        tuner = make_tuner(data, out, options)
+    logger.info(
+        search_summary(
+            options.hypermodel,
+            max_trials=tuner.oracle.max_trials,
+            epochs=options.epochs,
+            time_limit=options.time_limit,
+            out=out,
+        )
+    )
     asked = dataclasses.asdict(options.without_password())
     files = {**(files or {}), OPTIONS: json.dumps(asked, default=str)}
     finish = Finish(tuner.oracle, out, first=OPTIONS, last=PAGE)
@@ -96,20 +121,27 @@ def run(
 
 def _finish(tuner: Tuner, data: ImageData, out: Path, options: RunOptions) -> RunOutcome:
     """Combine, evaluate, export and report."""
-    ensemble = tuner.ensemble(options.ensemble_size, price=options.price)
-    save_winner(ensemble, out)
-    scores = judge(ensemble, data, out)
+    stage = functools.partial(progress, shown=options.verbose)
+    with stage("Combining the best trials"):
+        ensemble = tuner.ensemble(options.ensemble_size, price=options.price)
+        save_winner(ensemble, out)
+    with stage(f"Evaluating on {count(len(data.test), 'test image')}"):
+        scores = judge(ensemble, data, out)
     ensemble.provenance["scores"] = scores.to_json()
-    (shipped,) = export_run(out, ensemble.to_keras(), data)
-    _preview_augmentation(tuner, data, out)
-    correction = corrected_best_of_run(out)
+    with stage("Exporting a SavedModel and comparing it with the Keras model"):
+        (shipped,) = export_run(out, ensemble.to_keras(), data)
+    with stage("Correcting the best validation score for having been chosen"):
+        _preview_augmentation(tuner, data, out)
+        correction = corrected_best_of_run(out)
     again = None
     if options.refit:
         made = refit(tuner, data, RefitOptions(overwrite=True, verbose=options.verbose))
         save_winner(made.ensemble, made.directory)
         again = made.export(data)
-    report = write_report(out, path=out / PAGE)
-    return RunOutcome(ensemble, scores, correction, out / shipped.folder, report, again)
+    with stage("Writing the report"):
+        report = write_report(out, path=out / PAGE)
+    trials = tuple(TrialRecord.load(path) for path in out.glob(f"trial_*/{RESULT}"))
+    return RunOutcome(ensemble, scores, correction, out / shipped.folder, report, again, trials)
 
 
 def _write(out: Path, files: Mapping[str, str]) -> None:

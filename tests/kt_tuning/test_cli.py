@@ -60,11 +60,29 @@ def test_run_prints_scores_and_where_things_are(finished):
     assert f"report  {base / 'run/report.html'}" in result.stdout
 
 
-def test_run_says_what_each_trial_came_to_and_nothing_else(finished):
+def test_run_says_what_there_is_and_what_each_trial_came_to(finished):
     _, result = finished
     lines = result.stderr.strip().splitlines()
-    assert len(lines) == 2
-    assert re.fullmatch(r"trial 0: val_accuracy \S+ in 8 epochs, 0:\d\d \(best so far\)", lines[0])
+    assert all(re.match(r"\d\d:\d\d:\d\d ", line) for line in lines)
+    said = [line[len("00:00:00 ") :] for line in lines]
+    assert said[:2] == [
+        "60 images in 2 classes, 30 images each: 36 to train on, 12 to validate on, 12 to test on "
+        "at the end.",
+        "Images are 8×8 pixels, grey (the size of all files).",
+    ]
+    assert said[2].startswith("Searching convnet: at most 2 trials, each trial up to 8 epochs.")
+    trial = r"trial 0: val_accuracy \S+ in 8 epochs, 0:\d\d \(best so far\)"
+    assert re.fullmatch(trial, said[3])
+    assert len(said) == 5
+
+
+def test_run_ends_with_plain_sentences(finished):
+    base, result = finished
+    sentences = result.stdout.split("\n\n", 1)[1]
+    assert "of 12 test images are classified correctly" in sentences
+    assert "2 of 2 trials trained to the end." in sentences
+    assert f"kt-tuning report {base / 'run'} --open" in sentences
+    assert f"kt-tuning predict {base / 'run/export/1'} IMAGE…" in sentences
 
 
 def test_run_leaves_every_file_behind(finished):

@@ -26,7 +26,7 @@ SHAPE = (64, 64, 3)
         ),
         (
             lambda: FineTune(SHAPE, 2, backbone="MobileNetV2", weights=None),
-            "FineTune((64, 64, 3), 2, backbone='MobileNetV2 (None)', weights=None)",
+            "FineTune((64, 64, 3), 2, backbone='MobileNetV2', weights=None)",
         ),
         (
             lambda: Families({"mlp": MLP(SHAPE, 2), "resnet": ResNet(SHAPE, 2, width=0.25)}),

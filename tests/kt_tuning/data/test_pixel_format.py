@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kt_tuning.data.pixel_format import Look, check_channels, check_size, choose_format
+from kt_tuning.data.pixel_format import Look, check_channels, check_size, choose_format, size_origin
 from kt_tuning.errors import OptionError
 
 
@@ -24,6 +24,29 @@ def looks(*sizes: tuple[int, int], grey: bool = False) -> list[Look]:
 def test_default_size(sizes: list[tuple[int, int]], expected: tuple[int, int]) -> None:
     chosen = choose_format(looks(*sizes), None, None)
     assert (chosen.height, chosen.width) == expected
+
+
+@pytest.mark.parametrize(
+    ("sizes", "asked", "origin"),
+    [
+        ([(28, 20)] * 3, None, "the size of all files"),
+        ([(28, 20)] * 3, (8, 8), "as asked for"),
+        (
+            [(500, 333), (640, 480), (300, 200)],
+            None,
+            "as the median of the files' shorter sides is 333, in steps of 32 up to 224",
+        ),
+        (
+            [(300, 400)] * 2,
+            None,
+            "as the median of the files' shorter sides is 300, in steps of 32 up to 224",
+        ),
+    ],
+)
+def test_it_is_said_where_the_size_comes_from(
+    sizes: list[tuple[int, int]], asked: tuple[int, int] | None, origin: str
+) -> None:
+    assert size_origin(looks(*sizes), asked) == origin
 
 
 def test_default_channels_are_grey_only_if_every_image_is() -> None:

@@ -1,0 +1,137 @@
+"""Plain sentences about a run: what goes into it, what came out, and what to do next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kt_tuning.records import COMPLETED, FAILED, INFEASIBLE, PAUSED, PRUNED, TrialRecord
+from kt_tuning.units import count
+
+if TYPE_CHECKING:
+    from kt_tuning.data import ImageData
+    from kt_tuning.evaluation import Scores
+
+REASONS = 3
+"""Reasons of failed trials that are told, at most."""
+REASON_LENGTH = 100
+"""Characters of a reason, at most."""
+_CHANNELS = {1: "grey", 3: "RGB"}
+
+
+def data_summary(data: ImageData) -> list[str]:
+    """How many images there are, how they are split, and the size that they are brought to."""
+    parts = ("train", "validation", "test")
+    train, validation, test = (len(data.indices[part]) for part in parts)
+    used = np.concatenate([data.indices[part] for part in parts])
+    sizes = np.bincount(data.labels[used], minlength=data.classes)
+    least, most = int(sizes.argmin()), int(sizes.argmax())
+    if sizes[least] == sizes[most]:
+        each = f"{count(int(sizes[least]), 'image')} each"
+    else:
+        each = (
+            f"from {sizes[least]:,} images ({data.class_names[least]}) to {sizes[most]:,} "
+            f"({data.class_names[most]})"
+        )
+    height, width, channels = data.input_shape
+    origin = f" ({data.size_origin})" if data.size_origin else ""
+    return [
+        f"{count(len(used), 'image')} in {count(data.classes, 'class', 'classes')}, {each}: "
+        f"{train:,} to train on, {validation:,} to validate on, {test:,} to test on at the end.",
+        f"Images are {width}×{height} pixels, {_CHANNELS.get(channels, f'{channels} channels')}"
+        f"{origin}.",
+    ]
+
+
+def search_summary(
+    hypermodels: Sequence[str],
+    *,
+    max_trials: int | None,
+    epochs: int,
+    time_limit: str | float | None,
+    out: Path,
+) -> str:
+    """What is searched, how much of it, and where it goes.
+
+    Args:
+        hypermodels: Names in `HYPERMODELS`.
+        max_trials: Trials, at most, or None.
+        epochs: Of a full training.
+        time_limit: Of the search, as it was asked for, or None.
+        out: The run directory.
+    """
+    limits = [] if max_trials is None else [f"at most {count(max_trials, 'trial')}"]
+    if time_limit is not None:
+        limits.append(f"at most {time_limit}{'' if isinstance(time_limit, str) else ' s'}")
+    return (
+        f"Searching {', '.join(hypermodels)}: {' and '.join(limits)}, each trial up to "
+        f"{count(epochs, 'epoch')}. Everything goes to {out}."
+    )
+
+
+def test_summary(scores: Scores) -> str:
+    """How many images are right, and how many a guess would get right."""
+    confusion = np.asarray(scores.confusion)
+    right, guessed = int(np.trace(confusion)), confusion.sum(axis=1)
+    accuracy = scores.metrics["accuracy"]
+    return (
+        f"{right:,} of {scores.images:,} {scores.split} images are classified correctly "
+        f"({accuracy.value:.1%}, 95% interval {accuracy.low:.1%} to {accuracy.high:.1%}); always "
+        f"answering {scores.class_names[int(guessed.argmax())]!r}, their most frequent class, "
+        f"would get {guessed.max() / max(1, guessed.sum()):.1%}."
+    )
+
+
+def trials_summary(trials: Sequence[TrialRecord]) -> str:
+    """How many trials were trained to their end, and what became of the others."""
+    whole = sum(trial.status == COMPLETED and not trial.message for trial in trials)
+    parts = [f"{whole:,} of {count(len(trials), 'trial')} trained to the end"]
+    for status, name in (
+        (PRUNED, "stopped early, as others were better"),
+        (PAUSED, "paused"),
+        (COMPLETED, "shortened"),
+        (INFEASIBLE, "not trained, over a limit"),
+        (FAILED, "failed"),
+    ):
+        of_status = [trial for trial in trials if trial.status == status]
+        if status == COMPLETED:
+            of_status = [trial for trial in of_status if trial.message]
+        if of_status:
+            told = "" if status in (PRUNED, PAUSED) else f" ({_reasons(of_status)})"
+            parts.append(f"{len(of_status):,} {name}{told}")
+    return f"{', '.join(parts)}."
+
+
+def next_steps(out: Path, export: Path | None) -> list[str]:
+    """Commands that go on from here.
+
+    Args:
+        out: The run directory.
+        export: The SavedModel, or None.
+    """
+    steps = [("look at it", f"kt-tuning report {out} --open")]
+    if export is not None:
+        steps.append(("use it", f"kt-tuning predict {export} IMAGE…"))
+    steps.append(("go on", "the same command with a larger --max-trials or --time-limit"))
+    width = max(len(what) for what, _ in steps)
+    return [f"{what:<{width}}  {how}" for what, how in steps]
+
+
+def _reasons(trials: Sequence[TrialRecord]) -> str:
+    """The most frequent messages, each with its number if it is not the only one."""
+    lines = Counter(_first_line(trial.message) for trial in trials)
+    if len(lines) == 1:
+        return next(iter(lines))
+    told = [f"{number:,} {reason}" for reason, number in lines.most_common(REASONS)]
+    return "; ".join(told + (["…"] if len(lines) > REASONS else []))
+
+
+def _first_line(message: str | None) -> str:
+    line = (message or "no reason is known").partition("\n")[0]
+    if line.endswith("time limit"):
+        return "by the time limit"
+    return line if len(line) <= REASON_LENGTH else f"{line[: REASON_LENGTH - 1]}…"

@@ -1,0 +1,106 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kt_tuning import ImageData, summaries
+from kt_tuning.evaluation import Interval, Scores
+from kt_tuning.records import TrialRecord
+
+DONE = TrialRecord("0", 0, "COMPLETED", {}, {"val_accuracy": 0.75}, 3, 4, 61.0, 10)
+
+
+def trial(status, message=None):
+    return dataclasses.replace(DONE, status=status, message=message)
+
+
+def images(counts, channels=3):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    return ImageData.from_arrays(
+        np.zeros((len(labels), 4, 6, channels), np.uint8), labels, class_names="abc"[: len(counts)]
+    )
+
+
+def test_images_classes_split_and_size_before_the_search():
+    assert summaries.data_summary(images([50, 10, 40])) == [
+        "100 images in 3 classes, from 10 images (b) to 50 (a): 60 to train on, 20 to validate on, "
+        "20 to test on at the end.",
+        "Images are 6×4 pixels, RGB.",
+    ]
+
+
+def test_equal_classes_and_the_origin_of_the_size():
+    data = dataclasses.replace(images([20, 20], channels=1), size_origin="as asked for")
+    first, second = summaries.data_summary(data)
+    assert first.startswith("40 images in 2 classes, 20 images each: 24 to train on")
+    assert second == "Images are 6×4 pixels, grey (as asked for)."
+
+
+@pytest.mark.parametrize(
+    ("max_trials", "time_limit", "limits"),
+    [
+        (20, None, "at most 20 trials"),
+        (None, "10m", "at most 10m"),
+        (1, 90, "at most 1 trial and at most 90 s"),
+    ],
+)
+def test_what_is_searched_and_for_how_long(max_trials, time_limit, limits):
+    said = summaries.search_summary(
+        ("convnet", "resnet"),
+        max_trials=max_trials,
+        epochs=30,
+        time_limit=time_limit,
+        out=Path("runs/photos"),
+    )
+    assert said == (
+        f"Searching convnet, resnet: {limits}, each trial up to 30 epochs. Everything goes to "
+        "runs/photos."
+    )
+
+
+def test_how_many_are_right_and_what_a_guess_would_get():
+    scores = Scores(
+        metrics={"accuracy": Interval(0.85, 0.7, 0.95)},
+        # 17 on the diagonal; 12 of 20 are tulips.
+        confusion=[[7, 1], [2, 10]],
+        class_names=("rose", "tulip"),
+        images=20,
+        parameters=1,
+        latency_ms={},
+    )
+    assert summaries.test_summary(scores) == (
+        "17 of 20 test images are classified correctly (85.0%, 95% interval 70.0% to 95.0%); "
+        "always answering 'tulip', their most frequent class, would get 60.0%."
+    )
+
+
+def test_what_became_of_the_trials():
+    trials = [
+        *[trial("COMPLETED")] * 3,
+        trial("COMPLETED", "shortened from 30 to 4 epochs by the time limit"),
+        trial("COMPLETED", "shortened from 30 to 9 epochs by the time limit"),
+        *[trial("PRUNED", "pruned after 3 epochs")] * 4,
+        trial("INFEASIBLE", "24,000,000 parameters"),
+        *[trial("FAILED", "ValueError: shapes\nand a stack")] * 2,
+        trial("FAILED", "the loss became nan in epoch 2"),
+    ]
+    assert summaries.trials_summary(trials) == (
+        "3 of 13 trials trained to the end, 4 stopped early, as others were better, 2 shortened "
+        "(by the time limit), 1 not trained, over a limit (24,000,000 parameters), 3 failed "
+        "(2 ValueError: shapes; 1 the loss became nan in epoch 2)."
+    )
+
+
+def test_a_long_reason_is_cut():
+    said = summaries.trials_summary([trial("FAILED", "x" * 500)])
+    assert said.endswith(f"1 failed ({'x' * 99}…).")
+
+
+def test_what_to_do_next():
+    steps = summaries.next_steps(Path("runs/photos"), Path("runs/photos/export/1"))
+    assert steps[:2] == [
+        "look at it  kt-tuning report runs/photos --open",
+        "use it      kt-tuning predict runs/photos/export/1 IMAGE…",
+    ]
+    assert len(summaries.next_steps(Path("runs/photos"), None)) == 2
