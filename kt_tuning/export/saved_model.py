@@ -32,6 +32,8 @@ def write_saved_model(source: Source, folder: Path) -> None:
     model, card = source.model, source.card
 
     def serve_pixels(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        # A signature does not check the size by itself, and a convolution takes any.
+        images = tf.ensure_shape(images, (None, *card.pixels.shape))
         return {"probabilities": tf.cast(model(images, training=False), tf.float32)}
 
     def serve_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -4,12 +4,15 @@ import dataclasses
 import datetime
 import io
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from export_models import CLASS_NAMES, PIXELS, make_card, make_model, random_images
 from PIL import Image
 
@@ -79,6 +82,41 @@ def test_plain_tensorflow_serves_both_signatures(exported, model, tmp_path):
     expected = model.predict(decoded, verbose=0)
     np.testing.assert_allclose(served["from_bytes"], expected, rtol=0, atol=1e-5)
     assert list(served["labels"]) == [CLASS_NAMES[index] for index in expected.argmax(axis=1)]
+
+
+def test_the_code_of_the_readme_serves(exported, model):
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    (code,) = [
+        block
+        for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+        if "tf.saved_model.load" in block
+    ]
+    images = random_images(3)
+    buffer = io.BytesIO()
+    Image.fromarray(images[0]).save(buffer, "png")
+    names = {"pixels": images, "jpeg": buffer.getvalue()}
+    code = code.replace("runs/photos/export/1", str(exported))
+    exec(code.partition('answer["probabilities"]')[0], names)
+    np.testing.assert_allclose(
+        names["answer"]["probabilities"], model.predict(images, verbose=0), rtol=0, atol=1e-5
+    )
+    exec(code, names)
+    expected = CLASS_NAMES[model.predict(images[:1], verbose=0).argmax()]
+    assert names["answer"]["label"].numpy()[0].decode() == expected
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda images: images.astype(np.float32), "expected to be a uint8 tensor but is a float"),
+        (lambda images: images.astype(np.int64), "expected to be a uint8 tensor but is a int64"),
+        (lambda images: images[:, :4], r"\[3,4,12,3\] is not compatible with expected .*8,12,3\]"),
+    ],
+)
+def test_pixels_of_another_type_or_size_are_refused(exported, wrong, message):
+    served = tf.saved_model.load(str(exported)).signatures["serving_default"]
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        served(tf.constant(wrong(random_images(3))))
 
 
 def test_labels_stand_beside_the_model(exported):
