@@ -17,6 +17,7 @@ from kt_tuning.execution import (
     Serial,
     automatic_workers,
 )
+from kt_tuning.search.objectives import metric_direction
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.trials import COSTS, Travelling, open_storage
 
@@ -48,11 +49,9 @@ def find_objectives(objective: Objectives) -> list[keras_tuner.Objective]:
 def _objective(objective: str | keras_tuner.Objective) -> keras_tuner.Objective:
     if isinstance(objective, keras_tuner.Objective):
         return objective
-    if objective in COSTS:
-        return keras_tuner.Objective(objective, "min")
-    name = objective.removeprefix("val_")
-    if objective.startswith("val_") and name in METRICS:
-        return keras_tuner.Objective(objective, METRICS[name].direction)
+    direction = metric_direction(objective) if isinstance(objective, str) else None
+    if direction is not None:
+        return keras_tuner.Objective(objective, direction)
     try:
         return keras_tuner.Oracle(objective=objective).objective
     except (ValueError, TypeError):
