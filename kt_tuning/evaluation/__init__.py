@@ -22,6 +22,7 @@ from kt_tuning.evaluation.held_out import (
     held_out_uses,
     note_held_out_use,
 )
+from kt_tuning.evaluation.importances import hyperparameter_importances
 from kt_tuning.evaluation.interval import Interval
 from kt_tuning.evaluation.latency import Throughput, measure_latency, measure_throughput
 from kt_tuning.evaluation.metrics import (
@@ -89,6 +90,7 @@ __all__ = [
     "generalization",
     "grad_cam",
     "held_out_uses",
+    "hyperparameter_importances",
     "make_gallery",
     "measure_complexity",
     "measure_cost",
