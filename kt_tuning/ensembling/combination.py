@@ -9,11 +9,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kt_tuning.ensembling.calibration import Calibration, logarithm, softmax, temper
+from kt_tuning.ensembling.calibration import (
+    Calibration,
+    fit_temperature,
+    logarithm,
+    softmax,
+    temper,
+)
 from kt_tuning.errors import OptionError
 from kt_tuning.records import Record
 
 Floats = NDArray[np.floating[Any]]
+Integers = NDArray[np.integer[Any]]
 
 ARITHMETIC = "arithmetic"
 GEOMETRIC = "geometric"
@@ -115,6 +122,45 @@ class Combination(Record):
         for calibration in self.calibrations:
             probabilities = calibration.apply(probabilities)
         return probabilities
+
+
+def mean_over_folds(folds: int, sharpening: float) -> Combination:
+    """Return how the predictions of all folds' models become one: softmax(s * mean of log p).
+
+    Args:
+        folds: How many predictions there are.
+        sharpening: s; see `sharpening_of`.
+    """
+    return Combination(
+        (1 / folds,) * folds, pool=GEOMETRIC, calibrations=(Calibration(scales=(sharpening,)),)
+    )
+
+
+def sharpening_of(combination: Combination, predictions: Floats, labels: Integers) -> float:
+    """Return what the logits of a mean over folds are multiplied by, 1 or more.
+
+    No row is unseen by the models of all folds, so that the mean's temperature cannot be fitted.
+    Fitted on out-of-fold predictions is that of single models. It is kept where it makes them
+    surer. Where it makes them less sure it is undone, as averaging over the folds does that
+    already: to do both made the expected calibration error 0.10 to 0.13 where that of single
+    models was 0.04 to 0.05, and this makes it 0.04 to 0.05 (`benchmarks/fold_calibration.py`).
+
+    Args:
+        combination: Fitted on the predictions.
+        predictions: (K, N, C) out-of-fold probabilities of the members.
+        labels: (N,).
+
+    Returns:
+        The temperature of the combination without its members' temperatures and calibration, or 1
+        if that is less, or if the combination has neither.
+
+    Source: Rahaman and Thiery (2021), "Uncertainty quantification and deep ensembles": the mean of
+    models that were calibrated one by one is not sure enough.
+    """
+    if set(combination.temperatures) == {1.0} and not combination.calibrations:
+        return 1.0
+    plain = Combination(combination.weights, pool=combination.pool).predict(predictions)
+    return max(1.0, fit_temperature(plain, labels))
 
 
 def _numbers(values: Sequence[float]) -> Floats:

@@ -218,7 +218,7 @@ class Plots:
     def _importances(self, objective: str | None) -> dict[str, float]:
         """The share of each hyperparameter, by the values and scores of all trials with a score."""
         study, _ = self._single(objective)
-        trials = [(trial.user_attrs[VALUES], float(trial.value)) for trial in _scored(study)]
+        trials = [(trial.user_attrs[VALUES], trial.values[0]) for trial in _scored(study)]
         maximise = study.direction == StudyDirection.MAXIMIZE
         return hyperparameter_importances(trials, maximise=maximise)
 
