@@ -134,8 +134,9 @@ class Ensemble:
             # Members of different numbers of folds, or of none, cannot be combined fold by fold.
             models = [_loaded(members[index]) for index in kept]
         elif len(by_fold[0]) > 1:
-            sharpening = sharpening_of(record.combination, predictions[kept], truth)
-            record = dataclasses.replace(record, folds=len(by_fold[0]), sharpening=sharpening)
+            folds = len(by_fold[0])
+            sharpening = sharpening_of(record.combination, predictions[kept], truth, folds)
+            record = dataclasses.replace(record, folds=folds, sharpening=sharpening)
         return cls(models, record.combination, record=record, sharpening=record.sharpening)
 
     @classmethod

@@ -29,7 +29,7 @@ def scores_section(run: RunSummary) -> Element:
                 "Not measured yet. ",
                 element("code", "kt-tuning evaluate"),
                 ", or ",
-                element("code", "kt_tuning.evaluate"),
+                element("code", "tuner.evaluate()"),
                 " in Python, opens the test split once and writes them; then make this report "
                 "again.",
             ),
