@@ -1,4 +1,4 @@
-"""Hyperparameter tuning for Keras image models: search, augment, ensemble, judge, serve.
+"""Hyperparameter tuning for Keras image models: search, augment, ensemble, evaluate, serve.
 
 Names are imported when they are first used, so that `kt-tuning --help` and reading images wait
 for neither Keras nor TensorFlow.
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from kt_tuning.evaluation import Scores, evaluate
     from kt_tuning.execution import Ray
     from kt_tuning.export import export_model
-    from kt_tuning.judging import judge
     from kt_tuning.recipe import Recipe
     from kt_tuning.refit_run import refit
     from kt_tuning.refitting import RefitOptions
@@ -36,7 +35,6 @@ _HOMES = {
     "Tuner": "kt_tuning.tuner",
     "evaluate": "kt_tuning.evaluation",
     "export_model": "kt_tuning.export",
-    "judge": "kt_tuning.judging",
     "fuse_batch_normalization": "kt_tuning.trials",
     "load_images": "kt_tuning.data",
     "refit": "kt_tuning.refit_run",
@@ -56,7 +54,6 @@ __all__ = [
     "evaluate",
     "export_model",
     "fuse_batch_normalization",
-    "judge",
     "load_images",
     "refit",
     "write_report",

@@ -1,10 +1,8 @@
-"""Judging the winner of a run: its scores, a gallery, and a note that the test split was used."""
+"""Evaluating a model on the test split of a run: scores, a gallery, and a note of the use."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,24 +11,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kt_tuning.data import ImageData, load_images
-from kt_tuning.ensembling import Ensemble
+from kt_tuning.ensembling import (
+    SCORES,
+    Ensemble,
+    EnsembleRecord,
+    combination_digest,
+    read_scores,
+    read_validated,
+    trained_on_validation,
+)
 from kt_tuning.errors import DataError, OptionError, StorageError
 from kt_tuning.evaluation import (
     GALLERY,
     Parts,
+    Predicted,
     Scores,
     evaluate,
     make_gallery,
-    note_held_out_use,
+    model_digest,
 )
-from kt_tuning.records import RESULT, DataCard, TrialRecord, read_json
+from kt_tuning.records import DataCard
 
 if TYPE_CHECKING:
     import keras
 
 logger = logging.getLogger("kt_tuning")
 
-SCORES = "scores.json"
 ARRAYS = "arrays"
 """The source of data that did not come from a folder."""
 
@@ -44,14 +50,15 @@ def judge(
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> Scores:
-    """Evaluate the winner of a run on the test split, and write what was found beside it.
+    """Evaluate a model on the test split of a run's data, and note that in the run.
 
-    `test_uses.json` says that the split was opened, before it is; `scores.json` are the scores,
-    with parts that were measured of the same winner before; `gallery.json` its worst mistakes and
-    where it looks.
+    `test_uses.json` says that the split is opened, and for which model, before it is. If the model
+    is the run's ensemble, `scores.json` gets the scores, with parts that were measured of it
+    before, and `gallery.json` its worst mistakes and where it looks. Scores of any other model are
+    returned and not kept.
 
     Args:
-        model: The winner: an `Ensemble`, or what `load_winner` returns.
+        model: The run's ensemble, what `load_winner` returns, or any other model.
         data: What the search was run on.
         directory: The run directory.
         parts: As for `evaluate`.
@@ -59,38 +66,57 @@ def judge(
         seed: Of the resamples, and of what corruptions and attacks draw.
 
     Raises:
+        DataError: if the search was run on other data.
         OptionError: if an argument is wrong, or a part cannot be measured on this model.
         StorageError: if a file in the directory cannot be read or written.
     """
     directory = Path(directory)
-    judged = winner_digest(directory)
-
-    def note(images: int) -> None:
-        uses = note_held_out_use(
-            directory, by="evaluate", fingerprint=data.fingerprint, images=images, judged=judged
+    known = DataCard.load(directory / "data.json").fingerprint
+    if known != data.fingerprint:
+        raise DataError(
+            f"The search of {directory} was run on other data: fingerprint {known[:12]}. Received: "
+            f"{data.fingerprint[:12]}. Evaluate on the data that were searched on."
         )
-        trials = [TrialRecord.load(path) for path in directory.glob(f"trial_*/{RESULT}")]
-        caveat = uses.of(data.fingerprint).caveat(trials)
-        if caveat is not None:
-            logger.warning(caveat)
-
-    scores = evaluate(model, data, parts=parts, bootstrap=bootstrap, seed=seed, opened=note)
-    scores = dataclasses.replace(scores, model=judged)
-    if (directory / SCORES).is_file():
-        scores = scores.completed_by(Scores.load(directory / SCORES))
+    if directory.resolve() not in [folder.resolve() for folder in data.runs]:
+        data.runs.append(directory)
+    seen = trained_on_validation(directory)
+    validated = read_validated(directory) if seen else None
+    out_of_fold = None
+    if validated is not None:
+        out_of_fold = Predicted(validated.labels, validated.probabilities)
+    scores = evaluate(
+        model,
+        data,
+        parts=parts,
+        bootstrap=bootstrap,
+        seed=seed,
+        seen=seen,
+        out_of_fold=out_of_fold,
+    )
+    if scores.model is None or scores.model != ensemble_digest(directory):
+        logger.info("Not the ensemble of %s, which keeps no scores of it.", directory)
+        return scores
+    if (earlier := read_scores(directory)) is not None:
+        scores = scores.completed_by(earlier)
     scores.save(directory / SCORES)
     make_gallery(model, data.test, scores.mistakes).save(directory / GALLERY)
     return scores
 
 
-def winner_digest(directory: str | Path) -> str:
-    """Return a digest of which models a run has combined, and how.
+def ensemble_digest(directory: str | Path) -> str | None:
+    """Return the digest of a run's combined model; None if there is none yet.
 
     Raises:
-        StorageError: if the run has no `ensemble.json`.
+        StorageError: if `ensemble.json` cannot be read.
     """
-    content = json.dumps(read_json(Path(directory) / "ensemble.json"), sort_keys=True)
-    return hashlib.blake2b(content.encode(), digest_size=6).hexdigest()
+    directory = Path(directory)
+    if not (directory / "ensemble.json").is_file():
+        return None
+    known = EnsembleRecord.load(directory / "ensemble.json").model
+    if known is None and _winner_file(directory).is_file():
+        # Written by an earlier version.
+        return model_digest(load_winner(directory))
+    return known
 
 
 def save_winner(ensemble: Ensemble, directory: str | Path) -> Path:
@@ -128,7 +154,7 @@ def load_winner(directory: str | Path) -> keras.Model:
 
 
 def _winner_file(directory: Path) -> Path:
-    return directory / f"ensemble-{winner_digest(directory)}.keras"
+    return directory / f"ensemble-{combination_digest(directory)}.keras"
 
 
 def load_data(
@@ -151,7 +177,7 @@ def load_data(
     if folder is None and card.source == ARRAYS:
         raise OptionError(
             f"{directory} was searched on arrays, which only Python has: call "
-            "`kt_tuning.evaluate(ensemble, data)` there, or name a folder of the same images."
+            "`tuner.evaluate()` there, or name a folder of the same images."
         )
     try:
         with np.load(directory / "split.npz") as arrays:
@@ -170,7 +196,7 @@ def load_data(
         max_unreadable=1.0,
         progress=progress,
     )
-    data = dataclasses.replace(data, indices=indices)
+    data = dataclasses.replace(data, indices=indices, runs=[directory])
     if data.fingerprint != card.fingerprint:
         raise DataError(
             f"{data.source} holds other images than the search of {directory} was run on: "

@@ -263,6 +263,9 @@ class TrialRecord(Record):
         return self.status in (COMPLETED, PRUNED, PAUSED)
 
 
+REFIT_RECORD = "refit.json"
+"""File of a folder whose models were trained again, on training and validation images."""
+
 RUN_MARKERS = ("search.json", "study.db", "oracle.json", "options.json")
 """A folder with one of these files is a run directory."""
 

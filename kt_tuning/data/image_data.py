@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.data.arrays import check_range, find_range, to_pixels
+from kt_tuning.data.cache import cache_folder
 from kt_tuning.data.class_table import class_table
 from kt_tuning.data.fingerprint import ContentDigest, split_digest
-from kt_tuning.data.image_split import ImageSplit, PixelFile
+from kt_tuning.data.image_split import HeldOut, ImageSplit, PixelFile
 from kt_tuning.data.labels import LabelMap
 from kt_tuning.data.split import PARTS, complete, fold_of, generator, subset
 from kt_tuning.errors import DataError, OptionError, StorageError
@@ -39,6 +40,7 @@ class ImageData:
         source: The folder, or "arrays".
         unreadable: Files that were skipped: path and reason.
         size_origin: Where the size of the images comes from, in words; nothing if they came so.
+        runs: Directories of the searches on these data, where each use of the test split is noted.
     """
 
     pixels: NDArray[np.uint8] | PixelFile
@@ -49,6 +51,7 @@ class ImageData:
     source: str = "arrays"
     unreadable: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     size_origin: str = ""
+    runs: list[Path] = dataclasses.field(default_factory=list)
 
     @classmethod
     def from_arrays(
@@ -118,7 +121,10 @@ class ImageData:
 
     @cached_property
     def test(self) -> ImageSplit:
-        """The images that are looked at once, at the end; empty only if asked for."""
+        """The images that are looked at once, at the end; empty only if asked for.
+
+        `evaluate` notes each use of them; see `runs`.
+        """
         return self._split("test")
 
     @property
@@ -136,6 +142,11 @@ class ImageData:
     def fingerprint(self) -> str:
         """Hex digest of pixels, labels, class names and split; not of file names or dates."""
         return split_digest(self.content, self.indices)
+
+    @property
+    def uses_without_run(self) -> Path:
+        """Where uses of the test split are noted while there is no run: in the user's cache."""
+        return cache_folder() / "test_uses" / self.fingerprint
 
     @property
     def card(self) -> DataCard:
@@ -189,7 +200,7 @@ class ImageData:
             ]
             for part, count in keep.items()
         }
-        return dataclasses.replace(self, indices={**self.indices, **kept})
+        return dataclasses.replace(self, indices={**self.indices, **kept}, runs=[])
 
     def folds(self, count: int, *, seed: int = 0) -> list[ImageData]:
         """Split train and validation anew, `count` times, for cross-validation.
@@ -271,7 +282,10 @@ class ImageData:
 
     def _split(self, part: str) -> ImageSplit:
         index = self.indices[part]
-        return ImageSplit(self.pixels, index, self.labels[index])
+        held_out = None
+        if part == "test":
+            held_out = HeldOut(self.fingerprint, self.runs, self.uses_without_run)
+        return ImageSplit(self.pixels, index, self.labels[index], held_out)
 
     def _counts(self, part: str) -> NDArray[np.int64]:
         return np.bincount(self.labels[self.indices[part]], minlength=self.classes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -41,6 +42,26 @@ class PixelFile:
             ) from error
 
 
+@dataclasses.dataclass(frozen=True)
+class HeldOut:
+    """Marks the test split of some data, each use of which is to be noted.
+
+    Attributes:
+        fingerprint: Of the data.
+        runs: Directories of the searches on the data that this process knows; it grows.
+        without_run: Where uses are noted while there is no run.
+    """
+
+    fingerprint: str
+    runs: list[Path]
+    without_run: Path
+
+    def folders(self) -> list[Path]:
+        """Return where a use is noted."""
+        known = [folder for folder in self.runs if folder.is_dir()]
+        return known or [self.without_run]
+
+
 class ImageSplit:
     """Images and labels of one split.
 
@@ -60,6 +81,7 @@ class ImageSplit:
     Attributes:
         index: (n,) int64, the places of this split's images among all images.
         labels: (n,) int64.
+        held_out: Of a test split, where its uses are noted; None for others.
     """
 
     def __init__(
@@ -67,6 +89,7 @@ class ImageSplit:
         pixels: NDArray[np.uint8] | PixelFile,
         index: NDArray[np.int64],
         labels: NDArray[np.int64],
+        held_out: HeldOut | None = None,
     ) -> None:
         """Choose images.
 
@@ -74,11 +97,13 @@ class ImageSplit:
             pixels: All images, (N, height, width, channels).
             index: (n,) places of this split's images in `pixels`.
             labels: (n,) labels of this split's images.
+            held_out: See the class.
         """
         self._source = pixels
         self._pixels = pixels.open() if isinstance(pixels, PixelFile) else pixels
         self.index = index
         self.labels = labels
+        self.held_out = held_out
 
     def __len__(self) -> int:
         return len(self.index)
@@ -136,7 +161,12 @@ class ImageSplit:
         return np.take(self._pixels, self.index, axis=0)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"pixels": self._source, "index": self.index, "labels": self.labels}
+        return {
+            "pixels": self._source,
+            "index": self.index,
+            "labels": self.labels,
+            "held_out": self.held_out,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]

@@ -23,6 +23,14 @@ from kt_tuning.ensembling.members import (
 )
 from kt_tuning.ensembling.outside import candidates_of
 from kt_tuning.ensembling.record import EnsembleRecord
+from kt_tuning.ensembling.run_figures import (
+    SCORES,
+    Validated,
+    combination_digest,
+    read_scores,
+    read_validated,
+    trained_on_validation,
+)
 from kt_tuning.ensembling.run_members import (
     Candidates,
     join_candidates,
@@ -38,6 +46,7 @@ __all__ = [
     "CALIBRATIONS",
     "MEMBER_CHOICES",
     "PRICE",
+    "SCORES",
     "SMALLEST_WEIGHT",
     "SOLVERS",
     "AugmentedPredictor",
@@ -51,8 +60,10 @@ __all__ = [
     "Member",
     "Solution",
     "Soup",
+    "Validated",
     "boosting_round",
     "candidates_of",
+    "combination_digest",
     "combine_models",
     "convex_weights",
     "fit_temperature",
@@ -63,10 +74,13 @@ __all__ = [
     "predict_augmented",
     "read_candidates",
     "read_labels",
+    "read_scores",
+    "read_validated",
     "serving_cost",
     "solve",
     "soup",
     "take_best",
     "take_diverse",
+    "trained_on_validation",
     "weighted_sum",
 ]

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kt_tuning.ensembling.calibration import Calibration, logarithm, softmax, temper
+from kt_tuning.ensembling.calibration import (
+    Calibration,
+    fit_temperature,
+    logarithm,
+    softmax,
+    temper,
+)
 from kt_tuning.errors import OptionError
 from kt_tuning.records import Record
 
 Floats = NDArray[np.floating[Any]]
+Integers = NDArray[np.integer[Any]]
 
 ARITHMETIC = "arithmetic"
 GEOMETRIC = "geometric"
@@ -115,6 +123,52 @@ class Combination(Record):
         for calibration in self.calibrations:
             probabilities = calibration.apply(probabilities)
         return probabilities
+
+
+def mean_over_folds(folds: int, sharpening: float) -> Combination:
+    """Return how the predictions of all folds' models become one: softmax(s * mean of log p).
+
+    Args:
+        folds: How many predictions there are.
+        sharpening: s; see `sharpening_of`.
+    """
+    return Combination(
+        (1 / folds,) * folds, pool=GEOMETRIC, calibrations=(Calibration(scales=(sharpening,)),)
+    )
+
+
+def sharpening_of(
+    combination: Combination, predictions: Floats, labels: Integers, folds: int
+) -> float:
+    """Return what the logits of a mean over folds are multiplied by, 1 or more.
+
+    No row is unseen by the models of all folds, so the temperature of their mean cannot be fitted.
+    What is fitted, on out-of-fold predictions, is the temperature T of single models. If it makes
+    them surer, it is right for their mean as well. If it makes them less sure, T > 1, because their
+    errors differ, then averaging k of them does part of that: with independent errors of the
+    logits, of variance v, T^2 = 1 + c v, and the mean needs 1 + c v / k. So the logits are
+    multiplied by T / sqrt(1 + (T^2 - 1) / k). `benchmarks/fold_calibration.py` measures what that
+    brings. Models that are all too sure in the same way remain so in part.
+
+    Args:
+        combination: Fitted on the predictions.
+        predictions: (K, N, C) out-of-fold probabilities of the members.
+        labels: (N,).
+        folds: k.
+
+    Returns:
+        The factor, where T is the temperature of the combination without its members' temperatures
+        and calibration; 1 if T is below 1, or if the combination has neither.
+
+    Sources: MacKay (1992), "The evidence framework applied to classification networks", for logits
+    with an error; Rahaman and Thiery (2021), "Uncertainty quantification and deep ensembles": the
+    mean of models that were calibrated one by one is not sure enough.
+    """
+    if set(combination.temperatures) == {1.0} and not combination.calibrations:
+        return 1.0
+    plain = Combination(combination.weights, pool=combination.pool).predict(predictions)
+    temperature = max(1.0, fit_temperature(plain, labels))
+    return temperature / math.sqrt(1 + (temperature**2 - 1) / folds)
 
 
 def _numbers(values: Sequence[float]) -> Floats:

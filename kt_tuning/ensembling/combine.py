@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kt_tuning.ensembling.calibration import SMALLEST_PROBABILITY, Calibration
-from kt_tuning.ensembling.combination import GEOMETRIC, Combination
+from kt_tuning.ensembling.combination import GEOMETRIC, Combination, mean_over_folds
 from kt_tuning.errors import OptionError
 
 if TYPE_CHECKING:
@@ -103,6 +103,29 @@ def combine_models(models: Sequence[keras.Model], combination: Combination) -> k
     for index, calibration in enumerate(combination.calibrations):
         total = _calibrated(total, calibration, index)
     return keras.Model(pixels, total, name="ensemble")
+
+
+def combine_folds(
+    members: Sequence[Sequence[keras.Model]], combination: Combination, sharpening: float
+) -> keras.Model:
+    """Build the mean over the folds of what the models of one fold say together.
+
+    A combination that was fitted on out-of-fold predictions is of one model a member. So the models
+    of each fold are combined by it, and the mean is taken over the folds, of the logits; see
+    `mean_over_folds`.
+
+    Args:
+        members: For each member its models, one a fold, as many as the others have.
+        combination: Of the members.
+        sharpening: See `sharpening_of`.
+
+    Returns:
+        uint8 pixels (n, H, W, C) -> float32 probabilities (n, classes).
+    """
+    combined = [combine_models(fold, combination) for fold in zip(*members, strict=True)]
+    if len(combined) == 1:
+        return combined[0]
+    return combine_models(combined, mean_over_folds(len(combined), sharpening))
 
 
 def _calibrated(probabilities: Any, calibration: Calibration, index: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kt_tuning.ensembling.combination import Combination
-from kt_tuning.ensembling.combine import as_model, check_members, combine_models, member_name
+from kt_tuning.ensembling.combination import Combination, sharpening_of
+from kt_tuning.ensembling.combine import as_model, check_members, combine_folds, member_name
 from kt_tuning.ensembling.ensemble_file import (
     find_ensemble_file,
     read_ensemble_file,
@@ -23,6 +24,7 @@ from kt_tuning.ensembling.record import EnsembleRecord, record_of
 from kt_tuning.ensembling.serving import PRICE
 from kt_tuning.ensembling.solve import AUTO, solve
 from kt_tuning.errors import DataError, OptionError
+from kt_tuning.evaluation import model_digest
 from kt_tuning.records import DataCard
 
 if TYPE_CHECKING:
@@ -42,36 +44,47 @@ class Ensemble:
 
     def __init__(
         self,
-        models: Sequence[keras.Model],
+        models: Sequence[keras.Model | Sequence[keras.Model]],
         weights: ArrayLike | Combination,
         *,
         record: EnsembleRecord | None = None,
         card: DataCard | None = None,
         provenance: Mapping[str, Any] | None = None,
+        sharpening: float = 1.0,
     ) -> None:
         """Combine `models` as `weights` say; `Ensemble.fit` finds the weights.
 
         Args:
             models: K functional or Sequential models, uint8 pixels (n, H, W, C) ->
-                probabilities (n, classes).
+                probabilities (n, classes); with folds, K sequences of a model a fold.
             weights: (K,) on the simplex: none below 0, summing to 1. Or a combination of K
                 members, with temperatures and calibration.
             record: See the class.
             card: See the class.
             provenance: See the class.
+            sharpening: With folds, see `sharpening_of`.
 
         Raises:
             OptionError: if the models do not fit together, or the weights are not (K,) on the
                 simplex.
         """
-        self._models = tuple(models)
+        self._members = tuple(
+            tuple(member) if isinstance(member, Sequence) else (member,) for member in models
+        )
+        self._models = tuple(model for member in self._members for model in member)
         check_members(self._models)
+        if len(set(map(len, self._members))) > 1:
+            raise OptionError(
+                "All members should have models of the same number of folds. Received: "
+                f"{[len(member) for member in self._members]}."
+            )
+        self._sharpening = sharpening
         self._combination = (
             weights if isinstance(weights, Combination) else Combination.average(weights)
         )
-        if len(self._combination.weights) != len(self._models):
+        if len(self._combination.weights) != len(self._members):
             raise OptionError(
-                f"Expected one weight for each of the {len(self._models)} models. "
+                f"Expected one weight for each of the {len(self._members)} models. "
                 f"Received: {len(self._combination.weights)} weights."
             )
         self._combined: keras.Model | None = None
@@ -119,8 +132,17 @@ class Ensemble:
             seed=seed,
         )
         record = record_of(found, members, truth)
-        models = [_loaded(members[index]) for index in found.combination.kept()]
-        return cls(models, record.combination, record=record)
+        kept = found.combination.kept()
+        by_fold = [load() for index in kept if (load := members[index].load_folds) is not None]
+        models: list[Any] = by_fold
+        if len(by_fold) < len(kept) or len(set(map(len, by_fold))) > 1:
+            # Members of different numbers of folds, or of none, cannot be combined fold by fold.
+            models = [_loaded(members[index]) for index in kept]
+        elif len(by_fold[0]) > 1:
+            folds = len(by_fold[0])
+            sharpening = sharpening_of(record.combination, predictions[kept], truth, folds)
+            record = dataclasses.replace(record, folds=folds, sharpening=sharpening)
+        return cls(models, record.combination, record=record, sharpening=record.sharpening)
 
     @classmethod
     def fit(
@@ -181,11 +203,23 @@ class Ensemble:
         """Return the ensemble as one functional model of built-in layers, made once.
 
         uint8 pixels (n, H, W, C) -> float32 probabilities (n, classes). Members are nested as
-        "member_0", "member_1", …, and share their weights with the models given.
+        "member_0", "member_1", …, and share their weights with the models given. With folds the
+        members are those of one fold, combined, a fold each.
         """
         if self._combined is None:
-            self._combined = combine_models(self._models, self._combination)
+            self._combined = combine_folds(self._members, self._combination, self._sharpening)
         return self._combined
+
+    def record_model(self) -> EnsembleRecord:
+        """Return the record with the digest of this very model, and keep it.
+
+        Raises:
+            OptionError: if the ensemble has no record.
+        """
+        if self.record is None:
+            raise OptionError("Only an ensemble that `fit` or `from_members` made has a record.")
+        self.record = dataclasses.replace(self.record, model=model_digest(self))
+        return self.record
 
     def predict(
         self, images: NDArray[np.uint8], batch_size: int = 256
@@ -217,6 +251,8 @@ class Ensemble:
             )
         facts = {
             "combination": self._combination.to_json(),
+            "folds": len(self._members[0]),
+            "sharpening": self._sharpening,
             "record": None if self.record is None else self.record.to_json(),
             "card": None if self.card is None else self.card.to_json(),
             "provenance": self.provenance,
@@ -237,12 +273,15 @@ class Ensemble:
         model, facts = read_ensemble_file(find_ensemble_file(path) if path.is_dir() else path)
         record, card = facts["record"], facts["card"]
         combination = Combination.from_json(facts["combination"], source=str(path))
+        folds, count = facts["folds"], len(combination.weights)
+        parts = [model] if folds == 1 else [model.get_layer(member_name(k)) for k in range(folds)]
         ensemble = cls(
-            [model.get_layer(member_name(index)) for index in range(len(combination.weights))],
+            [[part.get_layer(member_name(index)) for part in parts] for index in range(count)],
             combination,
             record=None if record is None else EnsembleRecord.from_json(record, source=str(path)),
             card=None if card is None else DataCard.from_json(card, source=str(path)),
             provenance=facts["provenance"],
+            sharpening=facts["sharpening"],
         )
         ensemble._combined = model
         return ensemble
@@ -281,7 +320,7 @@ class Ensemble:
         return sum(model.count_params() for model in self._models)
 
     def __len__(self) -> int:
-        return len(self._models)
+        return len(self._members)
 
     def __repr__(self) -> str:
         shares = ", ".join(f"{weight:.3f}" for weight in self._combination.weights)

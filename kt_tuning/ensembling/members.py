@@ -34,6 +34,8 @@ class Member:
             are only predictions: it can be weighed, but not exported.
         cost: What serving it costs: its parameters, with folds those of all folds' models. None if
             it is not known; it then counts for no candidate.
+        load_folds: With folds, returns the models of all folds, which an ensemble calibrates one
+            by one; see `combine_folds`.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Member:
     configuration: Mapping[str, Any] | None = None
     load: Callable[[], keras.Model] | None = None
     cost: float | None = None
+    load_folds: Callable[[], Sequence[keras.Model]] | None = None
 
 
 def serving_cost(record: TrialRecord, folds: int) -> float:

@@ -38,6 +38,11 @@ class EnsembleRecord(Record):
             fitted on.
         costs: (K,) what serving each member costs, in parameters; empty if that is not known.
         single_cost: What the best single candidate costs; None if that is not known.
+        folds: Models of each member, each trained without one fold; what is known of the whole is
+            then of one model a member, on the fold that it was not trained on.
+        sharpening: With folds, see `sharpening_of`.
+        model: Digest of the combined model, see `model_digest`; None in records of earlier
+            versions.
     """
 
     trial_ids: tuple[str, ...]
@@ -54,6 +59,9 @@ class EnsembleRecord(Record):
     reliability: Reliability | None = None
     costs: tuple[float, ...] = ()
     single_cost: float | None = None
+    folds: int = 1
+    sharpening: float = 1.0
+    model: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("trial_ids", "weights", "member_scores", "temperatures", "costs"):

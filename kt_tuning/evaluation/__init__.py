@@ -6,6 +6,7 @@ from kt_tuning.evaluation.complexity import Complexity, count_flops, measure_com
 from kt_tuning.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from kt_tuning.evaluation.cost import Cost, measure_cost, stored_bytes, training_speed
 from kt_tuning.evaluation.curves import ClassCurves, class_curves, confusion_matrix
+from kt_tuning.evaluation.digest import model_digest
 from kt_tuning.evaluation.evaluate import evaluate
 from kt_tuning.evaluation.gallery import GALLERY, Gallery, Picture, make_gallery
 from kt_tuning.evaluation.generalization import (
@@ -19,9 +20,11 @@ from kt_tuning.evaluation.held_out import (
     HELD_OUT_USES,
     HeldOutUse,
     HeldOutUses,
+    add_uses,
     held_out_uses,
     note_held_out_use,
 )
+from kt_tuning.evaluation.importances import hyperparameter_importances
 from kt_tuning.evaluation.interval import Interval
 from kt_tuning.evaluation.latency import Throughput, measure_latency, measure_throughput
 from kt_tuning.evaluation.metrics import (
@@ -36,7 +39,7 @@ from kt_tuning.evaluation.metrics import (
 from kt_tuning.evaluation.mistakes import Mistake, worst_mistakes
 from kt_tuning.evaluation.occlusion import occlusion_map
 from kt_tuning.evaluation.parts import PARTS, Parts, Splits
-from kt_tuning.evaluation.predict import Split, predict_split
+from kt_tuning.evaluation.predict import Predicted, Split, predict_split
 from kt_tuning.evaluation.reliability import Reliability, measure_reliability
 from kt_tuning.evaluation.robustness import Robustness, robustness
 from kt_tuning.evaluation.row_metrics import EPSILON
@@ -68,12 +71,14 @@ __all__ = [
     "Mistake",
     "Parts",
     "Picture",
+    "Predicted",
     "Reliability",
     "Robustness",
     "Scores",
     "Split",
     "Splits",
     "Throughput",
+    "add_uses",
     "adversarial_accuracy",
     "attack",
     "bias_variance",
@@ -89,6 +94,7 @@ __all__ = [
     "generalization",
     "grad_cam",
     "held_out_uses",
+    "hyperparameter_importances",
     "make_gallery",
     "measure_complexity",
     "measure_cost",
@@ -97,6 +103,7 @@ __all__ = [
     "measure_throughput",
     "metric_of",
     "metrics_for",
+    "model_digest",
     "note_held_out_use",
     "occlusion_map",
     "predict_split",

@@ -1,8 +1,8 @@
-"""Judge a model on images that it has not seen."""
+"""Measure a model on images that it has not seen."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -11,11 +11,18 @@ from kt_tuning.errors import OptionError
 from kt_tuning.evaluation.bootstrap import bootstrap_intervals
 from kt_tuning.evaluation.cost import LATENCY_CALLS
 from kt_tuning.evaluation.curves import class_curves, confusion_matrix
+from kt_tuning.evaluation.digest import model_digest
+from kt_tuning.evaluation.held_out import note_use_of
 from kt_tuning.evaluation.latency import measure_latency
 from kt_tuning.evaluation.metrics import check_labels
 from kt_tuning.evaluation.mistakes import worst_mistakes
 from kt_tuning.evaluation.parts import PARTS, Parts, Splits, Subject, draw_some, has_splits
-from kt_tuning.evaluation.predict import Split, predict_function, predict_probabilities
+from kt_tuning.evaluation.predict import (
+    Predicted,
+    Split,
+    predict_function,
+    predict_probabilities,
+)
 from kt_tuning.evaluation.reliability import measure_reliability
 from kt_tuning.evaluation.scores import Scores
 from kt_tuning.progress import progress
@@ -29,9 +36,16 @@ def evaluate(
     bootstrap: int = 1000,
     seed: int = 0,
     class_names: Sequence[str] | None = None,
-    opened: Callable[[int], object] | None = None,
+    seen: bool = False,
+    out_of_fold: Predicted | None = None,
 ) -> Scores:
     """Measure every metric with its 95% interval, confusion, curves, mistakes, size and latency.
+
+    The test split of an `ImageData` is there to be looked at once. So each use of it is noted, with
+    a digest of the model, before the model sees an image of it: in the run directories of the
+    searches on these data, or in the user's cache folder if there are none yet; a search takes the
+    note over. When another model is measured on it, a warning says what that does to its scores.
+    `tuner.evaluate()` also keeps the scores for the report.
 
     Images are taken and predicted 256 at a time, so a split larger than memory is fine. 1,000
     resamples of 10,000 rows and 10 classes take about two seconds. More is measured if asked for:
@@ -43,7 +57,7 @@ def evaluate(
             has one (in Keras the compiled path that neither prints nor sets up an epoch), else
             its `predict`, else itself; latency is timed through the same.
         data: The images and labels, never shown to the model before: a split; or an `ImageData`,
-            of which the test split is judged.
+            of which the test split is taken.
         parts: Rows of `PARTS`: "generalization", the gaps from train to validation to test, which
             needs an `ImageData`; "cost", arithmetic, bytes and throughput; "corruptions", 15 kinds
             at 5 severities; "attacks", FGSM and PGD. `Parts(names, images=…, progress=True)`
@@ -52,8 +66,10 @@ def evaluate(
         seed: Seed of the resamples.
         class_names: (C,) names by label. If None, those of the `ImageData`, of the model's
             `card`, which an `Ensemble` has, or "0", "1", ….
-        opened: Called with the number of images before the first of them is looked at: here
-            `note_held_out_use` writes down that the test split was used.
+        seen: Whether the model was trained on the validation images, too, as with folds and after
+            a refit: the gaps are then those from train and validation together to test.
+        out_of_fold: If it was, predictions of these images by models that were not trained on
+            them, one line of the gaps.
 
     Returns:
         The scores; `split` in them is the split's `name`, or "test" if it has none.
@@ -63,6 +79,7 @@ def evaluate(
             model returns is not one distribution an image.
         OptionError: on a model that cannot be called, `bootstrap` below 1, the wrong number of
             class names, an unknown part, or one that cannot be measured on this model.
+        StorageError: if the use of a test split cannot be noted in a run directory.
     """
     wanted = Parts.of(parts)
     split: Split
@@ -76,8 +93,7 @@ def evaluate(
     if bootstrap < 1:
         raise OptionError(f"bootstrap should be 1 or more resamples. Received: {bootstrap}.")
     predict = predict_function(model)
-    if opened is not None and len(split) > 0:
-        opened(len(split))
+    note_use_of(split, model, by="evaluate")
     probabilities = predict_probabilities(model, split)
     labels = np.asarray(split.labels)
     check_labels(labels, probabilities)
@@ -93,12 +109,16 @@ def evaluate(
         parameters=int(model.count_params()) if hasattr(model, "count_params") else None,
         latency_ms=measure_latency(predict, one, repeats=LATENCY_CALLS),
         split=getattr(split, "name", "test"),
+        model=model_digest(model),
         curves=class_curves(labels, probabilities),
         mistakes=worst_mistakes(labels, probabilities),
         reliability=measure_reliability(labels, probabilities),
     )
     some = draw_some(split, wanted.images, seed)
-    subject = Subject(model, split, earlier, some, bootstrap, seed)
+    predicted = Predicted(labels, probabilities)
+    subject = Subject(
+        model, split, earlier, some, bootstrap, seed, predicted, seen=seen, out_of_fold=out_of_fold
+    )
     for name in wanted.names:
         with progress(name.capitalize(), shown=wanted.progress) as task:
             scores = PARTS[name](subject, scores, task)

@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.errors import DataError
 from kt_tuning.evaluation.bootstrap import bootstrap_draws, percentiles
+from kt_tuning.evaluation.held_out import note_use_of
 from kt_tuning.evaluation.interval import Interval
 from kt_tuning.evaluation.metrics import DEFAULT_METRICS, Metric, check_labels, find_metric
-from kt_tuning.evaluation.predict import Split, predict_probabilities
+from kt_tuning.evaluation.predict import Predicted, Split
 from kt_tuning.records import Record
 
 Labels = NDArray[np.integer[Any]]
@@ -53,7 +54,7 @@ class Generalization(Record):
 
 def generalization(
     model: Any,
-    splits: Mapping[str, Split],
+    splits: Mapping[str, Split | Predicted],
     *,
     metrics: Sequence[str] = DEFAULT_METRICS,
     bootstrap: int = 1000,
@@ -66,7 +67,8 @@ def generalization(
 
     Args:
         model: As for `evaluate`.
-        splits: Name -> images, in the order of use: {"train": …, "validation": …, "test": …}.
+        splits: Name -> images, in the order of use: {"train": …, "validation": …, "test": …}; or
+            what was predicted of them.
         metrics: Rows of `METRICS`.
         bootstrap: Resamples behind an interval, at least 1; splits are resampled independently.
         seed: Seed of the resamples.
@@ -76,11 +78,14 @@ def generalization(
         OptionError: on an unknown metric, or a model that cannot be called.
     """
     rows = [find_metric(name) for name in metrics]
+    for split in splits.values():
+        note_use_of(split, model, by="generalization")
     rng = np.random.default_rng(seed)
     values: dict[str, dict[str, float]] = {}
     draws: dict[str, dict[str, Floats]] = {}
     for name, split in splits.items():
-        probabilities, labels = predict_probabilities(model, split), np.asarray(split.labels)
+        predicted = split if isinstance(split, Predicted) else Predicted.by(model, split)
+        labels, probabilities = predicted.labels, predicted.probabilities
         check_labels(labels, probabilities)
         values[name] = {row.name: row.function(labels, probabilities) for row in rows}
         draws[name] = bootstrap_draws(

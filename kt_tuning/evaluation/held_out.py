@@ -1,16 +1,23 @@
-"""The test set is opened once: a note in the run directory of every time that it was used."""
+"""The test set is opened once: a note of every time that it was used."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
+import logging
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from kt_tuning.records import Record, TrialRecord
+from kt_tuning.errors import StorageError
+from kt_tuning.evaluation.digest import model_digest
+from kt_tuning.records import RESULT, DataCard, Record, TrialRecord
+
+logger = logging.getLogger("kt_tuning")
 
 HELD_OUT_USES = "test_uses.json"
+CARD = "data.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +29,8 @@ class HeldOutUse(Record):
         by: What looked, e.g. "evaluate".
         fingerprint: Of the data, as in `DataCard`.
         images: Number of images.
-        judged: What was judged, e.g. a digest: judging the same model again tells nothing new.
-            None if it is not known: then it counts as another model.
+        judged: Digest of the model that was measured, see `model_digest`: measuring the same model
+            again tells nothing new. None if it is not known: then it counts as another model.
     """
 
     time: float
@@ -91,7 +98,8 @@ def note_held_out_use(
     """Write down that the test split is being used, before it is.
 
     Args:
-        directory: The run directory.
+        directory: The run directory. If it is in another one of the same data, such as a refit, the
+            use is noted in both: who reads either should know of it.
         by: What looks, e.g. "evaluate".
         fingerprint: Of the data.
         images: Number of images.
@@ -101,20 +109,94 @@ def note_held_out_use(
         All uses, this one included.
 
     Raises:
-        StorageError: if the note cannot be read.
+        StorageError: if the note cannot be read or written.
     """
-    known = held_out_uses(directory)
     use = HeldOutUse(time.time(), by, fingerprint, images, judged)
-    noted = HeldOutUses((*known.uses, use))
-    noted.save(Path(directory) / HELD_OUT_USES)
-    return noted
+    for folder in _with_outer(directory):
+        add_uses(folder, (use,))
+    return held_out_uses(directory)
+
+
+def add_uses(directory: str | Path, uses: Iterable[HeldOutUse]) -> None:
+    """Add uses to the note in a directory, but for those that it has already.
+
+    Raises:
+        StorageError: if the note cannot be read or written.
+    """
+    path = Path(directory) / HELD_OUT_USES
+    known = _read(path)
+    if new := [use for use in uses if use not in known]:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            HeldOutUses(tuple(sorted([*known, *new], key=lambda use: use.time))).save(path)
+        except OSError as error:
+            raise StorageError(
+                f"Cannot write {path}, which has to say that the test split is used: "
+                f"{error.strerror or error}."
+            ) from error
 
 
 def held_out_uses(directory: str | Path) -> HeldOutUses:
     """Read how often the test split has been used; no use if there is no note.
 
+    Args:
+        directory: The run directory; if it is in another one of the same data, the uses noted there
+            count as well.
+
     Raises:
         StorageError: if the note cannot be read.
     """
-    path = Path(directory) / HELD_OUT_USES
-    return HeldOutUses.load(path) if path.is_file() else HeldOutUses()
+    uses = {use for folder in _with_outer(directory) for use in _read(folder / HELD_OUT_USES)}
+    return HeldOutUses(tuple(sorted(uses, key=lambda use: use.time)))
+
+
+def note_use_of(split: Any, model: Any, *, by: str) -> None:
+    """Note that a model is measured on a split, if it is a test split, before it is.
+
+    A warning says so if the test split is no longer unseen.
+
+    Args:
+        split: The split. An `ImageSplit` knows whether it is a test split, and where its uses are
+            noted; any other object is taken for a split of the user's own.
+        model: What is measured; its digest is noted.
+        by: What measures.
+
+    Raises:
+        StorageError: if a note in a run directory cannot be read or written.
+    """
+    held_out = getattr(split, "held_out", None)
+    if held_out is None or len(split) == 0:
+        return
+    use = HeldOutUse(time.time(), by, held_out.fingerprint, len(split), judged=model_digest(model))
+    folders = held_out.folders()
+    for place in dict.fromkeys(place for folder in folders for place in _with_outer(folder)):
+        try:
+            add_uses(place, (use,))
+        except StorageError as error:
+            if folders != [held_out.without_run]:
+                raise
+            logger.warning("%s", error)
+    caveats = []
+    for folder in folders:
+        trials = [TrialRecord.load(path) for path in folder.glob(f"trial_*/{RESULT}")]
+        caveats.append(held_out_uses(folder).of(held_out.fingerprint).caveat(trials))
+    for caveat in dict.fromkeys(filter(None, caveats)):
+        logger.warning("%s", caveat)
+
+
+def _read(path: Path) -> tuple[HeldOutUse, ...]:
+    return HeldOutUses.load(path).uses if path.is_file() else ()
+
+
+def _with_outer(directory: str | Path) -> list[Path]:
+    """Return a directory and the run directories of the same data that it is in."""
+    directory = Path(directory).resolve()
+    if not (directory / CARD).is_file():
+        return [directory]
+    fingerprint = DataCard.load(directory / CARD).fingerprint
+    outer = [
+        parent
+        for parent in directory.parents
+        if (parent / CARD).is_file() and DataCard.load(parent / CARD).fingerprint == fingerprint
+    ]
+    return [directory, *outer]

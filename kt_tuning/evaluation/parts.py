@@ -15,7 +15,7 @@ from kt_tuning.evaluation.corruptions import CORRUPTIONS
 from kt_tuning.evaluation.cost import measure_cost
 from kt_tuning.evaluation.generalization import generalization
 from kt_tuning.evaluation.metrics import find_metric
-from kt_tuning.evaluation.predict import Split, predict_function, predict_images
+from kt_tuning.evaluation.predict import Predicted, Split, predict_function, predict_images
 from kt_tuning.evaluation.robustness import Robustness, robustness
 from kt_tuning.evaluation.scores import Scores
 from kt_tuning.names import find_name
@@ -109,6 +109,9 @@ class Subject:
         some: Places in the split of the images for the costly parts.
         bootstrap: Resamples behind an interval.
         seed: Of everything random.
+        predicted: What the model says of the split.
+        seen: Whether it was trained on all splits that come before.
+        out_of_fold: See `evaluate`.
     """
 
     model: Any
@@ -117,6 +120,9 @@ class Subject:
     some: NDArray[np.int64]
     bootstrap: int
     seed: int
+    predicted: Predicted
+    seen: bool = False
+    out_of_fold: Predicted | None = None
 
     def some_images(self) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
         """Return the images (n, H, W, C) and labels (n,) for the costly parts."""
@@ -130,9 +136,14 @@ def draw_some(split: Split, images: int, seed: int) -> NDArray[np.int64]:
 
 
 def _generalization(subject: Subject, scores: Scores, task: Task) -> Scores:
+    splits: dict[str, Split | Predicted] = dict(subject.earlier)
+    if subject.seen:
+        splits = {"train": Predicted.by(subject.model, *subject.earlier.values())}
+        if subject.out_of_fold is not None:
+            splits["out-of-fold"] = subject.out_of_fold
     found = generalization(
         subject.model,
-        {**subject.earlier, scores.split: subject.split},
+        {**splits, scores.split: subject.predicted},
         bootstrap=subject.bootstrap,
         seed=subject.seed,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +29,26 @@ class Split(Protocol):
 
     def take(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
         """Return the images at `indices`, uint8 (n, H, W, C)."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predicted:
+    """Predictions of labelled images, whoever made them.
+
+    Attributes:
+        labels: (N,) integers in 0..C-1.
+        probabilities: (N, C).
+    """
+
+    labels: NDArray[np.integer[Any]]
+    probabilities: NDArray[np.floating[Any]]
+
+    @classmethod
+    def by(cls, model: Any, *splits: Split) -> Self:
+        """Predict splits, one after the other; see `predict_probabilities`."""
+        found = [predict_probabilities(model, split) for split in splits]
+        labels = [np.asarray(split.labels) for split in splits]
+        return cls(np.concatenate(labels), np.concatenate(found))
 
 
 def predict_split(predict: Predict, split: Split) -> NDArray[np.floating[Any]]:

@@ -7,6 +7,7 @@ from kt_tuning.export.measurement import (
     MEASUREMENT_FILE,
     MEASUREMENT_HEADER,
     Measurement,
+    accuracy_note,
     measurement_rows,
     measurements,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "Prediction",
     "Pruned",
     "Served",
+    "accuracy_note",
     "export_model",
     "export_saved_model",
     "format_named",

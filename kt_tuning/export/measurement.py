@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kt_tuning.records import Record
@@ -22,11 +22,14 @@ class Measurement(Record):
         zipped: Bytes after compression, by which alone the zeros of a pruned model are saved.
         latency_ms: Milliseconds for one image, on the CPU, in the format's own runtime with the
             threads that it takes: the percentiles "p50", "p95" and "p99".
-        accuracy: On validation images, 0 to 1.
-        images: How many.
+        accuracy: On validation images, 0 to 1. None if the model was trained on these, unless its
+            accuracy out of fold is known and the export labels all images as the model does.
+        images: How many validation images the export was compared with the Keras model on.
         agreement: Share of them that are labelled as by the Keras model.
         difference: Of a probability, at most.
         sparsity: Share of the kernels' weights that are zero, if the model was pruned.
+        seen: Whether the model was trained on the validation images, as with folds and after a
+            refit: then they tell nothing of its accuracy.
     """
 
     format: str
@@ -34,11 +37,12 @@ class Measurement(Record):
     size: int
     zipped: int
     latency_ms: dict[str, float]
-    accuracy: float
+    accuracy: float | None
     images: int
     agreement: float
     difference: float
     sparsity: float | None = None
+    seen: bool = False
 
 
 def measurements(directory: str | Path) -> list[Measurement]:
@@ -70,12 +74,29 @@ def measurement_rows(found: Iterable[Measurement]) -> list[tuple[str, ...]]:
             f"{row.size / 1e6:.2f}",
             f"{row.zipped / 1e6:.2f}",
             f"{row.latency_ms['p50']:.2f}",
-            f"{row.accuracy:.4f}",
+            "–" if row.accuracy is None else f"{row.accuracy:.4f}",
             f"{row.agreement:.2%}",
             f"{row.difference:.1e}",
         )
         for row in found
     ]
+
+
+def accuracy_note(found: Sequence[Measurement]) -> str:
+    """Return what the accuracies of a table are of, in a sentence or two.
+
+    Args:
+        found: The rows, at least one.
+    """
+    images = max(row.images for row in found)
+    if not any(row.seen for row in found):
+        return f"Accuracy is of up to {images:,} validation images, and so optimistic."
+    if all(row.accuracy is None for row in found):
+        return "The models were trained on the validation images: accuracy is known of none."
+    return (
+        "Accuracy is out of fold: of training and validation images, each labelled by models that "
+        "were not trained on it. It is known of exports that label all images as Keras does."
+    )
 
 
 def _name(row: Measurement) -> str:

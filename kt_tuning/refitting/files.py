@@ -10,7 +10,6 @@ from typing import Any
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.errors import StorageError
-from kt_tuning.evaluation import HELD_OUT_USES
 from kt_tuning.records import DataCard, SearchRecord, TrialRecord, write_json
 from kt_tuning.refitting.record import RECORD, RefitRecord
 from kt_tuning.search.lock import LOCK
@@ -68,13 +67,17 @@ def claim(
                 "pass overwrite=True to begin anew."
             )
         _clear(folder)
-    for name in (CARD, SPLIT, SEARCH, HELD_OUT_USES):
+    for name in (CARD, SPLIT, SEARCH):
         if (run / name).exists():
             shutil.copyfile(run / name, folder / name)
-    # Models that were trained again are other models: what is judged, is told by this file.
-    write_json(folder / COMBINATION, {**combination.to_json(), "refit": record.to_json()})
+    note_models(folder, combination, record)
     record.save(path)
     return record
+
+
+def note_models(folder: Path, combination: EnsembleRecord, record: RefitRecord) -> None:
+    """Write `ensemble.json`: how the models are combined, and how they were trained."""
+    write_json(folder / COMBINATION, {**combination.to_json(), "refit": record.to_json()})
 
 
 def _clear(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.errors import OptionError, SearchError
 from kt_tuning.records import TrialRecord
@@ -21,7 +23,8 @@ def choose_members(tuner: Tuner, members: str) -> tuple[EnsembleRecord, list[Tri
         members: "auto", "ensemble" or "best", see `RefitOptions`.
 
     Returns:
-        The combination and its members, in its order.
+        The combination and its members, in its order. What is known of the models before they
+        were trained again is not in it.
 
     Raises:
         OptionError: if the ensemble has members that are no trials of this run.
@@ -55,4 +58,13 @@ def choose_members(tuner: Tuner, members: str) -> tuple[EnsembleRecord, list[Tri
             f"The ensemble should have trials of this run alone. Received: {', '.join(strange)}. "
             f"Refit members={BEST!r}, or combine the run's own trials: `tuner.ensemble()`."
         )
-    return record, [known[name] for name in record.trial_ids]
+    unmeasured = dataclasses.replace(
+        record,
+        cross_fitted={},
+        errors={},
+        diversity=None,
+        reliability=None,
+        folds=1,
+        sharpening=1.0,
+    )
+    return unmeasured, [known[name] for name in record.trial_ids]

@@ -1,7 +1,8 @@
 """What a refit leaves in `refit/` of a run directory, which is laid out like one itself.
 
 - `data.json`, `split.npz`, `search.json`: those of the run.
-- `test_uses.json`: as it was before the refit.
+- `test_uses.json`: each time that the test split was looked at with these models; those of the run
+  count as well.
 - `refit.json`: the `RefitRecord`.
 - `trial_<id>/`: `model.weights.h5`, `history.csv` and `result.json` of each model.
 - `ensemble.json`: the models, with the weights that they had.
@@ -11,11 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from kt_tuning.records import Record
+from kt_tuning.records import REFIT_RECORD, Record
 
 REFIT = "refit"
 """The folder, in a run directory."""
-RECORD = "refit.json"
+RECORD = REFIT_RECORD
 
 
 @dataclasses.dataclass(frozen=True)

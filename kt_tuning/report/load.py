@@ -9,18 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from kt_tuning.ensembling import Combination, EnsembleRecord
+from kt_tuning.ensembling import EnsembleRecord, Validated, read_scores, read_validated
 from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import (
     GALLERY,
     Gallery,
-    Scores,
     corrected_best_of_run,
     held_out_uses,
     stored_bytes,
 )
 from kt_tuning.export import measurements
-from kt_tuning.records import HISTORY, PREDICTIONS, RESULT, DataCard, SearchRecord, TrialRecord
+from kt_tuning.records import HISTORY, REFIT_RECORD, RESULT, DataCard, SearchRecord, TrialRecord
 from kt_tuning.report.repeated import load_repeats, load_trained_again
 from kt_tuning.report.summary import CountArray, FloatArray, RunSummary, TrialRun
 
@@ -51,6 +50,7 @@ def load_run(directory: str | Path) -> RunSummary:
     folders = [path for path in sorted(directory.glob("trial_*")) if path.is_dir()]
     finished = [path for path in folders if (path / RESULT).is_file()]
     trials = [_load_trial(path, search.objective) for path in finished]
+    scores = read_scores(directory)
     run = RunSummary(
         name=directory.resolve().name,
         data=DataCard.load(data) if data.is_file() else None,
@@ -58,16 +58,26 @@ def load_run(directory: str | Path) -> RunSummary:
         trials=tuple(sorted(trials, key=lambda trial: trial.record.number)),
         unfinished=len(folders) - len(finished),
         ensemble=_load_ensemble(directory / "ensemble.json", trials),
-        scores=_load_scores(directory / "scores.json"),
+        scores=scores,
         validation_confusion=None,
         export=_newest_export(directory / "export"),
-        gallery=_load_gallery(directory / GALLERY),
+        gallery=None if scores is None else _load_gallery(directory / GALLERY),
     )
     picture = directory / AUGMENTATION
     exported = None if run.export is None else stored_bytes(directory / "export" / run.export)
+    validated = None
+    if run.data is not None:
+        validated = read_validated(
+            directory, None if run.best is None else run.best.record.trial_id
+        )
+    if validated is not None and run.data is not None:
+        confusion = _validation_confusion(validated, len(run.data.class_names))
+        run = dataclasses.replace(
+            run, validation_confusion=confusion, validation_kind=validated.kind
+        )
     return dataclasses.replace(
         run,
-        validation_confusion=_validation_confusion(directory, run),
+        refitted=(directory / REFIT_RECORD).is_file(),
         export_bytes=exported,
         correction=corrected_best_of_run(directory),
         caveat=_caveat(directory, run),
@@ -123,18 +133,6 @@ def _load_ensemble(path: Path, trials: list[TrialRun]) -> EnsembleRecord | None:
     return ensemble
 
 
-def _load_scores(path: Path) -> Scores | None:
-    if not path.is_file():
-        return None
-    try:
-        return Scores.load(path)
-    except (StorageError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StorageError(
-            f"{path} should hold the scores that `evaluate` wrote; evaluate again to rewrite it. "
-            f"Received: {type(error).__name__}: {error}"
-        ) from error
-
-
 def _load_gallery(path: Path) -> Gallery | None:
     return Gallery.load(path) if path.is_file() else None
 
@@ -146,29 +144,10 @@ def _caveat(directory: Path, run: RunSummary) -> str | None:
     return uses.caveat(trial.record for trial in run.trials)
 
 
-def _validation_confusion(directory: Path, run: RunSummary) -> CountArray | None:
+def _validation_confusion(validated: Validated, classes: int) -> CountArray:
     """Count the winner's validation predictions by true class and predicted class."""
-    record = run.ensemble
-    names = [trial.record.trial_id for trial, _ in run.members]
-    combination = Combination((1.0,)) if record is None else record.combination
-    if record is not None:
-        names = list(record.trial_ids)
-    paths = [directory / f"trial_{name}" / PREDICTIONS for name in names]
-    split = directory / "split.npz"
-    if run.data is None or not paths or not all(path.is_file() for path in [split, *paths]):
-        return None
-    classes = len(run.data.class_names)
-    try:
-        with np.load(split) as arrays:
-            labels = arrays["labels"][arrays["predicted"]]
-        predicted = combination.predict([np.load(path) for path in paths]).argmax(axis=1)
-        confusion = np.zeros((classes, classes), dtype=np.int64)
-        np.add.at(confusion, (labels, predicted), 1)
-    except (OSError, KeyError, ValueError, IndexError) as error:
-        raise StorageError(
-            f"val_predictions.npy of each member in {directory} should have one row a validation "
-            f"image of split.npz and one column a class ({classes}). Received: {error}"
-        ) from error
+    confusion = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(confusion, (validated.labels, validated.probabilities.argmax(axis=1)), 1)
     return confusion
 
 

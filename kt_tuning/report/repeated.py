@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from kt_tuning.ensembling import EnsembleRecord
+from kt_tuning.ensembling import EnsembleRecord, read_scores
 from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import Decomposition, Scores, bias_variance
 from kt_tuning.records import CONFIGURATION, EXECUTIONS, PREDICTIONS, read_json
@@ -58,7 +58,7 @@ def load_trained_again(directory: Path) -> tuple[TrainedAgain, ...]:
         TrainedAgain(
             folder.name,
             EnsembleRecord.load(folder / "ensemble.json"),
-            Scores.load(folder / "scores.json") if (folder / "scores.json").is_file() else None,
+            read_scores(folder),
         )
         for folder in folders
         if (folder / "ensemble.json").is_file()

@@ -53,6 +53,9 @@ class RunSummary:
         scores: Scores on the test split; None before that stage.
         validation_confusion: (classes, classes) validation image counts of the winner, true class
             by row; None if its predictions are not there.
+        validation_kind: "validation"; or with folds "out-of-fold", of the training and validation
+            images, each predicted by models that were not trained on it.
+        refitted: Whether the models were trained again, on training and validation images.
         export: Name of the newest folder under `export/`, or None.
         export_bytes: Of the files in it, or None.
         correction: The best validation score and what it is worth; None if it is not known.
@@ -81,6 +84,8 @@ class RunSummary:
     again: tuple[TrainedAgain, ...] = ()
     repeats: tuple[Repeats, ...] = ()
     exports: tuple[Measurement, ...] = ()
+    validation_kind: str = "validation"
+    refitted: bool = False
 
     @property
     def best(self) -> TrialRun | None:

@@ -107,3 +107,13 @@ def large_number(value: float) -> str:
 def value_text(value: Any) -> str:
     """Return a hyperparameter's value: floats with six significant digits, the rest as they are."""
     return f"{value:.6g}" if isinstance(value, float) else printable(value)
+
+
+def images_of(images: int, split: str) -> str:
+    """Return how many images of which split, for "test", "validation" and "out-of-fold"."""
+    if split == "out-of-fold":
+        return (
+            f"{images:,} training and validation images, each predicted by models that were not "
+            "trained on it (out of fold)"
+        )
+    return f"{images:,} images of the {split} split"

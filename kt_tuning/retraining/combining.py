@@ -39,5 +39,5 @@ def combine(
             for member in candidates.members
         }
     }
-    ensemble.record.save(Path(directory) / ENSEMBLE)
+    ensemble.record_model().save(Path(directory) / ENSEMBLE)
     return ensemble

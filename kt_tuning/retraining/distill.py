@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import keras
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.errors import OptionError
+from kt_tuning.evaluation import model_digest
 from kt_tuning.retraining.combining import combine
 from kt_tuning.retraining.configuration import Configuration
 from kt_tuning.retraining.lesson import Lesson
@@ -69,7 +69,7 @@ def distill(
         student,
         data,
         directory,
-        marks={**marks, "teacher": _digest(model)},
+        marks={**marks, "teacher": model_digest(model)},
         overwrite=overwrite,
     )
     taught = TaughtHyperModel(
@@ -108,16 +108,6 @@ def _check_teacher(model: keras.Model, data: ImageData) -> None:
             f"The teacher maps {shapes[0]} to {shapes[1]}, the data need {wanted[0]} to "
             f"{wanted[1]}: it should have been trained on such images."
         )
-
-
-def _digest(model: keras.Model) -> str:
-    """Which teacher it is: another one's student must not be taken for its own."""
-    digest = hashlib.blake2b(digest_size=6)
-    # The weights of an ensemble's members are in its layers' arguments.
-    digest.update(repr([layer.get_config().get("scale") for layer in model.layers]).encode())
-    for array in model.get_weights():
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 def _describe(teacher: Ensemble | keras.Model) -> Any:

@@ -23,6 +23,7 @@ from kt_tuning.search.budget import Budget
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.halving import REDUCTION, Going
 from kt_tuning.search.ladder import ladder_of
+from kt_tuning.search.objectives import register_metrics
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.specifying import Specifier, TrialOptions
@@ -235,6 +236,7 @@ class SearchLoop:
         trial.status = COMPLETED if result.usable else self._failure(result)
         trial.message = result.message
         if result.usable:
+            register_metrics(trial, result.metrics, self._tuner.objectives)
             oracle.update_trial(job.trial_id, result.metrics, step=result.best_epoch)
         self._tuner.on_trial_end(trial)
         del self._seats[job.trial_id]

@@ -3,13 +3,76 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import keras_tuner
+from keras_tuner.engine.metrics_tracking import infer_metric_direction
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from kt_tuning.errors import OptionError
+from kt_tuning.evaluation import METRICS
 from kt_tuning.records import TrialRecord
+from kt_tuning.trials import COSTS
+
+MORE_IS_BETTER = frozenset(
+    {
+        "binary_io_u",
+        "concordance_correlation",
+        "f1_score",
+        "fbeta_score",
+        "io_u",
+        "mean_io_u",
+        "one_hot_io_u",
+        "one_hot_mean_io_u",
+        "pearson_correlation",
+        "precision_at_recall",
+        "r2_score",
+        "recall_at_precision",
+        "sensitivity_at_specificity",
+        "specificity_at_sensitivity",
+    }
+)
+"""Metrics of Keras that KerasTuner 1.4.8 takes for losses, does not know, or stumbles over."""
+
+
+def metric_direction(name: str) -> str | None:
+    """Return "max" if more of a metric is better, "min" if less is, None if that is not known.
+
+    Args:
+        name: A name in `METRICS` or `COSTS`, or a metric of Keras, as logged: with "val_" in front
+            for the validation data, and the number that Keras appends to a name that it has given
+            before ("auc_1").
+    """
+    if name in COSTS:
+        return "min"
+    plain = name.removeprefix("val_")
+    for known in (plain, re.sub(r"_\d+$", "", plain)):
+        if known in METRICS:
+            return METRICS[known].direction
+        if known in MORE_IS_BETTER:
+            return "max"
+        if (inferred := infer_metric_direction(known)) is not None:
+            return str(inferred)
+    return None
+
+
+def register_metrics(
+    trial: Trial, names: Iterable[str], objectives: Sequence[keras_tuner.Objective]
+) -> None:
+    """Tell a trial's metrics tracker which direction of each metric is good.
+
+    KerasTuner takes the metrics whose direction it cannot infer for losses.
+
+    Args:
+        trial: The trial.
+        names: Of its metrics; those that the tracker knows already stay as they are.
+        objectives: Their directions count before those of `metric_direction`.
+    """
+    asked = {objective.name: objective.direction for objective in objectives}
+    for name in names:
+        if not trial.metrics.exists(name):
+            trial.metrics.register(name, direction=asked.get(name) or metric_direction(name))
 
 
 def objectives_of(objective: keras_tuner.Objective) -> list[keras_tuner.Objective]:
@@ -29,21 +92,19 @@ def measure(
         trial: Gets the metrics.
         metrics: By name, the objectives among them.
         step: Index of the epoch that they belong to.
-        objectives: They know which direction of a metric is good.
+        objectives: What has to be among the metrics.
 
     Raises:
         OptionError: if an objective is missing.
     """
-    directions = {objective.name: objective.direction for objective in objectives}
-    missing = sorted(directions.keys() - metrics.keys())
+    missing = sorted({objective.name for objective in objectives} - metrics.keys())
     if missing:
         raise OptionError(
             f"A trial should measure its objective. Missing: {', '.join(missing)}; received: "
             f"{', '.join(metrics)}"
         )
+    register_metrics(trial, metrics, objectives)
     for name, value in metrics.items():
-        if not trial.metrics.exists(name):
-            trial.metrics.register(name, direction=directions.get(name))
         trial.metrics.update(name, value, step=step)
 
 

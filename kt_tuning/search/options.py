@@ -18,6 +18,7 @@ from kt_tuning.execution import (
     automatic_workers,
 )
 from kt_tuning.names import find_name
+from kt_tuning.search.objectives import metric_direction
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.trials import COSTS, Travelling, open_storage
 
@@ -58,11 +59,8 @@ def _objective(objective: str | keras_tuner.Objective) -> keras_tuner.Objective:
     if plain is None or objective in known:
         hint = "for a metric of your own pass keras_tuner.Objective(name, direction)"
         objective = find_name(objective, known, "objective", hint=hint)
-    if objective in COSTS:
-        return keras_tuner.Objective(objective, "min")
-    if (name := objective.removeprefix("val_")) in METRICS and name != objective:
-        return keras_tuner.Objective(objective, METRICS[name].direction)
-    return keras_tuner.Oracle(objective=objective).objective if plain is None else plain
+    direction = metric_direction(objective)
+    return plain if direction is None else keras_tuner.Objective(objective, direction)
 
 
 def check_count(name: str, value: Any, *, least: int = 1, optional: bool = False) -> None:

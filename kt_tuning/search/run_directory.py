@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.errors import SearchError, StorageError
-from kt_tuning.evaluation.held_out import HELD_OUT_USES
+from kt_tuning.evaluation.held_out import HELD_OUT_USES, add_uses, held_out_uses
 from kt_tuning.records import (
     HISTORY,
     PAUSE,
@@ -202,6 +202,10 @@ class RunDirectory:
                 )
         data.card.save(path)
         data.save_split(self.path / "split.npz", predicted=np.concatenate(validated))
+        if self.path not in data.runs:
+            data.runs.append(self.path)
+        # The test split may have been looked at before there was a run to note that in.
+        add_uses(self.path, held_out_uses(data.uses_without_run).uses)
 
     def data_card(self) -> DataCard | None:
         """What is known of the images; None if no `ImageData` has been searched here."""
@@ -215,6 +219,11 @@ class RunDirectory:
     def write_ensemble(self, record: EnsembleRecord) -> None:
         """Note which trials were combined."""
         record.save(self.path / "ensemble.json")
+
+    def read_ensemble(self) -> EnsembleRecord | None:
+        """Which trials were combined; None if none were yet."""
+        path = self.path / "ensemble.json"
+        return EnsembleRecord.load(path) if path.is_file() else None
 
     def read_search(self) -> SearchRecord:
         """How the search was asked for, the last time.

@@ -163,6 +163,7 @@ class Tuner(keras_tuner.Tuner):
             strategy_name(strategy) if isinstance(strategy, str) else type(strategy).__name__
         )
         self._data: ImageData | None = None
+        self._ensemble: Ensemble | None = None
         wrapped = RecipeHyperModel(hypermodel, self.recipe)
         oracle = strategy
         if not isinstance(oracle, keras_tuner.Oracle):
@@ -490,7 +491,7 @@ class Tuner(keras_tuner.Tuner):
             raise SearchError("An ensemble needs a search on an ImageData: call `search(data)`.")
         labels, _ = read_labels(self.run_directory)
         with quiet():
-            return self._winners.ensemble(
+            self._ensemble = self._winners.ensemble(
                 card,
                 labels,
                 self.oracle.get_space(),
@@ -502,6 +503,14 @@ class Tuner(keras_tuner.Tuner):
                 price=price,
                 seed=self.seed,
             )
+        return self._ensemble
+
+    def _current_ensemble(self, data: ImageData) -> Ensemble:
+        """The ensemble that `ensemble` made last, here or before a restart; or a new one."""
+        if self._ensemble is None:
+            with quiet():
+                self._ensemble = self._winners.recorded(data.card, self.oracle.get_space())
+        return self.ensemble() if self._ensemble is None else self._ensemble
 
     def save(self) -> None:
         """Write the state of the search, atomically."""

@@ -46,8 +46,8 @@ class Winners:
             raise SearchError("No trial has completed yet: call `search` first.")
         return found
 
-    def model(self, hp: keras_tuner.HyperParameters, directory: Path) -> keras.Model:
-        """A trial's model at its best epoch; with folds the mean of all folds' models."""
+    def models(self, hp: keras_tuner.HyperParameters, directory: Path) -> list[keras.Model]:
+        """A trial's models at their best epochs, one a fold."""
         folds = [None] if self._folds is None else list(range(self._folds))
         models = []
         for path in (weights_file(directory, fold) for fold in folds):
@@ -55,6 +55,11 @@ class Winners:
             if path.exists() or len(folds) == 1:
                 models.append(new_model(self._hypermodel, hp))
                 load_weights(models[-1], path)
+        return models
+
+    def model(self, hp: keras_tuner.HyperParameters, directory: Path) -> keras.Model:
+        """A trial's model at its best epoch; with folds the mean of all folds' models."""
+        models = self.models(hp, directory)
         if len(models) == 1:
             return models[0]
         return weighted_sum(models, [1 / len(models)] * len(models), [1.0] * len(models))
@@ -62,6 +67,12 @@ class Winners:
     def load(self, record: TrialRecord, space: keras_tuner.HyperParameters) -> keras.Model:
         """The model of a finished trial."""
         return self.model(with_values(space, record), self._run.trial(record.trial_id))
+
+    def load_folds(
+        self, record: TrialRecord, space: keras_tuner.HyperParameters
+    ) -> list[keras.Model]:
+        """The models of a finished trial, one a fold."""
+        return self.models(with_values(space, record), self._run.trial(record.trial_id))
 
     def ensemble(
         self,
@@ -101,6 +112,7 @@ class Winners:
                 record.values,
                 functools.partial(self.load, record, space),
                 serving_cost(record, self._folds or 1),
+                None if self._folds is None else functools.partial(self.load_folds, record, space),
             )
             for name, record in records.items()
             # One that was pruned before its last fold lacks rows.
@@ -114,9 +126,33 @@ class Winners:
         )
         ensemble.card = card
         ensemble.provenance = self._provenance([records[member.name] for member in chosen])
-        assert ensemble.record is not None
-        self._run.write_ensemble(ensemble.record)
+        self._run.write_ensemble(ensemble.record_model())
         return ensemble
+
+    def recorded(self, card: DataCard, space: keras_tuner.HyperParameters) -> Ensemble | None:
+        """The ensemble of `ensemble.json`; None if there is none of this run's trials alone.
+
+        Args:
+            card: Of what was searched on.
+            space: The hyperparameters.
+        """
+        record = self._run.read_ensemble()
+        trials = {trial.trial_id: trial for trial in self._run.best_trials()}
+        if record is None or not set(record.trial_ids) <= set(trials):
+            return None
+        members = [trials[name] for name in record.trial_ids]
+        models: list[Any] = [
+            self.load_folds(member, space) if record.folds > 1 else self.load(member, space)
+            for member in members
+        ]
+        return Ensemble(
+            models,
+            record.combination,
+            record=record,
+            card=card,
+            provenance=self._provenance(members),
+            sharpening=record.sharpening,
+        )
 
     def _provenance(self, chosen: list[TrialRecord]) -> dict[str, Any]:
         return {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kt_tuning.data import ImageData
+from kt_tuning.ensembling import read_validated, trained_on_validation
 from kt_tuning.errors import OptionError
 from kt_tuning.export import (
     FORMATS,
@@ -69,7 +70,9 @@ def export_run(
         directory: The run directory.
         model: Its winner; with `pruning` it is changed.
         data: What it was searched on. Validation images are compared and measured on, training
-            images are examples for int8 and for pruning; the test split is left alone.
+            images are examples for int8 and for pruning; the test split is left alone. Of a model
+            that was trained on validation images, with folds or by a refit, no accuracy is
+            measured on them: that out of fold stands in for it.
         formats: Names in `FORMATS`.
         images: Validation images that are looked at, at most.
         pruning: Whether and how to prune first.
@@ -98,6 +101,8 @@ def export_run(
     rng = np.random.default_rng(seed)
     chosen = _some(len(data.validation), images, rng)
     compared, labels = data.validation.take(chosen), data.validation.labels[chosen]
+    seen = trained_on_validation(directory)
+    validated = read_validated(directory) if seen else None
     examples = data.train.take(_some(len(data.train), EXAMPLES, rng))
     provenance = records.provenance() | _described(pruning, pruned)
     found = []
@@ -115,9 +120,10 @@ def export_run(
         measurement = measure_export(
             exported,
             compared,
-            labels,
+            None if seen else labels,
             folder=path.relative_to(directory).as_posix(),
             sparsity=None if pruned is None else pruned.sparsity,
+            out_of_fold=None if validated is None else validated.accuracy,
         )
         write_model_card(records, path, measurement)
         found.append(measurement)

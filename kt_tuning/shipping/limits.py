@@ -29,7 +29,12 @@ def limits(records: RunRecords, measurement: Measurement | None) -> list[str]:
     if measurement is not None and measurement.sparsity is not None:
         found.append(
             f"{measurement.sparsity:.0%} of the weights were pruned after the test scores were "
-            "measured: of the pruned model only the validation accuracy above is known."
+            "measured: "
+            + (
+                "of the pruned model no accuracy is known."
+                if measurement.accuracy is None
+                else "of the pruned model only the validation accuracy above is known."
+            )
         )
     return found
 

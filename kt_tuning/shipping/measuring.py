@@ -33,34 +33,42 @@ _CHUNK = 1 << 20
 def measure_export(
     exported: Exported,
     images: NDArray[np.uint8],
-    labels: NDArray[np.integer[Any]],
+    labels: NDArray[np.integer[Any]] | None,
     *,
     folder: str,
     sparsity: float | None = None,
+    out_of_fold: float | None = None,
 ) -> Measurement:
     """Measure an export in the runtime that it is meant for, and keep the result beside it.
 
     Args:
         exported: What `export_model` returned.
         images: (N, H, W, C) uint8 of the validation split.
-        labels: (N,) integers in 0..classes-1.
+        labels: (N,) integers in 0..classes-1; None if the model was trained on these images.
         folder: See `Measurement`.
         sparsity: See `Measurement`.
+        out_of_fold: Without labels, the accuracy that the model has out of fold, if it is known.
     """
     predict = FORMATS[exported.format].read(exported.path)
     files = [path for path in exported.path.rglob("*") if path.is_file()]
     model_files = [path for path in files if path.name not in _BESIDE_THE_MODEL]
+    accuracy = None
+    if labels is not None:
+        accuracy = float((predict_all(predict, images).argmax(axis=1) == labels).mean())
+    elif exported.parity.agreement == 1 and sparsity is None:
+        accuracy = out_of_fold
     measurement = Measurement(
         format=exported.format,
         folder=folder,
         size=sum(path.stat().st_size for path in model_files),
         zipped=sum(map(_zipped, model_files)),
         latency_ms=measure_latency(predict, images[:1], repeats=_LATENCY_CALLS),
-        accuracy=float((predict_all(predict, images).argmax(axis=1) == labels).mean()),
+        accuracy=accuracy,
         images=len(images),
         agreement=exported.parity.agreement,
         difference=exported.parity.difference,
         sparsity=sparsity,
+        seen=labels is None,
     )
     measurement.save(exported.path / MEASUREMENT_FILE)
     return measurement

@@ -13,6 +13,7 @@ from kt_tuning.export import (
     MEASUREMENT_HEADER,
     PROVENANCE_FILE,
     Measurement,
+    accuracy_note,
     measurement_rows,
 )
 from kt_tuning.records import read_json
@@ -115,7 +116,7 @@ def _model(records: RunRecords) -> str:
         return f"{len(ensemble.trial_ids)} models; the run has no record of their trials."
     lines = [
         f"{len(records.members)} of the trials, combined by {code(ensemble.solver)} "
-        f"({ensemble.pool} mean); weights and temperatures were fitted on the validation images."
+        f"({ensemble.pool} mean); weights and temperatures were fitted on {_fitted_on(records)}."
     ]
     lines.append(
         table(
@@ -140,6 +141,20 @@ def _model(records: RunRecords) -> str:
     if values:
         lines.append(table(header, values))
     return "\n\n".join(lines)
+
+
+def _fitted_on(records: RunRecords) -> str:
+    if records.refitted:
+        return (
+            "validation predictions of models that were trained without these images; the models "
+            "were then trained again on training and validation images"
+        )
+    if records.search.folds > 1:
+        return (
+            "out-of-fold predictions: on training and validation images, each predicted by models "
+            f"that were not trained on it. The model is the mean over {records.search.folds} folds"
+        )
+    return "the validation images"
 
 
 def _scores(records: RunRecords) -> str:
@@ -176,7 +191,13 @@ def _corrections(records: RunRecords) -> str:
         notes.append(f"The test split was first opened on {records.uses.uses[0].date}.")
     if records.ensemble is not None and records.ensemble.reliability is not None:
         error = records.ensemble.reliability.expected_error
-        notes.append(f"Expected calibration error {error:.4f}, cross-fitted on validation images.")
+        of_what = "on validation images"
+        if records.ensemble.folds > 1:
+            of_what = (
+                "on out-of-fold predictions, which are of the models of one fold; that of the mean "
+                "over all folds is measured on test images alone"
+            )
+        notes.append(f"Expected calibration error {error:.4f}, cross-fitted {of_what}.")
     return bullets(notes)
 
 
@@ -196,8 +217,8 @@ def _measured(measurement: Measurement | None) -> str | None:
     return _section(
         "This export",
         f"Compared with the Keras model on {measurement.images:,} validation images, and measured "
-        "on the machine that exported it; accuracy is that on these images, which the search "
-        f"knew.\n\n{table(MEASUREMENT_HEADER, measurement_rows([measurement]))}",
+        f"on the machine that exported it. {accuracy_note([measurement])}\n\n"
+        + table(MEASUREMENT_HEADER, measurement_rows([measurement])),
     )
 
 

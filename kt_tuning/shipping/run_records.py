@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.ensembling import EnsembleRecord
+from kt_tuning.ensembling import EnsembleRecord, read_scores
 from kt_tuning.evaluation import (
     CorrectedBest,
     HeldOutUses,
@@ -14,8 +14,7 @@ from kt_tuning.evaluation import (
     corrected_best_of_run,
     held_out_uses,
 )
-from kt_tuning.judging import SCORES, winner_digest
-from kt_tuning.records import RESULT, DataCard, SearchRecord, TrialRecord
+from kt_tuning.records import REFIT_RECORD, RESULT, DataCard, SearchRecord, TrialRecord
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +30,7 @@ class RunRecords:
         scores: Of that ensemble on the test split, or None.
         correction: The best validation score and what it is worth, or None.
         uses: Of the test split, on these data.
+        refitted: Whether the models were trained again, on training and validation images.
     """
 
     name: str
@@ -41,6 +41,7 @@ class RunRecords:
     scores: Scores | None
     correction: CorrectedBest | None
     uses: HeldOutUses
+    refitted: bool = False
 
     @classmethod
     def load(cls, directory: str | Path) -> RunRecords:
@@ -60,9 +61,10 @@ class RunRecords:
             search=search,
             trials=tuple(sorted(trials, key=lambda trial: trial.number)),
             ensemble=EnsembleRecord.load(ensemble) if ensemble.is_file() else None,
-            scores=_scores(directory),
+            scores=read_scores(directory),
             correction=corrected_best_of_run(directory),
             uses=held_out_uses(directory).of(data.fingerprint),
+            refitted=(directory / REFIT_RECORD).is_file(),
         )
 
     @property
@@ -93,12 +95,3 @@ class RunRecords:
             "scores": None if self.scores is None else self.scores.to_json(),
             "correction": None if self.correction is None else self.correction.to_json(),
         }
-
-
-def _scores(directory: Path) -> Scores | None:
-    """Read the scores, unless they are known to be of another model."""
-    path = directory / SCORES
-    if not path.is_file() or not (directory / "ensemble.json").is_file():
-        return None
-    scores = Scores.load(path)
-    return scores if scores.model in (None, winner_digest(directory)) else None

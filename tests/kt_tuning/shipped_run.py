@@ -8,9 +8,8 @@ import keras
 import numpy as np
 
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import EnsembleRecord
+from kt_tuning.ensembling import EnsembleRecord, combination_digest
 from kt_tuning.evaluation import Interval, Scores, measure_reliability
-from kt_tuning.judging import winner_digest
 from kt_tuning.records import SearchRecord, TrialRecord
 
 
@@ -75,7 +74,7 @@ def write_scores(directory: Path) -> Scores:
         images=12,
         parameters=100,
         latency_ms={"p50": 1.0},
-        model=winner_digest(directory),
+        model=combination_digest(directory),
     )
     scores.save(directory / "scores.json")
     return scores

@@ -15,7 +15,7 @@ from kt_tuning.palette import CORRECT, INK, MISTAKEN, MUTED, ON_CELL, RULE
 from kt_tuning.report.figures.style import FONT_SIZE, default_style, new_figure
 from kt_tuning.report.load import as_summary
 from kt_tuning.report.summary import CountArray, FloatArray, RunSummary
-from kt_tuning.report.text import percent, printable, shorten
+from kt_tuning.report.text import images_of, percent, printable, shorten
 
 # Above this the numbers would be too small to read; the colours remain.
 MOST_CLASSES_WITH_COUNTS = 20
@@ -27,7 +27,7 @@ class ConfusionData:
     """What is plotted.
 
     Attributes:
-        split: Name of the split that was counted, "test" or "validation".
+        split: What was counted: "test", "validation" or "out-of-fold".
         counts: (classes, classes) images, true class by row and predicted class by column.
         class_names: Names by label.
     """
@@ -72,8 +72,9 @@ class ConfusionData:
             for row, column in self.largest_mistakes(1)
         )
         return (
-            f"Confusion matrix of {len(names)} classes on the {self.split} split: "
-            f"{percent(self.accuracy)} of {self.counts.sum():,} images are on the diagonal.{worst}"
+            f"Confusion matrix of {len(names)} classes on "
+            f"{images_of(int(self.counts.sum()), self.split)}: {percent(self.accuracy)} of them "
+            f"are on the diagonal.{worst}"
         )
 
 
@@ -86,7 +87,7 @@ def confusion_data(run: RunSummary) -> ConfusionData | None:
         counts = np.array(run.scores.confusion, dtype=np.int64)
         return ConfusionData(run.scores.split, counts, run.scores.class_names)
     if run.validation_confusion is not None and run.data is not None:
-        return ConfusionData("validation", run.validation_confusion, run.data.class_names)
+        return ConfusionData(run.validation_kind, run.validation_confusion, run.data.class_names)
     return None
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,29 +11,23 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from kt_tuning.errors import StorageError
+from kt_tuning.evaluation import hyperparameter_importances
 from kt_tuning.palette import BLUE, INK
 from kt_tuning.report.figures.style import (
     FONT_SIZE,
     default_style,
     name_axes,
     new_figure,
-    spans_decades,
 )
 from kt_tuning.report.load import as_summary
-from kt_tuning.report.summary import RunSummary, TrialRun
+from kt_tuning.report.summary import RunSummary
 from kt_tuning.report.text import metric_label, percent, shorten
-
-if TYPE_CHECKING:
-    import optuna
-    from optuna.distributions import BaseDistribution
 
 WIDTH, ROW_HEIGHT = 420, 24
 MOST_BARS = 12
 NAME_LENGTH = 24
 FEWEST_TRIALS = 6
 """The best 30% of fewer are a single trial, which tells nothing."""
-GOOD = 0.3
-"""Share of the trials that are told from all: as in `tuner.plot.importances()`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,82 +54,15 @@ class ImportancesData:
 def importances_data(run: RunSummary) -> ImportancesData | None:
     """Compute what `draw_importances` draws; None if there are too few trials, or nothing varies.
 
-    By PED-ANOVA, which knows what to make of conditional hyperparameters (Watanabe, Bansal and
-    Hutter, 2023, https://arxiv.org/abs/2304.10255), over the ranges that were tried.
+    See `hyperparameter_importances`, which `tuner.plot.importances()` draws as well.
     """
-    scored = [trial for trial in run.trials if np.isfinite(trial.score)]
-    spaces = _distributions(scored)
-    if len(scored) < FEWEST_TRIALS or not spaces:
+    scored = [
+        (trial.record.values, trial.score) for trial in run.trials if np.isfinite(trial.score)
+    ]
+    if len(scored) < FEWEST_TRIALS:
         return None
-    import optuna
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-
-    with _quiet():
-        study = optuna.create_study(
-            direction="maximize" if run.search.direction == "max" else "minimize"
-        )
-        study.add_trials([_frozen(trial, spaces) for trial in scored])
-        evaluator = PedAnovaImportanceEvaluator(target_quantile=GOOD)
-        found = get_param_importances(study, evaluator=evaluator, params=list(spaces))
-    shares = dict(sorted(found.items(), key=lambda item: -item[1]))
-    return ImportancesData(run.search.objective, shares)
-
-
-def _distributions(trials: list[TrialRun]) -> dict[str, BaseDistribution]:
-    """Return where the values of each hyperparameter that varies lie."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
-
-    values: dict[str, list[Any]] = {}
-    for trial in trials:
-        for name, value in trial.record.values.items():
-            values.setdefault(name, []).append(value)
-    spaces: dict[str, BaseDistribution] = {}
-    for name, seen in values.items():
-        if name.startswith("tuner/"):
-            continue  # Hyperband's bookkeeping
-        if all(_is_number(value) for value in seen):
-            low, high = float(min(seen)), float(max(seen))
-            if low < high:
-                spaces[name] = FloatDistribution(low, high, log=spans_decades(seen))
-        elif len(names := sorted({str(value) for value in seen})) > 1:
-            spaces[name] = CategoricalDistribution(names)
-    return spaces
-
-
-def _frozen(trial: TrialRun, spaces: dict[str, BaseDistribution]) -> optuna.trial.FrozenTrial:
-    import optuna
-    from optuna.distributions import CategoricalDistribution
-
-    active = {name: space for name, space in spaces.items() if name in trial.record.values}
-    return optuna.create_trial(
-        params={
-            name: str(trial.record.values[name])
-            if isinstance(space, CategoricalDistribution)
-            else float(trial.record.values[name])
-            for name, space in active.items()
-        },
-        distributions=active,
-        value=trial.score,
-    )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep to ourselves what Optuna says of a new study and of few trials."""
-    import optuna
-
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        optuna.logging.set_verbosity(level)
+    shares = hyperparameter_importances(scored, maximise=run.search.direction == "max")
+    return ImportancesData(run.search.objective, shares) if shares else None
 
 
 def natural_height(data: ImportancesData) -> int:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from kt_tuning.errors import StorageError
 from kt_tuning.palette import BLUE, FAINT, INK, MUTED, RULE
+from kt_tuning.records import COMPLETED
 from kt_tuning.report.figures.importances import importances_data
 from kt_tuning.report.figures.style import FONT_SIZE, default_style, new_figure, spans_decades
 from kt_tuning.report.load import as_summary
@@ -74,16 +75,22 @@ class ParallelData:
 
 
 def parallel_data(run: RunSummary) -> ParallelData | None:
-    """Compute what `draw_parallel` draws; None if there are too few trials, or nothing varies."""
+    """Compute what `draw_parallel` draws; None if there are too few trials, or nothing varies.
+
+    Trials that were pruned are left out: their scores are of shorter trainings than the others'.
+    """
     importances = importances_data(run)
-    if importances is None:
-        return None
-    scored = [trial for trial in run.trials if np.isfinite(trial.score)]
-    scores = np.array([trial.score for trial in scored])
-    columns = [
-        _column(name, [trial.record.values.get(name) for trial in scored])
-        for name in list(importances.shares)[:MOST_COLUMNS]
+    scored = [
+        trial
+        for trial in run.trials
+        if trial.record.status == COMPLETED and np.isfinite(trial.score)
     ]
+    if importances is None or not scored:
+        return None
+    scores = np.array([trial.score for trial in scored])
+    known = {name for trial in scored for name in trial.record.values}
+    names = [name for name in importances.shares if name in known][:MOST_COLUMNS]
+    columns = [_column(name, [trial.record.values.get(name) for trial in scored]) for name in names]
     metric = metric_label(run.search.objective.removeprefix("val_"))
     columns.append(_column(metric, scores.tolist()))
     order = np.argsort(scores if run.search.direction == "max" else -scores, kind="stable")

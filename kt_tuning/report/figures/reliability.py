@@ -16,7 +16,7 @@ from kt_tuning.palette import BLUE, FAINT, INK
 from kt_tuning.report.figures.style import default_style, name_axes, new_figure
 from kt_tuning.report.load import as_summary
 from kt_tuning.report.summary import FloatArray, RunSummary
-from kt_tuning.report.text import percent
+from kt_tuning.report.text import images_of, percent
 
 WIDTH, HEIGHT = 440, 320
 
@@ -47,7 +47,7 @@ class ReliabilityData:
         confidence = float(np.average(bins.confidence, weights=counts))
         accuracy = float(np.average(bins.accuracy, weights=counts))
         return (
-            f"Reliability on {counts.sum():,} images of the {self.split} split: predictions are "
+            f"Reliability on {images_of(int(counts.sum()), self.split)}: predictions are "
             f"{percent(confidence)} sure on average and {percent(accuracy)} right; expected "
             f"calibration error {percent(bins.expected_error)}, in the worst bin "
             f"{percent(bins.largest_error)}."
@@ -63,7 +63,8 @@ def reliability_data(run: RunSummary) -> ReliabilityData | None:
     if run.scores is not None and run.scores.reliability is not None:
         return ReliabilityData(run.scores.split, run.scores.reliability)
     if run.ensemble is not None and run.ensemble.reliability is not None:
-        return ReliabilityData("validation", run.ensemble.reliability)
+        split = "out-of-fold" if run.ensemble.folds > 1 else "validation"
+        return ReliabilityData(split, run.ensemble.reliability)
     return None
 
 

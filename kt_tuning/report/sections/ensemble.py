@@ -34,11 +34,29 @@ def ensemble_section(run: RunSummary) -> Element | None:
         "ensemble",
         "Ensemble",
         element("p", outcome),
+        *(element("p", note) for note in _notes(run, run.ensemble)),
         *_gain(run.ensemble),
         *_cost(run.ensemble),
-        element("div", _members(run, run.ensemble), _solvers(run.ensemble), class_="split"),
+        element("div", _members(run, run.ensemble), *_solvers(run.ensemble), class_="split"),
         *_diversity(run.ensemble),
     )
+
+
+def _notes(run: RunSummary, ensemble: EnsembleRecord) -> list[str]:
+    """What the figures are of, where the models were trained on validation images."""
+    if run.refitted:
+        return [
+            "The models were trained again, on training and validation images. Weights, "
+            "temperatures and the members' scores are those of the models before; of these models "
+            "nothing is known but their test scores, if there are any."
+        ]
+    if run.search.folds > 1:
+        return [
+            f"Each member is {run.search.folds} models, each trained without one fold. Figures are "
+            "out of fold: each image is predicted by the models that were not trained on it. Of "
+            "the mean over all folds, which is served, only test images tell."
+        ]
+    return []
 
 
 def _gain(ensemble: EnsembleRecord) -> list[Element]:
@@ -118,7 +136,9 @@ def _bar(weight: float) -> Element:
     )
 
 
-def _solvers(ensemble: EnsembleRecord) -> Element:
+def _solvers(ensemble: EnsembleRecord) -> list[Element]:
+    if not ensemble.cross_fitted:
+        return []
     rows = [
         element(
             "tr",
@@ -128,7 +148,7 @@ def _solvers(ensemble: EnsembleRecord) -> Element:
         )
         for solver, loss in sorted(ensemble.cross_fitted.items(), key=_loss)
     ]
-    return element(
+    found = element(
         "div",
         element("h3", f"Cross-fitted {metric_label(ensemble.metric)}"),
         element(
@@ -138,6 +158,7 @@ def _solvers(ensemble: EnsembleRecord) -> Element:
         ),
         table(["Solver", metric_label(ensemble.metric)], rows),
     )
+    return [found]
 
 
 def _loss(item: tuple[str, float | None]) -> float:

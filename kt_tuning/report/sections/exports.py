@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
-from kt_tuning.export import measurement_rows
+from kt_tuning.export import accuracy_note, measurement_rows
 from kt_tuning.report.html import cell, element, table
 from kt_tuning.report.sections.blocks import quiet, section
 from kt_tuning.report.summary import RunSummary
@@ -24,13 +24,12 @@ def exports_section(run: RunSummary) -> Element | None:
         element("tr", cell(name), *(cell(text, class_="number") for text in texts))
         for name, *texts in measurement_rows(run.exports)
     ]
-    images = max(export.images for export in run.exports)
     return section(
         "exports",
         "Exports",
         quiet(
             "Each measured in the runtime that it is meant for, on the machine that exported. "
-            f"Accuracy is of up to {images:,} validation images, and so optimistic."
+            + accuracy_note(run.exports)
         ),
         table(HEADER, rows),
     )

@@ -11,7 +11,7 @@ from kt_tuning.report.figures.confusion import MOST_CLASSES_WITH_COUNTS, Confusi
 from kt_tuning.report.html import cell, element, table
 from kt_tuning.report.sections.blocks import figure_block, not_measured, quiet, section
 from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import metric_label, number, percent, shorten
+from kt_tuning.report.text import images_of, metric_label, number, percent, shorten
 
 MOST_MISTAKES = 8
 NAME_LENGTH = 40
@@ -29,7 +29,7 @@ def scores_section(run: RunSummary) -> Element:
                 "Not measured yet. ",
                 element("code", "kt-tuning evaluate"),
                 ", or ",
-                element("code", "kt_tuning.evaluate"),
+                element("code", "tuner.evaluate()"),
                 " in Python, opens the test split once and writes them; then make this report "
                 "again.",
             ),
@@ -58,14 +58,24 @@ def _generalization(scores: Scores) -> list[Element]:
     if found is None:
         return [title, not_measured("What is lost on the way is")]
     names = list(next(iter(found.scores.values())))
+    told = (
+        "Train to validation is what was learnt by heart, validation to test what the search has "
+        "fitted to the validation images; with 95% intervals."
+    )
+    if "validation" not in found.scores:
+        told = (
+            "The models were trained on the training and the validation images; with 95% intervals."
+        )
+    if "out-of-fold" in found.scores:
+        told += (
+            " Out of fold is what the models of one fold, not all, say of the images that they "
+            "were not trained on."
+        )
     rows = [_split_row(split.capitalize(), found.scores[split], names) for split in found.scores]
     rows += [_split_row(f"Worse, {gap}", found.gaps[gap], names) for gap in found.gaps]
     return [
         title,
-        quiet(
-            "Train to validation is what was learnt by heart, validation to test what the search "
-            "has fitted to the validation images; with 95% intervals."
-        ),
+        quiet(told),
         table(["Split", *map(metric_label, names)], rows),
     ]
 
@@ -93,7 +103,7 @@ def confusion_section(run: RunSummary) -> Element | None:
     return section(
         "confusion",
         "Confusion matrix",
-        element("p", f"Of the {data.counts.sum():,} images of the {data.split} split."),
+        element("p", f"Of the {images_of(int(data.counts.sum()), data.split)}."),
         element("div", matrix, _mistakes(data), class_="split" if few else ""),
     )
 

@@ -84,8 +84,9 @@ def _parallel(run: RunSummary) -> list[Element]:
         _only("wide", drawn(draw, wide, "parallel-wide", data.description)),
         _only("narrow", drawn(draw_few, narrow, "parallel-narrow", few.description)),
         quiet(
-            "Blue are the best 30%, the boldest is the best; what matters most is on the left. A "
-            "line breaks where a trial has no such hyperparameter."
+            "Trials that were trained to their end. Blue are the best 30%, the boldest is the "
+            "best; what matters most is on the left. A line breaks where a trial has no such "
+            "hyperparameter."
         ),
     ]
 

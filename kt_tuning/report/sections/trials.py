@@ -39,7 +39,7 @@ def trials_section(run: RunSummary) -> Element | None:
         "Trials",
         element(
             "p",
-            "The best first, the winner marked. Scores are of the validation split at the best "
+            f"The best first, the winner marked. Scores are {_measured_on(run)} at the best "
             "epoch, by which the trials were chosen: the best ones are optimistic. "
             + ("" if run.correction is None else f"Best: {run.correction}. ")
             + "Click a header to sort.",
@@ -47,6 +47,12 @@ def trials_section(run: RunSummary) -> Element | None:
         grid,
         *_losses(run),
     )
+
+
+def _measured_on(run: RunSummary) -> str:
+    if run.search.folds > 1:
+        return f"means over {run.search.folds} folds, each of its validation images"
+    return "of the validation split"
 
 
 def _losses(run: RunSummary) -> list[Element]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -48,18 +48,24 @@ def _name_hollow_points(axes: Axes) -> None:
     axes.scatter([], [], s=22, c="white", edgecolors=palette.BLUE, linewidths=0.9, label="Pruned")
 
 
-def importances(axes: Axes) -> None:
-    """Draw bars of one colour, without what is plain from the title."""
-    for bar in axes.patches:
-        bar.set_color(palette.BLUE)
-    for text in axes.texts:
-        text.set(text=f" {text.get_text()}", fontsize=style.FONT_SIZE - 0.5, color=palette.MUTED)
-    axes.set(xlabel="Share", ylabel="", xlim=(0.0, 1.04 * axes.get_xlim()[1]))
+def importances(axes: Axes, shares: Mapping[str, float]) -> None:
+    """Draw a bar for each share, the largest on top, with its value beside it.
+
+    Args:
+        axes: Empty ones.
+        shares: By hyperparameter, the largest first.
+    """
+    names, widths = list(shares)[::-1], list(shares.values())[::-1]
+    bars = axes.barh(names, widths, color=palette.BLUE)
+    axes.bar_label(
+        bars,
+        [" <0.01" if width < 0.01 else f" {width:.2f}" for width in widths],
+        fontsize=style.FONT_SIZE - 0.5,
+        color=palette.MUTED,
+    )
+    axes.set(xlabel="Share", xlim=(0.0, 1.12 * max(widths)))
     axes.grid(visible=False, axis="y")
     axes.margins(y=0.02)
-    legend = axes.get_legend()
-    assert legend is not None
-    legend.remove()
 
 
 def slices(figure: Figure, drawn: Any, pruned: Collection[int], last: int) -> None:

@@ -6,23 +6,19 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import optuna
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.errors import OptionError, SearchError
+from kt_tuning.evaluation import hyperparameter_importances
 from kt_tuning.search.plots import details, style
 from kt_tuning.search.plots.readable_study import CUT_SHORT, readable
 from kt_tuning.search.study.opening import OBJECTIVES
+from kt_tuning.search.study.trial_states import VALUES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-GOOD = 0.3
-"""Share of the trials that importances tell from the rest.
-
-In simulated searches of 30 to 200 trials it found more of what matters than Optuna's 0.1 did.
-"""
 LINES_THROUGH = 10
 """Hyperparameters in `parallel_coordinates`, if none are named."""
 
@@ -70,8 +66,7 @@ class Plots:
     def importances(self, *, objective: str | None = None) -> Figure:
         """How much each hyperparameter tells the best 30% of the trials from all, as shares of 1.
 
-        By PED-ANOVA, which knows what to make of conditional hyperparameters (Watanabe, Bansal
-        and Hutter, 2023, https://arxiv.org/abs/2304.10255). Of few trials it says little.
+        As in the report; see `hyperparameter_importances`. Of few trials it says little.
 
         Args:
             objective: The first one if None.
@@ -80,15 +75,16 @@ class Plots:
             SearchError: if there are no two trials with values that differ in a hyperparameter.
             OptionError: if there is no such objective.
         """
-        from optuna.visualization.matplotlib import plot_param_importances
+        import matplotlib.pyplot as plt
 
         study, name = self._single(objective)
-        trials = _scored(study)
-        names = _varying(trials)
-        with style.drawing(height=1.2 + 0.26 * len(names)):
-            axes = plot_param_importances(study, _evaluator(), names, target_name=name)
+        shares = self._importances(objective)
+        if not shares:
+            _varying(_scored(study))
+        with style.drawing(height=1.2 + 0.26 * len(shares)):
+            axes = plt.figure().subplots()
             figure = style.finish(axes, f"Importance for {name}")
-            details.importances(axes)
+            details.importances(axes, shares)
         return figure
 
     def slice(self, *names: str, objective: str | None = None) -> Figure:
@@ -223,19 +219,25 @@ class Plots:
             raise OptionError(f"No such objective: {objective!r}. Known: {', '.join(names)}.")
         return readable(self._study, names.index(name), pruned=pruned), name
 
+    def _importances(self, objective: str | None) -> dict[str, float]:
+        """The share of each hyperparameter, by the values and scores of all trials with a score."""
+        study, _ = self._single(objective)
+        trials = [(trial.user_attrs[VALUES], trial.values[0]) for trial in _scored(study)]
+        maximise = study.direction == StudyDirection.MAXIMIZE
+        return hyperparameter_importances(trials, maximise=maximise)
+
     def _most_important(self, objective: str | None, shown: list[FrozenTrial]) -> list[str]:
         """Of what varies in the trials that are shown, as far as all trials tell."""
         names = _varying(shown)
         if len(names) <= LINES_THROUGH:
             return names
-        study, _ = self._single(objective)
-        with style.quiet():
-            shares = get_param_importances(study, evaluator=_evaluator(), params=names)
-        return list(shares)[:LINES_THROUGH]
-
-
-def _evaluator() -> PedAnovaImportanceEvaluator:
-    return PedAnovaImportanceEvaluator(target_quantile=GOOD)
+        ranked = [
+            name
+            for share in self._importances(objective)
+            for name in names
+            if name == share or name.startswith(f"{share} [")
+        ]
+        return ranked[:LINES_THROUGH]
 
 
 def _scored(study: optuna.Study) -> list[FrozenTrial]:

@@ -131,18 +131,19 @@ def _linear(hp: hps.HyperParameter) -> hps.HyperParameter:
 def _readable_trial(
     trial: FrozenTrial, space: SearchSpace, objective: int | None, *, pruned: bool
 ) -> FrozenTrial:
-    options: dict[str, Any] = {"state": trial.state}
+    values = trial.user_attrs.get(VALUES, {})
+    options: dict[str, Any] = {"state": trial.state, "user_attrs": {VALUES: values}}
     if trial.state == TrialState.COMPLETE:
         options["values"] = trial.values if objective is None else [trial.values[objective]]
     elif pruned and trial.state == TrialState.PRUNED and SCORE in trial.user_attrs:
         options = {
             "state": TrialState.COMPLETE,
             "values": [trial.user_attrs[SCORE]],
-            "user_attrs": {CUT_SHORT: True},
+            "user_attrs": {VALUES: values, CUT_SHORT: True},
         }
     return _trial(
         space,
-        trial.user_attrs.get(VALUES, {}),
+        values,
         intermediate_values=trial.intermediate_values,
         **options,
     )

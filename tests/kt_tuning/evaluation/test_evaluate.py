@@ -48,24 +48,6 @@ def test_curves_and_mistakes():
     assert (mistake.index, mistake.label, mistake.predicted) == (1, 0, 1)
 
 
-def test_opening_is_told_before_the_first_image_is_taken():
-    images = Images([0, 1, 2])
-    told = []
-    evaluate(
-        oracle, images, bootstrap=5, opened=lambda count: told.append((count, images.taken[:]))
-    )
-    assert told == [(3, [])]
-
-
-def test_what_cannot_be_judged_is_not_opened():
-    told = []
-    with pytest.raises(DataError):
-        evaluate(oracle, Images(np.empty(0, dtype=int)), opened=told.append)
-    with pytest.raises(OptionError):
-        evaluate("model.keras", Images([0, 1, 2]), opened=told.append)
-    assert told == []
-
-
 def test_class_names_and_the_name_of_the_split():
     images = Images([0, 1, 2])
     images.name = "validation"

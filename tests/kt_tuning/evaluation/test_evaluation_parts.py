@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kt_tuning.errors import OptionError
-from kt_tuning.evaluation import PARTS, Parts, evaluate
+from kt_tuning.evaluation import PARTS, Parts, Predicted, evaluate
 from kt_tuning.evaluation.parts import draw_some
 
 
@@ -52,11 +52,26 @@ def test_generalization_goes_from_train_to_test():
     assert list(scores.generalization.gaps) == ["train to validation", "validation to test"]
 
 
-def test_generalization_of_one_split_is_refused_before_the_split_is_opened():
-    opened = []
+def test_a_model_that_was_trained_on_validation_images_has_no_validation_figures():
+    # Out of fold one of two rows is right; the model itself has seen both splits.
+    out_of_fold = Predicted(np.array([0, 1]), np.array([[0.9, 0.1], [0.9, 0.1]]))
+    scores = evaluate(
+        predict, Data(), parts=["generalization"], bootstrap=5, seen=True, out_of_fold=out_of_fold
+    )
+    found = scores.generalization
+    assert list(found.scores) == ["train", "out-of-fold", "test"]
+    assert list(found.gaps) == ["train to out-of-fold", "out-of-fold to test"]
+    assert found.scores["out-of-fold"]["accuracy"].value == 0.5
+
+
+def test_without_out_of_fold_predictions_there_are_train_and_test():
+    scores = evaluate(predict, Data(), parts=["generalization"], bootstrap=5, seen=True)
+    assert list(scores.generalization.gaps) == ["train to test"]
+
+
+def test_generalization_of_one_split_is_refused():
     with pytest.raises(OptionError, match=r"evaluate\(model, data"):
-        evaluate(predict, Bright(0), parts=["generalization"], opened=opened.append)
-    assert opened == []
+        evaluate(predict, Bright(0), parts=["generalization"])
 
 
 def test_corruptions_are_of_images_drawn_by_the_seed():

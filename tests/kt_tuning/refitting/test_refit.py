@@ -16,10 +16,10 @@ from kt_tuning import Recipe, RefitOptions, Tuner
 from kt_tuning.data import ImageData
 from kt_tuning.data.batches import Batches
 from kt_tuning.devices import Devices
-from kt_tuning.ensembling import EnsembleRecord
+from kt_tuning.ensembling import EnsembleRecord, combination_digest
 from kt_tuning.errors import OptionError, SearchError, StorageError
-from kt_tuning.evaluation import note_held_out_use
-from kt_tuning.judging import load_winner, save_winner, winner_digest
+from kt_tuning.evaluation import held_out_uses, model_digest, note_held_out_use
+from kt_tuning.judging import load_winner, save_winner
 from kt_tuning.refitting import job
 from kt_tuning.refitting.training import check_shareable
 
@@ -113,7 +113,7 @@ def test_what_it_leaves_is_laid_out_like_a_run(tuner, data):
     for file in ("data.json", "split.npz", "search.json"):
         assert (folder / file).read_bytes() == (tuner.run_directory / file).read_bytes()
     # Models that were trained again are others than those before, whatever their weights.
-    assert winner_digest(folder) != winner_digest(tuner.run_directory)
+    assert combination_digest(folder) != combination_digest(tuner.run_directory)
     save_winner(made.ensemble, folder)
     images = data.test.images
     kept = load_winner(folder).predict(images, verbose=0)
@@ -127,7 +127,11 @@ def test_members_of_an_ensemble_keep_their_weights(tuner, data):
     assert made.record.epochs == (1, 1)
     assert len(set(made.record.seeds)) == 2
     assert made.ensemble.weights.tolist() == list(before.weights) == [0.5, 0.5]
-    assert EnsembleRecord.load(made.directory / "ensemble.json") == before
+    after = EnsembleRecord.load(made.directory / "ensemble.json")
+    assert after.combination == before.combination
+    # What was measured of the models before is not told of those that were trained again.
+    assert (after.cross_fitted, after.reliability) == ({}, None)
+    assert after.model == model_digest(made.ensemble) != before.model
 
 
 def test_one_that_was_interrupted_goes_on(tuner, data, monkeypatch):
@@ -171,7 +175,7 @@ def test_that_the_test_images_were_used_before_is_said(tuner, data, caplog):
     made = tuner.refit(data, BEST)
     assert len(made.record.test_uses) == 1
     assert f"opened once before this refit, first on {made.record.test_uses[0]}" in caplog.text
-    assert (made.directory / "test_uses.json").exists()
+    assert held_out_uses(made.directory) == held_out_uses(run)
     # The refit has not looked at them.
     assert len(json.loads((run / "test_uses.json").read_text())["uses"]) == 2
 

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
+from search_spaces import assorted, calculator, conditional
 
 from kt_tuning.errors import OptionError, SearchError
+from kt_tuning.evaluation import hyperparameter_importances
 from kt_tuning.records import TrialRecord
 from kt_tuning.search.plots import Plots, study_of, style
 
@@ -169,10 +171,23 @@ def test_importances_are_shares_that_find_what_matters(searched):
     bars = [bar.get_width() for bar in axes.patches]
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert sum(bars) == pytest.approx(1.0)
-    assert len(names) == 18
+    assert len(names) == 17
     assert "epochs" not in names
-    assert names[-1].startswith("learning_rate")
-    assert names[-2].startswith("learning_rate")
+    assert names[-1] == "learning_rate"
+
+
+@pytest.mark.parametrize("function", [assorted, conditional])
+def test_importances_are_those_of_the_values_and_scores_of_all_trials(function, tmp_path):
+    # The study mirrors some parameters, scales others and splits those with two ranges.
+    tuner = calculator(tmp_path, function, max_trials=12)
+    tuner.search(verbose=0)
+    trials = [(t.hyperparameters.values, t.score) for t in tuner.oracle.trials.values()]
+    expected = hyperparameter_importances(trials, maximise=False)
+    axes = Plots(tuner.oracle.study).importances().axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    drawn = dict(zip(names, [bar.get_width() for bar in axes.patches], strict=True))
+    assert drawn == pytest.approx(expected)
+    assert names == list(expected)[::-1]
 
 
 def test_slices_show_completed_and_pruned_trials_that_have_the_parameter():

@@ -104,7 +104,7 @@ def test_a_pruned_trial_counts_with_its_best_value_if_asked():
     prune(oracle, [1.0, 2.0, 0.5])
     (shown,) = readable(oracle.study).trials
     assert (shown.state, shown.value) == (TrialState.COMPLETE, 1.0)
-    assert shown.user_attrs == {CUT_SHORT: True}
+    assert shown.user_attrs[CUT_SHORT] is True
     assert shown.intermediate_values == {0: 1.0, 1: 2.0}
     (left,) = readable(oracle.study, pruned=False).trials
     assert (left.state, left.value) == (TrialState.PRUNED, None)

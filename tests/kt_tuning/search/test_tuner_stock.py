@@ -26,6 +26,7 @@ def test_a_stock_oracle_chooses_the_trials(name, make_tuner, stripes):
     # KerasTuner's Bayesian optimisation may try a configuration twice.
     assert len(results[["hp/units", "hp/rate"]].drop_duplicates()) >= 2
     assert oracle.get_best_trials(1)[0].score == pytest.approx(results["val_accuracy"].max())
+    assert {trial.metrics.get_direction("val_f1") for trial in oracle.trials.values()} == {"max"}
 
 
 def test_a_grid_of_keras_tuners_ends_when_it_is_exhausted(make_tuner, stripes):

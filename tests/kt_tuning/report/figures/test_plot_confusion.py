@@ -29,7 +29,8 @@ def test_largest_mistakes_are_off_the_diagonal() -> None:
 
 def test_description() -> None:
     assert DATA.description == (
-        "Confusion matrix of 3 classes on the test split: 56.2% of 16 images are on the diagonal. "
+        "Confusion matrix of 3 classes on 16 images of the test split: 56.2% of them are on the "
+        "diagonal. "
         "The most frequent mistake: dog taken for emu, 4 of 8."
     )
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import keras_tuner
 import numpy as np
 import optuna
+import pandas as pd
 import pytest
 
 from kt_tuning.errors import StorageError
 from kt_tuning.report import plot_importances
 from kt_tuning.report.figures import importances_data
+from kt_tuning.search.plots import Plots, study_of
 
 
 @pytest.fixture
@@ -57,6 +60,21 @@ def test_agrees_with_a_study_of_the_same_trials(decided) -> None:
     expected = optuna.importance.get_param_importances(study, evaluator=evaluator)
     found = importances_data(decided).shares
     assert found["rate"] / found["units"] == pytest.approx(expected["rate"] / expected["units"])
+
+
+def test_the_report_and_the_tuner_draw_the_same_shares(decided) -> None:
+    space = keras_tuner.HyperParameters()
+    space.Float("rate", 1e-6, 1.0, sampling="log")
+    space.Int("units", 1, 64)
+    space.Choice("optimizer", ["adam", "sgd"])
+    space.Float("momentum", 0.0, 1.0)
+    records = [trial.record for trial in decided.trials]
+    history = pd.DataFrame(columns=["trial_id", "epoch"])
+    objective = keras_tuner.Objective("val_accuracy", "max")
+    axes = Plots(study_of(records, history, [objective], space)).importances().axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    drawn = dict(zip(names, [bar.get_width() for bar in axes.patches], strict=True))
+    assert drawn == pytest.approx(importances_data(decided).shares)
 
 
 def test_a_small_loss_is_as_good_as_a_large_score(make_summary) -> None:

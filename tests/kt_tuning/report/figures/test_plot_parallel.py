@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,13 @@ def columns(run):
 def test_numbers_over_decades_are_placed_by_their_logarithm(columns) -> None:
     np.testing.assert_allclose(columns["rate"].places, [0, 0.5, 1, 1, 0, 0.5])
     assert [label for _, label in columns["rate"].ticks] == ["0.001", "0.01", "0.1"]
+
+
+def test_pruned_trials_are_no_lines(run) -> None:
+    first = run.trials[0]
+    pruned = dataclasses.replace(first, record=dataclasses.replace(first.record, status="PRUNED"))
+    shown = parallel_data(dataclasses.replace(run, trials=(pruned, *run.trials[1:])))
+    assert len(shown.order) == len(parallel_data(run).order) - 1
 
 
 def test_categories_are_placed_in_order(columns) -> None:

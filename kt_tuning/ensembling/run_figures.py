@@ -1,0 +1,131 @@
+"""Figures of a run that hold for the models in it: validation predictions and test scores."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.ensembling.combination import Combination
+from kt_tuning.ensembling.record import EnsembleRecord
+from kt_tuning.errors import StorageError
+from kt_tuning.evaluation import Scores
+from kt_tuning.records import PREDICTIONS, REFIT_RECORD, SearchRecord, read_json
+
+ENSEMBLE, SCORES = "ensemble.json", "scores.json"
+VALIDATION, OUT_OF_FOLD = "validation", "out-of-fold"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Validated:
+    """Predictions of images by models that were not trained on them.
+
+    Attributes:
+        labels: (N,) integers in 0..C-1.
+        probabilities: (N, C), members combined and calibrated as the ensemble is. Its weights and
+            calibration were fitted on these rows.
+        kind: "validation"; or "out-of-fold", where the N rows are those of the training and the
+            validation split and each is predicted by models of the fold that left it out, one a
+            member.
+    """
+
+    labels: NDArray[np.integer[Any]]
+    probabilities: NDArray[np.floating[Any]]
+    kind: str
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the rows that are predicted right."""
+        return float((self.probabilities.argmax(axis=1) == self.labels).mean())
+
+
+def trained_on_validation(directory: str | Path) -> bool:
+    """Whether the models of a run were trained on its validation images: with folds, or again.
+
+    Raises:
+        StorageError: if the directory holds no search.
+    """
+    directory = Path(directory)
+    folds = SearchRecord.load(directory / "search.json").folds
+    return folds > 1 or (directory / REFIT_RECORD).is_file()
+
+
+def read_validated(directory: str | Path, best: str | None = None) -> Validated | None:
+    """Read what the run's ensemble, or its best trial, says of validation images.
+
+    Args:
+        directory: The run directory.
+        best: Id of the trial to read if there is no ensemble.
+
+    Returns:
+        The predictions; None if the run's models kept none: those that were trained again have
+        none that are theirs.
+
+    Raises:
+        StorageError: if a file is damaged.
+    """
+    directory = Path(directory)
+    record = None
+    if (directory / ENSEMBLE).is_file():
+        record = EnsembleRecord.load(directory / ENSEMBLE)
+    names = [name for name in (best,) if name is not None] if record is None else record.trial_ids
+    combination = Combination((1.0,)) if record is None else record.combination
+    paths = [directory / f"trial_{name}" / PREDICTIONS for name in names]
+    split = directory / "split.npz"
+    if not paths or not all(path.is_file() for path in [split, *paths]):
+        return None
+    try:
+        with np.load(split) as arrays:
+            labels = arrays["labels"][arrays["predicted"]]
+        members = [np.load(path) for path in paths]
+        if len({member.shape for member in members}) > 1 or len(members[0]) != len(labels):
+            raise ValueError(f"{[len(member) for member in members]} rows for {len(labels)} labels")
+        probabilities = combination.predict(members)
+    except (OSError, KeyError, ValueError, IndexError) as error:
+        raise StorageError(
+            f"{PREDICTIONS} of each member in {directory} should have one row a validation image "
+            f"of split.npz and one column a class. Received: {error}"
+        ) from error
+    folds = SearchRecord.load(directory / "search.json").folds
+    return Validated(labels, probabilities, OUT_OF_FOLD if folds > 1 else VALIDATION)
+
+
+def read_scores(directory: str | Path) -> Scores | None:
+    """Read the test scores of a run's ensemble; None if it was not measured, or only another model.
+
+    Raises:
+        StorageError: if a file is damaged.
+    """
+    directory = Path(directory)
+    path, ensemble = directory / SCORES, directory / ENSEMBLE
+    if not path.is_file() or not ensemble.is_file():
+        return None
+    try:
+        scores = Scores.load(path)
+    except (StorageError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StorageError(
+            f"{path} should hold the scores that `evaluate` wrote; evaluate again to rewrite it. "
+            f"Received: {type(error).__name__}: {error}"
+        ) from error
+    model = EnsembleRecord.load(ensemble).model
+    if model is None:
+        # Earlier versions only knew which trials had been combined, and how.
+        known = scores.model in (None, combination_digest(directory))
+    else:
+        known = scores.model == model
+    return scores if known else None
+
+
+def combination_digest(directory: str | Path) -> str:
+    """Return a digest of which models a run has combined, and how.
+
+    Raises:
+        StorageError: if the run has no `ensemble.json`.
+    """
+    content = json.dumps(read_json(Path(directory) / ENSEMBLE), sort_keys=True)
+    return hashlib.blake2b(content.encode(), digest_size=6).hexdigest()
