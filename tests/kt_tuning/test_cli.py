@@ -71,7 +71,7 @@ def test_run_says_what_there_is_and_what_each_trial_came_to(finished):
         "Images are 8×8 pixels, grey (the size of all files).",
     ]
     assert said[2].startswith("Searching convnet: at most 2 trials, each trial up to 8 epochs.")
-    trial = r"trial 0: val_accuracy \S+ in 8 epochs, 0:\d\d \(best so far\)"
+    trial = r"trial 0: val_accuracy \S+ in 8 epochs, \d+:\d\d \(best so far\)"
     assert re.fullmatch(trial, said[3])
     assert len(said) == 5
 
