@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -35,6 +35,17 @@ for verb in VERBS:
     app.command()(verb)
 
 
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what `sys.stderr` is by then: a bar that is being drawn puts lines above itself."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"kt-tuning {version('kt-tuning')}")
@@ -57,7 +68,9 @@ def main() -> None:
     """Entry point: errors that we raise on purpose are one message, never a traceback."""
     # Nobody watches a file being written: there each line has its time.
     style = "%(message)s" if sys.stderr.isatty() else "%(asctime)s %(message)s"
-    logging.basicConfig(level=logging.WARNING, format=style, datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.WARNING, format=style, datefmt="%H:%M:%S", handlers=[_StandardError()]
+    )
     logging.getLogger("kt_tuning").setLevel(logging.INFO)
     try:
         app()

@@ -58,18 +58,20 @@ def export(
         format_named(name).check_installed()
     quiet_tensorflow()
     from kt_tuning.judging import load_data, load_winner
+    from kt_tuning.progress import progress
     from kt_tuning.shipping import Pruning, export_run, format_table, measurements
 
     pruning = None if sparsity is None else Pruning(sparsity, rounds, epochs)
     winner = load_winner(run_directory)
     images_of_run = load_data(run_directory, data, progress=not quiet)
-    export_run(
-        run_directory,
-        winner,
-        images_of_run,
-        formats,
-        images=images,
-        pruning=pruning,
-        seed=seed,
-    )
+    with progress(f"Exporting {', '.join(formats)}", shown=not quiet):
+        export_run(
+            run_directory,
+            winner,
+            images_of_run,
+            formats,
+            images=images,
+            pruning=pruning,
+            seed=seed,
+        )
     print(format_table(measurements(run_directory)))

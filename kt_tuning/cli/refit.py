@@ -50,6 +50,7 @@ def refit(
     """
     quiet_tensorflow()
     from kt_tuning.judging import load_data
+    from kt_tuning.progress import progress
     from kt_tuning.refit_run import refit as refit_run
     from kt_tuning.refitting import RefitOptions
 
@@ -65,7 +66,9 @@ def refit(
     images = load_data(run_directory, data, progress=not quiet)
     made = refit_run(run_directory, images, options)
     print(made.record)
-    print(f"model   {made.export(images)}")
+    with progress("Exporting a SavedModel", shown=not quiet):
+        exported = made.export(images)
+    print(f"model   {exported}")
 
 
 def devices(

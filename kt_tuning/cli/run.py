@@ -83,6 +83,7 @@ def run(
     for line in data_summary(data):
         logger.info(line)
     out = Path("runs") / folder.resolve().name if out is None else out
+    logger.info("Starting TensorFlow.")
     quiet_tensorflow()
     from kt_tuning.pipeline import PAGE, RunOptions
     from kt_tuning.pipeline import run as run_pipeline

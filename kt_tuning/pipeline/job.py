@@ -137,7 +137,8 @@ def _finish(tuner: Tuner, data: ImageData, out: Path, options: RunOptions) -> Ru
     if options.refit:
         made = refit(tuner, data, RefitOptions(overwrite=True, verbose=options.verbose))
         save_winner(made.ensemble, made.directory)
-        again = made.export(data)
+        with stage("Exporting the refitted model"):
+            again = made.export(data)
     with stage("Writing the report"):
         report = write_report(out, path=out / PAGE)
     trials = tuple(TrialRecord.load(path) for path in out.glob(f"trial_*/{RESULT}"))

@@ -70,10 +70,11 @@ def test_run_says_what_there_is_and_what_each_trial_came_to(finished):
         "at the end.",
         "Images are 8×8 pixels, grey (the size of all files).",
     ]
-    assert said[2].startswith("Searching convnet: at most 2 trials, each trial up to 8 epochs.")
-    trial = r"trial 0: val_accuracy \S+ in 8 epochs, 0:\d\d \(best so far\)"
-    assert re.fullmatch(trial, said[3])
-    assert len(said) == 5
+    assert said[2] == "Starting TensorFlow."
+    assert said[3].startswith("Searching convnet: at most 2 trials, each trial up to 8 epochs.")
+    trial = r"trial 0: val_accuracy \S+ in 8 epochs, \d+:\d\d \(best so far\)"
+    assert re.fullmatch(trial, said[4])
+    assert len(said) == 6
 
 
 def test_run_ends_with_plain_sentences(finished):
@@ -410,3 +411,22 @@ def test_formats_and_families_are_taken_as_users_spell_them(finished, photos, mo
     arguments = ["--data", photos, "--format", "TFLite", "--images", "4", "--quiet"]
     assert kt_tuning(monkeypatch, "export", run, *arguments) == 0
     assert (run / "export/litert/1").is_dir()
+
+
+def test_a_warning_stands_above_the_bar_that_is_drawn_meanwhile(tmp_path):
+    code = (
+        "import logging, sys, types\n"
+        "from kt_tuning.cli import app\n"
+        "def verb():\n"
+        "    from kt_tuning.progress import progress\n"
+        "    with progress('Evaluating'):\n"
+        "        logging.getLogger('kt_tuning').warning('once is enough')\n"
+        "app.app = verb\n"
+        "app.main()\n"
+    )
+    environment = {**os.environ, "FORCE_COLOR": "1", "TERM": "xterm"}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    line = next(line for line in result.stderr.splitlines() if "once is enough" in line)
+    assert "Evaluating" not in line

@@ -1,5 +1,5 @@
 import threading
-import time
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -15,11 +15,6 @@ def batches(stripes):
     return Batches(stripes.train, 8, seed=0)
 
 
-def slow(images, uniforms):
-    time.sleep(0.02)
-    return images
-
-
 @pytest.mark.parametrize("threads", [0, 1, 3])
 def test_it_hands_out_the_batches_of_its_epoch(threads, batches):
     with Loader(batches, threads=threads) as loader:
@@ -30,17 +25,25 @@ def test_it_hands_out_the_batches_of_its_epoch(threads, batches):
                     assert np.array_equal(found, expected)
 
 
-def test_the_wait_is_the_share_of_the_epoch_that_went_into_it(stripes):
+def test_the_wait_is_the_share_of_the_epoch_that_went_into_it(stripes, monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    watch = SimpleNamespace(perf_counter=lambda: clock.now, process_time=lambda: 0.0)
+    monkeypatch.setattr(loading, "time", watch)
+
+    def slow(images, uniforms):
+        clock.now += 2.0
+        return images
+
     batches = Batches(stripes.train, 12, seed=0, augment=Random(slow, 1))
     with Loader(batches, threads=0) as loader:
         follow, logs = FollowEpochs(loader), {}
         follow.on_epoch_begin(0)
         for index in range(3):
             loader[index]
-        time.sleep(0.06)
+        clock.now += 4.0
         follow.on_epoch_end(0, logs)
-    # half of the time, give or take what sleeping oversleeps
-    assert 0.25 < logs[DATA_WAIT] < 0.75
+    # Three batches of 2 s in an epoch of 10 s.
+    assert logs[DATA_WAIT] == pytest.approx(0.6)
 
 
 def test_the_wait_of_a_thread_that_is_not_training_says_nothing(batches):

@@ -14,6 +14,9 @@ from recorder import Recorder
 from kt_tuning.errors import OptionError, SearchError
 from kt_tuning.execution import Processes
 
+PATIENCE = 120
+"""Seconds for what takes one on an idle machine."""
+
 
 def alive(pid):
     try:
@@ -26,7 +29,7 @@ def alive(pid):
 def test_processes_run_at_the_same_time_in_processes_of_their_own(tmp_path):
     def work(job, report):
         Path(tmp_path / str(job)).touch()
-        patience = time.monotonic() + 30
+        patience = time.monotonic() + PATIENCE
         while len(list(tmp_path.glob("[01]"))) < 2 and time.monotonic() < patience:
             time.sleep(0.01)
         return len(list(tmp_path.glob("[01]"))), os.getpid()
@@ -110,12 +113,12 @@ Processes(2, logs=Path({folder!r}) / "logs").run(work, Recorder([0, 1]))
 def test_workers_end_with_their_parent_however_it_ends(sign, tmp_path):
     script = ORPHANS.format(here=str(Path(__file__).parent), folder=str(tmp_path))
     parent = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
-    patience = time.monotonic() + 60
+    patience = time.monotonic() + PATIENCE
     while len(pids := [int(path.name) for path in tmp_path.glob("[0-9]*")]) < 2:
         assert time.monotonic() < patience
         time.sleep(0.05)
     parent.send_signal(sign)
-    parent.wait(30)
+    parent.wait(PATIENCE)
     while any(map(alive, pids)):
         assert time.monotonic() < patience, "orphans"
         time.sleep(0.05)
@@ -132,7 +135,7 @@ def marking(tmp_path, monkeypatch):
 
 def marks(folder, count):
     """Processes that have left a file, once there are `count`."""
-    patience = time.monotonic() + 30
+    patience = time.monotonic() + PATIENCE
     while len(pids := {int(path.name) for path in folder.glob("[0-9]*")}) < count:
         assert time.monotonic() < patience
         time.sleep(0.01)

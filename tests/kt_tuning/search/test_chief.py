@@ -58,7 +58,7 @@ def test_a_chief_and_two_workers_find_what_one_process_finds(tmp_path, make_tune
     names = ("chief", "worker1", "worker2")
     processes = [start(tmp_path, port, name) for name in names]
     for process in processes:
-        _, errors = process.communicate(timeout=240)
+        _, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors
     ran = (tmp_path / "marks").read_text().split()
     assert len(ran) == 12

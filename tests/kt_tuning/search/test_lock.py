@@ -24,7 +24,7 @@ held = lock.RunLock(pathlib.Path(sys.argv[1]))
 """
 HOLDER = """
 with held:
-    child = subprocess.Popen(["sleep", "60"])
+    child = subprocess.Popen(["sleep", "600"])
     print(child.pid, flush=True)
     sys.stdin.read()
 """
@@ -32,7 +32,7 @@ FORKER = """
 with held:
     child = os.fork()
     if child == 0:
-        time.sleep(60)
+        time.sleep(600)
 print(child, flush=True)
 sys.stdin.read()
 """

@@ -110,7 +110,7 @@ def test_an_error_lets_go_of_the_lock():
         oracle.update_trial(trial.trial_id, {"accuracy": 1.0})
     done = threading.Thread(target=finish, args=(oracle, trial, 1.0))
     done.start()
-    done.join(timeout=10)
+    done.join(timeout=60)
     assert oracle.trials[trial.trial_id].status == "COMPLETED"
 
 

@@ -1,7 +1,7 @@
 """What ends a search or a trial early, and what a search begins with."""
 
 import json
-import time
+from types import SimpleNamespace
 
 import keras
 import pytest
@@ -9,6 +9,7 @@ from tiny_models import tiny
 
 from kt_tuning import Tuner
 from kt_tuning.errors import OptionError, SearchError, StorageError
+from kt_tuning.search import budget
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.lock import RunLock
 
@@ -54,9 +55,15 @@ def test_trials_that_find_nothing_better_end_the_search():
     assert reason == "2 trials in a row found nothing better"
 
 
-def test_no_trial_is_begun_that_could_not_get_far():
+@pytest.fixture
+def now(monkeypatch):
+    """The time, which stands still for budgets."""
+    monkeypatch.setattr(budget, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    return 1000.0
+
+
+def test_no_trial_is_begun_that_could_not_get_far(now):
     trials = [record(0, 0.5)]  # 2 s an epoch
-    now = time.monotonic()
     assert Budget(9, deadline=now + 11).exhausted(trials, trials[0], running=False) is None
     reason = Budget(9, deadline=now + 9).exhausted(trials, trials[0], running=False)
     assert "too little for another trial" in reason
@@ -76,16 +83,16 @@ def test_no_trial_is_begun_that_could_not_get_far():
         (4.3, 3, False),
     ],
 )
-def test_neighbours_begin_when_hardly_more_than_they_fits_in(left, begun, expected):
-    deadline, best = time.monotonic() + left, record(0, 0.5)
+def test_neighbours_begin_when_hardly_more_than_they_fits_in(now, left, begun, expected):
+    deadline, best = now + left, record(0, 0.5)
     assert best.seconds == 4
     limited = Budget(9, deadline=deadline, time_limit=100, workers=2)
     assert limited.is_last_chance(best, begun) == expected
     assert not Budget(9).is_last_chance(best, begun)
 
 
-def test_neighbours_take_no_more_than_their_share():
-    deadline, best = time.monotonic() + 6, record(0, 0.5)
+def test_neighbours_take_no_more_than_their_share(now):
+    deadline, best = now + 6, record(0, 0.5)
     # 40% of 2 x 12 s are two trainings of 4 s.
     limited = Budget(9, deadline=deadline, time_limit=12, workers=2)
     assert limited.is_last_chance(best, 1)

@@ -20,7 +20,7 @@ def warnings_in(caplog):
 
 
 def until(condition):
-    patience = time.monotonic() + 10
+    patience = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < patience
         time.sleep(0.005)

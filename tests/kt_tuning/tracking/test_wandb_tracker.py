@@ -49,7 +49,7 @@ def read_one(path):
 
 def read(run, count):
     """All runs; W&B's own process writes them out a little later."""
-    patience = time.monotonic() + 30
+    patience = time.monotonic() + 120
     while True:
         found = [read_one(path) for path in run.directory.glob("wandb/offline-run-*/run-*.wandb")]
         if len(found) >= count and all(code is not None for *_, code in found):
