@@ -49,7 +49,8 @@ def export(
     validation images: labels must agree on all of them, for int8 on 99%, or nothing is written.
     A SavedModel goes to export/<version>, other formats to export/<format>/<version>, with
     labels.txt, provenance.json and MODEL_CARD.md. Printed are size, time for one image, and
-    accuracy on validation images of all exports of the run.
+    accuracy on validation images of all exports of the run; out of fold after a search with folds,
+    and none after a refit, whose models know the validation images.
     """
     from kt_tuning.export import format_named
 
@@ -57,6 +58,7 @@ def export(
     for name in formats:
         format_named(name).check_installed()
     quiet_tensorflow()
+    from kt_tuning.export import accuracy_note
     from kt_tuning.judging import load_data, load_winner
     from kt_tuning.progress import progress
     from kt_tuning.shipping import Pruning, export_run, format_table, measurements
@@ -74,4 +76,6 @@ def export(
             pruning=pruning,
             seed=seed,
         )
-    print(format_table(measurements(run_directory)))
+    found = measurements(run_directory)
+    print(format_table(found))
+    print(accuracy_note(found))

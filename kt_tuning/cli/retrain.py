@@ -43,6 +43,7 @@ def distill(
     again, it goes on after its last finished epoch.
     """
     quiet_tensorflow()
+    from kt_tuning.ensembling import trained_on_validation
     from kt_tuning.judging import load_winner
     from kt_tuning.retraining import distill as train
 
@@ -51,6 +52,7 @@ def distill(
         load_winner(run_directory),
         temperature=temperature,
         soft_weight=soft_weight,
+        teacher_seen=trained_on_validation(run_directory),
         overwrite=overwrite,
         verbose=not quiet,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from kt_tuning.retraining.member_run import MemberRun
 from kt_tuning.retraining.teaching import TaughtHyperModel
 from kt_tuning.search.wrapping import RecipeHyperModel
 
+logger = logging.getLogger("kt_tuning")
+
 
 def distill(
     teacher: Ensemble | keras.Model,
@@ -27,6 +30,7 @@ def distill(
     *,
     temperature: float = 2.0,
     soft_weight: float = 0.9,
+    teacher_seen: bool = False,
     overwrite: bool = False,
     verbose: bool = True,
 ) -> Ensemble:
@@ -48,6 +52,9 @@ def distill(
         temperature: T of the soft targets, more than 0; see `distillation_loss`.
         soft_weight: Weight of the soft targets in the loss, in (0, 1]; the rest is that of the
             labels.
+        teacher_seen: Whether the teacher was trained on the validation images, as after a refit;
+            of an ensemble with folds that is known. The student then learns of these images from
+            it: a warning says that its validation figures are optimistic.
         overwrite: Whether what is in the directory is deleted first.
         verbose: Whether to show the live view.
 
@@ -63,6 +70,13 @@ def distill(
     _check(temperature, soft_weight)
     model = teacher.to_keras() if isinstance(teacher, Ensemble) else teacher
     _check_teacher(model, data)
+    folds = 1 if not isinstance(teacher, Ensemble) or not teacher.record else teacher.record.folds
+    teacher_seen = teacher_seen or folds > 1
+    if teacher_seen:
+        logger.warning(
+            "The teacher was trained on the validation images, so that the student's validation "
+            "figures, and its calibration, are optimistic: rely on its test scores."
+        )
     marks = {"temperature": float(temperature), "soft_weight": float(soft_weight)}
     run = MemberRun(
         "distill",
@@ -82,7 +96,11 @@ def distill(
         verbose=verbose,
     )
     ensemble = combine(run.candidates(1), data, directory, solver="single")
-    ensemble.provenance["distillation"] = {**marks, "teacher": _describe(teacher)}
+    ensemble.provenance["distillation"] = {
+        **marks,
+        "teacher": _describe(teacher),
+        "teacher_trained_on_validation": teacher_seen,
+    }
     return ensemble
 
 

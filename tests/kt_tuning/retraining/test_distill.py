@@ -40,6 +40,7 @@ def test_a_student_believes_its_teacher(backwards, tmp_path):
         "temperature": 2.0,
         "soft_weight": 0.9,
         "teacher": None,
+        "teacher_trained_on_validation": False,
     }
     assert found.card == backwards.card
     assert isinstance(found.to_keras(), keras.Model)
@@ -56,6 +57,15 @@ def test_a_student_believes_its_teacher(backwards, tmp_path):
     for other in others:
         with pytest.raises(StorageError, match="distill/teacher="):
             distill(other, student, backwards, tmp_path, verbose=False)
+
+
+def test_a_teacher_of_folds_has_seen_the_validation_images(stripes, tmp_path, caplog):
+    record = EnsembleRecord(("0",), (1.0,), "single", {}, (0.5,), folds=2)
+    teacher = Ensemble([[reader(0.2), reader(0.4)]], [1.0], record=record)
+    student = configured(epochs=1, recipe=Recipe(batch_size=36, augment="none"))
+    found = distill(teacher, student, stripes, tmp_path, verbose=False)
+    assert "The teacher was trained on the validation images" in caplog.text
+    assert found.provenance["distillation"]["teacher_trained_on_validation"] is True
 
 
 def test_an_interrupted_student_goes_on(stripes, tmp_path, monkeypatch):

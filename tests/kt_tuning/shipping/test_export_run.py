@@ -34,6 +34,15 @@ def test_formats_lie_where_tensorflow_serving_does_not_look(run_directory, strip
     assert [path.name for path in numbers] == ["1"]
 
 
+def test_models_that_were_trained_again_have_no_validation_accuracy(run_directory, stripes):
+    (run_directory / "refit.json").write_text("{}")
+    (found,) = export_run(run_directory, small_model(), stripes, ("keras",), images=10)
+    assert (found.accuracy, found.seen) == (None, True)
+    card = (run_directory / found.folder / "MODEL_CARD.md").read_text()
+    assert "accuracy is known of none" in card
+    assert "were then trained again on training and validation images" in card
+
+
 def test_a_pruned_model_is_exported_as_the_next_version(run_directory, stripes):
     model = small_model()
     for version, pruning in ((1, None), (2, Pruning(0.5, rounds=2))):

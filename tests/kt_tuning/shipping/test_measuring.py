@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 import zlib
 
 import numpy as np
 import pytest
 
-from kt_tuning.export import FORMATS, Exported, Parity
+from kt_tuning.export import FORMATS, Exported, Parity, accuracy_note
 from kt_tuning.shipping import Measurement, format_table, measure_export, measurements
 
 
@@ -36,6 +37,36 @@ def test_size_is_that_of_the_model_and_accuracy_that_of_the_reader(exported, tmp
     assert (found.images, found.agreement, found.difference) == (4, 0.75, 1e-7)
     assert 0 < found.latency_ms["p50"] <= found.latency_ms["p99"]
     assert measurements(tmp_path / "run") == [found]
+
+
+@pytest.mark.parametrize(
+    ("agreement", "sparsity", "accuracy"), [(1.0, None, 0.7), (0.75, None, None), (1.0, 0.5, None)]
+)
+def test_images_that_the_model_was_trained_on_tell_no_accuracy(
+    exported, agreement, sparsity, accuracy
+):
+    # Out of fold is known of the Keras model: of an export that labels alike, and is not pruned.
+    alike = dataclasses.replace(exported, parity=Parity(4, 1e-7, agreement))
+    images = np.zeros((4, 8, 8, 1), np.uint8)
+    found = measure_export(alike, images, None, folder="f", sparsity=sparsity, out_of_fold=0.7)
+    assert (found.accuracy, found.seen) == (accuracy, True)
+
+
+@pytest.mark.parametrize(
+    ("seen", "accuracy", "note"),
+    [
+        (False, 0.9, "Accuracy is of up to 10 validation images, and so optimistic."),
+        (True, 0.9, "Accuracy is out of fold"),
+        (True, None, "accuracy is known of none"),
+    ],
+)
+def test_the_table_says_what_accuracies_are_of(seen, accuracy, note):
+    row = Measurement(
+        "onnx", "export/onnx/1", 1, 1, {"p50": 1.5}, accuracy, 10, 1.0, 0.0, seen=seen
+    )
+    assert note in accuracy_note([row])
+    cell = format_table([row]).splitlines()[1].split()[5]
+    assert cell == ("–" if accuracy is None else "0.9000")
 
 
 def test_a_run_without_exports_has_no_measurements(tmp_path):
