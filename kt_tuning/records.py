@@ -152,11 +152,14 @@ class PixelFormat(Record):
         height: Rows of the model's input.
         width: Columns of the model's input.
         channels: 1 (grey) or 3 (RGB).
+        bits: How many bits the grey levels of files with 16 bits a pixel have: 12 for the files of
+            a camera with 12 bits, whose white is 4095.
     """
 
     height: int
     width: int
     channels: int
+    bits: int = 16
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -40,6 +40,9 @@ class CacheIndex(Record):
         counts: Images by part and label, in the order of the pixels.
         content: Hex digest of pixels, labels and class names.
         unreadable: Files left out: path within the folder, and reason.
+        unserved: How many images an exported model cannot decode, by kind of file.
+        exact: Sets of images with the same pixels; None if nobody has looked for them.
+        similar: Sets of images that show the same picture, see `Duplicates`.
     """
 
     pixels: PixelFormat
@@ -47,6 +50,9 @@ class CacheIndex(Record):
     counts: dict[str, list[int]]
     content: str
     unreadable: list[tuple[str, str]]
+    unserved: dict[str, int] = dataclasses.field(default_factory=dict)
+    exact: list[list[int]] | None = None
+    similar: list[list[int]] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))
@@ -136,6 +142,15 @@ class PixelCache:
         finally:
             Path(temporary).unlink(missing_ok=True)
         return index
+
+    def complete(self, index: CacheIndex) -> None:
+        """Write an index anew: the same pixels, and more that is known of them.
+
+        Raises:
+            StorageError: if the folder cannot be written or the disk is full.
+        """
+        with self._storage_errors():
+            index.save(self._index)
 
     def _sweep(self) -> None:
         """Remove what killed processes left behind."""
