@@ -12,18 +12,6 @@ from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
 from kt_tuning.errors import OptionError
 
 
-def predict(
-    model: Annotated[Path, typer.Argument(help="A SavedModel, e.g. runs/photos/export/1.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
-) -> None:
-    """Classify image files with an exported SavedModel, which is all that this needs."""
-    quiet_tensorflow()
-    from kt_tuning.export import load_served
-
-    for prediction in load_served(model).predict_files(images):
-        print(f"{prediction.path}\t{prediction.label}\t{prediction.probability:.4f}")
-
-
 def report(
     run_directory: Annotated[Path, typer.Argument(help="The --out of a run.")],
     open_: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,

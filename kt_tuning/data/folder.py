@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from kt_tuning.data.image_files import ImageFile, LeftOut, walk
 from kt_tuning.data.layout import Layout, find_layout
@@ -64,6 +65,24 @@ class Listing:
                 lines = [f"{f.path}\0{f.size}\0{f.modified}\0{f.changed}\0" for f in files]
                 digest.update(os.fsencode(f"{name}\0{''.join(lines)}"))
         return digest.hexdigest()
+
+
+def image_files(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the paths of the image files in and below a folder, sorted, whatever its layout.
+
+    What is left out is logged, as by `scan`.
+
+    Raises:
+        StorageError: if the folder cannot be read.
+    """
+    left_out = LeftOut()
+    try:
+        files = sorted(walk(os.fspath(folder), os.fspath(folder), left_out))
+    except OSError as error:
+        raise StorageError(f"Cannot read {error.filename}: {error.strerror}") from error
+    if text := str(left_out):
+        logging.getLogger("kt_tuning").warning("Left out of %s: %s", folder, text)
+    return [Path(file.path) for file in files]
 
 
 def scan(

@@ -96,10 +96,11 @@ class ImageData:
             OptionError: if `split`, `seed` or `value_range` is wrong.
         """
         label_map = LabelMap.fit(y, class_names)
-        given_arrays = [pair[0] for pair in (validation, test) if _is_pair(pair)]
-        pixel_range = (
-            find_range(x, *given_arrays) if value_range is None else check_range(value_range)
-        )
+        if value_range is None:
+            others = (pair[0] for pair in (validation, test) if pair is not None and _is_pair(pair))
+            pixel_range = find_range(x, *others)
+        else:
+            pixel_range = check_range(value_range)
         pixels, labels = [to_pixels(x, pixel_range)], [label_map.encode(y)]
         _check_lengths(pixels[0], labels[0], "x and y")
         pairs = {"validation": validation, "test": test}

@@ -24,11 +24,6 @@ _UNLABELLED = re.compile(
     r"(?i)(?:^|[^a-z])(?:pred|predict|prediction|unlabell?ed|unsup)(?:$|[^a-z])"
 )
 
-_SAY_OTHERWISE = (
-    'To take folders as classes whatever their names, list them: class_names=["OK", "NG"] in '
-    "Python, --class OK --class NG on the command line."
-)
-
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
@@ -113,11 +108,14 @@ class _Finder:
         folders = {part: name for name, part in known.items()}
         unclear = [name for name in others if not _UNLABELLED.search(name)]
         if "train" not in folders or unclear or len(folders) < len(known):
+            read = ", ".join(f"{name} ({part})" for name, part in known.items())
+            options = " ".join(f"--class {name}" for name in names)
             raise DataError(
                 f"Expected class folders only, or the splits train, with or without val and test, "
                 f"each at most once, and no other, in {self._path(top)}. Found: "
-                f"{', '.join(names)}; read as splits: "
-                f"{', '.join(f'{name} ({part})' for name, part in known.items())}. {_SAY_OTHERWISE}"
+                f"{', '.join(names)}; read as splits: {read}. Move what is neither elsewhere; or, "
+                "to take folders as classes whatever their names, list them: "
+                f"class_names={names} in Python, {options} on the command line."
             )
         for name in others:
             self._say_unlabelled(os.path.join(top, name))

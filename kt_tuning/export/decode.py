@@ -3,7 +3,8 @@
 Training decodes with Pillow, a server with what is here, and both give the same bytes; the tests
 compare them. Formats: JPEG, PNG, GIF (first frame), BMP and WebP.
 
-Known limits. Refused with an error: TIFF, animated WebP, BMP with 16 bits or run lengths. Unlike
+Known limits. Refused with an error: TIFF and other formats, animated WebP, BMP with 16 bits or run
+lengths; `kt-tuning predict` decodes those with Pillow. Unlike
 Pillow: a GIF frame smaller than its canvas stands on black; an orientation that XMP alone states
 is not seen; a transparent colour of a grey PNG with 2 or 4 bits is honoured.
 """
@@ -56,7 +57,7 @@ def decode_bytes(encoded: tf.Tensor, pixels: PixelFormat) -> tf.Tensor:
         _format(data),
         [
             lambda: _decode_jpeg(encoded, data, 2 * max(pixels.height, pixels.width)),
-            lambda: _decode_png(encoded, data),
+            lambda: _decode_png(encoded, data, pixels.bits),
             lambda: decode_gif(encoded, data),
             lambda: _on_white(decode_bmp(data)),
             lambda: _decode_webp(encoded, data),
@@ -97,14 +98,26 @@ def _decode_jpeg(encoded: tf.Tensor, data: tf.Tensor, enough: int) -> tf.Tensor:
     return upright(tf.switch_case(index, branches), jpeg_exif(data))
 
 
-def _decode_png(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
-    image = tf.cond(
-        _png_has_alpha(data),
-        lambda: _on_white(tf.io.decode_png(encoded, channels=4)),
-        # Asked for alpha that is not there, TensorFlow fills in 1, 3 or 15, not 255, where
-        # pixels have fewer than 8 bits.
-        lambda: tf.io.decode_png(encoded, channels=3),
-    )
+def _decode_png(encoded: tf.Tensor, data: tf.Tensor, grey_bits: int) -> tf.Tensor:
+    def decode() -> tf.Tensor:
+        return tf.cond(
+            _png_has_alpha(data),
+            lambda: _on_white(tf.io.decode_png(encoded, channels=4)),
+            # Asked for alpha that is not there, TensorFlow fills in 1, 3 or 15, not 255, where
+            # pixels have fewer than 8 bits.
+            lambda: tf.io.decode_png(encoded, channels=3),
+        )
+
+    def decode_grey() -> tf.Tensor:
+        levels = tf.cast(tf.io.decode_png(encoded, channels=1, dtype=tf.uint16), tf.int32)
+        levels = tf.minimum(tf.bitwise.right_shift(levels, grey_bits - 8), 255)
+        return tf.tile(tf.cast(levels, tf.uint8), [1, 1, 3])
+
+    if grey_bits == 16:  # TensorFlow keeps the highest byte by itself
+        image = decode()
+    else:
+        is_16_bit_grey = tf.equal(number(data, 24), 16) & tf.equal(number(data, 25), 0)
+        image = tf.cond(is_16_bit_grey, decode_grey, decode)
     return upright(image, png_exif(data))
 
 
