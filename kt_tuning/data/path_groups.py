@@ -70,7 +70,7 @@ def groups_of_paths(
             result[place] = numbers.setdefault(found, place)
     if len(lost) == len(paths):
         raise DataError(
-            f"groups={groups!r} finds a group in none of {len(paths)} paths: {paths[0]}"
+            f"groups={groups!r} finds a group in none of {len(paths)} paths, e.g. {paths[0]}"
         )
     if lost:
         logging.getLogger("kt_tuning").warning(
