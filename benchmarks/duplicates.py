@@ -122,7 +122,7 @@ def main() -> None:
             picture = decode(path.read_bytes(), pixels).picture
             images.append(np.asarray(picture).reshape(pixels.shape))
             decoded = time.perf_counter()
-            small.append(thumbnail(picture))
+            small.append(np.asarray(thumbnail(picture)))
             decoding += decoded - began
             thumbnailing += time.perf_counter() - decoded
         stacked = np.stack(images), np.stack(small)

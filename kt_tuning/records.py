@@ -5,7 +5,7 @@ The run directory:
 
     data.json                    DataCard
     split.npz                    labels (N,), and the index sets train, validation, test and
-                                 predicted (the rows of val_predictions.npy)
+                                 predicted (the rows of val_predictions.npy); groups, if given
     search.json                  SearchRecord
     config.yaml, space.yaml      what `kt-tuning run` was asked for, to repeat it
     options.json                 the same as `pipeline.RunOptions`, for what comes after

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
+from kt_tuning.cli.run_options import Class
 from kt_tuning.errors import OptionError
 
 
@@ -76,6 +77,7 @@ def preview(
         int | None, typer.Option(help="Side in pixels.", show_default="from the images")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the images and the draws.")] = 0,
+    class_names: Class = None,
 ) -> None:
     """Draw what an augmentation policy does to your images."""
     import numpy as np
@@ -85,7 +87,7 @@ def preview(
     from kt_tuning.data import load_images
 
     policy = Policy.named(augment)
-    train = load_images(folder, image_size=image_size, seed=seed).train
+    train = load_images(folder, image_size=image_size, class_names=class_names, seed=seed).train
     count = min(max(images, 1), len(train))
     chosen = np.random.default_rng(seed).choice(len(train), count, replace=False)
     draw(policy, train.take(chosen), draws=draws, seed=seed).save(out)

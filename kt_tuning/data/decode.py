@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from kt_tuning.data.colour import largest_level, to_channels
+from kt_tuning.data.deep_colour import is_deep, reduce_levels
 from kt_tuning.data.formats import formats
 from kt_tuning.errors import DataError, StorageError
 from kt_tuning.records import PixelFormat
@@ -86,8 +87,11 @@ def decode(content: bytes, pixels: PixelFormat) -> Decoded:
             # Pillow picks the largest scale s of 1, 2, 4, 8 with width // size[0] >= s, for both
             # sides: these sizes give exactly `ratio`. Other formats than JPEG ignore the call.
             image.draft(None, (image.width // ratio, image.height // ratio))
+        if image.format in ("PNG", "TIFF") and is_deep(image):
+            largest = reduce_levels(image, content, pixels.bits)
+        else:
+            largest = largest_level(image)
         turn_upright(image)
-        largest = largest_level(image)
         result = to_channels(image, pixels.channels, bits=pixels.bits)
         size = (pixels.width, pixels.height)
         if result.size != size:

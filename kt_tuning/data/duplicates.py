@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from kt_tuning.data.thumbnails import SIDE
 
@@ -107,7 +108,9 @@ def _similar(
         return np.empty((0, 2), np.int64)
     flat = flat[usable]
     distance = min(_DISTANCE, _SHARE * _usual_distance(flat))
-    candidates = _neighbours(flat, distance)
+    # The products are small: threads would wait for each other longer than they work.
+    with threadpool_limits(1, user_api="blas"):
+        candidates = _neighbours(flat, distance)
     close = [batch[_rms(flat, batch) <= distance] for batch in _batches(candidates)]
     pairs = usable[np.concatenate(close)]
     alike = [_correlated(pixels[places[a]], pixels[places[b]]) for a, b in pairs]
@@ -129,13 +132,15 @@ def _neighbours(flat: NDArray[np.uint8], distance: float) -> NDArray[np.int64]:
     # The distance of 16 cells is 4 times their root mean square difference.
     radius = 4 * distance
     ends = np.searchsorted(points[:, 0], points[:, 0] + radius, side="right")
+    # |a - b|^2 = a·a - 2 a·b + b·b, as one product of matrices
+    squares = (points**2).sum(axis=1, keepdims=True)
+    left = np.concatenate([points, squares, np.ones_like(squares)], axis=1)
+    right = np.concatenate([-2 * points, np.ones_like(squares), squares], axis=1)
     found, total = [], 0
     for start in range(0, len(points), _ROWS):
-        rows = points[start : start + _ROWS]
-        others = points[start : ends[start + len(rows) - 1]]
-        squares = (rows**2).sum(1)[:, None] + (others**2).sum(1) - 2 * rows @ others.T
+        rows = left[start : start + _ROWS]
         # Single precision may round a distance up: an image more among the candidates is no harm.
-        near = squares <= radius**2 + 1
+        near = rows @ right[start : ends[start + len(rows) - 1]].T <= radius**2 + 1
         near[:, : len(rows)] &= np.triu(np.ones((len(rows), len(rows)), bool), 1)
         row, other = np.nonzero(near)
         found.append(np.stack([row, other], axis=1) + start)

@@ -25,7 +25,7 @@ from kt_tuning.data.formats import formats
 from kt_tuning.data.image_files import ImageFile
 from kt_tuning.data.parallel import map_in_order, processors
 from kt_tuning.data.pixel_format import Look, choose_format
-from kt_tuning.data.thumbnails import thumbnail, thumbnail_shape, thumbnails
+from kt_tuning.data.thumbnails import stacked, thumbnail, thumbnail_shape, thumbnails
 from kt_tuning.records import PixelFormat
 
 #: Files and bytes handed to a worker at a time: enough to make the hand-over cheap, few enough
@@ -193,8 +193,7 @@ def look(batch: Batch) -> list[Look]:
 def decode_batch(batch: Batch) -> DecodedBatch:
     """Decode some files."""
     assert batch.pixels is not None
-    shape = batch.pixels.shape
-    images, small, failures, largest = [], [], [], 0
+    pictures, failures, largest = [], [], 0
     unserved: Counter[str] = Counter()
     with quiet_pillow():
         for path in batch.paths:
@@ -204,19 +203,14 @@ def decode_batch(batch: Batch) -> DecodedBatch:
             except Exception as error:  # a broken file makes Pillow's readers raise almost anything
                 failures.append((path, explain(error)))
                 continue
-            images.append(np.asarray(picture).reshape(shape))
-            small.append(thumbnail(picture))
+            pictures.append(picture)
             largest = max(largest, level)
             if kind:
                 unserved[kind] += 1
-    empty = np.empty((0, *shape), np.uint8)
-    return DecodedBatch(
-        np.stack(images) if images else empty,
-        np.stack(small) if small else np.empty((0, *thumbnail_shape(shape)), np.uint8),
-        failures,
-        largest,
-        unserved,
-    )
+    shape = batch.pixels.shape
+    images = stacked(pictures, shape)
+    small = stacked(map(thumbnail, pictures), thumbnail_shape(shape))
+    return DecodedBatch(images, small, failures, largest, unserved)
 
 
 def _look(path: str) -> Look:

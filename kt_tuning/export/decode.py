@@ -22,6 +22,9 @@ from kt_tuning.records import PixelFormat
 
 _JPEG_RATIOS = (1, 2, 4, 8)
 
+# Colour types of PNG files.
+_GREY_ALPHA, _RGBA = 4, 6
+
 
 def decode_batch(encoded: tf.Tensor, pixels: PixelFormat) -> tf.Tensor:
     """Decode image files to uint8 (N, height, width, channels).
@@ -98,7 +101,7 @@ def _decode_jpeg(encoded: tf.Tensor, data: tf.Tensor, enough: int) -> tf.Tensor:
     return upright(tf.switch_case(index, branches), jpeg_exif(data))
 
 
-def _decode_png(encoded: tf.Tensor, data: tf.Tensor, grey_bits: int) -> tf.Tensor:
+def _decode_png(encoded: tf.Tensor, data: tf.Tensor, bits: int) -> tf.Tensor:
     def decode() -> tf.Tensor:
         return tf.cond(
             _png_has_alpha(data),
@@ -108,17 +111,28 @@ def _decode_png(encoded: tf.Tensor, data: tf.Tensor, grey_bits: int) -> tf.Tenso
             lambda: tf.io.decode_png(encoded, channels=3),
         )
 
-    def decode_grey() -> tf.Tensor:
-        levels = tf.cast(tf.io.decode_png(encoded, channels=1, dtype=tf.uint16), tf.int32)
-        levels = tf.minimum(tf.bitwise.right_shift(levels, grey_bits - 8), 255)
-        return tf.tile(tf.cast(levels, tf.uint8), [1, 1, 3])
+    def decode_deep() -> tf.Tensor:
+        return tf.cond(
+            tf.equal(number(data, 25), _RGBA),
+            lambda: _on_white(_high_bytes(tf.io.decode_png(encoded, 4, tf.uint16), bits)),
+            lambda: _high_bytes(tf.io.decode_png(encoded, 3, tf.uint16), bits),
+        )
 
-    if grey_bits == 16:  # TensorFlow keeps the highest byte by itself
+    if bits == 16:  # TensorFlow keeps the highest byte by itself
         image = decode()
     else:
-        is_16_bit_grey = tf.equal(number(data, 24), 16) & tf.equal(number(data, 25), 0)
-        image = tf.cond(is_16_bit_grey, decode_grey, decode)
+        # Pillow reads 16 bits of grey with alpha as 8, so training has not seen the others.
+        is_deep = tf.equal(number(data, 24), 16) & tf.not_equal(number(data, 25), _GREY_ALPHA)
+        image = tf.cond(is_deep, decode_deep, decode)
     return upright(image, png_exif(data))
+
+
+def _high_bytes(levels: tf.Tensor, bits: int) -> tf.Tensor:
+    """Keep the highest 8 of `bits` of uint16 (rows, columns, 3 or 4); of alpha those of 16."""
+    wide = tf.cast(levels, tf.int32)
+    colour = tf.minimum(tf.bitwise.right_shift(wide[..., :3], bits - 8), 255)
+    alpha = tf.bitwise.right_shift(wide[..., 3:], 8)
+    return tf.cast(tf.concat([colour, alpha], axis=-1), tf.uint8)
 
 
 def _png_has_alpha(data: tf.Tensor) -> tf.Tensor:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 from command_line import kt_tuning, write_photos
 
 from kt_tuning.cli.run_place import run_directory
 from kt_tuning.data import load_images
 from kt_tuning.errors import OptionError
+from kt_tuning.judging import load_data
 
 
 @pytest.fixture
@@ -57,6 +60,18 @@ def test_run_in_the_folder_of_images_leaves_it_as_it_was(
 ) -> None:
     monkeypatch.chdir(photos)
     arguments = ["--fix", "filters=(8,)", "--max-trials", "1", "--epochs", "1", "--augment", "none"]
+    arguments += ["--class", "standing", "--class", "lying", "--groups", r"(\d)\d\.png"]
     assert kt_tuning(monkeypatch, "run", ".", "--workers", "1", "--quiet", *arguments) == 0
     assert sorted(path.name for path in photos.iterdir()) == ["lying", "standing"]
-    assert (photos.parent / "runs" / "photos" / "report.html").is_file()
+    run = photos.parent / "runs" / "photos"
+    assert (run / "report.html").is_file()
+    # What comes after the run has the same images, labels, splits and groups.
+    expected = load_images(photos, class_names=["standing", "lying"], groups=r"(\d)\d\.png")
+    data = load_data(run)
+    assert data.fingerprint == expected.fingerprint
+    assert data.groups is not None
+    assert expected.groups is not None
+    np.testing.assert_array_equal(data.groups.of_image, expected.groups.of_image)
+    written = yaml.safe_load((run / "config.yaml").read_text())
+    assert written["class_names"] == ["standing", "lying"]
+    assert written["groups"] == r"(\d)\d\.png"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +86,63 @@ def test_a_card_of_before_has_16_bits(tmp_path: Path) -> None:
         '"pixels": {"height": 1, "width": 1, "channels": 1}}'
     )
     assert DataCard.load(tmp_path / "data.json").pixels.bits == 16
+
+
+def write_colour(path: Path, levels: np.ndarray, kind: str) -> None:
+    """Write uint16 (height, width, 3 or 4); Pillow cannot."""
+    height, width, channels = levels.shape
+    if kind == "png":
+        rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in levels)
+        header = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
+        parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+        chunks = (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+            for name, body in parts
+        )
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+        return
+    order = {"tiff, little": "<", "tiff, big": ">"}[kind]
+    data = levels.astype(f"{order}u2").tobytes()
+    where = 8 + len(data)
+    tags = [
+        (256, width),
+        (257, height),
+        (258, where),
+        (259, 1),
+        (262, 2),
+        (273, 8),
+        (277, channels),
+    ]
+    tags += [(278, height), (279, len(data))] + ([(338, 2)] if channels == 4 else [])
+    entries = b"".join(
+        struct.pack(f"{order}HHII", tag, 4, 1, value)
+        if tag != 258
+        else struct.pack(f"{order}HHII", tag, 3, channels, value)
+        for tag, value in tags
+    )
+    bits = struct.pack(f"{order}{channels}H", *[16] * channels)
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", where + len(bits))
+    directory = struct.pack(f"{order}H", len(tags)) + entries + bytes(4)
+    path.write_bytes(head + data + bits + directory)
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff, little", "tiff, big"])
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_colour_of_16_bits_a_channel(tmp_path: Path, kind: str, bits: int) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    for number in range(10):
+        levels = rng.integers(0, 2**bits, (4, 6, 3)).astype(np.uint16)
+        write_colour(tmp_path / "ab"[number // 5] / f"{number}.{kind[:3]}", levels, kind)
+    data = load_images(tmp_path)
+    assert data.card.pixels == PixelFormat(4, 6, 3, bits)
+    last = np.asarray(data.pixels.open())[-1]  # type: ignore[union-attr]
+    np.testing.assert_array_equal(last, levels >> (bits - 8))
+
+
+def test_alpha_has_16_bits_whatever_colour_has(tmp_path: Path) -> None:
+    levels = np.array([[[4095, 0, 2048, 65535], [4095, 0, 2048, 0]]], np.uint16)
+    write_colour(tmp_path / "a.png", levels, "png")
+    pixels = decode_image(tmp_path / "a.png", PixelFormat(1, 2, 3, bits=12))
+    assert pixels.tolist() == [[[255, 0, 128], [255, 255, 255]]]

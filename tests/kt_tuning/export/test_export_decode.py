@@ -128,6 +128,15 @@ def test_palette_png_of_any_depth(decoder, bits, opaque):
     assert_same(decoder, png(bits, 3, *chunks))
 
 
+@pytest.mark.parametrize(("colour_type", "channels"), [(2, 3), (4, 2), (6, 4)])
+def test_colour_png_of_16_bits_that_holds_fewer(colour_type, channels):
+    content = png(16, colour_type, channels=channels)
+    pixels = PixelFormat(24, 40, 3, bits=12)
+    decoded = decode_batch(tf.constant([content]), pixels).numpy()[0]
+    np.testing.assert_array_equal(decoded, decode_image(content, pixels))
+    assert np.array_equal(decoded, decode_image(content, COLOUR)) == (colour_type == 4)
+
+
 @pytest.mark.parametrize("bits", [8, 12])
 def test_grey_png_of_16_bits_that_holds_fewer(bits):
     levels = np.random.default_rng(0).integers(0, 2**bits, (29, 37), dtype=np.uint16)
