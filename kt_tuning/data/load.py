@@ -18,7 +18,7 @@ from kt_tuning.data.grouped_split import split_images
 from kt_tuning.data.image_data import ImageData
 from kt_tuning.data.path_groups import PathGroups, check_groups, groups_of_paths
 from kt_tuning.data.pixel_format import check_channels, check_size
-from kt_tuning.data.split import check_split, generator
+from kt_tuning.data.split import PARTS, check_split, generator
 from kt_tuning.errors import DataError, OptionError
 
 #: Unreadable files named in a message.
@@ -100,6 +100,12 @@ def load_images(
     _check_classes(index)
     labels = part_labels(index.counts)
     ends = accumulate(len(part) for part in labels.values())
+    missing = [part for part in PARTS if part not in labels]
+    if missing and len(labels) > 1:
+        logging.getLogger("kt_tuning").info(
+            "%s has no %s folder: those images are taken from %s.",
+            *(listing.root, " and no ".join(missing), listing.folders["train"]),
+        )
     places = {
         part: np.arange(end - len(labels[part]), end)
         for part, end in zip(labels, ends, strict=True)
