@@ -134,22 +134,23 @@ def is_hidden(name: str) -> bool:
 
 
 def holds_runs(folder: str, depth: int = 2) -> bool:
-    """Whether a folder is a run directory, or has sub-folders that are, and no other content."""
+    """Whether a folder is a run directory, or has only such sub-folders and no image."""
     if is_run_directory(folder):
         return True
-    if depth == 0:
-        return False
+    found = False
     try:
         with os.scandir(folder) as entries:
-            shown = (entry for entry in entries if not entry.name.startswith("."))
-            found = False
-            for entry in shown:
-                found = entry.is_dir() and holds_runs(entry.path, depth - 1)
-                if not found:
-                    break
-            return found
+            for entry in entries:
+                if not entry.is_dir():
+                    if is_image(entry):
+                        return False
+                elif not entry.name.startswith("."):
+                    found = depth > 0 and holds_runs(entry.path, depth - 1)
+                    if not found:
+                        return False
     except OSError:
         return False
+    return found
 
 
 def _is_made_by_run(name: str) -> bool:

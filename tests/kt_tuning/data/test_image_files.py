@@ -86,6 +86,26 @@ def test_runs_are_no_classes(save: Save, tmp_path: Path, marker: str, place: str
     assert [file.path for file in listing.files] == ["cat/a.png", "dog/a.png"]
 
 
+def test_runs_beside_other_files_are_no_class_and_are_said(
+    save: Save, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("cat/a.png", "dog/a.png", "runs/first/a.png", "runs/second/a.png"):
+        save(name)
+    for name in ("first", "second"):
+        (tmp_path / "runs" / name / "search.json").write_text("{}")
+    (tmp_path / "runs" / "notes.txt").write_text("the second one was better")
+    with caplog.at_level(logging.WARNING, "kt_tuning"):
+        assert scan(tmp_path).class_names == ("cat", "dog")
+    assert f"folders of runs ({tmp_path}/runs)" in caplog.text
+
+
+def test_a_class_with_a_run_inside_is_a_class(save: Save, tmp_path: Path) -> None:
+    for name in ("cat/a.png", "dog/a.png", "dog/run/b.png"):
+        save(name)
+    (tmp_path / "dog" / "run" / "search.json").write_text("{}")
+    assert [file.path for file in scan(tmp_path).files] == ["cat/a.png", "dog/a.png"]
+
+
 def test_what_a_run_writes_into_the_folder_of_images_is_no_class(
     save: Save, tmp_path: Path
 ) -> None:
