@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kt_tuning.data import ImageData, load_images
+from kt_tuning.data import Groups, ImageData, load_images
 from kt_tuning.ensembling import (
     SCORES,
     Ensemble,
@@ -182,6 +182,7 @@ def load_data(
     try:
         with np.load(directory / "split.npz") as arrays:
             indices = {part: arrays[part] for part in ("train", "validation", "test")}
+            groups = arrays.get("groups")
     except (OSError, KeyError, ValueError) as error:
         raise StorageError(
             f"{directory / 'split.npz'} should hold the index sets of the three splits. "
@@ -194,9 +195,12 @@ def load_data(
         channels=pixels.channels,
         # What counts is whether the images that can be read are those of the search.
         max_unreadable=1.0,
+        class_names=card.class_names,
         progress=progress,
     )
     data = dataclasses.replace(data, indices=indices, runs=[directory])
+    if groups is not None and len(groups) == len(data.labels):
+        data = dataclasses.replace(data, groups=Groups(groups, required=True))
     if data.fingerprint != card.fingerprint:
         raise DataError(
             f"{data.source} holds other images than the search of {directory} was run on: "

@@ -5,7 +5,7 @@ The run directory:
 
     data.json                    DataCard
     split.npz                    labels (N,), and the index sets train, validation, test and
-                                 predicted (the rows of val_predictions.npy)
+                                 predicted (the rows of val_predictions.npy); groups, if given
     search.json                  SearchRecord
     config.yaml, space.yaml      what `kt-tuning run` was asked for, to repeat it
     options.json                 the same as `pipeline.RunOptions`, for what comes after
@@ -152,11 +152,14 @@ class PixelFormat(Record):
         height: Rows of the model's input.
         width: Columns of the model's input.
         channels: 1 (grey) or 3 (RGB).
+        bits: How many bits the grey levels of files with 16 bits a pixel have: 12 for the files of
+            a camera with 12 bits, whose white is 4095.
     """
 
     height: int
     width: int
     channels: int
+    bits: int = 16
 
     @property
     def shape(self) -> tuple[int, int, int]:

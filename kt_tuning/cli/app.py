@@ -12,10 +12,11 @@ import typer
 from kt_tuning.cli.demo import demo
 from kt_tuning.cli.evaluate import evaluate
 from kt_tuning.cli.export import export
+from kt_tuning.cli.predict import predict
 from kt_tuning.cli.refit import devices, refit
 from kt_tuning.cli.retrain import bag, boost, distill, snapshots
 from kt_tuning.cli.run import config, run
-from kt_tuning.cli.verbs import hypermodels, predict, preview, report
+from kt_tuning.cli.verbs import hypermodels, preview, report
 from kt_tuning.errors import KtTuningError
 
 VERBS = (

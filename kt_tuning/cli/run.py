@@ -7,12 +7,12 @@ import contextlib
 import dataclasses
 import logging
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from kt_tuning.cli import run_options as option
 from kt_tuning.cli.config import as_asked, as_yaml, read_mapping
 from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
+from kt_tuning.cli.run_place import run_directory
 from kt_tuning.errors import OptionError
 
 logger = logging.getLogger("kt_tuning")
@@ -53,6 +53,8 @@ def run(
     channels: option.Channels = None,
     limit: option.Limit = None,
     max_unreadable: option.MaxUnreadable = 0.05,
+    class_names: option.Class = None,
+    groups: option.Groups = None,
     hyperparameters: option.Hyperparameters = None,
     storage: option.Storage = None,
     track: option.Track = None,
@@ -69,6 +71,7 @@ def run(
 
     seconds(time_limit, "--time-limit")
     seconds(trial_time_limit, "--trial-time-limit")
+    out = run_directory(folder, out)
     narrowed = {} if hyperparameters is None else read_mapping(hyperparameters)
     data = load_images(
         folder,
@@ -76,13 +79,14 @@ def run(
         channels=channels,
         seed=seed,
         max_unreadable=max_unreadable,
+        class_names=class_names,
+        groups=groups,
         progress=not quiet,
     )
     if limit is not None:
         data = data.limit(limit, seed=seed)
     for line in data_summary(data):
         logger.info(line)
-    out = Path("runs") / folder.resolve().name if out is None else out
     logger.info("Starting TensorFlow.")
     quiet_tensorflow()
     from kt_tuning.pipeline import PAGE, RunOptions

@@ -18,7 +18,10 @@ Folder = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(help="Run directory; started again, it resumes.", show_default="runs/<folder>"),
+    typer.Option(
+        help="Run directory; started again, it resumes.",
+        show_default="runs/<folder>, never among the images",
+    ),
 ]
 Config = Annotated[
     Path | None,
@@ -247,6 +250,26 @@ Limit = Annotated[
 ]
 MaxUnreadable = Annotated[
     float, typer.Option(help="Share of files that may be unreadable.", rich_help_panel=DATA)
+]
+Class = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--class",
+        help="Sub-folder that is a class, whatever its name; repeated for each class, in the order "
+        "of their labels. Others are left out.",
+        show_default="all sub-folders",
+        rich_help_panel=DATA,
+    ),
+]
+Groups = Annotated[
+    str | None,
+    typer.Option(
+        help="Images that stay on one side of the split: folder, for those of one folder below the "
+        "class folders; or a regular expression with one group in parentheses that is looked for "
+        r"in their paths, such as 'patient(\d+)'. Copies of an image always stay together.",
+        show_default="copies only",
+        rich_help_panel=DATA,
+    ),
 ]
 Normalize = Annotated[
     bool,

@@ -9,20 +9,9 @@ from typing import Annotated
 import typer
 
 from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
+from kt_tuning.cli.run_options import Class
 from kt_tuning.errors import OptionError
 from kt_tuning.names import find_name
-
-
-def predict(
-    model: Annotated[Path, typer.Argument(help="A SavedModel, e.g. runs/photos/export/1.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
-) -> None:
-    """Classify image files with an exported SavedModel, which is all that this needs."""
-    quiet_tensorflow()
-    from kt_tuning.export import load_served
-
-    for prediction in load_served(model).predict_files(images):
-        print(f"{prediction.path}\t{prediction.label}\t{prediction.probability:.4f}")
 
 
 def report(
@@ -89,6 +78,7 @@ def preview(
         int | None, typer.Option(help="Side in pixels.", show_default="from the images")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the images and the draws.")] = 0,
+    class_names: Class = None,
 ) -> None:
     """Draw what an augmentation policy does to your images."""
     import numpy as np
@@ -98,7 +88,7 @@ def preview(
     from kt_tuning.data import load_images
 
     policy = Policy.named(augment)
-    train = load_images(folder, image_size=image_size, seed=seed).train
+    train = load_images(folder, image_size=image_size, class_names=class_names, seed=seed).train
     count = min(max(images, 1), len(train))
     chosen = np.random.default_rng(seed).choice(len(train), count, replace=False)
     draw(policy, train.take(chosen), draws=draws, seed=seed).save(out)

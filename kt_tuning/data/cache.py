@@ -41,6 +41,9 @@ class CacheIndex(Record):
         content: Hex digest of pixels, labels and class names.
         unreadable: Files left out: path within the folder, and reason.
         size_origin: Where the size comes from, in words; nothing in older files.
+        unserved: How many images an exported model cannot decode, by kind of file.
+        exact: Sets of images with the same pixels; None if nobody has looked for them.
+        similar: Sets of images that show the same picture, see `Duplicates`.
     """
 
     pixels: PixelFormat
@@ -49,6 +52,9 @@ class CacheIndex(Record):
     content: str
     unreadable: list[tuple[str, str]]
     size_origin: str = ""
+    unserved: dict[str, int] = dataclasses.field(default_factory=dict)
+    exact: list[list[int]] | None = None
+    similar: list[list[int]] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))
@@ -138,6 +144,15 @@ class PixelCache:
         finally:
             Path(temporary).unlink(missing_ok=True)
         return index
+
+    def complete(self, index: CacheIndex) -> None:
+        """Write an index anew: the same pixels, and more that is known of them.
+
+        Raises:
+            StorageError: if the folder cannot be written or the disk is full.
+        """
+        with self._storage_errors():
+            index.save(self._index)
 
     def _sweep(self) -> None:
         """Remove what killed processes left behind."""

@@ -25,17 +25,23 @@ def composite_on_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return colour.astype(np.uint8)
 
 
-def to_channels(image: Image.Image, channels: int) -> Image.Image:
+def to_channels(image: Image.Image, channels: int, *, bits: int = 16) -> Image.Image:
     """Turn any image into mode "L" (1 channel) or "RGB" (3 channels).
 
-    Alpha and transparent palette entries are laid over white, 16-bit grey keeps its high byte,
-    colour becomes grey by `(19595 R + 38470 G + 7471 B + 32768) >> 16` (ITU-R 601-2, as Pillow).
+    Alpha and transparent palette entries are laid over white, 16-bit grey keeps the highest 8 of
+    its `bits`, colour becomes grey by `(19595 R + 38470 G + 7471 B + 32768) >> 16` (ITU-R 601-2, as
+    Pillow).
+
+    Args:
+        image: Of any mode.
+        channels: 1 or 3.
+        bits: How many bits the levels of 16-bit grey have; larger levels become 255.
 
     Raises:
         ValueError: if the pixels have no known range (floating point, 32-bit integers).
     """
     if image.mode.startswith("I"):
-        image = _high_byte(image)
+        image = _high_byte(image, bits)
     elif image.mode == "F":
         raise ValueError("floating-point pixels have no known range; save it with 8 or 16 bits")
     elif image.has_transparency_data:
@@ -46,8 +52,22 @@ def to_channels(image: Image.Image, channels: int) -> Image.Image:
     return image if image.mode == wanted else image.convert(wanted)
 
 
-def _high_byte(image: Image.Image) -> Image.Image:
+def largest_level(image: Image.Image) -> int:
+    """Return the largest level of a 16-bit grey image; 0 for an image of another mode."""
+    return int(np.asarray(image).max()) if image.mode.startswith("I") else 0
+
+
+def bits_of(largest: int) -> int:
+    """Return how many bits levels up to `largest` have: 8, 10, 12, 14 or 16.
+
+    These are the depths of cameras and scanners, whose files all have 16 bits. Images that are
+    black throughout say nothing: 16.
+    """
+    return next((bits for bits in (8, 10, 12, 14) if 0 < largest < 2**bits), 16)
+
+
+def _high_byte(image: Image.Image, bits: int) -> Image.Image:
     values = np.asarray(image)
     if image.mode == "I" and (values.min() < 0 or values.max() > 0xFFFF):
         raise ValueError("32-bit pixels have no known range; save it with 8 or 16 bits")
-    return Image.fromarray((values >> 8).astype(np.uint8))
+    return Image.fromarray(np.minimum(values >> (bits - 8), 255).astype(np.uint8))

@@ -9,21 +9,38 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from kt_tuning.data.colour import to_channels
+from kt_tuning.data.colour import largest_level, to_channels
+from kt_tuning.data.deep_colour import is_deep, reduce_levels
+from kt_tuning.data.formats import formats
 from kt_tuning.errors import DataError, StorageError
 from kt_tuning.records import PixelFormat
 
 #: Raised by one whenever the rule below gives other pixels for the same file.
-DECODE_RULE = 1
+DECODE_RULE = 2
 
-#: Pillow's other readers stay closed: some are slow, and one starts Ghostscript.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+#: Formats of files that an exported model decodes itself, see `kt_tuning.export.decode`.
+_SERVED = frozenset({"JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP"})
+_RUN_LENGTHS = (b"\1\0\0\0", b"\2\0\0\0")
+
+
+class Decoded(NamedTuple):
+    """An image file, decoded.
+
+    Attributes:
+        picture: Of the size wanted, mode "L" or "RGB".
+        largest_level: The largest level of a file with 16 bits a pixel, 0 of any other.
+        unserved: What kind of file it is if an exported model cannot decode it, else "".
+    """
+
+    picture: Image.Image
+    largest_level: int
+    unserved: str
 
 
 def decode_image(
@@ -44,8 +61,8 @@ def decode_image(
         uint8 pixels, (height, width, channels).
 
     Raises:
-        DataError: if the content is not a whole JPEG, PNG, WebP, BMP, GIF or TIFF image, or is
-            larger than Pillow's limit for decompression bombs, `PIL.Image.MAX_IMAGE_PIXELS`.
+        DataError: if the content is no whole image of one of `formats.formats`, or is larger than
+            Pillow's limit for decompression bombs, `PIL.Image.MAX_IMAGE_PIXELS`.
         StorageError: if the path cannot be read.
     """
     if isinstance(file, bytes):
@@ -56,27 +73,45 @@ def decode_image(
         name, content = str(getattr(file, "name", "the image")), file.read()
     try:
         with quiet_pillow():
-            return decode_pixels(content, pixels)
+            return np.array(decode(content, pixels).picture).reshape(pixels.shape)
     except Exception as error:  # a broken file makes Pillow's readers raise almost anything
         raise DataError(f"Cannot decode {name}: {explain(error)}.") from error
 
 
-def decode_pixels(content: bytes, pixels: PixelFormat) -> NDArray[np.uint8]:
+def decode(content: bytes, pixels: PixelFormat) -> Decoded:
     """Decode as `decode_image` does; inside `quiet_pillow`, and any exception comes through."""
-    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+    with Image.open(io.BytesIO(content), formats=formats()) as image:
+        unserved = _unserved(image, content)
         ratio = draft_ratio(image.size, pixels)
         if ratio > 1:
             # Pillow picks the largest scale s of 1, 2, 4, 8 with width // size[0] >= s, for both
             # sides: these sizes give exactly `ratio`. Other formats than JPEG ignore the call.
             image.draft(None, (image.width // ratio, image.height // ratio))
+        if image.format in ("PNG", "TIFF") and is_deep(image):
+            largest = reduce_levels(image, content, pixels.bits)
+        else:
+            largest = largest_level(image)
         turn_upright(image)
-        result = to_channels(image, pixels.channels)
+        result = to_channels(image, pixels.channels, bits=pixels.bits)
         size = (pixels.width, pixels.height)
         if result.size != size:
             # In one call, the order of the two passes depends on Pillow's version; each rounds.
             across = result.resize((pixels.width, result.height), Image.Resampling.BILINEAR)
             result = across.resize(size, Image.Resampling.BILINEAR)
-        return np.array(result).reshape(pixels.shape)
+        return Decoded(result, largest, unserved)
+
+
+def _unserved(image: Image.Image, content: bytes) -> str:
+    """Return what kind of file it is if an exported model cannot decode it, else ""."""
+    kind = image.format or ""
+    if kind not in _SERVED:
+        return kind
+    if kind == "WEBP" and getattr(image, "is_animated", False):
+        return "animated WebP"
+    # Bytes 28 to 34 of a BMP file: bits a pixel, and how they are compressed.
+    if kind == "BMP" and (content[28:30] == b"\x10\0" or content[30:34] in _RUN_LENGTHS):
+        return "BMP of 16 bits or with run lengths"
+    return ""
 
 
 def draft_ratio(size: tuple[int, int], pixels: PixelFormat) -> int:
@@ -111,7 +146,7 @@ def explain(error: Exception) -> str:
         limit = Image.MAX_IMAGE_PIXELS
         return f"refused as a decompression bomb, more than {limit} pixels"
     if isinstance(error, UnidentifiedImageError):
-        return "not a JPEG, PNG, WebP, BMP, GIF or TIFF image"
+        return "not an image of a format that is read"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()) or type(error).__name__

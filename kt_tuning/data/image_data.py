@@ -14,10 +14,14 @@ from numpy.typing import NDArray
 from kt_tuning.data.arrays import check_range, find_range, to_pixels
 from kt_tuning.data.cache import cache_folder
 from kt_tuning.data.class_table import class_table
+from kt_tuning.data.duplicates import Duplicates, find_duplicates
 from kt_tuning.data.fingerprint import ContentDigest, split_digest
+from kt_tuning.data.grouped_split import split_images
+from kt_tuning.data.groups import Groups, keep_together
 from kt_tuning.data.image_split import HeldOut, ImageSplit, PixelFile
 from kt_tuning.data.labels import LabelMap
-from kt_tuning.data.split import PARTS, complete, fold_of, generator, subset
+from kt_tuning.data.split import PARTS, fold_of, generator, subset
+from kt_tuning.data.thumbnails import thumbnails
 from kt_tuning.errors import DataError, OptionError, StorageError
 from kt_tuning.records import DataCard, PixelFormat
 
@@ -41,6 +45,9 @@ class ImageData:
         unreadable: Files that were skipped: path and reason.
         size_origin: Where the size of the images comes from, in words; nothing if they came so.
         runs: Directories of the searches on these data, where each use of the test split is noted.
+        bits: How many bits the grey levels of files with 16 bits a pixel have.
+        duplicates: Images that are there more than once.
+        groups: Which images stay on one side of every split; None if each is on its own.
     """
 
     pixels: NDArray[np.uint8] | PixelFile
@@ -52,6 +59,9 @@ class ImageData:
     unreadable: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     size_origin: str = ""
     runs: list[Path] = dataclasses.field(default_factory=list)
+    bits: int = 16
+    duplicates: Duplicates = dataclasses.field(default_factory=lambda: Duplicates([], []))
+    groups: Groups | None = None
 
     @classmethod
     def from_arrays(
@@ -65,8 +75,12 @@ class ImageData:
         split: Sequence[float] = (0.6, 0.2, 0.2),
         seed: int = 0,
         value_range: tuple[float, float] | None = None,
+        groups: Any = None,
     ) -> Self:
         """Take images that are in memory already; uint8 arrays are not copied.
+
+        Copies of an image stay on one side of the split; how many there are is logged. Training
+        images of which `validation` or `test` has a copy are left out.
 
         Args:
             x: (N, height, width) or (N, height, width, channels) with 1, 3 or 4 (RGBA, laid over
@@ -78,14 +92,21 @@ class ImageData:
             split: Shares of train, validation and test, with sum 1.
             seed: Seed of the split.
             value_range: The values that stand for black and white, the same for all three. By
-                default 0..1 for bools and for floats that do not exceed 1, else 0..255.
+                default 0..1 for bools and for floats that do not exceed 1; for integers above 255
+                what 10, 12, 14 or 16 bits hold; else 0..255.
+            groups: (N,) numbers or strings, the same for images of `x` that stay on one side of
+                the split and in one fold: of a patient, a burst, a scene.
 
         Raises:
-            DataError: if images and labels do not fit each other or cannot be read as such.
+            DataError: if images, labels and groups do not fit each other or cannot be read as such.
             OptionError: if `split`, `seed` or `value_range` is wrong.
         """
         label_map = LabelMap.fit(y, class_names)
-        pixel_range = find_range(x) if value_range is None else check_range(value_range)
+        if value_range is None:
+            others = (pair[0] for pair in (validation, test) if pair is not None and _is_pair(pair))
+            pixel_range = find_range(x, *others)
+        else:
+            pixel_range = check_range(value_range)
         pixels, labels = [to_pixels(x, pixel_range)], [label_map.encode(y)]
         _check_lengths(pixels[0], labels[0], "x and y")
         pairs = {"validation": validation, "test": test}
@@ -103,11 +124,23 @@ class ImageData:
         all_pixels = pixels[0] if len(pixels) == 1 else np.concatenate(pixels)
         all_labels = np.concatenate(labels)
         names = label_map.class_names
-        indices = complete(all_labels, places, split=split, seed=seed, class_names=names)
+        duplicates = find_duplicates(all_pixels, thumbnails(all_pixels))
+        indices, together = split_images(
+            all_labels,
+            places,
+            duplicates,
+            _group_numbers(groups, len(labels[0]), len(all_labels)),
+            split=split,
+            seed=seed,
+            class_names=names,
+            name_of=lambda place: f"image {place}",
+        )
         digest = ContentDigest()
         digest.update(all_pixels)
         content = digest.finish(all_pixels.shape[1:], all_labels, names)
-        return cls(all_pixels, all_labels, indices, names, content)
+        return cls(
+            all_pixels, all_labels, indices, names, content, duplicates=duplicates, groups=together
+        )
 
     @cached_property
     def train(self) -> ImageSplit:
@@ -154,7 +187,7 @@ class ImageData:
         return DataCard(
             fingerprint=self.fingerprint,
             class_names=self.class_names,
-            pixels=PixelFormat(*self.input_shape),
+            pixels=PixelFormat(*self.input_shape, self.bits),
             counts={part: self._counts(part).tolist() for part in PARTS},
             source=self.source,
         )
@@ -207,6 +240,7 @@ class ImageData:
 
         Every image of the two is in the validation split of one fold, and in the training split
         of all others; the test split stays as it is. Stratified: classes keep their proportions.
+        Copies of an image, and images of a group, are in one fold.
 
         Args:
             count: How many, at least 2.
@@ -214,7 +248,7 @@ class ImageData:
 
         Raises:
             OptionError: if `count` is no such number.
-            DataError: if a class has fewer images than folds.
+            DataError: if a class has fewer images, or groups, than folds.
         """
         if isinstance(count, bool) or not isinstance(count, int) or count < 2:
             raise OptionError(f"`folds` is a whole number, at least 2. Received: {count!r}")
@@ -226,7 +260,11 @@ class ImageData:
                 f"{count} folds need at least {count} images a class outside the test split. "
                 f"Found: {self.class_names[label]!r} {sizes[label]}. Ask for fewer folds."
             )
-        fold = fold_of(self.labels[known], count, generator(seed))
+        rng = generator(seed)
+        fold = fold_of(self.labels[known], count, rng)
+        if self.groups is not None:
+            groups = self.groups.take(known)
+            fold = keep_together(fold, self.labels[known], groups, self.class_names, rng)
         return [
             dataclasses.replace(
                 self,
@@ -265,7 +303,7 @@ class ImageData:
         return dict(enumerate(weights.tolist()))
 
     def save_split(self, path: str | Path, **more: NDArray[np.int64]) -> None:
-        """Write labels and the three index sets as an `.npz` file.
+        """Write labels, the three index sets and the groups that were given as an `.npz` file.
 
         Args:
             path: The file.
@@ -274,6 +312,8 @@ class ImageData:
         Raises:
             StorageError: if the path cannot be written.
         """
+        if self.groups is not None and self.groups.required:
+            more["groups"] = self.groups.of_image
         try:
             with open(path, "wb") as file:
                 np.savez(file, labels=self.labels, **self.indices, **more)  # type: ignore[arg-type]
@@ -291,8 +331,28 @@ class ImageData:
         return np.bincount(self.labels[self.indices[part]], minlength=self.classes)
 
 
+def _group_numbers(groups: Any, train: int, total: int) -> NDArray[np.int64] | None:
+    """Number the groups of the images of `x`; each of the others is on its own."""
+    if groups is None:
+        return None
+    array = np.asarray(groups)
+    if array.shape != (train,) or array.dtype.kind not in "biufUSO":
+        raise DataError(
+            f"groups should hold one number or string an image of x, ({train},). "
+            f"Received: {array.dtype} {array.shape}"
+        )
+    _, numbers = np.unique(
+        array.astype(str) if array.dtype == object else array, return_inverse=True
+    )
+    return np.concatenate([numbers, np.arange(train, total) + train])
+
+
+def _is_pair(pair: Any) -> bool:
+    return isinstance(pair, tuple | list) and len(pair) == 2
+
+
 def _unpack(pair: Any, part: str) -> tuple[Any, Any]:
-    if not (isinstance(pair, tuple | list) and len(pair) == 2):
+    if not _is_pair(pair):
         raise DataError(f"{part} should be a pair (x, y). Received: {type(pair).__name__}")
     return pair[0], pair[1]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -12,12 +14,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kt_tuning.data.cache import CacheIndex, PixelCache, part_labels
-from kt_tuning.data.colour import GREY_MODES
-from kt_tuning.data.decode import FORMATS, decode_pixels, explain, quiet_pillow, upright_size
+from kt_tuning.data.colour import GREY_MODES, bits_of
+from kt_tuning.data.decode import decode, explain, quiet_pillow, upright_size
+from kt_tuning.data.duplicates import find_duplicates
 from kt_tuning.data.fingerprint import ContentDigest
-from kt_tuning.data.folder import ImageFile, Listing
+from kt_tuning.data.folder import Listing
+from kt_tuning.data.formats import formats
+from kt_tuning.data.image_files import ImageFile
 from kt_tuning.data.parallel import map_in_order, processors
 from kt_tuning.data.pixel_format import Look, choose_format, size_origin
+from kt_tuning.data.thumbnails import stacked, thumbnail, thumbnail_shape, thumbnails
 from kt_tuning.progress import Task
 from kt_tuning.progress import progress as show_progress
 from kt_tuning.records import PixelFormat
@@ -66,7 +72,7 @@ def ingest(
     Raises:
         StorageError: if the cache cannot be written.
     """
-    files, names = listing.files, listing.class_names
+    files = listing.files
     with show_progress("Reading headers", shown=progress) as task:
         looks: list[Look] = []
         if size is None or channels is None:
@@ -76,27 +82,103 @@ def ingest(
                     if size is not None and not all(image.grey for image in found):
                         break  # one image in colour settles the channels
         pixels, origin = choose_format(looks, size, channels), size_origin(looks, size)
-        digest = ContentDigest()
-        unreadable: list[tuple[str, str]] = []
+        try:
+            return _store(listing, files, cache, pixels, origin, task)
+        except _FewerBits as found:
+            # How many bits the files hold is known when all were read: they are read once more.
+            fewer = dataclasses.replace(pixels, bits=found.bits)
+            return _store(listing, files, cache, fewer, origin, task)
 
-        def pieces() -> Generator[NDArray[np.uint8], None, None]:
-            for images, failures in _run(decode, listing.root, files, pixels, task):
-                unreadable.extend(failures)
-                digest.update(images)
-                yield images
 
-        def describe() -> CacheIndex:
-            lost = {path for path, _ in unreadable}
-            counts = {
-                part: [sum(file.path not in lost for file in files) for files in classes]
-                for part, classes in listing.parts.items()
-            }
-            labels = np.concatenate([*part_labels(counts).values()])
-            content = digest.finish(pixels.shape, labels, names)
-            return CacheIndex(pixels, names, counts, content, unreadable, origin)
+class _FewerBits(Exception):  # noqa: N818
+    """Files with 16 bits a pixel turned out to use fewer than they were decoded for."""
 
-        with contextlib.closing(pieces()) as images:
-            return cache.write(images, describe)
+    def __init__(self, bits: int) -> None:
+        super().__init__(bits)
+        self.bits = bits
+
+
+def _store(
+    listing: Listing,
+    files: Sequence[ImageFile],
+    cache: PixelCache,
+    pixels: PixelFormat,
+    origin: str,
+    task: Task,
+) -> CacheIndex:
+    """Decode the files into the cache, and look for duplicates.
+
+    Raises:
+        _FewerBits: if the files have fewer bits than `pixels` says; nothing is stored then.
+    """
+    names = listing.class_names
+    digest = ContentDigest()
+    unreadable: list[tuple[str, str]] = []
+    unserved: Counter[str] = Counter()
+    small: list[NDArray[np.uint8]] = []
+
+    def pieces() -> Generator[NDArray[np.uint8], None, None]:
+        largest = 0
+        for batch in _run(decode_batch, listing.root, files, pixels, task):
+            unreadable.extend(batch.failures)
+            unserved.update(batch.unserved)
+            digest.update(batch.images)
+            small.append(batch.thumbnails)
+            largest = max(largest, batch.largest_level)
+            yield batch.images
+        if (bits := bits_of(largest)) < pixels.bits:
+            raise _FewerBits(bits)
+
+    def describe() -> CacheIndex:
+        lost = {path for path, _ in unreadable}
+        counts = {
+            part: [sum(file.path not in lost for file in files) for files in classes]
+            for part, classes in listing.parts.items()
+        }
+        labels = np.concatenate([*part_labels(counts).values()])
+        content = digest.finish(pixels.shape, labels, names)
+        return CacheIndex(pixels, names, counts, content, unreadable, origin, dict(unserved))
+
+    with contextlib.closing(pieces()) as images:
+        index = cache.write(images, describe)
+    return with_duplicates(index, cache, np.concatenate(small))
+
+
+def with_duplicates(
+    index: CacheIndex, cache: PixelCache, small: NDArray[np.uint8] | None = None
+) -> CacheIndex:
+    """Look for duplicates among the images of a data set, and note them in its index.
+
+    Args:
+        index: Of the data set.
+        cache: Where its pixels are.
+        small: Their thumbnails, if they are known.
+    """
+    if not index.shape[0]:
+        return index
+    pixels = cache.pixel_file(index).open()
+    found = find_duplicates(pixels, thumbnails(pixels) if small is None else small)
+    index = dataclasses.replace(index, exact=found.exact, similar=found.similar)
+    cache.complete(index)
+    return index
+
+
+class DecodedBatch(NamedTuple):
+    """What a worker makes of some files.
+
+    Attributes:
+        images: Those that could be read, uint8 (n, height, width, channels).
+        thumbnails: Of the same images, uint8 (n, h, w).
+        failures: Path and reason of the others.
+        largest_level: The largest level among files with 16 bits a pixel; 0 without such.
+        unserved: How many of the images an exported model cannot decode, by kind of file.
+    """
+
+    images: NDArray[np.uint8]
+    thumbnails: NDArray[np.uint8]
+    failures: list[tuple[str, str]]
+    largest_level: int
+    unserved: Counter[str]
 
 
 def look(batch: Batch) -> list[Look]:
@@ -110,23 +192,31 @@ def look(batch: Batch) -> list[Look]:
     return looks
 
 
-def decode(batch: Batch) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]:
-    """Decode some files: the images that could be read, and (path, reason) of the others."""
+def decode_batch(batch: Batch) -> DecodedBatch:
+    """Decode some files."""
     assert batch.pixels is not None
-    images, failures = [], []
+    pictures, failures, largest = [], [], 0
+    unserved: Counter[str] = Counter()
     with quiet_pillow():
         for path in batch.paths:
             try:
                 with open(os.path.join(batch.root, path), "rb") as file:
-                    images.append(decode_pixels(file.read(), batch.pixels))
+                    picture, level, kind = decode(file.read(), batch.pixels)
             except Exception as error:  # a broken file makes Pillow's readers raise almost anything
                 failures.append((path, explain(error)))
-    empty = np.empty((0, *batch.pixels.shape), np.uint8)
-    return (np.stack(images) if images else empty), failures
+                continue
+            pictures.append(picture)
+            largest = max(largest, level)
+            if kind:
+                unserved[kind] += 1
+    shape = batch.pixels.shape
+    images = stacked(pictures, shape)
+    small = stacked(map(thumbnail, pictures), thumbnail_shape(shape))
+    return DecodedBatch(images, small, failures, largest, unserved)
 
 
 def _look(path: str) -> Look:
-    with Image.open(path, formats=FORMATS) as image:
+    with Image.open(path, formats=formats()) as image:
         return Look(*upright_size(image), image.mode in GREY_MODES)
 
 

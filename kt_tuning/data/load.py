@@ -12,10 +12,13 @@ import PIL
 
 from kt_tuning.data.cache import CacheIndex, PixelCache, cache_folder, part_labels
 from kt_tuning.data.decode import DECODE_RULE
+from kt_tuning.data.duplicates import Duplicates
 from kt_tuning.data.folder import scan
+from kt_tuning.data.grouped_split import split_images
 from kt_tuning.data.image_data import ImageData
+from kt_tuning.data.path_groups import PathGroups, check_groups, groups_of_paths
 from kt_tuning.data.pixel_format import check_channels, check_size
-from kt_tuning.data.split import check_split, complete, generator
+from kt_tuning.data.split import PARTS, check_split, generator
 from kt_tuning.errors import DataError, OptionError
 
 #: Unreadable files named in a message.
@@ -30,17 +33,24 @@ def load_images(
     split: Sequence[float] = (0.6, 0.2, 0.2),
     seed: int = 0,
     max_unreadable: float = 0.05,
+    class_names: Sequence[str] | None = None,
+    groups: PathGroups | None = None,
     cache: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> ImageData:
-    """Load a folder with one sub-folder a class, or ready train, val and test folders of those.
+    r"""Load a folder with one sub-folder a class, or ready train, val and test folders of those.
 
-    The files (JPEG, PNG, WebP, BMP, GIF, TIFF; in nested folders too) are decoded once, into a
-    cache; loading the same folder again only checks sizes and dates. Delete the cache folder
-    whenever you like.
+    The files (whatever Pillow reads; in nested folders too) are decoded once, into a cache;
+    loading the same folder again only checks sizes and dates. Delete the cache folder whenever
+    you like. Logged are: files and folders left out, how many images are there more than once,
+    16-bit files that hold fewer bits, and files that an exported model cannot decode.
+
+    Copies of a picture stay on one side of the split. Of ready splits, training images that are
+    copies of validation or test images are left out.
 
     Args:
-        folder: The folder. Sub-folder names are the class names, sorted.
+        folder: The folder. Sub-folder names are the class names, sorted. Names such as train,
+            Training, train_set or seg_train, and the like of validation and test, are splits.
         image_size: (height, width), or the side of a square. By default the images' own size if
             all have the same, up to 224; else a square with the median of their shorter sides,
             rounded down to a multiple of 32, from 32 to 224.
@@ -50,6 +60,12 @@ def load_images(
         seed: Seed of the split.
         max_unreadable: Share of the files, 0 to 1, that may be unreadable. Those are left out, and
             listed in the result's `unreadable`.
+        class_names: The sub-folders that are classes, whatever their names, in the order of their
+            labels; others are left out. By default all of them.
+        groups: What keeps images on one side of the split, and in one fold, besides being copies:
+            "folder", for those that share a folder below the class folders; a regular expression
+            with one group in parentheses, which is looked for in paths relative to `folder`, such
+            as "patient(\d+)"; or a function of such a path, None for an image on its own.
         cache: Folder for the decoded pixels; by default `$KT_TUNING_CACHE`, or `kt-tuning` in the
             user's cache folder.
         progress: Whether to draw a progress bar on the standard error stream while decoding.
@@ -65,7 +81,8 @@ def load_images(
     generator(seed)
     if not 0 <= max_unreadable <= 1:
         raise OptionError(f"max_unreadable should be from 0 to 1. Received: {max_unreadable}")
-    listing = scan(folder)
+    check_groups(groups)
+    listing = scan(folder, class_names=class_names, skip=cache_folder(cache))
     settings = f"{size} {wanted_channels} {DECODE_RULE} {PIL.__version__}"
     stored = PixelCache(cache_folder(cache), listing.digest(settings))
     index = stored.read()
@@ -74,27 +91,72 @@ def load_images(
         from kt_tuning.data.ingest import ingest
 
         index = ingest(listing, stored, size=size, channels=wanted_channels, progress=progress)
+    if index.exact is None:  # it was made by a process that was killed before it had looked
+        from kt_tuning.data.ingest import with_duplicates
+
+        index = with_duplicates(index, stored)
     unreadable = [(os.path.join(listing.root, path), reason) for path, reason in index.unreadable]
     _check_unreadable(unreadable, len(listing.files), max_unreadable)
     _check_classes(index)
     labels = part_labels(index.counts)
     ends = accumulate(len(part) for part in labels.values())
+    missing = [part for part in PARTS if part not in labels]
+    if missing and len(labels) > 1:
+        logging.getLogger("kt_tuning").info(
+            "%s has no %s folder: those images are taken from %s.",
+            *(listing.root, " and no ".join(missing), listing.folders["train"]),
+        )
     places = {
         part: np.arange(end - len(labels[part]), end)
         for part, end in zip(labels, ends, strict=True)
     }
     all_labels = np.concatenate([*labels.values()])
     names = index.class_names
+    lost = {path for path, _ in index.unreadable}
+    paths = [file.path for file in listing.files if file.path not in lost]
+    duplicates = Duplicates(index.exact or [], index.similar)
+    _say_formats(index, listing.root)
+    indices, together = split_images(
+        all_labels,
+        places,
+        duplicates,
+        None if groups is None else groups_of_paths(paths, listing.class_folders(lost), groups),
+        split=split,
+        seed=seed,
+        class_names=names,
+        name_of=paths.__getitem__,
+    )
     return ImageData(
         pixels=stored.pixel_file(index),
         labels=all_labels,
-        indices=complete(all_labels, places, split=split, seed=seed, class_names=names),
+        indices=indices,
         class_names=names,
         content=index.content,
         source=listing.root,
         unreadable=unreadable,
         size_origin=index.size_origin,
+        bits=index.pixels.bits,
+        duplicates=duplicates,
+        groups=together,
     )
+
+
+def _say_formats(index: CacheIndex, root: str) -> None:
+    """Say what about the files decides what a model can be served with."""
+    logger = logging.getLogger("kt_tuning")
+    if (bits := index.pixels.bits) < 16:
+        logger.warning(
+            "The files of %s with 16 bits a pixel hold %d bits: their levels, 0 to %d, become 0 to "
+            "255.",
+            *(root, bits, 2**bits - 1),
+        )
+    if index.unserved:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(index.unserved.items()))
+        logger.warning(
+            "%d of %d images are files that an exported model cannot decode by itself (%s): give "
+            "it their pixels, or use `kt-tuning predict`, which reads what training reads.",
+            *(sum(index.unserved.values()), index.shape[0], kinds),
+        )
 
 
 def _check_unreadable(

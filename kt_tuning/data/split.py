@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.data.groups import Groups, keep_together
 from kt_tuning.errors import DataError, OptionError
 
 PARTS = ("train", "validation", "test")
@@ -58,6 +59,7 @@ def complete(
     split: Sequence[float],
     seed: int,
     class_names: Sequence[str],
+    groups: Groups | None = None,
 ) -> dict[str, NDArray[np.int64]]:
     """Take the parts that are not given out of the train images, class by class.
 
@@ -71,13 +73,15 @@ def complete(
             given train images, none if its share is 0.
         seed: Seed of the choice.
         class_names: Names by label.
+        groups: Which images stay in one part; shares of classes are then met as well as groups
+            allow.
 
     Returns:
         The three index sets, each ascending, disjoint.
 
     Raises:
         OptionError: if the split or the seed is wrong.
-        DataError: if a class has fewer train images than parts to fill.
+        DataError: if a class has fewer train images, or groups, than parts to fill.
     """
     shares = dict(zip(PARTS, check_split(split), strict=True))
     missing = [part for part in PARTS if part not in given and shares[part] > 0]
@@ -87,16 +91,19 @@ def complete(
     _check_sizes(sizes, ["train", *missing], split, class_names)
 
     result = {part: given.get(part, np.empty(0, np.int64)) for part in PARTS}
+    filled = ["train", *missing]
+    number = np.zeros(len(train), np.int64)
     rank = _ranks(labels[train], sizes, rng)
     used = np.zeros_like(sizes)
-    for left, part in zip(range(len(missing), 0, -1), missing, strict=True):
+    for place, part in enumerate(missing, 1):
         exact = shares[part] * sizes
-        taken = _apportion(exact, round(exact.sum()), sizes - used - left, rng)
+        taken = _apportion(exact, round(exact.sum()), sizes - used - len(filled) + place, rng)
         chosen = (rank >= used[labels[train]]) & (rank < (used + taken)[labels[train]])
-        result[part] = train[chosen]
+        number[chosen] = place
         used += taken
-    result["train"] = train[rank >= used[labels[train]]]
-    return result
+    if groups is not None and missing:
+        number = keep_together(number, labels[train], groups.take(train), class_names, rng)
+    return result | {part: train[number == place] for place, part in enumerate(filled)}
 
 
 def subset(
@@ -160,7 +167,7 @@ def _check_sizes(
 
 
 def fold_of(labels: NDArray[np.int64], folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Deal images to folds, class by class.
+    """Deal images to folds, class by class; for groups see `keep_together`.
 
     Args:
         labels: (N,).

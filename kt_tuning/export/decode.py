@@ -3,7 +3,8 @@
 Training decodes with Pillow, a server with what is here, and both give the same bytes; the tests
 compare them. Formats: JPEG, PNG, GIF (first frame), BMP and WebP.
 
-Known limits. Refused with an error: TIFF, animated WebP, BMP with 16 bits or run lengths. Unlike
+Known limits. Refused with an error: TIFF and other formats, animated WebP, BMP with 16 bits or run
+lengths; `kt-tuning predict` decodes those with Pillow. Unlike
 Pillow: a GIF frame smaller than its canvas stands on black; an orientation that XMP alone states
 is not seen; a transparent colour of a grey PNG with 2 or 4 bits is honoured.
 """
@@ -20,6 +21,9 @@ from kt_tuning.export.resample import resize_bilinear
 from kt_tuning.records import PixelFormat
 
 _JPEG_RATIOS = (1, 2, 4, 8)
+
+# Colour types of PNG files.
+_GREY_ALPHA, _RGBA = 4, 6
 
 
 def decode_batch(encoded: tf.Tensor, pixels: PixelFormat) -> tf.Tensor:
@@ -56,7 +60,7 @@ def decode_bytes(encoded: tf.Tensor, pixels: PixelFormat) -> tf.Tensor:
         _format(data),
         [
             lambda: _decode_jpeg(encoded, data, 2 * max(pixels.height, pixels.width)),
-            lambda: _decode_png(encoded, data),
+            lambda: _decode_png(encoded, data, pixels.bits),
             lambda: decode_gif(encoded, data),
             lambda: _on_white(decode_bmp(data)),
             lambda: _decode_webp(encoded, data),
@@ -97,15 +101,38 @@ def _decode_jpeg(encoded: tf.Tensor, data: tf.Tensor, enough: int) -> tf.Tensor:
     return upright(tf.switch_case(index, branches), jpeg_exif(data))
 
 
-def _decode_png(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
-    image = tf.cond(
-        _png_has_alpha(data),
-        lambda: _on_white(tf.io.decode_png(encoded, channels=4)),
-        # Asked for alpha that is not there, TensorFlow fills in 1, 3 or 15, not 255, where
-        # pixels have fewer than 8 bits.
-        lambda: tf.io.decode_png(encoded, channels=3),
-    )
+def _decode_png(encoded: tf.Tensor, data: tf.Tensor, bits: int) -> tf.Tensor:
+    def decode() -> tf.Tensor:
+        return tf.cond(
+            _png_has_alpha(data),
+            lambda: _on_white(tf.io.decode_png(encoded, channels=4)),
+            # Asked for alpha that is not there, TensorFlow fills in 1, 3 or 15, not 255, where
+            # pixels have fewer than 8 bits.
+            lambda: tf.io.decode_png(encoded, channels=3),
+        )
+
+    def decode_deep() -> tf.Tensor:
+        return tf.cond(
+            tf.equal(number(data, 25), _RGBA),
+            lambda: _on_white(_high_bytes(tf.io.decode_png(encoded, 4, tf.uint16), bits)),
+            lambda: _high_bytes(tf.io.decode_png(encoded, 3, tf.uint16), bits),
+        )
+
+    if bits == 16:  # TensorFlow keeps the highest byte by itself
+        image = decode()
+    else:
+        # Pillow reads 16 bits of grey with alpha as 8, so training has not seen the others.
+        is_deep = tf.equal(number(data, 24), 16) & tf.not_equal(number(data, 25), _GREY_ALPHA)
+        image = tf.cond(is_deep, decode_deep, decode)
     return upright(image, png_exif(data))
+
+
+def _high_bytes(levels: tf.Tensor, bits: int) -> tf.Tensor:
+    """Keep the highest 8 of `bits` of uint16 (rows, columns, 3 or 4); of alpha those of 16."""
+    wide = tf.cast(levels, tf.int32)
+    colour = tf.minimum(tf.bitwise.right_shift(wide[..., :3], bits - 8), 255)
+    alpha = tf.bitwise.right_shift(wide[..., 3:], 8)
+    return tf.cast(tf.concat([colour, alpha], axis=-1), tf.uint8)
 
 
 def _png_has_alpha(data: tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.errors import DataError, ExportError, OptionError, StorageError
-from kt_tuning.export.folder import LABELS_FILE
+from kt_tuning.export.folder import LABELS_FILE, PROVENANCE_FILE
+from kt_tuning.records import PixelFormat, read_json
 
 # TensorFlow is imported where it is used: the command line reaches this module before it knows
 # whether there is anything to predict.
@@ -40,10 +41,11 @@ class Prediction:
 class Served:
     """An exported model as a server sees it; `load_served` makes one."""
 
-    def __init__(self, loaded: Any, class_names: Sequence[str]) -> None:
+    def __init__(self, loaded: Any, class_names: Sequence[str], bits: int = 16) -> None:
         # Kept whole: its signatures stop working when what they came from is collected.
         self._loaded = loaded
         self._class_names = tuple(class_names)
+        self._bits = bits
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.input_shape))
@@ -60,6 +62,11 @@ class Served:
         _, inputs = self._loaded.signatures[PIXELS_SIGNATURE].structured_input_signature
         height, width, channels = inputs["images"].shape[1:]
         return height, width, channels
+
+    @property
+    def pixels(self) -> PixelFormat:
+        """How image files become the images that `predict` takes."""
+        return PixelFormat(*self.input_shape, self._bits)
 
     def predict(self, images: NDArray[np.uint8], *, batch_size: int = 256) -> NDArray[np.float32]:
         """Return the probabilities of images that are decoded already.
@@ -129,7 +136,8 @@ class Served:
             broken = [str(file) for file, content in pairs if self._run([content]) is None]
             raise DataError(
                 f"Cannot decode {', '.join(broken)}. Expected: a whole JPEG, PNG, GIF, BMP "
-                "(uncompressed, not 16-bit) or WebP (not animated) image."
+                "(uncompressed, not 16-bit) or WebP (not animated) image. `kt-tuning predict` "
+                "reads whatever training reads."
             )
         return [
             Prediction(file, self._class_names[row.argmax()], float(row.max()), row)
@@ -181,7 +189,15 @@ def load_served(path: str | Path) -> Served:
             f"{path / LABELS_FILE} should name {outputs[0].shape[1]} classes, one a line. "
             f"Received: {len(class_names)}."
         )
-    return Served(loaded, class_names)
+    return Served(loaded, class_names, _bits(path))
+
+
+def _bits(path: Path) -> int:
+    """Return how many bits the training files with 16 bits a pixel had; 16 if nobody noted it."""
+    try:
+        return int(read_json(path / PROVENANCE_FILE)["data"]["pixels"]["bits"])
+    except (StorageError, KeyError, TypeError, ValueError):
+        return 16
 
 
 def _suggestion(path: Path) -> str:

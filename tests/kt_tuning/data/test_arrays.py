@@ -24,6 +24,13 @@ def image(*values: Any, dtype: Any = None) -> np.ndarray:
         (image(0.0, 0.5, 1.0, dtype=np.float16), [0, 128, 255]),
         (image(0.4, 0.6, 254.5), [0, 1, 254]),
         (image(False, True), [0, 255]),
+        (image(0.0, 1.000003, dtype=np.float32), [0, 255]),
+        (image(-1e-7, 0.5, 1.0), [0, 128, 255]),
+        (image(0.0, 255.0004), [0, 255]),
+        (image(-0.4, 128, 255.4), [0, 128, 255]),
+        (image(0, 200, 65535, dtype=np.uint16), [0, 1, 255]),
+        (image(0, 2048, 4095, dtype=np.uint16), [0, 128, 255]),
+        (image(0, 7, 255, dtype=np.uint16), [0, 7, 255]),
     ],
 )
 def test_values_become_0_to_255(x: np.ndarray, pixels: list[int]) -> None:
@@ -61,6 +68,10 @@ def test_many_images_are_all_converted() -> None:
     [
         (image(0.0, np.nan), "NaN or infinite"),
         (image(0.0, np.inf), "NaN or infinite"),
+        (image(-1.0, 1.0), r"-1..1. If -1 is black and 1 is white, pass value_range=\(-1, 1\)"),
+        (image(-0.02, 1.05), r"Received: -0.02..1.05. Clip them, np.clip\(x, 0, 1\)"),
+        (image(-2.1, 2.6), "as they were before they were standardised"),
+        (image(0, 4095), r"If 4095 is white, pass value_range=\(0, 4095\)"),
         (image(-1, 5), "should lie in 0..255. Received: -1..5"),
         (image(0, 256), "should lie in 0..255. Received: 0..256"),
         (np.zeros((0, 4, 4)), "at least one image.*Received: float64 .0, 4, 4."),
@@ -81,6 +92,23 @@ def test_dark_images_are_remarked_on(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "kt_tuning"):
         find_range(image(0.0, 16.0))
     assert "value_range=(0, 16)" in caplog.text
+
+
+def test_advice_about_dark_images_works(caplog: pytest.LogCaptureFixture) -> None:
+    x = image(0.0, 3.14159265)
+    with caplog.at_level(logging.WARNING, "kt_tuning"):
+        find_range(x)
+    assert "value_range=(0, 3.14159)" in caplog.text
+    np.testing.assert_array_equal(to_pixels(x, (0, 3.14159)).ravel(), [0, 255])
+
+
+def test_the_bits_of_16_bit_arrays_are_those_of_all_splits(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    x, other = image(0, 300, dtype=np.uint16), image(0, 4095, dtype=np.uint16)
+    with caplog.at_level(logging.WARNING, "kt_tuning"):
+        assert find_range(x, other) == (0, 4095)
+    assert "hold 12 bits: 0 to 4095 become 0 to 255" in caplog.text
 
 
 @pytest.mark.parametrize("value_range", [(1, 1), (2, 0), (0, np.inf), (0, np.nan), (1,), "ab", 3])

@@ -184,7 +184,11 @@ def test_missing_file_is_a_storage_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "not a JPEG"), (b"hello", "not a JPEG"), (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not a JPEG")],
+    [
+        (b"", "not an image"),
+        (b"hello", "not an image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not an image"),
+    ],
 )
 def test_other_content_is_a_data_error(content: bytes, reason: str) -> None:
     with pytest.raises(DataError, match=reason):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from kt_tuning.data import ImageData, ingest, load_images
 from kt_tuning.errors import DataError, OptionError, StorageError
@@ -142,7 +143,7 @@ def test_unreadable_files_are_skipped_and_listed(
     (photos / "dog" / "3.png").write_bytes(b"no image")
     with caplog.at_level(logging.WARNING, "kt_tuning"):
         data = load_images(photos, max_unreadable=0.1)
-    reason = "not a JPEG, PNG, WebP, BMP, GIF or TIFF image"
+    reason = "not an image of a format that is read"
     assert data.unreadable == [(str(photos / "dog" / "3.png"), reason)]
     assert sorted(shades(data)) == [*range(10), 100, 101, 102, *range(104, 110)]
     assert [record.getMessage() for record in caplog.records] == [
@@ -251,3 +252,25 @@ def test_loading_imports_nothing_heavy(photos: Path) -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True
     )
     assert done.stdout == "set()\n"
+
+
+def test_files_that_an_exported_model_cannot_decode_are_counted_on_each_load(
+    photos: Path, save: Save, caplog: pytest.LogCaptureFixture
+) -> None:
+    save("photos/cat/x.tif", 50)
+    save("photos/dog/y.webp", 60, save_all=True, append_images=[Image.new("L", (4, 4))])
+    save("photos/dog/z.bmp", Image.new("P", (4, 4), 3))
+    for _ in range(2):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "kt_tuning"):
+            load_images(photos)
+        assert "2 of 23 images are files that an exported model cannot decode" in caplog.text
+        assert "(1 TIFF, 1 animated WebP)" in caplog.text
+
+
+def test_what_ready_splits_lack_is_said(
+    save: Save, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "kt_tuning"):
+        load_images(ready_splits(save, tmp_path, "train", "test"))
+    assert "has no validation folder: those images are taken from train." in caplog.text

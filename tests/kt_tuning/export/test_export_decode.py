@@ -129,6 +129,26 @@ def test_palette_png_of_any_depth(decoder, bits, opaque):
 
 
 @pytest.mark.parametrize(("colour_type", "channels"), [(2, 3), (4, 2), (6, 4)])
+def test_colour_png_of_16_bits_that_holds_fewer(colour_type, channels):
+    content = png(16, colour_type, channels=channels)
+    pixels = PixelFormat(24, 40, 3, bits=12)
+    decoded = decode_batch(tf.constant([content]), pixels).numpy()[0]
+    np.testing.assert_array_equal(decoded, decode_image(content, pixels))
+    assert np.array_equal(decoded, decode_image(content, COLOUR)) == (colour_type == 4)
+
+
+@pytest.mark.parametrize("bits", [8, 12])
+def test_grey_png_of_16_bits_that_holds_fewer(bits):
+    levels = np.random.default_rng(0).integers(0, 2**bits, (29, 37), dtype=np.uint16)
+    levels[0, 0] = 2**16 - 1  # brighter than any training image: white
+    contents = [encode(Image.fromarray(levels), "PNG"), encode(photo(37, 29), "PNG")]
+    for pixels in (PixelFormat(24, 40, 3, bits), PixelFormat(33, 7, 1, bits)):
+        decoded = decode_batch(tf.constant(contents), pixels).numpy()
+        expected = np.stack([decode_image(content, pixels) for content in contents])
+        np.testing.assert_array_equal(decoded, expected)
+
+
+@pytest.mark.parametrize(("colour_type", "channels"), [(2, 3), (4, 2), (6, 4)])
 @pytest.mark.parametrize("bits", [8, 16])
 def test_colour_png_of_any_depth(decoder, bits, colour_type, channels):
     assert_same(decoder, png(bits, colour_type, channels=channels))

@@ -1,0 +1,42 @@
+"""Where a run goes: never among the images that it is run on."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from kt_tuning.errors import OptionError
+from kt_tuning.records import is_run_directory
+
+RUNS = "runs"
+
+
+def run_directory(images: Path, out: Path | None) -> Path:
+    """Return the run directory: `out`, or by default `runs/<folder>`.
+
+    By default it is beside the images where the current directory is among them. A run that is
+    among them already, made before this was so, may go on there: it is never taken for a class.
+
+    Args:
+        images: The folder of images.
+        out: What was asked for.
+
+    Raises:
+        OptionError: if `out` is among the images and no run.
+    """
+    folder = images.resolve()
+    chosen = Path(RUNS) / folder.name if out is None else out
+    place = chosen.resolve()
+    inside = place == folder or folder in place.parents
+    if not inside or is_run_directory(place):
+        return chosen
+    beside = folder.parent / RUNS / folder.name
+    if out is not None:
+        raise OptionError(
+            f"--out {out} is inside the folder of images, {folder}, where it would lie among the "
+            f"classes. Choose a place outside, such as --out {beside}."
+        )
+    logging.getLogger("kt_tuning").warning(
+        "The run directory is %s: the current directory is inside the folder of images.", beside
+    )
+    return beside

@@ -1,0 +1,181 @@
+"""Which files are images, which folders are looked into, and what is left out."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from kt_tuning.data.formats import extensions
+from kt_tuning.records import is_run_directory
+
+#: Folders, in lower case, in which operating systems and programs keep files of their own.
+_SYSTEM_FOLDERS = frozenset(
+    {
+        *("__macosx", "__pycache__", "#recycle", "#snapshot", "$recycle.bin", "lost+found"),
+        "system volume information",
+    }
+)
+
+#: Files, in lower case, that operating systems leave in every folder.
+_SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})
+
+#: First bytes of image files whose names have no known extension.
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
+
+
+class ImageFile(NamedTuple):
+    """One file as it was found: path within the folder, bytes, and times in nanoseconds."""
+
+    path: str
+    size: int
+    modified: int
+    changed: int
+
+
+class LeftOut:
+    """What a scan passes by.
+
+    Attributes:
+        files: How many files are no images, by extension in lower case.
+        folders: Hidden folders and folders of the system.
+        runs: Folders that hold runs of kt-tuning or KerasTuner.
+    """
+
+    def __init__(self) -> None:
+        self.files: Counter[str] = Counter()
+        self.folders: set[str] = set()
+        self.runs: set[str] = set()
+
+    def __str__(self) -> str:
+        parts = []
+        if self.files:
+            parts.append(f"{self.files.total()} files that are no images ({_counts(self.files)})")
+        if self.folders:
+            names = Counter(map(os.path.basename, self.folders))
+            parts.append(f"{len(self.folders)} hidden folders ({_counts(names)})")
+        if self.runs:
+            parts.append(f"folders of runs ({', '.join(sorted(self.runs))})")
+        return " and ".join(parts)
+
+
+def sub_folders(folder: str, left_out: LeftOut, *, skip: str | None = None) -> list[str]:
+    """Return the names of the folders in `folder` that may hold a user's images, sorted.
+
+    Args:
+        folder: Where to look.
+        left_out: Takes note of what is not returned.
+        skip: A folder, with symbolic links resolved, to pass over: the cache.
+    """
+    with os.scandir(folder) as entries:
+        folders = [entry for entry in entries if entry.is_dir()]
+    found = []
+    in_run = is_run_directory(folder)
+    for entry in folders:
+        if is_hidden(entry.name):
+            left_out.folders.add(entry.path)
+        elif holds_runs(entry.path) or (in_run and _is_made_by_run(entry.name)):
+            left_out.runs.add(entry.path)
+        elif skip is None or os.path.realpath(entry.path) != skip:
+            found.append(entry.name)
+    return sorted(found)
+
+
+def walk(folder: str, prefix: str, left_out: LeftOut) -> Iterator[ImageFile]:
+    """Yield the image files in and below a folder.
+
+    Args:
+        folder: Where to look.
+        prefix: What the paths returned begin with, in place of `folder`.
+        left_out: Takes note of what is not returned.
+    """
+    yield from _walk(folder, prefix, left_out, frozenset())
+
+
+def _walk(
+    folder: str, prefix: str, left_out: LeftOut, above: frozenset[tuple[int, int]]
+) -> Iterator[ImageFile]:
+    """Walk as `walk` does; a link back to one of the folders `above` is not followed."""
+    status = os.stat(folder)
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path = os.path.join(prefix, entry.name)
+            if is_image(entry):
+                # a broken link is listed too, so that it is reported as unreadable, not lost
+                found = entry.stat(follow_symlinks=entry.is_file())
+                yield ImageFile(path, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+            elif not entry.is_dir():
+                if not _is_system_file(entry.name):
+                    left_out.files[_extension(entry.name) or "without extension"] += 1
+            elif is_hidden(entry.name):
+                left_out.folders.add(entry.path)
+            elif is_run_directory(entry.path):
+                left_out.runs.add(entry.path)
+            else:
+                yield from _walk(entry.path, path, left_out, above | {identity})
+
+
+def is_image(entry: os.DirEntry[str]) -> bool:
+    """Whether a file has an extension of an image format, or else begins like an image."""
+    if _is_system_file(entry.name):
+        return False
+    if _extension(entry.name) in extensions():
+        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+    return entry.is_file() and _begins_like_an_image(entry.path)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a folder is hidden or the system's: `.git`, `@eaDir` (thumbnails), `__MACOSX`."""
+    return name.startswith((".", "@")) or name.lower() in _SYSTEM_FOLDERS
+
+
+def holds_runs(folder: str, depth: int = 2) -> bool:
+    """Whether a folder is a run directory, or has only such sub-folders and no image."""
+    if is_run_directory(folder):
+        return True
+    found = False
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not entry.is_dir():
+                    if is_image(entry):
+                        return False
+                elif not entry.name.startswith("."):
+                    found = depth > 0 and holds_runs(entry.path, depth - 1)
+                    if not found:
+                        return False
+    except OSError:
+        return False
+    return found
+
+
+def _is_made_by_run(name: str) -> bool:
+    """Whether a run directory's sub-folder has a name that `kt_tuning.records` lists."""
+    names = {"export", "refit", "distill", "bag", "boost", "snapshots", "tracking"}
+    return name in names or name.startswith("trial_")
+
+
+def _is_system_file(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _SYSTEM_FILES
+
+
+def _begins_like_an_image(path: str) -> bool:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            start = file.read(12)
+    except OSError:
+        return False
+    return start.startswith(_SIGNATURES) or (start[:4] == b"RIFF" and start[8:] == b"WEBP")
+
+
+def _extension(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+def _counts(counter: Counter[str]) -> str:
+    shown = ", ".join(f"{count} {name}" for name, count in counter.most_common(8))
+    return shown + (", …" if len(counter) > 8 else "")

@@ -1,0 +1,77 @@
+"""A run never goes among the images that it is run on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from command_line import kt_tuning, write_photos
+
+from kt_tuning.cli.run_place import run_directory
+from kt_tuning.data import load_images
+from kt_tuning.errors import OptionError
+from kt_tuning.judging import load_data
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return write_photos(tmp_path / "photos")
+
+
+def test_by_default_a_run_goes_to_runs_in_the_current_directory(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos.parent)
+    assert run_directory(Path("photos"), None) == Path("runs/photos")
+
+
+@pytest.mark.parametrize("below", [".", "lying"])
+def test_beside_the_images_where_the_current_directory_is_among_them(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, below: str
+) -> None:
+    monkeypatch.chdir(photos / below)
+    assert run_directory(photos, None) == photos.parent / "runs" / "photos"
+    assert str(photos.parent / "runs" / "photos") in caplog.text
+
+
+@pytest.mark.parametrize("out", [".", "runs/photos", "lying/run"])
+def test_an_out_among_the_images_is_refused(photos: Path, out: str) -> None:
+    with pytest.raises(OptionError, match="is inside the folder of images"):
+        run_directory(photos, photos / out)
+    assert sorted(path.name for path in photos.iterdir()) == ["lying", "standing"]
+
+
+def test_a_run_that_is_among_them_already_may_go_on(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = photos / "runs" / "photos"
+    run.mkdir(parents=True)
+    (run / "search.json").write_text("{}")
+    monkeypatch.chdir(photos)
+    assert run_directory(Path(), None) == Path("runs/photos")
+    assert run_directory(photos, run) == run
+    assert load_images(photos).class_names == ("lying", "standing")
+
+
+def test_run_in_the_folder_of_images_leaves_it_as_it_was(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos)
+    arguments = ["--fix", "filters=(8,)", "--max-trials", "1", "--epochs", "1", "--augment", "none"]
+    arguments += ["--class", "standing", "--class", "lying", "--groups", r"(\d)\d\.png"]
+    assert kt_tuning(monkeypatch, "run", ".", "--workers", "1", "--quiet", *arguments) == 0
+    assert sorted(path.name for path in photos.iterdir()) == ["lying", "standing"]
+    run = photos.parent / "runs" / "photos"
+    assert (run / "report.html").is_file()
+    # What comes after the run has the same images, labels, splits and groups.
+    expected = load_images(photos, class_names=["standing", "lying"], groups=r"(\d)\d\.png")
+    data = load_data(run)
+    assert data.fingerprint == expected.fingerprint
+    assert data.groups is not None
+    assert expected.groups is not None
+    np.testing.assert_array_equal(data.groups.of_image, expected.groups.of_image)
+    written = yaml.safe_load((run / "config.yaml").read_text())
+    assert written["class_names"] == ["standing", "lying"]
+    assert written["groups"] == r"(\d)\d\.png"
