@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"errors", "records", "units"},
+    {"errors", "records", "run_files", "units"},
     {"augment", "data", "evaluation", "export", "demo", "tracking", "devices"},
     {"recipe", "ensembling", "execution"},
     {"trials"},

@@ -48,7 +48,7 @@ def distill(
         temperature: T of the soft targets, more than 0; see `distillation_loss`.
         soft_weight: Weight of the soft targets in the loss, in (0, 1]; the rest is that of the
             labels.
-        overwrite: Whether what is in the directory is deleted first.
+        overwrite: Whether members that are in the directory are deleted first.
         verbose: Whether to show the live view.
 
     Returns:

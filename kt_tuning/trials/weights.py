@@ -6,6 +6,8 @@ from pathlib import Path
 
 import keras
 
+from kt_tuning.errors import StorageError
+
 
 def save_weights(model: keras.Model, path: Path) -> None:
     """Write the weights of `model` to `path`, a `.weights.h5` file."""
@@ -13,8 +15,21 @@ def save_weights(model: keras.Model, path: Path) -> None:
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
-    """Read into `model` the weights that `save_weights` wrote of one like it."""
-    _without_optimizer(model).load_weights(path)
+    """Read into `model` the weights that `save_weights` wrote of one like it.
+
+    Raises:
+        StorageError: if they are those of another model, or cannot be read.
+    """
+    try:
+        _without_optimizer(model).load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        # Keras lists every layer, in a traceback of sixty lines.
+        reason = str(error).strip().partition("\n")[0]
+        raise StorageError(
+            f"The weights in {path} do not fit the model of {model.count_params():,} parameters "
+            f"that is built for them: {reason} Build it as it was built when they were trained; "
+            "if the file is damaged, delete its trial's folder."
+        ) from None
 
 
 def _without_optimizer(model: keras.Model) -> keras.Model:
