@@ -14,7 +14,7 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.evaluation import CorrectedBest, Scores, corrected_best_of_run
 from kt_tuning.judging import judge, save_winner
-from kt_tuning.pipeline.make_tuner import make_tuner
+from kt_tuning.pipeline.make_tuner import make_tuner, write_files
 from kt_tuning.pipeline.options import OPTIONS, RunOptions
 from kt_tuning.refitting import RefitOptions, refit
 from kt_tuning.report import AUGMENTATION, write_report
@@ -72,13 +72,10 @@ def run(
     Raises:
         KtTuningError: if an option, the data or the directory is wrong, or every trial fails.
     """
-    tuner = make_tuner(data, out, options)
     asked = dataclasses.asdict(options.without_password())
     files = {**(files or {}), OPTIONS: json.dumps(asked, default=str)}
+    tuner = make_tuner(data, out, options, files)
     finish = Finish(tuner.oracle, out, first=OPTIONS, last=PAGE)
-    # Before the search if they are not there yet, for one that is killed; otherwise after it, since
-    # it may be refused here.
-    _write(out, {name: t for name, t in files.items() if not (out / name).exists()})
     tuner.search(
         data,
         time_limit=options.time_limit,
@@ -90,7 +87,7 @@ def run(
     with finish.turn() as due:
         if not due:
             return None
-        _write(out, files)
+        write_files(out, files)
         return _finish(tuner, data, out, options)
 
 
@@ -110,11 +107,6 @@ def _finish(tuner: Tuner, data: ImageData, out: Path, options: RunOptions) -> Ru
         again = made.export(data)
     report = write_report(out, path=out / PAGE)
     return RunOutcome(ensemble, scores, correction, out / shipped.folder, report, again)
-
-
-def _write(out: Path, files: Mapping[str, str]) -> None:
-    for name, text in files.items():
-        (out / name).write_text(text, encoding="utf-8")
 
 
 def _preview_augmentation(tuner: Tuner, data: ImageData, out: Path) -> None:

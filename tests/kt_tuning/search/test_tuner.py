@@ -128,10 +128,15 @@ def test_other_data_in_the_same_directory_are_refused(again, stripes):
         again(max_trials=4).search(other)
 
 
-def test_overwrite_begins_anew(again):
-    tuner = again(overwrite=True)
+def test_overwrite_begins_anew_when_the_search_begins(again, stripes):
+    tuner = again(overwrite=True, max_trials=1, objective="val_loss", seed=3)
     assert tuner.results().empty
-    assert list(tuner.run_directory.glob("trial_*")) == []
+    assert len(list(tuner.run_directory.glob("trial_*"))) == 3
+    with pytest.raises(SearchError, match="is deleted when the new one begins"):
+        _ = tuner.study
+    tuner.search(stripes)
+    assert [path.name for path in tuner.run_directory.glob("trial_*")] == ["trial_0"]
+    assert len(tuner.results()) == len(tuner.study.trials) == 1
 
 
 def test_a_trial_whose_build_raises_is_failed_and_the_search_goes_on(make_tuner, stripes):
