@@ -17,6 +17,7 @@ from kt_tuning.pipeline.options import DEFAULT_TRIALS, OPTIONS, RunOptions
 from kt_tuning.recipe import Recipe
 from kt_tuning.records import read_json
 from kt_tuning.search import Tuner, narrow
+from kt_tuning.search.run_directory import check_same_data
 
 
 class RecordedTuner(Tuner):
@@ -67,6 +68,9 @@ def make_tuner(
         )
     if not 0 <= options.price < 1:
         raise OptionError(f"`price` is from 0 to less than 1. Received: {options.price}")
+    if not options.overwrite:
+        # Other images often need another hypermodel, too: this is what should be said.
+        check_same_data(out, data)
     hypermodel = _hypermodel(data, options)
     recipe = Recipe(
         batch_size=options.batch_size,

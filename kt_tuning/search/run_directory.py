@@ -219,20 +219,8 @@ class RunDirectory:
         return found
 
     def check_data(self, data: ImageData) -> None:
-        """Refuse other images than the run began with.
-
-        Raises:
-            StorageError: if there are any.
-        """
-        path = self.path / "data.json"
-        if path.exists():
-            known = DataCard.load(path)
-            if known.fingerprint != data.fingerprint:
-                raise StorageError(
-                    f"{self.path} holds a search on other data: {known.source}, fingerprint "
-                    f"{known.fingerprint[:12]}; now {data.fingerprint[:12]}. Choose another "
-                    "project_name, or pass overwrite=True."
-                )
+        """Refuse other images than the run began with; see `check_same_data`."""
+        check_same_data(self.path, data)
 
     def claim(self, data: ImageData, validated: Sequence[NDArray[np.int64]]) -> None:
         """Note the data of this run.
@@ -263,6 +251,25 @@ class RunDirectory:
             StorageError: if there was none.
         """
         return SearchRecord.load(self.path / "search.json")
+
+
+def check_same_data(run: Path, data: ImageData) -> None:
+    """Refuse other images than a run directory holds a search on.
+
+    Raises:
+        StorageError: if they are others.
+    """
+    path = run / "data.json"
+    if not path.exists():
+        return
+    known = DataCard.load(path)
+    if known.fingerprint != data.fingerprint:
+        raise StorageError(
+            f"{run} holds a search on other data: {known.source}, fingerprint "
+            f"{known.fingerprint[:12]}; now {data.source}, {data.fingerprint[:12]}. Choose another "
+            "run directory (project_name=, --out), or have the earlier search deleted "
+            "(overwrite=True, --overwrite)."
+        )
 
 
 def check_writable(path: Path) -> None:

@@ -28,7 +28,8 @@ def load_weights(model: keras.Model, path: Path) -> None:
         size = f" of {model.count_params():,} parameters" if model.built else ""
         raise StorageError(
             f"The weights in {path} do not fit the model{size} that is built for them: {reason} "
-            "Build it as it was built when they were trained; if the file is damaged, delete its trial's folder."
+            "Build it as it was built when they were trained; if the file is damaged, delete its "
+            "trial's folder."
         ) from None
 
 

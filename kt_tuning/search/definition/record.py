@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
@@ -65,7 +66,8 @@ class SearchDefinition(Record):
     @property
     def parameters(self) -> list[hps.HyperParameter]:
         """The space as KerasTuner's hyperparameters."""
-        config = {"space": self.space or [], "values": {}}
+        # KerasTuner changes what it reads.
+        config = {"space": copy.deepcopy(self.space or []), "values": {}}
         found: list[hps.HyperParameter] = keras_tuner.HyperParameters.from_config(config).space
         return found
 
