@@ -26,7 +26,7 @@ def run(tmp_path_factory):
     data = load_images(base / "photos", progress=False)
     write_search(directory, data, "MLP", seed=0)
     fixed = {"units": 8, "optimizer": "adam"}
-    options = RunOptions(hypermodel=("mlp",), fixed=fixed, augment="none", batch_size=(16,), seed=7)
+    options = RunOptions(hypermodel=("mlp",), fixed=fixed, augment="none", batch_size=(16,))
     (directory / "options.json").write_text(json.dumps(dataclasses.asdict(options)))
     space = tuner_of(directory, load_data(directory, progress=False)).get_default_hyperparameters()
     result = directory / "trial_01" / "result.json"
