@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import keras
@@ -21,8 +22,11 @@ def load_weights(model: keras.Model, path: Path) -> None:
         StorageError: if they are those of another model, or cannot be read.
     """
     try:
-        _without_optimizer(model).load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
+        with warnings.catch_warnings():
+            # Keras would leave layers that the file lacks as they were initialised.
+            warnings.filterwarnings("error", "Skipping nested container", UserWarning)
+            _without_optimizer(model).load_weights(path)
+    except (OSError, ValueError, KeyError, UserWarning) as error:
         # Keras lists every layer, in a traceback of sixty lines.
         reason = str(error).strip().partition("\n")[0]
         size = f" of {model.count_params():,} parameters" if model.built else ""

@@ -27,9 +27,10 @@ def describe_model(model: keras.Model) -> list[dict[str, Any]]:
         }
         for layer in _layers(model)
     ]
-    for part in (getattr(model, "optimizer", None), getattr(model, "loss", None)):
+    for kind in ("optimizer", "loss"):
+        part = getattr(model, kind, None)
         name = part if isinstance(part, str) else getattr(part, "__name__", type(part).__name__)
-        rows.append({CLASS: name, WEIGHTS: [], SETTINGS: _settings(part)})
+        rows.append({CLASS: f"{kind} {name}", WEIGHTS: [], SETTINGS: _settings(part)})
     return rows
 
 
@@ -45,9 +46,9 @@ def structure_difference(before: list[dict[str, Any]], now: list[dict[str, Any]]
             min(map(len, classes)),
         )
         was, here = (names[place] if place < len(names) else "nothing" for names in classes)
-        return f"layer {place} was {was}, now {here}"
+        return f"layer {place} was {was}, now {here}" if " " not in was else f"{was}, now {here}"
     for place, (one, other) in enumerate(zip(before, now, strict=True)):
-        label = f"layer {place} ({one[CLASS]})"
+        label = one[CLASS] if " " in one[CLASS] else f"layer {place} ({one[CLASS]})"
         if one[WEIGHTS] != other[WEIGHTS]:
             return f"{label} had weights {_shapes(one)}, now {_shapes(other)}"
         if difference := _first(one[SETTINGS], other[SETTINGS]):
