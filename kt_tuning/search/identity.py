@@ -62,8 +62,10 @@ class Identity:
             data: The images, if it is images.
             arguments: What `fit` is given otherwise, by name.
         """
-        told = None if data is not None else as_stored(describe_arguments(arguments))
-        self._definition = dataclasses.replace(self._definition, data=told)
+        told = {"kind": "ImageData"}
+        if data is None:
+            told = {"kind": "arguments of fit", **describe_arguments(arguments)}
+        self._definition = dataclasses.replace(self._definition, data=as_stored(told))
 
     def check(self) -> None:
         """Refuse to go on in a directory whose trials mean something else.
