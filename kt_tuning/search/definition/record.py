@@ -27,7 +27,7 @@ Rows = list[dict[str, Any]]
 
 def as_stored(value: Any) -> Any:
     """A value as it comes back from JSON."""
-    return json.loads(json.dumps(value))
+    return json.loads(json.dumps(value, default=str))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,10 +143,10 @@ def _state_differences(
 ) -> dict[str, str]:
     """Attributes that both have and that differ, and fixed values that do, by name."""
     found = {}
-    for name in was.keys() & here.keys():
+    for name in sorted(was.keys() & here.keys()):
         one, other = was[name], here[name]
         if name == FIXED and isinstance(one, dict) and isinstance(other, dict):
-            for key in one.keys() | other.keys():
+            for key in sorted(one.keys() | other.keys()):
                 if one.get(key) != other.get(key):
                     words = [
                         f"fixed at {values[key]}" if key in values else searched.get(key, "free")
@@ -154,7 +154,7 @@ def _state_differences(
                     ]
                     found[key] = f"{key}: was {words[0]}, now {words[1]}"
         elif _is_members(one) and _is_members(other):
-            for family in one.keys() & other.keys():
+            for family in sorted(one.keys() & other.keys()):
                 if one[family] != other[family]:
                     inner = _state_differences(one[family][STATE], other[family][STATE], searched)
                     found |= {f"{family}/{k}": f"{family}/{text}" for k, text in inner.items()}

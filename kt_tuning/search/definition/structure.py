@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
 
-VOLATILE = {"name", "dtype", "seed", "module", "registered_name", "build_config", "function"}
+VOLATILE = {
+    *("name", "dtype", "seed", "module", "registered_name", "build_config", "function"),
+    "shared_object_id",
+}
 """Settings that differ from process to process, or with the precision."""
 CLASS, WEIGHTS, SETTINGS = "class", "weights", "settings"
 
@@ -73,7 +77,9 @@ def _settings(part: Any) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     match value:
-        case None | bool() | int() | float() | str():
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case None | bool() | int() | str():
             return value
         case Mapping():
             return {str(k): _plain(v) for k, v in value.items() if k not in VOLATILE}
