@@ -11,7 +11,7 @@ from typing import Any
 import keras_tuner
 import optuna
 from optuna.pruners import BasePruner
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 
 from kt_tuning.errors import StorageError
@@ -113,9 +113,13 @@ def read_earlier(storage: str | Path | BaseStorage, name: str) -> EarlierStudy |
         backend = open_storage(storage)
         try:
             study = backend.get_study_id_from_name(name)
+            return EarlierStudy(backend.get_study_user_attrs(study), backend.get_n_trials(study))
         except KeyError:
             return None
-        return EarlierStudy(backend.get_study_user_attrs(study), backend.get_n_trials(study))
+        finally:
+            if backend is not storage and isinstance(backend, RDBStorage):
+                backend.remove_session()
+                backend.engine.dispose()
 
 
 def open_study(source: optuna.Study | str | Path) -> optuna.Study:
