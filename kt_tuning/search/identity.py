@@ -74,7 +74,7 @@ class Identity:
             StorageError: if they do; it says what differs.
         """
         if self._run.trial_ids() or self._run.trials():
-            self._compare(read_definition(self._run.path))
+            self._compare(read_definition(self._run.path), trained=self._run.was_trained())
             self._check_study_is_there()
 
     def check_study(self) -> None:
@@ -88,7 +88,8 @@ class Identity:
             return
         found = read_earlier(self._oracle.storage, self._run.path.name)
         if found is not None and DEFINITION in found.attributes:
-            self._compare(SearchDefinition.from_json(json.loads(found.attributes[DEFINITION])))
+            earlier = SearchDefinition.from_json(json.loads(found.attributes[DEFINITION]))
+            self._compare(earlier, trained=found.trials > 0)
         known = 0 if found is None else found.trials
         if known < len(self._run.trial_ids()):
             storage = self._oracle.storage
@@ -108,11 +109,10 @@ class Identity:
                 text = json.dumps(dataclasses.replace(self._definition, model=None).to_json())
             self._oracle.note(DEFINITION, text)
 
-    def _compare(self, earlier: SearchDefinition | None) -> None:
+    def _compare(self, earlier: SearchDefinition | None, *, trained: bool) -> None:
         if earlier is None:
             return
         trials: list[TrialRecord] = [trial for trial in self._run.trials() if trial.usable]
-        trained = bool(trials) or self._run.was_trained()
         model_of = self._model_of if trained else None
         if differences := earlier.differences(self._definition, trials, model_of):
             raise StorageError(

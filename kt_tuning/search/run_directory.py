@@ -122,8 +122,10 @@ class RunDirectory:
 
     def was_trained(self) -> bool:
         """Whether there is a trial that has a score, or is still on its way to one."""
-        ended = {record.trial_id for record in self.trials() if not record.usable}
-        return any(record.usable for record in self.trials()) or bool(self.curves().keys() - ended)
+        trials = self.trials()
+        if any(record.usable for record in trials):
+            return True
+        return bool(self.curves().keys() - {record.trial_id for record in trials})
 
     def trial(self, trial_id: str) -> Path:
         """The folder of a trial; made if missing."""
