@@ -126,7 +126,7 @@ def save_winner(ensemble: Ensemble, directory: str | Path) -> Path:
     and deleted here.
     """
     path = _winner_file(Path(directory))
-    for earlier in path.parent.glob("ensemble-*.keras"):
+    for earlier in path.parent.glob(f"ensemble-{'[0-9a-f]' * 12}.keras"):
         earlier.unlink()
     ensemble.save(path)
     return path

@@ -7,6 +7,7 @@ The run directory:
     split.npz                    labels (N,), and the index sets train, validation, test and
                                  predicted (the rows of val_predictions.npy); groups, if given
     search.json                  SearchRecord
+    definition.json              search.SearchDefinition: what decides what a trial means
     config.yaml, space.yaml      what `kt-tuning run` was asked for, to repeat it
     options.json                 the same as `pipeline.RunOptions`, for what comes after
     study.db                     the Optuna study
@@ -269,10 +270,42 @@ class TrialRecord(Record):
 REFIT_RECORD = "refit.json"
 """File of a folder whose models were trained again, on training and validation images."""
 
-RUN_MARKERS = ("search.json", "study.db", "oracle.json", "options.json")
-"""A folder with one of these files is a run directory."""
+RUN_MARKERS = {
+    "search.json": ("objective", "hypermodel", "versions"),
+    "oracle.json": ("hyperparameters", "start_order"),
+    "options.json": ("hypermodel", "objective", "max_trials"),
+    "study.db": (),
+}
+"""Files by which a run directory is known, and keys that such a JSON file has."""
+_STUDY = b"objectives"
+"""In the study of a run: the name of an attribute that is written first."""
 
 
 def is_run_directory(path: str | Path) -> bool:
-    """Whether a search has written into a folder."""
-    return any((Path(path) / name).is_file() for name in RUN_MARKERS)
+    """Whether a search has written into a folder, by files that only a search writes.
+
+    A file of another program that happens to have the name of one of ours does not count.
+    """
+    folder = Path(path)
+    return any(_has_keys(folder / name, keys) for name, keys in RUN_MARKERS.items() if keys) or (
+        _is_study(folder / "study.db")
+    )
+
+
+def _has_keys(path: Path, keys: tuple[str, ...]) -> bool:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.keys() >= set(keys)
+
+
+def _is_study(path: Path) -> bool:
+    try:
+        if not path.read_bytes().startswith(b"SQLite format 3"):
+            return False
+        logged = path.with_name("study.db-wal")
+        parts = [path, logged] if logged.exists() else [path]
+        return any(_STUDY in part.read_bytes() for part in parts)
+    except OSError:
+        return False

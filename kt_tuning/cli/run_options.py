@@ -19,7 +19,7 @@ Folder = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(
-        help="Run directory; started again, it resumes.",
+        help="Run directory; started again, it resumes the same search.",
         show_default="runs/<folder>, never among the images",
     ),
 ]
@@ -41,7 +41,11 @@ Refit = Annotated[
     ),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Delete an earlier search in the run directory.")
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Delete the files of an earlier search in the run directory when this one begins.",
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No live view.")]
 

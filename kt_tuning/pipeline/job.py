@@ -16,7 +16,7 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.evaluation import CorrectedBest, Scores, corrected_best_of_run
 from kt_tuning.judging import judge, save_winner
-from kt_tuning.pipeline.make_tuner import make_tuner
+from kt_tuning.pipeline.make_tuner import make_tuner, write_files
 from kt_tuning.pipeline.options import OPTIONS, RunOptions
 from kt_tuning.progress import progress
 from kt_tuning.records import RESULT, TrialRecord
@@ -87,8 +87,10 @@ def run(
     Raises:
         KtTuningError: if an option, the data or the directory is wrong, or every trial fails.
     """
+    asked = dataclasses.asdict(options.without_password())
+    files = {**(files or {}), OPTIONS: json.dumps(asked, default=str)}
     with progress("Preparing the search", shown=options.verbose):
-        tuner = make_tuner(data, out, options)
+        tuner = make_tuner(data, out, options, files)
     logger.info(
         search_summary(
             options.hypermodel,
@@ -98,12 +100,7 @@ def run(
             out=out,
         )
     )
-    asked = dataclasses.asdict(options.without_password())
-    files = {**(files or {}), OPTIONS: json.dumps(asked, default=str)}
     finish = Finish(tuner.oracle, out, first=OPTIONS, last=PAGE)
-    # Before the search if they are not there yet, for one that is killed; otherwise after it, since
-    # it may be refused here.
-    _write(out, {name: t for name, t in files.items() if not (out / name).exists()})
     tuner.search(
         data,
         time_limit=options.time_limit,
@@ -115,7 +112,7 @@ def run(
     with finish.turn() as due:
         if not due:
             return None
-        _write(out, files)
+        write_files(out, files)
         return _finish(tuner, data, out, options)
 
 
@@ -143,11 +140,6 @@ def _finish(tuner: Tuner, data: ImageData, out: Path, options: RunOptions) -> Ru
         report = write_report(out, path=out / PAGE)
     trials = tuple(TrialRecord.load(path) for path in out.glob(f"trial_*/{RESULT}"))
     return RunOutcome(ensemble, scores, correction, out / shipped.folder, report, again, trials)
-
-
-def _write(out: Path, files: Mapping[str, str]) -> None:
-    for name, text in files.items():
-        (out / name).write_text(text, encoding="utf-8")
 
 
 def _preview_augmentation(tuner: Tuner, data: ImageData, out: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,46 @@ from kt_tuning.pipeline.options import DEFAULT_TRIALS, OPTIONS, RunOptions
 from kt_tuning.recipe import Recipe
 from kt_tuning.records import read_json
 from kt_tuning.search import Tuner, narrow
+from kt_tuning.search.run_directory import check_same_data
 
 
-def make_tuner(data: ImageData, out: Path, options: RunOptions) -> Tuner:
+class RecordedTuner(Tuner):
+    """Writes how the run was asked for when its search begins, after all that may refuse it.
+
+    Attributes:
+        files: Texts by name, of files in the run directory.
+    """
+
+    files: Mapping[str, str] = types.MappingProxyType({})
+
+    def on_search_begin(self) -> None:
+        """Write what has changed: a process that shares the search may have written the same."""
+        super().on_search_begin()
+        places = {name: self.run_directory / name for name in self.files}
+        changed = [
+            name
+            for name, place in places.items()
+            if not place.is_file() or place.read_text(encoding="utf-8") != self.files[name]
+        ]
+        write_files(self.run_directory, {name: self.files[name] for name in changed})
+
+
+def write_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Write texts into files of a folder, by their names."""
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def make_tuner(
+    data: ImageData, out: Path, options: RunOptions, files: Mapping[str, str] | None = None
+) -> Tuner:
     """The tuner of a run.
 
     Args:
         data: The images.
         out: The run directory.
         options: How to search.
+        files: Texts by name, written into the run directory when the search begins.
 
     Raises:
         OptionError: if an option is wrong.
@@ -36,6 +68,9 @@ def make_tuner(data: ImageData, out: Path, options: RunOptions) -> Tuner:
         )
     if not 0 <= options.price < 1:
         raise OptionError(f"`price` is from 0 to less than 1. Received: {options.price}")
+    if not options.overwrite:
+        # Other images often need another hypermodel, too: this is what should be said.
+        check_same_data(out, data)
     hypermodel = _hypermodel(data, options)
     recipe = Recipe(
         batch_size=options.batch_size,
@@ -50,7 +85,9 @@ def make_tuner(data: ImageData, out: Path, options: RunOptions) -> Tuner:
     max_trials = options.max_trials
     if max_trials is None and options.time_limit is None:
         max_trials = DEFAULT_TRIALS
-    return Tuner(
+    # The name of "." is empty.
+    out = out if out.name else out.absolute()
+    tuner = RecordedTuner(
         hypermodel,
         objective=options.objective,
         strategy=options.strategy,
@@ -71,6 +108,8 @@ def make_tuner(data: ImageData, out: Path, options: RunOptions) -> Tuner:
         overwrite=options.overwrite,
         storage=options.storage,
     )
+    tuner.files = files or {}
+    return tuner
 
 
 def tuner_of(out: Path, data: ImageData) -> Tuner:

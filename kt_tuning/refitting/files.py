@@ -12,7 +12,7 @@ from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.errors import StorageError
 from kt_tuning.records import DataCard, SearchRecord, TrialRecord, write_json
 from kt_tuning.refitting.record import RECORD, RefitRecord
-from kt_tuning.search.lock import LOCK
+from kt_tuning.run_files import check_removable, remove_run
 
 CARD, SPLIT, SEARCH, COMBINATION = "data.json", "split.npz", "search.json", "ensemble.json"
 
@@ -28,6 +28,29 @@ def check_data(run: Path, data: ImageData) -> None:
         raise StorageError(
             f"{run} holds a search on other data: fingerprint {known[:12]}; now "
             f"{data.fingerprint[:12]}. Refit on the images that were searched on."
+        )
+
+
+def check_claim(folder: Path, record: RefitRecord, *, overwrite: bool) -> None:
+    """Refuse a folder that holds another refit; nothing is written.
+
+    Args:
+        folder: Of the refit.
+        record: What is to be trained.
+        overwrite: Whether another refit that is in the folder is to be deleted.
+
+    Raises:
+        StorageError: if the folder holds another refit, or what must not be deleted.
+    """
+    known = _known(folder)
+    names = [] if known is None else known.differs_from(record)
+    if names and overwrite:
+        check_removable(folder)
+    elif names:
+        told = "; ".join(f"{n}={getattr(known, n)}, now {getattr(record, n)}" for n in names)
+        raise StorageError(
+            f"{folder} holds another refit: {told}. Ask for the same one to go on with it, or "
+            "pass overwrite=True to begin anew."
         )
 
 
@@ -52,26 +75,19 @@ def claim(
         The record that counts: of the call that began it.
 
     Raises:
-        StorageError: if the folder holds another refit.
+        StorageError: if the folder holds another refit, or what must not be deleted.
     """
-    path = folder / RECORD
-    if path.exists():
-        known = RefitRecord.load(path)
-        names = known.differs_from(record)
-        if not names:
+    check_claim(folder, record, overwrite=overwrite)
+    known = _known(folder)
+    if known is not None:
+        if not known.differs_from(record):
             return known
-        if not overwrite:
-            told = "; ".join(f"{n}={getattr(known, n)}, now {getattr(record, n)}" for n in names)
-            raise StorageError(
-                f"{folder} holds another refit: {told}. Ask for the same one to go on with it, or "
-                "pass overwrite=True to begin anew."
-            )
-        _clear(folder)
+        remove_run(folder)
     for name in (CARD, SPLIT, SEARCH):
         if (run / name).exists():
             shutil.copyfile(run / name, folder / name)
     note_models(folder, combination, record)
-    record.save(path)
+    record.save(folder / RECORD)
     return record
 
 
@@ -80,13 +96,9 @@ def note_models(folder: Path, combination: EnsembleRecord, record: RefitRecord) 
     write_json(folder / COMBINATION, {**combination.to_json(), "refit": record.to_json()})
 
 
-def _clear(folder: Path) -> None:
-    """Delete all but the lock."""
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        elif entry.name != LOCK:
-            entry.unlink()
+def _known(folder: Path) -> RefitRecord | None:
+    path = folder / RECORD
+    return RefitRecord.load(path) if path.exists() else None
 
 
 def provenance(run: Path, record: RefitRecord, trials: Sequence[TrialRecord]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from kt_tuning.evaluation import held_out_uses
 from kt_tuning.export import next_version
 from kt_tuning.progress import Task, progress
 from kt_tuning.records import WEIGHTS
-from kt_tuning.refitting.files import check_data, claim, note_models, provenance
+from kt_tuning.refitting.files import check_claim, check_data, claim, note_models, provenance
 from kt_tuning.refitting.members import choose_members
 from kt_tuning.refitting.options import RefitOptions
 from kt_tuning.refitting.plan import MemberPlan, member_folder, plan_member, with_validation
@@ -110,6 +110,7 @@ def refit(tuner: Tuner, data: ImageData, options: RefitOptions | None = None) ->
         devices=str(devices),
         test_uses=tuple(use.date for use in uses.uses),
     )
+    check_claim(folder, record, overwrite=options.overwrite)
     folder.mkdir(exist_ok=True)
     with RunLock(folder), quiet():
         record = claim(run, folder, record, combination, overwrite=options.overwrite)

@@ -49,7 +49,7 @@ def bag(
         directory: Where they are kept, e.g. a folder "bag" in the run directory.
         members: How many.
         bootstrap: Whether samples are drawn; otherwise each member gets all training images.
-        overwrite: Whether what is in the directory is deleted first.
+        overwrite: Whether members that are in the directory are deleted first.
         verbose: Whether to show the live view.
 
     Returns:

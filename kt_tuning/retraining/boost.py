@@ -73,7 +73,7 @@ def boost(
         data: The images; all members are validated on the same ones.
         directory: Where they are kept, e.g. a folder "boost" in the run directory.
         rounds: How many, at most.
-        overwrite: Whether what is in the directory is deleted first.
+        overwrite: Whether members that are in the directory are deleted first.
         verbose: Whether to show the live view.
 
     Returns:

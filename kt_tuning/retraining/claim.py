@@ -15,26 +15,14 @@ from kt_tuning.retraining.configuration import Configuration
 from kt_tuning.search.run_directory import RunDirectory
 
 
-def claim(
-    files: RunDirectory,
-    configuration: Configuration,
-    data: ImageData,
-    kind: str,
-    marks: Mapping[str, Any],
-) -> None:
-    """Note what is trained in a folder, unless that is something else.
+def definition(configuration: Configuration, kind: str, marks: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides what a member becomes, as JSON has it.
 
     Args:
-        files: The folder.
         configuration: What is trained.
-        data: What it is trained on.
         kind: What is done, e.g. "bag".
-        marks: What else decides what a member becomes, by name.
-
-    Raises:
-        StorageError: if the folder holds members of something else, or a search.
+        marks: What else counts, by name.
     """
-    path = files.path / CONFIGURATION
     assert isinstance(configuration.objective, keras_tuner.Objective)
     asked = {
         "kind": kind,
@@ -46,9 +34,26 @@ def claim(
         **configuration.values,
         **marks,
     }
+    plain: dict[str, Any] = json.loads(json.dumps(asked))
+    return plain
+
+
+def check_claim(files: RunDirectory, asked: Mapping[str, Any], data: ImageData, kind: str) -> None:
+    """Refuse a folder of something else; nothing is written.
+
+    Args:
+        files: The folder.
+        asked: See `definition`.
+        data: What is trained on.
+        kind: What is done.
+
+    Raises:
+        StorageError: if the folder holds members of something else, or a search.
+    """
+    path = files.path / CONFIGURATION
     if path.exists():
         known = read_json(path)
-        for name, value in json.loads(json.dumps(asked)).items():
+        for name, value in asked.items():
             if known.get(name) != value:
                 raise StorageError(
                     f"{files.path} holds members of something else: {name}={known.get(name)!r}, "
@@ -59,5 +64,10 @@ def claim(
             f"{files.path} holds a search: members go into a folder of their own, such as "
             f"{files.path / kind}."
         )
+    files.check_data(data)
+
+
+def claim(files: RunDirectory, asked: dict[str, Any], data: ImageData) -> None:
+    """Note what is trained in a folder."""
     files.claim(data, [data.indices["validation"]])
-    write_json(path, asked)
+    write_json(files.path / CONFIGURATION, asked)

@@ -55,7 +55,7 @@ def distill(
         teacher_seen: Whether the teacher was trained on the validation images, as after a refit;
             of an ensemble with folds that is known. The student then learns of these images from
             it: a warning says that its validation figures are optimistic.
-        overwrite: Whether what is in the directory is deleted first.
+        overwrite: Whether members that are in the directory are deleted first.
         verbose: Whether to show the live view.
 
     Returns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,12 +18,11 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates, read_candidates
 from kt_tuning.errors import SearchError
 from kt_tuning.records import RESULT, SearchRecord, TrialRecord
-from kt_tuning.retraining.claim import claim
+from kt_tuning.retraining.claim import check_claim, claim, definition
 from kt_tuning.retraining.configuration import Configuration
 from kt_tuning.retraining.lesson import Lesson
 from kt_tuning.search.data_tasks import image_tasks
 from kt_tuning.search.display import SearchDisplay
-from kt_tuning.search.lock import RunLock
 from kt_tuning.search.quiet import light_collections, quiet
 from kt_tuning.search.run_directory import RunDirectory, versions
 from kt_tuning.search.wrapping import RecipeHyperModel
@@ -51,9 +51,9 @@ class MemberRun:
         kind: What is done, e.g. "bag".
         configuration: What is trained.
         data: The images.
-        directory: Where the members are kept; made if missing.
+        directory: Where the members are kept; made when the first one is trained.
         marks: What else decides what a member becomes, by name.
-        overwrite: Whether what is in the directory is deleted first.
+        overwrite: Whether members that are in the directory are deleted before that.
 
     Raises:
         StorageError: if the directory cannot be written.
@@ -119,21 +119,22 @@ class MemberRun:
             StorageError: if the directory holds something else, or another process uses it.
         """
         hypermodel = hypermodel or self.configuration.hypermodel
-        with RunLock(self.files.path):
-            claim(self.files, self.configuration, self.data, self._kind, self._marks)
+        if self.files.overwrite or any(self.record(index) is None for index in range(count)):
+            self._check(hypermodel)
+        asked = definition(self.configuration, self._kind, self._marks)
+        check = functools.partial(check_claim, self.files, asked, self.data, self._kind)
+        with self.files.begin(check, source=self.data.source):
+            claim(self.files, asked, self.data)
             self._note_search(count)
             display = self._display(count, verbose=verbose)
             missing = [index for index in range(count) if self.record(index) is None]
             try:
-                with quiet(), light_collections():
-                    if missing:
-                        self._check(hypermodel)
-                    with display:
-                        for index in missing:
-                            lesson = plan(index)
-                            if lesson is None:
-                                break
-                            self._train(index, lesson, hypermodel, display)
+                with quiet(), light_collections(), display:
+                    for index in missing:
+                        lesson = plan(index)
+                        if lesson is None:
+                            break
+                        self._train(index, lesson, hypermodel, display)
             except KeyboardInterrupt:
                 done = len(self.files.best_trials())
                 logger.warning(
@@ -189,15 +190,16 @@ class MemberRun:
 
     def _check(self, hypermodel: RecipeHyperModel) -> None:
         """Find what cannot work before the first epoch."""
-        image_tasks(
-            hypermodel,
-            self.configuration.recipe,
-            [self.data],
-            (),
-            {"callbacks": []},
-            objectives=[self._objective.name],
-            defaults=self.configuration.hyperparameters(),
-        )
+        with quiet():
+            image_tasks(
+                hypermodel,
+                self.configuration.recipe,
+                [self.data],
+                (),
+                {"callbacks": []},
+                objectives=[self._objective.name],
+                defaults=self.configuration.hyperparameters(),
+            )
 
     def _note_search(self, count: int) -> None:
         """Write what those read who read searches."""

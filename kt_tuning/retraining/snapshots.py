@@ -48,7 +48,7 @@ def snapshots(
         cycles: How many.
         epochs: Of one cycle; by default all together take as long as one training of the
             configuration.
-        overwrite: Whether what is in the directory is deleted first.
+        overwrite: Whether members that are in the directory are deleted first.
         verbose: Whether to show the live view.
 
     Returns:

@@ -201,6 +201,15 @@ class SearchSpace:
         }
 
 
+def overlap(one: hps.HyperParameter, other: hps.HyperParameter) -> bool:
+    """Whether two hyperparameters have one name, and may both be active."""
+    parents = {condition.name: condition.values for condition in other.conditions}
+    return one.name == other.name and all(
+        condition.name not in parents or set(condition.values) & set(parents[condition.name])
+        for condition in one.conditions
+    )
+
+
 @functools.singledispatch
 def _parameter(hp: hps.HyperParameter) -> Parameter:
     raise OptionError(f"Cannot search a hyperparameter of type {type(hp).__name__}: {hp!r}")

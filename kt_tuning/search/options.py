@@ -96,30 +96,43 @@ def check_limits(**limits: float | None) -> dict[str, float]:
     return {name: limit for name, limit in limits.items() if limit is not None}
 
 
-def make_executor(workers: int | str | Ray, run: RunDirectory, jobs: int | None) -> Executor:
-    """Where trials run.
+def find_workers(workers: int | str | Ray) -> int | Ray:
+    """A number of processes, or a cluster.
 
     Args:
-        workers: A number of processes, or "auto"; or a Ray cluster, or what `Ray.named` knows.
-        run: Gets what processes print.
-        jobs: Trials that are left, or None if nobody knows: each worker has one at least.
+        workers: One of these, "auto", or what `Ray.named` knows.
 
     Raises:
         OptionError: if `workers` is none of these.
-        StorageError: if the storage of a cluster cannot be written.
     """
     cluster = Ray.named(workers) if isinstance(workers, str) else workers
     if isinstance(cluster, Ray):
-        place = cluster.storage
-        storage = None if place is None else open_storage(place, run.path)
-        return Travelling(RayExecutor(cluster, imports=IMPORTS), storage)
+        return cluster
     if workers == "auto":
-        workers = automatic_workers()
+        return automatic_workers()
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise OptionError(
             "`workers` is a whole number, at least 1, or 'auto', or a cluster: Ray(…), 'ray' or "
             f"'ray://host:port'. Received: {workers!r}"
         )
+    return workers
+
+
+def make_executor(workers: int | Ray, run: RunDirectory, jobs: int | None) -> Executor:
+    """Where trials run.
+
+    Args:
+        workers: A number of processes, or a cluster.
+        run: Gets what processes print; its directory is there.
+        jobs: Trials that are left, or None if nobody knows: each worker has one at least.
+
+    Raises:
+        StorageError: if the storage of a cluster cannot be written.
+    """
+    if isinstance(workers, Ray):
+        place = workers.storage
+        storage = None if place is None else open_storage(place, run.path)
+        return Travelling(RayExecutor(workers, imports=IMPORTS), storage)
     if jobs is not None:
         workers = min(workers, max(1, jobs))
     if workers == 1:

@@ -24,7 +24,7 @@ from kt_tuning.search.objectives import measure, objectives_of, pareto_front
 from kt_tuning.search.proposals import Proposer
 from kt_tuning.search.pruning import make_pruner
 from kt_tuning.search.samplers import find_strategy
-from kt_tuning.search.study import SearchStudy, adopt_trials, open_study
+from kt_tuning.search.study import SearchStudy, adopt_trials, check_objectives, open_study
 from kt_tuning.search.study.keras_files import write_state
 from kt_tuning.search.study.sharing import is_shared
 
@@ -41,6 +41,8 @@ class OptunaOracle(keras_tuner.Oracle):
         pruner: Decides what `report` answers.
         spares_first: Whether trial 0 is trained to its end where others pause.
         ends_near_best: Whether the last trials of a limited time should be near the best one.
+        ignores_earlier: Whether trials of an earlier run that are in the project directory do not
+            count, since they are about to be deleted.
     """
 
     hyperparameters: keras_tuner.HyperParameters
@@ -108,8 +110,10 @@ class OptunaOracle(keras_tuner.Oracle):
         self._proposer = Proposer(chosen, defaults_first=defaults_first)
         self.ends_near_best = chosen.ends_near_best
         self.spares_first = chosen.spares_defaults and defaults_first
+        self.ignores_earlier = False
         self._storage = storage
         self._project: Path | None = None
+        self._opening = False
         self._lock = threading.RLock()
 
     @property
@@ -122,8 +126,33 @@ class OptunaOracle(keras_tuner.Oracle):
         with self._lock:
             return self._kept.study
 
+    @property
+    def trials(self) -> dict[str, Trial]:
+        """The trials by their ids; those of earlier runs are read when they are first asked for."""
+        if self._has_earlier():
+            self.reload()
+        return self._trials
+
+    @trials.setter
+    def trials(self, trials: dict[str, Trial]) -> None:
+        self._trials = trials
+
+    def _has_earlier(self) -> bool:
+        """Whether an earlier run's trials are there and have not been read."""
+        project = getattr(self, "_project", None)
+        if project is None or self._opening or self.ignores_earlier or "_kept" in vars(self):
+            return False
+        return (project / "oracle.json").exists()
+
     @functools.cached_property
     def _kept(self) -> SearchStudy:
+        self._opening = True
+        try:
+            return self._open()
+        finally:
+            self._opening = False
+
+    def _open(self) -> SearchStudy:
         kept = SearchStudy(self._storage, self._project, self.objective, self.pruner, self.seed)
         self.seed = kept.seed
         self.hyperparameters = kept.known_space(self.hyperparameters)
@@ -322,8 +351,8 @@ class OptunaOracle(keras_tuner.Oracle):
         """
         space = SearchSpace(self.hyperparameters.space)
         self._proposer.wish(space.check(values) if space.parameters else dict(values))
-        # As long as it has no tuner, it is not known where the study is.
-        if self._project is not None:
+        # Before the search begins nothing is written.
+        if "_kept" in vars(self):
             self._proposer.keep_wishes(self._kept, space)
 
     @guarded
@@ -346,13 +375,32 @@ class OptunaOracle(keras_tuner.Oracle):
             StorageError: if there is no such study.
             SearchError: if the space is not known yet: a tuner finds it out.
         """
+        if not self.hyperparameters.space:
+            raise SearchError("The space is not known: make the tuner before `warm_start`.")
         kept = self._kept
         space = kept.note_space(self.hyperparameters)
-        if not space.parameters:
-            raise SearchError("The space is not known: make the tuner before `warm_start`.")
         with kept.turn():
             self._catch_up(kept)
             return adopt_trials(self.study, space, open_study(source), self.objectives)
+
+    def check_source(self, source: optuna.Study | str | Path) -> None:
+        """Refuse an earlier search that `warm_start` could not learn from; nothing is written.
+
+        Raises:
+            OptionError: if the earlier search had other objectives.
+            StorageError: if there is no such study.
+        """
+        check_objectives(open_study(source), self.objectives)
+
+    @property
+    def storage(self) -> str | Path | BaseStorage | None:
+        """Where the study is kept; None if it is in the project directory."""
+        return self._storage
+
+    def note(self, name: str, content: Any) -> None:
+        """Keep an attribute in the study."""
+        if self.study.user_attrs.get(name) != content:
+            self.study.set_user_attr(name, content)
 
     def turn(self, at: str) -> contextlib.AbstractContextManager[None]:
         """In its block no other process that shares the study has its turn at the same."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import importlib.metadata
 import itertools
 import math
 import os
 import platform
-import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.errors import SearchError, StorageError
-from kt_tuning.evaluation.held_out import HELD_OUT_USES, add_uses, held_out_uses
+from kt_tuning.evaluation.held_out import add_uses, held_out_uses
 from kt_tuning.records import (
     HISTORY,
     PAUSE,
@@ -31,6 +31,7 @@ from kt_tuning.records import (
     SearchRecord,
     TrialRecord,
 )
+from kt_tuning.run_files import check_removable, remove_run
 from kt_tuning.search.halving import Point
 from kt_tuning.search.lock import LOCK, RunLock
 
@@ -39,42 +40,66 @@ class RunDirectory:
     """One search on disk; `kt_tuning.records` lists its files.
 
     Args:
-        path: The directory; made if missing.
+        path: The directory; made by `begin`, if missing.
         objective: What is optimised; it decides which trial is best.
-        overwrite: Whether what is there is deleted first.
+        overwrite: Whether the run that is there counts for nothing, and is deleted by `begin`.
 
     Raises:
-        StorageError: if the directory cannot be written.
+        StorageError: if the directory cannot be written, or holds something else than a run that
+            is to be deleted.
     """
 
     def __init__(self, path: Path, objective: keras_tuner.Objective, *, overwrite: bool) -> None:
         self.path = path
+        self.overwrite = overwrite
         self._objective = objective
         self._records: dict[str, TrialRecord] = {}
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            if overwrite:
-                self._clear()
-        except StorageError:
-            raise
-        except OSError as error:
-            raise StorageError(
-                f"Cannot write the run directory {path}: {error.strerror}. Choose another one."
-            ) from error
-        if not os.access(path, os.W_OK):
-            raise StorageError(f"The run directory {path} is read-only. Choose another one.")
+        check_writable(path)
+        if overwrite:
+            check_removable(path)
 
-    def _clear(self) -> None:
-        """Delete all but the lock and the uses of the test split, if no other process is here."""
-        with RunLock(self.path):
-            for entry in self.path.iterdir():
-                if entry.is_dir():
-                    shutil.rmtree(entry)
-                elif entry.name not in (LOCK, HELD_OUT_USES):
-                    entry.unlink()
+    @contextlib.contextmanager
+    def begin(
+        self, check: Callable[[], None], *, source: str | None = None, lock: bool = True
+    ) -> Iterator[None]:
+        """Make the directory and hold it while in the block; what is to be deleted is now.
+
+        A refusal leaves the directory as it was, or not there.
+
+        Args:
+            check: Refuses a run that is there and means something else, unless it is deleted.
+            source: What the data card says: the folder of the images, if it is one; or None.
+            lock: Whether no other process may be in such a block with the directory.
+
+        Raises:
+            StorageError: if another process holds the directory, or it cannot be written, or what
+                is there must not be deleted.
+        """
+        folder = Path(source) if source is not None and Path(source).is_dir() else None
+        if self.overwrite:
+            check_removable(self.path, folder)
+        else:
+            check()
+        before = [each for each in (self.path / LOCK, self.path) if not each.exists()]
+        before += [each for each in self.path.parents if not each.exists()]
+        try:
+            with contextlib.ExitStack() as held:
+                with _storage_errors(self.path):
+                    self.path.mkdir(parents=True, exist_ok=True)
+                    if lock:
+                        held.enter_context(RunLock(self.path))
+                    if self.overwrite:
+                        remove_run(self.path, folder)
+                        self.overwrite = False
+                    else:
+                        # It may have changed until it was held.
+                        check()
+                yield
+        finally:
+            _remove_unused(self.path, before)
 
     def check_unchanged(self, known: Collection[str]) -> None:
-        """Refuse to go on where another process has been since the tuner was made.
+        """Refuse to go on where there are trials that the search does not know.
 
         Args:
             known: Ids of the trials that the oracle knows.
@@ -82,13 +107,26 @@ class RunDirectory:
         Raises:
             StorageError: if there are others.
         """
-        folders = [path for path in self.path.glob("trial_*") if path.is_dir()]
-        found = {path.name.removeprefix("trial_") for path in folders}
-        if new := found - set(known):
+        if new := self.trial_ids() - set(known):
             raise StorageError(
                 f"Another process has added {len(new)} trials to {self.path} since this tuner was "
-                "made. Make it anew to go on from there."
+                "made, or its study is gone. Make the tuner anew to go on from there, or choose "
+                "another project_name."
             )
+
+    def trial_ids(self) -> set[str]:
+        """Ids of the trials that were begun; none if they are to be deleted."""
+        if self.overwrite:
+            return set()
+        files = self.path.glob("trial_*/trial.json")
+        return {path.parent.name.removeprefix("trial_") for path in files}
+
+    def was_trained(self) -> bool:
+        """Whether there is a trial that has a score, or is still on its way to one."""
+        trials = self.trials()
+        if any(record.usable for record in trials):
+            return True
+        return bool(self.curves().keys() - {record.trial_id for record in trials})
 
     def trial(self, trial_id: str) -> Path:
         """The folder of a trial; made if missing."""
@@ -117,6 +155,8 @@ class RunDirectory:
 
     def finished(self) -> list[TrialRecord]:
         """Finished and paused trials, failed ones included, in the order of their end."""
+        if self.overwrite:
+            return []
         # A result is written once and never changed.
         for name in (RESULT, PAUSE):
             for path in self.path.glob(f"trial_*/{name}"):
@@ -181,6 +221,10 @@ class RunDirectory:
                 found.append((ended - (curve[-1].seconds - before), ended))
         return found
 
+    def check_data(self, data: ImageData) -> None:
+        """Refuse other images than the run began with; see `check_same_data`."""
+        check_same_data(self.path, data)
+
     def claim(self, data: ImageData, validated: Sequence[NDArray[np.int64]]) -> None:
         """Note the data of this run.
 
@@ -191,16 +235,8 @@ class RunDirectory:
         Raises:
             StorageError: if the run began with other data.
         """
-        path = self.path / "data.json"
-        if path.exists():
-            known = DataCard.load(path)
-            if known.fingerprint != data.fingerprint:
-                raise StorageError(
-                    f"{self.path} holds a search on other data: {known.source}, fingerprint "
-                    f"{known.fingerprint[:12]}; now {data.fingerprint[:12]}. Choose another "
-                    "project_name, or pass overwrite=True."
-                )
-        data.card.save(path)
+        self.check_data(data)
+        data.card.save(self.path / "data.json")
         data.save_split(self.path / "split.npz", predicted=np.concatenate(validated))
         if self.path not in data.runs:
             data.runs.append(self.path)
@@ -232,6 +268,60 @@ class RunDirectory:
             StorageError: if there was none.
         """
         return SearchRecord.load(self.path / "search.json")
+
+
+def check_same_data(run: Path, data: ImageData) -> None:
+    """Refuse other images than a run directory holds a search on.
+
+    Raises:
+        StorageError: if they are others.
+    """
+    path = run / "data.json"
+    if not path.exists():
+        return
+    known = DataCard.load(path)
+    if known.fingerprint != data.fingerprint:
+        raise StorageError(
+            f"{run} holds a search on other data: {known.source}, fingerprint "
+            f"{known.fingerprint[:12]}; now {data.source}, {data.fingerprint[:12]}. Choose another "
+            "run directory (project_name=, --out), or have the earlier search deleted "
+            "(overwrite=True, --overwrite)."
+        )
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a directory that cannot be made or written. Nothing is made.
+
+    Raises:
+        StorageError: if there is a file in the way, or a directory is read-only.
+    """
+    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise StorageError(
+            f"Cannot write the run directory {path}: {there} is a file. Choose another one."
+        )
+    if not os.access(there, os.W_OK):
+        raise StorageError(f"The run directory {path} is read-only. Choose another one.")
+
+
+@contextlib.contextmanager
+def _storage_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(
+            f"Cannot write the run directory {path}: {error.strerror}. Choose another one."
+        ) from error
+
+
+def _remove_unused(path: Path, made: Sequence[Path]) -> None:
+    """Remove what was made to hold a directory, inner ones first, if nothing else came of it."""
+    with contextlib.suppress(OSError):
+        if {entry.name for entry in path.iterdir()} <= {LOCK}:
+            for each in made:
+                each.unlink() if each.name == LOCK else each.rmdir()
 
 
 def versions() -> dict[str, str]:

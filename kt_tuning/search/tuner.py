@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 import time
@@ -27,11 +26,18 @@ from kt_tuning.records import SearchRecord, write_json
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.chief import is_chief, is_worker, serve
 from kt_tuning.search.data_tasks import image_tasks, keras_task
+from kt_tuning.search.definition import (
+    SearchDefinition,
+    describe_hypermodel,
+    describe_model,
+    describe_recipe,
+    unchanged,
+)
 from kt_tuning.search.discovery import discover_space
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.finishing import warn_of_absent
-from kt_tuning.search.lock import RunLock
+from kt_tuning.search.identity import Identity, named
 from kt_tuning.search.loop import SearchLoop
 from kt_tuning.search.objectives import objectives_of, pareto_records
 from kt_tuning.search.options import (
@@ -39,6 +45,7 @@ from kt_tuning.search.options import (
     check_count,
     check_limits,
     find_objectives,
+    find_workers,
     make_executor,
 )
 from kt_tuning.search.oracle import OptunaOracle
@@ -128,9 +135,13 @@ class Tuner(keras_tuner.Tuner):
             warm_start: An earlier search over the same or an overlapping space, which the sampler
                 learns from: its run directory, storage or study.
             seed: Same seed, same trials and scores (if no time limit interferes).
-            directory: Parent of the run directory; made if missing.
+            directory: Parent of the run directory; both are made when a search begins. What
+                decides what a trial means (hypermodel, recipe, objective, data, seed) is kept
+                there: a tuner that asks for something else is refused, unless the space is only
+                wider.
             project_name: Name of the run directory.
-            overwrite: Whether an earlier search in the run directory is deleted.
+            overwrite: Whether an earlier search in the run directory is deleted when the new one
+                begins: its files only, never what else is there.
             tracker: Where the search is also logged: names in `kt_tuning.tracking.TRACKERS`
                 ("tensorboard", "csv", "mlflow", "wandb"), or a `Tracker`; one or several. One that
                 is down neither stops nor slows the search.
@@ -145,8 +156,13 @@ class Tuner(keras_tuner.Tuner):
 
         Raises:
             OptionError: if an argument is wrong.
-            StorageError: if the run directory cannot be written or holds something else.
+            StorageError: if the run directory cannot be written or holds something else. Nothing
+                is written before `search`.
         """
+        if not project_name:
+            raise OptionError(
+                "`project_name` is the name of the run directory in `directory`. Received: ''"
+            )
         check_count("max_trials", max_trials, optional=True)
         limits = check_limits(parameters=max_parameters, flops=max_flops, latency=max_latency)
         check_count("folds", folds, least=2, optional=True)
@@ -164,6 +180,8 @@ class Tuner(keras_tuner.Tuner):
         )
         self._data: ImageData | None = None
         self._ensemble: Ensemble | None = None
+        self._warm_start = warm_start
+        described = describe_hypermodel(hypermodel)
         wrapped = RecipeHyperModel(hypermodel, self.recipe)
         oracle = strategy
         if not isinstance(oracle, keras_tuner.Oracle):
@@ -191,6 +209,10 @@ class Tuner(keras_tuner.Tuner):
             self.run_directory, self.objectives[0], overwrite=overwrite and not is_worker()
         )
         self._winners = Winners(wrapped, self._run, folds)
+        if isinstance(oracle, OptunaOracle):
+            oracle.ignores_earlier = self._run.overwrite
+            if warm_start is not None:
+                oracle.check_source(warm_start)
         with quiet():
             oracle.verbose = 0
             super().__init__(
@@ -199,8 +221,25 @@ class Tuner(keras_tuner.Tuner):
                 directory=str(directory),
                 project_name=project_name,
             )
+        definition = SearchDefinition(
+            hypermodel=unchanged(described, describe_hypermodel(hypermodel)),
+            recipe=describe_recipe(self.recipe),
+            objectives=[[objective.name, objective.direction] for objective in self.objectives],
+            seed=seed,
+            folds=folds or 1,
+            executions=executions_per_trial,
+            limits=limits,
+            oracle="optuna" if isinstance(oracle, OptunaOracle) else type(oracle).__name__,
+            space=oracle.get_space().get_config()["space"],
+            values=self._defaults,
+            model=self._default_model,
+        )
+        self._identity = Identity(definition, wrapped, oracle, self._run)
         if warm_start is not None:
-            self._optuna("warm_start").warm_start(warm_start)
+            self._optuna("warm_start")
+        if not overwrite:
+            self._identity.check()
+            self._restore_stock(oracle)
 
     def __repr__(self) -> str:
         trials, limit = self._run.trials(), self.oracle.max_trials
@@ -214,7 +253,30 @@ class Tuner(keras_tuner.Tuner):
 
     def _populate_initial_space(self) -> None:
         """Find the search space, in fewer builds than KerasTuner."""
-        discover_space(self.hypermodel, self.oracle)
+        model, self._defaults = discover_space(self.hypermodel, self.oracle)
+        self._default_model = describe_model(model)
+
+    def reload(self) -> None:
+        """Find the search space, where KerasTuner would take that of an earlier search.
+
+        Earlier trials are read when they are first asked for.
+        """
+        self._populate_initial_space()
+
+    def _restore_stock(self, oracle: keras_tuner.Oracle) -> None:
+        """Have an oracle of KerasTuner's take up its earlier trials, in the space as it is now."""
+        if isinstance(oracle, OptunaOracle) or is_worker():
+            return
+        if (self.run_directory / "oracle.json").exists():
+            space = oracle.get_space()
+            oracle.reload()
+            space.merge(oracle.hyperparameters, overwrite=False)
+            oracle.hyperparameters = space
+
+    @property
+    def project_dir(self) -> str:
+        """The run directory; KerasTuner's own property makes it."""
+        return str(self.run_directory)
 
     def search(
         self,
@@ -261,17 +323,24 @@ class Tuner(keras_tuner.Tuner):
         check_count("epochs", epochs)
         check_count("max_stale_trials", max_stale_trials, optional=True)
         limit, trial_limit = seconds(time_limit), seconds(trial_time_limit)
-        jobs = self._trials_left()
         chief, shared = is_chief(), self._shared()
-        executor = make_executor(1 if chief else workers, self._run, jobs)
-        lock: contextlib.AbstractContextManager[Any]
-        lock = contextlib.nullcontext() if shared else RunLock(self.run_directory)
-        with lock, executor.started(jobs):
+        found = find_workers(1 if chief else workers)
+        fit_kwargs["callbacks"] = callbacks or []
+        data = args[0] if args and isinstance(args[0], ImageData) else None
+        parts = self._parts(data)
+        tasks = self._tasks(parts, args, fit_kwargs)
+        self._identity.trained_on(data, named(args, fit_kwargs))
+        jobs = self._trials_left()
+        source = None if data is None else data.source
+        with (
+            self._run.begin(functools.partial(self._check, data), source=source, lock=not shared),
+            make_executor(found, self._run, jobs).started(jobs) as executor,
+        ):
             if isinstance(self.oracle, OptunaOracle):
-                self.oracle.reload()
+                self._open_study()
                 if not shared:
                     self._run.check_unchanged(self.oracle.trials)
-            tasks = self._tasks(args, {**fit_kwargs, "callbacks": callbacks or []})
+            self._claim(data, parts)
             self._write_search(epochs, limit)
             spent = self._run.seconds_spent()
             display = SearchDisplay(
@@ -332,24 +401,60 @@ class Tuner(keras_tuner.Tuner):
         limit = self.oracle.max_trials
         return None if limit is None else max(0, limit - len(self._run.trials()))
 
-    def _tasks(self, args: tuple[Any, ...], fit_kwargs: dict[str, Any]) -> list[Task]:
+    def _parts(self, data: ImageData | None) -> list[ImageData]:
+        """The images as each fold splits them; none if the data are no `ImageData`."""
+        if data is None:
+            return []
+        return [data] if self._folds is None else data.folds(self._folds, seed=self.seed)
+
+    def _tasks(
+        self, parts: list[ImageData], args: tuple[Any, ...], fit_kwargs: dict[str, Any]
+    ) -> list[Task]:
         """What to train on, a task a fold."""
-        if not args or not isinstance(args[0], ImageData):
-            return [keras_task(self.hypermodel, args, fit_kwargs, folds=self._folds)]
-        data = args[0]
-        parts = [data] if self._folds is None else data.folds(self._folds, seed=self.seed)
-        tasks = image_tasks(
+        if not parts:
+            return [keras_task(self.hypermodel, args, dict(fit_kwargs), folds=self._folds)]
+        return image_tasks(
             self.hypermodel,
             self.recipe,
             parts,
             args[1:],
-            fit_kwargs,
+            dict(fit_kwargs),
             objectives=[objective.name for objective in self.objectives],
             defaults=self.get_default_hyperparameters(),
         )
-        self._run.claim(data, [part.indices["validation"] for part in parts])
-        self._data = data
-        return tasks
+
+    def _check(self, data: ImageData | None) -> None:
+        """Refuse to search in a directory that holds another search. Nothing is written."""
+        self._identity.check()
+        self._identity.check_study()
+        if data is not None:
+            self._run.check_data(data)
+
+    def _claim(self, data: ImageData | None, parts: list[ImageData]) -> None:
+        """Note what is searched."""
+        self._identity.note()
+        if data is not None:
+            self._run.claim(data, [part.indices["validation"] for part in parts])
+            self._data = data
+
+    def _open_study(self) -> OptunaOracle:
+        """Open the study, which learns from the search that it was told to begin with.
+
+        Raises:
+            SearchError: if an earlier search is to be deleted before.
+        """
+        oracle = self._optuna("study")
+        if self._run.overwrite:
+            raise SearchError(
+                f"The earlier search in {self.run_directory} is deleted when the new one begins: "
+                "call `search` first."
+            )
+        oracle.ignores_earlier = False
+        oracle.reload()
+        if self._warm_start is not None:
+            oracle.warm_start(self._warm_start)
+            self._warm_start = None
+        return oracle
 
     def _write_search(self, epochs: int, limit: float | None) -> None:
         self._run.write_search(
@@ -400,7 +505,7 @@ class Tuner(keras_tuner.Tuner):
         """Figures of the search: `tuner.plot.history()` and others, see `Plots`."""
         if isinstance(self.oracle, OptunaOracle):
             trainings = (self._folds or 1) * self._options.executions
-            return Plots(self.oracle.study, step="Epoch" if trainings == 1 else "Training")
+            return Plots(self.study, step="Epoch" if trainings == 1 else "Training")
         space = self.oracle.get_space()
         return Plots(study_of(self._run.trials(), self.history(), self.objectives, space))
 
@@ -411,7 +516,7 @@ class Tuner(keras_tuner.Tuner):
         Raises:
             SearchError: if the oracle is one of KerasTuner's.
         """
-        return self._optuna("study").study
+        return self._open_study().study
 
     def results(self) -> pd.DataFrame:
         """A row a trial, failed ones included; see `results_frame`."""

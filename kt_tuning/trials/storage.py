@@ -41,12 +41,17 @@ def open_storage(place: str, run: Path) -> Storage:
         StorageError: if the directory cannot be written.
     """
     path = run / IDENTITY
-    if not path.exists():
-        write_json(path, {"name": f"{run.name}-{uuid.uuid4().hex}"})
-    name = read_json(path)["name"]
+    known = path.exists()
+    name = read_json(path)["name"] if known else f"{run.name}-{uuid.uuid4().hex}"
+    opened: Storage
     if "://" in place:
-        return UrlStorage(f"{place.rstrip('/')}/{name}")
-    return DirectoryStorage(Path(place).expanduser().absolute() / name)
+        opened = UrlStorage(f"{place.rstrip('/')}/{name}")
+    else:
+        opened = DirectoryStorage(Path(place).expanduser().absolute() / name)
+    if not known:
+        # Last: a storage that is refused leaves nothing in the run directory.
+        write_json(path, {"name": name})
+    return opened
 
 
 class DirectoryStorage:

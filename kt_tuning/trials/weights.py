@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import keras
+
+from kt_tuning.errors import StorageError
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
@@ -13,8 +16,25 @@ def save_weights(model: keras.Model, path: Path) -> None:
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
-    """Read into `model` the weights that `save_weights` wrote of one like it."""
-    _without_optimizer(model).load_weights(path)
+    """Read into `model` the weights that `save_weights` wrote of one like it.
+
+    Raises:
+        StorageError: if they are those of another model, or cannot be read.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Keras would leave layers that the file lacks as they were initialised.
+            warnings.filterwarnings("error", "Skipping nested container", UserWarning)
+            _without_optimizer(model).load_weights(path)
+    except (OSError, ValueError, KeyError, UserWarning) as error:
+        # Keras lists every layer, in a traceback of sixty lines.
+        reason = str(error).strip().partition("\n")[0]
+        size = f" of {model.count_params():,} parameters" if model.built else ""
+        raise StorageError(
+            f"The weights in {path} do not fit the model{size} that is built for them: {reason} "
+            "Build it as it was built when they were trained; if the file is damaged, delete its "
+            "trial's folder."
+        ) from None
 
 
 def _without_optimizer(model: keras.Model) -> keras.Model:

@@ -37,12 +37,14 @@ def trial(number: int, status: str = "COMPLETED") -> TrialRecord:
     )
 
 
-def write_search(directory: Path, data: ImageData) -> None:
+def write_search(
+    directory: Path, data: ImageData, hypermodel: str = "ConvNet", seed: int = 7
+) -> None:
     """What there is after a search that has not been combined or judged."""
     directory.mkdir()
     data.card.save(directory / "data.json")
     data.save_split(directory / "split.npz", predicted=data.indices["validation"])
-    SearchRecord("val_accuracy", "max", "tpe", 7, 15, 3, None, "ConvNet", {"keras": "3"}).save(
+    SearchRecord("val_accuracy", "max", "tpe", seed, 15, 3, None, hypermodel, {"keras": "3"}).save(
         directory / "search.json"
     )
     for number in range(3):

@@ -22,7 +22,7 @@ def photos(tmp_path):
 def run(photos):
     """A run directory of two trials, the second one better."""
     directory = photos.parent / "run"
-    write_search(directory, load_images(photos, progress=False))
+    write_search(directory, load_images(photos, progress=False), "MLP", seed=0)
     return directory
 
 

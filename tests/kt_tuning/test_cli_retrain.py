@@ -24,7 +24,7 @@ def run(tmp_path_factory):
     write_photos(base / "photos")
     directory = base / "run"
     data = load_images(base / "photos", progress=False)
-    write_search(directory, data)
+    write_search(directory, data, "MLP", seed=0)
     fixed = {"units": 8, "optimizer": "adam"}
     options = RunOptions(hypermodel=("mlp",), fixed=fixed, augment="none", batch_size=(16,))
     (directory / "options.json").write_text(json.dumps(dataclasses.asdict(options)))

@@ -14,7 +14,7 @@ from kt_tuning.evaluation import hyperparameter_importances
 from kt_tuning.search.plots import details, style
 from kt_tuning.search.plots.readable_study import CUT_SHORT, readable
 from kt_tuning.search.study.opening import OBJECTIVES
-from kt_tuning.search.study.trial_states import VALUES
+from kt_tuning.search.study.translation import VALUES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

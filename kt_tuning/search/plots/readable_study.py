@@ -16,7 +16,8 @@ from kt_tuning.records import COMPLETED, PRUNED, TrialRecord
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.study.opening import DIRECTIONS, OBJECTIVES, SPACE
 from kt_tuning.search.study.storage import quiet_optuna
-from kt_tuning.search.study.trial_states import SCORE, VALUES
+from kt_tuning.search.study.translation import VALUES
+from kt_tuning.search.study.trial_states import SCORE
 from kt_tuning.search.study.warm_start import ORIGIN
 
 CUT_SHORT = "cut short"

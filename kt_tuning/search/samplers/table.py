@@ -62,11 +62,14 @@ def _auto(search: int, draw: int) -> samplers.BaseSampler:
     return PriorSampler(draw, _tpe(search, draw))
 
 
-def _cmaes(search: int, draw: int) -> samplers.BaseSampler:
+def _check_cmaes() -> None:
     if importlib.util.find_spec("cmaes") is None:
         raise MissingExtraError(
             "The strategy 'cmaes' needs the package cmaes: pip install 'kt-tuning[cmaes]'"
         )
+
+
+def _cmaes(search: int, draw: int) -> samplers.BaseSampler:
     return samplers.CmaEsSampler(seed=draw, warn_independent_sampling=False)
 
 
@@ -74,6 +77,7 @@ def _genetic(search: int, draw: int) -> samplers.BaseSampler:
     return samplers.NSGAIISampler(population_size=GENERATION, seed=draw)
 
 
+CMAES = "cmaes"
 AUTO = "auto"
 """The default; `benchmarks/search_quality.py` measures it."""
 FEW = REDUCTION**RUNGS
@@ -88,7 +92,7 @@ SAMPLERS: dict[str, Strategy] = {
     "gp": Strategy(lambda search, draw: GaussianProcessSampler(draw)),
     # KerasTuner's name for it.
     "bayesian": Strategy(lambda search, draw: GaussianProcessSampler(draw)),
-    "cmaes": Strategy(_cmaes, several=False),
+    CMAES: Strategy(_cmaes, several=False),
     "genetic": Strategy(_genetic),
     "evolution": Strategy(lambda search, draw: EvolutionSampler(draw)),
     "hyperband": Strategy(_random, "hyperband"),
@@ -136,6 +140,7 @@ def find_strategy(
 
     Raises:
         OptionError: if there is no such strategy, or it takes one objective only.
+        MissingExtraError: if it needs a package that is not installed.
     """
     if isinstance(strategy, samplers.BaseSampler):
         return Strategy(lambda search, draw: strategy)
@@ -147,6 +152,8 @@ def find_strategy(
             f"for several: {', '.join(fitting)}."
         )
     chosen = SAMPLERS[name]
+    if name == CMAES:
+        _check_cmaes()
     few = trials is not None and trials < FEW
     if name == AUTO and objectives > 1:
         return dataclasses.replace(chosen, pruner="none", ends_near_best=False)

@@ -1,8 +1,16 @@
 """The Optuna study of a search: how it is opened, written and read back."""
 
-from kt_tuning.search.study.opening import open_study
+from kt_tuning.search.study.opening import open_study, read_earlier
 from kt_tuning.search.study.search_study import Proposal, SearchStudy
 from kt_tuning.search.study.storage import quiet_optuna
-from kt_tuning.search.study.warm_start import adopt_trials
+from kt_tuning.search.study.warm_start import adopt_trials, check_objectives
 
-__all__ = ["Proposal", "SearchStudy", "adopt_trials", "open_study", "quiet_optuna"]
+__all__ = [
+    "Proposal",
+    "SearchStudy",
+    "adopt_trials",
+    "check_objectives",
+    "open_study",
+    "quiet_optuna",
+    "read_earlier",
+]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras_tuner
 import optuna
 from optuna.pruners import BasePruner
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 
 from kt_tuning.errors import StorageError
-from kt_tuning.search.study.storage import open_storage, quiet_optuna
+from kt_tuning.search.study.sharing import is_shared
+from kt_tuning.search.study.storage import has_tables, open_storage, quiet_optuna
 from kt_tuning.search.study.urls import without_password
 from kt_tuning.search.study.write_through import StudyStorage
 
@@ -53,22 +57,69 @@ def open_search(
     if where is None and project is not None:
         project.mkdir(parents=True, exist_ok=True)
         where = project / STUDY
-    with quiet_optuna():
-        kept = StudyStorage(open_storage(where), name, directions)
-        study = optuna.load_study(study_name=name, storage=kept, pruner=pruner)
     wanted = [[objective.name, objective.direction] for objective in objectives]
+    with quiet_optuna():
+        backend = open_storage(where)
+        if not is_shared(where):
+            _remove_unused(backend, name, wanted)
+        kept = StudyStorage(backend, name, directions)
+        study = optuna.load_study(study_name=name, storage=kept, pruner=pruner)
     known = study.user_attrs.get(OBJECTIVES, wanted)
     if known != wanted or study.directions != directions:
         raise StorageError(
             f"{_shown(where)} holds a search for {known}; now {wanted}. Choose another "
             "project_name, or pass overwrite=True."
         )
-    study.set_user_attr(OBJECTIVES, wanted)
+    if OBJECTIVES not in study.user_attrs:
+        study.set_user_attr(OBJECTIVES, wanted)
     if study.metric_names is None:
         with quiet_optuna():
             # What optuna-dashboard calls them.
             study.set_metric_names([objective.name for objective in objectives])
     return study, kept
+
+
+def _remove_unused(backend: BaseStorage, name: str, objectives: list[list[str]]) -> None:
+    """Remove a study for other objectives that no trial was ever begun in."""
+    with contextlib.suppress(KeyError):
+        study = backend.get_study_id_from_name(name)
+        known = backend.get_study_user_attrs(study).get(OBJECTIVES, objectives)
+        if known != objectives and not backend.get_n_trials(study):
+            backend.delete_study(study)
+
+
+@dataclasses.dataclass(frozen=True)
+class EarlierStudy:
+    """What a storage holds of a search, read without changing anything.
+
+    Attributes:
+        attributes: Of the study.
+        trials: How many there are.
+    """
+
+    attributes: Mapping[str, Any]
+    trials: int
+
+
+def read_earlier(storage: str | Path | BaseStorage, name: str) -> EarlierStudy | None:
+    """What a storage holds under a name; None if it has no such study.
+
+    Raises:
+        StorageError: if it cannot be opened.
+    """
+    if isinstance(storage, (str, Path)) and not has_tables(storage):
+        return None
+    with quiet_optuna():
+        backend = open_storage(storage)
+        try:
+            study = backend.get_study_id_from_name(name)
+            return EarlierStudy(backend.get_study_user_attrs(study), backend.get_n_trials(study))
+        except KeyError:
+            return None
+        finally:
+            if backend is not storage and isinstance(backend, RDBStorage):
+                backend.remove_session()
+                backend.engine.dispose()
 
 
 def open_study(source: optuna.Study | str | Path) -> optuna.Study:

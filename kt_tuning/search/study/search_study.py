@@ -17,16 +17,16 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from kt_tuning.records import INFEASIBLE
-from kt_tuning.search.distributions import SearchSpace, Values
+from kt_tuning.search.distributions import SearchSpace, Values, overlap
 from kt_tuning.search.halving import Climbed
 from kt_tuning.search.objectives import objective_values, objectives_of
 from kt_tuning.search.study.enqueued import ENQUEUED, Enqueued
 from kt_tuning.search.study.opening import SPACE, open_search
+from kt_tuning.search.study.translation import VALUES
 from kt_tuning.search.study.trial_states import (
     NEAR,
     SCORES,
     TRIAL_ID,
-    VALUES,
     climbed,
     curve_until,
     is_usable,
@@ -93,23 +93,28 @@ class SearchStudy:
         if seed is None:
             seed = self.study.user_attrs.get(SEED, random.randrange(2**31))
         self.seed = seed
-        self.study.set_user_attr(SEED, seed)
+        if self.study.user_attrs.get(SEED) != seed:
+            self.study.set_user_attr(SEED, seed)
         self._numbers: dict[str, int] = {}
         self._stopped: set[str] = set()
         self._own: set[int] = set()
         self._space = SearchSpace([])
 
     def known_space(self, wanted: keras_tuner.HyperParameters) -> keras_tuner.HyperParameters:
-        """The space of earlier runs, and what `wanted` adds to it."""
+        """A space, and what earlier runs found beside it; their trials are shown in it."""
         config = {"space": self.study.user_attrs.get(SPACE, []), "values": {}}
-        known = keras_tuner.HyperParameters.from_config(config)
-        known.merge(wanted, overwrite=False)
+        earlier = keras_tuner.HyperParameters.from_config(config).space
+        known = wanted.copy()
+        known.merge([hp for hp in earlier if not any(overlap(hp, now) for now in wanted.space)])
+        if known.space:
+            self.storage.translate(SearchSpace(known.space))
         return known
 
     def note_space(self, hyperparameters: keras_tuner.HyperParameters) -> SearchSpace:
         """Keep the space, which grows when a build asks for something new, and return it."""
         if len(hyperparameters.space) != len(self._space.parameters):
             self._space = SearchSpace(hyperparameters.space)
+            self.storage.translate(self._space)
             self.study.set_user_attr(SPACE, hyperparameters.get_config()["space"])
         return self._space
 

@@ -55,6 +55,24 @@ def open_storage(storage: str | Path | BaseStorage | None) -> BaseStorage:
         ) from error
 
 
+def has_tables(storage: str | Path) -> bool:
+    """Whether a database has Optuna's tables, or cannot be asked; `open_storage` says why then."""
+    url = f"sqlite:///{storage}" if isinstance(storage, Path) else storage
+    path = url.removeprefix("sqlite:///")
+    if path != url and not Path(path).exists():
+        return False
+    try:
+        engine = sqlalchemy.create_engine(completed(url))
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError):
+        return True
+    try:
+        return sqlalchemy.inspect(engine).has_table("studies")
+    except sqlalchemy.exc.SQLAlchemyError:
+        return True
+    finally:
+        engine.dispose()
+
+
 def _needed(url: str, error: ImportError) -> str:
     shown, server = without_password(url), server_of(url)
     if server is None:

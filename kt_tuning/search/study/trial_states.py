@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
@@ -11,12 +11,13 @@ from optuna.trial import FrozenTrial, TrialState
 from kt_tuning.search.distributions import Parameter
 from kt_tuning.search.halving import Climbed
 from kt_tuning.search.objectives import flaw, measure, objectives_of, score
-from kt_tuning.search.study.write_through import StudyStorage
+from kt_tuning.search.study.translation import VALUES
+
+if TYPE_CHECKING:
+    from kt_tuning.search.study.write_through import StudyStorage
 
 TRIAL_ID = "trial_id"
 """Attribute of a trial: KerasTuner's id."""
-VALUES = "values"
-"""Attribute of a trial: its configuration by KerasTuner's names."""
 RESULT = "result"
 """Attribute of a trial that has ended: its metrics, the step they belong to, and its message. One
 attribute, because each is a transaction of its own."""

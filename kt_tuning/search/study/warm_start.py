@@ -10,8 +10,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.errors import OptionError
 from kt_tuning.search.distributions import SearchSpace, Values
-from kt_tuning.search.study.opening import OBJECTIVES
-from kt_tuning.search.study.trial_states import VALUES
+from kt_tuning.search.study.opening import DIRECTIONS, OBJECTIVES
+from kt_tuning.search.study.translation import VALUES
 
 ORIGIN = "warm_start"
 """Attribute of an adopted trial: the study and number that it comes from."""
@@ -37,13 +37,7 @@ def adopt_trials(
     Raises:
         OptionError: if the two studies have other objectives.
     """
-    expected = [[objective.name, objective.direction] for objective in objectives]
-    known = source.user_attrs.get(OBJECTIVES, expected)
-    if known != expected or source.directions != study.directions:
-        raise OptionError(
-            f"A warm start needs a search for the same objectives, {expected}. Received one for "
-            f"{known}, {[direction.name.lower() for direction in source.directions]}."
-        )
+    check_objectives(source, objectives)
     there = {trial.user_attrs.get(ORIGIN) for trial in study.get_trials(deepcopy=False)}
     added = 0
     for trial in source.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
@@ -53,6 +47,22 @@ def adopt_trials(
             study.add_trial(_adopted(space, values, trial, origin))
             added += 1
     return added
+
+
+def check_objectives(source: optuna.Study, objectives: Sequence[keras_tuner.Objective]) -> None:
+    """Refuse to learn from a study that has other objectives.
+
+    Raises:
+        OptionError: if it has.
+    """
+    expected = [[objective.name, objective.direction] for objective in objectives]
+    known = source.user_attrs.get(OBJECTIVES, expected)
+    directions = [DIRECTIONS[objective.direction] for objective in objectives]
+    if known != expected or source.directions != directions:
+        raise OptionError(
+            f"A warm start needs a search for the same objectives, {expected}. Received one for "
+            f"{known}, {[direction.name.lower() for direction in source.directions]}."
+        )
 
 
 def _fitting(space: SearchSpace, trial: FrozenTrial) -> Values | None:

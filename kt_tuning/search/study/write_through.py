@@ -16,7 +16,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.errors import OptionError, StorageError
+from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.study.sharing import sharing_of
+from kt_tuning.search.study.translation import first_distributions, stored_names, translated
 
 
 class StudyStorage(BaseStorage):
@@ -49,16 +51,30 @@ class StudyStorage(BaseStorage):
             _renumbered(trial, number)
             for number, trial in enumerate(backend.get_all_trials(self._study_id))
         ]
+        self._space: SearchSpace | None = None
+        self._distributions = first_distributions(self._trials)
+        self._names: dict[str, str] = {}
         self._backend_ids: dict[int, int] = {}
         self._shown: dict[int, FrozenTrial] = {}
         self._draft: int | None = None
+
+    def translate(self, space: SearchSpace) -> None:
+        """Show all trials as if they had been drawn from a space, which may be wider than it was.
+
+        Args:
+            space: What is searched from now on.
+        """
+        self._space = space
+        self._names = stored_names(space, self._distributions)
+        self._trials = [self._translated(trial) for trial in self._trials]
+        self._shown = {number: self._translated(trial) for number, trial in self._shown.items()}
 
     def commit(self) -> None:
         """Write the draft."""
         assert self._draft is not None
         number, self._draft = self._draft, None
         self._backend_ids[number] = self._backend.create_new_trial(
-            self._study_id, self._trials[number]
+            self._study_id, self._as_stored(self._trials[number])
         )
 
     def backend_id(self, trial_id: int) -> int:
@@ -80,9 +96,10 @@ class StudyStorage(BaseStorage):
         """
         changed = []
         for trial in self._backend.get_all_trials(self._study_id, deepcopy=False):
-            number, read = trial.number, _renumbered(trial, trial.number)
+            number = trial.number
             if number in own:
                 continue
+            read = self._translated(_renumbered(trial, number))
             if number >= len(self._trials):
                 self._trials.append(read)
                 changed.append(number)
@@ -122,6 +139,21 @@ class StudyStorage(BaseStorage):
         if trial_id == self._draft:
             return None
         return self.backend_id(trial_id)
+
+    def _translated(self, trial: FrozenTrial) -> FrozenTrial:
+        if self._space is None:
+            return trial
+        return _with_parameters(trial, *translated(trial, self._space))
+
+    def _as_stored(self, trial: FrozenTrial) -> FrozenTrial:
+        """The same trial with the names that the backend takes."""
+        for name, distribution in trial.distributions.items():
+            self._distributions.setdefault(self._names.get(name, name), distribution)
+        return _with_parameters(
+            trial,
+            {self._names.get(name, name): value for name, value in trial.params.items()},
+            {self._names.get(name, name): each for name, each in trial.distributions.items()},
+        )
 
     # What follows is Optuna's storage interface; its documentation is there.
 
@@ -175,7 +207,7 @@ class StudyStorage(BaseStorage):
             self._draft = number
         else:
             self._backend_ids[number] = self._backend.create_new_trial(
-                self._study_id, template_trial
+                self._study_id, self._as_stored(template_trial)
             )
             self._trials.append(_renumbered(copy.deepcopy(template_trial), number))
         return number
@@ -196,9 +228,9 @@ class StudyStorage(BaseStorage):
     ) -> None:
         backend_id = self._write(trial_id)
         if backend_id is not None:
-            self._backend.set_trial_param(
-                backend_id, param_name, param_value_internal, distribution
-            )
+            stored = self._names.get(param_name, param_name)
+            self._backend.set_trial_param(backend_id, stored, param_value_internal, distribution)
+            self._distributions.setdefault(stored, distribution)
         trial = self._trials[trial_id]
         trial.params[param_name] = distribution.to_external_repr(param_value_internal)
         trial.distributions[param_name] = distribution
@@ -264,6 +296,14 @@ def _study_id(backend: BaseStorage, name: str, directions: Sequence[StudyDirecti
             return backend.create_new_study(directions, name)
         # Another process has been faster.
         return backend.get_study_id_from_name(name)
+
+
+def _with_parameters(
+    trial: FrozenTrial, params: dict[str, Any], distributions: dict[str, BaseDistribution]
+) -> FrozenTrial:
+    changed = copy.copy(trial)
+    changed.params, changed.distributions = params, distributions
+    return changed
 
 
 def _renumbered(trial: FrozenTrial, number: int) -> FrozenTrial:

@@ -87,13 +87,13 @@ def test_a_search_that_is_interrupted_goes_on_with_what_was_paused(
 
 
 def test_killed_before_its_second_pause_was_noted_a_trial_loses_no_epoch(
-    make_tuner, stripes, counted
+    make_tuner, stripes, counted, tmp_path
 ):
     Count.stop_after = 6
     first = search(make_tuner, stripes, counted).results()
     best = first["epochs"].idxmax()
     # Its checkpoint is after 4 epochs; a kill could have left the note of its first pause, at 1.
-    note = make_tuner().run_directory / f"trial_{best}" / "paused.json"
+    note = tmp_path / "run" / f"trial_{best}" / "paused.json"
     note.write_text(note.read_text().replace('"epochs": 3', '"epochs": 1'))
     results = search(make_tuner, stripes, counted).results()
     assert Count.trained == 11

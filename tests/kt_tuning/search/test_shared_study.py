@@ -26,6 +26,7 @@ import sqlalchemy.orm
 from optuna.storages._rdb.models import TrialHeartbeatModel
 from tiny_models import tiny
 
+from kt_tuning.errors import StorageError
 from kt_tuning.records import TrialRecord
 from kt_tuning.search import OptunaOracle, loop
 from kt_tuning.search.halving import Climbed
@@ -249,6 +250,39 @@ def test_a_trial_pauses_because_those_of_the_other_process_are_better(
     assert list(tuner.results()["epochs"]) == [1]
     assert list(tuner.results()["status"]) == ["PRUNED"]
     close(tuner.oracle._kept.storage._backend)
+
+
+def test_another_search_on_a_shared_study_is_refused_and_alters_nothing(
+    make_tuner, stripes, url, tmp_path
+):
+    options = {"strategy": "random", "max_trials": 1, "epochs": 1, "storage": url, "seed": 5}
+    first = make_tuner(**options)
+    first.search(stripes)
+    close(first.oracle._kept.storage._backend)
+
+    def contents():
+        engine = sqlalchemy.create_engine(url)
+        tables = sqlalchemy.inspect(engine).get_table_names()
+        with engine.connect() as connection:
+            rows = {
+                name: connection.execute(sqlalchemy.text(f"SELECT * FROM {name}")).all()
+                for name in tables
+            }
+        engine.dispose()
+        return rows
+
+    before = contents()
+    # In a directory that this machine alone has.
+    options |= {"directory": tmp_path / "elsewhere", "max_trials": 2}
+    other = make_tuner(**{**options, "seed": 6})
+    with pytest.raises(StorageError, match="seed: was 5, now 6"):
+        other.search(stripes)
+    assert contents() == before
+    assert not (tmp_path / "elsewhere").exists()
+    again = make_tuner(**options)
+    again.search(stripes)
+    assert len(again.study.trials) == 2
+    close(again.oracle._kept.storage._backend)
 
 
 @pytest.mark.parametrize(

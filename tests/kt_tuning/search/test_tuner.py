@@ -128,10 +128,15 @@ def test_other_data_in_the_same_directory_are_refused(again, stripes):
         again(max_trials=4).search(other)
 
 
-def test_overwrite_begins_anew(again):
-    tuner = again(overwrite=True)
+def test_overwrite_begins_anew_when_the_search_begins(again, stripes):
+    tuner = again(overwrite=True, max_trials=1, objective="val_loss", seed=3)
     assert tuner.results().empty
-    assert list(tuner.run_directory.glob("trial_*")) == []
+    assert len(list(tuner.run_directory.glob("trial_*"))) == 3
+    with pytest.raises(SearchError, match="is deleted when the new one begins"):
+        _ = tuner.study
+    tuner.search(stripes)
+    assert [path.name for path in tuner.run_directory.glob("trial_*")] == ["trial_0"]
+    assert len(tuner.results()) == len(tuner.study.trials) == 1
 
 
 def test_a_trial_whose_build_raises_is_failed_and_the_search_goes_on(make_tuner, stripes):
@@ -279,13 +284,15 @@ def test_results_of_nothing_are_empty(make_tuner):
         ({"max_trials": 0}, "max_trials"),
         ({"epochs": 0}, "epochs=0"),
         ({"seed": -1}, "seed=-1"),
+        ({"project_name": ""}, "project_name"),
         ({"hypermodel": 3}, "keras_tuner.HyperModel"),
         ({"hypermodel": ConvNet}, r"ConvNet\(data.input_shape, data.classes\)"),
     ],
 )
-def test_wrong_options_are_refused_at_once(options, message, make_tuner):
+def test_wrong_options_are_refused_at_once(options, message, make_tuner, tmp_path):
     with pytest.raises(OptionError, match=message):
         make_tuner(**options)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -294,25 +301,50 @@ def test_wrong_options_are_refused_at_once(options, message, make_tuner):
         ({"epochs": 0}, "epochs=0"),
         ({"time_limit": "10 bananas"}, "10 bananas"),
         ({"batch_size": 8}, "belong to `Recipe`"),
+        ({"workers": "many"}, "workers"),
+        ({"workers": 0}, "workers"),
+        ({"max_stale_trials": 0}, "max_stale_trials"),
     ],
 )
-def test_wrong_search_arguments_are_refused_before_training(options, message, make_tuner, stripes):
+def test_wrong_search_arguments_are_refused_and_leave_nothing(
+    options, message, make_tuner, stripes, tmp_path
+):
+    tuner = make_tuner()
+    tuner.enqueue({"units": 3})
     with pytest.raises(OptionError, match=message):
-        make_tuner().search(stripes, **options)
+        tuner.search(stripes, **options)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_hypermodel_for_other_images_is_refused(make_tuner, stripes):
+def test_a_hypermodel_for_other_images_is_refused(make_tuner, stripes, tmp_path):
     with pytest.raises(OptionError, match=r"maps \(16, 16, 1\) to \(3,\)"):
         make_tuner(ConvNet((16, 16, 1), 3, stages=1, filters=4)).search(stripes)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_metric_that_images_do_not_have_is_refused(make_tuner, stripes):
+def test_a_metric_that_images_do_not_have_is_refused(make_tuner, stripes, tmp_path):
     objective = keras_tuner.Objective("val_mae", "min")
     with pytest.raises(OptionError, match="Unknown objective on images 'val_mae'"):
         make_tuner(objective=objective).search(stripes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_warm_start_is_refused_and_leaves_nothing(make_tuner, tmp_path):
+    with pytest.raises(StorageError, match="There is no study"):
+        make_tuner(warm_start=tmp_path / "nowhere")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_overwrite_is_refused_where_there_is_no_run(make_tuner, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("important")
+    with pytest.raises(StorageError, match="is no run directory"):
+        make_tuner(overwrite=True)
+    assert (tmp_path / "run" / "thesis.tex").read_text() == "important"
 
 
 def test_a_file_in_the_way_is_a_storage_error(make_tuner, tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(StorageError, match="run directory"):
         make_tuner()
+    assert (tmp_path / "run").is_file()

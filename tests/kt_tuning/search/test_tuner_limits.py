@@ -155,6 +155,7 @@ def test_if_all_are_infeasible_the_first_reason_is_told(make_tuner, stripes):
 
 def test_a_run_that_somebody_holds_is_not_searched(make_tuner, stripes):
     tuner = make_tuner(max_trials=1, epochs=1)
+    tuner.run_directory.mkdir()
     with RunLock(tuner.run_directory), pytest.raises(StorageError, match="in use by"):
         tuner.search(stripes)
     assert tuner.results().empty
@@ -171,14 +172,13 @@ def test_a_tuner_made_before_another_one_searched_is_stale(make_tuner, stripes):
         stale.search(stripes)
 
 
-def test_a_search_that_runs_is_not_overwritten(make_tuner):
-    directory = make_tuner().run_directory
-    (directory / "kept").touch()
-    with RunLock(directory), pytest.raises(StorageError, match="in use by"):
-        make_tuner(overwrite=True)
-    assert (directory / "kept").exists()
-    make_tuner(overwrite=True)
-    assert not (directory / "kept").exists()
+def test_a_search_that_runs_is_not_overwritten(make_tuner, stripes):
+    tuner = make_tuner(max_trials=1, epochs=1)
+    tuner.search(stripes)
+    result = tuner.run_directory / "trial_0" / "result.json"
+    with RunLock(tuner.run_directory), pytest.raises(StorageError, match="in use by"):
+        make_tuner(overwrite=True).search(stripes)
+    assert result.exists()
 
 
 def test_several_objectives_have_a_pareto_set(make_tuner, stripes):

@@ -1,0 +1,58 @@
+"""The definition of a search that is there, as far as files of older versions tell it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+
+from kt_tuning.recipe import Recipe
+from kt_tuning.records import SearchRecord, read_json
+from kt_tuning.search.definition.record import DEFINITION, FIXED, SearchDefinition
+from kt_tuning.search.definition.state import NAME, STATE
+
+PARTIAL = "partial"
+"""What a `functools.partial` is called in search.json."""
+
+
+def read_definition(run: Path) -> SearchDefinition | None:
+    """What was searched in a run directory; None if nothing was.
+
+    Raises:
+        StorageError: if a file is damaged.
+    """
+    if (run / DEFINITION).is_file():
+        return SearchDefinition.load(run / DEFINITION)
+    if not (run / "search.json").is_file():
+        return None
+    search = SearchRecord.load(run / "search.json")
+    asked = read_json(run / "options.json") if (run / "options.json").is_file() else {}
+    fields = {field.name for field in dataclasses.fields(Recipe)}
+    name = search.hypermodel.partition("(")[0]
+    state = {FIXED: asked["fixed"]} if len(asked.get("hypermodel", ())) == 1 else {}
+    several = isinstance(asked.get("objective"), list) and len(asked["objective"]) > 1
+    return SearchDefinition(
+        hypermodel=None if name == PARTIAL else {NAME: name, STATE: state},
+        recipe={key: value for key, value in asked.items() if key in fields} or None,
+        # A search.json tells the first one only.
+        objectives=None if several else [[search.objective, search.direction]],
+        seed=search.seed,
+        folds=search.folds,
+        executions=search.executions,
+        space=_first_space(run),
+    )
+
+
+def _first_space(run: Path) -> list[dict[str, Any]] | None:
+    """The space that trial 0 had: later builds may have asked for more."""
+    for path in sorted(run.glob("trial_*/trial.json"))[:1]:
+        try:
+            config = json.loads(path.read_text(encoding="utf-8"))["hyperparameters"]
+            space = keras_tuner.HyperParameters.from_config(config)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return space.get_config()["space"]
+    return None

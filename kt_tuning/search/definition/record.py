@@ -1,0 +1,196 @@
+"""What decides what the trials of a search mean, and how two of these differ."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras_tuner
+from keras_tuner.engine import hyperparameters as hps
+
+from kt_tuning.recipe import SEARCHED
+from kt_tuning.records import Record, TrialRecord
+from kt_tuning.search.definition.space import describe, lacking, space_differences
+from kt_tuning.search.definition.state import NAME, STATE
+from kt_tuning.search.definition.structure import structure_difference
+
+DEFINITION = "definition.json"
+"""File of a run directory, and attribute of a study that is not in it."""
+FIXED = "fixed"
+"""Attribute of our hypermodels: values that are not searched."""
+
+Rows = list[dict[str, Any]]
+
+
+def as_stored(value: Any) -> Any:
+    """A value as it comes back from JSON."""
+    return json.loads(json.dumps(value, default=str))
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchDefinition(Record):
+    """What decides what a trial means; what is not known, of a run of an older version, is None.
+
+    Attributes:
+        hypermodel: See `describe_hypermodel`.
+        recipe: See `describe_recipe`.
+        objectives: [name, direction] of each.
+        seed: Of trials, initial weights and augmentation.
+        folds: Trainings of each configuration on different splits.
+        executions: Trainings of each configuration on each fold.
+        limits: What a model may cost, at most, by name.
+        oracle: "optuna", or the class of an oracle of KerasTuner's.
+        space: Configs of the hyperparameters, parents first.
+        values: The configuration that `model` has.
+        model: See `describe_model`.
+        data: Digests of arrays that `search` was given, and what else `fit` was, by name. An
+            `ImageData` is told by data.json.
+    """
+
+    hypermodel: dict[str, Any] | None = None
+    recipe: dict[str, Any] | None = None
+    objectives: list[list[str]] | None = None
+    seed: int | None = None
+    folds: int | None = None
+    executions: int | None = None
+    limits: dict[str, float] | None = None
+    oracle: str | None = None
+    space: list[dict[str, Any]] | None = None
+    values: dict[str, Any] | None = None
+    model: Rows | None = None
+    data: dict[str, Any] | None = None
+
+    @property
+    def parameters(self) -> list[hps.HyperParameter]:
+        """The space as KerasTuner's hyperparameters."""
+        # KerasTuner changes what it reads.
+        config = {"space": copy.deepcopy(self.space or []), "values": {}}
+        found: list[hps.HyperParameter] = keras_tuner.HyperParameters.from_config(config).space
+        return found
+
+    def differences(
+        self,
+        now: SearchDefinition,
+        trials: Sequence[TrialRecord],
+        model_of: Callable[[dict[str, Any]], Rows] | None,
+    ) -> list[str]:
+        """Why trials of this search would not be true in another one, in words.
+
+        A space that is wider is no difference, nor is a recipe that has more values to choose from.
+
+        Args:
+            now: What is asked for.
+            trials: The earlier trials that have a score.
+            model_of: Values -> `describe_model` of what `now` builds of them; None if models need
+                not be compared, as nothing was trained.
+        """
+        found = [
+            f"{name}: was {getattr(self, name)}, now {getattr(now, name)}"
+            for name in ("objectives", "seed", "folds", "executions", "limits", "oracle")
+            if getattr(self, name) is not None and getattr(self, name) != getattr(now, name)
+        ]
+        found += _recipe_differences(self.recipe, now.recipe)
+        found += self._searched_otherwise(now, trials)
+        found += _data_differences(self.data, now.data)
+        if found or self.model is None or model_of is None:
+            return found
+        return self._model_differences(now, model_of)
+
+    def _searched_otherwise(
+        self, now: SearchDefinition, trials: Sequence[TrialRecord]
+    ) -> list[str]:
+        was, here = (_state(one.hypermodel) for one in (self, now))
+        told: dict[str, str] = {}
+        if self.space is not None:
+            told = space_differences(self.parameters, now.parameters, here.get(FIXED) or {})
+            # Without the earlier model it is not known whether a new hyperparameter's default is
+            # what trials were trained with.
+            new = lacking(self.parameters, now.parameters, trials, new=self.model is None)
+            told = {**new, **told}
+        if self.hypermodel is not None and now.hypermodel is not None:
+            names = [one.hypermodel[NAME] for one in (self, now) if one.hypermodel]
+            if names[0] != names[1]:
+                return [f"hypermodel: was {names[0]}, now {names[1]}", *told.values()]
+            searched = {hp.name: describe(hp) for hp in now.parameters}
+            told = {**_state_differences(was, here, searched), **told}
+        return list(told.values())
+
+    def _model_differences(
+        self, now: SearchDefinition, model_of: Callable[[dict[str, Any]], Rows]
+    ) -> list[str]:
+        assert self.model is not None
+        rows = now.model
+        if rows is None or self.values != now.values:
+            try:
+                rows = as_stored(model_of(dict(self.values or {})))
+            except Exception as error:  # whatever the user's own code raises
+                return [f"the model of {self.values} cannot be built any more: {error}"]
+        difference = structure_difference(self.model, rows)
+        if difference is not None:
+            return [f"the model that is built of {self.values}: {difference}"]
+        return []
+
+
+def _state(hypermodel: dict[str, Any] | None) -> dict[str, Any]:
+    return {} if hypermodel is None else hypermodel[STATE]
+
+
+def _state_differences(
+    was: dict[str, Any], here: dict[str, Any], searched: dict[str, str]
+) -> dict[str, str]:
+    """Attributes that both have and that differ, and fixed values that do, by name."""
+    found = {}
+    for name in sorted(was.keys() & here.keys()):
+        one, other = was[name], here[name]
+        if name == FIXED and isinstance(one, dict) and isinstance(other, dict):
+            for key in sorted(one.keys() | other.keys()):
+                if one.get(key) != other.get(key):
+                    words = [
+                        f"fixed at {values[key]}" if key in values else searched.get(key, "free")
+                        for values in (one, other)
+                    ]
+                    found[key] = f"{key}: was {words[0]}, now {words[1]}"
+        elif _is_members(one) and _is_members(other):
+            for family in sorted(one.keys() & other.keys()):
+                if one[family] != other[family]:
+                    inner = _state_differences(one[family][STATE], other[family][STATE], searched)
+                    found |= {f"{family}/{k}": f"{family}/{text}" for k, text in inner.items()}
+        elif one != other:
+            found[name] = f"{name} of the hypermodel: was {one}, now {other}"
+    return found
+
+
+def _is_members(value: Any) -> bool:
+    """Whether it is hypermodels by name; that there are more of them is no difference."""
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(isinstance(item, dict) and item.keys() == {NAME, STATE} for item in value.values())
+    )
+
+
+def _recipe_differences(was: dict[str, Any] | None, now: dict[str, Any] | None) -> list[str]:
+    found = []
+    for name in (was or {}).keys() & (now or {}).keys():
+        one, other = (was or {})[name], (now or {})[name]
+        choices = [value if isinstance(value, list) else [value] for value in (one, other)]
+        # Of a single value trials hold none: then the default is taken.
+        true = len(choices[0]) > 1 or choices[0][0] == choices[1][0]
+        wider = name in SEARCHED and all(value in choices[1] for value in choices[0])
+        if one != other and not (wider and true):
+            found.append(f"{name} of the recipe: was {one}, now {other}")
+    return sorted(found)
+
+
+def _data_differences(was: dict[str, Any] | None, now: dict[str, Any] | None) -> list[str]:
+    if was is None or now is None:
+        return []
+    names = sorted(was.keys() | now.keys())
+    return [
+        f"{name} of the data: was {was.get(name)}, now {now.get(name)}"
+        for name in names
+        if was.get(name) != now.get(name)
+    ]
