@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates, Ensemble, EnsembleRecord
-from kt_tuning.evaluation import HELD_OUT_USES
+from kt_tuning.evaluation import EPOCH_CAVEAT, HELD_OUT_USES
 from kt_tuning.judging import save_winner
 from kt_tuning.pipeline import tuner_of
 from kt_tuning.retraining import Configuration, combine
@@ -86,5 +86,9 @@ def _described(record: EnsembleRecord) -> str:
     count = len(record.trial_ids)
     size = f", {sum(record.costs):,.0f} parameters" if record.costs else ""
     value = record.cross_fitted.get(record.solver)
-    score = "" if value is None else f", validation {record.metric} {value:.4f}"
+    score = (
+        ""
+        if value is None
+        else f", validation {record.metric} {value:.4f} (cross-fitted; {EPOCH_CAVEAT})"
+    )
     return f"{count} {'model' if count == 1 else 'models'}{size}{score}"

@@ -17,6 +17,7 @@ from kt_tuning.ensembling.greedy import greedy_weights
 from kt_tuning.ensembling.members import (
     MEMBER_CHOICES,
     Member,
+    selection,
     serving_cost,
     take_best,
     take_diverse,
@@ -57,6 +58,7 @@ __all__ = [
     "measure_diversity",
     "predict_augmented",
     "read_candidates",
+    "selection",
     "serving_cost",
     "solve",
     "soup",

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.ensembling.combination import Combination
 from kt_tuning.ensembling.combine import as_model, check_members, combine_models
-from kt_tuning.ensembling.members import Member, costs_of, stack_predictions
+from kt_tuning.ensembling.members import Member, Select, costs_of, stack_predictions
 from kt_tuning.ensembling.problem import LOG_LOSS, check_predictions
 from kt_tuning.ensembling.record import EnsembleRecord, record_of
 from kt_tuning.ensembling.serving import PRICE
@@ -84,6 +84,7 @@ class Ensemble:
         metric: str = LOG_LOSS,
         calibration: str = AUTO,
         price: float = PRICE,
+        select: Select | None = None,
         seed: int = 0,
     ) -> Self:
         """Calibrate the members, find their weights, and keep the members that have one.
@@ -95,6 +96,7 @@ class Ensemble:
             metric: Name in `METRICS`; see `solve`.
             calibration: "auto" or a name in `CALIBRATIONS`; see `solve`.
             price: The share of the loss that is worth a doubling of the cost; see `solve`.
+            select: Which members may count; see `solve`.
             seed: Seed of `solve`.
 
         Raises:
@@ -111,6 +113,7 @@ class Ensemble:
             calibration=calibration,
             costs=costs_of(members),
             price=price,
+            select=select,
             seed=seed,
         )
         record = record_of(found, members, truth)

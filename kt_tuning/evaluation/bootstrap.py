@@ -63,43 +63,43 @@ def bootstrap_intervals(
 
 
 def metric_interval(
-    metric: Metric, labels: Labels, probabilities: Floats, drawn: Floats | None
+    metric: Metric,
+    labels: Labels,
+    probabilities: Floats,
+    drawn: Floats | None,
+    *,
+    value: float | None = None,
 ) -> Interval:
-    """Measure a metric with its 95% interval; see `bootstrap_intervals`.
+    """Return a metric with its 95% interval; see `bootstrap_intervals`.
 
     Args:
         metric: What to measure.
         labels: (N,) integers in 0..C-1.
         probabilities: (N, C).
         drawn: (R,) the metric on resamples of the rows; not looked at for a mean over rows.
+        value: If the model is known to be worth another value than that measured, which; the
+            interval is then around this one, with what the rows say about the noise.
     """
-    value = metric.function(labels, probabilities)
+    measured = metric.function(labels, probabilities)
+    value = measured if value is None else value
+    rows = len(labels)
     if metric.is_share:
-        return Interval(value, *share_interval(value, len(labels)))
+        return Interval(value, *share_interval(value, rows))
     if metric.per_row is not None:
         losses = metric.per_row(labels, probabilities)
-        variance = losses.var(ddof=1) / len(losses) if len(losses) > 1 else 0.0
+        variance = float(losses.var(ddof=1)) / rows if rows > 1 else 0.0
+        if measured > 0:
+            variance *= value / measured
         largest = max(float(losses.max()), unseen_loss(metric, probabilities))
-        low, high = loss_interval(value, float(variance), largest, len(losses))
+        low, high = loss_interval(value, variance, largest, rows)
         return Interval(value, low, min(high, metric.largest))
     defined = np.empty(0) if drawn is None else drawn[~np.isnan(drawn)]
-    variance, bias = (defined.var(), defined.mean() - value) if len(defined) else (0.0, 0.0)
-    return around(value, float(variance), float(bias), most_rows(metric, labels))
-
-
-def around(value: float, variance: float, bias: float, most: float) -> Interval:
-    """Return the interval of a metric in [0, 1] that is no share.
-
-    Args:
-        value: The metric; nan if it is undefined.
-        variance: Of `value`.
-        bias: By how much it is too high on average.
-        most: Of how many rows it counts for a share, at most; see `most_rows`.
-    """
-    ends = [
-        share_interval(centre, effective_rows(centre, variance, most))
-        for centre in (value, float(np.clip(value - bias, 0.0, 1.0)))
-    ]
+    variance, bias = (
+        (float(defined.var()), float(defined.mean()) - measured) if len(defined) else (0.0, 0.0)
+    )
+    effective = effective_rows(measured, variance, most_rows(metric, labels))
+    centres = (value, min(1.0, max(0.0, value - bias)))
+    ends = [share_interval(centre, effective) for centre in centres]
     return Interval(value, min(low for low, _ in ends), max(high for _, high in ends))
 
 

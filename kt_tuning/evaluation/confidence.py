@@ -51,9 +51,7 @@ def effective_rows(value: float, variance: float, most: float) -> float:
     return min(value * (1.0 - value) / variance, most) if variance > 0 else most
 
 
-def loss_interval(
-    mean: float, variance: float, largest: float, rows: int
-) -> tuple[float, float]:
+def loss_interval(mean: float, variance: float, largest: float, rows: int) -> tuple[float, float]:
     """Return the interval of a mean of losses, of which a few may make up most.
 
     The mean is a weighted sum of rare events. Its upper end is a quantile of the gamma

@@ -457,6 +457,9 @@ class Tuner(keras_tuner.Tuner):
     ) -> Ensemble:
         """Combine the best trials by weights fitted on the images that they were validated on.
 
+        What the record calls cross-fitted is measured on images that neither weights nor members
+        were chosen on. That each member's epoch was chosen on them is not corrected.
+
         Args:
             size: Candidates: so many completed trials of distinct configurations. Those whose
                 weight comes out as zero are left out.

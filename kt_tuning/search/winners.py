@@ -12,11 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import MEMBER_CHOICES, Ensemble, Member, serving_cost, weighted_sum
+from kt_tuning.ensembling import (
+    MEMBER_CHOICES,
+    Ensemble,
+    Member,
+    selection,
+    serving_cost,
+    weighted_sum,
+)
 from kt_tuning.errors import OptionError, SearchError
+from kt_tuning.evaluation import metric_of
 from kt_tuning.records import TrialRecord
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.trials import load_weights, new_model, weights_file
+
+LIBRARY = 50
+"""Best trials that the members of an ensemble are selected from, unless more are asked for: the
+selection is made again for each fold, and one further behind is not selected in any."""
 
 
 class Winners:
@@ -110,13 +122,21 @@ class Winners:
         ]
         if not candidates:
             raise SearchError("No trial has been trained on all folds: search longer.")
-        chosen = MEMBER_CHOICES[members](candidates, labels, size)
+        candidates = candidates[: max(LIBRARY, 2 * size)]
         ensemble = Ensemble.from_members(
-            chosen, labels, solver=solver, metric=metric, price=price, seed=seed
+            candidates,
+            labels,
+            solver=solver,
+            metric=metric,
+            price=price,
+            select=selection(candidates, members, size, metric=metric_of(objective)),
+            seed=seed,
         )
         ensemble.card = data.card
-        ensemble.provenance = self._provenance([records[member.name] for member in chosen])
         assert ensemble.record is not None
+        ensemble.provenance = self._provenance(
+            [records[name] for name in ensemble.record.trial_ids]
+        )
         self._run.write_ensemble(ensemble.record)
         return ensemble
 

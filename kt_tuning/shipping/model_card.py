@@ -176,7 +176,10 @@ def _corrections(records: RunRecords) -> str:
         notes.append(f"The test split was first opened on {records.uses.uses[0].date}.")
     if records.ensemble is not None and records.ensemble.reliability is not None:
         error = records.ensemble.reliability.expected_error
-        notes.append(f"Expected calibration error {error:.4f}, cross-fitted on validation images.")
+        notes.append(
+            f"Expected calibration error {error:.4f}, cross-fitted on validation images, on which "
+            "each member's epoch was chosen, too, which is not corrected."
+        )
     return bullets(notes)
 
 
