@@ -69,6 +69,7 @@ def metric_interval(
     drawn: Floats | None,
     *,
     value: float | None = None,
+    added_variance: float = 0.0,
 ) -> Interval:
     """Return a metric with its 95% interval; see `bootstrap_intervals`.
 
@@ -79,26 +80,30 @@ def metric_interval(
         drawn: (R,) the metric on resamples of the rows; not looked at for a mean over rows.
         value: If the model is known to be worth another value than that measured, which; the
             interval is then around this one, with what the rows say about the noise.
+        added_variance: Of how `value` became known, beside that noise.
     """
     measured = metric.function(labels, probabilities)
     value = measured if value is None else value
     rows = len(labels)
     if metric.is_share:
-        return Interval(value, *share_interval(value, rows))
+        variance = value * (1.0 - value) / rows + added_variance
+        return Interval(value, *share_interval(value, effective_rows(value, variance, rows)))
     if metric.per_row is not None:
         losses = metric.per_row(labels, probabilities)
         variance = float(losses.var(ddof=1)) / rows if rows > 1 else 0.0
         if measured > 0:
             variance *= value / measured
         largest = max(float(losses.max()), unseen_loss(metric, probabilities))
-        low, high = loss_interval(value, variance, largest, rows)
+        low, high = loss_interval(value, variance + added_variance, largest, rows)
         return Interval(value, low, min(high, metric.largest))
     defined = np.empty(0) if drawn is None else drawn[~np.isnan(drawn)]
     variance, bias = (
         (float(defined.var()), float(defined.mean()) - measured) if len(defined) else (0.0, 0.0)
     )
-    effective = effective_rows(measured, variance, most_rows(metric, labels))
-    centres = (value, min(1.0, max(0.0, value - bias)))
+    most = most_rows(metric, labels)
+    variance = value * (1.0 - value) / effective_rows(measured, variance, most) + added_variance
+    effective = effective_rows(value, variance, most)
+    centres = (value, float(np.clip(value - bias, 0.0, 1.0)))
     ends = [share_interval(centre, effective) for centre in centres]
     return Interval(value, min(low for low, _ in ends), max(high for _, high in ends))
 
