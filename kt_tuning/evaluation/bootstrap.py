@@ -167,12 +167,3 @@ def _blocks(rows: int, resamples: int) -> list[int]:
     """Return how many resamples are drawn at a time."""
     block = max(1, _BLOCK_CELLS // rows)
     return [min(block, resamples - start) for start in range(0, resamples, block)]
-
-
-def percentiles(values: Floats) -> tuple[float, float]:
-    """Return the 2.5th and 97.5th percentile of the values that are not nan."""
-    defined = values[~np.isnan(values)]
-    if len(defined) == 0:
-        return float("nan"), float("nan")
-    low, high = np.percentile(defined, [2.5, 97.5])
-    return float(low), float(high)

@@ -12,6 +12,7 @@ networks, `benchmarks/coverage.py` where the truth is known.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -160,13 +161,17 @@ def corrected_best(
     everything = candidates.scores(np.ones((len(truth), 1)))[:, 0]
     best = int(_best(sign * everything[:, None])[0])
     raw = float(everything[best])
-    drawn, judged = _resampled(candidates, sign, len(truth), resamples, seed)
+    blocks = functools.partial(draw_counts, len(truth), resamples)
+    drawn = np.concatenate(
+        [candidates.scores(counts) for counts in blocks(np.random.default_rng(seed))], axis=1
+    )
     if method == "bbc-cv":
+        judged = _judged(candidates, sign * drawn, blocks(np.random.default_rng(seed)))
         # Nothing that was chosen for its score is expected to be better than that.
         optimism = max(0.0, sign * (raw - judged))
     else:
         optimism = _optimism(row, everything, drawn)
-    value = raw - sign * optimism
+    value = float(np.clip(raw - sign * optimism, 0.0, row.largest))
     # Of having estimated how the candidates are spread: Morris (1983).
     estimated = 2.0 * optimism**2 / max(1, len(places) - 3)
     return CorrectedBest(
@@ -254,26 +259,20 @@ def _optimism(metric: Metric, scores: Floats, drawn: Floats) -> float:
     return optimism_of_best(errors, sign * (drawn - scores[:, None])[defined])
 
 
-def _resampled(
-    candidates: _Candidates, sign: float, rows: int, resamples: int, seed: int
-) -> tuple[Floats, float]:
-    """Return scores (K, R) on resamples, and the mean score of the best on what each left out.
+def _judged(candidates: _Candidates, drawn: Floats, blocks: Iterable[Floats]) -> float:
+    """Choose on each resample and judge on what it left out: the mean score; nan if undefined.
 
     Args:
         candidates: To choose from.
-        sign: 1 if a higher score is better, otherwise -1.
-        rows: N.
-        resamples: R.
-        seed: Seed of the resamples.
+        drawn: (K, R) scores on the resamples, higher is better.
+        blocks: Counts (N, r) of the same resamples, some at a time.
     """
-    drawn, judged = [], []
-    for counts in draw_counts(rows, resamples, np.random.default_rng(seed)):
-        drawn.append(candidates.scores(counts))
-        rest = (counts == 0).astype(np.float64)
-        judged.append(candidates.scores_of(_best(sign * drawn[-1]), rest))
-    left_out = np.concatenate(judged)
-    mean = float("nan") if np.isnan(left_out).all() else float(np.nanmean(left_out))
-    return np.concatenate(drawn, axis=1), mean
+    chosen, scores = _best(drawn), []
+    for counts in blocks:
+        some, chosen = np.split(chosen, [counts.shape[1]])
+        scores.append(candidates.scores_of(some, (counts == 0).astype(np.float64)))
+    judged = np.concatenate(scores)
+    return float("nan") if np.isnan(judged).all() else float(np.nanmean(judged))
 
 
 def _best(scores: Floats) -> Labels:
