@@ -40,6 +40,7 @@ class Retrained:
         return "\n".join(
             [
                 *lines,
+                f"           (cross-fitted; {EPOCH_CAVEAT})",
                 f"evaluate   kt-tuning evaluate {self.directory}",
                 f"export     kt-tuning export {self.directory}",
             ]
@@ -86,9 +87,5 @@ def _described(record: EnsembleRecord) -> str:
     count = len(record.trial_ids)
     size = f", {sum(record.costs):,.0f} parameters" if record.costs else ""
     value = record.cross_fitted.get(record.solver)
-    score = (
-        ""
-        if value is None
-        else f", validation {record.metric} {value:.4f} (cross-fitted; {EPOCH_CAVEAT})"
-    )
+    score = "" if value is None else f", validation {record.metric} {value:.4f}"
     return f"{count} {'model' if count == 1 else 'models'}{size}{score}"
