@@ -12,6 +12,8 @@ BBC-CV is `corrected_best(..., method="bbc-cv")`, corrected its default.
 
     python benchmarks/winners_curse.py --folder cifar10/ --seeds 17 --keep pools/
 
+`coverage.py` measures the same where the truth is known.
+
 `--folder` holds train/<class>/*.jpg and test/<class>/*.jpg, such as CIFAR-10. `--keep` names a
 folder that gets the predictions of each seed, and where they are read from instead of training if
 they are there. A seed takes three to five minutes of one core. `--first` is the first seed: seeds 1
@@ -194,7 +196,7 @@ def measure(
         float(np.mean(truths)),
         *_mean_and_error(raw),
         *_mean_and_error(corrected["bbc-cv"]),
-        *_mean_and_error(corrected["optimism"]),
+        *_mean_and_error(corrected[METHODS[0]]),
         float(np.mean(covered)),
     )
 

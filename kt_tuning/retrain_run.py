@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates, Ensemble, EnsembleRecord
+from kt_tuning.evaluation import EPOCH_CAVEAT
 from kt_tuning.judging import save_winner
 from kt_tuning.pipeline import tuner_of
 from kt_tuning.retraining import Configuration, combine
@@ -41,6 +42,7 @@ class Retrained:
         return "\n".join(
             [
                 *lines,
+                f"           (cross-fitted; {EPOCH_CAVEAT})",
                 f"evaluate   kt-tuning evaluate {self.directory}",
                 f"export     kt-tuning export {self.directory}",
             ]

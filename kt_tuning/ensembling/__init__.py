@@ -17,6 +17,7 @@ from kt_tuning.ensembling.greedy import greedy_weights
 from kt_tuning.ensembling.members import (
     MEMBER_CHOICES,
     Member,
+    selection,
     serving_cost,
     take_best,
     take_diverse,
@@ -76,6 +77,7 @@ __all__ = [
     "read_labels",
     "read_scores",
     "read_validated",
+    "selection",
     "serving_cost",
     "solve",
     "soup",

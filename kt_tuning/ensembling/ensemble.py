@@ -18,7 +18,7 @@ from kt_tuning.ensembling.ensemble_file import (
     read_ensemble_file,
     write_ensemble_file,
 )
-from kt_tuning.ensembling.members import Member, costs_of, stack_predictions
+from kt_tuning.ensembling.members import Member, Select, costs_of, stack_predictions
 from kt_tuning.ensembling.problem import LOG_LOSS, check_predictions
 from kt_tuning.ensembling.record import EnsembleRecord, record_of
 from kt_tuning.ensembling.serving import PRICE
@@ -102,6 +102,7 @@ class Ensemble:
         metric: str = LOG_LOSS,
         calibration: str = AUTO,
         price: float = PRICE,
+        select: Select | None = None,
         seed: int = 0,
     ) -> Self:
         """Calibrate the members, find their weights, and keep the members that have one.
@@ -113,6 +114,7 @@ class Ensemble:
             metric: Name in `METRICS`; see `solve`.
             calibration: "auto" or a name in `CALIBRATIONS`; see `solve`.
             price: The share of the loss that is worth a doubling of the cost; see `solve`.
+            select: Which members may count; see `solve`.
             seed: Seed of `solve`.
 
         Raises:
@@ -129,6 +131,7 @@ class Ensemble:
             calibration=calibration,
             costs=costs_of(members),
             price=price,
+            select=select,
             seed=seed,
         )
         record = record_of(found, members, truth)

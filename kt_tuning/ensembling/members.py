@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.ensembling.calibration import fit_temperature, temper
-from kt_tuning.ensembling.problem import Problem, check_predictions, mean_log
+from kt_tuning.ensembling.problem import Problem, check_predictions, cost, mean_log
 from kt_tuning.errors import OptionError
 from kt_tuning.records import TrialRecord
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import keras
 
 Floats = NDArray[np.floating[Any]]
+Select = Callable[[Floats, NDArray[np.integer[Any]]], Sequence[int]]
+"""(predictions (K, n, C), labels (n,)) -> places of the members that may count."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -122,6 +124,34 @@ MEMBER_CHOICES: dict[str, Callable[[Sequence[Member], ArrayLike, int], list[Memb
     "diverse": take_diverse,
 }
 """How candidates are chosen: (members, best first; labels (N,); size) -> members."""
+
+
+def selection(members: Sequence[Member], choice: str, size: int, *, metric: str | None) -> Select:
+    """Return a choice among members that can be made again on some of the rows.
+
+    Members that are chosen on the rows that they are judged on look better than they are:
+    `solve` makes the choice anew for each fold, without a look at it.
+
+    Args:
+        members: K candidates, best first.
+        choice: Name in `MEMBER_CHOICES`.
+        size: How many, at most.
+        metric: Name in `METRICS` that "best" means; None keeps their order on whatever rows.
+    """
+
+    def select(predictions: Floats, labels: NDArray[np.integer[Any]]) -> list[int]:
+        order = np.arange(len(members))
+        if metric is not None:
+            costs = [cost(metric, labels, member) for member in predictions]
+            order = np.argsort(costs, kind="stable")
+        on_rows = [
+            dataclasses.replace(members[place], predictions=predictions[place])
+            for place in order.tolist()
+        ]
+        chosen = {member.name for member in MEMBER_CHOICES[choice](on_rows, labels, size)}
+        return [place for place, member in enumerate(members) if member.name in chosen]
+
+    return select
 
 
 def stack_predictions(

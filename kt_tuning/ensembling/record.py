@@ -26,7 +26,7 @@ class EnsembleRecord(Record):
         weights: (K,) on the simplex: non-negative, summing to 1.
         solver: Name in `SOLVERS`, or "single" if no combination beat the best member.
         cross_fitted: `metric` by solver, each measured on validation rows that its weights were not
-            fitted on.
+            fitted on; that the members' epochs were chosen on these rows is not corrected.
         member_scores: (K,) objective of each member.
         temperatures: (K,) by which each member's logits are divided before they are averaged.
         pool: "arithmetic" or "geometric"; see `Combination`.
@@ -117,12 +117,15 @@ def record_of(solution: Solution, members: Sequence[Member], labels: Integers) -
         diversity=measure_diversity(tempered, labels, combination.weights),
         reliability=measure_reliability(labels, solution.predictions),
         costs=() if costs is None else tuple(costs[place] for place in places),
-        single_cost=None if costs is None else costs[_best(members, labels, solution.metric)],
+        single_cost=None if costs is None else costs[_best(solution, members, labels)],
     )
 
 
-def _best(members: Sequence[Member], labels: Integers, metric: str) -> int:
-    return int(np.argmin([cost(metric, labels, member.predictions) for member in members]))
+def _best(solution: Solution, members: Sequence[Member], labels: Integers) -> int:
+    costs = [
+        cost(solution.metric, labels, members[place].predictions) for place in solution.selected
+    ]
+    return solution.selected[int(np.argmin(costs))]
 
 
 def _log_loss(member: Member, labels: Integers) -> float:

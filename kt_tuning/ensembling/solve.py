@@ -15,6 +15,7 @@ from kt_tuning.ensembling.calibration import CALIBRATIONS, fit_temperature, temp
 from kt_tuning.ensembling.choice import Chooser, standard_errors
 from kt_tuning.ensembling.combination import GEOMETRIC, Combination
 from kt_tuning.ensembling.cross_fitting import CrossFit, stratified_folds
+from kt_tuning.ensembling.members import Select
 from kt_tuning.ensembling.problem import LOG_LOSS, Problem, check_predictions
 from kt_tuning.ensembling.serving import PRICE, Serving, worth_serving
 from kt_tuning.ensembling.weights import SOLVERS
@@ -44,10 +45,12 @@ class Solution:
         metric: Name in `METRICS`.
         fitted: The metric on the rows that the combination was fitted on: optimistic.
         cross_fitted: The metric by solver, each measured on rows that neither its weights nor its
-            calibration was fitted on. "auto" is the choice itself, made again for each fold
-            without a look at it: what the choosing costs is in it.
+            calibration was fitted on, nor its members selected on. "auto" is the choice itself,
+            made again for each fold without a look at it: what the choosing costs is in it. What
+            happened before, such as the choice of each member's epoch, is not.
         errors: Standard error of each one's difference from what was asked for.
         predictions: (N, C), of which "auto", or the solver asked for, was measured.
+        selected: Places of the members that could count.
     """
 
     combination: Combination
@@ -57,6 +60,7 @@ class Solution:
     cross_fitted: dict[str, float]
     errors: dict[str, float]
     predictions: Floats
+    selected: tuple[int, ...]
 
 
 # One thread: the products are small, and threads that wait for each other take longer to make
@@ -71,6 +75,7 @@ def solve(
     calibration: str = AUTO,
     costs: ArrayLike | None = None,
     price: float = PRICE,
+    select: Select | None = None,
     seed: int = 0,
     folds: int = 5,
 ) -> Solution:
@@ -95,6 +100,9 @@ def solve(
             of two combinations that tie the one of fewer members counts as the cheaper one.
         price: The share of the loss (of what a score lacks of 1) that is worth a doubling of the
             cost, in [0, 1); 0 takes every gain there is, whatever it costs. For "auto" alone.
+        select: Which members may count, asked wherever weights are fitted with the rows that they
+            are fitted on: a choice of members that was made on all rows would make what is
+            measured on some of them too good. All if None.
         seed: Seed of the folds and of the solvers that draw.
         folds: Number of folds, at least 3; no more than there are rows are used.
 
@@ -120,7 +128,9 @@ def solve(
     names = (solver,) if solver != AUTO else _candidates(metric)
     fold = stratified_folds(truth, min(folds, len(truth)), np.random.default_rng(seed))
     tempered = calibration != "none"
-    fit = functools.partial(fit_all, metric=metric, tempered=tempered, serving=serving, seed=seed)
+    fit = functools.partial(
+        fit_all, metric=metric, tempered=tempered, serving=serving, seed=seed, select=select
+    )
     crossing = CrossFit(members, truth, fold, functools.partial(fit, names))
     kinds = ("none", "temperature") if calibration == AUTO else (calibration,)
     chooser = Chooser(crossing, kinds, metric, seed, serving)
@@ -141,6 +151,7 @@ def solve(
         cross_fitted={name: function(truth, made) for name, made in judged.items()},
         errors=standard_errors(metric, truth, judged, solver, np.random.default_rng(seed)),
         predictions=judged[solver],
+        selected=_selected(select, members, truth),
     )
 
 
@@ -157,8 +168,12 @@ def fit_all(
     tempered: bool,
     serving: Serving,
     seed: int,
+    select: Select | None = None,
 ) -> dict[str, Combination]:
-    """Calibrate the members, solve, and drop those that hardly count or do not pay."""
+    """Select the members, calibrate them, solve, and drop those that hardly count or do not pay."""
+    count, places = len(predictions), _selected(select, predictions, labels)
+    predictions = predictions[list(places)]
+    serving = dataclasses.replace(serving, costs=serving.costs[list(places)])
     temperatures = [fit_temperature(member, labels) if tempered else 1.0 for member in predictions]
     if tempered:
         pairs = zip(predictions, temperatures, strict=True)
@@ -169,12 +184,30 @@ def fit_all(
         return drop_small(SOLVERS[name](part, np.random.default_rng(seed)))
 
     return {
-        name: dataclasses.replace(
-            worth_serving(functools.partial(fitted, name), problem, serving),
-            temperatures=tuple(temperatures),
+        name: _among_all(
+            dataclasses.replace(
+                worth_serving(functools.partial(fitted, name), problem, serving),
+                temperatures=tuple(temperatures),
+            ),
+            places,
+            count,
         )
         for name in names
     }
+
+
+def _selected(select: Select | None, predictions: Floats, labels: Integers) -> tuple[int, ...]:
+    return tuple(range(len(predictions)) if select is None else select(predictions, labels))
+
+
+def _among_all(combination: Combination, places: Sequence[int], count: int) -> Combination:
+    """Return a combination of the members at some places as one of all of them."""
+    weights, temperatures = np.zeros(count), np.ones(count)
+    weights[list(places)] = combination.weights
+    temperatures[list(places)] = combination.temperatures
+    return dataclasses.replace(
+        combination, weights=tuple(weights.tolist()), temperatures=tuple(temperatures.tolist())
+    )
 
 
 def drop_small(combination: Combination) -> Combination:

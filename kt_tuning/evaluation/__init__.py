@@ -45,12 +45,13 @@ from kt_tuning.evaluation.robustness import Robustness, robustness
 from kt_tuning.evaluation.row_metrics import EPSILON
 from kt_tuning.evaluation.run_correction import corrected_best_of_run
 from kt_tuning.evaluation.scores import Scores
-from kt_tuning.evaluation.winners_curse import CorrectedBest, corrected_best
+from kt_tuning.evaluation.winners_curse import EPOCH_CAVEAT, CorrectedBest, corrected_best
 
 __all__ = [
     "ATTACKS",
     "CORRUPTIONS",
     "DEFAULT_METRICS",
+    "EPOCH_CAVEAT",
     "EPSILON",
     "GALLERY",
     "HELD_OUT_USES",

@@ -1,4 +1,4 @@
-"""Resampling the rows: percentile bootstrap intervals for every metric."""
+"""A 95% interval for every metric, and the bootstrap of the rows behind some of them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.evaluation.confidence import effective_rows, loss_interval, share_interval
 from kt_tuning.evaluation.interval import Interval
-from kt_tuning.evaluation.metrics import METRICS, metrics_for
+from kt_tuning.evaluation.metrics import METRICS, Metric, metrics_for
 
 Labels = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
@@ -26,14 +27,21 @@ def bootstrap_intervals(
     rng: np.random.Generator,
     names: Sequence[str] | None = None,
 ) -> dict[str, Interval]:
-    """Measure metrics, with the 2.5th and 97.5th percentile over resamples of the rows.
+    """Measure metrics, each with its 95% interval.
 
-    Rows are drawn with replacement, as many as there are. Labels are not stratified: how many
-    images of a class a new sample would have is uncertain, too. Every metric is computed exactly
-    on every resample, ROC-AUC included, and all on the same resamples. A resample on which a
-    metric is undefined is left out of its percentiles.
+    Every interval contains the value, stays within the metric's range, and allows for failures
+    that are rare enough not to be among the rows:
 
-    Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
+    * shares of rows (accuracy, top-k) have the exact binomial interval;
+    * mean losses (log-loss, Brier score) that of a sum of rare events, see `loss_interval`, which
+      a row may yet add to by being of the class that is predicted second;
+    * the others the binomial interval of an effective number of rows, namely of so many as give
+      the variance over resamples of the rows. Where the resamples are lower or higher on average
+      than the value, so is the value itself of what it would be on many images, and the interval
+      reaches as far around a value that is corrected for that.
+
+    Macro-averages of fewer than about five images a class can be lower than on many images by
+    more than that: a class that is predicted and has no image counts 0.
 
     Args:
         labels: (N,) integers in 0..C-1.
@@ -43,14 +51,91 @@ def bootstrap_intervals(
         names: Rows of `METRICS`; all that say something about C classes if None.
 
     Returns:
-        Name -> interval, in the order of `names`.
+        Name -> interval, in the order of `names`; nan where a metric is undefined.
     """
     chosen = metrics_for(probabilities.shape[1]) if names is None else tuple(names)
-    drawn = bootstrap_draws(labels, probabilities, chosen, resamples=resamples, rng=rng)
+    resampled = [name for name in chosen if METRICS[name].per_row is None]
+    drawn = bootstrap_draws(labels, probabilities, resampled, resamples=resamples, rng=rng)
     return {
-        name: Interval(METRICS[name].function(labels, probabilities), *percentiles(drawn[name]))
+        name: metric_interval(METRICS[name], labels, probabilities, drawn.get(name))
         for name in chosen
     }
+
+
+def metric_interval(
+    metric: Metric,
+    labels: Labels,
+    probabilities: Floats,
+    drawn: Floats | None,
+    *,
+    value: float | None = None,
+    added_variance: float = 0.0,
+) -> Interval:
+    """Return a metric with its 95% interval; see `bootstrap_intervals`.
+
+    Args:
+        metric: What to measure.
+        labels: (N,) integers in 0..C-1.
+        probabilities: (N, C).
+        drawn: (R,) the metric on resamples of the rows; not looked at for a mean over rows.
+        value: If the model is known to be worth another value than that measured, which; the
+            interval is then around this one, with what the rows say about the noise.
+        added_variance: Of how `value` became known, beside that noise.
+    """
+    measured = metric.function(labels, probabilities)
+    value = measured if value is None else value
+    rows = len(labels)
+    if metric.is_share:
+        variance = value * (1.0 - value) / rows + added_variance
+        return Interval(value, *share_interval(value, effective_rows(value, variance, rows)))
+    if metric.per_row is not None:
+        losses = metric.per_row(labels, probabilities)
+        variance = float(losses.var(ddof=1)) / rows if rows > 1 else 0.0
+        if measured > 0:
+            variance *= value / measured
+        largest = max(float(losses.max()), unseen_loss(metric, probabilities))
+        low, high = loss_interval(value, variance + added_variance, largest, rows)
+        return Interval(value, low, min(high, metric.largest))
+    defined = np.empty(0) if drawn is None else drawn[~np.isnan(drawn)]
+    variance, bias = (
+        (float(defined.var()), float(defined.mean()) - measured) if len(defined) else (0.0, 0.0)
+    )
+    most = most_rows(metric, labels)
+    variance = value * (1.0 - value) / effective_rows(measured, variance, most) + added_variance
+    effective = effective_rows(value, variance, most)
+    centres = (value, float(np.clip(value - bias, 0.0, 1.0)))
+    ends = [share_interval(centre, effective) for centre in centres]
+    return Interval(value, min(low for low, _ in ends), max(high for _, high in ends))
+
+
+def most_rows(metric: Metric, labels: Labels) -> float:
+    """Return of how many rows a macro-average is a share, at most.
+
+    Kish's effective number, as a row of a class counts the less the more rows the class has; and
+    more if a failed row does not cost all that it counts.
+
+    Source: Kish (1965), "Survey sampling", section 8.2.
+    """
+    support = np.bincount(labels)
+    support = support[support > 0]
+    return float(len(support) ** 2 / (1.0 / support).sum()) / metric.failed_row
+
+
+def unseen_loss(metric: Metric, probabilities: Floats) -> float:
+    """Return the loss to expect of a row whose class is the one predicted second.
+
+    The mean over the rows, by the probability that the model itself gives to that.
+
+    Args:
+        metric: A mean over rows.
+        probabilities: (N, C).
+    """
+    assert metric.per_row is not None
+    second = np.argpartition(probabilities, -2, axis=1)[:, -2]
+    believed = probabilities[np.arange(len(second)), second].astype(np.float64)
+    # Rows that are sure beyond the last digit would otherwise weigh nothing, all of them.
+    weights = np.maximum(believed, 1e-7)
+    return float(np.average(metric.per_row(second, probabilities), weights=weights))
 
 
 def bootstrap_draws(
@@ -82,12 +167,3 @@ def _blocks(rows: int, resamples: int) -> list[int]:
     """Return how many resamples are drawn at a time."""
     block = max(1, _BLOCK_CELLS // rows)
     return [min(block, resamples - start) for start in range(0, resamples, block)]
-
-
-def percentiles(values: Floats) -> tuple[float, float]:
-    """Return the 2.5th and 97.5th percentile of the values that are not nan."""
-    defined = values[~np.isnan(values)]
-    if len(defined) == 0:
-        return float("nan"), float("nan")
-    low, high = np.percentile(defined, [2.5, 97.5])
-    return float(low), float(high)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.errors import DataError
-from kt_tuning.evaluation.bootstrap import bootstrap_draws, percentiles
+from kt_tuning.evaluation.bootstrap import bootstrap_intervals
+from kt_tuning.evaluation.confidence import difference_interval
 from kt_tuning.evaluation.held_out import note_use_of
 from kt_tuning.evaluation.interval import Interval
 from kt_tuning.evaluation.metrics import DEFAULT_METRICS, Metric, check_labels, find_metric
@@ -81,27 +82,19 @@ def generalization(
     for split in splits.values():
         note_use_of(split, model, by="generalization")
     rng = np.random.default_rng(seed)
-    values: dict[str, dict[str, float]] = {}
-    draws: dict[str, dict[str, Floats]] = {}
+    scores: dict[str, dict[str, Interval]] = {}
     for name, split in splits.items():
         predicted = split if isinstance(split, Predicted) else Predicted.by(model, split)
         labels, probabilities = predicted.labels, predicted.probabilities
         check_labels(labels, probabilities)
-        values[name] = {row.name: row.function(labels, probabilities) for row in rows}
-        draws[name] = bootstrap_draws(
-            labels, probabilities, tuple(metrics), resamples=bootstrap, rng=rng
+        scores[name] = bootstrap_intervals(
+            labels, probabilities, resamples=bootstrap, rng=rng, names=tuple(metrics)
         )
     return Generalization(
-        scores={
-            name: {m: Interval(values[name][m], *percentiles(draws[name][m])) for m in metrics}
-            for name in splits
-        },
+        scores=scores,
         gaps={
             f"{first} to {second}": {
-                row.name: Interval(
-                    float(_loss(row, values[first][row.name], values[second][row.name])),
-                    *percentiles(_loss(row, draws[first][row.name], draws[second][row.name])),
-                )
+                row.name: _gap(row, scores[first][row.name], scores[second][row.name])
                 for row in rows
             }
             for first, second in itertools.pairwise(splits)
@@ -109,8 +102,9 @@ def generalization(
     )
 
 
-def _loss(metric: Metric, before: Any, after: Any) -> Any:
-    return before - after if metric.direction == "max" else after - before
+def _gap(metric: Metric, before: Interval, after: Interval) -> Interval:
+    pair = (before, after) if metric.direction == "max" else (after, before)
+    return difference_interval(*pair, limit=metric.largest)
 
 
 @dataclasses.dataclass(frozen=True)

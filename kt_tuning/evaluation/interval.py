@@ -13,8 +13,8 @@ class Interval:
 
     Attributes:
         value: On all images; nan where the metric is undefined.
-        low: 2.5th percentile over the resamples.
-        high: 97.5th percentile over the resamples.
+        low: Lower end of the interval, not above `value`.
+        high: Upper end of the interval, not below `value`.
     """
 
     value: float

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -39,6 +40,9 @@ class Metric:
         per_row: If the metric is the mean of one number a row, that number:
             (labels, probabilities) -> (N,).
         fewest_classes: Classes below which it says nothing, such as the top 3 of 3.
+        largest: The largest value there is; the smallest is 0.
+        failed_row: What a row that fails costs of what it counts: 1, but one that is ranked at
+            random loses only half of an area under the ROC.
     """
 
     name: str
@@ -47,6 +51,13 @@ class Metric:
     description: str
     per_row: RowMetric | None = None
     fewest_classes: int = 2
+    largest: float = 1.0
+    failed_row: float = 1.0
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is the share of rows for which something holds."""
+        return self.per_row is not None and self.largest == 1.0
 
     def function(self, labels: Labels, probabilities: Floats) -> float:
         """Return the metric of labels (N,) and probabilities (N, C); nan where undefined."""
@@ -63,9 +74,10 @@ def _mean_of_rows(
     direction: Literal["max", "min"],
     description: str,
     fewest_classes: int = 2,
+    largest: float = 1.0,
 ) -> Metric:
     counted = functools.partial(_row_mean, per_row)
-    return Metric(name, counted, direction, description, per_row, fewest_classes)
+    return Metric(name, counted, direction, description, per_row, fewest_classes, largest)
 
 
 METRICS: dict[str, Metric] = {
@@ -98,6 +110,7 @@ METRICS: dict[str, Metric] = {
             ranking_metrics.roc_auc,
             "max",
             "area under the ROC, macro one-vs-rest, 0 to 1",
+            failed_row=0.5,
         ),
         Metric(
             "pr_auc",
@@ -106,10 +119,18 @@ METRICS: dict[str, Metric] = {
             "average precision, macro one-vs-rest, 0 to 1",
         ),
         _mean_of_rows(
-            "log_loss", row_metrics.log_losses, "min", "cross-entropy in nats, 0 to 16.1"
+            "log_loss",
+            row_metrics.log_losses,
+            "min",
+            "cross-entropy in nats, 0 to 16.1",
+            largest=-math.log(row_metrics.EPSILON),
         ),
         _mean_of_rows(
-            "brier", row_metrics.squared_errors, "min", "squared error of the probabilities, 0 to 2"
+            "brier",
+            row_metrics.squared_errors,
+            "min",
+            "squared error of the probabilities, 0 to 2",
+            largest=2.0,
         ),
     )
 }

@@ -20,6 +20,9 @@ def corrected_best_of_run(
 ) -> CorrectedBest | None:
     """Correct a search's best validation score for having been chosen; see `corrected_best`.
 
+    What is corrected is the choice among the trials. That each trial's epoch was chosen on the same
+    rows is not: predictions are kept of the best epoch alone. The result says so.
+
     Every trial with a score is a candidate, pruned ones included. With folds the rows are the
     out-of-fold ones; one that was pruned before its last fold is left out. Reading goes trial by
     trial: memory does not grow with their number if the objective is a mean over rows.
@@ -38,7 +41,8 @@ def corrected_best_of_run(
         StorageError: if the directory holds no search, or a file of it is damaged.
     """
     directory = Path(directory)
-    metric = metric_of(SearchRecord.load(directory / "search.json").objective)
+    search = SearchRecord.load(directory / "search.json")
+    metric = metric_of(search.objective)
     labels = _labels(directory / "split.npz")
     if metric is None or labels is None or len(labels) < 2:
         return None
@@ -52,7 +56,11 @@ def corrected_best_of_run(
     corrected = corrected_best(
         _predictions(directory, found), labels, metric, resamples=resamples, seed=seed
     )
-    return dataclasses.replace(corrected, best=found[corrected.best].number)
+    return dataclasses.replace(
+        corrected,
+        best=found[corrected.best].number,
+        best_epochs=search.epochs > 1,
+    )
 
 
 def _labels(path: Path) -> NDArray[np.int64] | None:

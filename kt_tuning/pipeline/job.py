@@ -44,7 +44,8 @@ class RunOutcome:
     Attributes:
         ensemble: The combined model.
         scores: Its scores on the test split.
-        correction: The best validation score, and what it is worth; None if trials kept no
+        correction: The best validation score, and what it is worth, but for the choice of each
+            trial's epoch on the same images, which is not corrected; None if trials kept no
             predictions or the objective is no metric.
         export: The SavedModel.
         report: The page.

@@ -58,7 +58,8 @@ class RunSummary:
         refitted: Whether the models were trained again, on training and validation images.
         export: Name of the newest folder under `export/`, or None.
         export_bytes: Of the files in it, or None.
-        correction: The best validation score and what it is worth; None if it is not known.
+        correction: The best validation score and what it is worth, but for the choice of each
+            trial's epoch, which is not corrected; None if it is not known.
         caveat: What a reader of the test scores should know, or None.
         gallery: The winner's mistakes and where it looks; None before that stage.
         augmentation: A JPEG of what the winner's augmentation does, or None.

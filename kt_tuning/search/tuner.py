@@ -573,6 +573,8 @@ class Tuner(keras_tuner.Tuner):
         """Combine the best trials by weights fitted on the images that they were validated on.
 
         What it needs is in the run directory: a tuner that was made again need not search again.
+        What the record calls cross-fitted is measured on images that neither weights nor members
+        were chosen on. That each member's epoch was chosen on them is not corrected.
 
         Args:
             size: Candidates: so many completed trials of distinct configurations. Those whose

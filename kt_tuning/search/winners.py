@@ -11,12 +11,24 @@ import keras_tuner
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.ensembling import MEMBER_CHOICES, Ensemble, Member, serving_cost, weighted_sum
+from kt_tuning.ensembling import (
+    MEMBER_CHOICES,
+    Ensemble,
+    Member,
+    selection,
+    serving_cost,
+    weighted_sum,
+)
 from kt_tuning.errors import SearchError
+from kt_tuning.evaluation import metric_of
 from kt_tuning.names import find_name
 from kt_tuning.records import DataCard, TrialRecord
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.trials import load_weights, new_model, weights_file
+
+LIBRARY = 50
+"""Best trials that the members of an ensemble are selected from, unless more are asked for: the
+selection is made again for each fold, and one further behind is not selected in any."""
 
 
 class Winners:
@@ -120,13 +132,20 @@ class Winners:
         ]
         if not candidates:
             raise SearchError("No trial has been trained on all folds: search longer.")
-        chosen = MEMBER_CHOICES[members](candidates, labels, size)
+        candidates = candidates[: max(LIBRARY, 2 * size)]
         ensemble = Ensemble.from_members(
-            chosen, labels, solver=solver, metric=metric, price=price, seed=seed
+            candidates,
+            labels,
+            solver=solver,
+            metric=metric,
+            price=price,
+            select=selection(candidates, members, size, metric=metric_of(objective)),
+            seed=seed,
         )
+        record = ensemble.record_model()
         ensemble.card = card
-        ensemble.provenance = self._provenance([records[member.name] for member in chosen])
-        self._run.write_ensemble(ensemble.record_model())
+        ensemble.provenance = self._provenance([records[name] for name in record.trial_ids])
+        self._run.write_ensemble(record)
         return ensemble
 
     def recorded(self, card: DataCard, space: keras_tuner.HyperParameters) -> Ensemble | None:

@@ -194,10 +194,13 @@ def _corrections(records: RunRecords) -> str:
         of_what = "on validation images"
         if records.ensemble.folds > 1:
             of_what = (
-                "on out-of-fold predictions, which are of the models of one fold; that of the mean "
-                "over all folds is measured on test images alone"
+                "on out-of-fold predictions, which are of the models of one fold (that of the mean "
+                "over all folds is measured on test images alone)"
             )
-        notes.append(f"Expected calibration error {error:.4f}, cross-fitted {of_what}.")
+        notes.append(
+            f"Expected calibration error {error:.4f}, cross-fitted {of_what}; each member's epoch "
+            "was chosen on these images, too, which is not corrected."
+        )
     return bullets(notes)
 
 

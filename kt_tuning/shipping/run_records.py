@@ -28,7 +28,8 @@ class RunRecords:
         trials: All that finished, in the order of their start.
         ensemble: Which models were combined, or None.
         scores: Of that ensemble on the test split, or None.
-        correction: The best validation score and what it is worth, or None.
+        correction: The best validation score and what it is worth, but for the choice of each
+            trial's epoch, which is not corrected; or None.
         uses: Of the test split, on these data.
         refitted: Whether the models were trained again, on training and validation images.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.evaluation import METRICS
+from kt_tuning.evaluation import EPOCH_CAVEAT, METRICS
 from kt_tuning.report.html import cell, element, table
 from kt_tuning.report.sections.blocks import pairs, section
 from kt_tuning.report.summary import RunSummary
@@ -72,7 +72,9 @@ def _gain(ensemble: EnsembleRecord) -> list[Element]:
         element(
             "p",
             f"Gain over the best single model: {number(gain)} in "
-            f"{_inline(metric_label(ensemble.metric))}{spread}, cross-fitted.",
+            f"{_inline(metric_label(ensemble.metric))}{spread}, cross-fitted: measured on "
+            "images that neither weights nor members were chosen on. Both scores are too good, "
+            f"however: {EPOCH_CAVEAT}.",
         )
     ]
 
@@ -153,8 +155,9 @@ def _solvers(ensemble: EnsembleRecord) -> list[Element]:
         element("h3", f"Cross-fitted {metric_label(ensemble.metric)}"),
         element(
             "p",
-            "Measured on images that neither weights nor calibration were fitted on. The row "
-            "“auto” is the choice itself, made again for each fold without a look at it.",
+            "Measured on images that neither weights nor calibration were fitted on, nor members "
+            "selected on. The row “auto” is the choice itself, made again for each fold without a "
+            f"look at it. Of the members, {EPOCH_CAVEAT}.",
         ),
         table(["Solver", metric_label(ensemble.metric)], rows),
     )

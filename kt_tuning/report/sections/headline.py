@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from kt_tuning.evaluation import EPOCH_CAVEAT
 from kt_tuning.records import COMPLETED, PRUNED
 from kt_tuning.report.figures import confusion_data
 from kt_tuning.report.html import element
@@ -94,7 +95,8 @@ def selection_line(run: RunSummary) -> Line:
             number(found.raw),
             f"{metric_label(found.metric)}, the best of {count(found.candidates, 'trial')}; "
             f"corrected for having been chosen by it {number(value)}, "
-            f"95%\u00a0interval {number(low)} to {number(high)}",
+            f"95%\u00a0interval {number(low)} to {number(high)}"
+            + (f"; {EPOCH_CAVEAT}" if found.best_epochs else ""),
         )
     if run.best is None:
         return Line(label, "–", "no trial has a score yet; the trials below say why")

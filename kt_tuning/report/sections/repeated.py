@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
+from kt_tuning.evaluation import EPOCH_CAVEAT
 from kt_tuning.report.html import cell, element, table
 from kt_tuning.report.repeated import Repeats, TrainedAgain
 from kt_tuning.report.sections.blocks import quiet, section
@@ -37,7 +38,8 @@ def _again(made: tuple[TrainedAgain, ...]) -> list[Element]:
     return [
         quiet(
             "The best configuration, trained again. Each folder is one for kt-tuning evaluate, "
-            "export and report. Validation scores are cross-fitted, like those of the ensemble."
+            "export and report. Validation scores are cross-fitted, like those of the ensemble: "
+            f"{EPOCH_CAVEAT}."
         ),
         table(["Folder", "Models", "Parameters", "Validation", "Test images right"], rows),
     ]

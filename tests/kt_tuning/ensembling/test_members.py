@@ -6,6 +6,7 @@ from kt_tuning.ensembling import (
     MEMBER_CHOICES,
     Member,
     fit_temperature,
+    selection,
     take_best,
     take_diverse,
 )
@@ -94,3 +95,16 @@ def test_members_of_different_rows():
     predictions, labels = make_members([1.0, 1.5], rows=30)
     with pytest.raises(DataError, match="different shapes"):
         stack_predictions([Member("a", predictions[0]), Member("b", predictions[1, :20])], labels)
+
+
+def test_a_selection_goes_by_the_rows_that_it_is_given():
+    labels = np.array([0, 0, 1, 1])
+    right_first = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.6, 0.4]])
+    right_last = np.array([[0.4, 0.6], [0.4, 0.6], [0.1, 0.9], [0.1, 0.9]])
+    members = named([right_first, right_last])
+    predictions = np.stack([right_first, right_last])
+    by_accuracy = selection(members, "best", 1, metric="accuracy")
+    assert by_accuracy(predictions[:, :2], labels[:2]) == [0]
+    assert by_accuracy(predictions[:, 2:], labels[2:]) == [1]
+    in_order = selection(members, "best", 1, metric=None)
+    assert in_order(predictions[:, 2:], labels[2:]) == [0]

@@ -9,7 +9,7 @@ from member_cases import CLASSES, make_members, softmax
 from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits
 
-from kt_tuning.ensembling import SMALLEST_WEIGHT, SOLVERS, Combination, solve
+from kt_tuning.ensembling import SMALLEST_WEIGHT, SOLVERS, Combination, Member, selection, solve
 from kt_tuning.ensembling.calibration import temper
 from kt_tuning.ensembling.choice import Chooser
 from kt_tuning.ensembling.cross_fitting import CrossFit, stratified_folds
@@ -293,3 +293,42 @@ def test_the_score_is_the_metric_of_evaluate():
     predictions, labels = make_members([1.0, 1.5], rows=60)
     found = solve(predictions, labels, solver="mean")
     assert found.fitted == score(labels, found.combination.predict(predictions))["log_loss"]
+
+
+# Members that are selected
+
+
+def test_members_are_selected_on_the_rows_that_weights_are_fitted_on():
+    predictions, labels = make_members([1.0, 2.0, 1.5, 0.5], rows=90)
+    seen = []
+
+    def select(rows, truth):
+        seen.append(len(truth))
+        assert rows.shape == (4, len(truth), CLASSES)
+        return [1, 2]
+
+    found = solve(predictions, labels, solver="mean", select=select, folds=3)
+    alone = solve(predictions[1:3], labels, solver="mean", folds=3)
+    # Each fold apart, two folds apart, and all rows.
+    assert {60, 90} <= set(seen)
+    assert found.selected == (1, 2)
+    assert found.combination.weights == (0.0, *alone.combination.weights, 0.0)
+    assert found.combination.temperatures == (1.0, *alone.combination.temperatures, 1.0)
+    assert found.cross_fitted == pytest.approx(alone.cross_fitted)
+
+
+def test_members_that_were_only_lucky_do_not_look_good():
+    # Each answers at random: 0.5 is what they are worth, the best of 40 on 60 rows shows 0.65.
+    before, within = [], []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        labels = rng.integers(2, size=60)
+        predictions = rng.dirichlet([1.0, 1.0], size=(40, 60))
+        members = [Member(str(place), one) for place, one in enumerate(predictions)]
+        select = selection(members, "best", 3, metric="accuracy")
+        options = {"solver": "mean", "metric": "accuracy", "calibration": "none"}
+        chosen = predictions[select(predictions, labels)]
+        before.append(solve(chosen, labels, **options).cross_fitted["mean"])
+        within.append(solve(predictions, labels, select=select, **options).cross_fitted["mean"])
+    assert np.mean(before) > 0.62
+    assert np.mean(within) == pytest.approx(0.5, abs=0.06)

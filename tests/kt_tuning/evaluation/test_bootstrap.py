@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from kt_tuning.evaluation import METRICS, bootstrap_intervals, metrics_for
 from kt_tuning.evaluation import bootstrap as bootstrap_module
@@ -36,22 +37,76 @@ def test_accuracy_interval_is_the_binomial_one():
     rows, right = 1000, 700
     labels = np.zeros(rows, dtype=int)
     probabilities = np.eye(2)[(np.arange(rows) >= right).astype(int)]
-    found = intervals(labels, probabilities, resamples=2000)["accuracy"]
-    half = 1.96 * math.sqrt(0.7 * 0.3 / rows)
-    # The percentile itself has a standard error of about half / 25.
-    assert found.low == pytest.approx(0.7 - half, abs=half / 6)
-    assert found.high == pytest.approx(0.7 + half, abs=half / 6)
+    found = intervals(labels, probabilities)["accuracy"]
+    expected = binomtest(right, rows).proportion_ci(method="exact")
+    assert (found.low, found.high) == pytest.approx(tuple(expected), abs=1e-9)
 
 
-def test_same_as_measuring_each_resample_by_itself():
-    labels, probabilities = predictions(50, 3)
-    draws = np.random.default_rng(7).integers(50, size=(40, 50))
-    found = intervals(labels, probabilities, resamples=40, seed=7)
-    for name in metrics_for(3):
-        metric = METRICS[name]
-        values = [metric.function(labels[rows], probabilities[rows]) for rows in draws]
-        expected = np.percentile(values, [2.5, 97.5])
-        assert (found[name].low, found[name].high) == pytest.approx(tuple(expected), abs=1e-12)
+def test_balanced_accuracy_of_equally_hard_and_large_classes_is_as_sure_as_accuracy():
+    labels, right = np.repeat([0, 1], 500), np.tile(np.arange(500) < 350, 2)
+    probabilities = np.eye(2)[np.where(right, labels, 1 - labels)]
+    found = intervals(labels, probabilities, resamples=4000)
+    plain, balanced = found["accuracy"], found["balanced_accuracy"]
+    assert balanced.low == pytest.approx(plain.low, abs=0.002)
+    assert balanced.high == pytest.approx(plain.high, abs=0.002)
+
+
+@pytest.mark.parametrize("right", [True, False])
+@pytest.mark.parametrize("classes", [2, 10])
+def test_all_right_and_all_wrong_leave_room_for_what_was_not_seen(classes, right):
+    labels = np.arange(60) % classes
+    predicted = labels if right else (labels + 1) % classes
+    probabilities = 0.05 / classes + 0.95 * np.eye(classes)[predicted]
+    for name, found in intervals(labels, probabilities, resamples=50).items():
+        assert found.low <= found.value <= found.high
+        assert 0 <= found.low < found.high <= METRICS[name].largest
+
+
+def test_an_interval_contains_its_value_with_few_images_of_many_classes():
+    # Percentiles of 120 classes with three images each lay above the area itself.
+    labels = np.arange(360) % 120
+    rng = np.random.default_rng(0)
+    logits = rng.gumbel(size=(360, 120)) + 6.0 * np.eye(120)[labels]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    for found in intervals(labels, probabilities, resamples=20).values():
+        assert found.low < found.value < found.high
+
+
+def test_a_class_without_images_and_a_single_row():
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.6, 0.3, 0.1]])
+    found = intervals(np.array([0, 1, 0]), probabilities, resamples=20)
+    assert found["balanced_accuracy"].value == 1.0
+    # Classes of two rows and one weigh as much as 2^2 / (1/2 + 1) rows.
+    assert found["balanced_accuracy"].low == pytest.approx(0.025 ** (1 / (8 / 3)))
+    alone = intervals(np.array([0]), probabilities[:1], resamples=20)
+    assert alone["accuracy"].low == pytest.approx(0.025)
+    assert alone["log_loss"].low < alone["log_loss"].value < alone["log_loss"].high
+
+
+def test_a_loss_reaches_as_far_as_a_mistake_would_take_it():
+    # No mistake among 100 rows; one would cost -log(0.1), and 3.7 of them may have been missed.
+    probabilities = np.tile([0.9, 0.1], (100, 1))
+    found = intervals(np.zeros(100, dtype=int), probabilities)["log_loss"]
+    assert found.high > -3.5 * math.log(0.1) / 100
+    assert found.low < -math.log(0.9) < found.high
+
+
+@pytest.mark.parametrize("name", ["balanced_accuracy", "f1", "roc_auc", "log_loss"])
+def test_coverage_of_a_nearly_perfect_classifier(name):
+    # Percentiles of resamples reach 60 to 75%.
+    rng = np.random.default_rng(1)
+    labels = rng.integers(2, size=20_000)
+    logit = rng.logistic(size=20_000) + 4.0
+    sure = 1 / (1 + np.exp(-logit))
+    probabilities = np.where(labels[:, None] == [0, 1], sure[:, None], 1 - sure[:, None])
+    truth, covered = METRICS[name].function(labels, probabilities), []
+    for _ in range(60):
+        rows = rng.integers(20_000, size=100)
+        found = bootstrap_intervals(
+            labels[rows], probabilities[rows], resamples=50, rng=rng, names=[name]
+        )[name]
+        covered.append(found.low <= truth <= found.high)
+    assert np.mean(covered) >= 0.93
 
 
 def test_the_size_of_a_block_does_not_matter(monkeypatch):
@@ -84,7 +139,9 @@ def test_undefined_resamples_are_left_out():
     labels = np.array([0, 0, 0, 1])
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.2, 0.8]])
     found = intervals(labels, probabilities)["roc_auc"]
-    assert (found.low, found.value, found.high) == (1.0, 1.0, 1.0)
+    assert found.value == found.high == 1.0
+    # No defined resample differs: twice Kish's 2^2 / (1/3 + 1) rows, all right.
+    assert found.low == pytest.approx(0.025 ** (1 / 6))
 
 
 def test_undefined_everywhere_is_nan():

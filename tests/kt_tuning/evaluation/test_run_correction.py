@@ -1,5 +1,7 @@
 """The correction of a run's best validation score, from its files."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,14 @@ def test_candidates_in_the_order_of_their_numbers(run, objective, metric):
     assert found.best == (0, 2)[expected.best]
     assert found.corrected == expected.corrected
     assert (found.metric, found.candidates, found.raw) == (metric, 2, expected.raw)
+
+
+def test_epochs_that_were_chosen_on_the_same_rows_are_said(run):
+    directory, _, _ = run()
+    assert not corrected_best_of_run(directory, resamples=5).best_epochs
+    record = dataclasses.replace(SearchRecord.load(directory / "search.json"), epochs=12)
+    record.save(directory / "search.json")
+    assert "epoch of each was chosen on the same images" in str(corrected_best_of_run(directory))
 
 
 def test_an_objective_that_is_no_metric(run):

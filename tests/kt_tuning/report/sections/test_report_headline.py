@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
 import numpy as np
 
 from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.evaluation import CorrectedBest, Interval, Scores
+from kt_tuning.evaluation import EPOCH_CAVEAT, CorrectedBest, Interval, Scores
 from kt_tuning.report.load import load_run
 from kt_tuning.report.sections.headline import headline, score_line, selection_line
 
@@ -61,6 +62,10 @@ def test_the_best_validation_score_is_corrected(make_summary) -> None:
     assert line.value == "0.9100"
     assert "best of 3 trials; corrected for having been chosen by it 0.8800" in line.detail
     assert "0.8500 to 0.9000" in line.detail
+    assert "epoch" not in line.detail
+    chosen = dataclasses.replace(found, best_epochs=True)
+    line = selection_line(make_summary([0.9, 0.91, 0.7], correction=chosen))
+    assert line.detail.endswith(f"0.9000; {EPOCH_CAVEAT}")
 
 
 def test_a_best_score_that_cannot_be_corrected_is_said_to_be_optimistic(make_summary) -> None:

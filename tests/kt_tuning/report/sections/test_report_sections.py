@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kt_tuning.ensembling import EnsembleRecord, measure_diversity
-from kt_tuning.evaluation import Gallery, Picture, bias_variance
+from kt_tuning.evaluation import EPOCH_CAVEAT, Gallery, Picture, bias_variance
 from kt_tuning.report import sections
 from kt_tuning.report.load import load_run
 from kt_tuning.report.repeated import Repeats
@@ -135,6 +135,7 @@ def test_gain_and_diversity_of_an_ensemble(make_summary) -> None:
     section = sections.ensemble_section(make_summary([0.75, 0.75], ensemble=ensemble))
     assert "Gain over the best single model: 0.1500 in log-loss (nats)" in _text(section)
     assert "with a standard error of 0.0200" in _text(section)
+    assert f"Both scores are too good, however: {EPOCH_CAVEAT}." in _text(section)
     # each is wrong on one row where the other is right
     assert _rows(section, table=2)[0] == ["Disagreement: one is right, the other wrong", "0.5000"]
 
