@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from kt_tuning.errors import DataError, OptionError
 from kt_tuning.evaluation.bootstrap import draw_counts, percentiles
 from kt_tuning.evaluation.interval import Interval
-from kt_tuning.evaluation.metrics import Metric, check_labels, find_metric
+from kt_tuning.evaluation.metrics import Metric, RowMetric, check_labels, find_metric
 from kt_tuning.records import Record
 
 Labels = NDArray[np.integer[Any]]
@@ -106,7 +106,8 @@ def corrected_best(
 
     Args:
         predictions: K arrays (N, C) of probabilities, in the order in which equals are preferred;
-            None for one that has none. One with a nan or infinite value cannot win.
+            None for one that has none. One with a nan or infinite value cannot win. An array
+            (E, N, C) is a candidate that was trained E times: its score is the mean over them.
         labels: (N,) integers in 0..C-1.
         metric: Name in `METRICS`: what the best was chosen by.
         method: One of `METHODS`.
@@ -132,7 +133,7 @@ def corrected_best(
         array = None if prediction is None else _finite(prediction, truth)
         if array is not None:
             places.append(place)
-            kept.append(array if row.per_row is None else row.per_row(truth, array))
+            kept.append(array if row.per_row is None else _mean_per_row(row.per_row, truth, array))
     if not kept:
         raise DataError(
             "The best of no candidates: give at least one array of finite predictions (N, classes)."
@@ -165,10 +166,18 @@ def corrected_best(
 
 
 def _finite(prediction: ArrayLike, labels: Labels) -> Floats | None:
-    """Return predictions (N, C) that fit the labels, or None if one is nan or infinite."""
+    """Return predictions (E, N, C) that fit the labels, or None if one is nan or infinite."""
     array = np.asarray(prediction)
-    check_labels(labels, array)
+    array = array if array.ndim == 3 else array[None]
+    for training in array:
+        check_labels(labels, training)
     return array if np.isfinite(array).all() else None
+
+
+def _mean_per_row(per_row: RowMetric, labels: Labels, predictions: Floats) -> Floats:
+    """Return a candidate's number a row (N,), the mean over its trainings (E, N, C)."""
+    means: Floats = np.mean([per_row(labels, training) for training in predictions], axis=0)
+    return means
 
 
 class _Candidates(Protocol):
@@ -217,7 +226,8 @@ class _Scored:
         return found
 
     def _score(self, place: int, counts: Floats) -> Floats:
-        return self._metric.counted(self._labels, self._predictions[place], counts)
+        trainings = self._predictions[place]
+        return np.mean([self._metric.counted(self._labels, t, counts) for t in trainings], axis=0)
 
 
 def _optimism(scores: Floats, luck: Floats) -> float:

@@ -118,7 +118,10 @@ class Tuner(keras_tuner.Tuner):
                 configuration is trained once a fold, its score is the mean, and all folds' models
                 together are its model. None trains on the one split that the data have.
             executions_per_trial: Trainings of each configuration (on each fold), from different
-                initial weights; scores are averaged, the best weights kept.
+                initial weights. The mean of their scores is what is optimised and reported. The
+                model of a trial is that of its first training, whose own score is the first of
+                `scores` in `result.json`: to choose among them by their scores would make one
+                more choice on the validation images.
             max_parameters: Scalars in a model's weights, at most. A configuration over this limit
                 or the next two is not trained, and the sampler learns to avoid it.
             max_flops: Floating-point operations for one image, at most.
