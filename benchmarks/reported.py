@@ -3,8 +3,8 @@
 20 configurations of small models on 120 validation images, trained in float32 and in bfloat16, with
 pruning: each trial's `val_` metrics in `tuner.results()` are compared with the same metrics of its
 model from `get_best_models`, predicted by `keras.Model.predict` in its own batches of 32. The claim
-is a difference of exactly 0. For comparison: how far off the figures of a trial's last epoch on
-the training's own precision are. `--quick` runs 4 configurations.
+is a difference of exactly 0. For comparison, how far off the same epoch in the curve is, which
+is measured in the training's own precision. `--quick` runs 4 configurations.
 
 The last line is one JSON object.
 """
@@ -64,7 +64,10 @@ def measure(data: ktt.ImageData, precision: str, trials: int) -> dict[str, Any]:
         returned = {"val_loss": found.pop("log_loss")}
         returned |= {f"val_{name}": value for name, value in found.items()}
         differences += [abs(reported[name] - value) for name, value in returned.items()]
-        epoch = curves.query("trial_id == @trial and epoch == @reported.best_epoch").iloc[0]
+        at_best = (curves["trial_id"].astype(str) == trial) & (
+            curves["epoch"] == reported["best_epoch"]
+        )
+        epoch = curves[at_best].iloc[0]
         curve += [abs(epoch[name] - returned[name]) for name in ("val_loss", "val_accuracy")]
     return {
         "precision": precision,

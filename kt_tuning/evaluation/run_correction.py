@@ -21,9 +21,9 @@ def corrected_best_of_run(
     """Correct a search's best validation score for having been chosen; see `corrected_best`.
 
     Every trial with a score is a candidate, pruned ones included. One of several executions is one
-    candidate: its score is the mean over them, as it was when it was chosen. With folds the rows are the
-    out-of-fold ones; one that was pruned before its last fold is left out. Reading goes trial by
-    trial: memory does not grow with their number if the objective is a mean over rows.
+    candidate: its score is the mean over them, as it was when it was chosen. With folds the rows
+    are the out-of-fold ones; one that was pruned before its last fold is left out. Reading goes
+    trial by trial: memory does not grow with their number if the objective is a mean over rows.
 
     Args:
         directory: The run directory.

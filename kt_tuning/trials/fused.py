@@ -23,8 +23,9 @@ def fuse_batch_normalization(model: keras.Model) -> None:
     """Have a model's batch normalisations computed in one pass each, where TensorFlow can.
 
     What they compute, and what they are when they are saved, stays as it was. In float32 only
-    training steps are: predictions stay those of Keras to the last digit. Those of other backends, over other axes than the last of feature maps, renormalising, synchronised, or of
-    classes of the user's own are left alone.
+    training steps are computed so: predictions stay those of Keras to the last digit. Those of
+    other backends, over other axes than the last of feature maps, renormalising, synchronised, or
+    of classes of the user's own are left alone.
 
     Args:
         model: Before anything of it is traced.

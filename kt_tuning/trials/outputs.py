@@ -1,4 +1,4 @@
-"""What a classifier returns: one distribution over the classes for each image, before it is trained.
+"""Whether a classifier returns one distribution over the classes for each image.
 
 Everything that is made of predictions takes them for probabilities: metrics, ensembles, calibration
 and what is served. Of logits all of these would be wrong without any error.
