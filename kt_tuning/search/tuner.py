@@ -131,7 +131,9 @@ class Tuner(keras_tuner.Tuner):
             hyperparameters: A space that is fixed or narrowed in advance.
             warm_start: An earlier search over the same or an overlapping space, which the sampler
                 learns from: its run directory, storage or study.
-            seed: Same seed, same trials and scores (if no time limit interferes).
+            seed: Same seed, same trials and scores, on the same machine and versions, if no time
+                limit interferes and each trial computes with as many threads: see `workers` of
+                `search`.
             directory: Parent of the run directory; made if missing.
             project_name: Name of the run directory.
             overwrite: Whether an earlier search in the run directory is deleted.
@@ -236,7 +238,11 @@ class Tuner(keras_tuner.Tuner):
                 than the best one before them; None for no such limit.
             workers: Trials at the same time. 1 runs them in this process; more run each in a
                 process of its own, with the processors and GPUs divided among them; "auto" is a
-                process a GPU, or a processor, as far as memory goes. A `kt_tuning.Ray` runs them
+                process a GPU, or a processor, as far as memory goes. The threads that a trial
+                computes with decide in which order it adds up numbers, so that its scores differ
+                in the last digits, and after many steps in more than those, between 1, which uses
+                all processors, and any other number. For the same scores fix the threads of both
+                by the environment: see `seed` in the README. A `kt_tuning.Ray` runs them
                 on a cluster, as many as it has room for; "ray" is `Ray()`, and "ray://host:port"
                 `Ray("ray://host:port")`, with "?cpus=2&gpus=0.25" behind it if need be.
             verbose: Whether to show the live view.
@@ -407,11 +413,15 @@ class Tuner(keras_tuner.Tuner):
         return self._optuna("study").study
 
     def results(self) -> pd.DataFrame:
-        """A row a trial, failed ones included; see `results_frame`."""
+        """A row a trial, failed ones included; see `results_frame`.
+
+        Metrics that begin with "val_" are those of the models that `get_best_models` returns; with
+        folds or executions they are means.
+        """
         return results_frame(self._run.trials())
 
     def history(self) -> pd.DataFrame:
-        """A row an epoch of every trial; see `history_frame`."""
+        """A row an epoch of every trial, in the precision of its training; see `history_frame`."""
         return history_frame(self.run_directory, self._run.trials())
 
     def pareto(self) -> pd.DataFrame:

@@ -94,7 +94,8 @@ class Monitor(keras.callbacks.Callback):
         self._fits += 1
         self._first_of_fit = None
         self.state.over = False
-        as_built = self.model is self._built and self.model.optimizer is self._optimizer
+        compiled_anew = getattr(self.model, "optimizer", None) is not self._optimizer
+        as_built = self.model is self._built and not compiled_anew
         self.state.resumable = as_built and self._fits == 1
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
