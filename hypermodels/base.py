@@ -117,6 +117,15 @@ class ImageHyperModel(keras_tuner.HyperModel):
         """
         return cls(input_shape, classes, **options)
 
+    @property
+    def allows_mixed_precision(self) -> bool:
+        """Whether its models may be trained in 16 bits without being asked for.
+
+        What this class builds takes pixels that it has rescaled, and returns float32. Of a `build`
+        that a subclass has replaced neither is known.
+        """
+        return type(self).build is ImageHyperModel.build
+
     @abstractmethod
     def architecture(self, space: Space, x: Any) -> Any:
         """Map rescaled images, float (N, height, width, channels), to logits (N, classes)."""

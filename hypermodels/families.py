@@ -59,6 +59,13 @@ class Families(keras_tuner.HyperModel):
         """Whether `declare_hyperparameters` finds all that there is: each family says so."""
         return all(getattr(member, "asks_everything", False) for member in self.members.values())
 
+    @property
+    def allows_mixed_precision(self) -> bool:
+        """Whether the models of every family may be trained in 16 bits; each family says so."""
+        return all(
+            getattr(member, "allows_mixed_precision", False) for member in self.members.values()
+        )
+
     @classmethod
     def named(
         cls,

@@ -116,6 +116,12 @@ class FineTune(ImageHyperModel):
             options = {**options, "weights": RANDOM}
         return cls(input_shape, classes, **options)
 
+    @property
+    def allows_mixed_precision(self) -> bool:
+        """Not on a backbone that is a file or a model: what it computes with is not known."""
+        known = self.backbone is None or isinstance(self.backbone, NamedBackbone)
+        return known and super().allows_mixed_precision
+
     def rescale(self, pixels: Any) -> Any:
         """Leave the pixels to the backbone's own preprocessing."""
         return pixels

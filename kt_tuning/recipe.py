@@ -77,11 +77,15 @@ class Recipe:
             classes are never balanced twice.
         patience: Epochs without improvement of the objective after which a trial stops early.
         precision: What models compute with while they are trained: "float32"; "mixed_bfloat16" or
-            "mixed_float16", which need half the memory (Micikevicius et al. 2018); or "auto": the
-            fastest that the device has, on a CPU "float32" unless it multiplies matrices of
-            bfloat16 (AMX, or AVX-512's bfloat16); a model that cannot be built so, or whose last
-            layer cannot return float32, stays as it is. Weights are float32 in any case, and so
-            are the models that a search returns. Not tested on a GPU.
+            "mixed_float16", which need half the memory (Micikevicius et al. 2018); or "auto". That
+            is "float32", but for models that the classes in `hypermodels` build: for these the
+            fastest that the device has, which on a CPU is "float32" unless it multiplies matrices
+            of bfloat16 (AMX, or AVX-512's bfloat16). `FineTune` on a backbone of your own, and a
+            subclass with a `build` of its own, are float32, too. Weights are float32 in any case,
+            and so are the models that a search returns: what is reported of a trial, and what
+            ensembles are fitted on, is predicted by that model once more. Only the curve of a
+            trial, by which its best epoch is chosen, is in the precision of the training. Not
+            tested on a GPU.
 
     Raises:
         OptionError: if a value is out of range or a policy is unknown.

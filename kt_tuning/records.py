@@ -15,7 +15,8 @@ The run directory:
     tracking/<name>.jsonl        what a tracker has logged
     trial_<id>/result.json       TrialRecord; paused.json as long as it may go on
     trial_<id>/history.csv       one row an epoch
-    trial_<id>/val_predictions.npy   float32 (N_validation, classes), at the best epoch
+    trial_<id>/val_predictions.npy   float32 (N_validation, classes), of the model that is returned:
+                                 at the best epoch, of the first execution
     trial_<id>/execution_predictions.npy   the same of each execution, (executions, N, classes)
     trial_<id>/model.weights.h5  at the best epoch; with folds fold_<k>.weights.h5
     ensemble.json                ensembling.EnsembleRecord
@@ -235,6 +236,8 @@ class TrialRecord(Record):
             over a limit, never trained; or "PAUSED", as long as the search may go on with it.
         values: Hyperparameter values, active ones only.
         metrics: Every metric at the best epoch; with several folds or executions their means.
+            Those that begin with "val_" are of the float32 model that is returned, in whatever
+            precision it was trained; the others are of the epoch's training.
         best_epoch: Index of that epoch, from 0; of the first fold and execution.
         epochs: Epochs trained, over all folds and executions.
         seconds: Wall-clock of the trial, building included.

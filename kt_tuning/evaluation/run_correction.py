@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kt_tuning.errors import StorageError
 from kt_tuning.evaluation.metrics import find_metric, metric_of
 from kt_tuning.evaluation.winners_curse import CorrectedBest, corrected_best
-from kt_tuning.records import PREDICTIONS, RESULT, SearchRecord, TrialRecord
+from kt_tuning.records import EXECUTIONS, PREDICTIONS, RESULT, SearchRecord, TrialRecord
 
 
 def corrected_best_of_run(
@@ -23,9 +23,10 @@ def corrected_best_of_run(
     What is corrected is the choice among the trials. That each trial's epoch was chosen on the same
     rows is not: predictions are kept of the best epoch alone. The result says so.
 
-    Every trial with a score is a candidate, pruned ones included. With folds the rows are the
-    out-of-fold ones; one that was pruned before its last fold is left out. Reading goes trial by
-    trial: memory does not grow with their number if the objective is a mean over rows.
+    Every trial with a score is a candidate, pruned ones included. One of several executions is one
+    candidate: its score is the mean over them, as it was when it was chosen. With folds the rows
+    are the out-of-fold ones; one that was pruned before its last fold is left out. Reading goes
+    trial by trial: memory does not grow with their number if the objective is a mean over rows.
 
     Args:
         directory: The run directory.
@@ -77,13 +78,15 @@ def _labels(path: Path) -> NDArray[np.int64] | None:
 
 
 def _file(directory: Path, trial: TrialRecord) -> Path:
-    return directory / f"trial_{trial.trial_id}" / PREDICTIONS
+    folder = directory / f"trial_{trial.trial_id}"
+    executions = folder / EXECUTIONS
+    return executions if executions.is_file() else folder / PREDICTIONS
 
 
 def _predicted(directory: Path, trial: TrialRecord) -> int:
     """Return the number of rows that a trial predicted, 0 if it kept none."""
     path = _file(directory, trial)
-    return len(_load(path, mapped=True)) if path.is_file() else 0
+    return _load(path, mapped=True).shape[-2] if path.is_file() else 0
 
 
 def _predictions(directory: Path, trials: Sequence[TrialRecord]) -> Iterator[NDArray[np.float32]]:

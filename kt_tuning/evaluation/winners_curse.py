@@ -23,7 +23,7 @@ from kt_tuning.errors import DataError, OptionError
 from kt_tuning.evaluation.bootstrap import draw_counts, metric_interval
 from kt_tuning.evaluation.empirical_bayes import optimism_of_best
 from kt_tuning.evaluation.interval import Interval
-from kt_tuning.evaluation.metrics import Metric, check_labels, find_metric
+from kt_tuning.evaluation.metrics import Metric, RowMetric, check_labels, find_metric
 from kt_tuning.records import Record
 
 Labels = NDArray[np.integer[Any]]
@@ -118,7 +118,8 @@ def corrected_best(
 
     Args:
         predictions: K arrays (N, C) of probabilities, in the order in which equals are preferred;
-            None for one that has none. One with a nan or infinite value cannot win.
+            None for one that has none. One with a nan or infinite value cannot win. An array
+            (E, N, C) is a candidate that was trained E times: its score is the mean over them.
         labels: (N,) integers in 0..C-1.
         metric: Name in `METRICS`: what the best was chosen by.
         method: One of `METHODS`.
@@ -148,11 +149,16 @@ def corrected_best(
         if array is None:
             continue
         places.append(place)
-        kept.append(array if row.per_row is None else row.per_row(truth, array))
-        score = sign * (row.function(truth, array) if row.per_row is None else kept[-1].mean())
+        kept.append(array if row.per_row is None else _mean_per_row(row.per_row, truth, array))
+        scores = (
+            [row.function(truth, training) for training in array]
+            if row.per_row is None
+            else kept[-1]
+        )
+        score = sign * float(np.mean(scores))
         if score > highest or not winner.size:
-            # The only predictions that are needed again.
-            winner, highest = array, score
+            # The only predictions that are needed again; of several trainings the first.
+            winner, highest = array[0], score
     if not kept:
         raise DataError(
             "The best of no candidates: give at least one array of finite predictions (N, classes)."
@@ -190,10 +196,18 @@ def corrected_best(
 
 
 def _finite(prediction: ArrayLike, labels: Labels) -> Floats | None:
-    """Return predictions (N, C) that fit the labels, or None if one is nan or infinite."""
+    """Return predictions (E, N, C) that fit the labels, or None if one is nan or infinite."""
     array = np.asarray(prediction)
-    check_labels(labels, array)
+    array = array if array.ndim == 3 else array[None]
+    for training in array:
+        check_labels(labels, training)
     return array if np.isfinite(array).all() else None
+
+
+def _mean_per_row(per_row: RowMetric, labels: Labels, predictions: Floats) -> Floats:
+    """Return a candidate's number a row (N,), the mean over its trainings (E, N, C)."""
+    means: Floats = np.mean([per_row(labels, training) for training in predictions], axis=0)
+    return means
 
 
 class _Candidates(Protocol):
@@ -242,7 +256,8 @@ class _Scored:
         return found
 
     def _score(self, place: int, counts: Floats) -> Floats:
-        return self._metric.counted(self._labels, self._predictions[place], counts)
+        trainings = self._predictions[place]
+        return np.mean([self._metric.counted(self._labels, t, counts) for t in trainings], axis=0)
 
 
 def _optimism(metric: Metric, scores: Floats, drawn: Floats) -> float:

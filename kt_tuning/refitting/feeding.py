@@ -53,6 +53,11 @@ class FedWhole(keras_tuner.HyperModel):
         super().__init__()
         self._hypermodel = hypermodel
 
+    @property
+    def allows_mixed_precision(self) -> bool:
+        """Whether the other one's models may be trained in 16 bits without being asked."""
+        return getattr(self._hypermodel, "allows_mixed_precision", False)
+
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build the other one's model."""
         return self._hypermodel.build(hp)

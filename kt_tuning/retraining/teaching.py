@@ -41,6 +41,11 @@ class TaughtHyperModel(keras_tuner.HyperModel):
         self._temperature = temperature
         self._soft_weight = soft_weight
 
+    @property
+    def allows_mixed_precision(self) -> bool:
+        """Whether the students may be trained in 16 bits without being asked."""
+        return getattr(self._wrapped, "allows_mixed_precision", False)
+
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build a student and give it its teacher."""
         model = self._wrapped.build(hp)

@@ -57,8 +57,9 @@ def image_tasks(
         defaults: A configuration to try the hypermodel with.
 
     Raises:
-        OptionError: if an argument is too much, or the hypermodel is one for other images, or for
-            integer labels where the recipe mixes images.
+        OptionError: if an argument is too much, or the hypermodel is one for other images, builds
+            models that return no probabilities, or is for integer labels where the recipe mixes
+            images.
     """
     callbacks = fit_kwargs.pop("callbacks")
     if args or fit_kwargs:
@@ -72,21 +73,8 @@ def image_tasks(
         ImageTask(hypermodel, part, recipe, objectives=objectives, callbacks=callbacks)
         for part in parts
     ]
-    _check_model(hypermodel, parts[0], defaults)
-    return tasks
-
-
-def _check_model(
-    hypermodel: RecipeHyperModel, data: ImageData, defaults: keras_tuner.HyperParameters
-) -> None:
-    """Find a hypermodel for other images, classes or labels before the first epoch."""
     model = build_model(hypermodel, defaults)
-    shapes = (model.input_shape[1:], model.output_shape[1:])
-    wanted = (tuple(data.input_shape), (data.classes,))
-    if shapes != wanted:
-        raise OptionError(
-            f"The hypermodel maps {shapes[0]} to {shapes[1]}, the data need {wanted[0]} to "
-            f"{wanted[1]}. Make it with (data.input_shape, data.classes)."
-        )
-    if hypermodel.recipe.mixes:
-        check_soft_targets(model, data.classes)
+    tasks[0].check(model)
+    if recipe.mixes:
+        check_soft_targets(model, parts[0].classes)
+    return tasks

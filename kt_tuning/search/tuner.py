@@ -124,7 +124,10 @@ class Tuner(keras_tuner.Tuner):
                 configuration is trained once a fold, its score is the mean, and all folds' models
                 together are its model. None trains on the one split that the data have.
             executions_per_trial: Trainings of each configuration (on each fold), from different
-                initial weights; scores are averaged, the best weights kept.
+                initial weights. The mean of their scores is what is optimised and reported. The
+                model of a trial is that of its first training, whose own score is the first of
+                `scores` in `result.json`: to choose among them by their scores would make one
+                more choice on the validation images.
             max_parameters: Scalars in a model's weights, at most. A configuration over this limit
                 or the next two is not trained, and the sampler learns to avoid it.
             max_flops: Floating-point operations for one image, at most.
@@ -134,7 +137,9 @@ class Tuner(keras_tuner.Tuner):
             hyperparameters: A space that is fixed or narrowed in advance.
             warm_start: An earlier search over the same or an overlapping space, which the sampler
                 learns from: its run directory, storage or study.
-            seed: Same seed, same trials and scores (if no time limit interferes).
+            seed: Same seed, same trials and scores, on the same machine and versions, if no time
+                limit interferes and each trial computes with as many threads: see `workers` of
+                `search`.
             directory: Parent of the run directory; both are made when a search begins. What
                 decides what a trial means (hypermodel, recipe, objective, data, seed) is kept
                 there: a tuner that asks for something else is refused, unless the space is only
@@ -306,7 +311,11 @@ class Tuner(keras_tuner.Tuner):
                 than the best one before them; None for no such limit.
             workers: Trials at the same time. 1 runs them in this process; more run each in a
                 process of its own, with the processors and GPUs divided among them; "auto" is a
-                process a GPU, or a processor, as far as memory goes. A `kt_tuning.Ray` runs them
+                process a GPU, or a processor, as far as memory goes. The threads that a trial
+                computes with decide in which order it adds up numbers, so that its scores differ
+                in the last digits, and after many steps in more than those, between 1, which uses
+                all processors, and any other number. For the same scores fix the threads of both
+                by the environment: see `seed` in the README. A `kt_tuning.Ray` runs them
                 on a cluster, as many as it has room for; "ray" is `Ray()`, and "ray://host:port"
                 `Ray("ray://host:port")`, with "?cpus=2&gpus=0.25" behind it if need be.
             verbose: Whether to show the live view.
@@ -519,11 +528,15 @@ class Tuner(keras_tuner.Tuner):
         return self._open_study().study
 
     def results(self) -> pd.DataFrame:
-        """A row a trial, failed ones included; see `results_frame`."""
+        """A row a trial, failed ones included; see `results_frame`.
+
+        Metrics that begin with "val_" are those of the models that `get_best_models` returns; with
+        folds or executions they are means.
+        """
         return results_frame(self._run.trials())
 
     def history(self) -> pd.DataFrame:
-        """A row an epoch of every trial; see `history_frame`."""
+        """A row an epoch of every trial, in the precision of its training; see `history_frame`."""
         return history_frame(self.run_directory, self._run.trials())
 
     def pareto(self) -> pd.DataFrame:

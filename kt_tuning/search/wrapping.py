@@ -48,6 +48,11 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         """Whether each build of the wrapped hypermodel asks for all of its hyperparameters."""
         return getattr(self.wrapped, "asks_everything", False)
 
+    @property
+    def allows_mixed_precision(self) -> bool:
+        """Whether the wrapped hypermodel's models may be trained in 16 bits without being asked."""
+        return getattr(self.wrapped, "allows_mixed_precision", False)
+
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build the wrapped hypermodel's model."""
         return self.wrapped.build(hp)

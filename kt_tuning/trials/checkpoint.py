@@ -39,6 +39,8 @@ class RunState:
         message: Why it was cut short, or None.
         pruned: Whether the pruner stopped it.
         over: Whether it has ended.
+        resumable: Whether it can go on from a checkpoint: not if the hypermodel's `fit` trains in
+            several fits, compiles the model anew, or trains another one.
         memory: What the task remembers of the training, JSON-able.
     """
 
@@ -50,6 +52,7 @@ class RunState:
     message: str | None = None
     pruned: bool = False
     over: bool = False
+    resumable: bool = True
     memory: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -95,13 +98,15 @@ class Checkpoint:
             index: Of the training; a checkpoint of another one is not its own.
 
         Returns:
-            The state, or None if there is none.
+            The state, or None if there is none that the training can go on from.
         """
         found = self._read(LAST)
         if found is None:
             return None
         content, arrays = found
         variables = _variables(model)
+        if not content.get("resumable", True):
+            return None
         if content["index"] != index or [v.shape for v in variables] != [a.shape for a in arrays]:
             return None
         for variable, value in zip(variables, arrays, strict=True):
@@ -148,7 +153,8 @@ class Checkpoint:
 
 
 def _variables(model: keras.Model) -> list[keras.Variable]:
-    optimizer = model.optimizer
+    # A model may be compiled only when it is fitted.
+    optimizer = getattr(model, "optimizer", None)
     return [*model.variables, *([] if optimizer is None else optimizer.variables)]
 
 

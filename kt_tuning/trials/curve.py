@@ -42,12 +42,12 @@ class Curve:
         row: dict[str, Any] = {"run": run} if self._several else {}
         wait = None if data_wait is None else round(data_wait, 4)
         row.update(epoch=epoch, seconds=round(seconds, 3), data_wait=wait, **numbers)
-        new = not self._path.exists()
+        header, *rows = self._read()
+        if new := [name for name in row if name not in header]:
+            # The first row; or the model was compiled anew, with other metrics.
+            self._write([header + new, *([*row, *[""] * len(new)] for row in rows)])
         with self._path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row), extrasaction="ignore")
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+            csv.DictWriter(file, header + new).writerow(row)
 
     def rewind(self, run: int, epoch: int) -> None:
         """Forget what an attempt that was killed wrote after its last checkpoint.
@@ -58,15 +58,24 @@ class Curve:
         """
         if not self._path.exists():
             return
-        with self._path.open(newline="", encoding="utf-8") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
+        header, *rows = self._read()
         kept = [header]
         for row in rows:
             place = dict(zip(header, row, strict=False))
             whole = len(row) == len(header)
             if whole and (int(place.get("run", 0)), int(place["epoch"])) < (run, epoch):
                 kept.append(row)
+        self._write(kept)
+
+    def _read(self) -> list[list[str]]:
+        """The header and the rows."""
+        if not self._path.exists():
+            return [[]]
+        with self._path.open(newline="", encoding="utf-8") as file:
+            return list(csv.reader(file)) or [[]]
+
+    def _write(self, rows: list[list[str]]) -> None:
         temporary = self._path.with_name(f"writing.{self._path.name}")
         with temporary.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\r\n").writerows(kept)
+            csv.writer(file, lineterminator="\r\n").writerows(rows)
         os.replace(temporary, self._path)

@@ -13,6 +13,7 @@ import keras
 
 from kt_tuning.data.batches import Batch
 from kt_tuning.data.loader import Loader
+from kt_tuning.trials.targets import build_metrics
 
 UNDERSTOOD = {"epochs", "initial_epoch", "callbacks", "shuffle", "verbose"}
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
@@ -22,28 +23,25 @@ def prepare_classifier(model: keras.Model, classes: int) -> None:
     """Have a classifier that is fitted on a `Loader` trained by a loop of our own.
 
     What that loop does not know goes to `keras.Model.fit`: other data, other arguments, models
-    with a training function of their own, devices that share a batch.
+    with a training function of their own or compiled without a graph, devices that share a batch.
+    A model that is compiled again is trained as it is compiled then.
 
     Args:
-        model: Compiled. Its metrics have variables when training begins.
+        model: Compiled.
         classes: Width of its predictions.
     """
-    if keras.backend.backend() != "tensorflow" or not model.built or model.run_eagerly:
+    if keras.backend.backend() != "tensorflow" or not model.built:
         return
     if model.output_shape != (None, classes):
         return
-    overridden = type(model).make_train_function is not keras.Model.make_train_function
-    if overridden or model.jit_compile or model.steps_per_execution != 1:
-        return
-    import tensorflow as tf
-
-    if not tf.distribute.has_strategy():
+    if type(model).make_train_function is keras.Model.make_train_function:
         _Training(model).take_over()
 
 
 def is_prepared(model: keras.Model) -> bool:
-    """Whether `prepare_classifier` found a model that our loop trains."""
-    return isinstance(getattr(model.fit, "__self__", None), _Training)
+    """Whether our loop trains a model, as it is compiled now."""
+    training = getattr(model.fit, "__self__", None)
+    return isinstance(training, _Training) and training.is_able()
 
 
 class _Training:
@@ -53,11 +51,25 @@ class _Training:
         self._model = model
         self._keras_fit = model.fit
         self._keras_make = model.make_train_function
+        self._keras_compile = model.compile
         self._step: Any = None
 
     def take_over(self) -> None:
         self._model.fit = self.fit
         self._model.make_train_function = self.make_train_function
+        self._model.compile = self.compile
+
+    def is_able(self) -> bool:
+        """Whether the model is compiled into one graph a step, on one device."""
+        import tensorflow as tf
+
+        model = self._model
+        special = model.run_eagerly or model.jit_compile or model.steps_per_execution != 1
+        return model.compiled and not special and not tf.distribute.has_strategy()
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        self._step = None
+        self._keras_compile(*args, **kwargs)
 
     def make_train_function(self, force: bool = False) -> Any:
         if force:
@@ -65,7 +77,8 @@ class _Training:
         return self._keras_make(force)
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
-        if len(args) == 1 and isinstance(args[0], Loader) and kwargs.keys() <= UNDERSTOOD:
+        known = len(args) == 1 and isinstance(args[0], Loader) and kwargs.keys() <= UNDERSTOOD
+        if known and self.is_able():
             return self._fit(
                 args[0],
                 kwargs.get("epochs", 1),
@@ -115,18 +128,25 @@ class _Training:
 
     def _train(self, batch: Batch) -> dict[str, Any]:
         if self._step is None:
-            import tensorflow as tf
-
-            self._step = tf.function(
-                lambda *batch: self._model.train_step(batch),
-                # Any number of images, or the last batch of an epoch would be traced again.
-                input_signature=[
-                    tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in batch
-                ],
-                autograph=False,
-            )
+            self._step = self._traceable(batch)
         logs: dict[str, Any] = self._step(*batch)
         return logs
+
+    def _traceable(self, batch: Batch) -> Any:
+        """A training step for batches like this one; it is traced when it is called."""
+        import tensorflow as tf
+
+        model = self._model
+        # A step that had to make variables would be traced twice.
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        build_metrics(model, batch[1][:1])
+        return tf.function(
+            lambda *batch: model.train_step(batch),
+            # Any number of images, or the last batch of an epoch would be traced again.
+            input_signature=[tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in batch],
+            autograph=False,
+        )
 
 
 def _watches_batches(callback: keras.callbacks.Callback) -> bool:

@@ -22,9 +22,10 @@ IMAGES = 4
 def fuse_batch_normalization(model: keras.Model) -> None:
     """Have a model's batch normalisations computed in one pass each, where TensorFlow can.
 
-    What they compute, and what they are when they are saved, stays as it was. Those of other
-    backends, over other axes than the last of feature maps, renormalising, synchronised, or of
-    classes of the user's own are left alone.
+    What they compute, and what they are when they are saved, stays as it was. In float32 only
+    training steps are computed so: predictions stay those of Keras to the last digit. Those of
+    other backends, over other axes than the last of feature maps, renormalising, synchronised, or
+    of classes of the user's own are left alone.
 
     Args:
         model: Before anything of it is traced.
@@ -67,7 +68,9 @@ def _call(
     """What `BatchNormalization.call` returns."""
     import tensorflow as tf
 
-    if mask is not None or ops.dtype(inputs) == "float64":
+    normalizes_batch = training and layer.trainable
+    as_in_keras = not normalizes_batch and ops.dtype(inputs) == "float32"
+    if as_in_keras or mask is not None or ops.dtype(inputs) == "float64":
         return unfused(inputs, training=training, mask=mask)
     channels = inputs.shape[-1]
     arguments = {
@@ -76,7 +79,7 @@ def _call(
         "offset": layer.beta.value if layer.center else tf.zeros(channels),
         "epsilon": layer.epsilon,
     }
-    if not (training and layer.trainable):
+    if not normalizes_batch:
         statistics = {"mean": layer.moving_mean.value, "variance": layer.moving_variance.value}
         result = tf.raw_ops.FusedBatchNormV3(**arguments, **statistics, is_training=False)
         return result.y

@@ -19,10 +19,17 @@ from kt_tuning.trials.tasks import Task
 from kt_tuning.units import count
 
 
+class TrainingOverError(Exception):
+    """A hypermodel's `fit` begins another fit of a trial that was pruned or paused."""
+
+
 class Monitor(keras.callbacks.Callback):
     """Keeps the best epoch of a training, its curve, and a checkpoint to go on from.
 
+    A hypermodel's own `fit` may train in several fits: their epochs are counted on.
+
     Args:
+        built: What the hypermodel built, to see whether it is what is trained.
         task: Knows how to predict and measure.
         objective: What is optimised.
         state: How far the training is; kept up to date.
@@ -37,6 +44,7 @@ class Monitor(keras.callbacks.Callback):
 
     def __init__(
         self,
+        built: keras.Model,
         task: Task,
         objective: keras_tuner.Objective,
         *,
@@ -50,6 +58,7 @@ class Monitor(keras.callbacks.Callback):
         began: float,
     ) -> None:
         super().__init__()
+        self._built, self._optimizer = built, getattr(built, "optimizer", None)
         self._task = task
         self._objective = objective
         self.state = state
@@ -60,6 +69,8 @@ class Monitor(keras.callbacks.Callback):
         self._deadline = deadline
         self._report = report
         self.paused = False
+        self._fits = 0
+        self._first_of_fit: int | None = None
         # An earlier attempt may have been interrupted.
         self._started = began - state.seconds
 
@@ -67,12 +78,37 @@ class Monitor(keras.callbacks.Callback):
         """Wall-clock of the training so far, that of interrupted attempts included."""
         return time.monotonic() - self._started
 
+    @property
+    def trains_another(self) -> bool:
+        """Whether `fit` has trained another model than the one that was built."""
+        return self._fits > 0 and self.model is not self._built
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Note a fit that cannot be taken up in its middle.
+
+        Raises:
+            TrainingOverError: if the training should have ended with the fit before.
+        """
+        if self.paused or self.state.pruned:
+            raise TrainingOverError
+        self._fits += 1
+        self._first_of_fit = None
+        self.state.over = False
+        compiled_anew = getattr(self.model, "optimizer", None) is not self._optimizer
+        as_built = self.model is self._built and not compiled_anew
+        self.state.resumable = as_built and self._fits == 1
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start the clock."""
         self._began = time.monotonic()
+        if self._first_of_fit is None:
+            self._first_of_fit = self.state.done
+            if self._fits > 1:
+                self.state.epochs = self.state.done + self.params["epochs"] - epoch
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Measure, remember the best epoch, write the curve, and stop if need be."""
+        epoch = self.state.done
         logs = {} if logs is None else logs
         predictions = None
         if self._task.measures_itself:
@@ -98,7 +134,8 @@ class Monitor(keras.callbacks.Callback):
         if advice is Advice.STOP:
             self.state.message = f"pruned after {count(self.state.done, 'epoch')}"
             self.state.pruned = self.state.over = True
-        self.paused = advice is Advice.PAUSE and not self.state.over
+        can_pause = self.state.resumable and not self.state.over
+        self.paused = advice is Advice.PAUSE and can_pause
         self.model.stop_training = self.state.over or self.paused
 
     def _value(self, epoch: int, logs: dict[str, float]) -> float:
@@ -118,7 +155,9 @@ class Monitor(keras.callbacks.Callback):
     def _decide(self, epoch: int, seconds: float) -> None:
         state, best = self.state, self.best
         assert best is not None
-        if self._patience is not None and epoch - best.epoch >= self._patience:
+        # A later fit is given as many epochs to improve as the first one.
+        last = max(best.epoch, (self._first_of_fit or 0) - 1) if self._fits > 1 else best.epoch
+        if self._patience is not None and epoch - last >= self._patience:
             state.message = f"stopped after {count(self._patience, 'epoch')} without improvement"
             state.over = True
         elif self._deadline is not None and state.done < state.epochs:

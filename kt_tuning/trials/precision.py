@@ -4,13 +4,40 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import keras
+import keras_tuner
 
 from kt_tuning import devices
 
 FLOAT32 = "float32"
 AUTO = "auto"
+HALVES = ("float16", "bfloat16")
+
+
+def training_precision(hypermodel: keras_tuner.HyperModel, precision: str) -> str:
+    """What a hypermodel's models are trained in.
+
+    Args:
+        hypermodel: One whose `allows_mixed_precision` is true, as that of the classes in
+            `hypermodels`, builds models that are known to bear 16 bits.
+        precision: One of `kt_tuning.recipe.PRECISIONS`.
+
+    Returns:
+        The same, but "float32" for "auto" on any other hypermodel: a number such as a year is
+        rounded to the next multiple of 8 by a bfloat16.
+    """
+    allowed = getattr(hypermodel, "allows_mixed_precision", False)
+    return FLOAT32 if precision == AUTO and not allowed else precision
+
+
+def computes_in_16_bits(model: Any) -> bool:
+    """Whether a layer of a model, or of a model inside it, computes in 16 bits."""
+    return any(
+        getattr(layer, "compute_dtype", None) in HALVES or computes_in_16_bits(layer)
+        for layer in getattr(model, "layers", ())
+    )
 
 
 @contextlib.contextmanager

@@ -117,7 +117,7 @@ class TrialFiles:
         _replace(path, functools.partial(save_weights, model))
 
     def keep_execution(self, run: Run, predictions: NDArray[np.float32]) -> None:
-        """Write the validation predictions of one of several executions, the best one or not."""
+        """Write the validation predictions of one of several executions."""
         self._folder.mkdir(exist_ok=True)
         path = self._folder / _execution(run.execution, run.fold)
         _replace(path, functools.partial(_save_array, predictions))
@@ -137,7 +137,9 @@ class TrialFiles:
             joined = np.concatenate(arrays)
             _replace(self._directory / PREDICTIONS, functools.partial(_save_array, joined))
         rows = [[self._folder / _execution(e, fold) for fold in folds] for e in range(executions)]
-        if executions > 1 and all(path.exists() for row in rows for path in row):
+        # A trial that was cut short lacks the last ones.
+        rows = [row for row in rows if all(path.exists() for path in row)]
+        if len(rows) > 1:
             stacked = np.stack([np.concatenate([np.load(path) for path in row]) for row in rows])
             _replace(self._directory / EXECUTIONS, functools.partial(_save_array, stacked))
 

@@ -29,7 +29,8 @@ class TrialSpec:
         deadline: Value of `time.monotonic()` at which training stops, or None.
         least_epochs: The trial is given up at once if so many epochs cannot end by the deadline,
         longest: or would take more seconds than these; infinity for no such limit.
-        executions: Trainings on each fold, with different seeds; their scores are averaged.
+        executions: Trainings on each fold, with different seeds; their scores are averaged, and
+            the weights of the first one are kept.
         limits: What a model may cost, at most, by name in `COSTS`.
     """
 

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from kt_tuning.errors import OptionError
 
+LEAST_DIFFERENCE = 1e-5
+"""Losses that differ by less are equal but for rounding."""
+
 
 def example_targets(classes: int, *, soft: bool) -> NDArray[Any]:
     """Targets of one image: an integer, (1,), or probabilities, (1, classes)."""
@@ -64,15 +67,34 @@ def check_soft_targets(model: keras.Model, classes: int) -> None:
 
 
 def needs_one_hot(model: keras.Model, classes: int) -> bool:
-    """Whether the loss takes probabilities, (n, classes), and refuses integer labels."""
-    if model.loss is None or type(model).compute_loss is not keras.Model.compute_loss:
+    """Whether the loss takes probabilities, (n, classes), and not integer labels.
+
+    Many losses accept integers and compare each output with the number of the class: the mean
+    squared error, for one. Whether a loss understands labels is seen by what it says of right and
+    of wrong predictions.
+    """
+    own_loss = type(model).compute_loss is not keras.Model.compute_loss
+    if getattr(model, "loss", None) is None or own_loss:
         return False
+    return not _understands(model, classes, soft=False) and _understands(model, classes, soft=True)
 
-    def refuses(targets: NDArray[Any]) -> bool:
-        return _refusal(lambda: model.compute_loss(None, targets, _guess(model))) is not None
 
-    integers, soft = (example_targets(classes, soft=kind) for kind in (False, True))
-    return refuses(integers) and not refuses(soft)
+def _understands(model: keras.Model, classes: int, *, soft: bool) -> bool:
+    """Whether the loss of each of two classes is lower where it is predicted than the other one."""
+    predicted = np.full((2, classes), 0.2 / classes, np.float32)
+    predicted[[0, 1], [0, 1]] += 0.8
+
+    def loss(label: int, prediction: int) -> float:
+        target = np.eye(classes, dtype=np.float32)[[label]] if soft else np.array([label])
+        value = model.compute_loss(
+            None, target, keras.ops.convert_to_tensor(predicted[[prediction]])
+        )
+        return float(keras.ops.convert_to_numpy(value))
+
+    try:
+        return all(loss(k, k) < loss(k, 1 - k) - LEAST_DIFFERENCE for k in (0, 1))
+    except Exception:  # losses may be anybody's functions
+        return False
 
 
 def one_hot(

@@ -16,23 +16,23 @@ from kt_tuning.augment import augment, mix
 from kt_tuning.data import ImageData
 from kt_tuning.data.batches import Batches, Random
 from kt_tuning.data.loader import FollowEpochs, Loader
-from kt_tuning.errors import OptionError
+from kt_tuning.errors import DataError, OptionError
 from kt_tuning.evaluation import METRICS, metrics_for, predict_split, score
+from kt_tuning.evaluation.predict import checked_probabilities
 from kt_tuning.names import find_name
 from kt_tuning.recipe import SAMPLING, WEIGHTS, FitPlan, Recipe
 from kt_tuning.trials.costs import COSTS
 from kt_tuning.trials.fitting import is_prepared, prepare_classifier
 from kt_tuning.trials.growth import SIZE, Growth
-from kt_tuning.trials.precision import FLOAT32
-from kt_tuning.trials.targets import (
-    build_metrics,
-    example_targets,
-    needs_one_hot,
-    one_hot,
-)
+from kt_tuning.trials.outputs import check_classifier
+from kt_tuning.trials.precision import AUTO, FLOAT32, training_precision
+from kt_tuning.trials.spec import TrialFailedError
+from kt_tuning.trials.targets import needs_one_hot, one_hot
 
 Probabilities = NDArray[np.float32]
 EVERY_EPOCH = ("accuracy", "log_loss")
+TRIED_IMAGES = 8
+"""Images that a model is tried on before it is trained."""
 
 
 class Task(Protocol):
@@ -41,6 +41,9 @@ class Task(Protocol):
     hypermodel: keras_tuner.HyperModel
     precision: str
     measures_itself: bool
+
+    def check(self, model: keras.Model) -> None:
+        """Refuse a model that was just built and is not for these data, by an `OptionError`."""
 
     def prepare(self, model: keras.Model) -> None:
         """Make a model that was just built ready for `fit`."""
@@ -73,6 +76,9 @@ class Task(Protocol):
     def describe(self, predictions: Probabilities) -> dict[str, float]:
         """Every metric of the best epoch, named `val_…`."""
 
+    def evaluate(self, model: keras.Model) -> dict[str, float]:
+        """What Keras measures on the validation split and `describe` does not, named `val_…`."""
+
 
 class ImageTask:
     """Images with a recipe: one pass over the validation split an epoch yields every metric.
@@ -104,13 +110,19 @@ class ImageTask:
             if objective not in COSTS:
                 find_name(objective, known, "objective on images")
         self.hypermodel = hypermodel
-        self.precision = recipe.precision
+        self.precision = training_precision(hypermodel, recipe.precision)
         self._data = data
         self._recipe = recipe
         self._callbacks = callbacks
         names = [objective.removeprefix("val_") for objective in objectives]
         asked = [name for name in names if name in METRICS]
         self._names = tuple(dict.fromkeys((*EVERY_EPOCH, *asked)))
+
+    def check(self, model: keras.Model) -> None:
+        """Refuse a model for other images or classes, or one that returns no probabilities."""
+        split = self._data.train
+        images = split.take(np.arange(min(TRIED_IMAGES, len(split))))
+        check_classifier(model, images, self._data.classes)
 
     def prepare(self, model: keras.Model) -> None:
         """Have the training step traced once."""
@@ -132,7 +144,6 @@ class ImageTask:
         soft = plan.mixing is not None
         if model.built and model.output_shape == (None, classes):
             soft = soft or needs_one_hot(model, classes)
-            build_metrics(model, example_targets(classes, soft=soft))
         batches = self._batches(plan, memory.get(SIZE, plan.batch_size), seed, soft=soft)
         with Loader(batches) as loader:
             growth = self._growth(model, loader, plan, memory)
@@ -194,12 +205,25 @@ class ImageTask:
         return predict_split(model.predict_on_batch, self._data.validation)
 
     def measure(self, predictions: Probabilities) -> dict[str, float]:
-        """`val_loss` (cross-entropy, in nats), `val_accuracy` and the objectives."""
+        """`val_loss` (cross-entropy, in nats), `val_accuracy` and the objectives.
+
+        Raises:
+            TrialFailedError: if the predictions are finite and no probabilities.
+        """
+        if np.isfinite(predictions).all():
+            try:
+                checked_probabilities(predictions, len(self._data.validation))
+            except DataError as error:
+                raise TrialFailedError(str(error)) from error
         return self._score(predictions, self._names)
 
     def describe(self, predictions: Probabilities) -> dict[str, float]:
         """Every metric in `METRICS`."""
         return self._score(predictions, metrics_for(self._data.classes))
+
+    def evaluate(self, model: keras.Model) -> dict[str, float]:
+        """Nothing: `describe` measures all."""
+        return {}
 
     def _score(self, predictions: Probabilities, names: tuple[str, ...]) -> dict[str, float]:
         measured = score(self._data.validation.labels, predictions, names)
@@ -215,6 +239,10 @@ class KerasTask:
         args: Positional arguments of `fit`.
         kwargs: Keyword arguments of `fit`; `validation_data` is needed.
         precision: What models compute with, see `kt_tuning.Recipe`.
+
+    Raises:
+        OptionError: if models should train in 16 bits, and the float32 models that are returned
+            could not be measured, as `validation_split` takes part of the training data.
     """
 
     measures_itself = False
@@ -228,17 +256,31 @@ class KerasTask:
         precision: str = FLOAT32,
     ) -> None:
         self.hypermodel = hypermodel
-        self.precision = precision
         self._args = args
         self._kwargs = dict(kwargs)
+        self.precision = self._measurable(training_precision(hypermodel, precision))
         self._callbacks = self._kwargs.pop("callbacks", None) or []
         self._kwargs.setdefault("verbose", 0)
         if args and _is_dataset(args[0]):
             # Keras' default is True, of which it then warns that a data set shuffles itself.
             self._kwargs.setdefault("shuffle", False)
 
-    def prepare(self, model: keras.Model) -> None:
+    def _measurable(self, precision: str) -> str:
+        """The precision; what is trained in 16 bits is measured once more in float32."""
+        if precision == FLOAT32 or not self._kwargs.get("validation_split"):
+            return precision
+        if precision == AUTO:
+            return FLOAT32
+        raise OptionError(
+            "What a search returns is float32, and is measured as such: with "
+            f"precision={precision!r} pass `validation_data` in place of `validation_split`."
+        )
+
+    def check(self, model: keras.Model) -> None:
         """Nothing: what the data look like only Keras knows."""
+
+    def prepare(self, model: keras.Model) -> None:
+        """Nothing: likewise."""
 
     def fit(
         self,
@@ -284,6 +326,22 @@ class KerasTask:
     def describe(self, predictions: Probabilities) -> dict[str, float]:
         """Nothing: Keras has measured."""
         return {}
+
+    def evaluate(self, model: keras.Model) -> dict[str, float]:
+        """The loss and the compiled metrics on `validation_data`, as `fit` measures them."""
+        data, options = self._kwargs.get("validation_data"), self._kwargs
+        if data is None:
+            return {}
+        parts = data if isinstance(data, (tuple, list)) else (data,)
+        names = ("x", "y", "sample_weight")
+        measured = model.evaluate(
+            **dict(zip(names, parts, strict=False)),
+            batch_size=options.get("validation_batch_size") or options.get("batch_size"),
+            steps=options.get("validation_steps"),
+            verbose=0,
+            return_dict=True,
+        )
+        return {f"val_{name}": float(value) for name, value in measured.items()}
 
 
 def _is_dataset(x: Any) -> bool:

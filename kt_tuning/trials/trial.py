@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import time
@@ -11,8 +12,9 @@ from typing import Any
 import keras
 import keras_tuner
 import numpy as np
+from numpy.typing import NDArray
 
-from kt_tuning.errors import KtTuningError
+from kt_tuning.errors import KtTuningError, OptionError
 from kt_tuning.records import (
     COMPLETED,
     HISTORY,
@@ -30,12 +32,14 @@ from kt_tuning.trials.deadline import Deadline
 from kt_tuning.trials.failures import describe_failure
 from kt_tuning.trials.fused import fuse_batch_normalization
 from kt_tuning.trials.leaks import forget_gradients
-from kt_tuning.trials.monitor import Monitor
+from kt_tuning.trials.monitor import Monitor, TrainingOverError
+from kt_tuning.trials.precision import computes_in_16_bits
 from kt_tuning.trials.runs import Outcome, Run, TrialFiles, mean_metrics
 from kt_tuning.trials.spec import (
     Advice,
     Progress,
     Report,
+    TrialFailedError,
     TrialSpec,
     weights_file,
 )
@@ -110,6 +114,8 @@ class _Trial:
         self.curve = Curve(spec.directory / HISTORY, several=len(self.runs) > 1)
         self.outcomes = self.files.outcomes()
         self.model: keras.Model | None = None
+        self.as_built: list[int] = []
+        self.returned: keras.Model | None = None
         self.state: RunState | None = None
         self.message: str | None = None
         self.pruned = False
@@ -167,6 +173,7 @@ class _Trial:
         self.curve.rewind(run.index, state.done)
         deadline = None if spec.deadline is None else self._deadline(run, state)
         monitor = Monitor(
+            model,
             task,
             self.objectives[0],
             state=state,
@@ -180,29 +187,40 @@ class _Trial:
         )
         result = None
         if not state.over:
-            result = task.fit(
-                spec.hp,
-                model,
-                epochs=state.epochs,
-                initial_epoch=state.done,
-                seed=seed,
-                memory=state.memory,
-                callbacks=[monitor, *([] if deadline is None else [deadline])],
-            )
+            with contextlib.suppress(TrainingOverError):
+                result = task.fit(
+                    spec.hp,
+                    model,
+                    epochs=state.epochs,
+                    initial_epoch=state.done,
+                    seed=seed,
+                    memory=state.memory,
+                    callbacks=[monitor, *([] if deadline is None else [deadline])],
+                )
         self.paused = monitor.paused
         return self._outcome(run, model, task, monitor, result)
 
     def _fresh_model(self, task: Task, seed: int) -> keras.Model:
-        """A model with new weights; the same one, if there is one, so as not to trace again."""
+        """A model with new weights; the same one, if there is one, so as not to trace again.
+
+        Raises:
+            TrialFailedError: if the model is not one for the data.
+        """
         keras.utils.set_random_seed(seed)
         hp = self.spec.hp
-        if self.model is not None and self.model.built:
+        same = self.model is not None and _identity(self.model) == self.as_built
+        if self.model is not None and self.model.built and same:
             copy_state(new_model(task.hypermodel, hp, task.precision), self.model)
             return self.model
         self.model = build_model(task.hypermodel, hp, task.precision)
         check_costs(self.model, self.spec.limits)
+        try:
+            task.check(self.model)
+        except OptionError as error:
+            raise TrialFailedError(str(error)) from error
         fuse_batch_normalization(self.model)
         task.prepare(self.model)
+        self.as_built = _identity(self.model)
         return self.model
 
     def _deadline(self, run: Run, state: RunState) -> Deadline:
@@ -232,17 +250,25 @@ class _Trial:
     def _outcome(
         self, run: Run, model: keras.Model, task: Task, monitor: Monitor, result: Any
     ) -> Outcome:
-        """Keep weights and predictions of the best epoch."""
+        """Keep weights and predictions of the best epoch.
+
+        What is recorded is measured on the model that is returned: the built one with the kept
+        weights, computing in float32.
+        """
         best, name = monitor.best, self.objectives[0].name
         if best is None:
             # A hypermodel with a training loop of its own, which returned what it measured.
             metrics = dict(result) if isinstance(result, dict) else {name: float(result)}
             predictions = None
         else:
-            model.set_weights(best.weights)
+            _set_weights(model, best.weights)
             metrics, predictions = dict(best.logs), best.predictions
+        returned = model
+        if computes_in_16_bits(model) or monitor.trains_another:
+            returned, predictions = self._returned_model(task, model), None
+            metrics.update(task.evaluate(returned))
         if predictions is None:
-            predictions = task.predict(model)
+            predictions = task.predict(returned)
         if predictions is not None:
             metrics.update(task.describe(predictions))
             if self.spec.executions > 1:
@@ -250,12 +276,11 @@ class _Trial:
         if not run.index:
             names = [objective.name for objective in self.objectives]
             metrics.update(measure_costs(model, names))
-        value = metrics[name] if best is None else best.value
-        if self._is_best_of_fold(run.fold, value):
+        if not run.execution:
             self.files.keep(model, run.fold, predictions)
         return Outcome(
             fold=run.fold,
-            value=value,
+            value=metrics[name],
             metrics=metrics,
             best_epoch=monitor.state.done if best is None else best.epoch,
             epochs=monitor.state.trained,
@@ -265,9 +290,12 @@ class _Trial:
             pruned=monitor.state.pruned,
         )
 
-    def _is_best_of_fold(self, fold: int | None, value: float) -> bool:
-        others = [outcome.value for outcome in self.outcomes if outcome.fold == fold]
-        return all(self.objectives[0].better_than(value, other) for other in others)
+    def _returned_model(self, task: Task, model: keras.Model) -> keras.Model:
+        """What a search makes of a trial's weights; it is built once for all trainings."""
+        if self.returned is None:
+            self.returned = new_model(task.hypermodel, self.spec.hp)
+        self.returned.set_weights(model.get_weights())
+        return self.returned
 
     def record(self, status: str | None, message: str | None) -> TrialRecord:
         """The trial as it ended.
@@ -303,3 +331,19 @@ class _Trial:
         if self.paused:
             return PAUSED
         return PRUNED if self.pruned else COMPLETED
+
+
+def _identity(model: keras.Model) -> list[int]:
+    """What a hypermodel's `fit` may have changed of a model: its optimizer, what is trainable."""
+    return [id(getattr(model, "optimizer", None)), *map(id, model.trainable_variables)]
+
+
+def _set_weights(model: keras.Model, weights: Sequence[NDArray[Any]]) -> None:
+    """Put the kept weights into the model that the hypermodel built."""
+    shapes = [tuple(weight.shape) for weight in model.weights]
+    if shapes != [weight.shape for weight in weights]:
+        raise TrialFailedError(
+            "The hypermodel's `fit` has trained another model than the one that `build` returned: "
+            "its weights do not fit that one. Change the model that `fit` is given in place."
+        )
+    model.set_weights(weights)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kt_tuning.errors import StorageError
-from kt_tuning.evaluation import corrected_best, corrected_best_of_run
+from kt_tuning.evaluation import METRICS, corrected_best, corrected_best_of_run
 from kt_tuning.records import SearchRecord, TrialRecord
 
 ROWS, CLASSES = 30, 3
@@ -118,3 +118,21 @@ def test_metrics_that_take_longer_get_fewer_resamples(run, objective, metric, re
     directory, predictions, labels = run(objective)
     expected = corrected_best(predictions, labels, metric, resamples=resamples)
     assert corrected_best_of_run(directory).corrected == expected.corrected
+
+
+@pytest.mark.parametrize(("objective", "metric"), [("val_accuracy", "accuracy"), ("val_f1", "f1")])
+def test_a_trial_of_several_executions_is_one_candidate(run, objective, metric):
+    directory, _, labels = run(objective)
+    # Alone the second execution of trial 2 would win; its mean loses to trial 0.
+    right = np.eye(CLASSES)[labels]
+    executions = np.stack([np.roll(right, 1, axis=1), right])
+    np.save(directory / "trial_7" / "execution_predictions.npy", executions)
+    best = right.copy()
+    best[:5] = np.roll(best[:5], 1, axis=1)
+    np.save(directory / "trial_9" / "val_predictions.npy", best)
+    found = corrected_best_of_run(directory, resamples=20)
+    assert (found.candidates, found.best) == (2, 0)
+    assert found.raw == METRICS[metric].function(labels, best)
+    # Without trial 0 the mean of its executions, of which one is always wrong, is what it scored.
+    (directory / "trial_9" / "result.json").unlink()
+    assert corrected_best_of_run(directory, resamples=20).raw == 0.5

@@ -41,3 +41,14 @@ def test_a_row_that_a_kill_tore_is_dropped(tmp_path):
 def test_there_is_nothing_to_rewind(tmp_path):
     Curve(tmp_path / "history.csv", several=False).rewind(0, 0)
     assert not list(tmp_path.iterdir())
+
+
+def test_metrics_may_change_between_epochs(tmp_path):
+    curve = Curve(tmp_path / "history.csv", several=False)
+    curve.add(0, 0, 1.0, {"loss": 0.5, "top": 1.0}, data_wait=None)
+    curve.add(0, 1, 1.0, {"accuracy": 0.75, "loss": 0.25}, data_wait=None)
+    curve.rewind(0, 2)
+    table = pd.read_csv(tmp_path / "history.csv")
+    assert table["loss"].tolist() == [0.5, 0.25]
+    assert table["top"].isna().tolist() == [False, True]
+    assert table["accuracy"].isna().tolist() == [True, False]

@@ -11,7 +11,7 @@ from kt_tuning.augment import Mixing, mix
 from kt_tuning.data.batches import Batches, Random
 from kt_tuning.data.loader import DATA_WAIT, FollowEpochs, Loader
 from kt_tuning.trials.building import new_model
-from kt_tuning.trials.fitting import prepare_classifier
+from kt_tuning.trials.fitting import is_prepared, prepare_classifier
 from kt_tuning.trials.targets import build_metrics, example_targets
 
 
@@ -29,9 +29,8 @@ def make(stripes):
 
     def model(**options):
         keras.utils.set_random_seed(5)
-        hypermodel = ConvNet(
-            stripes.input_shape, stripes.classes, stages=1, filters=4, dropout=0.2, **options
-        )
+        options = {"stages": 1, "filters": 4, "dropout": 0.2, **options}
+        hypermodel = ConvNet(stripes.input_shape, stripes.classes, **options)
         import keras_tuner
 
         return new_model(hypermodel, keras_tuner.HyperParameters())
@@ -168,3 +167,71 @@ def test_accuracy_on_soft_labels_is_that_of_the_likelier_class(stripes):
     images, targets = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     right = model.predict_on_batch(images).argmax(axis=1) == targets.argmax(axis=1)
     assert history["accuracy"] == pytest.approx([right.mean()])
+
+
+def freeze_and_unfreeze(model, loader):
+    """Two phases of transfer learning, as Keras' guide writes them; weights after each."""
+    body = [layer for layer in model.layers[:-2] if layer.weights]
+    weights = [model.get_weights()]
+    for trainable, optimizer in ((False, "adam"), (True, keras.optimizers.SGD(0.05))):
+        for layer in body:
+            layer.trainable = trainable
+        metrics = ["accuracy", *([] if trainable else ["sparse_top_k_categorical_accuracy"])]
+        model.compile(optimizer, "sparse_categorical_crossentropy", metrics=metrics)
+        following = [FollowEpochs(loader)]
+        history = model.fit(loader, epochs=2, callbacks=following, verbose=0, shuffle=False)
+        weights.append(model.get_weights())
+        assert len(history.history) == 2 + len(metrics) - 1 + (DATA_WAIT in history.history)
+    return weights
+
+
+def test_a_model_that_is_compiled_anew_is_trained_as_it_is_compiled(make):
+    build, load = make
+    options = {"schedule": "constant", "dropout": 0.0}
+    keras_trained = freeze_and_unfreeze(build(**options), load())
+    model = build(**options)
+    prepare_classifier(model, 2)
+    # The step is traced.
+    model.fit(load(), verbose=0)
+    model.set_weights(build(**options).get_weights())
+    ours = freeze_and_unfreeze(model, load())
+    for theirs, mine in zip(keras_trained, ours, strict=True):
+        for one, other in zip(theirs, mine, strict=True):
+            assert np.allclose(one, other, rtol=1e-3, atol=1e-5)
+    # The first kernel is frozen in the first phase, and learns in the second one.
+    first = [weights[0] for weights in ours]
+    assert np.array_equal(first[0], first[1])
+    assert not np.allclose(first[1], first[2])
+
+
+def test_trainable_takes_effect_when_it_is_compiled(make):
+    model = make[0]()
+    prepare_classifier(model, 2)
+    loader = make[1]()
+    model.fit(loader, verbose=0)
+    model.trainable = False
+    before = model.get_weights()
+    model.fit(loader, verbose=0)
+    assert any(map(np.any, map(np.subtract, before, model.get_weights())))
+
+
+def test_one_that_is_compiled_to_run_eagerly_does(make):
+    eager = []
+
+    class Look(keras.layers.Layer):
+        def call(self, x):
+            import tensorflow as tf
+
+            eager.append(tf.executing_eagerly())
+            return x
+
+    plain = make[0]()
+    model = keras.Model(plain.inputs, Look()(plain.outputs[0]))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    prepare_classifier(model, 2)
+    assert is_prepared(model)
+    model.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
+    assert not is_prepared(model)
+    eager.clear()
+    model.fit(make[1](), verbose=0)
+    assert set(eager) == {True}

@@ -109,7 +109,10 @@ def monitor(tmp_path):
     def make(direction="max", epochs=3, **options):
         import keras_tuner
 
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
         made = Monitor(
+            model,
             NoTask(),
             keras_tuner.Objective("score", direction),
             state=RunState(0, epochs, 0),
@@ -121,8 +124,6 @@ def monitor(tmp_path):
             report=lambda *args: Advice.GO_ON,
             began=time.monotonic(),
         )
-        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-        model.compile("sgd", "mse")
         made.set_model(model)
         made.set_params({"steps": 1})
         made.on_train_begin()

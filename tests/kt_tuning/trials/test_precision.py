@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from tiny_models import tiny
 
-from hypermodels import ConvNet
+from hypermodels import ConvNet, Families, FineTune
 from kt_tuning import Recipe, devices
 from kt_tuning.errors import OptionError
+from kt_tuning.search.wrapping import RecipeHyperModel
 from kt_tuning.trials.building import new_model
-from kt_tuning.trials.precision import computing
+from kt_tuning.trials.precision import computing, training_precision
 
 
 def policy():
@@ -98,9 +99,7 @@ def test_a_search_trains_in_mixed_precision_and_returns_float32(make_tuner, stri
     assert kept.sum(axis=1) == pytest.approx(np.ones(len(kept)), abs=1e-6)
     model = tuner.best_model()
     assert {layer.compute_dtype for layer in model.layers if layer.weights} == {"float32"}
-    predicted = model.predict_on_batch(stripes.validation.images)
-    # bfloat16 has 8 bits of mantissa
-    assert np.abs(predicted - kept).max() < 0.05
+    assert np.array_equal(model.predict_on_batch(stripes.validation.images), kept)
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
@@ -111,6 +110,48 @@ def test_weights_and_probabilities_are_float32(precision):
     assert {weight.dtype for weight in model.weights} == {"float32"}
     assert model.outputs[0].dtype == "float32"
     assert precision.removeprefix("mixed_") in {layer.compute_dtype for layer in model.layers}
+
+
+SHAPE = (8, 8, 3)
+
+
+class OwnBuild(ConvNet):
+    def build(self, hp):
+        return super().build(hp)
+
+
+def own_backbone():
+    pixels = keras.Input(SHAPE)
+    return keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(pixels))
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: ConvNet(SHAPE, 2), "auto"),
+        (lambda: Families.named(["convnet", "mlp"], SHAPE, 2), "auto"),
+        (lambda: FineTune(SHAPE, 2, weights=None), "auto"),
+        (lambda: FineTune(SHAPE, 2, backbone=own_backbone()), "float32"),
+        (lambda: OwnBuild(SHAPE, 2), "float32"),
+        (lambda: Families({"ours": ConvNet(SHAPE, 2), "own": OwnBuild(SHAPE, 2)}), "float32"),
+        (lambda: tiny, "float32"),
+        (lambda: keras_tuner.applications.HyperResNet(input_shape=SHAPE, classes=2), "float32"),
+    ],
+    ids=[
+        "ours",
+        "families",
+        "named backbone",
+        "own backbone",
+        "own build",
+        "mixed families",
+        "function",
+        "keras_tuner.applications",
+    ],
+)
+def test_auto_is_float32_for_all_but_our_own_models(make, expected):
+    hypermodel = RecipeHyperModel(make(), Recipe())
+    assert training_precision(hypermodel, "auto") == expected
+    assert training_precision(hypermodel, "mixed_bfloat16") == "mixed_bfloat16"
 
 
 class Built(keras_tuner.HyperModel):

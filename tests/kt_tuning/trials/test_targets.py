@@ -61,16 +61,31 @@ def test_a_search_says_so_before_its_first_trial(make_tuner, stripes):
     assert tuner.results().empty
 
 
+def of_the_users_own(labels, predictions):
+    places = keras.ops.cast(keras.ops.reshape(labels, (-1, 1)), "int32")
+    return -keras.ops.log(keras.ops.take_along_axis(predictions, places, axis=1))
+
+
 @pytest.mark.parametrize(
     ("loss", "expected"),
     [
         ("categorical_crossentropy", True),
+        # These take integers, and compare each output with the number of the class.
+        ("mse", True),
+        ("categorical_focal_crossentropy", True),
+        ("kl_divergence", True),
+        ("binary_crossentropy", True),
+        ({"dense": "categorical_crossentropy"}, True),
         ("sparse_categorical_crossentropy", False),
         (CrossEntropy(), False),
+        (of_the_users_own, False),
     ],
 )
-def test_a_loss_that_refuses_integers_gets_probabilities(loss, expected):
-    assert needs_one_hot(compiled(loss), 3) == expected
+def test_a_loss_that_does_not_understand_integers_gets_probabilities(loss, expected):
+    pixels = keras.Input((4,))
+    model = keras.Model(pixels, keras.layers.Dense(3, "softmax", name="dense")(pixels))
+    model.compile("sgd", loss)
+    assert needs_one_hot(model, 3) == expected
 
 
 def test_one_hot_labels_are_rows_of_the_identity():
