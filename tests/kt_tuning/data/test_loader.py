@@ -42,8 +42,8 @@ def test_the_wait_is_the_share_of_the_epoch_that_went_into_it(stripes, monkeypat
             loader[index]
         clock.now += 4.0
         follow.on_epoch_end(0, logs)
-    # Three batches of 2 s in an epoch of 10 s.
-    assert logs[DATA_WAIT] == pytest.approx(0.6)
+    # Small images: all three batches are made together, in 2 s of an epoch of 6 s.
+    assert logs[DATA_WAIT] == pytest.approx(1 / 3)
 
 
 def test_the_wait_of_a_thread_that_is_not_training_says_nothing(batches):
