@@ -11,6 +11,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.data.array_checks import (
+    check_lengths,
+    check_shape,
+    check_type,
+    group_numbers,
+    is_pair,
+    unpack,
+)
 from kt_tuning.data.arrays import check_range, find_range, to_pixels
 from kt_tuning.data.cache import cache_folder
 from kt_tuning.data.class_table import class_table
@@ -103,22 +111,22 @@ class ImageData:
         """
         label_map = LabelMap.fit(y, class_names)
         if value_range is None:
-            others = (pair[0] for pair in (validation, test) if pair is not None and _is_pair(pair))
+            others = (pair[0] for pair in (validation, test) if pair is not None and is_pair(pair))
             pixel_range = find_range(x, *others)
         else:
             pixel_range = check_range(value_range)
         pixels, labels = [to_pixels(x, pixel_range)], [label_map.encode(y)]
-        _check_lengths(pixels[0], labels[0], "x and y")
+        check_lengths(pixels[0], labels[0], "x and y")
         pairs = {"validation": validation, "test": test}
         given = {part: pair for part, pair in pairs.items() if pair is not None}
         for part, pair in given.items():
-            more, its_labels = _unpack(pair, part)
+            more, its_labels = unpack(pair, part)
             if value_range is None:
-                _check_type(more, x, part)
+                check_type(more, x, part)
             pixels.append(to_pixels(more, pixel_range, name=f"the {part} images"))
             labels.append(label_map.encode(its_labels))
-            _check_lengths(pixels[-1], labels[-1], part)
-            _check_shape(pixels[-1], pixels[0], part)
+            check_lengths(pixels[-1], labels[-1], part)
+            check_shape(pixels[-1], pixels[0], part)
         ends = np.cumsum([len(part_labels) for part_labels in labels])
         places = dict(zip(["train", *given], np.split(np.arange(ends[-1]), ends[:-1]), strict=True))
         all_pixels = pixels[0] if len(pixels) == 1 else np.concatenate(pixels)
@@ -129,7 +137,7 @@ class ImageData:
             all_labels,
             places,
             duplicates,
-            _group_numbers(groups, len(labels[0]), len(all_labels)),
+            group_numbers(groups, len(labels[0]), len(all_labels)),
             split=split,
             seed=seed,
             class_names=names,
@@ -329,56 +337,3 @@ class ImageData:
 
     def _counts(self, part: str) -> NDArray[np.int64]:
         return np.bincount(self.labels[self.indices[part]], minlength=self.classes)
-
-
-def _group_numbers(groups: Any, train: int, total: int) -> NDArray[np.int64] | None:
-    """Number the groups of the images of `x`; each of the others is on its own."""
-    if groups is None:
-        return None
-    array = np.asarray(groups)
-    if array.shape != (train,) or array.dtype.kind not in "biufUSO":
-        raise DataError(
-            f"groups should hold one number or string an image of x, ({train},). "
-            f"Received: {array.dtype} {array.shape}"
-        )
-    _, numbers = np.unique(
-        array.astype(str) if array.dtype == object else array, return_inverse=True
-    )
-    return np.concatenate([numbers, np.arange(train, total) + train])
-
-
-def _is_pair(pair: Any) -> bool:
-    return isinstance(pair, tuple | list) and len(pair) == 2
-
-
-def _unpack(pair: Any, part: str) -> tuple[Any, Any]:
-    if not _is_pair(pair):
-        raise DataError(f"{part} should be a pair (x, y). Received: {type(pair).__name__}")
-    return pair[0], pair[1]
-
-
-def _check_lengths(pixels: NDArray[np.uint8], labels: NDArray[np.int64], name: str) -> None:
-    if len(pixels) != len(labels):
-        raise DataError(
-            f"{name}: expected one label an image. Received: {len(pixels)} images, "
-            f"{len(labels)} labels"
-        )
-
-
-def _check_shape(pixels: NDArray[np.uint8], train: NDArray[np.uint8], part: str) -> None:
-    if pixels.shape[1:] != train.shape[1:]:
-        raise DataError(
-            f"The {part} images should have the shape of the training images, {train.shape[1:]}. "
-            f"Received: {pixels.shape[1:]}"
-        )
-
-
-def _check_type(x: Any, train: Any, part: str) -> None:
-    """Floats may be 0..1 where integers are 0..255: one guess cannot serve both."""
-    floats = [np.asarray(array).dtype.kind == "f" for array in (x, train)]
-    if floats[0] != floats[1]:
-        raise DataError(
-            f"The {part} images should have the type of the training images, "
-            f"{np.asarray(train).dtype}. Received: {np.asarray(x).dtype}. Convert one of them, or "
-            "give value_range if both have the same range."
-        )
