@@ -312,10 +312,10 @@ class Tuner(keras_tuner.Tuner):
             workers: Trials at the same time. 1 runs them in this process; more run each in a
                 process of its own, with the processors and GPUs divided among them; "auto" is a
                 process a GPU, or a processor, as far as memory goes. The threads that a trial
-                computes with decide in which order it adds up numbers, so that its scores differ
-                in the last digits, and after many steps in more than those, between 1, which uses
-                all processors, and any other number. For the same scores fix the threads of both
-                by the environment: see `seed` in the README. A `kt_tuning.Ray` runs them
+                computes with decide in which order it adds up numbers: 1, which uses all
+                processors, ends with slightly other scores than more do, unless the environment
+                gives it as few threads as each of them has (`OMP_NUM_THREADS`,
+                `TF_NUM_INTRAOP_THREADS`, `TF_NUM_INTEROP_THREADS`). A `kt_tuning.Ray` runs them
                 on a cluster, as many as it has room for; "ray" is `Ray()`, and "ray://host:port"
                 `Ray("ray://host:port")`, with "?cpus=2&gpus=0.25" behind it if need be.
             verbose: Whether to show the live view.
