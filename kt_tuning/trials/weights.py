@@ -28,10 +28,10 @@ def load_weights(model: keras.Model, path: Path) -> None:
             _without_optimizer(model).load_weights(path)
     except (OSError, ValueError, KeyError, UserWarning) as error:
         # Keras lists every layer, in a traceback of sixty lines.
-        reason = str(error).strip().partition("\n")[0]
+        reason = str(error).strip().partition("\n")[0].partition(". ")[0]
         size = f" of {model.count_params():,} parameters" if model.built else ""
         raise StorageError(
-            f"The weights in {path} do not fit the model{size} that is built for them: {reason} "
+            f"The weights in {path} do not fit the model{size} that is built for them: {reason}. "
             "Build it as it was built when they were trained; if the file is damaged, delete its "
             "trial's folder."
         ) from None

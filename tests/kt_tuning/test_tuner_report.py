@@ -25,7 +25,7 @@ def test_a_notebook_shows_the_report_of_the_search(make_tuner, stripes):
 
 def test_before_a_search_there_is_no_report(tmp_path):
     tuner = kt_tuning.Tuner(tiny, directory=tmp_path)
-    with pytest.raises(StorageError, match=r"which has no search\.json"):
+    with pytest.raises(StorageError, match=r"with search\.json in it"):
         tuner.report()
 
 

@@ -102,8 +102,9 @@ def describe(hp: hps.HyperParameter) -> str:
 
 def _covers(now: Parameter, before: Parameter) -> bool:
     """Whether each value of an earlier hyperparameter is one of a present one, wherever it was."""
-    if now.hp.get_config() == before.hp.get_config():
-        return True
+    # 1 and 1.0 are equal, and not the same.
+    if str(now.hp.get_config()) == str(before.hp.get_config()):
+        return type(now.hp) is type(before.hp)
     conditions = {condition.name: condition.values for condition in before.hp.conditions}
     for condition in now.hp.conditions:
         if not set(conditions.get(condition.name, ())) <= set(condition.values):
