@@ -45,7 +45,7 @@ from kt_tuning.search.options import (
 )
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.plots import Plots, study_of
-from kt_tuning.search.quiet import light_collections, quiet
+from kt_tuning.search.quiet import light_collections, quiet, without_repetitions
 from kt_tuning.search.results import history_frame, results_frame
 from kt_tuning.search.run_directory import RunDirectory, versions
 from kt_tuning.search.specifying import TrialOptions
@@ -255,7 +255,7 @@ class Tuner(keras_tuner.Tuner):
         executor = make_executor(1 if chief else workers, self._run, jobs)
         lock: contextlib.AbstractContextManager[Any]
         lock = contextlib.nullcontext() if shared else RunLock(self.run_directory)
-        with lock, executor.started(jobs):
+        with without_repetitions(), lock, executor.started(jobs):
             if isinstance(self.oracle, OptunaOracle):
                 self.oracle.reload()
                 if not shared:
