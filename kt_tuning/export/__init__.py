@@ -2,6 +2,7 @@
 
 from kt_tuning.export.exporting import Exported, export_model, export_saved_model
 from kt_tuning.export.folder import LABELS_FILE, PROVENANCE_FILE, next_version
+from kt_tuning.export.foreseeing import export_obstacle
 from kt_tuning.export.formats import FORMATS, Format, format_named
 from kt_tuning.export.measurement import (
     MEASUREMENT_FILE,
@@ -30,6 +31,7 @@ __all__ = [
     "Pruned",
     "Served",
     "export_model",
+    "export_obstacle",
     "export_saved_model",
     "format_named",
     "load_served",

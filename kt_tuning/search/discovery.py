@@ -16,20 +16,23 @@ Scope = list[Any]
 """The conditions of the `hp.conditional_scope`s that are open within each other."""
 
 
-def discover_space(hypermodel: keras_tuner.HyperModel, oracle: keras_tuner.Oracle) -> None:
+def discover_space(hypermodel: keras_tuner.HyperModel, oracle: keras_tuner.Oracle) -> Any:
     """Tell an oracle of all hyperparameters: those that KerasTuner would find.
 
     Args:
         hypermodel: If it has an attribute `asks_everything` that is true, each of its builds asks
             for all hyperparameters, active or not, and one build is enough.
         oracle: Its space may hold hyperparameters that were fixed or narrowed in advance.
+
+    Returns:
+        What was built first, of the default configuration.
     """
     hp = oracle.get_space()
     hypermodel.declare_hyperparameters(hp)
     oracle.update_space(hp)
-    hp = _build(hypermodel, oracle, [])
+    hp, default = _build(hypermodel, oracle, [])
     if getattr(hypermodel, "asks_everything", False):
-        return
+        return default
     done: list[Scope] = []
     waiting: list[Scope] = []
     while True:
@@ -37,18 +40,18 @@ def discover_space(hypermodel: keras_tuner.HyperModel, oracle: keras_tuner.Oracl
         met = [*waiting, *hp.inactive_scopes]
         waiting = [s for i, s in enumerate(met) if s not in done and s not in met[:i]]
         if not waiting:
-            return
+            return default
         # Whatever comes of it: conditions that contradict each other are never met.
         done.append(waiting[0])
         try:
-            hp = _build(hypermodel, oracle, waiting)
+            hp, _ = _build(hypermodel, oracle, waiting)
         except Exception:  # what nobody asked for together need not go together
-            hp = _build(hypermodel, oracle, waiting[:1])
+            hp, _ = _build(hypermodel, oracle, waiting[:1])
 
 
 def _build(
     hypermodel: keras_tuner.HyperModel, oracle: keras_tuner.Oracle, scopes: Sequence[Scope]
-) -> keras_tuner.HyperParameters:
+) -> tuple[keras_tuner.HyperParameters, Any]:
     """Build once with as many of the scopes active as go together, the first one above all."""
     hp = oracle.get_space()
     hp.values.update(_together(scopes))
@@ -58,9 +61,9 @@ def _build(
             hp.values.pop(entry.name, None)
         elif entry.name not in hp.values:
             hp.values[entry.name] = entry.default
-    hypermodel.build(hp)
+    model = hypermodel.build(hp)
     oracle.update_space(hp)
-    return hp
+    return hp, model
 
 
 def _together(scopes: Sequence[Scope]) -> dict[str, Any]:

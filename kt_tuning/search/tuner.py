@@ -24,6 +24,7 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import PRICE, Ensemble
 from kt_tuning.errors import OptionError, SearchError
 from kt_tuning.execution import Ray
+from kt_tuning.export import export_obstacle
 from kt_tuning.recipe import Recipe
 from kt_tuning.records import SearchRecord, write_json
 from kt_tuning.search.budget import Budget
@@ -202,8 +203,13 @@ class Tuner(keras_tuner.Tuner):
             self._optuna("warm_start").warm_start(warm_start)
 
     def _populate_initial_space(self) -> None:
-        """Find the search space, in fewer builds than KerasTuner."""
-        discover_space(self.hypermodel, self.oracle)
+        """Find the search space, in fewer builds than KerasTuner.
+
+        Warn of what will keep the default configuration's model from being exported.
+        """
+        model = discover_space(self.hypermodel, self.oracle)
+        if isinstance(model, keras.Model) and (obstacle := export_obstacle(model)) is not None:
+            logger.warning("%s", obstacle)
 
     def search(
         self,

@@ -37,8 +37,8 @@ def warn_of_unsafe_layers(model: keras.Model) -> None:
         return
     plural = "s" if len(names) > 1 else ""
     logger.warning(
-        "The model's layer%s %s can crash the process (SIGSEGV) or get a wrong gradient while it is "
-        "trained on this processor: a convolution with a kernel of size 1, strides above 1 and "
+        "The model's layer%s %s can crash the process (SIGSEGV) or get a wrong gradient while it "
+        "is trained on this processor: a convolution with a kernel of size 1, strides above 1 and "
         "fewer than %d channels, of which oneDNN in TensorFlow computes the weight gradient "
         "wrongly. Take every nth pixel first, x[:, ::2, ::2], and convolve with strides=1, which "
         "computes the same; or set TF_ENABLE_ONEDNN_OPTS=0 before Python starts.",

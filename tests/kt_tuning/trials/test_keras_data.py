@@ -118,3 +118,16 @@ def test_a_layer_that_can_crash_the_process_is_named_once_a_search(
     tuner.search(*arrays[0], validation_data=arrays[1])
     assert len(tuner.results()) == 3
     assert [record.getMessage().count("'thin'") for record in caplog.records] == [1]
+
+
+def test_what_keeps_the_default_from_being_exported_is_known_before_the_search(make_tuner, caplog):
+    def build(hp):
+        doubled = keras.layers.Lambda(lambda x: 2 * x)
+        model = keras.Sequential([keras.Input((8, 8, 1)), doubled, keras.layers.Dense(2)])
+        model.compile("sgd", "mse")
+        return model
+
+    make_tuner(build)
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "cannot be exported in the format keras" in record.getMessage()
