@@ -9,12 +9,14 @@ failure; so is a gradient that is off the same model's in float64, which oneDNN 
 
 The error of a step is the largest of its variables' errors ‖g - r‖ / (‖r‖ + ‖R‖ / 100), where r is
 the reference gradient of the variable and R that of all of them: rounding errors of a variable that
-hardly matters do not count. Allowed are 0.01 in float32 and 0.5 in bfloat16, whose 8 bits of
-mantissa are rounded to after each layer. The fault gives more than 0.5 in the first layer, or
-kills the process.
+hardly matters do not count. In float32 it may be 0.05: rounding gives 0.01, the fault more than 0.5
+where it does not kill the process. In bfloat16, whose 8 bits of mantissa are rounded to after each
+layer, it is 0.2 and more without any fault: there it may be 0.5, or three times that of the same
+step in bfloat16 without oneDNN, whichever is more.
 
 Under AVX2 bfloat16 is computed with oneDNN off: oneDNN has no bfloat16 there, TensorFlow does not
 ask it on such processors, and only fails to notice that `ONEDNN_MAX_CPU_ISA` makes this one such.
+So what fails there is a crash, or a gradient that is not finite.
 
     python benchmarks/crash_matrix.py
     python benchmarks/crash_matrix.py --families convnet resnet --sizes 28 64
@@ -50,7 +52,9 @@ CONTROL = "control"
 CHANNELS, SIZES = (1, 3), (28, 64, 96, 160, 224)
 FLOAT64, FLOAT32, BFLOAT16 = "float64", "float32", "bfloat16"
 DEFAULT, AVX2 = "default", "AVX2"
-TOLERANCES = {FLOAT32: 0.01, BFLOAT16: 0.5}
+TOLERANCES = {FLOAT32: 0.05, BFLOAT16: 0.5}
+ROUNDING = 3
+"""How many times as far as without oneDNN a step in bfloat16 may be off."""
 IMAGES, CLASSES = 2, 10
 FIXED: dict[str, dict[str, Any]] = {
     # Steps are compared: nothing is dropped at random.
@@ -277,10 +281,17 @@ def main() -> None:
     failed: dict[str, str] = {}
     worst: dict[str, float] = collections.defaultdict(float)
     print(f"{'family':10}{'channels':>9}{'pixels':>8}  {'precision':10}{'ISA':10}{'error':>9}")
-    for onednn in (True, False):
+    rounding: dict[Case, float] = {}
+    for onednn in (False, True):
         chosen = [case for case in cases if case.onednn == onednn]
         for case, found in compare_all(chosen, onednn=onednn) if chosen else ():
-            off = isinstance(found, str) or not found <= TOLERANCES[case.precision]
+            allowed = TOLERANCES[case.precision]
+            if not onednn:
+                allowed = sys.float_info.max
+                rounding[case.reference] = found if isinstance(found, float) else 0.0
+            elif case.precision == BFLOAT16:
+                allowed = max(allowed, ROUNDING * rounding[case.reference])
+            off = isinstance(found, str) or not found <= allowed
             told = found if isinstance(found, str) else f"{found:.1e}"
             print(
                 f"{case.family:10}{case.channels:>9}{case.size:>8}  {case.precision:10}"
