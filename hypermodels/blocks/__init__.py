@@ -3,7 +3,7 @@
 from hypermodels.blocks.activation import ACTIVATIONS, activate, initializer
 from hypermodels.blocks.convolution import convolution, depthwise, pool
 from hypermodels.blocks.head import classifier
-from hypermodels.blocks.layout import channel_axis, spatial_size
+from hypermodels.blocks.layout import channel_axis, spatial_size, subsample
 from hypermodels.blocks.normalization import NORMS, needs_bias, normalize
 from hypermodels.blocks.residual import (
     drop_rates,
@@ -33,4 +33,5 @@ __all__ = [
     "spatial_size",
     "squeeze_excite",
     "stochastic_depth",
+    "subsample",
 ]

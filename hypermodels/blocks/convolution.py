@@ -8,7 +8,7 @@ from typing import Any
 from keras import layers
 
 from hypermodels.blocks.activation import initializer
-from hypermodels.blocks.layout import channel_axis
+from hypermodels.blocks.layout import channel_axis, subsample
 
 
 def convolution(
@@ -24,6 +24,9 @@ def convolution(
     activation: str = "relu",
 ) -> Any:
     """A plain, grouped or depthwise-separable convolution, without its activation.
+
+    A 1×1 convolution with strides is one without strides of every `strides`-th row and column, see
+    `subsample`.
 
     Args:
         x: Feature maps (batch, height, width, channels).
@@ -41,6 +44,8 @@ def convolution(
         Feature maps (batch, height', width', filters).
     """
     start = initializer(activation)
+    if kernel_size == 1:
+        x, strides = subsample(x, strides), 1
     if separable:
         return layers.SeparableConv2D(
             filters,
@@ -72,6 +77,8 @@ def depthwise(
     activation: str = "relu",
 ) -> Any:
     """Convolve each channel with a kernel of its own; arguments as for `convolution`."""
+    if kernel_size == 1:
+        x, strides = subsample(x, strides), 1
     return layers.DepthwiseConv2D(
         kernel_size,
         strides=strides,

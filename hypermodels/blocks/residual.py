@@ -6,12 +6,15 @@ from typing import Any
 
 from keras import layers
 
+from hypermodels.blocks.convolution import convolution
 from hypermodels.blocks.layout import channel_axis
 from hypermodels.blocks.normalization import needs_bias, normalize
 
 
 def shortcut(x: Any, like: Any, strides: int, *, norm: str) -> Any:
-    """The identity where shapes agree, else a strided 1×1 projection (He et al. 2016, option B).
+    """The identity where shapes agree, else a 1×1 projection (He et al. 2016, option B).
+
+    The projection is of every `strides`-th row and column.
 
     Args:
         x: Input of the residual block.
@@ -21,14 +24,8 @@ def shortcut(x: Any, like: Any, strides: int, *, norm: str) -> Any:
     """
     if x.shape == like.shape:
         return x
-    projected = layers.Conv2D(
-        like.shape[channel_axis()],
-        1,
-        strides=strides,
-        padding="same",
-        use_bias=needs_bias(norm),
-        kernel_initializer="he_normal",
-    )(x)
+    filters = like.shape[channel_axis()]
+    projected = convolution(x, filters, 1, strides=strides, use_bias=needs_bias(norm))
     return normalize(projected, norm)
 
 

@@ -3,6 +3,7 @@
 from kt_tuning.devices.description import describe
 from kt_tuning.devices.found import CPU, GPU, TPU, Devices, find_devices, unasked_devices
 from kt_tuning.devices.policy import precision
+from kt_tuning.devices.processor import onednn_channel_block
 from kt_tuning.devices.rules import (
     global_batch,
     rate_factor,
@@ -22,6 +23,7 @@ __all__ = [
     "describe",
     "find_devices",
     "global_batch",
+    "onednn_channel_block",
     "precision",
     "rate_factor",
     "rate_rule",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -12,6 +13,9 @@ AVX512 = "avx512_bf16"
 EVERYTHING = ("ALL", "DEFAULT")
 BEFORE_AMX = ("AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX10_1_512")
 """What oneDNN may be held to so that it still has AVX-512's units for bfloat16."""
+AVX512_CORE = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
+"""The parts of AVX-512 that oneDNN asks for."""
+X86 = ("x86_64", "amd64")
 
 
 @functools.cache
@@ -23,14 +27,46 @@ def multiplies_bfloat16() -> bool:
     known, and taken for no. So it is where the environment keeps TensorFlow from oneDNN
     (`TF_ENABLE_ONEDNN_OPTS=0`) or that from such units (`ONEDNN_MAX_CPU_ISA`).
     """
-    newest = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()
+    newest = _newest_allowed()
     amx = newest in EVERYTHING or "AMX" in newest
     units = {AMX: amx, AVX512: amx or newest in BEFORE_AMX}
     usable = {unit for unit, allowed in units.items() if allowed}
-    if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
-        return False
+    return _uses_onednn() and bool(usable & (_flags() or set()))
+
+
+def onednn_channel_block() -> int:
+    """Channels of a feature map that oneDNN's convolutions for float32 take at a time.
+
+    Returns:
+        16 with AVX-512, 8 with AVX2; 0 on other processors, and where the environment keeps
+        TensorFlow from oneDNN (`TF_ENABLE_ONEDNN_OPTS=0`) or that from AVX2 (`ONEDNN_MAX_CPU_ISA`).
+        Elsewhere than on Linux the flags of the processor are not known: 16 for x86.
+    """
+    newest, flags = _newest_allowed(), _flags()
+    if not _uses_onednn() or newest in ("SSE41", "AVX"):
+        return 0
+    if flags is None:
+        flags = AVX512_CORE | {"avx2"} if platform.machine().lower() in X86 else set()
+    if flags >= AVX512_CORE and not newest.startswith("AVX2"):
+        return 16
+    return 8 if "avx2" in flags else 0
+
+
+def _uses_onednn() -> bool:
+    """Whether the environment leaves TensorFlow its use of oneDNN."""
+    return os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() not in ("0", "false")
+
+
+def _newest_allowed() -> str:
+    """The newest instruction set that oneDNN may use, in upper case."""
+    before = os.environ.get("DNNL_MAX_CPU_ISA", "ALL")
+    return os.environ.get("ONEDNN_MAX_CPU_ISA", before).upper()
+
+
+def _flags() -> set[str] | None:
+    """What the processor says that it can do; None if that is not known."""
     try:
         lines = CPUINFO.read_text().splitlines()
     except OSError:
-        return False
-    return any(line.startswith("flags") and usable & set(line.split()) for line in lines)
+        return None
+    return {flag for line in lines if line.startswith("flags") for flag in line.split()}

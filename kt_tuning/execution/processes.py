@@ -24,6 +24,7 @@ from kt_tuning.execution.devices import (
     visible_gpus,
 )
 from kt_tuning.execution.executor import Driver, Executor, Work
+from kt_tuning.execution.logs import LOGGED, show
 from kt_tuning.execution.worker_process import WorkerProcess
 
 
@@ -135,6 +136,8 @@ class Processes(Executor):
             return
         if kind == "report":
             worker.answer(driver.reported(job, *content))
+        elif kind == LOGGED:
+            show(content)
         elif kind == "raised":
             raise content
         elif kind == "finished":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import importlib
 import os
@@ -17,6 +18,7 @@ import cloudpickle
 from kt_tuning.errors import SearchError
 from kt_tuning.execution.devices import limit_gpu_memory
 from kt_tuning.execution.executor import Work
+from kt_tuning.execution.logs import LOGGED, ForwardingHandler
 
 
 def main(descriptor: int, imports: Sequence[str]) -> None:
@@ -51,16 +53,24 @@ def _receive_work(line: Connection, imports: Sequence[str]) -> Work:
 
 
 def _serve(line: Connection, work: Work) -> None:
+    # Other threads may log while a message is sent.
+    lock = threading.Lock()
+
+    def send(kind: str, content: Any) -> None:
+        with lock:
+            line.send_bytes(cloudpickle.dumps((kind, content)))
+
     def report(*news: Any) -> Any:
-        line.send_bytes(cloudpickle.dumps(("report", news)))
+        send("report", news)
         return line.recv()
 
+    ForwardingHandler(functools.partial(send, LOGGED)).attach()
     while True:
         try:
             job = cloudpickle.loads(line.recv_bytes())
         except EOFError:
             return
-        line.send_bytes(cloudpickle.dumps(("finished", work(job, report))))
+        send("finished", work(job, report))
 
 
 def portable(error: Exception) -> Exception:

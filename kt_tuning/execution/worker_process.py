@@ -89,7 +89,8 @@ class WorkerProcess:
         """What it says next: what kind of message, and its content.
 
         Returns:
-            ("ready", None), ("report", news), ("finished", result) or ("raised", error).
+            ("ready", None), ("report", news), ("logged", record), ("finished", result) or
+            ("raised", error).
 
         Raises:
             EOFError: if it died.

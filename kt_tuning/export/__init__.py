@@ -2,6 +2,7 @@
 
 from kt_tuning.export.exporting import Exported, export_model, export_saved_model
 from kt_tuning.export.folder import LABELS_FILE, PROVENANCE_FILE, next_version
+from kt_tuning.export.foreseeing import export_obstacle
 from kt_tuning.export.formats import FORMATS, Format, format_named
 from kt_tuning.export.measurement import (
     MEASUREMENT_FILE,
@@ -32,6 +33,7 @@ __all__ = [
     "Served",
     "accuracy_note",
     "export_model",
+    "export_obstacle",
     "export_saved_model",
     "format_named",
     "load_served",

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.errors import ExportError, KtTuningError, OptionError
+from kt_tuning.export.clean_names import with_clean_names
 from kt_tuning.export.folder import appearing, check_free, write_labels, write_provenance
 from kt_tuning.export.formats import Format, format_named
-from kt_tuning.export.parity import Parity, Tolerance, check_parity, measure_parity
+from kt_tuning.export.parity import FLOAT32, Parity, Tolerance, check_parity, measure_parity
 from kt_tuning.export.precision import half_precision, in_float32
 from kt_tuning.export.source import Source, predict_all
 from kt_tuning.records import DataCard
@@ -62,7 +63,8 @@ def export_model(
     """Write a model in one of `FORMATS`, load it as its users will, and compare the two.
 
     A model that was trained in mixed precision stays so as a SavedModel and as a Keras file; other
-    formats get it in float32, with pixels in and float32 probabilities out like any other.
+    formats get it in float32, with pixels in and float32 probabilities out like any other. Layers
+    with names that TensorFlow refuses, such as "_x", have other ones in the export.
 
     Beside the model lie `labels.txt`, a class a line, and `provenance.json`. The folder appears
     whole or not at all.
@@ -82,8 +84,8 @@ def export_model(
         OptionError: on an unknown format, or one that needs examples without them.
         MissingExtraError: if a package is missing.
         ExportError: if the model does not fit the card, if Keras runs on another backend than
-            TensorFlow, if a model in mixed precision cannot be had in float32, or if the export
-            behaves unlike the model.
+            TensorFlow, if a model in mixed precision cannot be had in float32, or one with names
+            that TensorFlow refuses under others, or if the export behaves unlike the model.
         StorageError: if `path` is taken or cannot be written.
         DataError: if images do not fit the card.
     """
@@ -101,7 +103,10 @@ def export_model(
         )
     images = _images_like(card) if parity_images is None else np.asarray(parity_images)
     source.check_images(images, "parity_images")
+    source = dataclasses.replace(source, model=with_clean_names(model))
     expected, more = source.answers(images), {}
+    if source.model is not model:
+        _check_clean(source.model, model, images[:_IMAGES_CHECKED])
     if not row.keeps_precision and (precision := half_precision(model)):
         source = dataclasses.replace(source, model=in_float32(model))
         trained, expected = expected, source.answers(images)
@@ -144,6 +149,13 @@ def export_saved_model(
     ).path
 
 
+def _check_clean(clean: keras.Model, model: keras.Model, images: NDArray[np.uint8]) -> None:
+    """Compare a model with the same one under names that TensorFlow takes."""
+    # Not as graphs, which have scopes that are named after layers.
+    found, expected = (np.asarray(m(images, training=False), np.float32) for m in (clean, model))
+    check_parity(measure_parity(found, expected), FLOAT32, "under names that TensorFlow takes")
+
+
 def _check(
     row: Format,
     folder: Path,
@@ -168,9 +180,10 @@ def _refusals_told(format: str) -> Iterator[None]:
         raise
     except Exception as error:
         said = str(error).strip().partition("\n")[0][:_LONGEST]
+        others = "keras" if format == "saved_model" else "saved_model takes most"
         raise ExportError(
             f"The format {format!r} does not take this model: its converter or runtime says "
-            f"{type(error).__name__}: {said} Export another format: saved_model takes all."
+            f"{type(error).__name__}: {said} Export another format: {others}."
         ) from error
 
 

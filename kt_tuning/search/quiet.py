@@ -1,4 +1,4 @@
-"""What a search keeps from its users: KerasTuner's prints, and time lost to collections."""
+"""What a search keeps from its users: KerasTuner's prints, repetitions, time for collections."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
+
+from kt_tuning.trials import ONCE
 
 
 @contextlib.contextmanager
@@ -28,6 +30,25 @@ def quiet() -> Iterator[None]:
 
 def _is_no_advice(record: logging.LogRecord) -> bool:
     return "tf.function retracing" not in record.getMessage()
+
+
+@contextlib.contextmanager
+def without_repetitions() -> Iterator[None]:
+    """Within the block, show only the first of the log records that share an attribute `once`."""
+    seen = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        key = getattr(record, ONCE, None)
+        new = key is None or key not in seen
+        seen.add(key)
+        return new
+
+    logger = logging.getLogger("kt_tuning")
+    logger.addFilter(is_new)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_new)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import PRICE, Ensemble, read_labels
 from kt_tuning.errors import OptionError, SearchError
 from kt_tuning.execution import Ray
+from kt_tuning.export import export_obstacle
 from kt_tuning.recipe import Recipe
 from kt_tuning.records import SearchRecord, write_json
 from kt_tuning.search.budget import Budget
@@ -50,7 +51,7 @@ from kt_tuning.search.options import (
 )
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.plots import Plots, study_of
-from kt_tuning.search.quiet import light_collections, quiet
+from kt_tuning.search.quiet import light_collections, quiet, without_repetitions
 from kt_tuning.search.results import history_frame, results_frame
 from kt_tuning.search.run_directory import RunDirectory, versions
 from kt_tuning.search.samplers import strategy_name
@@ -257,9 +258,14 @@ class Tuner(keras_tuner.Tuner):
         )
 
     def _populate_initial_space(self) -> None:
-        """Find the search space, in fewer builds than KerasTuner."""
+        """Find the search space, in fewer builds than KerasTuner.
+
+        Warn of what will keep the default configuration's model from being exported.
+        """
         model, self._defaults = discover_space(self.hypermodel, self.oracle)
         self._default_model = describe_model(model)
+        if isinstance(model, keras.Model) and (obstacle := export_obstacle(model)) is not None:
+            logger.warning("%s", obstacle)
 
     def reload(self) -> None:
         """Find the search space, where KerasTuner would take that of an earlier search.
@@ -342,6 +348,7 @@ class Tuner(keras_tuner.Tuner):
         jobs = self._trials_left()
         source = None if data is None else data.source
         with (
+            without_repetitions(),
             self._run.begin(functools.partial(self._check, data), source=source, lock=not shared),
             make_executor(found, self._run, jobs).started(jobs) as executor,
         ):

@@ -9,6 +9,7 @@ import keras_tuner
 
 from kt_tuning.errors import OptionError
 from kt_tuning.trials.precision import AUTO, FLOAT32, computing, returns_float32
+from kt_tuning.trials.unsafe_layers import warn_of_unsafe_layers
 
 logger = logging.getLogger("kt_tuning")
 
@@ -18,7 +19,9 @@ def build_model(
     hp: keras_tuner.HyperParameters,
     precision: str = FLOAT32,
 ) -> keras.Model:
-    """Build a model after letting go of all that Keras keeps of earlier ones.
+    """Build a model to be trained, after letting go of all that Keras keeps of earlier ones.
+
+    Layers that can crash the process are warned of, see `unsafe_layers`.
 
     Args:
         hypermodel: What to build.
@@ -30,7 +33,9 @@ def build_model(
     """
     # Which collects, too.
     keras.backend.clear_session()
-    return new_model(hypermodel, hp, precision)
+    model = new_model(hypermodel, hp, precision)
+    warn_of_unsafe_layers(model)
+    return model
 
 
 def new_model(

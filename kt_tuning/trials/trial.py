@@ -44,6 +44,7 @@ from kt_tuning.trials.spec import (
     weights_file,
 )
 from kt_tuning.trials.tasks import Task
+from kt_tuning.trials.unsafe_layers import warnings_when_built
 from kt_tuning.trials.weights import load_weights
 from kt_tuning.units import count
 
@@ -195,7 +196,11 @@ class _Trial:
                     initial_epoch=state.done,
                     seed=seed,
                     memory=state.memory,
-                    callbacks=[monitor, *([] if deadline is None else [deadline])],
+                    callbacks=[
+                        monitor,
+                        *([] if deadline is None else [deadline]),
+                        *warnings_when_built(model),
+                    ],
                 )
         self.paused = monitor.paused
         return self._outcome(run, model, task, monitor, result)

@@ -17,6 +17,7 @@ import keras_tuner
 import numpy as np
 import pytest
 import tensorflow as tf
+from pointwise import strided_pointwise
 from striped import striped_images
 from tiny_families import TINY, tiny
 
@@ -43,16 +44,47 @@ def test_builds_for_images_of_every_size(family, shape, classes):
     assert model.output_shape == (None, classes)
 
 
-@pytest.mark.parametrize("family", HYPERMODELS)
-def test_random_configurations_build(family):
-    fixed = {"backbone": "MobileNet"} if family == "finetune" else {}
-    hypermodel = HYPERMODELS[family].sketch((16, 16, 3), 3, space="wide", **fixed)
+@pytest.fixture(scope="module", params=HYPERMODELS)
+def drawn(request):
+    """A family's space and some random configurations with their models."""
+    fixed = {"backbone": "MobileNet"} if request.param == "finetune" else {}
+    hypermodel = HYPERMODELS[request.param].sketch((16, 16, 3), 3, space="wide", **fixed)
     hp, rng = hypermodel.hyperparameters(), random.Random(5)
-    for _ in range(CONFIGURATIONS):
-        configuration = random_configuration(hp, rng)
-        assert hypermodel.build(configuration).output_shape == (None, 3), configuration.values
+    configurations = [random_configuration(hp, rng) for _ in range(CONFIGURATIONS)]
+    return hp, [(each, hypermodel.build(each)) for each in configurations]
+
+
+def test_random_configurations_build(drawn):
+    hp, made = drawn
+    for configuration, model in made:
+        assert model.output_shape == (None, 3), configuration.values
         # Any build asks for everything, so that one shows the whole space.
         assert [entry.name for entry in configuration.space] == [entry.name for entry in hp.space]
+
+
+def test_random_configurations_have_no_strided_pointwise_convolution(drawn):
+    _, made = drawn
+    for configuration, model in made:
+        assert strided_pointwise(model) == [], configuration.values
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("family", "fixed"),
+    [
+        ("convnet", {}),
+        ("convnet", {"kernel_size": 1, "pooling": "strides"}),
+        ("convnet", {"kernel_size": 1, "pooling": "strides", "separable": True}),
+        ("convnet", {"kernel_size": 1, "pooling": "strides", "residual": False}),
+        ("convnet", {"strides": 4, "groups": 2}),
+        ("resnet", {"stem": "small", "filters": 4}),
+        ("resnet", {"depth": 50, "filters": 4, "preactivation": True}),
+        ("xception", {"kernel_size": 1, "width": 0.01}),
+    ],
+)
+def test_no_configuration_has_a_strided_pointwise_convolution(family, fixed, channels):
+    hypermodel = HYPERMODELS[family]((64, 48, channels), 2, **fixed)
+    assert strided_pointwise(hypermodel.build(keras_tuner.HyperParameters())) == []
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ pickled here and not by Ray, so that what cannot be sent or received is an error
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import os
@@ -26,6 +27,7 @@ from kt_tuning.execution.devices import (
     thread_environment,
     visible_gpus,
 )
+from kt_tuning.execution.logs import LOGGED, ForwardingHandler
 from kt_tuning.execution.ray import objects
 from kt_tuning.execution.worker import portable
 
@@ -59,7 +61,8 @@ class Worker:
         """Wait for its next message.
 
         Returns:
-            Pickled: ("ready", None), ("report", news), ("finished", result), ("raised", error).
+            Pickled: ("ready", None), ("report", news), ("logged", record), ("finished", result),
+            ("raised", error).
         """
         return self._news.get()
 
@@ -93,6 +96,7 @@ class Worker:
         limit_gpu_memory()
         gc.freeze()
         gc.enable()
+        ForwardingHandler(functools.partial(self._tell, LOGGED)).attach()
         self._tell("ready", None)
         job, reference = self._jobs.get()
         work = objects.get(reference)

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from kt_tuning.errors import SearchError
 from kt_tuning.execution.executor import Driver, Executor, Work
+from kt_tuning.execution.logs import LOGGED, show
 from kt_tuning.execution.ray import objects
 from kt_tuning.execution.ray.cluster import connected, gpus_of, resources, room
 from kt_tuning.execution.ray.options import Ray
@@ -147,6 +148,8 @@ class RayExecutor(Executor):
             self._false_starts = 0
         elif kind == "report":
             seat.answer(driver.reported(seat.job, *content))
+        elif kind == LOGGED:
+            show(content)
         elif kind == "raised":
             raise content
         elif kind == "finished":

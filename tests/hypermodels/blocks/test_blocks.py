@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from pointwise import strided_pointwise
 
 from hypermodels.blocks import (
     classifier,
@@ -13,6 +14,7 @@ from hypermodels.blocks import (
     shortcut,
     squeeze_excite,
     stochastic_depth,
+    subsample,
 )
 
 MAPS = np.random.default_rng(0).normal(size=(3, 6, 6, 8)).astype(np.float32)
@@ -52,6 +54,37 @@ def test_depthwise_keeps_channels_apart_and_pools_shrink():
     assert model_of(depthwise, 3).count_params() == 9 * 8 + 8
     assert model_of(pool, "max", "same", size=4).output_shape == (None, 2, 2, 8)
     assert model_of(pool, "average", "valid", size=3, strides=1).output_shape == (None, 4, 4, 8)
+
+
+@pytest.mark.parametrize("size", [6, 7])
+@pytest.mark.parametrize("strides", [2, 3])
+def test_a_pointwise_convolution_takes_every_nth_pixel(size, strides):
+    maps = np.random.default_rng(1).normal(size=(2, size, size, 8)).astype(np.float32)
+    inputs = keras.Input(maps.shape[1:])
+    model = keras.Model(inputs, convolution(inputs, 5, 1, strides=strides))
+    kernel, bias = model.get_weights()
+    expected = maps[:, ::strides, ::strides] @ kernel[0, 0] + bias
+    assert np.array(model(maps)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_every_nth_pixel_is_taken_where_channels_come_first(monkeypatch):
+    monkeypatch.setattr("hypermodels.blocks.layout.channel_axis", lambda: 1)
+    assert (subsample(MAPS, 2) == MAPS[:, :, ::2, ::2]).all()
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        lambda x: convolution(x, 5, 1, strides=2),
+        lambda x: convolution(x, 5, 1, strides=2, separable=True),
+        lambda x: depthwise(x, 1, strides=2),
+        lambda x: shortcut(x, keras.Input((3, 3, 12)), 2, norm="batch"),
+    ],
+)
+def test_no_layer_is_a_strided_pointwise_convolution(block):
+    model = model_of(block)
+    assert model.output_shape[1:3] == (3, 3)
+    assert strided_pointwise(model) == []
 
 
 @pytest.mark.parametrize(("activation", "expected"), [("relu", "he"), ("tanh", "lecun")])

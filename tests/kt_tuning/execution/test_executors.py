@@ -1,5 +1,7 @@
 """One suite for every executor."""
 
+import logging
+
 import pytest
 from recorder import Recorder
 
@@ -37,6 +39,15 @@ def test_what_work_raises_is_raised(executor):
 
     with pytest.raises(SearchError, match="no luck with 7"):
         executor.run(fail, Recorder([7]))
+
+
+def test_warnings_are_logged_here_wherever_work_is_done(executor, caplog):
+    def warn(job, report):
+        logging.getLogger("kt_tuning").warning("beware of %s", job, extra={"once": "beware"})
+
+    executor.run(warn, Recorder(["a"]))
+    (record,) = caplog.records
+    assert (record.getMessage(), record.name, record.once) == ("beware of a", "kt_tuning", "beware")
 
 
 def test_a_driver_without_jobs_ends_at_once(executor):

@@ -1,8 +1,9 @@
 import gc
+import logging
 
 import pytest
 
-from kt_tuning.search.quiet import light_collections
+from kt_tuning.search.quiet import light_collections, without_repetitions
 
 
 @pytest.fixture
@@ -28,3 +29,18 @@ def test_what_somebody_else_froze_stays_frozen():
         with light_collections():
             pass
         assert gc.get_freeze_count() == frozen
+
+
+def test_what_is_to_be_said_once_is_said_once(caplog):
+    logger = logging.getLogger("kt_tuning")
+    for _ in range(2):
+        with without_repetitions():
+            for text, extra in [("first", {"once": "a"}), ("again", {"once": "a"})]:
+                logger.warning(text, extra=extra)
+            logger.warning("other", extra={"once": "b"})
+            logger.warning("plain")
+            logger.warning("plain")
+    assert [record.getMessage() for record in caplog.records] == [
+        *("first", "other", "plain", "plain"),
+        *("first", "other", "plain", "plain"),
+    ]

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from tiny_models import tiny
 
+from kt_tuning import devices
 from kt_tuning.errors import OptionError, SearchError
 
 
@@ -98,3 +99,35 @@ def test_an_ensemble_needs_image_data(make_tuner, arrays):
     tuner.search(*arrays[0], validation_data=arrays[1])
     with pytest.raises(SearchError, match="ImageData"):
         tuner.ensemble()
+
+
+def test_a_layer_that_can_crash_the_process_is_named_once_a_search(
+    make_tuner, arrays, caplog, monkeypatch
+):
+    class Untrained(keras_tuner.HyperModel):
+        def build(self, hp):
+            hp.Int("units", 1, 9)
+            thin = keras.layers.Conv2D(4, 1, strides=2, name="thin")
+            return keras.Sequential([keras.Input((8, 8, 1)), thin])
+
+        def fit(self, hp, model, *args, **kwargs):
+            return 1.0
+
+    monkeypatch.setattr(devices, "onednn_channel_block", lambda: 8)
+    tuner = make_tuner(Untrained(), objective="val_loss", max_trials=3)
+    tuner.search(*arrays[0], validation_data=arrays[1])
+    assert len(tuner.results()) == 3
+    assert [record.getMessage().count("'thin'") for record in caplog.records] == [1]
+
+
+def test_what_keeps_the_default_from_being_exported_is_known_before_the_search(make_tuner, caplog):
+    def build(hp):
+        doubled = keras.layers.Lambda(lambda x: 2 * x)
+        model = keras.Sequential([keras.Input((8, 8, 1)), doubled, keras.layers.Dense(2)])
+        model.compile("sgd", "mse")
+        return model
+
+    make_tuner(build)
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "cannot be exported in the format keras" in record.getMessage()

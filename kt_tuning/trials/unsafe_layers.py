@@ -1,0 +1,105 @@
+"""Layers whose training can crash the process: strided 1×1 convolutions of few channels.
+
+TensorFlow computes convolutions on x86 processors by oneDNN, and the version in TensorFlow 2.21
+computes the weight gradient of some of them wrongly and writes past its memory: those with a kernel
+of size 1, a stride that divides the image, and fewer channels than oneDNN takes at a time (16 with
+AVX-512, 8 with AVX2). Found by experiment for Conv1D, Conv2D, their transposed forms and the
+recurrent ones; depthwise, separable, grouped and 3-D convolutions, pooling, and what XLA compiles
+(`jit_compile=True`) gave right gradients everywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from kt_tuning import devices
+
+logger = logging.getLogger("kt_tuning")
+
+ONCE = "once"
+"""Attribute of a log record that a search shows once, however often it is logged."""
+CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D)
+TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)
+RECURRENT = (keras.layers.ConvLSTM1D, keras.layers.ConvLSTM2D)
+
+
+def warn_of_unsafe_layers(model: keras.Model) -> None:
+    """Log the names of layers that can crash this process when the model is trained in it."""
+    if keras.backend.backend() != "tensorflow" or devices.unasked_devices().kind != devices.CPU:
+        return
+    block = devices.onednn_channel_block()
+    names = unsafe_layers(model, block)
+    if not names:
+        return
+    plural = "s" if len(names) > 1 else ""
+    logger.warning(
+        "The model's layer%s %s can crash the process (SIGSEGV) or get a wrong gradient while it "
+        "is trained on this processor: a convolution with a kernel of size 1, strides above 1 and "
+        "fewer than %d channels, of which oneDNN in TensorFlow computes the weight gradient "
+        "wrongly. Take every nth pixel first, x[:, ::2, ::2], and convolve with strides=1, which "
+        "computes the same; or set TF_ENABLE_ONEDNN_OPTS=0 before Python starts.",
+        plural,
+        ", ".join(map(repr, names)),
+        block,
+        extra={ONCE: __name__},
+    )
+
+
+def warnings_when_built(model: keras.Model) -> list[keras.callbacks.Callback]:
+    """Callbacks for a training of `model` that warn of layers which only the training builds."""
+    if model.built:
+        return []
+    return [keras.callbacks.LambdaCallback(on_train_begin=lambda _: warn_of_unsafe_layers(model))]
+
+
+def unsafe_layers(model: keras.Model, block: int) -> list[str]:
+    """Names of the layers of which oneDNN computes the weight gradient wrongly.
+
+    Args:
+        model: Layers that are not built yet are passed over.
+        block: Channels that oneDNN takes at a time, see `devices.onednn_channel_block`.
+
+    Returns:
+        Names; those of layers in other layers follow these and a slash, e.g. "encoder/shrink".
+    """
+    if getattr(model, "jit_compile", False) is True:
+        return []
+    found = (name for name, layer in _named_layers(model, "") if _channels(layer) < block)
+    return list(dict.fromkeys(found))
+
+
+def _named_layers(parent: keras.layers.Layer, prefix: str) -> Iterator[tuple[str, Any]]:
+    """All layers in a layer, with names as `unsafe_layers` returns them."""
+    for layer in parent._flatten_layers(include_self=False, recursive=False):
+        name = f"{prefix}{layer.name}"
+        yield name, layer
+        yield from _named_layers(layer, f"{name}/")
+
+
+def _channels(layer: Any) -> float:
+    """Channels of the feature maps that a strided 1×1 convolution reads; infinity for others."""
+    transposed = isinstance(layer, TRANSPOSED)
+    if not layer.built or not isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED, *RECURRENT)):
+        return float("inf")
+    pointwise = max(layer.kernel_size) == 1 and max(layer.strides) > 1
+    if not pointwise or getattr(layer, "groups", 1) > 1 or not _divides(layer):
+        return float("inf")
+    # A transposed convolution is the gradient of a convolution that reads its output.
+    kernel = (layer.cell if isinstance(layer, RECURRENT) else layer).kernel
+    return layer.filters if transposed else kernel.shape[-2]
+
+
+def _divides(layer: Any) -> bool:
+    """Whether the strides divide the size of the feature maps; also if that is not known."""
+    if isinstance(layer, RECURRENT) or len(layer._inbound_nodes) != 1:
+        return True
+    shape = (layer.output if isinstance(layer, TRANSPOSED) else layer.input).shape[1:]
+    sizes = shape[:-1] if layer.data_format == "channels_last" else shape[1:]
+    return all(
+        size is None or size % stride == 0
+        for size, stride in zip(sizes, layer.strides, strict=True)
+    )
