@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kt_tuning.execution import Ray
     from kt_tuning.export import export_model
     from kt_tuning.judging import judge
+    from kt_tuning.pipeline import finish
     from kt_tuning.recipe import Recipe
     from kt_tuning.refit_run import refit
     from kt_tuning.refitting import RefitOptions
@@ -36,6 +37,7 @@ _HOMES = {
     "evaluate": "kt_tuning.evaluation",
     "export_model": "kt_tuning.export",
     "judge": "kt_tuning.judging",
+    "finish": "kt_tuning.pipeline",
     "fuse_batch_normalization": "kt_tuning.trials",
     "load_images": "kt_tuning.data",
     "refit": "kt_tuning.refit_run",
@@ -54,6 +56,7 @@ __all__ = [
     "Tuner",
     "evaluate",
     "export_model",
+    "finish",
     "fuse_batch_normalization",
     "judge",
     "load_images",

@@ -23,7 +23,7 @@ from kt_tuning.evaluation import (
     make_gallery,
     note_held_out_use,
 )
-from kt_tuning.records import RESULT, DataCard, TrialRecord, read_json
+from kt_tuning.records import DataCard, read_json, replacing, trial_records
 
 if TYPE_CHECKING:
     import keras
@@ -69,8 +69,7 @@ def judge(
         uses = note_held_out_use(
             directory, by="evaluate", fingerprint=data.fingerprint, images=images, judged=judged
         )
-        trials = [TrialRecord.load(path) for path in directory.glob(f"trial_*/{RESULT}")]
-        caveat = uses.of(data.fingerprint).caveat(trials)
+        caveat = uses.of(data.fingerprint).caveat(trial_records(directory))
         if caveat is not None:
             logger.warning(caveat)
 
@@ -100,9 +99,11 @@ def save_winner(ensemble: Ensemble, directory: str | Path) -> Path:
     and deleted here.
     """
     path = _winner_file(Path(directory))
+    with replacing(path) as temporary:
+        ensemble.save(temporary)
     for earlier in path.parent.glob("ensemble-*.keras"):
-        earlier.unlink()
-    ensemble.save(path)
+        if earlier != path:
+            earlier.unlink()
     return path
 
 

@@ -17,7 +17,7 @@ from kt_tuning.data.image_split import ImageSplit, PixelFile
 from kt_tuning.data.labels import LabelMap
 from kt_tuning.data.split import PARTS, complete, fold_of, generator, subset
 from kt_tuning.errors import DataError, OptionError, StorageError
-from kt_tuning.records import DataCard, PixelFormat
+from kt_tuning.records import DataCard, PixelFormat, replacing
 
 LEVELS = 256
 """Values of a pixel."""
@@ -256,7 +256,7 @@ class ImageData:
             StorageError: if the path cannot be written.
         """
         try:
-            with open(path, "wb") as file:
+            with replacing(path) as temporary, open(temporary, "wb") as file:
                 np.savez(file, labels=self.labels, **self.indices, **more)  # type: ignore[arg-type]
         except OSError as error:
             raise StorageError(f"Cannot write {path}: {error.strerror}") from error

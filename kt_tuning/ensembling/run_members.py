@@ -15,7 +15,7 @@ from kt_tuning.ensembling.members import Member, serving_cost
 from kt_tuning.ensembling.problem import LOG_LOSS
 from kt_tuning.errors import DataError, StorageError
 from kt_tuning.evaluation import score
-from kt_tuning.records import PREDICTIONS, RESULT, DataCard, SearchRecord, TrialRecord
+from kt_tuning.records import PREDICTIONS, DataCard, SearchRecord, TrialRecord, trial_records
 
 if TYPE_CHECKING:
     import keras
@@ -65,7 +65,7 @@ def read_candidates(
             f"{directory / 'split.npz'} should hold labels and the rows predicted. "
             f"Received: {error}"
         ) from error
-    records = [TrialRecord.load(path) for path in sorted(directory.glob(f"trial_*/{RESULT}"))]
+    records = trial_records(directory)
     usable = [record for record in records if record.usable and search.objective in record.metrics]
     usable.sort(key=lambda r: r.metrics[search.objective], reverse=search.direction == "max")
     members = []

@@ -83,15 +83,25 @@ def tuner_of(out: Path, data: ImageData) -> Tuner:
     Raises:
         StorageError: if the run was not made by `run`.
     """
+    return make_tuner(data, out, options_of(out))
+
+
+def options_of(out: Path) -> RunOptions:
+    """How a run was asked for, but that nothing is deleted and no tracker is told again.
+
+    Raises:
+        StorageError: if the run was not made by `run`.
+    """
     path = out / OPTIONS
     if not path.exists():
         raise StorageError(
             f"{out} does not say what was searched: expected {OPTIONS}, which `kt-tuning run` "
-            "writes. After a search in Python use its tuner, such as `tuner.refit()`."
+            "writes. After a search in Python use its tuner, such as `tuner.refit(data)` or "
+            "`tuner.ensemble(data=data)`."
         )
     names = {field.name for field in dataclasses.fields(RunOptions)}
     asked = {name: value for name, value in read_json(path).items() if name in names}
-    return make_tuner(data, out, RunOptions(**{**asked, "overwrite": False, "track": ()}))
+    return RunOptions(**{**asked, "overwrite": False, "track": ()})
 
 
 def _narrowed(

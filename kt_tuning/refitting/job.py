@@ -12,6 +12,7 @@ import numpy as np
 from kt_tuning.data import ImageData
 from kt_tuning.devices import find_devices
 from kt_tuning.ensembling import Ensemble
+from kt_tuning.errors import full_disk_explained
 from kt_tuning.evaluation import held_out_uses
 from kt_tuning.export import next_version
 from kt_tuning.records import WEIGHTS
@@ -107,7 +108,7 @@ def refit(tuner: Tuner, data: ImageData, options: RefitOptions | None = None) ->
         test_uses=tuple(use.date for use in uses.uses),
     )
     folder.mkdir(exist_ok=True)
-    with RunLock(folder), quiet():
+    with full_disk_explained(folder), RunLock(folder), quiet():
         record = claim(run, folder, record, combination, overwrite=options.overwrite)
         logger.info("Refit: %s", record)
         if record.caveat is not None:

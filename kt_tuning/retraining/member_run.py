@@ -15,7 +15,7 @@ from rich.console import Console
 
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates, read_candidates
-from kt_tuning.errors import SearchError
+from kt_tuning.errors import SearchError, full_disk_explained
 from kt_tuning.records import RESULT, SearchRecord, TrialRecord
 from kt_tuning.retraining.claim import claim
 from kt_tuning.retraining.configuration import Configuration
@@ -105,7 +105,7 @@ class MemberRun:
     ) -> None:
         """Train the members that are missing.
 
-        Ctrl-C ends it and keeps the members that are done.
+        Ctrl-C stops it and keeps the members that are done.
 
         Args:
             count: How many there should be.
@@ -116,10 +116,12 @@ class MemberRun:
         Raises:
             OptionError: if hypermodel, recipe and data do not go together.
             SearchError: if every member fails.
-            StorageError: if the directory holds something else, or another process uses it.
+            StorageError: if the directory holds something else, another process uses it, or the
+                disk is full.
+            KeyboardInterrupt: on Ctrl-C.
         """
         hypermodel = hypermodel or self.configuration.hypermodel
-        with RunLock(self.files.path):
+        with full_disk_explained(self.files.path), RunLock(self.files.path):
             claim(self.files, self.configuration, self.data, self._kind, self._marks)
             self._note_search(count)
             display = self._display(count, verbose=verbose)
@@ -135,15 +137,13 @@ class MemberRun:
                                 break
                             self._train(index, lesson, hypermodel, display)
             except KeyboardInterrupt:
-                done = len(self.files.best_trials())
                 logger.warning(
-                    "Interrupted. %d finished members are kept in %s; call the same again to go "
-                    "on.",
-                    done,
+                    "Interrupted. %d finished members are kept in %s; the same call goes on from "
+                    "there.",
+                    len(self.files.best_trials()),
                     self.files.path,
                 )
-                if not done:
-                    raise
+                raise
         self._raise_if_all_failed()
 
     def candidates(self, count: int) -> Candidates:

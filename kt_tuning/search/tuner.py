@@ -22,16 +22,17 @@ from rich.console import Console
 
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import PRICE, Ensemble
-from kt_tuning.errors import OptionError, SearchError
-from kt_tuning.execution import Ray
+from kt_tuning.errors import OptionError, SearchError, full_disk_explained
+from kt_tuning.execution import Ray, Serial
 from kt_tuning.recipe import Recipe
-from kt_tuning.records import SearchRecord, write_json
+from kt_tuning.records import FAILED, SearchRecord, defaults_failure, write_json
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.chief import is_chief, is_worker, serve
 from kt_tuning.search.data_tasks import image_tasks, keras_task
 from kt_tuning.search.discovery import discover_space
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.distributions import SearchSpace
+from kt_tuning.search.failed_trials import retry_failed
 from kt_tuning.search.finishing import warn_of_absent
 from kt_tuning.search.lock import RunLock
 from kt_tuning.search.loop import SearchLoop
@@ -53,7 +54,7 @@ from kt_tuning.search.winners import Winners, with_values
 from kt_tuning.search.wrapping import RecipeHyperModel
 from kt_tuning.tracking import Tracker, Tracking, find_trackers
 from kt_tuning.trials import Task, run_trial
-from kt_tuning.units import seconds
+from kt_tuning.units import count, seconds
 
 logger = logging.getLogger("kt_tuning")
 
@@ -220,8 +221,12 @@ class Tuner(keras_tuner.Tuner):
         """Run trials until there are `max_trials`, time is up or the space is exhausted.
 
         `search(data)` with an `ImageData`, or as in KerasTuner `search(x, y,
-        validation_data=(x_val, y_val))` and everything else that `keras.Model.fit` takes. Ctrl-C
-        ends the search and keeps what is done.
+        validation_data=(x_val, y_val))` and everything else that `keras.Model.fit` takes.
+
+        Ctrl-C stops the search and keeps what is done: the same call goes on from there, and
+        `ensemble`, `best_model` and `report` use the trials that are there. Trials that failed
+        in an earlier call are tried again, once a call, before new ones; one that killed its
+        process twice is tried once more only.
 
         Args:
             *args: An `ImageData`, or the positional arguments of `fit`.
@@ -243,8 +248,9 @@ class Tuner(keras_tuner.Tuner):
         Raises:
             OptionError: if an argument is wrong.
             SearchError: if every trial fails.
-            StorageError: if the run directory holds a search on other data, or another process
-                is using it.
+            StorageError: if the run directory holds a search on other data, another process
+                is using it, or the disk is full.
+            KeyboardInterrupt: on Ctrl-C, after the workers have been stopped.
         """
         epochs = self._epochs if epochs is None else epochs
         check_count("epochs", epochs)
@@ -255,19 +261,27 @@ class Tuner(keras_tuner.Tuner):
         executor = make_executor(1 if chief else workers, self._run, jobs)
         lock: contextlib.AbstractContextManager[Any]
         lock = contextlib.nullcontext() if shared else RunLock(self.run_directory)
-        with lock, executor.started(jobs):
+        with full_disk_explained(self.run_directory), lock, executor.started(jobs):
             if isinstance(self.oracle, OptunaOracle):
                 self.oracle.reload()
                 if not shared:
                     self._run.check_unchanged(self.oracle.trials)
             tasks = self._tasks(args, {**fit_kwargs, "callbacks": callbacks or []})
             self._write_search(epochs, limit)
+            retried = [] if is_worker() else retry_failed(self.oracle, self._run)
+            if retried:
+                many = len(retried) > 1
+                logger.warning(
+                    "%s failed in an earlier run; %s tried again.",
+                    count(len(retried), "trial"),
+                    "they are" if many else "it is",
+                )
             spent = self._run.seconds_spent()
             display = SearchDisplay(
                 self.objectives[0].name,
                 max_trials=self.oracle.max_trials,
                 time_limit=limit,
-                done=len(self._run.trials()),
+                done=len(self._run.trials()) - len(retried),
                 used=spent,
                 console=Console(stderr=True) if verbose else None,
             )
@@ -287,7 +301,15 @@ class Tuner(keras_tuner.Tuner):
                 self._run.read_search(),
                 () if shared else self._run.trials(),
             )
-            loop = SearchLoop(self, self._run, display, budget, self._options, tracking)
+            loop = SearchLoop(
+                self,
+                self._run,
+                display,
+                budget,
+                self._options,
+                tracking,
+                in_process=isinstance(executor, Serial),
+            )
             work = functools.partial(run_trial, tasks=tasks, objectives=self.objectives)
             self.on_search_begin()
             try:
@@ -303,15 +325,18 @@ class Tuner(keras_tuner.Tuner):
                     logger.info("The search ended: %s.", loop.reason)
             except KeyboardInterrupt:
                 logger.warning(
-                    "Interrupted. %d finished trials are kept in %s; run the same search again "
-                    "to go on.",
-                    len(self._run.trials()),
+                    "Interrupted. %s kept in %s; the same search goes on from there.",
+                    _trials_are(len(self._run.best_trials())),
                     self.run_directory,
                 )
+                raise
             finally:
+                loop.leave()
                 tracking.close(next(iter(self._run.best_trials(1)), None), self.best_model)
             self.on_search_end()
         self._raise_if_all_failed()
+        if warning := defaults_failure(self._run.trials()):
+            logger.warning(warning)
 
     def _shared(self) -> bool:
         """Whether other processes may write to the run directory at the same time."""
@@ -319,14 +344,16 @@ class Tuner(keras_tuner.Tuner):
 
     def _trials_left(self) -> int | None:
         limit = self.oracle.max_trials
-        return None if limit is None else max(0, limit - len(self._run.trials()))
+        # Those that failed may be tried again.
+        done = [record for record in self._run.trials() if record.status != FAILED]
+        return None if limit is None else max(0, limit - len(done))
 
     def _tasks(self, args: tuple[Any, ...], fit_kwargs: dict[str, Any]) -> list[Task]:
         """What to train on, a task a fold."""
         if not args or not isinstance(args[0], ImageData):
             return [keras_task(self.hypermodel, args, fit_kwargs, folds=self._folds)]
         data = args[0]
-        parts = [data] if self._folds is None else data.folds(self._folds, seed=self.seed)
+        parts = self._parts(data)
         tasks = image_tasks(
             self.hypermodel,
             self.recipe,
@@ -336,10 +363,18 @@ class Tuner(keras_tuner.Tuner):
             objectives=[objective.name for objective in self.objectives],
             defaults=self.get_default_hyperparameters(),
         )
+        self._use(data, parts)
+        return tasks
+
+    def _parts(self, data: ImageData) -> list[ImageData]:
+        """The data as each fold splits them."""
+        return [data] if self._folds is None else data.folds(self._folds, seed=self.seed)
+
+    def _use(self, data: ImageData, parts: Sequence[ImageData]) -> None:
+        """Keep the data for what comes after the search, if they are those of the run."""
         self._run.claim(data, [part.indices["validation"] for part in parts])
         self._data = data
         self._labels = np.concatenate([part.validation.labels for part in parts])
-        return tasks
 
     def _write_search(self, epochs: int, limit: float | None) -> None:
         self._run.write_search(
@@ -454,8 +489,11 @@ class Tuner(keras_tuner.Tuner):
         metric: str = "log_loss",
         members: str = "best",
         price: float = PRICE,
+        data: ImageData | None = None,
     ) -> Ensemble:
         """Combine the best trials by weights fitted on the images that they were validated on.
+
+        Those of a search that was interrupted are combined, too: finished trials and paused ones.
 
         Args:
             size: Candidates: so many completed trials of distinct configurations. Those whose
@@ -466,6 +504,7 @@ class Tuner(keras_tuner.Tuner):
                 helps the mean most.
             price: The share of the loss (of what a score lacks of 1) that is worth a doubling of
                 the parameters, in [0, 1). With 0 every gain is taken, whatever it costs to serve.
+            data: What was searched on; those of the last `search` if None.
 
         Returns:
             The ensemble; also written as `ensemble.json`. A single member if nothing beats it.
@@ -473,9 +512,15 @@ class Tuner(keras_tuner.Tuner):
         Raises:
             OptionError: if an argument is wrong.
             SearchError: if no trial has completed, or trials kept no validation predictions.
+            StorageError: if the search was on other data.
         """
+        if data is not None:
+            self._use(data, self._parts(data))
         if self._data is None or self._labels is None:
-            raise SearchError("An ensemble needs a search on an ImageData: call `search(data)`.")
+            raise SearchError(
+                "An ensemble needs the ImageData that was searched on: call `search(data)`, or "
+                "`ensemble(data=data)` after an earlier search."
+            )
         with quiet():
             return self._winners.ensemble(
                 self._data,
@@ -495,3 +540,8 @@ class Tuner(keras_tuner.Tuner):
         if not is_worker():
             self.oracle.save()
         write_json(self._get_tuner_fname(), self.get_state())
+
+
+def _trials_are(number: int) -> str:
+    """E.g. "1 trial with a score is"."""
+    return f"{count(number, 'trial')} with a score {'is' if number == 1 else 'are'}"

@@ -15,7 +15,7 @@ from kt_tuning.evaluation import (
     held_out_uses,
 )
 from kt_tuning.judging import SCORES, winner_digest
-from kt_tuning.records import RESULT, DataCard, SearchRecord, TrialRecord
+from kt_tuning.records import DataCard, SearchRecord, TrialRecord, trial_records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,13 +52,12 @@ class RunRecords:
         directory = Path(directory)
         search = SearchRecord.load(directory / "search.json")
         data = DataCard.load(directory / "data.json")
-        trials = [TrialRecord.load(path) for path in directory.glob(f"trial_*/{RESULT}")]
         ensemble = directory / "ensemble.json"
         return cls(
             name=directory.resolve().name,
             data=data,
             search=search,
-            trials=tuple(sorted(trials, key=lambda trial: trial.number)),
+            trials=tuple(trial_records(directory)),
             ensemble=EnsembleRecord.load(ensemble) if ensemble.is_file() else None,
             scores=_scores(directory),
             correction=corrected_best_of_run(directory),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 from typing import Any
+
+from kt_tuning.records import replacing
 
 
 class Curve:
@@ -66,7 +67,8 @@ class Curve:
             whole = len(row) == len(header)
             if whole and (int(place.get("run", 0)), int(place["epoch"])) < (run, epoch):
                 kept.append(row)
-        temporary = self._path.with_name(f"writing.{self._path.name}")
-        with temporary.open("w", newline="", encoding="utf-8") as file:
+        with (
+            replacing(self._path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             csv.writer(file, lineterminator="\r\n").writerows(kept)
-        os.replace(temporary, self._path)
