@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"errors", "records", "units"},
+    {"errors", "interrupts", "records", "units"},
     {"augment", "data", "evaluation", "export", "demo", "tracking", "devices"},
     {"recipe", "ensembling", "execution"},
     {"trials"},

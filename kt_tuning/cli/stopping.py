@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import typer
 
 from kt_tuning.errors import KtTuningError, is_disk_full
+from kt_tuning.interrupts import Stopped, interrupts_kept
 
 HINT = (
     "kt-tuning was killed, by a signal: {advice} What was finished is kept: the same command goes "
@@ -23,10 +24,6 @@ HINT = (
 )
 WATCH = 'read -r end || printf "%s\\n" "$1" >&2'
 """A shell that speaks when its standard input closes before it got a line."""
-
-
-class Stopped(KeyboardInterrupt):
-    """SIGTERM: a verb stops as it does on Ctrl-C."""
 
 
 @contextlib.contextmanager
@@ -51,7 +48,7 @@ def stoppable(verb: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(verb)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
-            with _terminable(), _watched():
+            with _terminable(), interrupts_kept(), _watched():
                 verb(*args, **kwargs)
         except KeyboardInterrupt as stop:
             _interrupted(stop)

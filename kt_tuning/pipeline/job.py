@@ -13,7 +13,7 @@ import numpy as np
 from kt_tuning.augment import preview
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
-from kt_tuning.errors import full_disk_explained
+from kt_tuning.errors import SearchError, full_disk_explained
 from kt_tuning.evaluation import CorrectedBest, Scores, corrected_best_of_run
 from kt_tuning.judging import judge, load_data, save_winner
 from kt_tuning.pipeline.make_tuner import make_tuner, options_of
@@ -124,6 +124,10 @@ def finish(
     """
     out = Path(out)
     options = dataclasses.replace(options_of(out), verbose=verbose)
+    if not any(record.usable for record in trial_records(out)):
+        raise SearchError(
+            f"No trial of {out} has a score yet: search on, by the same `kt-tuning run` command."
+        )
     if not isinstance(data, ImageData):
         data = load_data(out, data, progress=verbose)
     tuner = make_tuner(data, out, options)

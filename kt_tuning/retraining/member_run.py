@@ -16,6 +16,7 @@ from rich.console import Console
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates, read_candidates
 from kt_tuning.errors import SearchError, full_disk_explained
+from kt_tuning.interrupts import interrupts_kept
 from kt_tuning.records import RESULT, SearchRecord, TrialRecord
 from kt_tuning.retraining.claim import claim
 from kt_tuning.retraining.configuration import Configuration
@@ -127,7 +128,7 @@ class MemberRun:
             display = self._display(count, verbose=verbose)
             missing = [index for index in range(count) if self.record(index) is None]
             try:
-                with quiet(), light_collections():
+                with quiet(), light_collections(), interrupts_kept():
                     if missing:
                         self._check(hypermodel)
                     with display:

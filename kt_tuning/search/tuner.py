@@ -24,6 +24,7 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import PRICE, Ensemble
 from kt_tuning.errors import OptionError, SearchError, full_disk_explained
 from kt_tuning.execution import Ray, Serial
+from kt_tuning.interrupts import interrupts_kept
 from kt_tuning.recipe import Recipe
 from kt_tuning.records import FAILED, SearchRecord, defaults_failure, write_json
 from kt_tuning.search.budget import Budget
@@ -313,7 +314,7 @@ class Tuner(keras_tuner.Tuner):
             work = functools.partial(run_trial, tasks=tasks, objectives=self.objectives)
             self.on_search_begin()
             try:
-                with display, quiet(), light_collections():
+                with display, quiet(), light_collections(), interrupts_kept():
                     if chief:
                         loop.reason = serve(self.oracle, loop.watch)
                     else:
