@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from numpy.typing import NDArray
 
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import MEMBER_CHOICES, Ensemble, Member, serving_cost, weighted_sum
-from kt_tuning.errors import OptionError, SearchError
-from kt_tuning.records import TrialRecord
+from kt_tuning.errors import OptionError, SearchError, StorageError
+from kt_tuning.records import PREDICTIONS, TrialRecord
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.trials import load_weights, new_model, weights_file
+
+logger = logging.getLogger("kt_tuning")
 
 
 class Winners:
@@ -94,7 +97,7 @@ class Winners:
         if members not in MEMBER_CHOICES:
             known = ", ".join(MEMBER_CHOICES)
             raise OptionError(f"No choice of members is called {members!r}. Known: {known}.")
-        records = {record.trial_id: record for record in self.best(None)}
+        records = self._whole(self.best(None))
         candidates = [
             Member(
                 name,
@@ -119,6 +122,30 @@ class Winners:
         assert ensemble.record is not None
         self._run.write_ensemble(ensemble.record)
         return ensemble
+
+    def _whole(self, records: list[TrialRecord]) -> dict[str, TrialRecord]:
+        """The trials whose files are there, by id; the others are warned of.
+
+        Raises:
+            SearchError: if no trial has kept validation predictions.
+            StorageError: if the weights of all others are gone.
+        """
+        whole = {}
+        for record in records:
+            folder = self._run.trial(record.trial_id)
+            if lost := [name for name in (PREDICTIONS, "*.weights.h5") if not any(folder.glob(name))]:
+                logger.warning(
+                    "Trial %d is left out: %s is not in %s.", record.number, lost[0], folder
+                )
+            else:
+                whole[record.trial_id] = record
+        if not whole:
+            self._run.predictions(records[0].trial_id)
+            raise StorageError(
+                f"The weights of all trials of {self._run.path} are gone. Restore the files, or "
+                "search again with another project_name."
+            )
+        return whole
 
     def _provenance(self, chosen: list[TrialRecord]) -> dict[str, Any]:
         return {

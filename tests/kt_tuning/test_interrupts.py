@@ -18,9 +18,13 @@ class Finalized:
 
 
 def test_an_interrupt_in_a_finalizer_is_raised_after_it():
-    with pytest.raises(KeyboardInterrupt), interrupts_kept():
-        Finalized(KeyboardInterrupt)
-        time.sleep(60)
+    def go_on():
+        with interrupts_kept():
+            Finalized(KeyboardInterrupt)
+            time.sleep(60)
+
+    with pytest.raises(KeyboardInterrupt):
+        go_on()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
