@@ -133,7 +133,9 @@ class Winners:
         whole = {}
         for record in records:
             folder = self._run.trial(record.trial_id)
-            if lost := [name for name in (PREDICTIONS, "*.weights.h5") if not any(folder.glob(name))]:
+            if lost := [
+                name for name in (PREDICTIONS, "*.weights.h5") if not any(folder.glob(name))
+            ]:
                 logger.warning(
                     "Trial %d is left out: %s is not in %s.", record.number, lost[0], folder
                 )
