@@ -45,13 +45,14 @@ def test_numpy_says_that_a_disk_is_full():
 def test_the_file_is_named_and_what_was_there_stays(tmp_path):
     path = tmp_path / "a.npz"
     path.write_text("whole")
-    with (
-        pytest.raises(StorageError, match=rf"The disk is full: cannot write {path}\. Free some"),
-        full_disk_explained(tmp_path),
-        replacing(path) as temporary,
-    ):
-        temporary.write_text("ha")
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def write():
+        with full_disk_explained(tmp_path), replacing(path) as temporary:
+            temporary.write_text("ha")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(StorageError, match=rf"The disk is full: cannot write {path}\. Free some"):
+        write()
     assert path.read_text() == "whole"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -103,5 +104,5 @@ def test_weights_that_are_gone_or_damaged_are_named(make_tuner, stripes):
     weights.unlink()
     with pytest.raises(StorageError, match=rf"are gone: {weights}"):
         tuner.best_model()
-    with pytest.raises(StorageError, match="weights of all trials of .* are gone"):
+    with pytest.raises(StorageError, match=r"weights of all trials of .* are gone"):
         tuner.ensemble()
