@@ -41,7 +41,7 @@ def interrupt_after(monkeypatch, pauses):
 
 
 def test_an_interrupted_run_stops_and_can_be_finished_and_gone_on_with(
-    tmp_path, monkeypatch, capsys
+    tmp_path, monkeypatch, capsys, caplog
 ):
     photos, out = write_photos(tmp_path / "photos"), tmp_path / "run"
     command = ["run", photos, "--out", out, *OPTIONS]
@@ -76,7 +76,7 @@ def test_an_interrupted_run_stops_and_can_be_finished_and_gone_on_with(
     best = json.loads((out / "ensemble.json").read_text())["trial_ids"][0]
     (out / f"trial_{best}" / "val_predictions.npy").unlink()
     assert kt_tuning(monkeypatch, "finish", out, "--quiet") == 0
-    assert f"Trial {int(best)} is left out" in capsys.readouterr().err
+    assert f"Trial {int(best)} is left out" in caplog.text
     # In Python it is a function, and the folds of the search are those of the data.
     tuner = job.make_tuner(load_images(photos), out, job.options_of(out))
     with pytest.raises(SearchError, match="needs the ImageData"):

@@ -35,13 +35,6 @@ def test_full_disks_are_recognised(error, full):
     assert is_disk_full(outer) is full
 
 
-def test_numpy_says_that_a_disk_is_full():
-    # The device that is always full.
-    with pytest.raises(OSError, match="requested") as error, open("/dev/full", "wb") as file:
-        np.save(file, np.zeros(10**6))
-    assert is_disk_full(error.value)
-
-
 def test_the_file_is_named_and_what_was_there_stays(tmp_path):
     path = tmp_path / "a.npz"
     path.write_text("whole")
