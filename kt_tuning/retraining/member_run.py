@@ -17,7 +17,7 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates, read_candidates
 from kt_tuning.errors import SearchError, full_disk_explained
 from kt_tuning.interrupts import interrupts_kept
-from kt_tuning.records import RESULT, SearchRecord, TrialRecord
+from kt_tuning.records import FAILED, RESULT, SearchRecord, TrialRecord
 from kt_tuning.retraining.claim import claim
 from kt_tuning.retraining.configuration import Configuration
 from kt_tuning.retraining.lesson import Lesson
@@ -87,6 +87,16 @@ class MemberRun:
         path = self.folder(index) / RESULT
         return TrialRecord.load(path) if path.exists() else None
 
+    def _is_done(self, index: int) -> bool:
+        """Whether a member need not be trained; what is kept of one that failed is set aside."""
+        record = self.record(index)
+        if record is None or record.status != FAILED:
+            return record is not None
+        name = record.trial_id
+        logger.warning("Member %d failed in an earlier run; it is trained again.", index)
+        self.files.set_aside(name, self.files.failures(name) + 1)
+        return False
+
     def load(self, record: TrialRecord) -> keras.Model:
         """The model of a member, at its best epoch."""
         hp = keras_tuner.HyperParameters()
@@ -106,7 +116,8 @@ class MemberRun:
     ) -> None:
         """Train the members that are missing.
 
-        Ctrl-C stops it and keeps the members that are done.
+        Ctrl-C stops it and keeps the members that are done. Members that failed in an earlier call
+        are trained again.
 
         Args:
             count: How many there should be.
@@ -126,7 +137,7 @@ class MemberRun:
             claim(self.files, self.configuration, self.data, self._kind, self._marks)
             self._note_search(count)
             display = self._display(count, verbose=verbose)
-            missing = [index for index in range(count) if self.record(index) is None]
+            missing = [index for index in range(count) if not self._is_done(index)]
             try:
                 with quiet(), light_collections(), interrupts_kept():
                     if missing:
