@@ -45,6 +45,7 @@ class OptunaOracle(keras_tuner.Oracle):
 
     hyperparameters: keras_tuner.HyperParameters
     ongoing_trials: dict[str, Trial]
+    _retry_queue: list[str]
 
     def __init__(
         self,
@@ -404,9 +405,17 @@ class OptunaOracle(keras_tuner.Oracle):
         """The completed trials that no other one beats in every objective, in order of start."""
         return pareto_front(self.trials.values(), self.objectives)
 
+    @guarded
     def reload(self) -> None:
-        """Take up an earlier search, from its study."""
-        _ = self._kept
+        """Take up an earlier search, from its study; or one of this process that was interrupted.
+
+        What it was running is handed out again, whoever asks.
+        """
+        kept = self._kept
+        running = [name for name, t in self.trials.items() if t.status == TrialStatus.RUNNING]
+        others = [name for name in self._retry_queue if name not in running]
+        self.ongoing_trials = {}
+        self._retry_queue = others + [name for name in running if kept.owns(name)]
 
     def save(self) -> None:
         """Write KerasTuner's file, atomically; the study is up to date anyway."""

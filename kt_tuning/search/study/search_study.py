@@ -189,6 +189,10 @@ class SearchStudy:
             self._own.discard(number)
             self.storage.sharing.release(self.storage.backend_id(number))
 
+    def owns(self, trial_id: str) -> bool:
+        """Whether no other process may be running a trial."""
+        return not self.shared or self._numbers[trial_id] in self._own
+
     def number(self, trial_id: str) -> int:
         """Optuna's number of a trial."""
         return self._numbers[trial_id]
