@@ -96,7 +96,7 @@ def options_of(out: Path) -> RunOptions:
     if not path.exists():
         raise StorageError(
             f"{out} does not say what was searched: expected {OPTIONS}, which `kt-tuning run` "
-            "writes. After a search in Python use its tuner, such as `tuner.refit(data)` or "
+            "writes. After a search in Python use its tuner, such as `tuner.refit()` or "
             "`tuner.ensemble(data=data)`."
         )
     names = {field.name for field in dataclasses.fields(RunOptions)}
