@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kt_tuning.evaluation import Scores, evaluate
     from kt_tuning.execution import Ray
     from kt_tuning.export import export_model
+    from kt_tuning.pipeline import finish
     from kt_tuning.recipe import Recipe
     from kt_tuning.refit_run import refit
     from kt_tuning.refitting import RefitOptions
@@ -35,6 +36,7 @@ _HOMES = {
     "Tuner": "kt_tuning.tuner",
     "evaluate": "kt_tuning.evaluation",
     "export_model": "kt_tuning.export",
+    "finish": "kt_tuning.pipeline",
     "fuse_batch_normalization": "kt_tuning.trials",
     "load_images": "kt_tuning.data",
     "refit": "kt_tuning.refit_run",
@@ -53,6 +55,7 @@ __all__ = [
     "Tuner",
     "evaluate",
     "export_model",
+    "finish",
     "fuse_batch_normalization",
     "load_images",
     "refit",

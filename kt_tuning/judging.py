@@ -30,7 +30,7 @@ from kt_tuning.evaluation import (
     make_gallery,
     model_digest,
 )
-from kt_tuning.records import DataCard
+from kt_tuning.records import DataCard, replacing
 
 if TYPE_CHECKING:
     import keras
@@ -126,9 +126,11 @@ def save_winner(ensemble: Ensemble, directory: str | Path) -> Path:
     and deleted here.
     """
     path = _winner_file(Path(directory))
+    with replacing(path) as temporary:
+        ensemble.save(temporary)
     for earlier in path.parent.glob(f"ensemble-{'[0-9a-f]' * 12}.keras"):
-        earlier.unlink()
-    ensemble.save(path)
+        if earlier != path:
+            earlier.unlink()
     return path
 
 

@@ -14,6 +14,8 @@ The run directory:
     storage.json                 where checkpoints are kept, if not here
     tracking/<name>.jsonl        what a tracker has logged
     trial_<id>/result.json       TrialRecord; paused.json as long as it may go on
+    trial_<id>/failed_<n>.json   TrialRecord of an attempt that failed, if the trial was tried again
+    trial_<id>/deaths.json       search.deaths.Deaths, if a process died while it ran the trial
     trial_<id>/history.csv       one row an epoch
     trial_<id>/val_predictions.npy   float32 (N_validation, classes), of the model that is returned:
                                  at the best epoch, of the first execution
@@ -33,11 +35,13 @@ The run directory:
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
 import os
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -48,6 +52,8 @@ PRUNED = "PRUNED"
 FAILED = "FAILED"
 INFEASIBLE = "INFEASIBLE"
 PAUSED = "PAUSED"
+OUT_OF_MEMORY = "out of memory"
+"""How the message of an infeasible trial begins that memory did not suffice for."""
 
 RESULT = "result.json"
 PAUSE = "paused.json"
@@ -57,6 +63,27 @@ EXECUTIONS = "execution_predictions.npy"
 WEIGHTS = "model.weights.h5"
 CONFIGURATION = "configuration.json"
 """What the members of a folder were trained by, after a search."""
+WRITING = "writing."
+"""How the names of files begin that are not whole yet."""
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path that replaces `path` at the end of the block, unless it raises.
+
+    A kill in mid-write leaves the old file. An OSError that names no file is made to name `path`.
+    """
+    path = Path(path)
+    temporary = path.with_name(f"{WRITING}{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        _name(error, path)
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, content: dict[str, Any]) -> None:
@@ -72,9 +99,18 @@ def write_json(path: str | Path, content: dict[str, Any]) -> None:
             file.write(text)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
+    except BaseException as error:
+        if isinstance(error, OSError):
+            _name(error, path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
+
+
+def _name(error: OSError, path: Path) -> None:
+    """Have an error of the operating system name the file that it is about."""
+    if error.errno is not None and error.filename is None:
+        error.filename = str(path)
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
@@ -272,6 +308,49 @@ class TrialRecord(Record):
 
 REFIT_RECORD = "refit.json"
 """File of a folder whose models were trained again, on training and validation images."""
+
+
+def trial_records(run: str | Path) -> list[TrialRecord]:
+    """Every finished or paused trial of a run directory, failed ones included, in order of start.
+
+    Raises:
+        StorageError: if a record is damaged.
+    """
+    folders = [path for path in Path(run).glob("trial_*") if path.is_dir()]
+    records = [record for folder in folders if (record := trial_record(folder)) is not None]
+    return sorted(records, key=lambda record: record.number)
+
+
+def trial_record(folder: str | Path) -> TrialRecord | None:
+    """The record in a trial's folder: of its end, or else of its last pause; None without both.
+
+    Raises:
+        StorageError: if it is damaged.
+    """
+    paths = (Path(folder) / name for name in (RESULT, PAUSE))
+    path = next((path for path in paths if path.is_file()), None)
+    return None if path is None else TrialRecord.load(path)
+
+
+def defaults_failure(trials: Iterable[TrialRecord]) -> str | None:
+    """Say that trial 0 has failed, if it has: what a search reports then lacks that comparison.
+
+    A default configuration that is over a limit which the user set has not failed.
+
+    Args:
+        trials: Of a search.
+    """
+    first = next((record for record in trials if record.number == 0), None)
+    if first is None or first.usable:
+        return None
+    message = first.message or "no reason is known."
+    if first.status == INFEASIBLE and not message.startswith(OUT_OF_MEMORY):
+        return None
+    return (
+        f"Trial 0, the default configuration, failed: {message}\n"
+        "What the search found was not compared with the defaults."
+    )
+
 
 RUN_MARKERS = {
     "search.json": ("objective", "hypermodel", "versions"),

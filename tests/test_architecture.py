@@ -9,7 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"errors", "names", "palette", "progress", "quiet_tqdm", "records", "run_files", "units"},
+    {
+        *("errors", "interrupts", "names", "palette", "progress"),
+        *("quiet_tqdm", "records", "run_files", "units"),
+    },
     {"augment", "data", "evaluation", "export", "demo", "tracking", "devices"},
     {"recipe", "ensembling", "execution"},
     {"trials"},

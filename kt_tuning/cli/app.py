@@ -12,15 +12,17 @@ import typer
 from kt_tuning.cli.demo import demo
 from kt_tuning.cli.evaluate import evaluate
 from kt_tuning.cli.export import export
+from kt_tuning.cli.finish import finish
 from kt_tuning.cli.predict import predict
 from kt_tuning.cli.refit import devices, refit
 from kt_tuning.cli.retrain import bag, boost, distill, snapshots
 from kt_tuning.cli.run import config, run
+from kt_tuning.cli.stopping import stoppable
 from kt_tuning.cli.verbs import hypermodels, preview, report
 from kt_tuning.errors import KtTuningError
 
 VERBS = (
-    *(run, config, demo, hypermodels, preview),
+    *(run, finish, config, demo, hypermodels, preview),
     *(evaluate, refit, distill, bag, boost, snapshots, export, predict, report, devices),
 )
 
@@ -33,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for verb in VERBS:
-    app.command()(verb)
+    app.command()(stoppable(verb))
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
@@ -78,6 +80,3 @@ def main() -> None:
     except KtTuningError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("Interrupted. Run the same command again to go on.", file=sys.stderr)
-        sys.exit(130)

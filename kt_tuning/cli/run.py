@@ -11,8 +11,10 @@ from typing import Any
 
 from kt_tuning.cli import run_options as option
 from kt_tuning.cli.config import as_asked, as_yaml, read_mapping
+from kt_tuning.cli.finish import print_outcome
 from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
 from kt_tuning.cli.run_place import run_directory
+from kt_tuning.cli.stopping import on_interrupt
 from kt_tuning.errors import OptionError
 
 logger = logging.getLogger("kt_tuning")
@@ -99,17 +101,12 @@ def run(
         "verbose": not quiet,
     }
     options = RunOptions(**{**_options(given, dataclasses.fields(RunOptions)), **read})
-    outcome = run_pipeline(data, out, options, files=as_asked(run, given, out, options))
+    with on_interrupt(f"; to use what there is: kt-tuning finish {out}"):
+        outcome = run_pipeline(data, out, options, files=as_asked(run, given, out, options))
     if outcome is None:
         print(f"Another process has finished this search: {out / PAGE}")
         return
-    print(outcome.scores)
-    if outcome.correction is not None:
-        print(f"best validation score  {outcome.correction}")
-    print(f"model   {outcome.export}")
-    if outcome.refit is not None:
-        print(f"refit   {outcome.refit}")
-    print(f"report  {outcome.report}\n\n{outcome}")
+    print_outcome(outcome)
 
 
 def config() -> None:

@@ -31,7 +31,7 @@ from kt_tuning.data.labels import LabelMap
 from kt_tuning.data.split import PARTS, fold_of, generator, subset
 from kt_tuning.data.thumbnails import thumbnails
 from kt_tuning.errors import DataError, OptionError, StorageError
-from kt_tuning.records import DataCard, PixelFormat
+from kt_tuning.records import DataCard, PixelFormat, replacing
 
 LEVELS = 256
 """Values of a pixel."""
@@ -323,7 +323,7 @@ class ImageData:
         if self.groups is not None and self.groups.required:
             more["groups"] = self.groups.of_image
         try:
-            with open(path, "wb") as file:
+            with replacing(path) as temporary, open(temporary, "wb") as file:
                 np.savez(file, labels=self.labels, **self.indices, **more)  # type: ignore[arg-type]
         except OSError as error:
             raise StorageError(f"Cannot write {path}: {error.strerror}") from error

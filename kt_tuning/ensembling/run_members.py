@@ -15,7 +15,7 @@ from kt_tuning.ensembling.members import Member, serving_cost
 from kt_tuning.ensembling.problem import LOG_LOSS
 from kt_tuning.errors import DataError, StorageError
 from kt_tuning.evaluation import score
-from kt_tuning.records import PREDICTIONS, RESULT, DataCard, SearchRecord, TrialRecord
+from kt_tuning.records import PREDICTIONS, DataCard, SearchRecord, TrialRecord, trial_records
 from kt_tuning.units import count
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def read_candidates(
     search = SearchRecord.load(directory / "search.json")
     card = DataCard.load(directory / "data.json")
     labels, rows = read_labels(directory)
-    records = [TrialRecord.load(path) for path in sorted(directory.glob(f"trial_*/{RESULT}"))]
+    records = trial_records(directory)
     usable = [record for record in records if record.usable and search.objective in record.metrics]
     usable.sort(key=lambda r: r.metrics[search.objective], reverse=search.direction == "max")
     members = []

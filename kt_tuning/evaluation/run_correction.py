@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kt_tuning.errors import StorageError
 from kt_tuning.evaluation.metrics import find_metric, metric_of
 from kt_tuning.evaluation.winners_curse import CorrectedBest, corrected_best
-from kt_tuning.records import EXECUTIONS, PREDICTIONS, RESULT, SearchRecord, TrialRecord
+from kt_tuning.records import EXECUTIONS, PREDICTIONS, SearchRecord, TrialRecord, trial_records
 
 
 def corrected_best_of_run(
@@ -47,8 +47,7 @@ def corrected_best_of_run(
     labels = _labels(directory / "split.npz")
     if metric is None or labels is None or len(labels) < 2:
         return None
-    trials = [TrialRecord.load(path) for path in directory.glob(f"trial_*/{RESULT}")]
-    usable = sorted((trial for trial in trials if trial.usable), key=lambda trial: trial.number)
+    usable = [trial for trial in trial_records(directory) if trial.usable]
     found = [trial for trial in usable if _predicted(directory, trial) == len(labels)]
     if not found:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import functools
 import gc
 import importlib
@@ -28,6 +29,8 @@ def main(descriptor: int, imports: Sequence[str]) -> None:
         descriptor: File descriptor of the line to the parent.
         imports: Modules to import while the parent prepares the work.
     """
+    # The log then says where native code failed.
+    faulthandler.enable(all_threads=False)
     threading.Thread(target=_follow_parent, daemon=True).start()
     with Connection(descriptor) as line:
         try:

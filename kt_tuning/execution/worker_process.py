@@ -117,9 +117,7 @@ class WorkerProcess:
         status = self._status()
         if status >= 0:
             return f"its process ended with status {status}"
-        name = signal.Signals(-status).name
-        hint = ", as when memory runs out" if name == "SIGKILL" else ""
-        return f"its process was killed by {name}{hint}"
+        return f"its process was killed by {signal.Signals(-status).name}"
 
     def _status(self) -> int:
         """Exit status; negative for a signal."""

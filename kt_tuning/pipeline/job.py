@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -14,15 +15,17 @@ import numpy as np
 from kt_tuning.augment import preview
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
+from kt_tuning.errors import SearchError, full_disk_explained
 from kt_tuning.evaluation import CorrectedBest, Scores, corrected_best_of_run
-from kt_tuning.judging import judge, save_winner
-from kt_tuning.pipeline.make_tuner import make_tuner, write_files
+from kt_tuning.judging import judge, load_data, save_winner
+from kt_tuning.pipeline.make_tuner import make_tuner, options_of, write_files
 from kt_tuning.pipeline.options import OPTIONS, RunOptions
 from kt_tuning.progress import progress
-from kt_tuning.records import RESULT, TrialRecord
+from kt_tuning.records import TrialRecord, defaults_failure, replacing, trial_records
 from kt_tuning.refitting import RefitOptions, refit
 from kt_tuning.report import AUGMENTATION, write_report
 from kt_tuning.search import Finish, Tuner
+from kt_tuning.search.lock import RunLock
 from kt_tuning.shipping import export_run
 from kt_tuning.summaries import next_steps, search_summary, test_summary, trials_summary
 from kt_tuning.units import count
@@ -52,6 +55,7 @@ class RunOutcome:
         refit: The SavedModel of the models that were trained again, or None. They have not been
             judged: the scores are of the ensemble before.
         trials: All that the search has ended, failed ones included.
+        warning: That the default configuration failed, if it did.
     """
 
     ensemble: Ensemble
@@ -61,6 +65,7 @@ class RunOutcome:
     report: Path
     refit: Path | None = None
     trials: tuple[TrialRecord, ...] = ()
+    warning: str | None = None
 
     def __str__(self) -> str:
         """In plain sentences: how good it is, what was cut short, and what to do next."""
@@ -86,7 +91,10 @@ def run(
         What it made; None if another process that shares the search has made it.
 
     Raises:
-        KtTuningError: if an option, the data or the directory is wrong, or every trial fails.
+        KtTuningError: if an option, the data or the directory is wrong, the disk is full, or every
+            trial fails.
+        KeyboardInterrupt: on Ctrl-C, during the search or after it. Nothing that was not finished
+            by then is begun; `finish` uses what there is.
     """
     asked = dataclasses.asdict(options.without_password())
     files = {**(files or {}), OPTIONS: json.dumps(asked, default=str)}
@@ -117,8 +125,46 @@ def run(
         return _finish(tuner, data, out, options)
 
 
+def finish(
+    out: str | Path, data: ImageData | str | Path | None = None, *, verbose: bool = True
+) -> RunOutcome:
+    """Combine, evaluate, export and report what a run has found so far, without searching.
+
+    For a run that `run` began and that was interrupted. Finished and paused trials count; the run
+    can be gone on with afterwards.
+
+    Args:
+        out: The run directory.
+        data: The images, or where they are now; where they were if None.
+        verbose: Whether to show progress.
+
+    Raises:
+        SearchError: if no trial has a score yet.
+        StorageError: if the run was not made by `run`, another process is using it, or a file of
+            it is damaged or gone.
+        DataError: if the images are others than those of the search.
+    """
+    out = Path(out)
+    options = dataclasses.replace(options_of(out), verbose=verbose)
+    if not any(record.usable for record in trial_records(out)):
+        raise SearchError(
+            f"No trial of {out} has a score yet: search on, by the same `kt-tuning run` command."
+        )
+    if not isinstance(data, ImageData):
+        data = load_data(out, data, progress=verbose)
+    tuner = make_tuner(data, out, options)
+    alone = contextlib.nullcontext() if options.storage else RunLock(out)
+    with alone, Finish(tuner.oracle, out, first=OPTIONS, last=PAGE).turn():
+        return _finish(tuner, data, out, options)
+
+
 def _finish(tuner: Tuner, data: ImageData, out: Path, options: RunOptions) -> RunOutcome:
     """Combine, evaluate, export and report."""
+    with full_disk_explained(out):
+        return _results(tuner, data, out, options)
+
+
+def _results(tuner: Tuner, data: ImageData, out: Path, options: RunOptions) -> RunOutcome:
     stage = functools.partial(progress, shown=options.verbose)
     with stage("Combining the best trials"):
         ensemble = tuner.ensemble(options.ensemble_size, price=options.price)
@@ -139,8 +185,11 @@ def _finish(tuner: Tuner, data: ImageData, out: Path, options: RunOptions) -> Ru
             again = made.export(data)
     with stage("Writing the report"):
         report = write_report(out, path=out / PAGE)
-    trials = tuple(TrialRecord.load(path) for path in out.glob(f"trial_*/{RESULT}"))
-    return RunOutcome(ensemble, scores, correction, out / shipped.folder, report, again, trials)
+    trials = tuple(trial_records(out))
+    warning = defaults_failure(trials)
+    return RunOutcome(
+        ensemble, scores, correction, out / shipped.folder, report, again, trials, warning
+    )
 
 
 def _preview_augmentation(tuner: Tuner, data: ImageData, out: Path) -> None:
@@ -152,4 +201,5 @@ def _preview_augmentation(tuner: Tuner, data: ImageData, out: Path) -> None:
     chosen = np.random.default_rng(0).choice(len(data.train), count, replace=False)
     picture = preview(policy, data.train.take(chosen), draws=PREVIEW_DRAWS)
     picture.thumbnail((PREVIEW_WIDTH, picture.height))
-    picture.save(out / AUGMENTATION, quality=85)
+    with replacing(out / AUGMENTATION) as temporary:
+        picture.save(temporary, quality=85)

@@ -15,7 +15,7 @@ from kt_tuning.data import ImageData
 from kt_tuning.errors import OptionError, StorageError
 from kt_tuning.pipeline.options import DEFAULT_TRIALS, OPTIONS, RunOptions
 from kt_tuning.recipe import Recipe
-from kt_tuning.records import read_json
+from kt_tuning.records import read_json, replacing
 from kt_tuning.search import Tuner, narrow
 from kt_tuning.search.run_directory import check_same_data
 
@@ -44,7 +44,8 @@ class RecordedTuner(Tuner):
 def write_files(folder: Path, files: Mapping[str, str]) -> None:
     """Write texts into files of a folder, by their names."""
     for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        with replacing(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
 def make_tuner(
@@ -122,15 +123,24 @@ def tuner_of(out: Path, data: ImageData) -> Tuner:
     Raises:
         StorageError: if the run was not made by `run`.
     """
+    return make_tuner(data, out, options_of(out))
+
+
+def options_of(out: Path) -> RunOptions:
+    """How a run was asked for, but that nothing is deleted and no tracker is told again.
+
+    Raises:
+        StorageError: if the run was not made by `run`.
+    """
     path = out / OPTIONS
     if not path.exists():
         raise StorageError(
             f"{out} does not say what was searched: expected {OPTIONS}, which `kt-tuning run` "
-            "writes. After a search in Python use its tuner, such as `tuner.refit()`."
+            "writes. After a search in Python use its tuner, such as `tuner.ensemble()`."
         )
     names = {field.name for field in dataclasses.fields(RunOptions)}
     asked = {name: value for name, value in read_json(path).items() if name in names}
-    return make_tuner(data, out, RunOptions(**{**asked, "overwrite": False, "track": ()}))
+    return RunOptions(**{**asked, "overwrite": False, "track": ()})
 
 
 def _narrowed(

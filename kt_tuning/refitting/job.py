@@ -13,6 +13,7 @@ import numpy as np
 from kt_tuning.data import ImageData
 from kt_tuning.devices import find_devices
 from kt_tuning.ensembling import Ensemble
+from kt_tuning.errors import full_disk_explained
 from kt_tuning.evaluation import held_out_uses
 from kt_tuning.export import next_version
 from kt_tuning.progress import Task, progress
@@ -112,7 +113,7 @@ def refit(tuner: Tuner, data: ImageData, options: RefitOptions | None = None) ->
     )
     check_claim(folder, record, overwrite=options.overwrite)
     folder.mkdir(exist_ok=True)
-    with RunLock(folder), quiet():
+    with full_disk_explained(folder), RunLock(folder), quiet():
         record = claim(run, folder, record, combination, overwrite=options.overwrite)
         logger.info("Refit: %s", record)
         if record.caveat is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from kt_tuning.data import ImageData
 from kt_tuning.data.loader import DATA_WAIT
 from kt_tuning.devices import Devices, scope, steps_per_execution, warm_up_steps
 from kt_tuning.errors import OptionError, SearchError
-from kt_tuning.records import COMPLETED, HISTORY, RESULT, WEIGHTS, TrialRecord
+from kt_tuning.records import COMPLETED, HISTORY, RESULT, WEIGHTS, TrialRecord, replacing
 from kt_tuning.refitting.feeding import FedWhole
 from kt_tuning.refitting.learning_rate import number, scale_rates
 from kt_tuning.refitting.plan import MemberPlan
@@ -82,10 +81,9 @@ def train_member(
                 memory=state.memory,
                 callbacks=[*rates, diary],
             )
-        temporary = folder / f"writing.{WEIGHTS}"
-        save_weights(model, temporary)
+        with replacing(folder / WEIGHTS) as temporary:
+            save_weights(model, temporary)
         parameters = int(model.count_params())
-    os.replace(temporary, folder / WEIGHTS)
     record = TrialRecord(
         trial_id=plan.trial.trial_id,
         number=plan.trial.number,

@@ -19,7 +19,14 @@ from kt_tuning.evaluation import (
     stored_bytes,
 )
 from kt_tuning.export import measurements
-from kt_tuning.records import HISTORY, REFIT_RECORD, RESULT, DataCard, SearchRecord, TrialRecord
+from kt_tuning.records import (
+    HISTORY,
+    REFIT_RECORD,
+    DataCard,
+    SearchRecord,
+    TrialRecord,
+    trial_record,
+)
 from kt_tuning.report.repeated import load_repeats, load_trained_again
 from kt_tuning.report.summary import CountArray, FloatArray, RunSummary, TrialRun
 
@@ -48,15 +55,15 @@ def load_run(directory: str | Path) -> RunSummary:
     search = SearchRecord.load(directory / "search.json")
     data = directory / "data.json"
     folders = [path for path in sorted(directory.glob("trial_*")) if path.is_dir()]
-    finished = [path for path in folders if (path / RESULT).is_file()]
-    trials = [_load_trial(path, search.objective) for path in finished]
+    found = [(path, record) for path in folders if (record := trial_record(path)) is not None]
+    trials = [_load_trial(path, record, search.objective) for path, record in found]
     scores = read_scores(directory)
     run = RunSummary(
         name=directory.resolve().name,
         data=DataCard.load(data) if data.is_file() else None,
         search=search,
         trials=tuple(sorted(trials, key=lambda trial: trial.record.number)),
-        unfinished=len(folders) - len(finished),
+        unfinished=len(folders) - len(found),
         ensemble=_load_ensemble(directory / "ensemble.json", trials),
         scores=scores,
         validation_confusion=None,
@@ -93,8 +100,7 @@ def as_summary(run: RunSummary | str | Path) -> RunSummary:
     return run if isinstance(run, RunSummary) else load_run(run)
 
 
-def _load_trial(folder: Path, objective: str) -> TrialRun:
-    record = TrialRecord.load(folder / RESULT)
+def _load_trial(folder: Path, record: TrialRecord, objective: str) -> TrialRun:
     value = record.metrics.get(objective)
     path = folder / HISTORY
     return TrialRun(
@@ -126,7 +132,7 @@ def _load_ensemble(path: Path, trials: list[TrialRun]) -> EnsembleRecord | None:
     if missing := set(ensemble.trial_ids) - {trial.record.trial_id for trial in trials}:
         raise StorageError(
             f"{path} should name trials of its own run. "
-            f"Received: {sorted(missing)}, which have no result.json."
+            f"Received: {sorted(missing)}, which have no result.json or paused.json."
         )
     if not len(ensemble.trial_ids) == len(ensemble.weights) == len(ensemble.member_scores):
         raise StorageError(f"{path} should hold one weight and one score a member.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from kt_tuning.errors import StorageError
+from kt_tuning.records import replacing
 from kt_tuning.report import sections
 from kt_tuning.report.figures.style import default_style
 from kt_tuning.report.html import document, element
@@ -36,7 +37,8 @@ def write_report(run_directory: str | Path, *, path: str | Path | None = None) -
     path = Path(run_directory) / "report.html" if path is None else Path(path)
     page = render(load_run(run_directory))
     try:
-        path.write_text(page, encoding="utf-8", newline="\n")
+        with replacing(path) as temporary:
+            temporary.write_text(page, encoding="utf-8", newline="\n")
     except OSError as error:
         raise StorageError(
             f"The report should go to a file that can be written. Received: {path}: {error}"

@@ -40,8 +40,8 @@ def bag(
     already; those that need every image they can get are better trained on all of them each time,
     a deep ensemble: `bootstrap=False`.
 
-    Called again, it goes on where it stopped; with more members it adds some. Ctrl-C keeps those
-    that are done.
+    Called again, it goes on where it stopped; with more members it adds some. Ctrl-C stops it
+    and keeps those that are done.
 
     Args:
         configuration: What is trained, e.g. `Configuration.of(tuner)`.

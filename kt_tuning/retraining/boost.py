@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import BoostingRound, Candidates, Combination, boosting_round
 from kt_tuning.errors import SearchError
 from kt_tuning.evaluation import predict_split
-from kt_tuning.records import TrialRecord
+from kt_tuning.records import TrialRecord, replacing
 from kt_tuning.retraining.configuration import Configuration
 from kt_tuning.retraining.lesson import Lesson, with_train_rows
 from kt_tuning.retraining.member_run import MemberRun
@@ -65,8 +64,8 @@ def boost(
     guessing, which gets no vote. So it is for configurations that do not learn their training
     images by heart.
 
-    Called again, it goes on where it stopped; with more rounds it adds some. Ctrl-C keeps those
-    that are done.
+    Called again, it goes on where it stopped; with more rounds it adds some. Ctrl-C stops it
+    and keeps those that are done.
 
     Args:
         configuration: What is trained, e.g. `Configuration.of(tuner)`.
@@ -150,8 +149,7 @@ def _errors(run: MemberRun, record: TrialRecord) -> NDArray[np.bool_]:
     if not path.exists():
         model, train = run.load(record), run.data.train
         wrong = predict_split(model.predict_on_batch, train).argmax(axis=1) != train.labels
-        temporary = path.with_name(f"writing.{path.name}")
-        np.save(temporary, wrong)
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            np.save(temporary, wrong)
     errors: NDArray[np.bool_] = np.load(path)
     return errors

@@ -16,8 +16,9 @@ from rich.console import Console
 
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates, read_candidates
-from kt_tuning.errors import SearchError
-from kt_tuning.records import RESULT, SearchRecord, TrialRecord
+from kt_tuning.errors import SearchError, full_disk_explained
+from kt_tuning.interrupts import interrupts_kept
+from kt_tuning.records import FAILED, RESULT, SearchRecord, TrialRecord
 from kt_tuning.retraining.claim import check_claim, claim, definition
 from kt_tuning.retraining.configuration import Configuration
 from kt_tuning.retraining.lesson import Lesson
@@ -86,6 +87,16 @@ class MemberRun:
         path = self.folder(index) / RESULT
         return TrialRecord.load(path) if path.exists() else None
 
+    def _is_done(self, index: int) -> bool:
+        """Whether a member need not be trained; what is kept of one that failed is set aside."""
+        record = self.record(index)
+        if record is None or record.status != FAILED:
+            return record is not None
+        name = record.trial_id
+        logger.warning("Member %d failed in an earlier run; it is trained again.", index)
+        self.files.set_aside(name, self.files.failures(name) + 1)
+        return False
+
     def load(self, record: TrialRecord) -> keras.Model:
         """The model of a member, at its best epoch."""
         hp = keras_tuner.HyperParameters()
@@ -105,7 +116,8 @@ class MemberRun:
     ) -> None:
         """Train the members that are missing.
 
-        Ctrl-C ends it and keeps the members that are done.
+        Ctrl-C stops it and keeps the members that are done. Members that failed in an earlier call
+        are trained again.
 
         Args:
             count: How many there should be.
@@ -116,35 +128,38 @@ class MemberRun:
         Raises:
             OptionError: if hypermodel, recipe and data do not go together.
             SearchError: if every member fails.
-            StorageError: if the directory holds something else, or another process uses it.
+            StorageError: if the directory holds something else, another process uses it, or the
+                disk is full.
+            KeyboardInterrupt: on Ctrl-C.
         """
         hypermodel = hypermodel or self.configuration.hypermodel
-        if self.files.overwrite or any(self.record(index) is None for index in range(count)):
+        if self.files.overwrite or any(not self._is_done(index) for index in range(count)):
             self._check(hypermodel)
         asked = definition(self.configuration, self._kind, self._marks)
         check = functools.partial(check_claim, self.files, asked, self.data, self._kind)
-        with self.files.begin(check, source=self.data.source):
+        with (
+            full_disk_explained(self.files.path),
+            self.files.begin(check, source=self.data.source),
+        ):
             claim(self.files, asked, self.data)
             self._note_search(count)
             display = self._display(count, verbose=verbose)
-            missing = [index for index in range(count) if self.record(index) is None]
+            missing = [index for index in range(count) if not self._is_done(index)]
             try:
-                with quiet(), light_collections(), display:
+                with quiet(), light_collections(), interrupts_kept(), display:
                     for index in missing:
                         lesson = plan(index)
                         if lesson is None:
                             break
                         self._train(index, lesson, hypermodel, display)
             except KeyboardInterrupt:
-                done = len(self.files.best_trials())
                 logger.warning(
-                    "Interrupted. %d finished members are kept in %s; call the same again to go "
-                    "on.",
-                    done,
+                    "Interrupted. %d finished members are kept in %s; the same call goes on from "
+                    "there.",
+                    len(self.files.best_trials()),
                     self.files.path,
                 )
-                if not done:
-                    raise
+                raise
         self._raise_if_all_failed()
 
     def candidates(self, count: int) -> Candidates:

@@ -39,7 +39,7 @@ def snapshots(
     own that cannot be set to "cosine" go through that one in each cycle.
 
     Called again, it goes on where it stopped; with more cycles of the same length it adds some.
-    Ctrl-C keeps those that are done.
+    Ctrl-C stops it and keeps those that are done.
 
     Args:
         configuration: What is trained, e.g. `Configuration.of(tuner)`.

@@ -9,6 +9,7 @@ import time
 
 import keras_tuner
 
+from kt_tuning.execution import advice
 from kt_tuning.records import (
     COMPLETED,
     FAILED,
@@ -20,6 +21,7 @@ from kt_tuning.records import (
     TrialRecord,
 )
 from kt_tuning.search.budget import Budget
+from kt_tuning.search.deaths import MOST, DeathNotes
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.halving import REDUCTION, Going
 from kt_tuning.search.ladder import ladder_of
@@ -47,6 +49,7 @@ class SearchLoop:
         budget: When no further trial is begun.
         options: What all trials have in common.
         tracking: Told every epoch and trial, too.
+        in_process: Whether trials run in this very process.
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class SearchLoop:
         budget: Budget,
         options: TrialOptions,
         tracking: Tracking,
+        *,
+        in_process: bool = False,
     ) -> None:
         self._tuner = tuner
         self._run = run
@@ -66,7 +71,8 @@ class SearchLoop:
         self._tracking = tracking
         # The oracle tells those who run trials apart by the seats that they have.
         self._seats: dict[str, str] = {}
-        self._crashed: set[str] = set()
+        self._in_process = in_process
+        self._running: dict[str, DeathNotes] = {}
         self._shared = isinstance(tuner.oracle, OptunaOracle) and tuner.oracle.shared
         self._ladder = ladder_of(tuner.oracle, run, budget, several=options.several)
         longest = math.inf if self._ladder is None else self._ladder.longest
@@ -74,6 +80,8 @@ class SearchLoop:
         self._idle = False
         self._earlier = frozenset(record.trial_id for record in run.trials())
         self._watched = set(self._earlier)
+        # Whoever starts anew may have found the cause: they do not end this search.
+        self._failed_earlier = {r.trial_id for r in run.trials() if r.status == FAILED}
         self.reason: str | None = None
 
     def watch(self) -> str | None:
@@ -90,7 +98,8 @@ class SearchLoop:
 
     def _exhausted(self) -> str | None:
         best = next(iter(self._run.best_trials(1)), None)
-        return self._budget.exhausted(self._run.finished(), best, running=self._runs_any())
+        trials = [t for t in self._run.finished() if t.trial_id not in self._failed_earlier]
+        return self._budget.exhausted(trials, best, running=self._runs_any())
 
     def _runs_any(self) -> bool:
         """Whether a trial is running here."""
@@ -107,10 +116,38 @@ class SearchLoop:
                 self.close()
                 time.sleep(POLL)
                 continue
-            if spec is None or not (spec.directory / RESULT).exists():
+            if spec is None:
+                return None
+            if (spec.directory / RESULT).exists():
+                # A kill came after the result and before the oracle heard of it.
+                self.finished(spec, TrialRecord.load(spec.directory / RESULT))
+            elif self._survives(spec):
                 return spec
-            # A kill came after the result and before the oracle heard of it.
-            self.finished(spec, TrialRecord.load(spec.directory / RESULT))
+
+    def _survives(self, spec: TrialSpec) -> bool:
+        """Note that a trial runs in this process; fail it if that killed earlier processes."""
+        if not self._in_process:
+            return True
+        notes = DeathNotes(spec.directory)
+        deaths = notes.begin(len(self._run.curve(spec.trial_id)))
+        if deaths >= MOST:
+            self._fail(spec, "its process died while it was trained")
+            return False
+        if deaths:
+            logger.warning(
+                "trial %d: its process died while it was trained; it goes on after its last "
+                "epoch. %s",
+                spec.number,
+                advice(),
+            )
+        self._running[spec.trial_id] = notes
+        return True
+
+    def leave(self) -> None:
+        """Note that this process runs no trial any more, whatever ended the search."""
+        for notes in self._running.values():
+            notes.end()
+        self._running.clear()
 
     def _take(self) -> TrialSpec | None:
         best = self._worth_another()
@@ -155,6 +192,7 @@ class SearchLoop:
             if trial.status != "RUNNING":
                 return None
             self._seats[trial.trial_id] = seat
+            self._set_aside(trial.trial_id)
             first = len(self._seats) == 1 and not self._run.best_trials(1)
             spec = self._specifier.specify(trial, first=first)
             if self._ladder is not None and self._shared:
@@ -169,6 +207,17 @@ class SearchLoop:
         self._tuner.on_trial_begin(trial)
         return spec
 
+    def _set_aside(self, trial_id: str) -> None:
+        """Set the record of a failed attempt aside if the oracle has begun the trial again."""
+        oracle, failures = self._tuner.oracle, 0
+        if isinstance(oracle, OptunaOracle):
+            failures = oracle.failures(trial_id)
+        elif trial_id in self._failed_earlier:
+            failures = self._run.failures(trial_id) + 1
+        if failures:
+            self._run.set_aside(trial_id, failures)
+        self._failed_earlier.discard(trial_id)
+
     def _go_on(self, going: Going) -> TrialSpec | None:
         """The paused trial that has deserved to go on, if there is one."""
         spec = None if self._ladder is None else self._ladder.go_on(going)
@@ -182,6 +231,7 @@ class SearchLoop:
         oracle = self._tuner.oracle
         assert isinstance(oracle, OptunaOracle)
         assert self._ladder is not None
+        self._left(job)
         if standing := self._ladder.pause(job):
             oracle.rank(job.trial_id, standing.rung, standing.value)
         self._run.note(record)
@@ -228,6 +278,9 @@ class SearchLoop:
 
     def _tell(self, job: TrialSpec, result: TrialRecord) -> None:
         """Tell the oracle."""
+        self._left(job)
+        if result.usable:
+            DeathNotes(job.directory).forget()
         oracle = self._tuner.oracle
         trial = oracle.get_trial(job.trial_id)
         # It may have been built in another process, where new hyperparameters appeared.
@@ -260,10 +313,25 @@ class SearchLoop:
 
     def crashed(self, job: TrialSpec, reason: str) -> bool:
         """Give a trial whose process died a second chance, and fail it after that."""
-        if job.trial_id not in self._crashed:
-            self._crashed.add(job.trial_id)
-            logger.warning("trial %d: %s; it goes on after its last epoch", job.number, reason)
+        deaths = DeathNotes(job.directory).died(len(self._run.curve(job.trial_id)))
+        if deaths < MOST:
+            logger.warning(
+                "trial %d: %s; it goes on after its last epoch. %s",
+                job.number,
+                reason,
+                advice(reason),
+            )
             return True
+        self._fail(job, reason)
+        return False
+
+    def _left(self, job: TrialSpec) -> None:
+        """Note that this process does not run a trial any more."""
+        if notes := self._running.pop(job.trial_id, None):
+            notes.end()
+
+    def _fail(self, job: TrialSpec, reason: str) -> None:
+        """End a trial whose process died again without a further epoch."""
         record = TrialRecord(
             trial_id=job.trial_id,
             number=job.number,
@@ -274,8 +342,7 @@ class SearchLoop:
             epochs=0,
             seconds=0.0,
             parameters=0,
-            message=f"{reason}, twice",
+            message=f"{reason}, twice. {advice(reason)}",
         )
         record.save(job.directory / RESULT)
         self.finished(job, record)
-        return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class OptunaOracle(keras_tuner.Oracle):
 
     hyperparameters: keras_tuner.HyperParameters
     ongoing_trials: dict[str, Trial]
+    _retry_queue: list[str]
 
     def __init__(
         self,
@@ -114,6 +115,7 @@ class OptunaOracle(keras_tuner.Oracle):
         self._storage = storage
         self._project: Path | None = None
         self._opening = False
+        self._failed: list[str] = []
         self._lock = threading.RLock()
 
     @property
@@ -195,7 +197,7 @@ class OptunaOracle(keras_tuner.Oracle):
             if self._retry_queue:
                 trial = self.trials[self._retry_queue.pop(0)]
                 trial.status, trial.message = TrialStatus.RUNNING, None
-            elif (trial := self._created(kept, near)) is None:
+            elif (trial := self._begun_again(kept) or self._created(kept, near)) is None:
                 status = TrialStatus.IDLE if kept.others_run else TrialStatus.STOPPED
                 return Trial(self.hyperparameters.copy(), trial_id="", status=status)
         self.tuner_ids.add(tuner_id)
@@ -215,8 +217,24 @@ class OptunaOracle(keras_tuner.Oracle):
                 self._proposer.note(trial)
             else:
                 self._remember(trial)
+            if trial.trial_id in self.end_order:
+                # An attempt that failed; another one has begun.
+                self.end_order.remove(trial.trial_id)
             if trial.status != TrialStatus.RUNNING:
                 self.end_order.append(trial.trial_id)
+
+    def _begun_again(self, kept: SearchStudy) -> Trial | None:
+        """A trial that failed in an earlier run, as another attempt; None if there is none left."""
+        while self._failed:
+            trial_id = self._failed.pop(0)
+            # Another process that shares the study may have been faster.
+            if kept.is_failed(trial_id):
+                trial = kept.begin_again(trial_id, self.hyperparameters)
+                self.trials[trial_id] = trial
+                self.end_order.remove(trial_id)
+                self._proposer.note(trial)
+                return trial
+        return None
 
     def _created(self, kept: SearchStudy, near: str | None) -> Trial | None:
         if self.max_trials and len(self.trials) >= self.max_trials:
@@ -262,6 +280,31 @@ class OptunaOracle(keras_tuner.Oracle):
             value: then the one with the better value of the objective.
         """
         self._kept.rank(trial_id, rung, value)
+
+    @guarded
+    def retry_failed(self, but: Collection[str] = ()) -> list[str]:
+        """Have the trials that failed before now tried again, each once, before new ones.
+
+        They keep their ids and configurations and do not count anew for `max_trials`. As long as
+        other processes run trials of a shared study none are: the failures may be of their run.
+
+        Args:
+            but: Ids of trials that are not tried again.
+
+        Returns:
+            Their ids.
+        """
+        kept = self._kept
+        with kept.turn():
+            self._catch_up(kept)
+            failed = [] if kept.others_run else kept.failed()
+        self._failed = [trial_id for trial_id in failed if trial_id not in but]
+        return list(self._failed)
+
+    @guarded
+    def failures(self, trial_id: str) -> int:
+        """The number of earlier attempts of a trial, all of which failed."""
+        return self._kept.failures(trial_id)
 
     @guarded
     def neighbours(self) -> set[str]:
@@ -410,9 +453,17 @@ class OptunaOracle(keras_tuner.Oracle):
         """The completed trials that no other one beats in every objective, in order of start."""
         return pareto_front(self.trials.values(), self.objectives)
 
+    @guarded
     def reload(self) -> None:
-        """Take up an earlier search, from its study."""
-        _ = self._kept
+        """Take up an earlier search, from its study; or one of this process that was interrupted.
+
+        What it was running is handed out again, whoever asks.
+        """
+        kept = self._kept
+        running = [name for name, t in self.trials.items() if t.status == TrialStatus.RUNNING]
+        others = [name for name in self._retry_queue if name not in running]
+        self.ongoing_trials = {}
+        self._retry_queue = others + [name for name in running if kept.owns(name)]
 
     def save(self) -> None:
         """Write KerasTuner's file, atomically; the study is up to date anyway."""

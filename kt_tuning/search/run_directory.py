@@ -22,6 +22,7 @@ from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.errors import SearchError, StorageError
 from kt_tuning.evaluation.held_out import add_uses, held_out_uses
 from kt_tuning.records import (
+    FAILED,
     HISTORY,
     PAUSE,
     PAUSED,
@@ -34,6 +35,10 @@ from kt_tuning.records import (
 from kt_tuning.run_files import check_removable, remove_run
 from kt_tuning.search.halving import Point
 from kt_tuning.search.lock import LOCK, RunLock
+from kt_tuning.trials.runs import CHECKPOINT
+
+FAILED_ATTEMPT = "failed_{}.json"
+"""File of a trial that was tried again: the record of an attempt that failed, from 1."""
 
 
 class RunDirectory:
@@ -157,15 +162,38 @@ class RunDirectory:
         """Finished and paused trials, failed ones included, in the order of their end."""
         if self.overwrite:
             return []
-        # A result is written once and never changed.
+        # A result is never changed, but that of a failed trial may be set aside for another one.
         for name in (RESULT, PAUSE):
             for path in self.path.glob(f"trial_*/{name}"):
                 trial_id = path.parent.name.removeprefix("trial_")
                 known = self._records.get(trial_id)
                 # One that paused may have ended since, in another process.
-                if known is None or (known.status == PAUSED and name == RESULT):
+                if known is None or (known.status in (PAUSED, FAILED) and name == RESULT):
                     self._records[trial_id] = TrialRecord.load(path)
         return sorted(self._records.values(), key=lambda r: (r.began + r.seconds, r.number))
+
+    def failures(self, trial_id: str) -> int:
+        """The number of a trial's failed attempts that were set aside."""
+        return len(list(self.trial(trial_id).glob(FAILED_ATTEMPT.format("*"))))
+
+    def set_aside(self, trial_id: str, failures: int) -> None:
+        """Keep the result and the curve of a failed attempt under other names: it is tried again.
+
+        Nothing happens if that was done before.
+
+        Args:
+            trial_id: Of the trial.
+            failures: Attempts of it that failed, this one included.
+        """
+        folder = self.trial(trial_id)
+        kept, result = folder / FAILED_ATTEMPT.format(failures), folder / RESULT
+        if kept.exists() or not result.exists():
+            return
+        # A trial whose worker died has a checkpoint, and its curve goes on from there.
+        if (folder / HISTORY).exists() and not (folder / CHECKPOINT).exists():
+            (folder / HISTORY).replace(kept.with_suffix(".csv"))
+        result.replace(kept)
+        self._records.pop(trial_id, None)
 
     def trials(self) -> list[TrialRecord]:
         """Finished and paused trials, failed ones included, in the order of their start."""

@@ -19,11 +19,12 @@ from rich.console import Console
 
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import PRICE, Ensemble, read_labels
-from kt_tuning.errors import OptionError, SearchError
-from kt_tuning.execution import Ray
+from kt_tuning.errors import OptionError, SearchError, full_disk_explained
+from kt_tuning.execution import Ray, Serial
 from kt_tuning.export import export_obstacle
+from kt_tuning.interrupts import interrupts_kept
 from kt_tuning.recipe import Recipe
-from kt_tuning.records import SearchRecord, write_json
+from kt_tuning.records import FAILED, SearchRecord, defaults_failure, write_json
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.chief import is_chief, is_worker, serve
 from kt_tuning.search.data_tasks import image_tasks, keras_task
@@ -37,6 +38,7 @@ from kt_tuning.search.definition import (
 from kt_tuning.search.discovery import discover_space
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.distributions import SearchSpace
+from kt_tuning.search.failed_trials import retry_failed
 from kt_tuning.search.finishing import warn_of_absent
 from kt_tuning.search.identity import Identity, named
 from kt_tuning.search.loop import SearchLoop
@@ -304,8 +306,12 @@ class Tuner(keras_tuner.Tuner):
         """Run trials until there are `max_trials`, time is up or the space is exhausted.
 
         `search(data)` with an `ImageData`, or as in KerasTuner `search(x, y,
-        validation_data=(x_val, y_val))` and everything else that `keras.Model.fit` takes. Ctrl-C
-        ends the search and keeps what is done.
+        validation_data=(x_val, y_val))` and everything else that `keras.Model.fit` takes.
+
+        Ctrl-C stops the search and keeps what is done: the same call goes on from there, and
+        `ensemble`, `best_model` and `report` use the trials that are there. Trials that failed
+        in an earlier call are tried again, once a call, before new ones; one that killed its
+        process twice is tried once more only.
 
         Args:
             *args: An `ImageData`, or the positional arguments of `fit`.
@@ -331,8 +337,9 @@ class Tuner(keras_tuner.Tuner):
         Raises:
             OptionError: if an argument is wrong.
             SearchError: if every trial fails.
-            StorageError: if the run directory holds a search on other data, or another process
-                is using it.
+            StorageError: if the run directory holds a search on other data, another process
+                is using it, or the disk is full.
+            KeyboardInterrupt: on Ctrl-C, after the workers have been stopped.
         """
         epochs = self._epochs if epochs is None else epochs
         check_count("epochs", epochs)
@@ -349,6 +356,7 @@ class Tuner(keras_tuner.Tuner):
         source = None if data is None else data.source
         with (
             without_repetitions(),
+            full_disk_explained(self.run_directory),
             self._run.begin(functools.partial(self._check, data), source=source, lock=not shared),
             make_executor(found, self._run, jobs).started(jobs) as executor,
         ):
@@ -358,12 +366,20 @@ class Tuner(keras_tuner.Tuner):
                     self._run.check_unchanged(self.oracle.trials)
             self._claim(data, parts)
             self._write_search(epochs, limit)
+            retried = [] if is_worker() else retry_failed(self.oracle, self._run)
+            if retried:
+                many = len(retried) > 1
+                logger.warning(
+                    "%s failed in an earlier run; %s tried again.",
+                    count(len(retried), "trial"),
+                    "they are" if many else "it is",
+                )
             spent = self._run.seconds_spent()
             display = SearchDisplay(
                 self.objectives[0].name,
                 max_trials=self.oracle.max_trials,
                 time_limit=limit,
-                done=len(self._run.trials()),
+                done=len(self._run.trials()) - len(retried),
                 used=spent,
                 console=Console(stderr=True) if verbose else None,
             )
@@ -383,11 +399,19 @@ class Tuner(keras_tuner.Tuner):
                 self._run.read_search(),
                 () if shared else self._run.trials(),
             )
-            loop = SearchLoop(self, self._run, display, budget, self._options, tracking)
+            loop = SearchLoop(
+                self,
+                self._run,
+                display,
+                budget,
+                self._options,
+                tracking,
+                in_process=isinstance(executor, Serial),
+            )
             work = functools.partial(run_trial, tasks=tasks, objectives=self.objectives)
             self.on_search_begin()
             try:
-                with display, quiet(), light_collections():
+                with display, quiet(), light_collections(), interrupts_kept():
                     if chief:
                         loop.reason = serve(self.oracle, loop.watch)
                     else:
@@ -399,15 +423,18 @@ class Tuner(keras_tuner.Tuner):
                     logger.info("The search ended: %s.", loop.reason)
             except KeyboardInterrupt:
                 logger.warning(
-                    "Interrupted. %d finished trials are kept in %s; run the same search again "
-                    "to go on.",
-                    len(self._run.trials()),
+                    "Interrupted. %s kept in %s; the same search goes on from there.",
+                    _trials_are(len(self._run.best_trials())),
                     self.run_directory,
                 )
+                raise
             finally:
+                loop.leave()
                 tracking.close(next(iter(self._run.best_trials(1)), None), self.best_model)
             self.on_search_end()
         self._raise_if_all_failed()
+        if warning := defaults_failure(self._run.trials()):
+            logger.warning(warning)
 
     def _shared(self) -> bool:
         """Whether other processes may write to the run directory at the same time."""
@@ -415,7 +442,9 @@ class Tuner(keras_tuner.Tuner):
 
     def _trials_left(self) -> int | None:
         limit = self.oracle.max_trials
-        return None if limit is None else max(0, limit - len(self._run.trials()))
+        # Those that failed may be tried again.
+        done = [record for record in self._run.trials() if record.status != FAILED]
+        return None if limit is None else max(0, limit - len(done))
 
     def _parts(self, data: ImageData | None) -> list[ImageData]:
         """The images as each fold splits them; none if the data are no `ImageData`."""
@@ -593,6 +622,7 @@ class Tuner(keras_tuner.Tuner):
         """Combine the best trials by weights fitted on the images that they were validated on.
 
         What it needs is in the run directory: a tuner that was made again need not search again.
+        Those of a search that was interrupted are combined, too: finished trials and paused ones.
         What the record calls cross-fitted is measured on images that neither weights nor members
         were chosen on. That each member's epoch was chosen on them is not corrected.
 
@@ -644,3 +674,8 @@ class Tuner(keras_tuner.Tuner):
         if not is_worker():
             self.oracle.save()
         write_json(self._get_tuner_fname(), self.get_state())
+
+
+def _trials_are(number: int) -> str:
+    """E.g. "1 trial with a score is"."""
+    return f"{count(number, 'trial')} with a score {'is' if number == 1 else 'are'}"

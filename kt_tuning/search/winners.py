@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from kt_tuning.ensembling import (
     serving_cost,
     weighted_sum,
 )
-from kt_tuning.errors import SearchError
+from kt_tuning.errors import SearchError, StorageError
 from kt_tuning.evaluation import metric_of
 from kt_tuning.names import find_name
-from kt_tuning.records import DataCard, TrialRecord
+from kt_tuning.records import PREDICTIONS, DataCard, TrialRecord
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.trials import load_weights, new_model, weights_file
+
+logger = logging.getLogger("kt_tuning")
 
 LIBRARY = 50
 """Best trials that the members of an ensemble are selected from, unless more are asked for: the
@@ -115,7 +118,7 @@ class Winners:
             seed: Of the solver.
         """
         members = find_name(members, MEMBER_CHOICES, "choice of members")
-        records = {record.trial_id: record for record in self.best(None)}
+        records = self._whole(self.best(None))
         candidates = [
             Member(
                 name,
@@ -172,6 +175,32 @@ class Winners:
             provenance=self._provenance(members),
             sharpening=record.sharpening,
         )
+
+    def _whole(self, records: list[TrialRecord]) -> dict[str, TrialRecord]:
+        """The trials whose files are there, by id; the others are warned of.
+
+        Raises:
+            SearchError: if no trial has kept validation predictions.
+            StorageError: if the weights of all others are gone.
+        """
+        whole = {}
+        for record in records:
+            folder = self._run.trial(record.trial_id)
+            if lost := [
+                name for name in (PREDICTIONS, "*.weights.h5") if not any(folder.glob(name))
+            ]:
+                logger.warning(
+                    "Trial %d is left out: %s is not in %s.", record.number, lost[0], folder
+                )
+            else:
+                whole[record.trial_id] = record
+        if not whole:
+            self._run.predictions(records[0].trial_id)
+            raise StorageError(
+                f"The weights of all trials of {self._run.path} are gone. Restore the files, or "
+                "search again with another project_name."
+            )
+        return whole
 
     def _provenance(self, chosen: list[TrialRecord]) -> dict[str, Any]:
         return {

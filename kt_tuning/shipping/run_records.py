@@ -14,7 +14,7 @@ from kt_tuning.evaluation import (
     corrected_best_of_run,
     held_out_uses,
 )
-from kt_tuning.records import REFIT_RECORD, RESULT, DataCard, SearchRecord, TrialRecord
+from kt_tuning.records import REFIT_RECORD, DataCard, SearchRecord, TrialRecord, trial_records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,13 +54,12 @@ class RunRecords:
         directory = Path(directory)
         search = SearchRecord.load(directory / "search.json")
         data = DataCard.load(directory / "data.json")
-        trials = [TrialRecord.load(path) for path in directory.glob(f"trial_*/{RESULT}")]
         ensemble = directory / "ensemble.json"
         return cls(
             name=directory.resolve().name,
             data=data,
             search=search,
-            trials=tuple(sorted(trials, key=lambda trial: trial.number)),
+            trials=tuple(trial_records(directory)),
             ensemble=EnsembleRecord.load(ensemble) if ensemble.is_file() else None,
             scores=read_scores(directory),
             correction=corrected_best_of_run(directory),

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
+
+from kt_tuning.records import replacing
 
 LAST = "last.npz"
 BEST = "best.npz"
@@ -138,10 +139,8 @@ class Checkpoint:
     def _write(self, name: str, content: dict[str, Any], arrays: dict[str, Any]) -> None:
         self._folder.mkdir(exist_ok=True)
         text = np.frombuffer(json.dumps(content).encode(), np.uint8)
-        temporary = self._folder / f"writing.{name}"
-        with temporary.open("wb") as file:
+        with replacing(self._folder / name) as temporary, temporary.open("wb") as file:
             np.savez(file, **{STATE: text, **arrays})
-        os.replace(temporary, self._folder / name)
 
     def _read(self, name: str) -> tuple[dict[str, Any], Arrays] | None:
         path = self._folder / name

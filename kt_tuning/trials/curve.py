@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 from typing import Any
+
+from kt_tuning.records import replacing
 
 
 class Curve:
@@ -75,7 +76,8 @@ class Curve:
             return list(csv.reader(file)) or [[]]
 
     def _write(self, rows: list[list[str]]) -> None:
-        temporary = self._path.with_name(f"writing.{self._path.name}")
-        with temporary.open("w", newline="", encoding="utf-8") as file:
+        with (
+            replacing(self._path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             csv.writer(file, lineterminator="\r\n").writerows(rows)
-        os.replace(temporary, self._path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kt_tuning.records import FAILED, INFEASIBLE
+from kt_tuning.records import FAILED, INFEASIBLE, OUT_OF_MEMORY
 from kt_tuning.trials.spec import InfeasibleError, TrialFailedError
 
 
@@ -16,5 +16,5 @@ def describe_failure(error: Exception) -> tuple[str, str]:
         return FAILED, text
     # TensorFlow's by its name: it need not be there.
     if isinstance(error, MemoryError) or name == "ResourceExhaustedError":
-        return INFEASIBLE, f"out of memory: {text.splitlines()[0] if text else name}"
+        return INFEASIBLE, f"{OUT_OF_MEMORY}: {text.splitlines()[0] if text else name}"
     return FAILED, f"{name}: {text}" if text else name

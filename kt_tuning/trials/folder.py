@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from kt_tuning.records import WRITING, replacing
 from kt_tuning.trials.runs import COMMITS
-
-WRITING = "writing."
-"""How the names of files begin that are not whole yet."""
 
 Files = Mapping[str, bytes]
 """Contents by path within the folder, in the order in which they have to be written."""
@@ -38,9 +35,8 @@ class Changes:
         for name, content in self.written.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f"{WRITING}{path.name}")
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
+            with replacing(path) as temporary:
+                temporary.write_bytes(content)
         for name in self.removed:
             (folder / name).unlink(missing_ok=True)
             # A folder that is empty now; others stay.

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +12,16 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.records import EXECUTIONS, PAUSE, PREDICTIONS, RESULT, Record, read_json, write_json
+from kt_tuning.records import (
+    EXECUTIONS,
+    PAUSE,
+    PREDICTIONS,
+    RESULT,
+    Record,
+    read_json,
+    replacing,
+    write_json,
+)
 from kt_tuning.trials.checkpoint import LAST, Checkpoint
 from kt_tuning.trials.spec import weights_file
 from kt_tuning.trials.weights import save_weights
@@ -111,16 +118,14 @@ class TrialFiles:
         """Write the weights and the validation predictions of a fold."""
         if predictions is not None:
             self._folder.mkdir(exist_ok=True)
-            path = self._folder / _predictions(fold)
-            _replace(path, functools.partial(_save_array, predictions))
-        path = weights_file(self._directory, fold)
-        _replace(path, functools.partial(save_weights, model))
+            _save(self._folder / _predictions(fold), predictions)
+        with replacing(weights_file(self._directory, fold)) as path:
+            save_weights(model, path)
 
     def keep_execution(self, run: Run, predictions: NDArray[np.float32]) -> None:
         """Write the validation predictions of one of several executions."""
         self._folder.mkdir(exist_ok=True)
-        path = self._folder / _execution(run.execution, run.fold)
-        _replace(path, functools.partial(_save_array, predictions))
+        _save(self._folder / _execution(run.execution, run.fold), predictions)
 
     def note(self, outcomes: Sequence[Outcome]) -> None:
         """Write that a training has ended; its checkpoint is not needed any more."""
@@ -134,14 +139,13 @@ class TrialFiles:
         paths = [self._folder / _predictions(fold) for fold in folds]
         arrays = [np.load(path) for path in paths if path.exists()]
         if arrays:
-            joined = np.concatenate(arrays)
-            _replace(self._directory / PREDICTIONS, functools.partial(_save_array, joined))
+            _save(self._directory / PREDICTIONS, np.concatenate(arrays))
         rows = [[self._folder / _execution(e, fold) for fold in folds] for e in range(executions)]
         # A trial that was cut short lacks the last ones.
         rows = [row for row in rows if all(path.exists() for path in row)]
         if len(rows) > 1:
             stacked = np.stack([np.concatenate([np.load(path) for path in row]) for row in rows])
-            _replace(self._directory / EXECUTIONS, functools.partial(_save_array, stacked))
+            _save(self._directory / EXECUTIONS, stacked)
 
     def clear(self) -> None:
         """Remove what is only needed to go on after an interruption."""
@@ -157,12 +161,6 @@ def _execution(execution: int, fold: int | None) -> str:
     return f"execution_{execution}_{fold or 0}.npy"
 
 
-def _save_array(array: NDArray[Any], path: Path) -> None:
-    np.save(path, array)
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file under a temporary name first: it is whole or it is not there."""
-    temporary = path.with_name(f"writing.{path.name}")
-    write(temporary)
-    os.replace(temporary, path)
+def _save(path: Path, array: NDArray[Any]) -> None:
+    with replacing(path) as temporary:
+        np.save(temporary, array)

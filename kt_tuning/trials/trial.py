@@ -14,7 +14,7 @@ import keras_tuner
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import KtTuningError, OptionError
+from kt_tuning.errors import KtTuningError, OptionError, StorageError, full_disk_explained
 from kt_tuning.records import (
     COMPLETED,
     HISTORY,
@@ -80,11 +80,16 @@ def run_trial(
     trial = _Trial(spec, report, tasks, objectives)
     status, message = None, None
     try:
-        with forget_gradients():
+        with full_disk_explained(spec.directory), forget_gradients():
             trial.run()
     except (KtTuningError, keras_tuner.errors.FatalError):
         raise
     except Exception as error:
+        if not spec.directory.is_dir():
+            raise StorageError(
+                f"{spec.directory} has been removed while its trial was running. Leave the run "
+                "directory there during a search; the same search can be started again."
+            ) from error
         status, message = describe_failure(error)
         logger.debug("trial %d failed", spec.number, exc_info=True)
     record = trial.record(status, message)

@@ -21,12 +21,16 @@ def load_weights(model: keras.Model, path: Path) -> None:
     Raises:
         StorageError: if they are those of another model, or cannot be read.
     """
+    if not path.is_file():
+        raise StorageError(f"The weights of a finished training are gone: {path}. Restore it.")
     try:
         with warnings.catch_warnings():
             # Keras would leave layers that the file lacks as they were initialised.
             warnings.filterwarnings("error", "Skipping nested container", UserWarning)
             _without_optimizer(model).load_weights(path)
-    except (OSError, ValueError, KeyError, UserWarning) as error:
+    except OSError as error:
+        raise StorageError(f"Cannot read the weights {path}: {error}. Restore the file.") from error
+    except (ValueError, KeyError, UserWarning) as error:
         # Keras lists every layer, in a traceback of sixty lines.
         reason = str(error).strip().partition("\n")[0].partition(". ")[0]
         size = f" of {model.count_params():,} parameters" if model.built else ""

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from kt_tuning.evaluation import EPOCH_CAVEAT
-from kt_tuning.records import COMPLETED, PRUNED
+from kt_tuning.records import COMPLETED, PAUSED, PRUNED, defaults_failure
 from kt_tuning.report.figures import confusion_data
 from kt_tuning.report.html import element
 from kt_tuning.report.summary import RunSummary
@@ -129,6 +129,7 @@ def _search(run: RunSummary) -> Line:
     parts = [
         (statuses.count(COMPLETED), "completed"),
         (statuses.count(PRUNED), "pruned"),
+        (statuses.count(PAUSED), "paused"),
         (failed, "failed"),
         (run.unfinished, "unfinished"),
     ]
@@ -157,7 +158,8 @@ def _data(run: RunSummary) -> Line:
 
 
 def _notes(run: RunSummary) -> list[str]:
-    notes = [] if run.caveat is None else [run.caveat]
+    failure = defaults_failure(trial.record for trial in run.trials)
+    notes = [note for note in (failure, run.caveat) if note is not None]
     if run.scores is None:
         notes.append(
             "Quote no figure of this page before the winner is judged on the test split: "

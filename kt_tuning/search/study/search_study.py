@@ -25,6 +25,7 @@ from kt_tuning.search.study.opening import SPACE, open_search
 from kt_tuning.search.study.translation import VALUES
 from kt_tuning.search.study.trial_states import (
     NEAR,
+    RESULT,
     SCORES,
     TRIAL_ID,
     climbed,
@@ -120,16 +121,17 @@ class SearchStudy:
 
     def restore(self, space: keras_tuner.HyperParameters) -> list[Trial]:
         """The trials of earlier runs, in the order of their start; some are running."""
-        trials = []
+        trials: dict[str, Trial] = {}
         for frozen in self.study.get_trials(deepcopy=False):
             if TRIAL_ID in frozen.user_attrs:
                 trial = restore_trial(frozen, space.copy(), self._objective)
+                # Of several attempts the last one counts, in the place of the first one.
                 self._numbers[trial.trial_id] = frozen.number
-                trials.append(trial)
+                trials[trial.trial_id] = trial
             elif frozen.state == TrialState.RUNNING:
                 # A trial of somebody else's who was killed: samplers would go on avoiding it.
                 self.study.tell(frozen.number, state=TrialState.FAIL)
-        return trials
+        return list(trials.values())
 
     @property
     def shared(self) -> bool:
@@ -192,6 +194,10 @@ class SearchStudy:
             self._own.discard(number)
             self.storage.sharing.release(self.storage.backend_id(number))
 
+    def owns(self, trial_id: str) -> bool:
+        """Whether no other process may be running a trial."""
+        return not self.shared or self._numbers[trial_id] in self._own
+
     def number(self, trial_id: str) -> int:
         """Optuna's number of a trial."""
         return self._numbers[trial_id]
@@ -206,8 +212,8 @@ class SearchStudy:
 
     def end_order(self) -> list[str]:
         """The ids of the trials that have ended, in that order."""
-        trials = self.study.get_trials(deepcopy=False)
-        ours = [t for t in trials if TRIAL_ID in t.user_attrs and t.state.is_finished()]
+        last = (self.storage.get_trial(number) for number in self._numbers.values())
+        ours = [trial for trial in last if trial.state.is_finished()]
         ours.sort(key=lambda trial: (trial.datetime_complete, trial.number))
         return [trial.user_attrs[TRIAL_ID] for trial in ours]
 
@@ -239,6 +245,49 @@ class SearchStudy:
         self.storage.commit()
         self._claim(proposal.number)
         return restore_trial(self.storage.get_trial(proposal.number), space.copy(), self._objective)
+
+    def failed(self) -> list[str]:
+        """The ids of the trials whose last attempt failed, in the order of their first start."""
+        return [trial_id for trial_id in self._numbers if self.is_failed(trial_id)]
+
+    def is_failed(self, trial_id: str) -> bool:
+        """Whether the last attempt of a trial failed."""
+        return self.storage.get_trial(self._numbers[trial_id]).state == TrialState.FAIL
+
+    def failures(self, trial_id: str) -> int:
+        """The number of attempts of a trial that failed before its last one."""
+        last = self._numbers[trial_id]
+        trials = (self.storage.get_trial(number) for number in range(last))
+        return sum(trial.user_attrs.get(TRIAL_ID) == trial_id for trial in trials)
+
+    def begin_again(self, trial_id: str, space: keras_tuner.HyperParameters) -> Trial:
+        """Write another attempt of a trial that failed: for Optuna a trial of its own.
+
+        Args:
+            trial_id: KerasTuner's; it stays.
+            space: The space.
+
+        Returns:
+            KerasTuner's trial.
+        """
+        failed = self.storage.get_trial(self._numbers[trial_id])
+        number = self.storage.create_new_trial(
+            self.study._study_id,
+            optuna.create_trial(
+                state=TrialState.RUNNING,
+                params=failed.params,
+                distributions=failed.distributions,
+                user_attrs={
+                    name: value
+                    for name, value in failed.user_attrs.items()
+                    if name not in (RESULT, SCORES)
+                },
+            ),
+        )
+        self._numbers[trial_id] = number
+        self._stopped.discard(trial_id)
+        self._claim(number)
+        return restore_trial(self.storage.get_trial(number), space.copy(), self._objective)
 
     def rank(self, trial_id: str, rung: int, value: float) -> None:
         """Let the sampler learn from a running trial, as from one that was pruned at a rung."""

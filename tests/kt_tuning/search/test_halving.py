@@ -1,5 +1,6 @@
 """Searches whose trials pause: asynchronous successive halving."""
 
+import contextlib
 import shutil
 
 import keras
@@ -38,7 +39,8 @@ def counted():
 
 def search(make_tuner, data, callback, time_limit=None, **options):
     tuner = make_tuner(**{**OPTIONS, "strategy": "asha", **options})
-    tuner.search(data, time_limit=time_limit, callbacks=[callback])
+    with contextlib.suppress(KeyboardInterrupt):
+        tuner.search(data, time_limit=time_limit, callbacks=[callback])
     return tuner
 
 
@@ -63,7 +65,8 @@ def interrupted(tmp_path_factory, stripes):
     Count.trained, Count.stop_after = 0, 4
     options = {**OPTIONS, "strategy": "asha", "directory": directory, "project_name": "run"}
     tuner = Tuner(tiny, **options)
-    tuner.search(stripes, callbacks=[Count()])
+    with pytest.raises(KeyboardInterrupt):
+        tuner.search(stripes, callbacks=[Count()])
     return tuner
 
 
@@ -159,7 +162,8 @@ def test_auto_ends_with_a_neighbour_of_the_best_that_does_not_pause(
             widened, objective="val_loss", epochs=9, max_trials=None, strategy="auto", seed=3
         )
         # 900 s for the defaults, and time for another such training when 990 to 1,575 s are left.
-        tuner.search(stripes, time_limit=2700, callbacks=[Lasting(clock)])
+        with contextlib.suppress(KeyboardInterrupt):
+            tuner.search(stripes, time_limit=2700, callbacks=[Lasting(clock)])
     (neighbour,) = tuner.oracle.neighbours()
     first, last = (tuner.results().loc[trial] for trial in ("0000", neighbour))
     assert (first["epochs"], last["epochs"], last["status"]) == (9, 9, "COMPLETED")

@@ -50,6 +50,18 @@ def test_running_trials_are_handed_out_again(tmp_path):
     assert len(again.study.trials) == 3
 
 
+def test_what_two_workers_were_running_one_gets_after_an_interruption(tmp_path):
+    oracle = calculator(tmp_path).oracle
+    lost = [oracle.create_trial(f"worker{n}").trial_id for n in range(2)]
+    oracle.reload()
+    found = []
+    for _ in range(2):
+        trial = oracle.create_trial("worker0")
+        found.append(trial.trial_id)
+        finish(oracle, trial, 1.0)
+    assert found == lost
+
+
 class Killed(BaseException):
     pass
 

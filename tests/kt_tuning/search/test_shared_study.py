@@ -149,6 +149,23 @@ def end(oracle, trial):
     oracle.end_trial(trial)
 
 
+def test_failures_of_a_process_that_still_runs_are_not_tried_again_by_another_one(make_oracle):
+    one, two = make_oracle(2), make_oracle(2)
+    failed, other = one.create_trial("a"), one.create_trial("b")
+    failed.status = "FAILED"
+    one.end_trial(failed)
+    assert two.retry_failed() == []
+    end(one, other)
+    # Nobody runs any trial: that was an earlier run. Both would try it again, one does.
+    assert one.retry_failed() == two.retry_failed() == ["0"]
+    again = two.create_trial("a")
+    assert (again.trial_id, again.hyperparameters.values) == ("0", failed.hyperparameters.values)
+    assert one.create_trial("a").status == "IDLE"
+    end(two, again)
+    assert one.create_trial("a").status == "STOPPED"
+    assert one.end_order == ["1", "0"]
+
+
 def test_each_trial_is_handed_out_by_one_oracle_only(make_oracle):
     one, two = make_oracle(4), make_oracle(4)
     trials = [oracle.create_trial(seat) for seat in "ab" for oracle in (one, two)]

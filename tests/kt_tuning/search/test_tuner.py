@@ -202,9 +202,10 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_call_goes_on(make_tuner, stripes
                 raise KeyboardInterrupt
 
     tuner = make_tuner(max_trials=2)
-    tuner.search(stripes, callbacks=[Interrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        tuner.search(stripes, callbacks=[Interrupt()])
     assert len(tuner.results()) == 1
-    assert "1 finished trials are kept" in caplog.text
+    assert "1 trial with a score is kept" in caplog.text
     tuner.search(stripes)
     assert list(tuner.results()["number"]) == [0, 1]
 
@@ -231,7 +232,8 @@ def test_a_result_that_the_oracle_never_heard_of_is_not_trained_again(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tuner.oracle, "end_trial", killed)
-    tuner.search(stripes)
+    with pytest.raises(KeyboardInterrupt):
+        tuner.search(stripes)
     (result,) = tuner.run_directory.glob("trial_*/result.json")
     before = result.read_bytes()
     again = make_tuner(max_trials=1)

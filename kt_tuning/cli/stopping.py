@@ -1,0 +1,132 @@
+"""How a verb ends that does not come to its end: Ctrl-C, SIGTERM, a kill, an error."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import functools
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any, NoReturn
+
+import typer
+
+from kt_tuning.errors import KtTuningError, is_disk_full
+from kt_tuning.interrupts import Stopped, interrupts_kept
+
+HINT = (
+    "kt-tuning was killed, by a signal: {advice} What was finished is kept: the same command goes "
+    "on from there."
+)
+WATCH = 'read -r end || printf "%s\\n" "$1" >&2'
+"""A shell that speaks when its standard input closes before it got a line."""
+
+
+@contextlib.contextmanager
+def on_interrupt(way_on: str) -> Iterator[None]:
+    """Have a verb that is interrupted in the block say more.
+
+    Args:
+        way_on: Follows "To go on, run the same command again".
+    """
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise type(stop)(way_on) from None
+
+
+def stoppable(verb: Callable[..., None]) -> Callable[..., None]:
+    """Have a verb end with one line and the right status however it is stopped.
+
+    130 after Ctrl-C, 143 after SIGTERM, 2 after an error that the user can mend.
+    """
+
+    @functools.wraps(verb)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            with _terminable(), interrupts_kept(), _watched():
+                verb(*args, **kwargs)
+        except KeyboardInterrupt as stop:
+            _interrupted(stop)
+        except Exception as error:
+            if not _is_told_plainly(error):
+                raise
+            print(f"error: {_told(error)}", file=sys.stderr)
+            raise typer.Exit(2) from error
+
+    return run
+
+
+def _interrupted(stop: KeyboardInterrupt) -> NoReturn:
+    """Say how to go on; a second Ctrl-C does not break into the end of the process."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(ValueError):  # only the main thread may
+            signal.signal(number, signal.SIG_IGN)
+    way_on = stop.args[0] if stop.args else "."
+    print(f"Interrupted. To go on, run the same command again{way_on}", file=sys.stderr)
+    number = signal.SIGTERM if isinstance(stop, Stopped) else signal.SIGINT
+    raise typer.Exit(128 + number) from None
+
+
+def _is_told_plainly(error: Exception) -> bool:
+    """Whether an error is about something that the user can mend without our code."""
+    if isinstance(error, (KtTuningError, OSError)) or is_disk_full(error):
+        # Of a pipe that was closed, as by `head`, Typer takes care.
+        return not isinstance(error, BrokenPipeError)
+    # Raised in a hypermodel to end the search. KerasTuner need not have been imported.
+    tuner = sys.modules.get("keras_tuner")
+    return tuner is not None and isinstance(error, tuner.errors.FatalError)
+
+
+def _told(error: Exception) -> str:
+    if is_disk_full(error) and not isinstance(error, KtTuningError):
+        name = getattr(error, "filename", None)
+        where = f": cannot write {name}" if name else ""
+        return f"The disk is full{where}. Free some space and run the same command again. {error}"
+    return str(error) or type(error).__name__
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Have SIGTERM raise `Stopped`, where that is possible."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise Stopped
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[None]:
+    """Have a death by a signal told: where, by Python, and what to try, by a shell that stays."""
+    from kt_tuning.execution.advice import advice
+
+    if not faulthandler.is_enabled():
+        with contextlib.suppress(OSError, ValueError):  # standard error is no file
+            faulthandler.enable(all_threads=False)
+    if os.name != "posix":
+        yield
+        return
+    with subprocess.Popen(
+        ["/bin/sh", "-c", WATCH, "sh", HINT.format(advice=advice())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as shell:
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                shell.communicate(b"ended\n")

@@ -1,0 +1,140 @@
+"""Trials that failed are tried again when the search is started again."""
+
+import json
+
+import keras
+import keras_tuner
+import pytest
+from search_spaces import finish, make_oracle, mixed, space_of
+
+from kt_tuning.errors import SearchError
+from kt_tuning.records import TrialRecord
+from kt_tuning.search.deaths import Deaths
+from kt_tuning.search.failed_trials import retry_failed
+from kt_tuning.search.run_directory import RunDirectory
+
+
+class Faulty(keras.callbacks.Callback):
+    """Raises in the second epoch of the trainings with these numbers, counted from 0."""
+
+    began, faults = 0, ()
+
+    def on_train_begin(self, logs=None):
+        self.number = Faulty.began
+        Faulty.began += 1
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1 and self.number in Faulty.faults:
+            raise ValueError("a fault")
+
+
+@pytest.fixture
+def faulty():
+    def make(*faults):
+        Faulty.began, Faulty.faults = 0, faults
+        return Faulty()
+
+    return make
+
+
+def stock():
+    return keras_tuner.oracles.RandomSearchOracle(objective="val_accuracy", max_trials=2, seed=1)
+
+
+@pytest.mark.parametrize("strategy", [lambda: "random", stock])
+def test_after_the_fault_is_mended_the_same_search_succeeds(
+    strategy, make_tuner, stripes, faulty, caplog
+):
+    first = make_tuner(strategy=strategy())
+    with pytest.raises(SearchError, match="a fault"):
+        first.search(stripes, callbacks=[faulty(0, 1)])
+    before = first.results()
+    again = make_tuner(strategy=strategy())
+    again.search(stripes, callbacks=[faulty()])
+    results = again.results()
+    assert "2 trials failed in an earlier run; they are tried again." in caplog.text
+    # The same trials with the same configurations, each in one row.
+    assert list(results.index) == list(before.index)
+    assert list(results["number"]) == [0, 1]
+    assert list(results["status"]) == ["COMPLETED"] * 2
+    assert list(results["hp/units"]) == list(before["hp/units"])
+    assert list(again.history()["epoch"]) == [0, 1] * 2
+    # What it was like before is kept.
+    kept = TrialRecord.load(again.run_directory / f"trial_{results.index[0]}" / "failed_1.json")
+    assert kept.message == "ValueError: a fault"
+    # What has succeeded is not trained again.
+    make_tuner(strategy=strategy()).search(stripes, callbacks=[callback := faulty()])
+    assert callback.began == 0
+
+
+def test_a_trial_that_fails_is_tried_once_a_search(make_tuner, stripes, faulty):
+    make_tuner().search(stripes, callbacks=[faulty(0)])
+    again = make_tuner(max_trials=3)
+    again.search(stripes, callbacks=[faulty(0)])
+    # Trial 0 once more, and a new one.
+    assert Faulty.began == 2
+    assert list(again.results()["status"]) == ["FAILED", "COMPLETED", "COMPLETED"]
+    assert [t.state.name for t in again.study.trials] == ["FAIL", "COMPLETE", "FAIL", "COMPLETE"]
+
+
+def test_many_earlier_failures_do_not_end_a_search(make_tuner, stripes, faulty):
+    # Five without any success end one.
+    with pytest.raises(SearchError):
+        make_tuner(max_trials=7).search(stripes, callbacks=[faulty(*range(5))])
+    again = make_tuner(max_trials=7)
+    again.search(stripes, callbacks=[faulty()])
+    assert list(again.results()["status"]) == ["COMPLETED"] * 7
+
+
+def test_killed_while_it_is_tried_again_a_trial_goes_on(make_tuner, stripes, faulty, monkeypatch):
+    with pytest.raises(SearchError):
+        make_tuner(max_trials=1).search(stripes, callbacks=[faulty(0)])
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*arguments):
+        raise Killed
+
+    # After the study has the attempt, and before the old result is set aside.
+    monkeypatch.setattr(RunDirectory, "set_aside", killed)
+    with pytest.raises(Killed):
+        make_tuner(max_trials=1).search(stripes)
+    monkeypatch.undo()
+    again = make_tuner(max_trials=1)
+    again.search(stripes)
+    assert list(again.results()["status"]) == ["COMPLETED"]
+    assert [trial.state.name for trial in again.study.trials] == ["FAIL", "COMPLETE"]
+
+
+def test_a_trial_over_a_limit_is_not_tried_again():
+    oracle = make_oracle(max_trials=3, hyperparameters=space_of(mixed))
+    for status in ("FAILED", "INFEASIBLE", "COMPLETED"):
+        finish(oracle, oracle.create_trial("tuner"), 1.0, status=status)
+    assert oracle.retry_failed() == ["0"]
+    trial = oracle.create_trial("tuner")
+    assert (trial.trial_id, trial.status) == ("0", "RUNNING")
+    finish(oracle, trial, 1.0)
+    assert oracle.create_trial("tuner").status == "STOPPED"
+    assert oracle.end_order == ["1", "2", "0"]
+
+
+@pytest.mark.parametrize(("deaths", "retried"), [(0, True), (2, True), (3, False)])
+def test_what_has_killed_its_process_three_times_is_given_up(deaths, retried, make_tuner, stripes):
+    tuner = make_tuner(max_trials=1)
+    tuner.search(stripes)
+    oracle, (folder,) = tuner.oracle, tuner.run_directory.glob("trial_*")
+    record = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps({**record, "status": "FAILED"}))
+    Deaths(count=deaths).save(folder / "deaths.json")
+    heard = []
+    oracle.retry_failed = lambda but: heard.extend(but) or []
+    retry_failed(oracle, RunDirectory(tuner.run_directory, tuner.objectives[0], overwrite=False))
+    assert heard == ([] if retried else [record["trial_id"]])
+
+
+def test_a_search_whose_defaults_failed_says_so_at_its_end(make_tuner, stripes, faulty, caplog):
+    tuner = make_tuner()
+    tuner.search(stripes, callbacks=[faulty(0)])
+    assert "Trial 0, the default configuration, failed: ValueError: a fault" in caplog.text
+    assert "Trial 0, the default configuration, failed" in tuner.report().path.read_text()
