@@ -136,7 +136,7 @@ def options_of(out: Path) -> RunOptions:
     if not path.exists():
         raise StorageError(
             f"{out} does not say what was searched: expected {OPTIONS}, which `kt-tuning run` "
-            "writes. After a search in Python use its tuner, such as `tuner.ensemble()`."
+            "writes. After a search in Python use its tuner, such as `tuner.refit()`."
         )
     names = {field.name for field in dataclasses.fields(RunOptions)}
     asked = {name: value for name, value in read_json(path).items() if name in names}

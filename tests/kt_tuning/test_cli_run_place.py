@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from command_line import kt_tuning, write_photos
+from run_markers import write_marker
 
 from kt_tuning.cli.run_place import run_directory
 from kt_tuning.data import load_images
@@ -48,7 +49,7 @@ def test_a_run_that_is_among_them_already_may_go_on(
 ) -> None:
     run = photos / "runs" / "photos"
     run.mkdir(parents=True)
-    (run / "search.json").write_text("{}")
+    write_marker(run)
     monkeypatch.chdir(photos)
     assert run_directory(Path(), None) == Path("runs/photos")
     assert run_directory(photos, run) == run

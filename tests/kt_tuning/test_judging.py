@@ -180,6 +180,7 @@ def test_a_use_before_there_is_a_run_is_taken_over_by_the_search(
     evaluate(other, data, bootstrap=5)
     assert "opened 2 times" in caplog.text
     objective = keras_tuner.Objective("val_accuracy", "max")
+    (tmp_path / "later").mkdir()
     directory = RunDirectory(tmp_path / "later", objective, overwrite=False)
     directory.claim(data, [data.indices["validation"]])
     digests = [model_digest(one) for one in (model, other)]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from run_markers import write_marker
 
 from kt_tuning.data import image_files, load_images
 from kt_tuning.data.folder import scan
@@ -80,7 +81,7 @@ def test_runs_are_no_classes(save: Save, tmp_path: Path, marker: str, place: str
     for name in ("cat/a.png", "dog/a.png", f"{place}/augmentation.png"):
         save(name)
     before = scan(tmp_path).class_names if place.startswith("cat") else ("cat", "dog")
-    (tmp_path / place / marker).write_text("{}")
+    write_marker(tmp_path / place, marker)
     listing = scan(tmp_path)
     assert listing.class_names == before == ("cat", "dog")
     assert [file.path for file in listing.files] == ["cat/a.png", "dog/a.png"]
@@ -92,7 +93,7 @@ def test_runs_beside_other_files_are_no_class_and_are_said(
     for name in ("cat/a.png", "dog/a.png", "runs/first/a.png", "runs/second/a.png"):
         save(name)
     for name in ("first", "second"):
-        (tmp_path / "runs" / name / "search.json").write_text("{}")
+        write_marker(tmp_path / "runs" / name)
     (tmp_path / "runs" / "notes.txt").write_text("the second one was better")
     with caplog.at_level(logging.WARNING, "kt_tuning"):
         assert scan(tmp_path).class_names == ("cat", "dog")
@@ -102,7 +103,7 @@ def test_runs_beside_other_files_are_no_class_and_are_said(
 def test_a_class_with_a_run_inside_is_a_class(save: Save, tmp_path: Path) -> None:
     for name in ("cat/a.png", "dog/a.png", "dog/run/b.png"):
         save(name)
-    (tmp_path / "dog" / "run" / "search.json").write_text("{}")
+    write_marker(tmp_path / "dog" / "run")
     assert [file.path for file in scan(tmp_path).files] == ["cat/a.png", "dog/a.png"]
 
 
@@ -111,7 +112,7 @@ def test_what_a_run_writes_into_the_folder_of_images_is_no_class(
 ) -> None:
     for name in ("cat/a.png", "dog/a.png", "trial_0/a.png", "export/1/a.png"):
         save(name)
-    (tmp_path / "oracle.json").write_text("{}")
+    write_marker(tmp_path, "oracle.json")
     assert scan(tmp_path).class_names == ("cat", "dog")
 
 

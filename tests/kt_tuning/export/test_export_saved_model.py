@@ -128,7 +128,8 @@ def test_provenance_stands_beside_the_model(exported):
     assert provenance["model"] == {"hyperparameters": {"filters": 4}}
     assert provenance["data"]["fingerprint"] == "abc123"
     assert provenance["data"]["class_names"] == list(CLASS_NAMES)
-    assert provenance["data"]["pixels"] == {"height": 8, "width": 12, "channels": 3}
+    pixels = {"height": 8, "width": 12, "channels": 3, "bits": 16}
+    assert provenance["data"]["pixels"] == pixels
     assert provenance["versions"]["keras"] == keras.__version__
     assert provenance["parity"]["images"] == 16
     assert provenance["parity"]["difference"] <= 1e-5

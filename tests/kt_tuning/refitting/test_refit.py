@@ -199,7 +199,7 @@ def test_what_cannot_be_refitted_is_refused(tuner, data, tmp_path):
     images, labels = striped_images(60, seed=1)
     with pytest.raises(StorageError, match="other data"):
         tuner.refit(ImageData.from_arrays(images, labels), BEST)
-    with pytest.raises(SearchError, match=r"`tuner\.refit\(data\)`"):
+    with pytest.raises(SearchError, match="pass `data`"):
         tuner.refit()
     with pytest.raises(OptionError, match=r"from 1 to the 1 .*devices=2"):
         tuner.refit(data, dataclasses.replace(BEST, devices=2))

@@ -101,7 +101,7 @@ def test_images_are_chosen_by_the_seed(run_directory, stripes, monkeypatch):
 
 @pytest.mark.parametrize(
     ("formats", "images", "message"),
-    [((), 10, "at least 1 format"), (("keras",), 0, "images=0"), (("tflite",), 9, "'tflite'")],
+    [((), 10, "at least 1 format"), (("keras",), 0, "images=0"), (("tflow",), 9, "'tflow'")],
 )
 def test_options_that_cannot_be_are_refused(run_directory, stripes, formats, images, message):
     with pytest.raises(OptionError, match=message):
