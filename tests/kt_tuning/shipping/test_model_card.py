@@ -64,8 +64,8 @@ def test_every_section_tells_what_the_records_say(run_directory, folder):
         "On 12 test images that neither training nor search has seen.",
         "| accuracy | 0.7500 | 0.6000 to 0.9000 |",
         "- Best validation score: the run kept nothing to correct it by.",
-        "- Expected calibration error 0.2000, cross-fitted on validation images; each member's epoch "
-        "was chosen on these images, too, which is not corrected.",
+        "- Expected calibration error 0.2000, cross-fitted on validation images; each member's "
+        "epoch was chosen on these images, too, which is not corrected.",
         "| export/onnx/1 (onnx) | 1.23 | 1.00 | 0.50 | 0.8750 | 100.00% | 2.0e-08 |",
         "- Fewer than 100 training images: lying, standing.",
         "- Classes recognised least often, and how often: standing (50%).",
