@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kt_tuning.errors import StorageError
-from kt_tuning.records import RUN_MARKERS, is_run_directory
+from kt_tuning.records import RUN_MARKERS, WRITING, is_run_directory
 
 logger = logging.getLogger("kt_tuning")
 
@@ -27,15 +27,15 @@ _RECORDS = (
     r"|(tuner|worker|chief)[\w.-]*"
 )
 _CHECKPOINT: Layout = {
-    r"(writing\.)?(last|best)\.npz": None,
-    r"(writing\.)?(predictions_\d+|execution_\d+_\d+)\.npy": None,
+    r"(last|best)\.npz": None,
+    r"(predictions_\d+|execution_\d+_\d+)\.npy": None,
     _JSON.format("runs"): None,
 }
 _TRIAL: Layout = {
-    _JSON.format("trial|result|paused"): None,
-    r"history\.csv(\w*\.tmp)?|(writing\.)?history\.csv": None,
-    r"(writing\.)?(val_predictions|execution_predictions|train_errors)\.npy": None,
-    r"(writing\.)?(model|fold_\d+)\.weights\.h5": None,
+    _JSON.format(r"trial|result|paused|deaths|failed_\d+"): None,
+    r"(history|failed_\d+)\.csv(\w*\.tmp)?": None,
+    r"(val_predictions|execution_predictions|train_errors)\.npy": None,
+    r"(model|fold_\d+)\.weights\.h5": None,
     "checkpoint": _CHECKPOINT,
 }
 _VERSION: Layout = {
@@ -149,7 +149,8 @@ def _find(folder: Path, layout: Layout, found: _Found) -> None:
 
 def _lookup(name: str, layout: Layout) -> tuple[bool, Layout | None]:
     """Whether a run gives this name, and the layout of such a folder."""
+    written = name.removeprefix(WRITING)
     for pattern, inner in layout.items():
-        if re.fullmatch(pattern, name):
+        if re.fullmatch(pattern, written):
             return True, inner
     return False, None
