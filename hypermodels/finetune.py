@@ -18,8 +18,8 @@ from hypermodels.space import Space
 from hypermodels.two_speed import TwoSpeed
 from hypermodels.unfreezing import Unfreezing, leave_top_trainable
 
-BACKBONES = ("EfficientNetB0", "MobileNetV2", "ResNet50V2")
-RARE_BACKBONES = ("ConvNeXtTiny", "DenseNet121", "EfficientNetV2B0")
+BACKBONES: tuple[str, ...] = ("EfficientNetB0", "MobileNetV2", "ResNet50V2")
+RARE_BACKBONES: tuple[str, ...] = ("ConvNeXtTiny", "DenseNet121", "EfficientNetV2B0")
 UNFROZEN = (0.0, 0.1, 0.25, 0.5, 1.0)
 ENLARGEMENTS = (1, 2, 3, 4)
 LARGEST_SIDE = 256
