@@ -122,7 +122,7 @@ class FineTune(ImageHyperModel):
     @property
     def allows_mixed_precision(self) -> bool:
         """Not on a backbone that is a file or a model: what it computes with is not known."""
-        known = self.backbone is None or isinstance(self.backbone, NamedBackbone)
+        known = self.backbone is None or self.backbone.resizable
         return known and super().allows_mixed_precision
 
     def rescale(self, pixels: Any) -> Any:
