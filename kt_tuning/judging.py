@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -176,10 +177,16 @@ def load_data(
     """
     directory = Path(directory)
     card = DataCard.load(directory / "data.json")
+    table = card.table
     if folder is None and card.source == ARRAYS:
         raise OptionError(
             f"{directory} was searched on arrays, which only Python has: call "
             "`tuner.evaluate()` there, or name a folder of the same images."
+        )
+    if table is not None and not table.path:
+        raise OptionError(
+            f"{directory} was searched on a DataFrame, which only Python has: call "
+            "`tuner.evaluate(data=…)` there."
         )
     try:
         with np.load(directory / "split.npz") as arrays:
@@ -191,15 +198,19 @@ def load_data(
             f"Received: {error}"
         ) from error
     pixels = card.pixels
-    data = load_images(
-        card.source if folder is None else folder,
+    load = functools.partial(
+        load_images,
         image_size=(pixels.height, pixels.width),
         channels=pixels.channels,
         # What counts is whether the images that can be read are those of the search.
         max_unreadable=1.0,
-        class_names=card.class_names,
         progress=progress,
     )
+    images = card.source if folder is None else folder
+    if table is None:
+        data = load(images, class_names=card.class_names)
+    else:
+        data = load(table.path, images=images, columns=table.columns, max_missing=table.max_missing)
     data = dataclasses.replace(data, indices=indices, runs=[directory])
     if groups is not None and len(groups) == len(data.labels):
         data = dataclasses.replace(data, groups=Groups(groups, required=True))

@@ -206,6 +206,21 @@ class PixelFormat(Record):
 
 
 @dataclasses.dataclass(frozen=True)
+class TableSource:
+    """A table that says which image has which label.
+
+    Attributes:
+        path: Of the file; "" for a DataFrame.
+        columns: Meaning ("file", "label", "split", "group") -> name of the column, where given.
+        max_missing: Share of the rows that may be left out.
+    """
+
+    path: str
+    columns: dict[str, str] = dataclasses.field(default_factory=dict)
+    max_missing: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
 class DataCard(Record):
     """What a search was run on.
 
@@ -215,6 +230,7 @@ class DataCard(Record):
         pixels: The model's input.
         counts: Images per split and class, `{"train": [n_class0, …], "validation": …, "test": …}`.
         source: The folder, or "arrays".
+        table: What said which image in the folder has which label; None if sub-folders did.
     """
 
     fingerprint: str
@@ -222,11 +238,14 @@ class DataCard(Record):
     pixels: PixelFormat
     counts: dict[str, list[int]]
     source: str = "arrays"
+    table: TableSource | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))
         if isinstance(self.pixels, dict):
             object.__setattr__(self, "pixels", PixelFormat(**self.pixels))
+        if isinstance(self.table, dict):
+            object.__setattr__(self, "table", TableSource(**self.table))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -69,6 +69,8 @@ def as_asked(
     values = {name: getattr(written, name, value) for name, value in given.items()}
     # Whoever repeats the run does not mean to delete it.
     values |= {"folder": given["folder"].resolve(), "out": out.resolve(), "overwrite": False}
+    if given.get("images") is not None:
+        values["images"] = given["images"].resolve()
     values["hyperparameters"] = (out / SPACE).resolve() if options.hyperparameters else None
     if options.workers == "auto":
         values["workers"] = automatic_workers()

@@ -57,6 +57,9 @@ def run(
     max_unreadable: option.MaxUnreadable = 0.05,
     class_names: option.Class = None,
     groups: option.Groups = None,
+    images: option.Images = None,
+    column: option.Column = None,
+    max_missing: option.MaxMissing = 0.0,
     hyperparameters: option.Hyperparameters = None,
     storage: option.Storage = None,
     track: option.Track = None,
@@ -73,8 +76,9 @@ def run(
 
     seconds(time_limit, "--time-limit")
     seconds(trial_time_limit, "--trial-time-limit")
-    out = run_directory(folder, out)
+    out = run_directory(folder, out, images)
     narrowed = {} if hyperparameters is None else read_mapping(hyperparameters)
+    columns = dict(_named(text, "--column", "file=image_id") for text in column or []) or None
     data = load_images(
         folder,
         image_size=image_size,
@@ -83,6 +87,9 @@ def run(
         max_unreadable=max_unreadable,
         class_names=class_names,
         groups=groups,
+        images=images,
+        columns=columns,
+        max_missing=max_missing,
         progress=not quiet,
     )
     if limit is not None:
@@ -125,9 +132,17 @@ def _options(given: Mapping[str, Any], fields: Iterable[dataclasses.Field[Any]])
 
 def _assignment(text: str) -> tuple[str, Any]:
     """Split NAME=VALUE; a value that is no Python literal is text."""
-    name, equals, value = text.partition("=")
-    if not equals or not all(part.isidentifier() for part in name.split("/")):
+    name, value = _named(text, "--fix", "filters=32")
+    if not all(part.isidentifier() for part in name.split("/")):
         raise OptionError(f"--fix takes NAME=VALUE, such as filters=32. Received: {text!r}")
     with contextlib.suppress(ValueError, SyntaxError):
         return name, ast.literal_eval(value)
+    return name, value
+
+
+def _named(text: str, option: str, example: str) -> tuple[str, str]:
+    """Split NAME=VALUE."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise OptionError(f"{option} takes NAME=VALUE, such as {example}. Received: {text!r}")
     return name, value

@@ -14,13 +14,16 @@ MACHINES = "Machines"
 
 Folder = Annotated[
     Path,
-    typer.Argument(help="One sub-folder a class, or train/, val/ and test/ holding those."),
+    typer.Argument(
+        help="One sub-folder a class, or train/, val/ and test/ holding those; or a table (.csv, "
+        ".tsv, .parquet) with a column of file names and one of labels."
+    ),
 ]
 Out = Annotated[
     Path | None,
     typer.Option(
         help="Run directory; started again, it resumes the same search.",
-        show_default="runs/<folder>, never among the images",
+        show_default="runs/<folder or table>, never among the images",
     ),
 ]
 Config = Annotated[
@@ -254,6 +257,30 @@ Limit = Annotated[
 ]
 MaxUnreadable = Annotated[
     float, typer.Option(help="Share of files that may be unreadable.", rich_help_panel=DATA)
+]
+Images = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the files that a table names.",
+        show_default="that of the table",
+        rich_help_panel=DATA,
+    ),
+]
+Column = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Column of a table, as file=NAME, label=NAME, split=NAME or group=NAME; repeated.",
+        show_default="found by their usual names",
+        rich_help_panel=DATA,
+    ),
+]
+MaxMissing = Annotated[
+    float,
+    typer.Option(
+        help="Share of a table's rows that may be left out: their file is missing, their label is "
+        "empty, or another row contradicts it.",
+        rich_help_panel=DATA,
+    ),
 ]
 Class = Annotated[
     list[str] | None,

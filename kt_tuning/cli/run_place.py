@@ -5,32 +5,36 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from kt_tuning.data.table import is_table
 from kt_tuning.errors import OptionError
 from kt_tuning.records import is_run_directory
 
 RUNS = "runs"
 
 
-def run_directory(images: Path, out: Path | None) -> Path:
-    """Return the run directory: `out`, or by default `runs/<folder>`.
+def run_directory(source: Path, out: Path | None, images: Path | None = None) -> Path:
+    """Return the run directory: `out`, or by default `runs/<folder or table>`.
 
     By default it is beside the images where the current directory is among them. A run that is
     among them already, made before this was so, may go on there: it is never taken for a class.
 
     Args:
-        images: The folder of images.
+        source: The folder of images, or a table.
         out: What was asked for.
+        images: The folder of a table's images; None for that of the table.
 
     Raises:
         OptionError: if `out` is among the images and no run.
     """
-    folder = images.resolve()
-    chosen = Path(RUNS) / folder.name if out is None else out
+    folder, name = source.resolve(), source.resolve().name
+    if is_table(source):
+        folder, name = (images or source.parent).resolve(), source.stem
+    chosen = Path(RUNS) / name if out is None else out
     place = chosen.resolve()
     inside = place == folder or folder in place.parents
     if not inside or is_run_directory(place):
         return chosen
-    beside = folder.parent / RUNS / folder.name
+    beside = folder.parent / RUNS / name
     if out is not None:
         raise OptionError(
             f"--out {out} is inside the folder of images, {folder}, where it would lie among the "

@@ -31,7 +31,7 @@ from kt_tuning.data.labels import LabelMap
 from kt_tuning.data.split import PARTS, fold_of, generator, subset
 from kt_tuning.data.thumbnails import thumbnails
 from kt_tuning.errors import DataError, OptionError, StorageError
-from kt_tuning.records import DataCard, PixelFormat, replacing
+from kt_tuning.records import DataCard, PixelFormat, TableSource, replacing
 
 LEVELS = 256
 """Values of a pixel."""
@@ -56,6 +56,7 @@ class ImageData:
         bits: How many bits the grey levels of files with 16 bits a pixel have.
         duplicates: Images that are there more than once.
         groups: Which images stay on one side of every split; None if each is on its own.
+        table: What said which image of the folder has which label; None if sub-folders did.
     """
 
     pixels: NDArray[np.uint8] | PixelFile
@@ -70,6 +71,7 @@ class ImageData:
     bits: int = 16
     duplicates: Duplicates = dataclasses.field(default_factory=lambda: Duplicates([], []))
     groups: Groups | None = None
+    table: TableSource | None = None
 
     @classmethod
     def from_arrays(
@@ -198,6 +200,7 @@ class ImageData:
             pixels=PixelFormat(*self.input_shape, self.bits),
             counts={part: self._counts(part).tolist() for part in PARTS},
             source=self.source,
+            table=self.table,
         )
 
     def __repr__(self) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 import numpy as np
 import PIL
@@ -16,17 +17,21 @@ from kt_tuning.data.duplicates import Duplicates
 from kt_tuning.data.folder import scan
 from kt_tuning.data.grouped_split import split_images
 from kt_tuning.data.image_data import ImageData
-from kt_tuning.data.path_groups import PathGroups, check_groups, groups_of_paths
+from kt_tuning.data.path_groups import FOLDER, PathGroups, check_groups, groups_of_paths
 from kt_tuning.data.pixel_format import check_channels, check_size
 from kt_tuning.data.split import PARTS, check_split, generator
+from kt_tuning.data.table import is_table, read_table
 from kt_tuning.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Unreadable files named in a message.
 _SHOWN = 5
 
 
 def load_images(
-    folder: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | pd.DataFrame,
     *,
     image_size: int | tuple[int, int] | None = None,
     channels: int | None = None,
@@ -35,10 +40,15 @@ def load_images(
     max_unreadable: float = 0.05,
     class_names: Sequence[str] | None = None,
     groups: PathGroups | None = None,
+    images: str | os.PathLike[str] | None = None,
+    columns: Mapping[str, str] | None = None,
+    max_missing: float = 0.0,
     cache: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> ImageData:
     r"""Load a folder with one sub-folder a class, or ready train, val and test folders of those.
+
+    Or the images of a folder that a table labels: `load_images("labels.csv", images="photos/")`.
 
     The files (whatever Pillow reads; in nested folders too) are decoded once, into a cache;
     loading the same folder again only checks sizes and dates. Delete the cache folder whenever
@@ -50,7 +60,9 @@ def load_images(
 
     Args:
         folder: The folder. Sub-folder names are the class names, sorted. Names such as train,
-            Training, train_set or seg_train, and the like of validation and test, are splits.
+            Training, train_set or seg_train, and the like of validation and test, are splits. Or a
+            table, a row an image: a `.csv`, `.tsv` or `.parquet` file, or a DataFrame; see
+            `kt_tuning.data.table.read_table`, and the three arguments `images` to `max_missing`.
         image_size: (height, width), or the side of a square. By default the images' own size if
             all have the same, up to 224; else a square with the median of their shorter sides,
             rounded down to a multiple of 32, from 32 to 224.
@@ -65,7 +77,13 @@ def load_images(
         groups: What keeps images on one side of the split, and in one fold, besides being copies:
             "folder", for those that share a folder below the class folders; a regular expression
             with one group in parentheses, which is looked for in paths relative to `folder`, such
-            as "patient(\d+)"; or a function of such a path, None for an image on its own.
+            as "patient(\d+)"; or a function of such a path, None for an image on its own. Of a
+            table, by default what its column of groups says.
+        images: Of a table: the folder of its files; that of the table if None.
+        columns: Of a table: meaning ("file", "label", "split", "group") -> name of the column; what
+            is not given is found by its usual names.
+        max_missing: Of a table: share of the rows, 0 to 1, that may be left out because their file
+            is missing, their label is empty or another row contradicts it.
         cache: Folder for the decoded pixels; by default `$KT_TUNING_CACHE`, or `kt-tuning` in the
             user's cache folder.
         progress: Whether to draw a progress bar on the standard error stream while decoding.
@@ -82,7 +100,21 @@ def load_images(
     if not 0 <= max_unreadable <= 1:
         raise OptionError(f"max_unreadable should be from 0 to 1. Received: {max_unreadable}")
     check_groups(groups)
-    listing = scan(folder, class_names=class_names, skip=cache_folder(cache))
+    table = None
+    if is_table(folder):
+        if class_names is not None:
+            raise OptionError("`class_names` names folders: the classes of a table are its labels.")
+        found = read_table(folder, images, columns=columns, max_missing=max_missing)
+        listing, table = found.listing, found.source
+        if groups is None and found.groups:
+            groups = found.groups.get
+        elif groups == FOLDER:
+            groups = os.path.dirname
+    elif images is not None or columns is not None:
+        raise OptionError(f"`images` and `columns` belong to a table. Received: {folder}")
+    else:
+        assert isinstance(folder, (str, os.PathLike))
+        listing = scan(folder, class_names=class_names, skip=cache_folder(cache))
     settings = f"{size} {wanted_channels} {DECODE_RULE} {PIL.__version__}"
     stored = PixelCache(cache_folder(cache), listing.digest(settings))
     index = stored.read()
@@ -103,8 +135,8 @@ def load_images(
     missing = [part for part in PARTS if part not in labels]
     if missing and len(labels) > 1:
         logging.getLogger("kt_tuning").info(
-            "%s has no %s folder: those images are taken from %s.",
-            *(listing.root, " and no ".join(missing), listing.folders["train"]),
+            "%s has no %s images: they are taken from those for training.",
+            *(listing.root, " and no ".join(missing)),
         )
     places = {
         part: np.arange(end - len(labels[part]), end)
@@ -138,6 +170,7 @@ def load_images(
         bits=index.pixels.bits,
         duplicates=duplicates,
         groups=together,
+        table=table,
     )
 
 

@@ -28,6 +28,36 @@ def test_by_default_a_run_goes_to_runs_in_the_current_directory(
     assert run_directory(Path("photos"), None) == Path("runs/photos")
 
 
+def test_the_run_of_a_table_has_its_name(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photos.parent)
+    assert run_directory(Path("labels.v2.csv"), None, photos) == Path("runs/labels.v2")
+    with pytest.raises(OptionError, match="is inside the folder of images"):
+        run_directory(Path("labels.csv"), photos / "run", photos)
+
+
+def test_a_table_is_searched_and_read_again(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    rows = ["image_id,kind,who"]
+    for number, path in enumerate(sorted(photos.rglob("*.png"))):
+        (flat / path.name).write_bytes(path.read_bytes())
+        rows.append(f"{path.stem},{path.parent.name},p{number // 2}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    out = tmp_path / "run"
+    command = ("run", tmp_path / "labels.csv", "--images", flat, "--column", "label=kind")
+    more = ("--column", "group=who", "--out", out, "--max-trials", 1, "--epochs", 1, "-q")
+    tiny = ("--hypermodel", "mlp", "--fix", "stages=1", "--fix", "units=8", "--workers", 1)
+    assert kt_tuning(monkeypatch, *command, *more, *tiny) == 0
+    data = load_data(out, progress=False)
+    assert data.class_names == ("lying", "standing")
+    assert data.groups is not None
+    config = yaml.safe_load((out / "config.yaml").read_text())
+    assert config["images"] == str(flat)
+    assert config["column"] == ["label=kind", "group=who"]
+
+
 @pytest.mark.parametrize("below", [".", "lying"])
 def test_beside_the_images_where_the_current_directory_is_among_them(
     photos: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, below: str

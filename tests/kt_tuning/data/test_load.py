@@ -273,4 +273,4 @@ def test_what_ready_splits_lack_is_said(
 ) -> None:
     with caplog.at_level(logging.INFO, "kt_tuning"):
         load_images(ready_splits(save, tmp_path, "train", "test"))
-    assert "has no validation folder: those images are taken from train." in caplog.text
+    assert "has no validation images: they are taken from those for training." in caplog.text
