@@ -36,7 +36,7 @@ import kt_tuning as ktt
 from hypermodels import HYPERMODELS
 
 IMAGES = 5000
-FAMILIES = [family for family in HYPERMODELS if family != "finetune"]
+FAMILIES = [family for family in HYPERMODELS if family not in ("finetune", "linearprobe")]
 QUICK_FAMILIES = ["convnet", "mlp", "recurrent", "vit"]
 DIGITS = "digits 8×8"
 MOST_EPOCHS = 60

@@ -34,7 +34,7 @@ from kt_tuning.trials.fused import fuse_batch_normalization
 
 SHAPE, CLASSES = (32, 32, 3), 10
 BATCH_SIZE = 64
-FAMILIES = [family for family in HYPERMODELS if family != "finetune"]
+FAMILIES = [family for family in HYPERMODELS if family not in ("finetune", "linearprobe")]
 WARM_UP = 5
 WAYS = ("Keras", "one pass", "auto")
 

@@ -4,6 +4,7 @@ from hypermodels.base import ImageHyperModel
 from hypermodels.convnet import ConvNet
 from hypermodels.families import Families
 from hypermodels.finetune import FineTune
+from hypermodels.linear_probe import LinearProbe
 from hypermodels.mlp import MLP
 from hypermodels.recurrent import Recurrent
 from hypermodels.registry import HYPERMODELS
@@ -19,6 +20,7 @@ __all__ = [
     "Families",
     "FineTune",
     "ImageHyperModel",
+    "LinearProbe",
     "Recurrent",
     "ResNet",
     "Space",

@@ -3,6 +3,7 @@
 from hypermodels.base import ImageHyperModel
 from hypermodels.convnet import ConvNet
 from hypermodels.finetune import FineTune
+from hypermodels.linear_probe import LinearProbe
 from hypermodels.mlp import MLP
 from hypermodels.recurrent import Recurrent
 from hypermodels.resnet import ResNet
@@ -17,4 +18,5 @@ HYPERMODELS: dict[str, type[ImageHyperModel]] = {
     "recurrent": Recurrent,
     "vit": ViT,
     "finetune": FineTune,
+    "linearprobe": LinearProbe,
 }

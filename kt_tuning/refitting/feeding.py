@@ -63,10 +63,11 @@ class FedWhole(keras_tuner.HyperModel):
         return self._hypermodel.build(hp)
 
     def fit(
-        self, hp: keras_tuner.HyperParameters, model: keras.Model, loader: Loader, **kwargs: Any
+        self, hp: keras_tuner.HyperParameters, model: keras.Model, data: Any, **kwargs: Any
     ) -> Any:
         """Train as the other one does."""
-        return self._hypermodel.fit(hp, model, feed(loader), **kwargs)
+        data = feed(data) if isinstance(data, Loader) else data
+        return self._hypermodel.fit(hp, model, data, **kwargs)
 
 
 def feed(loader: Loader) -> Any:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 
 from kt_tuning.records import REFIT_RECORD, Record
+from kt_tuning.units import count
 
 REFIT = "refit"
 """The folder, in a run directory."""
@@ -71,5 +72,7 @@ class RefitRecord(Record):
         """One line: what, on what and for how long."""
         models = "1 model" if len(self.trial_ids) == 1 else f"{len(self.trial_ids)} models"
         rows = zip(self.epochs, self.batch_sizes, strict=True)
-        how = ", ".join(f"{epochs} epochs of {size} images a step" for epochs, size in rows)
+        how = ", ".join(
+            f"{count(epochs, 'epoch')} of {size} images a step" for epochs, size in rows
+        )
         return f"{models} on {self.images:,} images, on {self.devices}: {how}."

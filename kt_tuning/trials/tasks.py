@@ -12,15 +12,17 @@ import keras_tuner
 import numpy as np
 from numpy.typing import NDArray
 
+from hypermodels.frozen import Features, FrozenPart
 from kt_tuning.augment import augment, mix
-from kt_tuning.data import ImageData
+from kt_tuning.data import ImageData, ImageSplit
 from kt_tuning.data.batches import Batches, Random
 from kt_tuning.data.loader import FollowEpochs, Loader
 from kt_tuning.errors import DataError, OptionError
 from kt_tuning.evaluation import METRICS, metrics_for, predict_split, score
 from kt_tuning.evaluation.predict import checked_probabilities
+from kt_tuning.features import FeatureCache
 from kt_tuning.names import find_name
-from kt_tuning.recipe import SAMPLING, WEIGHTS, FitPlan, Recipe
+from kt_tuning.recipe import NO_BALANCE, SAMPLING, WEIGHTS, FitPlan, Recipe
 from kt_tuning.trials.costs import COSTS
 from kt_tuning.trials.fitting import is_prepared, prepare_classifier
 from kt_tuning.trials.growth import SIZE, Growth
@@ -139,8 +141,18 @@ class ImageTask:
         memory: dict[str, Any],
         callbacks: Sequence[keras.callbacks.Callback],
     ) -> Any:
-        """Train on shuffled, augmented, mixed batches."""
+        """Train on shuffled, augmented, mixed batches; a frozen network's head on its features."""
         plan, classes = self._recipe.plan(hp.values), self._data.classes
+        own_callbacks = copy.deepcopy(list(self._callbacks))
+        if (frozen := getattr(model, "frozen", None)) is not None:
+            features = self._training_features(frozen, balanced=plan.balance != NO_BALANCE)
+            return self.hypermodel.fit(
+                hp,
+                model,
+                features,
+                initial_epoch=initial_epoch,
+                callbacks=[*callbacks, *own_callbacks],
+            )
         soft = plan.mixing is not None
         if model.built and model.output_shape == (None, classes):
             soft = soft or needs_one_hot(model, classes)
@@ -159,9 +171,20 @@ class ImageTask:
                     FollowEpochs(loader),
                     *growth,
                     *callbacks,
-                    *copy.deepcopy(list(self._callbacks)),
+                    *own_callbacks,
                 ],
             )
+
+    def _training_features(self, frozen: FrozenPart, *, balanced: bool) -> Features:
+        """Features of the training images as they are: augmentation and mixing play no part."""
+        split, weights = self._data.train, None
+        if balanced:
+            by_label = self._data.class_weights()
+            weights = np.array([by_label[label] for label in split.labels.tolist()])
+        return Features(self._features(frozen, split), split.labels, weights)
+
+    def _features(self, frozen: FrozenPart, split: ImageSplit) -> NDArray[np.float32]:
+        return FeatureCache(self._data.content, len(self._data.labels)).of(split, frozen)
 
     def _growth(
         self, model: keras.Model, loader: Loader, plan: FitPlan, memory: dict[str, Any]
@@ -202,7 +225,10 @@ class ImageTask:
 
     def predict(self, model: keras.Model) -> Probabilities:
         """Probabilities (N, classes) on the validation split."""
-        return predict_split(model.predict_on_batch, self._data.validation)
+        split = self._data.validation
+        if (frozen := getattr(model, "frozen", None)) is not None:
+            return frozen.classify(self._features(frozen, split))
+        return predict_split(model.predict_on_batch, split)
 
     def measure(self, predictions: Probabilities) -> dict[str, float]:
         """`val_loss` (cross-entropy, in nats), `val_accuracy` and the objectives.

@@ -29,6 +29,9 @@ CONFIGURATIONS = int(os.environ.get("HYPERMODELS_CONFIGURATIONS", "4"))
 IMAGES = [((8, 8, 1), 2), ((28, 28, 1), 10), ((32, 32, 3), 10), ((96, 96, 3), 2)]
 
 
+PRETRAINED, SOLVED = ("finetune", "linearprobe"), ("linearprobe",)
+
+
 def test_every_family_has_a_tiny_form():
     assert TINY.keys() == HYPERMODELS.keys()
 
@@ -36,7 +39,7 @@ def test_every_family_has_a_tiny_form():
 @pytest.mark.parametrize("family", HYPERMODELS)
 @pytest.mark.parametrize(("shape", "classes"), IMAGES)
 def test_builds_for_images_of_every_size(family, shape, classes):
-    fixed = {"backbone": "MobileNet"} if family == "finetune" else {}
+    fixed = {"backbone": "MobileNet"} if family in PRETRAINED else {}
     hypermodel = HYPERMODELS[family].sketch(shape, classes, **fixed)
     model = hypermodel.build(keras_tuner.HyperParameters())
     assert model.input.dtype == "uint8"
@@ -47,7 +50,7 @@ def test_builds_for_images_of_every_size(family, shape, classes):
 @pytest.fixture(scope="module", params=HYPERMODELS)
 def drawn(request):
     """A family's space and some random configurations with their models."""
-    fixed = {"backbone": "MobileNet"} if request.param == "finetune" else {}
+    fixed = {"backbone": "MobileNet"} if request.param in PRETRAINED else {}
     hypermodel = HYPERMODELS[request.param].sketch((16, 16, 3), 3, space="wide", **fixed)
     hp, rng = hypermodel.hyperparameters(), random.Random(5)
     configurations = [random_configuration(hp, rng) for _ in range(CONFIGURATIONS)]
@@ -137,9 +140,11 @@ def trained(striped, tmp_path_factory):
 @pytest.mark.parametrize("family", HYPERMODELS)
 def test_the_loss_falls_on_a_few_images(family, trained):
     _, losses, _ = trained(family)
-    assert len(losses) == 6
+    # What is solved for has no epochs: two classes of equal size have a loss of log(2) before.
+    before = np.log(2) if family in SOLVED else losses[0]
+    assert len(losses) == (1 if family in SOLVED else 6)
     assert np.isfinite(losses).all()
-    assert losses[-1] < 0.9 * losses[0]
+    assert losses[-1] < 0.9 * before
 
 
 @pytest.mark.parametrize("family", HYPERMODELS)

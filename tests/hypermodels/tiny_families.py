@@ -19,12 +19,13 @@ TINY = {
         "fine_tune_rate": 1.0,
         "adaptive_learning_rate": 1e-2,
     },
+    "linearprobe": {"values": "tf"},
 }
 
 
 def tiny(family, shape, classes, **fixed):
     """A hypermodel whose models are built and trained in a moment."""
-    if family == "finetune":
+    if family in ("finetune", "linearprobe"):
         fixed["backbone"] = small_backbone()
     return HYPERMODELS[family](shape, classes, **{**TINY[family], **fixed})
 

