@@ -1,0 +1,103 @@
+"""A search of probes: features are computed once, and what is reported is what is returned."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from striped import striped_images
+
+import kt_tuning as ktt
+from hypermodels import MLP, Families, LinearProbe
+from hypermodels.frozen import FrozenPart
+from kt_tuning.ensembling import Ensemble
+from kt_tuning.evaluation import predict_split, score
+
+
+@pytest.fixture(scope="module")
+def data():
+    images, labels = striped_images(120)
+    return ktt.ImageData.from_arrays(images, labels)
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    keras.utils.set_random_seed(3)
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.Conv2D(6, 3, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+        ]
+    )
+
+
+@pytest.fixture
+def computed(monkeypatch, tmp_path):
+    """How many images' features were computed, call by call."""
+    monkeypatch.setenv("KT_TUNING_CACHE", str(tmp_path / "cache"))
+    counts, features = [], FrozenPart.features
+
+    def counted(self, images):
+        counts.append(len(images))
+        return features(self, images)
+
+    monkeypatch.setattr(FrozenPart, "features", counted)
+    return counts
+
+
+def search(data, hypermodel, folder, trials, **options):
+    tuner = ktt.Tuner(hypermodel, max_trials=trials, directory=folder, **options)
+    tuner.search(data, epochs=3, verbose=False)
+    return tuner
+
+
+def test_features_are_computed_once_whatever_searches(data, backbone, computed, tmp_path):
+    hypermodel = LinearProbe(data.input_shape, 2, backbone=backbone, values="tf")
+    tuner = search(data, hypermodel, tmp_path / "first", 2)
+    # Plain and mirrored, each of training and validation images, and one more for the width.
+    assert sum(computed) == 2 * (len(data.train) + len(data.validation) + 1)
+    results = tuner.results()
+    assert results["status"].tolist() == ["COMPLETED"] * 2
+    assert results["epochs"].tolist() == [1, 1]
+    assert results["val_accuracy"].max() == 1
+    computed.clear()
+    search(data, hypermodel, tmp_path / "second", 2)
+    assert computed == []
+
+
+def test_what_is_reported_is_what_is_returned(data, backbone, computed, tmp_path):
+    hypermodel = LinearProbe(data.input_shape, 2, backbone=backbone, values="tf", mirror=False)
+    tuner = search(data, hypermodel, tmp_path, 1)
+    returned = predict_split(tuner.best_model().predict_on_batch, data.validation)
+    found = score(data.validation.labels, returned, ["log_loss"])["log_loss"]
+    assert tuner.results()["val_loss"].iloc[0] == pytest.approx(found, abs=1e-7)
+
+
+def test_probes_and_other_networks_are_combined(data, backbone, computed, tmp_path):
+    members = {
+        "probe": LinearProbe(data.input_shape, 2, backbone=backbone, values="tf"),
+        "mlp": MLP(data.input_shape, 2, stages=1, units=8),
+    }
+    tuner = search(data, Families(members), tmp_path, 4)
+    assert set(tuner.results()["hp/family"]) == {"probe", "mlp"}
+    ensemble = tuner.ensemble(price=0.0)
+    assert isinstance(ensemble, Ensemble)
+    assert tuner.evaluate(ensemble).metrics["accuracy"].value > 0.9
+    refitted = tuner.refit().ensemble
+    assert np.isfinite(refitted.predict(data.test.images)).all()
+
+
+def test_rare_classes_count_as_much_if_balanced(backbone, computed, tmp_path):
+    images, labels = striped_images(200)
+    rare = np.flatnonzero((labels == 0) | (np.arange(200) < 20))
+    data = ktt.ImageData.from_arrays(images[rare], labels[rare])
+    hypermodel = LinearProbe(data.input_shape, 2, backbone=backbone, penalty=10.0, mirror=False)
+    shares = []
+    for balance in ("none", "weights"):
+        recipe = ktt.Recipe(balance=balance)
+        tuner = search(data, hypermodel, tmp_path / balance, 1, recipe=recipe)
+        standing = tuner.best_model().predict(data.train.images, verbose=0)[:, 1]
+        shares.append([standing[data.train.labels == label].mean() for label in (0, 1)])
+    # Of 110 images 10 are of the second class. A bias makes the mean prediction the mean label.
+    assert np.dot(shares[0], [10, 1]) / 11 == pytest.approx(1 / 11, abs=0.01)
+    assert np.mean(shares[1]) == pytest.approx(0.5, abs=0.01)
