@@ -15,6 +15,7 @@ import keras_tuner
 from keras import ops
 
 from kt_tuning.ensembling.calibration import SMALLEST_PROBABILITY
+from kt_tuning.errors import OptionError
 
 
 class TaughtHyperModel(keras_tuner.HyperModel):
@@ -47,8 +48,17 @@ class TaughtHyperModel(keras_tuner.HyperModel):
         return getattr(self._wrapped, "allows_mixed_precision", False)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Build a student and give it its teacher."""
+        """Build a student and give it its teacher.
+
+        Raises:
+            OptionError: if the student is not trained by a loss, as a linear probe is not.
+        """
         model = self._wrapped.build(hp)
+        if getattr(model, "frozen", None) is not None:
+            raise OptionError(
+                f"A student learns by a loss, and {model.name!r}, a linear probe, is solved for. "
+                "Distill into the best trial of another family."
+            )
         teach(model, self._teacher, temperature=self._temperature, soft_weight=self._soft_weight)
         return model
 

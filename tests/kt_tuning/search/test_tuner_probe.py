@@ -10,7 +10,9 @@ import kt_tuning as ktt
 from hypermodels import MLP, Families, LinearProbe
 from hypermodels.frozen import FrozenPart
 from kt_tuning.ensembling import Ensemble
+from kt_tuning.errors import OptionError
 from kt_tuning.evaluation import predict_split, score
+from kt_tuning.retraining import Configuration, bag, distill
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,11 @@ def test_probes_and_other_networks_are_combined(data, backbone, computed, tmp_pa
     ensemble = tuner.ensemble(price=0.0)
     assert isinstance(ensemble, Ensemble)
     assert tuner.evaluate(ensemble).metrics["accuracy"].value > 0.9
+    best = Configuration.of(tuner)
+    assert best.values["family"] == "probe"
+    with pytest.raises(OptionError, match="'linearprobe', a linear probe, is solved for"):
+        distill(ensemble, best, data, tmp_path / "student", verbose=False)
+    assert len(bag(best, data, tmp_path / "bag", members=3, verbose=False).members) == 3
     refitted = tuner.refit().ensemble
     assert np.isfinite(refitted.predict(data.test.images)).all()
 
