@@ -9,7 +9,7 @@ import pytest
 from kt_tuning.data import ImageData
 from kt_tuning.features import FeatureCache, cache
 
-X = np.arange(40 * 4 * 4, dtype=np.uint8).reshape(40, 4, 4)
+X = np.random.default_rng(0).integers(0, 256, (40, 4, 4)).astype(np.uint8)
 DATA = ImageData.from_arrays(X, np.arange(40) % 2)
 
 
