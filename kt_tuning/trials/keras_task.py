@@ -1,0 +1,133 @@
+"""A task on whatever `keras.Model.fit` takes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+
+from kt_tuning.errors import OptionError
+from kt_tuning.trials.precision import AUTO, FLOAT32, training_precision
+from kt_tuning.trials.tasks import Probabilities
+
+
+class KerasTask:
+    """Whatever `keras.Model.fit` takes; Keras itself validates, as under stock KerasTuner.
+
+    Args:
+        hypermodel: What to train.
+        args: Positional arguments of `fit`.
+        kwargs: Keyword arguments of `fit`; `validation_data` is needed.
+        precision: What models compute with, see `kt_tuning.Recipe`.
+
+    Raises:
+        OptionError: if models should train in 16 bits, and the float32 models that are returned
+            could not be measured, as `validation_split` takes part of the training data.
+    """
+
+    measures_itself = False
+
+    def __init__(
+        self,
+        hypermodel: keras_tuner.HyperModel,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        precision: str = FLOAT32,
+    ) -> None:
+        self.hypermodel = hypermodel
+        self._args = args
+        self._kwargs = dict(kwargs)
+        self.precision = self._measurable(training_precision(hypermodel, precision))
+        self._callbacks = self._kwargs.pop("callbacks", None) or []
+        self._kwargs.setdefault("verbose", 0)
+        if args and _is_dataset(args[0]):
+            # Keras' default is True, of which it then warns that a data set shuffles itself.
+            self._kwargs.setdefault("shuffle", False)
+
+    def _measurable(self, precision: str) -> str:
+        """The precision; what is trained in 16 bits is measured once more in float32."""
+        if precision == FLOAT32 or not self._kwargs.get("validation_split"):
+            return precision
+        if precision == AUTO:
+            return FLOAT32
+        raise OptionError(
+            "What a search returns is float32, and is measured as such: with "
+            f"precision={precision!r} pass `validation_data` in place of `validation_split`."
+        )
+
+    def check(self, model: keras.Model) -> None:
+        """Nothing: what the data look like only Keras knows."""
+
+    def prepare(self, model: keras.Model) -> None:
+        """Nothing: likewise."""
+
+    def fit(
+        self,
+        hp: keras_tuner.HyperParameters,
+        model: keras.Model,
+        *,
+        epochs: int,
+        initial_epoch: int,
+        seed: int,
+        memory: dict[str, Any],
+        callbacks: Sequence[keras.callbacks.Callback],
+    ) -> Any:
+        """Train as `keras.Model.fit` does."""
+        return self.hypermodel.fit(
+            hp,
+            model,
+            *self._args,
+            epochs=epochs,
+            initial_epoch=initial_epoch,
+            callbacks=[*callbacks, *copy.deepcopy(list(self._callbacks))],
+            **self._kwargs,
+        )
+
+    def patience(self, values: Mapping[str, Any]) -> int | None:
+        """None: pass `keras.callbacks.EarlyStopping`."""
+        return None
+
+    def predict(self, model: keras.Model) -> Probabilities | None:
+        """The model's predictions on `validation_data`, if they are class probabilities."""
+        data = self._kwargs.get("validation_data")
+        images = data[0] if isinstance(data, (tuple, list)) else data
+        if images is None:
+            return None
+        predictions = np.asarray(model.predict(images, verbose=0))
+        if predictions.ndim != 2 or predictions.shape[1] < 2:
+            return None
+        return predictions.astype(np.float32)
+
+    def measure(self, predictions: Probabilities) -> dict[str, float]:
+        """Nothing: Keras has measured."""
+        return {}
+
+    def describe(self, predictions: Probabilities) -> dict[str, float]:
+        """Nothing: Keras has measured."""
+        return {}
+
+    def evaluate(self, model: keras.Model) -> dict[str, float]:
+        """The loss and the compiled metrics on `validation_data`, as `fit` measures them."""
+        data, options = self._kwargs.get("validation_data"), self._kwargs
+        if data is None:
+            return {}
+        parts = data if isinstance(data, (tuple, list)) else (data,)
+        names = ("x", "y", "sample_weight")
+        measured = model.evaluate(
+            **dict(zip(names, parts, strict=False)),
+            batch_size=options.get("validation_batch_size") or options.get("batch_size"),
+            steps=options.get("validation_steps"),
+            verbose=0,
+            return_dict=True,
+        )
+        return {f"val_{name}": float(value) for name, value in measured.items()}
+
+
+def _is_dataset(x: Any) -> bool:
+    """Whether `x` is a `tf.data.Dataset`; TensorFlow need not be there."""
+    return hasattr(x, "element_spec")
