@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import keras
 import keras_tuner
 from keras import layers, ops
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from hypermodels.backbones import IMAGENET, RANDOM, Backbone, find_backbone, named_backbone
 from hypermodels.base import ImageHyperModel
@@ -164,7 +165,9 @@ class LinearProbe(ImageHyperModel):
         history.on_train_begin()
         history.on_epoch_begin(initial_epoch)
         features = x if isinstance(x, Features) else extract(model.frozen, x, y)
-        logs = self._solve(model, features)
+        # Products of narrow matrices gain nothing from threads, which wait for those of Keras.
+        with threadpool_limits(1, user_api="blas"):
+            logs = self._solve(model, features)
         if validation_data is not None:
             pair = (
                 validation_data
