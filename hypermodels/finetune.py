@@ -1,46 +1,54 @@
-"""Pre-trained networks with a new head: first the head learns, then the top of the network."""
+"""Pre-trained networks with a new classifier, whose last layers learn with it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import keras
+import keras_tuner
 
 from hypermodels.backbones import IMAGENET, RANDOM, Backbone, find_backbone, named_backbone
 from hypermodels.base import ImageHyperModel
+from hypermodels.folding import fold_batch_normalization
 from hypermodels.blocks import classifier
-from hypermodels.compiling import FitSchedule, StretchedSchedule, choose_optimizer
+from hypermodels.blocks.head import LOGITS
+from hypermodels.compiling import around
+from hypermodels.frozen import Features, FrozenPart, extract
 from hypermodels.headless import NAME, InferenceModel
+from hypermodels.linear_probe import network_size
+from hypermodels.logistic_regression import fit_classifier
 from hypermodels.preprocessing import VALUES, fit_pixels, rescale_values
 from hypermodels.pretrained import installed
 from hypermodels.space import Space
-from hypermodels.two_speed import TwoSpeed
-from hypermodels.unfreezing import Unfreezing, leave_top_trainable
+from hypermodels.splitting import split_network
 
 BACKBONES: tuple[str, ...] = ("EfficientNetB0", "MobileNetV2", "ResNet50V2")
 RARE_BACKBONES: tuple[str, ...] = ("ConvNeXtTiny", "DenseNet121", "EfficientNetV2B0")
 UNFROZEN = (0.0, 0.1, 0.25, 0.5, 1.0)
-ENLARGEMENTS = (1, 2, 3, 4)
-LARGEST_SIDE = 256
-COMFORTABLE_SIDE = 96
-"""Pixels of the shorter side up to which images are enlarged by default for a pre-trained network:
-those networks shrink by 32 what they see."""
+SMALL_SIDE = 64
+"""Pixels of the shorter side up to which an image is small."""
+DEFAULT_SIZES = (96, 224)
+"""Pixels of the shorter side of the images for the network: of small images, and of others."""
+TOP = "backbone_top"
+"""Name of the layer that holds the part of the network that learns."""
 
 
 class FineTune(ImageHyperModel):
     """A network that has learned from other images, with a new classifier.
 
-    The network's own preprocessing is inside the model: it takes raw pixels like any other. While
-    the first phase lasts, only the new head learns; then the last layers of the network learn with
-    it, at a lower rate. Batch normalisation keeps the statistics it came with, as Keras' guide to
-    transfer learning advises, and dropout inside the network stays off. With `weights=None` there
-    is nothing to keep: all is trained from the first step.
+    `fit` first solves for the classifier on the features of the training images, as `LinearProbe`
+    does, so that the network's features are not spoilt by the gradients of a random one (Kumar et
+    al. 2022, arXiv 2202.10054); then the classifier and the last layers of the network learn
+    together. The first layers never learn: a search computes what they make of the images only
+    once, see `model.frozen`. Batch normalisation keeps the statistics it came with, merged into the
+    convolutions, and dropout inside the network stays off. With `weights=None` there is nothing to
+    keep: all is trained from the first step.
 
-    Grey images are repeated to three channels. A network of `keras.applications` gets images of
-    `enlarge` times their size, and if that is below its minimum (32 pixels; 71 for Xception, 75 for
-    the Inceptions), as much larger as brings the shorter side there. Another model gets images of
-    the size of its input, or, where it leaves that open, of their own size.
+    The network's own preprocessing is inside the model: it takes raw pixels like any other. Grey
+    images are repeated to three channels. A model that has a fixed input size gets images of that
+    size.
 
     A name or a path goes to other processes and is read there; a model is copied when it is passed:
     its configuration and weights are kept and sent, and it is not changed itself.
@@ -49,12 +57,9 @@ class FineTune(ImageHyperModel):
 
     backbone: If it is not passed, one of those that installed packages bring
         (`hypermodels.pretrained.PACKAGED`); without any, small ones of `keras.applications`.
-    enlarge: Factor by which images are enlarged for a network that has a name.
-    unfreeze: Share of the network's layers with weights, from its output, that learn at all; 0 for
-        a fixed feature extractor.
-    frozen_epochs: Share of the epochs of the first phase.
-    fine_tune_rate: Learning rate of the network over that of the head.
-    dense_units: Width of a hidden layer of the head, 0 for none.
+    size: Pixels of the shorter side of the images for a network that has a name.
+    unfreeze: Share of the network's layers with weights, from its output, that learn at least; the
+        split is between two blocks. 0 for a fixed feature extractor, 1 for the whole network.
     dropout: Share of features dropped before the classifier.
 
     Args:
@@ -76,11 +81,10 @@ class FineTune(ImageHyperModel):
 
     compiling_defaults: ClassVar = {
         "optimizer": "adamw",
-        # The head's: with less it has learned little when the first phase ends.
-        "adaptive_learning_rate": 1e-2,
-        "weight_decay": 1e-2,
+        "adaptive_learning_rate": 3e-4,
+        "weight_decay": 5e-2,
     }
-    compiling_ranges: ClassVar = {"adaptive_learning_rate": (1e-4, 1e-1)}
+    compiling_ranges: ClassVar = {"adaptive_learning_rate": (3e-5, 3e-3)}
 
     def __init__(
         self,
@@ -121,13 +125,29 @@ class FineTune(ImageHyperModel):
 
     @property
     def allows_mixed_precision(self) -> bool:
-        """Not on a backbone that is a file or a model: what it computes with is not known."""
-        known = self.backbone is None or self.backbone.resizable
-        return known and super().allows_mixed_precision
+        """Only without pre-trained weights: gradients of bfloat16 are slow in depthwise layers."""
+        return self.weights is None and super().allows_mixed_precision
 
     def rescale(self, pixels: Any) -> Any:
         """Leave the pixels to the backbone's own preprocessing."""
         return pixels
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Build and compile the model that `hp` describes; see `ImageHyperModel.build`.
+
+        Attributes of the model, if the network is pre-trained:
+
+        start: The `FrozenPart` whose features the classifier is solved on before training.
+        frozen: The `FrozenPart` that never learns; missing if all of the network does.
+        """
+        model = super().build(hp)
+        names = {layer.name for layer in model.layers}
+        if names & {NAME, TOP}:
+            model.start = FrozenPart.of(model, model.get_layer(LOGITS).input)
+        if NAME in names:
+            (node,) = model.get_layer(NAME)._inbound_nodes
+            model.frozen = FrozenPart.of(model, node.output_tensors[0])
+        return model
 
     def architecture(self, space: Space, x: Any) -> Any:
         """Map raw pixels (N, height, width, channels) to logits (N, classes)."""
@@ -136,36 +156,65 @@ class FineTune(ImageHyperModel):
         network = backbone.load(height, width)
         x = rescale_values(fit_pixels(x, network, height, width), backbone.values)
         if backbone.pretrained:
-            leave_top_trainable(network, self._unfrozen(space))
-            network = InferenceModel(network.inputs, network.outputs[0], name=NAME)
+            bottom, top = split_network(fold_batch_normalization(network), self._unfrozen(space))
+            if bottom is not None:
+                bottom.trainable = False
+                x = InferenceModel(bottom.inputs, bottom.outputs[0], name=NAME)(x)
+            if top is not None:
+                x = InferenceModel(top.inputs, top.outputs[0], name=TOP)(x)
+        else:
+            x = network(x)
         return classifier(
-            network(x),
-            self.classes,
-            dropout=space.number("dropout", 0.0, 0.5, default=0.2, step=0.1),
-            dense_units=space.choice("dense_units", [0, 128, 512], default=0),
+            x, self.classes, dropout=space.number("dropout", 0.0, 0.5, default=0.2, step=0.1)
         )
 
-    def optimizer(
-        self, space: Space, model: keras.Model
-    ) -> tuple[keras.optimizers.Optimizer, FitSchedule]:
-        """One optimizer for the head and, after the first phase, a slower one for the backbone."""
-        fast, head_schedule = choose_optimizer(space)
-        if not self._backbone(space).pretrained:
-            return fast, head_schedule
-        with space.when("unfreeze", [share for share in self._shares() if share]):
-            frozen_epochs = space.number("frozen_epochs", 0.1, 0.5, default=0.3, step=0.1)
-            ratio = space.number("fine_tune_rate", 0.01, 1.0, default=0.1, log=True)
-        count = len(model.get_layer(NAME).trainable_variables)
-        if not count:
-            return fast, head_schedule
-        slow, schedule = choose_optimizer(space)
-        if isinstance(schedule.schedule, StretchedSchedule):
-            schedule.schedule.peak *= ratio
-        else:
-            slow.learning_rate = schedule.schedule * ratio
-        return TwoSpeed(slow, fast, count, ratio), Unfreezing(
-            head_schedule, schedule, frozen_epochs
+    def fit(
+        self,
+        hp: keras_tuner.HyperParameters,
+        model: keras.Model,
+        x: Any,
+        y: Any = None,
+        *,
+        start: Features | None = None,
+        frozen: bool = False,
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
+        **options: Any,
+    ) -> keras.callbacks.History:
+        """Solve for the classifier, then train it together with the top of the network.
+
+        Args:
+            hp: The values that `model` was built from.
+            model: What `build` returned.
+            x: As for `keras.Model.fit`.
+            y: As for `keras.Model.fit`.
+            start: Features of the training images by `model.start`; computed from `x` and `y` if
+                None.
+            frozen: Whether `x` holds features by `model.frozen` in place of images. Callbacks see
+                the whole model even so.
+            callbacks: As for `keras.Model.fit`.
+            **options: As for `keras.Model.fit`.
+
+        Returns:
+            The `keras.callbacks.History`.
+        """
+        if getattr(model, "start", None) is not None and not options.get("initial_epoch"):
+            features = extract(model.start, x, y) if start is None else start
+            model.get_layer(LOGITS).set_weights(fit_classifier(features, self.classes))
+        callbacks = around(model, [model.fit_schedule, *(callbacks or [])])
+        if not frozen:
+            return model.fit(x, y, callbacks=callbacks, **options)
+        head = model.frozen.head
+        head.compile(optimizer=model.optimizer, loss=model.loss, metrics=["accuracy"])
+        seen = keras.callbacks.CallbackList(
+            [*callbacks, _Stop(head)],
+            add_history=True,
+            model=model,
+            epochs=options.get("epochs", 1),
+            steps=len(x),
+            verbose=0,
         )
+        head.fit(x, callbacks=seen, **options)
+        return model.history
 
     def _backbone(self, space: Space) -> Backbone:
         if self.backbone is not None:
@@ -178,18 +227,10 @@ class FineTune(ImageHyperModel):
         return named_backbone(name, self.weights)
 
     def _size(self, space: Space, backbone: Backbone) -> tuple[int, int]:
-        """Height and width of the images for the backbone, if it leaves that open."""
-        height, width, _ = self.input_shape
-        if not backbone.resizable:
-            return height, width
-        side = min(height, width)
-        fitting = [f for f in ENLARGEMENTS if f == 1 or f * side <= LARGEST_SIDE]
-        enough = [f for f in fitting if f * side >= COMFORTABLE_SIDE]
-        default = min(enough, default=fitting[-1]) if backbone.pretrained else 1
-        factor: int = space.choice("enlarge", fitting, default=default)
-        if factor < 1:
-            raise ValueError(f"`enlarge` is a factor, at least 1. Received: enlarge={factor}")
-        return height * factor, width * factor
+        small, usual = DEFAULT_SIZES
+        side = min(self.input_shape[:2])
+        default = small if side <= SMALL_SIDE or not backbone.pretrained else usual
+        return network_size(space, backbone, self.input_shape, default=default)
 
     def _unfrozen(self, space: Space) -> float:
         share: float = space.choice("unfreeze", UNFROZEN, default=0.25)
@@ -200,6 +241,14 @@ class FineTune(ImageHyperModel):
             )
         return share
 
-    def _shares(self) -> list[float]:
-        """Every value that `unfreeze` may have."""
-        return [*UNFROZEN, self.fixed.get("unfreeze", 0.0)]
+
+class _Stop(keras.callbacks.Callback):
+    """Stops the training of a part of a model when that of the model is to stop."""
+
+    def __init__(self, part: keras.Model) -> None:
+        super().__init__()
+        self._part = part
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Hand the wish on."""
+        self._part.stop_training = self.model.stop_training

@@ -24,7 +24,7 @@ class Features:
     """Features of labelled images.
 
     Attributes:
-        values: float (n, d), in the order of the images.
+        values: float (n, …), in the order of the images.
         labels: (n,) integers.
         weights: (n,) how much each image counts, above 0; None: all alike.
     """
@@ -36,35 +36,38 @@ class Features:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FrozenPart:
-    """A model of a frozen network and a dense layer, taken apart. Weights are shared.
+    """A model taken apart where its frozen layers end. Weights are shared.
 
     Attributes:
-        model: uint8 pixels (N, height, width, channels) -> features (N, d).
-        head: features (N, d) -> probabilities (N, classes).
+        model: uint8 pixels (N, height, width, channels) -> features (N, …).
+        head: features (N, …) -> probabilities (N, classes).
     """
 
     model: keras.Model
     head: keras.Model
 
     @classmethod
-    def of(cls, model: keras.Model) -> FrozenPart:
-        """Take a model apart before its layer `HEAD`."""
-        features = model.get_layer(HEAD).input
-        inputs = keras.Input(features.shape[1:])
-        outputs = model.get_layer(OUTPUT)(model.get_layer(HEAD)(inputs))
-        return cls(keras.Model(model.inputs, features), keras.Model(inputs, outputs))
+    def of(cls, model: keras.Model, features: Any) -> FrozenPart:
+        """Take a model apart.
+
+        Args:
+            model: Functional, uint8 pixels -> probabilities.
+            features: The tensor in it that the frozen layers compute and the others read.
+        """
+        return cls(keras.Model(model.inputs, features), keras.Model(features, model.outputs))
 
     @functools.cached_property
     def digest(self) -> str:
         """A hexadecimal digest of layers and weights, whatever Keras has called the layers."""
-        layers = json.dumps(list(_described(self.model)), sort_keys=True, default=str)
+        described = [self.model.input_shape, *_described(self.model)]
+        layers = json.dumps(described, sort_keys=True, default=str)
         found = hashlib.blake2b(layers.encode(), digest_size=16)
         for weights in self.model.get_weights():
             found.update(np.ascontiguousarray(weights).tobytes())
         return found.hexdigest()
 
     def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the features (n, d) of some images: uint8 (n, height, width, channels)."""
+        """Return the features (n, …) of some images: uint8 (n, height, width, channels)."""
         parts = [
             keras.ops.convert_to_numpy(self.model.predict_on_batch(images[start : start + BATCH]))
             for start in range(0, len(images), BATCH)
@@ -72,7 +75,7 @@ class FrozenPart:
         return np.concatenate(parts)
 
     def classify(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """Return the probabilities (n, classes) of features (n, d)."""
+        """Return the probabilities (n, classes) of features (n, …)."""
         parts = [
             keras.ops.convert_to_numpy(self.head.predict_on_batch(features[start : start + BATCH]))
             for start in range(0, len(features), BATCH)
@@ -81,13 +84,15 @@ class FrozenPart:
 
 
 def _described(model: keras.Model) -> Iterator[tuple[str, Any]]:
-    """Class and settings of each layer, those of nested models included, in order."""
+    """Class and settings of each layer, those of nested models included, in order.
+
+    However the layers are divided among nested models.
+    """
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield type(layer).__name__, layer.input_shape
             yield from _described(layer)
-        else:
-            yield type(layer).__name__, {**layer.get_config(), "name": None}
+        elif not isinstance(layer, keras.layers.InputLayer):
+            yield type(layer).__name__, {**layer.get_config(), "name": None, "trainable": None}
 
 
 def extract(frozen: FrozenPart, x: Any, y: Any) -> Features:

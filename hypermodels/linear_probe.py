@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 import keras
 import keras_tuner
 from keras import layers, ops
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from hypermodels.backbones import IMAGENET, RANDOM, Backbone, find_backbone, named_backbone
 from hypermodels.base import ImageHyperModel
+from hypermodels.folding import fold_batch_normalization
 from hypermodels.blocks import channel_axis
 from hypermodels.frozen import HEAD, OUTPUT, Features, FrozenPart, extract
 from hypermodels.headless import NAME, InferenceModel
-from hypermodels.logistic_regression import LogisticPath, choose_penalty, log_losses, standardize
+from hypermodels.logistic_regression import fit_classifier, log_losses
 from hypermodels.preprocessing import VALUES, fit_pixels, rescale_values
 from hypermodels.pretrained import installed
 from hypermodels.space import Space
@@ -97,14 +97,14 @@ class LinearProbe(ImageHyperModel):
         model = keras.Model(pixels, outputs, name=self.name or "linearprobe")
         model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
         space.check_names(type(self).__name__)
-        model.frozen = FrozenPart.of(model)
+        model.frozen = FrozenPart.of(model, model.get_layer(HEAD).input)
         return model
 
     def architecture(self, space: Space, x: Any) -> Any:
         """Map raw pixels (N, height, width, channels) to logits (N, classes)."""
         backbone = self._backbone(space)
-        height, width = self._size(space, backbone)
-        network = backbone.load(height, width)
+        height, width = network_size(space, backbone, self.input_shape, default=DEFAULT_SIZE)
+        network = fold_batch_normalization(backbone.load(height, width))
         network.trainable = False
         network = InferenceModel(network.inputs, network.outputs[0], name=NAME)
         network.trainable = False
@@ -120,17 +120,6 @@ class LinearProbe(ImageHyperModel):
             return self.backbone
         names = installed()
         return named_backbone(space.choice("backbone", names, default=names[0]), self.weights)
-
-    def _size(self, space: Space, backbone: Backbone) -> tuple[int, int]:
-        """Height and width of the images for the network, in proportion."""
-        height, width, _ = self.input_shape
-        if not backbone.resizable:
-            return height, width
-        side = space.choice("size", SIZES, default=DEFAULT_SIZE)
-        if not isinstance(side, int) or side < 32:
-            raise ValueError(f"`size` is a number of pixels, at least 32. Received: size={side}")
-        shorter = min(height, width)
-        return round(height * side / shorter), round(width * side / shorter)
 
     def fit(
         self,
@@ -165,9 +154,7 @@ class LinearProbe(ImageHyperModel):
         history.on_train_begin()
         history.on_epoch_begin(initial_epoch)
         features = x if isinstance(x, Features) else extract(model.frozen, x, y)
-        # Products of narrow matrices gain nothing from threads, which wait for those of Keras.
-        with threadpool_limits(1, user_api="blas"):
-            logs = self._solve(model, features)
+        logs = self._solve(model, features)
         if validation_data is not None:
             pair = (
                 validation_data
@@ -182,20 +169,34 @@ class LinearProbe(ImageHyperModel):
 
     def _solve(self, model: keras.Model, features: Features) -> dict[str, float]:
         """Set the weights of the head; loss and accuracy on the training images."""
-        values, means, deviations = standardize(features.values)
-        penalty = self.penalty
-        if penalty is None:
-            penalty = choose_penalty(
-                values, features.labels, self.classes, features.weights
-            ).penalty
-        path = LogisticPath(values, features.labels, self.classes, features.weights)
-        kernel, bias = path.fit(penalty)
-        # The standardisation becomes a part of the layer's weights.
-        kernel = kernel / deviations[:, None]
-        bias = bias - means @ kernel
+        kernel, bias = fit_classifier(features, self.classes, self.penalty)
         model.get_layer(HEAD).set_weights([kernel, bias])
         logits = features.values @ kernel + bias
         return {
             "loss": float(log_losses(logits, features.labels).mean()),
             "accuracy": float((logits.argmax(1) == features.labels).mean()),
         }
+
+
+def network_size(
+    space: Space, backbone: Backbone, input_shape: tuple[int, int, int], *, default: int
+) -> tuple[int, int]:
+    """Height and width in pixels of the images for a network, in proportion to those given.
+
+    Args:
+        space: Answers for `size`, the shorter side.
+        backbone: One that is not resizable gets images of their own size.
+        input_shape: (height, width, channels) of the images.
+        default: Of `size`.
+
+    Raises:
+        ValueError: if `size` is fixed at something else than a whole number from 32 on.
+    """
+    height, width, _ = input_shape
+    if not backbone.resizable:
+        return height, width
+    side = space.choice("size", SIZES, default=default)
+    if not isinstance(side, int) or side < 32:
+        raise ValueError(f"`size` is a number of pixels, at least 32. Received: size={side}")
+    shorter = min(height, width)
+    return round(height * side / shorter), round(width * side / shorter)

@@ -17,6 +17,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from hypermodels.frozen import Features
 
 Floats = NDArray[np.floating[Any]]
 
@@ -216,3 +219,27 @@ def _minimum(penalties: Sequence[float], losses: Sequence[float]) -> float:
     dense = np.linspace(logarithms[0], logarithms[-1], 1000)
     best = dense[np.argmin(CubicSpline(logarithms, losses)(dense))]
     return float(np.exp(-best))
+
+
+def fit_classifier(
+    features: Features, classes: int, penalty: float | None = None
+) -> tuple[Floats, Floats]:
+    """Fit a logistic regression on features, which are standardised for it.
+
+    Args:
+        features: Of the training images.
+        classes: Their number, at least 2.
+        penalty: As for `LogisticPath.fit`; None: chosen by `choose_penalty`.
+
+    Returns:
+        Kernel (d, classes) and bias (classes,) for features that are not standardised.
+    """
+    # Products of narrow matrices gain nothing from threads, which wait for those of Keras.
+    with threadpool_limits(1, user_api="blas"):
+        values, means, deviations = standardize(features.values)
+        rows = values, features.labels, classes, features.weights
+        if penalty is None:
+            penalty = choose_penalty(*rows).penalty
+        kernel, bias = LogisticPath(*rows).fit(penalty)
+        kernel = kernel / deviations[:, None]
+        return kernel, bias - means @ kernel
