@@ -6,12 +6,17 @@ The loss is that of scikit-learn's `LogisticRegression`, divided by the number o
 
 It is minimised by SciPy's L-BFGS in coordinates in which the features are uncorrelated and scaled
 by an estimate of the curvature, so that few iterations are enough whatever the penalty. The
-solution for one penalty starts from that for the penalty before.
+solution for one penalty starts from that for the penalty before. Of many penalties close to each
+other, only some are solved for in this way: the weights are a smooth function of the logarithm of
+the penalty, so a cubic spline gives those between, and the gradient there tells by how much they
+miss the minimum. Those that miss it by more than `EXCESS` are solved for, too.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -35,6 +40,12 @@ SMALL = 1e-7
 GRADIENT = 1e-5
 """Greatest entry of the scaled gradient at a solution."""
 ITERATIONS = 200
+STEP = math.log(10) / 4
+"""Distance of the logarithms of penalties between which weights are interpolated."""
+EXCESS = 1e-6
+"""Nats by which the penalised loss of interpolated weights may exceed the minimum, as estimated."""
+COLUMNS = 1024
+"""Classes times penalties whose gradients are computed together."""
 
 
 class LogisticPath:
@@ -68,6 +79,65 @@ class LogisticPath:
         Returns:
             The kernel W (d, classes) and the bias b (classes,), float32.
         """
+        self._solve(penalty)
+        return self._back @ self._kernel, self._bias
+
+    def logits_for(self, penalties: Sequence[float], others: Floats) -> Iterator[Floats]:
+        """Predict other rows with the weights for each of many penalties.
+
+        Args:
+            penalties: From strong to weak.
+            others: float (m, d), centred and scaled like the rows of the path.
+
+        Yields:
+            Logits (m, classes), a penalty at a time.
+        """
+        from scipy.interpolate import CubicSpline
+
+        others = others.astype(np.float32) @ self._back
+        knots = _knots(penalties)
+        if len(knots) == len(penalties) or len(knots) < 4:
+            for penalty in penalties:
+                kernel, bias = self._solve(penalty)
+                yield others @ kernel + bias
+            return
+        spline = CubicSpline(-np.log(knots), [np.vstack(self._solve(knot)) for knot in knots])
+        block = max(1, COLUMNS // len(self._bias))
+        for start in range(0, len(penalties), block):
+            some = penalties[start : start + block]
+            weights = spline(-np.log(some)).astype(np.float32)
+            for index in np.flatnonzero(self._excesses(weights, some) > EXCESS):
+                self._kernel, self._bias = weights[index, :-1], weights[index, -1]
+                weights[index] = np.vstack(self._solve(some[index]))
+            for row in weights:
+                yield others @ row[:-1] + row[-1]
+
+    def _excesses(self, weights: Floats, penalties: Sequence[float]) -> Floats:
+        """Estimates of how far penalised losses are above their minima, in nats.
+
+        Half the squared length of the gradient in the scaled coordinates, in which the curvature is
+        about one.
+
+        Args:
+            weights: (p, r + 1, classes), the last row of each the bias.
+            penalties: p of them.
+        """
+        from scipy.special import softmax
+
+        count, _, classes = weights.shape
+        kernels = weights[:, :-1].transpose(1, 0, 2)
+        logits = self._rotated @ kernels.reshape(len(kernels), -1)
+        certain = softmax(logits.reshape(-1, count, classes) + weights[:, -1], axis=2)
+        errors = (certain - self._targets[:, None]) * self._shares[:, None, None]
+        gradients = (self._rotated.T @ errors.reshape(len(errors), -1)).reshape(kernels.shape)
+        shrunk = np.asarray(penalties, np.float32)[:, None] * kernels
+        curvature = np.maximum(1e-3, (certain * (1 - certain)).mean((0, 2)))
+        scales = np.outer(self._scales, curvature) / len(self._targets) + np.asarray(penalties)
+        of_kernels = ((gradients + shrunk) ** 2 / scales[:, :, None]).sum((0, 2))
+        return 0.5 * (of_kernels + (errors.sum(0) ** 2 / curvature[:, None]).sum(1))
+
+    def _solve(self, penalty: float) -> tuple[Floats, Floats]:
+        """Kernel (r, classes) in the uncorrelated coordinates, and bias."""
         from scipy.optimize import minimize
         from scipy.special import softmax
 
@@ -100,7 +170,7 @@ class LogisticPath:
         found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
         self._kernel = found.x[:size].reshape(kernel.shape).astype(np.float32) * scale
         self._bias = found.x[size:].astype(np.float32)
-        return self._back @ self._kernel, self._bias
+        return self._kernel, self._bias
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,36 +194,54 @@ def choose_penalty(
     classes: int,
     weights: Floats | None = None,
     *,
+    penalties: Sequence[float] | None = None,
     seed: int = 0,
 ) -> PenaltyChoice:
     """Choose a penalty by cross-validation.
 
-    The log-loss is a smooth function of the logarithm of the penalty: its minimum is read off a
-    cubic spline through the losses at `PENALTIES`.
+    The log-loss is a smooth function of the logarithm of the penalty: unless penalties are given,
+    its minimum is read off a cubic spline through the losses at `PENALTIES`.
 
     Args:
         features: float (n, d), centred and scaled alike.
         labels: (n,) integers, 0 to classes - 1.
         classes: Number of classes.
         weights: (n,) how much each row counts, above 0; None: all alike.
+        penalties: Those to try, from strong to weak, thousands if need be; the best of them is
+            chosen. None: `PENALTIES`, until the losses rise.
         seed: Of the folds.
+
+    Raises:
+        ValueError: if the penalties are not above 0, from strong to weak.
     """
+    wanted = PENALTIES if penalties is None else tuple(penalties)
+    if not wanted or wanted[-1] <= 0 or any(b >= a for a, b in itertools.pairwise(wanted)):
+        raise ValueError(
+            "`penalties` are numbers above 0, from strong to weak. "
+            f"Received: penalties={penalties}"
+        )
     parts = list(_folds(labels, seed))
     weights = np.ones(len(labels)) if weights is None else weights
-    paths = [LogisticPath(features[f], labels[f], classes, weights[f]) for f, _ in parts]
     held_out = np.concatenate([weights[rest] for _, rest in parts])
-    tried: list[float] = []
+    folds = [
+        LogisticPath(features[rows], labels[rows], classes, weights[rows]).logits_for(
+            wanted, features[rest]
+        )
+        for rows, rest in parts
+    ]
     losses: list[float] = []
-    for penalty in PENALTIES:
-        found = []
-        for path, (_, rest) in zip(paths, parts, strict=True):
-            kernel, bias = path.fit(penalty)
-            found.append(log_losses(features[rest] @ kernel + bias, labels[rest]))
-        tried.append(penalty)
+    for logits in zip(*folds, strict=True):
+        found = [
+            log_losses(one, labels[rest]) for one, (_, rest) in zip(logits, parts, strict=True)
+        ]
         losses.append(float(np.average(np.concatenate(found), weights=held_out)))
-        if len(losses) > WORSE and min(losses[-WORSE:]) > min(losses) == min(losses[:-WORSE]):
+        rising = len(losses) > WORSE and min(losses[-WORSE:]) > min(losses) == min(losses[:-WORSE])
+        if penalties is None and rising:
             break
-    return PenaltyChoice(_minimum(tried, losses), tuple(tried), tuple(losses))
+    tried = wanted[: len(losses)]
+    if penalties is None:
+        return PenaltyChoice(_minimum(tried, losses), tried, tuple(losses))
+    return PenaltyChoice(tried[int(np.argmin(losses))], tried, tuple(losses))
 
 
 def standardize(features: Floats) -> tuple[Floats, Floats, Floats]:
@@ -207,6 +295,17 @@ def log_losses(logits: Floats, labels: NDArray[np.integer[Any]]) -> Floats:
     from scipy.special import logsumexp
 
     return logsumexp(logits, axis=1) - logits[np.arange(len(labels)), labels]
+
+
+def _knots(penalties: Sequence[float]) -> tuple[float, ...]:
+    """Those of the penalties that are solved for; others lie at most `STEP` between two."""
+    knots = [penalties[0]]
+    for before, penalty in itertools.pairwise(penalties):
+        if math.log(knots[-1] / penalty) > STEP * (1 + 1e-6):
+            knots.append(before if before < knots[-1] else penalty)
+    if knots[-1] != penalties[-1]:
+        knots.append(penalties[-1])
+    return tuple(knots)
 
 
 def _minimum(penalties: Sequence[float], losses: Sequence[float]) -> float:

@@ -238,7 +238,20 @@ class Ensemble:
     def predict_on_batch(self, images: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:
         """Like `predict`, in one go: what a server does, and what `evaluate` times."""
         self._check_images(images)
-        return self.to_keras().predict_on_batch(images)
+        return self._predict_on_batch(images)
+
+    @functools.cached_property
+    def _predict_on_batch(self) -> Callable[[NDArray[np.uint8]], NDArray[np.floating[Any]]]:
+        """Predicts as a server does: on TensorFlow one graph for any number of images."""
+        import keras
+
+        model = self.to_keras()
+        if keras.config.backend() != "tensorflow":
+            return model.predict_on_batch
+        from kt_tuning.export import graph_of
+
+        graph = graph_of(model, model.input_shape[1:])
+        return lambda images: np.asarray(graph(images))
 
     def save(self, path: str | Path) -> None:
         """Write one `.keras` file, for `Ensemble.load`; Keras alone reads the model in it, too.

@@ -20,6 +20,8 @@ from kt_tuning.evaluation.predict import predict_function
 from kt_tuning.records import COMPLETED, DataCard, Record, SearchRecord, TrialRecord
 
 LATENCY_CALLS = 300
+LATENCY_SECONDS = 1.0
+"""Calls that time a prediction, at most; and their time, after which they end."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +76,7 @@ def measure_cost(model: Any, image: NDArray[np.uint8] | None = None) -> Cost:
         weight_bytes=_weight_bytes(network),
         multiply_adds=None if counted is None else counted.multiply_adds,
         flops=None if counted is None else counted.flops,
-        latency_ms=measure_latency(predict, image, repeats=LATENCY_CALLS),
+        latency_ms=measure_latency(predict, image, repeats=LATENCY_CALLS, seconds=LATENCY_SECONDS),
         throughput=measure_throughput(predict, image),
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from kt_tuning.errors import OptionError
 from kt_tuning.evaluation.bootstrap import bootstrap_intervals
-from kt_tuning.evaluation.cost import LATENCY_CALLS
+from kt_tuning.evaluation.cost import LATENCY_CALLS, LATENCY_SECONDS
 from kt_tuning.evaluation.curves import class_curves, confusion_matrix
 from kt_tuning.evaluation.digest import model_digest
 from kt_tuning.evaluation.held_out import note_use_of
@@ -107,7 +107,7 @@ def evaluate(
         class_names=_class_names(known_names, probabilities.shape[1]),
         images=len(labels),
         parameters=int(model.count_params()) if hasattr(model, "count_params") else None,
-        latency_ms=measure_latency(predict, one, repeats=LATENCY_CALLS),
+        latency_ms=measure_latency(predict, one, repeats=LATENCY_CALLS, seconds=LATENCY_SECONDS),
         split=getattr(split, "name", "test"),
         model=model_digest(model),
         curves=class_curves(labels, probabilities),

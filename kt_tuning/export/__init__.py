@@ -15,7 +15,7 @@ from kt_tuning.export.measurement import (
 from kt_tuning.export.parity import Parity
 from kt_tuning.export.pruning import Pruned, prune
 from kt_tuning.export.served import Prediction, Served, load_served
-from kt_tuning.export.source import Predict, predict_all
+from kt_tuning.export.source import Predict, graph_of, predict_all
 
 __all__ = [
     "FORMATS",
@@ -36,6 +36,7 @@ __all__ = [
     "export_obstacle",
     "export_saved_model",
     "format_named",
+    "graph_of",
     "load_served",
     "measurement_rows",
     "measurements",

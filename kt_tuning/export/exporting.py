@@ -17,7 +17,7 @@ from kt_tuning.export.folder import appearing, check_free, write_labels, write_p
 from kt_tuning.export.formats import Format, format_named
 from kt_tuning.export.parity import FLOAT32, Parity, Tolerance, check_parity, measure_parity
 from kt_tuning.export.precision import half_precision, in_float32
-from kt_tuning.export.source import Source, predict_all
+from kt_tuning.export.source import Predict, Source, predict_all
 from kt_tuning.records import DataCard
 
 if TYPE_CHECKING:
@@ -43,11 +43,15 @@ class Exported:
         path: Its folder.
         format: Name in `FORMATS`.
         parity: By how much it is off the trained one.
+        predict: The model, loaded into the runtime that it is meant for.
+        served: (N, classes) its probabilities on the images that the two were compared on.
     """
 
     path: Path
     format: str
     parity: Parity
+    predict: Predict = dataclasses.field(repr=False, compare=False)
+    served: NDArray[np.float32] = dataclasses.field(repr=False, compare=False)
 
 
 def export_model(
@@ -117,8 +121,9 @@ def export_model(
         with _refusals_told(format):
             row.write(source, folder)
             write_labels(folder, card.class_names)
-            served = predict_all(row.read(folder), images)
-        parity = _check(row, folder, source, images, expected, served)
+            predict = row.read(folder)
+            served = predict_all(predict, images)
+        parity = _check(row, predict, source, images, expected, served)
         write_provenance(
             folder,
             card,
@@ -128,7 +133,7 @@ def export_model(
             model=provenance or {},
             **more,
         )
-    return Exported(path, format, parity)
+    return Exported(path, format, parity, predict, served)
 
 
 def export_saved_model(
@@ -158,7 +163,7 @@ def _check_clean(clean: keras.Model, model: keras.Model, images: NDArray[np.uint
 
 def _check(
     row: Format,
-    folder: Path,
+    predict: Predict,
     source: Source,
     images: NDArray[np.uint8],
     expected: NDArray[np.float32],
@@ -167,7 +172,7 @@ def _check(
     parity = measure_parity(served, expected)
     check_parity(parity, row.tolerance, row.name)
     if row.check is not None:
-        row.check(folder, source, images[:_IMAGES_CHECKED], expected[:_IMAGES_CHECKED])
+        row.check(predict, source, images[:_IMAGES_CHECKED], expected[:_IMAGES_CHECKED])
     return parity
 
 

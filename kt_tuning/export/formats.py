@@ -18,7 +18,7 @@ from kt_tuning.names import find_name
 FLOAT16 = Tolerance(difference=0.02, agreement=0.995)
 INT8 = Tolerance(difference=0.25, agreement=0.99)
 
-Check = Callable[[Path, Source, NDArray[np.uint8], NDArray[np.float32]], None]
+Check = Callable[[Predict, Source, NDArray[np.uint8], NDArray[np.float32]], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Format:
         needs_examples: Whether `Source.examples` are needed.
         keeps_precision: Whether it can compute in 16 bits, as a model does that was trained in
             mixed precision; otherwise it is given the model in float32.
-        check: Tests more than probabilities from pixels: (folder, source, images, expected
-            probabilities); or None.
+        check: Tests more than probabilities from pixels: (what `read` returned, source, images,
+            expected probabilities); or None.
     """
 
     name: str

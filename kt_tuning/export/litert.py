@@ -61,7 +61,9 @@ def read_litert(folder: Path) -> Predict:
     import tensorflow as tf
 
     with quiet_interpreter():
-        interpreter = tf.lite.Interpreter(model_path=str(folder / LITERT_FILE))
+        # Its bytes: a file that is mapped into memory could not be moved on Windows.
+        content = (folder / LITERT_FILE).read_bytes()
+        interpreter = tf.lite.Interpreter(model_content=content)
     (pixels,) = interpreter.get_input_details()
     (probabilities,) = interpreter.get_output_details()
     shape: tuple[int, ...] = ()

@@ -25,9 +25,12 @@ def read_openvino(folder: Path) -> Predict:
     """Compile the model for this processor."""
     import openvino
 
+    core = openvino.Core()
+    # A file that is mapped into memory could not be moved on Windows.
+    core.set_property({"ENABLE_MMAP": False})
     # Left alone, it computes in bfloat16 where the processor can, 0.01 off in a probability.
     exact = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(folder / OPENVINO_FILE, "CPU", exact)
+    compiled = core.compile_model(folder / OPENVINO_FILE, "CPU", exact)
 
     def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         # A copy: the next call writes into the same memory.

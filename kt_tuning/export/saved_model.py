@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +12,26 @@ from numpy.typing import NDArray
 from kt_tuning.errors import ExportError
 from kt_tuning.export.parity import FLOAT32, check_parity, measure_parity
 from kt_tuning.export.quiet import quiet
-from kt_tuning.export.served import BYTES_SIGNATURE, PIXELS_SIGNATURE, load_served
+from kt_tuning.export.served import BYTES_SIGNATURE, PIXELS_SIGNATURE, Served, load_served
 from kt_tuning.export.source import Predict, Source
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ServedPixels:
+    """Predicts pixels with a SavedModel that was loaded.
+
+    Attributes:
+        served: The model, which predicts image files, too.
+    """
+
+    served: Served
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return probabilities (N, classes) of uint8 (N, height, width, channels)."""
+        return self.served.predict(images)
 
 
 def write_saved_model(source: Source, folder: Path) -> None:
@@ -24,12 +44,12 @@ def write_saved_model(source: Source, folder: Path) -> None:
     * `serve_bytes`: `image_bytes`, N strings with the bytes of JPEG, PNG, GIF, BMP or WebP files,
       to `probabilities` and `label`, N strings. Files are decoded and resized as in training.
     """
-    import keras
     import tensorflow as tf
 
+    from hypermodels.folding import fold_batch_normalization
     from kt_tuning.export.decode import decode_batch
 
-    model, card = source.model, source.card
+    model, card = fold_batch_normalization(source.model), source.card
 
     def serve_pixels(images: tf.Tensor) -> dict[str, tf.Tensor]:
         # A signature does not check the size by itself, and a convolution takes any.
@@ -41,28 +61,45 @@ def write_saved_model(source: Source, folder: Path) -> None:
         label = tf.gather(list(card.class_names), tf.argmax(probabilities, axis=1))
         return {"probabilities": probabilities, "label": label}
 
-    archive = keras.export.ExportArchive()
-    archive.track(model)
     images = tf.TensorSpec((None, *card.pixels.shape), tf.uint8, name="images")
-    from_pixels = archive.add_endpoint(PIXELS_SIGNATURE, serve_pixels, [images])
+    from_pixels = tf.function(serve_pixels, input_signature=[images], autograph=False)
     image_bytes = tf.TensorSpec((None,), tf.string, name="image_bytes")
-    archive.add_endpoint(BYTES_SIGNATURE, serve_bytes, [image_bytes])
+    from_bytes = tf.function(serve_bytes, input_signature=[image_bytes], autograph=False)
+    # Concrete functions: TensorFlow would trace others again.
+    signatures = {
+        PIXELS_SIGNATURE: from_pixels.get_concrete_function(),
+        BYTES_SIGNATURE: from_bytes.get_concrete_function(),
+    }
+    module = tf.Module()
+    module.resources = _resources(model)
     with quiet("tensorflow"):
-        archive.write_out(str(folder), verbose=False)
+        tf.saved_model.save(module, str(folder), signatures)
+
+
+def _resources(model: keras.Model) -> list[Any]:
+    """What a graph of the model may refer to: variables, and tables of its layers."""
+    import tensorflow as tf
+
+    kind = tf.saved_model.experimental.TrackableResource
+    held = [value for layer in model._flatten_layers() for value in vars(layer).values()]
+    return [
+        *(variable.value for variable in model.variables),
+        *(value for value in held if isinstance(value, kind)),
+    ]
 
 
 def read_saved_model(folder: Path) -> Predict:
     """Load what `write_saved_model` wrote; `load_served` does the same for more than pixels."""
-    return load_served(folder).predict
+    return ServedPixels(load_served(folder))
 
 
 def check_files(
-    folder: Path, source: Source, images: NDArray[np.uint8], expected: NDArray[np.float32]
+    predict: Predict, source: Source, images: NDArray[np.uint8], expected: NDArray[np.float32]
 ) -> None:
     """Serve `images` as PNG files, too.
 
     Args:
-        folder: What `write_saved_model` wrote.
+        predict: What `read_saved_model` returned.
         source: What it was made of.
         images: uint8 (N, height, width, channels).
         expected: The trained model's probabilities, (N, classes).
@@ -73,9 +110,9 @@ def check_files(
     """
     import tensorflow as tf
 
-    serve = tf.saved_model.load(str(folder)).signatures[BYTES_SIGNATURE]
-    files = tf.stack([tf.io.encode_png(image) for image in images])
-    answers = serve(image_bytes=files)
+    assert isinstance(predict, ServedPixels)
+    files = tf.stack([tf.io.encode_png(image, compression=0) for image in images])
+    answers = predict.served.answer_files(files)
     served = answers["probabilities"].numpy()
     check_parity(measure_parity(served, expected), FLOAT32, "saved_model, from files")
     # Against the served probabilities: within the tolerance, equal ones may swap places.

@@ -128,6 +128,15 @@ class Served:
             for prediction in self._predict_batch(files[batch])
         ]
 
+    def answer_files(self, image_bytes: Any) -> dict[str, Any]:
+        """Return what the signature `serve_bytes` answers: tensors, by name.
+
+        Args:
+            image_bytes: A tensor of N strings with the bytes of image files.
+        """
+        answers: dict[str, Any] = self._loaded.signatures[BYTES_SIGNATURE](image_bytes=image_bytes)
+        return answers
+
     def _predict_batch(self, files: Sequence[Path]) -> list[Prediction]:
         contents = [_read(file) for file in files]
         probabilities = self._run(contents)
@@ -148,9 +157,8 @@ class Served:
         """Return the probabilities of files in memory, or None if one cannot be decoded."""
         import tensorflow as tf
 
-        run = self._loaded.signatures[BYTES_SIGNATURE]
         try:
-            return run(image_bytes=tf.constant(contents))["probabilities"].numpy()
+            return self.answer_files(tf.constant(contents))["probabilities"].numpy()
         except tf.errors.InvalidArgumentError:
             return None
 

@@ -34,6 +34,8 @@ logger = logging.getLogger("kt_tuning")
 
 PAGE = "report.html"
 """File of a run directory that is written last."""
+COMPARED = 200
+"""Validation images that the export is compared on."""
 PREVIEW_IMAGES, PREVIEW_DRAWS = 4, 6
 """Rows and augmented columns of the preview of the winner's augmentation."""
 PREVIEW_WIDTH = 960
@@ -173,7 +175,7 @@ def _results(tuner: Tuner, data: ImageData, out: Path, options: RunOptions) -> R
         scores = judge(ensemble, data, out)
     ensemble.provenance["scores"] = scores.to_json()
     with stage("Exporting a SavedModel and comparing it with the Keras model"):
-        (shipped,) = export_run(out, ensemble.to_keras(), data)
+        (shipped,) = export_run(out, ensemble.to_keras(), data, images=COMPARED)
     with stage("Correcting the best validation score for having been chosen"):
         _preview_augmentation(tuner, data, out)
         correction = corrected_best_of_run(out)

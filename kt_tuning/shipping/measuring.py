@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from kt_tuning.evaluation import measure_latency
 from kt_tuning.export import (
-    FORMATS,
     LABELS_FILE,
     MEASUREMENT_FILE,
     MEASUREMENT_HEADER,
@@ -20,7 +19,6 @@ from kt_tuning.export import (
     Exported,
     Measurement,
     measurement_rows,
-    predict_all,
 )
 
 MODEL_CARD_FILE = "MODEL_CARD.md"
@@ -43,18 +41,17 @@ def measure_export(
 
     Args:
         exported: What `export_model` returned.
-        images: (N, H, W, C) uint8 of the validation split.
+        images: (N, H, W, C) uint8 of the validation split, which the two were compared on.
         labels: (N,) integers in 0..classes-1; None if the model was trained on these images.
         folder: See `Measurement`.
         sparsity: See `Measurement`.
         out_of_fold: Without labels, the accuracy that the model has out of fold, if it is known.
     """
-    predict = FORMATS[exported.format].read(exported.path)
     files = [path for path in exported.path.rglob("*") if path.is_file()]
     model_files = [path for path in files if path.name not in _BESIDE_THE_MODEL]
     accuracy = None
     if labels is not None:
-        accuracy = float((predict_all(predict, images).argmax(axis=1) == labels).mean())
+        accuracy = float((exported.served.argmax(axis=1) == labels).mean())
     elif exported.parity.agreement == 1 and sparsity is None:
         accuracy = out_of_fold
     measurement = Measurement(
@@ -62,7 +59,7 @@ def measure_export(
         folder=folder,
         size=sum(path.stat().st_size for path in model_files),
         zipped=sum(map(_zipped, model_files)),
-        latency_ms=measure_latency(predict, images[:1], repeats=_LATENCY_CALLS),
+        latency_ms=measure_latency(exported.predict, images[:1], repeats=_LATENCY_CALLS),
         accuracy=accuracy,
         images=len(images),
         agreement=exported.parity.agreement,

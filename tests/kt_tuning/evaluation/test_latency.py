@@ -49,6 +49,15 @@ def test_as_many_calls_as_asked(monkeypatch):
     assert len(clock.images) == module.WARM_UP + 7
 
 
+def test_slow_models_are_called_less_often(monkeypatch):
+    clock = Clock([0.125] * 1000)
+    monkeypatch.setattr(module, "time", clock)
+    measure_latency(clock.predict, IMAGE, repeats=300, seconds=8.75)
+    assert len(clock.images) == module.WARM_UP + 70
+    measure_latency(clock.predict, IMAGE, repeats=300, seconds=1.0)
+    assert len(clock.images) == module.WARM_UP + 70 + module.WARM_UP + module.FEWEST
+
+
 class Machine:
     """A clock moved by a machine that takes `base + images * each` seconds a call."""
 

@@ -13,7 +13,7 @@ from kt_tuning.export.parity import (
     check_parity,
     measure_parity,
 )
-from kt_tuning.export.saved_model import check_files
+from kt_tuning.export.saved_model import check_files, read_saved_model
 from kt_tuning.export.source import Source
 
 EXPECTED = np.array([[0.7, 0.2, 0.1], [0.1, 0.5, 0.4], [0.3, 0.3, 0.4], [0.6, 0.3, 0.1]])
@@ -78,16 +78,21 @@ def expected(model, images):
 
 
 def test_files_are_served_as_pixels_are(exported, model, images, expected):
-    check_files(exported, Source(model, make_card()), images, expected)
+    check_files(read_saved_model(exported), Source(model, make_card()), images, expected)
 
 
 def test_other_probabilities_from_files_fail(exported, model, images, expected):
     with pytest.raises(ExportError, match=r"saved_model, from files"):
-        check_files(exported, Source(model, make_card()), images, expected[::-1])
+        check_files(read_saved_model(exported), Source(model, make_card()), images, expected[::-1])
 
 
 def test_wrong_labels_fail(exported, model, images, expected):
     names = (CLASS_NAMES[1], CLASS_NAMES[0], CLASS_NAMES[2])
     assert set(expected.argmax(axis=1)) & {0, 1}
     with pytest.raises(ExportError, match=r"names \d of 5 images wrongly.*Expected: '(dog|cat)'"):
-        check_files(exported, Source(model, make_card(class_names=names)), images, expected)
+        check_files(
+            read_saved_model(exported),
+            Source(model, make_card(class_names=names)),
+            images,
+            expected,
+        )
