@@ -11,10 +11,10 @@ import keras_tuner
 
 from hypermodels.backbones import IMAGENET, RANDOM, Backbone, find_backbone, named_backbone
 from hypermodels.base import ImageHyperModel
-from hypermodels.folding import fold_batch_normalization
 from hypermodels.blocks import classifier
 from hypermodels.blocks.head import LOGITS
 from hypermodels.compiling import around
+from hypermodels.folding import fold_batch_normalization
 from hypermodels.frozen import Features, FrozenPart, extract
 from hypermodels.headless import NAME, InferenceModel
 from hypermodels.linear_probe import network_size

@@ -12,8 +12,8 @@ from keras import layers, ops
 
 from hypermodels.backbones import IMAGENET, RANDOM, Backbone, find_backbone, named_backbone
 from hypermodels.base import ImageHyperModel
-from hypermodels.folding import fold_batch_normalization
 from hypermodels.blocks import channel_axis
+from hypermodels.folding import fold_batch_normalization
 from hypermodels.frozen import HEAD, OUTPUT, Features, FrozenPart, extract
 from hypermodels.headless import NAME, InferenceModel
 from hypermodels.logistic_regression import fit_classifier, log_losses

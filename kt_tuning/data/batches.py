@@ -30,8 +30,8 @@ class Images(Protocol):
     def shape(self) -> tuple[int, ...]:
         """(n, height, width, channels)."""
 
-    def take(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Images at `indices`, uint8 (n, height, width, channels)."""
+    def take(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """Images at `indices`, uint8 (n, height, width, channels), or what `augment` takes."""
 
 
 class Random(NamedTuple):

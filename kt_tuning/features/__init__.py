@@ -1,5 +1,6 @@
-"""Features of frozen networks, computed once for each image."""
+"""Features of frozen networks, computed once."""
 
 from kt_tuning.features.cache import FeatureCache
+from kt_tuning.features.views import Views
 
-__all__ = ["FeatureCache"]
+__all__ = ["FeatureCache", "Views"]

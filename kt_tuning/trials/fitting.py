@@ -92,12 +92,14 @@ class _Training:
         loader: Loader,
         epochs: int,
         initial_epoch: int,
-        callbacks: Sequence[keras.callbacks.Callback],
-    ) -> keras.callbacks.History:
+        callbacks: Sequence[keras.callbacks.Callback] | keras.callbacks.CallbackList,
+    ) -> keras.callbacks.History | None:
         model = self._model
-        hooks = keras.callbacks.CallbackList(
-            list(callbacks), add_history=True, model=model, epochs=epochs, steps=len(loader)
-        )
+        hooks = callbacks
+        if not isinstance(hooks, keras.callbacks.CallbackList):
+            hooks = keras.callbacks.CallbackList(
+                list(callbacks), add_history=True, model=model, epochs=epochs, steps=len(loader)
+            )
         watching = [callback for callback in hooks.callbacks if _watches_batches(callback)]
         model.stop_training = False
         hooks.on_train_begin()
@@ -124,7 +126,7 @@ class _Training:
         if epochs > initial_epoch:
             model.optimizer.finalize_variable_values(model.trainable_weights)
         hooks.on_train_end(logs)
-        return model.history
+        return getattr(model, "history", None)
 
     def _train(self, batch: Batch) -> dict[str, Any]:
         if self._step is None:

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from hypermodels.frozen import Features, FrozenPart
 from kt_tuning.augment import augment, mix
-from kt_tuning.data import ImageData, ImageSplit
+from kt_tuning.data import ImageData
 from kt_tuning.data.batches import Batches, Random
 from kt_tuning.data.loader import FollowEpochs, Loader
 from kt_tuning.errors import DataError, OptionError
 from kt_tuning.evaluation import METRICS, metrics_for, predict_split, score
 from kt_tuning.evaluation.predict import checked_probabilities
-from kt_tuning.features import FeatureCache
+from kt_tuning.features import FeatureCache, Views
 from kt_tuning.names import find_name
 from kt_tuning.recipe import NO_BALANCE, SAMPLING, WEIGHTS, FitPlan, Recipe
 from kt_tuning.trials.costs import COSTS
@@ -116,6 +116,7 @@ class ImageTask:
         self._data = data
         self._recipe = recipe
         self._callbacks = callbacks
+        self._kept: tuple[str, NDArray[np.float32]] | None = None
         names = [objective.removeprefix("val_") for objective in objectives]
         asked = [name for name in names if name in METRICS]
         self._names = tuple(dict.fromkeys((*EVERY_EPOCH, *asked)))
@@ -128,7 +129,8 @@ class ImageTask:
 
     def prepare(self, model: keras.Model) -> None:
         """Have the training step traced once."""
-        prepare_classifier(model, self._data.classes)
+        frozen = getattr(model, "frozen", None)
+        prepare_classifier(model if frozen is None else frozen.head, self._data.classes)
 
     def fit(
         self,
@@ -143,22 +145,28 @@ class ImageTask:
     ) -> Any:
         """Train on shuffled, augmented, mixed batches; a frozen network's head on its features."""
         plan, classes = self._recipe.plan(hp.values), self._data.classes
-        own_callbacks = copy.deepcopy(list(self._callbacks))
-        if (frozen := getattr(model, "frozen", None)) is not None:
-            features = self._training_features(frozen, balanced=plan.balance != NO_BALANCE)
+        frozen, start = getattr(model, "frozen", None), getattr(model, "start", None)
+        callbacks = [*callbacks, *copy.deepcopy(list(self._callbacks))]
+        if frozen is not None and start is None:
+            features = self._training_features(frozen, plan)
             return self.hypermodel.fit(
-                hp,
-                model,
-                features,
-                initial_epoch=initial_epoch,
-                callbacks=[*callbacks, *own_callbacks],
+                hp, model, features, initial_epoch=initial_epoch, callbacks=callbacks
             )
+        options: dict[str, Any] = {}
+        if start is not None:
+            options["start"] = self._training_features(start, plan)
         soft = plan.mixing is not None
         if model.built and model.output_shape == (None, classes):
             soft = soft or needs_one_hot(model, classes)
-        batches = self._batches(plan, memory.get(SIZE, plan.batch_size), seed, soft=soft)
-        with Loader(batches) as loader:
-            growth = self._growth(model, loader, plan, memory)
+        if frozen is None:
+            batches = self._batches(plan, memory.get(SIZE, plan.batch_size), seed, soft=soft)
+            loader = Loader(batches)
+            callbacks = [*self._growth(model, loader, plan, memory), *callbacks]
+        else:
+            views = Views(self._data.train, frozen, self._cache, plan.policy)
+            loader = Loader(self._batches_of_views(views, plan, seed, soft=soft), threads=0)
+            options["frozen"] = True
+        with loader:
             return self.hypermodel.fit(
                 hp,
                 model,
@@ -167,24 +175,29 @@ class ImageTask:
                 initial_epoch=initial_epoch,
                 shuffle=False,
                 verbose=0,
-                callbacks=[
-                    FollowEpochs(loader),
-                    *growth,
-                    *callbacks,
-                    *own_callbacks,
-                ],
+                callbacks=[FollowEpochs(loader), *callbacks],
+                **options,
             )
 
-    def _training_features(self, frozen: FrozenPart, *, balanced: bool) -> Features:
+    @property
+    def _cache(self) -> FeatureCache:
+        return FeatureCache(self._data.content, len(self._data.labels))
+
+    def _training_features(self, frozen: FrozenPart, plan: FitPlan) -> Features:
         """Features of the training images as they are: augmentation and mixing play no part."""
         split, weights = self._data.train, None
-        if balanced:
+        if plan.balance != NO_BALANCE:
             by_label = self._data.class_weights()
             weights = np.array([by_label[label] for label in split.labels.tolist()])
-        return Features(self._features(frozen, split), split.labels, weights)
+        return Features(self._cache.of(split, frozen), split.labels, weights)
 
-    def _features(self, frozen: FrozenPart, split: ImageSplit) -> NDArray[np.float32]:
-        return FeatureCache(self._data.content, len(self._data.labels)).of(split, frozen)
+    def _validation_features(self, frozen: FrozenPart) -> NDArray[np.float32]:
+        """Features of the validation images; those of one network are kept."""
+        if self._kept is None or self._kept[0] != frozen.digest:
+            split = self._data.validation
+            shape = (len(split), *frozen.model.output_shape[1:])
+            self._kept = frozen.digest, self._cache.of(split, frozen).reshape(shape)
+        return self._kept[1]
 
     def _growth(
         self, model: keras.Model, loader: Loader, plan: FitPlan, memory: dict[str, Any]
@@ -208,16 +221,29 @@ class ImageTask:
             partial = functools.partial(mix, mixing, classes=self._data.classes)
             blend = Random(partial, mixing.draws)
         elif soft:
-            blend = Random(functools.partial(one_hot, classes=self._data.classes), 0)
+            blend = self._one_hot()
         return Batches(
-            self._data.train,
-            batch_size,
-            seed=seed,
-            balanced=plan.balance == SAMPLING,
-            augment=change,
-            mix=blend,
-            class_weight=self._data.class_weights() if plan.balance == WEIGHTS else None,
+            self._data.train, batch_size, seed=seed, augment=change, mix=blend, **self._order(plan)
         )
+
+    def _batches_of_views(self, views: Views, plan: FitPlan, seed: int, *, soft: bool) -> Batches:
+        """Batches of features, one view of an image at a time; mixing plays no part."""
+        return Batches(
+            views,
+            plan.batch_size,
+            seed=seed,
+            augment=Random(views.choose, 1),
+            mix=self._one_hot() if soft else None,
+            **self._order(plan),
+        )
+
+    def _one_hot(self) -> Random:
+        return Random(functools.partial(one_hot, classes=self._data.classes), 0)
+
+    def _order(self, plan: FitPlan) -> dict[str, Any]:
+        """How classes are balanced, as arguments of `Batches`."""
+        weights = self._data.class_weights() if plan.balance == WEIGHTS else None
+        return {"balanced": plan.balance == SAMPLING, "class_weight": weights}
 
     def patience(self, values: Mapping[str, Any]) -> int | None:
         """The recipe's patience."""
@@ -225,10 +251,9 @@ class ImageTask:
 
     def predict(self, model: keras.Model) -> Probabilities:
         """Probabilities (N, classes) on the validation split."""
-        split = self._data.validation
         if (frozen := getattr(model, "frozen", None)) is not None:
-            return frozen.classify(self._features(frozen, split))
-        return predict_split(model.predict_on_batch, split)
+            return frozen.classify(self._validation_features(frozen))
+        return predict_split(model.predict_on_batch, self._data.validation)
 
     def measure(self, predictions: Probabilities) -> dict[str, float]:
         """`val_loss` (cross-entropy, in nats), `val_accuracy` and the objectives.
