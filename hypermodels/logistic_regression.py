@@ -214,8 +214,7 @@ def choose_penalty(
     wanted = PENALTIES if penalties is None else tuple(penalties)
     if not wanted or wanted[-1] <= 0 or any(b >= a for a, b in itertools.pairwise(wanted)):
         raise ValueError(
-            "`penalties` are numbers above 0, from strong to weak. "
-            f"Received: penalties={penalties}"
+            f"`penalties` are numbers above 0, from strong to weak. Received: penalties={penalties}"
         )
     parts = list(_folds(labels, seed))
     weights = np.ones(len(labels)) if weights is None else weights
