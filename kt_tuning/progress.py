@@ -32,6 +32,8 @@ PATIENCE = 2.0
 """Seconds after which work that is still going on gets its first line."""
 EVERY = 30.0
 """Seconds between lines."""
+FORWARDED = "forwarded"
+"""Attribute of a log record that workers hand on to where the search runs, whatever its level."""
 
 T = TypeVar("T")
 
@@ -46,7 +48,8 @@ def is_live(console: Console) -> bool:
 def write_line(text: str, console: Console | None = None) -> None:
     """Write a plain line for where nothing can be redrawn.
 
-    A notebook prints it, with the time of day; elsewhere it is logged.
+    A notebook prints it, with the time of day; elsewhere it is logged, and what a worker process
+    logs so appears where the search runs.
 
     Args:
         text: The line.
@@ -56,7 +59,7 @@ def write_line(text: str, console: Console | None = None) -> None:
         # rich would make a block of HTML of each line.
         print(f"{time.strftime('%H:%M:%S')} {text}", file=console.file)
     else:
-        logger.info(text)
+        logger.info(text, extra={FORWARDED: True})
 
 
 class Task:
@@ -112,17 +115,20 @@ class Task:
 
 
 @contextlib.contextmanager
-def progress(title: str, total: int | None = None, *, shown: bool = True) -> Iterator[Task]:
+def progress(
+    title: str, total: int | None = None, *, shown: bool = True, live: bool = True
+) -> Iterator[Task]:
     """Show how far the work in this block is.
 
     Args:
         title: What is done: "Decoding images".
         total: Steps, if they can be counted; None shows the time alone.
         shown: Whether to show anything.
+        live: Whether a bar may be drawn; otherwise there are lines alone.
     """
     task = Task(title, total)
     console = Console(stderr=True)
-    display = _bar if is_live(console) else _lines
+    display = _bar if live and is_live(console) else _lines
     with display(task, console) if shown else contextlib.nullcontext():
         yield task
 

@@ -90,6 +90,22 @@ def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
     return Path(base) / "kt-tuning"
 
 
+@contextlib.contextmanager
+def storage_errors(folder: Path) -> Iterator[None]:
+    """Say of what fails in the block what to do about a cache folder.
+
+    Raises:
+        StorageError: if the folder cannot be written or the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"Cannot write to the cache folder {folder}: {error.strerror or error}. Free space "
+            f"there, or name another folder in the environment variable {ENVIRONMENT}."
+        ) from error
+
+
 class PixelCache:
     """The place of one data set in a cache folder."""
 
@@ -123,7 +139,7 @@ class PixelCache:
         Raises:
             StorageError: if the folder cannot be written or the disk is full.
         """
-        with self._storage_errors():
+        with storage_errors(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
             self._sweep()
             handle, temporary = tempfile.mkstemp(dir=self._folder, suffix=".tmp")
@@ -133,10 +149,10 @@ class PixelCache:
                 for piece in pieces:
                     rest = piece.reshape(-1).data
                     while len(rest):
-                        with self._storage_errors():
+                        with storage_errors(self._folder):
                             rest = rest[file.write(rest) :]
             index = describe()
-            with self._storage_errors():
+            with storage_errors(self._folder):
                 if self.read() is None:
                     os.chmod(temporary, 0o644)
                     os.replace(temporary, self._pixels)
@@ -151,7 +167,7 @@ class PixelCache:
         Raises:
             StorageError: if the folder cannot be written or the disk is full.
         """
-        with self._storage_errors():
+        with storage_errors(self._folder):
             index.save(self._index)
 
     def _sweep(self) -> None:
@@ -160,13 +176,3 @@ class PixelCache:
             with contextlib.suppress(FileNotFoundError):  # another process sweeps too
                 if time.time() - path.stat().st_mtime > _ABANDONED:
                     path.unlink()
-
-    @contextlib.contextmanager
-    def _storage_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise StorageError(
-                f"Cannot write to the cache folder {self._folder}: {error.strerror}. Free space "
-                f"there, or name another folder in the environment variable {ENVIRONMENT}."
-            ) from error

@@ -6,13 +6,17 @@ import logging
 from collections.abc import Callable
 from logging.handlers import QueueHandler
 
+from kt_tuning.progress import FORWARDED
+
 LOGGER = "kt_tuning"
 LOGGED = "logged"
 """Kind of the message that carries a record from a worker to its parent."""
 
 
 class ForwardingHandler(QueueHandler):
-    """Hands warnings and errors of the toolkit's logger to a function, ready to be pickled.
+    """Hands what the toolkit logs in a worker to a function, ready to be pickled.
+
+    That is warnings, errors, and how far long work is.
 
     Args:
         send: Called with each `logging.LogRecord`, perhaps from several threads.
@@ -21,7 +25,7 @@ class ForwardingHandler(QueueHandler):
     def __init__(self, send: Callable[[logging.LogRecord], None]) -> None:
         super().__init__(queue=None)  # type: ignore[arg-type]
         self._send = send
-        self.setLevel(logging.WARNING)
+        self.addFilter(_is_forwarded)
 
     def enqueue(self, record: logging.LogRecord) -> None:
         """Send a record that `prepare` has made ready."""
@@ -29,9 +33,17 @@ class ForwardingHandler(QueueHandler):
 
     def attach(self) -> None:
         """Take what the toolkit logs in this process from now on."""
-        logging.getLogger(LOGGER).addHandler(self)
+        logger = logging.getLogger(LOGGER)
+        logger.addHandler(self)
+        logger.setLevel(logging.INFO)
+
+
+def _is_forwarded(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING or getattr(record, FORWARDED, False)
 
 
 def show(record: logging.LogRecord) -> None:
     """Log a record of another process as if it had been logged here."""
-    logging.getLogger(record.name).handle(record)
+    logger = logging.getLogger(record.name)
+    if logger.isEnabledFor(record.levelno):
+        logger.handle(record)

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.data.cache import cache_folder
+from kt_tuning.data.cache import cache_folder, storage_errors
 from kt_tuning.data.image_split import ImageSplit
-from kt_tuning.errors import StorageError
-
-logger = logging.getLogger("kt_tuning")
+from kt_tuning.progress import progress, write_line
 
 CHUNK = 256
-"""Images whose features are computed and marked as done together."""
+"""Images whose features are computed and written together."""
 LARGEST = 8 << 30
 """Bytes that all features in a cache folder may take; the least recently used go first."""
 FOLDER = "features"
+DIGESTS = ".digests"
+"""Ending of the file beside the rows."""
 
 
 class Extractor(Protocol):
@@ -42,8 +41,9 @@ class FeatureCache:
     """Features of the images of one data set.
 
     Each image's features by each network are computed once, whatever process, trial or run asks:
-    they are in two files, the rows and a mark a row, and a lock lets one process at a time compute.
-    A process that is killed loses the images of its last chunk.
+    they are in two files, the rows and a digest of each row, and a lock lets one process at a time
+    compute. A row that its digest does not fit, of a process that was killed or a disk that is
+    damaged, is computed again.
 
     Args:
         content: Digest of the images, `ImageData.content`.
@@ -70,37 +70,55 @@ class FeatureCache:
             f"{self._content} {extractor.digest}".encode(), digest_size=16
         ).hexdigest()
         path = self._folder / f"{key}.npy"
-        with self._storage_errors():
+        with storage_errors(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
             with _locked(self._folder / f"{key}.lock"):
                 return self._read(path, split, extractor)
 
     def _read(self, path: Path, split: ImageSplit, extractor: Extractor) -> NDArray[np.float32]:
-        done_path = path.with_suffix(".done")
+        files = self._open(path)
+        features = np.empty((0, 0), np.float32)
+        missing = np.arange(len(split))
+        if files is not None:
+            rows, digests = files
+            features = np.array(rows[split.index])
+            missing = np.flatnonzero(_digests(features) != digests[split.index])
+            os.utime(path)
+        if not len(missing):
+            return features
+        # The live view of the search may have the terminal.
+        with progress("Computing features", len(missing), live=False) as task:
+            for start in range(0, len(missing), CHUNK):
+                chunk = missing[start : start + CHUNK]
+                found = extractor.features(split.take(chunk))
+                if files is None:
+                    files = self._create(path, found.shape[1])
+                    features = np.empty((len(split), found.shape[1]), np.float32)
+                rows, digests = files
+                rows[split.index[chunk]] = features[chunk] = found
+                rows.flush()
+                digests[split.index[chunk]] = _digests(features[chunk])
+                digests.flush()
+                task.advance(len(chunk))
+        return features
+
+    def _open(self, path: Path) -> tuple[np.memmap[Any, Any], np.memmap[Any, Any]] | None:
+        """The rows and their digests; None if they are not there or of another size."""
         try:
-            rows, done = np.load(path, mmap_mode="r+"), np.load(done_path, mmap_mode="r+")
-            whole = len(rows) == len(done) == self._images
+            rows = np.load(path, mmap_mode="r+")
+            digests = np.load(path.with_suffix(DIGESTS), mmap_mode="r+")
         except (OSError, EOFError, ValueError):
-            whole = False
-        if not whole:
-            width = extractor.features(split.take([0])).shape[1]
-            self._make_room(self._images * width * 4)
-            shapes = {path: ((self._images, width), np.float32), done_path: ((self._images,), bool)}
-            rows, done = (
-                np.lib.format.open_memmap(name, "w+", dtype=dtype, shape=shape)
-                for name, (shape, dtype) in shapes.items()
-            )
-        os.utime(path)
-        missing = np.flatnonzero(~done[split.index])
-        if len(missing):
-            logger.info("Computing features of %d images, once.", len(missing))
-        for start in range(0, len(missing), CHUNK):
-            chunk = missing[start : start + CHUNK]
-            rows[split.index[chunk]] = extractor.features(split.take(chunk))
-            rows.flush()
-            done[split.index[chunk]] = True
-            done.flush()
-        return np.array(rows[split.index])
+            return None
+        whole = len(rows) == len(digests) == self._images and rows.dtype == np.float32
+        return (rows, digests) if whole else None
+
+    def _create(self, path: Path, width: int) -> tuple[np.memmap[Any, Any], np.memmap[Any, Any]]:
+        self._make_room(self._images * width * 4)
+        memmap = np.lib.format.open_memmap
+        return (
+            memmap(path, "w+", dtype=np.float32, shape=(self._images, width)),
+            memmap(path.with_suffix(DIGESTS), "w+", dtype=np.uint64, shape=(self._images,)),
+        )
 
     def _make_room(self, wanted: int) -> None:
         """Delete the least recently used until `wanted` bytes more are within `LARGEST`."""
@@ -110,18 +128,14 @@ class FeatureCache:
             if total <= LARGEST:
                 return
             total -= path.stat().st_size
-            for file in (path, path.with_suffix(".done")):
+            for file in (path, path.with_suffix(DIGESTS)):
                 file.unlink(missing_ok=True)
 
-    @contextlib.contextmanager
-    def _storage_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise StorageError(
-                f"Cannot write features to {self._folder}: {error.strerror or error}. Free space "
-                "there, or name another folder in the environment variable KT_TUNING_CACHE."
-            ) from error
+
+def _digests(rows: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """A digest of each row, never 0: that is the digest of a row that has not been written."""
+    found = [hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows]
+    return np.maximum(np.frombuffer(b"".join(found), np.uint64), np.uint64(1))
 
 
 @contextlib.contextmanager
@@ -131,5 +145,9 @@ def _locked(path: Path) -> Iterator[None]:
         if sys.platform != "win32":
             import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                write_line("Waiting for features that another process computes.")
+                fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -2,11 +2,14 @@
 
 import multiprocessing
 import os
+import signal
+import time
 
 import numpy as np
 import pytest
 
 from kt_tuning.data import ImageData
+from kt_tuning.errors import StorageError
 from kt_tuning.features import FeatureCache, cache
 
 X = np.random.default_rng(0).integers(0, 256, (40, 4, 4)).astype(np.uint8)
@@ -65,8 +68,7 @@ def test_another_network_and_other_images_have_their_own(tmp_path):
     changed = ImageData.from_arrays(X[::-1], np.arange(40) % 2)
     third = Extractor()
     features(tmp_path, changed.train, third, changed)
-    # One image more, from which the width is learned.
-    assert other.seen == third.seen == len(DATA.train) + 1
+    assert other.seen == third.seen == len(DATA.train)
 
 
 def test_an_interruption_loses_one_chunk(tmp_path, monkeypatch):
@@ -75,11 +77,11 @@ def test_an_interruption_loses_one_chunk(tmp_path, monkeypatch):
         features(tmp_path, DATA.train, Extractor(fails_after=10))
     again = Extractor()
     assert (features(tmp_path, DATA.train, again) == expected(DATA.train)).all()
-    # The first call computed one image for the width and two chunks.
+    # The first call computed two chunks.
     assert again.seen == len(DATA.train) - 10
 
 
-@pytest.mark.parametrize("suffix", ["*.npy", "*.done"])
+@pytest.mark.parametrize("suffix", ["*.npy", "*.digests"])
 @pytest.mark.parametrize("content", [b"", b"garbage"])
 def test_damaged_files_are_made_anew(tmp_path, suffix, content):
     features(tmp_path, DATA.train, Extractor())
@@ -117,4 +119,61 @@ def test_two_processes_compute_once(tmp_path):
     counts = sorted(queue.get(timeout=120) for _ in processes)
     for process in processes:
         process.join()
-    assert counts == [0, len(DATA.train) + 1]
+    assert counts == [0, len(DATA.train)]
+
+
+class Suicidal(Extractor):
+    """Kills its process, as the system does when memory is short, after 10 images."""
+
+    def features(self, images):
+        if self.seen >= 10:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().features(images)
+
+
+def _compute_and_die(folder):
+    cache.CHUNK = 5
+    features(folder, DATA.train, Suicidal())
+
+
+def test_after_a_process_was_killed_it_goes_on(tmp_path):
+    process = multiprocessing.get_context("spawn").Process(
+        target=_compute_and_die, args=(tmp_path,)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    again = Extractor()
+    assert (features(tmp_path, DATA.train, again) == expected(DATA.train)).all()
+    assert again.seen == len(DATA.train) - 10
+
+
+def test_a_damaged_row_is_computed_again(tmp_path):
+    features(tmp_path, DATA.train, Extractor())
+    (path,) = (tmp_path / "features").glob("*.npy")
+    rows = np.load(path, mmap_mode="r+")
+    rows[DATA.train.index[3], 1] += 1
+    rows.flush()
+    again = Extractor()
+    assert (features(tmp_path, DATA.train, again) == expected(DATA.train)).all()
+    assert again.seen == 1
+
+
+def test_long_work_writes_lines(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("kt_tuning.progress.PATIENCE", 0.01)
+
+    class Slow(Extractor):
+        def features(self, images):
+            time.sleep(0.2)
+            return super().features(images)
+
+    with caplog.at_level("INFO", "kt_tuning"):
+        features(tmp_path, DATA.train, Slow())
+    assert caplog.messages[0] == f"Computing features: 0 of {len(DATA.train)} (0:00)"
+    assert caplog.messages[-1] == "Computing features: done in 0:00"
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageError, match=r"Not a directory.*KT_TUNING_CACHE"):
+        features(tmp_path / "file", DATA.train, Extractor())
