@@ -214,7 +214,7 @@ class FineTune(ImageHyperModel):
             verbose=0,
         )
         head.fit(x, callbacks=seen, **options)
-        return model.history
+        return seen._history
 
     def _backbone(self, space: Space) -> Backbone:
         if self.backbone is not None:

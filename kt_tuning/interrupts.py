@@ -7,10 +7,12 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from types import CodeType
 from typing import Any
 
-AGAIN_SECONDS = 0.05
+POLL_SECONDS = 0.01
 
 
 class Stopped(KeyboardInterrupt):
@@ -33,13 +35,34 @@ def interrupts_kept() -> Iterator[None]:
             return
         stopped = issubclass(unraisable.exc_type, Stopped)
         number = signal.SIGTERM if stopped else signal.SIGINT
-        # A little later, when the finalizer has returned.
-        timer = threading.Timer(AGAIN_SECONDS, _thread.interrupt_main, [number])
-        timer.daemon = True
-        timer.start()
+        again = threading.Thread(target=_interrupt, args=(number, hook.__code__), daemon=True)
+        again.start()
 
     sys.unraisablehook = hook
     try:
         yield
     finally:
         sys.unraisablehook = before
+
+
+def _interrupt(number: int, hook: CodeType) -> None:
+    """Send the main thread a signal once it has left the hook: until then it would be ignored."""
+    main = threading.main_thread().ident
+    assert main is not None
+    while _runs(hook, main):
+        time.sleep(POLL_SECONDS)
+    if hasattr(signal, "pthread_kill"):
+        # Unlike `interrupt_main` it ends what the thread waits for.
+        signal.pthread_kill(main, number)
+    else:
+        _thread.interrupt_main(number)
+
+
+def _runs(code: CodeType, thread: int) -> bool:
+    """Whether a thread is in a function, or in one that it has called."""
+    frame = sys._current_frames().get(thread)
+    while frame is not None:
+        if frame.f_code is code:
+            return True
+        frame = frame.f_back
+    return False

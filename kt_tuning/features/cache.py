@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.data.cache import cache_folder, storage_errors
-from kt_tuning.data.image_split import ImageSplit
 from kt_tuning.progress import progress, write_line
 
 CHUNK = 256
@@ -34,7 +34,20 @@ class Extractor(Protocol):
         """Equal digests, equal features."""
 
     def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return features (n, d) of images, uint8 (n, height, width, channels)."""
+        """Return features (n, …) of images, uint8 (n, height, width, channels)."""
+
+
+class Images(Protocol):
+    """Some of the images of a data set, such as an `ImageSplit`."""
+
+    @property
+    def index(self) -> NDArray[np.int64]:
+        """(n,) their places among all images."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return images, uint8 (n, height, width, channels)."""
 
 
 class FeatureCache:
@@ -56,8 +69,8 @@ class FeatureCache:
         self._images = images
         self._folder = cache_folder(folder) / FOLDER
 
-    def of(self, split: ImageSplit, extractor: Extractor) -> NDArray[np.float32]:
-        """Return the features (n, d) of a split's images, in their order; a copy.
+    def of(self, split: Images, extractor: Extractor) -> NDArray[np.float32]:
+        """Return the features (n, …) of a split's images, in their order; a copy.
 
         Args:
             split: Of the data set.
@@ -75,7 +88,7 @@ class FeatureCache:
             with _locked(self._folder / f"{key}.lock"):
                 return self._read(path, split, extractor)
 
-    def _read(self, path: Path, split: ImageSplit, extractor: Extractor) -> NDArray[np.float32]:
+    def _read(self, path: Path, split: Images, extractor: Extractor) -> NDArray[np.float32]:
         files = self._open(path)
         features = np.empty((0, 0), np.float32)
         missing = np.arange(len(split))
@@ -92,8 +105,8 @@ class FeatureCache:
                 chunk = missing[start : start + CHUNK]
                 found = extractor.features(split.take(chunk))
                 if files is None:
-                    files = self._create(path, found.shape[1])
-                    features = np.empty((len(split), found.shape[1]), np.float32)
+                    files = self._create(path, found.shape[1:])
+                    features = np.empty((len(split), *found.shape[1:]), np.float32)
                 rows, digests = files
                 rows[split.index[chunk]] = features[chunk] = found
                 rows.flush()
@@ -112,11 +125,13 @@ class FeatureCache:
         whole = len(rows) == len(digests) == self._images and rows.dtype == np.float32
         return (rows, digests) if whole else None
 
-    def _create(self, path: Path, width: int) -> tuple[np.memmap[Any, Any], np.memmap[Any, Any]]:
-        self._make_room(self._images * width * 4)
+    def _create(
+        self, path: Path, shape: tuple[int, ...]
+    ) -> tuple[np.memmap[Any, Any], np.memmap[Any, Any]]:
+        self._make_room(self._images * math.prod(shape) * 4)
         memmap = np.lib.format.open_memmap
         return (
-            memmap(path, "w+", dtype=np.float32, shape=(self._images, width)),
+            memmap(path, "w+", dtype=np.float32, shape=(self._images, *shape)),
             memmap(path.with_suffix(DIGESTS), "w+", dtype=np.uint64, shape=(self._images,)),
         )
 

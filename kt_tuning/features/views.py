@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +47,7 @@ class Views:
         self._features = np.empty((count, *self.shape), np.float16)
         for view in range(count):
             seen = _View(split, extractor, policy, view)
-            self._features[view] = cache.of(seen, seen).reshape(self.shape)
+            self._features[view] = cache.of(seen, seen)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -71,7 +70,7 @@ class Views:
 
 
 class _View:
-    """A split as one view shows it, and a network whose features of it are flat rows."""
+    """A split as one view shows it, and the network under a digest of its own."""
 
     def __init__(self, split: ImageSplit, extractor: Extractor, policy: Policy, view: int) -> None:
         self.index = split.index
@@ -97,7 +96,6 @@ class _View:
         ]
         return augment(self._policy, images, np.stack(draws))
 
-    def features(self, images: NDArray[np.uint8]) -> NDArray[Any]:
-        """Return the features of images of the view, (n, d)."""
-        found = self._extractor.features(images)
-        return found.reshape(len(found), -1)
+    def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the features (n, …) of images of the view."""
+        return self._extractor.features(images)

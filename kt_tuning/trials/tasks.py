@@ -194,9 +194,7 @@ class ImageTask:
     def _validation_features(self, frozen: FrozenPart) -> NDArray[np.float32]:
         """Features of the validation images; those of one network are kept."""
         if self._kept is None or self._kept[0] != frozen.digest:
-            split = self._data.validation
-            shape = (len(split), *frozen.model.output_shape[1:])
-            self._kept = frozen.digest, self._cache.of(split, frozen).reshape(shape)
+            self._kept = frozen.digest, self._cache.of(self._data.validation, frozen)
         return self._kept[1]
 
     def _growth(

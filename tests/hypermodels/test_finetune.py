@@ -1,4 +1,4 @@
-"""A pre-trained network learns something new in two phases."""
+"""A pre-trained network learns something new, from the solved classifier on."""
 
 import pickle
 
@@ -11,13 +11,12 @@ from keras import layers
 from striped import striped_images
 
 from hypermodels.finetune import FineTune
-from hypermodels.two_speed import TwoSpeed
+from hypermodels.frozen import extract
+from hypermodels.logistic_regression import fit_classifier
 
 FIXED = {
     "values": "tf",
     "unfreeze": 0.5,
-    "frozen_epochs": 0.5,
-    "fine_tune_rate": 0.5,
     "schedule": "constant",
 }
 
@@ -40,6 +39,20 @@ def make_network():
     )
     network.get_layer("top_norm").moving_mean.assign(np.arange(6.0) / 10)
     return network
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches from a list."""
+
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        return self.batches[index]
 
 
 @pytest.fixture
@@ -86,28 +99,77 @@ def trained():
     return network, hypermodel, model, weights
 
 
-def test_the_head_learns_first_and_then_the_top_with_it(trained):
+def test_the_classifier_and_the_top_learn_together(trained):
     weights = trained[-1]
-    phases = [weights.changed(epoch) for epoch in range(4)]
-    assert phases[:2] == [{"logits"}] * 2
-    assert phases[2:] == [{"logits", "top", "top_norm"}] * 2
+    assert [weights.changed(epoch) for epoch in range(4)] == [{"logits", "top"}] * 4
     assert weights.losses[-1] < weights.losses[0]
 
 
-def test_normalisation_keeps_the_statistics_it_came_with(trained):
-    norm = trained[2].get_layer("backbone").get_layer("top_norm")
-    assert np.array(norm.moving_mean) == pytest.approx(np.arange(6) / 10)
-    assert (np.array(norm.moving_variance) == 1).all()
+def test_training_begins_with_the_solved_classifier(network):
+    hypermodel = FineTune((8, 8, 1), 2, backbone=network, **FIXED)
+    model, found = build(hypermodel), []
+    images, labels = striped_images(16)
+    expected = fit_classifier(extract(model.start, images, labels), 2)
+    fit(
+        hypermodel,
+        model,
+        epochs=1,
+        callbacks=[
+            keras.callbacks.LambdaCallback(
+                on_train_begin=lambda logs: found.extend(model.get_layer("logits").get_weights())
+            )
+        ],
+    )
+    for ours, solved in zip(found, expected, strict=True):
+        assert ours == pytest.approx(solved, rel=1e-5)
+
+
+def test_normalisation_keeps_the_statistics_it_came_with(network):
+    expected = keras.Model(network.inputs, network.layers[-2].output)
+    model = build(FineTune((8, 8, 3), 2, backbone=network, values="tf", unfreeze=0.5))
+    images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype(np.uint8)
+    features = expected.predict_on_batch(images / 127.5 - 1)
+    assert model.start.features(images) == pytest.approx(features, abs=1e-5)
+
+
+def test_both_parts_make_the_whole(trained):
+    model, (images, _) = trained[2], striped_images(4)
+    parts = model.frozen.classify(model.frozen.features(images))
+    assert parts == pytest.approx(model.predict_on_batch(images), abs=1e-6)
+
+
+def test_on_features_of_its_frozen_part_it_learns_what_it_learns_on_images(network):
+    images, labels = striped_images(16)
+    weights = []
+    for frozen in (False, True):
+        keras.utils.set_random_seed(2)
+        hypermodel = FineTune((8, 8, 1), 2, backbone=network, dropout=0.0, **FIXED)
+        model, seen = build(hypermodel), Weights()
+        batches = [(images[i : i + 8], labels[i : i + 8]) for i in (0, 8)]
+        start = extract(model.start, images, labels)
+        if frozen:
+            batches = [(model.frozen.features(x), y) for x, y in batches]
+        hypermodel.fit(
+            keras_tuner.HyperParameters(),
+            model,
+            Batches(batches),
+            start=start,
+            frozen=frozen,
+            epochs=2,
+            shuffle=False,
+            verbose=0,
+            callbacks=[seen],
+        )
+        assert len(seen.epochs) == 3
+        weights.append(model.get_weights())
+    for images_, features in zip(*weights, strict=True):
+        assert features == pytest.approx(images_, abs=1e-5)
 
 
 def test_the_model_that_was_passed_is_not_changed(trained):
-    network, hypermodel = trained[:2]
-    fresh, again = make_network(), build(hypermodel).get_layer("backbone")
+    network = trained[0]
     assert network.trainable
-    for expected, ours in zip(fresh.get_weights(), network.get_weights(), strict=True):
-        assert (expected == ours).all()
-    # The backbone lacks the classifier, the last two.
-    for expected, ours in zip(fresh.get_weights()[:-2], again.get_weights(), strict=True):
+    for expected, ours in zip(make_network().get_weights(), network.get_weights(), strict=True):
         assert (expected == ours).all()
 
 
@@ -126,19 +188,6 @@ def test_with_nothing_unfrozen_only_the_head_ever_learns(network):
     model, weights = build(hypermodel), Weights()
     fit(hypermodel, model, epochs=2, callbacks=[weights])
     assert weights.changed(1) == {"logits"}
-    assert not isinstance(model.optimizer, TwoSpeed)
-    assert "fine_tune_rate" not in {hp.name for hp in hypermodel.hyperparameters().space}
-
-
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "exponential"])
-def test_the_top_learns_at_a_lower_rate(network, schedule):
-    fixed = {**FIXED, "schedule": schedule, "fine_tune_rate": 0.25, "warmup": 0.0}
-    if schedule != "cosine":
-        del fixed["warmup"]
-    model = build(FineTune((8, 8, 1), 2, backbone=network, **fixed))
-    slow, fast = model.optimizer.optimizers
-    assert float(slow.learning_rate) == pytest.approx(0.25 * float(fast.learning_rate))
-    assert float(fast.learning_rate) > 0
 
 
 def test_it_goes_to_other_processes(network):
@@ -168,18 +217,18 @@ def test_random_weights_are_all_trained_from_the_start():
     hypermodel = FineTune((8, 8, 1), 2, backbone="MobileNet", weights=None)
     model = build(hypermodel)
     backbone = model.get_layer("backbone")
-    assert backbone.input_shape == (None, 32, 32, 3)
+    assert backbone.input_shape == (None, 96, 96, 3)
     assert model.count_params() == backbone.count_params() + 1024 * 2 + 2
     assert len(backbone.trainable_variables) == len(model.trainable_variables) - 2
     names = {hp.name for hp in hypermodel.hyperparameters().space}
-    assert {"enlarge", "dropout"} <= names
-    assert not names & {"unfreeze", "frozen_epochs", "fine_tune_rate"}
+    assert {"size", "dropout"} <= names
+    assert "unfreeze" not in names
 
 
 def test_a_sketch_has_the_same_space_without_a_download():
-    sketch = FineTune.sketch((8, 8, 1), 2, backbone="MobileNet", enlarge=4)
+    sketch = FineTune.sketch((8, 8, 1), 2, backbone="MobileNet", size=128)
     names = {hp.name for hp in sketch.hyperparameters().space}
-    assert {"unfreeze", "frozen_epochs", "fine_tune_rate"} <= names
+    assert "unfreeze" in names
     assert FineTune.sketch((8, 8, 1), 2, backbone="MobileNet", weights=None).weights is None
 
 
@@ -199,12 +248,16 @@ def test_small_images_are_enlarged_for_a_network_that_has_learned(tmp_path):
     )
     trained.save_weights(weights)
     model = build(FineTune((40, 32, 1), 2, backbone="MobileNet", weights=weights, unfreeze=0.1))
-    backbone = model.get_layer("backbone")
     # Three times 40 and 32 pixels: the shorter side is 96
-    assert backbone.input_shape == (None, 120, 96, 3)
-    loaded = backbone.get_weights()
-    assert all((a == b).all() for a, b in zip(trained.get_weights(), loaded, strict=True))
-    assert len(backbone.trainable_variables) > 0
+    assert model.get_layer("backbone").input_shape == (None, 120, 96, 3)
+    images = np.random.default_rng(0).integers(0, 256, (2, 40, 32, 1)).astype(np.uint8)
+    large = keras.ops.image.resize(np.repeat(images, 3, axis=3).astype("float32"), (120, 96))
+    larger = keras.applications.MobileNet(
+        input_shape=(120, 96, 3), include_top=False, weights=weights, pooling="avg"
+    )
+    expected = larger.predict_on_batch(np.asarray(large) / 127.5 - 1)
+    assert model.start.features(images) == pytest.approx(expected, abs=1e-4)
+    assert model.get_layer("backbone_top").trainable_variables
 
 
 def test_without_a_network_at_hand_one_of_keras_is_searched(monkeypatch):
@@ -220,7 +273,7 @@ def test_without_a_network_at_hand_one_of_keras_is_searched(monkeypatch):
     space = {hp.name: hp for hp in FineTune((32, 32, 3), 2).hyperparameters().space}
     assert chosen == [("EfficientNetB0", "imagenet")]
     assert space["backbone"].values == ["EfficientNetB0", "MobileNetV2", "ResNet50V2"]
-    assert (space["enlarge"].values, space["enlarge"].default) == ([1, 2, 3, 4], 3)
+    assert space["size"].default == 96
 
 
 @pytest.mark.parametrize(
@@ -237,6 +290,6 @@ def test_wrong_arguments_are_refused(network, arguments, message):
         build(FineTune((8, 8, 3), 2, backbone=network, **arguments))
 
 
-def test_an_impossible_enlargement_is_refused():
-    with pytest.raises(ValueError, match="enlarge=0"):
-        build(FineTune((8, 8, 3), 2, backbone="MobileNet", weights=None, enlarge=0))
+def test_an_impossible_size_is_refused():
+    with pytest.raises(ValueError, match="size=8"):
+        build(FineTune((8, 8, 3), 2, backbone="MobileNet", weights=None, size=8))

@@ -16,7 +16,6 @@ TINY = {
     "finetune": {
         "values": "tf",
         "unfreeze": 1.0,
-        "fine_tune_rate": 1.0,
         "adaptive_learning_rate": 1e-2,
     },
     "linearprobe": {"values": "tf"},

@@ -1,5 +1,6 @@
 """An interrupt that is raised where exceptions are ignored is raised again."""
 
+import threading
 import time
 
 import pytest
@@ -17,7 +18,18 @@ class Finalized:
         raise self.error
 
 
-def test_an_interrupt_in_a_finalizer_is_raised_after_it():
+@pytest.mark.parametrize("busy_seconds", [0.0, 0.3])
+def test_an_interrupt_in_a_finalizer_is_raised_after_it(monkeypatch, busy_seconds):
+    class Slow(threading.Thread):
+        """Its start takes long, as on a machine that is busy."""
+
+        def start(self):
+            super().start()
+            time.sleep(busy_seconds)
+
+    monkeypatch.setattr(threading, "Thread", Slow)
+    began = time.monotonic()
+
     def go_on():
         with interrupts_kept():
             Finalized(KeyboardInterrupt)
@@ -25,6 +37,8 @@ def test_an_interrupt_in_a_finalizer_is_raised_after_it():
 
     with pytest.raises(KeyboardInterrupt):
         go_on()
+    # It does not wait for the end of the sleep.
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -1,4 +1,4 @@
-"""Fine-tuning in two phases goes on after an interruption as if there had been none."""
+"""Fine-tuning goes on after an interruption as if there had been none."""
 
 import keras
 import keras_tuner
@@ -16,7 +16,7 @@ from kt_tuning.trials import Advice, ImageTask, TrialSpec, run_trial
 RECIPE = Recipe(batch_size=8, augment="none")
 
 
-def make_task():
+def make_task(unfreeze):
     data = ImageData.from_arrays(*striped_images(40))
     keras.utils.set_random_seed(1)
     network = keras.Sequential(
@@ -35,10 +35,7 @@ def make_task():
         backbone=network,
         values="tf",
         dropout=0.3,
-        unfreeze=1.0,
-        # Two epochs of four
-        frozen_epochs=0.5,
-        fine_tune_rate=1.0,
+        unfreeze=unfreeze,
     )
     wrapped = RecipeHyperModel(hypermodel, RECIPE)
     return ImageTask(wrapped, data, RECIPE, objectives=["val_loss"])
@@ -69,12 +66,12 @@ def train(directory, made, *, interrupted_after=None):
     return run_trial(spec, report, tasks=[made], objectives=objectives)
 
 
-def test_interrupted_in_both_phases_it_ends_alike(tmp_path):
-    whole, disturbed, task = tmp_path / "whole", tmp_path / "disturbed", make_task()
+@pytest.mark.parametrize("unfreeze", [0.5, 1.0])
+def test_interrupted_it_ends_alike(tmp_path, unfreeze):
+    whole, disturbed, task = tmp_path / "whole", tmp_path / "disturbed", make_task(unfreeze)
     for directory in (whole, disturbed):
         directory.mkdir()
     record = train(whole, task)
-    # In the first epoch of the first phase, and in the first of the second one.
     for epochs in (1, 2):
         with pytest.raises(KeyboardInterrupt):
             train(disturbed, task, interrupted_after=epochs)
