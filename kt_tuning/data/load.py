@@ -17,6 +17,7 @@ from kt_tuning.data.duplicates import Duplicates
 from kt_tuning.data.folder import scan
 from kt_tuning.data.grouped_split import split_images
 from kt_tuning.data.image_data import ImageData
+from kt_tuning.data.npz import is_npz, load_npz
 from kt_tuning.data.path_groups import FOLDER, PathGroups, check_groups, groups_of_paths
 from kt_tuning.data.pixel_format import check_channels, check_size
 from kt_tuning.data.split import PARTS, check_split, generator
@@ -49,6 +50,8 @@ def load_images(
     r"""Load a folder with one sub-folder a class, or ready train, val and test folders of those.
 
     Or the images of a folder that a table labels: `load_images("labels.csv", images="photos/")`.
+    Or an `.npz` file of arrays, as Keras' own data sets are: `load_images("mnist.npz")`; see
+    `kt_tuning.data.npz.load_npz`. Such images stay in the size that they have.
 
     The files (whatever Pillow reads; in nested folders too) are decoded once, into a cache;
     loading the same folder again only checks sizes and dates. Delete the cache folder whenever
@@ -101,6 +104,16 @@ def load_images(
         raise OptionError(f"max_unreadable should be from 0 to 1. Received: {max_unreadable}")
     check_groups(groups)
     table = None
+    if is_npz(folder) and images is columns is groups is None:
+        assert isinstance(folder, (str, os.PathLike))
+        return load_npz(
+            folder,
+            image_size=size,
+            channels=wanted_channels,
+            split=split,
+            seed=seed,
+            class_names=class_names,
+        )
     if is_table(folder):
         if class_names is not None:
             raise OptionError("`class_names` names folders: the classes of a table are its labels.")
@@ -112,6 +125,11 @@ def load_images(
             groups = os.path.dirname
     elif images is not None or columns is not None:
         raise OptionError(f"`images` and `columns` belong to a table. Received: {folder}")
+    elif is_npz(folder):
+        raise OptionError(
+            f"`groups` are found in paths, which the images of {folder} do not have. Load its "
+            "arrays and give ImageData.from_arrays their groups."
+        )
     else:
         assert isinstance(folder, (str, os.PathLike))
         listing = scan(folder, class_names=class_names, skip=cache_folder(cache))
