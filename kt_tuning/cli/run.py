@@ -40,7 +40,7 @@ def run(
     pruner: option.Pruner = None,
     batch_size: option.BatchSize = None,
     max_batch_size: option.MaxBatchSize = None,
-    augment: option.Augment = "light",
+    augment: option.Augment = None,
     mixup: option.Mixup = None,
     cutmix: option.Cutmix = None,
     balance: option.Balance = None,

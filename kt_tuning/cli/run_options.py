@@ -153,9 +153,10 @@ MaxBatchSize = Annotated[
     ),
 ]
 Augment = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="none, light, standard, strong, text, randaugment, trivial, augmix; or search.",
+        help="none, light, photo, standard, strong, text, randaugment, trivial, augmix; or search.",
+        show_default="light; photo from 96 pixels",
         rich_help_panel=TRAINING,
     ),
 ]
