@@ -11,6 +11,7 @@ from command_line import kt_tuning, write_photos
 from run_markers import write_marker
 from striped import striped_images
 
+from kt_tuning.cli.image_size import recorded_size, searches_backbone
 from kt_tuning.cli.run_place import run_directory
 from kt_tuning.data import load_images
 from kt_tuning.errors import OptionError
@@ -129,3 +130,19 @@ def test_run_in_the_folder_of_images_leaves_it_as_it_was(
     written = yaml.safe_load((run / "config.yaml").read_text())
     assert written["class_names"] == ["standing", "lying"]
     assert written["groups"] == r"(\d)\d\.png"
+
+
+@pytest.mark.parametrize(
+    ("families", "expected"),
+    [(None, False), (["ConvNet"], False), (["convnet", "Linear-Probe"], True)],
+)
+def test_a_search_of_pre_trained_networks_is_known(
+    families: list[str] | None, expected: bool
+) -> None:
+    assert searches_backbone(families) is expected
+
+
+def test_a_run_goes_on_with_images_of_its_size(photos: Path, tmp_path: Path) -> None:
+    assert recorded_size(tmp_path / "new") is None
+    load_images(photos, image_size=(9, 7)).card.save(tmp_path / "data.json")
+    assert recorded_size(tmp_path) == (9, 7)
