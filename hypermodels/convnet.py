@@ -51,8 +51,8 @@ class ConvNet(ImageHyperModel):
     Hyperparameters, by name; those with * are shared by all stages, the others may be fixed as a
     tuple, or searched stage by stage with `per_stage=("filters",)`:
 
-    stem*: Factor by which the stem shrinks height and width, 1 for none; not searched. By default
-        2 if the shorter side has more than 64 pixels, and 4 from 128.
+    stem*: Factor by which the stem shrinks height and width, a power of 2; not searched. By
+        default 1 (none), 2 if the shorter side has more than 64 pixels, and 4 from 128.
     stages*, blocks, convs: Stages of the network, blocks of a stage, convolutions of a block.
     filters: Channels of the first stage; each later one has `growth`* times as many, unless every
         stage has its own.
