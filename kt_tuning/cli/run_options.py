@@ -247,7 +247,11 @@ MaxLatency = Annotated[
 
 ImageSize = Annotated[
     int | None,
-    typer.Option(help="Side in pixels.", show_default="from the images", rich_help_panel=DATA),
+    typer.Option(
+        help="Side in pixels.",
+        show_default="from the images and the time limit",
+        rich_help_panel=DATA,
+    ),
 ]
 Channels = Annotated[
     int | None,
