@@ -35,6 +35,8 @@ SMALL_IMAGE = 64
 """Pixels of the shorter side up to which the stages see the image itself."""
 LARGE_IMAGE = 128
 """Pixels of the shorter side from which the stem shrinks it by 4 instead of 2."""
+SMALLEST_KERNEL = 3
+"""Pixels of a side of the stem's kernel, at least."""
 
 
 class ConvNet(ImageHyperModel):
@@ -44,15 +46,15 @@ class ConvNet(ImageHyperModel):
     its input is added to its output, through a 1×1 projection where their shapes differ (He et al.
     2016). The default is a residual network of about 0.3 million parameters.
 
-    Images of more than 64 pixels are shrunk by a stem before the stages: 3×3 convolutions in steps
-    of 2, of which the last has `filters` channels and each earlier one half as many as the next.
-    Otherwise the stages cost most where there is least to learn.
+    Images of more than 64 pixels are shrunk by a stem before the stages, whose first ones would
+    cost most otherwise: a convolution with `filters` channels, of 3×3 pixels in steps of 2, and
+    from 128 pixels of 4×4 in steps of 4.
 
     Hyperparameters, by name; those with * are shared by all stages, the others may be fixed as a
     tuple, or searched stage by stage with `per_stage=("filters",)`:
 
-    stem*: Factor by which the stem shrinks height and width, a power of 2; not searched. By
-        default 1 (none), 2 if the shorter side has more than 64 pixels, and 4 from 128.
+    stem*: Factor by which the stem shrinks height and width, 1 for none; not searched. By
+        default 2 if the shorter side has more than 64 pixels, and 4 from 128.
     stages*, blocks, convs: Stages of the network, blocks of a stage, convolutions of a block.
     filters: Channels of the first stage; each later one has `growth`* times as many, unless every
         stage has its own.
@@ -149,19 +151,18 @@ class _StageSettings:
 
 
 def _stem(x: Any, factor: int, setting: _StageSettings) -> Any:
-    """Shrink images by 3×3 convolutions in steps of 2, as many as it takes."""
-    steps = math.ceil(math.log2(factor))
-    for step in range(steps):
-        x = convolution(
-            x,
-            max(1, setting.filters >> (steps - 1 - step)),
-            3,
-            strides=2,
-            use_bias=needs_bias(setting.norm),
-            activation=setting.activation,
-        )
-        x = activate(normalize(x, setting.norm), setting.activation)
-    return x
+    """Shrink images by one convolution, of patches that do not overlap where `factor` is 4."""
+    if factor == 1:
+        return x
+    x = convolution(
+        x,
+        setting.filters,
+        max(SMALLEST_KERNEL, factor),
+        strides=factor,
+        use_bias=needs_bias(setting.norm),
+        activation=setting.activation,
+    )
+    return activate(normalize(x, setting.norm), setting.activation)
 
 
 def _block(x: Any, setting: _StageSettings, *, factor: int, drop_rate: float) -> Any:

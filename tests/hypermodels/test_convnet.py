@@ -221,14 +221,14 @@ def test_an_unknown_space_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("side", "stem", "channels"), [(64, 1, []), (65, 2, [32]), (127, 2, [32]), (128, 4, [16, 32])]
+    ("side", "stem", "kernel"), [(64, 1, None), (65, 2, 3), (127, 2, 3), (128, 4, 4)]
 )
-def test_a_stem_shrinks_images_of_more_than_64_pixels(side, stem, channels):
+def test_a_stem_shrinks_images_of_more_than_64_pixels(side, stem, kernel):
     model = build(ConvNet((side, side + 9, 3), 2))
-    strided = [layer for layer in model.layers if getattr(layer, "strides", None) == (2, 2)]
-    strided = [layer for layer in strided if hasattr(layer, "filters")]
-    assert [layer.filters for layer in strided] == channels
-    assert all(layer.kernel_size == (3, 3) for layer in strided)
+    convolutions = [layer for layer in model.layers if hasattr(layer, "filters")]
+    strided = [layer for layer in convolutions if layer.strides != (1, 1)]
+    expected = [] if stem == 1 else [((stem, stem), (kernel, kernel), 32)]
+    assert [(each.strides, each.kernel_size, each.filters) for each in strided] == expected
     first_pooled = next(layer for layer in model.layers if type(layer).__name__ == "MaxPooling2D")
     assert first_pooled.input.shape[1] == -(-side // stem)
 
