@@ -31,6 +31,12 @@ POOLINGS = ("max", "average", "strides")
 HEADS = ("global_average", "flatten")
 MOST_STAGES = 4
 SMALLEST_MAP = 4
+SMALL_IMAGE = 64
+"""Pixels of the shorter side up to which the stages see the image itself."""
+LARGE_IMAGE = 128
+"""Pixels of the shorter side from which the stem shrinks it by 4 instead of 2."""
+SMALLEST_KERNEL = 3
+"""Pixels of a side of the stem's kernel, at least."""
 
 
 class ConvNet(ImageHyperModel):
@@ -40,9 +46,15 @@ class ConvNet(ImageHyperModel):
     its input is added to its output, through a 1×1 projection where their shapes differ (He et al.
     2016). The default is a residual network of about 0.3 million parameters.
 
+    Images of more than 64 pixels are shrunk by a stem before the stages, whose first ones would
+    cost most otherwise: a convolution with `filters` channels, of 3×3 pixels in steps of 2, and
+    from 128 pixels of 4×4 in steps of 4.
+
     Hyperparameters, by name; those with * are shared by all stages, the others may be fixed as a
     tuple, or searched stage by stage with `per_stage=("filters",)`:
 
+    stem*: Factor by which the stem shrinks height and width, 1 for none; not searched. By
+        default 2 if the shorter side has more than 64 pixels, and 4 from 128.
     stages*, blocks, convs: Stages of the network, blocks of a stage, convolutions of a block.
     filters: Channels of the first stage; each later one has `growth`* times as many, unless every
         stage has its own.
@@ -66,7 +78,10 @@ class ConvNet(ImageHyperModel):
 
     def architecture(self, space: Space, x: Any) -> Any:
         """Map rescaled images, float (N, height, width, channels), to logits (N, classes)."""
-        halvings = int(math.log2(max(2, min(self.input_shape[:2]) / SMALLEST_MAP)))
+        side = min(self.input_shape[:2])
+        usual = 1 if side <= SMALL_IMAGE else 2 if side < LARGE_IMAGE else 4
+        stem = space.choice("stem", [usual], default=usual)
+        halvings = int(math.log2(max(2, side / stem / SMALLEST_MAP)))
         most = min(MOST_STAGES, halvings + 1)
         stages = space.stages(most, default=3)
         settings = [_StageSettings.ask(space, stage) for stage in range(most)][:stages]
@@ -74,6 +89,7 @@ class ConvNet(ImageHyperModel):
         with space.when("residual", [True]):
             drop_rate = space.number("stochastic_depth", 0.0, 0.3, default=0.0, step=0.1, rare=True)
         rates = iter(drop_rates(drop_rate or 0.0, sum(setting.blocks for setting in settings)))
+        x = _stem(x, stem, settings[0])
         for setting in settings:
             shrinks = head == "flatten" or setting is not settings[-1]
             for block in range(setting.blocks):
@@ -132,6 +148,21 @@ class _StageSettings:
             groups=space.choice("groups", [1], default=1, stage=stage, rare=[2, 4]),
             squeeze_excite=space.choice("squeeze_excite", [0], 0, stage, rare=[4, 16]),
         )
+
+
+def _stem(x: Any, factor: int, setting: _StageSettings) -> Any:
+    """Shrink images by one convolution, of patches that do not overlap where `factor` is 4."""
+    if factor == 1:
+        return x
+    x = convolution(
+        x,
+        setting.filters,
+        max(SMALLEST_KERNEL, factor),
+        strides=factor,
+        use_bias=needs_bias(setting.norm),
+        activation=setting.activation,
+    )
+    return activate(normalize(x, setting.norm), setting.activation)
 
 
 def _block(x: Any, setting: _StageSettings, *, factor: int, drop_rate: float) -> Any:

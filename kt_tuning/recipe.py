@@ -66,8 +66,9 @@ class Recipe:
         max_batch_size: Lets batches grow: they are doubled, up to so many images, whenever the
             training loss stalls (see `kt_tuning.trials.growth`; Smith et al. 2018). None, or no
             more than the batch size, keeps them as they are.
-        augment: A `Policy` or the name of one; "search" searches the policy itself, by
-            `Policy.suggest`. A tuple of names chooses among those.
+        augment: A `Policy` or the name of one, such as `default_policy(data.input_shape)` of
+            `kt_tuning.augment`, which `kt-tuning run` takes; "search" searches the policy itself,
+            by `Policy.suggest`. A tuple of names chooses among those.
         mixup: α of MixUp, see `kt_tuning.augment.Mixing`; 0 is off. With MixUp or CutMix labels
             are soft: models need a loss that takes them, as all of `hypermodels` have.
         cutmix: α of CutMix, likewise.

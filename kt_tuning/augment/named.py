@@ -50,6 +50,9 @@ def random_operations(magnitude: float, count: int, *, fixed: bool) -> tuple[One
 SPACES: dict[str, tuple[AnyStep, ...]] = {
     "none": (),
     "light": _MIRROR_AND_SHIFT,
+    # Photographs: a mirror image, and a random half to all of the area, at most 4:3 out of shape
+    # (Szegedy et al. 2015, with less cut away).
+    "photo": (Step("flip", 1.0, 0.5), Step("resized_crop", 0.5)),
     "standard": (
         *_MIRROR_AND_SHIFT,
         Step("rotate", 10.0, 0.5),

@@ -135,6 +135,19 @@ class Policy:
 POLICIES: dict[str, Policy] = {name: Policy(steps) for name, steps in SPACES.items()}
 
 
+LARGE_SIDE = 96
+"""Pixels of the shorter side from which images count as photographs."""
+
+
+def default_policy(shape: Sequence[int]) -> str:
+    """Return the name of the policy for images of a size, where no other is asked for.
+
+    Args:
+        shape: (height, width, …) of the images, in pixels.
+    """
+    return "photo" if min(shape[:2]) >= LARGE_SIDE else "light"
+
+
 def find_policy(name: str) -> str:
     """Return the name in `POLICIES` that a spelling stands for.
 

@@ -12,6 +12,7 @@ from typing import Any
 from kt_tuning.cli import run_options as option
 from kt_tuning.cli.config import as_asked, as_yaml, read_mapping
 from kt_tuning.cli.finish import print_outcome
+from kt_tuning.cli.image_size import recorded_size, searches_backbone
 from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
 from kt_tuning.cli.run_place import run_directory
 from kt_tuning.cli.stopping import on_interrupt
@@ -40,7 +41,7 @@ def run(
     pruner: option.Pruner = None,
     batch_size: option.BatchSize = None,
     max_batch_size: option.MaxBatchSize = None,
-    augment: option.Augment = "light",
+    augment: option.Augment = None,
     mixup: option.Mixup = None,
     cutmix: option.Cutmix = None,
     balance: option.Balance = None,
@@ -71,17 +72,18 @@ def run(
     """Search, combine, evaluate, export and report: the whole job."""
     given = dict(locals())
     from kt_tuning.data import load_images
+    from kt_tuning.data.npz import is_npz
     from kt_tuning.summaries import data_summary
     from kt_tuning.units import seconds
 
-    seconds(time_limit, "--time-limit")
+    longest = seconds(time_limit, "--time-limit")
     seconds(trial_time_limit, "--trial-time-limit")
     out = run_directory(folder, out, images)
     narrowed = {} if hyperparameters is None else read_mapping(hyperparameters)
     columns = dict(_named(text, "--column", "file=image_id") for text in column or []) or None
     data = load_images(
         folder,
-        image_size=image_size,
+        image_size=image_size or (None if overwrite or is_npz(folder) else recorded_size(out)),
         channels=channels,
         seed=seed,
         max_unreadable=max_unreadable,
@@ -90,6 +92,8 @@ def run(
         images=images,
         columns=columns,
         max_missing=max_missing,
+        time_limit=longest,
+        backbone=searches_backbone(hypermodel),
         progress=not quiet,
     )
     if limit is not None:

@@ -16,14 +16,15 @@ Folder = Annotated[
     Path,
     typer.Argument(
         help="One sub-folder a class, or train/, val/ and test/ holding those; or a table (.csv, "
-        ".tsv, .parquet) with a column of file names and one of labels."
+        ".tsv, .parquet) with a column of file names and one of labels; or an .npz file with the "
+        "arrays x and y, or x_train, y_train, x_test, y_test."
     ),
 ]
 Out = Annotated[
     Path | None,
     typer.Option(
         help="Run directory; started again, it resumes the same search.",
-        show_default="runs/<folder or table>, never among the images",
+        show_default="runs/<name of the source>, never among the images",
     ),
 ]
 Config = Annotated[
@@ -152,9 +153,10 @@ MaxBatchSize = Annotated[
     ),
 ]
 Augment = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="none, light, standard, strong, text, randaugment, trivial, augmix; or search.",
+        help="none, light, photo, standard, strong, text, randaugment, trivial, augmix; or search.",
+        show_default="light; photo from 96 pixels",
         rich_help_panel=TRAINING,
     ),
 ]
@@ -245,7 +247,11 @@ MaxLatency = Annotated[
 
 ImageSize = Annotated[
     int | None,
-    typer.Option(help="Side in pixels.", show_default="from the images", rich_help_panel=DATA),
+    typer.Option(
+        help="Side in pixels.",
+        show_default="from the images and the time limit",
+        rich_help_panel=DATA,
+    ),
 ]
 Channels = Annotated[
     int | None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from kt_tuning.data.npz import is_npz
 from kt_tuning.data.table import is_table
 from kt_tuning.errors import OptionError
 from kt_tuning.records import is_run_directory
@@ -13,13 +14,13 @@ RUNS = "runs"
 
 
 def run_directory(source: Path, out: Path | None, images: Path | None = None) -> Path:
-    """Return the run directory: `out`, or by default `runs/<folder or table>`.
+    """Return the run directory: `out`, or by default `runs/<name of the source>`.
 
     By default it is beside the images where the current directory is among them. A run that is
     among them already, made before this was so, may go on there: it is never taken for a class.
 
     Args:
-        source: The folder of images, or a table.
+        source: The folder of images, a table, or an `.npz` file.
         out: What was asked for.
         images: The folder of a table's images; None for that of the table.
 
@@ -29,6 +30,8 @@ def run_directory(source: Path, out: Path | None, images: Path | None = None) ->
     folder, name = source.resolve(), source.resolve().name
     if is_table(source):
         folder, name = (images or source.parent).resolve(), source.stem
+    elif is_npz(source):
+        name = source.stem
     chosen = Path(RUNS) / name if out is None else out
     place = chosen.resolve()
     inside = place == folder or folder in place.parents

@@ -22,6 +22,7 @@ from kt_tuning.data.array_checks import (
 from kt_tuning.data.arrays import check_range, find_range, to_pixels
 from kt_tuning.data.cache import cache_folder
 from kt_tuning.data.class_table import class_table
+from kt_tuning.data.dataset import read_dataset
 from kt_tuning.data.duplicates import Duplicates, find_duplicates
 from kt_tuning.data.fingerprint import ContentDigest, split_digest
 from kt_tuning.data.grouped_split import split_images
@@ -41,7 +42,9 @@ CHUNK = 1024
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ImageData:
-    """Labelled images in three disjoint splits. Make it with `load_images` or `from_arrays`.
+    """Labelled images in three disjoint splits.
+
+    Make it with `load_images`, `from_arrays` or `from_dataset`.
 
     Attributes:
         pixels: All images, uint8 (N, height, width, channels), in memory or in a file.
@@ -150,6 +153,57 @@ class ImageData:
         content = digest.finish(all_pixels.shape[1:], all_labels, names)
         return cls(
             all_pixels, all_labels, indices, names, content, duplicates=duplicates, groups=together
+        )
+
+    @classmethod
+    def from_dataset(
+        cls,
+        train: Any,
+        validation: Any = None,
+        test: Any = None,
+        *,
+        class_names: Sequence[str] | None = None,
+        split: Sequence[float] = (0.6, 0.2, 0.2),
+        seed: int = 0,
+        value_range: tuple[float, float] | None = None,
+    ) -> Self:
+        """Read images from `tf.data.Dataset`s of pairs (image, label), batched or not.
+
+        Such as `keras.utils.image_dataset_from_directory` makes them, with any `label_mode` but
+        None; with `subset="both"`: `from_dataset(*image_dataset_from_directory(...))`. They are
+        read once, into memory, as uint8. Their order, which may change each time, makes no
+        difference: the same images are split in the same way.
+
+        Args:
+            train: Of the images (height, width, channels), or batches of them.
+            validation: Of the validation split, instead of a share of the images above.
+            test: Of the test split, likewise.
+            class_names: Names by label; by default the dataset's attribute `class_names`, which
+                `.map` and others drop, else the labels themselves.
+            split: Shares of train, validation and test, with sum 1.
+            seed: Seed of the split.
+            value_range: The values that stand for black and white. By default it is guessed from
+                the first batch for training, as by `from_arrays`.
+
+        Raises:
+            DataError: if something else is given, a dataset is empty or infinite, or images and
+                labels do not fit each other.
+            OptionError: if `split`, `seed` or `value_range` is wrong.
+        """
+        read = read_dataset(train, name="train", value_range=value_range)
+        pairs: dict[str, tuple[Any, Any]] = {}
+        for part, dataset in (("validation", validation), ("test", test)):
+            if dataset is not None:
+                its = read_dataset(dataset, name=part, value_range=read.value_range)
+                pairs[part] = (its.pixels, its.labels)
+        return cls.from_arrays(
+            read.pixels,
+            read.labels,
+            class_names=class_names or getattr(train, "class_names", None),
+            **pairs,
+            split=split,
+            seed=seed,
+            value_range=(0, 255),
         )
 
     @cached_property

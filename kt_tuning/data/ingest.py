@@ -22,7 +22,7 @@ from kt_tuning.data.folder import Listing
 from kt_tuning.data.formats import formats
 from kt_tuning.data.image_files import ImageFile
 from kt_tuning.data.parallel import map_in_order, processors
-from kt_tuning.data.pixel_format import Look, choose_format, size_origin
+from kt_tuning.data.pixel_format import LARGEST, Look, choose_format, size_origin
 from kt_tuning.data.thumbnails import stacked, thumbnail, thumbnail_shape, thumbnails
 from kt_tuning.progress import Task
 from kt_tuning.progress import progress as show_progress
@@ -55,6 +55,7 @@ def ingest(
     *,
     size: tuple[int, int] | None,
     channels: int | None,
+    largest: int = LARGEST,
     progress: bool,
 ) -> CacheIndex:
     """Decode the files of a listing into the cache.
@@ -64,6 +65,7 @@ def ingest(
         cache: Where the pixels go.
         size: (height, width), or None to choose by the images; see `choose_format`.
         channels: 1, 3, or None to choose.
+        largest: Largest side to choose, see `choose_format`.
         progress: Whether to show how far it is, on the standard error stream.
 
     Returns:
@@ -81,7 +83,8 @@ def ingest(
                     looks += found
                     if size is not None and not all(image.grey for image in found):
                         break  # one image in colour settles the channels
-        pixels, origin = choose_format(looks, size, channels), size_origin(looks, size)
+        pixels = choose_format(looks, size, channels, largest)
+        origin = size_origin(looks, size, largest)
         try:
             return _store(listing, files, cache, pixels, origin, task)
         except _FewerBits as found:

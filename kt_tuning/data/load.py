@@ -17,11 +17,13 @@ from kt_tuning.data.duplicates import Duplicates
 from kt_tuning.data.folder import scan
 from kt_tuning.data.grouped_split import split_images
 from kt_tuning.data.image_data import ImageData
+from kt_tuning.data.npz import is_npz, load_npz
 from kt_tuning.data.path_groups import FOLDER, PathGroups, check_groups, groups_of_paths
-from kt_tuning.data.pixel_format import check_channels, check_size
+from kt_tuning.data.pixel_format import LARGEST, check_channels, check_size, largest_side
 from kt_tuning.data.split import PARTS, check_split, generator
 from kt_tuning.data.table import is_table, read_table
 from kt_tuning.errors import DataError, OptionError
+from kt_tuning.units import seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,12 +45,16 @@ def load_images(
     images: str | os.PathLike[str] | None = None,
     columns: Mapping[str, str] | None = None,
     max_missing: float = 0.0,
+    time_limit: str | float | None = None,
+    backbone: bool = False,
     cache: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> ImageData:
     r"""Load a folder with one sub-folder a class, or ready train, val and test folders of those.
 
     Or the images of a folder that a table labels: `load_images("labels.csv", images="photos/")`.
+    Or an `.npz` file of arrays, as Keras' own data sets are: `load_images("mnist.npz")`; see
+    `kt_tuning.data.npz.load_npz`. Such images stay in the size that they have.
 
     The files (whatever Pillow reads; in nested folders too) are decoded once, into a cache;
     loading the same folder again only checks sizes and dates. Delete the cache folder whenever
@@ -65,7 +71,9 @@ def load_images(
             `kt_tuning.data.table.read_table`, and the three arguments `images` to `max_missing`.
         image_size: (height, width), or the side of a square. By default the images' own size if
             all have the same, up to 224; else a square with the median of their shorter sides,
-            rounded down to a multiple of 32, from 32 to 224.
+            rounded down to a multiple of 32, from 32 to 224; or to less, not below 128, where
+            a network cannot be trained on 224 within a quarter of the time limit: see
+            `kt_tuning.data.pixel_format.largest_side`.
         channels: 1 or 3; by default 1 if every image is grey, else 3.
         split: Shares of train, validation and test, with sum 1. With ready splits, a missing
             validation or test split takes its share of the train images.
@@ -84,6 +92,9 @@ def load_images(
             is not given is found by its usual names.
         max_missing: Of a table: share of the rows, 0 to 1, that may be left out because their file
             is missing, their label is empty or another row contradicts it.
+        time_limit: Duration of the search that the images are for, such as "5m" or seconds.
+        backbone: Whether it is a search of pre-trained networks, for which the time limit does not
+            make images smaller.
         cache: Folder for the decoded pixels; by default `$KT_TUNING_CACHE`, or `kt-tuning` in the
             user's cache folder.
         progress: Whether to draw a progress bar on the standard error stream while decoding.
@@ -100,7 +111,18 @@ def load_images(
     if not 0 <= max_unreadable <= 1:
         raise OptionError(f"max_unreadable should be from 0 to 1. Received: {max_unreadable}")
     check_groups(groups)
+    limit = seconds(time_limit)
     table = None
+    if is_npz(folder) and images is columns is groups is None:
+        assert isinstance(folder, (str, os.PathLike))
+        return load_npz(
+            folder,
+            image_size=size,
+            channels=wanted_channels,
+            split=split,
+            seed=seed,
+            class_names=class_names,
+        )
     if is_table(folder):
         if class_names is not None:
             raise OptionError("`class_names` names folders: the classes of a table are its labels.")
@@ -112,17 +134,36 @@ def load_images(
             groups = os.path.dirname
     elif images is not None or columns is not None:
         raise OptionError(f"`images` and `columns` belong to a table. Received: {folder}")
+    elif is_npz(folder):
+        raise OptionError(
+            f"`groups` are found in paths, which the images of {folder} do not have. Load its "
+            "arrays and give ImageData.from_arrays their groups."
+        )
     else:
         assert isinstance(folder, (str, os.PathLike))
         listing = scan(folder, class_names=class_names, skip=cache_folder(cache))
+    largest = LARGEST
+    if size is None:
+        # Training images and those that are taken from them: at most so many are trained on.
+        files = sum(map(len, listing.parts.get("train", ())))
+        largest = largest_side(files, time_limit=limit, backbone=backbone)
     settings = f"{size} {wanted_channels} {DECODE_RULE} {PIL.__version__}"
+    if largest != LARGEST:
+        settings += f" {largest}"
     stored = PixelCache(cache_folder(cache), listing.digest(settings))
     index = stored.read()
     if index is None:
         # only here: it brings the progress bar, which a cached load does without
         from kt_tuning.data.ingest import ingest
 
-        index = ingest(listing, stored, size=size, channels=wanted_channels, progress=progress)
+        index = ingest(
+            listing,
+            stored,
+            size=size,
+            channels=wanted_channels,
+            largest=largest,
+            progress=progress,
+        )
     if index.exact is None:  # it was made by a process that was killed before it had looked
         from kt_tuning.data.ingest import with_duplicates
 

@@ -10,7 +10,20 @@ from typing import NamedTuple
 from kt_tuning.errors import OptionError
 from kt_tuning.records import PixelFormat
 
-_LARGEST = 224
+LARGEST = 224
+"""Pixels of a side that is chosen by the images, at most: what ImageNet's networks expect."""
+SIDES = (224, 192, 160, 128)
+"""Largest sides to choose from. Below 128 pixels the default network is no cheaper: its stem
+shrinks less."""
+EPOCHS = 30
+"""Epochs that a training is expected to take."""
+FLOPS_PER_PIXEL = 20_000
+"""Floating-point operations for each pixel of an image of 128 or more in one training step of the
+default `ConvNet`: three times those of a prediction, where a multiply-add counts as two."""
+FLOPS_PER_SECOND = 2e11
+"""Of two recent processors while they train; a rough figure."""
+SHARE = 0.25
+"""Of the time limit in which a network should be trained."""
 _STEP = 32
 
 
@@ -54,48 +67,92 @@ def check_channels(channels: int | None) -> int | None:
     return channels
 
 
+def largest_side(images: int, *, time_limit: float | None, backbone: bool) -> int:
+    """Return the largest side in pixels at which networks can be trained within a time limit.
+
+    The largest of `SIDES` at which one training of the default `ConvNet` for `EPOCHS` epochs takes
+    `SHARE` of the time limit at most, at `FLOPS_PER_SECOND`; the smallest of them if there is none.
+
+    Args:
+        images: Images to train on.
+        time_limit: Seconds of the search; None for no limit.
+        backbone: Whether a pre-trained network is searched. It resizes images itself, and sees most
+            in large ones: then, and without a limit, `LARGEST`.
+    """
+    if time_limit is None or backbone:
+        return LARGEST
+    budget = SHARE * time_limit * FLOPS_PER_SECOND
+    cost_per_pixel = images * EPOCHS * FLOPS_PER_PIXEL
+    return next((side for side in SIDES if side**2 * cost_per_pixel <= budget), SIDES[-1])
+
+
+def default_image_size(
+    images: int, sides: Sequence[int], *, time_limit: float | None, backbone: bool
+) -> int:
+    """Return the side in pixels of the square that images are brought to by default.
+
+    The median of their shorter sides, rounded down to a multiple of 32, from 32 to `largest_side`.
+
+    Args:
+        images: Images to train on.
+        sides: The shorter side of each image file, in pixels.
+        time_limit: As for `largest_side`.
+        backbone: Likewise.
+    """
+    return _median_side(sides, largest_side(images, time_limit=time_limit, backbone=backbone))
+
+
 def choose_format(
-    looks: Sequence[Look], size: tuple[int, int] | None, channels: int | None
+    looks: Sequence[Look],
+    size: tuple[int, int] | None,
+    channels: int | None,
+    largest: int = LARGEST,
 ) -> PixelFormat:
     """Fill in what was not asked for.
 
-    Size: that of the images if all have the same and no side exceeds 224; else a square with the
-    median of their shorter sides, rounded down to a multiple of 32, from 32 to 224. Channels: 1 if
-    every image is grey, else 3.
+    Size: that of the images if all have the same and no side exceeds `largest`; else a square with
+    the median of their shorter sides, rounded down to a multiple of 32, from 32 to `largest`.
+    Channels: 1 if every image is grey, else 3.
 
     Args:
         looks: The readable images; only needed where `size` or `channels` is None.
         size: (height, width), or None to choose.
         channels: 1, 3, or None to choose.
+        largest: See `largest_side`.
     """
     if size is None:
         sizes = {(look.height, look.width) for look in looks}
         same = next(iter(sizes)) if len(sizes) == 1 else None
-        size = same if same and max(same) <= _LARGEST else _median_square(looks)
+        side = _median_side(_shorter_sides(looks), largest)
+        size = same if same and max(same) <= largest else (side, side)
     if channels is None:
         channels = 1 if looks and all(look.grey for look in looks) else 3
     return PixelFormat(*size, channels)
 
 
-def size_origin(looks: Sequence[Look], size: tuple[int, int] | None) -> str:
+def size_origin(looks: Sequence[Look], size: tuple[int, int] | None, largest: int = LARGEST) -> str:
     """Return in words where the size that `choose_format` returns comes from.
 
     Args:
         looks: As for `choose_format`.
         size: Likewise.
+        largest: Likewise.
     """
     if size is not None:
         return "as asked for"
-    if len({(look.height, look.width) for look in looks}) == 1 and max(looks[0][:2]) <= _LARGEST:
+    if len({(look.height, look.width) for look in looks}) == 1 and max(looks[0][:2]) <= largest:
         return "the size of all files"
-    shorter = statistics.median(min(look.width, look.height) for look in looks) if looks else _STEP
+    median = statistics.median(_shorter_sides(looks) or [_STEP])
+    limited = "" if largest == LARGEST else ", which fits the time limit"
     return (
-        f"as the median of the files' shorter sides is {shorter:g}, in steps of {_STEP} up to "
-        f"{_LARGEST}"
+        f"as the median of the files' shorter sides is {median:g}, in steps of {_STEP} up to "
+        f"{largest}{limited}"
     )
 
 
-def _median_square(looks: Sequence[Look]) -> tuple[int, int]:
-    shorter = statistics.median([min(look.width, look.height) for look in looks] or [_STEP])
-    side = min(max(int(shorter) // _STEP * _STEP, _STEP), _LARGEST)
-    return (side, side)
+def _shorter_sides(looks: Sequence[Look]) -> list[int]:
+    return [min(look.width, look.height) for look in looks]
+
+
+def _median_side(sides: Sequence[int], largest: int) -> int:
+    return min(max(int(statistics.median(sides or [_STEP])) // _STEP * _STEP, _STEP), largest)

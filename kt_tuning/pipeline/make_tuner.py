@@ -11,6 +11,7 @@ from typing import Any
 import keras_tuner
 
 from hypermodels import HYPERMODELS, Families, ImageHyperModel
+from kt_tuning.augment import default_policy
 from kt_tuning.data import ImageData
 from kt_tuning.errors import OptionError, StorageError
 from kt_tuning.pipeline.options import DEFAULT_TRIALS, OPTIONS, RunOptions
@@ -76,7 +77,7 @@ def make_tuner(
     recipe = Recipe(
         batch_size=options.batch_size,
         max_batch_size=options.max_batch_size,
-        augment=options.augment,
+        augment=options.augment or default_policy(data.input_shape),
         mixup=options.mixup,
         cutmix=options.cutmix,
         balance=options.balance,

@@ -43,7 +43,7 @@ class RunOptions:
         executions: Trainings of each configuration, on each fold.
         batch_size: Images a step; several are searched.
         max_batch_size: What batches may grow to, or None; several are searched.
-        augment: Name in `POLICIES`, or "search".
+        augment: Name in `POLICIES`, or "search"; None for that of `default_policy`.
         mixup: α of MixUp; several are searched.
         cutmix: α of CutMix; several are searched.
         balance: How rare classes count as much as others, see `Recipe`; several are searched.
@@ -81,7 +81,7 @@ class RunOptions:
     executions: int = 1
     batch_size: tuple[int, ...] = (64,)
     max_batch_size: tuple[int, ...] | None = None
-    augment: str = "light"
+    augment: str | None = None
     mixup: tuple[float, ...] = (0.0,)
     cutmix: tuple[float, ...] = (0.0,)
     balance: tuple[str, ...] = ("none",)

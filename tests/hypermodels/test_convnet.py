@@ -6,6 +6,7 @@ import pytest
 
 from hypermodels import ConvNet
 from hypermodels.catalogue import random_configuration
+from kt_tuning.evaluation.complexity import measure_complexity
 
 
 def build(hypermodel, **values):
@@ -217,3 +218,27 @@ def test_the_default_space_stays_as_small_as_it_is():
 def test_an_unknown_space_is_refused():
     with pytest.raises(ValueError, match="space='huge'"):
         ConvNet((8, 8, 1), 2, space="huge")
+
+
+@pytest.mark.parametrize(
+    ("side", "stem", "kernel"), [(64, 1, None), (65, 2, 3), (127, 2, 3), (128, 4, 4)]
+)
+def test_a_stem_shrinks_images_of_more_than_64_pixels(side, stem, kernel):
+    model = build(ConvNet((side, side + 9, 3), 2))
+    convolutions = [layer for layer in model.layers if hasattr(layer, "filters")]
+    strided = [layer for layer in convolutions if layer.strides != (1, 1)]
+    expected = [] if stem == 1 else [((stem, stem), (kernel, kernel), 32)]
+    assert [(each.strides, each.kernel_size, each.filters) for each in strided] == expected
+    first_pooled = next(layer for layer in model.layers if type(layer).__name__ == "MaxPooling2D")
+    assert first_pooled.input.shape[1] == -(-side // stem)
+
+
+def test_the_stem_can_be_fixed():
+    plain = build(ConvNet((128, 128, 3), 10, stem=1))
+    assert plain.count_params() == build(ConvNet((32, 32, 3), 10)).count_params()
+
+
+def test_a_photo_costs_less_than_a_tenth_of_what_it_did():
+    # 1,926 million without the stem; EfficientNetB0 takes 390 million.
+    cost = measure_complexity(build(ConvNet((224, 224, 3), 5)))
+    assert cost.multiply_adds < 0.1 * 1926e6

@@ -9,7 +9,9 @@ import pytest
 import yaml
 from command_line import kt_tuning, write_photos
 from run_markers import write_marker
+from striped import striped_images
 
+from kt_tuning.cli.image_size import recorded_size, searches_backbone
 from kt_tuning.cli.run_place import run_directory
 from kt_tuning.data import load_images
 from kt_tuning.errors import OptionError
@@ -33,6 +35,28 @@ def test_the_run_of_a_table_has_its_name(photos: Path, monkeypatch: pytest.Monke
     assert run_directory(Path("labels.v2.csv"), None, photos) == Path("runs/labels.v2")
     with pytest.raises(OptionError, match="is inside the folder of images"):
         run_directory(Path("labels.csv"), photos / "run", photos)
+
+
+def test_the_run_of_an_npz_file_has_its_name_and_its_images_are_read_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    images, labels = striped_images(60)
+    np.savez(
+        "stripes.npz",
+        x_train=images[:50],
+        y_train=labels[:50],
+        x_test=images[50:],
+        y_test=labels[50:],
+    )
+    out = run_directory(Path("stripes.npz"), None)
+    assert out == Path("runs/stripes")
+    searched = load_images("stripes.npz")
+    out.mkdir(parents=True)
+    searched.card.save(out / "data.json")
+    searched.save_split(out / "split.npz")
+    data = load_data(out, progress=False)
+    np.testing.assert_array_equal(data.test.images, images[50:])
 
 
 def test_a_table_is_searched_and_read_again(
@@ -106,3 +130,19 @@ def test_run_in_the_folder_of_images_leaves_it_as_it_was(
     written = yaml.safe_load((run / "config.yaml").read_text())
     assert written["class_names"] == ["standing", "lying"]
     assert written["groups"] == r"(\d)\d\.png"
+
+
+@pytest.mark.parametrize(
+    ("families", "expected"),
+    [(None, False), (["ConvNet"], False), (["convnet", "Linear-Probe"], True)],
+)
+def test_a_search_of_pre_trained_networks_is_known(
+    families: list[str] | None, expected: bool
+) -> None:
+    assert searches_backbone(families) is expected
+
+
+def test_a_run_goes_on_with_images_of_its_size(photos: Path, tmp_path: Path) -> None:
+    assert recorded_size(tmp_path / "new") is None
+    load_images(photos, image_size=(9, 7)).card.save(tmp_path / "data.json")
+    assert recorded_size(tmp_path) == (9, 7)

@@ -274,3 +274,15 @@ def test_what_ready_splits_lack_is_said(
     with caplog.at_level(logging.INFO, "kt_tuning"):
         load_images(ready_splits(save, tmp_path, "train", "test"))
     assert "has no validation images: they are taken from those for training." in caplog.text
+
+
+def test_a_short_time_limit_makes_large_images_smaller(tmp_path: Path, save: Any) -> None:
+    for number in range(4):
+        for name in ("a", "b"):
+            content = np.full((240, 250 + number), 10 * number + (name == "b"), np.uint8)
+            save(f"large/{name}/{number}.png", content)
+    folder = tmp_path / "large"
+    assert load_images(folder, time_limit="10s").input_shape == (224, 224, 1)
+    assert load_images(folder, time_limit=0.1).input_shape == (128, 128, 1)
+    assert load_images(folder, time_limit=0.1, backbone=True).input_shape == (224, 224, 1)
+    assert load_images(folder).input_shape == (224, 224, 1)

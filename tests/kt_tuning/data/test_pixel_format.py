@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from kt_tuning.data.pixel_format import Look, check_channels, check_size, choose_format, size_origin
+from kt_tuning.data.pixel_format import (
+    Look,
+    check_channels,
+    check_size,
+    choose_format,
+    default_image_size,
+    size_origin,
+)
 from kt_tuning.errors import OptionError
 
 
@@ -47,6 +54,43 @@ def test_it_is_said_where_the_size_comes_from(
     sizes: list[tuple[int, int]], asked: tuple[int, int] | None, origin: str
 ) -> None:
     assert size_origin(looks(*sizes), asked) == origin
+
+
+@pytest.mark.parametrize(
+    ("images", "time_limit", "backbone", "side"),
+    [
+        # A quarter of the limit at 2e11 operations a second; 20,000 a pixel, image and epoch of 30.
+        # 1,000 images: 6e8 operations a pixel; 224² of them take 602 s, 192² 442 s, 160² 307 s.
+        (1000, None, False, 224),
+        (1000, 603, False, 224),
+        (1000, 602, False, 192),
+        (1000, 443, False, 192),
+        (1000, 442, False, 160),
+        (1000, 308, False, 160),
+        (1000, 307, False, 128),
+        (1000, 10, False, 128),
+        (1000, 10, True, 224),
+        (10_000, 3080, False, 160),
+    ],
+)
+def test_the_default_size_fits_the_time_limit(
+    images: int, time_limit: float | None, backbone: bool, side: int
+) -> None:
+    sides = [250, 300, 500]
+    found = default_image_size(images, sides, time_limit=time_limit, backbone=backbone)
+    assert found == side
+    small = default_image_size(images, [70], time_limit=time_limit, backbone=backbone)
+    assert small == 64
+
+
+def test_a_size_for_the_time_limit_is_said() -> None:
+    chosen = choose_format(looks((300, 400), (300, 300)), None, None, 128)
+    assert chosen.shape == (128, 128, 3)
+    assert size_origin(looks((300, 400), (300, 300)), None, 128) == (
+        "as the median of the files' shorter sides is 300, in steps of 32 up to 128, which fits "
+        "the time limit"
+    )
+    assert choose_format(looks((200, 200)), None, None, 128).shape == (128, 128, 3)
 
 
 def test_default_channels_are_grey_only_if_every_image_is() -> None:

@@ -1,0 +1,31 @@
+"""What the size that `run` brings images to depends on, besides the images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kt_tuning.records import DataCard
+
+BACKBONE_FAMILIES = ("linearprobe", "finetune")
+"""Families of `hypermodels.HYPERMODELS` that have a pre-trained network."""
+
+
+def recorded_size(out: Path) -> tuple[int, int] | None:
+    """(height, width) of the images that a run directory was searched on; None if it is new.
+
+    A run goes on with them, whatever its time limit is now.
+
+    Raises:
+        StorageError: if its record is damaged.
+    """
+    if not (out / "data.json").is_file():
+        return None
+    pixels = DataCard.load(out / "data.json").pixels
+    return (pixels.height, pixels.width)
+
+
+def searches_backbone(families: Sequence[str] | None) -> bool:
+    """Whether one of the families has a pre-trained network, however it is spelled."""
+    spelled = {family.casefold().replace("_", "").replace("-", "") for family in families or ()}
+    return not spelled.isdisjoint(BACKBONE_FAMILIES)
