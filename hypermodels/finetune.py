@@ -213,8 +213,10 @@ class FineTune(ImageHyperModel):
             steps=len(x),
             verbose=0,
         )
+        # `fit` returns it, and looks for it on the model that it is called on.
+        head.history = model.history
         head.fit(x, callbacks=seen, **options)
-        return seen._history
+        return model.history
 
     def _backbone(self, space: Space) -> Backbone:
         if self.backbone is not None:
