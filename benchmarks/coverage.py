@@ -63,9 +63,11 @@ KINDS = ("share", "metric", "chosen", "epochs", "members")
 
 def share_coverage(rows: int, accuracy: float) -> dict[str, float]:
     """Exact coverage, and mean width, of the interval of a share."""
-    hits = np.arange(rows + 1)
+    chance = stats.binom.pmf(np.arange(rows + 1), rows, accuracy)
+    # Counts that never happen need no interval.
+    hits = np.flatnonzero(chance > 1e-12)
+    chance = chance[hits]
     ends = np.array([share_interval(int(hit), rows) for hit in hits])
-    chance = stats.binom.pmf(hits, rows, accuracy)
     inside = (ends[:, 0] <= accuracy) & (accuracy <= ends[:, 1])
     return {"coverage": float(chance[inside].sum()), "width": float(chance @ np.diff(ends)[:, 0])}
 

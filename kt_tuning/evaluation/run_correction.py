@@ -74,7 +74,7 @@ def corrected_best_of_run(
     return dataclasses.replace(
         corrected,
         best=found[corrected.best].number,
-        best_epochs=search.epochs > 1 and corrected.epochs == 0,
+        best_epochs=corrected.epochs == 0 and any(trial.epochs > 1 for trial in found),
     )
 
 
