@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.evaluation.confidence import effective_rows, loss_interval, share_interval
+from kt_tuning.evaluation.confidence import (
+    effective_rows,
+    effective_share_interval,
+    loss_interval,
+    share_interval,
+)
 from kt_tuning.evaluation.interval import Interval
 from kt_tuning.evaluation.metrics import METRICS, Metric, metrics_for
 
@@ -32,7 +38,7 @@ def bootstrap_intervals(
     Every interval contains the value, stays within the metric's range, and allows for failures
     that are rare enough not to be among the rows:
 
-    * shares of rows (accuracy, top-k) have the exact binomial interval;
+    * shares of rows (accuracy, top-k) have an exact binomial interval, see `share_interval`;
     * mean losses (log-loss, Brier score) that of a sum of rare events, see `loss_interval`, which
       a row may yet add to by being of the class that is predicted second;
     * the others the binomial interval of an effective number of rows, namely of so many as give
@@ -40,8 +46,10 @@ def bootstrap_intervals(
       than the value, so is the value itself of what it would be on many images, and the interval
       reaches as far around a value that is corrected for that.
 
-    Macro-averages of fewer than about five images a class can be lower than on many images by
-    more than that: a class that is predicted and has no image counts 0.
+    Macro-averaged precision, recall and F1 have no interval where a class has no rows: such a class
+    counts 0 if it is predicted and is left out if it is not, so that the value is not an estimate
+    of what it would be on many images: intervals as of the other metrics contained that in as few
+    as 69% of simulations.
 
     Args:
         labels: (N,) integers in 0..C-1.
@@ -85,9 +93,15 @@ def metric_interval(
     measured = metric.function(labels, probabilities)
     value = measured if value is None else value
     rows = len(labels)
+    if metric.every_class and len(np.unique(labels)) < probabilities.shape[1]:
+        return Interval(value, math.nan, math.nan)
+    if metric.is_share and value == measured and added_variance == 0.0:
+        return Interval(value, *share_interval(round(value * rows), rows))
     if metric.is_share:
         variance = value * (1.0 - value) / rows + added_variance
-        return Interval(value, *share_interval(value, effective_rows(value, variance, rows)))
+        return Interval(
+            value, *effective_share_interval(value, effective_rows(value, variance, rows))
+        )
     if metric.per_row is not None:
         losses = metric.per_row(labels, probabilities)
         variance = float(losses.var(ddof=1)) / rows if rows > 1 else 0.0
@@ -104,7 +118,7 @@ def metric_interval(
     variance = value * (1.0 - value) / effective_rows(measured, variance, most) + added_variance
     effective = effective_rows(value, variance, most)
     centres = (value, float(np.clip(value - bias, 0.0, 1.0)))
-    ends = [share_interval(centre, effective) for centre in centres]
+    ends = [effective_share_interval(centre, effective) for centre in centres]
     return Interval(value, min(low for low, _ in ends), max(high for _, high in ends))
 
 
@@ -124,7 +138,8 @@ def most_rows(metric: Metric, labels: Labels) -> float:
 def unseen_loss(metric: Metric, probabilities: Floats) -> float:
     """Return the loss to expect of a row whose class is the one predicted second.
 
-    The mean over the rows, by the probability that the model itself gives to that.
+    The mean over the rows, weighted by the probability that the model gives to that, at twice the
+    temperature: a model that is too sure of itself would leave out the rows that cost the most.
 
     Args:
         metric: A mean over rows.
@@ -134,7 +149,7 @@ def unseen_loss(metric: Metric, probabilities: Floats) -> float:
     second = np.argpartition(probabilities, -2, axis=1)[:, -2]
     believed = probabilities[np.arange(len(second)), second].astype(np.float64)
     # Rows that are sure beyond the last digit would otherwise weigh nothing, all of them.
-    weights = np.maximum(believed, 1e-7)
+    weights = np.sqrt(np.maximum(believed, 1e-7))
     return float(np.average(metric.per_row(second, probabilities), weights=weights))
 
 

@@ -8,24 +8,83 @@ do it for losses and for other metrics in [0, 1]. `benchmarks/coverage.py` measu
 from __future__ import annotations
 
 import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kt_tuning.evaluation.interval import Interval
+
+Floats = NDArray[np.floating[Any]]
 
 TAIL = 0.025
 """Probability beyond each end of an interval."""
 
 
-def share_interval(value: float, rows: float) -> tuple[float, float]:
-    """Return the Clopper-Pearson interval of a share.
+def share_interval(hits: int, rows: int) -> tuple[float, float]:
+    """Return Blaker's exact interval of a share.
 
-    Sources: Clopper and Pearson (1934), "The use of confidence or fiducial limits illustrated in
-    the case of the binomial"; for `rows` that are an effective number, and so no integer, Korn
-    and Graubard (1998), "Confidence intervals for proportions with small expected number of
-    positive counts estimated from survey data".
+    It contains the truth with a probability of at least 95%, whatever the truth, like the interval
+    of Clopper and Pearson, and lies within that. Near 0 and 1 the probability is often above 97%:
+    of 50 images that are each right with 99.7%, 50 are right 86% of the time and at least 49 in
+    99%, so that no interval reaches anything in between.
+
+    Source: Blaker (2000), "Confidence curves and improved exact confidence intervals for discrete
+    distributions".
+
+    Args:
+        hits: Rows for which it holds.
+        rows: All rows, at least 1.
+
+    Returns:
+        Its ends, around `hits / rows` and within 0 and 1.
+    """
+    share = hits / rows
+    low, high = effective_share_interval(share, rows)
+    return _blaker_end(low, share, hits, rows), _blaker_end(high, share, hits, rows)
+
+
+def _blaker_end(outside: float, inside: float, hits: int, rows: int) -> float:
+    """Return the point nearest to `outside` that is not rejected, within a millionth."""
+    if outside == inside or outside in (0.0, 1.0):
+        return outside
+    for _ in range(3):
+        grid = np.linspace(outside, inside, 200)
+        first = int(np.argmax(_acceptability(grid, hits, rows) > 2.0 * TAIL))
+        outside, inside = grid[max(0, first - 1)], grid[first]
+    return float(outside)
+
+
+def _acceptability(shares: Floats, hits: int, rows: int) -> Floats:
+    """Return the probability of counts whose tail is as unlikely as that of `hits`, or more so."""
+    from scipy.stats import binom
+
+    fewer, more = binom.cdf(hits, rows, shares), binom.sf(hits - 1, rows, shares)
+    # Equal tails must not differ by rounding.
+    tail = np.minimum(fewer, more) * (1.0 + 1e-10)
+    lowest = binom.ppf(tail, rows, shares)
+    lowest -= binom.cdf(lowest, rows, shares) > tail
+    highest = binom.isf(tail, rows, shares)
+    highest += binom.sf(highest, rows, shares) > tail
+    return np.minimum(
+        1.0,
+        np.where(
+            more <= fewer,
+            more + binom.cdf(lowest, rows, shares),
+            fewer + binom.sf(highest, rows, shares),
+        ),
+    )
+
+
+def effective_share_interval(value: float, rows: float) -> tuple[float, float]:
+    """Return the interval of Clopper and Pearson for an effective number of rows.
+
+    Source: Korn and Graubard (1998), "Confidence intervals for proportions with small expected
+    number of positive counts estimated from survey data".
 
     Args:
         value: The share, 0 to 1; nan if it is undefined.
-        rows: Number of rows that it is a share of, above 0.
+        rows: Number of rows that it is a share of, above 0, not necessarily whole.
 
     Returns:
         Its ends, around `value` and within 0 and 1; nan for nan.
@@ -95,8 +154,13 @@ def difference_interval(first: Interval, second: Interval, *, limit: float) -> I
         first: A value with its 95% interval.
         second: Another one.
         limit: The largest difference there can be.
+
+    Returns:
+        The difference; without an interval if one of the two has none.
     """
     value = first.value - second.value
+    if any(math.isnan(end) for end in (first.low, first.high, second.low, second.high)):
+        return Interval(value, math.nan, math.nan)
     down = math.hypot(first.value - first.low, second.high - second.value)
     up = math.hypot(first.high - first.value, second.value - second.low)
     return Interval(value, max(-limit, value - down), min(limit, value + up))

@@ -15,9 +15,11 @@ STEPS = 30
 _POINTS = 200
 # Candidates further from the best than this, in standard deviations, say nothing about it.
 _FARTHEST = 20.0
+# Errors closer than this, in standard deviations, count as equal: memory is bounded so.
+_WIDTH = 1.0 / 32.0
 
 
-def optimism_of_best(errors: Floats, luck: Floats) -> float:
+def optimism_of_best(errors: Floats, luck: Floats, others: Floats | None = None) -> float:
     """Return by how much the least of several measured errors is expected to be too low.
 
     The candidates' true errors are taken for draws from one distribution, which is estimated from
@@ -29,7 +31,7 @@ def optimism_of_best(errors: Floats, luck: Floats) -> float:
 
     As the winner's own error is weighed by what the others show, nothing is left of the bias of
     having been chosen if the distribution is right. It is estimated, however: where all candidates
-    are alike, a fifth of the bias stays.
+    are alike, a fifth to a third of the bias stays.
 
     Sources: Efron (2011), "Tweedie's formula and selection bias"; Laird (1978), "Nonparametric
     maximum likelihood estimation of a mixing distribution", for the EM algorithm.
@@ -37,6 +39,9 @@ def optimism_of_best(errors: Floats, luck: Floats) -> float:
     Args:
         errors: (K,) measured, lower is better, none below 0.
         luck: (K, R) by how much they differ on R resamples of the rows.
+        others: (M,) measured errors of further candidates with noise of the same size, such as
+            other epochs of the same trainings; None if there are none. One that is below the least
+            of `errors` counts as equal to it.
 
     Returns:
         The expected true error of the candidate with the least error, minus that; at least 0.
@@ -45,17 +50,20 @@ def optimism_of_best(errors: Floats, luck: Floats) -> float:
     event = _event_size(errors, luck)
     if event == 0.0:
         return 0.0
+    everyone = errors if others is None else np.append(errors, np.maximum(others, best))
     # On the scale of roots the noise of all errors is the same: half the root of an event.
-    roots = np.sqrt(errors)
-    near = errors[roots <= roots.min() + _FARTHEST * math.sqrt(event) / 2.0]
+    noise = math.sqrt(event) / 2.0
+    distances = np.rint((np.sqrt(everyone) - math.sqrt(best)) / (noise * _WIDTH))
+    distances, counts = np.unique(distances[distances <= _FARTHEST / _WIDTH], return_counts=True)
+    near = (math.sqrt(best) + distances * noise * _WIDTH) ** 2
     grid = np.linspace(math.sqrt(best), math.sqrt(near.max()), _POINTS) ** 2
     grid = np.maximum(grid, np.finfo(float).tiny)
     logs = (near[:, None] * np.log(grid) - grid) / event
     likelihood = np.exp(logs - logs.max(axis=1, keepdims=True))
     weights = np.full(_POINTS, 1.0 / _POINTS)
     for _ in range(STEPS):
-        weights = _posterior(likelihood, weights).mean(axis=0)
-    expected = float(_posterior(likelihood[near.argmin()][None], weights)[0] @ grid)
+        weights = np.average(_posterior(likelihood, weights), axis=0, weights=counts)
+    expected = float(_posterior(likelihood[:1], weights)[0] @ grid)
     return max(0.0, expected - best)
 
 

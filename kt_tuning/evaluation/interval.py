@@ -13,8 +13,8 @@ class Interval:
 
     Attributes:
         value: On all images; nan where the metric is undefined.
-        low: Lower end of the interval, not above `value`.
-        high: Upper end of the interval, not below `value`.
+        low: Lower end of the interval, not above `value`; nan if there is no interval.
+        high: Upper end of the interval, not below `value`; nan if there is no interval.
     """
 
     value: float
@@ -28,7 +28,16 @@ class Interval:
             object.__setattr__(self, name, math.nan if number is None else float(number))
 
     def __str__(self) -> str:
-        return f"{self.value:7.4f}  {self.low:.4f} to {self.high:.4f}"
+        return f"{self.value:7.4f}  {self.limits}"
+
+    @property
+    def limits(self) -> str:
+        """Both ends, or why there are none."""
+        if math.isnan(self.value):
+            return "n/a (undefined)"
+        if math.isnan(self.low) or math.isnan(self.high):
+            return "n/a (a class has no images)"
+        return f"{self.low:.4f} to {self.high:.4f}"
 
     @classmethod
     def of(cls, content: Self | dict[str, Any]) -> Self:

@@ -43,6 +43,8 @@ class Metric:
         largest: The largest value there is; the smallest is 0.
         failed_row: What a row that fails costs of what it counts: 1, but one that is ranked at
             random loses only half of an area under the ROC.
+        every_class: Whether it is comparable only if every class has rows: a class that is
+            predicted and has none counts 0.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Metric:
     fewest_classes: int = 2
     largest: float = 1.0
     failed_row: float = 1.0
+    every_class: bool = False
 
     @property
     def is_share(self) -> bool:
@@ -92,9 +95,14 @@ METRICS: dict[str, Metric] = {
             "max",
             "recall averaged over the classes that have images, 0 to 1",
         ),
-        Metric("precision", macro_metrics.precision, "max", "macro-averaged precision, 0 to 1"),
-        Metric("recall", macro_metrics.recall, "max", "macro-averaged recall, 0 to 1"),
-        Metric("f1", macro_metrics.f1, "max", "macro-averaged F1, 0 to 1"),
+        *(
+            Metric(name, counted, "max", f"macro-averaged {title}, 0 to 1", every_class=True)
+            for name, title, counted in (
+                ("precision", "precision", macro_metrics.precision),
+                ("recall", "recall", macro_metrics.recall),
+                ("f1", "F1", macro_metrics.f1),
+            )
+        ),
         *(
             _mean_of_rows(
                 f"top_{k}_accuracy",

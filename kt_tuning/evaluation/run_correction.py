@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,14 @@ from numpy.typing import NDArray
 from kt_tuning.errors import StorageError
 from kt_tuning.evaluation.metrics import find_metric, metric_of
 from kt_tuning.evaluation.winners_curse import CorrectedBest, corrected_best
-from kt_tuning.records import EXECUTIONS, PREDICTIONS, SearchRecord, TrialRecord, trial_records
+from kt_tuning.records import (
+    EXECUTIONS,
+    HISTORY,
+    PREDICTIONS,
+    SearchRecord,
+    TrialRecord,
+    trial_records,
+)
 
 
 def corrected_best_of_run(
@@ -20,8 +28,9 @@ def corrected_best_of_run(
 ) -> CorrectedBest | None:
     """Correct a search's best validation score for having been chosen; see `corrected_best`.
 
-    What is corrected is the choice among the trials. That each trial's epoch was chosen on the same
-    rows is not: predictions are kept of the best epoch alone. The result says so.
+    The choice of each trial's epoch is corrected, too, by what the objective was after the other
+    epochs, from their `history.csv`; but not with folds, several executions of a trial, or a single
+    trial. The result says so.
 
     Every trial with a score is a candidate, pruned ones included. One of several executions is one
     candidate: its score is the mean over them, as it was when it was chosen. With folds the rows
@@ -53,14 +62,39 @@ def corrected_best_of_run(
         return None
     if resamples is None:
         resamples = 100 if find_metric(metric).per_row is None else 1000
+    single = search.folds == search.executions == 1
     corrected = corrected_best(
-        _predictions(directory, found), labels, metric, resamples=resamples, seed=seed
+        _predictions(directory, found),
+        labels,
+        metric,
+        other_epochs=_other_epochs(directory, found, search.objective) if single else None,
+        resamples=resamples,
+        seed=seed,
     )
     return dataclasses.replace(
         corrected,
         best=found[corrected.best].number,
-        best_epochs=search.epochs > 1,
+        best_epochs=corrected.epochs == 0 and any(trial.epochs > 1 for trial in found),
     )
+
+
+def _other_epochs(directory: Path, trials: Sequence[TrialRecord], objective: str) -> list[float]:
+    """Return the objective after each epoch that is not the best one of its trial."""
+    found = []
+    for trial in trials:
+        path = directory / f"trial_{trial.trial_id}" / HISTORY
+        if not path.is_file():
+            continue
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                try:
+                    epoch, value = int(row["epoch"]), float(row[objective])
+                except (KeyError, TypeError, ValueError):
+                    # Half written by a killed worker, or without that metric.
+                    continue
+                if epoch != trial.best_epoch:
+                    found.append(value)
+    return found
 
 
 def _labels(path: Path) -> NDArray[np.int64] | None:

@@ -99,7 +99,7 @@ class Scores(Record):
 
     def __repr__(self) -> str:
         shown = ", ".join(
-            f"{name} {item.value:.4f} ({item.low:.4f} to {item.high:.4f})"
+            f"{name} {item.value:.4f} ({item.limits})"
             for name, item in self.metrics.items()
             if name in SHOWN
         )
@@ -115,8 +115,7 @@ class Scores(Record):
     def _repr_html_(self) -> str:
         """Show as a table in a notebook."""
         rows = [
-            f"<tr><th>{html.escape(name)}</th><td>{item.value:.4f}</td>"
-            f"<td>{item.low:.4f} to {item.high:.4f}</td></tr>"
+            f"<tr><th>{html.escape(name)}</th><td>{item.value:.4f}</td><td>{item.limits}</td></tr>"
             for name, item in self.metrics.items()
         ]
         rows += [

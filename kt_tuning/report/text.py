@@ -11,6 +11,7 @@ import math
 import re
 from typing import Any
 
+from kt_tuning.evaluation import Interval
 from kt_tuning.units import count
 
 # C0 and C1 controls except tab and newline, surrogates (undecodable file names), non-characters.
@@ -60,6 +61,15 @@ def number(value: float | None, digits: int = 4) -> str:
     if value != 0 and not 10.0**-digits <= abs(value) < 1e6:
         return f"{value:.{digits - 1}e}"
     return f"{value:.{digits}f}"
+
+
+def ends(interval: Interval) -> str:
+    """Return both ends of an interval, or why there are none; a dash for an undefined value."""
+    if math.isnan(interval.value):
+        return number(None)
+    if math.isnan(interval.low) or math.isnan(interval.high):
+        return interval.limits
+    return f"{number(interval.low)} to {number(interval.high)}"
 
 
 def percent(value: float) -> str:

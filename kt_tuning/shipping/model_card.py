@@ -161,10 +161,7 @@ def _scores(records: RunRecords) -> str:
     scores = records.scores
     if scores is None:
         return "The model has not been judged on test images: `kt-tuning evaluate` does that."
-    metrics = [
-        (name, f"{item.value:.4f}", f"{item.low:.4f} to {item.high:.4f}")
-        for name, item in scores.metrics.items()
-    ]
+    metrics = [(name, f"{item.value:.4f}", item.limits) for name, item in scores.metrics.items()]
     text = (
         f"On {scores.images:,} {plain(scores.split)} images that neither training nor search has "
         f"seen.\n\n{table(('metric', 'value', '95% interval'), metrics)}"

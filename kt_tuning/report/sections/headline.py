@@ -13,7 +13,7 @@ from kt_tuning.records import COMPLETED, PAUSED, PRUNED, defaults_failure
 from kt_tuning.report.figures import confusion_data
 from kt_tuning.report.html import element
 from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import duration, metric_label, milliseconds, number, percent
+from kt_tuning.report.text import duration, ends, metric_label, milliseconds, number, percent
 from kt_tuning.units import count
 
 
@@ -89,13 +89,14 @@ def selection_line(run: RunSummary) -> Line:
     label = "Best in validation"
     found = run.correction
     if found is not None:
-        low, value, high = found.corrected.low, found.corrected.value, found.corrected.high
+        trials = count(found.candidates, "trial")
+        epochs = f" and of their {found.epochs:,} epochs" if found.epochs else ""
         return Line(
             label,
             number(found.raw),
-            f"{metric_label(found.metric)}, the best of {count(found.candidates, 'trial')}; "
-            f"corrected for having been chosen by it {number(value)}, "
-            f"95%\u00a0interval {number(low)} to {number(high)}"
+            f"{metric_label(found.metric)}, the best of {trials}{epochs}; "
+            f"corrected for having been chosen by it {number(found.corrected.value)}, "
+            f"95%\u00a0interval {ends(found.corrected)}"
             + (f"; {EPOCH_CAVEAT}" if found.best_epochs else ""),
         )
     if run.best is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from xml.etree.ElementTree import Element
 
 from kt_tuning.evaluation import Interval, Scores
@@ -11,7 +10,7 @@ from kt_tuning.report.figures.confusion import MOST_CLASSES_WITH_COUNTS, Confusi
 from kt_tuning.report.html import cell, element, table
 from kt_tuning.report.sections.blocks import figure_block, not_measured, quiet, section
 from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import images_of, metric_label, number, percent, shorten
+from kt_tuning.report.text import ends, images_of, metric_label, number, percent, shorten
 
 MOST_MISTAKES = 8
 NAME_LENGTH = 40
@@ -39,7 +38,7 @@ def scores_section(run: RunSummary) -> Element:
             "tr",
             cell(metric_label(name)),
             cell(number(metric.value), class_="number"),
-            cell(_interval(metric), class_="number"),
+            cell(ends(metric), class_="number"),
         )
         for name, metric in scores.metrics.items()
     ]
@@ -81,7 +80,7 @@ def _generalization(scores: Scores) -> list[Element]:
 
 
 def _split_row(title: str, measured: dict[str, Interval], metrics: list[str]) -> Element:
-    cells = [f"{number(measured[name].value)} ({_interval(measured[name])})" for name in metrics]
+    cells = [f"{number(measured[name].value)} ({ends(measured[name])})" for name in metrics]
     return element("tr", cell(title), *(cell(text, class_="number") for text in cells))
 
 
@@ -106,12 +105,6 @@ def confusion_section(run: RunSummary) -> Element | None:
         element("p", f"Of the {images_of(int(data.counts.sum()), data.split)}."),
         element("div", matrix, _mistakes(data), class_="split" if few else ""),
     )
-
-
-def _interval(metric: Interval) -> str:
-    if math.isnan(metric.low) or math.isnan(metric.high) or math.isnan(metric.value):
-        return "–"
-    return f"{number(metric.low)} to {number(metric.high)}"
 
 
 def _mistakes(data: ConfusionData) -> Element:

@@ -10,28 +10,44 @@ from kt_tuning.evaluation import Interval
 from kt_tuning.evaluation.confidence import (
     difference_interval,
     effective_rows,
+    effective_share_interval,
     loss_interval,
     share_interval,
 )
 
 
 @pytest.mark.parametrize(("right", "rows"), [(0, 50), (1, 50), (70, 100), (358, 359), (359, 359)])
-def test_a_share_has_the_exact_binomial_interval(right, rows):
+def test_an_effective_number_of_rows_that_is_whole_has_the_interval_of_clopper_and_pearson(
+    right, rows
+):
     expected = stats.binomtest(right, rows).proportion_ci(method="exact")
-    assert share_interval(right / rows, rows) == pytest.approx(tuple(expected), abs=1e-9)
+    found = effective_share_interval(right / rows, rows)
+    assert found == pytest.approx(tuple(expected), abs=1e-9)
+
+
+def test_the_interval_of_a_share_is_that_of_an_independent_program():
+    # R: BlakerCI::binom.blaker.limits(3, 10).
+    assert share_interval(3, 10) == pytest.approx((0.08726443, 0.61941066), abs=2e-6)
+
+
+@pytest.mark.parametrize(("right", "rows"), [(0, 50), (1, 50), (70, 100), (358, 359), (359, 359)])
+def test_the_interval_of_a_share_is_within_that_of_clopper_and_pearson(right, rows):
+    low, high = share_interval(right, rows)
+    outer = stats.binomtest(right, rows).proportion_ci(method="exact")
+    assert outer.low - 1e-9 <= low <= right / rows <= high <= outer.high + 1e-9
 
 
 def test_coverage_of_a_share_is_never_below_95_percent():
     for rows in (50, 100, 359):
-        ends = np.array([share_interval(right / rows, rows) for right in range(rows + 1)])
+        ends = np.array([share_interval(right, rows) for right in range(rows + 1)])
         for accuracy in (0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.997):
             inside = (ends[:, 0] <= accuracy) & (accuracy <= ends[:, 1])
             chance = stats.binom.pmf(np.arange(rows + 1), rows, accuracy)
-            assert 0.95 <= chance[inside].sum() <= 0.999
+            assert 0.95 <= chance[inside].sum() <= 0.991
 
 
 def test_an_undefined_share_has_no_interval():
-    assert all(math.isnan(end) for end in share_interval(math.nan, 10))
+    assert all(math.isnan(end) for end in effective_share_interval(math.nan, 10))
 
 
 def test_effective_rows():
@@ -78,3 +94,11 @@ def test_a_difference_stays_within_its_limit():
     found = difference_interval(perfect, none, limit=1.0)
     assert found.value == found.high == 1.0
     assert found.low == pytest.approx(1 - math.hypot(0.5, 0.5))
+
+
+def test_a_difference_from_a_value_without_interval_has_none():
+    found = difference_interval(
+        Interval(0.9, 0.8, 1.0), Interval(0.7, math.nan, math.nan), limit=1.0
+    )
+    assert found.value == pytest.approx(0.2)
+    assert found.limits == "n/a (a class has no images)"

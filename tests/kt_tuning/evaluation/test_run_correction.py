@@ -72,12 +72,36 @@ def test_candidates_in_the_order_of_their_numbers(run, objective, metric):
     assert (found.metric, found.candidates, found.raw) == (metric, 2, expected.raw)
 
 
+def train_for_epochs(directory, **fields):
+    for path in directory.glob("trial_*/result.json"):
+        dataclasses.replace(TrialRecord.load(path), epochs=12).save(path)
+    path = directory / "search.json"
+    dataclasses.replace(SearchRecord.load(path), epochs=12, **fields).save(path)
+
+
 def test_epochs_that_were_chosen_on_the_same_rows_are_said(run):
     directory, _, _ = run()
     assert not corrected_best_of_run(directory, resamples=5).best_epochs
-    record = dataclasses.replace(SearchRecord.load(directory / "search.json"), epochs=12)
-    record.save(directory / "search.json")
+    train_for_epochs(directory)
     assert "epoch of each was chosen on the same images" in str(corrected_best_of_run(directory))
+
+
+@pytest.mark.parametrize("fields", [{}, {"folds": 3}, {"executions": 2}])
+def test_the_choice_of_the_epoch_is_corrected_by_the_other_epochs(run, fields):
+    directory, predictions, labels = run()
+    train_for_epochs(directory, **fields)
+    for number, others in ((9, "1,0.35\n2,0.3\n3,nan\n4,"), (7, "1,0.5\n")):
+        history = f"epoch,val_accuracy\n0,0.9\n{others}"
+        (directory / f"trial_{number}" / "history.csv").write_text(history)
+    found = corrected_best_of_run(directory)
+    if fields:
+        # Each training has chosen its own epoch, and the score is the mean of all.
+        assert (found.epochs, found.best_epochs) == (0, True)
+    else:
+        expected = corrected_best(predictions, labels, other_epochs=[0.35, 0.3, 0.5])
+        assert found.corrected == expected.corrected
+        assert found.epochs == 5
+        assert not found.best_epochs
 
 
 def test_an_objective_that_is_no_metric(run):
