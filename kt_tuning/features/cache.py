@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -66,6 +67,27 @@ class FeatureCache:
         Raises:
             StorageError: if the cache cannot be written.
         """
+        return self.until(split, extractor, None)[1]
+
+    def until(
+        self, split: ImageSplit, extractor: Extractor, at: float | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the features of as many images of a split as can be had by a time.
+
+        Images whose features are not there yet are taken in a random order, always the same, and
+        at least `CHUNK` of them.
+
+        Args:
+            split: Of the data set.
+            extractor: What computes those that are not there yet.
+            at: Value of `time.monotonic()`, or None for no limit.
+
+        Returns:
+            Places within the split (m,), ascending, and the features (m, d); copies.
+
+        Raises:
+            StorageError: if the cache cannot be written.
+        """
         key = hashlib.blake2b(
             f"{self._content} {extractor.digest}".encode(), digest_size=16
         ).hexdigest()
@@ -73,9 +95,11 @@ class FeatureCache:
         with self._storage_errors():
             self._folder.mkdir(parents=True, exist_ok=True)
             with _locked(self._folder / f"{key}.lock"):
-                return self._read(path, split, extractor)
+                return self._read(path, split, extractor, at)
 
-    def _read(self, path: Path, split: ImageSplit, extractor: Extractor) -> NDArray[np.float32]:
+    def _read(
+        self, path: Path, split: ImageSplit, extractor: Extractor, at: float | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         done_path = path.with_suffix(".done")
         try:
             rows, done = np.load(path, mmap_mode="r+"), np.load(done_path, mmap_mode="r+")
@@ -92,6 +116,8 @@ class FeatureCache:
             )
         os.utime(path)
         missing = np.flatnonzero(~done[split.index])
+        if at is not None:
+            missing = np.random.default_rng(0).permutation(missing)
         if len(missing):
             logger.info("Computing features of %d images, once.", len(missing))
         for start in range(0, len(missing), CHUNK):
@@ -100,7 +126,10 @@ class FeatureCache:
             rows.flush()
             done[split.index[chunk]] = True
             done.flush()
-        return np.array(rows[split.index])
+            if at is not None and time.monotonic() >= at:
+                break
+        places = np.flatnonzero(done[split.index])
+        return places, np.array(rows[split.index[places]])
 
     def _make_room(self, wanted: int) -> None:
         """Delete the least recently used until `wanted` bytes more are within `LARGEST`."""

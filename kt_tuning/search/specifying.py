@@ -10,6 +10,7 @@ import numpy as np
 from keras_tuner.engine.trial import Trial
 
 from kt_tuning.search.budget import Budget
+from kt_tuning.search.families import family_of
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.trials import TrialSpec
 
@@ -54,12 +55,13 @@ class Specifier:
     options: TrialOptions
     longest: float
 
-    def specify(self, trial: Trial, *, first: bool) -> TrialSpec:
+    def specify(self, trial: Trial, *, first: bool, spared: bool = False) -> TrialSpec:
         """The job of one trial.
 
         Args:
             trial: Of the oracle.
-            first: Whether nothing but this trial could have a score.
+            first: Whether no trial has a score yet.
+            spared: Whether it is worth having however slow it is.
         """
         # A chief's oracle cannot be asked; its ids are numbers.
         order = getattr(self.oracle, "start_order", None)
@@ -67,7 +69,8 @@ class Specifier:
         values = trial.hyperparameters.values
         # KerasTuner's Hyperband says how far a trial is trained, and from which one it goes on.
         earlier = values.get("tuner/trial_id")
-        full = self.budget.epochs
+        family = family_of(values)
+        full = self.budget.epochs_of(family)
         return TrialSpec(
             trial_id=trial.trial_id,
             number=number,
@@ -77,9 +80,9 @@ class Specifier:
             origin=None if earlier is None else self.run.trial(earlier),
             seed=int(np.random.SeedSequence((self.options.seed, number)).generate_state(1)[0]),
             directory=self.run.trial(trial.trial_id),
-            deadline=self.budget.trial_deadline(),
+            deadline=self.budget.trial_deadline(early=first and full == 1 < self.budget.epochs),
             # The first trial is worth having however little it is trained.
-            least_epochs=0 if first else self.budget.worthwhile_epochs,
+            least_epochs=0 if first or spared else self.budget.worthwhile_epochs(family),
             longest=self.longest,
             executions=self.options.executions,
             limits=self.options.limits,

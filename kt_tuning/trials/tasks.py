@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -24,15 +25,19 @@ from kt_tuning.features import FeatureCache
 from kt_tuning.names import find_name
 from kt_tuning.recipe import NO_BALANCE, SAMPLING, WEIGHTS, FitPlan, Recipe
 from kt_tuning.trials.costs import COSTS
+from kt_tuning.trials.deadline import Deadline
 from kt_tuning.trials.fitting import is_prepared, prepare_classifier
 from kt_tuning.trials.growth import SIZE, Growth
 from kt_tuning.trials.outputs import check_classifier
 from kt_tuning.trials.precision import training_precision
 from kt_tuning.trials.spec import TrialFailedError
 from kt_tuning.trials.targets import needs_one_hot, one_hot
+from kt_tuning.units import count
 
 Probabilities = NDArray[np.float32]
 EVERY_EPOCH = ("accuracy", "log_loss")
+EXTRACTING = 0.8
+"""Share of a limited time that a frozen network's features may take: the rest is for solving."""
 TRIED_IMAGES = 8
 """Images that a model is tried on before it is trained."""
 
@@ -41,8 +46,10 @@ class Task(Protocol):
     """What `run_trial` needs to know: the hypermodel, the data, and how to train and measure."""
 
     hypermodel: keras_tuner.HyperModel
-    precision: str
     measures_itself: bool
+
+    def precision(self, values: Mapping[str, Any]) -> str:
+        """What the model of a configuration is trained in, see `computing`."""
 
     def check(self, model: keras.Model) -> None:
         """Refuse a model that was just built and is not for these data, by an `OptionError`."""
@@ -112,13 +119,16 @@ class ImageTask:
             if objective not in COSTS:
                 find_name(objective, known, "objective on images")
         self.hypermodel = hypermodel
-        self.precision = training_precision(hypermodel, recipe.precision)
         self._data = data
         self._recipe = recipe
         self._callbacks = callbacks
         names = [objective.removeprefix("val_") for objective in objectives]
         asked = [name for name in names if name in METRICS]
         self._names = tuple(dict.fromkeys((*EVERY_EPOCH, *asked)))
+
+    def precision(self, values: Mapping[str, Any]) -> str:
+        """The recipe's; "auto" depends on the family."""
+        return training_precision(self.hypermodel, self._recipe.precision, values)
 
     def check(self, model: keras.Model) -> None:
         """Refuse a model for other images or classes, or one that returns no probabilities."""
@@ -145,7 +155,9 @@ class ImageTask:
         plan, classes = self._recipe.plan(hp.values), self._data.classes
         own_callbacks = copy.deepcopy(list(self._callbacks))
         if (frozen := getattr(model, "frozen", None)) is not None:
-            features = self._training_features(frozen, balanced=plan.balance != NO_BALANCE)
+            deadline = next((each for each in callbacks if isinstance(each, Deadline)), None)
+            balanced = plan.balance != NO_BALANCE
+            features = self._training_features(frozen, deadline, balanced=balanced)
             return self.hypermodel.fit(
                 hp,
                 model,
@@ -175,16 +187,33 @@ class ImageTask:
                 ],
             )
 
-    def _training_features(self, frozen: FrozenPart, *, balanced: bool) -> Features:
-        """Features of the training images as they are: augmentation and mixing play no part."""
-        split, weights = self._data.train, None
+    def _training_features(
+        self, frozen: FrozenPart, deadline: Deadline | None, *, balanced: bool
+    ) -> Features:
+        """Features of the training images as they are: augmentation and mixing play no part.
+
+        Where time is short, of some of them: those of the validation images are needed in any case.
+        """
+        split, at = self._data.train, None
+        if deadline is not None:
+            began = time.monotonic()
+            self._features(frozen, self._data.validation)
+            at = began + EXTRACTING * (deadline.at - began)
+        places, values = self._cache.until(split, frozen, at)
+        if deadline is not None and len(places) < len(split):
+            deadline.cut(f"after {len(places):,} of {count(len(split), 'training image')}")
+        labels, weights = split.labels[places], None
         if balanced:
             by_label = self._data.class_weights()
-            weights = np.array([by_label[label] for label in split.labels.tolist()])
-        return Features(self._features(frozen, split), split.labels, weights)
+            weights = np.array([by_label[label] for label in labels.tolist()])
+        return Features(values, labels, weights)
+
+    @property
+    def _cache(self) -> FeatureCache:
+        return FeatureCache(self._data.content, len(self._data.labels))
 
     def _features(self, frozen: FrozenPart, split: ImageSplit) -> NDArray[np.float32]:
-        return FeatureCache(self._data.content, len(self._data.labels)).of(split, frozen)
+        return self._cache.of(split, frozen)
 
     def _growth(
         self, model: keras.Model, loader: Loader, plan: FitPlan, memory: dict[str, Any]

@@ -150,8 +150,8 @@ def own_backbone():
 )
 def test_auto_is_float32_for_all_but_our_own_models(make, expected):
     hypermodel = RecipeHyperModel(make(), Recipe())
-    assert training_precision(hypermodel, "auto") == expected
-    assert training_precision(hypermodel, "mixed_bfloat16") == "mixed_bfloat16"
+    assert training_precision(hypermodel, "auto", {}) == expected
+    assert training_precision(hypermodel, "mixed_bfloat16", {}) == "mixed_bfloat16"
 
 
 class Built(keras_tuner.HyperModel):
