@@ -63,6 +63,10 @@ class Budget:
         """Epochs of a full training of a family."""
         return self.family_epochs.get(family, self.epochs)
 
+    def ends_at_once(self, family: str) -> bool:
+        """Whether a trial of a family is done after one epoch, where others train several."""
+        return self.epochs_of(family) == 1 < self.epochs
+
     def worthwhile_epochs(self, family: str) -> int:
         """With fewer epochs before the deadline a trial of a family is not worth its time."""
         return min(WORTHWHILE_EPOCHS, self.epochs_of(family))

@@ -173,8 +173,7 @@ class SearchLoop:
             return None
         whole = (t for t in self._run.best_trials(None) if t.status == COMPLETED and not t.message)
         best = next(whole, None)
-        if best is not None and self._budget.epochs_of(family_of(best.values)) == 1:
-            # Done after one epoch: there is nothing to train to its end.
+        if best is not None and self._budget.ends_at_once(family_of(best.values)):
             return None
         # Those that an earlier search ended with do not count, if this one has more time.
         begun = len(oracle.neighbours() - self._earlier)
@@ -195,7 +194,7 @@ class SearchLoop:
                 if (name := f"{self._tuner.tuner_id}.{number}") not in self._seats.values()
             )
             # Only ours knows of these.
-            hints = {"near": near, "restriction": self._restriction()}
+            hints = {"near": near, "restriction": None if near else self._restriction()}
             given = {name: hint for name, hint in hints.items() if hint is not None}
             trial = self._tuner.oracle.create_trial(seat, **given)
             self._idle = trial.status == "IDLE"
@@ -203,9 +202,11 @@ class SearchLoop:
                 return None
             self._seats[trial.trial_id] = seat
             self._set_aside(trial.trial_id)
+            first = not self._run.best_trials(1)
             spec = self._specifier.specify(
                 trial,
-                first=not self._run.best_trials(1),
+                first=first,
+                early=first and len(self._seats) == 1,
                 spared=self._plan.includes(trial.hyperparameters.values),
             )
             if self._ladder is not None and self._shared:
@@ -281,6 +282,9 @@ class SearchLoop:
         self._track(job)
         oracle = self._tuner.oracle
         if progress.step is None or not isinstance(oracle, OptunaOracle):
+            return Advice.GO_ON
+        if self._budget.ends_at_once(family_of(job.hp.values)):
+            # There is nothing to compare it with: the first epochs of others tell less.
             return Advice.GO_ON
         ladder, trial, value = self._ladder, job.trial_id, progress.value
         go_on = oracle.report(trial, progress.step, value, prune=ladder is None)

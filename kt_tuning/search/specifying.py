@@ -55,12 +55,16 @@ class Specifier:
     options: TrialOptions
     longest: float
 
-    def specify(self, trial: Trial, *, first: bool, spared: bool = False) -> TrialSpec:
+    def specify(
+        self, trial: Trial, *, first: bool, early: bool = False, spared: bool = False
+    ) -> TrialSpec:
         """The job of one trial.
 
         Args:
             trial: Of the oracle.
             first: Whether no trial has a score yet.
+            early: Whether it is to have one after the first part of the time, if it is a trial
+                that is done after one epoch.
             spared: Whether it is worth having however slow it is.
         """
         # A chief's oracle cannot be asked; its ids are numbers.
@@ -80,7 +84,7 @@ class Specifier:
             origin=None if earlier is None else self.run.trial(earlier),
             seed=int(np.random.SeedSequence((self.options.seed, number)).generate_state(1)[0]),
             directory=self.run.trial(trial.trial_id),
-            deadline=self.budget.trial_deadline(early=first and full == 1 < self.budget.epochs),
+            deadline=self.budget.trial_deadline(early=early and self.budget.ends_at_once(family)),
             # The first trial is worth having however little it is trained.
             least_epochs=0 if first or spared else self.budget.worthwhile_epochs(family),
             longest=self.longest,

@@ -361,6 +361,8 @@ class Tuner(keras_tuner.Tuner):
         check_count("max_stale_trials", max_stale_trials, optional=True)
         limit, trial_limit = seconds(time_limit), seconds(trial_time_limit)
         chief, shared = is_chief(), self._shared()
+        if workers == "auto" and self.choice is not None and self.choice.is_short(limit):
+            workers = 1
         found = find_workers(1 if chief else workers)
         fit_kwargs["callbacks"] = callbacks or []
         if not args and "x" not in fit_kwargs and self._given is not None:
@@ -382,7 +384,7 @@ class Tuner(keras_tuner.Tuner):
                 if not shared:
                     self._run.check_unchanged(self.oracle.trials)
             self._claim(data, parts)
-            plan = self._begin_with(limit)
+            plan = self._begin_with(None if limit is None else limit / executor.workers)
             self._write_search(epochs, limit)
             retried = [] if is_worker() else retry_failed(self.oracle, self._run)
             if retried:
@@ -508,7 +510,7 @@ class Tuner(keras_tuner.Tuner):
         """Ask for the first configurations of a search whose families were chosen for the images.
 
         Args:
-            limit: Seconds, or None.
+            limit: Seconds for each worker if they shared the machine in turn, or None.
         """
         if self.choice is None or not isinstance(self.oracle, OptunaOracle):
             return Plan()

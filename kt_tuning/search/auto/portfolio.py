@@ -32,18 +32,18 @@ PORTFOLIOS: dict[str, tuple[StartingPoint, ...]] = {
     PHOTOS: (
         StartingPoint("linearprobe", {"size": 160, "mirror": False}),
         StartingPoint("linearprobe", {"size": 224, "mirror": True}),
-        StartingPoint("finetune"),
+        StartingPoint("finetune", spared=True),
     ),
     SMALL: (
         StartingPoint("linearprobe", {"size": 96, "mirror": False}),
         StartingPoint("linearprobe", {"size": 224, "mirror": True}),
-        StartingPoint("finetune"),
+        StartingPoint("finetune", spared=True),
         StartingPoint("convnet"),
     ),
     GREY: (
         StartingPoint("linearprobe", {"size": 160, "mirror": False}),
         StartingPoint("linearprobe", {"size": 224, "mirror": True}),
-        StartingPoint("finetune"),
+        StartingPoint("finetune", spared=True),
         StartingPoint("convnet"),
     ),
     PLAIN: (
