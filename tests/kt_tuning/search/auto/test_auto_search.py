@@ -3,6 +3,7 @@
 import pytest
 
 import kt_tuning as ktt
+from kt_tuning import pipeline
 from kt_tuning.errors import OptionError
 from kt_tuning.pipeline import RunOptions
 from kt_tuning.pipeline.make_tuner import make_tuner
@@ -79,3 +80,17 @@ def test_the_tuner_of_a_run_has_what_is_fixed_in_a_family(stripes, tmp_path):
     assert "mlp/units" not in tuner.get_default_hyperparameters().values
     with pytest.raises(OptionError, match=r"convnet/NAME is for one of its families"):
         make_tuner(stripes, tmp_path / "run", RunOptions(fixed={"unitz": 64}))
+
+
+def test_a_run_says_what_it_searches_and_why(stripes, tmp_path, monkeypatch, caplog):
+    def stopped(tuner, data, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kt_tuning.pipeline.make_tuner.RecordedTuner.search", stopped)
+    with caplog.at_level("INFO"), pytest.raises(KeyboardInterrupt):
+        pipeline.run(stripes, tmp_path / "run", RunOptions(verbose=False))
+    why, what = caplog.messages[-2:]
+    assert why == (
+        "48 grey images of 8x8 pixels and EfficientNetLite0 at hand: layers first, then rows."
+    )
+    assert what.startswith("Searching mlp, recurrent: at most 20 trials")
