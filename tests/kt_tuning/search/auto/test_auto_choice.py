@@ -103,6 +103,12 @@ def test_with_hardly_any_time_there_is_one_probe_of_the_smallest_size():
     assert [dict(point.values) for point in points] == [{"size": 96, "mirror": False}, {}]
 
 
+def test_short_searches_are_run_in_one_process():
+    alone = made(PHOTOS, families=("convnet",))
+    assert [made(PHOTOS).is_short(seconds) for seconds in (None, 121, 120)] == [False, False, True]
+    assert [alone.is_short(seconds) for seconds in (None, 31, 30)] == [False, False, True]
+
+
 def probe(accuracy, family="linearprobe"):
     return TrialRecord(
         trial_id="0",
