@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 import keras_tuner
@@ -65,7 +66,7 @@ class Specifier:
             first: Whether no trial has a score yet.
             early: Whether it is to have one after the first part of the time, if it is a trial
                 that is done after one epoch.
-            spared: Whether it is worth having however slow it is.
+            spared: Whether it may take all of the time that is left.
         """
         # A chief's oracle cannot be asked; its ids are numbers.
         order = getattr(self.oracle, "start_order", None)
@@ -86,8 +87,8 @@ class Specifier:
             directory=self.run.trial(trial.trial_id),
             deadline=self.budget.trial_deadline(early=early and self.budget.ends_at_once(family)),
             # The first trial is worth having however little it is trained.
-            least_epochs=0 if first or spared else self.budget.worthwhile_epochs(family),
-            longest=self.longest,
+            least_epochs=0 if first else 1 if spared else self.budget.worthwhile_epochs(family),
+            longest=math.inf if spared else self.longest,
             executions=self.options.executions,
             limits=self.options.limits,
         )

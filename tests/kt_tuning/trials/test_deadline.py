@@ -44,8 +44,8 @@ def test_five_epochs_must_fit_into_the_longest_training(clock):
 
 
 def test_what_does_not_fit_in_stops_within_the_epoch(clock):
-    # Measuring the images after an epoch of 100 s may take a tenth of that.
-    made = steps(clock, 1.0, at=17, least_epochs=0, count=7)
+    # Measuring the images after an epoch of 100 s may take a fifth of that.
+    made = steps(clock, 1.0, at=27, least_epochs=0, count=7)
     assert made.is_cut
     assert made.model.stop_training
     assert made._state.message == "cut short by the time limit after 8 steps"
@@ -55,8 +55,20 @@ def test_what_does_not_fit_in_stops_within_the_epoch(clock):
 
 
 def test_the_last_step_of_an_epoch_cuts_nothing_short(clock):
-    assert not steps(clock, 1.0, at=7, least_epochs=0, count=7, each=8).is_cut
-    assert steps(clock, 1.0, at=6, least_epochs=0, count=7, each=8).is_cut
+    assert not steps(clock, 1.0, at=8, least_epochs=0, count=7, each=8).is_cut
+    assert steps(clock, 1.0, at=7, least_epochs=0, count=7, each=8).is_cut
+
+
+def test_what_cannot_be_measured_in_time_is_given_up_if_there_is_another_model(clock):
+    # An hour and a second are over after the second step, and measuring takes 20 s more.
+    clock.now = -3600.0
+    assert steps(clock, 1.0, at=1, least_epochs=0, count=1).is_cut
+    clock.now = -3600.0
+    assert steps(clock, 1.0, at=1, least_epochs=5, count=1).is_cut
+    # A tenth of the time is 10 s.
+    clock.now = -99.0
+    with pytest.raises(InfeasibleError, match="not one epoch fits into 1:40"):
+        steps(clock, 1.0, at=1, least_epochs=5, count=1)
 
 
 def test_what_is_hopeless_is_seen_at_the_second_step(clock):
