@@ -36,7 +36,12 @@ from kt_tuning.pipeline import RunOptions, run, tuner_of
 from kt_tuning.retraining import Configuration, bag, distill
 
 QUICK = RunOptions(
-    fixed={"stages": 2, "filters": 16}, epochs=10, max_trials=5, augment="none", verbose=False
+    hypermodel=("convnet",),
+    fixed={"stages": 2, "filters": 16},
+    epochs=10,
+    max_trials=5,
+    augment="none",
+    verbose=False,
 )
 LONGER = 2
 """Epochs of a student over those of a trial: what a teacher says is not soon learned by heart."""

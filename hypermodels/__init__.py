@@ -2,7 +2,7 @@
 
 from hypermodels.base import ImageHyperModel
 from hypermodels.convnet import ConvNet
-from hypermodels.families import Families
+from hypermodels.families import FAMILY, Families
 from hypermodels.finetune import FineTune
 from hypermodels.linear_probe import LinearProbe
 from hypermodels.mlp import MLP
@@ -14,6 +14,7 @@ from hypermodels.vit import ViT
 from hypermodels.xception import Xception
 
 __all__ = [
+    "FAMILY",
     "HYPERMODELS",
     "MLP",
     "ConvNet",

@@ -49,6 +49,7 @@ class ImageHyperModel(keras_tuner.HyperModel):
     Attributes:
         compiling_defaults: The family's own defaults of `hypermodels.compiling`'s hyperparameters.
         compiling_ranges: The family's own ranges of its numbers, (least, greatest).
+        by_epochs: Whether `fit` trains epoch after epoch; otherwise it is done after one.
         asks_everything: Whether each build asks for all hyperparameters, active or not, so that one
             build shows the whole space. A subclass that asks for some only if others have certain
             values sets it to False, and is then built more often before a search.
@@ -60,6 +61,7 @@ class ImageHyperModel(keras_tuner.HyperModel):
     compiling_defaults: ClassVar[Mapping[str, Any]] = {}
     compiling_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
     asks_everything: ClassVar[bool] = True
+    by_epochs: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -59,12 +59,13 @@ class Families(keras_tuner.HyperModel):
         """Whether `declare_hyperparameters` finds all that there is: each family says so."""
         return all(getattr(member, "asks_everything", False) for member in self.members.values())
 
-    @property
-    def allows_mixed_precision(self) -> bool:
-        """Whether the models of every family may be trained in 16 bits; each family says so."""
-        return all(
-            getattr(member, "allows_mixed_precision", False) for member in self.members.values()
-        )
+    def member(self, values: Mapping[str, Any]) -> keras_tuner.HyperModel:
+        """The hypermodel of the family that a configuration chooses, the default one if none.
+
+        Args:
+            values: By name, such as `hp.values`.
+        """
+        return self.members[values.get(FAMILY, next(iter(self.members)))]
 
     @classmethod
     def named(

@@ -57,6 +57,7 @@ class LinearProbe(ImageHyperModel):
     """
 
     allows_mixed_precision: ClassVar[bool] = False
+    by_epochs: ClassVar[bool] = False
 
     def __init__(
         self,

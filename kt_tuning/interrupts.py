@@ -45,7 +45,7 @@ def interrupts_kept() -> Iterator[None]:
         sys.unraisablehook = before
 
 
-def _interrupt(number: int, hook: CodeType) -> None:
+def _interrupt(number: signal.Signals, hook: CodeType) -> None:
     """Send the main thread a signal once it has left the hook: until then it would be ignored."""
     main = threading.main_thread().ident
     assert main is not None

@@ -8,6 +8,7 @@ The run directory:
                                  predicted (the rows of val_predictions.npy); groups, if given
     search.json                  SearchRecord
     definition.json              search.SearchDefinition: what decides what a trial means
+    auto.json                    search.auto.AutoChoice: what hypermodel="auto" stands for
     config.yaml, space.yaml      what `kt-tuning run` was asked for, to repeat it
     options.json                 the same as `pipeline.RunOptions`, for what comes after
     study.db                     the Optuna study

@@ -22,7 +22,7 @@ Layout = Mapping[str, "Layout | None"]
 
 _JSON = r"({})\.json(\w*\.tmp|\.tmp)?"
 _RECORDS = (
-    "data|search|definition|options|storage|oracle|ensemble|scores|gallery|refit|configuration"
+    "data|search|definition|auto|options|storage|oracle|ensemble|scores|gallery|refit|configuration"
     # KerasTuner writes a file a process.
     r"|(tuner|worker|chief)[\w.-]*"
 )

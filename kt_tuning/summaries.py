@@ -20,6 +20,7 @@ REASONS = 3
 """Reasons of failed trials that are told, at most."""
 REASON_LENGTH = 100
 """Characters of a reason, at most."""
+CUT_SHORT = "cut short by the time limit"
 _CHANNELS = {1: "grey", 3: "RGB"}
 
 
@@ -132,6 +133,6 @@ def _reasons(trials: Sequence[TrialRecord]) -> str:
 
 def _first_line(message: str | None) -> str:
     line = (message or "no reason is known").partition("\n")[0]
-    if line.endswith("time limit"):
+    if line.endswith("time limit") or line.startswith(CUT_SHORT):
         return "by the time limit"
     return line if len(line) <= REASON_LENGTH else f"{line[: REASON_LENGTH - 1]}…"

@@ -21,6 +21,7 @@ def demo(
     run(
         images,
         out=out / "run",
+        hypermodel=["convnet"],
         # Digits of 8×8 pixels need no large network; what is left is quick and rarely bad.
         fix=["blocks=1", "filters=32", "kernel_size=3", "norm=batch", "optimizer=sgd"],
         time_limit="100s",

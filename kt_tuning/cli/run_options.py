@@ -56,8 +56,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No live view.")]
 Hypermodel = Annotated[
     list[str] | None,
     typer.Option(
-        help="Family of models, see `kt-tuning hypermodels`; several are searched together.",
-        show_default="convnet",
+        help="Family of models, see `kt-tuning hypermodels`; several are searched together. auto: "
+        "those that suit the images and the pre-trained networks that are at hand.",
+        show_default="auto",
         rich_help_panel=SEARCH,
     ),
 ]
@@ -105,7 +106,11 @@ Pruner = Annotated[
 ]
 TimeLimit = Annotated[
     str | None,
-    typer.Option(help="Wall-clock of all trials: 90s, 10m, 1h30m.", rich_help_panel=SEARCH),
+    typer.Option(
+        help="Wall-clock of all trials: 90s, 10m, 1h30m. Reading the images before them, and "
+        "combining, evaluating and exporting after them, come on top.",
+        rich_help_panel=SEARCH,
+    ),
 ]
 MaxTrials = Annotated[
     int | None,

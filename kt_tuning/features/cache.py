@@ -7,6 +7,7 @@ import hashlib
 import math
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -79,6 +80,27 @@ class FeatureCache:
         Raises:
             StorageError: if the cache cannot be written.
         """
+        return self.until(split, extractor, None)[1]
+
+    def until(
+        self, split: Images, extractor: Extractor, at: float | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the features of as many images of a split as can be had by a time.
+
+        Images whose features are not there yet are taken in a random order, always the same, and
+        at least `CHUNK` of them.
+
+        Args:
+            split: Of the data set.
+            extractor: What computes those that are not there yet.
+            at: Value of `time.monotonic()`, or None for no limit.
+
+        Returns:
+            Places within the split (m,), ascending, and the features (m, d); copies.
+
+        Raises:
+            StorageError: if the cache cannot be written.
+        """
         key = hashlib.blake2b(
             f"{self._content} {extractor.digest}".encode(), digest_size=16
         ).hexdigest()
@@ -86,9 +108,11 @@ class FeatureCache:
         with storage_errors(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
             with _locked(self._folder / f"{key}.lock"):
-                return self._read(path, split, extractor)
+                return self._read(path, split, extractor, at)
 
-    def _read(self, path: Path, split: Images, extractor: Extractor) -> NDArray[np.float32]:
+    def _read(
+        self, path: Path, split: Images, extractor: Extractor, at: float | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         files = self._open(path)
         features = np.empty((0, 0), np.float32)
         missing = np.arange(len(split))
@@ -98,7 +122,11 @@ class FeatureCache:
             missing = np.flatnonzero(_digests(features) != digests[split.index])
             os.utime(path)
         if not len(missing):
-            return features
+            return np.arange(len(split)), features
+        if at is not None:
+            missing = np.random.default_rng(0).permutation(missing)
+        there = np.ones(len(split), bool)
+        there[missing] = False
         # The live view of the search may have the terminal.
         with progress("Computing features", len(missing), live=False) as task:
             for start in range(0, len(missing), CHUNK):
@@ -112,8 +140,12 @@ class FeatureCache:
                 rows.flush()
                 digests[split.index[chunk]] = _digests(features[chunk])
                 digests.flush()
+                there[chunk] = True
                 task.advance(len(chunk))
-        return features
+                if at is not None and time.monotonic() >= at:
+                    break
+        places = np.flatnonzero(there)
+        return places, features if len(places) == len(split) else features[places]
 
     def _open(self, path: Path) -> tuple[np.memmap[Any, Any], np.memmap[Any, Any]] | None:
         """The rows and their digests; None if they are not there or of another size."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ class Views:
         extractor: The frozen network.
         cache: Of the features.
         policy: Makes the views; with one that does nothing there is one view.
+        until: Value of `time.monotonic()` after which no further view is begun.
 
     Attributes:
         labels: (n,) int64.
@@ -37,17 +39,24 @@ class Views:
     """
 
     def __init__(
-        self, split: ImageSplit, extractor: Extractor, cache: FeatureCache, policy: Policy
+        self,
+        split: ImageSplit,
+        extractor: Extractor,
+        cache: FeatureCache,
+        policy: Policy,
+        *,
+        until: float | None = None,
     ) -> None:
         self.labels = split.labels
         some = extractor.features(split.take(np.arange(1)))
         self.shape = (len(split), *some.shape[1:])
         bytes_a_view = len(split) * some.size * np.dtype(np.float16).itemsize
         count = min(MOST_VIEWS, max(1, MEMORY // bytes_a_view)) if policy.steps else 1
-        self._features = np.empty((count, *self.shape), np.float16)
-        for view in range(count):
-            seen = _View(split, extractor, policy, view)
-            self._features[view] = cache.of(seen, seen)
+        views: list[NDArray[np.float16]] = []
+        while len(views) < count and (not views or until is None or time.monotonic() < until):
+            seen = _View(split, extractor, policy, len(views))
+            views.append(cache.of(seen, seen).astype(np.float16))
+        self._features = views
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -66,7 +75,11 @@ class Views:
             uniforms: (m, 1) in [0, 1).
         """
         views = (uniforms[:, 0] * len(self._features)).astype(np.int64)
-        return self._features[views, indices].astype(np.float32)
+        found = np.empty((len(indices), *self.shape[1:]), np.float32)
+        for view in np.unique(views):
+            of_view = views == view
+            found[of_view] = self._features[view][indices[of_view]]
+        return found
 
 
 class _View:

@@ -102,9 +102,11 @@ def run(
     files = {**(files or {}), OPTIONS: json.dumps(asked, default=str)}
     with progress("Preparing the search", shown=options.verbose):
         tuner = make_tuner(data, out, options, files)
+    if tuner.choice is not None:
+        logger.info("%s", tuner.choice.reason)
     logger.info(
         search_summary(
-            options.hypermodel,
+            options.hypermodel if tuner.choice is None else tuner.choice.families,
             max_trials=tuner.oracle.max_trials,
             epochs=options.epochs,
             time_limit=options.time_limit,

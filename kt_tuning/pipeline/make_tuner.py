@@ -11,6 +11,7 @@ from typing import Any
 import keras_tuner
 
 from hypermodels import HYPERMODELS, Families, ImageHyperModel
+from hypermodels.families import SEPARATOR
 from kt_tuning.augment import default_policy
 from kt_tuning.data import ImageData
 from kt_tuning.errors import OptionError, StorageError
@@ -18,7 +19,10 @@ from kt_tuning.pipeline.options import DEFAULT_TRIALS, OPTIONS, RunOptions
 from kt_tuning.recipe import Recipe
 from kt_tuning.records import read_json, replacing
 from kt_tuning.search import Tuner, narrow
+from kt_tuning.search.auto import AUTO, Chosen, choice_for, choose
 from kt_tuning.search.run_directory import check_same_data
+
+CONVNET = "convnet"
 
 
 class RecordedTuner(Tuner):
@@ -73,7 +77,10 @@ def make_tuner(
     if not options.overwrite:
         # Other images often need another hypermodel, too: this is what should be said.
         check_same_data(out, data)
-    hypermodel = _hypermodel(data, options)
+    # The name of "." is empty.
+    out = out if out.name else out.absolute()
+    auto = _chosen(data, out, options) if options.hypermodel == (AUTO,) else None
+    hypermodel = auto.hypermodel if auto else _hypermodel(data, options)
     recipe = Recipe(
         batch_size=options.batch_size,
         max_batch_size=options.max_batch_size,
@@ -87,10 +94,8 @@ def make_tuner(
     max_trials = options.max_trials
     if max_trials is None and options.time_limit is None:
         max_trials = DEFAULT_TRIALS
-    # The name of "." is empty.
-    out = out if out.name else out.absolute()
     tuner = RecordedTuner(
-        hypermodel,
+        auto or hypermodel,
         objective=options.objective,
         strategy=options.strategy,
         pruner=options.pruner,
@@ -145,7 +150,7 @@ def options_of(out: Path) -> RunOptions:
 
 
 def _narrowed(
-    hypermodel: ImageHyperModel | Families, recipe: Recipe, wanted: Mapping[str, Any]
+    hypermodel: Any, recipe: Recipe, wanted: Mapping[str, Any]
 ) -> keras_tuner.HyperParameters | None:
     """The space as it was asked for, or None if nothing was."""
     if not wanted:
@@ -154,6 +159,26 @@ def _narrowed(
     recipe.declare(space)
     space.merge(hypermodel.hyperparameters(), overwrite=False)
     return narrow(space, wanted)
+
+
+def _chosen(data: ImageData, out: Path, options: RunOptions) -> Chosen:
+    """What `hypermodel="auto"` stands for."""
+    choice = choose(data) if options.overwrite else choice_for(data, out)
+    fixed = dict(options.fixed)
+    if options.normalize:
+        # The other families bring their own preprocessing.
+        prefix = f"{CONVNET}{SEPARATOR}" if choice.several else ""
+        fixed[f"{prefix}normalization"] = data.pixel_statistics()
+    try:
+        made = choice.hypermodel(data.input_shape, data.classes, fixed)
+        if fixed:
+            made.hyperparameters()
+    except ValueError as error:
+        raise OptionError(
+            f"{error} With --hypermodel auto, {CONVNET}/NAME is for one of its families; "
+            f"--hypermodel {CONVNET} searches that family alone."
+        ) from error
+    return Chosen(choice, made)
 
 
 def _hypermodel(data: ImageData, options: RunOptions) -> ImageHyperModel | Families:

@@ -9,7 +9,9 @@ from typing import Any
 from hypermodels import HYPERMODELS
 from hypermodels.families import SEPARATOR
 from kt_tuning.ensembling import PRICE
+from kt_tuning.errors import OptionError
 from kt_tuning.names import find_name
+from kt_tuning.search.auto import AUTO
 from kt_tuning.search.pruning import pruner_name
 from kt_tuning.search.samplers import strategy_name
 from kt_tuning.search.study.urls import without_password
@@ -25,7 +27,8 @@ class RunOptions:
     """How `run` searches; each is an option of `kt-tuning run`.
 
     Attributes:
-        hypermodel: Names in `HYPERMODELS`; several families are searched together.
+        hypermodel: Names in `HYPERMODELS`; several families are searched together. "auto" alone:
+            those that suit the images, see `kt_tuning.search.auto`.
         fixed: Values of hyperparameters that are not searched; with several families
             "resnet/filters" is one of that family.
         objective: What is optimised, e.g. "val_accuracy"; one or several names.
@@ -64,7 +67,7 @@ class RunOptions:
         refit: Whether the winner is trained again on training and validation images, at the end.
     """
 
-    hypermodel: tuple[str, ...] = ("convnet",)
+    hypermodel: tuple[str, ...] = (AUTO,)
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     objective: str | tuple[str, ...] = ("val_accuracy",)
     strategy: str = "auto"
@@ -100,7 +103,13 @@ class RunOptions:
     refit: bool = False
 
     def __post_init__(self) -> None:
-        families = tuple(find_name(name, HYPERMODELS, "hypermodel") for name in self.hypermodel)
+        known = [AUTO, *HYPERMODELS]
+        families = tuple(find_name(name, known, "hypermodel") for name in self.hypermodel)
+        if AUTO in families and len(families) > 1:
+            raise OptionError(
+                f"{AUTO!r} chooses the families itself: name it alone, or others without it. "
+                f"Received: {', '.join(families)}"
+            )
         object.__setattr__(self, "hypermodel", families)
         fixed = {_own_spelling(name): value for name, value in self.fixed.items()}
         object.__setattr__(self, "fixed", fixed)

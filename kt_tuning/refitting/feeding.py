@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ import numpy as np
 
 from kt_tuning.data.batches import Batch
 from kt_tuning.data.loader import Loader
+from kt_tuning.trials import member_of
 
 
 class WholeBatches(keras.utils.PyDataset):
@@ -53,10 +55,9 @@ class FedWhole(keras_tuner.HyperModel):
         super().__init__()
         self._hypermodel = hypermodel
 
-    @property
-    def allows_mixed_precision(self) -> bool:
-        """Whether the other one's models may be trained in 16 bits without being asked."""
-        return getattr(self._hypermodel, "allows_mixed_precision", False)
+    def member(self, values: Mapping[str, Any]) -> keras_tuner.HyperModel:
+        """What builds the model of a configuration: of several families the chosen one."""
+        return member_of(self._hypermodel, values)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build the other one's model."""

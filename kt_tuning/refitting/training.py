@@ -63,7 +63,7 @@ def train_member(
     steps = math.ceil(len(data.train) / plan.batch_size)
     with forget_gradients(), scope(devices):
         keras.utils.set_random_seed(plan.seed)
-        model = new_model(hypermodel, plan.hp, task.precision)
+        model = new_model(hypermodel, plan.hp, task.precision(plan.hp.values))
         rates = scale_rates(model, plan.ratio, warm_up_steps(steps, plan.epochs))
         model.steps_per_execution = steps_per_execution(devices.kind, steps)
         check_shareable(model, devices)

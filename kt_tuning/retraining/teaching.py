@@ -8,6 +8,7 @@ one, so that it goes through the loop of every trial.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ from keras import ops
 
 from kt_tuning.ensembling.calibration import SMALLEST_PROBABILITY
 from kt_tuning.errors import OptionError
+from kt_tuning.trials import member_of
 
 
 class TaughtHyperModel(keras_tuner.HyperModel):
@@ -42,10 +44,9 @@ class TaughtHyperModel(keras_tuner.HyperModel):
         self._temperature = temperature
         self._soft_weight = soft_weight
 
-    @property
-    def allows_mixed_precision(self) -> bool:
-        """Whether the students may be trained in 16 bits without being asked."""
-        return getattr(self._wrapped, "allows_mixed_precision", False)
+    def member(self, values: Mapping[str, Any]) -> keras_tuner.HyperModel:
+        """What builds the student of a configuration: of several families the chosen one."""
+        return member_of(self._wrapped, values)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build a student and give it its teacher.

@@ -9,6 +9,7 @@ import keras_tuner
 
 from kt_tuning.records import PAUSED
 from kt_tuning.search.budget import Budget
+from kt_tuning.search.families import family_of
 from kt_tuning.search.halving import AshaPruner, Elsewhere, Going, Halving, Point
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.run_directory import RunDirectory
@@ -129,7 +130,7 @@ class Ladder:
 
         Args:
             trial: Its id.
-            usable: Whether it has a score; one that failed is forgotten.
+            usable: Whether it has a score that others are compared with; else it is forgotten.
         """
         self._paused.pop(trial, None)
         if usable:
@@ -163,5 +164,6 @@ def ladder_of(
     ladder = Ladder(rule, {} if oracle.shared else run.curves(), oracle.elsewhere)
     for record in run.trials():
         if record.status != PAUSED:
-            ladder.end(record.trial_id, usable=record.usable)
+            compared = record.usable and not budget.ends_at_once(family_of(record.values))
+            ladder.end(record.trial_id, usable=compared)
     return ladder

@@ -20,13 +20,16 @@ from kt_tuning.records import (
     RESULT,
     TrialRecord,
 )
+from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.deaths import MOST, DeathNotes
 from kt_tuning.search.display import SearchDisplay
+from kt_tuning.search.families import family_of
 from kt_tuning.search.halving import REDUCTION, Going
 from kt_tuning.search.ladder import ladder_of
 from kt_tuning.search.objectives import register_metrics
 from kt_tuning.search.oracle import OptunaOracle
+from kt_tuning.search.proposals import Restriction
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.specifying import Specifier, TrialOptions
 from kt_tuning.tracking import TrackedTrial, Tracking
@@ -49,6 +52,7 @@ class SearchLoop:
         budget: When no further trial is begun.
         options: What all trials have in common.
         tracking: Told every epoch and trial, too.
+        plan: What was chosen for the images, if the families were.
         in_process: Whether trials run in this very process.
     """
 
@@ -61,6 +65,7 @@ class SearchLoop:
         options: TrialOptions,
         tracking: Tracking,
         *,
+        plan: Plan,
         in_process: bool = False,
     ) -> None:
         self._tuner = tuner
@@ -69,6 +74,7 @@ class SearchLoop:
         self._budget = budget
         self._options = options
         self._tracking = tracking
+        self._plan = plan
         # The oracle tells those who run trials apart by the seats that they have.
         self._seats: dict[str, str] = {}
         self._in_process = in_process
@@ -153,11 +159,11 @@ class SearchLoop:
         best = self._worth_another()
         if best is not None and (neighbour := self._begin(near=best)) is not None:
             return neighbour
-        trials, epochs = self._run.finished(), self._budget.epochs
-        if not self._budget.has_time_for(epochs / REDUCTION, trials):
+        trials = self._run.finished()
+        if not self._budget.has_time_for(1 / REDUCTION, trials):
             # A new trial would not even reach the last rung of a whole training.
             return self._go_on(Going.ANY) or self._begin()
-        going = Going.BEST_THIRD if self._budget.has_time_for(epochs, trials) else Going.BEST
+        going = Going.BEST_THIRD if self._budget.has_time_for(1, trials) else Going.BEST
         return self._go_on(going) or self._begin() or self._go_on(Going.BEST)
 
     def _worth_another(self) -> str | None:
@@ -167,6 +173,8 @@ class SearchLoop:
             return None
         whole = (t for t in self._run.best_trials(None) if t.status == COMPLETED and not t.message)
         best = next(whole, None)
+        if best is not None and self._budget.ends_at_once(family_of(best.values)):
+            return None
         # Those that an earlier search ended with do not count, if this one has more time.
         begun = len(oracle.neighbours() - self._earlier)
         if best is None or not self._budget.is_last_chance(best, begun):
@@ -185,16 +193,22 @@ class SearchLoop:
                 for number in range(len(self._seats) + 1)
                 if (name := f"{self._tuner.tuner_id}.{number}") not in self._seats.values()
             )
-            # Only ours knows of `near`.
-            hint = {} if near is None else {"near": near}
-            trial = self._tuner.oracle.create_trial(seat, **hint)
+            # Only ours knows of these.
+            hints = {"near": near, "restriction": None if near else self._restriction()}
+            given = {name: hint for name, hint in hints.items() if hint is not None}
+            trial = self._tuner.oracle.create_trial(seat, **given)
             self._idle = trial.status == "IDLE"
             if trial.status != "RUNNING":
                 return None
             self._seats[trial.trial_id] = seat
             self._set_aside(trial.trial_id)
-            first = len(self._seats) == 1 and not self._run.best_trials(1)
-            spec = self._specifier.specify(trial, first=first)
+            first = not self._run.best_trials(1)
+            spec = self._specifier.specify(
+                trial,
+                first=first,
+                early=first and len(self._seats) == 1,
+                spared=self._plan.includes(trial.hyperparameters.values),
+            )
             if self._ladder is not None and self._shared:
                 self._ladder.adopt(spec.trial_id, self._run.curve(spec.trial_id))
             paused = (spec.directory / PAUSE).exists() and not (spec.directory / RESULT).exists()
@@ -206,6 +220,19 @@ class SearchLoop:
         self._track(spec)
         self._tuner.on_trial_begin(trial)
         return spec
+
+    def _restriction(self) -> Restriction | None:
+        """Which families a new trial may be of; None if there are not several."""
+        families = list(self._budget.family_epochs)
+        if len(families) < 2 or not isinstance(self._tuner.oracle, OptunaOracle):
+            return None
+        trials, best = self._run.finished(), self._run.best_trials()
+        affordable = self._budget.affordable(families, trials)
+        held_back = self._plan.held_back(trials)
+        order = [family_of(record.values) for record in best]
+        preferred = [family for family in affordable if family not in held_back]
+        preferred.sort(key=lambda family: order.index(family) if family in order else len(order))
+        return Restriction(affordable, preferred)
 
     def _set_aside(self, trial_id: str) -> None:
         """Set the record of a failed attempt aside if the oracle has begun the trial again."""
@@ -256,6 +283,9 @@ class SearchLoop:
         oracle = self._tuner.oracle
         if progress.step is None or not isinstance(oracle, OptunaOracle):
             return Advice.GO_ON
+        if self._budget.ends_at_once(family_of(job.hp.values)):
+            # There is nothing to compare it with: the first epochs of others tell less.
+            return Advice.GO_ON
         ladder, trial, value = self._ladder, job.trial_id, progress.value
         go_on = oracle.report(trial, progress.step, value, prune=ladder is None)
         if ladder is None:
@@ -265,6 +295,8 @@ class SearchLoop:
             return Advice.GO_ON
         oracle.rank(trial, standing.rung, standing.value)
         if not standing.pause or (oracle.spares_first and job.number == 0):
+            return Advice.GO_ON
+        if self._plan.spares(job.hp.values):
             return Advice.GO_ON
         return Advice.GO_ON if trial in oracle.neighbours() else Advice.PAUSE
 

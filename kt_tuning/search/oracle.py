@@ -21,7 +21,7 @@ from kt_tuning.search.distributions import SearchSpace, Value
 from kt_tuning.search.guarding import guarded
 from kt_tuning.search.halving import Climbed
 from kt_tuning.search.objectives import measure, objectives_of, pareto_front
-from kt_tuning.search.proposals import Proposer
+from kt_tuning.search.proposals import Proposer, Restriction
 from kt_tuning.search.pruning import make_pruner
 from kt_tuning.search.samplers import find_strategy
 from kt_tuning.search.study import SearchStudy, adopt_trials, check_objectives, open_study
@@ -172,12 +172,15 @@ class OptunaOracle(keras_tuner.Oracle):
         self._proposer.note(trial)
 
     @guarded
-    def create_trial(self, tuner_id: str, near: str | None = None) -> Trial:
+    def create_trial(
+        self, tuner_id: str, near: str | None = None, restriction: Restriction | None = None
+    ) -> Trial:
         """Hand out a trial: to the same tuner the same one again, until it has ended.
 
         Args:
             tuner_id: Who asks.
             near: Id of a trial that a new configuration should hardly differ from.
+            restriction: Which families a new configuration may be of; None: any.
 
         Returns:
             A trial that is "RUNNING"; or one that is "STOPPED" if there are `max_trials`, or
@@ -197,7 +200,9 @@ class OptunaOracle(keras_tuner.Oracle):
             if self._retry_queue:
                 trial = self.trials[self._retry_queue.pop(0)]
                 trial.status, trial.message = TrialStatus.RUNNING, None
-            elif (trial := self._begun_again(kept) or self._created(kept, near)) is None:
+            elif (
+                trial := self._begun_again(kept) or self._created(kept, near, restriction)
+            ) is None:
                 status = TrialStatus.IDLE if kept.others_run else TrialStatus.STOPPED
                 return Trial(self.hyperparameters.copy(), trial_id="", status=status)
         self.tuner_ids.add(tuner_id)
@@ -236,12 +241,14 @@ class OptunaOracle(keras_tuner.Oracle):
                 return trial
         return None
 
-    def _created(self, kept: SearchStudy, near: str | None) -> Trial | None:
+    def _created(
+        self, kept: SearchStudy, near: str | None, restriction: Restriction | None
+    ) -> Trial | None:
         if self.max_trials and len(self.trials) >= self.max_trials:
             return None
         space = kept.note_space(self.hyperparameters)
         anchor = None if near is None else kept.number(near)
-        proposal = self._proposer.propose(kept, space, anchor)
+        proposal = self._proposer.propose(kept, space, anchor, restriction)
         if proposal is None:
             return None
         trial_id = f"{len(self.trials):0{len(str(self.max_trials))}d}"

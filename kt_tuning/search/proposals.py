@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from keras_tuner.engine.trial import Trial, TrialStatus
 
+from hypermodels import FAMILY
 from kt_tuning.errors import SearchError
 from kt_tuning.search.distributions import SearchSpace, Values
 from kt_tuning.search.drawing import Drawing
@@ -17,6 +18,19 @@ from kt_tuning.search.study import Proposal, SearchStudy
 
 HOPELESS = 10
 """Failed trials after which a search without any success gives up."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Restriction:
+    """Which families a new trial may be of.
+
+    Attributes:
+        affordable: Those that there is time for; a configuration of another one is not proposed.
+        preferred: Of these, those that the sampler may choose; best first.
+    """
+
+    affordable: Collection[str]
+    preferred: Sequence[str]
 
 
 class Proposer:
@@ -60,17 +74,23 @@ class Proposer:
         self._failures.append(trial.message)
 
     def propose(
-        self, kept: SearchStudy, space: SearchSpace, near: int | None = None
+        self,
+        kept: SearchStudy,
+        space: SearchSpace,
+        near: int | None = None,
+        restriction: Restriction | None = None,
     ) -> Proposal | None:
         """The next configuration: the defaults, then wishes, then the sampler's.
 
         It depends on the seed, on how many trials there were and on what is in the study, on
-        nothing else: a search that is resumed goes on with the very ones it would have had.
+        nothing else, save the time that is left: a search that is resumed goes on with the very
+        ones it would have had.
 
         Args:
             kept: The search's study.
             space: To draw from.
             near: Number of the trial that it should be a neighbour of, unless it is a wish.
+            restriction: Which families it may be of; None: any.
 
         Returns:
             The configuration, or None if every one has been tried.
@@ -90,14 +110,31 @@ class Proposer:
         if self._defaults_first and index == 0:
             return drawing.untried(space.defaults())
         for values in kept.enqueued.waiting():
+            family = values.get(FAMILY)
+            if restriction and family is not None and family not in restriction.affordable:
+                continue
             proposal = drawing.untried(values)
             if proposal is not None:
                 return dataclasses.replace(proposal, enqueued=values)
             kept.enqueued.remove(values)
-        return drawing.untried({})
+        if restriction is None:
+            return drawing.untried({})
+        return _within(drawing, kept, restriction.preferred)
 
     def _was_tried(self, values: Values) -> bool:
         return _key(values) in self._keys.values()
+
+
+def _within(drawing: Drawing, kept: SearchStudy, families: Sequence[str]) -> Proposal | None:
+    """A configuration of one of some families; if the sampler chooses another one, of the first."""
+    if not families:
+        return None
+    proposal = drawing.untried({})
+    if proposal is None or proposal.values[FAMILY] in families:
+        return proposal
+    kept.storage.discard()
+    drawn = (drawing.untried({FAMILY: family}) for family in families)
+    return next((proposal for proposal in drawn if proposal is not None), None)
 
 
 def _key(values: Mapping[str, Any]) -> str:

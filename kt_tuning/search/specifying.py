@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 import keras_tuner
@@ -10,6 +11,7 @@ import numpy as np
 from keras_tuner.engine.trial import Trial
 
 from kt_tuning.search.budget import Budget
+from kt_tuning.search.families import family_of
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.trials import TrialSpec
 
@@ -54,12 +56,17 @@ class Specifier:
     options: TrialOptions
     longest: float
 
-    def specify(self, trial: Trial, *, first: bool) -> TrialSpec:
+    def specify(
+        self, trial: Trial, *, first: bool, early: bool = False, spared: bool = False
+    ) -> TrialSpec:
         """The job of one trial.
 
         Args:
             trial: Of the oracle.
-            first: Whether nothing but this trial could have a score.
+            first: Whether no trial has a score yet.
+            early: Whether it is to have one after the first part of the time, if it is a trial
+                that is done after one epoch.
+            spared: Whether it may take all of the time that is left.
         """
         # A chief's oracle cannot be asked; its ids are numbers.
         order = getattr(self.oracle, "start_order", None)
@@ -67,7 +74,8 @@ class Specifier:
         values = trial.hyperparameters.values
         # KerasTuner's Hyperband says how far a trial is trained, and from which one it goes on.
         earlier = values.get("tuner/trial_id")
-        full = self.budget.epochs
+        family = family_of(values)
+        full = self.budget.epochs_of(family)
         return TrialSpec(
             trial_id=trial.trial_id,
             number=number,
@@ -77,10 +85,10 @@ class Specifier:
             origin=None if earlier is None else self.run.trial(earlier),
             seed=int(np.random.SeedSequence((self.options.seed, number)).generate_state(1)[0]),
             directory=self.run.trial(trial.trial_id),
-            deadline=self.budget.trial_deadline(),
+            deadline=self.budget.trial_deadline(early=early and self.budget.ends_at_once(family)),
             # The first trial is worth having however little it is trained.
-            least_epochs=0 if first else self.budget.worthwhile_epochs,
-            longest=self.longest,
+            least_epochs=0 if first else 1 if spared else self.budget.worthwhile_epochs(family),
+            longest=math.inf if spared else self.longest,
             executions=self.options.executions,
             limits=self.options.limits,
         )

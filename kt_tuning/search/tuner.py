@@ -25,6 +25,7 @@ from kt_tuning.export import export_obstacle
 from kt_tuning.interrupts import interrupts_kept
 from kt_tuning.recipe import Recipe
 from kt_tuning.records import FAILED, SearchRecord, defaults_failure, write_json
+from kt_tuning.search.auto import AUTO, CHOICE, Chosen, Plan, chosen
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.chief import is_chief, is_worker, serve
 from kt_tuning.search.data_tasks import image_tasks, keras_task
@@ -39,6 +40,7 @@ from kt_tuning.search.discovery import discover_space
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.failed_trials import retry_failed
+from kt_tuning.search.families import epochs_by_family
 from kt_tuning.search.finishing import warn_of_absent
 from kt_tuning.search.identity import Identity, named
 from kt_tuning.search.loop import SearchLoop
@@ -80,12 +82,14 @@ class Tuner(keras_tuner.Tuner):
         run_directory: Where everything is written.
         recipe: How the models are trained.
         objectives: What is optimised, as KerasTuner's objectives; the first decides what is best.
+        choice: What was chosen for the images, and why, if the hypermodel is "auto"; else None.
     """
 
     def __init__(
         self,
-        hypermodel: Any,
+        hypermodel: Any = AUTO,
         *,
+        data: ImageData | None = None,
         objective: Objectives = "val_accuracy",
         strategy: str | BaseSampler | keras_tuner.Oracle = "auto",
         pruner: str | BasePruner | None = None,
@@ -109,7 +113,10 @@ class Tuner(keras_tuner.Tuner):
         """Prepare a search, or take up an earlier one.
 
         Args:
-            hypermodel: A `keras_tuner.HyperModel`, or a function `build(hp)` -> compiled model.
+            hypermodel: A `keras_tuner.HyperModel`, or a function `build(hp)` -> compiled model; or
+                "auto": families and first configurations that suit `data` and the pre-trained
+                networks that are at hand, see `choice`.
+            data: The images, which `search` then need not be given.
             objective: What is optimised: "val_loss" or "val_" and a name in
                 `kt_tuning.evaluation.METRICS`; with data of your own, whatever Keras logs.
                 Several make a search for the Pareto set; after the first one they may also be
@@ -186,7 +193,14 @@ class Tuner(keras_tuner.Tuner):
         self._strategy = (
             strategy_name(strategy) if isinstance(strategy, str) else type(strategy).__name__
         )
+        self._given = data
         self._data: ImageData | None = None
+        self.run_directory = Path(directory) / project_name
+        if isinstance(hypermodel, str):
+            hypermodel = chosen(hypermodel, data, self.run_directory, overwrite=overwrite)
+        self.choice = hypermodel.choice if isinstance(hypermodel, Chosen) else None
+        if isinstance(hypermodel, Chosen):
+            hypermodel = hypermodel.hypermodel
         self._ensemble: Ensemble | None = None
         self._warm_start = warm_start
         described = describe_hypermodel(hypermodel)
@@ -204,6 +218,7 @@ class Tuner(keras_tuner.Tuner):
                 pruner=pruner,
                 epochs=epochs if trainings == 1 else trainings,
                 storage=storage,
+                defaults_first=self.choice is None or not self.choice.several,
             )
         if overwrite and isinstance(oracle, OptunaOracle) and oracle.shared:
             raise OptionError(
@@ -212,7 +227,6 @@ class Tuner(keras_tuner.Tuner):
                 f"delete-study --study-name {project_name}` and the run directory yourself."
             )
         self.objectives = objectives_of(oracle.objective)
-        self.run_directory = Path(directory) / project_name
         self._run = RunDirectory(
             self.run_directory, self.objectives[0], overwrite=overwrite and not is_worker()
         )
@@ -305,8 +319,9 @@ class Tuner(keras_tuner.Tuner):
     ) -> None:
         """Run trials until there are `max_trials`, time is up or the space is exhausted.
 
-        `search(data)` with an `ImageData`, or as in KerasTuner `search(x, y,
-        validation_data=(x_val, y_val))` and everything else that `keras.Model.fit` takes.
+        `search(data)` with an `ImageData`, `search()` if the tuner was given one, or as in
+        KerasTuner `search(x, y, validation_data=(x_val, y_val))` and everything else that
+        `keras.Model.fit` takes.
 
         Ctrl-C stops the search and keeps what is done: the same call goes on from there, and
         `ensemble`, `best_model` and `report` use the trials that are there. Trials that failed
@@ -346,8 +361,12 @@ class Tuner(keras_tuner.Tuner):
         check_count("max_stale_trials", max_stale_trials, optional=True)
         limit, trial_limit = seconds(time_limit), seconds(trial_time_limit)
         chief, shared = is_chief(), self._shared()
+        if workers == "auto" and self.choice is not None and self.choice.is_short(limit):
+            workers = 1
         found = find_workers(1 if chief else workers)
         fit_kwargs["callbacks"] = callbacks or []
+        if not args and "x" not in fit_kwargs and self._given is not None:
+            args = (self._given,)
         data = args[0] if args and isinstance(args[0], ImageData) else None
         parts = self._parts(data)
         tasks = self._tasks(parts, args, fit_kwargs)
@@ -365,6 +384,7 @@ class Tuner(keras_tuner.Tuner):
                 if not shared:
                     self._run.check_unchanged(self.oracle.trials)
             self._claim(data, parts)
+            plan = self._begin_with(None if limit is None else limit / executor.workers)
             self._write_search(epochs, limit)
             retried = [] if is_worker() else retry_failed(self.oracle, self._run)
             if retried:
@@ -391,6 +411,7 @@ class Tuner(keras_tuner.Tuner):
                 workers=executor.workers,
                 trial_seconds=trial_limit,
                 max_stale_trials=max_stale_trials,
+                family_epochs=epochs_by_family(self.hypermodel.wrapped, epochs),
             )
             tracking = Tracking(
                 # For its workers the chief does it.
@@ -406,6 +427,7 @@ class Tuner(keras_tuner.Tuner):
                 budget,
                 self._options,
                 tracking,
+                plan=plan,
                 in_process=isinstance(executor, Serial),
             )
             work = functools.partial(run_trial, tasks=tasks, objectives=self.objectives)
@@ -478,9 +500,24 @@ class Tuner(keras_tuner.Tuner):
     def _claim(self, data: ImageData | None, parts: list[ImageData]) -> None:
         """Note what is searched."""
         self._identity.note()
+        if self.choice is not None:
+            self.choice.save(self.run_directory / CHOICE)
         if data is not None:
             self._run.claim(data, [part.indices["validation"] for part in parts])
             self._data = data
+
+    def _begin_with(self, limit: float | None) -> Plan:
+        """Ask for the first configurations of a search whose families were chosen for the images.
+
+        Args:
+            limit: Seconds for each worker if they shared the machine in turn, or None.
+        """
+        if self.choice is None or not isinstance(self.oracle, OptunaOracle):
+            return Plan()
+        plan = Plan.of(self.choice, self.oracle.get_space(), limit)
+        for values in plan.first:
+            self.enqueue(values)
+        return plan
 
     def _open_study(self) -> OptunaOracle:
         """Open the study, which learns from the search that it was told to begin with.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -10,6 +10,7 @@ import keras_tuner
 
 from kt_tuning.errors import OptionError
 from kt_tuning.recipe import Recipe
+from kt_tuning.trials import member_of
 
 
 class RecipeHyperModel(keras_tuner.HyperModel):
@@ -48,10 +49,9 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         """Whether each build of the wrapped hypermodel asks for all of its hyperparameters."""
         return getattr(self.wrapped, "asks_everything", False)
 
-    @property
-    def allows_mixed_precision(self) -> bool:
-        """Whether the wrapped hypermodel's models may be trained in 16 bits without being asked."""
-        return getattr(self.wrapped, "allows_mixed_precision", False)
+    def member(self, values: Mapping[str, Any]) -> keras_tuner.HyperModel:
+        """What builds the model of a configuration: of several families the chosen one."""
+        return member_of(self.wrapped, values)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build the wrapped hypermodel's model."""

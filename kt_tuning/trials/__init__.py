@@ -4,6 +4,7 @@ from kt_tuning.trials.building import build_model, new_model
 from kt_tuning.trials.costs import COSTS
 from kt_tuning.trials.fused import fuse_batch_normalization
 from kt_tuning.trials.keras_task import KerasTask
+from kt_tuning.trials.precision import member_of
 from kt_tuning.trials.runs import TrialFiles
 from kt_tuning.trials.spec import Advice, Progress, Report, TrialSpec, weights_file
 from kt_tuning.trials.storage import open_storage
@@ -30,6 +31,7 @@ __all__ = [
     "check_soft_targets",
     "fuse_batch_normalization",
     "load_weights",
+    "member_of",
     "new_model",
     "open_storage",
     "run_trial",

@@ -42,7 +42,7 @@ class KerasTask:
         self.hypermodel = hypermodel
         self._args = args
         self._kwargs = dict(kwargs)
-        self.precision = self._measurable(training_precision(hypermodel, precision))
+        self._precision = self._measurable(precision)
         self._callbacks = self._kwargs.pop("callbacks", None) or []
         self._kwargs.setdefault("verbose", 0)
         if args and _is_dataset(args[0]):
@@ -59,6 +59,10 @@ class KerasTask:
             "What a search returns is float32, and is measured as such: with "
             f"precision={precision!r} pass `validation_data` in place of `validation_split`."
         )
+
+    def precision(self, values: Mapping[str, Any]) -> str:
+        """What was asked for; "auto" depends on the family."""
+        return training_precision(self.hypermodel, self._precision, values)
 
     def check(self, model: keras.Model) -> None:
         """Nothing: what the data look like only Keras knows."""

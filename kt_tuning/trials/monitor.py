@@ -160,7 +160,7 @@ class Monitor(keras.callbacks.Callback):
         if self._patience is not None and epoch - last >= self._patience:
             state.message = f"stopped after {count(self._patience, 'epoch')} without improvement"
             state.over = True
-        elif self._deadline is not None and state.done < state.epochs:
+        elif self._deadline is not None and (state.done < state.epochs or self._deadline.is_cut):
             self._deadline.epoch_ended(seconds)
         if state.done >= state.epochs:
             state.over = True

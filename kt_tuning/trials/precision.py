@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -16,19 +16,36 @@ AUTO = "auto"
 HALVES = ("float16", "bfloat16")
 
 
-def training_precision(hypermodel: keras_tuner.HyperModel, precision: str) -> str:
-    """What a hypermodel's models are trained in.
+def member_of(
+    hypermodel: keras_tuner.HyperModel, values: Mapping[str, Any]
+) -> keras_tuner.HyperModel:
+    """What builds the model of a configuration: of several families the chosen one.
+
+    Args:
+        hypermodel: If it has a method `member(values)`, as `hypermodels.Families`, that is asked.
+        values: Of the hyperparameters, by name.
+    """
+    find = getattr(hypermodel, "member", None)
+    return hypermodel if find is None else find(values)
+
+
+def training_precision(
+    hypermodel: keras_tuner.HyperModel, precision: str, values: Mapping[str, Any]
+) -> str:
+    """What the model of a configuration is trained in.
 
     Args:
         hypermodel: One whose `allows_mixed_precision` is true, as that of the classes in
-            `hypermodels`, builds models that are known to bear 16 bits.
+            `hypermodels`, builds models that are known to bear 16 bits; of several families the
+            chosen one decides.
         precision: One of `kt_tuning.recipe.PRECISIONS`.
+        values: Of the hyperparameters, by name.
 
     Returns:
         The same, but "float32" for "auto" on any other hypermodel: a number such as a year is
         rounded to the next multiple of 8 by a bfloat16.
     """
-    allowed = getattr(hypermodel, "allows_mixed_precision", False)
+    allowed = getattr(member_of(hypermodel, values), "allows_mixed_precision", False)
     return FLOAT32 if precision == AUTO and not allowed else precision
 
 

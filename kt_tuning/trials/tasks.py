@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -24,15 +25,19 @@ from kt_tuning.features import FeatureCache, Views
 from kt_tuning.names import find_name
 from kt_tuning.recipe import NO_BALANCE, SAMPLING, WEIGHTS, FitPlan, Recipe
 from kt_tuning.trials.costs import COSTS
+from kt_tuning.trials.deadline import Deadline
 from kt_tuning.trials.fitting import is_prepared, prepare_classifier
 from kt_tuning.trials.growth import SIZE, Growth
 from kt_tuning.trials.outputs import check_classifier
 from kt_tuning.trials.precision import training_precision
 from kt_tuning.trials.spec import TrialFailedError
 from kt_tuning.trials.targets import needs_one_hot, one_hot
+from kt_tuning.units import count
 
 Probabilities = NDArray[np.float32]
 EVERY_EPOCH = ("accuracy", "log_loss")
+EXTRACTING = 0.8
+"""Share of a limited time that a frozen network's features may take: the rest is for solving."""
 TRIED_IMAGES = 8
 """Images that a model is tried on before it is trained."""
 
@@ -41,8 +46,10 @@ class Task(Protocol):
     """What `run_trial` needs to know: the hypermodel, the data, and how to train and measure."""
 
     hypermodel: keras_tuner.HyperModel
-    precision: str
     measures_itself: bool
+
+    def precision(self, values: Mapping[str, Any]) -> str:
+        """What the model of a configuration is trained in, see `computing`."""
 
     def check(self, model: keras.Model) -> None:
         """Refuse a model that was just built and is not for these data, by an `OptionError`."""
@@ -112,7 +119,6 @@ class ImageTask:
             if objective not in COSTS:
                 find_name(objective, known, "objective on images")
         self.hypermodel = hypermodel
-        self.precision = training_precision(hypermodel, recipe.precision)
         self._data = data
         self._recipe = recipe
         self._callbacks = callbacks
@@ -120,6 +126,10 @@ class ImageTask:
         names = [objective.removeprefix("val_") for objective in objectives]
         asked = [name for name in names if name in METRICS]
         self._names = tuple(dict.fromkeys((*EVERY_EPOCH, *asked)))
+
+    def precision(self, values: Mapping[str, Any]) -> str:
+        """The recipe's; "auto" depends on the family."""
+        return training_precision(self.hypermodel, self._recipe.precision, values)
 
     def check(self, model: keras.Model) -> None:
         """Refuse a model for other images or classes, or one that returns no probabilities."""
@@ -146,15 +156,16 @@ class ImageTask:
         """Train on shuffled, augmented, mixed batches; a frozen network's head on its features."""
         plan, classes = self._recipe.plan(hp.values), self._data.classes
         frozen, start = getattr(model, "frozen", None), getattr(model, "start", None)
+        deadline = next((each for each in callbacks if isinstance(each, Deadline)), None)
         callbacks = [*callbacks, *copy.deepcopy(list(self._callbacks))]
         if frozen is not None and start is None:
-            features = self._training_features(frozen, plan)
+            features = self._training_features(frozen, plan, deadline)
             return self.hypermodel.fit(
                 hp, model, features, initial_epoch=initial_epoch, callbacks=callbacks
             )
         options: dict[str, Any] = {}
         if start is not None:
-            options["start"] = self._training_features(start, plan)
+            options["start"] = self._training_features(start, plan, deadline)
         soft = plan.mixing is not None
         if model.built and model.output_shape == (None, classes):
             soft = soft or needs_one_hot(model, classes)
@@ -163,7 +174,8 @@ class ImageTask:
             loader = Loader(batches)
             callbacks = [*self._growth(model, loader, plan, memory), *callbacks]
         else:
-            views = Views(self._data.train, frozen, self._cache, plan.policy)
+            until = None if deadline is None else self._extracting_until(deadline)
+            views = Views(self._data.train, frozen, self._cache, plan.policy, until=until)
             loader = Loader(self._batches_of_views(views, plan, seed, soft=soft), threads=0)
             options["frozen"] = True
         with loader:
@@ -183,13 +195,30 @@ class ImageTask:
     def _cache(self) -> FeatureCache:
         return FeatureCache(self._data.content, len(self._data.labels))
 
-    def _training_features(self, frozen: FrozenPart, plan: FitPlan) -> Features:
-        """Features of the training images as they are: augmentation and mixing play no part."""
-        split, weights = self._data.train, None
+    def _training_features(
+        self, frozen: FrozenPart, plan: FitPlan, deadline: Deadline | None
+    ) -> Features:
+        """Features of the training images as they are: augmentation and mixing play no part.
+
+        Where time is short, of some of them: those of the validation images are needed in any case.
+        """
+        split, at = self._data.train, None
+        if deadline is not None:
+            at = self._extracting_until(deadline)
+            self._cache.of(self._data.validation, frozen)
+        places, values = self._cache.until(split, frozen, at)
+        if deadline is not None and len(places) < len(split):
+            deadline.cut(f"after {len(places):,} of {count(len(split), 'training image')}")
+        labels, weights = split.labels[places], None
         if plan.balance != NO_BALANCE:
             by_label = self._data.class_weights()
-            weights = np.array([by_label[label] for label in split.labels.tolist()])
-        return Features(self._cache.of(split, frozen), split.labels, weights)
+            weights = np.array([by_label[label] for label in labels.tolist()])
+        return Features(values, labels, weights)
+
+    def _extracting_until(self, deadline: Deadline) -> float:
+        """When to stop computing features, as `time.monotonic()` counts."""
+        now = time.monotonic()
+        return now + EXTRACTING * (deadline.at - now)
 
     def _validation_features(self, frozen: FrozenPart) -> NDArray[np.float32]:
         """Features of the validation images; those of one network are kept."""

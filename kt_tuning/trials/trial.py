@@ -218,11 +218,12 @@ class _Trial:
         """
         keras.utils.set_random_seed(seed)
         hp = self.spec.hp
+        precision = task.precision(hp.values)
         same = self.model is not None and _identity(self.model) == self.as_built
         if self.model is not None and self.model.built and same:
-            copy_state(new_model(task.hypermodel, hp, task.precision), self.model)
+            copy_state(new_model(task.hypermodel, hp, precision), self.model)
             return self.model
-        self.model = build_model(task.hypermodel, hp, task.precision)
+        self.model = build_model(task.hypermodel, hp, precision)
         check_costs(self.model, self.spec.limits)
         try:
             task.check(self.model)

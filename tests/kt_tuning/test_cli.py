@@ -32,7 +32,8 @@ def photos(tmp_path):
     return write_images(tmp_path / "photos")
 
 
-SEARCH = ["--fix", "optimizer=adam", "--fix", "filters=(8, 16)", "--max-trials", "2"]
+SEARCH = ["--hypermodel", "convnet", "--fix", "optimizer=adam", "--fix", "filters=(8, 16)"]
+SEARCH += ["--max-trials", "2"]
 SEARCH += ["--epochs", "8", "--augment", "none", "--workers", "1", "--quiet"]
 
 
@@ -375,6 +376,8 @@ BAD_INPUT = [
 def test_bad_input_is_one_clear_message(case, tmp_path, photos, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     arguments, message = case(tmp_path, photos)
+    if arguments[0] == "run" and "--hypermodel" not in arguments:
+        arguments += ["--hypermodel", "convnet"]
     assert kt_tuning(monkeypatch, *arguments) == 2
     error = capsys.readouterr().err
     assert re.search(r"^error: ", error, re.MULTILINE)

@@ -63,7 +63,10 @@ REFUSED = {
     ),
     "fixed": ([*BASE, "--fix", "norm=batch"], "norm: was searched from"),
     "not fixed": (without("--fix"), "optimizer: was fixed at adam, now searched from"),
-    "family": (without("--hypermodel"), "hypermodel: was MLP, now ConvNet"),
+    "family": (
+        without("--hypermodel", "--hypermodel", "convnet"),
+        "hypermodel: was MLP, now ConvNet",
+    ),
     "families": ([*BASE, "--hypermodel", "vit"], "hypermodel: was MLP, now Families"),
     "objective": ([*BASE, "--objective", "val_loss"], "objectives: was"),
     "augment": (without("--augment", "--augment", "light"), "augment of the recipe: was none"),

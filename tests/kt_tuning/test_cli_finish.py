@@ -14,7 +14,8 @@ from kt_tuning.errors import SearchError
 from kt_tuning.pipeline import RunOptions, job
 from kt_tuning.search.loop import SearchLoop
 
-OPTIONS = ["--fix", "filters=8", "--fix", "blocks=1", "--augment", "none", "--epochs", "9"]
+OPTIONS = ["--hypermodel", "convnet", "--fix", "filters=8", "--fix", "blocks=1"]
+OPTIONS += ["--augment", "none", "--epochs", "9"]
 OPTIONS += ["--strategy", "asha", "--max-trials", "4", "--workers", "1", "--quiet"]
 
 

@@ -80,7 +80,10 @@ def test_an_impossible_price_is_refused_before_the_search(stripes, tmp_path):
 
 def test_the_recipe_has_what_was_asked_for(monkeypatch, stripes, tmp_path):
     options = RunOptions(
-        max_batch_size=(128, 256), balance=("sampling",), precision="mixed_bfloat16"
+        hypermodel=("mlp",),
+        max_batch_size=(128, 256),
+        balance=("sampling",),
+        precision="mixed_bfloat16",
     )
     _, recipe = made_of(monkeypatch, stripes, tmp_path, options)
     assert recipe.max_batch_size == (128, 256)
@@ -91,7 +94,8 @@ def test_the_recipe_has_what_was_asked_for(monkeypatch, stripes, tmp_path):
 def test_pixels_are_standardised_by_the_training_images_if_asked_for(
     monkeypatch, stripes, tmp_path
 ):
-    hypermodel, _ = made_of(monkeypatch, stripes, tmp_path, RunOptions(normalize=True))
+    asked = RunOptions(hypermodel=("convnet",), normalize=True)
+    hypermodel, _ = made_of(monkeypatch, stripes, tmp_path, asked)
     assert hypermodel.normalization == stripes.pixel_statistics()
     plain, _ = made_of(monkeypatch, stripes, tmp_path, RunOptions(hypermodel=("mlp", "vit")))
     assert plain.members["mlp"].normalization is None

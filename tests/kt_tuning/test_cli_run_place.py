@@ -114,7 +114,8 @@ def test_run_in_the_folder_of_images_leaves_it_as_it_was(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(photos)
-    arguments = ["--fix", "filters=(8,)", "--max-trials", "1", "--epochs", "1", "--augment", "none"]
+    arguments = ["--hypermodel", "convnet", "--fix", "filters=(8,)", "--max-trials", "1"]
+    arguments += ["--epochs", "1", "--augment", "none"]
     arguments += ["--class", "standing", "--class", "lying", "--groups", r"(\d)\d\.png"]
     assert kt_tuning(monkeypatch, "run", ".", "--workers", "1", "--quiet", *arguments) == 0
     assert sorted(path.name for path in photos.iterdir()) == ["lying", "standing"]

@@ -53,6 +53,20 @@ def test_a_second_search_computes_none(tmp_path):
     assert again.seen == 0
 
 
+def test_when_time_is_up_there_are_features_of_some_images_all_over_the_split(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cache, "CHUNK", 6)
+    kept, extractor = FeatureCache(DATA.content, len(DATA.labels), tmp_path), Extractor()
+    places, found = kept.until(DATA.train, extractor, 0.0)
+    assert len(places) == 6
+    assert places.max() >= 12
+    assert (np.diff(places) > 0).all()
+    assert (found == expected(DATA.train)[places]).all()
+    assert (kept.of(DATA.train, extractor) == expected(DATA.train)).all()
+    assert extractor.seen == len(DATA.train) + 1
+
+
 def test_another_split_computes_what_is_missing(tmp_path):
     first, second = DATA.folds(4)[:2]
     features(tmp_path, first.train, Extractor())

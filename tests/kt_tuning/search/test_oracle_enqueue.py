@@ -14,6 +14,7 @@ from search_spaces import (
 )
 
 from kt_tuning.errors import OptionError
+from kt_tuning.search.proposals import Restriction
 
 
 def test_enqueued_values_come_next_and_survive_a_restart(tmp_path):
@@ -118,3 +119,30 @@ def test_what_was_tried_is_passed_over_even_if_it_failed():
     assert rest[0]["a"] == 2
     assert len(rest) == 4
     assert {"a": 1, "b": 20} not in rest
+
+
+def two_families(hp):
+    chosen = hp.Choice("family", ["cheap", "dear"])
+    hp.Int(f"{chosen}/units", 0, 99)
+
+
+def family(oracle, tuner_id, **options):
+    return oracle.create_trial(tuner_id, **options).hyperparameters.values["family"]
+
+
+def test_what_is_enqueued_waits_as_long_as_there_is_no_time_for_its_family():
+    oracle = make_oracle(hyperparameters=space_of(two_families))
+    oracle.enqueue({"family": "dear"})
+    assert family(oracle, "one") == "cheap"
+    cheap = Restriction(affordable=["cheap"], preferred=["cheap"])
+    assert family(oracle, "two", restriction=cheap) == "cheap"
+    assert family(oracle, "three") == "dear"
+
+
+def test_a_sampler_chooses_among_the_preferred_families_only():
+    oracle = make_oracle(hyperparameters=space_of(two_families))
+    dear = Restriction(affordable=["cheap", "dear"], preferred=["dear"])
+    found = [family(oracle, str(number), restriction=dear) for number in range(6)]
+    assert found == ["cheap", *["dear"] * 5]
+    nothing = Restriction(affordable=[], preferred=[])
+    assert oracle.create_trial("last", restriction=nothing).status == "STOPPED"

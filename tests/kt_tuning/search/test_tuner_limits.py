@@ -35,12 +35,11 @@ def record(number, score, **options):
     from kt_tuning.records import TrialRecord
 
     arguments = {"status": "COMPLETED", "metrics": {"val_accuracy": score}, "epochs": 2}
+    arguments |= {"values": {}, "seconds": 4.0}
     return TrialRecord(
         trial_id=str(number),
         number=number,
-        values={},
         best_epoch=0,
-        seconds=4.0,
         parameters=1,
         **{**arguments, **options},
     )
@@ -68,6 +67,53 @@ def test_no_trial_is_begun_that_could_not_get_far(now):
     reason = Budget(9, deadline=now + 9).exhausted(trials, trials[0], running=False)
     assert "too little for another trial" in reason
     assert Budget(1, deadline=now + 3).exhausted(trials, trials[0], running=False) is None
+
+
+def family(number, name, seconds, epochs):
+    return record(number, 0.5, values={"family": name}, seconds=seconds, epochs=epochs)
+
+
+MIXED = [family(0, "probe", 8.0, 1), family(1, "dear", 40.0, 2), family(2, "cheap", 4.0, 2)]
+EPOCHS = {"probe": 1, "dear": 9, "cheap": 9, "new": 9}
+
+
+@pytest.mark.parametrize(
+    ("left", "expected"),
+    [
+        # A probe takes 8 s, five epochs of the others 100 s and 10 s; a new one needs a quarter.
+        (101, ["probe", "dear", "cheap", "new"]),
+        (99, ["probe", "cheap", "new"]),
+        (49, ["probe", "cheap"]),
+        (9, ["probe"]),
+        (7, []),
+    ],
+)
+def test_each_family_has_its_own_pace(now, left, expected):
+    limited = Budget(9, deadline=now + left, time_limit=200, family_epochs=EPOCHS)
+    assert limited.affordable(list(EPOCHS), MIXED) == expected
+    ended = limited.exhausted(MIXED, MIXED[0], running=False)
+    assert (ended is None) == bool(expected)
+
+
+def test_nothing_is_known_of_families_before_the_first_trial(now):
+    limited = Budget(9, deadline=now - 1, time_limit=200, family_epochs=EPOCHS)
+    assert limited.affordable(list(EPOCHS), []) == list(EPOCHS)
+
+
+def test_time_for_a_whole_training_is_that_of_any_family_with_epochs(now):
+    options = {"time_limit": 200, "family_epochs": EPOCHS}
+    # Nine epochs of the cheap one take 18 s; that a probe takes 8 s does not matter.
+    assert Budget(9, deadline=now + 19, **options).has_time_for(1, MIXED)
+    assert not Budget(9, deadline=now + 17, **options).has_time_for(1, MIXED)
+    assert Budget(9, deadline=now + 9, **options).has_time_for(1, MIXED[:1])
+
+
+def test_the_first_probe_ends_within_a_quarter_of_the_time(now):
+    limited = Budget(9, deadline=now + 60, time_limit=60)
+    assert limited.trial_deadline(early=True) == now + 15
+    assert limited.trial_deadline() == now + 60
+    # It gets five seconds in any case.
+    assert Budget(9, deadline=now + 8, time_limit=8).trial_deadline(early=True) == now + 5
 
 
 @pytest.mark.parametrize(

