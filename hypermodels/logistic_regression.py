@@ -27,6 +27,9 @@ Floats = NDArray[np.floating[Any]]
 
 PENALTIES = tuple(10.0 ** (exponent / 4) for exponent in range(8, -21, -1))
 """From strong to weak, a quarter of a decade apart, for standardised features."""
+LARGEST_VARIANCE = 100.0
+"""Of the normal prior on a weight that a penalty stands for: 1 / (penalty * rows). Weaker penalties
+are not tried: where few rows are easily told apart, held-out ones cannot bound the weights."""
 FOLDS = 5
 MANY_ROWS = 5000
 """Rows from which a single held-out part is enough to choose the penalty."""
@@ -205,28 +208,31 @@ def choose_penalty(
         classes: Number of classes.
         weights: (n,) how much each row counts, above 0; None: all alike.
         penalties: Those to try, from strong to weak, thousands if need be; the best of them is
-            chosen. None: `PENALTIES`, until the losses rise.
+            chosen. None: `PENALTIES`, but for those too weak for so few rows, until the losses
+            rise.
         seed: Of the folds.
 
     Raises:
         ValueError: if the penalties are not above 0, from strong to weak.
     """
-    wanted = PENALTIES if penalties is None else tuple(penalties)
+    weakest = 1 / (LARGEST_VARIANCE * len(labels))
+    usual = tuple(penalty for penalty in PENALTIES if penalty >= weakest)
+    wanted = usual if penalties is None else tuple(penalties)
     if not wanted or wanted[-1] <= 0 or any(b >= a for a, b in itertools.pairwise(wanted)):
         raise ValueError(
             f"`penalties` are numbers above 0, from strong to weak. Received: penalties={penalties}"
         )
-    parts = list(_folds(labels, seed))
+    parts = list(folds(labels, seed))
     weights = np.ones(len(labels)) if weights is None else weights
     held_out = np.concatenate([weights[rest] for _, rest in parts])
-    folds = [
+    paths = [
         LogisticPath(features[rows], labels[rows], classes, weights[rows]).logits_for(
             wanted, features[rest]
         )
         for rows, rest in parts
     ]
     losses: list[float] = []
-    for logits in zip(*folds, strict=True):
+    for logits in zip(*paths, strict=True):
         found = [
             log_losses(one, labels[rest]) for one, (_, rest) in zip(logits, parts, strict=True)
         ]
@@ -269,10 +275,13 @@ def _uncorrelated(features: Floats) -> tuple[Floats, Floats, Floats]:
     return features @ vectors, vectors, squares
 
 
-def _folds(
+def folds(
     labels: NDArray[np.integer[Any]], seed: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Rows to fit on and rows that are held out; each class is spread over all folds."""
+    """Yield rows to fit on and rows that are held out; each class is spread over all folds.
+
+    There are `FOLDS` of them, one alone from `MANY_ROWS` rows on.
+    """
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     fold = np.empty(len(labels), np.int64)

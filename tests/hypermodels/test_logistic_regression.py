@@ -108,3 +108,10 @@ def test_a_thousand_penalties_are_as_good_as_solved_for_one_by_one(rows, width, 
 def test_penalties_that_cannot_be_are_refused(penalties):
     with pytest.raises(ValueError, match="from strong to weak"):
         choose_penalty(np.zeros((10, 2)), np.arange(10) % 2, 2, penalties=penalties)
+
+
+def test_of_few_rows_the_weakest_penalty_is_larger():
+    labels = np.arange(20) % 2
+    choice = choose_penalty(standardize(labels[:, None] + np.zeros((20, 3)))[0], labels, 2)
+    # 1 / (100 * 20) is 5e-4; the next one of `PENALTIES` is 10 ** -3.25.
+    assert choice.penalties[-1] == choice.penalty == pytest.approx(10**-3.25)
