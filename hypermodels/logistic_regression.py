@@ -27,9 +27,6 @@ Floats = NDArray[np.floating[Any]]
 
 PENALTIES = tuple(10.0 ** (exponent / 4) for exponent in range(8, -21, -1))
 """From strong to weak, a quarter of a decade apart, for standardised features."""
-LARGEST_VARIANCE = 100.0
-"""Of the normal prior on a weight that a penalty stands for: 1 / (penalty * rows). Weaker penalties
-are not tried: where few rows are easily told apart, held-out ones cannot bound the weights."""
 FOLDS = 5
 MANY_ROWS = 5000
 """Rows from which a single held-out part is enough to choose the penalty."""
@@ -70,6 +67,7 @@ class LogisticPath:
         self._targets = np.eye(classes, dtype=np.float32)[labels]
         self._rotated, self._back, self._scales = _uncorrelated(features.astype(np.float32))
         self._kernel = np.zeros((len(self._scales), classes), np.float32)
+        self._last = math.inf
         frequency = self._shares @ self._targets + 1 / len(labels)
         self._bias = np.log(frequency / frequency.sum()).astype(np.float32)
 
@@ -137,7 +135,18 @@ class LogisticPath:
         return 0.5 * (of_kernels + (errors.sum(0) ** 2 / curvature[:, None]).sum(1))
 
     def _solve(self, penalty: float) -> tuple[Floats, Floats]:
-        """Kernel (r, classes) in the uncorrelated coordinates, and bias."""
+        """Kernel (r, classes) in the uncorrelated coordinates, and bias.
+
+        Stronger penalties are solved for before, a decade apart: the curvature that scales the
+        coordinates is that of the start.
+        """
+        for stronger in PENALTIES[::4]:
+            if penalty < stronger < self._last:
+                self._minimize(stronger)
+        return self._minimize(penalty)
+
+    def _minimize(self, penalty: float) -> tuple[Floats, Floats]:
+        """What `_solve` returns, from the solution that was found last."""
         from scipy.optimize import minimize
         from scipy.special import softmax
 
@@ -170,6 +179,7 @@ class LogisticPath:
         found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
         self._kernel = found.x[:size].reshape(kernel.shape).astype(np.float32) * scale
         self._bias = found.x[size:].astype(np.float32)
+        self._last = penalty
         return self._kernel, self._bias
 
 
@@ -208,16 +218,13 @@ def choose_penalty(
         classes: Number of classes.
         weights: (n,) how much each row counts, above 0; None: all alike.
         penalties: Those to try, from strong to weak, thousands if need be; the best of them is
-            chosen. None: `PENALTIES`, but for those too weak for so few rows, until the losses
-            rise.
+            chosen. None: `PENALTIES`, until the losses rise.
         seed: Of the folds.
 
     Raises:
         ValueError: if the penalties are not above 0, from strong to weak.
     """
-    weakest = 1 / (LARGEST_VARIANCE * len(labels))
-    usual = tuple(penalty for penalty in PENALTIES if penalty >= weakest)
-    wanted = usual if penalties is None else tuple(penalties)
+    wanted = PENALTIES if penalties is None else tuple(penalties)
     if not wanted or wanted[-1] <= 0 or any(b >= a for a, b in itertools.pairwise(wanted)):
         raise ValueError(
             f"`penalties` are numbers above 0, from strong to weak. Received: penalties={penalties}"

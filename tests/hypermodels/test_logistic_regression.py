@@ -110,8 +110,12 @@ def test_penalties_that_cannot_be_are_refused(penalties):
         choose_penalty(np.zeros((10, 2)), np.arange(10) % 2, 2, penalties=penalties)
 
 
-def test_of_few_rows_the_weakest_penalty_is_larger():
-    labels = np.arange(20) % 2
-    choice = choose_penalty(standardize(labels[:, None] + np.zeros((20, 3)))[0], labels, 2)
-    # 1 / (100 * 20) is 5e-4; the next one of `PENALTIES` is 10 ** -3.25.
-    assert choice.penalties[-1] == choice.penalty == pytest.approx(10**-3.25)
+def test_a_weak_penalty_is_solved_for_from_a_cold_start():
+    features, labels = clusters(60, 300, 3)
+    penalty = 1e-5
+    kernel, bias = LogisticPath(features, labels, 3).fit(penalty)
+    peer = LogisticRegression(C=1 / (penalty * 60), tol=1e-10, max_iter=10_000)
+    peer.fit(features, labels)
+    found = log_losses(features @ kernel + bias, labels).mean() + penalty / 2 * (kernel**2).sum()
+    known = log_losses(features @ peer.coef_.T + peer.intercept_, labels).mean()
+    assert found <= 1.02 * (known + penalty / 2 * (peer.coef_**2).sum())
