@@ -24,7 +24,7 @@ def probe() -> keras.Model:
     keras.utils.set_random_seed(0)
     backbone = keras.Sequential(
         [
-            keras.Input((16, 16, 3)),
+            keras.Input((6, 6, 3)),
             layers.Conv2D(4, 3, use_bias=False),
             layers.BatchNormalization(),
             layers.ReLU(6.0),
