@@ -24,6 +24,9 @@ def write_onnx(source: Source, folder: Path) -> None:
         # Keras makes tf2onnx work with NumPy 2, and NumPy warns about how.
         warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
         model = plain_shrinking(source.model)
+        if model is not source.model:
+            # Keras writes no ONNX of a model that has never been called.
+            model(np.zeros((1, *source.card.pixels.shape), np.uint8))
         model.export(str(folder / ONNX_FILE), format="onnx", verbose=False)
 
 

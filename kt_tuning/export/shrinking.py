@@ -40,8 +40,6 @@ def plain_shrinking(model: keras.Model) -> keras.Model:
 
     source = keras.Model(model.inputs, model.outputs[0], name=model.name)
     twin: keras.Model = keras.models.clone_model(source, clone_function=renewed)
-    # Keras writes no ONNX of a model that has never been called.
-    twin(np.zeros((1, *model.input_shape[1:]), model.inputs[0].dtype))
     return twin
 
 
