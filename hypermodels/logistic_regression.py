@@ -106,7 +106,7 @@ class LogisticPath:
             weights = spline(-np.log(some)).astype(np.float32)
             for index in np.flatnonzero(self._excesses(weights, some) > EXCESS):
                 self._kernel, self._bias = weights[index, :-1], weights[index, -1]
-                weights[index] = np.vstack(self._solve(some[index]))
+                weights[index] = np.vstack(self._solve(some[int(index)]))
             for row in weights:
                 yield others @ row[:-1] + row[-1]
 

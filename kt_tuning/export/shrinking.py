@@ -38,7 +38,7 @@ def plain_shrinking(model: keras.Model) -> keras.Model:
             return made[id(operation)]
         return operation
 
-    source = keras.Model(model.inputs, model.outputs[0], name=model.name)
+    source = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     twin: keras.Model = keras.models.clone_model(source, clone_function=renewed)
     return twin
 
