@@ -46,7 +46,7 @@ def fold_batch_normalization(model: keras.Model) -> keras.Model:
             return made[id(operation)]
         return operation
 
-    source = keras.Model(model.inputs, model.outputs[0], name=model.name)
+    source = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     twin = keras.models.clone_model(source, clone_function=folded)
     for convolution, normalization in pairs.items():
         made[id(convolution)].set_weights(_folded_weights(convolution, normalization))

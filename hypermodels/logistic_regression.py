@@ -70,6 +70,7 @@ class LogisticPath:
         self._targets = np.eye(classes, dtype=np.float32)[labels]
         self._rotated, self._back, self._scales = _uncorrelated(features.astype(np.float32))
         self._kernel = np.zeros((len(self._scales), classes), np.float32)
+        self._last = math.inf
         frequency = self._shares @ self._targets + 1 / len(labels)
         self._bias = np.log(frequency / frequency.sum()).astype(np.float32)
 
@@ -108,7 +109,7 @@ class LogisticPath:
             weights = spline(-np.log(some)).astype(np.float32)
             for index in np.flatnonzero(self._excesses(weights, some) > EXCESS):
                 self._kernel, self._bias = weights[index, :-1], weights[index, -1]
-                weights[index] = np.vstack(self._solve(some[index]))
+                weights[index] = np.vstack(self._solve(some[int(index)]))
             for row in weights:
                 yield others @ row[:-1] + row[-1]
 
@@ -137,7 +138,18 @@ class LogisticPath:
         return 0.5 * (of_kernels + (errors.sum(0) ** 2 / curvature[:, None]).sum(1))
 
     def _solve(self, penalty: float) -> tuple[Floats, Floats]:
-        """Kernel (r, classes) in the uncorrelated coordinates, and bias."""
+        """Kernel (r, classes) in the uncorrelated coordinates, and bias.
+
+        Stronger penalties are solved for before, a decade apart: the curvature that scales the
+        coordinates is that of the start.
+        """
+        for stronger in PENALTIES[::4]:
+            if penalty < stronger < self._last:
+                self._minimize(stronger)
+        return self._minimize(penalty)
+
+    def _minimize(self, penalty: float) -> tuple[Floats, Floats]:
+        """What `_solve` returns, from the solution that was found last."""
         from scipy.optimize import minimize
         from scipy.special import softmax
 
@@ -170,6 +182,7 @@ class LogisticPath:
         found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
         self._kernel = found.x[:size].reshape(kernel.shape).astype(np.float32) * scale
         self._bias = found.x[size:].astype(np.float32)
+        self._last = penalty
         return self._kernel, self._bias
 
 
@@ -219,17 +232,17 @@ def choose_penalty(
         raise ValueError(
             f"`penalties` are numbers above 0, from strong to weak. Received: penalties={penalties}"
         )
-    parts = list(_folds(labels, seed))
+    parts = list(folds(labels, seed))
     weights = np.ones(len(labels)) if weights is None else weights
     held_out = np.concatenate([weights[rest] for _, rest in parts])
-    folds = [
+    paths = [
         LogisticPath(features[rows], labels[rows], classes, weights[rows]).logits_for(
             wanted, features[rest]
         )
         for rows, rest in parts
     ]
     losses: list[float] = []
-    for logits in zip(*folds, strict=True):
+    for logits in zip(*paths, strict=True):
         found = [
             log_losses(one, labels[rest]) for one, (_, rest) in zip(logits, parts, strict=True)
         ]
@@ -272,10 +285,13 @@ def _uncorrelated(features: Floats) -> tuple[Floats, Floats, Floats]:
     return features @ vectors, vectors, squares
 
 
-def _folds(
+def folds(
     labels: NDArray[np.integer[Any]], seed: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Rows to fit on and rows that are held out; each class is spread over all folds."""
+    """Yield rows to fit on and rows that are held out; each class is spread over all folds.
+
+    There are `FOLDS` of them, one alone from `MANY_ROWS` rows on.
+    """
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     fold = np.empty(len(labels), np.int64)

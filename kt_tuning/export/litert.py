@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kt_tuning.export.int8 import quantize
 from kt_tuning.export.quiet import quiet, quiet_interpreter
 from kt_tuning.export.recurrence import unrolled
+from kt_tuning.export.shrinking import plain_shrinking
 from kt_tuning.export.source import Predict, Source
 
 LITERT_FILE = "model.tflite"
@@ -43,7 +44,9 @@ def write_int8(source: Source, folder: Path) -> None:
 
     assert source.examples is not None
     with tempfile.TemporaryDirectory() as saved, quiet("tensorflow"), quiet_interpreter():
-        unrolled(source.model).export(saved, format="tf_saved_model", verbose=False)
+        plain_shrinking(unrolled(source.model)).export(
+            saved, format="tf_saved_model", verbose=False
+        )
         converter = tf.lite.TFLiteConverter.from_saved_model(
             saved, signature_keys=["serving_default"]
         )
@@ -53,7 +56,9 @@ def write_int8(source: Source, folder: Path) -> None:
 def _export(source: Source, folder: Path, **options: Any) -> None:
     path = str(folder / LITERT_FILE)
     with quiet("tensorflow"):
-        unrolled(source.model).export(path, format="litert", verbose=False, **options)
+        plain_shrinking(unrolled(source.model)).export(
+            path, format="litert", verbose=False, **options
+        )
 
 
 def read_litert(folder: Path) -> Predict:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.export.quiet import quiet
+from kt_tuning.export.shrinking import plain_shrinking
 from kt_tuning.export.source import Predict, Source
 
 ONNX_FILE = "model.onnx"
@@ -22,7 +23,11 @@ def write_onnx(source: Source, folder: Path) -> None:
     with warnings.catch_warnings(), quiet("tf2onnx", logging.ERROR):
         # Keras makes tf2onnx work with NumPy 2, and NumPy warns about how.
         warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
-        source.model.export(str(folder / ONNX_FILE), format="onnx", verbose=False)
+        model = plain_shrinking(source.model)
+        if model is not source.model:
+            # Keras writes no ONNX of a model that has never been called.
+            model(np.zeros((1, *source.card.pixels.shape), np.uint8))
+        model.export(str(folder / ONNX_FILE), format="onnx", verbose=False)
 
 
 def _teach_complementary_error_function() -> None:

@@ -108,3 +108,14 @@ def test_a_thousand_penalties_are_as_good_as_solved_for_one_by_one(rows, width, 
 def test_penalties_that_cannot_be_are_refused(penalties):
     with pytest.raises(ValueError, match="from strong to weak"):
         choose_penalty(np.zeros((10, 2)), np.arange(10) % 2, 2, penalties=penalties)
+
+
+def test_a_weak_penalty_is_solved_for_from_a_cold_start():
+    features, labels = clusters(60, 300, 3)
+    penalty = 1e-5
+    kernel, bias = LogisticPath(features, labels, 3).fit(penalty)
+    peer = LogisticRegression(C=1 / (penalty * 60), tol=1e-10, max_iter=10_000)
+    peer.fit(features, labels)
+    found = log_losses(features @ kernel + bias, labels).mean() + penalty / 2 * (kernel**2).sum()
+    known = log_losses(features @ peer.coef_.T + peer.intercept_, labels).mean()
+    assert found <= 1.02 * (known + penalty / 2 * (peer.coef_**2).sum())
