@@ -86,7 +86,7 @@ def _digest(path: Path, algorithm: str, modified: int, size: int) -> str:
         return hashlib.file_digest(file, algorithm).hexdigest()
 
 
-def first_line(error: BaseException, longest: int = 200) -> str:
+def first_line(error: object, longest: int = 200) -> str:
     """What an error says, as one line of at most so many characters."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__

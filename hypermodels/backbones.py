@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import logging
 from collections.abc import Iterator
@@ -70,10 +71,13 @@ def named_backbone(name: str, weights: str | None) -> Backbone:
     own = dict(own_backbones())
     if name in own:
         return own[name]
-    known = ", ".join(dict.fromkeys([*networks, *own]))
+    spellings |= {one.lower(): one for one in own}
+    close = difflib.get_close_matches(str(name).lower(), spellings, n=1)
+    guess = f" Did you mean {spellings[close[0]]!r}?" if close else ""
     raise BackboneError(
-        "`backbone` is a keras.Model, the path of a .keras or .h5 file, a preset of KerasHub "
-        f"(hf://…, kaggle://… or its folder), or one of {known}. Received: backbone={name!r}"
+        f"There is no pre-trained network {name!r}.{guess} `backbone` is a name that `kt-tuning "
+        "backbones` lists or another one of keras.applications, the path of a .keras or .h5 file, "
+        "a preset of KerasHub (hf://…, kaggle://… or its folder), or a keras.Model."
     )
 
 

@@ -34,7 +34,7 @@ def unreachable(url: str, seconds: float | None = None) -> str | None:
             with urllib.request.urlopen(request, timeout=seconds):
                 answers.put(None)
         except Exception as error:
-            answers.put(first_line(error))
+            answers.put(first_line(getattr(error, "reason", error)))
 
     threading.Thread(target=ask, daemon=True).start()
     try:

@@ -110,12 +110,12 @@ class Families(keras_tuner.HyperModel):
             for each in [family] if slash else names:
                 keywords[each][own if slash else key] = value
         members: dict[str, keras_tuner.HyperModel] = {}
-        for family, own in keywords.items():
+        for family, options in keywords.items():
             try:
-                members[family] = HYPERMODELS[family](input_shape, classes, **own)
+                members[family] = HYPERMODELS[family](input_shape, classes, **options)
             except BackboneError as error:
                 # One that was asked for by name is missed; of those at hand others will do.
-                if "backbone" in own or len(names) == 1:
+                if "backbone" in options or len(names) == 1:
                     raise
                 logger.warning("%s is left out: %s", family, error)
         return cls(members)

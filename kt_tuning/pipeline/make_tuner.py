@@ -11,6 +11,7 @@ from typing import Any
 import keras_tuner
 
 from hypermodels import HYPERMODELS, Families, ImageHyperModel
+from hypermodels.backbone_family import BackboneHyperModel
 from kt_tuning.data import ImageData
 from kt_tuning.errors import OptionError, StorageError
 from kt_tuning.pipeline.options import DEFAULT_TRIALS, OPTIONS, RunOptions
@@ -160,6 +161,7 @@ def _hypermodel(data: ImageData, options: RunOptions) -> ImageHyperModel | Famil
     fixed = dict(options.fixed)
     if options.normalize:
         fixed["normalization"] = data.pixel_statistics()
+    fixed |= _with_backbone(options)
     try:
         if len(names) == 1:
             made = HYPERMODELS[names[0]](shape, classes, **fixed)
@@ -169,3 +171,21 @@ def _hypermodel(data: ImageData, options: RunOptions) -> ImageHyperModel | Famil
     except ValueError as error:
         raise OptionError(str(error)) from error
     return made
+
+
+def _with_backbone(options: RunOptions) -> dict[str, str]:
+    """The backbone that was asked for, as a fixed value of the families that have one."""
+    if options.backbone is None:
+        return {}
+    has_one = [
+        name for name in options.hypermodel if issubclass(HYPERMODELS[name], BackboneHyperModel)
+    ]
+    if not has_one:
+        known = [name for name, kind in HYPERMODELS.items() if issubclass(kind, BackboneHyperModel)]
+        raise OptionError(
+            f"A backbone is for {' or '.join(known)}. Received: backbone={options.backbone!r} and "
+            f"hypermodel={', '.join(options.hypermodel)}"
+        )
+    if len(options.hypermodel) == 1:
+        return {"backbone": options.backbone}
+    return {f"{name}/backbone": options.backbone for name in has_one}

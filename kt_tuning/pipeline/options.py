@@ -28,6 +28,8 @@ class RunOptions:
         hypermodel: Names in `HYPERMODELS`; several families are searched together.
         fixed: Values of hyperparameters that are not searched; with several families
             "resnet/filters" is one of that family.
+        backbone: The pre-trained network of the families that have one, see `FineTune`; None:
+            those at hand are searched.
         objective: What is optimised, e.g. "val_accuracy"; one or several names.
         strategy: Name in `STRATEGIES`.
         pruner: Name in `PRUNERS`, or None for what goes with the strategy.
@@ -66,6 +68,7 @@ class RunOptions:
 
     hypermodel: tuple[str, ...] = ("convnet",)
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    backbone: str | None = None
     objective: str | tuple[str, ...] = ("val_accuracy",)
     strategy: str = "auto"
     pruner: str | None = None
