@@ -13,7 +13,7 @@ import keras
 
 from hypermodels.backbone import Backbone, BackboneError
 from hypermodels.backbone_files import SavedBackbone, backbone_folder, pixel_values, short_name
-from hypermodels.keras_hub_presets import PresetBackbone, is_preset
+from hypermodels.keras_hub_presets import UNFINISHED, PresetBackbone, is_preset
 from hypermodels.model_backbone import ModelBackbone
 from hypermodels.named_backbone import IMAGENET, NamedBackbone, application_names
 from hypermodels.pretrained import PRETRAINED
@@ -90,7 +90,7 @@ def own_backbones() -> Iterator[tuple[str, Backbone]]:
     folder, seen = backbone_folder(), {name.lower() for name in PRETRAINED}
     paths = sorted(folder.glob("*")) if folder.is_dir() else []
     files = [path for path in paths if path.suffix == ".keras" and path.is_file()]
-    presets = [path for path in paths if is_preset(path)]
+    presets = [path for path in paths if is_preset(path) and path.suffix != UNFINISHED]
     for path in [*sorted(files, key=lambda path: path.stat().st_size), *presets]:
         name = short_name(path)
         if name.lower() in seen:

@@ -25,6 +25,8 @@ SERVERS = {"hf://": "https://huggingface.co", "kaggle://": "https://www.kaggle.c
 """How a handle begins -> where its files are."""
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 """Files of a preset."""
+UNFINISHED = ".tmp"
+"""How the name of a folder ends while it is downloaded."""
 
 
 def is_preset(source: str | Path) -> bool:
@@ -81,7 +83,7 @@ class PresetBackbone(Backbone):
         reason = unreachable(server)
         if reason is None:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(dir=folder.parent, suffix=".tmp"))
+            temporary = Path(tempfile.mkdtemp(dir=folder.parent, suffix=UNFINISHED))
             try:
                 hub.models.Backbone.from_preset(self.preset).save_to_preset(str(temporary))
                 hub.layers.ImageConverter.from_preset(self.preset).save_to_preset(str(temporary))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from hypermodels import HYPERMODELS
@@ -108,6 +109,9 @@ class RunOptions:
         fixed = {_own_spelling(name): value for name, value in self.fixed.items()}
         object.__setattr__(self, "fixed", fixed)
         object.__setattr__(self, "strategy", strategy_name(self.strategy))
+        if self.backbone is not None and Path(self.backbone).is_file():
+            # A run is gone on with from other folders.
+            object.__setattr__(self, "backbone", str(Path(self.backbone).resolve()))
         if self.pruner is not None:
             object.__setattr__(self, "pruner", pruner_name(self.pruner))
 
