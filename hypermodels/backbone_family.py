@@ -113,7 +113,8 @@ class BackboneHyperModel(ImageHyperModel):
         rare = RARE_UNTRAINED if self._untrained else ()
         names = [name for name in self._searched if name not in rare]
         default = COMMON if COMMON in names else names[0]
-        return self._searched[space.choice("backbone", names, default=default, rare=rare)]
+        name = space.choice("backbone", names, default=default, rare=rare, always=True)
+        return self._searched[name]
 
     @property
     def _untrained(self) -> bool:

@@ -71,6 +71,15 @@ def test_files_are_searched_with_what_is_installed(folder):
     assert origin.digest == f"sha256:{file_digest(folder / 'own.tf.keras')}"
 
 
+def test_a_trial_keeps_its_network_when_another_one_comes(folder):
+    before = LinearProbe((16, 16, 3), 2).hyperparameters()
+    assert before.values["backbone"] == "EfficientNetLite0"
+    save(folder / "a.tf.keras")
+    after = LinearProbe((16, 16, 3), 2).hyperparameters()
+    after.values = dict(before.values)
+    assert LinearProbe((16, 16, 3), 2).backbone_origin(after).name == "EfficientNetLite0"
+
+
 def test_what_a_json_file_says_is_kept(folder):
     path = save(folder / "own.keras")
     told = {"values": "raw", "licence": "MIT", "data": "leaves", "sha256": file_digest(path)}
