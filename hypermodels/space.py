@@ -62,6 +62,7 @@ class Space:
         stage: int | None = None,
         *,
         rare: Sequence[Any] = (),
+        always: bool = False,
     ) -> Any:
         """One of `values`.
 
@@ -71,6 +72,8 @@ class Space:
             default: The value of the default configuration.
             stage: Index of the stage, from 0, or None if stages have no part in it.
             rare: More values, searched in a wide space only.
+            always: Whether it is registered even with one value: where the values are others on
+                another day, a trial has to know its own.
         """
         default = self._defaults.get(name, default)
         allowed = list(dict.fromkeys([*values, *rare]))
@@ -83,6 +86,7 @@ class Space:
             options,
             default,
             lambda key: self._hp.Choice(key, options, default=default),
+            always=always,
         )
         if isinstance(value, str) and value not in allowed:
             known = ", ".join(map(repr, allowed))
@@ -216,6 +220,8 @@ class Space:
         options: Sequence[Any],
         default: Any,
         register: Callable[[str], Any],
+        *,
+        always: bool = False,
     ) -> Any:
         self._options[name] = options
         if not self._possible:
@@ -225,7 +231,7 @@ class Space:
             if stage is not None and isinstance(value, (tuple, list)):
                 value = value[min(stage, len(value) - 1)]
             return value if self._active else None
-        if len(options) == 1:
+        if len(options) == 1 and not always:
             return default if self._active else None
         if stage is not None and name in self._per_stage:
             with self.when("stages", range(stage + 1, self._most_stages + 1)):

@@ -302,6 +302,8 @@ class TrialRecord(Record):
         began: When it began, in seconds since 1970; for one that was interrupted, when it would
             have begun.
         scores: The objective of each fold and execution.
+        backbone: Where its pre-trained network comes from, if it has one: name, licence, data,
+            source and digest, None where that is not known.
     """
 
     trial_id: str
@@ -316,6 +318,7 @@ class TrialRecord(Record):
     message: str | None = None
     began: float = 0.0
     scores: tuple[float, ...] = ()
+    backbone: dict[str, str | None] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scores", tuple(self.scores))
@@ -324,6 +327,11 @@ class TrialRecord(Record):
     def usable(self) -> bool:
         """Whether it has a model and a score."""
         return self.status in (COMPLETED, PRUNED, PAUSED)
+
+    def provenance(self) -> dict[str, Any]:
+        """What is recorded of it beside an exported model."""
+        found = {"values": self.values, "metrics": self.metrics, "best_epoch": self.best_epoch}
+        return found if self.backbone is None else {**found, "backbone": self.backbone}
 
 
 REFIT_RECORD = "refit.json"
@@ -350,6 +358,22 @@ def trial_record(folder: str | Path) -> TrialRecord | None:
     paths = (Path(folder) / name for name in (RESULT, PAUSE))
     path = next((path for path in paths if path.is_file()), None)
     return None if path is None else TrialRecord.load(path)
+
+
+def backbones_of(
+    trials: Iterable[TrialRecord],
+) -> list[tuple[dict[str, str | None], list[TrialRecord]]]:
+    """Each pre-trained network in some trials' models, with the trials that have it."""
+    found: list[tuple[dict[str, str | None], list[TrialRecord]]] = []
+    for trial in trials:
+        if trial.backbone is None:
+            continue
+        same = next((users for origin, users in found if origin == trial.backbone), None)
+        if same is None:
+            found.append((trial.backbone, [trial]))
+        else:
+            same.append(trial)
+    return found
 
 
 def defaults_failure(trials: Iterable[TrialRecord]) -> str | None:

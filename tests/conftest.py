@@ -35,9 +35,11 @@ def pytest_collection_finish():
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
-    """No test reads or writes the user's cache."""
+    """No test reads or writes the user's cache, or Keras'."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KT_TUNING_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
+        patch.delenv("KT_TUNING_BACKBONES", raising=False)
         yield
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, TextIO
 
 import typer
 
+from kt_tuning.cli.backbones import fetch, list_backbones
 from kt_tuning.cli.demo import demo
 from kt_tuning.cli.evaluate import evaluate
 from kt_tuning.cli.export import export
@@ -36,6 +37,10 @@ app = typer.Typer(
 )
 for verb in VERBS:
     app.command()(stoppable(verb))
+backbones = typer.Typer()
+backbones.callback(invoke_without_command=True)(stoppable(list_backbones))
+backbones.command()(stoppable(fetch))
+app.add_typer(backbones, name="backbones")
 
 
 class _StandardError(logging.StreamHandler[TextIO]):

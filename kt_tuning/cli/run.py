@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kt_tuning.cli import run_options as option
+from kt_tuning.cli.backbones import check_backbone
 from kt_tuning.cli.config import as_asked, as_yaml, read_mapping
 from kt_tuning.cli.finish import print_outcome
 from kt_tuning.cli.image_size import recorded_size, searches_backbone
@@ -35,6 +36,7 @@ def run(
     folds: option.Folds = None,
     executions: option.Executions = 1,
     hypermodel: option.Hypermodel = None,
+    backbone: option.Backbone = None,
     fix: option.Fix = None,
     objective: option.Objective = None,
     strategy: option.Strategy = "auto",
@@ -80,6 +82,9 @@ def run(
     seconds(trial_time_limit, "--trial-time-limit")
     out = run_directory(folder, out, images)
     narrowed = {} if hyperparameters is None else read_mapping(hyperparameters)
+    if backbone is not None:
+        # Before the images are read, which may take long.
+        check_backbone(backbone)
     columns = dict(_named(text, "--column", "file=image_id") for text in column or []) or None
     data = load_images(
         folder,

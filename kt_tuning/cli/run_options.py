@@ -62,6 +62,15 @@ Hypermodel = Annotated[
         rich_help_panel=SEARCH,
     ),
 ]
+Backbone = Annotated[
+    str | None,
+    typer.Option(
+        help="Pre-trained network of finetune and linearprobe, downloaded if it is not here: a "
+        "name of `kt-tuning backbones`, a .keras file, or hf://… or kaggle://… for KerasHub.",
+        show_default="all that are at hand",
+        rich_help_panel=SEARCH,
+    ),
+]
 Fix = Annotated[
     list[str] | None,
     typer.Option(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras_tuner
 
 from hypermodels import HYPERMODELS, Families, ImageHyperModel
+from hypermodels.backbone_family import BackboneHyperModel
 from hypermodels.families import SEPARATOR
 from kt_tuning.augment import default_policy
 from kt_tuning.data import ImageData
@@ -169,6 +170,7 @@ def _chosen(data: ImageData, out: Path, options: RunOptions) -> Chosen:
         # The other families bring their own preprocessing.
         prefix = f"{CONVNET}{SEPARATOR}" if choice.several else ""
         fixed[f"{prefix}normalization"] = data.pixel_statistics()
+    fixed |= _with_backbone(options, choice.families)
     try:
         made = choice.hypermodel(data.input_shape, data.classes, fixed)
         if fixed:
@@ -186,6 +188,7 @@ def _hypermodel(data: ImageData, options: RunOptions) -> ImageHyperModel | Famil
     fixed = dict(options.fixed)
     if options.normalize:
         fixed["normalization"] = data.pixel_statistics()
+    fixed |= _with_backbone(options, names)
     try:
         if len(names) == 1:
             made = HYPERMODELS[names[0]](shape, classes, **fixed)
@@ -195,3 +198,19 @@ def _hypermodel(data: ImageData, options: RunOptions) -> ImageHyperModel | Famil
     except ValueError as error:
         raise OptionError(str(error)) from error
     return made
+
+
+def _with_backbone(options: RunOptions, families: Sequence[str]) -> dict[str, str]:
+    """The backbone that was asked for, as a fixed value of the families that have one."""
+    if options.backbone is None:
+        return {}
+    has_one = [name for name in families if issubclass(HYPERMODELS[name], BackboneHyperModel)]
+    if not has_one:
+        known = [name for name, kind in HYPERMODELS.items() if issubclass(kind, BackboneHyperModel)]
+        raise OptionError(
+            f"A backbone is for {' or '.join(known)}. Received: backbone={options.backbone!r} and "
+            f"hypermodel={', '.join(options.hypermodel)}"
+        )
+    if len(families) == 1:
+        return {"backbone": options.backbone}
+    return {f"{name}/backbone": options.backbone for name in has_one}

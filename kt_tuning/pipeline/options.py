@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from hypermodels import HYPERMODELS
@@ -31,6 +32,8 @@ class RunOptions:
             those that suit the images, see `kt_tuning.search.auto`.
         fixed: Values of hyperparameters that are not searched; with several families
             "resnet/filters" is one of that family.
+        backbone: The pre-trained network of the families that have one, see `FineTune`; None:
+            those at hand are searched.
         objective: What is optimised, e.g. "val_accuracy"; one or several names.
         strategy: Name in `STRATEGIES`.
         pruner: Name in `PRUNERS`, or None for what goes with the strategy.
@@ -69,6 +72,7 @@ class RunOptions:
 
     hypermodel: tuple[str, ...] = (AUTO,)
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    backbone: str | None = None
     objective: str | tuple[str, ...] = ("val_accuracy",)
     strategy: str = "auto"
     pruner: str | None = None
@@ -114,6 +118,9 @@ class RunOptions:
         fixed = {_own_spelling(name): value for name, value in self.fixed.items()}
         object.__setattr__(self, "fixed", fixed)
         object.__setattr__(self, "strategy", strategy_name(self.strategy))
+        if self.backbone is not None and Path(self.backbone).is_file():
+            # A run is gone on with from other folders.
+            object.__setattr__(self, "backbone", str(Path(self.backbone).resolve()))
         if self.pruner is not None:
             object.__setattr__(self, "pruner", pruner_name(self.pruner))
 

@@ -96,6 +96,7 @@ def train_member(
         parameters=parameters,
         message="trained again on the training and the validation images",
         began=time.time() - state.seconds,
+        backbone=plan.trial.backbone,
     )
     record.save(folder / RESULT)
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)

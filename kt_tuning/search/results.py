@@ -15,7 +15,8 @@ def results_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
     """A row a trial: state, every metric at the best epoch, cost, reason, hyperparameter values.
 
     Columns: trial_id (the index), number, status, the metrics, best_epoch, epochs, seconds,
-    parameters, message, began, deviation (of the objective over folds and executions, if there
+    parameters, message, began, backbone (the name of the pre-trained network, if there is one),
+    deviation (of the objective over folds and executions, if there
     are several: standard deviation of one score), and `hp/<name>` for each hyperparameter
     (missing where inactive).
     """
@@ -23,7 +24,9 @@ def results_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
     for record in records:
         row = record.to_json()
         values, metrics = row.pop("values"), row.pop("metrics")
-        scores = row.pop("scores")
+        scores, backbone = row.pop("scores"), row.pop("backbone")
+        if backbone is not None:
+            row["backbone"] = backbone["name"]
         if len(scores) > 1:
             row["deviation"] = float(np.std(scores, ddof=1))
         start = {key: row.pop(key) for key in ("trial_id", "number", "status")}

@@ -205,10 +205,7 @@ class Winners:
     def _provenance(self, chosen: list[TrialRecord]) -> dict[str, Any]:
         return {
             "search": self._run.read_search().to_json(),
-            "trials": {
-                r.trial_id: {"values": r.values, "metrics": r.metrics, "best_epoch": r.best_epoch}
-                for r in chosen
-            },
+            "trials": {record.trial_id: record.provenance() for record in chosen},
         }
 
 

@@ -53,6 +53,11 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         """What builds the model of a configuration: of several families the chosen one."""
         return member_of(self.wrapped, values)
 
+    def backbone_origin(self, hp: keras_tuner.HyperParameters) -> Any:
+        """Where the pre-trained network of a configuration comes from; None if it has none."""
+        origin_of = getattr(self.wrapped, "backbone_origin", None)
+        return None if origin_of is None else origin_of(hp)
+
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build the wrapped hypermodel's model."""
         return self.wrapped.build(hp)

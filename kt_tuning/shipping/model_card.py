@@ -5,7 +5,7 @@ Source: Mitchell et al. (2019), "Model cards for model reporting".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from kt_tuning.errors import StorageError
@@ -16,7 +16,7 @@ from kt_tuning.export import (
     accuracy_note,
     measurement_rows,
 )
-from kt_tuning.records import read_json
+from kt_tuning.records import TrialRecord, backbones_of, read_json
 from kt_tuning.shipping.limits import limits
 from kt_tuning.shipping.markdown import bullets, code, plain, table
 from kt_tuning.shipping.measuring import MODEL_CARD_FILE
@@ -140,7 +140,19 @@ def _model(records: RunRecords) -> str:
     ]
     if values:
         lines.append(table(header, values))
+    if backbones := backbones_of(trial for trial, _, _ in records.members):
+        lines.append(
+            "Pre-trained networks inside, whose licences and training data are those of others:"
+        )
+        lines.append(bullets(_backbone(origin, users) for origin, users in backbones))
     return "\n\n".join(lines)
+
+
+def _backbone(origin: Mapping[str, str | None], users: Sequence[TrialRecord]) -> str:
+    told = {name: origin.get(name) for name in ("licence", "data", "source", "digest")}
+    facts = "; ".join(f"{name}: {plain(value or 'not known')}" for name, value in told.items())
+    numbers = ", ".join(trial.trial_id for trial in users)
+    return f"{plain(origin.get('name'))} (trial {numbers}): {facts}"
 
 
 def _fitted_on(records: RunRecords) -> str:

@@ -83,14 +83,7 @@ class RunRecords:
         """What is recorded beside an exported model."""
         return {
             "search": self.search.to_json(),
-            "trials": {
-                trial.trial_id: {
-                    "values": trial.values,
-                    "metrics": trial.metrics,
-                    "best_epoch": trial.best_epoch,
-                }
-                for trial, _, _ in self.members
-            },
+            "trials": {trial.trial_id: trial.provenance() for trial, _, _ in self.members},
             "ensemble": None if self.ensemble is None else self.ensemble.to_json(),
             "scores": None if self.scores is None else self.scores.to_json(),
             "correction": None if self.correction is None else self.correction.to_json(),

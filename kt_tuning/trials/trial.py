@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import logging
 import time
@@ -336,7 +337,16 @@ class _Trial:
             message=message or self.message,
             began=time.time() - seconds,
             scores=tuple(outcome.value for outcome in outcomes),
+            backbone=self._backbone(),
         )
+
+    def _backbone(self) -> dict[str, str | None] | None:
+        """Where the pre-trained network comes from, if the model has one."""
+        origin_of = getattr(self.tasks[0].hypermodel, "backbone_origin", None)
+        if origin_of is None or self.model is None:
+            return None
+        origin = origin_of(self.spec.hp)
+        return None if origin is None else dataclasses.asdict(origin)
 
     def _status(self) -> str:
         if self.paused:

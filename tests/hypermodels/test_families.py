@@ -5,6 +5,8 @@ import keras_tuner
 import numpy as np
 import pytest
 
+from hypermodels import LinearProbe
+from hypermodels.backbone import BackboneError
 from hypermodels.catalogue import random_configuration
 from hypermodels.families import Families
 from hypermodels.mlp import MLP
@@ -159,3 +161,30 @@ def test_wrong_names_are_refused(names, fixed, message):
 def test_wrong_members_are_refused(members):
     with pytest.raises(ValueError, match="Received: "):
         Families(members)
+
+
+def test_a_family_without_a_network_at_hand_is_left_out_and_the_others_go_on(monkeypatch, caplog):
+    monkeypatch.setattr("hypermodels.backbone_family.at_hand", dict)
+    found = Families.named(["linearprobe", "mlp"], (8, 8, 1), 2)
+    assert list(found.members) == ["mlp"]
+    (message,) = caplog.messages
+    assert message.startswith("linearprobe is left out: No pre-trained network is at hand")
+    with pytest.raises(BackboneError, match="No pre-trained network is at hand"):
+        Families.named(["linearprobe"], (8, 8, 1), 2)
+
+
+def test_a_network_that_was_named_is_missed(monkeypatch):
+    monkeypatch.setattr("hypermodels.download.unreachable", lambda url: "no such host")
+    with pytest.raises(BackboneError, match="MobileNetV2 cannot be downloaded"):
+        Families.named(
+            ["mlp", "linearprobe"], (8, 8, 1), 2, {"linearprobe/backbone": "MobileNetV2"}
+        )
+
+
+def test_only_a_configuration_on_a_pretrained_network_has_an_origin():
+    network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+    found = Families(
+        {"mlp": MLP((8, 8, 1), 2), "probe": LinearProbe((8, 8, 1), 2, backbone=network)}
+    )
+    assert found.backbone_origin(chosen(family="mlp")) is None
+    assert found.backbone_origin(chosen(family="probe")).name == network.name

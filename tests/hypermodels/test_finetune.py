@@ -260,20 +260,12 @@ def test_small_images_are_enlarged_for_a_network_that_has_learned(tmp_path):
     assert model.get_layer("backbone_top").trainable_variables
 
 
-def test_without_a_network_at_hand_one_of_keras_is_searched(monkeypatch):
-    chosen = []
-    monkeypatch.setattr("hypermodels.finetune.installed", tuple)
-
-    def load(self, height, width):
-        chosen.append((self.name, self.weights))
-        inputs = keras.Input((height, width, 3))
-        return keras.Model(inputs, layers.GlobalAveragePooling2D()(inputs), name="backbone")
-
-    monkeypatch.setattr("hypermodels.backbones.NamedBackbone.load", load)
-    space = {hp.name: hp for hp in FineTune((32, 32, 3), 2).hyperparameters().space}
-    assert chosen == [("EfficientNetB0", "imagenet")]
-    assert space["backbone"].values == ["EfficientNetB0", "MobileNetV2", "ResNet50V2"]
-    assert space["size"].default == 96
+def test_with_random_weights_networks_of_keras_are_searched():
+    hypermodel = FineTune((32, 32, 3), 2, weights=None, size=32, space="wide")
+    hypermodel.backbone_origin(space := keras_tuner.HyperParameters())
+    (backbone,) = space.space
+    assert backbone.values[:3] == ["EfficientNetB0", "MobileNetV2", "ResNet50V2"]
+    assert len(backbone.values) == 6
 
 
 @pytest.mark.parametrize(

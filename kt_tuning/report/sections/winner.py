@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from xml.etree.ElementTree import Element
 
+from kt_tuning.records import TrialRecord, backbones_of
 from kt_tuning.report.figures import curves_data, draw_curves, draw_losses, loss_data
 from kt_tuning.report.figures.learning_curves import HEIGHT, WIDTH
 from kt_tuning.report.html import cell, element, table
@@ -18,7 +19,12 @@ def winner_section(run: RunSummary) -> Element | None:
     if not run.members:
         return None
     return section(
-        "winner", "Winner", *_curves(run), element("h3", "Hyperparameters"), _values(run)
+        "winner",
+        "Winner",
+        *_curves(run),
+        element("h3", "Hyperparameters"),
+        _values(run),
+        *_backbones(run),
     )
 
 
@@ -35,9 +41,31 @@ def _curves(run: RunSummary) -> list[Element]:
     return [element("div", *blocks, class_="pair")] if blocks else []
 
 
+def _backbones(run: RunSummary) -> list[Element]:
+    """Where the pre-trained networks inside the members come from; nothing if there are none."""
+    header = ("Name", "Licence", "Trained on", "Source", "Digest")
+    keys = ("licence", "data", "source", "digest")
+    rows = [
+        element(
+            "tr",
+            cell(origin.get("name") or "", class_="name"),
+            *(cell(origin.get(key) or "not known") for key in keys),
+            cell(", ".join(f"Trial {trial.number}" for trial in users)),
+        )
+        for origin, users in backbones_of(_trials(run))
+    ]
+    if not rows:
+        return []
+    return [element("h3", "Pre-trained networks"), table([*header, "Used by"], rows)]
+
+
+def _trials(run: RunSummary) -> list[TrialRecord]:
+    return [trial.record for trial, weight in run.members if weight > 0]
+
+
 def _values(run: RunSummary) -> Element:
     """A row a hyperparameter, a column a member; a dash where it is not active."""
-    trials = [trial.record for trial, weight in run.members if weight > 0]
+    trials = _trials(run)
     names = dict.fromkeys(name for trial in trials for name in trial.values)
     rows = [
         element(

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from hypermodels import HYPERMODELS, Families, ImageHyperModel
-from hypermodels.linear_probe import SIZES
-from hypermodels.pretrained import installed
+from hypermodels.backbone_family import SIZES
+from hypermodels.backbones import at_hand
 from kt_tuning.data import ImageData
 from kt_tuning.records import Record, TrialRecord
 from kt_tuning.search.auto.portfolio import (
@@ -154,23 +154,23 @@ def choose(data: ImageData) -> AutoChoice:
         data: The images. What they show is not looked at, only their size, colours and number.
     """
     height, width, channels = data.input_shape
-    at_hand = installed()
+    networks = tuple(at_hand())
     kind = kind_of(height, width, channels)
-    families = FAMILIES[kind] if at_hand else FROM_NOTHING
+    families = FAMILIES[kind] if networks else FROM_NOTHING
     number = len(data.train) + len(data.validation)
     labels = np.bincount(data.train.labels, minlength=data.classes)
     colours = "grey" if channels == 1 else "colour"
     told = f"{count(number, f'{colours} image')} of {width}x{height} pixels and "
-    if at_hand:
+    if networks:
         words = [_WORDS[family] for family in families]
-        told += f"{', '.join(at_hand)} at hand: {words[0]} first, then {', then '.join(words[1:])}"
+        told += f"{', '.join(networks)} at hand: {words[0]} first, then {', then '.join(words[1:])}"
         told += " if the probes are poor." if HELD_BACK[kind] else "."
     else:
         told += f"no pre-trained network at hand: networks from nothing. To get one: {WHERE}"
     return AutoChoice(
         families=families,
         images=kind,
-        backbones=at_hand,
+        backbones=networks,
         count=number,
         guess=float(labels.max() / max(1, labels.sum())),
         aspect=max(height, width) / min(height, width),

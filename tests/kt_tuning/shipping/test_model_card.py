@@ -75,6 +75,20 @@ def test_every_section_tells_what_the_records_say(run_directory, folder):
         assert line in text
 
 
+def test_pretrained_networks_inside_are_named_once_with_licence_data_and_digest(
+    run_directory, folder
+):
+    records = RunRecords.load(run_directory)
+    origin = {"name": "Lite0", "licence": "MIT", "data": "photos", "source": "a|b", "digest": None}
+    trials = tuple(dataclasses.replace(trial, backbone=origin) for trial in records.trials)
+    shipped = dataclasses.replace(records, trials=trials)
+    text = card(shipped, folder)
+    told = r"licence: MIT; data: photos; source: a\|b; digest: not known"
+    assert text.count(f"- Lite0 (trial 00, 01): {told}\n") == 1
+    assert shipped.provenance()["trials"]["01"]["backbone"] == origin
+    assert "Pre-trained networks" not in card(records, folder)
+
+
 def test_what_is_missing_is_said(tmp_path, stripes, folder):
     write_search(tmp_path / "run", stripes)
     text = card(tmp_path / "run", folder)

@@ -16,7 +16,7 @@ NETWORK = "EfficientNetLite0"
 
 
 def at_hand(monkeypatch, *names):
-    monkeypatch.setattr(choice, "installed", lambda: names)
+    monkeypatch.setattr(choice, "at_hand", lambda: dict.fromkeys(names))
 
 
 def images(height=8, width=8, channels=1):

@@ -20,7 +20,7 @@ POINTS = (
 
 @pytest.fixture(autouse=True)
 def _small_families(monkeypatch):
-    monkeypatch.setattr(choice, "installed", lambda: ("EfficientNetLite0",))
+    monkeypatch.setattr(choice, "at_hand", lambda: {"EfficientNetLite0": None})
     monkeypatch.setitem(choice._WORDS, "mlp", "layers")
     monkeypatch.setitem(choice._WORDS, "recurrent", "rows")
     monkeypatch.setitem(choice.FAMILIES, PLAIN, ("mlp", "recurrent"))

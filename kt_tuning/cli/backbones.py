@@ -1,0 +1,111 @@
+"""`backbones`: the pre-trained networks that there are, and downloading one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
+from kt_tuning.errors import OptionError
+
+if TYPE_CHECKING:
+    from hypermodels.backbone_catalogue import BackboneRow
+
+
+def list_backbones(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with every detail.")] = False,
+) -> None:
+    """List the pre-trained networks, cheap ones first: what is at hand is used unasked.
+
+    Others have to be named by `run --backbone NAME`, or fetched before.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    quiet_tensorflow()
+    from hypermodels.backbone_catalogue import catalogue
+
+    rows = catalogue()
+    if as_json:
+        print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
+        return
+    _print_table(rows)
+
+
+def fetch(
+    name: Annotated[
+        str, typer.Argument(help="Of `kt-tuning backbones`; or hf://… or kaggle://… for KerasHub.")
+    ],
+) -> None:
+    """Download the weights of a pre-trained network: it is at hand from then on."""
+    quiet_tensorflow()
+    from hypermodels.backbone import BackboneError
+
+    try:
+        check_backbone(name)
+    except OptionError as error:
+        if not isinstance(error.__cause__, BackboneError):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    print(f"{name} is at hand.")
+
+
+def check_backbone(name: str) -> None:
+    """Make sure that a pre-trained network is here and can be used; download it if need be.
+
+    Args:
+        name: As for `FineTune`.
+
+    Raises:
+        OptionError: if it cannot be had.
+    """
+    quiet_tensorflow()
+    from hypermodels.backbones import find_backbone
+    from hypermodels.named_backbone import IMAGENET
+
+    try:
+        find_backbone(name, IMAGENET, None).check()
+    except ValueError as error:
+        raise OptionError(str(error)) from error
+
+
+def _print_table(rows: list[BackboneRow]) -> None:
+    """A table as wide as the terminal; as wide as it needs to be in a file or a pipe."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from hypermodels.backbone_files import backbone_folder
+
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    table = Table("name", box=None if not sys.stdout.isatty() else Table().box, pad_edge=False)
+    for header in ("parameters", "MB", "multiply-adds", "ImageNet"):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("licence", no_wrap=True)
+    table.add_column("status")
+    table.columns[0].no_wrap = True
+    for row in rows:
+        table.add_row(
+            row.name,
+            "–" if row.parameters is None else f"{row.parameters / 1e6:.1f} M",
+            "–" if row.size is None else f"{row.size / 1e6:.0f}",
+            "–" if row.multiply_adds is None else f"{row.multiply_adds:,} M",
+            "–" if row.accuracy is None else f"{row.accuracy:.1%}",
+            row.licence or "not known",
+            Text(row.status, style="green" if row.at_hand else ""),
+        )
+    console.print(table)
+    console.print(
+        "Parameters and multiply-adds without the classifier; multiply-adds and ImageNet's top-1 "
+        "accuracy at the network's own image size.\n"
+        f"Your own: NAME.keras in {backbone_folder()}, see `hypermodels.backbone_files`. Presets "
+        "of KerasHub: --backbone hf://… or kaggle://…, with pip install 'kt-tuning[keras-hub]'.",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
