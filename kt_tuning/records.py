@@ -334,6 +334,8 @@ class TrialRecord(Record):
         return found if self.backbone is None else {**found, "backbone": self.backbone}
 
 
+REFIT = "refit"
+"""Folder in a run directory: models that were trained again."""
 REFIT_RECORD = "refit.json"
 """File of a folder whose models were trained again, on training and validation images."""
 

@@ -29,8 +29,6 @@ def print_outcome(outcome: RunOutcome) -> None:
     if outcome.correction is not None:
         print(f"best validation score  {outcome.correction}")
     print(f"model   {outcome.export}")
-    if outcome.refit is not None:
-        print(f"refit   {outcome.refit}")
     print(f"report  {outcome.report}\n\n{outcome}")
     if outcome.warning is not None:
         print(f"\nWarning: {outcome.warning}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kt_tuning.records import DataCard
 
+AUTO = "auto"
 BACKBONE_FAMILIES = ("linearprobe", "finetune")
 """Families of `hypermodels.HYPERMODELS` that have a pre-trained network."""
 
@@ -26,6 +27,16 @@ def recorded_size(out: Path) -> tuple[int, int] | None:
 
 
 def searches_backbone(families: Sequence[str] | None) -> bool:
-    """Whether one of the families has a pre-trained network, however it is spelled."""
-    spelled = {family.casefold().replace("_", "").replace("-", "") for family in families or ()}
+    """Whether one of the families has a pre-trained network, however it is spelled.
+
+    Args:
+        families: As they were given; None is "auto", which uses a network that is at hand.
+    """
+    spelled = {
+        family.casefold().replace("_", "").replace("-", "") for family in families or (AUTO,)
+    }
+    if AUTO in spelled:
+        from hypermodels.backbones import at_hand
+
+        return bool(at_hand())
     return not spelled.isdisjoint(BACKBONE_FAMILIES)

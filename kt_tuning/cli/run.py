@@ -67,7 +67,7 @@ def run(
     storage: option.Storage = None,
     track: option.Track = None,
     config: option.Config = None,
-    refit: option.Refit = False,
+    refit: option.Refit = None,
     overwrite: option.Overwrite = False,
     quiet: option.Quiet = False,
 ) -> None:

@@ -37,11 +37,11 @@ Config = Annotated[
     ),
 ]
 Refit = Annotated[
-    bool,
+    bool | None,
     typer.Option(
-        "--refit",
-        help="At the end train the winner again, on training and validation images: see "
-        "`kt-tuning refit`.",
+        "--refit/--no-refit",
+        help="Train the winner again, on training and validation images, before it is evaluated. "
+        "By default if it contains a pre-trained network and that takes little of the time.",
     ),
 ]
 Overwrite = Annotated[

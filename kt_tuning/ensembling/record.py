@@ -43,6 +43,8 @@ class EnsembleRecord(Record):
         sharpening: With folds, see `sharpening_of`.
         model: Digest of the combined model, see `model_digest`; None in records of earlier
             versions.
+        refitted: Whether the members were trained again after all else was found, on training and
+            validation images; what is known of the whole is of the models before.
     """
 
     trial_ids: tuple[str, ...]
@@ -62,6 +64,7 @@ class EnsembleRecord(Record):
     folds: int = 1
     sharpening: float = 1.0
     model: str | None = None
+    refitted: bool = False
 
     def __post_init__(self) -> None:
         for name in ("trial_ids", "weights", "member_scores", "temperatures", "costs"):

@@ -52,7 +52,20 @@ def trained_on_validation(directory: str | Path) -> bool:
     """
     directory = Path(directory)
     folds = SearchRecord.load(directory / "search.json").folds
-    return folds > 1 or (directory / REFIT_RECORD).is_file()
+    return folds > 1 or is_refitted(directory)
+
+
+def is_refitted(directory: str | Path) -> bool:
+    """Whether a run's models were trained again, on training and validation images.
+
+    Raises:
+        StorageError: if `ensemble.json` cannot be read.
+    """
+    directory = Path(directory)
+    if (directory / REFIT_RECORD).is_file():
+        return True
+    path = directory / ENSEMBLE
+    return path.is_file() and EnsembleRecord.load(path).refitted
 
 
 def read_validated(directory: str | Path, best: str | None = None) -> Validated | None:

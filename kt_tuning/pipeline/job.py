@@ -20,9 +20,9 @@ from kt_tuning.evaluation import CorrectedBest, Scores, corrected_best_of_run
 from kt_tuning.judging import judge, load_data, save_winner
 from kt_tuning.pipeline.make_tuner import make_tuner, options_of, write_files
 from kt_tuning.pipeline.options import OPTIONS, RunOptions
+from kt_tuning.pipeline.refitted import refitted
 from kt_tuning.progress import progress
 from kt_tuning.records import TrialRecord, defaults_failure, replacing, trial_records
-from kt_tuning.refitting import RefitOptions, refit
 from kt_tuning.report import AUGMENTATION, write_report
 from kt_tuning.search import Finish, Tuner
 from kt_tuning.search.lock import RunLock
@@ -54,8 +54,6 @@ class RunOutcome:
             predictions or the objective is no metric.
         export: The SavedModel.
         report: The page.
-        refit: The SavedModel of the models that were trained again, or None. They have not been
-            judged: the scores are of the ensemble before.
         trials: All that the search has ended, failed ones included.
         warning: That the default configuration failed, if it did.
     """
@@ -65,20 +63,19 @@ class RunOutcome:
     correction: CorrectedBest | None
     export: Path
     report: Path
-    refit: Path | None = None
     trials: tuple[TrialRecord, ...] = ()
     warning: str | None = None
 
     def __str__(self) -> str:
         """In plain sentences: how good it is, what was cut short, and what to do next."""
-        steps = next_steps(self.report.parent, self.refit or self.export)
+        steps = next_steps(self.report.parent, self.export)
         return "\n".join([test_summary(self.scores), trials_summary(self.trials), "", *steps])
 
 
 def run(
     data: ImageData, out: Path, options: RunOptions, *, files: Mapping[str, str] | None = None
 ) -> RunOutcome | None:
-    """Search, combine, evaluate, export and report, in this order; and refit if asked to.
+    """Search, combine, train again where that is cheap or asked for, evaluate, export, report.
 
     Started again, it goes on where it stopped: finished trials are kept. Of several processes that
     share a search, each runs trials; when there are none left, one of them does the rest.
@@ -172,7 +169,8 @@ def _results(tuner: Tuner, data: ImageData, out: Path, options: RunOptions) -> R
     stage = functools.partial(progress, shown=options.verbose)
     with stage("Combining the best trials"):
         ensemble = tuner.ensemble(options.ensemble_size, price=options.price)
-        save_winner(ensemble, out)
+    ensemble = refitted(tuner, ensemble, data, options)
+    save_winner(ensemble, out)
     with stage(f"Evaluating on {count(len(data.test), 'test image')}"):
         scores = judge(ensemble, data, out)
     ensemble.provenance["scores"] = scores.to_json()
@@ -181,19 +179,11 @@ def _results(tuner: Tuner, data: ImageData, out: Path, options: RunOptions) -> R
     with stage("Correcting the best validation score for having been chosen"):
         _preview_augmentation(tuner, data, out)
         correction = corrected_best_of_run(out)
-    again = None
-    if options.refit:
-        made = refit(tuner, data, RefitOptions(overwrite=True, verbose=options.verbose))
-        save_winner(made.ensemble, made.directory)
-        with stage("Exporting the refitted model"):
-            again = made.export(data)
     with stage("Writing the report"):
         report = write_report(out, path=out / PAGE)
     trials = tuple(trial_records(out))
     warning = defaults_failure(trials)
-    return RunOutcome(
-        ensemble, scores, correction, out / shipped.folder, report, again, trials, warning
-    )
+    return RunOutcome(ensemble, scores, correction, out / shipped.folder, report, trials, warning)
 
 
 def _preview_augmentation(tuner: Tuner, data: ImageData, out: Path) -> None:

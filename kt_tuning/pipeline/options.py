@@ -67,7 +67,9 @@ class RunOptions:
             deviations of the training images' channels.
         hyperparameters: How the space is narrowed, by name; see `kt_tuning.search.narrow`.
         track: Where the search is also logged: names in `kt_tuning.tracking.TRACKERS`.
-        refit: Whether the winner is trained again on training and validation images, at the end.
+        refit: Whether the winner is trained again, on training and validation images, before it is
+            evaluated and exported. None: if it contains a pre-trained network and that takes little
+            of the time, see `kt_tuning.pipeline.refitted`.
     """
 
     hypermodel: tuple[str, ...] = (AUTO,)
@@ -104,7 +106,7 @@ class RunOptions:
     normalize: bool = False
     hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     track: tuple[str, ...] = ()
-    refit: bool = False
+    refit: bool | None = None
 
     def __post_init__(self) -> None:
         known = [AUTO, *HYPERMODELS]

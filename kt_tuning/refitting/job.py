@@ -17,12 +17,12 @@ from kt_tuning.errors import full_disk_explained
 from kt_tuning.evaluation import held_out_uses
 from kt_tuning.export import next_version
 from kt_tuning.progress import Task, progress
-from kt_tuning.records import WEIGHTS
+from kt_tuning.records import REFIT, WEIGHTS
 from kt_tuning.refitting.files import check_claim, check_data, claim, note_models, provenance
 from kt_tuning.refitting.members import choose_members
 from kt_tuning.refitting.options import RefitOptions
 from kt_tuning.refitting.plan import MemberPlan, member_folder, plan_member, with_validation
-from kt_tuning.refitting.record import REFIT, RefitRecord
+from kt_tuning.refitting.record import RefitRecord
 from kt_tuning.refitting.training import train_member
 from kt_tuning.search import Tuner
 from kt_tuning.search.lock import RunLock

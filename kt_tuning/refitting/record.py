@@ -15,8 +15,6 @@ import dataclasses
 from kt_tuning.records import REFIT_RECORD, Record
 from kt_tuning.units import count
 
-REFIT = "refit"
-"""The folder, in a run directory."""
 RECORD = REFIT_RECORD
 
 

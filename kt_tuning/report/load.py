@@ -9,7 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from kt_tuning.ensembling import EnsembleRecord, Validated, read_scores, read_validated
+from kt_tuning.ensembling import (
+    EnsembleRecord,
+    Validated,
+    is_refitted,
+    read_scores,
+    read_validated,
+)
 from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import (
     GALLERY,
@@ -21,7 +27,6 @@ from kt_tuning.evaluation import (
 from kt_tuning.export import measurements
 from kt_tuning.records import (
     HISTORY,
-    REFIT_RECORD,
     DataCard,
     SearchRecord,
     TrialRecord,
@@ -84,7 +89,7 @@ def load_run(directory: str | Path) -> RunSummary:
         )
     return dataclasses.replace(
         run,
-        refitted=(directory / REFIT_RECORD).is_file(),
+        refitted=is_refitted(directory),
         export_bytes=exported,
         correction=corrected_best_of_run(directory),
         caveat=_caveat(directory, run),

@@ -23,7 +23,7 @@ from kt_tuning.ensembling import (
 from kt_tuning.errors import SearchError, StorageError
 from kt_tuning.evaluation import metric_of
 from kt_tuning.names import find_name
-from kt_tuning.records import PREDICTIONS, DataCard, TrialRecord
+from kt_tuning.records import PREDICTIONS, REFIT, DataCard, TrialRecord
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.trials import load_weights, new_model, weights_file
 
@@ -164,7 +164,11 @@ class Winners:
             return None
         members = [trials[name] for name in record.trial_ids]
         models: list[Any] = [
-            self.load_folds(member, space) if record.folds > 1 else self.load(member, space)
+            self._load_refitted(member, space)
+            if record.refitted
+            else self.load_folds(member, space)
+            if record.folds > 1
+            else self.load(member, space)
             for member in members
         ]
         return Ensemble(
@@ -175,6 +179,15 @@ class Winners:
             provenance=self._provenance(members),
             sharpening=record.sharpening,
         )
+
+    def _load_refitted(
+        self, record: TrialRecord, space: keras_tuner.HyperParameters
+    ) -> keras.Model:
+        """A trial's model, trained again on training and validation images."""
+        model = new_model(self._hypermodel, with_values(space, record))
+        folder = self._run.path / REFIT / f"trial_{record.trial_id}"
+        load_weights(model, weights_file(folder, None))
+        return model
 
     def _whole(self, records: list[TrialRecord]) -> dict[str, TrialRecord]:
         """The trials whose files are there, by id; the others are warned of.

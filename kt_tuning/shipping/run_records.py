@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.ensembling import EnsembleRecord, read_scores
+from kt_tuning.ensembling import EnsembleRecord, is_refitted, read_scores
 from kt_tuning.evaluation import (
     CorrectedBest,
     HeldOutUses,
@@ -14,7 +14,7 @@ from kt_tuning.evaluation import (
     corrected_best_of_run,
     held_out_uses,
 )
-from kt_tuning.records import REFIT_RECORD, DataCard, SearchRecord, TrialRecord, trial_records
+from kt_tuning.records import DataCard, SearchRecord, TrialRecord, trial_records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,7 @@ class RunRecords:
             scores=read_scores(directory),
             correction=corrected_best_of_run(directory),
             uses=held_out_uses(directory).of(data.fingerprint),
-            refitted=(directory / REFIT_RECORD).is_file(),
+            refitted=is_refitted(directory),
         )
 
     @property

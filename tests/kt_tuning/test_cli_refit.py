@@ -3,11 +3,13 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 from command_line import kt_tuning, write_photos
 from shipped_run import write_search
 
 from kt_tuning.data import load_images
+from kt_tuning.evaluation import model_digest
 from kt_tuning.judging import load_data, load_winner
 from kt_tuning.pipeline import RunOptions, tuner_of
 
@@ -54,3 +56,19 @@ def test_devices_says_what_there_is(monkeypatch, capsys):
     monkeypatch.delenv("TPU_NAME", raising=False)
     assert kt_tuning(monkeypatch, "devices") == 0
     assert capsys.readouterr().out.startswith("found     1 processor, on tensorflow")
+
+
+def test_a_probe_is_trained_again_before_it_is_evaluated(photos, monkeypatch, capsys):
+    out = photos.parent / "out"
+    options = ("--hypermodel", "linearprobe", "--fix", "size=32", "--quiet", "--max-trials", 1)
+    assert kt_tuning(monkeypatch, "run", photos, "--out", out, *options) == 0
+    record = json.loads((out / "ensemble.json").read_text())
+    assert record["refitted"]
+    # The scores, the export and the Keras file are those of the models that were trained again.
+    assert json.loads((out / "scores.json").read_text())["model"] == record["model"]
+    data = load_data(out, progress=False)
+    served = load_winner(out).predict(data.validation.images, verbose=0)
+    assert np.load(out / "trial_0" / "val_predictions.npy") != pytest.approx(served, abs=1e-4)
+    # After a restart, too, the run's ensemble is of the models that were trained again.
+    again = tuner_of(out, data)._current_ensemble(data)
+    assert model_digest(again) == record["model"]

@@ -135,7 +135,7 @@ def test_run_in_the_folder_of_images_leaves_it_as_it_was(
 
 @pytest.mark.parametrize(
     ("families", "expected"),
-    [(None, False), (["ConvNet"], False), (["convnet", "Linear-Probe"], True)],
+    [(None, True), (["ConvNet"], False), (["convnet", "Linear-Probe"], True)],
 )
 def test_a_search_of_pre_trained_networks_is_known(
     families: list[str] | None, expected: bool

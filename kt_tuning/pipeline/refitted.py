@@ -1,0 +1,81 @@
+"""The winner of a run, trained again on all but the test images, in place of what was found."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+
+from kt_tuning.data import ImageData
+from kt_tuning.ensembling import Ensemble
+from kt_tuning.pipeline.options import RunOptions
+from kt_tuning.records import TrialRecord, trial_records, write_json
+from kt_tuning.refitting import RefitOptions, refit
+from kt_tuning.refitting.files import COMBINATION
+from kt_tuning.search import Tuner
+from kt_tuning.units import clock, seconds
+
+logger = logging.getLogger("kt_tuning")
+
+SHARE = 0.3
+"""Of the time of a search: what a refit that was not asked for may take."""
+NO_MATTER = 10.0
+"""Seconds that a refit may take in any case."""
+PROBE_SECONDS = 3.0
+"""What it takes to solve for a probe again, whose features are there."""
+
+
+def refitted(tuner: Tuner, ensemble: Ensemble, data: ImageData, options: RunOptions) -> Ensemble:
+    """Train an ensemble's members again, if that was asked for or is worth its time.
+
+    Pre-trained networks with a new classifier gain from a quarter more images, and are hardly ever
+    trained too long. Weights, temperatures and calibration stay as they were fitted, on predictions
+    of the models before; so do all validation figures.
+
+    Args:
+        tuner: Has searched.
+        ensemble: Of its trials; it is recorded in the run directory.
+        data: What it searched on.
+        options: Of the run.
+
+    Returns:
+        The ensemble of the models that were trained again, which takes the place of the other one
+        in the run directory; or the one that was passed.
+    """
+    assert ensemble.record is not None
+    wanted = options.refit
+    if wanted is None:
+        wanted = _is_cheap(ensemble, trial_records(tuner.run_directory), options)
+    if not wanted:
+        return ensemble
+    made = refit(tuner, data, RefitOptions(overwrite=True, verbose=options.verbose))
+    served = made.ensemble
+    served.record = dataclasses.replace(ensemble.record, refitted=True)
+    served.provenance = {**ensemble.provenance, **served.provenance}
+    write_json(tuner.run_directory / COMBINATION, served.record_model().to_json())
+    return served
+
+
+def _is_cheap(ensemble: Ensemble, trials: Sequence[TrialRecord], options: RunOptions) -> bool:
+    """Whether the members contain pre-trained networks and are soon trained again."""
+    assert ensemble.record is not None
+    known = {trial.trial_id: trial for trial in trials}
+    members = [known.get(name) for name in ensemble.record.trial_ids]
+    if options.folds or any(member is None or member.backbone is None for member in members):
+        return False
+    cost = sum(_cost(member) for member in members if member is not None)
+    limit = seconds(options.time_limit, "time_limit")
+    spent = sum(trial.seconds for trial in trials) if limit is None else limit
+    cheap = cost <= max(SHARE * spent, NO_MATTER)
+    if not cheap:
+        logger.info(
+            "The winner is not trained again on training and validation images, which would take "
+            "about %s: `kt-tuning refit` does that.",
+            clock(cost),
+        )
+    return cheap
+
+
+def _cost(trial: TrialRecord) -> float:
+    """Seconds of its training again, about."""
+    return PROBE_SECONDS if trial.epochs <= 1 else trial.seconds
