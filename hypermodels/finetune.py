@@ -86,7 +86,8 @@ class FineTune(BackboneHyperModel):
     @property
     def allows_mixed_precision(self) -> bool:
         """Only without pre-trained weights: gradients of bfloat16 are slow in depthwise layers."""
-        return self.weights is None and super().allows_mixed_precision
+        own = type(self).build is FineTune.build
+        return own and self.weights is None and self.only_named
 
     def rescale(self, pixels: Any) -> Any:
         """Leave the pixels to the backbone's own preprocessing."""

@@ -85,10 +85,11 @@ def run(
     if backbone is not None:
         # Before the images are read, which may take long.
         check_backbone(backbone)
+    goes_on = image_size is None and not overwrite and not is_npz(folder)
     columns = dict(_named(text, "--column", "file=image_id") for text in column or []) or None
     data = load_images(
         folder,
-        image_size=image_size or (None if overwrite or is_npz(folder) else recorded_size(out)),
+        image_size=recorded_size(out) if goes_on else image_size,
         channels=channels,
         seed=seed,
         max_unreadable=max_unreadable,

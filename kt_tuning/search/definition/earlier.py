@@ -36,7 +36,7 @@ def read_definition(run: Path) -> SearchDefinition | None:
     several = isinstance(asked.get("objective"), list) and len(asked["objective"]) > 1
     return SearchDefinition(
         hypermodel=None if name == PARTIAL else {NAME: name, STATE: state},
-        recipe={key: value for key, value in asked.items() if key in fields} or None,
+        recipe={k: v for k, v in asked.items() if k in fields and (k, v) != ("augment", None)} or None,
         # A search.json tells the first one only.
         objectives=None if several else [[search.objective, search.direction]],
         seed=search.seed,

@@ -119,7 +119,7 @@ def test_shapes_that_are_no_images_are_refused(shape):
         (lambda: Policy(("flip",)), "steps of a policy are `Step`"),
         (lambda: Policy((), "reflect"), "`border` is one of mirror, edge, wrap, constant"),
         (lambda: Policy((), interpolation="lanczos"), "`interpolation` is one of auto, nearest"),
-        (lambda: Policy.named("mild"), "Unknown.*none, light, standard"),
+        (lambda: Policy.named("mild"), "Unknown.*none, light, photo, standard"),
     ],
 )
 def test_wrong_policies_are_refused(make, message):
