@@ -23,7 +23,7 @@ UNTRAINED: tuple[str, ...] = ("EfficientNetB0", "MobileNetV2", "ResNet50V2")
 RARE_UNTRAINED: tuple[str, ...] = ("ConvNeXtTiny", "DenseNet121", "EfficientNetV2B0")
 """What is searched with weights that are not ImageNet's, where no backbone is named."""
 
-SIZES = (96, 128, 160, 192, 224, 256)
+SIZES = (96, 128, 160, 192, 224, 256, 288)
 """Pixels of the shorter side of the images for a network that has a name."""
 
 

@@ -18,6 +18,8 @@ from hypermodels.logistic_regression import fit_classifier, log_losses
 from hypermodels.preprocessing import fit_pixels, rescale_values
 from hypermodels.space import Space
 
+SMALLER, LEAST_SIDE = 5 / 9, 32
+"""The smaller of two scales over the larger one, and pixels of its sides at least."""
 DEFAULT_SIZE = 160
 """Pixels of the shorter side of the images for the network."""
 
@@ -36,6 +38,8 @@ class LinearProbe(BackboneHyperModel):
     backbone: As of `FineTune`.
     size: Pixels of the shorter side of the images for a network that has a name.
     mirror: Whether the features are means of those of an image and of its mirror image.
+    two_scales: Whether the features of the image at 5/9 of its size are appended, of a network that
+        has a name.
 
     Args:
         input_shape: (height, width, channels) of the images.
@@ -81,15 +85,21 @@ class LinearProbe(BackboneHyperModel):
         backbone = self._backbone(space)
         height, width = self._network_size(space, backbone, default=DEFAULT_SIZE)
         network = fold_batch_normalization(backbone.load(height, width))
+        two_scales = self.resizable and space.boolean("two_scales", default=False)
+        if two_scales and backbone.resizable:
+            network = _of_any_size(network)
         network.trainable = False
         network = InferenceModel(network.inputs, network.outputs[0], name=NAME)
         network.trainable = False
         x = rescale_values(fit_pixels(x, network, height, width), backbone.values)
-        features = network(x)
-        if space.boolean("mirror", default=False):
-            mirrored = network(ops.flip(x, axis=2 if channel_axis() == -1 else 3))
-            features = layers.Average(name="views")([features, mirrored])
-        return layers.Dense(self.classes, name=HEAD)(features)
+        scales = [x]
+        if two_scales and backbone.resizable:
+            size = [max(LEAST_SIDE, round(side * SMALLER)) for side in (height, width)]
+            scales.append(layers.Resizing(*size, antialias=True, name="shrink")(x))
+        mirrors = space.boolean("mirror", default=False)
+        features = [_features(network, scale, mirrors=mirrors) for scale in scales]
+        together = layers.Concatenate(name="scales")(features) if len(features) > 1 else features[0]
+        return layers.Dense(self.classes, name=HEAD)(together)
 
     def fit(
         self,
@@ -146,3 +156,20 @@ class LinearProbe(BackboneHyperModel):
             "loss": float(log_losses(logits, features.labels).mean()),
             "accuracy": float((logits.argmax(1) == features.labels).mean()),
         }
+
+
+def _features(network: keras.Model, x: Any, *, mirrors: bool) -> Any:
+    """Features of images, or the means of theirs and those of their mirror images."""
+    features = network(x)
+    if not mirrors:
+        return features
+    mirrored = network(ops.flip(x, axis=2 if channel_axis() == -1 else 3))
+    return layers.Average()([features, mirrored])
+
+
+def _of_any_size(network: keras.Model) -> keras.Model:
+    """The same network, with the same layers, for images of any size."""
+    shape = (None, None, 3) if channel_axis() == -1 else (3, None, None)
+    return keras.models.clone_model(
+        network, input_tensors=keras.Input(shape), clone_function=lambda layer: layer
+    )

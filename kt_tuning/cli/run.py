@@ -6,6 +6,7 @@ import ast
 import contextlib
 import dataclasses
 import logging
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,6 +21,9 @@ from kt_tuning.cli.stopping import on_interrupt
 from kt_tuning.errors import OptionError
 
 logger = logging.getLogger("kt_tuning")
+
+STARTED = time.monotonic()
+"""When the command began, but for the start of Python."""
 
 
 def run(
@@ -119,7 +123,9 @@ def run(
     }
     options = RunOptions(**{**_options(given, dataclasses.fields(RunOptions)), **read})
     with on_interrupt(f"; to use what there is: kt-tuning finish {out}"):
-        outcome = run_pipeline(data, out, options, files=as_asked(run, given, out, options))
+        outcome = run_pipeline(
+            data, out, options, files=as_asked(run, given, out, options), began=STARTED
+        )
     if outcome is None:
         print(f"Another process has finished this search: {out / PAGE}")
         return

@@ -116,8 +116,8 @@ Pruner = Annotated[
 TimeLimit = Annotated[
     str | None,
     typer.Option(
-        help="Wall-clock of all trials: 90s, 10m, 1h30m. Reading the images before them, and "
-        "combining, evaluating and exporting after them, come on top.",
+        help="Wall-clock of the whole command: 90s, 10m, 1h30m. Trials get what reading the images "
+        "and evaluating and exporting the winner leave, a third at least.",
         rich_help_panel=SEARCH,
     ),
 ]

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from kt_tuning.errors import OptionError
 from kt_tuning.records import PixelFormat
 
+LARGEST_FOR_BACKBONE = 288
+"""Pixels of the side of images that a pre-trained network sees, at most, by default."""
 LARGEST = 224
 """Pixels of a side that is chosen by the images, at most: what ImageNet's networks expect."""
 SIDES = (224, 192, 160, 128)
@@ -77,9 +79,11 @@ def largest_side(images: int, *, time_limit: float | None, backbone: bool) -> in
         images: Images to train on.
         time_limit: Seconds of the search; None for no limit.
         backbone: Whether a pre-trained network is searched. It resizes images itself, and sees most
-            in large ones: then, and without a limit, `LARGEST`.
+            in large ones: then `LARGEST_FOR_BACKBONE`; without either, `LARGEST`.
     """
-    if time_limit is None or backbone:
+    if backbone:
+        return LARGEST_FOR_BACKBONE
+    if time_limit is None:
         return LARGEST
     budget = SHARE * time_limit * FLOPS_PER_SECOND
     cost_per_pixel = images * EPOCHS * FLOPS_PER_PIXEL
@@ -143,7 +147,7 @@ def size_origin(looks: Sequence[Look], size: tuple[int, int] | None, largest: in
     if len({(look.height, look.width) for look in looks}) == 1 and max(looks[0][:2]) <= largest:
         return "the size of all files"
     median = statistics.median(_shorter_sides(looks) or [_STEP])
-    limited = "" if largest == LARGEST else ", which fits the time limit"
+    limited = "" if largest >= LARGEST else ", which fits the time limit"
     return (
         f"as the median of the files' shorter sides is {median:g}, in steps of {_STEP} up to "
         f"{largest}{limited}"

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import json
 import logging
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from kt_tuning.judging import judge, load_data, save_winner
 from kt_tuning.pipeline.make_tuner import make_tuner, options_of, write_files
 from kt_tuning.pipeline.options import OPTIONS, RunOptions
 from kt_tuning.pipeline.refitted import refitted
+from kt_tuning.pipeline.timing import RunTime
 from kt_tuning.progress import progress
 from kt_tuning.records import TrialRecord, defaults_failure, replacing, trial_records
 from kt_tuning.report import AUGMENTATION, write_report
@@ -28,7 +30,7 @@ from kt_tuning.search import Finish, Tuner
 from kt_tuning.search.lock import RunLock
 from kt_tuning.shipping import export_run
 from kt_tuning.summaries import next_steps, search_summary, test_summary, trials_summary
-from kt_tuning.units import count
+from kt_tuning.units import count, seconds
 
 logger = logging.getLogger("kt_tuning")
 
@@ -73,7 +75,12 @@ class RunOutcome:
 
 
 def run(
-    data: ImageData, out: Path, options: RunOptions, *, files: Mapping[str, str] | None = None
+    data: ImageData,
+    out: Path,
+    options: RunOptions,
+    *,
+    files: Mapping[str, str] | None = None,
+    began: float | None = None,
 ) -> RunOutcome | None:
     """Search, combine, train again where that is cheap or asked for, evaluate, export, report.
 
@@ -85,6 +92,7 @@ def run(
         out: The run directory.
         options: How to search.
         files: Texts by name, written into the run directory: how it was asked for.
+        began: Value of `time.monotonic()` from which the time limit counts; now if None.
 
     Returns:
         What it made; None if another process that shares the search has made it.
@@ -97,6 +105,8 @@ def run(
     """
     asked = dataclasses.asdict(options.without_password())
     files = {**(files or {}), OPTIONS: json.dumps(asked, default=str)}
+    limit = seconds(options.time_limit, "time_limit")
+    clock = RunTime.of(time.monotonic() if began is None else began, limit, data)
     with progress("Preparing the search", shown=options.verbose):
         tuner = make_tuner(data, out, options, files)
     if tuner.choice is not None:
@@ -113,7 +123,7 @@ def run(
     finish = Finish(tuner.oracle, out, first=OPTIONS, last=PAGE)
     tuner.search(
         data,
-        time_limit=options.time_limit,
+        time_limit=clock.for_search(),
         trial_time_limit=options.trial_time_limit,
         max_stale_trials=options.max_stale_trials,
         workers=options.workers,
@@ -123,7 +133,7 @@ def run(
         if not due:
             return None
         write_files(out, files)
-        return _finish(tuner, data, out, options)
+        return _finish(tuner, data, out, options, clock)
 
 
 def finish(
@@ -156,20 +166,24 @@ def finish(
     tuner = make_tuner(data, out, options)
     alone = contextlib.nullcontext() if options.storage else RunLock(out)
     with alone, Finish(tuner.oracle, out, first=OPTIONS, last=PAGE).turn():
-        return _finish(tuner, data, out, options)
+        return _finish(tuner, data, out, options, RunTime.of(time.monotonic(), None, data))
 
 
-def _finish(tuner: Tuner, data: ImageData, out: Path, options: RunOptions) -> RunOutcome:
+def _finish(
+    tuner: Tuner, data: ImageData, out: Path, options: RunOptions, clock: RunTime
+) -> RunOutcome:
     """Combine, evaluate, export and report."""
     with full_disk_explained(out):
-        return _results(tuner, data, out, options)
+        return _results(tuner, data, out, options, clock)
 
 
-def _results(tuner: Tuner, data: ImageData, out: Path, options: RunOptions) -> RunOutcome:
+def _results(
+    tuner: Tuner, data: ImageData, out: Path, options: RunOptions, clock: RunTime
+) -> RunOutcome:
     stage = functools.partial(progress, shown=options.verbose)
     with stage("Combining the best trials"):
         ensemble = tuner.ensemble(options.ensemble_size, price=options.price)
-    ensemble = refitted(tuner, ensemble, data, options)
+    ensemble = refitted(tuner, ensemble, data, options, clock)
     save_winner(ensemble, out)
     with stage(f"Evaluating on {count(len(data.test), 'test image')}"):
         scores = judge(ensemble, data, out)

@@ -38,7 +38,7 @@ class RunOptions:
         strategy: Name in `STRATEGIES`.
         pruner: Name in `PRUNERS`, or None for what goes with the strategy.
         epochs: Epochs of a full training.
-        time_limit: Wall-clock of all trials, e.g. "10m", or None.
+        time_limit: Wall-clock of the whole run, e.g. "10m", or None.
         max_trials: Trials, at most, or None.
         trial_time_limit: Wall-clock of one trial, or None.
         max_stale_trials: Trials in a row without a better one that end the search, or None.

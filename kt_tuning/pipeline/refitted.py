@@ -9,23 +9,26 @@ from collections.abc import Sequence
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.pipeline.options import RunOptions
+from kt_tuning.pipeline.timing import RunTime
 from kt_tuning.records import TrialRecord, trial_records, write_json
 from kt_tuning.refitting import RefitOptions, refit
 from kt_tuning.refitting.files import COMBINATION
 from kt_tuning.search import Tuner
-from kt_tuning.units import clock, seconds
+from kt_tuning.units import clock as duration
 
 logger = logging.getLogger("kt_tuning")
 
 SHARE = 0.3
-"""Of the time of a search: what a refit that was not asked for may take."""
+"""Of the time of a search without a limit: what a refit that was not asked for may take."""
 NO_MATTER = 10.0
 """Seconds that a refit may take in any case."""
 PROBE_SECONDS = 3.0
 """What it takes to solve for a probe again, whose features are there."""
 
 
-def refitted(tuner: Tuner, ensemble: Ensemble, data: ImageData, options: RunOptions) -> Ensemble:
+def refitted(
+    tuner: Tuner, ensemble: Ensemble, data: ImageData, options: RunOptions, clock: RunTime
+) -> Ensemble:
     """Train an ensemble's members again, if that was asked for or is worth its time.
 
     Pre-trained networks with a new classifier gain from a quarter more images, and are hardly ever
@@ -37,6 +40,7 @@ def refitted(tuner: Tuner, ensemble: Ensemble, data: ImageData, options: RunOpti
         ensemble: Of its trials; it is recorded in the run directory.
         data: What it searched on.
         options: Of the run.
+        clock: Says what time there is.
 
     Returns:
         The ensemble of the models that were trained again, which takes the place of the other one
@@ -45,7 +49,7 @@ def refitted(tuner: Tuner, ensemble: Ensemble, data: ImageData, options: RunOpti
     assert ensemble.record is not None
     wanted = options.refit
     if wanted is None:
-        wanted = _is_cheap(ensemble, trial_records(tuner.run_directory), options)
+        wanted = _is_cheap(ensemble, trial_records(tuner.run_directory), options, clock)
     if not wanted:
         return ensemble
     made = refit(tuner, data, RefitOptions(overwrite=True, verbose=options.verbose))
@@ -56,7 +60,9 @@ def refitted(tuner: Tuner, ensemble: Ensemble, data: ImageData, options: RunOpti
     return served
 
 
-def _is_cheap(ensemble: Ensemble, trials: Sequence[TrialRecord], options: RunOptions) -> bool:
+def _is_cheap(
+    ensemble: Ensemble, trials: Sequence[TrialRecord], options: RunOptions, clock: RunTime
+) -> bool:
     """Whether the members contain pre-trained networks and are soon trained again."""
     assert ensemble.record is not None
     known = {trial.trial_id: trial for trial in trials}
@@ -64,14 +70,15 @@ def _is_cheap(ensemble: Ensemble, trials: Sequence[TrialRecord], options: RunOpt
     if options.folds or any(member is None or member.backbone is None for member in members):
         return False
     cost = sum(_cost(member) for member in members if member is not None)
-    limit = seconds(options.time_limit, "time_limit")
-    spent = sum(trial.seconds for trial in trials) if limit is None else limit
-    cheap = cost <= max(SHARE * spent, NO_MATTER)
+    allowed = clock.for_refit()
+    if allowed is None:
+        allowed = SHARE * sum(trial.seconds for trial in trials)
+    cheap = cost <= max(allowed, NO_MATTER)
     if not cheap:
         logger.info(
             "The winner is not trained again on training and validation images, which would take "
             "about %s: `kt-tuning refit` does that.",
-            clock(cost),
+            duration(cost),
         )
     return cheap
 

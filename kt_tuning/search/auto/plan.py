@@ -26,11 +26,13 @@ class Plan:
         first: Whole configurations that are tried before the sampler has a say.
         spared: Those of them that are trained to their end where others pause.
         choice: What was chosen for the images; None if the user chose.
+        too_dear: Families of which no training fits into the time limit.
     """
 
     first: tuple[Values, ...] = ()
     spared: tuple[Values, ...] = ()
     choice: AutoChoice | None = None
+    too_dear: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -49,7 +51,8 @@ class Plan:
             (_configuration(point, SearchSpace(space.space)), point.spared) for point in points
         ]
         first = _different(values for values, _ in found)
-        return cls(tuple(first), tuple(values for values, spared in found if spared), choice)
+        spares = tuple(values for values, spared in found if spared)
+        return cls(tuple(first), spares, choice, choice.too_dear(seconds))
 
     def includes(self, values: Mapping[str, Any]) -> bool:
         """Whether a configuration is one of the first ones."""
@@ -61,7 +64,8 @@ class Plan:
 
     def held_back(self, trials: Sequence[TrialRecord]) -> frozenset[str]:
         """See `AutoChoice.held_back`."""
-        return frozenset() if self.choice is None else self.choice.held_back(trials)
+        held = frozenset() if self.choice is None else self.choice.held_back(trials)
+        return held | self.too_dear
 
 
 def _configuration(point: StartingPoint, space: SearchSpace) -> Values:

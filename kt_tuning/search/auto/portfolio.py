@@ -31,18 +31,19 @@ class StartingPoint:
 PORTFOLIOS: dict[str, tuple[StartingPoint, ...]] = {
     PHOTOS: (
         StartingPoint("linearprobe", {"size": 160, "mirror": False}),
-        StartingPoint("linearprobe", {"size": 224, "mirror": True}),
+        StartingPoint("linearprobe", {"size": 224, "mirror": False}),
+        StartingPoint("linearprobe", {"size": 288, "mirror": False, "two_scales": True}),
         StartingPoint("finetune", spared=True),
     ),
     SMALL: (
         StartingPoint("linearprobe", {"size": 96, "mirror": False}),
-        StartingPoint("linearprobe", {"size": 224, "mirror": True}),
+        StartingPoint("linearprobe", {"size": 160, "mirror": False}),
         StartingPoint("finetune", spared=True),
         StartingPoint("convnet"),
     ),
     GREY: (
         StartingPoint("linearprobe", {"size": 160, "mirror": False}),
-        StartingPoint("linearprobe", {"size": 224, "mirror": True}),
+        StartingPoint("linearprobe", {"size": 224, "mirror": False, "two_scales": True}),
         StartingPoint("finetune", spared=True),
         StartingPoint("convnet"),
     ),
@@ -71,7 +72,11 @@ HELD_BACK: dict[str, frozenset[str]] = {
 }
 """Kind of images -> families that get time only if probes turn out to be poor."""
 
-PIXELS_A_SECOND = 4.2e6
+FINE_TUNING_SIZES = {PHOTOS: 224, SMALL: 96, GREY: 224, PLAIN: 96}
+"""Kind of images -> pixels of the side at which they are fine-tuned on by default."""
+FINE_TUNING_PIXELS, FINE_TUNING_SECONDS = 8, 0.02
+"""What fine-tuning costs an image: pixels of so many views of it, and seconds of a few epochs."""
+PIXELS_A_SECOND = 8e6
 """Pixels of which a small pre-trained network computes features in a second on two processor cores:
 EfficientNet-Lite0 takes about 6 ms for an image of 160 by 160."""
 

@@ -34,9 +34,13 @@ def read_definition(run: Path) -> SearchDefinition | None:
     name = search.hypermodel.partition("(")[0]
     state = {FIXED: asked["fixed"]} if len(asked.get("hypermodel", ())) == 1 else {}
     several = isinstance(asked.get("objective"), list) and len(asked["objective"]) > 1
+    recipe = {key: value for key, value in asked.items() if key in fields}
+    if recipe.get("augment", "") is None:
+        # What suited the images.
+        del recipe["augment"]
     return SearchDefinition(
         hypermodel=None if name == PARTIAL else {NAME: name, STATE: state},
-        recipe={k: v for k, v in asked.items() if k in fields and (k, v) != ("augment", None)} or None,
+        recipe=recipe or None,
         # A search.json tells the first one only.
         objectives=None if several else [[search.objective, search.direction]],
         seed=search.seed,
