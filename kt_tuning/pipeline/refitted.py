@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+
+import pandas as pd
 
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.pipeline.options import RunOptions
 from kt_tuning.pipeline.timing import RunTime
-from kt_tuning.records import TrialRecord, trial_records, write_json
+from kt_tuning.records import HISTORY, TrialRecord, trial_records, write_json
 from kt_tuning.refitting import RefitOptions, refit
 from kt_tuning.refitting.files import COMBINATION
 from kt_tuning.search import Tuner
@@ -22,6 +23,8 @@ SHARE = 0.3
 """Of the time of a search without a limit: what a refit that was not asked for may take."""
 NO_MATTER = 10.0
 """Seconds that a refit may take in any case."""
+MORE_IMAGES = 1.3
+"""An epoch on training and validation images over one on training images, and to spare."""
 PROBE_SECONDS = 3.0
 """What it takes to solve for a probe again, whose features are there."""
 
@@ -49,10 +52,17 @@ def refitted(
     assert ensemble.record is not None
     wanted = options.refit
     if wanted is None:
-        wanted = _is_cheap(ensemble, trial_records(tuner.run_directory), options, clock)
+        wanted = _is_cheap(tuner, ensemble, options, clock)
     if not wanted:
         return ensemble
-    made = refit(tuner, data, RefitOptions(overwrite=True, verbose=options.verbose))
+    # The epoch that was best on few validation images is luck; the last one is annealed.
+    epochs = (
+        max(member.epochs for member in _members(tuner, ensemble))
+        if options.refit is None
+        else None
+    )
+    wishes = RefitOptions(epochs=epochs, overwrite=True, verbose=options.verbose)
+    made = refit(tuner, data, wishes)
     served = made.ensemble
     served.record = dataclasses.replace(ensemble.record, refitted=True)
     served.provenance = {**ensemble.provenance, **served.provenance}
@@ -60,19 +70,17 @@ def refitted(
     return served
 
 
-def _is_cheap(
-    ensemble: Ensemble, trials: Sequence[TrialRecord], options: RunOptions, clock: RunTime
-) -> bool:
+def _is_cheap(tuner: Tuner, ensemble: Ensemble, options: RunOptions, clock: RunTime) -> bool:
     """Whether the members contain pre-trained networks and are soon trained again."""
     assert ensemble.record is not None
-    known = {trial.trial_id: trial for trial in trials}
-    members = [known.get(name) for name in ensemble.record.trial_ids]
-    if options.folds or any(member is None or member.backbone is None for member in members):
+    members = _members(tuner, ensemble)
+    unknown = len(members) < len(ensemble.record.trial_ids)
+    if options.folds or unknown or any(member.backbone is None for member in members):
         return False
-    cost = sum(_cost(member) for member in members if member is not None)
+    cost = sum(_cost(member, tuner) for member in members)
     allowed = clock.for_refit()
     if allowed is None:
-        allowed = SHARE * sum(trial.seconds for trial in trials)
+        allowed = SHARE * sum(trial.seconds for trial in trial_records(tuner.run_directory))
     cheap = cost <= max(allowed, NO_MATTER)
     if not cheap:
         logger.info(
@@ -83,6 +91,16 @@ def _is_cheap(
     return cheap
 
 
-def _cost(trial: TrialRecord) -> float:
-    """Seconds of its training again, about."""
-    return PROBE_SECONDS if trial.epochs <= 1 else trial.seconds
+def _members(tuner: Tuner, ensemble: Ensemble) -> list[TrialRecord]:
+    """The trials of a run whose models an ensemble has."""
+    assert ensemble.record is not None
+    known = {trial.trial_id: trial for trial in trial_records(tuner.run_directory)}
+    return [known[name] for name in ensemble.record.trial_ids if name in known]
+
+
+def _cost(trial: TrialRecord, tuner: Tuner) -> float:
+    """Seconds of its training again, with more images, about."""
+    if trial.epochs <= 1:
+        return PROBE_SECONDS
+    history = pd.read_csv(tuner.run_directory / f"trial_{trial.trial_id}" / HISTORY)
+    return PROBE_SECONDS + MORE_IMAGES * history["seconds"].sum()

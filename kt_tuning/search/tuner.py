@@ -411,7 +411,8 @@ class Tuner(keras_tuner.Tuner):
                 workers=executor.workers,
                 trial_seconds=trial_limit,
                 max_stale_trials=max_stale_trials,
-                family_epochs=epochs_by_family(self.hypermodel.wrapped, epochs),
+                family_epochs=epochs_by_family(self.hypermodel.wrapped, epochs)
+                | plan.epochs(epochs),
             )
             tracking = Tracking(
                 # For its workers the chief does it.

@@ -15,6 +15,7 @@ from kt_tuning.data import ImageData
 from kt_tuning.records import Record, TrialRecord
 from kt_tuning.search.auto.portfolio import (
     FAMILIES,
+    FINE_TUNED,
     FINE_TUNING_PIXELS,
     FINE_TUNING_SECONDS,
     FINE_TUNING_SIZES,
@@ -139,7 +140,7 @@ class AutoChoice(Record):
         cost = FINE_TUNING_PIXELS * side**2 * self.aspect / PIXELS_A_SECOND + FINE_TUNING_SECONDS
         if seconds is None or self.count * cost <= MOST * seconds:
             return frozenset()
-        return frozenset({"finetune"})
+        return frozenset({FINE_TUNED})
 
     def _affordable(self, point: StartingPoint, seconds: float) -> StartingPoint:
         """The same probe on the largest images whose features are computed in a time."""

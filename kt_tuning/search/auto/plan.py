@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypermodels.families import SEPARATOR
 from kt_tuning.errors import OptionError
 from kt_tuning.records import TrialRecord
 from kt_tuning.search.auto.choice import AutoChoice
-from kt_tuning.search.auto.portfolio import StartingPoint
+from kt_tuning.search.auto.portfolio import EPOCHS_SHARE, FINE_TUNED, StartingPoint
 from kt_tuning.search.distributions import Parameter, SearchSpace, Value, Values
 
 
@@ -53,6 +54,16 @@ class Plan:
         first = _different(values for values, _ in found)
         spares = tuple(values for values, spared in found if spared)
         return cls(tuple(first), spares, choice, choice.too_dear(seconds))
+
+    def epochs(self, most: int) -> dict[str, int]:
+        """Epochs of a full training, of families that need fewer than others.
+
+        Args:
+            most: Those of a full training of the others.
+        """
+        if self.choice is None or not self.choice.several:
+            return {}
+        return {FINE_TUNED: math.ceil(most * EPOCHS_SHARE)}
 
     def includes(self, values: Mapping[str, Any]) -> bool:
         """Whether a configuration is one of the first ones."""

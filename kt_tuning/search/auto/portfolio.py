@@ -72,6 +72,8 @@ HELD_BACK: dict[str, frozenset[str]] = {
 }
 """Kind of images -> families that get time only if probes turn out to be poor."""
 
+FINE_TUNED, EPOCHS_SHARE = "finetune", 1 / 3
+"""A family that begins with a solved classifier, and the share of the epochs that it needs."""
 FINE_TUNING_SIZES = {PHOTOS: 224, SMALL: 96, GREY: 224, PLAIN: 96}
 """Kind of images -> pixels of the side at which they are fine-tuned on by default."""
 FINE_TUNING_PIXELS, FINE_TUNING_SECONDS = 8, 0.02
