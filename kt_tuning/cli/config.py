@@ -63,9 +63,8 @@ def as_asked(
         options: What became of them: each option as it came out.
     """
     from kt_tuning.execution import automatic_workers
-    from kt_tuning.pipeline import DEFAULT_TRIALS
 
-    written = options.without_password()
+    written = options.limited().without_password()
     values = {name: getattr(written, name, value) for name, value in given.items()}
     # Whoever repeats the run does not mean to delete it.
     values |= {"folder": given["folder"].resolve(), "out": out.resolve(), "overwrite": False}
@@ -74,8 +73,6 @@ def as_asked(
     values["hyperparameters"] = (out / SPACE).resolve() if options.hyperparameters else None
     if options.workers == "auto":
         values["workers"] = automatic_workers()
-    if options.max_trials is None and options.time_limit is None:
-        values["max_trials"] = DEFAULT_TRIALS
     if not options.hyperparameters:
         return {CONFIG: as_yaml(verb, values)}
     space = yaml.safe_dump(dict(options.hyperparameters), sort_keys=False, allow_unicode=True)

@@ -2,6 +2,6 @@
 
 from kt_tuning.pipeline.job import PAGE, RunOutcome, finish, run
 from kt_tuning.pipeline.make_tuner import tuner_of
-from kt_tuning.pipeline.options import DEFAULT_TRIALS, RunOptions
+from kt_tuning.pipeline.options import RunOptions
 
-__all__ = ["DEFAULT_TRIALS", "PAGE", "RunOptions", "RunOutcome", "finish", "run", "tuner_of"]
+__all__ = ["PAGE", "RunOptions", "RunOutcome", "finish", "run", "tuner_of"]

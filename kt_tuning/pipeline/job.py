@@ -103,6 +103,7 @@ def run(
         KeyboardInterrupt: on Ctrl-C, during the search or after it. Nothing that was not finished
             by then is begun; `finish` uses what there is.
     """
+    options = options.limited()
     asked = dataclasses.asdict(options.without_password())
     files = {**(files or {}), OPTIONS: json.dumps(asked, default=str)}
     limit = seconds(options.time_limit, "time_limit")

@@ -16,7 +16,7 @@ from hypermodels.families import SEPARATOR
 from kt_tuning.augment import default_policy
 from kt_tuning.data import ImageData
 from kt_tuning.errors import OptionError, StorageError
-from kt_tuning.pipeline.options import DEFAULT_TRIALS, OPTIONS, RunOptions
+from kt_tuning.pipeline.options import OPTIONS, RunOptions
 from kt_tuning.recipe import Recipe
 from kt_tuning.records import read_json, replacing
 from kt_tuning.search import Tuner, narrow
@@ -92,15 +92,13 @@ def make_tuner(
         patience=options.patience,
         precision=options.precision,
     )
-    max_trials = options.max_trials
-    if max_trials is None and options.time_limit is None:
-        max_trials = DEFAULT_TRIALS
+    options = options.limited()
     tuner = RecordedTuner(
         auto or hypermodel,
         objective=options.objective,
         strategy=options.strategy,
         pruner=options.pruner,
-        max_trials=max_trials,
+        max_trials=options.max_trials,
         epochs=options.epochs,
         folds=options.folds,
         executions_per_trial=options.executions,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hypermodels import HYPERMODELS
+from hypermodels.backbones import at_hand
 from hypermodels.families import SEPARATOR
 from kt_tuning.ensembling import PRICE
 from kt_tuning.errors import OptionError
@@ -21,6 +22,9 @@ OPTIONS = "options.json"
 """File of a run directory: `RunOptions`, for what comes after the run."""
 DEFAULT_TRIALS = 20
 """Trials of a search that was given neither a number of trials nor a time limit."""
+DEFAULT_TIME = "5m"
+"""Time limit of such a search that chooses its families and has a pre-trained network: by then
+more time gains little."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +129,14 @@ class RunOptions:
             object.__setattr__(self, "backbone", str(Path(self.backbone).resolve()))
         if self.pruner is not None:
             object.__setattr__(self, "pruner", pruner_name(self.pruner))
+
+    def limited(self) -> RunOptions:
+        """The same with a limit: that by default if neither trials nor time were limited."""
+        if self.max_trials is not None or self.time_limit is not None:
+            return self
+        if self.hypermodel == (AUTO,) and at_hand():
+            return dataclasses.replace(self, time_limit=DEFAULT_TIME)
+        return dataclasses.replace(self, max_trials=DEFAULT_TRIALS)
 
     def without_password(self) -> RunOptions:
         """The same as they may be written: what connects to a database comes from elsewhere."""

@@ -43,7 +43,8 @@ def test_the_list_says_what_is_at_hand_and_what_brings_the_others(monkeypatch, c
     (dense,) = [line.split() for line in lines if line.startswith("DenseNet121")]
     assert " ".join(dense).endswith("BSD-3-Clause kt-tuning backbones fetch DenseNet121")
     (own,) = [line for line in lines if line.startswith("leaves")]
-    assert "cannot be read as a Keras model" in own
+    # The folder's name may have cut the end off.
+    assert "cannot be read" in own
     # Whoever reads it through a pipe wants a network a line.
     assert len([line for line in lines if line.startswith(tuple(PRETRAINED))]) == len(PRETRAINED)
 

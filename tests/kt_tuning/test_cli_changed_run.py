@@ -14,7 +14,7 @@ BASE = ["--hypermodel", "mlp", "--fix", "optimizer=adam", "--max-trials", "1"]
 BASE += ["--epochs", "1", "--augment", "none", "--batch-size", "16", "--workers", "1", "--quiet"]
 
 
-def finished(tuner, data, out, options):
+def finished(tuner, data, out, options, clock):
     """Stands for what comes after the search, which takes longer."""
     return SimpleNamespace(scores="", correction=None, export="", report="", warning=None)
 

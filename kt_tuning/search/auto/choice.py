@@ -11,6 +11,7 @@ import numpy as np
 from hypermodels import HYPERMODELS, Families, ImageHyperModel
 from hypermodels.backbone_family import SIZES
 from hypermodels.backbones import at_hand
+from hypermodels.linear_probe import SMALLER
 from kt_tuning.data import ImageData
 from kt_tuning.records import Record, TrialRecord
 from kt_tuning.search.auto.portfolio import (
@@ -144,12 +145,13 @@ class AutoChoice(Record):
 
     def _affordable(self, point: StartingPoint, seconds: float) -> StartingPoint:
         """The same probe on the largest images whose features are computed in a time."""
-        views = (2 if point.values["mirror"] else 1) * (1.3 if "two_scales" in point.values else 1)
+        views = 2.0 if point.values["mirror"] else 1.0
+        views *= 1 + SMALLER**2 if "two_scales" in point.values else 1
         pixels = seconds * PIXELS_A_SECOND / (self.count * views * self.aspect)
         sizes = [size for size in SIZES if size <= point.values["size"] and size**2 <= pixels]
-        size = max(sizes, default=SIZES[0])
-        mirror = point.values["mirror"] and bool(sizes)
-        return dataclasses.replace(point, values={**point.values, "size": size, "mirror": mirror})
+        if not sizes:
+            return dataclasses.replace(point, values={"size": SIZES[0], "mirror": False})
+        return dataclasses.replace(point, values={**point.values, "size": max(sizes)})
 
     def held_back(self, trials: Sequence[TrialRecord]) -> frozenset[str]:
         """The families that get no time, as others are known to be better on such images.

@@ -69,7 +69,7 @@ def test_it_is_said_where_the_size_comes_from(
         (1000, 308, False, 160),
         (1000, 307, False, 128),
         (1000, 10, False, 128),
-        (1000, 10, True, 224),
+        (1000, 10, True, 288),
         (10_000, 3080, False, 160),
     ],
 )

@@ -57,7 +57,8 @@ def test_photos_begin_with_probes_and_it_is_said(monkeypatch):
     )
     assert found.starting_points() == [
         StartingPoint("linearprobe", {"size": 160, "mirror": False}),
-        StartingPoint("linearprobe", {"size": 224, "mirror": True}),
+        StartingPoint("linearprobe", {"size": 224, "mirror": False}),
+        StartingPoint("linearprobe", {"size": 288, "mirror": False, "two_scales": True}),
         StartingPoint("finetune", spared=True),
     ]
 
@@ -80,32 +81,38 @@ def test_without_a_network_at_hand_it_is_a_search_from_nothing(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "first", "second"),
+    ("seconds", "sizes"),
     [
-        # 1,300 images at 4.2 million pixels a second; 15% of the time, and a half.
-        (None, 160, (224, True)),
-        (90, 160, (224, True)),
-        (60, 160, (192, True)),
-        (30, 96, (128, True)),
+        # 1,300 images at 8 million pixels a second; 15% of the time, and a half of it each.
+        (None, [160, 224, 288]),
+        (90, [160, 224, 288]),
+        (30, [160, 224, 256]),
+        (10, [96, 160, 128]),
     ],
 )
-def test_probes_are_of_sizes_that_the_time_allows(seconds, first, second):
+def test_probes_are_of_sizes_that_the_time_allows(seconds, sizes):
     points = made(PHOTOS).starting_points(seconds)
-    assert [dict(point.values) for point in points] == [
-        {"size": first, "mirror": False},
-        {"size": second[0], "mirror": second[1]},
-        {},
-    ]
+    probes = [dict(point.values) for point in points if point.family == "linearprobe"]
+    assert [values["size"] for values in probes] == sizes
+    assert ["two_scales" in values for values in probes] == [False, False, True]
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(None, True), (130, True), (110, False)])
+def test_fine_tuning_waits_for_more_time(seconds, expected):
+    # 1,300 images: 8 views of 224×224 pixels at 8 million a second and 0.02 s each are 91 s.
+    families = [point.family for point in made(PHOTOS).starting_points(seconds)]
+    assert ("finetune" in families) is expected
+    assert (made(PHOTOS).too_dear(seconds) == {"finetune"}) is not expected
 
 
 def test_with_hardly_any_time_there_is_one_probe_of_the_smallest_size():
-    points = made(PHOTOS).starting_points(5)
-    assert [dict(point.values) for point in points] == [{"size": 96, "mirror": False}, {}]
+    points = made(PHOTOS).starting_points(2)
+    assert [dict(point.values) for point in points] == [{"size": 96, "mirror": False}]
 
 
 def test_short_searches_are_run_in_one_process():
     alone = made(PHOTOS, families=("convnet",))
-    assert [made(PHOTOS).is_short(seconds) for seconds in (None, 121, 120)] == [False, False, True]
+    assert [made(PHOTOS).is_short(seconds) for seconds in (None, 601, 600)] == [False, False, True]
     assert [alone.is_short(seconds) for seconds in (None, 31, 30)] == [False, False, True]
 
 
