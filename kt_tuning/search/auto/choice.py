@@ -17,9 +17,8 @@ from kt_tuning.records import Record, TrialRecord
 from kt_tuning.search.auto.portfolio import (
     FAMILIES,
     FINE_TUNED,
-    FINE_TUNING_PIXELS,
-    FINE_TUNING_SECONDS,
     FINE_TUNING_SIZES,
+    FINE_TUNING_VIEWS,
     HELD_BACK,
     PIXELS_A_SECOND,
     PORTFOLIOS,
@@ -138,7 +137,7 @@ class AutoChoice(Record):
             seconds: Time limit of the search, or None.
         """
         side = FINE_TUNING_SIZES[self.images]
-        cost = FINE_TUNING_PIXELS * side**2 * self.aspect / PIXELS_A_SECOND + FINE_TUNING_SECONDS
+        cost = FINE_TUNING_VIEWS * side**2 * self.aspect / PIXELS_A_SECOND
         if seconds is None or self.count * cost <= MOST * seconds:
             return frozenset()
         return frozenset({FINE_TUNED})

@@ -76,8 +76,8 @@ FINE_TUNED, EPOCHS_SHARE = "finetune", 1 / 3
 """A family that begins with a solved classifier, and the share of the epochs that it needs."""
 FINE_TUNING_SIZES = {PHOTOS: 224, SMALL: 96, GREY: 224, PLAIN: 96}
 """Kind of images -> pixels of the side at which they are fine-tuned on by default."""
-FINE_TUNING_PIXELS, FINE_TUNING_SECONDS = 8, 0.02
-"""What fine-tuning costs an image: pixels of so many views of it, and seconds of a few epochs."""
+FINE_TUNING_VIEWS = 11
+"""What fine-tuning costs an image, a few epochs included: as much as features of so many views."""
 PIXELS_A_SECOND = 8e6
 """Pixels of which a small pre-trained network computes features in a second on two processor cores:
 EfficientNet-Lite0 takes about 6 ms for an image of 160 by 160."""
