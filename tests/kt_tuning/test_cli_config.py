@@ -128,7 +128,8 @@ def test_what_run_writes_is_what_came_of_its_options(tmp_path):
     assert written["folder"] == str(Path("photos").resolve())
     assert written["out"] == str(tmp_path / "run")
     assert (written["epochs"], written["workers"], written["mixup"]) == (7, 3, [0.0, 0.2])
-    assert (written["max_trials"], written["hypermodel"]) == (20, ["auto"])
+    limits = (written["max_trials"], written["time_limit"])
+    assert (*limits, written["hypermodel"]) == (None, "5m", ["auto"])
     assert written["fix"] == ["norm=batch"]
     assert written["overwrite"] is False
     assert written["hyperparameters"] == str(tmp_path / "run" / "space.yaml")

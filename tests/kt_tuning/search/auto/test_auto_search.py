@@ -93,4 +93,4 @@ def test_a_run_says_what_it_searches_and_why(stripes, tmp_path, monkeypatch, cap
     assert why == (
         "48 grey images of 8x8 pixels and EfficientNetLite0 at hand: layers first, then rows."
     )
-    assert what.startswith("Searching mlp, recurrent: at most 20 trials")
+    assert what.startswith("Searching mlp, recurrent: at most 5m")
