@@ -25,7 +25,7 @@ NO_MATTER = 10.0
 """Seconds that a refit may take in any case."""
 MORE_IMAGES = 1.3
 """An epoch on training and validation images over one on training images, and to spare."""
-PROBE_SECONDS = 3.0
+PROBE_SECONDS = 5.0
 """What it takes to solve for a probe again, whose features are there."""
 
 
