@@ -196,12 +196,12 @@ class FineTune(BackboneHyperModel):
 
 
 class _Stop(keras.callbacks.Callback):
-    """Stops the training of a part of a model when that of the model is to stop."""
+    """Stops the training of a part of a model when a callback has stopped that of the model."""
 
     def __init__(self, part: keras.Model) -> None:
         super().__init__()
         self._part = part
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Hand the wish on."""
+        """Copy `stop_training` of the model to the part."""
         self._part.stop_training = self.model.stop_training

@@ -13,8 +13,6 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from hypermodels.folding import fold_batch_normalization
-
 HEAD, OUTPUT = "logits", "probabilities"
 """Names of the layers after the features: a dense one, and its softmax."""
 BATCH = 256
@@ -68,15 +66,10 @@ class FrozenPart:
             found.update(np.ascontiguousarray(weights).tobytes())
         return found.hexdigest()
 
-    @functools.cached_property
-    def _quick(self) -> keras.Model:
-        """The same as `model`, within rounding, in fewer steps."""
-        return fold_batch_normalization(self.model)
-
     def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the features (n, …) of some images: uint8 (n, height, width, channels)."""
         parts = [
-            keras.ops.convert_to_numpy(self._quick.predict_on_batch(images[start : start + BATCH]))
+            keras.ops.convert_to_numpy(self.model.predict_on_batch(images[start : start + BATCH]))
             for start in range(0, len(images), BATCH)
         ]
         return np.concatenate(parts)

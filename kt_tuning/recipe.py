@@ -70,7 +70,9 @@ class Recipe:
             `kt_tuning.augment`, which `kt-tuning run` takes; "search" searches the policy itself,
             by `Policy.suggest`. A tuple of names chooses among those.
         mixup: α of MixUp, see `kt_tuning.augment.Mixing`; 0 is off. With MixUp or CutMix labels
-            are soft: models need a loss that takes them, as all of `hypermodels` have.
+            are soft: models need a loss that takes them, as all of `hypermodels` have. It plays no
+            part where the features of a network's first layers are computed once, as in
+            `FineTune` and `LinearProbe`, nor does `max_batch_size` there.
         cutmix: α of CutMix, likewise.
         balance: How rare classes are made to count as much as frequent ones: "none"; "weights" of
             the loss; or "sampling": each epoch draws as many images of every class, rare ones

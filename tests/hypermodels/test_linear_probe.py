@@ -125,3 +125,19 @@ def test_without_any_network_it_says_what_to_install(monkeypatch):
 def test_a_normalization_would_be_wrong(backbone):
     with pytest.raises(ValueError, match="brings its own preprocessing"):
         probe(backbone, normalization=([0.0], [1.0]))
+
+
+def test_features_of_two_scales_are_those_of_each(tmp_path):
+    pixels = np.random.default_rng(1).integers(0, 256, (3, 72, 72, 3)).astype(np.uint8)
+    options = {"backbone": "MobileNet", "weights": "random", "size": 72}
+    keras.utils.set_random_seed(4)
+    _, model = build(LinearProbe((72, 72, 3), 2, two_scales=True, **options))
+    # 5/9 of 72 pixels
+    small = layers.Resizing(40, 40, antialias=True)(pixels / 127.5 - 1)
+    network = model.get_layer("backbone")
+    expected = [network.predict_on_batch(images) for images in (pixels / 127.5 - 1, small)]
+    features = model.frozen.features(pixels)
+    assert features == pytest.approx(np.concatenate(expected, axis=1), abs=1e-4)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert (again.predict_on_batch(pixels) == model.predict_on_batch(pixels)).all()
