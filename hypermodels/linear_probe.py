@@ -17,6 +17,7 @@ from hypermodels.headless import NAME, InferenceModel
 from hypermodels.logistic_regression import fit_classifier, log_losses
 from hypermodels.preprocessing import fit_pixels, rescale_values
 from hypermodels.space import Space
+from hypermodels.stages import signed_root, with_all_stages
 
 SMALLER, LEAST_SIDE = 5 / 9, 32
 """The smaller of two scales over the larger one, and pixels of its sides at least."""
@@ -27,6 +28,7 @@ DEFAULT_SIZE = 160
 class LinearProbe(BackboneHyperModel):
     """A frozen pre-trained network with a logistic regression on its features.
 
+    The square roots of the features are standardised, see `hypermodels.stages`.
     `fit` computes the features of the training images and solves for the regression: it needs
     neither epochs nor a learning rate. The model is one Keras model from pixels to probabilities,
     like any other; its attribute `frozen` is a `FrozenPart`.
@@ -36,6 +38,7 @@ class LinearProbe(BackboneHyperModel):
     Hyperparameters, by name:
 
     backbone: As of `FineTune`.
+    all_stages: Whether the average of the last feature map of each resolution is appended.
     size: Pixels of the shorter side of the images for a network that has a name.
     mirror: Whether the features are means of those of an image and of its mirror image.
     two_scales: Whether the features of the image at 5/9 of its size are appended, of a network that
@@ -85,6 +88,8 @@ class LinearProbe(BackboneHyperModel):
         backbone = self._backbone(space)
         height, width = self._network_size(space, backbone, default=DEFAULT_SIZE)
         network = fold_batch_normalization(backbone.load(height, width))
+        if space.boolean("all_stages", default=True):
+            network = with_all_stages(network)
         two_scales = self.resizable and space.boolean("two_scales", default=False)
         if two_scales and backbone.resizable:
             network = _of_any_size(network)
@@ -99,7 +104,7 @@ class LinearProbe(BackboneHyperModel):
         mirrors = space.boolean("mirror", default=False)
         features = [_features(network, scale, mirrors=mirrors) for scale in scales]
         together = layers.Concatenate(name="scales")(features) if len(features) > 1 else features[0]
-        return layers.Dense(self.classes, name=HEAD)(together)
+        return layers.Dense(self.classes, name=HEAD)(signed_root(together))
 
     def fit(
         self,

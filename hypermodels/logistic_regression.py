@@ -31,7 +31,7 @@ Floats = NDArray[np.floating[Any]]
 PENALTIES = tuple(10.0 ** (exponent / 4) for exponent in range(8, -21, -1))
 """From strong to weak, a quarter of a decade apart, for standardised features."""
 FOLDS = 5
-MANY_ROWS = 5000
+MANY_ROWS = 2000
 """Rows from which a single held-out part is enough to choose the penalty."""
 WORSE = 3
 """Penalties in a row with a greater held-out loss after which weaker ones are not tried."""

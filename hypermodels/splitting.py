@@ -31,7 +31,7 @@ def split_network(
     if not wanted:
         return network, None
     found = None
-    for passed, tensor in _single_tensors(network):
+    for passed, tensor in single_tensors(network):
         if weighted - passed < wanted:
             break
         found = tensor if passed else None
@@ -40,7 +40,7 @@ def split_network(
     return keras.Model(network.inputs, found), keras.Model(found, network.outputs[0])
 
 
-def _single_tensors(network: keras.Model) -> Iterator[tuple[int, Any]]:
+def single_tensors(network: keras.Model) -> Iterator[tuple[int, Any]]:
     """Tensors that all of the rest is computed from, and how many layers with weights are before.
 
     From input to output, the latter not included.

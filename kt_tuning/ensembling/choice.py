@@ -19,6 +19,8 @@ Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
 
 RESAMPLES = 200
+SINGLE = 0.5
+"""Standard errors by which a single member may be worse than the best combination and still win."""
 STEADY = "stack"
 """Of several members' solvers that tie this one wins: which is best of those is chance, and would
 change with the rows. It alone corrects single classes, and has one minimum, with a ridge."""
@@ -44,10 +46,12 @@ class Chooser:
     """Chooses by cross-fitting.
 
     A solver is calibrated in the way that has the least cross-fitted log-loss, the first of
-    equals. Of the solvers, one is best for what it costs to serve. Among all within one standard
-    error of it a single member wins, then `STEADY`, then the one that costs least. The error is
-    that of the difference, by a bootstrap of the rows: two solvers mostly fail on the same rows, so
-    that it is much smaller than the error of either.
+    equals. Of the solvers, one is best for what it costs to serve. A single member within a half
+    of one standard error of it wins, then, among all within one error, `STEADY`, then the one that
+    costs least. The error is that of the difference, by a bootstrap of the rows: two solvers mostly
+    fail on the same rows, so that it is much smaller than the error of either. It is a half for a
+    single member since on some hundred rows a whole one is more than different members gain
+    together, and since what they cost has been counted already (see `Serving`).
 
     That `STEADY` comes before a cheaper one is measured: which of two weighted means ties with it
     changes from fold to fold, and to take the cheaper each time cost up to 0.014 nats in real
@@ -183,20 +187,22 @@ def steadiest_within_one_error(
     factors = {name: serving.factor(found.cost) for name, found in candidates.items()}
     best = min(losses, key=lambda name: round(losses[name] * factors[name], 9))
     errors = standard_errors(metric, labels, predictions, best, rng)
+    single = {name for name, found in candidates.items() if round(found.size) <= 1}
     # What a loss may be to be worth as much as the best one: more, if it costs less to serve.
     tied = [
         name
         for name in losses
-        if losses[name] <= losses[best] * factors[best] / factors[name] + errors[name] + _ROUNDING
+        if losses[name] * factors[name]
+        <= losses[best] * factors[best]
+        + factors[name] * errors[name] * (SINGLE if name in single else 1.0)
+        + _ROUNDING
     ]
 
     def rank(name: str) -> tuple[int, int, float]:
         # One member is one member, however it was found: of these the first.
-        if round(candidates[name].size) <= 1:
+        if name in single:
             return 0, 0, 0.0
-        if name == STEADY:
-            return 1, 0, 0.0
-        return 2, round(candidates[name].cost), round(losses[name], 9)
+        return 1 if name == STEADY else 2, round(candidates[name].cost), round(losses[name], 9)
 
     return min(tied, key=rank)
 

@@ -1,5 +1,6 @@
 """An interrupt that is raised where exceptions are ignored is raised again."""
 
+import signal
 import threading
 import time
 
@@ -18,7 +19,16 @@ class Finalized:
         raise self.error
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler, also where the tests were started in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("busy_seconds", [0.0, 0.3])
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interrupt_in_a_finalizer_is_raised_after_it(monkeypatch, busy_seconds):
     class Slow(threading.Thread):
         """Its start takes long, as on a machine that is busy."""
