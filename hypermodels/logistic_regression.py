@@ -28,12 +28,12 @@ from hypermodels.frozen import Features
 
 Floats = NDArray[np.floating[Any]]
 
-PENALTIES = tuple(10.0 ** (exponent / 4) for exponent in range(8, -21, -1))
-"""From strong to weak, a quarter of a decade apart, for standardised features."""
+PENALTIES = tuple(10.0 ** (exponent / 2) for exponent in range(4, -11, -1))
+"""From strong to weak, half a decade apart, for standardised features."""
 FOLDS = 5
 MANY_ROWS = 2000
 """Rows from which a single held-out part is enough to choose the penalty."""
-WORSE = 3
+WORSE = 2
 """Penalties in a row with a greater held-out loss after which weaker ones are not tried."""
 SMALL = 1e-7
 """Share of the greatest eigenvalue below which a direction of the features is left out."""
@@ -143,7 +143,7 @@ class LogisticPath:
         Stronger penalties are solved for before, a decade apart: the curvature that scales the
         coordinates is that of the start.
         """
-        for stronger in PENALTIES[::4]:
+        for stronger in PENALTIES[::2]:
             if penalty < stronger < self._last:
                 self._minimize(stronger)
         return self._minimize(penalty)

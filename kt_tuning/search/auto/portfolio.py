@@ -30,15 +30,15 @@ class StartingPoint:
 
 PORTFOLIOS: dict[str, tuple[StartingPoint, ...]] = {
     PHOTOS: (
-        StartingPoint("linearprobe", {"size": 160, "mirror": False}),
         StartingPoint("linearprobe", {"size": 224, "mirror": False}),
-        StartingPoint("linearprobe", {"size": 288, "mirror": False, "two_scales": True}),
+        StartingPoint("linearprobe", {"size": 224, "mirror": True}),
         StartingPoint("finetune", spared=True),
+        StartingPoint("linearprobe", {"size": 288, "mirror": False, "two_scales": True}),
     ),
     SMALL: (
-        StartingPoint("linearprobe", {"size": 96, "mirror": False}),
-        StartingPoint("linearprobe", {"size": 160, "mirror": False}),
-        StartingPoint("finetune", spared=True),
+        StartingPoint("linearprobe", {"size": 128, "mirror": False}),
+        StartingPoint("finetune", {"size": 128, "unfreeze": 0.5}, spared=True),
+        StartingPoint("linearprobe", {"size": 160, "mirror": True}),
         StartingPoint("convnet"),
     ),
     GREY: (
@@ -74,7 +74,7 @@ HELD_BACK: dict[str, frozenset[str]] = {
 
 FINE_TUNED, EPOCHS_SHARE = "finetune", 1 / 3
 """A family that begins with a solved classifier, and the share of the epochs that it needs."""
-FINE_TUNING_SIZES = {PHOTOS: 224, SMALL: 96, GREY: 224, PLAIN: 96}
+FINE_TUNING_SIZES = {PHOTOS: 224, SMALL: 128, GREY: 224, PLAIN: 96}
 """Kind of images -> pixels of the side at which they are fine-tuned on by default."""
 FINE_TUNING_VIEWS = 11
 """What fine-tuning costs an image, a few epochs included: as much as features of so many views."""
