@@ -181,7 +181,7 @@ def _scores(records: RunRecords) -> str:
     if scores.robustness is not None and scores.robustness.corrupted:
         found = scores.robustness
         text += (
-            f"\n\nOn corrupted images (15 kinds, severities {plain(found.severities)}): "
+            f"\n\nOn {found.sample}, corrupted (15 kinds, severities {plain(found.severities)}): "
             f"{code(found.metric)} {found.mean():.4f}, {found.clean:.4f} without corruption."
         )
     return text
