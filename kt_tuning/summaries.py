@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kt_tuning.records import COMPLETED, FAILED, INFEASIBLE, PAUSED, PRUNED, TrialRecord
+from kt_tuning.records import (
+    COMPLETED,
+    FAILED,
+    INFEASIBLE,
+    PAUSED,
+    PRUNED,
+    REFITTED,
+    TrialRecord,
+)
 from kt_tuning.units import count
 
 if TYPE_CHECKING:
@@ -84,6 +92,18 @@ def test_summary(scores: Scores) -> str:
         f"({accuracy.value:.1%}, 95% interval {accuracy.low:.1%} to {accuracy.high:.1%}); always "
         f"answering {scores.class_names[int(guessed.argmax())]!r}, their most frequent class, "
         f"would get {guessed.max() / max(1, guessed.sum()):.1%}."
+    )
+
+
+def refit_summary(models: int) -> str:
+    """Say that the models were trained again after the search.
+
+    Args:
+        models: How many, at least 1.
+    """
+    subject = "The model was" if models == 1 else f"The {models} models were"
+    return (
+        f"{subject} {REFITTED} after the search; validation figures are of the search, before that."
     )
 
 

@@ -24,12 +24,24 @@ from kt_tuning.pipeline.options import OPTIONS, RunOptions
 from kt_tuning.pipeline.refitted import refitted
 from kt_tuning.pipeline.timing import RunTime
 from kt_tuning.progress import progress
-from kt_tuning.records import TrialRecord, defaults_failure, replacing, trial_records
+from kt_tuning.records import (
+    SearchRecord,
+    TrialRecord,
+    first_trial_failure,
+    replacing,
+    trial_records,
+)
 from kt_tuning.report import AUGMENTATION, write_report
 from kt_tuning.search import Finish, Tuner
 from kt_tuning.search.lock import RunLock
 from kt_tuning.shipping import export_run
-from kt_tuning.summaries import next_steps, search_summary, test_summary, trials_summary
+from kt_tuning.summaries import (
+    next_steps,
+    refit_summary,
+    search_summary,
+    test_summary,
+    trials_summary,
+)
 from kt_tuning.units import count, seconds
 
 logger = logging.getLogger("kt_tuning")
@@ -57,7 +69,7 @@ class RunOutcome:
         export: The SavedModel.
         report: The page.
         trials: All that the search has ended, failed ones included.
-        warning: That the default configuration failed, if it did.
+        warning: That the first configuration failed, if it did.
     """
 
     ensemble: Ensemble
@@ -71,7 +83,11 @@ class RunOutcome:
     def __str__(self) -> str:
         """In plain sentences: how good it is, what was cut short, and what to do next."""
         steps = next_steps(self.report.parent, self.export)
-        return "\n".join([test_summary(self.scores), trials_summary(self.trials), "", *steps])
+        lines = [test_summary(self.scores)]
+        record = self.ensemble.record
+        if record is not None and record.refitted:
+            lines.append(refit_summary(len(self.ensemble)))
+        return "\n".join([*lines, trials_summary(self.trials), "", *steps])
 
 
 def run(
@@ -197,7 +213,7 @@ def _results(
     with stage("Writing the report"):
         report = write_report(out, path=out / PAGE)
     trials = tuple(trial_records(out))
-    warning = defaults_failure(trials)
+    warning = first_trial_failure(trials, SearchRecord.load(out / "search.json"))
     return RunOutcome(ensemble, scores, correction, out / shipped.folder, report, trials, warning)
 
 
