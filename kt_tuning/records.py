@@ -337,6 +337,9 @@ class TrialRecord(Record):
         return found if self.backbone is None else {**found, "backbone": self.backbone}
 
 
+UNEVEN = 3
+"""Ratio of the largest to the smallest class from which a warning is due."""
+
 REFIT = "refit"
 """Folder in a run directory: models that were trained again."""
 REFIT_RECORD = "refit.json"

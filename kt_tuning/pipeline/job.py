@@ -23,6 +23,7 @@ from kt_tuning.pipeline.make_tuner import make_tuner, options_of, write_files
 from kt_tuning.pipeline.options import OPTIONS, RunOptions
 from kt_tuning.pipeline.refitted import refitted
 from kt_tuning.pipeline.timing import RunTime
+from kt_tuning.pipeline.without_effect import unused_options
 from kt_tuning.progress import progress
 from kt_tuning.records import (
     SearchRecord,
@@ -41,6 +42,7 @@ from kt_tuning.summaries import (
     search_summary,
     test_summary,
     trials_summary,
+    uneven_summary,
 )
 from kt_tuning.units import count, seconds
 
@@ -126,11 +128,16 @@ def run(
     clock = RunTime.of(time.monotonic() if began is None else began, limit, data)
     with progress("Preparing the search", shown=options.verbose):
         tuner = make_tuner(data, out, options, files)
+    if (uneven := uneven_summary(data, options.objective, options.balance)) is not None:
+        logger.info("%s", uneven)
+    families = options.hypermodel if tuner.choice is None else tuner.choice.families
     if tuner.choice is not None:
         logger.info("%s", tuner.choice.reason)
+    if (unused := unused_options(options, families)) is not None:
+        logger.warning("%s", unused)
     logger.info(
         search_summary(
-            options.hypermodel if tuner.choice is None else tuner.choice.families,
+            families,
             max_trials=tuner.oracle.max_trials,
             epochs=options.epochs,
             time_limit=options.time_limit,
