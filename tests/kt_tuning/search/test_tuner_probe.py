@@ -57,7 +57,7 @@ def search(data, hypermodel, folder, trials, **options):
 def test_features_are_computed_once_whatever_searches(data, backbone, computed, tmp_path):
     hypermodel = LinearProbe(data.input_shape, 2, backbone=backbone, values="tf")
     tuner = search(data, hypermodel, tmp_path / "first", 2)
-    # Plain and mirrored, each of training and validation images, and one more for the width.
+    # Plain and mirrored, each of training and validation images.
     assert sum(computed) == 2 * (len(data.train) + len(data.validation))
     results = tuner.results()
     assert results["status"].tolist() == ["COMPLETED"] * 2
