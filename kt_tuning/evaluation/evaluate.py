@@ -26,8 +26,10 @@ from kt_tuning.evaluation.predict import (
 from kt_tuning.evaluation.reliability import measure_reliability
 from kt_tuning.evaluation.scores import Scores
 from kt_tuning.progress import progress
+from kt_tuning.retracing import without_retracing_advice
 
 
+@without_retracing_advice()
 def evaluate(
     model: Any,
     data: Split | Splits,

@@ -33,6 +33,7 @@ from kt_tuning.records import (
     trial_records,
 )
 from kt_tuning.report import AUGMENTATION, write_report
+from kt_tuning.retracing import without_retracing_advice
 from kt_tuning.search import Finish, Tuner
 from kt_tuning.search.lock import RunLock
 from kt_tuning.shipping import export_run
@@ -197,7 +198,7 @@ def _finish(
     tuner: Tuner, data: ImageData, out: Path, options: RunOptions, clock: RunTime
 ) -> RunOutcome:
     """Combine, evaluate, export and report."""
-    with full_disk_explained(out):
+    with full_disk_explained(out), without_retracing_advice():
         return _results(tuner, data, out, options, clock)
 
 
