@@ -99,11 +99,11 @@ class Parts:
     def __post_init__(self) -> None:
         found = tuple(find_name(name, PARTS, "part of an evaluation") for name in self.names)
         object.__setattr__(self, "names", found)
-        wanted = self.images
-        if isinstance(wanted, str) and wanted.isdecimal():
-            wanted = int(wanted)
-            object.__setattr__(self, "images", wanted)
-        if wanted not in (None, ALL) and (isinstance(wanted, str) or wanted < 1):
+        images = self.images
+        if isinstance(images, str) and images.isdecimal():
+            images = int(images)
+            object.__setattr__(self, "images", images)
+        if (isinstance(images, str) and images != ALL) or (isinstance(images, int) and images < 1):
             raise OptionError(f"images should be 1 or more, or {ALL!r}. Received: {self.images!r}.")
         if not self.seconds > 0:
             raise OptionError(f"seconds should be above 0. Received: {self.seconds}.")

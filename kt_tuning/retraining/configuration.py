@@ -117,7 +117,7 @@ class Configuration:
     @property
     def by_epochs(self) -> bool:
         """Whether it is trained by a loss, epoch after epoch, as a linear probe is not."""
-        return getattr(member_of(self.hypermodel, self.values), "by_epochs", True)
+        return bool(getattr(member_of(self.hypermodel, self.values), "by_epochs", True))
 
     def hyperparameters(self, **marks: Any) -> keras_tuner.HyperParameters:
         """Return the values for a build.
