@@ -145,7 +145,7 @@ def save_another(folder):
     [
         (None, (), "no pre-trained network at hand: networks from nothing"),
         (save_damaged, (), "leaves is not used: "),
-        (save_damaged, ("--backbone", "leaves"), "cannot be read as a Keras model of images"),
+        (save_damaged, ("--backbone", "leaves"), "The search goes on without it."),
         (save_another, (), "is damaged or another version"),
         (save_another, ("--backbone", "leaves"), "The search goes on without it."),
         (None, ("--backbone", "MobileNetV2"), "no such host. Try again with a network"),
