@@ -26,7 +26,7 @@ def evaluate(
         typer.Option(
             help="Test images for corruptions and attacks, and images of each earlier split for "
             "generalization: a number or all. They are chosen at random, each class by its share.",
-            show_default="as many as take a minute a part",
+            show_default="as many as take about a minute a part, at least 50",
         ),
     ] = None,
     bootstrap: Annotated[int, typer.Option(help="Resamples behind an interval.")] = 1000,
