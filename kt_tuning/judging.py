@@ -88,7 +88,7 @@ def judge(
     scores = evaluate(
         model,
         data,
-        parts=parts,
+        parts=_as_before(Parts.of(parts), directory, model),
         bootstrap=bootstrap,
         seed=seed,
         seen=seen,
@@ -102,6 +102,21 @@ def judge(
     scores.save(directory / SCORES)
     make_gallery(model, data.test, scores.mistakes).save(directory / GALLERY)
     return scores
+
+
+def _as_before(parts: Parts, directory: Path, model: Any) -> Parts:
+    """Measure corruptions on the images of earlier attacks, and attacks on those of corruptions.
+
+    Only figures of the same images can stand in one table. The number is that of the earlier
+    evaluation of the same model, unless another one is asked for.
+    """
+    earlier = read_scores(directory)
+    if parts.images is not None or earlier is None or earlier.robustness is None:
+        return parts
+    one_of_two = len({"corruptions", "attacks"} & set(parts.names)) == 1
+    if not one_of_two or earlier.model != model_digest(model):
+        return parts
+    return dataclasses.replace(parts, images=earlier.robustness.images)
 
 
 def ensemble_digest(directory: str | Path) -> str | None:

@@ -266,6 +266,8 @@ class SearchRecord(Record):
         versions: Versions of kt-tuning, Keras, its backend, KerasTuner, NumPy, Python.
         folds: Trainings of each configuration on different splits; 1 is no cross-validation.
         executions: Trainings of each configuration on each fold.
+        defaults_first: Whether trial 0 is the default configuration; with `hypermodel="auto"` it
+            is a starting point of the first family.
     """
 
     objective: str
@@ -279,6 +281,7 @@ class SearchRecord(Record):
     versions: dict[str, str]
     folds: int = 1
     executions: int = 1
+    defaults_first: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -334,10 +337,15 @@ class TrialRecord(Record):
         return found if self.backbone is None else {**found, "backbone": self.backbone}
 
 
+UNEVEN = 3
+"""Ratio of the largest to the smallest class from which a warning is due."""
+
 REFIT = "refit"
 """Folder in a run directory: models that were trained again."""
 REFIT_RECORD = "refit.json"
 """File of a folder whose models were trained again, on training and validation images."""
+REFITTED = "trained again on training and validation images"
+"""How messages, reports and model cards describe such models."""
 
 
 def trial_records(run: str | Path) -> list[TrialRecord]:
@@ -378,13 +386,14 @@ def backbones_of(
     return found
 
 
-def defaults_failure(trials: Iterable[TrialRecord]) -> str | None:
-    """Say that trial 0 has failed, if it has: what a search reports then lacks that comparison.
+def first_trial_failure(trials: Iterable[TrialRecord], search: SearchRecord) -> str | None:
+    """Return a warning if trial 0 has failed, as then the search had no baseline.
 
-    A default configuration that is over a limit which the user set has not failed.
+    A configuration that is over a limit which the user set has not failed.
 
     Args:
         trials: Of a search.
+        search: How it was asked for.
     """
     first = next((record for record in trials if record.number == 0), None)
     if first is None or first.usable:
@@ -392,9 +401,14 @@ def defaults_failure(trials: Iterable[TrialRecord]) -> str | None:
     message = first.message or "no reason is known."
     if first.status == INFEASIBLE and not message.startswith(OUT_OF_MEMORY):
         return None
+    if search.defaults_first:
+        return (
+            f"Trial 0, the default configuration, failed: {message}\n"
+            "What the search found was not compared with the defaults."
+        )
     return (
-        f"Trial 0, the default configuration, failed: {message}\n"
-        "What the search found was not compared with the defaults."
+        f"Trial 0, the first of the starting points for these images, failed: {message}\n"
+        "The search went on with the others."
     )
 
 

@@ -50,7 +50,13 @@ class Retrained:
 
 
 def retrain(
-    run: str | Path, name: str, train: Train, data: ImageData, *, epochs: int | None = None
+    run: str | Path,
+    name: str,
+    train: Train,
+    data: ImageData,
+    *,
+    epochs: int | None = None,
+    student: bool = False,
 ) -> Retrained:
     """Train the best configuration of a run again, in a folder of the run directory.
 
@@ -63,6 +69,8 @@ def retrain(
         train: How, e.g. `functools.partial(bag, members=3)`.
         data: What was searched on.
         epochs: Of a training; those of a full trial if None.
+        student: Whether the configuration is to learn from a teacher, see
+            `Configuration.student_of`.
 
     Raises:
         OptionError: if an option is wrong.
@@ -73,7 +81,8 @@ def retrain(
     run = Path(run)
     folder = run / name
     before = EnsembleRecord.load(run / "ensemble.json")
-    configuration = Configuration.of(tuner_of(run, data))
+    tuner = tuner_of(run, data)
+    configuration = Configuration.student_of(tuner, data) if student else Configuration.of(tuner)
     if epochs is not None:
         configuration = dataclasses.replace(configuration, epochs=epochs)
     made = train(configuration, data, folder)

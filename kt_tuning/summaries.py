@@ -8,8 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kt_tuning.records import COMPLETED, FAILED, INFEASIBLE, PAUSED, PRUNED, TrialRecord
+from kt_tuning.records import (
+    COMPLETED,
+    FAILED,
+    INFEASIBLE,
+    PAUSED,
+    PRUNED,
+    REFITTED,
+    UNEVEN,
+    TrialRecord,
+)
 from kt_tuning.units import count
 
 if TYPE_CHECKING:
@@ -48,6 +58,32 @@ def data_summary(data: ImageData) -> list[str]:
     ]
 
 
+def uneven_summary(
+    data: ImageData, objective: str | Sequence[str], balance: Sequence[str]
+) -> str | None:
+    """Say what trials are chosen by if classes differ in size; None if they hardly do.
+
+    Args:
+        data: The images.
+        objective: Of the search.
+        balance: How classes are balanced in training, see `Recipe`.
+    """
+    sizes = np.bincount(data.labels[data.indices["train"]], minlength=data.classes)
+    if sizes.max() < UNEVEN * sizes.min():
+        return None
+    names = (objective,) if isinstance(objective, str) else tuple(objective)
+    told = f"Classes are uneven. Trials are chosen by {', '.join(names)}"
+    if {"val_accuracy", "val_loss"}.issuperset(names):
+        told += (
+            ", in which each image counts the same and frequent classes count most; to count each "
+            "class the same: --objective val_balanced_accuracy"
+        )
+    told += ". Both accuracies are reported."
+    if set(balance) <= {"none"}:
+        told += " To train with rare classes weighted up: --balance weights."
+    return told
+
+
 def search_summary(
     hypermodels: Sequence[str],
     *,
@@ -84,6 +120,28 @@ def test_summary(scores: Scores) -> str:
         f"({accuracy.value:.1%}, 95% interval {accuracy.low:.1%} to {accuracy.high:.1%}); always "
         f"answering {scores.class_names[int(guessed.argmax())]!r}, their most frequent class, "
         f"would get {guessed.max() / max(1, guessed.sum()):.1%}."
+    ) + _mean_over_classes(confusion)
+
+
+def _mean_over_classes(confusion: NDArray[np.int64]) -> str:
+    """Say how often the mean class is right, if classes are uneven."""
+    images = confusion.sum(axis=1)
+    there = images > 0
+    if images.max() < UNEVEN * images.min():
+        return ""
+    recalls = confusion.diagonal()[there] / images[there]
+    return f" The mean over the classes is {recalls.mean():.1%} (balanced accuracy)."
+
+
+def refit_summary(models: int) -> str:
+    """Say that the models were trained again after the search.
+
+    Args:
+        models: How many, at least 1.
+    """
+    subject = "The model was" if models == 1 else f"The {models} models were"
+    return (
+        f"{subject} {REFITTED} after the search; validation figures are of the search, before that."
     )
 
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {
         *("errors", "interrupts", "names", "palette", "progress"),
-        *("quiet_tqdm", "records", "run_files", "units"),
+        *("quiet_tqdm", "records", "retracing", "run_files", "units"),
     },
     {"augment", "data", "evaluation", "export", "demo", "tracking", "devices"},
     {"recipe", "ensembling", "execution", "features"},

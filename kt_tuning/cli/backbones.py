@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,12 +16,14 @@ from kt_tuning.errors import OptionError
 if TYPE_CHECKING:
     from hypermodels.backbone_catalogue import BackboneRow
 
+logger = logging.getLogger("kt_tuning")
+
 
 def list_backbones(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with every detail.")] = False,
 ) -> None:
-    """List the pre-trained networks, cheap ones first: what is at hand is used unasked.
+    """List the pre-trained networks, cheap ones first: what is at hand is used without being named.
 
     Others have to be named by `run --backbone NAME`, or fetched before.
     """
@@ -46,7 +49,7 @@ def fetch(
     from hypermodels.backbone import BackboneError
 
     try:
-        check_backbone(name)
+        usable_backbone(name, required=True)
     except OptionError as error:
         if not isinstance(error.__cause__, BackboneError):
             raise
@@ -55,23 +58,35 @@ def fetch(
     print(f"{name} is at hand.")
 
 
-def check_backbone(name: str) -> None:
-    """Make sure that a pre-trained network is here and can be used; download it if need be.
+def usable_backbone(name: str, *, required: bool) -> str | None:
+    """Return a pre-trained network that can be used, downloaded if need be.
 
     Args:
         name: As for `FineTune`.
+        required: Whether there is no search without it.
+
+    Returns:
+        `name`; None if it exists but cannot be had, which is logged.
 
     Raises:
-        OptionError: if it cannot be had.
+        OptionError: if there is no such network, or it is required and cannot be had.
     """
     quiet_tensorflow()
     from hypermodels.backbones import find_backbone
     from hypermodels.named_backbone import IMAGENET
 
     try:
-        find_backbone(name, IMAGENET, None).check()
+        backbone = find_backbone(name, IMAGENET, None)
     except ValueError as error:
         raise OptionError(str(error)) from error
+    try:
+        backbone.check()
+    except ValueError as error:
+        if required:
+            raise OptionError(str(error)) from error
+        logger.warning("%s. The search goes on without it.", str(error).rstrip("."))
+        return None
+    return name
 
 
 def _print_table(rows: list[BackboneRow]) -> None:

@@ -1,4 +1,4 @@
-"""`evaluate`: everything there is to measure about the winner of a run."""
+"""`evaluate`: measure the model of a run in detail."""
 
 from __future__ import annotations
 
@@ -22,17 +22,23 @@ def evaluate(
     ] = None,
     data: ImagesNow = None,
     images: Annotated[
-        int, typer.Option(help="Test images that corruptions and attacks are measured on.")
-    ] = 500,
+        str | None,
+        typer.Option(
+            help="Test images for corruptions and attacks, and images of each earlier split for "
+            "generalization: a number or all. They are chosen at random, each class by its share.",
+            show_default="as many as take about a minute a part, at least 50",
+        ),
+    ] = None,
     bootstrap: Annotated[int, typer.Option(help="Resamples behind an interval.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Measure everything about the winner of a run on its test images; write the report anew.
+    """Measure the model of a run on its test images, and write the report again.
 
-    Scores with intervals, what it loses from training to test images, arithmetic, latency and
-    throughput, and what it withstands: 15 corruptions at 5 severities, FGSM and PGD. That the test
-    split was used is written down; a search that goes on after that says so in its report.
+    Scores with intervals, the loss from training to test images, arithmetic, latency and
+    throughput, and robustness: 15 corruptions at 5 severities, FGSM and PGD. Parts that would take
+    more than a minute are measured on some of the images, and say on how many. That the test split
+    was used is noted; a search that goes on after that says so in its report.
     """
     from kt_tuning.evaluation import PARTS, Parts, corrected_best_of_run
 

@@ -26,17 +26,27 @@ def recorded_size(out: Path) -> tuple[int, int] | None:
     return (pixels.height, pixels.width)
 
 
-def searches_backbone(families: Sequence[str] | None) -> bool:
+def chooses_families(families: Sequence[str] | None) -> bool:
+    """Whether the families are chosen for the images: by "auto", however it is spelled, or None."""
+    return AUTO in _spelled(families)
+
+
+def searches_backbone(families: Sequence[str] | None, backbone: str | None) -> bool:
     """Whether one of the families has a pre-trained network, however it is spelled.
 
     Args:
         families: As they were given; None is "auto", which uses a network that is at hand.
+        backbone: The network that was named and is here, or None.
     """
-    spelled = {
-        family.casefold().replace("_", "").replace("-", "") for family in families or (AUTO,)
-    }
+    spelled = _spelled(families)
     if AUTO in spelled:
+        if backbone is not None:
+            return True
         from hypermodels.backbones import at_hand
 
         return bool(at_hand())
     return not spelled.isdisjoint(BACKBONE_FAMILIES)
+
+
+def _spelled(families: Sequence[str] | None) -> set[str]:
+    return {family.casefold().replace("_", "").replace("-", "") for family in families or (AUTO,)}

@@ -38,9 +38,10 @@ def distill(
 ) -> None:
     """Train one model to answer as the ensemble of a run does, at the cost of one.
 
-    The student has the best trial's configuration and goes to distill/ in the run directory, which
-    evaluate, export and report take like one. It gains from more epochs than a trial has. Started
-    again, it goes on after its last finished epoch.
+    The student has the configuration of the best trial that is no linear probe, or of a ConvNet
+    if all are. It goes to distill/ in the run directory, which evaluate, export and report take
+    like one. It gains from more epochs than a trial has. Started again, it goes on after its last
+    finished epoch.
     """
     quiet_tensorflow()
     from kt_tuning.ensembling import trained_on_validation
@@ -56,7 +57,7 @@ def distill(
         overwrite=overwrite,
         verbose=not quiet,
     )
-    _retrain(run_directory, "distill", way, epochs, data, quiet)
+    _retrain(run_directory, "distill", way, epochs, data, quiet, student=True)
 
 
 def bag(
@@ -129,10 +130,17 @@ def snapshots(
 
 
 def _retrain(
-    run_directory: Path, name: str, train: Train, epochs: int | None, data: Path | None, quiet: bool
+    run_directory: Path,
+    name: str,
+    train: Train,
+    epochs: int | None,
+    data: Path | None,
+    quiet: bool,
+    *,
+    student: bool = False,
 ) -> None:
     from kt_tuning.judging import load_data
     from kt_tuning.retrain_run import retrain
 
     images = load_data(run_directory, data, progress=not quiet)
-    print(retrain(run_directory, name, train, images, epochs=epochs))
+    print(retrain(run_directory, name, train, images, epochs=epochs, student=student))

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kt_tuning.cli import run_options as option
-from kt_tuning.cli.backbones import check_backbone
+from kt_tuning.cli.backbones import usable_backbone
 from kt_tuning.cli.config import as_asked, as_yaml, read_mapping
 from kt_tuning.cli.finish import print_outcome
-from kt_tuning.cli.image_size import recorded_size, searches_backbone
+from kt_tuning.cli.image_size import chooses_families, recorded_size, searches_backbone
 from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
 from kt_tuning.cli.run_place import run_directory
 from kt_tuning.cli.stopping import on_interrupt
@@ -88,7 +88,9 @@ def run(
     narrowed = {} if hyperparameters is None else read_mapping(hyperparameters)
     if backbone is not None:
         # Before the images are read, which may take long.
-        check_backbone(backbone)
+        backbone = given["backbone"] = usable_backbone(
+            backbone, required=not chooses_families(hypermodel)
+        )
     goes_on = image_size is None and not overwrite and not is_npz(folder)
     columns = dict(_named(text, "--column", "file=image_id") for text in column or []) or None
     data = load_images(
@@ -103,7 +105,7 @@ def run(
         columns=columns,
         max_missing=max_missing,
         time_limit=longest,
-        backbone=searches_backbone(hypermodel),
+        backbone=searches_backbone(hypermodel, backbone),
         progress=not quiet,
     )
     if limit is not None:

@@ -87,9 +87,10 @@ def find_range(x: Any, *others: Any) -> tuple[float, float]:
             return (0.0, float(white))
     if 0 < largest <= _DARK:
         logging.getLogger("kt_tuning").warning(
-            "The brightest pixel of x is %g of 255. If that is white, give value_range=(0, %g).",
+            "The brightest pixel of x is %g of 255. If %g is white, %s.",
             largest,
             largest,
+            _range_advice(0, largest, "x"),
         )
     return (0.0, 255.0)
 
@@ -137,15 +138,27 @@ def _remedy(smallest: float, largest: float, low: float, high: float, name: str)
     """Say what to do about pixels outside their range."""
     width = high - low
     if smallest >= low - 0.1 * width and largest <= high + 0.1 * width and smallest > -0.5:
-        return f"Clip them, np.clip({name}, {low:g}, {high:g}), or give their value_range."
+        return (
+            f"Clip them, np.clip({name}, {low:g}, {high:g}), or "
+            f"{_range_advice(smallest, largest, name)}."
+        )
     if -1.1 <= smallest < 0 and largest <= _OVERSHOT:
-        return "If -1 is black and 1 is white, pass value_range=(-1, 1)."
+        return f"If -1 is black and 1 is white, {_range_advice(-1, 1, name)}."
     if smallest >= 0 and largest == int(largest) and high == 255:
         white = 2 ** bits_of(int(largest)) - 1
-        return f"If {white} is white, pass value_range=(0, {white})."
+        return f"If {white} is white, {_range_advice(0, white, name)}."
     return (
-        "Give the images as they were before they were standardised, or say which values are "
-        "black and white: value_range=(…, …)."
+        "Use the images as they were before they were standardised; or, where "
+        f"{smallest:g} is black and {largest:g} is white, {_range_advice(smallest, largest, name)}."
+    )
+
+
+def _range_advice(black: float, white: float, name: str) -> str:
+    """Say how to declare the values of black and white, which only Python calls can take."""
+    shifted = name if black == 0 else f"({name} {'-' if black > 0 else '+'} {abs(black):g})"
+    return (
+        f"pass value_range=({black:g}, {white:g}) in Python; in an .npz file, save "
+        f"{shifted} * (255 / {white - black:g}) instead of {name}"
     )
 
 

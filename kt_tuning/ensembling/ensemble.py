@@ -25,7 +25,7 @@ from kt_tuning.ensembling.serving import PRICE
 from kt_tuning.ensembling.solve import AUTO, solve
 from kt_tuning.errors import DataError, OptionError
 from kt_tuning.evaluation import model_digest
-from kt_tuning.records import DataCard
+from kt_tuning.records import REFITTED, DataCard
 
 if TYPE_CHECKING:
     import keras
@@ -341,7 +341,8 @@ class Ensemble:
     def __repr__(self) -> str:
         shares = ", ".join(f"{weight:.3f}" for weight in self._combination.weights)
         solver = "" if self.record is None else f", solver={self.record.solver!r}"
-        return f"Ensemble(members={len(self)}, weights=[{shares}]{solver})"
+        refitted = "" if self.record is None or not self.record.refitted else f", {REFITTED}"
+        return f"Ensemble(members={len(self)}, weights=[{shares}]{solver}{refitted})"
 
     def _check_images(self, images: NDArray[np.uint8]) -> None:
         expected = self._models[0].input_shape[1:]

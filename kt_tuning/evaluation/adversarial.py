@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from kt_tuning.errors import OptionError
 from kt_tuning.evaluation.keras_models import as_keras, check_tensorflow, float_twin
 from kt_tuning.evaluation.metrics import check_labels
-from kt_tuning.evaluation.predict import predict_function, predict_images
+from kt_tuning.evaluation.predict import Predict, predict_function, predict_images
+from kt_tuning.evaluation.sample import seconds_per_image
 from kt_tuning.names import find_name
 
 Pixels = NDArray[np.uint8]
@@ -20,6 +22,9 @@ Labels = NDArray[np.integer[Any]]
 
 EPSILONS = (1.0, 2.0, 4.0, 8.0)
 BATCH_SIZE = 128
+"""Images of a gradient, at most."""
+BATCH_PIXELS = 128 * 64 * 64
+"""Pixels of a gradient, at most: activations of all layers are kept for it."""
 PGD_STEPS = 10
 _SMALLEST_PROBABILITY = 1e-30
 
@@ -133,13 +138,30 @@ def attack(
     gradient = model if isinstance(model, LossGradient) else LossGradient(model)
     rng = np.random.default_rng(seed)
     changed = []
-    for start in range(0, len(images), BATCH_SIZE):
-        pixels = images[start : start + BATCH_SIZE].astype(np.float64)
-        found = ATTACKS[name](gradient, pixels, labels[start : start + BATCH_SIZE], epsilon, rng)
+    size = max(1, min(BATCH_SIZE, BATCH_PIXELS // math.prod(images.shape[1:3])))
+    for start in range(0, len(images), size):
+        pixels = images[start : start + size].astype(np.float64)
+        found = ATTACKS[name](gradient, pixels, labels[start : start + size], epsilon, rng)
         # Whole pixels, rounded towards the ball's centre at its border.
         whole = np.clip(np.rint(found), np.ceil(pixels - epsilon), np.floor(pixels + epsilon))
         changed.append(np.clip(whole, 0, 255).astype(np.uint8))
     return np.concatenate(changed)
+
+
+def seconds_per_attacked_image(
+    gradient: LossGradient, predict: Predict, images: Pixels, labels: Labels
+) -> float:
+    """Estimate the time that all attacks on one image take, and their predictions.
+
+    Args:
+        gradient: Of the model.
+        predict: uint8 images (n, H, W, C) -> probabilities (n, classes).
+        images: (n, H, W, C) uint8: a batch to time.
+        labels: (n,) integers.
+    """
+    slope = seconds_per_image(lambda batch: gradient(batch, labels), images)
+    each = seconds_per_image(predict, images)
+    return len(EPSILONS) * ((1 + PGD_STEPS) * slope + len(ATTACKS) * each)
 
 
 def adversarial_accuracy(
@@ -150,11 +172,11 @@ def adversarial_accuracy(
     attacks: Sequence[str] = tuple(ATTACKS),
     epsilons: Sequence[float] = EPSILONS,
     seed: int = 0,
+    gradient: LossGradient | None = None,
 ) -> dict[str, dict[float, float]]:
     """Attack a model with its own gradient and measure what is still classified right.
 
-    PGD takes ten gradients an image and epsilon, each about three predictions' time: give some
-    hundred images.
+    PGD takes ten gradients an image and epsilon, each about three predictions' time.
 
     Args:
         model: An `Ensemble` or a functional Keras model, uint8 pixels -> probabilities.
@@ -163,6 +185,7 @@ def adversarial_accuracy(
         attacks: Names in `ATTACKS`.
         epsilons: Largest changes of a pixel, each at least 1 of 255.
         seed: Of the random starts.
+        gradient: Of the model, if it was made before.
 
     Returns:
         Attack -> epsilon -> accuracy, 0 to 1.
@@ -173,7 +196,7 @@ def adversarial_accuracy(
     """
     predict = predict_function(model)
     check_labels(labels, predict_images(predict, images))
-    gradient = LossGradient(model)
+    gradient = LossGradient(model) if gradient is None else gradient
     found: dict[str, dict[float, float]] = {}
     for name in attacks:
         found[name] = {}

@@ -16,7 +16,7 @@ from kt_tuning.evaluation.held_out import note_use_of
 from kt_tuning.evaluation.latency import measure_latency
 from kt_tuning.evaluation.metrics import check_labels
 from kt_tuning.evaluation.mistakes import worst_mistakes
-from kt_tuning.evaluation.parts import PARTS, Parts, Splits, Subject, draw_some, has_splits
+from kt_tuning.evaluation.parts import PARTS, Parts, Splits, Subject, has_splits
 from kt_tuning.evaluation.predict import (
     Predicted,
     Split,
@@ -26,8 +26,10 @@ from kt_tuning.evaluation.predict import (
 from kt_tuning.evaluation.reliability import measure_reliability
 from kt_tuning.evaluation.scores import Scores
 from kt_tuning.progress import progress
+from kt_tuning.retracing import without_retracing_advice
 
 
+@without_retracing_advice()
 def evaluate(
     model: Any,
     data: Split | Splits,
@@ -60,8 +62,8 @@ def evaluate(
             of which the test split is taken.
         parts: Rows of `PARTS`: "generalization", the gaps from train to validation to test, which
             needs an `ImageData`; "cost", arithmetic, bytes and throughput; "corruptions", 15 kinds
-            at 5 severities; "attacks", FGSM and PGD. `Parts(names, images=…, progress=True)`
-            says on how many images the last two are measured, and shows how far they are.
+            at 5 severities; "attacks", FGSM and PGD. All but "cost" are measured on as many
+            images as take a minute each, or on those of `Parts(names, images=…)`.
         bootstrap: Resamples behind an interval, at least 1.
         seed: Seed of the resamples.
         class_names: (C,) names by label. If None, those of the `ImageData`, of the model's
@@ -114,11 +116,19 @@ def evaluate(
         mistakes=worst_mistakes(labels, probabilities),
         reliability=measure_reliability(labels, probabilities),
     )
-    some = draw_some(split, wanted.images, seed)
     predicted = Predicted(labels, probabilities)
     subject = Subject(
-        model, split, earlier, some, bootstrap, seed, predicted, seen=seen, out_of_fold=out_of_fold
+        model,
+        split,
+        earlier,
+        wanted,
+        bootstrap,
+        seed,
+        predicted,
+        seen=seen,
+        out_of_fold=out_of_fold,
     )
+    subject.choose_images()
     for name in wanted.names:
         with progress(name.capitalize(), shown=wanted.progress) as task:
             scores = PARTS[name](subject, scores, task)

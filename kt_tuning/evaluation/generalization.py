@@ -31,10 +31,14 @@ class Generalization(Record):
         scores: Split -> metric -> value with its 95% interval.
         gaps: "train to validation" -> metric -> by how much the second split is worse, with its
             95% interval; below 0 if it is better.
+        images: Split -> number of images that were measured; empty in older records.
+        available: Split -> number of images that it has; empty in older records.
     """
 
     scores: dict[str, dict[str, Interval]]
     gaps: dict[str, dict[str, Interval]]
+    images: dict[str, int] = dataclasses.field(default_factory=dict)
+    available: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("scores", "gaps"):
@@ -44,13 +48,23 @@ class Generalization(Record):
             }
             object.__setattr__(self, name, table)
 
+    @property
+    def sample(self) -> str:
+        """Such as "train on 500 of 5,000 images"; empty if every split was measured as a whole."""
+        return ", ".join(
+            f"{split} on {self.images[split]:,} of {available:,} images"
+            for split, available in self.available.items()
+            if self.images[split] < available
+        )
+
     def __str__(self) -> str:
         rows = [(row, cells) for table in (self.scores, self.gaps) for row, cells in table.items()]
-        return "\n".join(
+        lines = [
             f"{row:<22} {metric:<17} {cell}"
             for row, cells in rows
             for metric, cell in cells.items()
-        )
+        ]
+        return "\n".join([*lines, *([self.sample] if self.sample else [])])
 
 
 def generalization(
@@ -83,10 +97,12 @@ def generalization(
         note_use_of(split, model, by="generalization")
     rng = np.random.default_rng(seed)
     scores: dict[str, dict[str, Interval]] = {}
+    images: dict[str, int] = {}
     for name, split in splits.items():
         predicted = split if isinstance(split, Predicted) else Predicted.by(model, split)
         labels, probabilities = predicted.labels, predicted.probabilities
         check_labels(labels, probabilities)
+        images[name] = len(labels)
         scores[name] = bootstrap_intervals(
             labels, probabilities, resamples=bootstrap, rng=rng, names=tuple(metrics)
         )
@@ -99,6 +115,8 @@ def generalization(
             }
             for first, second in itertools.pairwise(splits)
         },
+        images=images,
+        available=dict(images),
     )
 
 

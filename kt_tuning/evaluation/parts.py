@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeGuard
 
@@ -10,20 +12,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.errors import OptionError
-from kt_tuning.evaluation.adversarial import ATTACKS, EPSILONS, adversarial_accuracy
+from kt_tuning.evaluation.adversarial import (
+    ATTACKS,
+    EPSILONS,
+    LossGradient,
+    adversarial_accuracy,
+    seconds_per_attacked_image,
+)
 from kt_tuning.evaluation.corruptions import CORRUPTIONS
 from kt_tuning.evaluation.cost import measure_cost
 from kt_tuning.evaluation.generalization import generalization
 from kt_tuning.evaluation.metrics import find_metric
 from kt_tuning.evaluation.predict import Predicted, Split, predict_function, predict_images
-from kt_tuning.evaluation.robustness import Robustness, robustness
+from kt_tuning.evaluation.robustness import (
+    Robustness,
+    robustness,
+    seconds_per_corrupted_image,
+)
+from kt_tuning.evaluation.sample import (
+    TIMED,
+    affordable,
+    seconds_per_image,
+    stratified_sample,
+)
 from kt_tuning.evaluation.scores import Scores
 from kt_tuning.names import find_name
-from kt_tuning.progress import Task
+from kt_tuning.progress import Task, progress
+from kt_tuning.units import clock
 
-GENERALIZATION = "generalization"
-SOME_IMAGES = 500
-"""Images that corruptions and attacks are measured on, unless told: each is seen 115 times."""
+logger = logging.getLogger("kt_tuning")
+
+GENERALIZATION, CORRUPTED, ATTACKED = "generalization", "corruptions", "attacks"
+SECONDS = 60.0
+"""Time of each part that depends on the number of images, unless told otherwise."""
+ALL = "all"
+"""`Parts.images` for every image."""
 
 
 class Splits(Protocol):
@@ -57,23 +80,33 @@ class Parts:
 
     Attributes:
         names: Rows of `PARTS`.
-        images: Images of the split that corruptions and attacks look at, drawn at random; all
-            if there are fewer.
-        progress: Whether to show how far each part is, on the standard error stream.
+        images: Images that corruptions and attacks are measured on, and images of each earlier
+            split for the generalization gaps; "all" of them; or None for as many as fit into
+            `seconds`, by the time of one batch. They are chosen by the seed, each class by its
+            share.
+        seconds: Time of each such part if `images` is None; at least 50 images are measured.
+        progress: Whether to show the progress of each part on the standard error stream.
 
     Raises:
-        OptionError: on an unknown name, or fewer than 1 image.
+        OptionError: on an unknown name, fewer than 1 image, or no time.
     """
 
     names: tuple[str, ...] = ()
-    images: int = SOME_IMAGES
+    images: int | str | None = None
+    seconds: float = SECONDS
     progress: bool = False
 
     def __post_init__(self) -> None:
         found = tuple(find_name(name, PARTS, "part of an evaluation") for name in self.names)
         object.__setattr__(self, "names", found)
-        if self.images < 1:
-            raise OptionError(f"images should be 1 or more. Received: {self.images}.")
+        images = self.images
+        if isinstance(images, str) and images.isdecimal():
+            images = int(images)
+            object.__setattr__(self, "images", images)
+        if (isinstance(images, str) and images != ALL) or (isinstance(images, int) and images < 1):
+            raise OptionError(f"images should be 1 or more, or {ALL!r}. Received: {self.images!r}.")
+        if not self.seconds > 0:
+            raise OptionError(f"seconds should be above 0. Received: {self.seconds}.")
 
     def check(self, earlier: Mapping[str, Split]) -> None:
         """Refuse what cannot be measured, before anything is.
@@ -100,45 +133,151 @@ class Parts:
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What is judged.
+    """What is evaluated.
 
     Attributes:
         model: As for `evaluate`.
-        split: What it is judged on.
-        earlier: Splits that come before it, in the order of use; empty if they are not known.
-        some: Places in the split of the images for the costly parts.
+        split: The images that it is evaluated on.
+        earlier: Splits that were used before this one, in the order of use; empty if unknown.
+        parts: What is measured, and on how many images.
         bootstrap: Resamples behind an interval.
         seed: Of everything random.
-        predicted: What the model says of the split.
-        seen: Whether it was trained on all splits that come before.
+        predicted: The predictions of `split`.
+        seen: See `evaluate`.
         out_of_fold: See `evaluate`.
     """
 
     model: Any
     split: Split
     earlier: Mapping[str, Split]
-    some: NDArray[np.int64]
+    parts: Parts
     bootstrap: int
     seed: int
     predicted: Predicted
     seen: bool = False
     out_of_fold: Predicted | None = None
 
-    def some_images(self) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
-        """Return the images (n, H, W, C) and labels (n,) for the costly parts."""
-        return self.split.take(self.some), np.asarray(self.split.labels)[self.some]
+    @functools.cached_property
+    def gradient(self) -> LossGradient:
+        """The gradient that attacks follow."""
+        return LossGradient(self.model)
+
+    @functools.cached_property
+    def sample(self) -> NDArray[np.int64]:
+        """Places in the split of the images that corruptions and attacks are measured on.
+
+        They are the same for both, so that both belong to one accuracy without them.
+        """
+        wanted = [name for name in (CORRUPTED, ATTACKED) if name in self.parts.names]
+        title = " and ".join(wanted).capitalize()
+
+        def cost() -> float:
+            batch = np.arange(min(TIMED, len(self.split)))
+            images, labels = self.split.take(batch), np.asarray(self.split.labels)[batch]
+            predict = predict_function(self.model)
+            seconds = 0.0
+            if CORRUPTED in wanted:
+                seconds += seconds_per_corrupted_image(predict, images)
+            if ATTACKED in wanted:
+                seconds += seconds_per_attacked_image(self.gradient, predict, images, labels)
+            return seconds
+
+        size = self._size(title, len(self.split), cost, len(wanted) * self.parts.seconds)
+        return stratified_sample(self.split.labels, size, self.seed)
+
+    @functools.cached_property
+    def earlier_size(self) -> int:
+        """Images of each earlier split, at most, that the gaps are measured on."""
+        predict = predict_function(self.model)
+        batch = self.split.take(np.arange(min(TIMED, len(self.split))))
+        return self._size(
+            GENERALIZATION.capitalize(),
+            max(map(len, self.earlier.values())),
+            lambda: len(self.earlier) * seconds_per_image(predict, batch),
+            self.parts.seconds,
+        )
+
+    def choose_images(self) -> None:
+        """Time a batch of each costly part, and choose the images that it is measured on."""
+        names = self.parts.names
+        if GENERALIZATION in names:
+            self.earlier_size  # noqa: B018
+        if CORRUPTED in names or ATTACKED in names:
+            self.sample  # noqa: B018
+
+    def _size(self, title: str, available: int, cost: Callable[[], float], seconds: float) -> int:
+        """Return the number of images to measure, and log it if it is not all of them.
+
+        Args:
+            title: What is measured.
+            available: Images that there are.
+            cost: Estimates the seconds that one image takes.
+            seconds: Time that may be used.
+        """
+        if self.parts.images == ALL:
+            return available
+        if self.parts.images is not None:
+            return min(int(self.parts.images), available)
+        with progress(f"{title}: timing one batch", shown=self.parts.progress):
+            each = cost()
+        size = affordable(available, each, seconds)
+        if size < available:
+            logger.info(
+                "%s: on %s of %s images, chosen by class, about %s; on all of them about %s "
+                '(`images="all"`, --images all).',
+                title,
+                f"{size:,}",
+                f"{available:,}",
+                clock(each * size),
+                clock(each * available),
+            )
+        return size
+
+    def sampled_images(self) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
+        """Return images (n, H, W, C) and labels (n,) for corruptions and attacks."""
+        return self.split.take(self.sample), np.asarray(self.split.labels)[self.sample]
 
 
-def draw_some(split: Split, images: int, seed: int) -> NDArray[np.int64]:
-    """Return the places of so many images of a split, at most, in ascending order."""
-    rng = np.random.default_rng(seed)
-    return np.sort(rng.choice(len(split), min(images, len(split)), replace=False))
+@dataclasses.dataclass(frozen=True)
+class SampledSplit:
+    """Some images of a split.
+
+    Attributes:
+        split: The split.
+        places: (n,) which of its images.
+    """
+
+    split: Split
+    places: NDArray[np.int64]
+
+    @property
+    def labels(self) -> NDArray[np.integer[Any]]:
+        """(n,) labels of the images."""
+        return np.asarray(self.split.labels)[self.places]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def take(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+        """Return the images at `indices`, uint8 (n, H, W, C)."""
+        return self.split.take(self.places[indices])
 
 
 def _generalization(subject: Subject, scores: Scores, task: Task) -> Scores:
-    splits: dict[str, Split | Predicted] = dict(subject.earlier)
+    available = {name: len(split) for name, split in subject.earlier.items()}
+    each = subject.earlier_size
+    sampled = {
+        name: SampledSplit(split, stratified_sample(split.labels, each, subject.seed))
+        for name, split in subject.earlier.items()
+    }
+    task.total = sum(map(len, sampled.values()))
+    splits: dict[str, Predicted] = {}
+    for name, split in sampled.items():
+        splits[name] = Predicted.by(subject.model, split)
+        task.advance(len(split))
     if subject.seen:
-        splits = {"train": Predicted.by(subject.model, *subject.earlier.values())}
+        splits = {"train": Predicted.joined(*splits.values())}
+        available = {"train": sum(available.values())}
         if subject.out_of_fold is not None:
             splits["out-of-fold"] = subject.out_of_fold
     found = generalization(
@@ -147,6 +286,7 @@ def _generalization(subject: Subject, scores: Scores, task: Task) -> Scores:
         bootstrap=subject.bootstrap,
         seed=subject.seed,
     )
+    found = dataclasses.replace(found, available={**found.images, **available})
     return dataclasses.replace(scores, generalization=found)
 
 
@@ -156,15 +296,16 @@ def _cost(subject: Subject, scores: Scores, task: Task) -> Scores:
 
 
 def _corruptions(subject: Subject, scores: Scores, task: Task) -> Scores:
-    images, labels = subject.some_images()
+    images, labels = subject.sampled_images()
     names = task.follow(tuple(CORRUPTIONS))
     predict = predict_function(subject.model)
     found = robustness(predict, images, labels, corruptions=names, seed=subject.seed)
+    found = dataclasses.replace(found, available=scores.images)
     return dataclasses.replace(scores, robustness=found.completed_by(scores.robustness))
 
 
 def _attacks(subject: Subject, scores: Scores, task: Task) -> Scores:
-    images, labels = subject.some_images()
+    images, labels = subject.sampled_images()
     clean = predict_images(predict_function(subject.model), images)
     epsilons = task.follow(EPSILONS, times=len(ATTACKS))
     found = Robustness(
@@ -174,8 +315,14 @@ def _attacks(subject: Subject, scores: Scores, task: Task) -> Scores:
         severities=(),
         corrupted={},
         adversarial=adversarial_accuracy(
-            subject.model, images, labels, epsilons=epsilons, seed=subject.seed
+            subject.model,
+            images,
+            labels,
+            epsilons=epsilons,
+            seed=subject.seed,
+            gradient=subject.gradient,
         ),
+        available=scores.images,
     )
     return dataclasses.replace(scores, robustness=found.completed_by(scores.robustness))
 
@@ -183,7 +330,7 @@ def _attacks(subject: Subject, scores: Scores, task: Task) -> Scores:
 PARTS: dict[str, Callable[[Subject, Scores, Task], Scores]] = {
     GENERALIZATION: _generalization,
     "cost": _cost,
-    "corruptions": _corruptions,
-    "attacks": _attacks,
+    CORRUPTED: _corruptions,
+    ATTACKED: _attacks,
 }
-"""(what is judged, its scores so far, the part's progress) -> the scores, this part filled in."""
+"""(what is evaluated, its scores so far, the part's progress) -> the scores with this part."""

@@ -47,8 +47,20 @@ class Predicted:
     def by(cls, model: Any, *splits: Split) -> Self:
         """Predict splits, one after the other; see `predict_probabilities`."""
         found = [predict_probabilities(model, split) for split in splits]
-        labels = [np.asarray(split.labels) for split in splits]
-        return cls(np.concatenate(labels), np.concatenate(found))
+        return cls.joined(
+            *(
+                cls(np.asarray(split.labels), probabilities)
+                for split, probabilities in zip(splits, found, strict=True)
+            )
+        )
+
+    @classmethod
+    def joined(cls, *parts: Predicted) -> Self:
+        """Put the predictions of several sets of images one after the other."""
+        return cls(
+            np.concatenate([part.labels for part in parts]),
+            np.concatenate([part.probabilities for part in parts]),
+        )
 
 
 def predict_split(predict: Predict, split: Split) -> NDArray[np.floating[Any]]:

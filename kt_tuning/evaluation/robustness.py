@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from kt_tuning.errors import DataError, OptionError
 from kt_tuning.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from kt_tuning.evaluation.metrics import check_labels, find_metric
 from kt_tuning.evaluation.predict import Predict, predict_images
+from kt_tuning.evaluation.sample import seconds_per_image
 from kt_tuning.records import Record
 
 
@@ -28,6 +30,8 @@ class Robustness(Record):
         corrupted: Corruption -> the metric at each severity; empty if none was measured.
         adversarial: Attack -> largest change of a pixel, of 255 -> accuracy; empty if no attack
             was measured.
+        available: Images of the split that `images` were chosen from; None in older records, and
+            where nothing was chosen.
     """
 
     metric: str
@@ -36,6 +40,7 @@ class Robustness(Record):
     severities: tuple[int, ...]
     corrupted: dict[str, tuple[float, ...]]
     adversarial: dict[str, dict[float, float]] = dataclasses.field(default_factory=dict)
+    available: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "severities", tuple(self.severities))
@@ -47,6 +52,12 @@ class Robustness(Record):
             for name, row in self.adversarial.items()
         }
         object.__setattr__(self, "adversarial", attacks)
+
+    @property
+    def sample(self) -> str:
+        """Such as "100 of 400 images", or "400 images" if they are all."""
+        of = "" if self.available in (None, self.images) else f" of {self.available:,}"
+        return f"{self.images:,}{of} images"
 
     def mean(self, name: str | None = None) -> float:
         """Return the mean over the severities of one corruption, or over everything measured.
@@ -74,7 +85,7 @@ class Robustness(Record):
     def __str__(self) -> str:
         width = max(len(name) for name in (*self.corrupted, *self.adversarial, "corruption"))
         header = "".join(f"{severity:>8}" for severity in self.severities)
-        title = f"{self.metric} on {self.images:,} images: {self.clean:.4f} clean"
+        title = f"{self.metric} on {self.sample}: {self.clean:.4f} clean"
         lines = [title]
         if self.corrupted:
             lines = [
@@ -90,6 +101,22 @@ class Robustness(Record):
         return "\n".join(lines)
 
 
+def seconds_per_corrupted_image(predict: Predict, images: NDArray[np.uint8]) -> float:
+    """Estimate the time that all corruptions of one image take, and their predictions.
+
+    Args:
+        predict: As for `robustness`.
+        images: (n, H, W, C) uint8; the first of them is corrupted.
+    """
+    severity = SEVERITIES[len(SEVERITIES) // 2]
+    start = time.perf_counter()
+    for name in CORRUPTIONS:
+        corrupt(images[:1], name, severity)
+    corrupting = time.perf_counter() - start
+    each = seconds_per_image(predict, images)
+    return len(SEVERITIES) * (corrupting + len(CORRUPTIONS) * each)
+
+
 def robustness(
     predict: Predict,
     images: NDArray[np.uint8],
@@ -102,8 +129,7 @@ def robustness(
 ) -> Robustness:
     """Measure a model under natural corruptions.
 
-    Each of the 15 corruptions at 5 severities is one more pass over the images: 1,000 of them are
-    enough to tell a loss of 3 points.
+    Each of the 15 corruptions at 5 severities is one more pass over the images.
 
     Args:
         predict: uint8 images (n, H, W, C) -> probabilities (n, classes).

@@ -48,14 +48,16 @@ class Views:
         until: float | None = None,
     ) -> None:
         self.labels = split.labels
-        some = extractor.features(split.take(np.arange(1)))
-        self.shape = (len(split), *some.shape[1:])
-        bytes_a_view = len(split) * some.size * np.dtype(np.float16).itemsize
-        count = min(MOST_VIEWS, max(1, MEMORY // bytes_a_view)) if policy.steps else 1
-        views: list[NDArray[np.float16]] = []
-        while len(views) < count and (not views or until is None or time.monotonic() < until):
-            seen = _View(split, extractor, policy, len(views))
-            views.append(cache.of(seen, seen).astype(np.float16))
+
+        def features(view: int) -> NDArray[np.float16]:
+            seen = _View(split, extractor, policy, view)
+            return cache.of(seen, seen).astype(np.float16)
+
+        views = [features(0)]
+        self.shape = views[0].shape
+        count = min(MOST_VIEWS, max(1, MEMORY // views[0].nbytes)) if policy.steps else 1
+        while len(views) < count and (until is None or time.monotonic() < until):
+            views.append(features(len(views)))
         self._features = views
 
     def __len__(self) -> int:

@@ -23,13 +23,28 @@ from kt_tuning.pipeline.make_tuner import make_tuner, options_of, write_files
 from kt_tuning.pipeline.options import OPTIONS, RunOptions
 from kt_tuning.pipeline.refitted import refitted
 from kt_tuning.pipeline.timing import RunTime
+from kt_tuning.pipeline.without_effect import unused_options
 from kt_tuning.progress import progress
-from kt_tuning.records import TrialRecord, defaults_failure, replacing, trial_records
+from kt_tuning.records import (
+    SearchRecord,
+    TrialRecord,
+    first_trial_failure,
+    replacing,
+    trial_records,
+)
 from kt_tuning.report import AUGMENTATION, write_report
+from kt_tuning.retracing import without_retracing_advice
 from kt_tuning.search import Finish, Tuner
 from kt_tuning.search.lock import RunLock
 from kt_tuning.shipping import export_run
-from kt_tuning.summaries import next_steps, search_summary, test_summary, trials_summary
+from kt_tuning.summaries import (
+    next_steps,
+    refit_summary,
+    search_summary,
+    test_summary,
+    trials_summary,
+    uneven_summary,
+)
 from kt_tuning.units import count, seconds
 
 logger = logging.getLogger("kt_tuning")
@@ -57,7 +72,7 @@ class RunOutcome:
         export: The SavedModel.
         report: The page.
         trials: All that the search has ended, failed ones included.
-        warning: That the default configuration failed, if it did.
+        warning: That the first configuration failed, if it did.
     """
 
     ensemble: Ensemble
@@ -71,7 +86,11 @@ class RunOutcome:
     def __str__(self) -> str:
         """In plain sentences: how good it is, what was cut short, and what to do next."""
         steps = next_steps(self.report.parent, self.export)
-        return "\n".join([test_summary(self.scores), trials_summary(self.trials), "", *steps])
+        lines = [test_summary(self.scores)]
+        record = self.ensemble.record
+        if record is not None and record.refitted:
+            lines.append(refit_summary(len(self.ensemble)))
+        return "\n".join([*lines, trials_summary(self.trials), "", *steps])
 
 
 def run(
@@ -110,11 +129,16 @@ def run(
     clock = RunTime.of(time.monotonic() if began is None else began, limit, data)
     with progress("Preparing the search", shown=options.verbose):
         tuner = make_tuner(data, out, options, files)
+    if (uneven := uneven_summary(data, options.objective, options.balance)) is not None:
+        logger.info("%s", uneven)
+    families = options.hypermodel if tuner.choice is None else tuner.choice.families
     if tuner.choice is not None:
         logger.info("%s", tuner.choice.reason)
+    if (unused := unused_options(options, families)) is not None:
+        logger.warning("%s", unused)
     logger.info(
         search_summary(
-            options.hypermodel if tuner.choice is None else tuner.choice.families,
+            families,
             max_trials=tuner.oracle.max_trials,
             epochs=options.epochs,
             time_limit=options.time_limit,
@@ -174,7 +198,7 @@ def _finish(
     tuner: Tuner, data: ImageData, out: Path, options: RunOptions, clock: RunTime
 ) -> RunOutcome:
     """Combine, evaluate, export and report."""
-    with full_disk_explained(out):
+    with full_disk_explained(out), without_retracing_advice():
         return _results(tuner, data, out, options, clock)
 
 
@@ -197,7 +221,7 @@ def _results(
     with stage("Writing the report"):
         report = write_report(out, path=out / PAGE)
     trials = tuple(trial_records(out))
-    warning = defaults_failure(trials)
+    warning = first_trial_failure(trials, SearchRecord.load(out / "search.json"))
     return RunOutcome(ensemble, scores, correction, out / shipped.folder, report, trials, warning)
 
 

@@ -162,7 +162,8 @@ def _narrowed(
 
 def _chosen(data: ImageData, out: Path, options: RunOptions) -> Chosen:
     """What `hypermodel="auto"` stands for."""
-    choice = choose(data) if options.overwrite else choice_for(data, out)
+    named = options.backbone
+    choice = choose(data, named) if options.overwrite else choice_for(data, out, named)
     fixed = dict(options.fixed)
     if options.normalize:
         # The other families bring their own preprocessing.

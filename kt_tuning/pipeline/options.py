@@ -36,8 +36,8 @@ class RunOptions:
             those that suit the images, see `kt_tuning.search.auto`.
         fixed: Values of hyperparameters that are not searched; with several families
             "resnet/filters" is one of that family.
-        backbone: The pre-trained network of the families that have one, see `FineTune`; None:
-            those at hand are searched.
+        backbone: The pre-trained network of the families that have one, see `FineTune`; None for
+            those at hand.
         objective: What is optimised, e.g. "val_accuracy"; one or several names.
         strategy: Name in `STRATEGIES`.
         pruner: Name in `PRUNERS`, or None for what goes with the strategy.
@@ -134,7 +134,7 @@ class RunOptions:
         """The same with a limit: that by default if neither trials nor time were limited."""
         if self.max_trials is not None or self.time_limit is not None:
             return self
-        if self.hypermodel == (AUTO,) and at_hand():
+        if self.hypermodel == (AUTO,) and (self.backbone is not None or at_hand()):
             return dataclasses.replace(self, time_limit=DEFAULT_TIME)
         return dataclasses.replace(self, max_trials=DEFAULT_TRIALS)
 

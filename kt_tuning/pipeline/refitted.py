@@ -77,6 +77,13 @@ def _is_cheap(tuner: Tuner, ensemble: Ensemble, options: RunOptions, clock: RunT
     unknown = len(members) < len(ensemble.record.trial_ids)
     if options.folds or unknown or any(member.backbone is None for member in members):
         return False
+    if clock.limit is not None and any(member.message for member in members):
+        # On all images it would take longer than the time that was too short for them.
+        logger.info(
+            "The best model was cut short by the time limit, so it is not trained again on "
+            "training and validation images: `kt-tuning refit` does that."
+        )
+        return False
     cost = sum(_cost(member, tuner) for member in members)
     allowed = clock.for_refit()
     if allowed is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from kt_tuning.retraining.configuration import Configuration
 from kt_tuning.retraining.lesson import Lesson, with_train_rows
 from kt_tuning.retraining.member_run import MemberRun
 from kt_tuning.search.options import check_count
+
+logger = logging.getLogger("kt_tuning")
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
@@ -103,6 +106,11 @@ def boost(
             "The first member of a boosting should be better than guessing on its training "
             f"images. Received: one that gets {done[0].error:.0%} of them wrong. Train it for "
             "more epochs."
+        )
+    if len(done) == 1 and done[0].error == 0:
+        logger.warning(
+            "The first member gets every training image right, so that there is nothing to boost. "
+            "`kt-tuning bag` (`bag` in Python) trains several on samples of the images."
         )
     found = run.candidates(rounds)
     members = tuple(member for member in found.members if member.name in votes)

@@ -1,19 +1,27 @@
-"""What is trained again: one configuration, a search's winner or any other."""
+"""The configuration that is trained again: that of a trial, or any other."""
 
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from typing import Any, Self
 
 import keras_tuner
 
+from hypermodels import ConvNet
+from kt_tuning.data import ImageData
 from kt_tuning.errors import SearchError
 from kt_tuning.recipe import Recipe
 from kt_tuning.records import SearchRecord
 from kt_tuning.search import Tuner
+from kt_tuning.search.auto import Plan
+from kt_tuning.search.families import family_of
 from kt_tuning.search.options import check_count, find_objectives
 from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.trials import member_of
+
+logger = logging.getLogger("kt_tuning")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,14 +75,49 @@ class Configuration:
                 f"Expected at least {rank + 1} completed trials. Received: a search with "
                 f"{len(best)}. Call `search` first."
             )
-        return cls(
-            tuner.hypermodel,
-            dict(best[rank].values),
-            tuner.recipe,
-            SearchRecord.load(tuner.run_directory / "search.json").epochs,
-            tuner.objectives[0],
-            tuner.seed,
+        values = dict(best[rank].values)
+        most = SearchRecord.load(tuner.run_directory / "search.json").epochs
+        epochs = Plan(choice=tuner.choice).epochs(most).get(family_of(values), most)
+        return cls(tuner.hypermodel, values, tuner.recipe, epochs, tuner.objectives[0], tuner.seed)
+
+    @classmethod
+    def student_of(cls, tuner: Tuner, data: ImageData) -> Self:
+        """Take the best trial that was trained by a loss, which can learn from a teacher.
+
+        A linear probe cannot: a solver finds its weights. If all trials are probes, it is a
+        `ConvNet` with its default values.
+
+        Args:
+            tuner: Has searched.
+            data: What it searched on.
+
+        Raises:
+            SearchError: if no trial has completed.
+        """
+        best = cls.of(tuner)
+        if best.by_epochs:
+            return best
+        count = len(tuner.get_best_hyperparameters(len(tuner.results())))
+        others = (cls.of(tuner, rank) for rank in range(1, count))
+        found = next((other for other in others if other.by_epochs), None)
+        if found is None:
+            logger.info(
+                "All trials are linear probes, which cannot learn from a teacher: the student is a "
+                "ConvNet with its default values."
+            )
+            network = ConvNet(data.input_shape, data.classes)
+            return dataclasses.replace(best, hypermodel=network, values={})
+        logger.info(
+            "The best trial is a linear probe, which cannot learn from a teacher: the student has "
+            "the configuration of the best %s.",
+            family_of(found.values),
         )
+        return found
+
+    @property
+    def by_epochs(self) -> bool:
+        """Whether it is trained by a loss, epoch after epoch, as a linear probe is not."""
+        return bool(getattr(member_of(self.hypermodel, self.values), "by_epochs", True))
 
     def hyperparameters(self, **marks: Any) -> keras_tuner.HyperParameters:
         """Return the values for a build.

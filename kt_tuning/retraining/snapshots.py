@@ -12,6 +12,7 @@ from typing import Any
 
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates
+from kt_tuning.errors import OptionError
 from kt_tuning.retraining.configuration import Configuration
 from kt_tuning.retraining.lesson import Lesson
 from kt_tuning.retraining.member_run import MemberRun
@@ -61,6 +62,12 @@ def snapshots(
         StorageError: if the directory holds something else, or another process uses it.
     """
     check_count("cycles", cycles)
+    if not configuration.by_epochs:
+        raise OptionError(
+            "Snapshots are taken along the epochs of a training, and the best trial is a linear "
+            "probe, which has none. Use `kt-tuning bag` (`bag` in Python): several probes, each on "
+            "a sample of the images."
+        )
     check_count("epochs", epochs, optional=True)
     cycle = dataclasses.replace(
         configuration,

@@ -57,8 +57,9 @@ class TaughtHyperModel(keras_tuner.HyperModel):
         model = self._wrapped.build(hp)
         if getattr(model, "frozen", None) is not None:
             raise OptionError(
-                f"A student learns by a loss, and {model.name!r}, a linear probe, is solved for. "
-                "Distill into the best trial of another family."
+                f"A student is trained by a loss, and {model.name!r} is a linear probe, whose "
+                "weights a solver finds. `Configuration.student_of(tuner, data)` is one that can "
+                "learn; `bag` trains several probes."
             )
         teach(model, self._teacher, temperature=self._temperature, soft_weight=self._soft_weight)
         return model

@@ -9,27 +9,20 @@ import logging
 import warnings
 from collections.abc import Iterator
 
+from kt_tuning.retracing import without_retracing_advice
 from kt_tuning.trials import ONCE
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep KerasTuner's prints and the deprecations that it causes from users.
-
-    And TensorFlow's advice not to trace so often: every trial has another model.
-    """
-    advice = logging.getLogger("tensorflow")
-    advice.addFilter(_is_no_advice)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.filterwarnings("ignore", "currentThread|getName", DeprecationWarning)
-            yield
-    finally:
-        advice.removeFilter(_is_no_advice)
-
-
-def _is_no_advice(record: logging.LogRecord) -> bool:
-    return "tf.function retracing" not in record.getMessage()
+    """Hide KerasTuner's prints, the deprecations that it causes, and advice on retracing."""
+    with (
+        without_retracing_advice(),
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        warnings.filterwarnings("ignore", "currentThread|getName", DeprecationWarning)
+        yield
 
 
 @contextlib.contextmanager

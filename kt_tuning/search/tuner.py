@@ -24,7 +24,7 @@ from kt_tuning.execution import Ray, Serial
 from kt_tuning.export import export_obstacle
 from kt_tuning.interrupts import interrupts_kept
 from kt_tuning.recipe import Recipe
-from kt_tuning.records import FAILED, SearchRecord, defaults_failure, write_json
+from kt_tuning.records import FAILED, SearchRecord, first_trial_failure, write_json
 from kt_tuning.search.auto import AUTO, CHOICE, Chosen, Plan, chosen
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.chief import is_chief, is_worker, serve
@@ -218,7 +218,7 @@ class Tuner(keras_tuner.Tuner):
                 pruner=pruner,
                 epochs=epochs if trainings == 1 else trainings,
                 storage=storage,
-                defaults_first=self.choice is None or not self.choice.several,
+                defaults_first=self._defaults_first,
             )
         if overwrite and isinstance(oracle, OptunaOracle) and oracle.shared:
             raise OptionError(
@@ -456,7 +456,7 @@ class Tuner(keras_tuner.Tuner):
                 tracking.close(next(iter(self._run.best_trials(1)), None), self.best_model)
             self.on_search_end()
         self._raise_if_all_failed()
-        if warning := defaults_failure(self._run.trials()):
+        if warning := first_trial_failure(self._run.trials(), self._run.read_search()):
             logger.warning(warning)
 
     def _shared(self) -> bool:
@@ -553,8 +553,14 @@ class Tuner(keras_tuner.Tuner):
                 versions=versions(),
                 folds=self._folds or 1,
                 executions=self._options.executions,
+                defaults_first=self._defaults_first,
             )
         )
+
+    @property
+    def _defaults_first(self) -> bool:
+        """Whether trial 0 is the default configuration, and not a starting point of `choice`."""
+        return self.choice is None or not self.choice.several
 
     def _raise_if_all_failed(self) -> None:
         trials = self._run.trials()

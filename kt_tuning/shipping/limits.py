@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from kt_tuning.export import Measurement
+from kt_tuning.records import UNEVEN
 from kt_tuning.shipping.markdown import plain
 from kt_tuning.shipping.run_records import RunRecords
 
 FEW = 100
 """Training images of a class below which a warning is due."""
-UNEVEN = 3
-"""Ratio of the largest to the smallest class from which a warning is due."""
 _WEAKEST = 3
 
 

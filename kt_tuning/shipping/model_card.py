@@ -16,7 +16,7 @@ from kt_tuning.export import (
     accuracy_note,
     measurement_rows,
 )
-from kt_tuning.records import TrialRecord, backbones_of, read_json
+from kt_tuning.records import REFITTED, TrialRecord, backbones_of, read_json
 from kt_tuning.shipping.limits import limits
 from kt_tuning.shipping.markdown import bullets, code, plain, table
 from kt_tuning.shipping.measuring import MODEL_CARD_FILE
@@ -159,7 +159,7 @@ def _fitted_on(records: RunRecords) -> str:
     if records.refitted:
         return (
             "validation predictions of models that were trained without these images; the models "
-            "were then trained again on training and validation images"
+            f"were then {REFITTED}"
         )
     if records.search.folds > 1:
         return (
@@ -181,7 +181,7 @@ def _scores(records: RunRecords) -> str:
     if scores.robustness is not None and scores.robustness.corrupted:
         found = scores.robustness
         text += (
-            f"\n\nOn corrupted images (15 kinds, severities {plain(found.severities)}): "
+            f"\n\nOn {found.sample}, corrupted (15 kinds, severities {plain(found.severities)}): "
             f"{code(found.metric)} {found.mean():.4f}, {found.clean:.4f} without corruption."
         )
     return text

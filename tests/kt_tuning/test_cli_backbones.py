@@ -110,3 +110,67 @@ def test_a_run_goes_on_without_a_broken_network_and_names_the_one_it_has(
     assert provenance["backbone"] == origin
     assert f"digest: {origin['digest']}" in (export / "MODEL_CARD.md").read_text()
     assert origin["digest"] in (tmp_path / "run" / "report.html").read_text()
+
+
+@pytest.fixture
+def begin(monkeypatch, tmp_path, caplog):
+    """Return a function that starts `run` without any network of the table, up to its search."""
+
+    def stopped(tuner, data, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kt_tuning.pipeline.make_tuner.RecordedTuner.search", stopped)
+    monkeypatch.setattr("hypermodels.backbones.PRETRAINED", {})
+    photos = write_photos(tmp_path / "photos")
+
+    def run(*options):
+        with caplog.at_level("INFO"):
+            code = kt_tuning(monkeypatch, "run", photos, "--out", tmp_path / "run", *options)
+        return code, caplog.messages
+
+    return run
+
+
+def save_damaged(folder):
+    (folder / "leaves.tf.keras").write_bytes(b"damaged")
+
+
+def save_another(folder):
+    save_tiny(folder / "leaves.tf.keras")
+    (folder / "leaves.json").write_text(json.dumps({"sha256": "0" * 64}))
+
+
+@pytest.mark.parametrize(
+    ("put", "options", "said"),
+    [
+        (None, (), "no pre-trained network at hand: networks from nothing"),
+        (save_damaged, (), "leaves is not used: "),
+        (save_damaged, ("--backbone", "leaves"), "The search goes on without it."),
+        (save_another, (), "is damaged or another version"),
+        (save_another, ("--backbone", "leaves"), "The search goes on without it."),
+        (None, ("--backbone", "MobileNetV2"), "no such host. Try again with a network"),
+    ],
+)
+def test_without_a_network_the_search_goes_on_and_one_line_says_why(
+    put, options, said, begin, folder
+):
+    if put is not None:
+        put(folder)
+    code, messages = begin(*options)
+    assert code == 130
+    assert len([message for message in messages if said in message]) == 1
+    assert all("\n" not in message for message in messages)
+    assert any(message.startswith("Searching convnet: ") for message in messages)
+
+
+def test_a_network_that_is_named_is_used_where_none_is_at_hand(begin, tmp_path):
+    save_tiny(tmp_path / "mine.tf.keras")
+    code, messages = begin("--backbone", tmp_path / "mine.tf.keras")
+    assert code == 130
+    assert any(message.startswith("Searching linearprobe") for message in messages)
+
+
+def test_a_name_that_no_network_has_is_refused(begin, capsys):
+    code, _ = begin("--backbone", "MobilNetV2")
+    assert code == 2
+    assert "Did you mean 'MobileNetV2'?" in capsys.readouterr().err

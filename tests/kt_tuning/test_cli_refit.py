@@ -12,6 +12,7 @@ from kt_tuning.data import load_images
 from kt_tuning.evaluation import model_digest
 from kt_tuning.judging import load_data, load_winner
 from kt_tuning.pipeline import RunOptions, tuner_of
+from kt_tuning.records import REFITTED
 
 
 @pytest.fixture
@@ -72,3 +73,9 @@ def test_a_probe_is_trained_again_before_it_is_evaluated(photos, monkeypatch, ca
     # After a restart, too, the run's ensemble is of the models that were trained again.
     again = tuner_of(out, data)._current_ensemble(data)
     assert model_digest(again) == record["model"]
+    # The output, the head of the report, the model card and the ensemble say so.
+    assert f"The model was {REFITTED} after the search" in capsys.readouterr().out
+    head = (out / "report.html").read_text().partition("</header>")[0]
+    assert f", {REFITTED}</dd>" in head
+    assert f"models were then {REFITTED}" in (out / "export/1/MODEL_CARD.md").read_text()
+    assert repr(again).endswith(f"{REFITTED})")

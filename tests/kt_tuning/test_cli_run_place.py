@@ -140,7 +140,14 @@ def test_run_in_the_folder_of_images_leaves_it_as_it_was(
 def test_a_search_of_pre_trained_networks_is_known(
     families: list[str] | None, expected: bool
 ) -> None:
-    assert searches_backbone(families) is expected
+    assert searches_backbone(families, None) is expected
+
+
+def test_a_network_that_is_named_is_searched_by_auto(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hypermodels.backbones.at_hand", dict)
+    assert not searches_backbone(None, None)
+    assert searches_backbone(None, "MobileNetV2")
+    assert not searches_backbone(["convnet"], "MobileNetV2")
 
 
 def test_a_run_goes_on_with_images_of_its_size(photos: Path, tmp_path: Path) -> None:

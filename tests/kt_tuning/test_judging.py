@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import shutil
+from types import SimpleNamespace
 
 import keras
 import keras_tuner
@@ -12,12 +13,14 @@ import pytest
 from PIL import Image
 from striped import striped_images
 
+from kt_tuning import judging
 from kt_tuning.data import ImageData, load_images
 from kt_tuning.ensembling import Ensemble, EnsembleRecord, read_scores
 from kt_tuning.errors import DataError, OptionError, StorageError
 from kt_tuning.evaluation import (
     HeldOutUse,
     HeldOutUses,
+    Parts,
     Scores,
     evaluate,
     generalization,
@@ -248,3 +251,24 @@ def test_other_images_are_refused(photos, tmp_path):
 def test_arrays_are_asked_for(run):
     with pytest.raises(OptionError, match="searched on arrays"):
         load_data(run)
+
+
+@pytest.mark.parametrize(
+    ("parts", "model", "images"),
+    [
+        (Parts(("corruptions",)), "the same", 20),
+        (Parts(("cost", "attacks")), "the same", 20),
+        # Both are measured anew, on the same images.
+        (Parts(("corruptions", "attacks")), "the same", None),
+        (Parts(("corruptions",), images="all"), "the same", "all"),
+        (Parts(("corruptions",)), "another", None),
+        (Parts(("cost",)), "the same", None),
+    ],
+)
+def test_one_of_corruptions_and_attacks_is_measured_on_the_images_of_the_other(
+    parts, model, images, monkeypatch, tmp_path
+):
+    earlier = SimpleNamespace(model="the same", robustness=SimpleNamespace(images=20))
+    monkeypatch.setattr(judging, "read_scores", lambda directory: earlier)
+    monkeypatch.setattr(judging, "model_digest", lambda model: model)
+    assert judging._as_before(parts, tmp_path, model).images == images

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 
@@ -9,13 +10,16 @@ from kt_tuning.errors import StorageError
 from kt_tuning.records import (
     DataCard,
     PixelFormat,
+    SearchRecord,
     TrialRecord,
+    first_trial_failure,
     read_json,
     write_json,
 )
 
 CARD = DataCard("abc", ("a", "b"), PixelFormat(8, 9, 3), {"train": [1, 2]}, "photos")
 TRIAL = TrialRecord("0", 0, "FAILED", {"x": 1}, {"val_loss": 0.5}, 0, 1, 2.5, 10, "why")
+SEARCH = SearchRecord("val_loss", "min", "random", 0, 1, 1, None, "ConvNet", {})
 ENSEMBLE = EnsembleRecord(("0", "1"), (0.5, 0.5), "mean", {"mean": 0.1}, (0.9, 0.8))
 
 
@@ -62,3 +66,27 @@ def test_what_is_no_json_object_is_refused(text, tmp_path):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(StorageError, match=r"a\.json"):
         read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("defaults_first", "expected"),
+    [
+        (
+            True,
+            "Trial 0, the default configuration, failed: why\n"
+            "What the search found was not compared with the defaults.",
+        ),
+        (
+            False,
+            "Trial 0, the first of the starting points for these images, failed: why\n"
+            "The search went on with the others.",
+        ),
+    ],
+)
+def test_the_failure_of_trial_0_is_told_for_what_it_was(defaults_first, expected):
+    search = dataclasses.replace(SEARCH, defaults_first=defaults_first)
+    assert first_trial_failure([TRIAL], search) == expected
+
+
+def test_a_later_trial_may_fail():
+    assert first_trial_failure([dataclasses.replace(TRIAL, number=1)], SEARCH) is None

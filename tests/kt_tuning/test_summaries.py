@@ -75,6 +75,40 @@ def test_how_many_are_right_and_what_a_guess_would_get():
     )
 
 
+def test_the_mean_over_uneven_classes_is_told():
+    scores = Scores(
+        metrics={"accuracy": Interval(0.9, 0.8, 0.95)},
+        # 16 of 16 and 2 of 4: 75% in the mean, 90% in all.
+        confusion=[[16, 0], [2, 2]],
+        class_names=("rose", "tulip"),
+        images=20,
+        parameters=1,
+        latency_ms={},
+    )
+    said = summaries.test_summary(scores)
+    assert said.endswith(" The mean over the classes is 75.0% (balanced accuracy).")
+
+
+@pytest.mark.parametrize(
+    ("objective", "balance", "said", "unsaid"),
+    [
+        (("val_accuracy",), ("none",), "--objective val_balanced_accuracy. Both", "….."),
+        (("val_accuracy",), ("none",), "To train with rare classes weighted up: --balance", "….."),
+        (("val_accuracy",), ("none", "weights"), "chosen by val_accuracy, in which", "--balance"),
+        (("val_balanced_accuracy",), ("none",), "chosen by val_balanced_accuracy. Both", "--obj"),
+    ],
+)
+def test_what_uneven_classes_are_chosen_by(objective, balance, said, unsaid):
+    told = summaries.uneven_summary(images([50, 10]), objective, balance)
+    assert told.startswith("Classes are uneven.")
+    assert said in told
+    assert unsaid not in told
+
+
+def test_classes_that_are_nearly_even_need_no_word():
+    assert summaries.uneven_summary(images([50, 30]), "val_accuracy", ("none",)) is None
+
+
 def test_what_became_of_the_trials():
     trials = [
         *[trial("COMPLETED")] * 3,

@@ -40,7 +40,7 @@ def corruptions_description(table: Robustness) -> str:
     """Return the figure of the corruptions in words."""
     ends = ", ".join(f"{kind} {number(values[-1])}" for kind, values in by_kind(table).items())
     return (
-        f"{metric_label(table.metric)} on {table.images:,} images by severity of corruption: "
+        f"{metric_label(table.metric)} on {table.sample} by severity of corruption: "
         f"{number(table.clean)} clean; at severity {table.severities[-1]} {ends}."
     )
 
@@ -51,7 +51,7 @@ def attacks_description(table: Robustness) -> str:
         f"{name.upper()} {number(row[max(row)])} at {max(row):g} of 255"
         for name, row in table.adversarial.items()
     )
-    return f"Accuracy under attack on {table.images:,} images: {number(table.clean)} clean; {ends}."
+    return f"Accuracy under attack on {table.sample}: {number(table.clean)} clean; {ends}."
 
 
 def draw_corruptions(axes: Axes, table: Robustness) -> None:

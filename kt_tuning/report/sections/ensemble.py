@@ -6,6 +6,7 @@ from xml.etree.ElementTree import Element
 
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation import EPOCH_CAVEAT, METRICS
+from kt_tuning.records import REFITTED
 from kt_tuning.report.html import cell, element, table
 from kt_tuning.report.sections.blocks import pairs, section
 from kt_tuning.report.summary import RunSummary
@@ -46,7 +47,7 @@ def _notes(run: RunSummary, ensemble: EnsembleRecord) -> list[str]:
     """What the figures are of, where the models were trained on validation images."""
     if run.refitted:
         return [
-            "The models were trained again, on training and validation images. Weights, "
+            f"The models were {REFITTED}. Weights, "
             "temperatures and the members' scores are those of the models before; of these models "
             "nothing is known but their test scores, if there are any."
         ]

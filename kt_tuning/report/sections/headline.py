@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from kt_tuning.evaluation import EPOCH_CAVEAT
-from kt_tuning.records import COMPLETED, PAUSED, PRUNED, defaults_failure
+from kt_tuning.records import COMPLETED, PAUSED, PRUNED, REFITTED, first_trial_failure
 from kt_tuning.report.figures import confusion_data
 from kt_tuning.report.html import element
 from kt_tuning.report.summary import RunSummary
@@ -120,6 +120,8 @@ def _winner(run: RunSummary) -> Line:
         if "p50" in run.scores.latency_ms:
             details = [f"{milliseconds(run.scores.latency_ms['p50'])} an image"]
     details.insert(0, f"{parameters:,} parameters")
+    if run.refitted:
+        details.append(REFITTED)
     value = f"Ensemble of {models}" if models > 1 else f"Trial {run.members[0][0].record.number}"
     return Line("Winner", value, ", ".join(details))
 
@@ -159,7 +161,7 @@ def _data(run: RunSummary) -> Line:
 
 
 def _notes(run: RunSummary) -> list[str]:
-    failure = defaults_failure(trial.record for trial in run.trials)
+    failure = first_trial_failure((trial.record for trial in run.trials), run.search)
     notes = [note for note in (failure, run.caveat) if note is not None]
     if run.scores is None:
         notes.append(

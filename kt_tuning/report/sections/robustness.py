@@ -49,7 +49,7 @@ def robustness_section(run: RunSummary) -> Element | None:
 
 
 def _told(found: Robustness) -> str:
-    told = f"{metric_label(found.metric)} on {found.images:,} images: {number(found.clean)} clean"
+    told = f"{metric_label(found.metric)} on {found.sample}: {number(found.clean)} clean"
     if found.corrupted:
         told += f", {number(found.mean())} corrupted on average"
     for name, row in found.adversarial.items():

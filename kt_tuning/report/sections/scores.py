@@ -70,6 +70,8 @@ def _generalization(scores: Scores) -> list[Element]:
             " Out of fold is what the models of one fold, not all, say of the images that they "
             "were not trained on."
         )
+    if found.sample:
+        told += f" Measured: {found.sample}."
     rows = [_split_row(split.capitalize(), found.scores[split], names) for split in found.scores]
     rows += [_split_row(f"Worse, {gap}", found.gaps[gap], names) for gap in found.gaps]
     return [

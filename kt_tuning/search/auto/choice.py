@@ -168,14 +168,15 @@ class AutoChoice(Record):
         return HELD_BACK[self.images] if self.several else frozenset()
 
 
-def choose(data: ImageData) -> AutoChoice:
+def choose(data: ImageData, backbone: str | None = None) -> AutoChoice:
     """Choose what is searched on some images.
 
     Args:
         data: The images. What they show is not looked at, only their size, colours and number.
+        backbone: The pre-trained network that is used; those at hand if None.
     """
     height, width, channels = data.input_shape
-    networks = tuple(at_hand())
+    networks = tuple(at_hand()) if backbone is None else (backbone,)
     kind = kind_of(height, width, channels)
     families = FAMILIES[kind] if networks else FROM_NOTHING
     number = len(data.train) + len(data.validation)

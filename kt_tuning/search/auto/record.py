@@ -64,13 +64,18 @@ def chosen(
     return Chosen(choice, choice.hypermodel(data.input_shape, data.classes))
 
 
-def choice_for(data: ImageData, run: Path) -> AutoChoice:
+def choice_for(data: ImageData, run: Path, backbone: str | None = None) -> AutoChoice:
     """What the search in a run directory began with, or what suits the data if there is none.
+
+    Args:
+        data: The images.
+        run: The run directory.
+        backbone: The pre-trained network that is used; those at hand if None.
 
     Raises:
         StorageError: if it began with a pre-trained network that is not at hand any more.
     """
-    now = choose(data)
+    now = choose(data, backbone)
     if not (run / CHOICE).is_file():
         return now
     earlier = AutoChoice.load(run / CHOICE)

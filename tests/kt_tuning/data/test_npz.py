@@ -30,6 +30,18 @@ def test_one_pair_is_split(tmp_path, images, labels):
     np.testing.assert_array_equal(data.pixels[:, 0, 0, 0] % 2, data.labels)
 
 
+def test_the_advice_on_dark_images_can_be_followed_in_a_file(tmp_path, caplog):
+    x, y = arrays(16)
+    np.savez(tmp_path / "dark.npz", x=x, y=y)
+    load_images(tmp_path / "dark.npz")
+    advice = "in an .npz file, save x * (255 / 15) instead of x."
+    assert advice in caplog.text
+    caplog.clear()
+    np.savez(tmp_path / "scaled.npz", x=x * (255 / 15), y=y)
+    assert load_images(tmp_path / "scaled.npz").pixels.max() == 255
+    assert advice not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("train", "test"),
     [

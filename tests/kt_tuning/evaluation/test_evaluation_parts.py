@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kt_tuning.errors import OptionError
-from kt_tuning.evaluation import PARTS, Parts, Predicted, evaluate
-from kt_tuning.evaluation.parts import draw_some
+from kt_tuning.evaluation import PARTS, Parts, Predicted, evaluate, sample
+from kt_tuning.evaluation import parts as parts_module
 
 
 class Bright:
@@ -87,8 +87,44 @@ def test_corruptions_are_of_images_drawn_by_the_seed():
     assert first.adversarial == {}
 
 
-def test_more_images_than_there_are_is_all():
-    assert draw_some(Bright(0), 500, seed=0).tolist() == list(range(40))
+def slow(seconds):
+    """Return a stand-in for the timing of a batch: seconds for each image."""
+    return lambda *_: seconds
+
+
+def test_corruptions_are_measured_on_as_many_images_as_fit_into_the_time(monkeypatch, caplog):
+    caplog.set_level("INFO", logger="kt_tuning")
+    monkeypatch.setattr(parts_module, "seconds_per_corrupted_image", slow(0.5))
+    monkeypatch.setattr(sample, "FEWEST", 5)
+    found = evaluate(
+        predict, Bright(2), parts=Parts(("corruptions",), seconds=12.0), bootstrap=5
+    ).robustness
+    # 12 s are enough for 24 images, which is rounded down to 20.
+    assert (found.images, found.available, found.sample) == (20, 40, "20 of 40 images")
+    assert "Corruptions: on 20 of 40 images, chosen by class, about 0:10; on all" in caplog.text
+
+
+def test_all_images_whatever_they_cost(monkeypatch):
+    monkeypatch.setattr(parts_module, "seconds_per_corrupted_image", slow(1e9))
+    found = evaluate(predict, Bright(2), parts=Parts(("corruptions",), images="all"), bootstrap=5)
+    assert found.robustness.sample == "40 images"
+
+
+def test_generalization_of_some_images_of_each_earlier_split(monkeypatch):
+    monkeypatch.setattr(parts_module, "seconds_per_image", slow(1.0))
+    monkeypatch.setattr(sample, "FEWEST", 5)
+    parts = Parts(("generalization",), seconds=21.0)
+    found = evaluate(predict, Data(), parts=parts, bootstrap=5).generalization
+    # Two splits share the time: 10 images of each; the test images are predicted in any case.
+    assert found.images == {"train": 10, "validation": 10, "test": 40}
+    assert found.sample == "train on 10 of 40 images, validation on 10 of 40 images"
+    assert str(found).endswith(found.sample)
+
+
+@pytest.mark.parametrize("images", ["some", "0", -1])
+def test_a_number_of_images_that_is_none(images):
+    with pytest.raises(OptionError, match=f"1 or more, or 'all'. Received: '?{images}"):
+        Parts(images=images)
 
 
 def test_attacks_and_cost_of_a_keras_model():

@@ -13,7 +13,7 @@ from kt_tuning.ensembling import Ensemble
 from kt_tuning.errors import OptionError
 from kt_tuning.evaluation import predict_split, score
 from kt_tuning.features import cache
-from kt_tuning.retraining import Configuration, bag, distill
+from kt_tuning.retraining import Configuration, bag, boost, distill, snapshots
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def search(data, hypermodel, folder, trials, **options):
 def test_features_are_computed_once_whatever_searches(data, backbone, computed, tmp_path):
     hypermodel = LinearProbe(data.input_shape, 2, backbone=backbone, values="tf")
     tuner = search(data, hypermodel, tmp_path / "first", 2)
-    # Plain and mirrored, each of training and validation images, and one more for the width.
+    # Plain and mirrored, each of training and validation images.
     assert sum(computed) == 2 * (len(data.train) + len(data.validation))
     results = tuner.results()
     assert results["status"].tolist() == ["COMPLETED"] * 2
@@ -84,12 +84,13 @@ def test_a_probe_without_time_learns_from_some_images(
 def test_what_is_reported_is_what_is_returned(data, backbone, computed, tmp_path):
     hypermodel = LinearProbe(data.input_shape, 2, backbone=backbone, values="tf", mirror=False)
     tuner = search(data, hypermodel, tmp_path, 1)
+    assert Configuration.student_of(tuner, data).hypermodel.title == "ConvNet"
     returned = predict_split(tuner.best_model().predict_on_batch, data.validation)
     found = score(data.validation.labels, returned, ["log_loss"])["log_loss"]
     assert tuner.results()["val_loss"].iloc[0] == pytest.approx(found, abs=1e-7)
 
 
-def test_probes_and_other_networks_are_combined(data, backbone, computed, tmp_path):
+def test_probes_and_other_networks_are_combined(data, backbone, computed, tmp_path, caplog):
     members = {
         "probe": LinearProbe(data.input_shape, 2, backbone=backbone, values="tf"),
         "mlp": MLP(data.input_shape, 2, stages=1, units=8),
@@ -104,8 +105,16 @@ def test_probes_and_other_networks_are_combined(data, backbone, computed, tmp_pa
     assert tuner.evaluate(ensemble).metrics["accuracy"].value > 0.9
     best = Configuration.of(tuner)
     assert best.values["family"] == "probe"
-    with pytest.raises(OptionError, match="'linearprobe', a linear probe, is solved for"):
+    with pytest.raises(OptionError, match="'linearprobe' is a linear probe, whose weights"):
         distill(ensemble, best, data, tmp_path / "student", verbose=False)
+    student = Configuration.student_of(tuner, data)
+    assert student.values["family"] == "mlp"
+    assert distill(ensemble, student, data, tmp_path / "student", verbose=False).record is not None
+    with pytest.raises(OptionError, match=r"which has none\. Use `kt-tuning bag`"):
+        snapshots(best, data, tmp_path / "snapshots", verbose=False)
+    with caplog.at_level("WARNING"):
+        assert len(boost(best, data, tmp_path / "boost", verbose=False).members) == 1
+    assert "nothing to boost. `kt-tuning bag`" in caplog.text
     assert len(bag(best, data, tmp_path / "bag", members=3, verbose=False).members) == 3
     refitted = tuner.refit().ensemble
     assert np.isfinite(refitted.predict(data.test.images)).all()

@@ -7,6 +7,7 @@ from kt_tuning import pipeline
 from kt_tuning.errors import OptionError
 from kt_tuning.pipeline import RunOptions
 from kt_tuning.pipeline.make_tuner import make_tuner
+from kt_tuning.records import SearchRecord
 from kt_tuning.search.auto import CHOICE, Plan, choice, choose
 from kt_tuning.search.auto.portfolio import PLAIN, StartingPoint
 from kt_tuning.search.budget import Budget
@@ -47,6 +48,7 @@ def test_a_tuner_with_images_begins_with_the_portfolio_and_resumes(stripes, tmp_
     assert found["hp/recurrent/units"].iloc[1] == default
     assert found["hp/mlp/units"].iloc[2] == 128
     assert (tmp_path / "run" / CHOICE).is_file()
+    assert not SearchRecord.load(tmp_path / "run" / "search.json").defaults_first
 
 
 def test_a_family_that_there_is_no_time_for_is_not_begun(stripes, tmp_path, monkeypatch):
