@@ -13,15 +13,20 @@ from kt_tuning.trials import ONCE
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep KerasTuner's prints and the deprecations that it causes from users.
+def quiet(*, prints: bool = False) -> Iterator[None]:
+    """Hide KerasTuner's prints and the deprecations that it causes.
 
     And TensorFlow's advice not to trace so often: every trial has another model.
+
+    Args:
+        prints: Whether what is printed is shown, as users' own code runs in the block.
     """
     advice = logging.getLogger("tensorflow")
     advice.addFilter(_is_no_advice)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with warnings.catch_warnings(), contextlib.ExitStack() as hidden:
+            if not prints:
+                hidden.enter_context(contextlib.redirect_stdout(io.StringIO()))
             warnings.filterwarnings("ignore", "currentThread|getName", DeprecationWarning)
             yield
     finally:

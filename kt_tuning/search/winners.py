@@ -25,7 +25,7 @@ from kt_tuning.evaluation import metric_of
 from kt_tuning.names import find_name
 from kt_tuning.records import PREDICTIONS, REFIT, DataCard, TrialRecord
 from kt_tuning.search.run_directory import RunDirectory
-from kt_tuning.trials import load_weights, new_model, weights_file
+from kt_tuning.trials import load_weights, new_model, save_with_keras_parts, weights_file
 
 logger = logging.getLogger("kt_tuning")
 
@@ -70,6 +70,7 @@ class Winners:
             if path.exists() or len(folds) == 1:
                 models.append(new_model(self._hypermodel, hp))
                 load_weights(models[-1], path)
+                save_with_keras_parts(models[-1])
         return models
 
     def model(self, hp: keras_tuner.HyperParameters, directory: Path) -> keras.Model:

@@ -46,7 +46,7 @@ def new_model(
     """Build a model beside others that are in use; see `build_model`."""
     model = _built(hypermodel, hp, precision)
     optimizer = getattr(model, "optimizer", None)
-    if model.built and optimizer is not None and not optimizer.built:
+    if model.built and optimizer is not None and not getattr(optimizer, "built", True):
         # A training step that had to make the optimizer's variables would be traced twice.
         optimizer.build(model.trainable_variables)
     return model

@@ -24,7 +24,7 @@ from kt_tuning.records import (
 )
 from kt_tuning.trials.checkpoint import LAST, Checkpoint
 from kt_tuning.trials.spec import weights_file
-from kt_tuning.trials.weights import save_weights
+from kt_tuning.trials.weights import save_build_config, save_weights
 
 CHECKPOINT = "checkpoint"
 """Folder of a trial that is running; removed when it has ended."""
@@ -121,6 +121,7 @@ class TrialFiles:
             _save(self._folder / _predictions(fold), predictions)
         with replacing(weights_file(self._directory, fold)) as path:
             save_weights(model, path)
+        save_build_config(model, self._directory)
 
     def keep_execution(self, run: Run, predictions: NDArray[np.float32]) -> None:
         """Write the validation predictions of one of several executions."""

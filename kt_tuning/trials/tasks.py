@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import time
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from kt_tuning.evaluation.predict import checked_probabilities
 from kt_tuning.features import FeatureCache, Views
 from kt_tuning.names import find_name
 from kt_tuning.recipe import NO_BALANCE, SAMPLING, WEIGHTS, FitPlan, Recipe
+from kt_tuning.trials.callbacks import copy_callbacks
 from kt_tuning.trials.costs import COSTS
 from kt_tuning.trials.deadline import Deadline
 from kt_tuning.trials.fitting import is_prepared, prepare_classifier
@@ -48,6 +48,13 @@ class Task(Protocol):
     hypermodel: keras_tuner.HyperModel
     measures_itself: bool
 
+    @property
+    def measures_every_epoch(self) -> bool:
+        """Whether the objective has to be among the logs of every epoch."""
+
+    def fixes_epochs(self, values: Mapping[str, Any]) -> bool:
+        """Whether a training ends when it has trained the epochs of its specification."""
+
     def precision(self, values: Mapping[str, Any]) -> str:
         """What the model of a configuration is trained in, see `computing`."""
 
@@ -67,10 +74,12 @@ class Task(Protocol):
         seed: int,
         memory: dict[str, Any],
         callbacks: Sequence[keras.callbacks.Callback],
+        folder: str = "",
     ) -> Any:
         """Train `model`; returns what `HyperModel.fit` returned.
 
-        What is put into `memory` is there again when an interrupted training goes on.
+        What is put into `memory` is there again when an interrupted training goes on. `folder` is
+        the subdirectory of this training in the log directories of the user's callbacks.
         """
 
     def patience(self, values: Mapping[str, Any]) -> int | None:
@@ -104,6 +113,7 @@ class ImageTask:
     """
 
     measures_itself = True
+    measures_every_epoch = True
 
     def __init__(
         self,
@@ -126,6 +136,10 @@ class ImageTask:
         names = [objective.removeprefix("val_") for objective in objectives]
         asked = [name for name in names if name in METRICS]
         self._names = tuple(dict.fromkeys((*EVERY_EPOCH, *asked)))
+
+    def fixes_epochs(self, values: Mapping[str, Any]) -> bool:
+        """True: a recipe says how long a model is trained."""
+        return True
 
     def precision(self, values: Mapping[str, Any]) -> str:
         """The recipe's; "auto" depends on the family."""
@@ -152,12 +166,13 @@ class ImageTask:
         seed: int,
         memory: dict[str, Any],
         callbacks: Sequence[keras.callbacks.Callback],
+        folder: str = "",
     ) -> Any:
         """Train on shuffled, augmented, mixed batches; a frozen network's head on its features."""
         plan, classes = self._recipe.plan(hp.values), self._data.classes
         frozen, start = getattr(model, "frozen", None), getattr(model, "start", None)
         deadline = next((each for each in callbacks if isinstance(each, Deadline)), None)
-        callbacks = [*callbacks, *copy.deepcopy(list(self._callbacks))]
+        callbacks = [*callbacks, *copy_callbacks(self._callbacks, hp, folder)]
         if frozen is not None and start is None:
             features = self._training_features(frozen, plan, deadline)
             return self.hypermodel.fit(
