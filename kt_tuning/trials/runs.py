@@ -119,6 +119,9 @@ class TrialFiles:
         if predictions is not None:
             self._folder.mkdir(exist_ok=True)
             _save(self._folder / _predictions(fold), predictions)
+        if not model.built:
+            # A hypermodel's own `fit` need not train it.
+            return
         with replacing(weights_file(self._directory, fold)) as path:
             save_weights(model, path)
         save_build_config(model, self._directory)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import keras_tuner
-from keras_tuner import oracles
 
 from kt_tuning.tuner import Tuner
+from kt_tuning.tuners.gaussian_process_oracle import GaussianProcessOracle
 from kt_tuning.tuners.seeding import seeded
 
 
@@ -41,7 +41,7 @@ class BayesianOptimization(Tuner):
             max_trials: Trials, at most; None for no limit.
             num_initial_points: Random configurations at first; None for three times the number of
                 hyperparameters.
-            alpha: Variance of the noise that the Gaussian process expects.
+            alpha: Variance of the noise relative to the signal's, at least; it is fitted.
             beta: Weight of exploration in the upper confidence bound.
             seed: Same seed, same trials; random if None.
             hyperparameters: A space that is fixed or narrowed in advance.
@@ -52,7 +52,7 @@ class BayesianOptimization(Tuner):
                 trials in a row.
             **kwargs: Further arguments of `kt_tuning.Tuner`.
         """
-        oracle = oracles.BayesianOptimizationOracle(
+        oracle = GaussianProcessOracle(
             objective=objective,
             max_trials=max_trials,
             num_initial_points=num_initial_points,
