@@ -10,7 +10,7 @@ import keras
 import keras_tuner
 from keras_tuner.src.engine.tuner_utils import convert_hyperparams_to_hparams
 
-from kt_tuning.errors import OptionError
+from kt_tuning.trials.fatal_errors import CallbackError
 
 TENSORBOARD = "TensorBoard"
 
@@ -22,17 +22,17 @@ def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
         callbacks: As passed to `search`.
 
     Raises:
-        OptionError: if one cannot be copied; it names that callback and the reason.
+        CallbackError: if one cannot be copied; it names that callback and the reason.
     """
     for callback in callbacks:
         try:
             copy.deepcopy(callback)
         except Exception as error:
-            raise OptionError(
-                "Each training needs a copy of every callback, made by copy.deepcopy. Received a "
-                f"{type(callback).__name__} that cannot be copied: {type(error).__name__}: "
-                f"{error}. Create locks, files and connections in its `on_train_begin`, or define "
-                "its `__deepcopy__`."
+            raise CallbackError(
+                "All callbacks used during a search should be deep-copyable, as each training gets "
+                f"a copy. Received a {type(callback).__name__} that cannot be copied: "
+                f"{type(error).__name__}: {error}. Create locks, files and connections in its "
+                "`on_train_begin`, or define its `__deepcopy__`."
             ) from error
 
 
