@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import keras
@@ -31,7 +32,7 @@ from kt_tuning.trials.growth import SIZE, Growth
 from kt_tuning.trials.outputs import check_classifier
 from kt_tuning.trials.precision import training_precision
 from kt_tuning.trials.spec import TrialFailedError
-from kt_tuning.trials.targets import needs_one_hot, one_hot
+from kt_tuning.trials.targets import compiled_metrics, needs_one_hot, one_hot
 from kt_tuning.units import count
 
 Probabilities = NDArray[np.float32]
@@ -105,11 +106,9 @@ class ImageTask:
         hypermodel: What to train.
         data: The images.
         recipe: How to train.
-        objectives: Names of metrics, e.g. "val_accuracy", or of costs.
+        objectives: Names of metrics, e.g. "val_accuracy", of costs, or of metrics that the models
+            are compiled with.
         callbacks: Of the user, copied for each trial.
-
-    Raises:
-        OptionError: if there is no such metric.
     """
 
     measures_itself = True
@@ -124,10 +123,9 @@ class ImageTask:
         objectives: Sequence[str],
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
-        known = ["val_loss", *(f"val_{name}" for name in METRICS)]
-        for objective in objectives:
-            if objective not in COSTS:
-                find_name(objective, known, "objective on images")
+        known = {*COSTS, "val_loss", *(f"val_{name}" for name in METRICS)}
+        self._compiled = [objective for objective in objectives if objective not in known]
+        self._model: Callable[[], keras.Model | None] = lambda: None
         self.hypermodel = hypermodel
         self._data = data
         self._recipe = recipe
@@ -150,10 +148,16 @@ class ImageTask:
         split = self._data.train
         images = split.take(np.arange(min(TRIED_IMAGES, len(split))))
         check_classifier(model, images, self._data.classes)
+        if self._compiled:
+            known = ["val_loss", *(f"val_{name}" for name in METRICS)]
+            measured = compiled_metrics(model, self._targets(model)[:1], None)
+            for objective in self._compiled:
+                find_name(objective, [*known, *measured], "objective on images")
 
     def prepare(self, model: keras.Model) -> None:
         """Have the training step traced once."""
         frozen = getattr(model, "frozen", None)
+        self._model = weakref.ref(model)
         prepare_classifier(model if frozen is None else frozen.head, self._data.classes)
 
     def fit(
@@ -321,4 +325,15 @@ class ImageTask:
     def _score(self, predictions: Probabilities, names: tuple[str, ...]) -> dict[str, float]:
         measured = score(self._data.validation.labels, predictions, names)
         values = {f"val_{name}": value for name, value in measured.items()}
-        return {"val_loss": values.pop("val_log_loss"), **values}
+        values = {"val_loss": values.pop("val_log_loss"), **values}
+        model = self._model() if self._compiled else None
+        if model is not None:
+            own = compiled_metrics(model, self._targets(model), predictions)
+            values.update((name, own[name]) for name in self._compiled)
+        return values
+
+    def _targets(self, model: keras.Model) -> NDArray[Any]:
+        """Labels of the validation images, in the form that the model was compiled for."""
+        labels, classes = self._data.validation.labels, self._data.classes
+        soft = self._recipe.mixes or needs_one_hot(model, classes)
+        return np.eye(classes, dtype=np.float32)[labels] if soft else labels

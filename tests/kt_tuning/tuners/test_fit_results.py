@@ -5,6 +5,7 @@ import keras_tuner
 import numpy as np
 import pytest
 from small_tables import TRAIN, VALIDATION, dense
+from tiny_models import tiny
 
 import kt_tuning as kt
 from kt_tuning.errors import SearchError
@@ -123,7 +124,6 @@ def test_executions_of_a_model_that_learns_its_input_in_fit(tmp_path):
 
 
 def test_names_of_the_recipe_are_free_in_users_hypermodels(tmp_path, make_tuner, stripes):
-    from tiny_models import tiny
 
     def build(hp):
         for name in ("augment", "mixup", "balance"):
@@ -134,3 +134,19 @@ def test_names_of_the_recipe_are_free_in_users_hypermodels(tmp_path, make_tuner,
     tuner = make_tuner(build, max_trials=1, epochs=1)
     tuner.search(stripes)
     assert list(tuner.results()["status"]) == ["COMPLETED"]
+
+
+def test_a_compiled_metric_is_the_objective_with_image_data(make_tuner, stripes):
+
+    def build(hp):
+        model = tiny(hp)
+        top = keras.metrics.SparseTopKCategoricalAccuracy(1, name="top")
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=[top])
+        return model
+
+    tuner = make_tuner(build, objective=kt.Objective("val_top", "max"), max_trials=1)
+    tuner.search(stripes)
+    # the first of one is the predicted class
+    assert tuner.results()["val_top"].iloc[0] == pytest.approx(
+        tuner.results()["val_accuracy"].iloc[0], abs=1e-6
+    )
