@@ -60,6 +60,7 @@ from kt_tuning.search.keras_tuner_api import (
     overridden,
     specify_alone,
 )
+from kt_tuning.search.keras_tuner_projects import note_trials
 from kt_tuning.search.loop import SearchLoop
 from kt_tuning.search.objectives import objectives_of, pareto_records
 from kt_tuning.search.options import (
@@ -389,6 +390,7 @@ class Tuner(keras_tuner.Tuner):
             oracle.reload()
             space.merge(oracle.hyperparameters, overwrite=False)
             oracle.hyperparameters = space
+            note_trials(oracle, self._run)
 
     @property
     def project_dir(self) -> str:

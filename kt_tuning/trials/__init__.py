@@ -16,7 +16,7 @@ from kt_tuning.trials.tasks import ImageTask, Task
 from kt_tuning.trials.travel import Travelling
 from kt_tuning.trials.trial import end_trial, run_trial, train_trial
 from kt_tuning.trials.unsafe_layers import ONCE
-from kt_tuning.trials.weights import load_weights
+from kt_tuning.trials.weights import load_stock_weights, load_weights
 
 __all__ = [
     "COSTS",
@@ -39,6 +39,7 @@ __all__ = [
     "end_trial",
     "fuse_batch_normalization",
     "has_own_fit",
+    "load_stock_weights",
     "load_weights",
     "member_of",
     "metrics_of",

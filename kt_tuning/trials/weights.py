@@ -53,9 +53,7 @@ def load_weights(model: keras.Model, path: Path) -> None:
     if not path.is_file():
         raise StorageError(f"The weights of a finished training are gone: {path}. Restore it.")
     try:
-        config = path.parent / BUILD_CONFIG
-        if not model.built and config.is_file():
-            model.build_from_config(read_json(config))
+        _build(model, path.parent)
         _check_frozen_part(model, path)
         with warnings.catch_warnings():
             # Keras would leave layers that the file lacks as they were initialised.
@@ -72,6 +70,29 @@ def load_weights(model: keras.Model, path: Path) -> None:
             "Build it as it was built when they were trained; if the file is damaged, delete its "
             "trial's folder."
         ) from None
+
+
+def load_stock_weights(model: keras.Model, path: Path) -> None:
+    """Read into `model` the weights that KerasTuner has kept of a trial.
+
+    Raises:
+        StorageError: if they are those of another model, or cannot be read.
+    """
+    try:
+        _build(model, path.parent)
+        with warnings.catch_warnings():
+            # The optimizer's state, which is not needed, may be that of another one.
+            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+            model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise StorageError(f"Cannot read the weights {path}: {error}. Restore the file.") from error
+
+
+def _build(model: keras.Model, folder: Path) -> None:
+    """Build a model that only `fit` builds, as the one was whose weights are in `folder`."""
+    config = folder / BUILD_CONFIG
+    if not model.built and config.is_file():
+        model.build_from_config(read_json(config))
 
 
 def _check_frozen_part(model: keras.Model, path: Path) -> None:
