@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import keras
@@ -125,7 +125,7 @@ class ImageTask:
     ) -> None:
         known = {*COSTS, "val_loss", *(f"val_{name}" for name in METRICS)}
         self._compiled = [objective for objective in objectives if objective not in known]
-        self._model: Callable[[], keras.Model | None] = lambda: None
+        self._model: weakref.ref[keras.Model] | None = None
         self.hypermodel = hypermodel
         self._data = data
         self._recipe = recipe
@@ -326,7 +326,7 @@ class ImageTask:
         measured = score(self._data.validation.labels, predictions, names)
         values = {f"val_{name}": value for name, value in measured.items()}
         values = {"val_loss": values.pop("val_log_loss"), **values}
-        model = self._model() if self._compiled else None
+        model = self._model() if self._compiled and self._model else None
         if model is not None:
             own = compiled_metrics(model, self._targets(model), predictions)
             values.update((name, own[name]) for name in self._compiled)
