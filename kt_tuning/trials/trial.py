@@ -155,6 +155,7 @@ class _Trial:
         self.results: list[Any] = []
         self.model: keras.Model | None = None
         self.as_built: list[int] = []
+        self.built_by_fit = False
         self.returned: keras.Model | None = None
         self.state: RunState | None = None
         self.message: str | None = None
@@ -263,6 +264,7 @@ class _Trial:
                 copy_state(fresh, self.model)
                 return self.model
         self.model = build_model(task.hypermodel, hp, precision)
+        self.built_by_fit = not self.model.built
         check_costs(self.model, self.spec.limits)
         try:
             task.check(self.model)
@@ -328,7 +330,7 @@ class _Trial:
             names = [objective.name for objective in self.objectives]
             metrics.update(measure_costs(model, names))
         if not run.execution:
-            self.files.keep(model, run.fold, predictions)
+            self.files.keep(model, run.fold, predictions, built_by_fit=self.built_by_fit)
         return Outcome(
             fold=run.fold,
             value=metrics[objective.name],
