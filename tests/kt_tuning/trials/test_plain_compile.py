@@ -27,7 +27,7 @@ def save(folder, **fixed):
 
 def test_schedule_and_cross_entropy_are_saved_as_keras_parts(tmp_path, without_hypermodels):
     images = np.zeros((2, 8, 8, 1), np.uint8)
-    model = save(tmp_path, schedule="cosine", learning_rate=0.01, loss="cross_entropy")
+    model = save(tmp_path, schedule="cosine", adaptive_learning_rate=0.01, loss="cross_entropy")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert np.allclose(loaded(images), model(images), atol=1e-6)
     assert float(loaded.optimizer.learning_rate) == pytest.approx(0.01)
