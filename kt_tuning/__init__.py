@@ -1,5 +1,6 @@
-"""Hyperparameter tuning for Keras image models: search, augment, ensemble, evaluate, serve.
+"""Hyperparameter tuning for Keras: search, augment, ensemble, evaluate, serve.
 
+`import kt_tuning as kt` in place of `import keras_tuner as kt` has every public name of KerasTuner.
 Names are imported when they are first used, so that `kt-tuning --help` and reading images wait
 for neither Keras nor TensorFlow.
 """
@@ -9,6 +10,20 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from keras_tuner import (
+        HyperModel,
+        HyperParameters,
+        Objective,
+        Oracle,
+        SklearnTuner,
+        applications,
+        engine,
+        errors,
+        oracles,
+        synchronized,
+    )
+
+    from kt_tuning import tuners
     from kt_tuning.augment import Policy
     from kt_tuning.data import ImageData, load_images
     from kt_tuning.ensembling import Ensemble
@@ -23,42 +38,73 @@ if TYPE_CHECKING:
     from kt_tuning.report import write_report
     from kt_tuning.trials import fuse_batch_normalization
     from kt_tuning.tuner import Tuner
+    from kt_tuning.tuners import BayesianOptimization, GridSearch, Hyperband, RandomSearch
 
 _HOMES = {
+    "BayesianOptimization": "kt_tuning.tuners",
     "Ensemble": "kt_tuning.ensembling",
+    "GridSearch": "kt_tuning.tuners",
+    "HyperModel": "keras_tuner",
+    "HyperParameters": "keras_tuner",
+    "Hyperband": "kt_tuning.tuners",
     "ImageData": "kt_tuning.data",
     "KtTuningError": "kt_tuning.errors",
+    "Objective": "keras_tuner",
+    "Oracle": "keras_tuner",
     "Policy": "kt_tuning.augment",
+    "RandomSearch": "kt_tuning.tuners",
     "Ray": "kt_tuning.execution",
     "Recipe": "kt_tuning.recipe",
     "RefitOptions": "kt_tuning.refitting",
     "Scores": "kt_tuning.evaluation",
+    "SklearnTuner": "keras_tuner",
     "Tuner": "kt_tuning.tuner",
+    "applications": "keras_tuner",
+    "engine": "keras_tuner",
+    "errors": "keras_tuner",
     "evaluate": "kt_tuning.evaluation",
     "export_model": "kt_tuning.export",
     "finish": "kt_tuning.pipeline",
     "fuse_batch_normalization": "kt_tuning.trials",
     "load_images": "kt_tuning.data",
+    "oracles": "keras_tuner",
     "refit": "kt_tuning.refit_run",
+    "synchronized": "keras_tuner",
+    "tuners": "kt_tuning",
     "write_report": "kt_tuning.report",
 }
 
 __all__ = [
+    "BayesianOptimization",
     "Ensemble",
+    "GridSearch",
+    "HyperModel",
+    "HyperParameters",
+    "Hyperband",
     "ImageData",
     "KtTuningError",
+    "Objective",
+    "Oracle",
     "Policy",
+    "RandomSearch",
     "Ray",
     "Recipe",
     "RefitOptions",
     "Scores",
+    "SklearnTuner",
     "Tuner",
+    "applications",
+    "engine",
+    "errors",
     "evaluate",
     "export_model",
     "finish",
     "fuse_batch_normalization",
     "load_images",
+    "oracles",
     "refit",
+    "synchronized",
+    "tuners",
     "write_report",
 ]
 
@@ -68,7 +114,10 @@ def __getattr__(name: str) -> Any:
         return version("kt-tuning")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(_HOMES[name]), name)
+    home = _HOMES[name]
+    if home == __name__:
+        return import_module(f"{home}.{name}")
+    found = getattr(import_module(home), name)
     # Looked up once: the next use does not come here.
     globals()[name] = found
     return found

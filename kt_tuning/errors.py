@@ -10,6 +10,7 @@ import contextlib
 import errno
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_MESSAGES = (
@@ -34,6 +35,10 @@ class OptionError(KtTuningError, ValueError):
 
 class StorageError(KtTuningError, OSError):
     """A path needs fixing: not there, not writable, or holding something else."""
+
+
+class OtherSearchError(StorageError, RuntimeError):
+    """A run directory holds another search than the one asked for; a RuntimeError in KerasTuner."""
 
 
 class SearchError(KtTuningError, RuntimeError):
@@ -76,3 +81,13 @@ def full_disk_explained(folder: str | Path) -> Iterator[None]:
             f"The disk is full: cannot write {getattr(error, 'filename', None) or folder}. Free "
             "some space and start the same again: what was finished before is kept."
         ) from error
+
+
+def __getattr__(name: str) -> Any:
+    """KerasTuner's own errors, so that `kt_tuning.errors` has what `keras_tuner.errors` has."""
+    if not name.startswith("F"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Imported on use: KerasTuner imports Keras.
+    from keras_tuner import errors
+
+    return getattr(errors, name)

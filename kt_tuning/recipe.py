@@ -164,7 +164,12 @@ class Recipe:
         Args:
             values: Hyperparameter values of a trial; those that are missing take their default.
         """
-        chosen = {name: values.get(name, self._choices(name)[0]) for name in SEARCHED}
+        # A hyperparameter of the hypermodel may have the name of a setting that is not searched.
+        chosen = {
+            name: values.get(name, choices[0]) if len(choices) > 1 else choices[0]
+            for name in SEARCHED
+            if (choices := self._choices(name))
+        }
         return FitPlan(
             batch_size=int(chosen[BATCH_SIZE]),
             max_batch_size=int(chosen[MAX_BATCH_SIZE] or chosen[BATCH_SIZE]),

@@ -32,10 +32,11 @@ _CHECKPOINT: Layout = {
     _JSON.format("runs"): None,
 }
 _TRIAL: Layout = {
-    _JSON.format(r"trial|result|paused|deaths|failed_\d+"): None,
+    _JSON.format(r"trial|result|paused|deaths|failed_\d+|build_config"): None,
     r"(history|failed_\d+)\.csv(\w*\.tmp)?": None,
     r"(val_predictions|execution_predictions|train_errors)\.npy": None,
-    r"(model|fold_\d+)\.weights\.h5": None,
+    # KerasTuner's weights are "checkpoint".
+    r"(model|checkpoint|fold_\d+)\.weights\.h5": None,
     "checkpoint": _CHECKPOINT,
 }
 _VERSION: Layout = {

@@ -11,7 +11,14 @@ from kt_tuning.data import ImageData
 from kt_tuning.errors import OptionError
 from kt_tuning.recipe import Recipe
 from kt_tuning.search.wrapping import RecipeHyperModel
-from kt_tuning.trials import ImageTask, KerasTask, Task, build_model, check_soft_targets
+from kt_tuning.trials import (
+    ImageTask,
+    KerasTask,
+    Task,
+    build_model,
+    check_soft_targets,
+    has_own_fit,
+)
 
 
 def keras_task(
@@ -20,19 +27,36 @@ def keras_task(
     fit_kwargs: dict[str, Any],
     *,
     folds: int | None,
+    fixed_epochs: bool = True,
+    needs_data: bool = True,
 ) -> Task:
     """Data of any kind that `keras.Model.fit` takes.
+
+    Args:
+        hypermodel: What to train.
+        args: Positional arguments of `fit`.
+        fit_kwargs: Keyword arguments of `fit`.
+        folds: As asked for.
+        fixed_epochs: Whether `fit` is told the epochs.
+        needs_data: Whether there have to be any; a hypermodel's own `fit` may have data itself.
 
     Raises:
         OptionError: if there are none, or folds are asked for.
     """
-    if not args and "x" not in fit_kwargs:
+    has_data = args or "x" in fit_kwargs or has_own_fit(hypermodel)
+    if needs_data and not has_data:
         raise OptionError("`search` needs data: an ImageData, or x and y as for keras' fit.")
     if folds is not None:
         raise OptionError(
             "`folds` needs an ImageData, which it can split: ImageData.from_arrays(x, y)."
         )
-    return KerasTask(hypermodel, args, fit_kwargs, precision=hypermodel.recipe.precision)
+    return KerasTask(
+        hypermodel,
+        args,
+        fit_kwargs,
+        precision=hypermodel.recipe.precision,
+        fixed_epochs=fixed_epochs,
+    )
 
 
 def image_tasks(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -59,8 +60,10 @@ class SearchDisplay:
             )
 
     def __enter__(self) -> Self:
+        self._breakpoint_hook = sys.breakpointhook
         if self._live is not None:
             self._live.start()
+            sys.breakpointhook = self._stop_for_breakpoint
         return self
 
     def __exit__(
@@ -71,9 +74,18 @@ class SearchDisplay:
     ) -> None:
         if self._live is not None:
             self._live.stop()
+            sys.breakpointhook = self._breakpoint_hook
+
+    def _stop_for_breakpoint(self, *args: Any, **kwargs: Any) -> Any:
+        """Leave the terminal to the debugger; the live view returns with the next trial."""
+        if self._live is not None:
+            self._live.stop()
+        return self._breakpoint_hook(*args, **kwargs)
 
     def trial_started(self, number: int, epochs: int) -> None:
         """Show that a trial has begun."""
+        if self._live is not None and not self._live.is_started:
+            self._live.start()
         self._running[number] = (0, epochs, None)
         self._ended.discard(number)
 

@@ -13,7 +13,7 @@ import keras_tuner
 import numpy as np
 
 from kt_tuning.data import ImageData
-from kt_tuning.errors import StorageError
+from kt_tuning.errors import OtherSearchError, StorageError
 from kt_tuning.records import TrialRecord
 from kt_tuning.search.definition import (
     DEFINITION,
@@ -115,11 +115,11 @@ class Identity:
         trials: list[TrialRecord] = [trial for trial in self._run.trials() if trial.usable]
         model_of = self._model_of if trained else None
         if differences := earlier.differences(self._definition, trials, model_of):
-            raise StorageError(
+            raise OtherSearchError(
                 f"{self._run.path} holds trials of another search. {'; '.join(differences)}. "
                 "Choose another run directory (project_name=, --out), which may learn from this "
-                "one (warm_start=), or have the earlier search deleted (overwrite=True, "
-                "--overwrite)."
+                "one (warm_start=), or pass `overwrite=True` (--overwrite) to delete the earlier "
+                "search."
             )
 
     def _check_study_is_there(self) -> None:

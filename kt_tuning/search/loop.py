@@ -8,6 +8,7 @@ import math
 import time
 
 import keras_tuner
+from keras_tuner.engine.trial import TrialStatus
 
 from kt_tuning.execution import advice
 from kt_tuning.records import (
@@ -196,6 +197,7 @@ class SearchLoop:
             # Only ours knows of these.
             hints = {"near": near, "restriction": None if near else self._restriction()}
             given = {name: hint for name, hint in hints.items() if hint is not None}
+            self._tuner.pre_create_trial()
             trial = self._tuner.oracle.create_trial(seat, **given)
             self._idle = trial.status == "IDLE"
             if trial.status != "RUNNING":
@@ -317,13 +319,15 @@ class SearchLoop:
         trial = oracle.get_trial(job.trial_id)
         # It may have been built in another process, where new hyperparameters appeared.
         trial.hyperparameters = job.hp
-        # A pruned trial has a value like any other; what else it is the oracle knows.
-        trial.status = COMPLETED if result.usable else self._failure(result)
         trial.message = result.message
-        if result.usable:
+        if result.usable and not trial.metrics.exists(self._tuner.objectives[0].name):
             register_metrics(trial, result.metrics, self._tuner.objectives)
             oracle.update_trial(job.trial_id, result.metrics, step=result.best_epoch)
+        # A pruned trial has a value like any other; what else it is the oracle knows.
+        trial.status = COMPLETED if result.usable else self._failure(result)
         self._tuner.on_trial_end(trial)
+        if not isinstance(oracle, OptunaOracle) and job.trial_id in oracle._retry_queue:
+            self._failed_earlier.add(job.trial_id)
         del self._seats[job.trial_id]
         if self._ladder is not None:
             self._ladder.end(job.trial_id, usable=result.usable)
@@ -337,11 +341,14 @@ class SearchLoop:
         )
 
     def _failure(self, result: TrialRecord) -> str:
-        """KerasTuner's own oracles know nothing of limits."""
-        feasible = result.status != INFEASIBLE
-        return (
-            FAILED if feasible or not isinstance(self._tuner.oracle, OptunaOracle) else INFEASIBLE
-        )
+        """The status of a trial without a score, as the oracle knows it.
+
+        KerasTuner's oracles know no limits; they run an "INVALID" trial again if
+        `max_retries_per_trial` allows it.
+        """
+        if isinstance(self._tuner.oracle, OptunaOracle):
+            return INFEASIBLE if result.status == INFEASIBLE else FAILED
+        return FAILED if result.status == INFEASIBLE else TrialStatus.INVALID
 
     def crashed(self, job: TrialSpec, reason: str) -> bool:
         """Give a trial whose process died a second chance, and fail it after that."""

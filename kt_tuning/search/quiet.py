@@ -14,48 +14,14 @@ from kt_tuning.trials import ONCE
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Hide KerasTuner's prints, the deprecations that it causes, and advice on retracing."""
-    with (
-        without_retracing_advice(),
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(io.StringIO()),
-    ):
+def quiet(*, prints: bool = False) -> Iterator[None]:
+    """Hide KerasTuner's prints, the deprecations that it causes, and advice on retracing.
+
+    Args:
+        prints: Whether what is printed is shown, as users' own code runs in the block.
+    """
+    with without_retracing_advice(), warnings.catch_warnings(), contextlib.ExitStack() as hidden:
+        if not prints:
+            hidden.enter_context(contextlib.redirect_stdout(io.StringIO()))
         warnings.filterwarnings("ignore", "currentThread|getName", DeprecationWarning)
         yield
-
-
-@contextlib.contextmanager
-def without_repetitions() -> Iterator[None]:
-    """Within the block, show only the first of the log records that share an attribute `once`."""
-    seen = set()
-
-    def is_new(record: logging.LogRecord) -> bool:
-        key = getattr(record, ONCE, None)
-        new = key is None or key not in seen
-        seen.add(key)
-        return new
-
-    logger = logging.getLogger("kt_tuning")
-    logger.addFilter(is_new)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_new)
-
-
-@contextlib.contextmanager
-def light_collections() -> Iterator[None]:
-    """Spare the collection after each trial the million objects that were there before.
-
-    It frees the last trial's model; looking through all of TensorFlow would take longer than that.
-    """
-    if gc.get_freeze_count():
-        # Somebody has spared them already, for longer than this.
-        yield
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()

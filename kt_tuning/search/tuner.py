@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
 import logging
+import sys
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import keras
 import keras_tuner
 import optuna
 import pandas as pd
+from keras_tuner.engine.trial import Trial
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from rich.console import Console
@@ -20,7 +25,7 @@ from rich.console import Console
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import PRICE, Ensemble, read_labels
 from kt_tuning.errors import OptionError, SearchError, full_disk_explained
-from kt_tuning.execution import Ray, Serial
+from kt_tuning.execution import Ray, Serial, Work
 from kt_tuning.export import export_obstacle
 from kt_tuning.interrupts import interrupts_kept
 from kt_tuning.recipe import Recipe
@@ -28,6 +33,7 @@ from kt_tuning.records import FAILED, SearchRecord, first_trial_failure, write_j
 from kt_tuning.search.auto import AUTO, CHOICE, Chosen, Plan, chosen
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.chief import is_chief, is_worker, serve
+from kt_tuning.search.compile_overrides import CompileOverrides
 from kt_tuning.search.data_tasks import image_tasks, keras_task
 from kt_tuning.search.definition import (
     SearchDefinition,
@@ -43,6 +49,18 @@ from kt_tuning.search.failed_trials import retry_failed
 from kt_tuning.search.families import epochs_by_family
 from kt_tuning.search.finishing import warn_of_absent
 from kt_tuning.search.identity import Identity, named
+from kt_tuning.search.keras_tuner_api import (
+    EPOCH_HOOKS,
+    OVERRIDABLE,
+    EpochHooks,
+    NoHyperModel,
+    OverriddenTrials,
+    check_arguments,
+    go_on,
+    overridden,
+    specify_alone,
+)
+from kt_tuning.search.keras_tuner_projects import note_trials
 from kt_tuning.search.loop import SearchLoop
 from kt_tuning.search.objectives import objectives_of, pareto_records
 from kt_tuning.search.options import (
@@ -63,7 +81,7 @@ from kt_tuning.search.specifying import TrialOptions
 from kt_tuning.search.winners import Winners, with_values
 from kt_tuning.search.wrapping import RecipeHyperModel
 from kt_tuning.tracking import Tracker, Tracking, find_trackers
-from kt_tuning.trials import Task, run_trial
+from kt_tuning.trials import EPOCHS, Task, check_callbacks, run_trial, train_trial, weights_file
 from kt_tuning.units import count, seconds
 
 logger = logging.getLogger("kt_tuning")
@@ -87,16 +105,27 @@ class Tuner(keras_tuner.Tuner):
 
     def __init__(
         self,
-        hypermodel: Any = AUTO,
+        oracle: Any = None,
+        hypermodel: Any = None,
+        max_model_size: int | None = None,
+        optimizer: Any = None,
+        loss: Any = None,
+        metrics: Any = None,
+        distribution_strategy: Any = None,
+        directory: str | Path | None = None,
+        project_name: str | None = None,
+        logger: Any = None,
+        tuner_id: str | None = None,
+        overwrite: bool = False,
+        executions_per_trial: int = 1,
         *,
         data: ImageData | None = None,
         objective: Objectives = "val_accuracy",
         strategy: str | BaseSampler | keras_tuner.Oracle = "auto",
         pruner: str | BasePruner | None = None,
         max_trials: int | None = 20,
-        epochs: int = DEFAULT_EPOCHS,
+        epochs: int | None = None,
         folds: int | None = None,
-        executions_per_trial: int = 1,
         max_parameters: int | None = None,
         max_flops: int | None = None,
         max_latency: float | None = None,
@@ -104,32 +133,45 @@ class Tuner(keras_tuner.Tuner):
         hyperparameters: keras_tuner.HyperParameters | None = None,
         warm_start: str | Path | optuna.Study | None = None,
         seed: int = 0,
-        directory: str | Path = "runs",
-        project_name: str = "search",
-        overwrite: bool = False,
         storage: str | None = None,
         tracker: str | Tracker | Sequence[str | Tracker] | None = None,
+        **unknown: Any,
     ) -> None:
         """Prepare a search, or take up an earlier one.
 
+        The arguments up to `executions_per_trial` are those of `keras_tuner.Tuner`, in its order.
+        With an `oracle` everything follows KerasTuner: `search` passes its arguments to
+        `HyperModel.fit` as they are, and methods that a subclass overrides are called.
+
         Args:
+            oracle: A `keras_tuner.Oracle`, which brings objective, limits and seed of its own.
+                Anything else in the first place is the hypermodel of a search without one:
+                `Tuner(build, objective=...)`.
             hypermodel: A `keras_tuner.HyperModel`, or a function `build(hp)` -> compiled model; or
                 "auto": families and first configurations that suit `data` and the pre-trained
-                networks that are at hand, see `choice`.
+                networks that are at hand, see `choice`. Without an oracle "auto" is the default;
+                a subclass that overrides `run_trial` needs none.
+            max_model_size: KerasTuner's name of `max_parameters`.
+            optimizer: Compiles every model anew with this optimizer; None keeps the model's.
+            loss: Likewise, the loss.
+            metrics: Likewise, the metrics.
+            distribution_strategy: A `tf.distribute.Strategy` whose scope models are built in.
+            logger: Ignored, as in KerasTuner.
+            tuner_id: Name of this process among those that ask a chief.
             data: The images, which `search` then need not be given.
             objective: What is optimised: "val_loss" or "val_" and a name in
                 `kt_tuning.evaluation.METRICS`; with data of your own, whatever Keras logs.
                 Several make a search for the Pareto set; after the first one they may also be
                 "parameters", "flops" (of one image) and "latency" (of one image, in ms).
-            strategy: A name in `STRATEGIES`, a sampler of Optuna, or a `keras_tuner.Oracle`,
-                which then brings objective, limits and seed of its own. "auto" is TPE with
+            strategy: A name in `STRATEGIES` or a sampler of Optuna. "auto" is TPE with
                 "asha", near the defaults at first and, if there is a time limit, near the best
                 trial at last; without "asha" where fewer than nine trials are asked for.
             pruner: A name in `PRUNERS`, or a pruner of Optuna: which trials are cut short. None
                 for what goes with the strategy. With folds or executions it is asked after each
                 of them, otherwise after each epoch.
             max_trials: Trials, at most, earlier runs of this search included; None for no limit.
-            epochs: Epochs of a full training, unless `search` says otherwise.
+            epochs: Epochs of a full training, unless `search` says otherwise; 30 if None. With an
+                `oracle` and no `ImageData`, None leaves it to `fit`.
             folds: Cross-validation on the training and validation splits together: each
                 configuration is trained once a fold, its score is the mean, and all folds' models
                 together are its model. None trains on the one split that the data have.
@@ -150,11 +192,12 @@ class Tuner(keras_tuner.Tuner):
             seed: Same seed, same trials and scores, on the same machine and versions, if no time
                 limit interferes and each trial computes with as many threads: see `workers` of
                 `search`.
-            directory: Parent of the run directory; both are made when a search begins. What
-                decides what a trial means (hypermodel, recipe, objective, data, seed) is kept
-                there: a tuner that asks for something else is refused, unless the space is only
-                wider.
-            project_name: Name of the run directory.
+            directory: Parent of the run directory, "runs" if None (with an `oracle` ".", as in
+                KerasTuner); both are made when a search begins. What decides what a trial means
+                (hypermodel, recipe, objective, data, seed) is kept there: a tuner that asks for
+                something else is refused, unless the space is only wider.
+            project_name: Name of the run directory, "search" if None (with an `oracle`
+                "untitled_project").
             overwrite: Whether an earlier search in the run directory is deleted when the new one
                 begins: its files only, never what else is there.
             tracker: Where the search is also logged: names in `kt_tuning.tracking.TRACKERS`
@@ -168,21 +211,40 @@ class Tuner(keras_tuner.Tuner):
                 died goes on in another one, after its last finished epoch; where the run directory
                 is not shared it begins anew, and `results`, `best_model` and `ensemble` know only
                 the trials of their own machine.
+            **unknown: Refused.
 
         Raises:
             OptionError: if an argument is wrong.
             StorageError: if the run directory cannot be written or holds something else. Nothing
                 is written before `search`.
         """
+        check_arguments(oracle, hypermodel, unknown)
+        if not isinstance(oracle, (keras_tuner.Oracle, type(None))):
+            oracle, hypermodel = None, oracle
+        self._follows_oracle = oracle is not None
+        strategy = strategy if oracle is None else oracle
+        directory = directory or ("runs" if oracle is None else ".")
+        if project_name is None:
+            project_name = "search" if oracle is None else "untitled_project"
+        if logger is not None:
+            warnings.warn(
+                "The `logger` argument is ignored, as in KerasTuner. Use `tracker`.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
         if not project_name:
             raise OptionError(
                 "`project_name` is the name of the run directory in `directory`. Received: ''"
             )
         check_count("max_trials", max_trials, optional=True)
-        limits = check_limits(parameters=max_parameters, flops=max_flops, latency=max_latency)
+        limits = check_limits(
+            parameters=max_model_size if max_parameters is None else max_parameters,
+            flops=max_flops,
+            latency=max_latency,
+        )
         check_count("folds", folds, least=2, optional=True)
         check_count("executions_per_trial", executions_per_trial)
-        check_count("epochs", epochs)
+        check_count("epochs", epochs, optional=True)
         check_count("seed", seed, least=0)
         self._trackers = find_trackers(tracker)
         self.recipe = recipe or Recipe()
@@ -196,7 +258,9 @@ class Tuner(keras_tuner.Tuner):
         self._given = data
         self._data: ImageData | None = None
         self.run_directory = Path(directory) / project_name
-        if isinstance(hypermodel, str):
+        if hypermodel is None:
+            hypermodel = self._default_hypermodel()
+        if isinstance(hypermodel, str) and (hypermodel == AUTO or oracle is None):
             hypermodel = chosen(hypermodel, data, self.run_directory, overwrite=overwrite)
         self.choice = hypermodel.choice if isinstance(hypermodel, Chosen) else None
         if isinstance(hypermodel, Chosen):
@@ -205,6 +269,16 @@ class Tuner(keras_tuner.Tuner):
         self._warm_start = warm_start
         described = describe_hypermodel(hypermodel)
         wrapped = RecipeHyperModel(hypermodel, self.recipe)
+        if optimizer or loss or metrics or distribution_strategy is not None:
+            wrapped.wrapped = CompileOverrides(
+                wrapped.wrapped,
+                optimizer=optimizer,
+                loss=loss,
+                metrics=metrics,
+                strategy=distribution_strategy,
+            )
+        self._searched = wrapped
+        self._overridden_trials: OverriddenTrials | None = None
         oracle = strategy
         if not isinstance(oracle, keras_tuner.Oracle):
             found = find_objectives(objective)
@@ -216,7 +290,7 @@ class Tuner(keras_tuner.Tuner):
                 hyperparameters=hyperparameters,
                 seed=seed,
                 pruner=pruner,
-                epochs=epochs if trainings == 1 else trainings,
+                epochs=(epochs or DEFAULT_EPOCHS) if trainings == 1 else trainings,
                 storage=storage,
                 defaults_first=self._defaults_first,
             )
@@ -226,7 +300,9 @@ class Tuner(keras_tuner.Tuner):
                 "not their study. Choose another project_name, or delete that study by `optuna "
                 f"delete-study --study-name {project_name}` and the run directory yourself."
             )
-        self.objectives = objectives_of(oracle.objective)
+        # KerasTuner's oracles rank trials by the sum of several objectives.
+        summed = self._follows_oracle and not isinstance(oracle, OptunaOracle)
+        self.objectives = [oracle.objective] if summed else objectives_of(oracle.objective)
         self._run = RunDirectory(
             self.run_directory, self.objectives[0], overwrite=overwrite and not is_worker()
         )
@@ -235,14 +311,27 @@ class Tuner(keras_tuner.Tuner):
             oracle.ignores_earlier = self._run.overwrite
             if warm_start is not None:
                 oracle.check_source(warm_start)
+        self._stdout: TextIO | None = sys.stdout
         with quiet():
             oracle.verbose = 0
             super().__init__(
                 oracle=oracle,
                 hypermodel=wrapped,
-                directory=str(directory),
+                max_model_size=max_model_size,
+                optimizer=optimizer,
+                loss=loss,
+                metrics=metrics,
+                distribution_strategy=distribution_strategy,
+                directory=directory,
                 project_name=project_name,
+                tuner_id=tuner_id,
+                executions_per_trial=executions_per_trial,
             )
+        self._stdout = None
+        if self._follows_oracle:
+            own = wrapped.wrapped
+            own = own.wrapped if isinstance(own, CompileOverrides) else own
+            self.hypermodel = None if isinstance(own, NoHyperModel) else own
         definition = SearchDefinition(
             hypermodel=unchanged(described, describe_hypermodel(hypermodel)),
             recipe=describe_recipe(self.recipe),
@@ -269,7 +358,7 @@ class Tuner(keras_tuner.Tuner):
         name, best = self.objectives[0].name, self._run.best_trials(1)
         value = f", best {name} {best[0].metrics[name]:.4f}" if best else ""
         return (
-            f"Tuner({self.hypermodel.wrapped!r}, objective={name!r}, "
+            f"Tuner({self._searched.wrapped!r}, objective={name!r}, "
             f"strategy={self._strategy!r}: {done}{value}, in {str(self.run_directory)!r})"
         )
 
@@ -278,8 +367,10 @@ class Tuner(keras_tuner.Tuner):
 
         Warn of what will keep the default configuration's model from being exported.
         """
-        model, self._defaults = discover_space(self.hypermodel, self.oracle)
-        self._default_model = describe_model(model)
+        # What users print in `build` is shown.
+        with contextlib.redirect_stdout(self._stdout or sys.stdout):
+            model, self._defaults = discover_space(self._searched, self.oracle)
+        self._default_model = describe_model(model) if isinstance(model, keras.Model) else []
         if isinstance(model, keras.Model) and (obstacle := export_obstacle(model)) is not None:
             logger.warning("%s", obstacle)
 
@@ -299,6 +390,7 @@ class Tuner(keras_tuner.Tuner):
             oracle.reload()
             space.merge(oracle.hyperparameters, overwrite=False)
             oracle.hyperparameters = space
+            note_trials(oracle, self._run)
 
     @property
     def project_dir(self) -> str:
@@ -313,7 +405,7 @@ class Tuner(keras_tuner.Tuner):
         trial_time_limit: str | float | None = None,
         max_stale_trials: int | None = None,
         workers: int | str | Ray = 1,
-        verbose: bool | int = True,
+        verbose: bool | int | str = "auto",
         callbacks: list[keras.callbacks.Callback] | None = None,
         **fit_kwargs: Any,
     ) -> None:
@@ -345,8 +437,10 @@ class Tuner(keras_tuner.Tuner):
                 `TF_NUM_INTRAOP_THREADS`, `TF_NUM_INTEROP_THREADS`). A `kt_tuning.Ray` runs them
                 on a cluster, as many as it has room for; "ray" is `Ray()`, and "ray://host:port"
                 `Ray("ray://host:port")`, with "?cpus=2&gpus=0.25" behind it if need be.
-            verbose: Whether to show the live view.
+            verbose: "auto" or True shows the live view; 0 or False nothing; 1 and 2 show what
+                `keras.Model.fit` prints instead, if the data are no `ImageData`.
             callbacks: Copied for each training. What they remember is lost by an interruption.
+                `TensorBoard` writes to a directory of its own for each trial.
             **fit_kwargs: Further arguments of `fit`, without an `ImageData`.
 
         Raises:
@@ -357,7 +451,8 @@ class Tuner(keras_tuner.Tuner):
             KeyboardInterrupt: on Ctrl-C, after the workers have been stopped.
         """
         epochs = self._epochs if epochs is None else epochs
-        check_count("epochs", epochs)
+        check_count("epochs", epochs, optional=True)
+        check_callbacks(callbacks or [])
         check_count("max_stale_trials", max_stale_trials, optional=True)
         limit, trial_limit = seconds(time_limit), seconds(trial_time_limit)
         chief, shared = is_chief(), self._shared()
@@ -365,11 +460,23 @@ class Tuner(keras_tuner.Tuner):
             workers = 1
         found = find_workers(1 if chief else workers)
         fit_kwargs["callbacks"] = callbacks or []
+        hooks = overridden(self, Tuner, OVERRIDABLE)
+        if hooks and found != 1:
+            raise OptionError(
+                f"This tuner overrides {', '.join(hooks)}, which is called in this process: pass "
+                f"workers=1. Received: workers={workers!r}"
+            )
         if not args and "x" not in fit_kwargs and self._given is not None:
             args = (self._given,)
         data = args[0] if args and isinstance(args[0], ImageData) else None
         parts = self._parts(data)
-        tasks = self._tasks(parts, args, fit_kwargs)
+        fit_prints = data is None and isinstance(verbose, int) and not isinstance(verbose, bool)
+        if fit_prints:
+            fit_kwargs["verbose"] = verbose
+        planned, fixed = self._planned_epochs(epochs, data)
+        tasks = []
+        if "run_trial" not in hooks:
+            tasks = self._tasks(parts, args, fit_kwargs, fixed_epochs=fixed)
         self._identity.trained_on(data, named(args, fit_kwargs))
         jobs = self._trials_left()
         source = None if data is None else data.source
@@ -385,7 +492,7 @@ class Tuner(keras_tuner.Tuner):
                     self._run.check_unchanged(self.oracle.trials)
             self._claim(data, parts)
             plan = self._begin_with(None if limit is None else limit / executor.workers)
-            self._write_search(epochs, limit)
+            self._write_search(planned, limit)
             retried = [] if is_worker() else retry_failed(self.oracle, self._run)
             if retried:
                 many = len(retried) > 1
@@ -401,18 +508,18 @@ class Tuner(keras_tuner.Tuner):
                 time_limit=limit,
                 done=len(self._run.trials()) - len(retried),
                 used=spent,
-                console=Console(stderr=True) if verbose else None,
+                console=Console(stderr=True) if verbose and not fit_prints else None,
             )
             deadline = None if limit is None else time.monotonic() + limit - spent
             budget = Budget(
-                epochs,
+                planned,
                 deadline,
                 time_limit=limit,
                 workers=executor.workers,
                 trial_seconds=trial_limit,
                 max_stale_trials=max_stale_trials,
-                family_epochs=epochs_by_family(self.hypermodel.wrapped, epochs)
-                | plan.epochs(epochs),
+                family_epochs=epochs_by_family(self._searched.wrapped, planned)
+                | plan.epochs(planned),
             )
             tracking = Tracking(
                 # For its workers the chief does it.
@@ -431,10 +538,16 @@ class Tuner(keras_tuner.Tuner):
                 plan=plan,
                 in_process=isinstance(executor, Serial),
             )
-            work = functools.partial(run_trial, tasks=tasks, objectives=self.objectives)
+            work: Work = functools.partial(run_trial, tasks=tasks, objectives=self.objectives)
+            if hooks:
+                asked = {} if epochs is None else {"epochs": epochs}
+                passed = {k: v for k, v in fit_kwargs.items() if k != "callbacks"}
+                if callbacks is not None:
+                    passed["callbacks"] = callbacks
+                work = self._overridden_trials = OverriddenTrials(self, args, asked | passed)
             self.on_search_begin()
             try:
-                with display, quiet(), light_collections(), interrupts_kept():
+                with display, quiet(prints=True), light_collections(), interrupts_kept():
                     if chief:
                         loop.reason = serve(self.oracle, loop.watch)
                     else:
@@ -459,6 +572,64 @@ class Tuner(keras_tuner.Tuner):
         if warning := first_trial_failure(self._run.trials(), self._run.read_search()):
             logger.warning(warning)
 
+    def run_trial(self, trial: Trial, *args: Any, **kwargs: Any) -> list[Any]:
+        """Train one configuration; for subclasses to override, as in KerasTuner.
+
+        An override may return a `keras.callbacks.History`, a number, a dict of metrics, or a list
+        of these. It runs in this process.
+
+        Args:
+            trial: Its `hyperparameters` have the values.
+            *args: Positional arguments of `search`.
+            **kwargs: Keyword arguments of `search` that `fit` takes.
+
+        Returns:
+            What `HyperModel.fit` returned, for each execution.
+        """
+        if overridden(self, Tuner, ("_build_and_fit_model",)):
+            results: list[Any] = super().run_trial(trial, *args, **kwargs)
+            return results
+        data = args[0] if args and isinstance(args[0], ImageData) else None
+        epochs = kwargs.pop("epochs", None)
+        planned, fixed = self._planned_epochs(epochs, data)
+        kwargs["callbacks"] = list(kwargs.get("callbacks") or [])
+        if overridden(self, Tuner, EPOCH_HOOKS):
+            kwargs["callbacks"].append(EpochHooks(self, trial))
+        tasks = self._tasks(self._parts(data), args, kwargs, fixed_epochs=fixed)
+        running = self._overridden_trials
+        if running is None or running.spec is None:
+            spec = specify_alone(trial, self._run, self._options, planned)
+            return train_trial(spec, go_on, tasks=tasks, objectives=self.objectives)[0]
+        spec = running.spec
+        if fixed and EPOCHS not in trial.hyperparameters.values:
+            spec = dataclasses.replace(spec, epochs=planned)
+        results, running.record = train_trial(
+            spec, running.report, tasks=tasks, objectives=self.objectives
+        )
+        return results
+
+    def _planned_epochs(self, epochs: int | None, data: ImageData | None) -> tuple[int, bool]:
+        """Epochs of a full training, and whether `fit` is told."""
+        if data is None and self._follows_oracle:
+            # KerasTuner's Hyperband sets the epochs of each trial itself.
+            longest = getattr(self.oracle, "max_epochs", None)
+            return longest or epochs or 1, epochs is not None
+        return epochs or self._epochs or DEFAULT_EPOCHS, True
+
+    def _default_hypermodel(self) -> Any:
+        if overridden(self, Tuner, ("run_trial",)):
+            return NoHyperModel()
+        if self._follows_oracle:
+            raise OptionError(
+                "Received `hypermodel=None`. It is needed unless a subclass overrides "
+                "`Tuner.run_trial()`."
+            )
+        return AUTO
+
+    def _get_checkpoint_fname(self, trial_id: str) -> str:
+        """Where KerasTuner's own `run_trial` and `load_model` keep the weights of a trial."""
+        return str(weights_file(self._run.trial(trial_id), None))
+
     def _shared(self) -> bool:
         """Whether other processes may write to the run directory at the same time."""
         return is_worker() or (isinstance(self.oracle, OptunaOracle) and self.oracle.shared)
@@ -476,18 +647,32 @@ class Tuner(keras_tuner.Tuner):
         return [data] if self._folds is None else data.folds(self._folds, seed=self.seed)
 
     def _tasks(
-        self, parts: list[ImageData], args: tuple[Any, ...], fit_kwargs: dict[str, Any]
+        self,
+        parts: list[ImageData],
+        args: tuple[Any, ...],
+        fit_kwargs: dict[str, Any],
+        *,
+        fixed_epochs: bool,
     ) -> list[Task]:
         """What to train on, a task a fold."""
         if not parts:
-            return [keras_task(self.hypermodel, args, dict(fit_kwargs), folds=self._folds)]
+            return [
+                keras_task(
+                    self._searched,
+                    args,
+                    dict(fit_kwargs),
+                    folds=self._folds,
+                    fixed_epochs=fixed_epochs,
+                    needs_data=not self._follows_oracle,
+                )
+            ]
         return image_tasks(
-            self.hypermodel,
+            self._searched,
             self.recipe,
             parts,
             args[1:],
             dict(fit_kwargs),
-            objectives=[objective.name for objective in self.objectives],
+            objectives=[part.name for one in self.objectives for part in objectives_of(one)],
             defaults=self.get_default_hyperparameters(),
         )
 
@@ -549,7 +734,7 @@ class Tuner(keras_tuner.Tuner):
                 epochs=epochs,
                 max_trials=self.oracle.max_trials,
                 time_limit=limit,
-                hypermodel=self.hypermodel.title,
+                hypermodel=self._searched.title,
                 versions=versions(),
                 folds=self._folds or 1,
                 executions=self._options.executions,
@@ -634,11 +819,16 @@ class Tuner(keras_tuner.Tuner):
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[keras_tuner.HyperParameters]:
         """The configurations of the best completed trials, best first."""
+        if self._follows_oracle:
+            best = self.oracle.get_best_trials(num_trials)
+            return [trial.hyperparameters for trial in best]
         space = self.oracle.get_space()
         return [with_values(space, record) for record in self._run.best_trials(num_trials)]
 
     def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
         """The models of the best completed trials, at their best epoch, best first."""
+        if self._follows_oracle:
+            return [self.load_model(trial) for trial in self.oracle.get_best_trials(num_models)]
         space = self.oracle.get_space()
         return [self._winners.load(record, space) for record in self._run.best_trials(num_models)]
 

@@ -24,8 +24,15 @@ from kt_tuning.errors import SearchError, StorageError
 from kt_tuning.evaluation import metric_of
 from kt_tuning.names import find_name
 from kt_tuning.records import PREDICTIONS, REFIT, DataCard, TrialRecord
+from kt_tuning.search.keras_tuner_projects import stock_weights
 from kt_tuning.search.run_directory import RunDirectory
-from kt_tuning.trials import load_weights, new_model, weights_file
+from kt_tuning.trials import (
+    load_stock_weights,
+    load_weights,
+    new_model,
+    save_with_keras_parts,
+    weights_file,
+)
 
 logger = logging.getLogger("kt_tuning")
 
@@ -66,10 +73,15 @@ class Winners:
         folds = [None] if self._folds is None else list(range(self._folds))
         models = []
         for path in (weights_file(directory, fold) for fold in folds):
+            if not path.exists() and (stock := stock_weights(directory)) is not None:
+                models.append(new_model(self._hypermodel, hp))
+                load_stock_weights(models[-1], stock)
+                continue
             # A trial that was pruned may lack the last folds.
             if path.exists() or len(folds) == 1:
                 models.append(new_model(self._hypermodel, hp))
                 load_weights(models[-1], path)
+                save_with_keras_parts(models[-1])
         return models
 
     def model(self, hp: keras_tuner.HyperParameters, directory: Path) -> keras.Model:

@@ -27,7 +27,8 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     def __init__(self, hypermodel: Any, recipe: Recipe) -> None:
         if not isinstance(hypermodel, keras_tuner.HyperModel) and not callable(hypermodel):
             raise OptionError(
-                "`hypermodel` is a keras_tuner.HyperModel, such as hypermodels.ConvNet(...), or a "
+                "The `hypermodel` argument should be either a keras_tuner.HyperModel, such as "
+                "hypermodels.ConvNet(...), or a "
                 f"function build(hp) that returns a compiled model. Received: {hypermodel!r}"
             )
         if isinstance(hypermodel, type):
@@ -38,7 +39,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         super().__init__()
         self.title = _title(hypermodel)
         is_function = not isinstance(hypermodel, keras_tuner.HyperModel)
-        self.wrapped = _FromFunction(hypermodel) if is_function else hypermodel
+        self.wrapped = DefaultHyperModel(hypermodel) if is_function else hypermodel
         self.recipe = recipe
 
     def __repr__(self) -> str:
@@ -81,14 +82,15 @@ def _title(hypermodel: Any) -> str:
     return f"{kind}({', '.join(members)})" if members else kind
 
 
-class _FromFunction(keras_tuner.HyperModel):
-    """A function `build(hp)` as a hypermodel."""
+class DefaultHyperModel(keras_tuner.HyperModel):
+    """A function `build(hp)` as a hypermodel, under the name that KerasTuner gives it."""
 
     def __init__(self, build: Callable[[keras_tuner.HyperParameters], keras.Model]) -> None:
         super().__init__()
         self._function = build
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Call the function."""
         return self._function(hp)
 
     def __repr__(self) -> str:

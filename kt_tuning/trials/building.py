@@ -8,6 +8,7 @@ import keras
 import keras_tuner
 
 from kt_tuning.errors import OptionError
+from kt_tuning.trials.fatal_errors import NoModelError
 from kt_tuning.trials.precision import AUTO, FLOAT32, computing, returns_float32
 from kt_tuning.trials.unsafe_layers import warn_of_unsafe_layers
 
@@ -46,7 +47,7 @@ def new_model(
     """Build a model beside others that are in use; see `build_model`."""
     model = _built(hypermodel, hp, precision)
     optimizer = getattr(model, "optimizer", None)
-    if model.built and optimizer is not None and not optimizer.built:
+    if model.built and optimizer is not None and not getattr(optimizer, "built", True):
         # A training step that had to make the optimizer's variables would be traced twice.
         optimizer.build(model.trainable_variables)
     return model
@@ -77,6 +78,7 @@ def _built(
             "In mixed precision the last layer should return float32: pass it dtype='float32', or "
             "set the recipe's `precision` to 'float32'."
         )
-    raise OptionError(
-        f"The hypermodel should build a compiled keras.Model. Received: {type(model).__name__}"
+    raise NoModelError(
+        "Expected the model-building function, or HyperModel.build(), to return a compiled "
+        f"keras.Model. Received: {type(model).__name__}"
     )

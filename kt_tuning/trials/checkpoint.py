@@ -154,7 +154,7 @@ class Checkpoint:
 def _variables(model: keras.Model) -> list[keras.Variable]:
     # A model may be compiled only when it is fitted.
     optimizer = getattr(model, "optimizer", None)
-    return [*model.variables, *([] if optimizer is None else optimizer.variables)]
+    return [*model.variables, *getattr(optimizer, "variables", [])]
 
 
 def _values(model: keras.Model) -> Arrays:

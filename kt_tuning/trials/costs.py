@@ -25,7 +25,7 @@ COSTS: dict[str, Callable[[keras.Model], float]] = {
 """Name -> what one prediction costs; the less the better. Latency is noisy beside other trials."""
 
 AMOUNTS = {
-    "parameters": "{:,.0f} parameters",
+    "parameters": "Oversized model: {:,.0f} parameters",
     "flops": "{:,.0f} FLOPs an image",
     "latency": "{:.3g} ms an image",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import keras_tuner
+
 from kt_tuning.records import FAILED, INFEASIBLE, OUT_OF_MEMORY
 from kt_tuning.trials.spec import InfeasibleError, TrialFailedError
 
@@ -10,7 +12,7 @@ def describe_failure(error: Exception) -> tuple[str, str]:
     """Status and message of a trial, for what it raised."""
     name = type(error).__name__
     text = str(error).strip()
-    if isinstance(error, InfeasibleError):
+    if isinstance(error, (InfeasibleError, keras_tuner.errors.FailedTrialError)):
         return INFEASIBLE, text
     if isinstance(error, TrialFailedError):
         return FAILED, text

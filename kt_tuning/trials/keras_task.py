@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,18 +11,27 @@ import keras_tuner
 import numpy as np
 
 from kt_tuning.errors import OptionError
+from kt_tuning.trials.callbacks import copy_callbacks
 from kt_tuning.trials.precision import AUTO, FLOAT32, training_precision
 from kt_tuning.trials.tasks import Probabilities
 
+EPOCHS = "tuner/epochs"
+"""Hyperparameter by which KerasTuner's Hyperband sets the epochs of a trial."""
+
 
 class KerasTask:
-    """Whatever `keras.Model.fit` takes; Keras itself validates, as under stock KerasTuner.
+    """Whatever `keras.Model.fit` takes; Keras validates, as in KerasTuner.
+
+    A hypermodel with a `fit` of its own is passed the arguments of `search` and the callbacks,
+    and nothing else.
 
     Args:
         hypermodel: What to train.
         args: Positional arguments of `fit`.
-        kwargs: Keyword arguments of `fit`; `validation_data` is needed.
+        kwargs: Keyword arguments of `fit`, without `epochs`.
         precision: What models compute with, see `kt_tuning.Recipe`.
+        fixed_epochs: Whether each trial trains as many epochs as its specification says. If not,
+            `fit` is passed no `epochs`, and trains as many as it does by default.
 
     Raises:
         OptionError: if models should train in 16 bits, and the float32 models that are returned
@@ -38,16 +47,30 @@ class KerasTask:
         kwargs: dict[str, Any],
         *,
         precision: str = FLOAT32,
+        fixed_epochs: bool = True,
     ) -> None:
         self.hypermodel = hypermodel
         self._args = args
         self._kwargs = dict(kwargs)
         self._precision = self._measurable(precision)
         self._callbacks = self._kwargs.pop("callbacks", None) or []
-        self._kwargs.setdefault("verbose", 0)
-        if args and _is_dataset(args[0]):
-            # Keras' default is True, of which it then warns that a data set shuffles itself.
-            self._kwargs.setdefault("shuffle", False)
+        self._first_epoch = self._kwargs.pop("initial_epoch", 0)
+        self._fixed_epochs = fixed_epochs
+        self._has_own_fit = has_own_fit(hypermodel)
+        if not self._has_own_fit:
+            self._kwargs.setdefault("verbose", 0)
+            if args and _is_dataset(args[0]):
+                # With Keras' default, True, it warns that a data set shuffles itself.
+                self._kwargs.setdefault("shuffle", False)
+
+    @property
+    def measures_every_epoch(self) -> bool:
+        """Whether the objective has to be among the logs of every epoch."""
+        return not self._has_own_fit and self._kwargs.get("validation_freq", 1) == 1
+
+    def fixes_epochs(self, values: Mapping[str, Any]) -> bool:
+        """Whether a training ends when it has trained the epochs of its specification."""
+        return (self._fixed_epochs or EPOCHS in values) and not self._has_own_fit
 
     def _measurable(self, precision: str) -> str:
         """The precision; what is trained in 16 bits is measured once more in float32."""
@@ -80,16 +103,23 @@ class KerasTask:
         seed: int,
         memory: dict[str, Any],
         callbacks: Sequence[keras.callbacks.Callback],
+        folder: str = "",
     ) -> Any:
         """Train as `keras.Model.fit` does."""
+        arguments = dict(self._kwargs)
+        first = initial_epoch
+        if EPOCHS not in hp.values:
+            first += self._first_epoch
+        if self._fixed_epochs or EPOCHS in hp.values:
+            arguments["epochs"] = epochs
+        if first:
+            arguments["initial_epoch"] = first
         return self.hypermodel.fit(
             hp,
             model,
             *self._args,
-            epochs=epochs,
-            initial_epoch=initial_epoch,
-            callbacks=[*callbacks, *copy.deepcopy(list(self._callbacks))],
-            **self._kwargs,
+            callbacks=[*callbacks, *copy_callbacks(self._callbacks, hp, folder)],
+            **arguments,
         )
 
     def patience(self, values: Mapping[str, Any]) -> int | None:
@@ -97,12 +127,21 @@ class KerasTask:
         return None
 
     def predict(self, model: keras.Model) -> Probabilities | None:
-        """The model's predictions on `validation_data`, if they are class probabilities."""
+        """The model's predictions on `validation_data`, if they are class probabilities.
+
+        None as well if the data may be endless or can be read only once, and if the hypermodel's
+        own `fit` may prepare them in a way that is not known here.
+        """
         data = self._kwargs.get("validation_data")
         images = data[0] if isinstance(data, (tuple, list)) else data
-        if images is None:
+        if images is None or self._has_own_fit or self._kwargs.get("validation_steps"):
             return None
-        predictions = np.asarray(model.predict(images, verbose=0))
+        if isinstance(images, types.GeneratorType):
+            return None
+        predictions = model.predict(images, verbose=0)
+        if isinstance(predictions, (dict, list, tuple)):
+            return None
+        predictions = np.asarray(predictions)
         if predictions.ndim != 2 or predictions.shape[1] < 2:
             return None
         return predictions.astype(np.float32)
@@ -118,7 +157,7 @@ class KerasTask:
     def evaluate(self, model: keras.Model) -> dict[str, float]:
         """The loss and the compiled metrics on `validation_data`, as `fit` measures them."""
         data, options = self._kwargs.get("validation_data"), self._kwargs
-        if data is None:
+        if data is None or self._has_own_fit:
             return {}
         parts = data if isinstance(data, (tuple, list)) else (data,)
         names = ("x", "y", "sample_weight")
@@ -129,7 +168,15 @@ class KerasTask:
             verbose=0,
             return_dict=True,
         )
-        return {f"val_{name}": float(value) for name, value in measured.items()}
+        return {f"val_{name}": float(np.mean(value)) for name, value in measured.items()}
+
+
+def has_own_fit(hypermodel: Any) -> bool:
+    """Whether a hypermodel, or the one that it wraps, overrides `keras_tuner.HyperModel.fit`."""
+    own = hypermodel
+    while hasattr(own, "wrapped"):
+        own = own.wrapped
+    return "fit" in vars(own) or type(own).fit is not keras_tuner.HyperModel.fit
 
 
 def _is_dataset(x: Any) -> bool:

@@ -10,10 +10,10 @@ import keras
 import keras_tuner
 
 from kt_tuning.data.loader import DATA_WAIT
-from kt_tuning.errors import SearchError
 from kt_tuning.trials.checkpoint import Best, Checkpoint, RunState
 from kt_tuning.trials.curve import Curve
 from kt_tuning.trials.deadline import Deadline
+from kt_tuning.trials.results import scalar, unknown_objective
 from kt_tuning.trials.spec import Advice, TrialFailedError
 from kt_tuning.trials.tasks import Task
 from kt_tuning.units import count
@@ -40,6 +40,17 @@ class Monitor(keras.callbacks.Callback):
         deadline: May shorten the training after an epoch, or None.
         report: (epochs done, value of the objective, seconds of the epoch) -> what to do.
         began: Value of `time.monotonic()` when work on this training began.
+        expects_objective: Whether every epoch has to measure the objective. If not, `fit` may
+            return it instead, or measure it in some epochs only.
+        fixed_epochs: Whether `state.epochs` is known before `fit` begins. If not, the number is
+            taken from what Keras tells its callbacks; a training loop that tells them nothing
+            decides alone when it ends.
+
+    Attributes:
+        state: See there.
+        best: The best epoch so far, or None if no epoch has measured the objective.
+        unmeasured: The last epoch, if none has measured the objective; or None.
+        paused: Whether the training was paused.
     """
 
     def __init__(
@@ -56,8 +67,14 @@ class Monitor(keras.callbacks.Callback):
         deadline: Deadline | None,
         report: Callable[[int, float, float], Advice],
         began: float,
+        expects_objective: bool = True,
+        fixed_epochs: bool = True,
     ) -> None:
         super().__init__()
+        self._expects_objective = expects_objective
+        self._fixed_epochs = self._knows_epochs = fixed_epochs
+        self._began = time.monotonic()
+        self.unmeasured: Best | None = None
         self._built, self._optimizer = built, getattr(built, "optimizer", None)
         self._task = task
         self._objective = objective
@@ -89,8 +106,7 @@ class Monitor(keras.callbacks.Callback):
         Raises:
             TrainingOverError: if the training should have ended with the fit before.
         """
-        if self.paused or self.state.pruned:
-            raise TrainingOverError
+        self._raise_if_over()
         self._fits += 1
         self._first_of_fit = None
         self.state.over = False
@@ -99,15 +115,31 @@ class Monitor(keras.callbacks.Callback):
         self.state.resumable = as_built and self._fits == 1
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Start the clock."""
+        """Start the clock.
+
+        Raises:
+            TrainingOverError: if a training loop of the user's own goes on after it was stopped.
+        """
+        self._raise_if_over()
         self._began = time.monotonic()
         if self._first_of_fit is None:
             self._first_of_fit = self.state.done
-            if self._fits > 1:
-                self.state.epochs = self.state.done + self.params["epochs"] - epoch
+            epochs = (self.params or {}).get("epochs")
+            if epochs is not None and (self._fits > 1 or not self._fixed_epochs):
+                self.state.epochs = self.state.done + epochs - epoch
+                self._knows_epochs = True
+
+    def _raise_if_over(self) -> None:
+        if self.paused or self.state.pruned:
+            raise TrainingOverError
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Measure, remember the best epoch, write the curve, and stop if need be."""
+        """Measure, remember the best epoch, write the curve, and stop if need be.
+
+        Raises:
+            TrainingOverError: if a training loop of the user's own goes on after it was stopped.
+        """
+        self._raise_if_over()
         epoch = self.state.done
         logs = {} if logs is None else logs
         predictions = None
@@ -115,8 +147,13 @@ class Monitor(keras.callbacks.Callback):
             predictions = self._task.predict(self.model)
             assert predictions is not None
             logs.update(self._task.measure(predictions))
-        logs.setdefault("learning_rate", float(self.model.optimizer.learning_rate))
-        numbers = {name: float(number) for name, number in logs.items()}
+        rate = getattr(getattr(self.model, "optimizer", None), "learning_rate", None)
+        if rate is not None:
+            logs.setdefault("learning_rate", float(rate))
+        numbers = {name: scalar(number) for name, number in logs.items()}
+        if self._objective.has_value(numbers):
+            # A sum of several objectives has a name of its own.
+            numbers.setdefault(self._objective.name, scalar(self._objective.get_value(numbers)))
         # Like the seconds, the wait is of this epoch on this machine: no metric of the model.
         wait = numbers.pop(DATA_WAIT, None)
         seconds = time.monotonic() - self._began
@@ -124,12 +161,20 @@ class Monitor(keras.callbacks.Callback):
         self.state.trained += 1
         self.state.done = epoch + 1
         self.state.seconds = self.seconds()
+        self._began = time.monotonic()
         value = self._value(epoch, numbers)
-        if self.best is None or self._objective.better_than(value, self.best.value):
+        if value is None:
+            if self.best is None:
+                weights = self.model.get_weights()
+                self.unmeasured = Best(epoch, math.nan, numbers, weights, predictions)
+        elif self.best is None or self._objective.better_than(value, self.best.value):
             self.best = Best(epoch, value, numbers, self.model.get_weights(), predictions)
             self._checkpoint.save_best(self.best)
         self._decide(epoch, seconds)
         self._checkpoint.save(self.model, self.state)
+        if value is None:
+            self.model.stop_training = self.state.over
+            return
         advice = self._report(self.state.done, value, seconds)
         if advice is Advice.STOP:
             self.state.message = f"pruned after {count(self.state.done, 'epoch')}"
@@ -138,31 +183,32 @@ class Monitor(keras.callbacks.Callback):
         self.paused = advice is Advice.PAUSE and can_pause
         self.model.stop_training = self.state.over or self.paused
 
-    def _value(self, epoch: int, logs: dict[str, float]) -> float:
+    def _value(self, epoch: int, logs: dict[str, float]) -> float | None:
+        """The objective, or None if this epoch has not measured it and need not."""
         if not math.isfinite(logs.get("loss", 0.0)):
             raise TrialFailedError(f"the loss became {logs['loss']} in epoch {epoch + 1}")
-        try:
-            value = float(self._objective.get_value(logs))
-        except KeyError:
-            raise SearchError(
-                f"The objective {self._objective.name!r} is not among what training measures: "
-                f"{', '.join(sorted(logs))}. Pass another `objective`, or `validation_data`."
-            ) from None
+        if not self._objective.has_value(logs):
+            if self._expects_objective:
+                raise unknown_objective(self._objective, logs)
+            return None
+        value = logs[self._objective.name]
         if not math.isfinite(value):
             raise TrialFailedError(f"{self._objective.name} became {value} in epoch {epoch + 1}")
         return value
 
     def _decide(self, epoch: int, seconds: float) -> None:
-        state, best = self.state, self.best
-        assert best is not None
+        state = self.state
+        best_epoch = epoch if self.best is None else self.best.epoch
         # A later fit is given as many epochs to improve as the first one.
-        last = max(best.epoch, (self._first_of_fit or 0) - 1) if self._fits > 1 else best.epoch
+        last = max(best_epoch, (self._first_of_fit or 0) - 1) if self._fits > 1 else best_epoch
         if self._patience is not None and epoch - last >= self._patience:
             state.message = f"stopped after {count(self._patience, 'epoch')} without improvement"
             state.over = True
-        elif self._deadline is not None and (state.done < state.epochs or self._deadline.is_cut):
-            self._deadline.epoch_ended(seconds)
-        if state.done >= state.epochs:
+        elif self._deadline is not None:
+            unfinished = not self._knows_epochs or state.done < state.epochs
+            if unfinished or self._deadline.is_cut:
+                self._deadline.epoch_ended(seconds)
+        if self._knows_epochs and state.done >= state.epochs:
             state.over = True
         # `fit` may have been stopped by a callback of the user's.
-        state.over = state.over or self.model.stop_training
+        state.over = state.over or getattr(self.model, "stop_training", False)

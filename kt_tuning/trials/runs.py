@@ -24,7 +24,7 @@ from kt_tuning.records import (
 )
 from kt_tuning.trials.checkpoint import LAST, Checkpoint
 from kt_tuning.trials.spec import weights_file
-from kt_tuning.trials.weights import save_weights
+from kt_tuning.trials.weights import save_build_config, save_weights
 
 CHECKPOINT = "checkpoint"
 """Folder of a trial that is running; removed when it has ended."""
@@ -113,14 +113,32 @@ class TrialFiles:
         return [Outcome.from_json(content) for content in read_json(path)["outcomes"]]
 
     def keep(
-        self, model: keras.Model, fold: int | None, predictions: NDArray[np.float32] | None
+        self,
+        model: keras.Model,
+        fold: int | None,
+        predictions: NDArray[np.float32] | None,
+        *,
+        built_by_fit: bool = False,
     ) -> None:
-        """Write the weights and the validation predictions of a fold."""
+        """Write the weights and the validation predictions of a fold.
+
+        Args:
+            model: With the weights.
+            fold: Its index, or None.
+            predictions: (n, C), or None.
+            built_by_fit: Whether the hypermodel returned the model unbuilt: then how it was built
+                is written, too.
+        """
         if predictions is not None:
             self._folder.mkdir(exist_ok=True)
             _save(self._folder / _predictions(fold), predictions)
+        if not model.built:
+            # A hypermodel's own `fit` need not train it.
+            return
         with replacing(weights_file(self._directory, fold)) as path:
             save_weights(model, path)
+        if built_by_fit:
+            save_build_config(model, self._directory)
 
     def keep_execution(self, run: Run, predictions: NDArray[np.float32]) -> None:
         """Write the validation predictions of one of several executions."""

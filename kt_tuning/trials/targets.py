@@ -36,6 +36,29 @@ def build_metrics(model: keras.Model, targets: NDArray[Any]) -> None:
         model.reset_metrics()
 
 
+def compiled_metrics(
+    model: keras.Model, targets: NDArray[Any], predictions: NDArray[Any] | None
+) -> dict[str, float]:
+    """Measure what a model is compiled with.
+
+    Args:
+        model: A compiled classifier.
+        targets: (n,) labels, or (n, C) probabilities.
+        predictions: (n, C); None takes a guess, for the names of the metrics.
+
+    Returns:
+        The metrics, named `val_…`; those of the training in progress are reset.
+    """
+    guessed = _guess(model) if predictions is None else keras.ops.convert_to_tensor(predictions)
+    model.reset_metrics()
+    measured = model.compute_metrics(None, targets, guessed)
+    model.reset_metrics()
+    return {
+        f"val_{name}": float(np.mean(keras.ops.convert_to_numpy(value)))
+        for name, value in measured.items()
+    }
+
+
 def check_soft_targets(model: keras.Model, classes: int) -> None:
     """Find a loss or a metric that takes integer labels only, before the first epoch.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from kt_tuning.evaluation.predict import checked_probabilities
 from kt_tuning.features import FeatureCache, Views
 from kt_tuning.names import find_name
 from kt_tuning.recipe import NO_BALANCE, SAMPLING, WEIGHTS, FitPlan, Recipe
+from kt_tuning.trials.callbacks import copy_callbacks
 from kt_tuning.trials.costs import COSTS
 from kt_tuning.trials.deadline import Deadline
 from kt_tuning.trials.fitting import is_prepared, prepare_classifier
@@ -31,7 +32,7 @@ from kt_tuning.trials.growth import SIZE, Growth
 from kt_tuning.trials.outputs import check_classifier
 from kt_tuning.trials.precision import training_precision
 from kt_tuning.trials.spec import TrialFailedError
-from kt_tuning.trials.targets import needs_one_hot, one_hot
+from kt_tuning.trials.targets import compiled_metrics, needs_one_hot, one_hot
 from kt_tuning.units import count
 
 Probabilities = NDArray[np.float32]
@@ -47,6 +48,13 @@ class Task(Protocol):
 
     hypermodel: keras_tuner.HyperModel
     measures_itself: bool
+
+    @property
+    def measures_every_epoch(self) -> bool:
+        """Whether the objective has to be among the logs of every epoch."""
+
+    def fixes_epochs(self, values: Mapping[str, Any]) -> bool:
+        """Whether a training ends when it has trained the epochs of its specification."""
 
     def precision(self, values: Mapping[str, Any]) -> str:
         """What the model of a configuration is trained in, see `computing`."""
@@ -67,10 +75,12 @@ class Task(Protocol):
         seed: int,
         memory: dict[str, Any],
         callbacks: Sequence[keras.callbacks.Callback],
+        folder: str = "",
     ) -> Any:
         """Train `model`; returns what `HyperModel.fit` returned.
 
-        What is put into `memory` is there again when an interrupted training goes on.
+        What is put into `memory` is there again when an interrupted training goes on. `folder` is
+        the subdirectory of this training in the log directories of the user's callbacks.
         """
 
     def patience(self, values: Mapping[str, Any]) -> int | None:
@@ -96,14 +106,13 @@ class ImageTask:
         hypermodel: What to train.
         data: The images.
         recipe: How to train.
-        objectives: Names of metrics, e.g. "val_accuracy", or of costs.
+        objectives: Names of metrics, e.g. "val_accuracy", of costs, or of metrics that the models
+            are compiled with.
         callbacks: Of the user, copied for each trial.
-
-    Raises:
-        OptionError: if there is no such metric.
     """
 
     measures_itself = True
+    measures_every_epoch = True
 
     def __init__(
         self,
@@ -114,10 +123,9 @@ class ImageTask:
         objectives: Sequence[str],
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
-        known = ["val_loss", *(f"val_{name}" for name in METRICS)]
-        for objective in objectives:
-            if objective not in COSTS:
-                find_name(objective, known, "objective on images")
+        known = {*COSTS, "val_loss", *(f"val_{name}" for name in METRICS)}
+        self._compiled = [objective for objective in objectives if objective not in known]
+        self._model: weakref.ref[keras.Model] | None = None
         self.hypermodel = hypermodel
         self._data = data
         self._recipe = recipe
@@ -126,6 +134,10 @@ class ImageTask:
         names = [objective.removeprefix("val_") for objective in objectives]
         asked = [name for name in names if name in METRICS]
         self._names = tuple(dict.fromkeys((*EVERY_EPOCH, *asked)))
+
+    def fixes_epochs(self, values: Mapping[str, Any]) -> bool:
+        """True: a recipe says how long a model is trained."""
+        return True
 
     def precision(self, values: Mapping[str, Any]) -> str:
         """The recipe's; "auto" depends on the family."""
@@ -136,10 +148,16 @@ class ImageTask:
         split = self._data.train
         images = split.take(np.arange(min(TRIED_IMAGES, len(split))))
         check_classifier(model, images, self._data.classes)
+        if self._compiled:
+            known = ["val_loss", *(f"val_{name}" for name in METRICS)]
+            measured = compiled_metrics(model, self._targets(model)[:1], None)
+            for objective in self._compiled:
+                find_name(objective, [*known, *measured], "objective on images")
 
     def prepare(self, model: keras.Model) -> None:
         """Have the training step traced once."""
         frozen = getattr(model, "frozen", None)
+        self._model = weakref.ref(model)
         prepare_classifier(model if frozen is None else frozen.head, self._data.classes)
 
     def fit(
@@ -152,12 +170,13 @@ class ImageTask:
         seed: int,
         memory: dict[str, Any],
         callbacks: Sequence[keras.callbacks.Callback],
+        folder: str = "",
     ) -> Any:
         """Train on shuffled, augmented, mixed batches; a frozen network's head on its features."""
         plan, classes = self._recipe.plan(hp.values), self._data.classes
         frozen, start = getattr(model, "frozen", None), getattr(model, "start", None)
         deadline = next((each for each in callbacks if isinstance(each, Deadline)), None)
-        callbacks = [*callbacks, *copy.deepcopy(list(self._callbacks))]
+        callbacks = [*callbacks, *copy_callbacks(self._callbacks, hp, folder)]
         if frozen is not None and start is None:
             features = self._training_features(frozen, plan, deadline)
             return self.hypermodel.fit(
@@ -306,4 +325,15 @@ class ImageTask:
     def _score(self, predictions: Probabilities, names: tuple[str, ...]) -> dict[str, float]:
         measured = score(self._data.validation.labels, predictions, names)
         values = {f"val_{name}": value for name, value in measured.items()}
-        return {"val_loss": values.pop("val_log_loss"), **values}
+        values = {"val_loss": values.pop("val_log_loss"), **values}
+        model = self._model() if self._compiled and self._model else None
+        if model is not None:
+            own = compiled_metrics(model, self._targets(model), predictions)
+            values.update((name, own[name]) for name in self._compiled)
+        return values
+
+    def _targets(self, model: keras.Model) -> NDArray[Any]:
+        """Labels of the validation images, in the form that the model was compiled for."""
+        labels, classes = self._data.validation.labels, self._data.classes
+        soft = self._recipe.mixes or needs_one_hot(model, classes)
+        return np.eye(classes, dtype=np.float32)[labels] if soft else labels

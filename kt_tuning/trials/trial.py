@@ -8,6 +8,7 @@ import functools
 import logging
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -35,6 +36,7 @@ from kt_tuning.trials.fused import fuse_batch_normalization
 from kt_tuning.trials.leaks import forget_gradients
 from kt_tuning.trials.monitor import Monitor, TrainingOverError
 from kt_tuning.trials.precision import computes_in_16_bits
+from kt_tuning.trials.results import metrics_of
 from kt_tuning.trials.runs import Outcome, Run, TrialFiles, mean_metrics
 from kt_tuning.trials.spec import (
     Advice,
@@ -93,12 +95,42 @@ def run_trial(
             ) from error
         status, message = describe_failure(error)
         logger.debug("trial %d failed", spec.number, exc_info=True)
-    record = trial.record(status, message)
+    return end_trial(trial.record(status, message), spec.directory)
+
+
+def train_trial(
+    spec: TrialSpec,
+    report: Report,
+    *,
+    tasks: Sequence[Task],
+    objectives: Sequence[keras_tuner.Objective],
+) -> tuple[list[Any], TrialRecord]:
+    """Train one configuration as `run_trial` does, and raise whatever goes wrong.
+
+    Args:
+        spec: The configuration.
+        report: As for `run_trial`.
+        tasks: As for `run_trial`.
+        objectives: As for `run_trial`.
+
+    Returns:
+        What `HyperModel.fit` returned for each training, and the record, which is not written.
+        In place of what a training of an interrupted attempt returned, its metrics.
+    """
+    trial = _Trial(spec, report, tasks, objectives)
+    with full_disk_explained(spec.directory), forget_gradients():
+        trial.run()
+    earlier = [outcome.metrics for outcome in trial.outcomes[: -len(trial.results) or None]]
+    return [*earlier, *trial.results], trial.record(None, None)
+
+
+def end_trial(record: TrialRecord, directory: Path) -> TrialRecord:
+    """Write the record of a trial that has ended or paused."""
     if record.status == PAUSED:
-        record.save(spec.directory / PAUSE)
+        record.save(directory / PAUSE)
         return record
-    record.save(spec.directory / RESULT)
-    trial.files.clear()
+    record.save(directory / RESULT)
+    TrialFiles(directory).clear()
     return record
 
 
@@ -120,8 +152,10 @@ class _Trial:
         self.files = TrialFiles(spec.directory)
         self.curve = Curve(spec.directory / HISTORY, several=len(self.runs) > 1)
         self.outcomes = self.files.outcomes()
+        self.results: list[Any] = []
         self.model: keras.Model | None = None
         self.as_built: list[int] = []
+        self.built_by_fit = False
         self.returned: keras.Model | None = None
         self.state: RunState | None = None
         self.message: str | None = None
@@ -191,6 +225,8 @@ class _Trial:
             deadline=deadline,
             report=functools.partial(self._epoch_ended, run, state),
             began=self.began,
+            expects_objective=task.measures_every_epoch,
+            fixed_epochs=task.fixes_epochs(spec.hp.values),
         )
         result = None
         if not state.over:
@@ -207,6 +243,7 @@ class _Trial:
                         *([] if deadline is None else [deadline]),
                         *warnings_when_built(model),
                     ],
+                    folder=f"{spec.trial_id}/execution{run.execution}",
                 )
         self.paused = monitor.paused
         return self._outcome(run, model, task, monitor, result)
@@ -222,9 +259,12 @@ class _Trial:
         precision = task.precision(hp.values)
         same = self.model is not None and _identity(self.model) == self.as_built
         if self.model is not None and self.model.built and same:
-            copy_state(new_model(task.hypermodel, hp, precision), self.model)
-            return self.model
+            fresh = new_model(task.hypermodel, hp, precision)
+            if fresh.built:
+                copy_state(fresh, self.model)
+                return self.model
         self.model = build_model(task.hypermodel, hp, precision)
+        self.built_by_fit = not self.model.built
         check_costs(self.model, self.spec.limits)
         try:
             task.check(self.model)
@@ -267,14 +307,15 @@ class _Trial:
         What is recorded is measured on the model that is returned: the built one with the kept
         weights, computing in float32.
         """
-        best, name = monitor.best, self.objectives[0].name
-        if best is None:
-            # A hypermodel with a training loop of its own, which returned what it measured.
-            metrics = dict(result) if isinstance(result, dict) else {name: float(result)}
-            predictions = None
-        else:
+        best, objective = monitor.best or monitor.unmeasured, self.objectives[0]
+        metrics, predictions = {}, None
+        if best is not None:
             _set_weights(model, best.weights)
             metrics, predictions = dict(best.logs), best.predictions
+        measured = monitor.best is not None
+        if not measured or not isinstance(result, (keras.callbacks.History, type(None))):
+            metrics |= metrics_of(result, objective, "HyperModel.fit()")
+        self.results.append(metrics if result is None else result)
         returned = model
         if computes_in_16_bits(model) or monitor.trains_another:
             returned, predictions = self._returned_model(task, model), None
@@ -289,10 +330,10 @@ class _Trial:
             names = [objective.name for objective in self.objectives]
             metrics.update(measure_costs(model, names))
         if not run.execution:
-            self.files.keep(model, run.fold, predictions)
+            self.files.keep(model, run.fold, predictions, built_by_fit=self.built_by_fit)
         return Outcome(
             fold=run.fold,
-            value=metrics[name],
+            value=metrics[objective.name],
             metrics=metrics,
             best_epoch=monitor.state.done if best is None else best.epoch,
             epochs=monitor.state.trained,

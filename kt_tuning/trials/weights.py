@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import h5py  # type: ignore[import-untyped]
 import keras
 
 from kt_tuning.errors import StorageError
+from kt_tuning.records import read_json, write_json
 
 FROZEN = "frozen"
 """Attribute of a file of weights: the digest of the part of the model that is not in it."""
+BUILD_CONFIG = "build_config.json"
+"""File beside the weights: how to build a model that only `fit` builds."""
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
@@ -19,14 +23,29 @@ def save_weights(model: keras.Model, path: Path) -> None:
 
     Of a model with a frozen part, only those of the rest, and the digest of that part.
     """
-    _without_optimizer(model).save_weights(path)
+    part = _without_optimizer(model)
+    part.save_weights(path)
+    if not path.exists():
+        # A subclass may override `save_weights` and write elsewhere.
+        keras.Model.save_weights(part, path)
     if (frozen := getattr(model, "frozen", None)) is not None:
         with h5py.File(path, "a") as file:
             file.attrs[FROZEN] = frozen.digest
 
 
+def save_build_config(model: keras.Model, folder: Path) -> None:
+    """Write how `model` was built, as KerasTuner does, for models that only `fit` builds.
+
+    What Keras cannot tell of a subclassed model, or JSON cannot hold, is left out.
+    """
+    with contextlib.suppress(TypeError, ValueError, NotImplementedError):
+        write_json(folder / BUILD_CONFIG, model.get_build_config() or {})
+
+
 def load_weights(model: keras.Model, path: Path) -> None:
     """Read into `model` the weights that `save_weights` wrote of one like it.
+
+    A model that is not built yet is built first, as the other one was.
 
     Raises:
         StorageError: if they are those of another model, or cannot be read.
@@ -34,6 +53,7 @@ def load_weights(model: keras.Model, path: Path) -> None:
     if not path.is_file():
         raise StorageError(f"The weights of a finished training are gone: {path}. Restore it.")
     try:
+        _build(model, path.parent)
         _check_frozen_part(model, path)
         with warnings.catch_warnings():
             # Keras would leave layers that the file lacks as they were initialised.
@@ -50,6 +70,29 @@ def load_weights(model: keras.Model, path: Path) -> None:
             "Build it as it was built when they were trained; if the file is damaged, delete its "
             "trial's folder."
         ) from None
+
+
+def load_stock_weights(model: keras.Model, path: Path) -> None:
+    """Read into `model` the weights that KerasTuner has kept of a trial.
+
+    Raises:
+        StorageError: if they are those of another model, or cannot be read.
+    """
+    try:
+        _build(model, path.parent)
+        with warnings.catch_warnings():
+            # The optimizer's state, which is not needed, may be that of another one.
+            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+            model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise StorageError(f"Cannot read the weights {path}: {error}. Restore the file.") from error
+
+
+def _build(model: keras.Model, folder: Path) -> None:
+    """Build a model that only `fit` builds, as the one was whose weights are in `folder`."""
+    config = folder / BUILD_CONFIG
+    if not model.built and config.is_file():
+        model.build_from_config(read_json(config))
 
 
 def _check_frozen_part(model: keras.Model, path: Path) -> None:

@@ -34,6 +34,8 @@ WRITTEN = (
     "writing.report.html",
     "trial_0/val_predictions.npy",
     "trial_0/model.weights.h5",
+    "trial_0/build_config.json",
+    "trial_1/checkpoint.weights.h5",
     "trial_1/fold_2.weights.h5",
     "trial_1/checkpoint/last.npz",
     "trial_1/checkpoint/writing.best.npz",

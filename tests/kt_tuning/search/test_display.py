@@ -1,6 +1,7 @@
 import dataclasses
 import io
 import logging
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -121,3 +122,17 @@ def test_the_time_left_is_that_of_the_limit_that_comes_first(max_trials, time_li
     shown.trial_started(1, 4)
     shown.epoch_ended(1, Progress(1, 4, 0.5, step=0))
     assert shown._seconds_left(elapsed=10.0) == pytest.approx(left)
+
+
+def test_a_breakpoint_has_the_terminal_for_itself(monkeypatch):
+    console = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "xterm"})
+    running = []
+    monkeypatch.setattr(sys, "breakpointhook", lambda: running.append(shown._live.is_started))
+    debugger = sys.breakpointhook
+    with display(console) as shown:
+        shown.trial_started(0, 4)
+        sys.breakpointhook()
+        shown.trial_started(1, 4)
+        running.append(shown._live.is_started)
+    assert running == [False, True]
+    assert sys.breakpointhook is debugger

@@ -195,7 +195,8 @@ def test_a_warm_start_learns_from_an_earlier_search(enqueued, make_tuner, stripe
 
 
 def test_if_all_are_infeasible_the_first_reason_is_told(make_tuner, stripes):
-    with pytest.raises(SearchError, match="All 2 trials failed; the first one: 270 parameters"):
+    reason = "All 2 trials failed; the first one: Oversized model: 270 parameters"
+    with pytest.raises(SearchError, match=reason):
         make_tuner(max_parameters=1).search(stripes)
 
 

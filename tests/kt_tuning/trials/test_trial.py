@@ -244,7 +244,7 @@ def test_over_a_limit_it_is_infeasible_and_never_trained(tmp_path, stripes):
     # 64·4 + 4 + 4·2 + 2 parameters
     record, reports = train(tmp_path / "parameters", made, limits={"parameters": 269})
     assert (record.status, record.parameters, reports) == ("INFEASIBLE", 270, [])
-    assert record.message == "270 parameters, more than max_parameters=269"
+    assert record.message == "Oversized model: 270 parameters, more than max_parameters=269"
     record, _ = train(tmp_path / "flops", made, limits={"flops": 500})
     assert record.status == "INFEASIBLE"
     assert "FLOPs an image, more than max_flops=500" in record.message

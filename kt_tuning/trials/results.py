@@ -1,0 +1,68 @@
+"""Metrics from what `HyperModel.fit` or `Tuner.run_trial` returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+from keras_tuner.src.engine.tuner_utils import (
+    convert_to_metrics_dict,
+    get_best_step,
+    validate_trial_results,
+)
+
+from kt_tuning.errors import SearchError
+
+
+def metrics_of(result: Any, objective: keras_tuner.Objective, source: str) -> dict[str, float]:
+    """Convert the result of a training to metrics, by KerasTuner's rules.
+
+    A number is the value of the objective, a dict holds it by its name, of a
+    `keras.callbacks.History` the best epoch counts, and a list is averaged.
+
+    Args:
+        result: What was returned.
+        objective: What is optimised.
+        source: What returned it, for messages: "HyperModel.fit()".
+
+    Raises:
+        keras_tuner.errors.FatalError: if the result is of another type, or lacks the objective.
+        SearchError: if a History lacks the objective.
+    """
+    validate_trial_results(result, objective, source)
+    try:
+        metrics = convert_to_metrics_dict(result, objective)
+    except KeyError:
+        raise unknown_objective(objective, _history(result)) from None
+    found = {name: scalar(value) for name, value in metrics.items()}
+    if objective.has_value(found):
+        # A sum of several objectives has a name of its own.
+        found.setdefault(objective.name, scalar(objective.get_value(found)))
+    return found
+
+
+def best_epoch_of(result: Any, objective: keras_tuner.Objective) -> int:
+    """Index of the best epoch of a History; the mean over a list; 0 of anything else."""
+    return int(get_best_step(result, objective))
+
+
+def scalar(value: Any) -> float:
+    """A metric as a number; of a vector metric, such as F1 for each class, the mean."""
+    return float(np.mean(keras.ops.convert_to_numpy(value)))
+
+
+def unknown_objective(objective: keras_tuner.Objective, logs: Mapping[str, Any]) -> SearchError:
+    """The error for an objective that training does not measure."""
+    return SearchError(
+        f"The objective {objective.name!r} is not among what training measures: "
+        f"{', '.join(sorted(logs))}. Pass another `objective`, or `validation_data`."
+    )
+
+
+def _history(result: Any) -> Mapping[str, Any]:
+    results = result if isinstance(result, list) else [result]
+    histories = [one for one in results if isinstance(one, keras.callbacks.History)]
+    return histories[0].history if histories else {}
