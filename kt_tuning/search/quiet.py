@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import io
-import logging
 import warnings
 from collections.abc import Iterator
 
 from kt_tuning.retracing import without_retracing_advice
-from kt_tuning.trials import ONCE
 
 
 @contextlib.contextmanager
