@@ -32,8 +32,8 @@ import simplejpeg
 from PIL import Image
 
 from kt_tuning.augment import POLICIES, augment
+from kt_tuning.core.records import PixelFormat
 from kt_tuning.data.decode import decode_image, draft_ratio
-from kt_tuning.records import PixelFormat
 
 SIDE = 224
 PIXELS = PixelFormat(SIDE, SIDE, 3)

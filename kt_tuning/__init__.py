@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kt_tuning.augment import Policy
+    from kt_tuning.core.errors import KtTuningError
     from kt_tuning.data import ImageData, load_images
     from kt_tuning.ensembling import Ensemble
-    from kt_tuning.errors import KtTuningError
     from kt_tuning.evaluation import Scores, evaluate
     from kt_tuning.execution import Ray
     from kt_tuning.export import export_model
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Ensemble": "kt_tuning.ensembling",
     "ImageData": "kt_tuning.data",
-    "KtTuningError": "kt_tuning.errors",
+    "KtTuningError": "kt_tuning.core.errors",
     "Policy": "kt_tuning.augment",
     "Ray": "kt_tuning.execution",
     "Recipe": "kt_tuning.recipe",

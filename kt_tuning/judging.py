@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kt_tuning.core.errors import DataError, OptionError, StorageError
+from kt_tuning.core.records import DataCard, replacing
 from kt_tuning.data import Groups, ImageData, load_images
 from kt_tuning.ensembling import (
     SCORES,
@@ -21,7 +23,6 @@ from kt_tuning.ensembling import (
     read_validated,
     trained_on_validation,
 )
-from kt_tuning.errors import DataError, OptionError, StorageError
 from kt_tuning.evaluation import (
     GALLERY,
     Parts,
@@ -31,7 +32,6 @@ from kt_tuning.evaluation import (
     make_gallery,
     model_digest,
 )
-from kt_tuning.records import DataCard, replacing
 
 if TYPE_CHECKING:
     import keras

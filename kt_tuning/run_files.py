@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from kt_tuning.errors import StorageError
-from kt_tuning.records import RUN_MARKERS, WRITING, is_run_directory
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import RUN_MARKERS, WRITING, is_run_directory
 
 logger = logging.getLogger("kt_tuning")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from kt_tuning.augment.forms import Floats, Rows
 from kt_tuning.augment.steps import Draw, OneOf, Step, check_choices, oriented_choices
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 
 @dataclasses.dataclass(frozen=True)

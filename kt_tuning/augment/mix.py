@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]

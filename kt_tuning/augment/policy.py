@@ -14,8 +14,8 @@ from kt_tuning.augment.ops import OPS
 from kt_tuning.augment.sampling import AUTO, INTERPOLATIONS
 from kt_tuning.augment.searched import suggest_steps
 from kt_tuning.augment.steps import OneOf, Step
-from kt_tuning.errors import OptionError
-from kt_tuning.names import find_name
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
 
 if TYPE_CHECKING:
     import keras_tuner

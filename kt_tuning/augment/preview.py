@@ -8,7 +8,7 @@ from PIL import Image
 
 from kt_tuning.augment.plan import augment
 from kt_tuning.augment.policy import Policy
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 TILE = 96
 """Smaller images are enlarged, by a whole factor, to about this many pixels."""

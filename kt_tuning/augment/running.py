@@ -11,7 +11,7 @@ from kt_tuning.augment.chains import Chains
 from kt_tuning.augment.forms import Floats, Pixels
 from kt_tuning.augment.policy import Policy
 from kt_tuning.augment.steps import Draw
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 Size = tuple[int, int]
 

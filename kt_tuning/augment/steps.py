@@ -13,8 +13,8 @@ import numpy as np
 
 from kt_tuning.augment.forms import Floats, Rows
 from kt_tuning.augment.ops import OPS, Op
-from kt_tuning.errors import OptionError
-from kt_tuning.names import find_name
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
 
 
 class Draw(NamedTuple):

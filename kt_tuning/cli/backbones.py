@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 if TYPE_CHECKING:
     from hypermodels.backbone_catalogue import BackboneRow

@@ -58,9 +58,9 @@ def export(
     for name in formats:
         format_named(name).check_installed()
     quiet_tensorflow()
+    from kt_tuning.core.progress import progress
     from kt_tuning.export import accuracy_note
     from kt_tuning.judging import load_data, load_winner
-    from kt_tuning.progress import progress
     from kt_tuning.shipping import Pruning, export_run, format_table, measurements
 
     pruning = None if sparsity is None else Pruning(sparsity, rounds, epochs)

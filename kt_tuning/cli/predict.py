@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
-from kt_tuning.errors import DataError, KtTuningError, StorageError
+from kt_tuning.core.errors import DataError, KtTuningError, StorageError
 
 if TYPE_CHECKING:
     from kt_tuning.export import Served

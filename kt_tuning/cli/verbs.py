@@ -10,8 +10,8 @@ import typer
 
 from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
 from kt_tuning.cli.run_options import Class
-from kt_tuning.errors import OptionError
-from kt_tuning.names import find_name
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
 
 
 def report(

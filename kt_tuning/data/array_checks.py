@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import DataError
+from kt_tuning.core.errors import DataError
 
 
 def group_numbers(groups: Any, train: int, total: int) -> NDArray[np.int64] | None:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.data.colour import bits_of, composite_on_white
-from kt_tuning.errors import DataError, OptionError
 
 #: Images converted at a time, so that the floating-point copy of a large array stays small.
 _CHUNK = 1024

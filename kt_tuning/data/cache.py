@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import PixelFormat, Record
 from kt_tuning.data.image_split import PixelFile
-from kt_tuning.errors import StorageError
-from kt_tuning.records import PixelFormat, Record
 
 ENVIRONMENT = "KT_TUNING_CACHE"
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.errors import DataError
 from kt_tuning.data.arrays import check_range, find_range, to_pixels
-from kt_tuning.errors import DataError
 
 _INFINITE = -1  # tf.data.INFINITE_CARDINALITY
 _CHUNK = 256

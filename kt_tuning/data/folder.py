@@ -9,9 +9,9 @@ import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from kt_tuning.core.errors import DataError, StorageError
 from kt_tuning.data.image_files import ImageFile, LeftOut, walk
 from kt_tuning.data.layout import Layout, find_layout
-from kt_tuning.errors import DataError, StorageError
 
 _Classes = dict[str, tuple[ImageFile, ...]]
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.errors import DataError
 from kt_tuning.data.duplicates import Duplicates
 from kt_tuning.data.groups import Groups
 from kt_tuning.data.split import complete
-from kt_tuning.errors import DataError
 
 logger = logging.getLogger("kt_tuning")
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import DataError
+from kt_tuning.core.errors import DataError
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

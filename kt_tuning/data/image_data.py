@@ -11,6 +11,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.errors import DataError, OptionError, StorageError
+from kt_tuning.core.records import DataCard, PixelFormat, TableSource, replacing
 from kt_tuning.data.array_checks import (
     check_lengths,
     check_shape,
@@ -31,8 +33,6 @@ from kt_tuning.data.image_split import HeldOut, ImageSplit, PixelFile
 from kt_tuning.data.labels import LabelMap
 from kt_tuning.data.split import PARTS, fold_of, generator, subset
 from kt_tuning.data.thumbnails import thumbnails
-from kt_tuning.errors import DataError, OptionError, StorageError
-from kt_tuning.records import DataCard, PixelFormat, TableSource, replacing
 
 LEVELS = 256
 """Values of a pixel."""

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from kt_tuning.core.records import is_run_directory
 from kt_tuning.data.formats import extensions
-from kt_tuning.records import is_run_directory
 
 #: Folders, in lower case, in which operating systems and programs keep files of their own.
 _SYSTEM_FOLDERS = frozenset(
@@ -154,7 +154,7 @@ def holds_runs(folder: str, depth: int = 2) -> bool:
 
 
 def _is_made_by_run(name: str) -> bool:
-    """Whether a run directory's sub-folder has a name that `kt_tuning.records` lists."""
+    """Whether a run directory's sub-folder has a name that `kt_tuning.core.records` lists."""
     names = {"export", "refit", "distill", "bag", "boost", "snapshots", "tracking"}
     return name in names or name.startswith("trial_")
 

@@ -10,8 +10,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kt_tuning.errors import StorageError
-from kt_tuning.units import count
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.units import count
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from kt_tuning.core.progress import Task
+from kt_tuning.core.progress import progress as show_progress
+from kt_tuning.core.records import PixelFormat
 from kt_tuning.data.cache import CacheIndex, PixelCache, part_labels
 from kt_tuning.data.colour import GREY_MODES, bits_of
 from kt_tuning.data.decode import decode, explain, quiet_pillow, upright_size
@@ -24,9 +27,6 @@ from kt_tuning.data.image_files import ImageFile
 from kt_tuning.data.parallel import map_in_order, processors
 from kt_tuning.data.pixel_format import LARGEST, Look, choose_format, size_origin
 from kt_tuning.data.thumbnails import stacked, thumbnail, thumbnail_shape, thumbnails
-from kt_tuning.progress import Task
-from kt_tuning.progress import progress as show_progress
-from kt_tuning.records import PixelFormat
 
 #: Files and bytes handed to a worker at a time: enough to make the hand-over cheap, few enough
 #: for the workers to end together.

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import DataError
+from kt_tuning.core.errors import DataError
 
 
 class LabelMap:

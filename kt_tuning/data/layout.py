@@ -8,9 +8,9 @@ import os
 import re
 from collections.abc import Sequence
 
+from kt_tuning.core.errors import DataError
 from kt_tuning.data.image_files import LeftOut, is_image, sub_folders, walk
 from kt_tuning.data.split_names import split_parts
-from kt_tuning.errors import DataError
 
 logger = logging.getLogger("kt_tuning")
 

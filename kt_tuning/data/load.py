@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import PIL
 
+from kt_tuning.core.errors import DataError, OptionError
+from kt_tuning.core.units import seconds
 from kt_tuning.data.cache import CacheIndex, PixelCache, cache_folder, part_labels
 from kt_tuning.data.decode import DECODE_RULE
 from kt_tuning.data.duplicates import Duplicates
@@ -22,8 +24,6 @@ from kt_tuning.data.path_groups import FOLDER, PathGroups, check_groups, groups_
 from kt_tuning.data.pixel_format import LARGEST, check_channels, check_size, largest_side
 from kt_tuning.data.split import PARTS, check_split, generator
 from kt_tuning.data.table import is_table, read_table
-from kt_tuning.errors import DataError, OptionError
-from kt_tuning.units import seconds
 
 if TYPE_CHECKING:
     import pandas as pd

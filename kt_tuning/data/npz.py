@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.errors import DataError, OptionError, StorageError
 from kt_tuning.data.image_data import ImageData
 from kt_tuning.data.split import PARTS
 from kt_tuning.data.split_names import split_parts
-from kt_tuning.errors import DataError, OptionError, StorageError
 
 SUFFIX = ".npz"
 IMAGES = frozenset({"x", "image", "images", "img", "imgs", "pixels", "data"})

@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any, TypeVar
 
-from kt_tuning.errors import KtTuningError
+from kt_tuning.core.errors import KtTuningError
 
 _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")

@@ -10,7 +10,7 @@ from pathlib import PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import DataError, OptionError
+from kt_tuning.core.errors import DataError, OptionError
 
 FOLDER = "folder"
 """Groups are the folders below the class folders."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import NamedTuple
 
-from kt_tuning.errors import OptionError
-from kt_tuning.records import PixelFormat
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.records import PixelFormat
 
 LARGEST_FOR_BACKBONE = 288
 """Pixels of the side of images that a pre-trained network sees, at most, by default."""

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.data.groups import Groups, keep_together
-from kt_tuning.errors import DataError, OptionError
 
 PARTS = ("train", "validation", "test")
 

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kt_tuning.core.errors import DataError, MissingExtraError, OptionError, StorageError
+from kt_tuning.core.records import TableSource
 from kt_tuning.data.folder import Listing
 from kt_tuning.data.image_files import ImageFile, LeftOut, walk
 from kt_tuning.data.split import PARTS
 from kt_tuning.data.split_names import split_parts
-from kt_tuning.errors import DataError, MissingExtraError, OptionError, StorageError
-from kt_tuning.records import TableSource
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.errors import MissingExtraError
 from kt_tuning.ensembling.problem import Problem
-from kt_tuning.errors import MissingExtraError
 
 Floats = NDArray[np.floating[Any]]
 

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import write_json
 from kt_tuning.ensembling.record import EnsembleRecord
-from kt_tuning.errors import StorageError
-from kt_tuning.records import write_json
 
 if TYPE_CHECKING:
     import keras

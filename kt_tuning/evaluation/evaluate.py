@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.progress import progress
 from kt_tuning.evaluation.bootstrap import bootstrap_intervals
 from kt_tuning.evaluation.cost import LATENCY_CALLS, LATENCY_SECONDS
 from kt_tuning.evaluation.curves import class_curves, confusion_matrix
@@ -25,7 +26,6 @@ from kt_tuning.evaluation.predict import (
 )
 from kt_tuning.evaluation.reliability import measure_reliability
 from kt_tuning.evaluation.scores import Scores
-from kt_tuning.progress import progress
 
 
 def evaluate(

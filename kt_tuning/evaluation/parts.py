@@ -9,7 +9,9 @@ from typing import Any, Protocol, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
+from kt_tuning.core.progress import Task
 from kt_tuning.evaluation.adversarial import ATTACKS, EPSILONS, adversarial_accuracy
 from kt_tuning.evaluation.corruptions import CORRUPTIONS
 from kt_tuning.evaluation.cost import measure_cost
@@ -18,8 +20,6 @@ from kt_tuning.evaluation.metrics import find_metric
 from kt_tuning.evaluation.predict import Predicted, Split, predict_function, predict_images
 from kt_tuning.evaluation.robustness import Robustness, robustness
 from kt_tuning.evaluation.scores import Scores
-from kt_tuning.names import find_name
-from kt_tuning.progress import Task
 
 GENERALIZATION = "generalization"
 SOME_IMAGES = 500

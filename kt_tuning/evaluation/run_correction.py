@@ -10,10 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import StorageError
-from kt_tuning.evaluation.metrics import find_metric, metric_of
-from kt_tuning.evaluation.winners_curse import CorrectedBest, corrected_best
-from kt_tuning.records import (
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import (
     EXECUTIONS,
     HISTORY,
     PREDICTIONS,
@@ -21,6 +19,8 @@ from kt_tuning.records import (
     TrialRecord,
     trial_records,
 )
+from kt_tuning.evaluation.metrics import find_metric, metric_of
+from kt_tuning.evaluation.winners_curse import CorrectedBest, corrected_best
 
 
 def corrected_best_of_run(

@@ -15,7 +15,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Self
 
-from kt_tuning.errors import KtTuningError, OptionError
+from kt_tuning.core.errors import KtTuningError, OptionError
 from kt_tuning.execution import sharing
 from kt_tuning.execution.devices import (
     gpu_environment,

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.errors import StorageError
-from kt_tuning.records import DataCard, write_json
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import DataCard, write_json
 
 LABELS_FILE = "labels.txt"
 PROVENANCE_FILE = "provenance.json"

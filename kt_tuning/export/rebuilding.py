@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from kt_tuning.errors import ExportError
+from kt_tuning.core.errors import ExportError
 
 if TYPE_CHECKING:
     import keras

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import ExportError
+from kt_tuning.core.errors import ExportError
 from kt_tuning.export.parity import FLOAT32, check_parity, measure_parity
 from kt_tuning.export.quiet import quiet
 from kt_tuning.export.served import BYTES_SIGNATURE, PIXELS_SIGNATURE, Served, load_served

@@ -14,11 +14,11 @@ from hypermodels import HYPERMODELS, Families, ImageHyperModel
 from hypermodels.backbone_family import BackboneHyperModel
 from hypermodels.families import SEPARATOR
 from kt_tuning.augment import default_policy
+from kt_tuning.core.errors import OptionError, StorageError
+from kt_tuning.core.records import read_json, replacing
 from kt_tuning.data import ImageData
-from kt_tuning.errors import OptionError, StorageError
 from kt_tuning.pipeline.options import OPTIONS, RunOptions
 from kt_tuning.recipe import Recipe
-from kt_tuning.records import read_json, replacing
 from kt_tuning.search import Tuner, narrow
 from kt_tuning.search.auto import AUTO, Chosen, choice_for, choose
 from kt_tuning.search.run_directory import check_same_data

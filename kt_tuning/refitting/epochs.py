@@ -6,8 +6,8 @@ import csv
 import statistics
 from pathlib import Path
 
-from kt_tuning.errors import StorageError
-from kt_tuning.records import HISTORY, TrialRecord
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import HISTORY, TrialRecord
 
 
 def chosen_epochs(folder: Path, record: TrialRecord, *, objective: str, maximise: bool) -> int:

@@ -7,8 +7,8 @@ import hashlib
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from kt_tuning.errors import StorageError
-from kt_tuning.records import replacing
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import replacing
 from kt_tuning.report import sections
 from kt_tuning.report.figures.style import default_style
 from kt_tuning.report.html import document, element

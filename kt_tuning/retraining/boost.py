@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.errors import SearchError
+from kt_tuning.core.records import TrialRecord, replacing
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import BoostingRound, Candidates, Combination, boosting_round
-from kt_tuning.errors import SearchError
 from kt_tuning.evaluation import predict_split
-from kt_tuning.records import TrialRecord, replacing
 from kt_tuning.retraining.configuration import Configuration
 from kt_tuning.retraining.lesson import Lesson, with_train_rows
 from kt_tuning.retraining.member_run import MemberRun

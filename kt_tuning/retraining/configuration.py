@@ -8,9 +8,9 @@ from typing import Any, Self
 
 import keras_tuner
 
-from kt_tuning.errors import SearchError
+from kt_tuning.core.errors import SearchError
+from kt_tuning.core.records import SearchRecord
 from kt_tuning.recipe import Recipe
-from kt_tuning.records import SearchRecord
 from kt_tuning.search import Tuner
 from kt_tuning.search.options import check_count, find_objectives
 from kt_tuning.search.wrapping import RecipeHyperModel

@@ -14,17 +14,17 @@ import keras_tuner
 import numpy as np
 from rich.console import Console
 
+from kt_tuning.core.errors import SearchError, full_disk_explained
+from kt_tuning.core.interrupts import interrupts_kept
+from kt_tuning.core.quiet import light_collections, quiet
+from kt_tuning.core.records import FAILED, RESULT, SearchRecord, TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates, read_candidates
-from kt_tuning.errors import SearchError, full_disk_explained
-from kt_tuning.interrupts import interrupts_kept
-from kt_tuning.records import FAILED, RESULT, SearchRecord, TrialRecord
 from kt_tuning.retraining.claim import check_claim, claim, definition
 from kt_tuning.retraining.configuration import Configuration
 from kt_tuning.retraining.lesson import Lesson
 from kt_tuning.search.data_tasks import image_tasks
 from kt_tuning.search.display import SearchDisplay
-from kt_tuning.search.quiet import light_collections, quiet
 from kt_tuning.search.run_directory import RunDirectory, versions
 from kt_tuning.search.wrapping import RecipeHyperModel
 from kt_tuning.trials import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 
-from kt_tuning.records import FAILED, TrialRecord
+from kt_tuning.core.records import FAILED, TrialRecord
 from kt_tuning.search.deaths import MOST, DeathNotes
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.run_directory import RunDirectory

@@ -9,8 +9,7 @@ import time
 
 import keras_tuner
 
-from kt_tuning.execution import advice
-from kt_tuning.records import (
+from kt_tuning.core.records import (
     COMPLETED,
     FAILED,
     INFEASIBLE,
@@ -20,6 +19,8 @@ from kt_tuning.records import (
     RESULT,
     TrialRecord,
 )
+from kt_tuning.core.units import count
+from kt_tuning.execution import advice
 from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.deaths import MOST, DeathNotes
@@ -34,7 +35,6 @@ from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.specifying import Specifier, TrialOptions
 from kt_tuning.tracking import TrackedTrial, Tracking
 from kt_tuning.trials import Advice, Progress, TrialFiles, TrialSpec
-from kt_tuning.units import count
 
 logger = logging.getLogger("kt_tuning")
 

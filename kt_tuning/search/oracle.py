@@ -16,7 +16,7 @@ from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 
-from kt_tuning.errors import SearchError
+from kt_tuning.core.errors import SearchError
 from kt_tuning.search.distributions import SearchSpace, Value
 from kt_tuning.search.guarding import guarded
 from kt_tuning.search.halving import Climbed

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from optuna import pruners
 
-from kt_tuning.errors import OptionError
-from kt_tuning.names import find_name
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
 from kt_tuning.search.halving import REDUCTION, AshaPruner
 from kt_tuning.search.study import quiet_optuna
 

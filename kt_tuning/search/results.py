@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kt_tuning.records import HISTORY, TrialRecord
+from kt_tuning.core.records import HISTORY, TrialRecord
 
 
 def results_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:

@@ -17,11 +17,8 @@ import keras_tuner
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.data import ImageData
-from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.errors import SearchError, StorageError
-from kt_tuning.evaluation.held_out import add_uses, held_out_uses
-from kt_tuning.records import (
+from kt_tuning.core.errors import SearchError, StorageError
+from kt_tuning.core.records import (
     FAILED,
     HISTORY,
     PAUSE,
@@ -32,6 +29,9 @@ from kt_tuning.records import (
     SearchRecord,
     TrialRecord,
 )
+from kt_tuning.data import ImageData
+from kt_tuning.ensembling import EnsembleRecord
+from kt_tuning.evaluation.held_out import add_uses, held_out_uses
 from kt_tuning.run_files import check_removable, remove_run
 from kt_tuning.search.halving import Point
 from kt_tuning.search.lock import LOCK, RunLock
@@ -42,7 +42,7 @@ FAILED_ATTEMPT = "failed_{}.json"
 
 
 class RunDirectory:
-    """One search on disk; `kt_tuning.records` lists its files.
+    """One search on disk; `kt_tuning.core.records` lists its files.
 
     Args:
         path: The directory; made by `begin`, if missing.

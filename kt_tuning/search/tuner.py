@@ -17,14 +17,16 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from rich.console import Console
 
+from kt_tuning.core.errors import OptionError, SearchError, full_disk_explained
+from kt_tuning.core.interrupts import interrupts_kept
+from kt_tuning.core.quiet import light_collections, quiet, without_repetitions
+from kt_tuning.core.records import FAILED, SearchRecord, defaults_failure, write_json
+from kt_tuning.core.units import count, seconds
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import PRICE, Ensemble, read_labels
-from kt_tuning.errors import OptionError, SearchError, full_disk_explained
 from kt_tuning.execution import Ray, Serial
 from kt_tuning.export import export_obstacle
-from kt_tuning.interrupts import interrupts_kept
 from kt_tuning.recipe import Recipe
-from kt_tuning.records import FAILED, SearchRecord, defaults_failure, write_json
 from kt_tuning.search.auto import AUTO, CHOICE, Chosen, Plan, chosen
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.chief import is_chief, is_worker, serve
@@ -55,7 +57,6 @@ from kt_tuning.search.options import (
 )
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.plots import Plots, study_of
-from kt_tuning.search.quiet import light_collections, quiet, without_repetitions
 from kt_tuning.search.results import history_frame, results_frame
 from kt_tuning.search.run_directory import RunDirectory, versions
 from kt_tuning.search.samplers import strategy_name
@@ -64,7 +65,6 @@ from kt_tuning.search.winners import Winners, with_values
 from kt_tuning.search.wrapping import RecipeHyperModel
 from kt_tuning.tracking import Tracker, Tracking, find_trackers
 from kt_tuning.trials import Task, run_trial
-from kt_tuning.units import count, seconds
 
 logger = logging.getLogger("kt_tuning")
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import TrialRecord, backbones_of, read_json
 from kt_tuning.export import (
     MEASUREMENT_HEADER,
     PROVENANCE_FILE,
@@ -16,7 +17,6 @@ from kt_tuning.export import (
     accuracy_note,
     measurement_rows,
 )
-from kt_tuning.records import TrialRecord, backbones_of, read_json
 from kt_tuning.shipping.limits import limits
 from kt_tuning.shipping.markdown import bullets, code, plain, table
 from kt_tuning.shipping.measuring import MODEL_CARD_FILE

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.records import TrialRecord
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.tracking.tracker import (
     Epoch,
     SearchOutcome,

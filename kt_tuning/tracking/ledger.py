@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.records import read_json, write_json
+from kt_tuning.core.records import read_json, write_json
 
 FOLDER = "tracking"
 """Folder of a run directory that has all this."""

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.errors import OptionError
-from kt_tuning.records import COMPLETED, HISTORY, PRUNED, RESULT, TrialRecord
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.records import COMPLETED, HISTORY, PRUNED, RESULT, TrialRecord
 from kt_tuning.tracking.requirements import require
 from kt_tuning.tracking.tracker import (
     Epoch,

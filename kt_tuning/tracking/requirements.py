@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
-from kt_tuning.errors import MissingExtraError
+from kt_tuning.core.errors import MissingExtraError
 
 
 def require(package: str) -> None:

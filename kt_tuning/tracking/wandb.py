@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
-from kt_tuning.records import TrialRecord
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.tracking.requirements import require
 from kt_tuning.tracking.tracker import (
     Epoch,

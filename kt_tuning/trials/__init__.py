@@ -12,12 +12,10 @@ from kt_tuning.trials.targets import check_soft_targets
 from kt_tuning.trials.tasks import ImageTask, Task
 from kt_tuning.trials.travel import Travelling
 from kt_tuning.trials.trial import run_trial
-from kt_tuning.trials.unsafe_layers import ONCE
 from kt_tuning.trials.weights import load_weights
 
 __all__ = [
     "COSTS",
-    "ONCE",
     "Advice",
     "ImageTask",
     "KerasTask",

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.records import replacing
+from kt_tuning.core.records import replacing
 
 LAST = "last.npz"
 BEST = "best.npz"

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.records import replacing
+from kt_tuning.core.records import replacing
 
 
 class Curve:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kt_tuning.records import FAILED, INFEASIBLE, OUT_OF_MEMORY
+from kt_tuning.core.records import FAILED, INFEASIBLE, OUT_OF_MEMORY
 from kt_tuning.trials.spec import InfeasibleError, TrialFailedError
 
 

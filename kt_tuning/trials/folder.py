@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from kt_tuning.records import WRITING, replacing
+from kt_tuning.core.records import WRITING, replacing
 from kt_tuning.trials.runs import COMMITS
 
 Files = Mapping[str, bytes]

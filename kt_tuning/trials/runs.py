@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.records import (
+from kt_tuning.core.records import (
     EXECUTIONS,
     PAUSE,
     PREDICTIONS,

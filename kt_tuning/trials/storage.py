@@ -7,8 +7,8 @@ import uuid
 from pathlib import Path
 from typing import Any, Protocol
 
-from kt_tuning.errors import MissingExtraError, OptionError, StorageError
-from kt_tuning.records import read_json, write_json
+from kt_tuning.core.errors import MissingExtraError, OptionError, StorageError
+from kt_tuning.core.records import read_json, write_json
 from kt_tuning.trials.folder import Changes, Files, read_folder
 
 IDENTITY = "storage.json"

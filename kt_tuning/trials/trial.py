@@ -15,8 +15,8 @@ import keras_tuner
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import KtTuningError, OptionError, StorageError, full_disk_explained
-from kt_tuning.records import (
+from kt_tuning.core.errors import KtTuningError, OptionError, StorageError, full_disk_explained
+from kt_tuning.core.records import (
     COMPLETED,
     HISTORY,
     PAUSE,
@@ -25,6 +25,7 @@ from kt_tuning.records import (
     RESULT,
     TrialRecord,
 )
+from kt_tuning.core.units import count
 from kt_tuning.trials.building import build_model, new_model
 from kt_tuning.trials.checkpoint import RunState, copy_state
 from kt_tuning.trials.costs import check_costs, measure_costs
@@ -47,7 +48,6 @@ from kt_tuning.trials.spec import (
 from kt_tuning.trials.tasks import Task
 from kt_tuning.trials.unsafe_layers import warnings_when_built
 from kt_tuning.trials.weights import load_weights
-from kt_tuning.units import count
 
 logger = logging.getLogger("kt_tuning")
 

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from kt_tuning.errors import OptionError, StorageError, full_disk_explained, is_disk_full
-from kt_tuning.records import replacing
+from kt_tuning.core.errors import OptionError, StorageError, full_disk_explained, is_disk_full
+from kt_tuning.core.records import replacing
 from kt_tuning.trials import checkpoint
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kt_tuning.errors import StorageError
-from kt_tuning.records import is_run_directory
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import is_run_directory
 from kt_tuning.run_files import check_removable, remove_run
 
 SEARCH = {"objective": "val_accuracy", "hypermodel": "build", "versions": {}}

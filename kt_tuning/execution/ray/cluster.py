@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-from kt_tuning.errors import MissingExtraError, OptionError
+from kt_tuning.core.errors import MissingExtraError, OptionError
 from kt_tuning.execution.ray.options import CLIENT, Ray
 
 CPU, GPU = "CPU", "GPU"

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from optuna import samplers
 
-from kt_tuning.errors import MissingExtraError, OptionError
-from kt_tuning.names import find_name
+from kt_tuning.core.errors import MissingExtraError, OptionError
+from kt_tuning.core.names import find_name
 from kt_tuning.search.halving import REDUCTION, RUNGS
 from kt_tuning.search.samplers.evolution import EvolutionSampler
 from kt_tuning.search.samplers.gaussian_process import GaussianProcessSampler

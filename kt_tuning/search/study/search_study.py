@@ -16,7 +16,8 @@ from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from kt_tuning.records import INFEASIBLE
+from kt_tuning.core.records import INFEASIBLE
+from kt_tuning.core.units import count
 from kt_tuning.search.distributions import SearchSpace, Values, overlap
 from kt_tuning.search.halving import Climbed
 from kt_tuning.search.objectives import objective_values, objectives_of
@@ -36,7 +37,6 @@ from kt_tuning.search.study.trial_states import (
     set_parameter,
     settle,
 )
-from kt_tuning.units import count
 
 SEED = "seed"
 """Attribute of a study: the seed of its search."""

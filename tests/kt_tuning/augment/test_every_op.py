@@ -7,7 +7,7 @@ import pytest
 from smooth_images import smooth, uniforms
 
 from kt_tuning.augment import OPS, Policy, Step, augment, op_by_op
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 # At a magnitude of 0 these do something all the same: they have none.
 WITHOUT_MAGNITUDE = {name for name, op in OPS.items() if op.low == 1}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kt_tuning.augment import Mixing, mix
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 CLASSES = 3
 

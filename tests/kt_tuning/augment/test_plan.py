@@ -5,7 +5,7 @@ from smooth_images import smooth, uniforms
 
 from kt_tuning.augment import POLICIES, OneOf, Policy, Step, augment, rendering
 from kt_tuning.augment.borders import BORDERS
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 
 @pytest.fixture

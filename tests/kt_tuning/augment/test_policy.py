@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kt_tuning.augment import OPS, POLICIES, Chains, OneOf, Policy, Step
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 
 @pytest.mark.parametrize("name", POLICIES)

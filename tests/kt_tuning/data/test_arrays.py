@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.data.arrays import check_range, find_range, to_pixels
-from kt_tuning.errors import DataError, OptionError
 
 
 def image(*values: Any, dtype: Any = None) -> np.ndarray:

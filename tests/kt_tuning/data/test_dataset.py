@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kt_tuning.core.errors import DataError
 from kt_tuning.data import ImageData
-from kt_tuning.errors import DataError
 
 DATASETS = tf.data.Dataset
 

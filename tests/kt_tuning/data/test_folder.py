@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from kt_tuning.core.errors import DataError, StorageError
 from kt_tuning.data.folder import scan
-from kt_tuning.errors import DataError, StorageError
 
 Save = Callable[..., Path]
 

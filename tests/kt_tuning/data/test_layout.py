@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kt_tuning.core.errors import DataError
 from kt_tuning.data.folder import scan
-from kt_tuning.errors import DataError
 
 Save = Callable[..., Path]
 

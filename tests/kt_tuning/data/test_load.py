@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kt_tuning.core.errors import DataError, OptionError, StorageError
 from kt_tuning.data import ImageData, ingest, load_images
-from kt_tuning.errors import DataError, OptionError, StorageError
 
 Save = Callable[..., Path]
 

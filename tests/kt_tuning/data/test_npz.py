@@ -5,8 +5,8 @@ import logging
 import numpy as np
 import pytest
 
+from kt_tuning.core.errors import DataError, OptionError, StorageError
 from kt_tuning.data import load_images
-from kt_tuning.errors import DataError, OptionError, StorageError
 
 
 def arrays(images=20, first=0):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kt_tuning.core.errors import KtTuningError
 from kt_tuning.data.parallel import map_in_order, processors
-from kt_tuning.errors import KtTuningError
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import PixelFormat
 from kt_tuning.data.cache import CacheIndex, PixelCache, cache_folder, part_labels
-from kt_tuning.errors import StorageError
-from kt_tuning.records import PixelFormat
 
 IMAGES = np.arange(24, dtype=np.uint8).reshape(6, 2, 2, 1)
 

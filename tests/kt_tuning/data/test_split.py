@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.model_selection import train_test_split
 
+from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.data.split import check_split, complete, generator, subset
-from kt_tuning.errors import DataError, OptionError
 
 
 def split_of(

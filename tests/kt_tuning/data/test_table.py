@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from kt_tuning.core.errors import DataError, MissingExtraError, OptionError, StorageError
+from kt_tuning.core.records import TableSource
 from kt_tuning.data import load_images
 from kt_tuning.data.split import PARTS
 from kt_tuning.data.table import is_table, read_table
-from kt_tuning.errors import DataError, MissingExtraError, OptionError, StorageError
-from kt_tuning.records import TableSource
 
 FILES = ("a1.jpg", "a2.jpg", "sub/b1.jpg", "sub/b2.png")
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from kt_tuning.errors import MissingExtraError
+from kt_tuning.core.errors import MissingExtraError
+from kt_tuning.core.extras import check_installed
 from kt_tuning.export import FORMATS
-from kt_tuning.export.requirements import check_installed
 
 
 def test_what_is_installed_passes():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kt_tuning.errors import StorageError
-from kt_tuning.records import HISTORY, TrialRecord
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import HISTORY, TrialRecord
 from kt_tuning.refitting.epochs import chosen_epochs
 
 

@@ -7,8 +7,8 @@ import keras_tuner
 import pytest
 from search_spaces import finish, make_oracle, mixed, space_of
 
-from kt_tuning.errors import SearchError
-from kt_tuning.records import TrialRecord
+from kt_tuning.core.errors import SearchError
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.search.deaths import Deaths
 from kt_tuning.search.failed_trials import retry_failed
 from kt_tuning.search.run_directory import RunDirectory

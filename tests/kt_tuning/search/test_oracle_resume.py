@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 from search_spaces import Calculator, calculator, finish, make_oracle, mixed, run, space_of
 
-from kt_tuning.errors import SearchError, StorageError
+from kt_tuning.core.errors import SearchError, StorageError
 
 
 def test_a_search_goes_on_where_it_ended(tmp_path):

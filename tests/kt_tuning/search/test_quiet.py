@@ -3,7 +3,7 @@ import logging
 
 import pytest
 
-from kt_tuning.search.quiet import light_collections, without_repetitions
+from kt_tuning.core.quiet import light_collections, without_repetitions
 
 
 @pytest.fixture

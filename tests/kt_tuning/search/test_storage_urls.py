@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from kt_tuning import Tuner
-from kt_tuning.errors import MissingExtraError, OptionError, StorageError
+from kt_tuning.core.errors import MissingExtraError, OptionError, StorageError
 from kt_tuning.search.study.storage import open_storage
 from kt_tuning.search.study.urls import completed, server_of, without_password
 

@@ -3,7 +3,7 @@
 import csv
 import json
 
-from kt_tuning.records import COMPLETED, HISTORY, RESULT, SearchRecord, TrialRecord
+from kt_tuning.core.records import COMPLETED, HISTORY, RESULT, SearchRecord, TrialRecord
 from kt_tuning.tracking import TrackedTrial, Tracker, Tracking
 
 SEARCH = SearchRecord(

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from kt_tuning.interrupts import interrupts_kept
+from kt_tuning.core.interrupts import interrupts_kept
 
 
 class Finalized:

@@ -9,7 +9,8 @@ import logging
 import warnings
 from collections.abc import Iterator
 
-from kt_tuning.trials import ONCE
+ONCE = "once"
+"""Attribute of a log record that `without_repetitions` shows once a value."""
 
 
 @contextlib.contextmanager

@@ -4,15 +4,15 @@ import math
 import numpy as np
 import pytest
 
-from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.errors import StorageError
-from kt_tuning.records import (
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import (
     DataCard,
     PixelFormat,
     TrialRecord,
     read_json,
     write_json,
 )
+from kt_tuning.ensembling import EnsembleRecord
 
 CARD = DataCard("abc", ("a", "b"), PixelFormat(8, 9, 3), {"train": [1, 2]}, "photos")
 TRIAL = TrialRecord("0", 0, "FAILED", {"x": 1}, {"val_loss": 0.5}, 0, 1, 2.5, 10, "why")

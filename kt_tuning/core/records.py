@@ -46,7 +46,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
 
 COMPLETED = "COMPLETED"
 PRUNED = "PRUNED"

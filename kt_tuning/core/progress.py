@@ -24,7 +24,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from kt_tuning.units import clock
+from kt_tuning.core.units import clock
 
 logger = logging.getLogger("kt_tuning")
 

@@ -1,7 +1,7 @@
 import pytest
 
-from kt_tuning.errors import OptionError
-from kt_tuning.units import clock, count, seconds
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.units import clock, count, seconds
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _UNIT = r"s|sec|seconds?|m|min|minutes?|h|hours?|d|days?"

@@ -3,11 +3,11 @@ import pytest
 
 from kt_tuning import Policy, Recipe
 from kt_tuning.augment import Step
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
 from kt_tuning.evaluation import Parts
 from kt_tuning.evaluation.metrics import METRICS, find_metric
 from kt_tuning.export import format_named
-from kt_tuning.names import find_name
 from kt_tuning.pipeline import RunOptions
 from kt_tuning.refitting import RefitOptions
 from kt_tuning.search import OptunaOracle

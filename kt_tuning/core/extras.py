@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 
-from kt_tuning.errors import MissingExtraError
+from kt_tuning.core.errors import MissingExtraError
 
 
 def check_installed(wanted: str, extra: str | None, packages: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 
 def find_name(

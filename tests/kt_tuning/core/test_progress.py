@@ -5,8 +5,8 @@ import threading
 import pytest
 from rich.console import Console
 
-from kt_tuning import progress as module
-from kt_tuning.progress import Task, is_live, progress, write_line
+from kt_tuning.core import progress as module
+from kt_tuning.core.progress import Task, is_live, progress, write_line
 
 
 @pytest.fixture
