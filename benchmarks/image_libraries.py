@@ -80,7 +80,7 @@ def by_opencv(content: bytes) -> Any:
 
 
 def cropped(images: Any, uniforms: Any) -> Any:
-    """The policy "photo": see `kt_tuning.augment.geometry.resized_crop`."""
+    """The policy "photo": see `kt_tuning.augment.geometric_ops.resized_crop`."""
     result = np.empty_like(images)
     for number, (flip, amount, shape, left, top) in enumerate(uniforms):
         area = 1 - 0.5 * amount

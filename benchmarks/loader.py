@@ -36,13 +36,13 @@ import numpy as np
 from kt_tuning.augment import Policy, augment
 from kt_tuning.data import ImageData
 from kt_tuning.data.batches import Batch, Batches, Random
-from kt_tuning.data.read_ahead import ReadAhead, ReadRun
+from kt_tuning.data.prefetch import ReadAhead, ReadRun
 from kt_tuning.data.read_processes import ReadProcesses
 
 if TYPE_CHECKING:
     import keras
 
-    from kt_tuning.data.loader import Loader
+    from kt_tuning.data.batch_loader import Loader
 
 BATCH_SIZE = 64
 SIZES = {32: 4000, 224: 512}
@@ -161,7 +161,7 @@ def alternate(
     model: keras.Model, loaders: dict[str, Loader], rounds: int
 ) -> dict[str, dict[str, list[float]]]:
     """Epochs on each loader in turn: milliseconds a step, on the clock and of processors; waits."""
-    from kt_tuning.data.loader import DATA_WAIT, FollowEpochs
+    from kt_tuning.data.batch_loader import DATA_WAIT, FollowEpochs
 
     figures: dict[str, dict[str, list[float]]] = {
         name: {"clock": [], "processors": [], DATA_WAIT: []} for name in loaders
@@ -192,7 +192,7 @@ def train(rounds: dict[str, int]) -> dict[str, dict[str, Any]]:
     import keras_tuner
 
     from hypermodels import ConvNet
-    from kt_tuning.data.loader import DATA_WAIT, Loader
+    from kt_tuning.data.batch_loader import DATA_WAIT, Loader
     from kt_tuning.trials.building import build_model
     from kt_tuning.trials.fitting import prepare_classifier
     from kt_tuning.trials.fused import fuse_batch_normalization

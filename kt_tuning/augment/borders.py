@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kt_tuning.augment.forms import Pixels
+from kt_tuning.augment.op_kinds import Pixels
 
 # Names of `numpy.pad`.
 BORDERS = {"mirror": "symmetric", "edge": "edge", "wrap": "wrap", "constant": "constant"}

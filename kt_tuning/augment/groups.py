@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kt_tuning.augment.forms import Rows
+from kt_tuning.augment.op_kinds import Rows
 
 # Images are worked on in groups of about so many pixels, which fit into the processor's caches.
 GROUP_PIXELS = 2**14

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.augment.forms import Pixels
+from kt_tuning.augment.op_kinds import Pixels
 
 Lanes = NDArray[np.uint64]
 

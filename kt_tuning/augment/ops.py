@@ -7,8 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from kt_tuning.augment import colour, filters, geometry
-from kt_tuning.augment.forms import Filter, Floats, Form, Geometric, Linear, Pointwise
+from kt_tuning.augment import colour_ops as colour
+from kt_tuning.augment import filter_ops as filters
+from kt_tuning.augment import geometric_ops as geometry
+from kt_tuning.augment.op_kinds import Filter, Floats, Form, Geometric, Linear, Pointwise
 
 Strength = Literal["signed", "up to", "exactly"]
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kt_tuning.augment.plan import augment
+from kt_tuning.augment.fused import augment
 from kt_tuning.augment.policy import Policy
 from kt_tuning.core.errors import OptionError
 

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kt_tuning.augment.colour import LUMA
-from kt_tuning.augment.forms import Floats, Pixels, Rows
-from kt_tuning.augment.images import mean_colour
+from kt_tuning.augment.colour_ops import LUMA
 from kt_tuning.augment.lanes import Lanes, channels_of, fill
+from kt_tuning.augment.op_kinds import Floats, Pixels, Rows
+from kt_tuning.augment.pil_images import mean_colour
 
 # NumPy is slow at rows of 4: so many pixels are one row.
 LINE = 16

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from kt_tuning.augment.borders import window
-from kt_tuning.augment.forms import Floats, Pixels, Rows
-from kt_tuning.augment.images import to_pil
+from kt_tuning.augment.op_kinds import Floats, Pixels, Rows
+from kt_tuning.augment.pil_images import to_pil
 from kt_tuning.augment.sampling import coefficients, sample, seen_corners
 
 # How far beyond the border, in sides, an image may be looked up: a horizon is infinitely far away.

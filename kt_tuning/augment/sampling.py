@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kt_tuning.augment.forms import Floats
+from kt_tuning.augment.op_kinds import Floats
 
 # How PIL samples, and how many samples a side become one pixel.
 INTERPOLATIONS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kt_tuning.augment.borders import window
-from kt_tuning.augment.forms import Floats, Pixels
+from kt_tuning.augment.op_kinds import Floats, Pixels
 from kt_tuning.augment.sampling import seen_corners
 
 

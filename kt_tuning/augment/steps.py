@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kt_tuning.augment.forms import Floats, Rows
+from kt_tuning.augment.op_kinds import Floats, Rows
 from kt_tuning.augment.ops import OPS, Op
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.names import find_name

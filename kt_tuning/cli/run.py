@@ -79,7 +79,7 @@ def run(
     given = dict(locals())
     from kt_tuning.core.units import seconds
     from kt_tuning.data import load_images
-    from kt_tuning.data.npz import is_npz
+    from kt_tuning.data.npz_file import is_npz
     from kt_tuning.summaries import data_summary
 
     longest = seconds(time_limit, "--time-limit")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.records import is_run_directory
-from kt_tuning.data.npz import is_npz
-from kt_tuning.data.table import is_table
+from kt_tuning.data.label_table import is_table
+from kt_tuning.data.npz_file import is_npz
 
 RUNS = "runs"
 

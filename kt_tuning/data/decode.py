@@ -18,8 +18,8 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from kt_tuning.core.errors import DataError, StorageError
 from kt_tuning.core.records import PixelFormat
 from kt_tuning.data.colour import largest_level, to_channels
-from kt_tuning.data.deep_colour import is_deep, reduce_levels
 from kt_tuning.data.formats import formats
+from kt_tuning.data.sixteen_bit_colour import is_deep, reduce_levels
 
 #: Raised by one whenever the rule below gives other pixels for the same file.
 DECODE_RULE = 2

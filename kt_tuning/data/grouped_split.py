@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kt_tuning.core.errors import DataError
 from kt_tuning.data.duplicates import Duplicates
 from kt_tuning.data.groups import Groups
-from kt_tuning.data.split import complete
+from kt_tuning.data.stratified_split import complete
 
 logger = logging.getLogger("kt_tuning")
 

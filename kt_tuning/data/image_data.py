@@ -21,17 +21,17 @@ from kt_tuning.data.array_checks import (
     is_pair,
     unpack,
 )
-from kt_tuning.data.arrays import check_range, find_range, to_pixels
-from kt_tuning.data.cache import cache_folder
 from kt_tuning.data.class_table import class_table
-from kt_tuning.data.dataset import read_dataset
 from kt_tuning.data.duplicates import Duplicates, find_duplicates
 from kt_tuning.data.fingerprint import ContentDigest, split_digest
+from kt_tuning.data.from_arrays import check_range, find_range, to_pixels
 from kt_tuning.data.grouped_split import split_images
 from kt_tuning.data.groups import Groups, keep_together
 from kt_tuning.data.image_split import HeldOut, ImageSplit, PixelFile
 from kt_tuning.data.labels import LabelMap
-from kt_tuning.data.split import PARTS, fold_of, generator, subset
+from kt_tuning.data.pixel_cache import cache_folder
+from kt_tuning.data.stratified_split import PARTS, fold_of, generator, subset
+from kt_tuning.data.tf_dataset import read_dataset
 from kt_tuning.data.thumbnails import thumbnails
 
 LEVELS = 256

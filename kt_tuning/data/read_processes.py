@@ -1,7 +1,7 @@
 """Batches made by other processes, where training outruns the threads of one interpreter.
 
 Operations on small images are mostly Python code, which threads cannot share. The processes are
-plain interpreters, like those of `kt_tuning.data.parallel`, and map the same file of pixels into
+plain interpreters, like those of `kt_tuning.data.worker_pool`, and map the same file of pixels into
 memory; batches come back through a pipe.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from kt_tuning.data.batches import Batch, Batches
-from kt_tuning.data.parallel import Worker
+from kt_tuning.data.worker_pool import Worker
 
 PICKLE = "batches.pickle"
 

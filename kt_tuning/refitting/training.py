@@ -14,7 +14,7 @@ from hypermodels.compiling.parts import parts_of
 from kt_tuning.core.errors import OptionError, SearchError
 from kt_tuning.core.records import COMPLETED, HISTORY, RESULT, WEIGHTS, TrialRecord, replacing
 from kt_tuning.data import ImageData
-from kt_tuning.data.loader import DATA_WAIT
+from kt_tuning.data.batch_loader import DATA_WAIT
 from kt_tuning.devices import Devices, scope, steps_per_execution, warm_up_steps
 from kt_tuning.refitting.feeding import FedWhole
 from kt_tuning.refitting.learning_rate import number, scale_rates

@@ -47,7 +47,7 @@ def fine_tuning(
         raise OptionError(f"A round has at least 1 epoch. Received: {epochs}")
     import keras
 
-    from kt_tuning.data.loader import FollowEpochs, Loader
+    from kt_tuning.data.batch_loader import FollowEpochs, Loader
 
     model.compile(
         keras.optimizers.Adam(learning_rate),

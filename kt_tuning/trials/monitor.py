@@ -11,7 +11,7 @@ import keras_tuner
 
 from kt_tuning.core.errors import SearchError
 from kt_tuning.core.units import count
-from kt_tuning.data.loader import DATA_WAIT
+from kt_tuning.data.batch_loader import DATA_WAIT
 from kt_tuning.trials.checkpoint import Best, Checkpoint, RunState
 from kt_tuning.trials.curve import Curve
 from kt_tuning.trials.deadline import Deadline

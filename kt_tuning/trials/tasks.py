@@ -19,8 +19,8 @@ from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.core.names import find_name
 from kt_tuning.core.units import count
 from kt_tuning.data import ImageData
+from kt_tuning.data.batch_loader import FollowEpochs, Loader
 from kt_tuning.data.batches import Batches, Random
-from kt_tuning.data.loader import FollowEpochs, Loader
 from kt_tuning.evaluation import METRICS, metrics_for, predict_split, score
 from kt_tuning.evaluation.predict import checked_probabilities
 from kt_tuning.features import FeatureCache, Views

@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from op_by_op import op_by_op
 from smooth_images import smooth, uniforms
 
-from kt_tuning.augment import OPS, Policy, Step, augment, op_by_op
+from kt_tuning.augment import OPS, Policy, Step, augment
 from kt_tuning.core.errors import OptionError
 
 # At a magnitude of 0 these do something all the same: they have none.

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from op_by_op import op_by_op
 from smooth_images import smooth, uniforms
 
-from kt_tuning.augment import OPS, Chains, OneOf, Policy, Step, augment, op_by_op
-from kt_tuning.augment.forms import Geometric, Pointwise
+from kt_tuning.augment import OPS, Chains, OneOf, Policy, Step, augment
+from kt_tuning.augment.op_kinds import Geometric, Pointwise
 
 EXACT = ("flip", "vertical_flip", "turn", "crop", "posterise", "solarise", "invert", "gamma")
 # Spreads the histogram: a rounding in what comes before becomes several levels.

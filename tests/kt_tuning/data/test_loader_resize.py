@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from kt_tuning.data import loader as loading
+from kt_tuning.data import batch_loader as loading
+from kt_tuning.data.batch_loader import Loader
 from kt_tuning.data.batches import Batches
-from kt_tuning.data.loader import Loader
 
 
 def check(loader, stripes, epoch, batch_size):

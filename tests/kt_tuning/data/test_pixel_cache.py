@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.records import PixelFormat
-from kt_tuning.data.cache import CacheIndex, PixelCache, cache_folder, part_labels
+from kt_tuning.data.pixel_cache import CacheIndex, PixelCache, cache_folder, part_labels
 
 IMAGES = np.arange(24, dtype=np.uint8).reshape(6, 2, 2, 1)
 

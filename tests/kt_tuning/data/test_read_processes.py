@@ -8,7 +8,7 @@ import pytest
 
 from kt_tuning.augment import Mixing, Policy, augment, mix
 from kt_tuning.data.batches import Batches, Random
-from kt_tuning.data.read_ahead import ReadAhead
+from kt_tuning.data.prefetch import ReadAhead
 from kt_tuning.data.read_processes import ReadProcesses
 
 

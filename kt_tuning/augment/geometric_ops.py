@@ -1,0 +1,154 @@
+"""Where pixels come from: 3×3 matrices from output to input coordinates.
+
+Every function is (amounts (n,), places (n, k), frame) -> (n, 3, 3); places are uniform in [0, 1).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kt_tuning.augment.op_kinds import Floats, Frame
+
+
+def flip(amounts: Floats, places: Floats, frame: Frame) -> Floats:
+    """Left is right."""
+    matrices = _identity(len(amounts))
+    matrices[:, 0, 0] = -1.0
+    matrices[:, 0, 2] = frame.width
+    return matrices
+
+
+def vertical_flip(amounts: Floats, places: Floats, frame: Frame) -> Floats:
+    """Top is bottom."""
+    matrices = _identity(len(amounts))
+    matrices[:, 1, 1] = -1.0
+    matrices[:, 1, 2] = frame.height
+    return matrices
+
+
+def turn(amounts: Floats, places: Floats, frame: Frame) -> Floats:
+    """No, one, two or three quarter turns clockwise, equally likely."""
+    quarters = np.floor(4 * places[:, 0]).astype(int)
+    cosine = np.array([1.0, 0.0, -1.0, 0.0])[quarters]
+    sine = np.array([0.0, 1.0, 0.0, -1.0])[quarters]
+    return _turned(cosine, sine, frame)
+
+
+def rotate(amounts: Floats, places: Floats, frame: Frame) -> Floats:
+    """By `amounts` degrees, clockwise, about the centre."""
+    angles = np.deg2rad(amounts)
+    return _turned(np.cos(angles), np.sin(angles), frame)
+
+
+def shear_x(amounts: Floats, places: Floats, frame: Frame) -> Floats:
+    """By `amounts` pixels sideways for each pixel down."""
+    matrices = _identity(len(amounts))
+    matrices[:, 0, 1] = amounts
+    return _about_centre(matrices, frame)
+
+
+def shear_y(amounts: Floats, places: Floats, frame: Frame) -> Floats:
+    """By `amounts` pixels down for each pixel sideways."""
+    matrices = _identity(len(amounts))
+    matrices[:, 1, 0] = amounts
+    return _about_centre(matrices, frame)
+
+
+def translate_x(amounts: Floats, places: Floats, frame: Frame) -> Floats:
+    """By `amounts` of the width, to the right."""
+    matrices = _identity(len(amounts))
+    matrices[:, 0, 2] = -amounts * frame.width
+    return matrices
+
+
+def translate_y(amounts: Floats, places: Floats, frame: Frame) -> Floats:
+    """By `amounts` of the height, down."""
+    matrices = _identity(len(amounts))
+    matrices[:, 1, 2] = -amounts * frame.height
+    return matrices
+
+
+def zoom(amounts: Floats, places: Floats, frame: Frame) -> Floats:
+    """Larger by 2 to the power of `amounts`."""
+    matrices = _identity(len(amounts))
+    matrices[:, 0, 0] = matrices[:, 1, 1] = np.exp2(-amounts)
+    return _about_centre(matrices, frame)
+
+
+def crop(amounts: Floats, places: Floats, frame: Frame) -> Floats:
+    """A window at the same scale, off the centre by whole pixels, at most `amounts` of the side.
+
+    With the output as large as the input this is padding and cropping.
+    """
+    reach = np.round(amounts[:, None] * [frame.width, frame.height])
+    matrices = centre(len(amounts), frame)
+    matrices[:, :2, 2] += np.floor(places * (2 * reach + 1)) - reach
+    return matrices
+
+
+def resized_crop(amounts: Floats, places: Floats, frame: Frame) -> Floats:
+    """A box with 1 - `amounts` of the area, at most 4:3 out of shape, stretched to the output.
+
+    Of Szegedy et al. 2015; boxes that would not fit are never drawn.
+    """
+    area = 1 - amounts
+    widest = np.log(np.minimum(4 / 3, 1 / area))
+    stretch = np.exp(widest * (2 * places[:, 0] - 1))
+    sides = np.sqrt(np.stack([area * stretch, area / stretch], axis=1))
+    matrices = _identity(len(amounts))
+    matrices[:, 0, 0] = sides[:, 0] * frame.width / frame.new_width
+    matrices[:, 1, 1] = sides[:, 1] * frame.height / frame.new_height
+    matrices[:, :2, 2] = places[:, 1:] * (1 - sides) * [frame.width, frame.height]
+    return matrices
+
+
+def perspective(amounts: Floats, places: Floats, frame: Frame) -> Floats:
+    """Corners come from up to `amounts` of the side away.
+
+    From the unit square to a quadrilateral as in Heckbert, Fundamentals of Texture Mapping and
+    Image Warping (1989), section 2.2.3.
+    """
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
+    quads = corners + amounts[:, None, None] * (2 * places.reshape(-1, 4, 2) - 1)
+    quads = quads * [frame.width, frame.height]
+    first, second, third, fourth = np.moveaxis(quads, 1, 0)
+    right, down, bent = second - third, fourth - third, first - second + third - fourth
+    area = _cross(right, down)
+    across, along = _cross(bent, down) / area, _cross(right, bent) / area
+    matrices = np.ones((len(amounts), 3, 3))
+    matrices[:, :2, 0] = second - first + across[:, None] * second
+    matrices[:, :2, 1] = fourth - first + along[:, None] * fourth
+    matrices[:, :2, 2] = first
+    matrices[:, 2, 0], matrices[:, 2, 1] = across, along
+    return matrices / [frame.width, frame.height, 1]
+
+
+def centre(n: int, frame: Frame) -> Floats:
+    """The window of the new size in the middle, at the same scale."""
+    matrices = _identity(n)
+    matrices[:, 0, 2] = (frame.width - frame.new_width) // 2
+    matrices[:, 1, 2] = (frame.height - frame.new_height) // 2
+    return matrices
+
+
+def _identity(n: int) -> Floats:
+    return np.tile(np.eye(3), (n, 1, 1))
+
+
+def _about_centre(matrices: Floats, frame: Frame) -> Floats:
+    """Move the origin of linear maps to the centre of the frame."""
+    middle = np.array([frame.width / 2, frame.height / 2])
+    matrices[:, :2, 2] = middle - matrices[:, :2, :2] @ middle
+    return matrices
+
+
+def _turned(cosine: Floats, sine: Floats, frame: Frame) -> Floats:
+    matrices = _identity(len(cosine))
+    matrices[:, 0, 0], matrices[:, 0, 1] = cosine, sine
+    matrices[:, 1, 0], matrices[:, 1, 1] = -sine, cosine
+    return _about_centre(matrices, frame)
+
+
+def _cross(a: Floats, b: Floats) -> Floats:
+    """The area between vectors (n, 2)."""
+    return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]

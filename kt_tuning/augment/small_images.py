@@ -1,0 +1,117 @@
+"""Bilinear interpolation of several small images at once, in whole numbers.
+
+As `Image.transform` with `BILINEAR`, which rounds down, too. For images so small that they fit into
+the processor's caches together it takes less than half the time. Places are in 1/256 of a pixel,
+and so are the weights of the four pixels around them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.augment.lanes import Lanes, channels_of, fill
+from kt_tuning.augment.op_kinds import Floats, Pixels
+
+# In parts of a pixel.
+Places = NDArray[np.int32]
+
+BITS = 8
+ONE = 1 << BITS
+# What is farther off is taken for this: two of them add up in 32 bits.
+FARTHEST = 2.0**29
+_LEVELS = np.uint64(0x00FF_00FF_00FF_00FF)
+
+
+def interpolate(images: Pixels, matrices: Floats, size: tuple[int, int], border: str) -> Lanes:
+    """Move the pixels of each image by its matrix.
+
+    Args:
+        images: (n, height, width, channels).
+        matrices: (n, 3, 3), affine, from output to input coordinates.
+        size: (height, width) of the output.
+        border: Key of `BORDERS`.
+
+    Returns:
+        (n, *size).
+    """
+    along = _places(matrices[:, :2, :1], np.arange(size[1]) + 0.5)
+    down = _places(matrices[:, :2, 1:2], np.arange(size[0]) + 0.5, matrices[:, :2, 2:])
+    columns, rows = (
+        _inside(along[:, axis, None, :] + down[:, axis, :, None], length, border)
+        for axis, length in enumerate(images.shape[2:0:-1])
+    )
+    return _look_up(_framed(images, border), columns, rows)
+
+
+def _places(steps: Floats, centres: NDArray[Any], starts: Floats | float = 0.0) -> Places:
+    """Distances from the edge of the input, (n, 2, m), for a line of m pixels of the output."""
+    distances = ONE * (steps * centres + starts)
+    return np.rint(np.clip(distances, -FARTHEST, FARTHEST)).astype(np.int32)
+
+
+def _inside(places: Places, length: int, border: str) -> Places:
+    """Distances from the edge of an image as distances from the first pixel's centre in its frame.
+
+    What is beyond the border is found inside, or in the frame if that is black.
+    """
+    end, half = length * ONE, ONE // 2
+    if border == "wrap":
+        places %= end
+    elif border == "mirror":
+        if places.min() < -end or places.max() > 2 * end:
+            places %= 2 * end
+        # From the distance to the near edge, either way, to that to the far edge, and back.
+        for _ in range(2):
+            np.abs(places, out=places)
+            np.subtract(end, places, out=places)
+    places += half
+    if border == "constant":
+        return np.clip(places, 0, end + ONE - 1, out=places)
+    # The outer half of the outermost pixel has no other neighbour.
+    return places if border == "wrap" else np.clip(places, ONE, end, out=places)
+
+
+def _framed(images: Pixels, border: str) -> Lanes:
+    """The images with one more pixel on each side."""
+    count, height, width = images.shape[:3]
+    framed = np.zeros((count, height + 2, width + 2), np.uint64)
+    fill(channels_of(framed)[:, 1:-1, 1:-1], images)
+    if border == "wrap":
+        framed[:, 0], framed[:, -1] = framed[:, -2], framed[:, 1]
+        framed[:, :, 0], framed[:, :, -1] = framed[:, :, -2], framed[:, :, 1]
+    return framed
+
+
+def _look_up(framed: Lanes, columns: Places, rows: Places) -> Lanes:
+    """Weight and add up the four pixels around each place."""
+    line = framed.shape[2]
+    starts = framed[0].size * np.arange(len(framed))[:, None, None]
+    first = rows >> BITS
+    first *= line
+    first += columns >> BITS
+    first = first + starts
+    columns &= ONE - 1
+    rows &= ONE - 1
+    both = columns * rows
+    both >>= BITS
+    columns -= both
+    rows -= both
+    rest = ONE - columns
+    rest -= rows
+    rest -= both
+    pixels = framed.reshape(-1)
+    # No place is in the frame's last column or row, so nothing is clipped; it is faster.
+    total = np.take(pixels, first, mode="clip")
+    total *= rest.astype(np.uint64)
+    taken = np.empty_like(total)
+    for step, weights in ((1, columns), (line, rows), (line + 1, both)):
+        np.take(pixels[step:], first, out=taken, mode="clip")
+        taken *= weights.astype(np.uint64)
+        total += taken
+    total >>= np.uint64(BITS)
+    # Without what was shifted over from the next channel.
+    total &= _LEVELS
+    return total
