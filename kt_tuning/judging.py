@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import DataError, OptionError, StorageError
-from kt_tuning.core.records import DataCard, replacing
+from kt_tuning.core.records import DataCard
 from kt_tuning.data import Groups, ImageData, load_images
 from kt_tuning.ensembling import (
     SCORES,
@@ -127,7 +128,7 @@ def save_winner(ensemble: Ensemble, directory: str | Path) -> Path:
     and deleted here.
     """
     path = _winner_file(Path(directory))
-    with replacing(path) as temporary:
+    with atomic_write(path, durable=True) as temporary:
         ensemble.save(temporary)
     for earlier in path.parent.glob(f"ensemble-{'[0-9a-f]' * 12}.keras"):
         if earlier != path:

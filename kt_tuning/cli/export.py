@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kt_tuning.cli.options import ImagesNow, Quiet, RunFolder
-from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
+from kt_tuning.core.quiet import import_tensorflow
 
 COMPRESSION = "Compression"
 
@@ -57,7 +57,7 @@ def export(
     formats = tuple(format or ("saved_model",))
     for name in formats:
         format_named(name).check_installed()
-    quiet_tensorflow()
+    import_tensorflow()
     from kt_tuning.core.progress import progress
     from kt_tuning.export import accuracy_note
     from kt_tuning.judging import load_data, load_winner

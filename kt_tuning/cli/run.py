@@ -15,10 +15,10 @@ from kt_tuning.cli.backbones import check_backbone
 from kt_tuning.cli.config import as_asked, as_yaml, read_mapping
 from kt_tuning.cli.finish import print_outcome
 from kt_tuning.cli.image_size import recorded_size, searches_backbone
-from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
 from kt_tuning.cli.run_place import run_directory
 from kt_tuning.cli.stopping import on_interrupt
 from kt_tuning.core.errors import OptionError
+from kt_tuning.core.quiet import import_tensorflow
 
 logger = logging.getLogger("kt_tuning")
 
@@ -111,7 +111,7 @@ def run(
     for line in data_summary(data):
         logger.info(line)
     logger.info("Starting TensorFlow.")
-    quiet_tensorflow()
+    import_tensorflow()
     from kt_tuning.pipeline import PAGE, RunOptions
     from kt_tuning.pipeline import run as run_pipeline
 

@@ -1,11 +1,19 @@
-"""What a search keeps from its users: KerasTuner's prints, repetitions, time for collections."""
+"""Context managers that keep the output of other libraries from users.
+
+What they hide is not about the user's own code: notices of a library about itself, progress that is
+shown in another way, and warnings about code of this package.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import io
 import logging
+import os
+import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 
@@ -14,28 +22,106 @@ ONCE = "once"
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep KerasTuner's prints and the deprecations that it causes from users.
+def ignored_warnings(category: type[Warning] = Warning, message: str = "") -> Iterator[None]:
+    """Ignore warnings within the block.
 
-    And TensorFlow's advice not to trace so often: every trial has another model.
+    Args:
+        category: Their class.
+        message: Regular expression that their text begins with.
     """
-    advice = logging.getLogger("tensorflow")
-    advice.addFilter(_is_no_advice)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message, category)
+        yield
+
+
+@contextlib.contextmanager
+def quiet_logger(name: str, level: int = logging.WARNING) -> Iterator[None]:
+    """Show only records of `level` and above of a logger within the block."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(level)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.filterwarnings("ignore", "currentThread|getName", DeprecationWarning)
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextlib.contextmanager
+def quiet_keras_tuner() -> Iterator[None]:
+    """Hide what KerasTuner prints, its deprecations, and TensorFlow's warnings of retracing.
+
+    TensorFlow warns that functions are traced too often, but each trial has a model of its own.
+    """
+    tensorflow = logging.getLogger("tensorflow")
+    tensorflow.addFilter(_is_not_retracing)
+    try:
+        with (
+            ignored_warnings(DeprecationWarning, "currentThread|getName"),
+            contextlib.redirect_stdout(io.StringIO()),
+        ):
             yield
     finally:
-        advice.removeFilter(_is_no_advice)
+        tensorflow.removeFilter(_is_not_retracing)
 
 
-def _is_no_advice(record: logging.LogRecord) -> bool:
+def _is_not_retracing(record: logging.LogRecord) -> bool:
     return "tf.function retracing" not in record.getMessage()
 
 
 @contextlib.contextmanager
+def quiet_optuna(level: int = logging.WARNING) -> Iterator[None]:
+    """Hide Optuna's log records below `level` and its warnings of experimental features."""
+    import optuna
+    from optuna.exceptions import ExperimentalWarning
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(level)
+    try:
+        with ignored_warnings(ExperimentalWarning):
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def import_tqdm() -> None:
+    """Import tqdm without its warning of a notebook that lacks ipywidgets.
+
+    Optuna imports it, so this comes before Optuna is imported.
+    """
+    with ignored_warnings(message="IProgress not found"):
+        importlib.import_module("tqdm.auto")
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without the lines that its C++ code writes before logging is set up."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _stderr_held_back():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+
+
+@contextlib.contextmanager
+def _stderr_held_back() -> Iterator[None]:
+    """Hold back what is written to file descriptor 2, and write it if the block raises."""
+    sys.stderr.flush()
+    real = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except Exception:
+            held.seek(0)
+            os.write(real, held.read())
+            raise
+        finally:
+            os.dup2(real, 2)
+            os.close(real)
+
+
+@contextlib.contextmanager
 def without_repetitions() -> Iterator[None]:
-    """Within the block, show only the first of the log records that share an attribute `once`."""
+    """Show only the first of the log records that share a value of the attribute `once`."""
     seen = set()
 
     def is_new(record: logging.LogRecord) -> bool:
@@ -54,12 +140,13 @@ def without_repetitions() -> Iterator[None]:
 
 @contextlib.contextmanager
 def light_collections() -> Iterator[None]:
-    """Spare the collection after each trial the million objects that were there before.
+    """Exclude the objects that exist already from garbage collections within the block.
 
-    It frees the last trial's model; looking through all of TensorFlow would take longer than that.
+    A collection after each trial frees its model. Looking through the million objects that
+    TensorFlow's import leaves would take longer than that.
     """
     if gc.get_freeze_count():
-        # Somebody has spared them already, for longer than this.
+        # They are excluded already, for longer than this block.
         yield
         return
     gc.freeze()

@@ -1,52 +1,15 @@
-"""What one stage writes into the run directory and the next one reads.
+"""Records that one stage writes into the run directory and a later one reads.
 
-Each record is a frozen dataclass that round-trips through JSON (`write_json`, `Record.load`).
-The run directory:
-
-    data.json                    DataCard
-    split.npz                    labels (N,), and the index sets train, validation, test and
-                                 predicted (the rows of val_predictions.npy); groups, if given
-    search.json                  SearchRecord
-    definition.json              search.SearchDefinition: what decides what a trial means
-    auto.json                    search.auto.AutoChoice: what hypermodel="auto" stands for
-    config.yaml, space.yaml      what `kt-tuning run` was asked for, to repeat it
-    options.json                 the same as `pipeline.RunOptions`, for what comes after
-    study.db                     the Optuna study
-    storage.json                 where checkpoints are kept, if not here
-    tracking/<name>.jsonl        what a tracker has logged
-    trial_<id>/result.json       TrialRecord; paused.json as long as it may go on
-    trial_<id>/failed_<n>.json   TrialRecord of an attempt that failed, if the trial was tried again
-    trial_<id>/deaths.json       search.deaths.Deaths, if a process died while it ran the trial
-    trial_<id>/history.csv       one row an epoch
-    trial_<id>/val_predictions.npy   float32 (N_validation, classes), of the model that is returned:
-                                 at the best epoch, of the first execution
-    trial_<id>/execution_predictions.npy   the same of each execution, (executions, N, classes)
-    trial_<id>/model.weights.h5  at the best epoch; with folds fold_<k>.weights.h5
-    ensemble.json                ensembling.EnsembleRecord
-    ensemble-<digest>.keras      the combined model, of this ensemble.json
-    test_uses.json               evaluation.HeldOutUses
-    scores.json                  evaluation.Scores
-    gallery.json                 evaluation.Gallery
-    augmentation.jpg             what the best trial's augmentation does
-    export/<version>/            SavedModel; export/<format>/<version>/ the other formats
-    refit/                       the winner, trained again: laid out like a run directory
-    distill/, bag/, boost/, snapshots/   the best configuration, trained again: the same
-    report.html
+`run_layout` lists the files.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import json
-import math
-import os
-import tempfile
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import Iterable
+from typing import Any
 
-from kt_tuning.core.errors import StorageError
+from kt_tuning.core.json_record import Record
 
 COMPLETED = "COMPLETED"
 PRUNED = "PRUNED"
@@ -54,133 +17,7 @@ FAILED = "FAILED"
 INFEASIBLE = "INFEASIBLE"
 PAUSED = "PAUSED"
 OUT_OF_MEMORY = "out of memory"
-"""How the message of an infeasible trial begins that memory did not suffice for."""
-
-RESULT = "result.json"
-PAUSE = "paused.json"
-HISTORY = "history.csv"
-PREDICTIONS = "val_predictions.npy"
-EXECUTIONS = "execution_predictions.npy"
-WEIGHTS = "model.weights.h5"
-CONFIGURATION = "configuration.json"
-"""What the members of a folder were trained by, after a search."""
-WRITING = "writing."
-"""How the names of files begin that are not whole yet."""
-
-
-@contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path that replaces `path` at the end of the block, unless it raises.
-
-    A kill in mid-write leaves the old file. An OSError that names no file is made to name `path`.
-    """
-    path = Path(path)
-    temporary = path.with_name(f"{WRITING}{path.name}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        _name(error, path)
-        raise
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def write_json(path: str | Path, content: dict[str, Any]) -> None:
-    """Write `content` to `path` atomically: a kill in mid-write leaves the old file.
-
-    Not-a-number and infinities are written as null, so that any JSON reader takes the file.
-    """
-    path = Path(path)
-    text = json.dumps(_finite(content), indent=2, default=_plain) + "\n"
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException as error:
-        if isinstance(error, OSError):
-            _name(error, path)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-
-
-def _name(error: OSError, path: Path) -> None:
-    """Have an error of the operating system name the file that it is about."""
-    if error.errno is not None and error.filename is None:
-        error.filename = str(path)
-
-
-def read_json(path: str | Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        StorageError: if the file is missing or is not a JSON object.
-    """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StorageError(f"No such file: {path}") from None
-    except (OSError, ValueError) as error:
-        raise StorageError(f"Cannot read {path}: {error}") from error
-    if not isinstance(content, dict):
-        raise StorageError(f"{path} should hold a JSON object. Received: {type(content).__name__}")
-    return content
-
-
-def _plain(value: Any) -> Any:
-    """Turn NumPy scalars and arrays, sets and paths into what JSON knows."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if isinstance(value, (set, frozenset, tuple)):
-        return list(value)
-    return str(value)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    if hasattr(value, "tolist"):
-        return _finite(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-@dataclasses.dataclass(frozen=True)
-class Record:
-    """A dataclass that is one JSON file."""
-
-    def save(self, path: str | Path) -> None:
-        """Write this record to `path`, atomically."""
-        write_json(path, self.to_json())
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the record as JSON-able values."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read a record; fields that this version does not know are ignored.
-
-        Raises:
-            StorageError: if the file is missing, is not JSON or lacks a field.
-        """
-        return cls.from_json(read_json(path), source=str(path))
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any], source: str = "the record") -> Self:
-        """Make the record from `to_json`'s output."""
-        names = {field.name for field in dataclasses.fields(cls)}
-        try:
-            return cls(**{key: value for key, value in content.items() if key in names})
-        except TypeError as error:
-            raise StorageError(f"{source} is not a {cls.__name__}: {error}") from error
+"""Start of the message of a trial that is infeasible because memory ran out."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -334,34 +171,6 @@ class TrialRecord(Record):
         return found if self.backbone is None else {**found, "backbone": self.backbone}
 
 
-REFIT = "refit"
-"""Folder in a run directory: models that were trained again."""
-REFIT_RECORD = "refit.json"
-"""File of a folder whose models were trained again, on training and validation images."""
-
-
-def trial_records(run: str | Path) -> list[TrialRecord]:
-    """Every finished or paused trial of a run directory, failed ones included, in order of start.
-
-    Raises:
-        StorageError: if a record is damaged.
-    """
-    folders = [path for path in Path(run).glob("trial_*") if path.is_dir()]
-    records = [record for folder in folders if (record := trial_record(folder)) is not None]
-    return sorted(records, key=lambda record: record.number)
-
-
-def trial_record(folder: str | Path) -> TrialRecord | None:
-    """The record in a trial's folder: of its end, or else of its last pause; None without both.
-
-    Raises:
-        StorageError: if it is damaged.
-    """
-    paths = (Path(folder) / name for name in (RESULT, PAUSE))
-    path = next((path for path in paths if path.is_file()), None)
-    return None if path is None else TrialRecord.load(path)
-
-
 def backbones_of(
     trials: Iterable[TrialRecord],
 ) -> list[tuple[dict[str, str | None], list[TrialRecord]]]:
@@ -396,44 +205,3 @@ def defaults_failure(trials: Iterable[TrialRecord]) -> str | None:
         f"Trial 0, the default configuration, failed: {message}\n"
         "What the search found was not compared with the defaults."
     )
-
-
-RUN_MARKERS = {
-    "search.json": ("objective", "hypermodel", "versions"),
-    "oracle.json": ("hyperparameters", "start_order"),
-    "options.json": ("hypermodel", "objective", "max_trials"),
-    "study.db": (),
-}
-"""Files by which a run directory is known, and keys that such a JSON file has."""
-_STUDY = b"objectives"
-"""In the study of a run: the name of an attribute that is written first."""
-
-
-def is_run_directory(path: str | Path) -> bool:
-    """Whether a search has written into a folder, by files that only a search writes.
-
-    A file of another program that happens to have the name of one of ours does not count.
-    """
-    folder = Path(path)
-    return any(_has_keys(folder / name, keys) for name, keys in RUN_MARKERS.items() if keys) or (
-        _is_study(folder / "study.db")
-    )
-
-
-def _has_keys(path: Path, keys: tuple[str, ...]) -> bool:
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and content.keys() >= set(keys)
-
-
-def _is_study(path: Path) -> bool:
-    try:
-        if not path.read_bytes().startswith(b"SQLite format 3"):
-            return False
-        logged = path.with_name("study.db-wal")
-        parts = [path, logged] if logged.exists() else [path]
-        return any(_STUDY in part.read_bytes() for part in parts)
-    except OSError:
-        return False

@@ -11,8 +11,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import DataError, OptionError, StorageError
-from kt_tuning.core.records import DataCard, PixelFormat, TableSource, replacing
+from kt_tuning.core.records import DataCard, PixelFormat, TableSource
 from kt_tuning.data.array_checks import (
     check_lengths,
     check_shape,
@@ -380,7 +381,7 @@ class ImageData:
         if self.groups is not None and self.groups.required:
             more["groups"] = self.groups.of_image
         try:
-            with replacing(path) as temporary, open(temporary, "wb") as file:
+            with atomic_write(path, durable=True) as temporary, open(temporary, "wb") as file:
                 np.savez(file, labels=self.labels, **self.indices, **more)  # type: ignore[arg-type]
         except OSError as error:
             raise StorageError(f"Cannot write {path}: {error.strerror}") from error

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kt_tuning.core.records import is_run_directory
+from kt_tuning.core.run_layout import is_run_directory
 from kt_tuning.data.formats import extensions
 
 #: Folders, in lower case, in which operating systems and programs keep files of their own.

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kt_tuning.core.errors import DataError, MissingExtraError, OptionError, StorageError
+from kt_tuning.core.errors import DataError, OptionError, StorageError
+from kt_tuning.core.extras import require_extra
 from kt_tuning.core.records import TableSource
 from kt_tuning.data.folder_listing import Listing
 from kt_tuning.data.image_files import ImageFile, LeftOut, walk
@@ -122,14 +123,11 @@ def _read_file(path: Path) -> pd.DataFrame:
 
     try:
         if path.suffix.lower() == ".parquet":
+            require_extra(str(path), "parquet", "pyarrow")
             return pd.read_parquet(path)
         # As text: file names such as 007 and labels such as 1 stay as they are written.
         separator = "\t" if path.suffix.lower() == ".tsv" else ","
         return pd.read_csv(path, sep=separator, dtype=str, encoding="utf-8-sig")
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{path} needs the package pyarrow: pip install 'kt-tuning[parquet]'"
-        ) from error
     except FileNotFoundError:
         raise StorageError(f"No such file: {path}") from None
     except (OSError, ValueError) as error:

@@ -68,7 +68,7 @@ def load_images(
         folder: The folder. Sub-folder names are the class names, sorted. Names such as train,
             Training, train_set or seg_train, and the like of validation and test, are splits. Or a
             table, a row an image: a `.csv`, `.tsv` or `.parquet` file, or a DataFrame; see
-            `kt_tuning.data.label_table.read_table`, and the three arguments `images` to `max_missing`.
+            `kt_tuning.data.label_table.read_table`, and the arguments `images` to `max_missing`.
         image_size: (height, width), or the side of a square. By default the images' own size if
             all have the same, up to 224; else a square with the median of their shorter sides,
             rounded down to a multiple of 32, from 32 to 224; or to less, not below 128, where

@@ -12,7 +12,6 @@ import dataclasses
 import math
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,8 +19,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.atomic import WRITING, atomic_write
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.records import PixelFormat, Record
+from kt_tuning.core.json_record import Record
+from kt_tuning.core.records import PixelFormat
 from kt_tuning.data.image_split import PixelFile
 
 ENVIRONMENT = "KT_TUNING_CACHE"
@@ -130,7 +131,7 @@ class PixelCache:
     def write(
         self, pieces: Iterable[NDArray[np.uint8]], describe: Callable[[], CacheIndex]
     ) -> CacheIndex:
-        """Store a data set; if another process stored it meanwhile, its files stay.
+        """Store a data set; one that another process stored meanwhile is the same.
 
         Args:
             pieces: Consecutive images, (n, height, width, channels) each.
@@ -139,26 +140,22 @@ class PixelCache:
         Raises:
             StorageError: if the folder cannot be written or the disk is full.
         """
-        with storage_errors(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._sweep()
-            handle, temporary = tempfile.mkstemp(dir=self._folder, suffix=".tmp")
-        try:
-            # unbuffered, so that a full disk is met here and not again when the file is closed
-            with os.fdopen(handle, "wb", buffering=0) as file:
-                for piece in pieces:
-                    rest = piece.reshape(-1).data
-                    while len(rest):
-                        with storage_errors(self._folder):
-                            rest = rest[file.write(rest) :]
+        with contextlib.ExitStack() as stack:
+            with storage_errors(self._folder):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._sweep()
+                temporary = stack.enter_context(atomic_write(self._pixels, durable=False))
+                # Unbuffered, so that a full disk is noticed here and not again at closing.
+                file = stack.enter_context(open(temporary, "wb", buffering=0))
+            for piece in pieces:
+                rest = piece.reshape(-1).data
+                while len(rest):
+                    with storage_errors(self._folder):
+                        rest = rest[file.write(rest) :]
             index = describe()
             with storage_errors(self._folder):
-                if self.read() is None:
-                    os.chmod(temporary, 0o644)
-                    os.replace(temporary, self._pixels)
-                    index.save(self._index)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+                stack.close()
+        self.complete(index)
         return index
 
     def complete(self, index: CacheIndex) -> None:
@@ -168,11 +165,11 @@ class PixelCache:
             StorageError: if the folder cannot be written or the disk is full.
         """
         with storage_errors(self._folder):
-            index.save(self._index)
+            index.save(self._index, durable=False)
 
     def _sweep(self) -> None:
         """Remove what killed processes left behind."""
-        for path in self._folder.glob("*.tmp"):
+        for path in self._folder.glob(f"{WRITING}*"):
             with contextlib.suppress(FileNotFoundError):  # another process sweeps too
                 if time.time() - path.stat().st_mtime > _ABANDONED:
                     path.unlink()

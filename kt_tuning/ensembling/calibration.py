@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.core.records import Record
+from kt_tuning.core.json_record import Record
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.core.records import Record
+from kt_tuning.core.json_record import Record
 from kt_tuning.ensembling.calibration import (
     Calibration,
     fit_temperature,

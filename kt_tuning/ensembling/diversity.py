@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.core.errors import DataError
-from kt_tuning.core.records import Record
+from kt_tuning.core.json_record import Record
 from kt_tuning.ensembling.problem import check_predictions
 
 Floats = NDArray[np.floating[Any]]

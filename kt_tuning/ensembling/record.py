@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kt_tuning.core.records import Record
+from kt_tuning.core.json_record import Record
 from kt_tuning.ensembling.calibration import Calibration, temper
 from kt_tuning.ensembling.combination import ARITHMETIC, Combination
 from kt_tuning.ensembling.diversity import Diversity, measure_diversity

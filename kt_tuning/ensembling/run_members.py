@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError, StorageError
-from kt_tuning.core.records import PREDICTIONS, DataCard, SearchRecord, TrialRecord, trial_records
+from kt_tuning.core.records import DataCard, SearchRecord, TrialRecord
+from kt_tuning.core.run_layout import PREDICTIONS, trial_records
 from kt_tuning.core.units import count
 from kt_tuning.ensembling.members import Member, serving_cost
 from kt_tuning.ensembling.problem import LOG_LOSS

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.records import COMPLETED, DataCard, Record, SearchRecord, TrialRecord
+from kt_tuning.core.json_record import Record
+from kt_tuning.core.records import COMPLETED, DataCard, SearchRecord, TrialRecord
 from kt_tuning.evaluation.complexity import measure_complexity
 from kt_tuning.evaluation.keras_models import as_keras
 from kt_tuning.evaluation.latency import Throughput, measure_latency, measure_throughput

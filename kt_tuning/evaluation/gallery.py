@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.core.records import Record
+from kt_tuning.core.json_record import Record
 from kt_tuning.evaluation.grad_cam import grad_cam
 from kt_tuning.evaluation.mistakes import Mistake
 from kt_tuning.evaluation.occlusion import occlusion_map

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.core.errors import DataError
-from kt_tuning.core.records import Record
+from kt_tuning.core.json_record import Record
 from kt_tuning.evaluation.bootstrap import bootstrap_intervals
 from kt_tuning.evaluation.confidence import difference_interval
 from kt_tuning.evaluation.held_out import note_use_of

@@ -6,7 +6,7 @@ import dataclasses
 import html
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.core.records import Record
+from kt_tuning.core.json_record import Record
 from kt_tuning.evaluation.cost import Cost
 from kt_tuning.evaluation.curves import ClassCurves
 from kt_tuning.evaluation.generalization import Generalization

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.core.errors import DataError, OptionError
-from kt_tuning.core.records import Record
+from kt_tuning.core.json_record import Record
 from kt_tuning.evaluation.bootstrap import draw_counts, metric_interval
 from kt_tuning.evaluation.empirical_bayes import optimism_of_best
 from kt_tuning.evaluation.interval import Interval

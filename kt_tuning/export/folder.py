@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.records import DataCard, write_json
+from kt_tuning.core.json_record import write_json
+from kt_tuning.core.records import DataCard
 
 LABELS_FILE = "labels.txt"
 PROVENANCE_FILE = "provenance.json"

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError, ExportError, OptionError, StorageError
-from kt_tuning.core.records import PixelFormat, read_json
+from kt_tuning.core.json_record import read_json
+from kt_tuning.core.records import PixelFormat
 from kt_tuning.export.folder import LABELS_FILE, PROVENANCE_FILE
 
 # TensorFlow is imported where it is used: the command line reaches this module before it knows

@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from kt_tuning.augment import preview
+from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import SearchError, full_disk_explained
 from kt_tuning.core.progress import progress
-from kt_tuning.core.records import TrialRecord, defaults_failure, replacing, trial_records
+from kt_tuning.core.records import TrialRecord, defaults_failure
+from kt_tuning.core.run_layout import trial_records
 from kt_tuning.core.units import count, seconds
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
@@ -210,5 +212,5 @@ def _preview_augmentation(tuner: Tuner, data: ImageData, out: Path) -> None:
     chosen = np.random.default_rng(0).choice(len(data.train), count, replace=False)
     picture = preview(policy, data.train.take(chosen), draws=PREVIEW_DRAWS)
     picture.thumbnail((PREVIEW_WIDTH, picture.height))
-    with replacing(out / AUGMENTATION) as temporary:
+    with atomic_write(out / AUGMENTATION, durable=False) as temporary:
         picture.save(temporary, quality=85)

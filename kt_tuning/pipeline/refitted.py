@@ -7,7 +7,9 @@ import logging
 
 import pandas as pd
 
-from kt_tuning.core.records import HISTORY, TrialRecord, trial_records, write_json
+from kt_tuning.core.json_record import write_json
+from kt_tuning.core.records import TrialRecord
+from kt_tuning.core.run_layout import HISTORY, trial_records
 from kt_tuning.core.units import clock as duration
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble

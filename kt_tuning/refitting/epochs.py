@@ -7,7 +7,8 @@ import statistics
 from pathlib import Path
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.records import HISTORY, TrialRecord
+from kt_tuning.core.records import TrialRecord
+from kt_tuning.core.run_layout import HISTORY
 
 
 def chosen_epochs(folder: Path, record: TrialRecord, *, objective: str, maximise: bool) -> int:

@@ -12,8 +12,8 @@ import numpy as np
 
 from kt_tuning.core.errors import full_disk_explained
 from kt_tuning.core.progress import Task, progress
-from kt_tuning.core.quiet import quiet
-from kt_tuning.core.records import REFIT, WEIGHTS
+from kt_tuning.core.quiet import quiet_keras_tuner
+from kt_tuning.core.run_layout import REFIT, WEIGHTS
 from kt_tuning.data import ImageData
 from kt_tuning.devices import find_devices
 from kt_tuning.ensembling import Ensemble
@@ -113,7 +113,7 @@ def refit(tuner: Tuner, data: ImageData, options: RefitOptions | None = None) ->
     )
     check_claim(folder, record, overwrite=options.overwrite)
     folder.mkdir(exist_ok=True)
-    with full_disk_explained(folder), RunLock(folder), quiet():
+    with full_disk_explained(folder), RunLock(folder), quiet_keras_tuner():
         record = claim(run, folder, record, combination, overwrite=options.overwrite)
         logger.info("Refit: %s", record)
         if record.caveat is not None:

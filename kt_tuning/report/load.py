@@ -10,13 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.records import (
-    HISTORY,
-    DataCard,
-    SearchRecord,
-    TrialRecord,
-    trial_record,
-)
+from kt_tuning.core.records import DataCard, SearchRecord, TrialRecord
+from kt_tuning.core.run_layout import HISTORY, trial_record
 from kt_tuning.ensembling import (
     EnsembleRecord,
     Validated,

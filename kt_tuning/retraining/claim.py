@@ -9,7 +9,8 @@ from typing import Any
 import keras_tuner
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.records import CONFIGURATION, read_json, write_json
+from kt_tuning.core.json_record import read_json, write_json
+from kt_tuning.core.run_layout import CONFIGURATION
 from kt_tuning.data import ImageData
 from kt_tuning.retraining.configuration import Configuration
 from kt_tuning.search.run_directory import RunDirectory

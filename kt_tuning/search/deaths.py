@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from kt_tuning.core.records import Record
+from kt_tuning.core.json_record import Record
 
 DEATHS = "deaths.json"
 """File of a trial."""

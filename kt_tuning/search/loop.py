@@ -9,16 +9,8 @@ import time
 
 import keras_tuner
 
-from kt_tuning.core.records import (
-    COMPLETED,
-    FAILED,
-    INFEASIBLE,
-    PAUSE,
-    PAUSED,
-    PRUNED,
-    RESULT,
-    TrialRecord,
-)
+from kt_tuning.core.records import COMPLETED, FAILED, INFEASIBLE, PAUSED, PRUNED, TrialRecord
+from kt_tuning.core.run_layout import PAUSE, RESULT
 from kt_tuning.core.units import count
 from kt_tuning.execution import advice
 from kt_tuning.search.auto import Plan

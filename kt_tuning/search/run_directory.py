@@ -18,17 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import SearchError, StorageError
-from kt_tuning.core.records import (
-    FAILED,
-    HISTORY,
-    PAUSE,
-    PAUSED,
-    PREDICTIONS,
-    RESULT,
-    DataCard,
-    SearchRecord,
-    TrialRecord,
-)
+from kt_tuning.core.records import FAILED, PAUSED, DataCard, SearchRecord, TrialRecord
+from kt_tuning.core.run_layout import HISTORY, PAUSE, PREDICTIONS, RESULT
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation.held_out import add_uses, held_out_uses

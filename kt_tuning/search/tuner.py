@@ -19,8 +19,9 @@ from rich.console import Console
 
 from kt_tuning.core.errors import OptionError, SearchError, full_disk_explained
 from kt_tuning.core.interrupts import interrupts_kept
-from kt_tuning.core.quiet import light_collections, quiet, without_repetitions
-from kt_tuning.core.records import FAILED, SearchRecord, defaults_failure, write_json
+from kt_tuning.core.json_record import write_json
+from kt_tuning.core.quiet import light_collections, quiet_keras_tuner, without_repetitions
+from kt_tuning.core.records import FAILED, SearchRecord, defaults_failure
 from kt_tuning.core.units import count, seconds
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import PRICE, Ensemble, read_labels
@@ -235,7 +236,7 @@ class Tuner(keras_tuner.Tuner):
             oracle.ignores_earlier = self._run.overwrite
             if warm_start is not None:
                 oracle.check_source(warm_start)
-        with quiet():
+        with quiet_keras_tuner():
             oracle.verbose = 0
             super().__init__(
                 oracle=oracle,
@@ -434,7 +435,7 @@ class Tuner(keras_tuner.Tuner):
             work = functools.partial(run_trial, tasks=tasks, objectives=self.objectives)
             self.on_search_begin()
             try:
-                with display, quiet(), light_collections(), interrupts_kept():
+                with display, quiet_keras_tuner(), light_collections(), interrupts_kept():
                     if chief:
                         loop.reason = serve(self.oracle, loop.watch)
                     else:
@@ -685,7 +686,7 @@ class Tuner(keras_tuner.Tuner):
         if card is None:
             raise SearchError("An ensemble needs a search on an ImageData: call `search(data)`.")
         labels, _ = read_labels(self.run_directory)
-        with quiet():
+        with quiet_keras_tuner():
             self._ensemble = self._winners.ensemble(
                 card,
                 labels,
@@ -703,7 +704,7 @@ class Tuner(keras_tuner.Tuner):
     def _current_ensemble(self, data: ImageData) -> Ensemble:
         """The ensemble that `ensemble` made last, here or before a restart; or a new one."""
         if self._ensemble is None:
-            with quiet():
+            with quiet_keras_tuner():
                 self._ensemble = self._winners.recorded(data.card, self.oracle.get_space())
         return self.ensemble() if self._ensemble is None else self._ensemble
 

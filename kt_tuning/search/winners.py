@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.errors import SearchError, StorageError
 from kt_tuning.core.names import find_name
-from kt_tuning.core.records import PREDICTIONS, REFIT, DataCard, TrialRecord
+from kt_tuning.core.records import DataCard, TrialRecord
+from kt_tuning.core.run_layout import PREDICTIONS, REFIT
 from kt_tuning.ensembling import (
     MEMBER_CHOICES,
     Ensemble,

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.records import TrialRecord, backbones_of, read_json
+from kt_tuning.core.json_record import read_json
+from kt_tuning.core.records import TrialRecord, backbones_of
 from kt_tuning.export import (
     MEASUREMENT_HEADER,
     PROVENANCE_FILE,

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.records import replacing
+from kt_tuning.core.atomic import atomic_write
 
 LAST = "last.npz"
 BEST = "best.npz"
@@ -139,7 +139,8 @@ class Checkpoint:
     def _write(self, name: str, content: dict[str, Any], arrays: dict[str, Any]) -> None:
         self._folder.mkdir(exist_ok=True)
         text = np.frombuffer(json.dumps(content).encode(), np.uint8)
-        with replacing(self._folder / name) as temporary, temporary.open("wb") as file:
+        path = self._folder / name
+        with atomic_write(path, durable=True) as temporary, temporary.open("wb") as file:
             np.savez(file, **{STATE: text, **arrays})
 
     def _read(self, name: str) -> tuple[dict[str, Any], Arrays] | None:

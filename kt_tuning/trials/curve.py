@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.core.records import replacing
+from kt_tuning.core.atomic import atomic_write
 
 
 class Curve:
@@ -77,7 +77,7 @@ class Curve:
 
     def _write(self, rows: list[list[str]]) -> None:
         with (
-            replacing(self._path) as temporary,
+            atomic_write(self._path, durable=False) as temporary,
             temporary.open("w", newline="", encoding="utf-8") as file,
         ):
             csv.writer(file, lineterminator="\r\n").writerows(rows)

@@ -12,16 +12,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.records import (
-    EXECUTIONS,
-    PAUSE,
-    PREDICTIONS,
-    RESULT,
-    Record,
-    read_json,
-    replacing,
-    write_json,
-)
+from kt_tuning.core.atomic import atomic_write
+from kt_tuning.core.json_record import Record, read_json, write_json
+from kt_tuning.core.run_layout import EXECUTIONS, PAUSE, PREDICTIONS, RESULT
 from kt_tuning.trials.checkpoint import LAST, Checkpoint
 from kt_tuning.trials.spec import weights_file
 from kt_tuning.trials.weights import save_weights
@@ -119,7 +112,7 @@ class TrialFiles:
         if predictions is not None:
             self._folder.mkdir(exist_ok=True)
             _save(self._folder / _predictions(fold), predictions)
-        with replacing(weights_file(self._directory, fold)) as path:
+        with atomic_write(weights_file(self._directory, fold), durable=True) as path:
             save_weights(model, path)
 
     def keep_execution(self, run: Run, predictions: NDArray[np.float32]) -> None:
@@ -162,5 +155,5 @@ def _execution(execution: int, fold: int | None) -> str:
 
 
 def _save(path: Path, array: NDArray[Any]) -> None:
-    with replacing(path) as temporary:
+    with atomic_write(path, durable=True) as temporary:
         np.save(temporary, array)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.records import is_run_directory
+from kt_tuning.core.run_layout import is_run_directory
 from kt_tuning.run_files import check_removable, remove_run
 
 SEARCH = {"objective": "val_accuracy", "hypermodel": "build", "versions": {}}

@@ -12,7 +12,8 @@ from hypermodels import HYPERMODELS, Families, ImageHyperModel
 from hypermodels.backbone_family import SIZES
 from hypermodels.backbones import at_hand
 from hypermodels.linear_probe import SMALLER
-from kt_tuning.core.records import Record, TrialRecord
+from kt_tuning.core.json_record import Record
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.units import count
 from kt_tuning.data import ImageData
 from kt_tuning.search.auto.portfolio import (

@@ -5,13 +5,8 @@ import numpy as np
 import pytest
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.records import (
-    DataCard,
-    PixelFormat,
-    TrialRecord,
-    read_json,
-    write_json,
-)
+from kt_tuning.core.json_record import read_json, write_json
+from kt_tuning.core.records import DataCard, PixelFormat, TrialRecord
 from kt_tuning.ensembling import EnsembleRecord
 
 CARD = DataCard("abc", ("a", "b"), PixelFormat(8, 9, 3), {"train": [1, 2]}, "photos")

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from run_markers import write_marker
 
-from kt_tuning.core.records import RUN_MARKERS
+from kt_tuning.core.run_layout import RUN_MARKERS
 from kt_tuning.data import image_files, load_images
 from kt_tuning.data.folder_listing import scan
 

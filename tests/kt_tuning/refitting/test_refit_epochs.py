@@ -3,7 +3,8 @@
 import pytest
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.records import HISTORY, TrialRecord
+from kt_tuning.core.records import TrialRecord
+from kt_tuning.core.run_layout import HISTORY
 from kt_tuning.refitting.epochs import chosen_epochs
 
 

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kt_tuning.core.records import DataCard, PixelFormat, SearchRecord, TrialRecord, write_json
+from kt_tuning.core.json_record import write_json
+from kt_tuning.core.records import DataCard, PixelFormat, SearchRecord, TrialRecord
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation import (
     Cost,

@@ -76,7 +76,7 @@ def test_a_missing_driver_is_named_with_its_extra(url, package, extra, monkeypat
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError) as caught:
         open_storage(url)
-    assert f'pip install "kt-tuning[{extra}]"' in str(caught.value)
+    assert f"pip install 'kt-tuning[{extra}]'" in str(caught.value)
     assert "secret" not in str(caught.value)
 
 

@@ -1,0 +1,73 @@
+"""Atomic file writes: a file is replaced as a whole or stays as it was.
+
+A durable write also survives a power loss: the data are flushed to the disk before the file gets
+its name, and the name before the write returns. Pillai et al. (2014), "All File Systems Are Not
+Created Equal", OSDI, explains why both are needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+WRITING = "writing."
+"""Prefix of the names of files that are being written."""
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | Path, *, durable: bool) -> Iterator[Path]:
+    """Yield a temporary path that replaces `path` at the end of the block, unless it raises.
+
+    The temporary name ends with the name of `path`, so that writers that look at suffixes work.
+
+    Args:
+        path: The file to write; its folder exists.
+        durable: Whether the file must survive a power loss once the block has ended. Results,
+            records and checkpoints must; caches and files for other programs need not.
+
+    Raises:
+        OSError: if the file cannot be written; it names `path` if it names no file otherwise.
+    """
+    path = Path(path)
+    temporary = path.with_name(f"{WRITING}{secrets.token_hex(4)}.{path.name}")
+    try:
+        yield temporary
+        if durable:
+            sync_file(temporary)
+        os.replace(temporary, path)
+        if durable:
+            sync_folder(path.parent)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk, where the operating system can do that."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Flush what was written to a file, by whatever descriptor, to the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of killed processes from a folder that only this process writes."""
+    for path in folder.glob(f"{WRITING}*"):
+        with contextlib.suppress(OSError):
+            path.unlink()
