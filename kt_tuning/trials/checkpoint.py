@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.atomic import atomic_write
+from kt_tuning.trials.damage import UNREADABLE
+
+logger = logging.getLogger("kt_tuning")
 
 LAST = "last.npz"
 BEST = "best.npz"
@@ -102,7 +106,8 @@ class Checkpoint:
             The state, or None if there is none that the training can go on from.
         """
         found = self._read(LAST)
-        if found is None:
+        # Without its best epoch a training cannot go on.
+        if found is None or ((self._folder / BEST).exists() and self._read(BEST) is None):
             return None
         content, arrays = found
         variables = _variables(model)
@@ -147,9 +152,14 @@ class Checkpoint:
         path = self._folder / name
         if not path.exists():
             return None
-        with np.load(path) as file:
-            content = json.loads(file[STATE].tobytes())
-            return content, [file[f"v{i}"] for i in range(sum(n[0] == "v" for n in file.files))]
+        try:
+            with np.load(path) as file:
+                content = json.loads(file[STATE].tobytes())
+                return content, [file[f"v{i}"] for i in range(sum(n[0] == "v" for n in file.files))]
+        except UNREADABLE as error:
+            logger.warning("%s is damaged (%s): the training begins anew.", path, error)
+            self.clear()
+            return None
 
 
 def _variables(model: keras.Model) -> list[keras.Variable]:

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.core.atomic import atomic_write
+from kt_tuning.core.atomic import atomic_write, sync_file
 
 
 class Curve:
@@ -63,10 +63,15 @@ class Curve:
         kept = [header]
         for row in rows:
             place = dict(zip(header, row, strict=False))
-            whole = len(row) == len(header)
+            whole = len(row) == len(header) and place.get("epoch", "").isdecimal()
             if whole and (int(place.get("run", 0)), int(place["epoch"])) < (run, epoch):
                 kept.append(row)
         self._write(kept)
+
+    def flush(self) -> None:
+        """Flush the file to the disk: the trial has ended."""
+        if self._path.exists():
+            sync_file(self._path)
 
     def _read(self) -> list[list[str]]:
         """The header and the rows."""

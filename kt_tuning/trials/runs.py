@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +13,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.atomic import atomic_write
+from kt_tuning.core.atomic import atomic_write, remove_leftovers
 from kt_tuning.core.json_record import Record, read_json, write_json
 from kt_tuning.core.run_layout import EXECUTIONS, PAUSE, PREDICTIONS, RESULT
 from kt_tuning.trials.checkpoint import LAST, Checkpoint
+from kt_tuning.trials.damage import UNREADABLE
 from kt_tuning.trials.spec import weights_file
 from kt_tuning.trials.weights import save_weights
+
+logger = logging.getLogger("kt_tuning")
 
 CHECKPOINT = "checkpoint"
 """Folder of a trial that is running; removed when it has ended."""
@@ -103,7 +107,14 @@ class TrialFiles:
         path = self._folder / OUTCOMES
         if not path.exists():
             return []
-        return [Outcome.from_json(content) for content in read_json(path)["outcomes"]]
+        try:
+            outcomes = [Outcome.from_json(content) for content in read_json(path)["outcomes"]]
+            for predictions in self._folder.glob("*.npy"):
+                np.load(predictions, mmap_mode="r")
+        except UNREADABLE as error:
+            logger.warning("%s is damaged (%s): the trial begins anew.", self._folder, error)
+            return []
+        return outcomes
 
     def keep(
         self, model: keras.Model, fold: int | None, predictions: NDArray[np.float32] | None
@@ -144,6 +155,7 @@ class TrialFiles:
         """Remove what is only needed to go on after an interruption."""
         (self._directory / PAUSE).unlink(missing_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
+        remove_leftovers(self._directory)
 
 
 def _predictions(fold: int | None) -> str:

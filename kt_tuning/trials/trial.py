@@ -90,6 +90,7 @@ def run_trial(
     if record.status == PAUSED:
         record.save(spec.directory / PAUSE)
         return record
+    trial.curve.flush()
     record.save(spec.directory / RESULT)
     trial.files.clear()
     return record
