@@ -36,8 +36,8 @@ import numpy as np
 from kt_tuning.augment import Policy, augment
 from kt_tuning.data import ImageData
 from kt_tuning.data.batches import Batch, Batches, Random
-from kt_tuning.data.prefetch import ReadAhead, ReadRun
-from kt_tuning.data.read_processes import ReadProcesses
+from kt_tuning.data.prefetch import Prefetcher, ReadRun
+from kt_tuning.data.worker_pool import BatchProcesses
 
 if TYPE_CHECKING:
     import keras
@@ -82,14 +82,14 @@ def ours(
     read: ReadRun | None = None,
 ) -> Iterator[Batch]:
     run = batches.run_length(batches.batch_size)
-    with ReadAhead(read or batches.read_run, len(batches), run, threads=threads) as reader:
+    with Prefetcher(read or batches.read_run, len(batches), run, threads=threads) as reader:
         for epoch in range(epochs):
             for index in range(len(batches)):
                 yield reader.take(epoch, index)
 
 
 def our_processes(batches: Batches, epochs: int) -> Iterator[Batch]:
-    with ReadProcesses(batches, 2) as processes:
+    with BatchProcesses(batches, 2) as processes:
         yield from ours(batches, epochs, threads=2, read=processes.read_run)
 
 

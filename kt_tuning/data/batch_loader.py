@@ -11,14 +11,14 @@ from typing import Self
 
 import keras
 
+from kt_tuning.core.processors import own_processors
 from kt_tuning.data.batches import Batch, Batches
 from kt_tuning.data.prefetch import (
-    ReadAhead,
+    Prefetcher,
     ReadRun,
-    available_processors,
     reading_threads,
 )
-from kt_tuning.data.read_processes import ReadProcesses
+from kt_tuning.data.worker_pool import BatchProcesses
 
 logger = logging.getLogger("kt_tuning")
 
@@ -57,7 +57,7 @@ class Loader(keras.utils.PyDataset):
         self._batches = batches
         self._threads = reading_threads() if threads is None else threads
         self._open = contextlib.ExitStack()
-        self._source: Batches | ReadProcesses = batches
+        self._source: Batches | BatchProcesses = batches
         self.batch_size = batches.batch_size
         self._reader = self._read_ahead(self._threads)
         self.processes = 0
@@ -107,7 +107,7 @@ class Loader(keras.utils.PyDataset):
 
     def _start_processes(self, count: int) -> None:
         try:
-            processes = ReadProcesses(self._batches, count)
+            processes = BatchProcesses(self._batches, count)
         except Exception as error:  # no more memory, files or processes: threads do as well
             logger.info("Batches go on being made by threads: %s.", error)
             return
@@ -118,12 +118,12 @@ class Loader(keras.utils.PyDataset):
         self.processes = count
 
     def _source_of_runs(self) -> tuple[ReadRun, int, int]:
-        """What `ReadAhead` needs to know."""
+        """What `Prefetcher` needs to know."""
         read = functools.partial(self._source.read_run, batch_size=self.batch_size)
         return read, len(self), self._batches.run_length(self.batch_size)
 
-    def _read_ahead(self, threads: int) -> ReadAhead:
-        return self._open.enter_context(ReadAhead(*self._source_of_runs(), threads=threads))
+    def _read_ahead(self, threads: int) -> Prefetcher:
+        return self._open.enter_context(Prefetcher(*self._source_of_runs(), threads=threads))
 
 
 class _Watch:
@@ -149,7 +149,7 @@ class _Watch:
         """Share of the time that went into waiting; None if the one who waited was no trainer."""
         seconds = max(time.perf_counter() - self._began, 1e-9)
         busy = (time.process_time() - self._computed) / seconds
-        self.idle = max(0.0, available_processors() - busy)
+        self.idle = max(0.0, own_processors() - busy)
         return min(1.0, self.waited / seconds) if self._readers == {self._trainer} else None
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from kt_tuning.core.processors import count_processors
 from kt_tuning.core.progress import Task
 from kt_tuning.core.progress import progress as show_progress
 from kt_tuning.core.records import PixelFormat
@@ -26,7 +27,7 @@ from kt_tuning.data.image_files import ImageFile
 from kt_tuning.data.pixel_cache import CacheIndex, PixelCache, part_labels
 from kt_tuning.data.pixel_format import LARGEST, Look, choose_format, size_origin
 from kt_tuning.data.thumbnails import stacked, thumbnail, thumbnail_shape, thumbnails
-from kt_tuning.data.worker_pool import map_in_order, processors
+from kt_tuning.data.worker_pool import map_in_order
 
 #: Files and bytes handed to a worker at a time: enough to make the hand-over cheap, few enough
 #: for the workers to end together.
@@ -238,7 +239,7 @@ def _run(
         for start in range(0, len(files), length)
     ]
     seconds = len(files) * _SECONDS_A_FILE + total * _SECONDS_A_BYTE
-    workers = min(processors(), len(batches), int(seconds / _SECONDS_A_WORKER))
+    workers = min(count_processors(), len(batches), int(seconds / _SECONDS_A_WORKER))
     task.begin("Decoding images" if pixels else "Reading headers", len(files))
     with contextlib.closing(map_in_order(function, batches, workers=workers)) as results:
         for batch, result in zip(batches, results, strict=True):

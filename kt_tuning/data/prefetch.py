@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import collections
 import math
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
+from kt_tuning.core.processors import own_processors
 from kt_tuning.data.batches import Batch
-from kt_tuning.data.worker_pool import processors
 
 ReadRun = Callable[[int, int], Sequence[Batch]]
 """(epoch, run) -> the batches of that run."""
@@ -26,21 +25,12 @@ AHEAD = 2
 """Batches that are made ahead, a thread; a run, if that has more."""
 
 
-def available_processors() -> int:
-    """The processors that this process may compute with.
-
-    A worker among several has a part of the machine, and is told so by OMP_NUM_THREADS.
-    """
-    share = os.environ.get("OMP_NUM_THREADS", "")
-    return min(processors(), int(share)) if share.isdecimal() and int(share) else processors()
-
-
 def reading_threads() -> int:
     """A thread for every two processors that this process may compute with, at least one."""
-    return max(1, min(available_processors() // 2, MOST_THREADS))
+    return max(1, min(own_processors() // 2, MOST_THREADS))
 
 
-class ReadAhead:
+class Prefetcher:
     """Hands out batches in order while the next ones are being made, a run of several at a time.
 
     At most `AHEAD` batches or one run a thread wait in memory, besides the run that is handed out.

@@ -166,13 +166,15 @@ def _check_sizes(
         )
 
 
-def fold_of(labels: NDArray[np.int64], folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Deal images to folds, class by class; for groups see `keep_together`.
+def stratified_folds(
+    labels: NDArray[np.integer[Any]], folds: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Assign images to folds at random, class by class; for groups see `keep_together`.
 
     Args:
         labels: (N,).
-        folds: How many, at least 2.
-        rng: Source of the choice.
+        folds: Number of folds, at least 2.
+        rng: Source of randomness.
 
     Returns:
         (N,) the fold of each image. Folds differ by at most one image in size, and by at most one
@@ -181,6 +183,6 @@ def fold_of(labels: NDArray[np.int64], folds: int, rng: np.random.Generator) -> 
     order = rng.permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     fold = np.empty(len(labels), np.int64)
-    # Dealt in one go over all classes: each begins where the one before it left off.
+    # One round over all classes: each begins at the fold after the last one of the class before.
     fold[order] = np.arange(len(labels)) % folds
     return fold

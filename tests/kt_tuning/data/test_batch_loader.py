@@ -62,7 +62,7 @@ def test_processes_are_started_after_a_wait_if_processors_are_idle(
     waited, processors, expected, batches, monkeypatch
 ):
     monkeypatch.setattr(loading, "START_SECONDS", waited)
-    monkeypatch.setattr(loading, "available_processors", lambda: processors)
+    monkeypatch.setattr(loading, "own_processors", lambda: processors)
     monkeypatch.setattr(loading, "reading_threads", lambda: 2)
     with Loader(batches, threads=1) as loader:
         for epoch in (0, 1, 2):
@@ -79,8 +79,8 @@ def test_threads_go_on_where_processes_cannot_be_started(batches, monkeypatch):
         raise OSError("no more processes")
 
     monkeypatch.setattr(loading, "START_SECONDS", 0.0)
-    monkeypatch.setattr(loading, "available_processors", lambda: 99)
-    monkeypatch.setattr(loading, "ReadProcesses", refused)
+    monkeypatch.setattr(loading, "own_processors", lambda: 99)
+    monkeypatch.setattr(loading, "BatchProcesses", refused)
     with Loader(batches, threads=1) as loader:
         for epoch in (0, 1):
             loader.begin_epoch(epoch)

@@ -214,7 +214,7 @@ def test_workers_give_the_same_as_one_process(
     alone = load_images(photos, max_unreadable=0.1, cache=tmp_path / "alone")
     monkeypatch.setattr(decode_folder, "_SECONDS_A_FILE", 1)
     monkeypatch.setattr(decode_folder, "_FILES", 3)
-    monkeypatch.setattr(decode_folder, "processors", lambda: 2)
+    monkeypatch.setattr(decode_folder, "count_processors", lambda: 2)
     helped = load_images(photos, max_unreadable=0.1, cache=tmp_path / "helped")
     assert helped.fingerprint == alone.fingerprint
     assert helped.unreadable == alone.unreadable

@@ -4,8 +4,8 @@ import time
 import numpy as np
 import pytest
 
-from kt_tuning.data import prefetch as read_ahead
-from kt_tuning.data.prefetch import AHEAD, ReadAhead, reading_threads
+from kt_tuning.core import processors as processors_module
+from kt_tuning.data.prefetch import AHEAD, Prefetcher, reading_threads
 
 BATCHES = 4
 
@@ -42,7 +42,7 @@ def until(condition):
 
 @pytest.mark.parametrize("threads", [0, 1, 3])
 def test_batches_come_in_order_whatever_the_threads(threads):
-    with ReadAhead(Source().read, BATCHES, threads=threads) as reader:
+    with Prefetcher(Source().read, BATCHES, threads=threads) as reader:
         places = [(epoch, index) for epoch in range(3) for index in range(BATCHES)]
         found = [tuple(reader.take(*place)[0]) for place in places]
     assert found == places
@@ -51,7 +51,7 @@ def test_batches_come_in_order_whatever_the_threads(threads):
 @pytest.mark.parametrize("threads", [0, 1, 3])
 def test_each_run_is_made_once(threads):
     source = Source()
-    with ReadAhead(source.read_three, BATCHES, 3, threads=threads) as reader:
+    with Prefetcher(source.read_three, BATCHES, 3, threads=threads) as reader:
         places = [(epoch, index) for epoch in range(3) for index in range(BATCHES)]
         found = [tuple(reader.take(*place)[0]) for place in places]
     assert found == places
@@ -60,7 +60,7 @@ def test_each_run_is_made_once(threads):
 
 def test_other_runs_may_be_read_from_some_epoch_on():
     source = Source()
-    with ReadAhead(source.read, BATCHES, threads=1) as reader:
+    with Prefetcher(source.read, BATCHES, threads=1) as reader:
         reader.take(0, BATCHES - 1)
         reader.change(source.read_three, BATCHES, 3)
         for place in [(1, 0), (1, 3), (1, 2), (0, 1)]:
@@ -70,7 +70,7 @@ def test_other_runs_may_be_read_from_some_epoch_on():
 @pytest.mark.parametrize("threads", [1, 2])
 def test_what_is_made_ahead_is_bounded(threads):
     source = Source()
-    with ReadAhead(source.read, 100, threads=threads) as reader:
+    with Prefetcher(source.read, 100, threads=threads) as reader:
         reader.take(0, 0)
         until(lambda: len(source.made) == 1 + AHEAD * threads)
         time.sleep(0.02)
@@ -79,7 +79,7 @@ def test_what_is_made_ahead_is_bounded(threads):
 
 def test_the_next_epoch_is_begun_at_the_end_of_one():
     source = Source()
-    with ReadAhead(source.read, BATCHES, threads=1) as reader:
+    with Prefetcher(source.read, BATCHES, threads=1) as reader:
         for index in range(BATCHES):
             reader.take(0, index)
         until(lambda: source.made[-1] == (1, 1))
@@ -88,13 +88,13 @@ def test_the_next_epoch_is_begun_at_the_end_of_one():
 
 
 def test_any_batch_may_be_asked_for():
-    with ReadAhead(Source().read, BATCHES, threads=2) as reader:
+    with Prefetcher(Source().read, BATCHES, threads=2) as reader:
         for place in [(0, 0), (0, 3), (5, 1), (5, 2), (0, 0), (0, 0), (0, 1)]:
             assert tuple(reader.take(*place)[0]) == place
 
 
 def test_an_error_is_raised_where_its_batch_is_asked_for():
-    with ReadAhead(Source(fails_at=(0, 1)).read, BATCHES, threads=2) as reader:
+    with Prefetcher(Source(fails_at=(0, 1)).read, BATCHES, threads=2) as reader:
         reader.take(0, 0)
         with pytest.raises(OSError, match="disk on fire"):
             reader.take(0, 1)
@@ -103,7 +103,7 @@ def test_an_error_is_raised_where_its_batch_is_asked_for():
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_no_thread_is_left_behind(error):
     def train():
-        with ReadAhead(Source().read, BATCHES, threads=2) as reader:
+        with Prefetcher(Source().read, BATCHES, threads=2) as reader:
             reader.take(0, 0)
             assert loader_threads()
             raise error
@@ -118,6 +118,6 @@ def test_no_thread_is_left_behind(error):
     [(1, "", 1), (2, "", 1), (8, "", 4), (64, "", 8), (8, "2", 1), (8, "99", 4), (8, "all", 4)],
 )
 def test_threads_go_by_the_share_of_the_processors(processors, share, threads, monkeypatch):
-    monkeypatch.setattr(read_ahead, "processors", lambda: processors)
+    monkeypatch.setattr(processors_module, "count_processors", lambda: processors)
     monkeypatch.setenv("OMP_NUM_THREADS", share)
     assert reading_threads() == threads

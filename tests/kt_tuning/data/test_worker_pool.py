@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kt_tuning.core.errors import KtTuningError
-from kt_tuning.data.worker_pool import map_in_order, processors
+from kt_tuning.data.worker_pool import map_in_order
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
@@ -57,7 +57,3 @@ def test_script_needs_no_main_guard(tmp_path: Path) -> None:
         [sys.executable, str(script)], capture_output=True, text=True, env=environment, check=True
     )
     assert done.stdout == "[1, 2]\n"
-
-
-def test_processors_are_those_this_process_may_use() -> None:
-    assert 1 <= processors() <= (os.cpu_count() or 1)

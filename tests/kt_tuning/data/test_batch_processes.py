@@ -8,8 +8,8 @@ import pytest
 
 from kt_tuning.augment import Mixing, Policy, augment, mix
 from kt_tuning.data.batches import Batches, Random
-from kt_tuning.data.prefetch import ReadAhead
-from kt_tuning.data.read_processes import ReadProcesses
+from kt_tuning.data.prefetch import Prefetcher
+from kt_tuning.data.worker_pool import BatchProcesses
 
 
 @pytest.fixture
@@ -30,10 +30,10 @@ def same(one, other):
 
 
 def test_processes_make_the_same_batches_in_the_same_order(batches):
-    with ReadProcesses(batches, 2) as processes:
+    with BatchProcesses(batches, 2) as processes:
         folder = Path(processes._folder.name)
         run = batches.run_length(batches.batch_size)
-        with ReadAhead(processes.read_run, len(batches), run, threads=2) as reader:
+        with Prefetcher(processes.read_run, len(batches), run, threads=2) as reader:
             for epoch in (0, 1):
                 for index in range(len(batches)):
                     assert same(reader.take(epoch, index), batches.read(epoch, index))
@@ -45,7 +45,7 @@ def test_processes_make_the_same_batches_in_the_same_order(batches):
 
 
 def test_a_process_that_died_is_not_missed(batches):
-    with ReadProcesses(batches, 1) as processes:
+    with BatchProcesses(batches, 1) as processes:
         os.kill(processes._workers[0]._process.pid, signal.SIGKILL)
         for epoch in (0, 1):
             (made, *_), expected = processes.read_run(epoch, 0), batches.read(epoch, 0)
@@ -58,7 +58,7 @@ def broken(images, uniforms):
 
 def test_an_error_is_raised_here(stripes):
     batches = Batches(stripes.train, 8, seed=0, augment=Random(broken, 0))
-    with ReadProcesses(batches, 1) as processes, pytest.raises(ValueError, match="no such thing"):
+    with BatchProcesses(batches, 1) as processes, pytest.raises(ValueError, match="no such thing"):
         processes.read_run(0, 0)
 
 
@@ -70,5 +70,5 @@ def test_what_cannot_be_written_leaves_nothing(batches, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="disk full"):
-        ReadProcesses(batches, 1)
+        BatchProcesses(batches, 1)
     assert not list(tmp_path.glob("kt-tuning-*"))
