@@ -1,28 +1,99 @@
-"""Pixels in any usual array form become uint8, (N, height, width, 1 or 3)."""
+"""Conversion of arrays of images and labels to uint8 pixels and integer labels."""
 
 from __future__ import annotations
 
 import logging
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.data.colour import bits_of, composite_on_white
+from kt_tuning.data.labels import LabelMap
 
-#: Images converted at a time, so that the floating-point copy of a large array stays small.
 _CHUNK = 1024
+"""Images converted at a time, so that the floating-point copy of a large array stays small."""
 
-#: Brightest value of a whole data set below which another range than 0..255 is suspected.
 _DARK = 64
+"""Brightest value of a whole data set up to which another range than 0..255 is suspected."""
 
-#: Share of a range by which floats may lie outside, as rounding leaves them: half a grey level.
 _ROUNDING = 0.5 / 255
+"""Share of a range by which floats may lie outside, from rounding: half a grey level."""
 
-#: Largest float that still speaks for 0..1: resizing may overshoot, which is then an error.
 _OVERSHOT = 1.1
+"""Largest float taken for the range 0..1; resizing overshoots it, which is then an error."""
+
+
+class JoinedArrays(NamedTuple):
+    """Images of one, two or three splits, one after the other.
+
+    Attributes:
+        pixels: uint8 (N, height, width, 1 or 3).
+        labels: (N,) int64.
+        class_names: Names by label.
+        places: Ascending places of the images by split; "train" always.
+        groups: (N,) numbers, equal for images of a group; None if no groups were given.
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    places: dict[str, NDArray[np.int64]]
+    groups: NDArray[np.int64] | None
+
+
+def join_arrays(
+    x: Any,
+    y: Any,
+    pairs: dict[str, tuple[Any, Any] | None],
+    *,
+    class_names: Sequence[str] | None,
+    value_range: tuple[float, float] | None,
+    groups: Any,
+) -> JoinedArrays:
+    """Check and convert the arguments of `ImageData.from_arrays`.
+
+    Args:
+        x: Images.
+        y: Their labels.
+        pairs: `(x, y)` of the "validation" and "test" splits, or None.
+        class_names: Names by label, or None.
+        value_range: The values of black and white; None to guess them.
+        groups: (N,) of the images of x, or None.
+
+    Raises:
+        DataError: if images, labels and groups do not fit each other or cannot be read as such.
+        OptionError: if `value_range` is wrong.
+    """
+    label_map = LabelMap.fit(y, class_names)
+    given = {part: pair for part, pair in pairs.items() if pair is not None}
+    if value_range is None:
+        pixel_range = find_range(x, *(pair[0] for pair in given.values() if _is_pair(pair)))
+    else:
+        pixel_range = check_range(value_range)
+    pixels, labels = [to_pixels(x, pixel_range)], [label_map.encode(y)]
+    _check_lengths(pixels[0], labels[0], "x and y")
+    for part, pair in given.items():
+        more, its_labels = _unpack(pair, part)
+        if value_range is None:
+            _check_type(more, x, part)
+        pixels.append(to_pixels(more, pixel_range, name=f"the {part} images"))
+        labels.append(label_map.encode(its_labels))
+        _check_lengths(pixels[-1], labels[-1], part)
+        _check_shape(pixels[-1], pixels[0], part)
+    ends = np.cumsum([len(part_labels) for part_labels in labels])
+    places = np.split(np.arange(ends[-1]), ends[:-1])
+    return JoinedArrays(
+        # A single uint8 array is not copied.
+        pixels[0] if len(pixels) == 1 else np.concatenate(pixels),
+        np.concatenate(labels),
+        label_map.class_names,
+        dict(zip(["train", *given], places, strict=True)),
+        _group_numbers(groups, len(labels[0]), ends[-1]),
+    )
 
 
 def to_pixels(x: Any, pixel_range: tuple[float, float], *, name: str = "x") -> NDArray[np.uint8]:
@@ -156,3 +227,60 @@ def _scaled(array: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
         part = np.clip((part - low) * (255 / (high - low)), 0, 255)
         result[start : start + _CHUNK] = np.rint(part)
     return result
+
+
+def _group_numbers(groups: Any, train: int, total: int) -> NDArray[np.int64] | None:
+    """Number the groups of the `train` images of x; the images after them have no group."""
+    if groups is None:
+        return None
+    array = np.asarray(groups)
+    if array.shape != (train,) or array.dtype.kind not in "biufUSO":
+        raise DataError(
+            f"groups should hold one number or string an image of x, ({train},). "
+            f"Received: {array.dtype} {array.shape}"
+        )
+    _, numbers = np.unique(
+        array.astype(str) if array.dtype == object else array, return_inverse=True
+    )
+    return np.concatenate([numbers, np.arange(train, total) + train])
+
+
+def _is_pair(pair: Any) -> bool:
+    """Whether something may be a pair (x, y)."""
+    return isinstance(pair, tuple | list) and len(pair) == 2
+
+
+def _unpack(pair: Any, part: str) -> tuple[Any, Any]:
+    """Return x and y of a pair that messages call `part`."""
+    if not _is_pair(pair):
+        raise DataError(f"{part} should be a pair (x, y). Received: {type(pair).__name__}")
+    return pair[0], pair[1]
+
+
+def _check_lengths(pixels: NDArray[np.uint8], labels: NDArray[np.int64], name: str) -> None:
+    """Refuse images and labels that differ in number."""
+    if len(pixels) != len(labels):
+        raise DataError(
+            f"{name}: expected one label an image. Received: {len(pixels)} images, "
+            f"{len(labels)} labels"
+        )
+
+
+def _check_shape(pixels: NDArray[np.uint8], train: NDArray[np.uint8], part: str) -> None:
+    """Refuse images of another shape than the training images."""
+    if pixels.shape[1:] != train.shape[1:]:
+        raise DataError(
+            f"The {part} images should have the shape of the training images, {train.shape[1:]}. "
+            f"Received: {pixels.shape[1:]}"
+        )
+
+
+def _check_type(x: Any, train: Any, part: str) -> None:
+    """Refuse floats beside integers: they may be 0..1 and 0..255, and one guess serves both."""
+    floats = [np.asarray(array).dtype.kind == "f" for array in (x, train)]
+    if floats[0] != floats[1]:
+        raise DataError(
+            f"The {part} images should have the type of the training images, "
+            f"{np.asarray(train).dtype}. Received: {np.asarray(x).dtype}. Convert one of them, or "
+            "give value_range if both have the same range."
+        )

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.errors import DataError
+from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.data.duplicates import Duplicates
-from kt_tuning.data.groups import Groups
-from kt_tuning.data.stratified_split import complete
+from kt_tuning.data.groups import Groups, keep_together
+from kt_tuning.data.stratified_split import complete, generator, stratified_folds
 
 logger = logging.getLogger("kt_tuning")
 
@@ -69,6 +69,44 @@ def split_images(
         labels, given, split=split, seed=seed, class_names=class_names, groups=together
     )
     return indices, together
+
+
+def assign_folds(
+    labels: NDArray[np.int64],
+    count: int,
+    class_names: Sequence[str],
+    groups: Groups | None,
+    *,
+    seed: int,
+) -> NDArray[np.int64]:
+    """Assign images to the folds of a cross-validation: stratified, groups in one fold each.
+
+    Args:
+        labels: (N,).
+        count: Number of folds, at least 2.
+        class_names: Names by label.
+        groups: Of the same N images, or None.
+        seed: Seed of the assignment.
+
+    Returns:
+        (N,) the fold of each image.
+
+    Raises:
+        OptionError: if `count` is no such number.
+        DataError: if a class has fewer images, or groups, than folds.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or count < 2:
+        raise OptionError(f"`folds` is a whole number, at least 2. Received: {count!r}")
+    sizes = np.bincount(labels, minlength=len(class_names))
+    if sizes.min() < count:
+        label = int(sizes.argmin())
+        raise DataError(
+            f"{count} folds need at least {count} images a class outside the test split. "
+            f"Found: {class_names[label]!r} {sizes[label]}. Ask for fewer folds."
+        )
+    rng = generator(seed)
+    fold = stratified_folds(labels, count, rng)
+    return fold if groups is None else keep_together(fold, labels, groups, class_names, rng)
 
 
 def _joined(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -12,26 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.atomic import atomic_write
-from kt_tuning.core.errors import DataError, OptionError, StorageError
+from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.core.records import DataCard, PixelFormat, TableSource
-from kt_tuning.data.array_checks import (
-    check_lengths,
-    check_shape,
-    check_type,
-    group_numbers,
-    is_pair,
-    unpack,
-)
 from kt_tuning.data.class_table import class_table
 from kt_tuning.data.duplicates import Duplicates, find_duplicates
 from kt_tuning.data.fingerprint import ContentDigest, split_digest
-from kt_tuning.data.from_arrays import check_range, find_range, to_pixels
-from kt_tuning.data.grouped_split import split_images
-from kt_tuning.data.groups import Groups, keep_together
+from kt_tuning.data.from_arrays import join_arrays
+from kt_tuning.data.grouped_split import assign_folds, split_images
+from kt_tuning.data.groups import Groups
 from kt_tuning.data.image_split import HeldOut, ImageSplit, PixelFile
-from kt_tuning.data.labels import LabelMap
 from kt_tuning.data.pixel_cache import cache_folder
-from kt_tuning.data.stratified_split import PARTS, fold_of, generator, subset
+from kt_tuning.data.stratified_split import PARTS, generator, limit_splits
 from kt_tuning.data.tf_dataset import read_dataset
 from kt_tuning.data.thumbnails import thumbnails
 
@@ -115,46 +106,30 @@ class ImageData:
             DataError: if images, labels and groups do not fit each other or cannot be read as such.
             OptionError: if `split`, `seed` or `value_range` is wrong.
         """
-        label_map = LabelMap.fit(y, class_names)
-        if value_range is None:
-            others = (pair[0] for pair in (validation, test) if pair is not None and is_pair(pair))
-            pixel_range = find_range(x, *others)
-        else:
-            pixel_range = check_range(value_range)
-        pixels, labels = [to_pixels(x, pixel_range)], [label_map.encode(y)]
-        check_lengths(pixels[0], labels[0], "x and y")
-        pairs = {"validation": validation, "test": test}
-        given = {part: pair for part, pair in pairs.items() if pair is not None}
-        for part, pair in given.items():
-            more, its_labels = unpack(pair, part)
-            if value_range is None:
-                check_type(more, x, part)
-            pixels.append(to_pixels(more, pixel_range, name=f"the {part} images"))
-            labels.append(label_map.encode(its_labels))
-            check_lengths(pixels[-1], labels[-1], part)
-            check_shape(pixels[-1], pixels[0], part)
-        ends = np.cumsum([len(part_labels) for part_labels in labels])
-        places = dict(zip(["train", *given], np.split(np.arange(ends[-1]), ends[:-1]), strict=True))
-        all_pixels = pixels[0] if len(pixels) == 1 else np.concatenate(pixels)
-        all_labels = np.concatenate(labels)
-        names = label_map.class_names
-        duplicates = find_duplicates(all_pixels, thumbnails(all_pixels))
+        joined = join_arrays(
+            x,
+            y,
+            {"validation": validation, "test": test},
+            class_names=class_names,
+            value_range=value_range,
+            groups=groups,
+        )
+        pixels, labels, names = joined.pixels, joined.labels, joined.class_names
+        duplicates = find_duplicates(pixels, thumbnails(pixels))
         indices, together = split_images(
-            all_labels,
-            places,
+            labels,
+            joined.places,
             duplicates,
-            group_numbers(groups, len(labels[0]), len(all_labels)),
+            joined.groups,
             split=split,
             seed=seed,
             class_names=names,
             name_of=lambda place: f"image {place}",
         )
         digest = ContentDigest()
-        digest.update(all_pixels)
-        content = digest.finish(all_pixels.shape[1:], all_labels, names)
-        return cls(
-            all_pixels, all_labels, indices, names, content, duplicates=duplicates, groups=together
-        )
+        digest.update(pixels)
+        content = digest.finish(pixels.shape[1:], labels, names)
+        return cls(pixels, labels, indices, names, content, duplicates=duplicates, groups=together)
 
     @classmethod
     def from_dataset(
@@ -285,20 +260,9 @@ class ImageData:
                 f"A limit should be at least {2 * self.classes}, one train and one validation "
                 f"image for each of {self.classes} classes. Received: {images}"
             )
-        train, validation = self.indices["train"], self.indices["validation"]
-        total = len(train) + len(validation)
-        if images >= total:
+        if images >= len(self.indices["train"]) + len(self.indices["validation"]):
             return self
-        rng = generator(seed)
-        validations = round(images * len(validation) / total)
-        validations = min(max(validations, self.classes), images - self.classes)
-        keep = {"train": images - validations, "validation": validations}
-        kept = {
-            part: self.indices[part][
-                subset(self.labels[self.indices[part]], count, self.classes, rng)
-            ]
-            for part, count in keep.items()
-        }
+        kept = limit_splits(self.labels, self.indices, images, self.classes, generator(seed))
         return dataclasses.replace(self, indices={**self.indices, **kept}, runs=[])
 
     def folds(self, count: int, *, seed: int = 0) -> list[ImageData]:
@@ -316,21 +280,9 @@ class ImageData:
             OptionError: if `count` is no such number.
             DataError: if a class has fewer images, or groups, than folds.
         """
-        if isinstance(count, bool) or not isinstance(count, int) or count < 2:
-            raise OptionError(f"`folds` is a whole number, at least 2. Received: {count!r}")
         known = np.sort(np.concatenate([self.indices["train"], self.indices["validation"]]))
-        sizes = np.bincount(self.labels[known], minlength=self.classes)
-        if sizes.min() < count:
-            label = int(sizes.argmin())
-            raise DataError(
-                f"{count} folds need at least {count} images a class outside the test split. "
-                f"Found: {self.class_names[label]!r} {sizes[label]}. Ask for fewer folds."
-            )
-        rng = generator(seed)
-        fold = fold_of(self.labels[known], count, rng)
-        if self.groups is not None:
-            groups = self.groups.take(known)
-            fold = keep_together(fold, self.labels[known], groups, self.class_names, rng)
+        groups = None if self.groups is None else self.groups.take(known)
+        fold = assign_folds(self.labels[known], count, self.class_names, groups, seed=seed)
         return [
             dataclasses.replace(
                 self,

@@ -106,6 +106,34 @@ def complete(
     return result | {part: train[number == place] for place, part in enumerate(filled)}
 
 
+def limit_splits(
+    labels: NDArray[np.int64],
+    indices: Mapping[str, NDArray[np.int64]],
+    images: int,
+    classes: int,
+    rng: np.random.Generator,
+) -> dict[str, NDArray[np.int64]]:
+    """Choose `images` of the train and validation images, in the proportions of both splits.
+
+    Args:
+        labels: (N,) of all images.
+        indices: The index sets "train" and "validation", among others.
+        images: Total number, from 2 * classes to that of the images in both splits.
+        classes: Number of classes.
+        rng: Source of randomness.
+
+    Returns:
+        The index sets "train" and "validation"; in each, classes keep their proportions.
+    """
+    train, validation = len(indices["train"]), len(indices["validation"])
+    wanted = round(images * validation / (train + validation))
+    wanted = min(max(wanted, classes), images - classes)
+    return {
+        part: indices[part][subset(labels[indices[part]], total, classes, rng)]
+        for part, total in (("train", images - wanted), ("validation", wanted))
+    }
+
+
 def subset(
     labels: NDArray[np.int64], total: int, classes: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
