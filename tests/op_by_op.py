@@ -9,17 +9,17 @@ import numpy as np
 from PIL import Image
 
 from kt_tuning.augment.apply import Size, carry_out
-from kt_tuning.augment.borders import window
 from kt_tuning.augment.geometric_ops import centre
 from kt_tuning.augment.op_kinds import Floats, Frame, Geometric, Pixels, Rows
 from kt_tuning.augment.pil_images import on_colours, to_array, to_pil
 from kt_tuning.augment.policy import Policy
-from kt_tuning.augment.sampling import (
+from kt_tuning.augment.resampling import (
     coefficients,
     for_small,
     keeps_grid,
     sample,
     seen_corners,
+    window,
 )
 from kt_tuning.augment.steps import Draw
 

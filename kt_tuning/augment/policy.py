@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kt_tuning.augment.augmix import AnyStep, Chains, step_from_json
-from kt_tuning.augment.borders import BORDERS
 from kt_tuning.augment.builtin_policies import SPACES
 from kt_tuning.augment.op_kinds import Geometric
 from kt_tuning.augment.ops import OPS
 from kt_tuning.augment.policy_space import suggest_steps
-from kt_tuning.augment.sampling import AUTO, INTERPOLATIONS
+from kt_tuning.augment.resampling import AUTO, BORDERS, INTERPOLATIONS
 from kt_tuning.augment.steps import OneOf, Step
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.names import find_name

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kt_tuning.augment.colour_ops import LUMA
-from kt_tuning.augment.lanes import Lanes, channels_of, fill
 from kt_tuning.augment.op_kinds import Floats, Pixels, Rows
 from kt_tuning.augment.pil_images import mean_colour
+from kt_tuning.augment.small_images import Lanes, channels_of, fill
 
 # NumPy is slow at rows of 4: so many pixels are one row.
 LINE = 16

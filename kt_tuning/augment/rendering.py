@@ -5,15 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.augment.groups import COPIED_PIXELS, groups, neighbours
-from kt_tuning.augment.lanes import to_pixels
 from kt_tuning.augment.op_kinds import Floats, Pixels
 from kt_tuning.augment.pil_images import to_array, to_pil
 from kt_tuning.augment.recolouring import recolour, recolour_image, recolour_lanes
-from kt_tuning.augment.resampling import resample
-from kt_tuning.augment.sampling import choose, is_affine, is_small, keeps_grid
-from kt_tuning.augment.slicing import cut
-from kt_tuning.augment.small_images import interpolate
+from kt_tuning.augment.resampling import choose, is_affine, is_small, keeps_grid, resample
+from kt_tuning.augment.small_images import (
+    COPIED_PIXELS,
+    cut,
+    groups,
+    interpolate,
+    neighbours,
+    to_pixels,
+)
 
 
 def render(

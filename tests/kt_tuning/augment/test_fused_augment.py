@@ -4,7 +4,7 @@ from PIL import Image
 from smooth_images import smooth, uniforms
 
 from kt_tuning.augment import POLICIES, OneOf, Policy, Step, augment, rendering
-from kt_tuning.augment.borders import BORDERS
+from kt_tuning.augment.resampling import BORDERS
 from kt_tuning.core.errors import OptionError
 
 

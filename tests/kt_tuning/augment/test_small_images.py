@@ -3,10 +3,9 @@ import pytest
 from PIL import Image
 from smooth_images import smooth
 
-from kt_tuning.augment.borders import BORDERS, window
-from kt_tuning.augment.lanes import to_pixels
 from kt_tuning.augment.pil_images import to_array, to_pil
-from kt_tuning.augment.small_images import interpolate
+from kt_tuning.augment.resampling import BORDERS, window
+from kt_tuning.augment.small_images import interpolate, to_pixels
 
 
 def affine(seed, count, scale=1.0):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kt_tuning.augment.sampling import choose, keeps_grid
+from kt_tuning.augment.resampling import choose, keeps_grid
 
 
 @pytest.mark.parametrize(
