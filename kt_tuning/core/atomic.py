@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +48,32 @@ def atomic_write(path: str | Path, *, durable: bool) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder that becomes `path` at the end of the block, or is removed if it raises.
+
+    The files in it are flushed to the disk before it gets its name.
+
+    Args:
+        path: The folder to make; absent, or an empty folder. Missing parents are made.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    # TensorFlow Serving reads folders whose names are numbers, so it ignores this one.
+    folder = path.with_name(f".{path.name}.{secrets.token_hex(16)}.tmp")
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+        for entry in folder.rglob("*"):
+            if entry.is_file():
+                sync_file(entry)
+        folder.replace(path)
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sync_folder(folder: Path) -> None:
