@@ -1,7 +1,7 @@
-"""Errors, named by what the caller does next.
+"""The errors that kt-tuning raises on purpose.
 
-Every message says what was received, what was expected and the fix. The command line prints the
-message alone, without a traceback.
+Every message says what was received, what was expected and what to do. The command line prints the
+message without a traceback.
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ FULL_MESSAGES = (
     *("No space left on device", "Disk quota exceeded"),
     *("database or disk is full", " requested and "),
 )
-"""What HDF5, TensorFlow, SQLite and NumPy ("80 requested and 8 written") say of a full disk, in
-errors that have no error number."""
+"""Parts of the messages of HDF5, TensorFlow, SQLite and NumPy ("80 requested and 8 written") for a
+full disk; their errors have no error number."""
 
 
 class KtTuningError(Exception):
-    """The base of every error that kt-tuning raises on purpose."""
+    """Base class of all errors of kt-tuning."""
 
 
 class DataError(KtTuningError, ValueError):
-    """The images or labels need fixing: missing, unreadable, mismatched or too few."""
+    """Images or labels are missing, unreadable, mismatched or too few."""
 
 
 class OptionError(KtTuningError, ValueError):
-    """An argument or command-line option needs another value."""
+    """An argument or command-line option has an invalid value."""
 
 
 class StorageError(KtTuningError, OSError):
-    """A path needs fixing: not there, not writable, or holding something else."""
+    """A path is missing, not writable, damaged, or holds something else."""
 
 
 class SearchError(KtTuningError, RuntimeError):
-    """The search cannot go on: every trial failed, or nothing has finished yet."""
+    """The search cannot go on: every trial failed, or no trial has finished yet."""
 
 
 class ExportError(KtTuningError, RuntimeError):
-    """An exported model does not behave as the trained one, or cannot be read."""
+    """An exported model gives other results than the trained one, or cannot be read."""
 
 
 class MissingExtraError(KtTuningError, ImportError):
-    """An optional dependency is needed: the message has the `pip install` line."""
+    """An optional dependency is missing; the message has the `pip install` command."""
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether a full disk or a used-up quota caused an error, whichever library raised it."""
+    """Return whether a full disk or an exhausted quota caused an error of any library."""
     while error is not None:
         text = str(error)
         if getattr(error, "errno", None) in FULL or any(part in text for part in FULL_MESSAGES):
@@ -60,10 +60,13 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 @contextlib.contextmanager
 def full_disk_explained(folder: str | Path) -> Iterator[None]:
-    """Raise a StorageError in place of whatever error a full disk causes in the block.
+    """Convert an error that a full disk causes in the block to a StorageError.
 
     Args:
-        folder: Where the block writes; the message names it if the error names no file.
+        folder: The folder that the block writes; the message names it if the error names no file.
+
+    Raises:
+        StorageError: if the disk is full or the quota exhausted.
     """
     try:
         yield
@@ -74,5 +77,5 @@ def full_disk_explained(folder: str | Path) -> Iterator[None]:
             raise
         raise StorageError(
             f"The disk is full: cannot write {getattr(error, 'filename', None) or folder}. Free "
-            "some space and start the same again: what was finished before is kept."
+            "some space and start the same command again: finished trials are kept."
         ) from error

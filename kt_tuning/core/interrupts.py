@@ -1,4 +1,4 @@
-"""Ctrl-C that nothing swallows."""
+"""Interrupts (Ctrl-C, SIGTERM) that also work where Python ignores exceptions."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ POLL_SECONDS = 0.01
 
 
 class Stopped(KeyboardInterrupt):
-    """SIGTERM, where it stops a program in the same way as Ctrl-C."""
+    """Raised for SIGTERM where it stops a program in the same way as Ctrl-C."""
 
 
 @contextlib.contextmanager
 def interrupts_kept() -> Iterator[None]:
-    """Raise a KeyboardInterrupt again that was raised where Python ignores exceptions.
+    """Raise a KeyboardInterrupt again within the block if Python has ignored it.
 
-    Signals are handled in whatever Python code the main thread runs. In a finalizer, or in a
-    callback of the garbage collector as JAX has one, an exception is reported to
-    `sys.unraisablehook` and the program goes on.
+    Python handles signals in the code that the main thread is running. In a finalizer or a callback
+    of the garbage collector (JAX registers one), an exception is only reported to
+    `sys.unraisablehook`, and the program goes on.
     """
     before = sys.unraisablehook
 
@@ -46,20 +46,20 @@ def interrupts_kept() -> Iterator[None]:
 
 
 def _interrupt(number: signal.Signals, hook: CodeType) -> None:
-    """Send the main thread a signal once it has left the hook: until then it would be ignored."""
+    """Send the main thread a signal after it has left the hook, where it would be ignored again."""
     main = threading.main_thread().ident
     assert main is not None
     while _runs(hook, main):
         time.sleep(POLL_SECONDS)
     if hasattr(signal, "pthread_kill"):
-        # Unlike `interrupt_main` it ends what the thread waits for.
+        # Unlike `interrupt_main` it interrupts a blocking call.
         signal.pthread_kill(main, number)
     else:
         _thread.interrupt_main(number)
 
 
 def _runs(code: CodeType, thread: int) -> bool:
-    """Whether a thread is in a function, or in one that it has called."""
+    """Return whether a function is on the call stack of a thread."""
     frame = sys._current_frames().get(thread)
     while frame is not None:
         if frame.f_code is code:

@@ -1,4 +1,4 @@
-"""Names as users spell them: "ConvNet", "saved-model" and "TFLite" find their rows."""
+"""Lookup of names regardless of case and punctuation: "ConvNet", "saved-model", "TFLite"."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ def find_name(
     aliases: Mapping[str, str] | None = None,
     hint: str = "",
 ) -> str:
-    """Return the known name that a spelling stands for.
+    """Return the known name that a user's spelling matches.
 
-    Upper and lower case, spaces, hyphens, underscores and other punctuation make no difference.
+    Case, spaces, hyphens, underscores and other punctuation are ignored.
 
     Args:
-        name: As the user wrote it.
-        known: The names that there are.
-        what: What is named, in the singular, for the message: "strategy".
-        aliases: Other names, such as those of other libraries, by which known ones are found.
-        hint: What else is accepted, appended to the message: "or a sampler of Optuna".
+        name: The user's spelling.
+        known: The valid names.
+        what: The kind of thing, in the singular, for the message: "strategy".
+        aliases: Alternative names, such as those of other libraries, and the known names they mean.
+        hint: Other accepted values, appended to the message: "or a sampler of Optuna".
 
     Raises:
-        OptionError: if no known name is spelled so; the message names close ones, and all.
+        OptionError: if no name matches; the message suggests a similar one and lists all.
     """
     if isinstance(name, str):
         if name in known:

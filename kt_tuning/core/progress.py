@@ -1,8 +1,8 @@
-"""How far long work is: a bar where somebody watches, lines with the time where nobody does.
+"""Progress of long work: a bar in terminals and notebooks, lines elsewhere.
 
-A bar is drawn in a terminal, and in a notebook that has ipywidgets, without which rich warns at
-each refresh. Otherwise, such as in a log file, work that takes more than `PATIENCE` seconds gets a
-line then, one each `EVERY` seconds, and one at its end.
+A bar needs a terminal, or a notebook that has ipywidgets (without them rich warns at each refresh).
+Elsewhere, such as in a log file, work that takes more than `PATIENCE` seconds writes a line then,
+one each `EVERY` seconds, and one at its end.
 """
 
 from __future__ import annotations
@@ -29,47 +29,47 @@ from kt_tuning.core.units import clock
 logger = logging.getLogger("kt_tuning")
 
 PATIENCE = 2.0
-"""Seconds after which work that is still going on gets its first line."""
+"""Seconds until the first line."""
 EVERY = 30.0
 """Seconds between lines."""
 FORWARDED = "forwarded"
-"""Attribute of a log record that workers hand on to where the search runs, whatever its level."""
+"""Attribute of a log record that workers send to the process of the search at any level."""
 
 T = TypeVar("T")
 
 
 def is_live(console: Console) -> bool:
-    """Whether what is drawn on a console can be redrawn."""
+    """Return whether a console can redraw a progress bar."""
     if console.is_jupyter:
         return importlib.util.find_spec("ipywidgets") is not None
     return console.is_interactive
 
 
 def write_line(text: str, console: Console | None = None) -> None:
-    """Write a plain line for where nothing can be redrawn.
+    """Write a line of progress where no bar can be drawn.
 
-    A notebook prints it, with the time of day; elsewhere it is logged, and what a worker process
-    logs so appears where the search runs.
+    A notebook prints it with the time of day. Elsewhere it is logged; the process of a search also
+    shows the lines of its workers.
 
     Args:
         text: The line.
-        console: Where the work is shown, or None.
+        console: The console of the display, or None.
     """
     if console is not None and console.is_jupyter:
-        # rich would make a block of HTML of each line.
+        # rich would write each line as a block of HTML.
         print(f"{time.strftime('%H:%M:%S')} {text}", file=console.file)
     else:
         logger.info(text, extra={FORWARDED: True})
 
 
 class Task:
-    """Work, and how much of it is done.
+    """The state of long work.
 
     Attributes:
-        title: What is done: "Decoding images".
-        total: Steps, or None if they cannot be counted.
-        done: Steps of them that are done.
-        note: What else there is to say, such as "loss 0.3".
+        title: Name of the work: "Decoding images".
+        total: Number of steps, or None if unknown.
+        done: Number of steps done.
+        note: Further information, such as "loss 0.3".
     """
 
     def __init__(self, title: str, total: int | None = None) -> None:
@@ -80,25 +80,25 @@ class Task:
         self.changed: Callable[[], None] = _nothing
 
     def begin(self, title: str, total: int | None = None) -> None:
-        """Say that something else is done now."""
+        """Start other work, with no step done."""
         self.title, self.total = title, total
         self.update(0)
 
     def update(self, done: int, note: str = "") -> None:
-        """Say how many steps are done, and what else there is to say."""
+        """Set the number of steps done, and the note."""
         self.done, self.note = done, note
         self.changed()
 
     def advance(self, steps: int = 1) -> None:
-        """Say that more steps are done."""
+        """Add to the number of steps done."""
         self.update(self.done + steps, self.note)
 
     def follow(self, items: Sequence[T], times: int = 1) -> Sequence[T]:
-        """Return the items; a step is done when one of them has been dealt with.
+        """Return the items as a sequence that advances the task by a step an item.
 
         Args:
-            items: What is gone through.
-            times: How often.
+            items: The items to iterate over.
+            times: Number of iterations over all of them.
         """
         self.total = times * len(items)
         self.changed()
@@ -106,7 +106,7 @@ class Task:
 
     @property
     def share(self) -> str:
-        """Such as "300 of 1,200"; nothing if steps cannot be counted."""
+        """Steps done, such as "300 of 1,200"; empty if the total is unknown."""
         return "" if self.total is None else f"{self.done:,} of {self.total:,}"
 
     def __str__(self) -> str:
@@ -118,13 +118,13 @@ class Task:
 def progress(
     title: str, total: int | None = None, *, shown: bool = True, live: bool = True
 ) -> Iterator[Task]:
-    """Show how far the work in this block is.
+    """Show the progress of the work in this block.
 
     Args:
-        title: What is done: "Decoding images".
-        total: Steps, if they can be counted; None shows the time alone.
+        title: Name of the work: "Decoding images".
+        total: Number of steps; None shows only the time.
         shown: Whether to show anything.
-        live: Whether a bar may be drawn; otherwise there are lines alone.
+        live: Whether a bar may be drawn; otherwise lines are written.
     """
     task = Task(title, total)
     console = Console(stderr=True)
@@ -186,7 +186,7 @@ def _lines(task: Task, console: Console) -> Iterator[None]:
 
 
 class _Followed(Sequence[T]):
-    """A sequence that tells a task how far it has been gone through."""
+    """A sequence that advances a task as it is iterated over."""
 
     def __init__(self, items: Sequence[T], task: Task) -> None:
         self._items = items

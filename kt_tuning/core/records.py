@@ -22,14 +22,14 @@ OUT_OF_MEMORY = "out of memory"
 
 @dataclasses.dataclass(frozen=True)
 class PixelFormat(Record):
-    """How an image file becomes the model's input: uint8 pixels, (height, width, channels).
+    """The shape of a model's input, uint8 (height, width, channels), and the depth of 16-bit files.
 
     Attributes:
         height: Rows of the model's input.
         width: Columns of the model's input.
         channels: 1 (grey) or 3 (RGB).
-        bits: How many bits the grey levels of files with 16 bits a pixel have: 12 for the files of
-            a camera with 12 bits, whose white is 4095.
+        bits: Bit depth of the levels in files with 16 bits a pixel: 12 for a camera with 12 bits,
+            whose white is 4095.
     """
 
     height: int
@@ -45,12 +45,12 @@ class PixelFormat(Record):
 
 @dataclasses.dataclass(frozen=True)
 class TableSource:
-    """A table that says which image has which label.
+    """A table of image files and labels.
 
     Attributes:
-        path: Of the file; "" for a DataFrame.
+        path: Path of the file; "" for a DataFrame.
         columns: Meaning ("file", "label", "split", "group") -> name of the column, where given.
-        max_missing: Share of the rows that may be left out.
+        max_missing: Largest share of the rows that may be left out, 0 to 1.
     """
 
     path: str
@@ -60,15 +60,15 @@ class TableSource:
 
 @dataclasses.dataclass(frozen=True)
 class DataCard(Record):
-    """What a search was run on.
+    """The data that a search was run on.
 
     Attributes:
-        fingerprint: Hex digest of pixels, labels and split: equal data, equal fingerprint.
+        fingerprint: Hex digest of pixels, labels and split; equal data have equal fingerprints.
         class_names: Names by label, 0 first.
-        pixels: The model's input.
-        counts: Images per split and class, `{"train": [n_class0, …], "validation": …, "test": …}`.
+        pixels: Shape of the model's input.
+        counts: Images by split and class, `{"train": [n_class0, …], "validation": …, "test": …}`.
         source: The folder, or "arrays".
-        table: What said which image in the folder has which label; None if sub-folders did.
+        table: The table that labels the images; None if sub-folders do.
     """
 
     fingerprint: str
@@ -88,18 +88,18 @@ class DataCard(Record):
 
 @dataclasses.dataclass(frozen=True)
 class SearchRecord(Record):
-    """How a search was asked for.
+    """The arguments of a search.
 
     Attributes:
-        objective: Name of the metric, e.g. "val_accuracy".
+        objective: Name of the metric, such as "val_accuracy".
         direction: "max" or "min".
         strategy: Name in `STRATEGIES`, or the class of a KerasTuner oracle.
-        seed: The seed of trials, initial weights and augmentation.
-        epochs: Epochs of a trial, at most.
-        max_trials: Trials, at most; None if only time limits them.
-        time_limit: Seconds of training in all, or None.
-        hypermodel: Name of the hypermodel's class or function; of several families all names:
-            "Families(convnet, resnet)".
+        seed: Seed of trials, initial weights and augmentation.
+        epochs: Maximum number of epochs of a trial.
+        max_trials: Maximum number of trials; None if only time limits them.
+        time_limit: Total training time in seconds, or None.
+        hypermodel: Name of the hypermodel's class or function; for several families the names of
+            all: "Families(convnet, resnet)".
         versions: Versions of kt-tuning, Keras, its backend, KerasTuner, NumPy, Python.
         folds: Trainings of each configuration on different splits; 1 is no cross-validation.
         executions: Trainings of each configuration on each fold.
@@ -120,27 +120,26 @@ class SearchRecord(Record):
 
 @dataclasses.dataclass(frozen=True)
 class TrialRecord(Record):
-    """What came of one trial.
+    """The result of one trial.
 
     Attributes:
         trial_id: KerasTuner's id; the folder is `trial_<trial_id>`.
-        number: Order of start, from 0.
-        status: "COMPLETED", "PRUNED" (with the best epoch until then), "FAILED", "INFEASIBLE":
-            over a limit, never trained; or "PAUSED", as long as the search may go on with it.
-        values: Hyperparameter values, active ones only.
-        metrics: Every metric at the best epoch; with several folds or executions their means.
-            Those that begin with "val_" are of the float32 model that is returned, in whatever
-            precision it was trained; the others are of the epoch's training.
+        number: Number in the order of starting, from 0.
+        status: "COMPLETED", "PRUNED" (with the best epoch until then), "FAILED", "INFEASIBLE" (over
+            a limit, never trained) or "PAUSED" (may go on in the same search).
+        values: Values of the active hyperparameters.
+        metrics: All metrics at the best epoch; with several folds or executions their means. Names
+            that begin with "val_" are of the returned float32 model, regardless of the precision of
+            training; the others were measured during the epoch.
         best_epoch: Index of that epoch, from 0; of the first fold and execution.
-        epochs: Epochs trained, over all folds and executions.
-        seconds: Wall-clock of the trial, building included.
-        parameters: Scalars in the model's weights.
-        message: Why it failed or was cut short, or None.
-        began: When it began, in seconds since 1970; for one that was interrupted, when it would
-            have begun.
+        epochs: Number of epochs trained, over all folds and executions.
+        seconds: Wall-clock time of the trial in seconds, including building the model.
+        parameters: Number of scalars in the model's weights.
+        message: Reason of a failure or an early end, or None.
+        began: Start time in seconds since 1970; for an interrupted trial its end less `seconds`.
         scores: The objective of each fold and execution.
-        backbone: Where its pre-trained network comes from, if it has one: name, licence, data,
-            source and digest, None where that is not known.
+        backbone: Name, licence, data, source and digest of the pre-trained network, each None if
+            unknown; None for a trial without one.
     """
 
     trial_id: str
@@ -162,11 +161,11 @@ class TrialRecord(Record):
 
     @property
     def usable(self) -> bool:
-        """Whether it has a model and a score."""
+        """Whether the trial has a model and a score."""
         return self.status in (COMPLETED, PRUNED, PAUSED)
 
     def provenance(self) -> dict[str, Any]:
-        """What is recorded of it beside an exported model."""
+        """Return what an export records of the trial."""
         found = {"values": self.values, "metrics": self.metrics, "best_epoch": self.best_epoch}
         return found if self.backbone is None else {**found, "backbone": self.backbone}
 
@@ -174,7 +173,7 @@ class TrialRecord(Record):
 def backbones_of(
     trials: Iterable[TrialRecord],
 ) -> list[tuple[dict[str, str | None], list[TrialRecord]]]:
-    """Each pre-trained network in some trials' models, with the trials that have it."""
+    """Return the distinct pre-trained networks of trials, each with the trials that use it."""
     found: list[tuple[dict[str, str | None], list[TrialRecord]]] = []
     for trial in trials:
         if trial.backbone is None:
@@ -188,12 +187,12 @@ def backbones_of(
 
 
 def defaults_failure(trials: Iterable[TrialRecord]) -> str | None:
-    """Say that trial 0 has failed, if it has: what a search reports then lacks that comparison.
+    """Return a warning if the default configuration, trial 0, failed; None otherwise.
 
-    A default configuration that is over a limit which the user set has not failed.
+    A default configuration that exceeds a limit set by the user has not failed.
 
     Args:
-        trials: Of a search.
+        trials: The trials of a search.
     """
     first = next((record for record in trials if record.number == 0), None)
     if first is None or first.usable:
@@ -203,5 +202,5 @@ def defaults_failure(trials: Iterable[TrialRecord]) -> str | None:
         return None
     return (
         f"Trial 0, the default configuration, failed: {message}\n"
-        "What the search found was not compared with the defaults."
+        "The best trial cannot be compared with the defaults."
     )

@@ -6,30 +6,30 @@ The run directory:
     split.npz                    labels (N,), and the index sets train, validation, test and
                                  predicted (the rows of val_predictions.npy); groups, if given
     search.json                  SearchRecord
-    definition.json              search.SearchDefinition: what decides what a trial means
-    auto.json                    search.auto.AutoChoice: what hypermodel="auto" stands for
-    config.yaml, space.yaml      what `kt-tuning run` was asked for, to repeat it
-    options.json                 the same as `pipeline.RunOptions`, for what comes after
+    definition.json              search.SearchDefinition: all that determines a trial's result
+    auto.json                    search.auto.AutoChoice: the choice of hypermodel="auto"
+    config.yaml, space.yaml      the options of `kt-tuning run`, to repeat it
+    options.json                 the same as `pipeline.RunOptions`, for later commands
     study.db                     the Optuna study
-    storage.json                 where checkpoints are kept, if not here
-    tracking/<name>.jsonl        what a tracker has logged
-    trial_<id>/result.json       TrialRecord; paused.json as long as it may go on
+    storage.json                 name of the run in an external storage of checkpoints
+    tracking/<name>.jsonl        what a tracker has received
+    trial_<id>/result.json       TrialRecord; paused.json while the trial may go on
     trial_<id>/failed_<n>.json   TrialRecord of an attempt that failed, if the trial was tried again
     trial_<id>/deaths.json       search.deaths.Deaths, if a process died while it ran the trial
     trial_<id>/history.csv       one row an epoch
-    trial_<id>/val_predictions.npy   float32 (N_validation, classes), of the model that is returned:
-                                 at the best epoch, of the first execution
+    trial_<id>/val_predictions.npy   float32 (N_validation, classes) of the returned model: at the
+                                 best epoch of the first execution
     trial_<id>/execution_predictions.npy   the same of each execution, (executions, N, classes)
     trial_<id>/model.weights.h5  at the best epoch; with folds fold_<k>.weights.h5
     ensemble.json                ensembling.EnsembleRecord
-    ensemble-<digest>.keras      the combined model, of this ensemble.json
+    ensemble-<digest>.keras      the combined model of ensemble.json
     test_uses.json               evaluation.HeldOutUses
     scores.json                  evaluation.Scores
     gallery.json                 evaluation.Gallery
-    augmentation.jpg             what the best trial's augmentation does
+    augmentation.jpg             examples of the best trial's augmentation
     export/<version>/            SavedModel; export/<format>/<version>/ the other formats
-    refit/                       the winner, trained again: laid out like a run directory
-    distill/, bag/, boost/, snapshots/   the best configuration, trained again: the same
+    refit/                       the best model, trained again: laid out like a run directory
+    distill/, bag/, boost/, snapshots/   the best configuration, trained again: likewise
     report.html
 """
 
@@ -55,7 +55,7 @@ REFIT_RECORD = "refit.json"
 
 
 def trial_records(run: str | Path) -> list[TrialRecord]:
-    """Every finished or paused trial of a run directory, failed ones included, in order of start.
+    """Read the finished, failed and paused trials of a run directory, in order of start.
 
     Raises:
         StorageError: if a record is damaged.
@@ -66,7 +66,7 @@ def trial_records(run: str | Path) -> list[TrialRecord]:
 
 
 def trial_record(folder: str | Path) -> TrialRecord | None:
-    """The record in a trial's folder: of its end, or else of its last pause; None without both.
+    """Read the record of a trial's end, or else of its last pause; None without both.
 
     Raises:
         StorageError: if it is damaged.
@@ -82,15 +82,15 @@ RUN_MARKERS = {
     "options.json": ("hypermodel", "objective", "max_trials"),
     "study.db": (),
 }
-"""Files by which a run directory is known, and keys that such a JSON file has."""
+"""Files that mark a run directory, and keys that such a JSON file has."""
 _STUDY = b"objectives"
-"""In the study of a run: the name of an attribute that is written first."""
+"""Name of an attribute that every study of a run has."""
 
 
 def is_run_directory(path: str | Path) -> bool:
-    """Whether a search has written into a folder, by files that only a search writes.
+    """Return whether a folder has files that only a search writes.
 
-    A file of another program that happens to have the name of one of ours does not count.
+    A file of another program with the same name does not count: contents are checked.
     """
     folder = Path(path)
     return any(_has_keys(folder / name, keys) for name, keys in RUN_MARKERS.items() if keys) or (

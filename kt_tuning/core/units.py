@@ -1,4 +1,4 @@
-"""Durations and numbers of things as people write them."""
+"""Parsing and formatting of durations and counts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _PART = re.compile(rf"(\d+(?:\.\d+)?)\s*({_UNIT})(?![a-z])\s*")
 
 
 def seconds(duration: str | float | None, name: str = "time_limit") -> float | None:
-    """Return a duration in seconds.
+    """Convert a duration to seconds.
 
     Args:
         duration: "90s", "10m", "1h30m", "2 d", a number of seconds, or None for no limit.
-        name: What the duration is, for the message.
+        name: Name of the option, for the message.
 
     Raises:
         OptionError: if it is not a positive duration.
@@ -46,12 +46,12 @@ def seconds(duration: str | float | None, name: str = "time_limit") -> float | N
 
 
 def clock(duration: float) -> str:
-    """Seconds as m:ss or h:mm:ss."""
+    """Format seconds as m:ss or h:mm:ss."""
     minutes, rest = divmod(round(duration), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def count(value: int, noun: str, plural: str | None = None) -> str:
-    """Return "1 trial", "1,200 trials"."""
+    """Format a count with its noun: "1 trial", "1,200 trials"."""
     return f"{value:,} {noun if value == 1 else plural or noun + 's'}"
