@@ -66,11 +66,11 @@ class OneByOne:
         form = draw.op.form
         if isinstance(form, Geometric):
             frame = self._to(self._size if form.reframes else self._frame)
-            self._move(form.matrices(draw.amounts, draw.places, frame), draw.rows, frame)
+            self._move(form.matrices(draw.amounts, draw.parameters, frame), draw.rows, frame)
             return
         rows, amounts = draw.rows.tolist(), draw.amounts.tolist()
-        for row, amount, places in zip(rows, amounts, draw.places, strict=True):
-            self._images[row] = on_colours(form.pil, self._images[row], amount, places)
+        for row, amount, parameters in zip(rows, amounts, draw.parameters, strict=True):
+            self._images[row] = on_colours(form.pil, self._images[row], amount, parameters)
 
     def pixels(self) -> Pixels:
         """The images as they are now."""

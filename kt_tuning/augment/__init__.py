@@ -1,6 +1,6 @@
-"""Augmentation with PIL: what is drawn (`Policy`), and how it is carried out (`augment`)."""
+"""Augmentation by PIL and NumPy: policies (`Policy`) and their application (`augment`)."""
 
-from kt_tuning.augment.augmix import Chains
+from kt_tuning.augment.augmix import AugMix
 from kt_tuning.augment.fused import augment
 from kt_tuning.augment.mixup_cutmix import Mixing, mix
 from kt_tuning.augment.ops import OPS, Op
@@ -11,7 +11,7 @@ from kt_tuning.augment.steps import OneOf, Step
 __all__ = [
     "OPS",
     "POLICIES",
-    "Chains",
+    "AugMix",
     "Mixing",
     "OneOf",
     "Op",

@@ -1,4 +1,4 @@
-"""Drawing a policy for a batch, and handing what was drawn to whatever carries it out."""
+"""Application of a policy to a batch by an engine, which carries out the operations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from kt_tuning.augment.augmix import Chains
+from kt_tuning.augment.augmix import AugMix
 from kt_tuning.augment.op_kinds import Floats, Pixels
 from kt_tuning.augment.policy import Policy
 from kt_tuning.augment.steps import Draw
@@ -17,13 +17,13 @@ Size = tuple[int, int]
 
 
 class Engine(Protocol):
-    """What carries out operations on a batch, in the order in which they come."""
+    """Carries out operations on a batch, in the order in which they are applied."""
 
     def apply(self, draw: Draw) -> None:
-        """Apply one operation to some of the images, now or later."""
+        """Apply one operation to some of the images, at once or later."""
 
     def pixels(self) -> Pixels:
-        """The images after all that was applied, in the size of the output."""
+        """Return the images after all operations, in the size of the output."""
 
 
 # (images, policy, (height, width) of the output)
@@ -33,7 +33,7 @@ MakeEngine = Callable[[Pixels, Policy, Size], Engine]
 def carry_out(
     policy: Policy, images: Pixels, uniforms: Floats, size: Size | None, make_engine: MakeEngine
 ) -> Pixels:
-    """Apply `policy` to a batch by the engine that `make_engine` makes; see `augment`."""
+    """Apply `policy` to a batch by an engine of `make_engine`; see `augment`."""
     _check(policy, images, uniforms, size)
     uniforms = uniforms.astype(np.float64, copy=False)
     height, width = images.shape[1:3] if size is None else size
@@ -43,7 +43,7 @@ def carry_out(
     for step in policy.steps:
         numbers = uniforms[:, column : column + step.draws]
         column += step.draws
-        if isinstance(step, Chains):
+        if isinstance(step, AugMix):
             mixed = _mix(step, numbers, policy, engine.pixels(), make_engine)
             engine = make_engine(mixed, policy, (height, width))
         else:
@@ -53,7 +53,7 @@ def carry_out(
 
 
 def _mix(
-    step: Chains, numbers: Floats, policy: Policy, images: Pixels, make_engine: MakeEngine
+    step: AugMix, numbers: Floats, policy: Policy, images: Pixels, make_engine: MakeEngine
 ) -> Pixels:
     height, width = images.shape[1:3]
     weights = step.weights(numbers).astype(np.float32)[:, :, None, None, None]

@@ -1,11 +1,11 @@
-"""The named policies, as their steps.
+"""The built-in policies by name, as steps.
 
-Magnitudes suit small images; those that are lengths are shares of the side and grow with it.
+Magnitudes suit small images; lengths are shares of the side and grow with it.
 """
 
 from __future__ import annotations
 
-from kt_tuning.augment.augmix import AnyStep, Chains
+from kt_tuning.augment.augmix import AnyStep, AugMix
 from kt_tuning.augment.steps import OneOf, Step
 
 _MIRROR_AND_SHIFT = (Step("flip", 1.0, 0.5), Step("crop", 0.125))
@@ -30,13 +30,13 @@ _DOES_SOMETHING = len(_FULL) / (len(_FULL) + 1)
 
 
 def random_operations(magnitude: float, count: int, *, fixed: bool) -> tuple[OneOf, ...]:
-    """`count` operations of RandAugment's, one after the other.
+    """Return `count` steps, each a random operation of RandAugment.
 
     Args:
-        magnitude: How strong each is, as a share of its largest magnitude, in (0, 1].
-        count: How many; each is none at all for 1 image in 14.
-        fixed: All are as strong as that, which is RandAugment; else they are at most, and with one
-            operation and magnitude 1 it is TrivialAugment.
+        magnitude: Strength as a share of the largest magnitude of each operation, in (0, 1].
+        count: Number of steps; each does nothing for 1 image in 14.
+        fixed: Whether all have this strength (RandAugment) or a uniform one up to it, which with
+            one operation and magnitude 1 is TrivialAugment.
     """
     scaled = tuple(
         step
@@ -77,7 +77,7 @@ SPACES: dict[str, tuple[AnyStep, ...]] = {
     # AugMix (Hendrycks et al. 2020), severity 3 of 10, without operations of ImageNet-C.
     "augmix": (
         *_MIRROR_AND_SHIFT,
-        Chains(
+        AugMix(
             (
                 Step("rotate", 9.0),
                 Step("shear_x", 0.09),

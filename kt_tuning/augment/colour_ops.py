@@ -1,7 +1,7 @@
-"""What becomes of a pixel's colour: 3×7 matrices and tables of 256 values, and PIL's functions.
+"""Colour operations: 3×7 matrices and tables of 256 values, and the same by PIL.
 
-A matrix (n, 3, 7) is multiplied with (red, green, blue, their means in the image, 1). The function
-of the same name with `pil_` before it does the same to one image, grey or RGB.
+Matrices (n, 3, 7) are multiplied with (red, green, blue, their means in the image, 1). The function
+of the same name with the prefix `pil_` does the same to one grey or RGB image.
 """
 
 from __future__ import annotations
@@ -15,48 +15,48 @@ from kt_tuning.augment.op_kinds import Floats, Pixels
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
-def brightness(amounts: Floats, places: Floats) -> Floats:
-    """Away from black, or towards it."""
+def brightness(amounts: Floats, parameters: Floats) -> Floats:
+    """Scale the difference to black by 1 + `amounts`."""
     return _blend(1 + amounts)
 
 
-def pil_brightness(image: Image.Image, amount: float, places: Floats) -> Image.Image:
-    """As `brightness`."""
+def pil_brightness(image: Image.Image, amount: float, parameters: Floats) -> Image.Image:
+    """Do the same as `brightness` to one image."""
     return ImageEnhance.Brightness(image).enhance(1 + amount)
 
 
-def contrast(amounts: Floats, places: Floats) -> Floats:
-    """Away from the image's mean luminance, or towards it."""
+def contrast(amounts: Floats, parameters: Floats) -> Floats:
+    """Scale the difference to the mean luminance of the image by 1 + `amounts`."""
     return _blend(1 + amounts, mean=LUMA)
 
 
-def pil_contrast(image: Image.Image, amount: float, places: Floats) -> Image.Image:
-    """As `contrast`."""
+def pil_contrast(image: Image.Image, amount: float, parameters: Floats) -> Image.Image:
+    """Do the same as `contrast` to one image."""
     return ImageEnhance.Contrast(image).enhance(1 + amount)
 
 
-def saturation(amounts: Floats, places: Floats) -> Floats:
-    """Away from the pixel's luminance, or towards it."""
+def saturation(amounts: Floats, parameters: Floats) -> Floats:
+    """Scale the difference to the luminance of the pixel by 1 + `amounts`."""
     return _blend(1 + amounts, pixel=LUMA)
 
 
-def pil_saturation(image: Image.Image, amount: float, places: Floats) -> Image.Image:
-    """As `saturation`."""
+def pil_saturation(image: Image.Image, amount: float, parameters: Floats) -> Image.Image:
+    """Do the same as `saturation` to one image."""
     return ImageEnhance.Color(image).enhance(1 + amount)
 
 
-def greyscale(amounts: Floats, places: Floats) -> Floats:
-    """`amounts` of the colour is taken away."""
-    return saturation(-amounts, places)
+def greyscale(amounts: Floats, parameters: Floats) -> Floats:
+    """Remove the share `amounts` of the colour."""
+    return saturation(-amounts, parameters)
 
 
-def pil_greyscale(image: Image.Image, amount: float, places: Floats) -> Image.Image:
-    """As `greyscale`."""
-    return pil_saturation(image, -amount, places)
+def pil_greyscale(image: Image.Image, amount: float, parameters: Floats) -> Image.Image:
+    """Do the same as `greyscale` to one image."""
+    return pil_saturation(image, -amount, parameters)
 
 
-def hue(amounts: Floats, places: Floats) -> Floats:
-    """Turned by `amounts` degrees about the axis of greys, luminance kept.
+def hue(amounts: Floats, parameters: Floats) -> Floats:
+    """Rotate colours by `amounts` degrees about the grey axis, keeping the luminance.
 
     As `feColorMatrix type="hueRotate"` (W3C Filter Effects, section 9.6), with PIL's luma.
     """
@@ -69,64 +69,64 @@ def hue(amounts: Floats, places: Floats) -> Floats:
     return _linear(grey + np.cos(angles) * (np.eye(3) - grey) + np.sin(angles) * quarter_turn)
 
 
-def pil_hue(image: Image.Image, amount: float, places: Floats) -> Image.Image:
-    """As `hue`."""
-    return _converted(image, hue(np.array([amount]), places)[0])
+def pil_hue(image: Image.Image, amount: float, parameters: Floats) -> Image.Image:
+    """Do the same as `hue` to one image."""
+    return _converted(image, hue(np.array([amount]), parameters)[0])
 
 
-def gains(amounts: Floats, places: Floats) -> Floats:
-    """Every channel by a factor of its own in 1 ± `amounts`."""
-    factors = 1 + amounts[:, None] * (2 * places - 1)
+def gains(amounts: Floats, parameters: Floats) -> Floats:
+    """Scale each channel by a factor of its own in 1 ± `amounts`."""
+    factors = 1 + amounts[:, None] * (2 * parameters - 1)
     return _linear(factors[:, :, None] * np.eye(3))
 
 
-def pil_gains(image: Image.Image, amount: float, places: Floats) -> Image.Image:
-    """As `gains`."""
-    return _converted(image, gains(np.array([amount]), places[None])[0])
+def pil_gains(image: Image.Image, amount: float, parameters: Floats) -> Image.Image:
+    """Do the same as `gains` to one image."""
+    return _converted(image, gains(np.array([amount]), parameters[None])[0])
 
 
-def posterise(amounts: Floats, places: Floats) -> Pixels:
-    """The lowest `amounts` bits, rounded, are cleared."""
+def posterise(amounts: Floats, parameters: Floats) -> Pixels:
+    """Clear the lowest `amounts` bits; amounts are rounded."""
     bits = np.round(amounts).astype(int)[:, None]
     return (np.arange(256) >> bits << bits).astype(np.uint8)
 
 
-def pil_posterise(image: Image.Image, amount: float, places: Floats) -> Image.Image:
-    """As `posterise`."""
+def pil_posterise(image: Image.Image, amount: float, parameters: Floats) -> Image.Image:
+    """Do the same as `posterise` to one image."""
     return ImageOps.posterize(image, 8 - round(amount))
 
 
-def solarise(amounts: Floats, places: Floats) -> Pixels:
-    """The brightest `amounts` of the range is inverted."""
+def solarise(amounts: Floats, parameters: Floats) -> Pixels:
+    """Invert the brightest share `amounts` of the range."""
     values = np.arange(256)
     threshold = _threshold(amounts)[:, None]
     return np.where(values < threshold, values, 255 - values).astype(np.uint8)
 
 
-def pil_solarise(image: Image.Image, amount: float, places: Floats) -> Image.Image:
-    """As `solarise`."""
+def pil_solarise(image: Image.Image, amount: float, parameters: Floats) -> Image.Image:
+    """Do the same as `solarise` to one image."""
     return ImageOps.solarize(image, int(_threshold(np.array(amount))))
 
 
-def invert(amounts: Floats, places: Floats) -> Pixels:
-    """Black is white."""
+def invert(amounts: Floats, parameters: Floats) -> Pixels:
+    """Invert all values."""
     return np.tile(np.arange(255, -1, -1, dtype=np.uint8), (len(amounts), 1))
 
 
-def pil_invert(image: Image.Image, amount: float, places: Floats) -> Image.Image:
-    """As `invert`."""
+def pil_invert(image: Image.Image, amount: float, parameters: Floats) -> Image.Image:
+    """Do the same as `invert` to one image."""
     return ImageOps.invert(image)
 
 
-def gamma(amounts: Floats, places: Floats) -> Pixels:
-    """Values in [0, 1] to the power of 2 ** `amounts`."""
+def gamma(amounts: Floats, parameters: Floats) -> Pixels:
+    """Raise values in [0, 1] to the power of 2 ** `amounts`."""
     powers = np.exp2(amounts)[:, None]
     return np.round(255 * (np.arange(256) / 255) ** powers).astype(np.uint8)
 
 
-def pil_gamma(image: Image.Image, amount: float, places: Floats) -> Image.Image:
-    """As `gamma`."""
-    return image.point(gamma(np.array([amount]), places)[0].tolist() * len(image.getbands()))
+def pil_gamma(image: Image.Image, amount: float, parameters: Floats) -> Image.Image:
+    """Do the same as `gamma` to one image."""
+    return image.point(gamma(np.array([amount]), parameters)[0].tolist() * len(image.getbands()))
 
 
 def _blend(factors: Floats, pixel: Floats | None = None, mean: Floats | None = None) -> Floats:
@@ -145,7 +145,7 @@ def _blend(factors: Floats, pixel: Floats | None = None, mean: Floats | None = N
 
 
 def _linear(matrices: Floats) -> Floats:
-    """(n, 3, 3) as (n, 3, 7): means and constant do not matter."""
+    """Extend matrices (n, 3, 3) to (n, 3, 7) with zeros for the means and the constant."""
     return np.concatenate([matrices, np.zeros((len(matrices), 3, 4))], axis=2)
 
 

@@ -1,11 +1,11 @@
-"""How a policy is carried out: as few passes over each image as possible.
+"""Fused application of a policy: as few passes over each image as possible.
 
-What is drawn for an image is put off and multiplied up until it has to be done: all geometric
-operations become one resampling, then all linear ones one matrix, then all pointwise ones one
-table. Colour goes after geometry, which is the same but for rounding; values are rounded and
-clipped once, not after every operation. What would not be the same stays in its order: before a
-filter everything is carried out; before a resampling, tables and what looks at the image's mean;
-before a matrix, tables.
+Operations are collected and multiplied until they have to be carried out: all geometric operations
+become one resampling, then all linear ones one matrix, then all pointwise ones one table. Colour
+operations move behind geometric ones, which changes only the rounding; values are rounded and
+clipped once, not after every operation. Operations that do not commute keep their order: before a
+filter everything is carried out; before a resampling, tables and matrices that use the mean of the
+image; before a matrix, tables.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from kt_tuning.augment.recolouring import compose, retable
 from kt_tuning.augment.rendering import render
 from kt_tuning.augment.steps import Draw
 
-# What does nothing.
+# Identities.
 _STILL, _PLAIN, _SAME = np.eye(3), np.eye(3, 7), np.arange(256, dtype=np.uint8)
 
 
@@ -38,28 +38,28 @@ def augment(policy: Policy, images: Pixels, uniforms: Floats, size: Size | None 
     """Apply `policy` to a batch.
 
     Args:
-        policy: What to apply.
+        policy: The policy.
         images: uint8 (n, height, width, channels): 1 (grey), 3 (RGB) or 4 (RGBA; opacity moves with
             the pixels, colours leave it as it is).
-        uniforms: Numbers in [0, 1), (n, policy.draws). Same numbers, same result.
-        size: (height, width) of the result, by default as large as the images. The crops of the
-            policy place this window, or else it is in the middle of the image.
+        uniforms: Numbers in [0, 1), (n, policy.draws). Equal numbers give equal results.
+        size: (height, width) of the result; by default that of the images. Crops of the policy
+            place this window; without crops it is in the middle of the image.
 
     Returns:
         uint8 (n, *size, channels), new.
 
     Raises:
-        OptionError: if the arrays are of the wrong kind.
+        OptionError: if the arrays have another type or shape.
     """
     return carry_out(policy, images, uniforms, size, Fused)
 
 
 class Fused:
-    """Puts operations off and carries them out together.
+    """Collects operations and carries them out together.
 
     Args:
         images: The batch, which is not changed.
-        policy: How pixels are looked up.
+        policy: Gives the border and the interpolation.
         size: (height, width) of the result.
     """
 
@@ -71,7 +71,7 @@ class Fused:
         self._images = images
         self._owned = False
         self._result = np.empty((count, *size, images.shape[3]), np.uint8)
-        # Which images are in the result, in its size, and no longer among `_images`.
+        # Which images are in the result already, in its size.
         self._arrived = np.zeros(count, dtype=bool)
         self._waiting = np.ones(count, dtype=bool)
         self._geometry = np.tile(_STILL, (count, 1, 1))
@@ -80,34 +80,36 @@ class Fused:
         self._is_coloured, self._looks_at_mean, self._is_mapped = np.zeros((3, count), dtype=bool)
 
     def apply(self, draw: Draw) -> None:
-        """Put an operation off, after what cannot be put off any longer."""
+        """Collect an operation, after carrying out those that it does not commute with."""
         rows = draw.rows
         match draw.op.form:
             case Geometric(matrices=matrices, reframes=reframes):
                 frame = self._to(self._size if reframes else self._frame)
-                self._move(matrices(draw.amounts, draw.places, frame), rows, frame)
+                self._move(matrices(draw.amounts, draw.parameters, frame), rows, frame)
             case Linear(matrices=matrices):
                 self._settle(rows[self._is_mapped[rows]])
-                later = matrices(draw.amounts, draw.places)
+                later = matrices(draw.amounts, draw.parameters)
                 self._colour[rows] = compose(later, self._colour[rows])
                 self._looks_at_mean[rows] |= later[:, :, 3:6].any(axis=(1, 2))
                 self._is_coloured[rows] = True
             case Pointwise(tables=tables):
                 earlier = self._table[rows].astype(np.intp)
                 self._table[rows] = np.take_along_axis(
-                    tables(draw.amounts, draw.places), earlier, axis=1
+                    tables(draw.amounts, draw.parameters), earlier, axis=1
                 )
                 self._is_mapped[rows] = True
             case Filter(pil=pil):
                 pixels = self._settle(rows)
                 amounts = draw.amounts.tolist()
-                for row, amount, places in zip(rows.tolist(), amounts, draw.places, strict=True):
-                    pixels[row] = to_array(on_colours(pil, to_pil(pixels[row]), amount, places))
+                for row, amount, parameters in zip(
+                    rows.tolist(), amounts, draw.parameters, strict=True
+                ):
+                    pixels[row] = to_array(on_colours(pil, to_pil(pixels[row]), amount, parameters))
                 return
         self._waiting[rows] = True
 
     def pixels(self) -> Pixels:
-        """Carry out what is left."""
+        """Carry out the remaining operations and return the images."""
         if self._frame != self._size:
             self._move(np.empty((0, 3, 3)), np.empty(0, np.intp), self._to(self._size))
         return self._settle(np.arange(len(self._images)))
@@ -116,7 +118,7 @@ class Fused:
         return Frame(self._frame[1], self._frame[0], size[1], size[0])
 
     def _move(self, matrices: Floats, rows: Rows, frame: Frame) -> None:
-        """Put geometry off; if the size changes, it does so for all images."""
+        """Collect a geometric operation; a change of size concerns all images."""
         if frame[:2] != frame[2:]:
             every = centre(len(self._images), frame)
             every[rows] = matrices
@@ -127,7 +129,7 @@ class Fused:
         self._waiting[rows] = True
 
     def _settle(self, rows: Rows) -> Pixels:
-        """Carry out what was put off for `rows`; returns where their pixels are now."""
+        """Carry out what is collected for `rows`; return the array that has their pixels now."""
         waiting = rows[self._waiting[rows]]
         if len(waiting):
             self._carry_out(waiting)
@@ -154,7 +156,7 @@ class Fused:
             flags[rows] = False
 
     def _render(self, source: Pixels, rows: Rows) -> Pixels:
-        """The pixels of `rows` with all that waits for them."""
+        """Return the pixels of `rows` after all collected operations."""
         pixels = render(
             source if len(rows) == len(source) else source[rows],
             self._geometry[rows],

@@ -1,6 +1,7 @@
-"""Where pixels come from: 3×3 matrices from output to input coordinates.
+"""Geometric operations as 3×3 matrices from output to input coordinates.
 
-Every function is (amounts (n,), places (n, k), frame) -> (n, 3, 3); places are uniform in [0, 1).
+Every function is (amounts (n,), parameters (n, k), frame) -> (n, 3, 3); parameters are uniform in
+[0, 1).
 """
 
 from __future__ import annotations
@@ -10,106 +11,106 @@ import numpy as np
 from kt_tuning.augment.op_kinds import Floats, Frame
 
 
-def flip(amounts: Floats, places: Floats, frame: Frame) -> Floats:
-    """Left is right."""
+def flip(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Mirror left and right."""
     matrices = _identity(len(amounts))
     matrices[:, 0, 0] = -1.0
     matrices[:, 0, 2] = frame.width
     return matrices
 
 
-def vertical_flip(amounts: Floats, places: Floats, frame: Frame) -> Floats:
-    """Top is bottom."""
+def vertical_flip(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Mirror top and bottom."""
     matrices = _identity(len(amounts))
     matrices[:, 1, 1] = -1.0
     matrices[:, 1, 2] = frame.height
     return matrices
 
 
-def turn(amounts: Floats, places: Floats, frame: Frame) -> Floats:
-    """No, one, two or three quarter turns clockwise, equally likely."""
-    quarters = np.floor(4 * places[:, 0]).astype(int)
+def turn(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Rotate by 0, 90, 180 or 270 degrees, each with the same probability."""
+    quarters = np.floor(4 * parameters[:, 0]).astype(int)
     cosine = np.array([1.0, 0.0, -1.0, 0.0])[quarters]
     sine = np.array([0.0, 1.0, 0.0, -1.0])[quarters]
     return _turned(cosine, sine, frame)
 
 
-def rotate(amounts: Floats, places: Floats, frame: Frame) -> Floats:
-    """By `amounts` degrees, clockwise, about the centre."""
+def rotate(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Rotate by `amounts` degrees, clockwise, about the centre."""
     angles = np.deg2rad(amounts)
     return _turned(np.cos(angles), np.sin(angles), frame)
 
 
-def shear_x(amounts: Floats, places: Floats, frame: Frame) -> Floats:
-    """By `amounts` pixels sideways for each pixel down."""
+def shear_x(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Shear by `amounts` pixels sideways for each pixel down."""
     matrices = _identity(len(amounts))
     matrices[:, 0, 1] = amounts
     return _about_centre(matrices, frame)
 
 
-def shear_y(amounts: Floats, places: Floats, frame: Frame) -> Floats:
-    """By `amounts` pixels down for each pixel sideways."""
+def shear_y(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Shear by `amounts` pixels down for each pixel sideways."""
     matrices = _identity(len(amounts))
     matrices[:, 1, 0] = amounts
     return _about_centre(matrices, frame)
 
 
-def translate_x(amounts: Floats, places: Floats, frame: Frame) -> Floats:
-    """By `amounts` of the width, to the right."""
+def translate_x(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Shift to the right by `amounts` times the width."""
     matrices = _identity(len(amounts))
     matrices[:, 0, 2] = -amounts * frame.width
     return matrices
 
 
-def translate_y(amounts: Floats, places: Floats, frame: Frame) -> Floats:
-    """By `amounts` of the height, down."""
+def translate_y(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Shift down by `amounts` times the height."""
     matrices = _identity(len(amounts))
     matrices[:, 1, 2] = -amounts * frame.height
     return matrices
 
 
-def zoom(amounts: Floats, places: Floats, frame: Frame) -> Floats:
-    """Larger by 2 to the power of `amounts`."""
+def zoom(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Enlarge by a factor of 2 ** `amounts`."""
     matrices = _identity(len(amounts))
     matrices[:, 0, 0] = matrices[:, 1, 1] = np.exp2(-amounts)
     return _about_centre(matrices, frame)
 
 
-def crop(amounts: Floats, places: Floats, frame: Frame) -> Floats:
-    """A window at the same scale, off the centre by whole pixels, at most `amounts` of the side.
+def crop(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Crop at the same scale, shifted by whole pixels of at most `amounts` times the side.
 
-    With the output as large as the input this is padding and cropping.
+    If the output is as large as the input, this is padding and cropping.
     """
     reach = np.round(amounts[:, None] * [frame.width, frame.height])
     matrices = centre(len(amounts), frame)
-    matrices[:, :2, 2] += np.floor(places * (2 * reach + 1)) - reach
+    matrices[:, :2, 2] += np.floor(parameters * (2 * reach + 1)) - reach
     return matrices
 
 
-def resized_crop(amounts: Floats, places: Floats, frame: Frame) -> Floats:
-    """A box with 1 - `amounts` of the area, at most 4:3 out of shape, stretched to the output.
+def resized_crop(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Crop a share 1 - `amounts` of the area with an aspect ratio of 3:4 to 4:3; fill the output.
 
-    Of Szegedy et al. 2015; boxes that would not fit are never drawn.
+    Source: Szegedy et al. 2015; boxes that would not fit are never drawn.
     """
     area = 1 - amounts
     widest = np.log(np.minimum(4 / 3, 1 / area))
-    stretch = np.exp(widest * (2 * places[:, 0] - 1))
+    stretch = np.exp(widest * (2 * parameters[:, 0] - 1))
     sides = np.sqrt(np.stack([area * stretch, area / stretch], axis=1))
     matrices = _identity(len(amounts))
     matrices[:, 0, 0] = sides[:, 0] * frame.width / frame.new_width
     matrices[:, 1, 1] = sides[:, 1] * frame.height / frame.new_height
-    matrices[:, :2, 2] = places[:, 1:] * (1 - sides) * [frame.width, frame.height]
+    matrices[:, :2, 2] = parameters[:, 1:] * (1 - sides) * [frame.width, frame.height]
     return matrices
 
 
-def perspective(amounts: Floats, places: Floats, frame: Frame) -> Floats:
-    """Corners come from up to `amounts` of the side away.
+def perspective(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Move each corner by up to `amounts` times the side.
 
-    From the unit square to a quadrilateral as in Heckbert, Fundamentals of Texture Mapping and
-    Image Warping (1989), section 2.2.3.
+    Source: the map from the unit square to a quadrilateral in Heckbert, Fundamentals of Texture
+    Mapping and Image Warping (1989), section 2.2.3.
     """
     corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
-    quads = corners + amounts[:, None, None] * (2 * places.reshape(-1, 4, 2) - 1)
+    quads = corners + amounts[:, None, None] * (2 * parameters.reshape(-1, 4, 2) - 1)
     quads = quads * [frame.width, frame.height]
     first, second, third, fourth = np.moveaxis(quads, 1, 0)
     right, down, bent = second - third, fourth - third, first - second + third - fourth
@@ -124,7 +125,7 @@ def perspective(amounts: Floats, places: Floats, frame: Frame) -> Floats:
 
 
 def centre(n: int, frame: Frame) -> Floats:
-    """The window of the new size in the middle, at the same scale."""
+    """Crop or pad to the new size around the centre, at the same scale."""
     matrices = _identity(n)
     matrices[:, 0, 2] = (frame.width - frame.new_width) // 2
     matrices[:, 1, 2] = (frame.height - frame.new_height) // 2
@@ -150,5 +151,5 @@ def _turned(cosine: Floats, sine: Floats, frame: Frame) -> Floats:
 
 
 def _cross(a: Floats, b: Floats) -> Floats:
-    """The area between vectors (n, 2)."""
+    """Return the cross products of vectors (n, 2)."""
     return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]

@@ -1,4 +1,4 @@
-"""MixUp and CutMix: two images of a batch become one, and so do their labels."""
+"""MixUp and CutMix: mixtures of two images of a batch and of their labels."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Mixed = tuple[Pixels, NDArray[np.float32], Weights | None]
 
 BITS = 8
 UNIT = 2**BITS
-"""MixUp's shares are multiples of 1/256: pixels are then mixed in whole numbers, exactly."""
+"""Shares of MixUp are multiples of 1/256, so that mixing in integers is exact."""
 METHOD, SHARE, X, Y = range(4)
-"""What each of an image's uniform numbers decides."""
+"""Columns of an image's uniform numbers: method, share, and centre of the rectangle."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Mixing:
-    """How strongly the images of a batch are mixed with each other.
+    """The strength of mixing images of a batch with each other.
 
-    The share λ that an image keeps of itself follows Beta(α, α): 0.2 leaves most images nearly
-    whole, 1 makes every share as likely. With both methods on, each mixes half of the images; with
-    both off, images stay as they are.
+    The share λ of the first image follows Beta(α, α): 0.2 leaves most images nearly unchanged, 1
+    makes all shares equally likely. With both methods on, each mixes half of the images; with both
+    off, images stay unchanged.
 
     Attributes:
         mixup: α of MixUp, which blends two images (Zhang et al. 2018); 0 is off.
@@ -53,7 +53,7 @@ class Mixing:
 
     @property
     def draws(self) -> int:
-        """Uniform numbers that one image needs."""
+        """Number of uniform random numbers that one image needs."""
         return len((METHOD, SHARE, X, Y))
 
 
@@ -73,10 +73,10 @@ def mix(
     the border; λ is then what is left of a. Either way the label is λ of a's and 1 - λ of b's.
 
     Args:
-        mixing: How strongly.
+        mixing: The strength.
         images: uint8 (n, height, width, channels), in random order.
         labels: (n,), 0 to classes - 1.
-        uniforms: Numbers in [0, 1), (n, mixing.draws). Same numbers, same result.
+        uniforms: Numbers in [0, 1), (n, mixing.draws). Equal numbers give equal results.
         weights: (n,) of the loss of each image, or None. They are mixed so that the loss of a
             mixture is λ times the weighted loss of a's label and 1 - λ times that of b's.
         classes: Number of classes.
@@ -111,7 +111,7 @@ def mix(
 
 
 def _methods(mixing: Mixing, uniforms: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which images MixUp takes, and which CutMix."""
+    """Return which images MixUp mixes, and which CutMix."""
     if mixing.mixup and mixing.cutmix:
         return uniforms < 0.5, uniforms >= 0.5
     every = np.ones(len(uniforms), dtype=bool)
@@ -119,7 +119,7 @@ def _methods(mixing: Mixing, uniforms: Floats) -> tuple[NDArray[np.bool_], NDArr
 
 
 def _beta(alpha: float, uniforms: Floats) -> Floats:
-    """Numbers that follow Beta(α, α), by inversion."""
+    """Convert uniform numbers to Beta(α, α) by inversion."""
     if alpha in (0, 1):
         return uniforms
     from scipy.special import betaincinv
@@ -135,7 +135,7 @@ def _blend(image: Pixels, other: Pixels, kept: int) -> Pixels:
 
 
 def _span(size: int, share: float, uniform: float) -> slice:
-    """Rows or columns of a rectangle around a uniform centre, clipped at the border."""
+    """Return the rows or columns of a rectangle around a uniform centre, clipped at the border."""
     side = int(size * math.sqrt(1 - share))
     start = int(size * uniform) - side // 2
     return slice(max(start, 0), min(start + side, size))

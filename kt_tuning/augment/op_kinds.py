@@ -1,8 +1,8 @@
-"""What an operation is made of, which decides what it can be fused with.
+"""The kinds of operations, which decide what can be fused.
 
-A form turns the numbers drawn for a batch, an amount and some places for each of n images, into
-what carries it out: matrices or tables for all of them at once. Whatever has neither is a PIL
-function of one image.
+A kind turns the random numbers of a batch, an amount and some parameters for each of n images, into
+matrices or tables for all images at once. An operation without these is a PIL function of one
+image. Parameters are uniform numbers in [0, 1).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
-# (image, amount, places) -> image; the image is grey or RGB.
+# (image, amount, parameters) -> image; the image is grey or RGB.
 PilFunction = Callable[[Image.Image, float, Floats], Image.Image]
 
 
 class Frame(NamedTuple):
-    """Width and height, in pixels, before and after an operation."""
+    """Width and height of an image in pixels, before and after an operation."""
 
     width: int
     height: int
@@ -34,13 +34,13 @@ class Frame(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Geometric:
-    """Moves pixels; several are one resampling. In PIL: `Image.transform`.
+    """Moves pixels; several are fused to one resampling. In PIL: `Image.transform`.
 
     Attributes:
-        matrices: (amounts (n,), places (n, k), frame) -> (n, 3, 3), homogeneous, from output to
+        matrices: (amounts (n,), parameters (n, k), frame) -> (n, 3, 3), homogeneous, from output to
             input coordinates; the corner of the first pixel is (0, 0), its centre (0.5, 0.5).
-        reframes: Whether it decides which part of the image the output shows.
-        square: Whether it needs images that are as wide as high.
+        reframes: Whether it chooses the part of the image that the output shows.
+        square: Whether it needs square images.
     """
 
     matrices: Callable[[Floats, Floats, Frame], Floats]
@@ -50,12 +50,12 @@ class Geometric:
 
 @dataclasses.dataclass(frozen=True)
 class Linear:
-    """Mixes the channels of each pixel, and the image's mean; several are one matrix.
+    """Maps the channels of a pixel and the means of the image linearly; fused to one matrix.
 
     Attributes:
-        matrices: (amounts (n,), places (n, k)) -> (n, 3, 7), to be multiplied with the column
+        matrices: (amounts (n,), parameters (n, k)) -> (n, 3, 7), to be multiplied with the column
             (red, green, blue, mean red, mean green, mean blue, 1).
-        pil: The same by PIL.
+        pil: The same by PIL, for one image.
     """
 
     matrices: Callable[[Floats, Floats], Floats]
@@ -64,11 +64,11 @@ class Linear:
 
 @dataclasses.dataclass(frozen=True)
 class Pointwise:
-    """Replaces each value by another one; several are one table.
+    """Replaces each value by that of a table; several are fused to one table.
 
     Attributes:
-        tables: (amounts (n,), places (n, k)) -> uint8 (n, 256).
-        pil: The same by PIL.
+        tables: (amounts (n,), parameters (n, k)) -> uint8 (n, 256).
+        pil: The same by PIL, for one image.
     """
 
     tables: Callable[[Floats, Floats], Pixels]
@@ -77,10 +77,10 @@ class Pointwise:
 
 @dataclasses.dataclass(frozen=True)
 class Filter:
-    """Looks at neighbours, at the histogram or at nothing: done by PIL, in its place in the order.
+    """A PIL function, such as one of neighbouring pixels or the histogram; it is not fused.
 
     Attributes:
-        pil: What does it.
+        pil: The function.
     """
 
     pil: PilFunction

@@ -1,4 +1,4 @@
-"""The space of policies that a search chooses from."""
+"""The search space of policies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_OPERATIONS = 3
 
 
 def suggest_steps(hp: keras_tuner.HyperParameters) -> tuple[AnyStep, ...]:
-    """Declare the hyperparameters and return the steps that their values make.
+    """Declare the hyperparameters and return the steps for their values.
 
     Few, so that a short search can profit. Brightness, contrast and saturation share one strength,
     as do the random operations: RandAugment (Cubuk et al. 2020) found that one for all of them does

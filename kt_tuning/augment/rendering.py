@@ -1,4 +1,4 @@
-"""Carrying out the geometry and the colours that were drawn for a batch."""
+"""Application of fused geometric and colour matrices to a batch."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def render(
     border: str,
     interpolation: str,
 ) -> Pixels:
-    """Move the pixels of each image by its matrix, then change their colours by another one.
+    """Resample each image by its geometric matrix, then apply its colour matrix.
 
     Args:
         images: (n, height, width, channels).
         geometry: (n, 3, 3), see `forms.Geometric`.
         colour: (n, 3, 7), see `forms.Linear`.
-        coloured: (n,), which images the matrix of colours is for.
+        coloured: (n,) whether the colour matrix of an image applies.
         size: (height, width) of the output.
         border: Key of `BORDERS`.
         interpolation: Key of `INTERPOLATIONS`, or `AUTO`.

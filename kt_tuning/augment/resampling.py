@@ -12,7 +12,7 @@ from PIL import Image
 from kt_tuning.augment.op_kinds import Floats, Pixels, Rows
 from kt_tuning.augment.pil_images import to_pil
 
-# Names of `numpy.pad`.
+# Border -> mode of `numpy.pad`.
 BORDERS = {"mirror": "symmetric", "edge": "edge", "wrap": "wrap", "constant": "constant"}
 Box = tuple[int, int, int, int]
 # How PIL samples, and how many samples a side become one pixel.
@@ -51,7 +51,7 @@ def sample(
     data: Sequence[Any],
     interpolation: str,
 ) -> Image.Image:
-    """`Image.transform` to (width, height)."""
+    """Transform an image to (width, height) by `Image.transform`."""
     resampling, samples = INTERPOLATIONS[interpolation]
     dense = (size[0] * samples, size[1] * samples)
     moved = image.transform(dense, method, data, resample=resampling)
@@ -61,7 +61,7 @@ def sample(
 def coefficients(
     matrices: Floats, starts: NDArray[np.int64], interpolation: str
 ) -> list[tuple[Image.Transform, list[float]]]:
-    """What `sample` takes, for images that begin at `starts` (n, 2)."""
+    """Return method and data of `sample` for images whose first pixels are at `starts` (n, 2)."""
     moved = matrices / [*[INTERPOLATIONS[interpolation][1]] * 2, 1]
     moved[:, :2] -= starts[:, :, None] * moved[:, 2:]
     affine, data = Image.Transform.AFFINE, moved[:, :2].reshape(-1, 6).tolist()
@@ -75,17 +75,17 @@ def coefficients(
 
 
 def is_small(size: tuple[int, ...]) -> bool:
-    """Whether (height, width) are no more than `SMALL_PIXELS`."""
+    """Return whether (height, width) has at most `SMALL_PIXELS` pixels."""
     return size[0] * size[1] <= SMALL_PIXELS
 
 
 def for_small(interpolation: str) -> str:
-    """The interpolation of small images."""
+    """Return the interpolation for small images."""
     return "bilinear" if interpolation == AUTO else interpolation
 
 
 def choose(interpolation: str, matrices: Floats, size: tuple[int, int]) -> NDArray[np.str_]:
-    """The interpolation of each of several images that become (height, width)."""
+    """Return the interpolation of each image for an output of (height, width)."""
     if interpolation != AUTO or is_small(size):
         return np.full(len(matrices), for_small(interpolation))
     steps = np.sqrt(np.abs(np.linalg.det(matrices[:, :2, :2])))
@@ -93,12 +93,12 @@ def choose(interpolation: str, matrices: Floats, size: tuple[int, int]) -> NDArr
 
 
 def is_affine(matrices: Floats) -> NDArray[np.bool_]:
-    """Which matrices keep parallels."""
+    """Return which matrices are affine."""
     return np.all(matrices[:, 2] == [0, 0, 1], axis=1)
 
 
 def keeps_grid(matrices: Floats) -> NDArray[np.bool_]:
-    """Which matrices are flips, quarter turns and shifts by whole pixels."""
+    """Return which matrices are flips, quarter turns and shifts by whole pixels."""
     whole = np.all(matrices == np.round(matrices), axis=(1, 2))
     turned = np.abs(matrices[:, :2, :2])
     permuted = np.all(turned.sum(axis=1) == 1, axis=1) & np.all(turned.sum(axis=2) == 1, axis=1)
@@ -106,7 +106,7 @@ def keeps_grid(matrices: Floats) -> NDArray[np.bool_]:
 
 
 def seen_corners(matrices: Floats, size: tuple[int, int]) -> Floats:
-    """Where the corners of the output are in the input: (n, 4, 2), from the top left, clockwise."""
+    """Return the corners of the output in the input, (n, 4, 2): clockwise from the top left."""
     height, width = size
     corners = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]])
     seen = corners @ matrices.transpose(0, 2, 1)
@@ -121,7 +121,7 @@ def resample(
     border: str,
     interpolation: str,
 ) -> Iterator[Image.Image]:
-    """Move the pixels of some images.
+    """Yield some images, resampled by their matrices.
 
     Args:
         images: (n, height, width, channels).

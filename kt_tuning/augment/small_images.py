@@ -24,11 +24,11 @@ GROUP_PIXELS = 2**14
 # Likewise where they are only copied.
 COPIED_PIXELS = 2**16
 Lanes = NDArray[np.uint64]
-# In parts of a pixel.
+# In units of 1 / ONE of a pixel.
 Places = NDArray[np.int32]
 BITS = 8
 ONE = 1 << BITS
-# What is farther off is taken for this: two of them add up in 32 bits.
+# Larger distances are clipped to this: the sum of two fits into 32 bits.
 FARTHEST = 2.0**29
 _LEVELS = np.uint64(0x00FF_00FF_00FF_00FF)
 
@@ -41,14 +41,14 @@ def groups(rows: Rows, size: tuple[int, int], pixels: int = GROUP_PIXELS) -> Ite
 
 
 def neighbours(rows: Rows) -> Rows | slice:
-    """The same as a slice, if they are next to each other: that indexes without a copy."""
+    """Return consecutive rows as a slice, which indexes without a copy; other rows unchanged."""
     if rows[-1] - rows[0] == len(rows) - 1:
         return slice(int(rows[0]), int(rows[-1]) + 1)
     return rows
 
 
 def channels_of(lanes: Lanes) -> NDArray[np.uint16]:
-    """The same memory with an axis of 4 channels more."""
+    """Return a view with a further axis of 4 channels."""
     return lanes.view(np.uint16).reshape(*lanes.shape, 4)
 
 
@@ -60,7 +60,7 @@ def fill(channels: NDArray[Any], pixels: Pixels) -> None:
 
 
 def to_pixels(lanes: Lanes, channels: int) -> Pixels:
-    """(n, height, width, channels), as many channels as there are."""
+    """Convert to uint8 (n, height, width, channels)."""
     pixels = np.empty((*lanes.shape, channels), np.uint8)
     levels = channels_of(lanes)
     for channel in range(channels):
@@ -69,7 +69,7 @@ def to_pixels(lanes: Lanes, channels: int) -> Pixels:
 
 
 def interpolate(images: Pixels, matrices: Floats, size: tuple[int, int], border: str) -> Lanes:
-    """Move the pixels of each image by its matrix.
+    """Resample each image by its matrix with bilinear interpolation.
 
     Args:
         images: (n, height, width, channels).
@@ -118,7 +118,7 @@ def _inside(places: Places, length: int, border: str) -> Places:
 
 
 def _framed(images: Pixels, border: str) -> Lanes:
-    """The images with one more pixel on each side."""
+    """Return the images with a border of one pixel on each side."""
     count, height, width = images.shape[:3]
     framed = np.zeros((count, height + 2, width + 2), np.uint64)
     fill(channels_of(framed)[:, 1:-1, 1:-1], images)
@@ -129,7 +129,7 @@ def _framed(images: Pixels, border: str) -> Lanes:
 
 
 def _look_up(framed: Lanes, columns: Places, rows: Places) -> Lanes:
-    """Weight and add up the four pixels around each place."""
+    """Return the weighted sums of the four pixels around each place."""
     line = framed.shape[2]
     starts = framed[0].size * np.arange(len(framed))[:, None, None]
     first = rows >> BITS
@@ -161,7 +161,7 @@ def _look_up(framed: Lanes, columns: Places, rows: Places) -> Lanes:
 
 
 def cut(images: Pixels, matrices: Floats, size: tuple[int, int], border: str) -> Pixels:
-    """Move the pixels of each image by its matrix, one of those that `keeps_grid` finds.
+    """Flip, turn and shift each image by its matrix, one of those that `keeps_grid` finds.
 
     Args:
         images: (n, height, width, channels).

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kt_tuning.augment import POLICIES, Chains, OneOf, augment, default_policy
+from kt_tuning.augment import POLICIES, AugMix, OneOf, augment, default_policy
 from kt_tuning.augment.builtin_policies import random_operations
 
 
@@ -67,6 +67,6 @@ def test_trivial_draws_once_and_uniformly_up_to_full_strength():
 
 def test_augmix_has_no_operation_of_imagenet_c():
     (chains,) = POLICIES["augmix"].steps[2:]
-    assert isinstance(chains, Chains)
+    assert isinstance(chains, AugMix)
     corruptions = {"brightness", "contrast", "saturation", "sharpness", "noise", "blur", "jpeg"}
     assert not chains.operations & corruptions

@@ -122,4 +122,4 @@ def test_magnitudes_outside_the_range_are_refused(name, beyond):
 @every_op
 def test_the_largest_magnitude_for_digits_is_in_range(name):
     row = OPS[name]
-    assert row.oriented == 0 or row.low <= row.oriented <= row.high
+    assert row.label_preserving == 0 or row.low <= row.label_preserving <= row.high
