@@ -1,4 +1,4 @@
-"""Images in: a folder or arrays become an `ImageData` of uint8 pixels, split and fingerprinted."""
+"""Loading of images: folders, tables, files and arrays become an `ImageData`."""
 
 from kt_tuning.data.decode import decode_image
 from kt_tuning.data.folder_listing import image_files

@@ -1,4 +1,4 @@
-"""Batches for `keras.Model.fit`, on any backend, and how long training waits for them."""
+"""Loading of batches for `keras.Model.fit` on any backend, with the time that training waits."""
 
 from __future__ import annotations
 
@@ -23,32 +23,31 @@ from kt_tuning.data.worker_pool import BatchProcesses
 logger = logging.getLogger("kt_tuning")
 
 DATA_WAIT = "data_wait"
-"""Share of an epoch's training that was spent waiting for data, among the logs of the epoch."""
+"""Key of an epoch's logs: share of its training time spent waiting for data, in [0, 1]."""
 
 START_SECONDS = 2.0
-"""What processes take to start: so long training may wait before they are."""
+"""Waiting time after which processes are started, which takes about as long."""
 
 
 class Loader(keras.utils.PyDataset):
-    """Batches that are made ahead of the training step.
+    """A Keras dataset whose batches are made ahead of the training step.
 
-    They are made on threads. Once training has waited for them as long as processes take to start,
-    and there are idle processors, they are made by processes. Batches are the same either way.
+    Threads make them at first. Processes take over once training has waited for as long as they
+    take to start, if processors are idle. Batches are the same either way.
 
-    Use it as a context, which ends threads and processes however training ends, and with
-    `FollowEpochs`:
+    Use it as a context, which ends threads and processes, together with `FollowEpochs`:
 
         with Loader(batches) as loader:
             model.fit(loader, shuffle=False, callbacks=[FollowEpochs(loader)])
 
     Args:
-        batches: What to load.
-        threads: How many make batches; `reading_threads()` if None; with 0, none does, and each
-            batch is made when it is asked for.
+        batches: The batches to load.
+        threads: Number of threads; `reading_threads()` if None. With 0 each batch is made when it
+            is requested.
 
     Attributes:
         batch_size: Images a batch, see `resize`.
-        processes: How many make batches now.
+        processes: Number of processes that make batches now.
     """
 
     def __init__(self, batches: Batches, *, threads: int | None = None) -> None:
@@ -83,12 +82,12 @@ class Loader(keras.utils.PyDataset):
         return batch
 
     def resize(self, batch_size: int) -> None:
-        """Make batches of another size from now on; between two epochs."""
+        """Change the batch size, between two epochs."""
         self.batch_size = batch_size
         self._reader.change(*self._source_of_runs())
 
     def begin_epoch(self, epoch: int) -> None:
-        """Go to an epoch, counted from 0; called by the thread that trains."""
+        """Start an epoch, counted from 0; called by the training thread."""
         idle = int(self._watch.idle)
         if idle and self._threads and not self._decided and self._waited >= START_SECONDS:
             self._decided = True
@@ -97,9 +96,9 @@ class Loader(keras.utils.PyDataset):
         self._watch = _Watch()
 
     def end_epoch(self) -> float | None:
-        """Share of the time since `begin_epoch` that training waited for batches, in [0, 1].
+        """Return the share of the time since `begin_epoch` that training waited, in [0, 1].
 
-        None if it is not known: Keras on TensorFlow reads from a thread of its own.
+        None if unknown, as Keras on TensorFlow reads in a thread of its own.
         """
         share = self._watch.stop()
         self._waited += self._watch.waited
@@ -108,7 +107,7 @@ class Loader(keras.utils.PyDataset):
     def _start_processes(self, count: int) -> None:
         try:
             processes = BatchProcesses(self._batches, count)
-        except Exception as error:  # no more memory, files or processes: threads do as well
+        except Exception as error:  # out of memory, files or processes: threads go on
             logger.info("Batches go on being made by threads: %s.", error)
             return
         self._open.close()
@@ -118,7 +117,7 @@ class Loader(keras.utils.PyDataset):
         self.processes = count
 
     def _source_of_runs(self) -> tuple[ReadRun, int, int]:
-        """What `Prefetcher` needs to know."""
+        """Return the arguments of `Prefetcher`."""
         read = functools.partial(self._source.read_run, batch_size=self.batch_size)
         return read, len(self), self._batches.run_length(self.batch_size)
 
@@ -127,11 +126,11 @@ class Loader(keras.utils.PyDataset):
 
 
 class _Watch:
-    """How an epoch's time is spent; made and stopped by the thread that trains.
+    """Measures waiting and idle time of an epoch; made and stopped by the training thread.
 
     Attributes:
-        waited: Seconds until batches were there, whoever asked for them.
-        idle: Processors that had nothing to do, on average; 0 before the end.
+        waited: Seconds that requests for batches took, in all threads.
+        idle: Mean number of idle processors; 0 before the end.
     """
 
     def __init__(self) -> None:
@@ -141,12 +140,12 @@ class _Watch:
         self._began, self._computed = time.perf_counter(), time.process_time()
 
     def handed_over(self, seconds: float) -> None:
-        """Note that a batch was there, so long after it was asked for."""
+        """Add the time of a request for a batch."""
         self.waited += seconds
         self._readers.add(threading.get_ident())
 
     def stop(self) -> float | None:
-        """Share of the time that went into waiting; None if the one who waited was no trainer."""
+        """Return the share of the time spent waiting; None if another thread waited."""
         seconds = max(time.perf_counter() - self._began, 1e-9)
         busy = (time.process_time() - self._computed) / seconds
         self.idle = max(0.0, own_processors() - busy)
@@ -154,9 +153,9 @@ class _Watch:
 
 
 class FollowEpochs(keras.callbacks.Callback):
-    """Tells a `Loader` which epoch begins, and the epoch's logs how long training waited for it.
+    """Starts and ends the epochs of a `Loader`, and adds `DATA_WAIT` to the logs.
 
-    It should be the first of the callbacks: what others do at the end of an epoch is no training.
+    It should be the first callback, so that the time of the others does not count as training.
     """
 
     def __init__(self, loader: Loader) -> None:
@@ -164,11 +163,11 @@ class FollowEpochs(keras.callbacks.Callback):
         self._loader = loader
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Go to the epoch before its first batch is asked for."""
+        """Start the epoch of the loader."""
         self._loader.begin_epoch(epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Note the wait."""
+        """Add the share of waiting time to the logs."""
         wait = self._loader.end_epoch()
         if wait is not None and logs is not None:
             logs[DATA_WAIT] = wait

@@ -1,4 +1,4 @@
-"""Decoding every file of a listing, once, on all cores, into the cache."""
+"""Decoding of all files of a folder into the cache, on all cores."""
 
 from __future__ import annotations
 
@@ -29,21 +29,22 @@ from kt_tuning.data.pixel_format import LARGEST, Look, choose_format, size_origi
 from kt_tuning.data.thumbnails import stacked, thumbnail, thumbnail_shape, thumbnails
 from kt_tuning.data.worker_pool import map_in_order
 
-#: Files and bytes handed to a worker at a time: enough to make the hand-over cheap, few enough
-#: for the workers to end together.
 _FILES = 256
 _BYTES = 4 << 20
+"""Files and bytes of a job: enough for a small overhead, few enough for all workers to end at about
+the same time."""
 
-#: Rough costs, measured on 32×32 and on 12-megapixel JPEGs, that say how many workers pay off.
 _SECONDS_A_FILE = 1e-4
 _SECONDS_A_BYTE = 2e-8
 _SECONDS_A_WORKER = 0.5
+"""Approximate costs, measured on JPEGs of 32×32 and of 12 megapixels; they decide how many workers
+are worth starting."""
 
 _Result = TypeVar("_Result")
 
 
 class Batch(NamedTuple):
-    """Files for one worker to read; `pixels` is what to decode them to."""
+    """Files that one job reads, and the format to decode them to."""
 
     root: str
     paths: list[str]
@@ -67,10 +68,10 @@ def decode_folder(
         size: (height, width), or None to choose by the images; see `choose_format`.
         channels: 1, 3, or None to choose.
         largest: Largest side to choose, see `choose_format`.
-        progress: Whether to show how far it is, on the standard error stream.
+        progress: Whether to show progress on the standard error stream.
 
     Returns:
-        The index of what was stored: only readable images are in it.
+        The index of the cache; it has only readable images.
 
     Raises:
         StorageError: if the cache cannot be written.
@@ -89,13 +90,13 @@ def decode_folder(
         try:
             return _store(listing, files, cache, pixels, origin, task)
         except _FewerBits as found:
-            # How many bits the files hold is known when all were read: they are read once more.
+            # The bit depth is known only after all files were read: they are read again.
             fewer = dataclasses.replace(pixels, bits=found.bits)
             return _store(listing, files, cache, fewer, origin, task)
 
 
 class _FewerBits(Exception):  # noqa: N818
-    """Files with 16 bits a pixel turned out to use fewer than they were decoded for."""
+    """Files of 16 bits a pixel have a smaller bit depth than they were decoded for."""
 
     def __init__(self, bits: int) -> None:
         super().__init__(bits)
@@ -113,7 +114,7 @@ def _store(
     """Decode the files into the cache, and look for duplicates.
 
     Raises:
-        _FewerBits: if the files have fewer bits than `pixels` says; nothing is stored then.
+        _FewerBits: if the files have a smaller bit depth than `pixels`; nothing is stored then.
     """
     names = listing.class_names
     digest = ContentDigest()
@@ -151,12 +152,12 @@ def _store(
 def with_duplicates(
     index: CacheIndex, cache: PixelCache, small: NDArray[np.uint8] | None = None
 ) -> CacheIndex:
-    """Look for duplicates among the images of a data set, and note them in its index.
+    """Find duplicates in a data set and add them to its index.
 
     Args:
-        index: Of the data set.
-        cache: Where its pixels are.
-        small: Their thumbnails, if they are known.
+        index: The index of the data set.
+        cache: The cache of its pixels.
+        small: The thumbnails, if they are known.
     """
     if not index.shape[0]:
         return index
@@ -168,14 +169,14 @@ def with_duplicates(
 
 
 class DecodedBatch(NamedTuple):
-    """What a worker makes of some files.
+    """The result of decoding some files.
 
     Attributes:
-        images: Those that could be read, uint8 (n, height, width, channels).
-        thumbnails: Of the same images, uint8 (n, h, w).
-        failures: Path and reason of the others.
-        largest_level: The largest level among files with 16 bits a pixel; 0 without such.
-        unserved: How many of the images an exported model cannot decode, by kind of file.
+        images: The readable images, uint8 (n, height, width, channels).
+        thumbnails: Their thumbnails, uint8 (n, h, w).
+        failures: Path and reason of the other files.
+        largest_level: Largest level of files with 16 bits a pixel; 0 without such files.
+        unserved: Number of images that an exported model cannot decode, by kind of file.
     """
 
     images: NDArray[np.uint8]
@@ -190,7 +191,7 @@ def look(batch: Batch) -> list[Look]:
     looks = []
     with quiet_pillow():
         for path in batch.paths:
-            # whatever is wrong with the file, `decode` meets it again and reports it
+            # Any error occurs again in `decode`, which reports it.
             with contextlib.suppress(Exception):
                 looks.append(_look(os.path.join(batch.root, path)))
     return looks
@@ -206,7 +207,7 @@ def decode_batch(batch: Batch) -> DecodedBatch:
             try:
                 with open(os.path.join(batch.root, path), "rb") as file:
                     picture, level, kind = decode(file.read(), batch.pixels)
-            except Exception as error:  # a broken file makes Pillow's readers raise almost anything
+            except Exception as error:  # Pillow raises many kinds for broken files
                 failures.append((path, explain(error)))
                 continue
             pictures.append(picture)

@@ -1,4 +1,4 @@
-"""How a folder of images is laid out: which sub-folders are splits, and which are classes."""
+"""Detection of a folder's layout: which sub-folders are splits, and which are classes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _UNLABELLED = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Where the classes are.
+    """The folders of splits and classes.
 
     Attributes:
         parts: The folder of each part's classes, relative to the root; "train" always.
@@ -41,7 +41,7 @@ class Layout:
 def find_layout(
     root: str, left_out: LeftOut, class_names: Sequence[str] | None, skip: str | None
 ) -> Layout:
-    """Find out which sub-folders are splits and which are classes.
+    """Detect which sub-folders are splits and which are classes.
 
     Args:
         root: The folder.
@@ -131,7 +131,7 @@ class _Finder:
         return True
 
     def _unwrapped(self, where: str) -> str:
-        """Go down as long as a folder holds nothing but one that wraps what counts."""
+        """Descend while a folder has nothing but a single sub-folder."""
         while True:
             names = self._sub_folders(where)
             inner = next((name for name in names if self._is_wrapper(where, name, names)), None)
@@ -153,7 +153,7 @@ class _Finder:
         return named_so or same or "train" in split_parts(below).values()
 
     def _is_labelled(self, where: str, names: list[str], train: list[str]) -> bool:
-        """Whether a part has classes; if it only has images, in one folder, that is said."""
+        """Return whether a part has classes; log it if it has only images in one folder."""
         unlabelled = not names or (len(names) == 1 and names[0] not in train)
         if not unlabelled or not self._any_image(where):
             return True

@@ -1,4 +1,4 @@
-"""Finding the image files of a folder, and what their places say about class and split."""
+"""Listing of the image files of a folder, with their classes and splits."""
 
 from __future__ import annotations
 

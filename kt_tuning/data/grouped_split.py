@@ -1,4 +1,4 @@
-"""From labels, copies and groups to the three splits, and what is said about copies."""
+"""Splits and folds that keep duplicates and groups of images on one side."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def split_images(
 ) -> tuple[Indices, Groups | None]:
     """Split images so that neither groups nor copies of a picture are in two parts.
 
-    The parts that are given stay as they are, but for training images of which a copy is in the
-    validation or test part: those are left out. How many copies there are is logged.
+    Given parts stay unchanged, except that training images with a copy in the validation or test
+    part are left out. The number of copies is logged.
 
     Args:
         labels: (N,) of all images.
@@ -45,7 +45,7 @@ def split_images(
         split: Shares of train, validation and test.
         seed: Seed of the choice.
         class_names: Names by label.
-        name_of: What to call the image at a place.
+        name_of: Returns the name of the image at a place.
 
     Returns:
         The three index sets, and the groups for splits that come later; None if there are none.
@@ -145,7 +145,7 @@ def _without_leaks(
     given: Mapping[str, NDArray[np.int64]],
     copies: NDArray[np.int64],
 ) -> Indices:
-    """Leave training images out of which a copy is in another part given."""
+    """Leave out training images that have a copy in another given part."""
     train = given["train"]
     others = {part: index for part, index in given.items() if part != "train"}
     elsewhere = np.concatenate([*others.values()])

@@ -1,4 +1,4 @@
-"""Images that belong together, and splits that keep them on one side."""
+"""Groups of images, and changes to splits that keep each group in one part."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from kt_tuning.core.errors import DataError
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Groups:
-    """Which images belong together: copies of one picture, shots of one patient or burst.
+    """A partition of images: copies of one picture, images of one patient or one burst.
 
     Attributes:
         of_image: (N,) int64, the same number for images of a group.
-        required: Whether a split that tears a group apart is an error. Copies that were only found
-            are torn apart where a class would have no images in a part otherwise.
+        required: Whether a split of a group is an error. Groups of detected copies are split where
+            a class would have no images in a part otherwise.
     """
 
     of_image: NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""Images, labels and their three splits: what every later stage is given."""
+"""Labelled images with their training, validation and test splits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from kt_tuning.data.thumbnails import thumbnails
 LEVELS = 256
 """Values of a pixel."""
 CHUNK = 1024
-"""Images that are looked at together."""
+"""Images that are processed together."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -46,12 +46,12 @@ class ImageData:
         content: Hex digest of pixels, labels and class names.
         source: The folder, or "arrays".
         unreadable: Files that were skipped: path and reason.
-        size_origin: Where the size of the images comes from, in words; nothing if they came so.
+        size_origin: Origin of the image size, in words; empty if the images had it.
         runs: Directories of the searches on these data, where each use of the test split is noted.
-        bits: How many bits the grey levels of files with 16 bits a pixel have.
-        duplicates: Images that are there more than once.
-        groups: Which images stay on one side of every split; None if each is on its own.
-        table: What said which image of the folder has which label; None if sub-folders did.
+        bits: Bit depth of files with 16 bits a pixel.
+        duplicates: Sets of duplicate images.
+        groups: Groups of images that stay in one part of every split, or None.
+        table: The table that labels the images of the folder; None if sub-folders do.
     """
 
     pixels: NDArray[np.uint8] | PixelFile
@@ -82,10 +82,10 @@ class ImageData:
         value_range: tuple[float, float] | None = None,
         groups: Any = None,
     ) -> Self:
-        """Take images that are in memory already; uint8 arrays are not copied.
+        """Make image data from arrays; uint8 arrays are not copied.
 
-        Copies of an image stay on one side of the split; how many there are is logged. Training
-        images of which `validation` or `test` has a copy are left out.
+        Copies of an image stay in one part of the split; their number is logged. Training images
+        with a copy in `validation` or `test` are left out.
 
         Args:
             x: (N, height, width) or (N, height, width, channels) with 1, 3 or 4 (RGBA, laid over
@@ -143,7 +143,7 @@ class ImageData:
         seed: int = 0,
         value_range: tuple[float, float] | None = None,
     ) -> Self:
-        """Read images from `tf.data.Dataset`s of pairs (image, label), batched or not.
+        """Make image data from `tf.data.Dataset`s of pairs (image, label), batched or not.
 
         Such as `keras.utils.image_dataset_from_directory` makes them, with any `label_mode` but
         None; with `subset="both"`: `from_dataset(*image_dataset_from_directory(...))`. They are
@@ -184,17 +184,17 @@ class ImageData:
 
     @cached_property
     def train(self) -> ImageSplit:
-        """The images that models are fitted on."""
+        """The images for fitting models."""
         return self._split("train")
 
     @cached_property
     def validation(self) -> ImageSplit:
-        """The images that trials are compared on, and ensembles fitted on."""
+        """The images for comparing trials and fitting ensembles."""
         return self._split("validation")
 
     @cached_property
     def test(self) -> ImageSplit:
-        """The images that are looked at once, at the end; empty only if asked for.
+        """The images for the final evaluation; empty only if requested.
 
         `evaluate` notes each use of them; see `runs`.
         """
@@ -218,12 +218,12 @@ class ImageData:
 
     @property
     def uses_without_run(self) -> Path:
-        """Where uses of the test split are noted while there is no run: in the user's cache."""
+        """Folder in the user's cache where uses of the test split are noted without a run."""
         return cache_folder() / "test_uses" / self.fingerprint
 
     @property
     def card(self) -> DataCard:
-        """What a run directory keeps about the data."""
+        """The record of the data in a run directory."""
         return DataCard(
             fingerprint=self.fingerprint,
             class_names=self.class_names,
@@ -244,12 +244,12 @@ class ImageData:
         return class_table(repr(self), PARTS, self.class_names, counts)
 
     def limit(self, images: int, *, seed: int = 0) -> ImageData:
-        """Keep fewer images of train and validation together; the test split stays whole.
+        """Reduce the number of training and validation images; the test split stays unchanged.
 
         Both splits keep their proportion, and in each the classes keep theirs.
 
         Args:
-            images: How many to keep; as many as there are, or more, changes nothing.
+            images: Number of images to keep; if there are no more, nothing changes.
             seed: Seed of the choice.
 
         Raises:
@@ -266,14 +266,14 @@ class ImageData:
         return dataclasses.replace(self, indices={**self.indices, **kept}, runs=[])
 
     def folds(self, count: int, *, seed: int = 0) -> list[ImageData]:
-        """Split train and validation anew, `count` times, for cross-validation.
+        """Split training and validation images into folds for cross-validation.
 
-        Every image of the two is in the validation split of one fold, and in the training split
-        of all others; the test split stays as it is. Stratified: classes keep their proportions.
-        Copies of an image, and images of a group, are in one fold.
+        Each of these images is in the validation split of one fold and in the training split of all
+        others; the test split stays unchanged. Folds are stratified by class. Copies of an image,
+        and images of a group, are in one fold.
 
         Args:
-            count: How many, at least 2.
+            count: Number of folds, at least 2.
             seed: Seed of the split.
 
         Raises:
@@ -298,8 +298,7 @@ class ImageData:
     def pixel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return means and standard deviations of the channels over the training split, 0 to 255.
 
-        Pass them to a hypermodel as its `normalization`. A channel that is the same everywhere has
-        a deviation of 1: it stays what it is.
+        Pass them to a hypermodel as its `normalization`. A constant channel has a deviation of 1.
         """
         counts = np.zeros((self.input_shape[-1], LEVELS), np.int64)
         for start in range(0, len(self.train), CHUNK):
@@ -312,7 +311,7 @@ class ImageData:
         return tuple(means.tolist()), tuple(np.where(deviations > 0, deviations, 1.0).tolist())
 
     def class_weights(self) -> dict[int, float]:
-        """Return weights by label that make every class of the training split count the same.
+        """Return weights by label that give all classes the same total weight in training.
 
         `n / (classes · count)`, scikit-learn's "balanced": 1 on average over the images.
         """

@@ -1,4 +1,4 @@
-"""A table of file names and labels becomes a listing of image files."""
+"""Reading of a table of file names and labels as a listing of image files."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SHOWN = 5
 
 @dataclasses.dataclass(frozen=True)
 class TableListing:
-    """What a table says of the images.
+    """The images, labels and groups of a table.
 
     Attributes:
         listing: The files by split and label.

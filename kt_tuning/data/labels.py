@@ -1,4 +1,4 @@
-"""Labels in any usual form become integers 0 … classes - 1."""
+"""Conversion of labels to integers 0 … classes - 1."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kt_tuning.core.errors import DataError
 
 
 class LabelMap:
-    """Which integer stands for which label.
+    """The integers of labels.
 
     Attributes:
         class_names: Names by integer.
@@ -25,7 +25,7 @@ class LabelMap:
 
     @classmethod
     def fit(cls, y: Any, class_names: Sequence[str] | None = None) -> Self:
-        """Find the classes of some labels.
+        """Find the classes of labels.
 
         Args:
             y: Integers, whole floats, bools or strings, (N,) or (N, 1), or one-hot rows (N, C).

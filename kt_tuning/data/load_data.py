@@ -1,4 +1,4 @@
-"""A folder of images becomes an `ImageData`."""
+"""Loading of folders, tables and `.npz` files as `ImageData`."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def load_images(
 
 
 def _say_formats(index: CacheIndex, root: str) -> None:
-    """Say what about the files decides what a model can be served with."""
+    """Log the bit depth, and files that an exported model cannot decode."""
     logger = logging.getLogger("kt_tuning")
     if (bits := index.pixels.bits) < 16:
         logger.warning(
@@ -255,7 +255,7 @@ def _check_unreadable(
 
 
 def _check_classes(index: CacheIndex) -> None:
-    """A ready validation or test split may have lost a class to unreadable files."""
+    """Check that no class of a ready split has only unreadable files."""
     for part, counts in index.counts.items():
         empty = [index.class_names[label] for label, count in enumerate(counts) if count == 0]
         if empty and part != "train":  # the train part's sizes are checked with the split

@@ -46,7 +46,7 @@ def load_npz(
     seed: int = 0,
     class_names: Sequence[str] | None = None,
 ) -> ImageData:
-    """Load the images of an `.npz` file, such as Keras' own data sets are.
+    """Load the images of an `.npz` file, such as Keras' data sets.
 
     Arrays are found by their names, see `IMAGES` and `LABELS`; nothing is unpickled. Without a
     validation or test split, each takes its share of the images for training.

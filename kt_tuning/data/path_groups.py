@@ -19,7 +19,7 @@ PathGroups = str | Callable[[str], Hashable]
 
 
 def check_groups(groups: PathGroups | None) -> None:
-    """Check what groups are made by.
+    """Check the argument `groups`.
 
     Raises:
         OptionError: unless it is None, "folder", a regular expression with one group in

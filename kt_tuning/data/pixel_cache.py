@@ -1,8 +1,7 @@
-"""Decoded pixels kept on disk, so that the second load of a folder is instant.
+"""Cache of decoded pixels on disk, which makes the second load of a folder instant.
 
 A data set is two files: `<key>.pixels`, raw uint8 in C order, and `<key>.json`, its `CacheIndex`.
-Both are written under temporary names and renamed, the index last: what has no index does not
-exist.
+Both are written atomically, the index last: pixels without an index are ignored.
 """
 
 from __future__ import annotations
@@ -27,24 +26,24 @@ from kt_tuning.data.image_split import PixelFile
 
 ENVIRONMENT = "KT_TUNING_CACHE"
 
-#: Seconds after which a temporary file is taken for the rest of a killed process.
 _ABANDONED = 24 * 3600
+"""Age in seconds of temporary files that are left from killed processes."""
 
 
 @dataclasses.dataclass(frozen=True)
 class CacheIndex(Record):
-    """What the pixels in the cache are.
+    """Description of the pixels of a data set.
 
     Attributes:
         pixels: Size and channels of each image.
         class_names: Names by label.
-        counts: Images by part and label, in the order of the pixels.
+        counts: Number of images by part and label, in the order of the pixels.
         content: Hex digest of pixels, labels and class names.
         unreadable: Files left out: path within the folder, and reason.
-        size_origin: Where the size comes from, in words; nothing in older files.
-        unserved: How many images an exported model cannot decode, by kind of file.
-        exact: Sets of images with the same pixels; None if nobody has looked for them.
-        similar: Sets of images that show the same picture, see `Duplicates`.
+        size_origin: Origin of the size, in words; empty in older files.
+        unserved: Number of images that an exported model cannot decode, by kind of file.
+        exact: Sets of images with equal pixels; None if they have not been searched yet.
+        similar: Sets of images of the same picture, see `Duplicates`.
     """
 
     pixels: PixelFormat
@@ -93,7 +92,7 @@ def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
 
 @contextlib.contextmanager
 def storage_errors(folder: Path) -> Iterator[None]:
-    """Say of what fails in the block what to do about a cache folder.
+    """Convert an OSError of the block to one that says what to do about the cache folder.
 
     Raises:
         StorageError: if the folder cannot be written or the disk is full.
@@ -108,7 +107,7 @@ def storage_errors(folder: Path) -> Iterator[None]:
 
 
 class PixelCache:
-    """The place of one data set in a cache folder."""
+    """One data set in a cache folder."""
 
     def __init__(self, folder: Path, key: str) -> None:
         self._folder = folder
@@ -116,7 +115,7 @@ class PixelCache:
         self._index = folder / f"{key}.json"
 
     def read(self) -> CacheIndex | None:
-        """Return the index, or None if this data set is not there whole."""
+        """Return the index; None if the data set is missing or incomplete."""
         try:
             index = CacheIndex.load(self._index)
             whole = self._pixels.stat().st_size == math.prod(index.shape)
@@ -131,7 +130,7 @@ class PixelCache:
     def write(
         self, pieces: Iterable[NDArray[np.uint8]], describe: Callable[[], CacheIndex]
     ) -> CacheIndex:
-        """Store a data set; one that another process stored meanwhile is the same.
+        """Store a data set, replacing an equal one that another process has stored meanwhile.
 
         Args:
             pieces: Consecutive images, (n, height, width, channels) each.
@@ -159,7 +158,7 @@ class PixelCache:
         return index
 
     def complete(self, index: CacheIndex) -> None:
-        """Write an index anew: the same pixels, and more that is known of them.
+        """Replace the index by one with more information on the same pixels.
 
         Raises:
             StorageError: if the folder cannot be written or the disk is full.
@@ -168,7 +167,7 @@ class PixelCache:
             index.save(self._index, durable=False)
 
     def _sweep(self) -> None:
-        """Remove what killed processes left behind."""
+        """Remove temporary files of killed processes."""
         for path in self._folder.glob(f"{WRITING}*"):
             with contextlib.suppress(FileNotFoundError):  # another process sweeps too
                 if time.time() - path.stat().st_mtime > _ABANDONED:

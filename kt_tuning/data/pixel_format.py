@@ -1,4 +1,4 @@
-"""Choosing the size and channels that all images of a folder are brought to."""
+"""Choice of the size and channels to which the images of a folder are converted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _STEP = 32
 
 
 class Look(NamedTuple):
-    """What an image file says before it is decoded."""
+    """The header of an image file."""
 
     width: int
     height: int
@@ -112,7 +112,7 @@ def choose_format(
     channels: int | None,
     largest: int = LARGEST,
 ) -> PixelFormat:
-    """Fill in what was not asked for.
+    """Choose the format of the images where it is not given.
 
     Size: that of the images if all have the same and no side exceeds `largest`; else a square with
     the median of their shorter sides, rounded down to a multiple of 32, from 32 to `largest`.

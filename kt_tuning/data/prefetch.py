@@ -1,7 +1,7 @@
-"""Batches made ahead of the training step, on threads.
+"""Threads that make batches ahead of the training step.
 
-PIL and NumPy let go of the interpreter while they work on pixels, so that threads make batches
-beside a training step.
+PIL and NumPy release the interpreter's lock while they work on pixels, so that threads can make
+batches during a training step.
 """
 
 from __future__ import annotations
@@ -20,28 +20,27 @@ ReadRun = Callable[[int, int], Sequence[Batch]]
 """(epoch, run) -> the batches of that run."""
 
 MOST_THREADS = 8
-"""More threads than this wait for each other."""
+"""Maximum number of threads; more would wait for each other."""
 AHEAD = 2
-"""Batches that are made ahead, a thread; a run, if that has more."""
+"""Batches that a thread makes ahead; at least one run."""
 
 
 def reading_threads() -> int:
-    """A thread for every two processors that this process may compute with, at least one."""
+    """Return the default number of threads: one for two processors of this process, at least 1."""
     return max(1, min(own_processors() // 2, MOST_THREADS))
 
 
 class Prefetcher:
-    """Hands out batches in order while the next ones are being made, a run of several at a time.
+    """Returns batches in order while threads make the next ones, in runs of several.
 
-    At most `AHEAD` batches or one run a thread wait in memory, besides the run that is handed out.
-    At the end of an epoch the first batches of the next one are made. Leaving the context ends the
-    threads.
+    At most `AHEAD` batches or one run a thread are in memory, besides the current run. At the end
+    of an epoch the first batches of the next one are made. Leaving the context ends the threads.
 
     Args:
         read: (epoch, run) -> its batches.
-        batches: Batches in an epoch.
-        run: Batches in a run, but for the last one of an epoch, which has what is left.
-        threads: How many make batches; with 0, they are made when they are asked for.
+        batches: Number of batches in an epoch.
+        run: Number of batches in a run; the last run of an epoch may have fewer.
+        threads: Number of threads; with 0 batches are made when they are requested.
     """
 
     def __init__(self, read: ReadRun, batches: int, run: int = 1, *, threads: int) -> None:
@@ -63,12 +62,12 @@ class Prefetcher:
             self._pool.shutdown(cancel_futures=True)
 
     def change(self, read: ReadRun, batches: int, run: int = 1) -> None:
-        """Read other batches from now on; those that were made ahead are dropped.
+        """Read other batches from now on, and drop those that were made ahead.
 
         Args:
             read: (epoch, run) -> its batches.
-            batches: Batches in an epoch.
-            run: Batches in a run.
+            batches: Number of batches in an epoch.
+            run: Number of batches in a run.
         """
         with self._lock:
             self._drop()
@@ -79,13 +78,13 @@ class Prefetcher:
         self._room = self._threads * max(1, AHEAD // run)
 
     def take(self, epoch: int, index: int) -> Batch:
-        """Return a batch, waiting for it if need be.
+        """Return a batch, after waiting for it if necessary.
 
-        Any may be asked for; the one that follows the last one is there soonest.
+        Any batch can be requested; the one after the last one is ready first.
 
         Args:
             epoch: Counted from 0.
-            index: Place in the epoch, from 0.
+            index: Index in the epoch, from 0.
         """
         run, place = divmod(index, self._run)
         with self._lock:
@@ -93,7 +92,7 @@ class Prefetcher:
         return future.result()[place]
 
     def _begun(self, wanted: int) -> Future[Sequence[Batch]]:
-        """The run that is wanted, counted from the first epoch on; the next ones are begun, too."""
+        """Return a run, counted from the first epoch on, and start the next ones."""
         if self._current is not None and wanted == self._next - 1:
             return self._current
         if wanted != self._next:
@@ -111,7 +110,7 @@ class Prefetcher:
         return made
 
     def _drop(self) -> None:
-        """Forget what was made ahead."""
+        """Drop the batches that were made ahead."""
         for future in self._ahead:
             future.cancel()
         self._ahead.clear()

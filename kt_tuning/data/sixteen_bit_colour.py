@@ -1,4 +1,4 @@
-"""Colour files with 16 bits a channel, of which Pillow keeps the high bytes alone."""
+"""Reduction of colour files with 16 bits a channel, of which Pillow keeps only the high bytes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _BRIGHT = 64
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether an image that is not loaded yet has 16 bits a colour channel."""
+    """Return whether an image that is not loaded yet has 16 bits a colour channel."""
     modes = [_raw_mode(tile) for tile in getattr(image, "tile", [])]
     return bool(modes) and all(mode.split(";")[0] in _MODES and ";16" in mode for mode in modes)
 
 
 def reduce_levels(image: Image.Image, content: bytes, bits: int) -> int:
-    """Load an image and bring it to 8 bits a channel, in place; return its largest level.
+    """Load an image and reduce it to 8 bits a channel, in place; return its largest level.
 
     Levels keep the highest 8 of their `bits`, larger ones become 255; alpha always has 16 bits.
     Pillow has kept the high bytes, which is right for 16 bits. Otherwise, and to find out how many
@@ -34,7 +34,7 @@ def reduce_levels(image: Image.Image, content: bytes, bits: int) -> int:
     Args:
         image: For which `is_deep` is true.
         content: The file.
-        bits: How many bits the levels have.
+        bits: Bit depth of the levels.
     """
     high = np.asarray(image)
     brightest = int(high[..., :3].max())
@@ -55,7 +55,7 @@ def _low_bytes(content: bytes) -> NDArray[np.uint8]:
 
 
 def _swapped(arguments: Any) -> Any:
-    """Name the other byte order in a decoder's arguments, which makes it keep the low bytes."""
+    """Swap the byte order in a decoder's arguments, so that it keeps the low bytes."""
     if isinstance(arguments, tuple):
         return (_swapped(arguments[0]), *arguments[1:])
     native = "L" if sys.byteorder == "little" else "B"

@@ -1,4 +1,4 @@
-"""Recognising folder names that mean a ready split: train, Training, test_set, seg_val."""
+"""Recognition of folder names of ready splits: train, Training, test_set, seg_val."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def split_parts(names: Iterable[str]) -> dict[str, str]:
 
 
 def _parse(name: str) -> tuple[str, tuple[str, ...]] | None:
-    """Return the part that a name speaks of, and the words that are neither part nor neutral."""
+    """Return the part in a name, and its words that are neither part nor neutral."""
     words = [word.lower() for word in re.findall(r"[A-Z]*[a-z]+|[A-Z]+|\d+|[^\W\d_]+", name)]
     words = [piece for word in words for piece in _pieces(word)]
     parts = {_PARTS[word] for word in words if word in _PARTS}

@@ -1,7 +1,7 @@
-"""Stratified, seeded choices of images.
+"""Stratified, seeded splits and folds.
 
-Written here rather than taken from scikit-learn, whose import alone takes longer than a cached
-load, and whose stratified splits may leave a small class without a validation or test image.
+Not those of scikit-learn, whose import alone takes longer than a cached load, and whose stratified
+splits may leave a small class without a validation or test image.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ def complete(
     class_names: Sequence[str],
     groups: Groups | None = None,
 ) -> dict[str, NDArray[np.int64]]:
-    """Take the parts that are not given out of the train images, class by class.
+    """Take missing parts from the training images, stratified by class.
 
-    Each class gives its share of a part, at least one image, so that the part's total is right to
+    Each class gives its share of a part, at least one image, and the total of a part is exact to
     one image a class.
 
     Args:
@@ -73,8 +73,7 @@ def complete(
             given train images, none if its share is 0.
         seed: Seed of the choice.
         class_names: Names by label.
-        groups: Which images stay in one part; shares of classes are then met as well as groups
-            allow.
+        groups: Groups that stay in one part; the shares of classes are then approximate.
 
     Returns:
         The three index sets, each ascending, disjoint.

@@ -34,7 +34,7 @@ class DatasetArrays(NamedTuple):
 def read_dataset(
     dataset: Any, *, name: str, value_range: tuple[float, float] | None = None
 ) -> DatasetArrays:
-    """Read every image of a dataset, once, keeping its floating-point images a batch at a time.
+    """Read all images of a dataset once, holding only one batch as floating-point numbers.
 
     The result does not depend on the order of the dataset, which may be shuffled anew each time:
     images are sorted by a digest of their pixels and labels.
@@ -97,7 +97,7 @@ def _batches(dataset: Any, name: str) -> Iterator[tuple[NDArray[Any], NDArray[An
 
 
 def _is_batch(image: tuple[int, ...], label: tuple[int, ...]) -> bool:
-    """Whether shapes are those of a batch. Three axes may be one image, or several grey ones."""
+    """Return whether shapes are of a batch; three axes are one image or several grey ones."""
     if len(image) != 3 or not label:
         return len(image) > 3
     return image[0] == label[0] and image[-1] not in (1, 3, 4)
@@ -117,7 +117,7 @@ def _different_shapes(name: str, first: tuple[int, ...], other: tuple[int, ...])
 
 
 def _order(pixels: NDArray[np.uint8], labels: NDArray[Any]) -> NDArray[np.int64]:
-    """Places in an order that depends on nothing but the images and their labels."""
+    """Return an order that depends only on images and labels."""
     digests = [
         hashlib.blake2b(image.tobytes() + label.tobytes(), digest_size=16).digest()
         for image, label in zip(pixels, labels, strict=True)

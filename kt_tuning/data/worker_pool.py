@@ -140,7 +140,7 @@ class Worker:
 
 
 def serve() -> None:
-    """Be a worker: read the function, then answer jobs until the input ends."""
+    """Run as a worker: read the function, then answer jobs until the input ends."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the answers
     function = pickle.load(sys.stdin.buffer)
