@@ -31,6 +31,7 @@ WRITTEN = (
     "trial_0/failed_1.json",
     "trial_0/failed_1.csv",
     "trial_0/deaths.json",
+    "trial_0/writing.0123abcd.result.json",
     "writing.report.html",
     "trial_0/val_predictions.npy",
     "trial_0/model.weights.h5",

@@ -49,7 +49,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         write_json(path, {"a": 2})
     assert read_json(path) == {"a": 1}
-    assert list(tmp_path.glob("*.tmp")) == []
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", ""])

@@ -104,7 +104,7 @@ def test_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
 
 
 def test_only_abandoned_temporary_files_are_removed(tmp_path: Path) -> None:
-    old, young = tmp_path / "old.tmp", tmp_path / "young.tmp"
+    old, young = tmp_path / "writing.old", tmp_path / "writing.young"
     old.write_text("")
     young.write_text("")
     os.utime(old, (0, 0))

@@ -230,4 +230,4 @@ def test_json_files_are_whole(tmp_path):
     calculator(tmp_path, lambda hp: np.float32(mixed(hp))).search()
     for path in (tmp_path / "project").rglob("*.json"):
         assert isinstance(json.loads(path.read_text()), dict)
-    assert not list((tmp_path / "project").rglob("*.tmp"))
+    assert not list((tmp_path / "project").rglob("writing.*"))
