@@ -106,6 +106,10 @@ def storage_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
+class _StoredMeanwhileError(Exception):
+    """Another process has stored the data set; its files stay."""
+
+
 class PixelCache:
     """One data set in a cache folder."""
 
@@ -130,7 +134,7 @@ class PixelCache:
     def write(
         self, pieces: Iterable[NDArray[np.uint8]], describe: Callable[[], CacheIndex]
     ) -> CacheIndex:
-        """Store a data set, replacing an equal one that another process has stored meanwhile.
+        """Store a data set, unless another process has stored it meanwhile.
 
         Args:
             pieces: Consecutive images, (n, height, width, channels) each.
@@ -139,7 +143,7 @@ class PixelCache:
         Raises:
             StorageError: if the folder cannot be written or the disk is full.
         """
-        with contextlib.ExitStack() as stack:
+        with contextlib.suppress(_StoredMeanwhileError), contextlib.ExitStack() as stack:
             with storage_errors(self._folder):
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._sweep()
@@ -152,9 +156,11 @@ class PixelCache:
                     with storage_errors(self._folder):
                         rest = rest[file.write(rest) :]
             index = describe()
+            if self.read() is not None:
+                raise _StoredMeanwhileError
             with storage_errors(self._folder):
                 stack.close()
-        self.complete(index)
+            self.complete(index)
         return index
 
     def complete(self, index: CacheIndex) -> None:

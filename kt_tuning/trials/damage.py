@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,32 +10,32 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from kt_tuning.core.atomic import WRITING
-from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.core.run_layout import HISTORY, PAUSE, RESULT
+from kt_tuning.core.run_layout import EXECUTIONS, HISTORY, PAUSE, PREDICTIONS, RESULT, WEIGHTS
 
-UNREADABLE = (OSError, EOFError, ValueError, KeyError, StorageError, zipfile.BadZipFile)
-"""What the readers of JSON, NumPy and HDF5 files raise for a damaged file."""
+TRIAL = "trial.json"
+"""KerasTuner's file of a trial."""
+
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
+"""Errors of the readers of JSON (StorageError is an OSError), NumPy and HDF5 for damaged files."""
 
 
 def damaged_files(folder: Path) -> list[Path]:
-    """Return the files of a trial that has ended or is interrupted that cannot be read.
+    """Return the unreadable files of a trial, apart from its checkpoint and failed attempts.
 
-    Headers and lengths are checked, not every byte.
+    Headers and lengths are checked, not every byte. Files that no trial writes are ignored.
 
     Args:
-        folder: The folder of the trial, which no process writes.
+        folder: The folder of the trial.
     """
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return [path for path in files if not path.name.startswith(WRITING) and not _is_readable(path)]
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and not _is_readable(path)]
 
 
 def _is_readable(path: Path) -> bool:
-    read = _READERS.get(path.name, _READERS.get(path.suffix))
+    name = WEIGHTS if re.fullmatch(r"fold_\d+\.weights\.h5", path.name) else path.name
     try:
-        if read is not None:
+        if read := _READERS.get(name):
             read(path)
     except UNREADABLE:
         return False
@@ -43,11 +44,6 @@ def _is_readable(path: Path) -> bool:
 
 def _read_array(path: Path) -> None:
     np.load(path, mmap_mode="r")
-
-
-def _read_archive(path: Path) -> None:
-    with np.load(path) as arrays:
-        _ = arrays.files
 
 
 def _read_weights(path: Path) -> None:
@@ -64,8 +60,8 @@ _READERS: dict[str, Callable[[Path], object]] = {
     RESULT: TrialRecord.load,
     PAUSE: TrialRecord.load,
     HISTORY: _read_curve,
-    ".json": read_json,
-    ".npy": _read_array,
-    ".npz": _read_archive,
-    ".h5": _read_weights,
+    TRIAL: read_json,
+    PREDICTIONS: _read_array,
+    EXECUTIONS: _read_array,
+    WEIGHTS: _read_weights,
 }

@@ -13,24 +13,24 @@ from kt_tuning.trials.damage import damaged_files
 @pytest.fixture
 def folder(tmp_path):
     """A trial's folder with a file of each kind, all of them whole."""
-    (tmp_path / "checkpoint").mkdir()
     (tmp_path / "trial.json").write_text(json.dumps({"trial_id": "1"}))
     (tmp_path / "history.csv").write_bytes(b"epoch,loss\r\n0,0.5\r\n")
     np.save(tmp_path / "val_predictions.npy", np.ones((3, 2)))
-    np.savez(tmp_path / "checkpoint/last.npz", state=np.arange(9))
-    with h5py.File(tmp_path / "model.weights.h5", "w") as file:
-        file["weights"] = np.arange(100)
+    for name in ("model.weights.h5", "fold_0.weights.h5"):
+        with h5py.File(tmp_path / name, "w") as file:
+            file["weights"] = np.arange(100)
     return tmp_path
 
 
 NAMES = [
     *("trial.json", "history.csv", "val_predictions.npy"),
-    *("checkpoint/last.npz", "model.weights.h5"),
+    *("fold_0.weights.h5", "model.weights.h5"),
 ]
 
 
-def test_whole_files_are_not_damaged(folder):
-    (folder / "notes.txt").touch()
+def test_whole_files_and_those_of_the_user_are_not_damaged(folder):
+    for name in ("notes.json", "mine.npy", "failed_1.json", "writing.0123abcd.result.json"):
+        (folder / name).touch()
     assert damaged_files(folder) == []
 
 
