@@ -19,7 +19,7 @@ WRITING = "writing."
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | Path, *, durable: bool) -> Iterator[Path]:
+def atomic_write(path: str | Path, *, durable: bool, sync_name: bool = True) -> Iterator[Path]:
     """Yield a temporary path that replaces `path` at the end of the block, unless it raises.
 
     The temporary name ends with the name of `path`, so that writers that look at suffixes work.
@@ -28,6 +28,8 @@ def atomic_write(path: str | Path, *, durable: bool) -> Iterator[Path]:
         path: The file to write; its folder exists.
         durable: Whether the file must survive a power loss once the block has ended. Results,
             records and checkpoints must; caches and files for other programs need not.
+        sync_name: Whether a durable file has its name on the disk at the end. False is for files
+            that are followed by another durable file in the same folder, which flushes all names.
 
     Raises:
         OSError: if the file cannot be written; it names `path` if it names no file otherwise.
@@ -39,7 +41,7 @@ def atomic_write(path: str | Path, *, durable: bool) -> Iterator[Path]:
         if durable:
             sync_file(temporary)
         os.replace(temporary, path)
-        if durable:
+        if durable and sync_name:
             sync_folder(path.parent)
     except OSError as error:
         if error.errno is not None and error.filename in (None, str(temporary)):

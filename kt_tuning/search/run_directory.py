@@ -18,7 +18,6 @@ import keras_tuner
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.atomic import sync_folder
 from kt_tuning.core.errors import SearchError, StorageError
 from kt_tuning.core.records import FAILED, PAUSED, DataCard, SearchRecord, TrialRecord
 from kt_tuning.core.run_layout import HISTORY, PAUSE, PREDICTIONS, RESULT
@@ -133,9 +132,7 @@ class RunDirectory:
     def trial(self, trial_id: str) -> Path:
         """The folder of a trial; made if missing."""
         folder = self.path / f"trial_{trial_id}"
-        if not folder.is_dir():
-            folder.mkdir(exist_ok=True)
-            sync_folder(self.path)
+        folder.mkdir(exist_ok=True)
         return folder
 
     def predictions(self, trial_id: str) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ LAST = "last.npz"
 BEST = "best.npz"
 STATE = "state"
 PREDICTIONS = "predictions"
+SYNC_SECONDS = 5.0
+"""Seconds between two checkpoints that are flushed to the disk. After a power loss others may be
+damaged, in which case the training begins anew; ext4 flushes them by itself, as they are replaced.
+"""
 
 Arrays = list[NDArray[Any]]
 
@@ -89,6 +94,7 @@ class Checkpoint:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._synced = dict.fromkeys((LAST, BEST), time.monotonic())
 
     def save(self, model: keras.Model, state: RunState) -> None:
         """Write where the training is."""
@@ -144,9 +150,20 @@ class Checkpoint:
     def _write(self, name: str, content: dict[str, Any], arrays: dict[str, Any]) -> None:
         self._folder.mkdir(exist_ok=True)
         text = np.frombuffer(json.dumps(content).encode(), np.uint8)
-        path = self._folder / name
-        with atomic_write(path, durable=True) as temporary, temporary.open("wb") as file:
+        path, durable = self._folder / name, self._is_due(name)
+        with (
+            atomic_write(path, durable=durable, sync_name=False) as temporary,
+            temporary.open("wb") as file,
+        ):
             np.savez(file, **{STATE: text, **arrays})
+
+    def _is_due(self, name: str) -> bool:
+        """Return whether a file was not flushed to the disk for `SYNC_SECONDS`."""
+        now = time.monotonic()
+        due = now - self._synced[name] >= SYNC_SECONDS
+        if due:
+            self._synced[name] = now
+        return due
 
     def _read(self, name: str) -> tuple[dict[str, Any], Arrays] | None:
         path = self._folder / name

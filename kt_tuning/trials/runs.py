@@ -94,11 +94,14 @@ class TrialFiles:
     """What a trial keeps of its trainings, while it runs and afterwards.
 
     Args:
-        directory: Of the trial.
+        directory: The folder of the trial.
+        several: Whether the trial has several trainings, so that those which have ended must survive
+            a power loss while the others run.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, several: bool = False) -> None:
         self._directory = directory
+        self._several = several
         self._folder = directory / CHECKPOINT
         self.checkpoint = Checkpoint(self._folder)
 
@@ -122,20 +125,23 @@ class TrialFiles:
         """Write the weights and the validation predictions of a fold."""
         if predictions is not None:
             self._folder.mkdir(exist_ok=True)
-            _save(self._folder / _predictions(fold), predictions)
-        with atomic_write(weights_file(self._directory, fold), durable=True) as path:
-            save_weights(model, path)
+            _save(self._folder / _predictions(fold), predictions, durable=self._several)
+        path = weights_file(self._directory, fold)
+        with atomic_write(path, durable=True, sync_name=False) as temporary:
+            save_weights(model, temporary)
 
     def keep_execution(self, run: Run, predictions: NDArray[np.float32]) -> None:
         """Write the validation predictions of one of several executions."""
         self._folder.mkdir(exist_ok=True)
-        _save(self._folder / _execution(run.execution, run.fold), predictions)
+        _save(
+            self._folder / _execution(run.execution, run.fold), predictions, durable=self._several
+        )
 
     def note(self, outcomes: Sequence[Outcome]) -> None:
         """Write that a training has ended; its checkpoint is not needed any more."""
         self._folder.mkdir(exist_ok=True)
         content = {"outcomes": [outcome.to_json() for outcome in outcomes]}
-        write_json(self._folder / OUTCOMES, content)
+        write_json(self._folder / OUTCOMES, content, durable=self._several)
         self.checkpoint.clear()
 
     def finish(self, folds: Sequence[int | None], executions: int = 1) -> None:
@@ -143,13 +149,13 @@ class TrialFiles:
         paths = [self._folder / _predictions(fold) for fold in folds]
         arrays = [np.load(path) for path in paths if path.exists()]
         if arrays:
-            _save(self._directory / PREDICTIONS, np.concatenate(arrays))
+            _save(self._directory / PREDICTIONS, np.concatenate(arrays), durable=True)
         rows = [[self._folder / _execution(e, fold) for fold in folds] for e in range(executions)]
         # A trial that was cut short lacks the last ones.
         rows = [row for row in rows if all(path.exists() for path in row)]
         if len(rows) > 1:
             stacked = np.stack([np.concatenate([np.load(path) for path in row]) for row in rows])
-            _save(self._directory / EXECUTIONS, stacked)
+            _save(self._directory / EXECUTIONS, stacked, durable=True)
 
     def clear(self) -> None:
         """Remove what is only needed to go on after an interruption."""
@@ -166,6 +172,7 @@ def _execution(execution: int, fold: int | None) -> str:
     return f"execution_{execution}_{fold or 0}.npy"
 
 
-def _save(path: Path, array: NDArray[Any]) -> None:
-    with atomic_write(path, durable=True) as temporary:
+def _save(path: Path, array: NDArray[Any], *, durable: bool) -> None:
+    # The result of the training or the trial, which comes later, flushes the name.
+    with atomic_write(path, durable=durable, sync_name=False) as temporary:
         np.save(temporary, array)

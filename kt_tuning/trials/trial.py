@@ -111,7 +111,7 @@ class _Trial:
         self.tasks = tasks
         self.objectives = objectives
         self.runs = Run.all(len(tasks), spec.executions)
-        self.files = TrialFiles(spec.directory)
+        self.files = TrialFiles(spec.directory, several=len(self.runs) > 1)
         self.curve = Curve(spec.directory / HISTORY, several=len(self.runs) > 1)
         self.outcomes = self.files.outcomes()
         self.model: keras.Model | None = None

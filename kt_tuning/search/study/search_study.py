@@ -98,6 +98,7 @@ class SearchStudy:
         if storage is None and project is not None:
             file = project / STUDY
         self._file = file
+        self._named = False
         if seed is None:
             seed = self.study.user_attrs.get(SEED, random.randrange(2**31))
         self.seed = seed
@@ -383,7 +384,9 @@ class SearchStudy:
         log = Path(f"{self._file}-wal")
         if log.exists():
             sync_file(log)
-            sync_folder(log.parent)
+            if not self._named:
+                sync_folder(log.parent)
+                self._named = True
 
     def _note(self, trial_id: str, attributes: dict[str, Any]) -> None:
         for name, value in attributes.items():

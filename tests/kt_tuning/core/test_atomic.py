@@ -38,6 +38,12 @@ def test_a_durable_file_is_flushed_before_and_its_folder_after_it_is_named(tmp_p
     ]
 
 
+def test_a_name_may_be_left_to_a_later_file(tmp_path, calls):
+    with atomic_write(tmp_path / "a.npy", durable=True, sync_name=False) as temporary:
+        temporary.write_text("new")
+    assert calls == [("fsync", temporary), ("replace", tmp_path / "a.npy")]
+
+
 def test_another_file_is_only_replaced(tmp_path, calls):
     with atomic_write(tmp_path / "a.json", durable=False) as temporary:
         temporary.write_text("new")
