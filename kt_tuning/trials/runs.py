@@ -95,7 +95,7 @@ class TrialFiles:
 
     Args:
         directory: The folder of the trial.
-        several: Whether the trial has several trainings, so that those which have ended must survive
+        several: Whether the trial has several trainings: those which have ended must then survive
             a power loss while the others run.
     """
 
