@@ -85,14 +85,14 @@ def join_arrays(
         _check_lengths(pixels[-1], labels[-1], part)
         _check_shape(pixels[-1], pixels[0], part)
     ends = np.cumsum([len(part_labels) for part_labels in labels])
-    places = np.split(np.arange(ends[-1]), ends[:-1])
+    places = np.split(np.arange(int(ends[-1])), ends[:-1])
     return JoinedArrays(
         # A single uint8 array is not copied.
         pixels[0] if len(pixels) == 1 else np.concatenate(pixels),
         np.concatenate(labels),
         label_map.class_names,
         dict(zip(["train", *given], places, strict=True)),
-        _group_numbers(groups, len(labels[0]), ends[-1]),
+        _group_numbers(groups, len(labels[0]), int(ends[-1])),
     )
 
 

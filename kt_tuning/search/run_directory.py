@@ -37,7 +37,7 @@ FAILED_ATTEMPT = "failed_{}.json"
 
 
 class RunDirectory:
-    """One search on disk; `kt_tuning.core.records` lists its files.
+    """One search on disk; `kt_tuning.core.run_layout` lists its files.
 
     Args:
         path: The directory; made by `begin`, if missing.
