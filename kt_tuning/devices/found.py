@@ -10,7 +10,7 @@ import dataclasses
 from typing import Any
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.devices.processor import multiplies_bfloat16
+from kt_tuning.devices.instruction_sets import multiplies_bfloat16
 from kt_tuning.devices.tpu import connect_tpu
 
 CPU, GPU, TPU = "cpu", "gpu", "tpu"
