@@ -7,6 +7,7 @@ import pytest
 from kt_tuning.devices import (
     Devices,
     global_batch,
+    instruction_sets,
     precision,
     rate_factor,
     rate_rule,
