@@ -61,7 +61,7 @@ def _recolour(levels: NDArray[np.float32], matrices: Floats, channels: int) -> P
     means = np.zeros((count, channels))
     if matrices[:, :, 3:6].any():
         means = _means(values)[:, :channels]
-    # A fourth channel that is always 1 brings what is added.
+    # The fourth channel is 1, for the constants.
     values[..., 3] = 1
     factors = _for_channels(matrices, means)
     changed = values @ factors

@@ -1,7 +1,7 @@
 """Resampling of small images, several at once, by NumPy.
 
-A call of PIL for a small image takes longer than its work. What is here works on so many images
-together as fit into the processor's caches.
+For a small image the overhead of a call of PIL exceeds its work. These functions process as many
+images together as fit into the processor's caches.
 
 A pixel is a 64-bit integer of four channels, 16 bits each: they are looked up, weighted and added
 for all channels at once. Bilinear interpolation is in whole numbers, in units of 1/256 of a pixel,
@@ -98,7 +98,7 @@ def _places(steps: Floats, centres: NDArray[Any], starts: Floats | float = 0.0) 
 def _inside(places: Places, length: int, border: str) -> Places:
     """Distances from the edge of an image as distances from the first pixel's centre in its frame.
 
-    What is beyond the border is found inside, or in the frame if that is black.
+    Places beyond the border are mapped inside, or into the frame if that is black.
     """
     end, half = length * ONE, ONE // 2
     if border == "wrap":
@@ -155,7 +155,7 @@ def _look_up(framed: Lanes, columns: Places, rows: Places) -> Lanes:
         taken *= weights.astype(np.uint64)
         total += taken
     total >>= np.uint64(BITS)
-    # Without what was shifted over from the next channel.
+    # Clears the bits that were shifted in from the next channel.
     total &= _LEVELS
     return total
 

@@ -1,4 +1,4 @@
-"""What a policy is made of: single operations, and one out of several; for chains see `chains`.
+"""Steps of a policy: one operation, or one out of several; for chains see `augmix`.
 
 Each takes its decisions and amounts from uniform numbers, `draws` an image.
 """

@@ -90,7 +90,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Flush what was written to a file, by whatever descriptor, to the disk."""
+    """Flush all data written to a file, also by other descriptors, to the disk."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 

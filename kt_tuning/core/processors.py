@@ -1,4 +1,4 @@
-"""How many processors this process may compute with."""
+"""Number of processors that this process may use."""
 
 from __future__ import annotations
 

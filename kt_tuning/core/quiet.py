@@ -1,7 +1,7 @@
 """Context managers that keep the output of other libraries from users.
 
-What they hide is not about the user's own code: notices of a library about itself, progress that is
-shown in another way, and warnings about code of this package.
+They hide only output that is not about the user's code: notices of a library about itself, progress
+that is shown in another way, and warnings about code of this package.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def import_tensorflow() -> None:
 
 @contextlib.contextmanager
 def _stderr_held_back() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2, and write it if the block raises."""
+    """Hold back the output to file descriptor 2, and write it if the block raises."""
     sys.stderr.flush()
     real = os.dup(2)
     with tempfile.TemporaryFile() as held:

@@ -45,7 +45,7 @@ def find_layout(
 
     Args:
         root: The folder.
-        left_out: Takes note of what is passed over.
+        left_out: Counts the files and folders that are left out.
         class_names: The sub-folders that are classes; all if None.
         skip: A folder to pass over.
 

@@ -70,7 +70,7 @@ class Listing:
 def image_files(folder: str | os.PathLike[str]) -> list[Path]:
     """Return the paths of the image files in and below a folder, sorted, whatever its layout.
 
-    What is left out is logged, as by `scan`.
+    Files and folders left out are logged, as by `scan`.
 
     Raises:
         StorageError: if the folder cannot be read.
@@ -93,7 +93,7 @@ def scan(
 ) -> Listing:
     """List the image files of a folder with one sub-folder a class, or of ready splits of those.
 
-    What is left out (files that are no images, hidden folders, folders of runs) is logged.
+    Files that are no images, hidden folders and run directories are left out and logged.
 
     Args:
         folder: The folder.

@@ -102,7 +102,7 @@ def to_pixels(x: Any, pixel_range: tuple[float, float], *, name: str = "x") -> N
     Args:
         x: (N, height, width) or (N, height, width, channels) with 1, 3 or 4 channels; bool,
             integers or floats. 4 channels are RGBA and are laid over white.
-        pixel_range: The values that stand for black and white.
+        pixel_range: The values of black and white.
         name: What to call the array in messages.
 
     Returns:
@@ -131,7 +131,7 @@ def to_pixels(x: Any, pixel_range: tuple[float, float], *, name: str = "x") -> N
 
 
 def find_range(x: Any, *others: Any) -> tuple[float, float]:
-    """Guess the values that stand for black and white.
+    """Guess the values of black and white.
 
     Bools, and floats of about 1 at most, are 0..1. uint16 above 255 is 0 to what 10, 12, 14 or 16
     bits hold, which is logged. All else is 0..255, with a warning if that would make every image
@@ -166,7 +166,7 @@ def find_range(x: Any, *others: Any) -> tuple[float, float]:
 
 
 def check_range(value_range: tuple[float, float]) -> tuple[float, float]:
-    """Check the values that stand for black and white.
+    """Check the values of black and white.
 
     Raises:
         OptionError: unless they are two ascending numbers.

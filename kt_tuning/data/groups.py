@@ -43,7 +43,7 @@ def keep_together(
 
         (images of a class in a part - images wanted)^2 / images wanted
 
-    and single images then fill up what is missing. The images wanted are those of the split given.
+    and single images then fill the gaps. The wanted numbers are those of the given split.
 
     Args:
         part: (N,) numbers of parts; each class is in every part.

@@ -96,7 +96,7 @@ class ImageData:
             test: `(x, y)` of the test split, likewise.
             split: Shares of train, validation and test, with sum 1.
             seed: Seed of the split.
-            value_range: The values that stand for black and white, the same for all three. By
+            value_range: The values of black and white, the same for all three. By
                 default 0..1 for bools and for floats that do not exceed 1; for integers above 255
                 what 10, 12, 14 or 16 bits hold; else 0..255.
             groups: (N,) numbers or strings, the same for images of `x` that stay on one side of
@@ -158,7 +158,7 @@ class ImageData:
                 `.map` and others drop, else the labels themselves.
             split: Shares of train, validation and test, with sum 1.
             seed: Seed of the split.
-            value_range: The values that stand for black and white. By default it is guessed from
+            value_range: The values of black and white. By default it is guessed from
                 the first batch for training, as by `from_arrays`.
 
         Raises:

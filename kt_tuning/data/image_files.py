@@ -38,7 +38,7 @@ class LeftOut:
     """Files and folders that a scan leaves out.
 
     Attributes:
-        files: How many files are no images, by extension in lower case.
+        files: Number of files that are no images, by extension in lower case.
         folders: Hidden folders and folders of the system.
         runs: Folders that hold runs of kt-tuning or KerasTuner.
     """
@@ -65,7 +65,7 @@ def sub_folders(folder: str, left_out: LeftOut, *, skip: str | None = None) -> l
 
     Args:
         folder: Where to look.
-        left_out: Takes note of what is not returned.
+        left_out: Counts the files and folders that are left out.
         skip: A folder, with symbolic links resolved, to pass over: the cache.
     """
     with os.scandir(folder) as entries:
@@ -87,8 +87,8 @@ def walk(folder: str, prefix: str, left_out: LeftOut) -> Iterator[ImageFile]:
 
     Args:
         folder: Where to look.
-        prefix: What the paths returned begin with, in place of `folder`.
-        left_out: Takes note of what is not returned.
+        prefix: Start of the returned paths, in place of `folder`.
+        left_out: Counts the files and folders that are left out.
     """
     yield from _walk(folder, prefix, left_out, frozenset())
 

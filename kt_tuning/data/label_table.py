@@ -52,7 +52,7 @@ class TableListing:
 
     Attributes:
         listing: The files by split and label.
-        source: What was read, to read it again.
+        source: Arguments for reading the table again.
         groups: By path of a file in the listing: its group; empty without a column of groups.
     """
 
@@ -183,7 +183,7 @@ class _Row:
 def _resolve(
     root: str, files: Iterable[ImageFile], values: Mapping[str, Sequence[str]]
 ) -> tuple[dict[str, _Row], dict[str, list[str]]]:
-    """The rows by path of their file, and what is wrong with others: fault -> examples."""
+    """Return the valid rows by path of their file, and examples of other rows by fault."""
     index = _Index(root, files)
     count = len(values["file"])
     empty = [""] * count

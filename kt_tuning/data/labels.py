@@ -29,7 +29,7 @@ class LabelMap:
 
         Args:
             y: Integers, whole floats, bools or strings, (N,) or (N, 1), or one-hot rows (N, C).
-                Values are numbered in ascending order, so 0 … C - 1 stand for themselves.
+                Values are numbered in ascending order, so 0 … C - 1 stay unchanged.
             class_names: Names by integer; by default the values themselves. For strings, the same
                 strings in the order wanted.
 

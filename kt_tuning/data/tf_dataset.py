@@ -23,7 +23,7 @@ class DatasetArrays(NamedTuple):
     Attributes:
         pixels: uint8 (N, height, width, 1 or 3).
         labels: (N,), (N, 1) or (N, classes), as the dataset has them.
-        value_range: The values of the dataset that stand for black and white.
+        value_range: The dataset's values of black and white.
     """
 
     pixels: NDArray[np.uint8]
@@ -42,7 +42,7 @@ def read_dataset(
     Args:
         dataset: A `tf.data.Dataset` of pairs (image, label).
         name: What to call it in messages.
-        value_range: The values that stand for black and white; None to guess from the first batch,
+        value_range: The values of black and white; None to guess from the first batch,
             see `find_range`.
 
     Raises:

@@ -142,7 +142,7 @@ class Worker:
 def serve() -> None:
     """Run as a worker: read the function, then answer jobs until the input ends."""
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not get between the answers
+    os.dup2(2, 1)  # keeps the prints of libraries out of the answers
     function = pickle.load(sys.stdin.buffer)
     with contextlib.suppress(EOFError, BrokenPipeError):  # the parent has closed its end, or died
         while True:
