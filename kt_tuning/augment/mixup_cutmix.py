@@ -70,7 +70,8 @@ def mix(
 
     MixUp: λ·a + (1 - λ)·b, rounded to the nearest whole number, halves up. CutMix: a rectangle of
     b in its own place in a, with the share 1 - λ of both sides' product before it is clipped at
-    the border; λ is then the remaining share of a. Either way the label is λ of a's and 1 - λ of b's.
+    the border; λ is then the remaining share of a. Either way the label is λ of a's and 1 - λ of
+    b's.
 
     Args:
         mixing: The strength.
