@@ -71,6 +71,7 @@ def _is_not_retracing(record: logging.LogRecord) -> bool:
 @contextlib.contextmanager
 def quiet_optuna(level: int = logging.WARNING) -> Iterator[None]:
     """Hide Optuna's log records below `level` and its warnings of experimental features."""
+    import_tqdm()
     import optuna
     from optuna.exceptions import ExperimentalWarning
 

@@ -35,7 +35,7 @@ class Changes:
         for name, content in self.written.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(path, durable=True) as temporary:
+            with atomic_write(path, durable=True, sync_name=path.name in COMMITS) as temporary:
                 temporary.write_bytes(content)
         for name in self.removed:
             (folder / name).unlink(missing_ok=True)
