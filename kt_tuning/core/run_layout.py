@@ -14,7 +14,7 @@ The run directory:
     storage.json                 name of the run in an external storage of checkpoints
     tracking/<name>.jsonl        what a tracker has received
     trial_<id>/result.json       TrialRecord; paused.json while the trial may go on
-    trial_<id>/failed_<n>.json   TrialRecord of an attempt that failed, if the trial was tried again
+    trial_<id>/failed_<n>.json   TrialRecord of an attempt that failed or whose files were damaged
     trial_<id>/deaths.json       search.deaths.Deaths, if a process died while it ran the trial
     trial_<id>/history.csv       one row an epoch
     trial_<id>/val_predictions.npy   float32 (N_validation, classes) of the returned model: at the
