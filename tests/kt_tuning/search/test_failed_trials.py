@@ -128,7 +128,7 @@ def test_what_has_killed_its_process_three_times_is_given_up(deaths, retried, ma
     (folder / "result.json").write_text(json.dumps({**record, "status": "FAILED"}))
     Deaths(count=deaths).save(folder / "deaths.json")
     heard = []
-    oracle.retry_failed = lambda but: heard.extend(but) or []
+    oracle.retry_failed = lambda but, lost: heard.extend(but) or []
     retry_failed(oracle, RunDirectory(tuner.run_directory, tuner.objectives[0], overwrite=False))
     assert heard == ([] if retried else [record["trial_id"]])
 
