@@ -22,6 +22,7 @@ import argparse
 import importlib.util
 import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -35,8 +36,11 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 import numpy as np
 from PIL import Image
 
-from kt_tuning.augment import Policy, Step, augment, op_by_op
+from kt_tuning.augment import Policy, Step, augment
 from kt_tuning.data import load_images
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from op_by_op import op_by_op
 
 Batch = np.ndarray[Any, np.dtype[np.uint8]]
 Augment = Callable[[Batch], Any]

@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from kt_tuning.core.records import PixelFormat
 from kt_tuning.data import image_files, load_images
 from kt_tuning.data.decode import decode
 from kt_tuning.data.duplicates import find_duplicates
 from kt_tuning.data.thumbnails import thumbnail
-from kt_tuning.records import PixelFormat
 
 COPIES = 30
 

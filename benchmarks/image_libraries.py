@@ -32,8 +32,8 @@ import simplejpeg
 from PIL import Image
 
 from kt_tuning.augment import POLICIES, augment
+from kt_tuning.core.records import PixelFormat
 from kt_tuning.data.decode import decode_image, draft_ratio
-from kt_tuning.records import PixelFormat
 
 SIDE = 224
 PIXELS = PixelFormat(SIDE, SIDE, 3)
@@ -80,7 +80,7 @@ def by_opencv(content: bytes) -> Any:
 
 
 def cropped(images: Any, uniforms: Any) -> Any:
-    """The policy "photo": see `kt_tuning.augment.geometry.resized_crop`."""
+    """The policy "photo": see `kt_tuning.augment.geometric_ops.resized_crop`."""
     result = np.empty_like(images)
     for number, (flip, amount, shape, left, top) in enumerate(uniforms):
         area = 1 - 0.5 * amount

@@ -36,13 +36,13 @@ import numpy as np
 from kt_tuning.augment import Policy, augment
 from kt_tuning.data import ImageData
 from kt_tuning.data.batches import Batch, Batches, Random
-from kt_tuning.data.read_ahead import ReadAhead, ReadRun
-from kt_tuning.data.read_processes import ReadProcesses
+from kt_tuning.data.prefetch import Prefetcher, ReadRun
+from kt_tuning.data.worker_pool import BatchProcesses
 
 if TYPE_CHECKING:
     import keras
 
-    from kt_tuning.data.loader import Loader
+    from kt_tuning.data.batch_loader import Loader
 
 BATCH_SIZE = 64
 SIZES = {32: 4000, 224: 512}
@@ -82,14 +82,14 @@ def ours(
     read: ReadRun | None = None,
 ) -> Iterator[Batch]:
     run = batches.run_length(batches.batch_size)
-    with ReadAhead(read or batches.read_run, len(batches), run, threads=threads) as reader:
+    with Prefetcher(read or batches.read_run, len(batches), run, threads=threads) as reader:
         for epoch in range(epochs):
             for index in range(len(batches)):
                 yield reader.take(epoch, index)
 
 
 def our_processes(batches: Batches, epochs: int) -> Iterator[Batch]:
-    with ReadProcesses(batches, 2) as processes:
+    with BatchProcesses(batches, 2) as processes:
         yield from ours(batches, epochs, threads=2, read=processes.read_run)
 
 
@@ -161,7 +161,7 @@ def alternate(
     model: keras.Model, loaders: dict[str, Loader], rounds: int
 ) -> dict[str, dict[str, list[float]]]:
     """Epochs on each loader in turn: milliseconds a step, on the clock and of processors; waits."""
-    from kt_tuning.data.loader import DATA_WAIT, FollowEpochs
+    from kt_tuning.data.batch_loader import DATA_WAIT, FollowEpochs
 
     figures: dict[str, dict[str, list[float]]] = {
         name: {"clock": [], "processors": [], DATA_WAIT: []} for name in loaders
@@ -192,7 +192,7 @@ def train(rounds: dict[str, int]) -> dict[str, dict[str, Any]]:
     import keras_tuner
 
     from hypermodels import ConvNet
-    from kt_tuning.data.loader import DATA_WAIT, Loader
+    from kt_tuning.data.batch_loader import DATA_WAIT, Loader
     from kt_tuning.trials.building import build_model
     from kt_tuning.trials.fitting import prepare_classifier
     from kt_tuning.trials.fused import fuse_batch_normalization

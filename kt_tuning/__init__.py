@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from kt_tuning import tuners
     from kt_tuning.augment import Policy
+    from kt_tuning.core.errors import KtTuningError
     from kt_tuning.data import ImageData, load_images
     from kt_tuning.ensembling import Ensemble
-    from kt_tuning.errors import KtTuningError
     from kt_tuning.evaluation import Scores, evaluate
     from kt_tuning.execution import Ray
     from kt_tuning.export import export_model
@@ -48,7 +48,7 @@ _HOMES = {
     "HyperParameters": "keras_tuner",
     "Hyperband": "kt_tuning.tuners",
     "ImageData": "kt_tuning.data",
-    "KtTuningError": "kt_tuning.errors",
+    "KtTuningError": "kt_tuning.core.errors",
     "Objective": "keras_tuner",
     "Oracle": "keras_tuner",
     "Policy": "kt_tuning.augment",

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kt_tuning.core.atomic import atomic_write
+from kt_tuning.core.errors import DataError, OptionError, StorageError
+from kt_tuning.core.records import DataCard
 from kt_tuning.data import Groups, ImageData, load_images
 from kt_tuning.ensembling import (
     SCORES,
@@ -21,7 +24,6 @@ from kt_tuning.ensembling import (
     read_validated,
     trained_on_validation,
 )
-from kt_tuning.errors import DataError, OptionError, StorageError
 from kt_tuning.evaluation import (
     GALLERY,
     Parts,
@@ -31,7 +33,6 @@ from kt_tuning.evaluation import (
     make_gallery,
     model_digest,
 )
-from kt_tuning.records import DataCard, replacing
 
 if TYPE_CHECKING:
     import keras
@@ -142,7 +143,7 @@ def save_winner(ensemble: Ensemble, directory: str | Path) -> Path:
     and deleted here.
     """
     path = _winner_file(Path(directory))
-    with replacing(path) as temporary:
+    with atomic_write(path, durable=True) as temporary:
         ensemble.save(temporary)
     for earlier in path.parent.glob(f"ensemble-{'[0-9a-f]' * 12}.keras"):
         if earlier != path:

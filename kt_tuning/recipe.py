@@ -9,8 +9,8 @@ from typing import Any
 import keras_tuner
 
 from kt_tuning.augment import Mixing, Policy, find_policy
-from kt_tuning.errors import OptionError
-from kt_tuning.names import find_name
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
 
 BATCH_SIZE = "batch_size"
 MAX_BATCH_SIZE = "max_batch_size"

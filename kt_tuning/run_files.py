@@ -12,8 +12,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from kt_tuning.errors import StorageError
-from kt_tuning.records import RUN_MARKERS, WRITING, is_run_directory
+from kt_tuning.core.atomic import WRITING
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.run_layout import RUN_MARKERS, is_run_directory
 
 logger = logging.getLogger("kt_tuning")
 
@@ -150,7 +151,7 @@ def _find(folder: Path, layout: Layout, found: _Found) -> None:
 
 def _lookup(name: str, layout: Layout) -> tuple[bool, Layout | None]:
     """Whether a run gives this name, and the layout of such a folder."""
-    written = name.removeprefix(WRITING)
+    written = re.sub(rf"^{re.escape(WRITING)}([0-9a-f]{{8}}\.)?", "", name)
     for pattern, inner in layout.items():
         if re.fullmatch(pattern, written):
             return True, inner

@@ -21,6 +21,8 @@ from kt_tuning.records import (
     TrialRecord,
 )
 from kt_tuning.units import count
+from kt_tuning.core.records import COMPLETED, FAILED, INFEASIBLE, PAUSED, PRUNED, TrialRecord
+from kt_tuning.core.units import count
 
 if TYPE_CHECKING:
     from kt_tuning.data import ImageData

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from kt_tuning import refitting, search
+from kt_tuning.core.errors import SearchError
 from kt_tuning.data import ImageData
-from kt_tuning.errors import SearchError
 from kt_tuning.evaluation import Parts, Scores
 from kt_tuning.judging import ARRAYS, judge, load_data
 from kt_tuning.refitting import Refit, RefitOptions

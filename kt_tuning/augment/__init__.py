@@ -1,18 +1,17 @@
-"""Augmentation with PIL: what is drawn (`Policy`), and how it is carried out (`augment`)."""
+"""Augmentation by PIL and NumPy: policies (`Policy`) and their application (`augment`)."""
 
-from kt_tuning.augment.chains import Chains
-from kt_tuning.augment.mix import Mixing, mix
+from kt_tuning.augment.augmix import AugMix
+from kt_tuning.augment.fused import augment
+from kt_tuning.augment.mixup_cutmix import Mixing, mix
 from kt_tuning.augment.ops import OPS, Op
-from kt_tuning.augment.plan import augment
 from kt_tuning.augment.policy import POLICIES, Policy, default_policy, find_policy
 from kt_tuning.augment.preview import preview
-from kt_tuning.augment.reference import op_by_op
 from kt_tuning.augment.steps import OneOf, Step
 
 __all__ = [
     "OPS",
     "POLICIES",
-    "Chains",
+    "AugMix",
     "Mixing",
     "OneOf",
     "Op",
@@ -22,6 +21,5 @@ __all__ = [
     "default_policy",
     "find_policy",
     "mix",
-    "op_by_op",
     "preview",
 ]

@@ -1,4 +1,4 @@
-"""The operations of an augmentation policy, one row each."""
+"""The table of augmentation operations."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from kt_tuning.augment import colour, filters, geometry
-from kt_tuning.augment.forms import Filter, Floats, Form, Geometric, Linear, Pointwise
+from kt_tuning.augment import colour_ops as colour
+from kt_tuning.augment import filter_ops as filters
+from kt_tuning.augment import geometric_ops as geometry
+from kt_tuning.augment.op_kinds import Filter, Floats, Form, Geometric, Linear, Pointwise
 
 Strength = Literal["signed", "up to", "exactly"]
 
@@ -18,37 +20,37 @@ class Op:
     """One augmentation operation.
 
     Attributes:
-        form: What it does, to a batch and by PIL to one image, and what it can be fused with.
-        unit: What the magnitude measures.
+        form: The kind of operation, with its functions.
+        unit: Meaning of the magnitude.
         low: Smallest magnitude.
         high: Largest magnitude.
-        oriented: Largest magnitude that keeps the labels of things with an orientation, such as
-            digits and letters; 0 if none does.
-        strength: How the amount of an image comes from the magnitude m: "signed", uniform in
-            [-m, m]; "up to", uniform in [0, m]; or "exactly", m.
-        places: Uniform numbers that one image needs besides, such as for where and which.
+        label_preserving: Largest magnitude that keeps the labels of images with an orientation,
+            such as digits and letters; 0 if none does.
+        strength: Distribution of the amount for the magnitude m: "signed", uniform in [-m, m]; "up
+            to", uniform in [0, m]; or "exactly", m.
+        parameters: Number of further uniform numbers of one image, such as for a position.
     """
 
     form: Form
     unit: str
     low: float
     high: float
-    oriented: float
+    label_preserving: float
     strength: Strength = "signed"
-    places: int = 0
+    parameters: int = 0
 
     @property
     def draws(self) -> int:
-        """Uniform numbers that one image needs."""
-        return self.places + (self.strength != "exactly")
+        """Number of uniform random numbers that one image needs."""
+        return self.parameters + (self.strength != "exactly")
 
     def amounts(self, magnitude: float, uniforms: Floats, *, fixed: bool) -> Floats:
-        """How strong it is for each image.
+        """Return the amount for each image, (n,).
 
         Args:
-            magnitude: Largest strength.
-            uniforms: (n, draws) numbers in [0, 1), of which the first decides.
-            fixed: Whether it is as strong as it can be, only the sign drawn.
+            magnitude: Largest amount.
+            uniforms: (n, draws) numbers in [0, 1); the first column decides.
+            fixed: Whether all amounts have the size of `magnitude`; only the sign is random.
         """
         if self.strength == "exactly" or (fixed and self.strength == "up to"):
             return np.full(len(uniforms), float(magnitude))

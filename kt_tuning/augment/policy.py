@@ -1,4 +1,4 @@
-"""A policy: which operations, in which order, and how pixels are looked up."""
+"""Augmentation policies: operations in their order, border and interpolation."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kt_tuning.augment.borders import BORDERS
-from kt_tuning.augment.chains import AnyStep, Chains, step_from_json
-from kt_tuning.augment.forms import Geometric
-from kt_tuning.augment.named import SPACES
+from kt_tuning.augment.augmix import AnyStep, AugMix, step_from_json
+from kt_tuning.augment.builtin_policies import SPACES
+from kt_tuning.augment.op_kinds import Geometric
 from kt_tuning.augment.ops import OPS
-from kt_tuning.augment.sampling import AUTO, INTERPOLATIONS
-from kt_tuning.augment.searched import suggest_steps
+from kt_tuning.augment.policy_space import suggest_steps
+from kt_tuning.augment.resampling import AUTO, BORDERS, INTERPOLATIONS
 from kt_tuning.augment.steps import OneOf, Step
-from kt_tuning.errors import OptionError
-from kt_tuning.names import find_name
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -26,7 +25,7 @@ class Policy:
     """Operations in the order in which they are applied.
 
     Attributes:
-        steps: The operations: `Step`, `OneOf` or `Chains`.
+        steps: The operations: `Step`, `OneOf` or `AugMix`.
         border: What is beyond the edge: "mirror" (the image mirrored at it), "edge" (its outermost
             pixels), "wrap" (the opposite side) or "constant" (black).
         interpolation: "nearest", "box" (the mean of the pixels nearest to four places in the output
@@ -46,9 +45,9 @@ class Policy:
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(self.steps))
         for step in self.steps:
-            if not isinstance(step, (Step, OneOf, Chains)):
+            if not isinstance(step, (Step, OneOf, AugMix)):
                 raise OptionError(
-                    f"The steps of a policy are `Step`, `OneOf` or `Chains`. Received: {step!r}"
+                    f"The steps of a policy are `Step`, `OneOf` or `AugMix`. Received: {step!r}"
                 )
         for name, known in (("border", BORDERS), ("interpolation", (AUTO, *INTERPOLATIONS))):
             if getattr(self, name) not in known:
@@ -58,19 +57,19 @@ class Policy:
 
     @property
     def draws(self) -> int:
-        """Uniform numbers that one image needs."""
+        """Number of uniform random numbers that one image needs."""
         return sum(step.draws for step in self.steps)
 
-    def for_oriented(self) -> Policy:
-        """The same for digits, text and whatever else has an orientation.
+    def label_preserving(self) -> Policy:
+        """Return the policy for digits, text and other images with an orientation.
 
-        Operations that change their labels are left out, others are limited: see `Op.oriented`.
+        Operations that change labels are left out, others limited; see `Op.label_preserving`.
         """
-        kept = (step.oriented() for step in self.steps)
+        kept = (step.label_preserving() for step in self.steps)
         return dataclasses.replace(self, steps=tuple(step for step in kept if step is not None))
 
     def check(self, shape: Sequence[int]) -> None:
-        """Refuse images that this policy cannot be applied to.
+        """Check that the policy can be applied to images.
 
         Args:
             shape: (height, width, channels) of the images.
@@ -121,10 +120,10 @@ class Policy:
 
     @classmethod
     def suggest(cls, hp: keras_tuner.HyperParameters) -> Policy:
-        """Let a search choose: which operations, how many, how often and how strong.
+        """Declare hyperparameters for operations, their number, probability and strength.
 
         The hyperparameters are named "augment_…"; with their defaults the policy is "trivial".
-        For digits and text: `Policy.suggest(hp).for_oriented()`.
+        For digits and text: `Policy.suggest(hp).label_preserving()`.
 
         Args:
             hp: A `keras_tuner.HyperParameters`, or anything that declares them the same way.
@@ -140,7 +139,7 @@ LARGE_SIDE = 96
 
 
 def default_policy(shape: Sequence[int]) -> str:
-    """Return the name of the policy for images of a size, where no other is asked for.
+    """Return the name of the default policy for images of a size.
 
     Args:
         shape: (height, width, …) of the images, in pixels.
@@ -149,10 +148,10 @@ def default_policy(shape: Sequence[int]) -> str:
 
 
 def find_policy(name: str) -> str:
-    """Return the name in `POLICIES` that a spelling stands for.
+    """Return the name in `POLICIES` that a spelling matches.
 
     Raises:
-        OptionError: if there is none.
+        OptionError: if none matches.
     """
     aliases = {"TrivialAugment": "trivial", "TrivialAugmentWide": "trivial"}
     return find_name(name, POLICIES, "augmentation policy", aliases=aliases)

@@ -1,4 +1,4 @@
-"""What a policy does to images, as one picture."""
+"""A picture of images and their augmented copies."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kt_tuning.augment.plan import augment
+from kt_tuning.augment.fused import augment
 from kt_tuning.augment.policy import Policy
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 TILE = 96
 """Smaller images are enlarged, by a whole factor, to about this many pixels."""
@@ -19,15 +19,15 @@ GAP = 2
 def preview(
     policy: Policy | str, images: NDArray[np.uint8], *, draws: int = 8, seed: int = 0
 ) -> Image.Image:
-    """Draw from a policy: a row an image, first as it is, then augmented.
+    """Draw a row for each image: the original, then augmented copies.
 
     A notebook shows the picture; `.save("preview.png")` keeps it.
 
     Args:
-        policy: What to look at, or its name.
+        policy: The policy, or its name.
         images: uint8 (n, height, width, channels), grey, RGB or RGBA.
         draws: Augmented copies of each image, at least 1.
-        seed: Same seed, same picture.
+        seed: Seed of the augmentation.
 
     Returns:
         The picture, in the mode of the images.
@@ -48,7 +48,7 @@ def preview(
 
 
 def _grid(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Lay tiles (rows, columns, height, width, channels) out on white."""
+    """Arrange tiles (rows, columns, height, width, channels) on white."""
     factor = max(1, TILE // max(tiles.shape[2:4]))
     tiles = tiles.repeat(factor, axis=2).repeat(factor, axis=3)
     rows, columns, height, width, channels = tiles.shape

@@ -1,7 +1,7 @@
-"""Carrying out colour matrices and tables, on a batch or on one PIL image.
+"""Application of colour matrices and tables to a batch or to one PIL image.
 
-On a batch NumPy multiplies a matrix with all pixels of an image, and tables are `bytes.translate`:
-both take less time than making PIL images does.
+For a batch NumPy multiplies a matrix with all pixels of an image, and `bytes.translate` applies
+tables: both are faster than making PIL images.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kt_tuning.augment.colour import LUMA
-from kt_tuning.augment.forms import Floats, Pixels, Rows
-from kt_tuning.augment.images import mean_colour
-from kt_tuning.augment.lanes import Lanes, channels_of, fill
+from kt_tuning.augment.colour_ops import LUMA
+from kt_tuning.augment.op_kinds import Floats, Pixels, Rows
+from kt_tuning.augment.pil_images import mean_colour
+from kt_tuning.augment.small_images import Lanes, channels_of, fill
 
 # NumPy is slow at rows of 4: so many pixels are one row.
 LINE = 16
 
 
 def compose(later: Floats, earlier: Floats) -> Floats:
-    """The matrices (n, 3, 7) of one colour operation after another one."""
+    """Return the matrices (n, 3, 7) of the operation `later` after `earlier`."""
     square = np.zeros((len(earlier), 7, 7))
     square[:, :3] = earlier
-    # The mean of what comes out, from the mean of what went in.
+    # The means of the output from those of the input.
     square[:, 3:6, 3:6] = earlier[:, :, :3] + earlier[:, :, 3:6]
     square[:, 3:6, 6] = earlier[:, :, 6]
     square[:, 6, 6] = 1
@@ -35,7 +35,7 @@ def compose(later: Floats, earlier: Floats) -> Floats:
 
 
 def recolour_lanes(lanes: Lanes, matrices: Floats, channels: int) -> Pixels:
-    """`recolour` of (n, height, width), see `lanes`, of 1 or 3 channels."""
+    """Do the same as `recolour` to pixels of 64 bits (n, height, width), see `small_images`."""
     return _recolour(channels_of(lanes).astype(np.float32), matrices, channels)
 
 
@@ -55,13 +55,13 @@ def recolour(pixels: Pixels, matrices: Floats) -> Pixels:
 
 
 def _recolour(levels: NDArray[np.float32], matrices: Floats, channels: int) -> Pixels:
-    """The same of (n, height, width, 4), which is changed."""
+    """Apply matrices to levels (n, height, width, 4), which are overwritten."""
     count, height, width, _ = levels.shape
     values = levels.reshape(count, height * width, 4)
     means = np.zeros((count, channels))
     if matrices[:, :, 3:6].any():
         means = _means(values)[:, :channels]
-    # A fourth channel that is always 1 brings what is added.
+    # The fourth channel is 1, for the constants.
     values[..., 3] = 1
     factors = _for_channels(matrices, means)
     changed = values @ factors
@@ -99,7 +99,7 @@ def recolour_image(image: Image.Image, matrix: Floats) -> Image.Image:
 
 
 def _for_channels(matrices: Floats, means: Floats) -> NDArray[np.float32]:
-    """What pixels (red, green, blue, 1) are multiplied with, (n, 4, channels), for these means."""
+    """Return the factors (n, 4, channels) of pixels (red, green, blue, 1) for these means."""
     factors = np.empty((len(matrices), 3, 4))
     factors[:, :, :3] = matrices[:, :, :3]
     colours = np.broadcast_to(means, (len(means), 3))
@@ -115,7 +115,7 @@ def _for_channels(matrices: Floats, means: Floats) -> NDArray[np.float32]:
 
 
 def _means(values: NDArray[np.float32]) -> Floats:
-    """(n, 4) of (n, pixels, 4); the sum of several at once by BLAS is faster than `mean`."""
+    """Return the means (n, 4) of (n, pixels, 4); sums by BLAS are faster than `mean`."""
     count, pixels, channels = values.shape
     together = math.gcd(pixels, LINE)
     wide = values.reshape(count, pixels // together, together * channels)

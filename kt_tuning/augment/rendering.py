@@ -1,19 +1,22 @@
-"""Carrying out the geometry and the colours that were drawn for a batch."""
+"""Application of fused geometric and colour matrices to a batch."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.augment.bilinear import interpolate
-from kt_tuning.augment.forms import Floats, Pixels
-from kt_tuning.augment.groups import COPIED_PIXELS, groups, neighbours
-from kt_tuning.augment.images import to_array, to_pil
-from kt_tuning.augment.lanes import to_pixels
+from kt_tuning.augment.op_kinds import Floats, Pixels
+from kt_tuning.augment.pil_images import to_array, to_pil
 from kt_tuning.augment.recolouring import recolour, recolour_image, recolour_lanes
-from kt_tuning.augment.resampling import resample
-from kt_tuning.augment.sampling import choose, is_affine, is_small, keeps_grid
-from kt_tuning.augment.slicing import cut
+from kt_tuning.augment.resampling import choose, is_affine, is_small, keeps_grid, resample
+from kt_tuning.augment.small_images import (
+    COPIED_PIXELS,
+    cut,
+    groups,
+    interpolate,
+    neighbours,
+    to_pixels,
+)
 
 
 def render(
@@ -26,13 +29,13 @@ def render(
     border: str,
     interpolation: str,
 ) -> Pixels:
-    """Move the pixels of each image by its matrix, then change their colours by another one.
+    """Resample each image by its geometric matrix, then apply its colour matrix.
 
     Args:
         images: (n, height, width, channels).
         geometry: (n, 3, 3), see `forms.Geometric`.
         colour: (n, 3, 7), see `forms.Linear`.
-        coloured: (n,), which images the matrix of colours is for.
+        coloured: (n,) whether the colour matrix of an image applies.
         size: (height, width) of the output.
         border: Key of `BORDERS`.
         interpolation: Key of `INTERPOLATIONS`, or `AUTO`.

@@ -1,4 +1,4 @@
-"""What a policy is made of: single operations, and one out of several; for chains see `chains`.
+"""Steps of a policy: one operation, or one out of several; for chains see `augmix`.
 
 Each takes its decisions and amounts from uniform numbers, `draws` an image.
 """
@@ -11,26 +11,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kt_tuning.augment.forms import Floats, Rows
+from kt_tuning.augment.op_kinds import Floats, Rows
 from kt_tuning.augment.ops import OPS, Op
-from kt_tuning.errors import OptionError
-from kt_tuning.names import find_name
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
 
 
 class Draw(NamedTuple):
-    """One operation, and what was drawn for the images that it is applied to.
+    """One operation with the random numbers of the images that it is applied to.
 
     Attributes:
         op: The operation.
         rows: (n,) indices of those images, ascending.
         amounts: (n,) how strong it is.
-        places: (n, op.places) uniform numbers.
+        parameters: (n, op.parameters) uniform numbers.
     """
 
     op: Op
     rows: Rows
     amounts: Floats
-    places: Floats
+    parameters: Floats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,29 +60,29 @@ class Step:
 
     @property
     def draws(self) -> int:
-        """Uniform numbers that one image needs: one to decide, and the operation's."""
+        """Number of uniform numbers of one image: one to decide, and those of the operation."""
         return 1 + OPS[self.op].draws
 
     @property
     def operations(self) -> frozenset[str]:
-        """Names of the operations that may be applied."""
+        """Names of all operations that may be applied."""
         return frozenset([self.op])
 
-    def oriented(self) -> Step | None:
-        """As much of it as keeps the labels of digits and letters, or None."""
-        largest = OPS[self.op].oriented
+    def label_preserving(self) -> Step | None:
+        """Return the step, limited so that it keeps the labels of digits; None if it cannot."""
+        largest = OPS[self.op].label_preserving
         if not largest:
             return None
         return dataclasses.replace(self, magnitude=min(self.magnitude, largest))
 
     def draw(self, rows: Rows, uniforms: Floats) -> Iterator[Draw]:
-        """Decide for the images `rows` by their rows of `uniforms` (n, draws)."""
+        """Yield the operations of the images `rows`, decided by `uniforms` (n, draws)."""
         op = OPS[self.op]
         chosen = uniforms[:, 0] < self.probability
         numbers = uniforms[chosen, 1 : self.draws]
         if len(numbers):
             amounts = op.amounts(self.magnitude, numbers, fixed=self.fixed)
-            yield Draw(op, rows[chosen], amounts, numbers[:, op.draws - op.places :])
+            yield Draw(op, rows[chosen], amounts, numbers[:, op.draws - op.parameters :])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,21 +103,21 @@ class OneOf:
 
     @property
     def draws(self) -> int:
-        """Uniform numbers that one image needs: one to choose, and the choice's."""
+        """Number of uniform numbers of one image: one to choose, and those of the choice."""
         return 1 + max(step.draws for step in self.choices)
 
     @property
     def operations(self) -> frozenset[str]:
-        """Names of the operations that may be applied."""
+        """Names of all operations that may be applied."""
         return frozenset(step.op for step in self.choices)
 
-    def oriented(self) -> OneOf | None:
-        """The choices that keep the labels of digits and letters, or None."""
-        kept = oriented_choices(self.choices)
+    def label_preserving(self) -> OneOf | None:
+        """Return it with the choices that keep the labels of digits; None if there is none."""
+        kept = label_preserving_choices(self.choices)
         return dataclasses.replace(self, choices=kept) if kept else None
 
     def draw(self, rows: Rows, uniforms: Floats) -> Iterator[Draw]:
-        """Decide for the images `rows` by their rows of `uniforms` (n, draws)."""
+        """Yield the operations of the images `rows`, decided by `uniforms` (n, draws)."""
         share = self.probability / len(self.choices)
         for number, step in enumerate(self.choices):
             chosen = (uniforms[:, 0] >= number * share) & (uniforms[:, 0] < (number + 1) * share)
@@ -126,7 +126,7 @@ class OneOf:
 
 
 def check_number(value: Any, low: float, high: float, what: str) -> None:
-    """Refuse what is not a number in [low, high].
+    """Check that a value is a number in [low, high].
 
     Raises:
         OptionError: with `what` as its subject.
@@ -136,10 +136,10 @@ def check_number(value: Any, low: float, high: float, what: str) -> None:
 
 
 def check_choices(choices: Any) -> tuple[Step, ...]:
-    """Refuse what are not several steps.
+    """Check that choices are one step or more.
 
     Raises:
-        OptionError: if there is none, or something else among them.
+        OptionError: if there is none, or one is not a `Step`.
     """
     steps = tuple(choices)
     if not steps or not all(isinstance(step, Step) for step in steps):
@@ -147,7 +147,7 @@ def check_choices(choices: Any) -> tuple[Step, ...]:
     return steps
 
 
-def oriented_choices(choices: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Those that keep the labels of digits and letters."""
-    kept = (step.oriented() for step in choices)
+def label_preserving_choices(choices: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Return the choices that keep the labels of digits and letters."""
+    kept = (step.label_preserving() for step in choices)
     return tuple(step for step in kept if step is not None)

@@ -20,7 +20,7 @@ from kt_tuning.cli.retrain import bag, boost, distill, snapshots
 from kt_tuning.cli.run import config, run
 from kt_tuning.cli.stopping import stoppable
 from kt_tuning.cli.verbs import hypermodels, preview, report
-from kt_tuning.errors import KtTuningError
+from kt_tuning.core.errors import KtTuningError
 
 VERBS = (
     *(run, finish, config, demo, hypermodels, preview),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     from hypermodels.backbone_catalogue import BackboneRow
@@ -29,7 +29,7 @@ def list_backbones(
     """
     if context.invoked_subcommand is not None:
         return
-    quiet_tensorflow()
+    import_tensorflow()
     from hypermodels.backbone_catalogue import catalogue
 
     rows = catalogue()
@@ -45,7 +45,7 @@ def fetch(
     ],
 ) -> None:
     """Download the weights of a pre-trained network: it is at hand from then on."""
-    quiet_tensorflow()
+    import_tensorflow()
     from hypermodels.backbone import BackboneError
 
     try:
@@ -71,7 +71,7 @@ def usable_backbone(name: str, *, required: bool) -> str | None:
     Raises:
         OptionError: if there is no such network, or it is required and cannot be had.
     """
-    quiet_tensorflow()
+    import_tensorflow()
     from hypermodels.backbones import find_backbone
     from hypermodels.named_backbone import IMAGENET
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 import yaml
 
-from kt_tuning.errors import OptionError, StorageError
+from kt_tuning.core.errors import OptionError, StorageError
 
 if TYPE_CHECKING:
     from kt_tuning.pipeline import RunOptions

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kt_tuning.cli.options import ImagesNow, Quiet, RunFolder
-from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
+from kt_tuning.core.quiet import import_tensorflow
 
 
 def evaluate(
@@ -44,7 +44,7 @@ def evaluate(
 
     names = tuple(PARTS) if not part else tuple(name for name in part if name != "none")
     parts = Parts(names, images=images, progress=not quiet)
-    quiet_tensorflow()
+    import_tensorflow()
     from kt_tuning.judging import judge, load_data, load_winner
     from kt_tuning.report import write_report
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kt_tuning.cli.options import ImagesNow, Quiet, RunFolder
-from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
+from kt_tuning.core.quiet import import_tensorflow
 
 COMPRESSION = "Compression"
 
@@ -57,10 +57,10 @@ def export(
     formats = tuple(format or ("saved_model",))
     for name in formats:
         format_named(name).check_installed()
-    quiet_tensorflow()
+    import_tensorflow()
+    from kt_tuning.core.progress import progress
     from kt_tuning.export import accuracy_note
     from kt_tuning.judging import load_data, load_winner
-    from kt_tuning.progress import progress
     from kt_tuning.shipping import Pruning, export_run, format_table, measurements
 
     pruning = None if sparsity is None else Pruning(sparsity, rounds, epochs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kt_tuning.cli.options import ImagesNow, Quiet, RunFolder
-from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
+from kt_tuning.core.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     from kt_tuning.pipeline import RunOutcome
@@ -17,7 +17,7 @@ def finish(run_directory: RunFolder, data: ImagesNow = None, quiet: Quiet = Fals
     For a run that was interrupted. Finished and paused trials count. The same `run` command goes on
     with the search afterwards; that the test images were used meanwhile is noted.
     """
-    quiet_tensorflow()
+    import_tensorflow()
     from kt_tuning.pipeline import finish as finish_run
 
     print_outcome(finish_run(run_directory, data, verbose=not quiet))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from kt_tuning.records import DataCard
+from kt_tuning.core.records import DataCard
 
 AUTO = "auto"
 BACKBONE_FAMILIES = ("linearprobe", "finetune")

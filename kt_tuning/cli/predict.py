@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
-from kt_tuning.errors import DataError, KtTuningError, StorageError
+from kt_tuning.core.errors import DataError, KtTuningError, StorageError
+from kt_tuning.core.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     from kt_tuning.export import Served
@@ -66,7 +66,7 @@ def predict(
     files = list(_files(images))
     if not files:
         raise DataError(f"Found no image files in {', '.join(map(str, images))}.")
-    quiet_tensorflow()
+    import_tensorflow()
     from kt_tuning.export import load_served
 
     served = load_served(model)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kt_tuning.cli.options import ImagesNow, Quiet, RunFolder
-from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
+from kt_tuning.core.quiet import import_tensorflow
 
 TPU_HELP = "Address of a TPU, or local on its own machine."
 
@@ -48,9 +48,9 @@ def refit(
     which `evaluate` and `export` take like one. On several devices, batches and learning rates grow
     with their number; not run on several real GPUs or on a TPU yet.
     """
-    quiet_tensorflow()
+    import_tensorflow()
+    from kt_tuning.core.progress import progress
     from kt_tuning.judging import load_data
-    from kt_tuning.progress import progress
     from kt_tuning.refit_run import refit as refit_run
     from kt_tuning.refitting import RefitOptions
 
@@ -77,7 +77,7 @@ def devices(
     ] = None,
 ) -> None:
     """Say what there is to compute on, and what trials and a refit make of it."""
-    quiet_tensorflow()
+    import_tensorflow()
     from kt_tuning.devices import describe, find_devices
 
     print(describe(find_devices(tpu)))

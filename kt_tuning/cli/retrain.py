@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kt_tuning.cli.options import ImagesNow, Overwrite, Quiet, RunFolder
-from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
+from kt_tuning.core.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     from kt_tuning.retrain_run import Train
@@ -43,7 +43,7 @@ def distill(
     like one. It gains from more epochs than a trial has. Started again, it goes on after its last
     finished epoch.
     """
-    quiet_tensorflow()
+    import_tensorflow()
     from kt_tuning.ensembling import trained_on_validation
     from kt_tuning.judging import load_winner
     from kt_tuning.retraining import distill as train
@@ -79,7 +79,7 @@ def bag(
     The ensemble goes to bag/ in the run directory, which evaluate, export and report take like one.
     Started again, it goes on where it stopped; with more members it adds some.
     """
-    quiet_tensorflow()
+    import_tensorflow()
     from kt_tuning.retraining import bag as train
 
     way = functools.partial(
@@ -102,7 +102,7 @@ def boost(
     one. It is for small models: one that learns its training images by heart leaves nothing to
     boost. Started again, it goes on where it stopped; with more rounds it adds some.
     """
-    quiet_tensorflow()
+    import_tensorflow()
     from kt_tuning.retraining import boost as train
 
     way = functools.partial(train, rounds=rounds, overwrite=overwrite, verbose=not quiet)
@@ -122,7 +122,7 @@ def snapshots(
     The ensemble goes to snapshots/ in the run directory, which evaluate, export and report take
     like one. Started again, it goes on where it stopped.
     """
-    quiet_tensorflow()
+    import_tensorflow()
     from kt_tuning.retraining import snapshots as train
 
     way = functools.partial(train, cycles=cycles, overwrite=overwrite, verbose=not quiet)

@@ -16,9 +16,11 @@ from kt_tuning.cli.config import as_asked, as_yaml, read_mapping
 from kt_tuning.cli.finish import print_outcome
 from kt_tuning.cli.image_size import chooses_families, recorded_size, searches_backbone
 from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
+from kt_tuning.cli.image_size import recorded_size, searches_backbone
 from kt_tuning.cli.run_place import run_directory
 from kt_tuning.cli.stopping import on_interrupt
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.quiet import import_tensorflow
 
 logger = logging.getLogger("kt_tuning")
 
@@ -77,10 +79,10 @@ def run(
 ) -> None:
     """Search, combine, evaluate, export and report: the whole job."""
     given = dict(locals())
+    from kt_tuning.core.units import seconds
     from kt_tuning.data import load_images
-    from kt_tuning.data.npz import is_npz
+    from kt_tuning.data.npz_file import is_npz
     from kt_tuning.summaries import data_summary
-    from kt_tuning.units import seconds
 
     longest = seconds(time_limit, "--time-limit")
     seconds(trial_time_limit, "--trial-time-limit")
@@ -113,7 +115,7 @@ def run(
     for line in data_summary(data):
         logger.info(line)
     logger.info("Starting TensorFlow.")
-    quiet_tensorflow()
+    import_tensorflow()
     from kt_tuning.pipeline import PAGE, RunOptions
     from kt_tuning.pipeline import run as run_pipeline
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from kt_tuning.data.npz import is_npz
-from kt_tuning.data.table import is_table
-from kt_tuning.errors import OptionError
-from kt_tuning.records import is_run_directory
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.run_layout import is_run_directory
+from kt_tuning.data.label_table import is_table
+from kt_tuning.data.npz_file import is_npz
 
 RUNS = "runs"
 

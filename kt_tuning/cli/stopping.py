@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 
 import typer
 
-from kt_tuning.errors import KtTuningError, is_disk_full
-from kt_tuning.interrupts import Stopped, interrupts_kept
+from kt_tuning.core.errors import KtTuningError, is_disk_full
+from kt_tuning.core.interrupts import Stopped, interrupts_kept
 
 HINT = (
     "kt-tuning was killed, by a signal: {advice} What was finished is kept: the same command goes "

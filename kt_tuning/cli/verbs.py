@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
 from kt_tuning.cli.run_options import Class
-from kt_tuning.errors import OptionError
-from kt_tuning.names import find_name
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
+from kt_tuning.core.quiet import import_tensorflow
 
 
 def report(
@@ -39,7 +39,7 @@ def hypermodels(
     ] = False,
 ) -> None:
     """List the families of models: what is searched, and how large they are."""
-    quiet_tensorflow()
+    import_tensorflow()
     from rich.console import Console
     from rich.table import Table
 

@@ -1,10 +1,10 @@
-"""Images in: a folder or arrays become an `ImageData` of uint8 pixels, split and fingerprinted."""
+"""Loading of images: folders, tables, files and arrays become an `ImageData`."""
 
 from kt_tuning.data.decode import decode_image
-from kt_tuning.data.folder import image_files
+from kt_tuning.data.folder_listing import image_files
 from kt_tuning.data.groups import Groups
 from kt_tuning.data.image_data import ImageData
 from kt_tuning.data.image_split import ImageSplit
-from kt_tuning.data.load import load_images
+from kt_tuning.data.load_data import load_images
 
 __all__ = ["Groups", "ImageData", "ImageSplit", "decode_image", "image_files", "load_images"]

@@ -1,4 +1,4 @@
-"""Batches of a split, shuffled and augmented afresh each epoch."""
+"""Batches of a split, shuffled and augmented anew each epoch."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Batch = tuple[NDArray[Any], ...]
 """(images, labels) or (images, labels, weights)."""
 
 RUN_PIXELS = 2**19
-"""Batches are made together as long as they have no more pixels: calls for a batch of small images
-take as long as their work."""
+"""Batches are made together up to this number of pixels: for small images the overhead of calls for
+single batches would be as large as the work."""
 
 
 class Images(Protocol):
-    """What `Batches` needs of an `ImageSplit`."""
+    """The part of `ImageSplit` that `Batches` uses."""
 
     labels: NDArray[np.int64]
 
@@ -31,15 +31,15 @@ class Images(Protocol):
         """(n, height, width, channels)."""
 
     def take(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """Images at `indices`, uint8 (n, height, width, channels), or what `augment` takes."""
+        """Return images, uint8 (n, height, width, channels) or the input of `augment`."""
 
 
 class Random(NamedTuple):
-    """A function of images and of random numbers.
+    """A function of images and random numbers.
 
     Attributes:
         function: Takes, among others, uniform numbers in [0, 1), (n, draws).
-        draws: How many of them it needs for each image.
+        draws: Number of random numbers for each image.
     """
 
     function: Callable[..., Any]
@@ -48,7 +48,7 @@ class Random(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _Epoch:
-    """What is drawn for an epoch.
+    """The random numbers of an epoch.
 
     Attributes:
         order: Images by place.
@@ -64,22 +64,21 @@ class _Epoch:
 
 
 class Batches:
-    """Training batches, each a function of its epoch, place and size.
+    """Training batches as a function of epoch, index and batch size.
 
-    The order of images and what is drawn for each depend on (seed, epoch, image) alone: not on
-    threads, batch size or restarts. What images are mixed with depends on their batch, too.
+    The order of images and their random numbers depend only on (seed, epoch, image), not on
+    threads, batch size or restarts. The partners in mixing also depend on the batch.
 
     Args:
         images: The training split.
-        batch_size: Images a batch, unless `read` is told otherwise; the last batch of an epoch may
-            be smaller.
-        seed: Seed of the order and of all that is drawn.
-        balanced: Whether each epoch draws as many images of every class, see `balanced_order`. An
-            image that comes twice is augmented differently each time.
+        batch_size: Default number of images a batch; the last batch of an epoch may be smaller.
+        seed: Seed of the order and of all random numbers.
+        balanced: Whether each epoch has equally many images of every class, see `balanced_order`.
+            An image that occurs twice is augmented differently each time.
         augment: (images (n, H, W, C), uniforms) -> images, or None.
         mix: (images, labels, uniforms, weights) -> (images, targets (n, classes), weights), where
             weights may be None; or None.
-        class_weight: Weight of the loss by label, or None for all alike.
+        class_weight: Weight of the loss by label, or None for equal weights.
     """
 
     def __init__(
@@ -110,30 +109,30 @@ class Batches:
         return self.count(self.batch_size)
 
     def count(self, batch_size: int) -> int:
-        """Batches in an epoch, if each has so many images."""
+        """Return the number of batches in an epoch for a batch size."""
         return math.ceil(len(self._images) / batch_size)
 
     def run_length(self, batch_size: int) -> int:
-        """Batches in a run, see `read_run`, if each has so many images."""
+        """Return the number of batches in a run, see `read_run`, for a batch size."""
         height, width = self._images.shape[1:3]
         return max(1, RUN_PIXELS // (batch_size * height * width))
 
     def read(self, epoch: int, index: int, batch_size: int | None = None) -> Batch:
-        """Make a batch; several threads may do so at the same time.
+        """Make a batch; thread-safe.
 
         Args:
             epoch: Counted from 0.
-            index: Place in the epoch, from 0.
-            batch_size: Images a batch, in place of the usual number.
+            index: Index in the epoch, from 0.
+            batch_size: Images a batch; the default one if None.
         """
         return self._make(epoch, index, 1, batch_size or self.batch_size)[0]
 
     def read_run(self, epoch: int, run: int, batch_size: int | None = None) -> list[Batch]:
-        """Make several batches that follow each other, the same as `read` does.
+        """Make a run of consecutive batches, equal to those of `read`.
 
         Args:
             epoch: Counted from 0.
-            run: Its place in the epoch, from 0; the last one of an epoch may be shorter.
+            run: Index of the run in the epoch, from 0; the last one of an epoch may be shorter.
             batch_size: As for `read`.
         """
         size = batch_size or self.batch_size
@@ -141,7 +140,7 @@ class Batches:
         return self._make(epoch, run * length, length, size)
 
     def _make(self, epoch: int, first: int, count: int, size: int) -> list[Batch]:
-        """Make up to `count` batches from the one at `first` on, of `size` images each."""
+        """Make up to `count` batches of `size` images each, from index `first` on."""
         drawn = self._draw(epoch)
         places = slice(first * size, (first + count) * size)
         chosen, numbers = drawn.order[places], drawn.numbers[places]
@@ -156,7 +155,7 @@ class Batches:
     def _labelled(
         self, images: NDArray[np.uint8], chosen: NDArray[np.int64], uniforms: NDArray[np.float64]
     ) -> Batch:
-        """A batch of these images, mixed."""
+        """Add labels and weights to images, and mix them."""
         labels = self._images.labels[chosen]
         weights = None if self._weights is None else self._weights[chosen]
         if self._mix is None:
@@ -171,7 +170,7 @@ class Batches:
         vars(self).update(state, _lock=threading.Lock())
 
     def _draw(self, epoch: int) -> _Epoch:
-        """Draw for an epoch, once; the one before it is kept, its last batches may be wanted."""
+        """Return the random numbers of an epoch; those of the previous epoch are kept, too."""
         with self._lock:
             if epoch not in self._epochs:
                 rng = np.random.default_rng((self._seed, epoch))
@@ -196,10 +195,10 @@ class Batches:
 
 
 def balanced_order(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw as many images as there are, of each class alike, in random order.
+    """Draw a balanced random order of as many images as there are.
 
-    Classes differ by one image at most, where their number does not divide that of the images. No
-    image of a class comes once more before all others of it have come as often.
+    Classes differ by at most one image. No image of a class occurs again before all others of the
+    class have occurred as often.
 
     Args:
         labels: (n,), of all images.

@@ -1,4 +1,4 @@
-"""How many images of each class there are, as a notebook shows it."""
+"""An HTML table of the number of images by class and split, for notebooks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 
 CLASSES_SHOWN = 30
-"""Rows, at most."""
+"""Maximum number of rows."""
 
 
 def class_table(
@@ -15,10 +15,10 @@ def class_table(
     """Return an HTML table with a row a class and a column a split.
 
     Args:
-        title: Above it.
+        title: Caption.
         parts: Names of the splits.
         class_names: (C,) names by label.
-        counts: Of each split, (C,) images by label.
+        counts: For each split (C,) numbers of images by label.
     """
     head = "".join(f"<th>{html.escape(part)}</th>" for part in ("class", *parts))
     rows = list(zip(class_names, *counts, strict=True))

@@ -1,4 +1,4 @@
-"""Whatever colours an image file holds become uint8 grey or RGB."""
+"""Conversion of all colour modes of image files to uint8 grey or RGB."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def composite_on_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def to_channels(image: Image.Image, channels: int, *, bits: int = 16) -> Image.Image:
-    """Turn any image into mode "L" (1 channel) or "RGB" (3 channels).
+    """Convert an image of any mode to "L" (1 channel) or "RGB" (3 channels).
 
     Alpha and transparent palette entries are laid over white, 16-bit grey keeps the highest 8 of
     its `bits`, colour becomes grey by `(19595 R + 38470 G + 7471 B + 32768) >> 16` (ITU-R 601-2, as
@@ -35,7 +35,7 @@ def to_channels(image: Image.Image, channels: int, *, bits: int = 16) -> Image.I
     Args:
         image: Of any mode.
         channels: 1 or 3.
-        bits: How many bits the levels of 16-bit grey have; larger levels become 255.
+        bits: Bit depth of 16-bit grey; larger levels become 255.
 
     Raises:
         ValueError: if the pixels have no known range (floating point, 32-bit integers).
@@ -58,10 +58,10 @@ def largest_level(image: Image.Image) -> int:
 
 
 def bits_of(largest: int) -> int:
-    """Return how many bits levels up to `largest` have: 8, 10, 12, 14 or 16.
+    """Return the bit depth of levels up to `largest`: 8, 10, 12, 14 or 16.
 
-    These are the depths of cameras and scanners, whose files all have 16 bits. Images that are
-    black throughout say nothing: 16.
+    These are the depths of cameras and scanners, which all write files of 16 bits. It is 16 if all
+    pixels are black.
     """
     return next((bits for bits in (8, 10, 12, 14) if 0 < largest < 2**bits), 16)
 

@@ -1,4 +1,4 @@
-"""The one rule by which an image file becomes pixels; training and serving share it."""
+"""Decoding of image files to pixels, shared by training and serving."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from kt_tuning.core.errors import DataError, StorageError
+from kt_tuning.core.records import PixelFormat
 from kt_tuning.data.colour import largest_level, to_channels
-from kt_tuning.data.deep_colour import is_deep, reduce_levels
 from kt_tuning.data.formats import formats
-from kt_tuning.errors import DataError, StorageError
-from kt_tuning.records import PixelFormat
+from kt_tuning.data.sixteen_bit_colour import is_deep, reduce_levels
 
 #: Raised by one whenever the rule below gives other pixels for the same file.
 DECODE_RULE = 2
@@ -46,7 +46,7 @@ class Decoded(NamedTuple):
 def decode_image(
     file: bytes | str | os.PathLike[str] | IO[bytes], pixels: PixelFormat
 ) -> NDArray[np.uint8]:
-    """Decode one image file to the pixels that a model takes.
+    """Decode one image file to the pixels of a model's input.
 
     The rule: decode the first frame (a large JPEG at 1/2, 1/4 or 1/8 of its size, see
     `draft_ratio`); turn it upright by its EXIF orientation; convert it to grey or RGB, alpha over
@@ -79,7 +79,7 @@ def decode_image(
 
 
 def decode(content: bytes, pixels: PixelFormat) -> Decoded:
-    """Decode as `decode_image` does; inside `quiet_pillow`, and any exception comes through."""
+    """Decode like `decode_image`, inside `quiet_pillow`; exceptions are not converted."""
     with Image.open(io.BytesIO(content), formats=formats()) as image:
         unserved = _unserved(image, content)
         ratio = draft_ratio(image.size, pixels)
@@ -102,7 +102,7 @@ def decode(content: bytes, pixels: PixelFormat) -> Decoded:
 
 
 def _unserved(image: Image.Image, content: bytes) -> str:
-    """Return what kind of file it is if an exported model cannot decode it, else ""."""
+    """Return the kind of file if an exported model cannot decode it, else ""."""
     kind = image.format or ""
     if kind not in _SERVED:
         return kind
@@ -125,7 +125,7 @@ def draft_ratio(size: tuple[int, int], pixels: PixelFormat) -> int:
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Return the (width, height) that `turn_upright` will give, without decoding."""
+    """Return the (width, height) after `turn_upright`, without decoding."""
     orientation = 1
     if "exif" in image.info:  # a TIFF's size is upright already, and its tags are not in `info`
         with contextlib.suppress(Exception):  # as in `turn_upright`
@@ -141,7 +141,7 @@ def turn_upright(image: Image.Image) -> None:
 
 
 def explain(error: Exception) -> str:
-    """Say in a few words why an image could not be decoded."""
+    """Return a short reason why an image could not be decoded."""
     if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
         limit = Image.MAX_IMAGE_PIXELS
         return f"refused as a decompression bomb, more than {limit} pixels"
@@ -153,7 +153,7 @@ def explain(error: Exception) -> str:
 
 
 class _QuietPillow:
-    """Counts who is inside: the interpreter has one list of warning filters for all threads."""
+    """A context that counts its threads, which share the interpreter's warning filters."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -162,7 +162,7 @@ class _QuietPillow:
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[None]:
-        """Refuse decompression bombs and silence Pillow's remarks on odd files."""
+        """Refuse decompression bombs and ignore Pillow's warnings within the block."""
         with self._lock:
             self._inside += 1
             if self._inside == 1:

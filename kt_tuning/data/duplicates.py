@@ -1,4 +1,4 @@
-"""Finding images that are there more than once: same pixels, or the same picture saved again."""
+"""Detection of duplicates: images with equal pixels, or the same picture saved again."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _COMPARED = 64
 
 @dataclasses.dataclass(frozen=True)
 class Duplicates:
-    """Images that are there more than once.
+    """Sets of duplicate images.
 
     Attributes:
         exact: Sets of images with the same pixels, as ascending places.
@@ -65,7 +65,7 @@ class Duplicates:
 
 
 def find_duplicates(pixels: NDArray[np.uint8], thumbnails: NDArray[np.uint8]) -> Duplicates:
-    """Find images that are there more than once.
+    """Find duplicate images.
 
     Same pixels are found among images with the same thumbnail. For the same picture, saved again
     in another format, quality or size, thumbnails are reduced to 4×4 cells and then to their
@@ -151,7 +151,7 @@ def _neighbours(flat: NDArray[np.uint8], distance: float) -> NDArray[np.int64]:
 
 
 def _usual_distance(flat: NDArray[np.uint8]) -> float:
-    """Return the distance of thumbnails that 9 of 10 pairs exceed."""
+    """Return the distance of thumbnails that 90% of the pairs exceed."""
     rng = np.random.default_rng(0)
     pairs = rng.integers(0, len(flat), (_PAIRS, 2))
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
@@ -184,7 +184,7 @@ def _correlated(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> bool:
 
 
 def _connected(pairs: NDArray[np.int64]) -> list[list[int]]:
-    """Return the sets of places that pairs connect, directly or through others."""
+    """Return the connected components of the graph of pairs."""
     sets: dict[int, list[int]] = {}
     for first, second in pairs.tolist():
         a, b = sets.setdefault(first, [first]), sets.setdefault(second, [second])

@@ -1,4 +1,4 @@
-"""Digests that are equal exactly when the data are."""
+"""Digests of data sets: equal for equal data."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _BYTES = 16
 
 
 class ContentDigest:
-    """Digest of pixels, labels and class names, fed in pieces.
+    """Digest of pixels, labels and class names, updated in pieces.
 
-    File names, dates and places do not enter, only the order of the images does.
+    It depends on the order of the images, not on names, dates or places of files.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class ContentDigest:
     def finish(
         self, shape: tuple[int, ...], labels: NDArray[np.int64], class_names: Sequence[str]
     ) -> str:
-        """Add what the images are, and return the digest in hexadecimal.
+        """Add shape, labels and class names, and return the hexadecimal digest.
 
         Args:
             shape: (height, width, channels).

@@ -1,4 +1,4 @@
-"""The image formats that are read, and the extensions of their files."""
+"""The supported image formats and their file extensions."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import functools
 
 from PIL import Image
 
-#: Tried in this order before all others.
 _COMMON = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+"""Formats that are tried first, in this order."""
 
 #: Readers of Pillow that stay closed: they start Ghostscript, read on Windows only, recognise a
 #: file without being able to decode it, or take files of other kinds for theirs.
@@ -21,14 +21,14 @@ _CLOSED = frozenset(
 
 @functools.cache
 def formats() -> tuple[str, ...]:
-    """Return the names of the formats that are read, as `PIL.Image.open` takes them."""
+    """Return the names of the supported formats, for `PIL.Image.open`."""
     Image.init()
     return (*_COMMON, *sorted(set(Image.OPEN) - _CLOSED - set(_COMMON)))
 
 
 @functools.cache
 def extensions() -> frozenset[str]:
-    """Return the extensions of those formats in lower case, each with its dot."""
+    """Return the extensions of these formats in lower case, with the dot."""
     # An MPO file is a JPEG file with further pictures, which the reader of JPEG opens.
     known = {*formats(), "MPO"}
     return frozenset(ext for ext, name in Image.registered_extensions().items() if name in known)

@@ -1,4 +1,4 @@
-"""From labels, copies and groups to the three splits, and what is said about copies."""
+"""Splits and folds that keep duplicates and groups of images on one side."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.data.duplicates import Duplicates
-from kt_tuning.data.groups import Groups
-from kt_tuning.data.split import complete
-from kt_tuning.errors import DataError
+from kt_tuning.data.groups import Groups, keep_together
+from kt_tuning.data.stratified_split import complete, generator, stratified_folds
 
 logger = logging.getLogger("kt_tuning")
 
@@ -34,8 +34,8 @@ def split_images(
 ) -> tuple[Indices, Groups | None]:
     """Split images so that neither groups nor copies of a picture are in two parts.
 
-    The parts that are given stay as they are, but for training images of which a copy is in the
-    validation or test part: those are left out. How many copies there are is logged.
+    Given parts stay unchanged, except that training images with a copy in the validation or test
+    part are left out. The number of copies is logged.
 
     Args:
         labels: (N,) of all images.
@@ -45,7 +45,7 @@ def split_images(
         split: Shares of train, validation and test.
         seed: Seed of the choice.
         class_names: Names by label.
-        name_of: What to call the image at a place.
+        name_of: Returns the name of the image at a place.
 
     Returns:
         The three index sets, and the groups for splits that come later; None if there are none.
@@ -69,6 +69,44 @@ def split_images(
         labels, given, split=split, seed=seed, class_names=class_names, groups=together
     )
     return indices, together
+
+
+def assign_folds(
+    labels: NDArray[np.int64],
+    count: int,
+    class_names: Sequence[str],
+    groups: Groups | None,
+    *,
+    seed: int,
+) -> NDArray[np.int64]:
+    """Assign images to the folds of a cross-validation: stratified, groups in one fold each.
+
+    Args:
+        labels: (N,).
+        count: Number of folds, at least 2.
+        class_names: Names by label.
+        groups: Of the same N images, or None.
+        seed: Seed of the assignment.
+
+    Returns:
+        (N,) the fold of each image.
+
+    Raises:
+        OptionError: if `count` is no such number.
+        DataError: if a class has fewer images, or groups, than folds.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or count < 2:
+        raise OptionError(f"`folds` is a whole number, at least 2. Received: {count!r}")
+    sizes = np.bincount(labels, minlength=len(class_names))
+    if sizes.min() < count:
+        label = int(sizes.argmin())
+        raise DataError(
+            f"{count} folds need at least {count} images a class outside the test split. "
+            f"Found: {class_names[label]!r} {sizes[label]}. Ask for fewer folds."
+        )
+    rng = generator(seed)
+    fold = stratified_folds(labels, count, rng)
+    return fold if groups is None else keep_together(fold, labels, groups, class_names, rng)
 
 
 def _joined(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -107,7 +145,7 @@ def _without_leaks(
     given: Mapping[str, NDArray[np.int64]],
     copies: NDArray[np.int64],
 ) -> Indices:
-    """Leave training images out of which a copy is in another part given."""
+    """Leave out training images that have a copy in another given part."""
     train = given["train"]
     others = {part: index for part, index in given.items() if part != "train"}
     elsewhere = np.concatenate([*others.values()])

@@ -1,4 +1,4 @@
-"""Images that belong together, and splits that keep them on one side."""
+"""Groups of images, and changes to splits that keep each group in one part."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import DataError
+from kt_tuning.core.errors import DataError
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Groups:
-    """Which images belong together: copies of one picture, shots of one patient or burst.
+    """A partition of images: copies of one picture, images of one patient or one burst.
 
     Attributes:
         of_image: (N,) int64, the same number for images of a group.
-        required: Whether a split that tears a group apart is an error. Copies that were only found
-            are torn apart where a class would have no images in a part otherwise.
+        required: Whether a split of a group is an error. Groups of detected copies are split where
+            a class would have no images in a part otherwise.
     """
 
     of_image: NDArray[np.int64]
@@ -43,7 +43,7 @@ def keep_together(
 
         (images of a class in a part - images wanted)^2 / images wanted
 
-    and single images then fill up what is missing. The images wanted are those of the split given.
+    and single images then fill the gaps. The wanted numbers are those of the given split.
 
     Args:
         part: (N,) numbers of parts; each class is in every part.

@@ -1,4 +1,4 @@
-"""Images, labels and their three splits: what every later stage is given."""
+"""Labelled images with their training, validation and test splits."""
 
 from __future__ import annotations
 
@@ -11,33 +11,25 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.data.array_checks import (
-    check_lengths,
-    check_shape,
-    check_type,
-    group_numbers,
-    is_pair,
-    unpack,
-)
-from kt_tuning.data.arrays import check_range, find_range, to_pixels
-from kt_tuning.data.cache import cache_folder
+from kt_tuning.core.atomic import atomic_write
+from kt_tuning.core.errors import OptionError, StorageError
+from kt_tuning.core.records import DataCard, PixelFormat, TableSource
 from kt_tuning.data.class_table import class_table
-from kt_tuning.data.dataset import read_dataset
 from kt_tuning.data.duplicates import Duplicates, find_duplicates
 from kt_tuning.data.fingerprint import ContentDigest, split_digest
-from kt_tuning.data.grouped_split import split_images
-from kt_tuning.data.groups import Groups, keep_together
+from kt_tuning.data.from_arrays import join_arrays
+from kt_tuning.data.grouped_split import assign_folds, split_images
+from kt_tuning.data.groups import Groups
 from kt_tuning.data.image_split import HeldOut, ImageSplit, PixelFile
-from kt_tuning.data.labels import LabelMap
-from kt_tuning.data.split import PARTS, fold_of, generator, subset
+from kt_tuning.data.pixel_cache import cache_folder
+from kt_tuning.data.stratified_split import PARTS, generator, limit_splits
+from kt_tuning.data.tf_dataset import read_dataset
 from kt_tuning.data.thumbnails import thumbnails
-from kt_tuning.errors import DataError, OptionError, StorageError
-from kt_tuning.records import DataCard, PixelFormat, TableSource, replacing
 
 LEVELS = 256
 """Values of a pixel."""
 CHUNK = 1024
-"""Images that are looked at together."""
+"""Images that are processed together."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -54,12 +46,12 @@ class ImageData:
         content: Hex digest of pixels, labels and class names.
         source: The folder, or "arrays".
         unreadable: Files that were skipped: path and reason.
-        size_origin: Where the size of the images comes from, in words; nothing if they came so.
+        size_origin: Origin of the image size, in words; empty if the images had it.
         runs: Directories of the searches on these data, where each use of the test split is noted.
-        bits: How many bits the grey levels of files with 16 bits a pixel have.
-        duplicates: Images that are there more than once.
-        groups: Which images stay on one side of every split; None if each is on its own.
-        table: What said which image of the folder has which label; None if sub-folders did.
+        bits: Bit depth of files with 16 bits a pixel.
+        duplicates: Sets of duplicate images.
+        groups: Groups of images that stay in one part of every split, or None.
+        table: The table that labels the images of the folder; None if sub-folders do.
     """
 
     pixels: NDArray[np.uint8] | PixelFile
@@ -90,10 +82,10 @@ class ImageData:
         value_range: tuple[float, float] | None = None,
         groups: Any = None,
     ) -> Self:
-        """Take images that are in memory already; uint8 arrays are not copied.
+        """Make image data from arrays; uint8 arrays are not copied.
 
-        Copies of an image stay on one side of the split; how many there are is logged. Training
-        images of which `validation` or `test` has a copy are left out.
+        Copies of an image stay in one part of the split; their number is logged. Training images
+        with a copy in `validation` or `test` are left out.
 
         Args:
             x: (N, height, width) or (N, height, width, channels) with 1, 3 or 4 (RGBA, laid over
@@ -104,7 +96,7 @@ class ImageData:
             test: `(x, y)` of the test split, likewise.
             split: Shares of train, validation and test, with sum 1.
             seed: Seed of the split.
-            value_range: The values that stand for black and white, the same for all three. By
+            value_range: The values of black and white, the same for all three. By
                 default 0..1 for bools and for floats that do not exceed 1; for integers above 255
                 what 10, 12, 14 or 16 bits hold; else 0..255.
             groups: (N,) numbers or strings, the same for images of `x` that stay on one side of
@@ -114,46 +106,30 @@ class ImageData:
             DataError: if images, labels and groups do not fit each other or cannot be read as such.
             OptionError: if `split`, `seed` or `value_range` is wrong.
         """
-        label_map = LabelMap.fit(y, class_names)
-        if value_range is None:
-            others = (pair[0] for pair in (validation, test) if pair is not None and is_pair(pair))
-            pixel_range = find_range(x, *others)
-        else:
-            pixel_range = check_range(value_range)
-        pixels, labels = [to_pixels(x, pixel_range)], [label_map.encode(y)]
-        check_lengths(pixels[0], labels[0], "x and y")
-        pairs = {"validation": validation, "test": test}
-        given = {part: pair for part, pair in pairs.items() if pair is not None}
-        for part, pair in given.items():
-            more, its_labels = unpack(pair, part)
-            if value_range is None:
-                check_type(more, x, part)
-            pixels.append(to_pixels(more, pixel_range, name=f"the {part} images"))
-            labels.append(label_map.encode(its_labels))
-            check_lengths(pixels[-1], labels[-1], part)
-            check_shape(pixels[-1], pixels[0], part)
-        ends = np.cumsum([len(part_labels) for part_labels in labels])
-        places = dict(zip(["train", *given], np.split(np.arange(ends[-1]), ends[:-1]), strict=True))
-        all_pixels = pixels[0] if len(pixels) == 1 else np.concatenate(pixels)
-        all_labels = np.concatenate(labels)
-        names = label_map.class_names
-        duplicates = find_duplicates(all_pixels, thumbnails(all_pixels))
+        joined = join_arrays(
+            x,
+            y,
+            {"validation": validation, "test": test},
+            class_names=class_names,
+            value_range=value_range,
+            groups=groups,
+        )
+        pixels, labels, names = joined.pixels, joined.labels, joined.class_names
+        duplicates = find_duplicates(pixels, thumbnails(pixels))
         indices, together = split_images(
-            all_labels,
-            places,
+            labels,
+            joined.places,
             duplicates,
-            group_numbers(groups, len(labels[0]), len(all_labels)),
+            joined.groups,
             split=split,
             seed=seed,
             class_names=names,
             name_of=lambda place: f"image {place}",
         )
         digest = ContentDigest()
-        digest.update(all_pixels)
-        content = digest.finish(all_pixels.shape[1:], all_labels, names)
-        return cls(
-            all_pixels, all_labels, indices, names, content, duplicates=duplicates, groups=together
-        )
+        digest.update(pixels)
+        content = digest.finish(pixels.shape[1:], labels, names)
+        return cls(pixels, labels, indices, names, content, duplicates=duplicates, groups=together)
 
     @classmethod
     def from_dataset(
@@ -167,7 +143,7 @@ class ImageData:
         seed: int = 0,
         value_range: tuple[float, float] | None = None,
     ) -> Self:
-        """Read images from `tf.data.Dataset`s of pairs (image, label), batched or not.
+        """Make image data from `tf.data.Dataset`s of pairs (image, label), batched or not.
 
         Such as `keras.utils.image_dataset_from_directory` makes them, with any `label_mode` but
         None; with `subset="both"`: `from_dataset(*image_dataset_from_directory(...))`. They are
@@ -182,7 +158,7 @@ class ImageData:
                 `.map` and others drop, else the labels themselves.
             split: Shares of train, validation and test, with sum 1.
             seed: Seed of the split.
-            value_range: The values that stand for black and white. By default it is guessed from
+            value_range: The values of black and white. By default it is guessed from
                 the first batch for training, as by `from_arrays`.
 
         Raises:
@@ -208,17 +184,17 @@ class ImageData:
 
     @cached_property
     def train(self) -> ImageSplit:
-        """The images that models are fitted on."""
+        """The images for fitting models."""
         return self._split("train")
 
     @cached_property
     def validation(self) -> ImageSplit:
-        """The images that trials are compared on, and ensembles fitted on."""
+        """The images for comparing trials and fitting ensembles."""
         return self._split("validation")
 
     @cached_property
     def test(self) -> ImageSplit:
-        """The images that are looked at once, at the end; empty only if asked for.
+        """The images for the final evaluation; empty only if requested.
 
         `evaluate` notes each use of them; see `runs`.
         """
@@ -242,12 +218,12 @@ class ImageData:
 
     @property
     def uses_without_run(self) -> Path:
-        """Where uses of the test split are noted while there is no run: in the user's cache."""
+        """Folder in the user's cache where uses of the test split are noted without a run."""
         return cache_folder() / "test_uses" / self.fingerprint
 
     @property
     def card(self) -> DataCard:
-        """What a run directory keeps about the data."""
+        """The record of the data in a run directory."""
         return DataCard(
             fingerprint=self.fingerprint,
             class_names=self.class_names,
@@ -268,12 +244,12 @@ class ImageData:
         return class_table(repr(self), PARTS, self.class_names, counts)
 
     def limit(self, images: int, *, seed: int = 0) -> ImageData:
-        """Keep fewer images of train and validation together; the test split stays whole.
+        """Reduce the number of training and validation images; the test split stays unchanged.
 
         Both splits keep their proportion, and in each the classes keep theirs.
 
         Args:
-            images: How many to keep; as many as there are, or more, changes nothing.
+            images: Number of images to keep; if there are no more, nothing changes.
             seed: Seed of the choice.
 
         Raises:
@@ -284,52 +260,29 @@ class ImageData:
                 f"A limit should be at least {2 * self.classes}, one train and one validation "
                 f"image for each of {self.classes} classes. Received: {images}"
             )
-        train, validation = self.indices["train"], self.indices["validation"]
-        total = len(train) + len(validation)
-        if images >= total:
+        if images >= len(self.indices["train"]) + len(self.indices["validation"]):
             return self
-        rng = generator(seed)
-        validations = round(images * len(validation) / total)
-        validations = min(max(validations, self.classes), images - self.classes)
-        keep = {"train": images - validations, "validation": validations}
-        kept = {
-            part: self.indices[part][
-                subset(self.labels[self.indices[part]], count, self.classes, rng)
-            ]
-            for part, count in keep.items()
-        }
+        kept = limit_splits(self.labels, self.indices, images, self.classes, generator(seed))
         return dataclasses.replace(self, indices={**self.indices, **kept}, runs=[])
 
     def folds(self, count: int, *, seed: int = 0) -> list[ImageData]:
-        """Split train and validation anew, `count` times, for cross-validation.
+        """Split training and validation images into folds for cross-validation.
 
-        Every image of the two is in the validation split of one fold, and in the training split
-        of all others; the test split stays as it is. Stratified: classes keep their proportions.
-        Copies of an image, and images of a group, are in one fold.
+        Each of these images is in the validation split of one fold and in the training split of all
+        others; the test split stays unchanged. Folds are stratified by class. Copies of an image,
+        and images of a group, are in one fold.
 
         Args:
-            count: How many, at least 2.
+            count: Number of folds, at least 2.
             seed: Seed of the split.
 
         Raises:
             OptionError: if `count` is no such number.
             DataError: if a class has fewer images, or groups, than folds.
         """
-        if isinstance(count, bool) or not isinstance(count, int) or count < 2:
-            raise OptionError(f"`folds` is a whole number, at least 2. Received: {count!r}")
         known = np.sort(np.concatenate([self.indices["train"], self.indices["validation"]]))
-        sizes = np.bincount(self.labels[known], minlength=self.classes)
-        if sizes.min() < count:
-            label = int(sizes.argmin())
-            raise DataError(
-                f"{count} folds need at least {count} images a class outside the test split. "
-                f"Found: {self.class_names[label]!r} {sizes[label]}. Ask for fewer folds."
-            )
-        rng = generator(seed)
-        fold = fold_of(self.labels[known], count, rng)
-        if self.groups is not None:
-            groups = self.groups.take(known)
-            fold = keep_together(fold, self.labels[known], groups, self.class_names, rng)
+        groups = None if self.groups is None else self.groups.take(known)
+        fold = assign_folds(self.labels[known], count, self.class_names, groups, seed=seed)
         return [
             dataclasses.replace(
                 self,
@@ -345,8 +298,7 @@ class ImageData:
     def pixel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return means and standard deviations of the channels over the training split, 0 to 255.
 
-        Pass them to a hypermodel as its `normalization`. A channel that is the same everywhere has
-        a deviation of 1: it stays what it is.
+        Pass them to a hypermodel as its `normalization`. A constant channel has a deviation of 1.
         """
         counts = np.zeros((self.input_shape[-1], LEVELS), np.int64)
         for start in range(0, len(self.train), CHUNK):
@@ -359,7 +311,7 @@ class ImageData:
         return tuple(means.tolist()), tuple(np.where(deviations > 0, deviations, 1.0).tolist())
 
     def class_weights(self) -> dict[int, float]:
-        """Return weights by label that make every class of the training split count the same.
+        """Return weights by label that give all classes the same total weight in training.
 
         `n / (classes · count)`, scikit-learn's "balanced": 1 on average over the images.
         """
@@ -380,7 +332,7 @@ class ImageData:
         if self.groups is not None and self.groups.required:
             more["groups"] = self.groups.of_image
         try:
-            with replacing(path) as temporary, open(temporary, "wb") as file:
+            with atomic_write(path, durable=True) as temporary, open(temporary, "wb") as file:
                 np.savez(file, labels=self.labels, **self.indices, **more)  # type: ignore[arg-type]
         except OSError as error:
             raise StorageError(f"Cannot write {path}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""Which files are images, which folders are looked into, and what is left out."""
+"""Search for image files in folders, with counts of the files and folders left out."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from kt_tuning.core.run_layout import is_run_directory
 from kt_tuning.data.formats import extensions
-from kt_tuning.records import is_run_directory
 
 #: Folders, in lower case, in which operating systems and programs keep files of their own.
 _SYSTEM_FOLDERS = frozenset(
@@ -26,7 +26,7 @@ _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
 
 
 class ImageFile(NamedTuple):
-    """One file as it was found: path within the folder, bytes, and times in nanoseconds."""
+    """A file: path within the folder, size in bytes, and times in nanoseconds."""
 
     path: str
     size: int
@@ -35,10 +35,10 @@ class ImageFile(NamedTuple):
 
 
 class LeftOut:
-    """What a scan passes by.
+    """Files and folders that a scan leaves out.
 
     Attributes:
-        files: How many files are no images, by extension in lower case.
+        files: Number of files that are no images, by extension in lower case.
         folders: Hidden folders and folders of the system.
         runs: Folders that hold runs of kt-tuning or KerasTuner.
     """
@@ -65,7 +65,7 @@ def sub_folders(folder: str, left_out: LeftOut, *, skip: str | None = None) -> l
 
     Args:
         folder: Where to look.
-        left_out: Takes note of what is not returned.
+        left_out: Counts the files and folders that are left out.
         skip: A folder, with symbolic links resolved, to pass over: the cache.
     """
     with os.scandir(folder) as entries:
@@ -87,8 +87,8 @@ def walk(folder: str, prefix: str, left_out: LeftOut) -> Iterator[ImageFile]:
 
     Args:
         folder: Where to look.
-        prefix: What the paths returned begin with, in place of `folder`.
-        left_out: Takes note of what is not returned.
+        prefix: Start of the returned paths, in place of `folder`.
+        left_out: Counts the files and folders that are left out.
     """
     yield from _walk(folder, prefix, left_out, frozenset())
 
@@ -96,7 +96,7 @@ def walk(folder: str, prefix: str, left_out: LeftOut) -> Iterator[ImageFile]:
 def _walk(
     folder: str, prefix: str, left_out: LeftOut, above: frozenset[tuple[int, int]]
 ) -> Iterator[ImageFile]:
-    """Walk as `walk` does; a link back to one of the folders `above` is not followed."""
+    """Walk like `walk`, without following links back to one of the folders `above`."""
     status = os.stat(folder)
     identity = (status.st_dev, status.st_ino)
     if identity in above:
@@ -120,7 +120,7 @@ def _walk(
 
 
 def is_image(entry: os.DirEntry[str]) -> bool:
-    """Whether a file has an extension of an image format, or else begins like an image."""
+    """Return whether a file has the extension of an image format, or the header of one."""
     if _is_system_file(entry.name):
         return False
     if _extension(entry.name) in extensions():
@@ -129,12 +129,12 @@ def is_image(entry: os.DirEntry[str]) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a folder is hidden or the system's: `.git`, `@eaDir` (thumbnails), `__MACOSX`."""
+    """Return whether a folder is hidden or of the system: `.git`, `@eaDir`, `__MACOSX`."""
     return name.startswith((".", "@")) or name.lower() in _SYSTEM_FOLDERS
 
 
 def holds_runs(folder: str, depth: int = 2) -> bool:
-    """Whether a folder is a run directory, or has only such sub-folders and no image."""
+    """Return whether a folder is a run directory, or has only run directories and no image."""
     if is_run_directory(folder):
         return True
     found = False
@@ -154,7 +154,7 @@ def holds_runs(folder: str, depth: int = 2) -> bool:
 
 
 def _is_made_by_run(name: str) -> bool:
-    """Whether a run directory's sub-folder has a name that `kt_tuning.records` lists."""
+    """Return whether a sub-folder of a run has a name that `kt_tuning.core.run_layout` lists."""
     names = {"export", "refit", "distill", "bag", "boost", "snapshots", "tracking"}
     return name in names or name.startswith("trial_")
 

@@ -1,4 +1,4 @@
-"""One of the three splits: which images, and their labels; the pixels may stay on disk."""
+"""One of the three splits of a data set; its pixels may stay on disk."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kt_tuning.errors import StorageError
-from kt_tuning.units import count
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.units import count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +44,12 @@ class PixelFile:
 
 @dataclasses.dataclass(frozen=True)
 class HeldOut:
-    """Marks the test split of some data, each use of which is to be noted.
+    """Marks a test split, whose uses are noted.
 
     Attributes:
         fingerprint: Of the data.
-        runs: Directories of the searches on the data that this process knows; it grows.
-        without_run: Where uses are noted while there is no run.
+        runs: Directories of the searches on the data in this process; it grows.
+        without_run: Folder for notes while there is no run.
     """
 
     fingerprint: str
@@ -57,7 +57,7 @@ class HeldOut:
     without_run: Path
 
     def folders(self) -> list[Path]:
-        """Return where a use is noted."""
+        """Return the folders where a use is noted."""
         known = [folder for folder in self.runs if folder.is_dir()]
         return known or [self.without_run]
 
@@ -65,15 +65,15 @@ class HeldOut:
 class ImageSplit:
     """Images and labels of one split.
 
-    It is a sequence of (image, label), and what selects rows of an array selects here, too:
+    It is a sequence of (image, label) with the indexing of an array's rows:
 
         image, label = data.train[3]                # uint8 (height, width, channels), an int
         images, labels = data.train[:10]            # uint8 (10, height, width, channels), (10,)
         images, labels = data.train[data.train.labels == 1]
         np.asarray(data.train)                      # all images, uint8 (n, height, width, channels)
 
-    `model.predict(data.train)` and `model.evaluate(*data.train[:])` of Keras take it like that.
-    Only the images that are asked for are read.
+    Keras accepts it: `model.predict(data.train)`, `model.evaluate(*data.train[:])`. Only the
+    selected images are read.
 
     Pickling a split whose pixels are in a `PixelFile` writes the path, not the pixels, so it is
     cheap to hand to another process.
@@ -81,7 +81,7 @@ class ImageSplit:
     Attributes:
         index: (n,) int64, the places of this split's images among all images.
         labels: (n,) int64.
-        held_out: Of a test split, where its uses are noted; None for others.
+        held_out: For a test split, where its uses are noted; None for others.
     """
 
     def __init__(

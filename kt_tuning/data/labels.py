@@ -1,4 +1,4 @@
-"""Labels in any usual form become integers 0 … classes - 1."""
+"""Conversion of labels to integers 0 … classes - 1."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import DataError
+from kt_tuning.core.errors import DataError
 
 
 class LabelMap:
-    """Which integer stands for which label.
+    """The integers of labels.
 
     Attributes:
         class_names: Names by integer.
@@ -25,11 +25,11 @@ class LabelMap:
 
     @classmethod
     def fit(cls, y: Any, class_names: Sequence[str] | None = None) -> Self:
-        """Find the classes of some labels.
+        """Find the classes of labels.
 
         Args:
             y: Integers, whole floats, bools or strings, (N,) or (N, 1), or one-hot rows (N, C).
-                Values are numbered in ascending order, so 0 … C - 1 stand for themselves.
+                Values are numbered in ascending order, so 0 … C - 1 stay unchanged.
             class_names: Names by integer; by default the values themselves. For strings, the same
                 strings in the order wanted.
 

@@ -10,7 +10,7 @@ from pathlib import PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import DataError, OptionError
+from kt_tuning.core.errors import DataError, OptionError
 
 FOLDER = "folder"
 """Groups are the folders below the class folders."""
@@ -19,7 +19,7 @@ PathGroups = str | Callable[[str], Hashable]
 
 
 def check_groups(groups: PathGroups | None) -> None:
-    """Check what groups are made by.
+    """Check the argument `groups`.
 
     Raises:
         OptionError: unless it is None, "folder", a regular expression with one group in

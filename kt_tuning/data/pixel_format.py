@@ -1,4 +1,4 @@
-"""Choosing the size and channels that all images of a folder are brought to."""
+"""Choice of the size and channels to which the images of a folder are converted."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import NamedTuple
 
-from kt_tuning.errors import OptionError
-from kt_tuning.records import PixelFormat
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.records import PixelFormat
 
 LARGEST_FOR_BACKBONE = 288
 """Pixels of the side of images that a pre-trained network sees, at most, by default."""
@@ -30,7 +30,7 @@ _STEP = 32
 
 
 class Look(NamedTuple):
-    """What an image file says before it is decoded."""
+    """The header of an image file."""
 
     width: int
     height: int
@@ -112,7 +112,7 @@ def choose_format(
     channels: int | None,
     largest: int = LARGEST,
 ) -> PixelFormat:
-    """Fill in what was not asked for.
+    """Choose the format of the images where it is not given.
 
     Size: that of the images if all have the same and no side exceeds `largest`; else a square with
     the median of their shorter sides, rounded down to a multiple of 32, from 32 to `largest`.

@@ -1,4 +1,4 @@
-"""Small grey copies of images, by which duplicates are looked for."""
+"""Small grey copies of images, for finding duplicates."""
 
 from __future__ import annotations
 

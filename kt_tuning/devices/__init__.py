@@ -2,8 +2,8 @@
 
 from kt_tuning.devices.description import describe
 from kt_tuning.devices.found import CPU, GPU, TPU, Devices, find_devices, unasked_devices
+from kt_tuning.devices.instruction_sets import onednn_channel_block
 from kt_tuning.devices.policy import precision
-from kt_tuning.devices.processor import onednn_channel_block
 from kt_tuning.devices.rules import (
     global_batch,
     rate_factor,

@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from kt_tuning.devices.processor import multiplies_bfloat16
+from kt_tuning.core.errors import OptionError
+from kt_tuning.devices.instruction_sets import multiplies_bfloat16
 from kt_tuning.devices.tpu import connect_tpu
-from kt_tuning.errors import OptionError
 
 CPU, GPU, TPU = "cpu", "gpu", "tpu"
 UNITS = {CPU: "processor", GPU: "GPU", TPU: "TPU core"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 
 def connect_tpu(tpu: Any = None) -> Any:

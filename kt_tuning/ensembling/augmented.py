@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.augment import Policy, augment
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.evaluation.predict import predict_function, predict_images
 
 Floats = NDArray[np.floating[Any]]

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import OptionError
-from kt_tuning.records import Record
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.json_record import Record
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]

@@ -10,6 +10,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.json_record import Record
 from kt_tuning.ensembling.calibration import (
     Calibration,
     fit_temperature,
@@ -17,8 +19,6 @@ from kt_tuning.ensembling.calibration import (
     softmax,
     temper,
 )
-from kt_tuning.errors import OptionError
-from kt_tuning.records import Record
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]

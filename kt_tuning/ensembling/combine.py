@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kt_tuning.core.errors import OptionError
 from kt_tuning.ensembling.calibration import SMALLEST_PROBABILITY, Calibration
 from kt_tuning.ensembling.combination import GEOMETRIC, Combination, mean_over_folds
-from kt_tuning.errors import OptionError
 
 if TYPE_CHECKING:
     import keras

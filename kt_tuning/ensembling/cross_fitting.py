@@ -79,12 +79,3 @@ class CrossFit:
                 }
             self._fits[aside] = fits
         return self._predicted[aside, fold]
-
-
-def stratified_folds(labels: Integers, folds: int, rng: np.random.Generator) -> Integers:
-    """Return each row's fold (N,): shuffled, then dealt out like cards, class after class."""
-    order = rng.permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
-    fold = np.empty(len(labels), dtype=np.int64)
-    fold[order] = np.arange(len(labels)) % folds
-    return fold

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.extras import require_extra
 from kt_tuning.ensembling.problem import Problem
-from kt_tuning.errors import MissingExtraError
 
 Floats = NDArray[np.floating[Any]]
 
@@ -60,12 +60,9 @@ def cmaes_weights(problem: Problem, rng: np.random.Generator) -> Floats:
     Raises:
         MissingExtraError: without the package cmaes.
     """
-    try:
-        from cmaes import CMA  # type: ignore[import-not-found, unused-ignore]
-    except ImportError as error:
-        raise MissingExtraError(
-            "The solver 'cmaes' needs the package cmaes: pip install 'kt-tuning[cmaes]'"
-        ) from error
+    require_extra("The solver 'cmaes'", "cmaes")
+    from cmaes import CMA  # type: ignore[import-not-found, unused-ignore]
+
     members = problem.members
     if members == 1:
         return np.ones(1)

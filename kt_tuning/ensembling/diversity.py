@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kt_tuning.core.errors import DataError
+from kt_tuning.core.json_record import Record
 from kt_tuning.ensembling.problem import check_predictions
-from kt_tuning.errors import DataError
-from kt_tuning.records import Record
 
 Floats = NDArray[np.floating[Any]]
 

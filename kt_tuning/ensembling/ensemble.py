@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kt_tuning.core.errors import DataError, OptionError
+from kt_tuning.core.records import DataCard
 from kt_tuning.ensembling.combination import Combination, sharpening_of
 from kt_tuning.ensembling.combine import as_model, check_members, combine_folds, member_name
 from kt_tuning.ensembling.ensemble_file import (
@@ -23,7 +25,6 @@ from kt_tuning.ensembling.problem import LOG_LOSS, check_predictions
 from kt_tuning.ensembling.record import EnsembleRecord, record_of
 from kt_tuning.ensembling.serving import PRICE
 from kt_tuning.ensembling.solve import AUTO, solve
-from kt_tuning.errors import DataError, OptionError
 from kt_tuning.evaluation import model_digest
 from kt_tuning.records import REFITTED, DataCard
 

@@ -6,16 +6,15 @@ Keras reads the model and leaves `kt_tuning.json`, which Keras does not know, wh
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kt_tuning.core.atomic import atomic_write
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.json_record import to_json_text
 from kt_tuning.ensembling.record import EnsembleRecord
-from kt_tuning.errors import StorageError
-from kt_tuning.records import write_json
 
 if TYPE_CHECKING:
     import keras
@@ -35,13 +34,10 @@ def write_ensemble_file(path: Path, model: keras.Model, facts: Mapping[str, Any]
         facts: JSON-able.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
-        written, beside = Path(folder) / path.name, Path(folder) / FACTS
-        model.save(written)
-        write_json(beside, dict(facts))
-        with zipfile.ZipFile(written, "a") as archive:
-            archive.write(beside, FACTS)
-        os.replace(written, path)
+    with atomic_write(path, durable=True) as temporary:
+        model.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(FACTS, to_json_text(facts))
 
 
 def read_ensemble_file(path: Path) -> tuple[keras.Model, dict[str, Any]]:

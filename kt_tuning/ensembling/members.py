@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.ensembling.calibration import fit_temperature, temper
 from kt_tuning.ensembling.problem import Problem, check_predictions, cost, mean_log
-from kt_tuning.errors import OptionError
-from kt_tuning.records import TrialRecord
 
 if TYPE_CHECKING:
     import keras

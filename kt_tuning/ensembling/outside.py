@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.errors import StorageError
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling.members import Member, stack_predictions
 from kt_tuning.ensembling.problem import LOG_LOSS
 from kt_tuning.ensembling.run_members import Candidates
-from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import score
 from kt_tuning.evaluation.predict import predict_probabilities
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kt_tuning.errors import DataError
+from kt_tuning.core.errors import DataError
 from kt_tuning.evaluation import EPSILON, METRICS, check_labels
 
 Floats = NDArray[np.floating[Any]]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from kt_tuning.core.json_record import Record
 from kt_tuning.ensembling.calibration import Calibration, temper
 from kt_tuning.ensembling.combination import ARITHMETIC, Combination
 from kt_tuning.ensembling.diversity import Diversity, measure_diversity
@@ -14,7 +15,6 @@ from kt_tuning.ensembling.members import Member, costs_of
 from kt_tuning.ensembling.problem import LOG_LOSS, Integers, cost
 from kt_tuning.ensembling.solve import Solution
 from kt_tuning.evaluation import Reliability, measure_reliability, score
-from kt_tuning.records import Record
 
 
 @dataclasses.dataclass(frozen=True)

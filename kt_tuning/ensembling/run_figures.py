@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.json_record import read_json
+from kt_tuning.core.records import SearchRecord
+from kt_tuning.core.run_layout import PREDICTIONS, REFIT_RECORD
 from kt_tuning.ensembling.combination import Combination
 from kt_tuning.ensembling.record import EnsembleRecord
-from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import Scores
-from kt_tuning.records import PREDICTIONS, REFIT_RECORD, SearchRecord, read_json
 
 ENSEMBLE, SCORES = "ensemble.json", "scores.json"
 VALIDATION, OUT_OF_FOLD = "validation", "out-of-fold"

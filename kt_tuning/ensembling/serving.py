@@ -17,9 +17,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kt_tuning.core.errors import OptionError
 from kt_tuning.ensembling.combination import ARITHMETIC, Combination
 from kt_tuning.ensembling.problem import Problem, cost, shortfall
-from kt_tuning.errors import OptionError
 
 Floats = NDArray[np.floating[Any]]
 

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.errors import DataError, OptionError
+from kt_tuning.core.names import find_name
 from kt_tuning.data import ImageData, ImageSplit
 from kt_tuning.ensembling.members import Member
 from kt_tuning.ensembling.problem import LOG_LOSS, cost
 from kt_tuning.ensembling.run_members import Candidates
-from kt_tuning.errors import DataError, OptionError
 from kt_tuning.evaluation import METRICS, predict_split
-from kt_tuning.names import find_name
 
 if TYPE_CHECKING:
     import keras

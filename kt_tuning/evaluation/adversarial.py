@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
 from kt_tuning.evaluation.keras_models import as_keras, check_tensorflow, float_twin
 from kt_tuning.evaluation.metrics import check_labels
 from kt_tuning.evaluation.predict import Predict, predict_function, predict_images
 from kt_tuning.evaluation.sample import seconds_per_image
 from kt_tuning.names import find_name
+from kt_tuning.evaluation.predict import predict_function, predict_images
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]

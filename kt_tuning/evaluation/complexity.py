@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.json_record import Record
+from kt_tuning.core.records import COMPLETED, DataCard, SearchRecord, TrialRecord
 from kt_tuning.evaluation.complexity import measure_complexity
 from kt_tuning.evaluation.keras_models import as_keras
 from kt_tuning.evaluation.latency import Throughput, measure_latency, measure_throughput
 from kt_tuning.evaluation.predict import predict_function
-from kt_tuning.records import COMPLETED, DataCard, Record, SearchRecord, TrialRecord
 
 LATENCY_CALLS = 300
 LATENCY_SECONDS = 1.0

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.json_record import Record
 from kt_tuning.evaluation.grad_cam import grad_cam
 from kt_tuning.evaluation.mistakes import Mistake
 from kt_tuning.evaluation.occlusion import occlusion_map
 from kt_tuning.evaluation.predict import Split, predict_function, predict_images
-from kt_tuning.records import Record
 
 GALLERY = "gallery.json"
 MISTAKES, EXAMPLES = 12, 12

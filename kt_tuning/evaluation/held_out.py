@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.json_record import Record
+from kt_tuning.core.records import DataCard, TrialRecord
+from kt_tuning.core.run_layout import RESULT
 from kt_tuning.evaluation.digest import model_digest
-from kt_tuning.records import RESULT, DataCard, Record, TrialRecord
 
 logger = logging.getLogger("kt_tuning")
 

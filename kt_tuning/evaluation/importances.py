@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import math
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from kt_tuning.core.quiet import ignored_warnings, quiet_optuna
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -51,7 +52,7 @@ def hyperparameter_importances(
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
-    with _quiet():
+    with quiet_optuna(logging.ERROR), ignored_warnings():
         study = optuna.create_study(direction="maximize" if maximise else "minimize")
         study.add_trials([_frozen(values, score, spaces) for values, score in trials])
         evaluator = PedAnovaImportanceEvaluator(target_quantile=GOOD)
@@ -98,18 +99,3 @@ def _frozen(
 def _is_number(value: Any) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return number and math.isfinite(value)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence what Optuna says of a new study and of few trials."""
-    import optuna
-
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        optuna.logging.set_verbosity(level)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 Select = Callable[[Any], Any]
 """A functional model -> one of its operations, or None."""

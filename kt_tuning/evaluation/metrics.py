@@ -16,9 +16,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kt_tuning.errors import DataError
+from kt_tuning.core.errors import DataError
+from kt_tuning.core.names import find_name
 from kt_tuning.evaluation import macro_metrics, ranking_metrics, row_metrics
-from kt_tuning.names import find_name
 
 Labels = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]

@@ -19,6 +19,10 @@ from kt_tuning.evaluation.adversarial import (
     adversarial_accuracy,
     seconds_per_attacked_image,
 )
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
+from kt_tuning.core.progress import Task
+from kt_tuning.evaluation.adversarial import ATTACKS, EPSILONS, adversarial_accuracy
 from kt_tuning.evaluation.corruptions import CORRUPTIONS
 from kt_tuning.evaluation.cost import measure_cost
 from kt_tuning.evaluation.generalization import generalization

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.json_record import Record
 from kt_tuning.evaluation.metrics import check_labels
-from kt_tuning.records import Record
 
 Floats = NDArray[np.floating[Any]]
 

@@ -10,17 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import SearchRecord, TrialRecord
+from kt_tuning.core.run_layout import EXECUTIONS, HISTORY, PREDICTIONS, trial_records
 from kt_tuning.evaluation.metrics import find_metric, metric_of
 from kt_tuning.evaluation.winners_curse import CorrectedBest, corrected_best
-from kt_tuning.records import (
-    EXECUTIONS,
-    HISTORY,
-    PREDICTIONS,
-    SearchRecord,
-    TrialRecord,
-    trial_records,
-)
 
 
 def corrected_best_of_run(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import html
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.json_record import Record
 from kt_tuning.evaluation.cost import Cost
 from kt_tuning.evaluation.curves import ClassCurves
 from kt_tuning.evaluation.generalization import Generalization
@@ -13,7 +14,6 @@ from kt_tuning.evaluation.interval import Interval
 from kt_tuning.evaluation.mistakes import Mistake
 from kt_tuning.evaluation.reliability import Reliability
 from kt_tuning.evaluation.robustness import Robustness
-from kt_tuning.records import Record
 
 SHOWN = ("accuracy", "log_loss")
 """Metrics in the representation of scores on one line."""

@@ -20,12 +20,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kt_tuning.errors import DataError, OptionError
+from kt_tuning.core.errors import DataError, OptionError
+from kt_tuning.core.json_record import Record
 from kt_tuning.evaluation.bootstrap import draw_counts, metric_interval
 from kt_tuning.evaluation.empirical_bayes import optimism_of_best
 from kt_tuning.evaluation.interval import Interval
 from kt_tuning.evaluation.metrics import Metric, RowMetric, check_labels, find_metric
-from kt_tuning.records import Record
 
 Labels = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]

@@ -1,7 +1,7 @@
 """Where trials run: in this process, in several others, or on a cluster."""
 
 from kt_tuning.execution.advice import advice
-from kt_tuning.execution.devices import automatic_workers, processors
+from kt_tuning.execution.devices import automatic_workers
 from kt_tuning.execution.executor import Driver, Executor, Report, Work
 from kt_tuning.execution.processes import Processes
 from kt_tuning.execution.ray import Ray, RayExecutor
@@ -18,5 +18,4 @@ __all__ = [
     "Work",
     "advice",
     "automatic_workers",
-    "processors",
 ]

@@ -7,6 +7,8 @@ import os
 import subprocess
 from collections.abc import Sequence
 
+from kt_tuning.core.processors import count_processors
+
 WORKER_BYTES = 3 * 2**29
 """Memory of a worker that trains a small model: 1.5 GiB."""
 GPU_SHARE = 0.9
@@ -29,13 +31,6 @@ class Gpu:
     mebibytes: int
 
 
-def processors() -> int:
-    """The processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def automatic_workers() -> int:
     """A worker a GPU; without GPUs one a processor, as far as memory goes: about 1.5 GiB each."""
     gpus = visible_gpus()
@@ -44,8 +39,8 @@ def automatic_workers() -> int:
     try:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
-        return processors()
-    return max(1, min(processors(), free // WORKER_BYTES))
+        return count_processors()
+    return max(1, min(count_processors(), free // WORKER_BYTES))
 
 
 def thread_environment(threads: int) -> dict[str, str]:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from logging.handlers import QueueHandler
 
-from kt_tuning.progress import FORWARDED
+from kt_tuning.core.progress import FORWARDED
 
 LOGGER = "kt_tuning"
 LOGGED = "logged"

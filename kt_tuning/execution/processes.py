@@ -15,11 +15,11 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Self
 
-from kt_tuning.errors import KtTuningError, OptionError
+from kt_tuning.core.errors import KtTuningError, OptionError
+from kt_tuning.core.processors import count_processors
 from kt_tuning.execution import sharing
 from kt_tuning.execution.devices import (
     gpu_environment,
-    processors,
     thread_environment,
     visible_gpus,
 )
@@ -53,7 +53,7 @@ class Processes(Executor):
         threads: int | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        threads = max(1, processors() // max(1, workers)) if threads is None else threads
+        threads = max(1, count_processors() // max(1, workers)) if threads is None else threads
         if workers < 1 or threads < 1:
             raise OptionError(
                 "A search has at least 1 worker with at least 1 thread. "

@@ -15,7 +15,7 @@ import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
 
 LARGE = 2**20
 """Bytes from which on an array gets a file: 1 MiB."""

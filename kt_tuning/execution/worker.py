@@ -16,7 +16,7 @@ from typing import Any
 
 import cloudpickle
 
-from kt_tuning.errors import SearchError
+from kt_tuning.core.errors import SearchError
 from kt_tuning.execution.devices import limit_gpu_memory
 from kt_tuning.execution.executor import Work
 from kt_tuning.execution.logs import LOGGED, ForwardingHandler

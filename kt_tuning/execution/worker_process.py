@@ -18,7 +18,7 @@ from typing import Any
 
 import cloudpickle
 
-from kt_tuning.errors import SearchError
+from kt_tuning.core.errors import SearchError
 
 STOP_SECONDS = 5
 """How long a worker may take to end before it is killed."""

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from kt_tuning.core.records import PixelFormat
 from kt_tuning.export.bmp import decode_bmp, is_readable_bmp
 from kt_tuning.export.exif import jpeg_exif, png_exif, upright, webp_exif
 from kt_tuning.export.gif import decode_gif
 from kt_tuning.export.octets import Step, find, matches, number, octets
 from kt_tuning.export.resample import resize_bilinear
-from kt_tuning.records import PixelFormat
 
 _JPEG_RATIOS = (1, 2, 4, 8)
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import ExportError, KtTuningError, OptionError
+from kt_tuning.core.errors import ExportError, KtTuningError, OptionError
+from kt_tuning.core.records import DataCard
 from kt_tuning.export.clean_names import with_clean_names
-from kt_tuning.export.folder import appearing, check_free, write_labels, write_provenance
+from kt_tuning.export.folder import check_free, new_export, write_labels, write_provenance
 from kt_tuning.export.formats import Format, format_named
 from kt_tuning.export.parity import FLOAT32, Parity, Tolerance, check_parity, measure_parity
 from kt_tuning.export.precision import half_precision, in_float32
 from kt_tuning.export.source import Predict, Source, predict_all
-from kt_tuning.records import DataCard
 
 if TYPE_CHECKING:
     import keras
@@ -117,7 +117,7 @@ def export_model(
         rounding = measure_parity(expected, trained)
         check_parity(rounding, ROUNDED, f"in float32, trained in {precision}")
         more = {"trained_in": {"precision": precision, **dataclasses.asdict(rounding)}}
-    with appearing(path) as folder:
+    with new_export(path) as folder:
         with _refusals_told(format):
             row.write(source, folder)
             write_labels(folder, card.class_names)

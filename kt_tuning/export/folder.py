@@ -6,14 +6,14 @@ import contextlib
 import datetime
 import importlib.metadata
 import platform
-import shutil
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.errors import StorageError
-from kt_tuning.records import DataCard, write_json
+from kt_tuning.core.atomic import atomic_folder
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.json_record import write_json
+from kt_tuning.core.records import DataCard
 
 LABELS_FILE = "labels.txt"
 PROVENANCE_FILE = "provenance.json"
@@ -43,22 +43,17 @@ def check_free(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def appearing(path: Path) -> Iterator[Path]:
-    """Give a folder beside `path` that becomes `path` in the end, or vanishes on an error.
+def new_export(path: Path) -> Iterator[Path]:
+    """Yield a folder that becomes `path` at the end of the block; see `atomic_folder`.
 
     Raises:
         StorageError: if it cannot be written.
     """
-    # TensorFlow Serving looks for names that are numbers, so it does not see this one.
-    folder = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        folder.mkdir(parents=True)
-        yield folder
-        folder.replace(path)
+        with atomic_folder(path) as folder:
+            yield folder
     except OSError as error:
         raise StorageError(f"Cannot write {path}: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_labels(folder: Path, names: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kt_tuning.errors import ExportError
+from kt_tuning.core.errors import ExportError
 from kt_tuning.export.clean_names import refused_names, with_clean_names
 from kt_tuning.export.rebuilding import configuration, custom_layers, reason_of, rebuilt
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.extras import require_extra
+from kt_tuning.core.names import find_name
 from kt_tuning.export import keras_file, litert, onnx, openvino, saved_model
 from kt_tuning.export.parity import FLOAT32, Tolerance
-from kt_tuning.export.requirements import check_installed
 from kt_tuning.export.source import Predict, Source
-from kt_tuning.names import find_name
 
 FLOAT16 = Tolerance(difference=0.02, agreement=0.995)
 INT8 = Tolerance(difference=0.25, agreement=0.99)
@@ -57,7 +57,8 @@ class Format:
         Raises:
             MissingExtraError: if one is missing.
         """
-        check_installed(f"The format {self.name!r}", self.extra, self.packages)
+        if self.extra is not None:
+            require_extra(f"The format {self.name!r}", self.extra, *self.packages)
 
 
 FORMATS = {

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from kt_tuning.core.quiet import ignored_warnings
 
 WEIGHED = {"BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
 """Operations that take nearly all of the time and of the weights."""
@@ -53,9 +54,8 @@ def quantize(converter: Any, examples: NDArray[np.uint8]) -> bytes:
 
 def _operations(debugger: Any) -> list[tuple[str, str]]:
     """Kind and name of all operations that would be quantized, in their order."""
-    with warnings.catch_warnings():
-        # Its statistics, of which nothing is used here, are nan for the logarithm of 0.
-        warnings.simplefilter("ignore", RuntimeWarning)
+    # Its statistics, which are not used here, take the logarithm of 0.
+    with ignored_warnings(RuntimeWarning):
         debugger.run()
     file = io.StringIO()
     debugger.layer_statistics_dump(file)

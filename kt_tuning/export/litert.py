@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.quiet import ignored_warnings, quiet_logger
 from kt_tuning.export.int8 import quantize
-from kt_tuning.export.quiet import quiet, quiet_interpreter
 from kt_tuning.export.recurrence import unrolled
 from kt_tuning.export.shrinking import plain_shrinking
 from kt_tuning.export.source import Predict, Source
@@ -43,7 +44,11 @@ def write_int8(source: Source, folder: Path) -> None:
     import tensorflow as tf
 
     assert source.examples is not None
-    with tempfile.TemporaryDirectory() as saved, quiet("tensorflow"), quiet_interpreter():
+    with (
+        tempfile.TemporaryDirectory() as saved,
+        quiet_logger("tensorflow"),
+        _interpreter_notice_ignored(),
+    ):
         plain_shrinking(unrolled(source.model)).export(
             saved, format="tf_saved_model", verbose=False
         )
@@ -55,17 +60,22 @@ def write_int8(source: Source, folder: Path) -> None:
 
 def _export(source: Source, folder: Path, **options: Any) -> None:
     path = str(folder / LITERT_FILE)
-    with quiet("tensorflow"):
+    with quiet_logger("tensorflow"):
         plain_shrinking(unrolled(source.model)).export(
             path, format="litert", verbose=False, **options
         )
+
+
+def _interpreter_notice_ignored() -> contextlib.AbstractContextManager[None]:
+    """Ignore that the interpreter is to move out of TensorFlow; its text begins with a newline."""
+    return ignored_warnings(UserWarning, r"\s*Warning: tf\.lite\.Interpreter")
 
 
 def read_litert(folder: Path) -> Predict:
     """Load `model.tflite` into the interpreter that comes with TensorFlow."""
     import tensorflow as tf
 
-    with quiet_interpreter():
+    with _interpreter_notice_ignored():
         # Its bytes: a file that is mapped into memory could not be moved on Windows.
         content = (folder / LITERT_FILE).read_bytes()
         interpreter = tf.lite.Interpreter(model_content=content)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from kt_tuning.records import Record
+from kt_tuning.core.json_record import Record
 
 MEASUREMENT_FILE = "measurement.json"
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.export.quiet import quiet
+from kt_tuning.core.quiet import ignored_warnings, quiet_logger
 from kt_tuning.export.shrinking import plain_shrinking
 from kt_tuning.export.source import Predict, Source
 
@@ -20,9 +19,9 @@ ONNX_FILE = "model.onnx"
 def write_onnx(source: Source, folder: Path) -> None:
     """Write `model.onnx`: one input, `pixels` or as the model calls it, of any batch size."""
     _teach_complementary_error_function()
-    with warnings.catch_warnings(), quiet("tf2onnx", logging.ERROR):
-        # Keras makes tf2onnx work with NumPy 2, and NumPy warns about how.
-        warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
+    # Keras makes tf2onnx work with NumPy 2, and NumPy warns about how.
+    numpy_warning = ignored_warnings(FutureWarning, "In the future `np.object`")
+    with numpy_warning, quiet_logger("tf2onnx", logging.ERROR):
         model = plain_shrinking(source.model)
         if model is not source.model:
             # Keras writes no ONNX of a model that has never been called.

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import ExportError
+from kt_tuning.core.errors import ExportError
 
 ROUNDING = 1e-5
 """How far a probability may be off in float32: some hundred roundings."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from kt_tuning.errors import ExportError
+from kt_tuning.core.errors import ExportError
+from kt_tuning.core.quiet import ignored_warnings
 
 if TYPE_CHECKING:
     import keras
@@ -55,9 +55,8 @@ def configuration(model: keras.Model) -> Any:
     """The whole configuration as Keras serializes it, but for losses and metrics."""
     import keras
 
-    with warnings.catch_warnings():
-        # Of lambdas, which Keras would not load from a file.
-        warnings.simplefilter("ignore", UserWarning)
+    # Keras warns of lambdas, which it would not load from a file.
+    with ignored_warnings(UserWarning):
         return _not_compiled(keras.saving.serialize_keras_object(model))
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import ExportError
+from kt_tuning.core.errors import ExportError
+from kt_tuning.core.quiet import quiet_logger
 from kt_tuning.export.parity import FLOAT32, check_parity, measure_parity
-from kt_tuning.export.quiet import quiet
 from kt_tuning.export.served import BYTES_SIGNATURE, PIXELS_SIGNATURE, Served, load_served
 from kt_tuning.export.source import Predict, Source
 
@@ -72,7 +72,7 @@ def write_saved_model(source: Source, folder: Path) -> None:
     }
     module = tf.Module()
     module.resources = _resources(model)
-    with quiet("tensorflow"):
+    with quiet_logger("tensorflow"):
         tf.saved_model.save(module, str(folder), signatures)
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import DataError, ExportError, OptionError, StorageError
+from kt_tuning.core.errors import DataError, ExportError, OptionError, StorageError
+from kt_tuning.core.json_record import read_json
+from kt_tuning.core.records import PixelFormat
 from kt_tuning.export.folder import LABELS_FILE, PROVENANCE_FILE
-from kt_tuning.records import PixelFormat, read_json
 
 # TensorFlow is imported where it is used: the command line reaches this module before it knows
 # whether there is anything to predict.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import DataError, ExportError
-from kt_tuning.records import DataCard
+from kt_tuning.core.errors import DataError, ExportError
+from kt_tuning.core.records import DataCard
 
 if TYPE_CHECKING:
     import keras

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.data.cache import cache_folder, storage_errors
-from kt_tuning.progress import progress, write_line
+from kt_tuning.core.progress import progress, write_line
+from kt_tuning.data.pixel_cache import cache_folder, storage_errors
 
 CHUNK = 256
 """Images whose features are computed and written together."""

@@ -14,9 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from kt_tuning.augment import preview
+from kt_tuning.core.atomic import atomic_write
+from kt_tuning.core.errors import SearchError, full_disk_explained
+from kt_tuning.core.progress import progress
+from kt_tuning.core.records import TrialRecord, defaults_failure
+from kt_tuning.core.run_layout import trial_records
+from kt_tuning.core.units import count, seconds
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
-from kt_tuning.errors import SearchError, full_disk_explained
 from kt_tuning.evaluation import CorrectedBest, Scores, corrected_best_of_run
 from kt_tuning.judging import judge, load_data, save_winner
 from kt_tuning.pipeline.make_tuner import make_tuner, options_of, write_files
@@ -33,7 +38,7 @@ from kt_tuning.records import (
     trial_records,
 )
 from kt_tuning.report import AUGMENTATION, write_report
-from kt_tuning.retracing import without_retracing_advice
+from kt_tuning.core.quiet import without_retracing_advice
 from kt_tuning.search import Finish, Tuner
 from kt_tuning.search.lock import RunLock
 from kt_tuning.shipping import export_run
@@ -46,6 +51,7 @@ from kt_tuning.summaries import (
     uneven_summary,
 )
 from kt_tuning.units import count, seconds
+from kt_tuning.summaries import next_steps, search_summary, test_summary, trials_summary
 
 logger = logging.getLogger("kt_tuning")
 
@@ -234,5 +240,5 @@ def _preview_augmentation(tuner: Tuner, data: ImageData, out: Path) -> None:
     chosen = np.random.default_rng(0).choice(len(data.train), count, replace=False)
     picture = preview(policy, data.train.take(chosen), draws=PREVIEW_DRAWS)
     picture.thumbnail((PREVIEW_WIDTH, picture.height))
-    with replacing(out / AUGMENTATION) as temporary:
+    with atomic_write(out / AUGMENTATION, durable=False) as temporary:
         picture.save(temporary, quality=85)

@@ -14,11 +14,12 @@ from hypermodels import HYPERMODELS, Families, ImageHyperModel
 from hypermodels.backbone_family import BackboneHyperModel
 from hypermodels.families import SEPARATOR
 from kt_tuning.augment import default_policy
+from kt_tuning.core.atomic import atomic_write
+from kt_tuning.core.errors import OptionError, StorageError
+from kt_tuning.core.json_record import read_json
 from kt_tuning.data import ImageData
-from kt_tuning.errors import OptionError, StorageError
 from kt_tuning.pipeline.options import OPTIONS, RunOptions
 from kt_tuning.recipe import Recipe
-from kt_tuning.records import read_json, replacing
 from kt_tuning.search import Tuner, narrow
 from kt_tuning.search.auto import AUTO, Chosen, choice_for, choose
 from kt_tuning.search.run_directory import check_same_data
@@ -50,7 +51,7 @@ class RecordedTuner(Tuner):
 def write_files(folder: Path, files: Mapping[str, str]) -> None:
     """Write texts into files of a folder, by their names."""
     for name, text in files.items():
-        with replacing(folder / name) as temporary:
+        with atomic_write(folder / name, durable=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 

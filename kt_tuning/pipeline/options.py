@@ -10,9 +10,9 @@ from typing import Any
 from hypermodels import HYPERMODELS
 from hypermodels.backbones import at_hand
 from hypermodels.families import SEPARATOR
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
 from kt_tuning.ensembling import PRICE
-from kt_tuning.errors import OptionError
-from kt_tuning.names import find_name
 from kt_tuning.search.auto import AUTO
 from kt_tuning.search.pruning import pruner_name
 from kt_tuning.search.samplers import strategy_name

@@ -6,8 +6,9 @@ import csv
 import statistics
 from pathlib import Path
 
-from kt_tuning.errors import StorageError
-from kt_tuning.records import HISTORY, TrialRecord
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import TrialRecord
+from kt_tuning.core.run_layout import HISTORY
 
 
 def chosen_epochs(folder: Path, record: TrialRecord, *, objective: str, maximise: bool) -> int:

@@ -9,8 +9,8 @@ import keras
 import keras_tuner
 import numpy as np
 
+from kt_tuning.data.batch_loader import Loader
 from kt_tuning.data.batches import Batch
-from kt_tuning.data.loader import Loader
 from kt_tuning.trials import member_of
 
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.json_record import write_json
+from kt_tuning.core.records import DataCard, SearchRecord, TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.errors import StorageError
-from kt_tuning.records import DataCard, SearchRecord, TrialRecord, write_json
 from kt_tuning.refitting.record import RECORD, RefitRecord
 from kt_tuning.run_files import check_removable, remove_run
 

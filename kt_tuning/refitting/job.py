@@ -10,14 +10,15 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from kt_tuning.core.errors import full_disk_explained
+from kt_tuning.core.progress import Task, progress
+from kt_tuning.core.quiet import quiet_keras_tuner
+from kt_tuning.core.run_layout import REFIT, WEIGHTS
 from kt_tuning.data import ImageData
 from kt_tuning.devices import find_devices
 from kt_tuning.ensembling import Ensemble
-from kt_tuning.errors import full_disk_explained
 from kt_tuning.evaluation import held_out_uses
 from kt_tuning.export import next_version
-from kt_tuning.progress import Task, progress
-from kt_tuning.records import REFIT, WEIGHTS
 from kt_tuning.refitting.files import check_claim, check_data, claim, note_models, provenance
 from kt_tuning.refitting.members import choose_members
 from kt_tuning.refitting.options import RefitOptions
@@ -26,7 +27,6 @@ from kt_tuning.refitting.record import RefitRecord
 from kt_tuning.refitting.training import train_member
 from kt_tuning.search import Tuner
 from kt_tuning.search.lock import RunLock
-from kt_tuning.search.quiet import quiet
 from kt_tuning.trials import load_weights, new_model
 
 logger = logging.getLogger("kt_tuning")
@@ -113,7 +113,7 @@ def refit(tuner: Tuner, data: ImageData, options: RefitOptions | None = None) ->
     )
     check_claim(folder, record, overwrite=options.overwrite)
     folder.mkdir(exist_ok=True)
-    with full_disk_explained(folder), RunLock(folder), quiet():
+    with full_disk_explained(folder), RunLock(folder), quiet_keras_tuner():
         record = claim(run, folder, record, combination, overwrite=options.overwrite)
         logger.info("Refit: %s", record)
         if record.caveat is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from kt_tuning.core.errors import OptionError, SearchError
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.errors import OptionError, SearchError
-from kt_tuning.records import TrialRecord
 from kt_tuning.refitting.files import COMBINATION
 from kt_tuning.refitting.options import AUTO, BEST
 from kt_tuning.search import Tuner

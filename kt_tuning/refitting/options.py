@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from kt_tuning.errors import OptionError
-from kt_tuning.names import find_name
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
 
 AUTO, ENSEMBLE, BEST = "auto", "ensemble", "best"
 MEMBERS = (AUTO, ENSEMBLE, BEST)

@@ -8,11 +8,11 @@ from pathlib import Path
 import keras_tuner
 import numpy as np
 
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.devices import Devices, global_batch
-from kt_tuning.errors import OptionError
 from kt_tuning.recipe import BATCH_SIZE, MAX_BATCH_SIZE, Recipe
-from kt_tuning.records import TrialRecord
 from kt_tuning.refitting.epochs import chosen_epochs
 from kt_tuning.refitting.options import RefitOptions
 from kt_tuning.search import Tuner

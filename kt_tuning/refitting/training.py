@@ -11,11 +11,13 @@ from pathlib import Path
 import keras
 
 from hypermodels.compiling.parts import parts_of
+from kt_tuning.core.atomic import atomic_write
+from kt_tuning.core.errors import OptionError, SearchError
+from kt_tuning.core.records import COMPLETED, TrialRecord
+from kt_tuning.core.run_layout import HISTORY, RESULT, WEIGHTS
 from kt_tuning.data import ImageData
-from kt_tuning.data.loader import DATA_WAIT
+from kt_tuning.data.batch_loader import DATA_WAIT
 from kt_tuning.devices import Devices, scope, steps_per_execution, warm_up_steps
-from kt_tuning.errors import OptionError, SearchError
-from kt_tuning.records import COMPLETED, HISTORY, RESULT, WEIGHTS, TrialRecord, replacing
 from kt_tuning.refitting.feeding import FedWhole
 from kt_tuning.refitting.learning_rate import number, scale_rates
 from kt_tuning.refitting.plan import MemberPlan
@@ -81,7 +83,7 @@ def train_member(
                 memory=state.memory,
                 callbacks=[*rates, diary],
             )
-        with replacing(folder / WEIGHTS) as temporary:
+        with atomic_write(folder / WEIGHTS, durable=True) as temporary:
             save_weights(model, temporary)
         parameters = int(model.count_params())
     record = TrialRecord(

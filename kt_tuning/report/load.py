@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import DataCard, SearchRecord, TrialRecord
+from kt_tuning.core.run_layout import HISTORY, trial_record
 from kt_tuning.ensembling import (
     EnsembleRecord,
     Validated,
@@ -16,7 +19,6 @@ from kt_tuning.ensembling import (
     read_scores,
     read_validated,
 )
-from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import (
     GALLERY,
     Gallery,
@@ -25,13 +27,6 @@ from kt_tuning.evaluation import (
     stored_bytes,
 )
 from kt_tuning.export import measurements
-from kt_tuning.records import (
-    HISTORY,
-    DataCard,
-    SearchRecord,
-    TrialRecord,
-    trial_record,
-)
 from kt_tuning.report.repeated import load_repeats, load_trained_again
 from kt_tuning.report.summary import CountArray, FloatArray, RunSummary, TrialRun
 

@@ -7,8 +7,8 @@ import hashlib
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from kt_tuning.errors import StorageError
-from kt_tuning.records import replacing
+from kt_tuning.core.atomic import atomic_write
+from kt_tuning.core.errors import StorageError
 from kt_tuning.report import sections
 from kt_tuning.report.figures.style import default_style
 from kt_tuning.report.html import document, element
@@ -37,7 +37,7 @@ def write_report(run_directory: str | Path, *, path: str | Path | None = None) -
     path = Path(run_directory) / "report.html" if path is None else Path(path)
     page = render(load_run(run_directory))
     try:
-        with replacing(path) as temporary:
+        with atomic_write(path, durable=False) as temporary:
             temporary.write_text(page, encoding="utf-8", newline="\n")
     except OSError as error:
         raise StorageError(

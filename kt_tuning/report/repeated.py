@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.json_record import read_json
+from kt_tuning.core.run_layout import CONFIGURATION, EXECUTIONS, PREDICTIONS
 from kt_tuning.ensembling import EnsembleRecord, read_scores
-from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import Decomposition, Scores, bias_variance
-from kt_tuning.records import CONFIGURATION, EXECUTIONS, PREDICTIONS, read_json
 
 BAG = "bag"
 """The kind whose members are trainings of one configuration that know nothing of each other."""

@@ -7,7 +7,7 @@ import html
 import webbrowser
 from pathlib import Path
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
 
 HEIGHT = 720
 """Pixels of the frame in a notebook; the page scrolls in it."""

@@ -8,10 +8,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from kt_tuning.core.records import FAILED, INFEASIBLE, DataCard, SearchRecord, TrialRecord
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation import CorrectedBest, Gallery, Scores
 from kt_tuning.export import Measurement
-from kt_tuning.records import FAILED, INFEASIBLE, DataCard, SearchRecord, TrialRecord
 from kt_tuning.report.repeated import Repeats, TrainedAgain
 
 FloatArray = npt.NDArray[np.float64]

@@ -11,8 +11,8 @@ import math
 import re
 from typing import Any
 
+from kt_tuning.core.units import count
 from kt_tuning.evaluation import Interval
-from kt_tuning.units import count
 
 # C0 and C1 controls except tab and newline, surrogates (undecodable file names), non-characters.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")

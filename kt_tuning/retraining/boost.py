@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.atomic import atomic_write
+from kt_tuning.core.errors import SearchError
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import BoostingRound, Candidates, Combination, boosting_round
-from kt_tuning.errors import SearchError
 from kt_tuning.evaluation import predict_split
-from kt_tuning.records import TrialRecord, replacing
 from kt_tuning.retraining.configuration import Configuration
 from kt_tuning.retraining.lesson import Lesson, with_train_rows
 from kt_tuning.retraining.member_run import MemberRun
@@ -157,7 +158,7 @@ def _errors(run: MemberRun, record: TrialRecord) -> NDArray[np.bool_]:
     if not path.exists():
         model, train = run.load(record), run.data.train
         wrong = predict_split(model.predict_on_batch, train).argmax(axis=1) != train.labels
-        with replacing(path) as temporary:
+        with atomic_write(path, durable=True) as temporary:
             np.save(temporary, wrong)
     errors: NDArray[np.bool_] = np.load(path)
     return errors

@@ -8,9 +8,9 @@ from typing import Any
 
 import keras
 
+from kt_tuning.core.errors import OptionError
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
-from kt_tuning.errors import OptionError
 from kt_tuning.evaluation import model_digest
 from kt_tuning.retraining.combining import combine
 from kt_tuning.retraining.configuration import Configuration

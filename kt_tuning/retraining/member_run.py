@@ -14,17 +14,18 @@ import keras_tuner
 import numpy as np
 from rich.console import Console
 
+from kt_tuning.core.errors import SearchError, full_disk_explained
+from kt_tuning.core.interrupts import interrupts_kept
+from kt_tuning.core.quiet import light_collections, quiet_keras_tuner
+from kt_tuning.core.records import FAILED, SearchRecord, TrialRecord
+from kt_tuning.core.run_layout import RESULT
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates, read_candidates
-from kt_tuning.errors import SearchError, full_disk_explained
-from kt_tuning.interrupts import interrupts_kept
-from kt_tuning.records import FAILED, RESULT, SearchRecord, TrialRecord
 from kt_tuning.retraining.claim import check_claim, claim, definition
 from kt_tuning.retraining.configuration import Configuration
 from kt_tuning.retraining.lesson import Lesson
 from kt_tuning.search.data_tasks import image_tasks
 from kt_tuning.search.display import SearchDisplay
-from kt_tuning.search.quiet import light_collections, quiet
 from kt_tuning.search.run_directory import RunDirectory, versions
 from kt_tuning.search.wrapping import RecipeHyperModel
 from kt_tuning.trials import (
@@ -101,7 +102,7 @@ class MemberRun:
         """The model of a member, at its best epoch."""
         hp = keras_tuner.HyperParameters()
         hp.values = dict(record.values)
-        with quiet():
+        with quiet_keras_tuner():
             model = new_model(self.configuration.hypermodel, hp)
         load_weights(model, weights_file(self.files.trial(record.trial_id), None))
         return model
@@ -146,7 +147,7 @@ class MemberRun:
             display = self._display(count, verbose=verbose)
             missing = [index for index in range(count) if not self._is_done(index)]
             try:
-                with quiet(), light_collections(), interrupts_kept(), display:
+                with quiet_keras_tuner(), light_collections(), interrupts_kept(), display:
                     for index in missing:
                         lesson = plan(index)
                         if lesson is None:
@@ -205,7 +206,7 @@ class MemberRun:
 
     def _check(self, hypermodel: RecipeHyperModel) -> None:
         """Find what cannot work before the first epoch."""
-        with quiet():
+        with quiet_keras_tuner():
             image_tasks(
                 hypermodel,
                 self.configuration.recipe,

@@ -15,8 +15,8 @@ import keras
 import keras_tuner
 from keras import ops
 
+from kt_tuning.core.errors import OptionError
 from kt_tuning.ensembling.calibration import SMALLEST_PROBABILITY
-from kt_tuning.errors import OptionError
 from kt_tuning.trials import member_of
 
 

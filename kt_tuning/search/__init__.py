@@ -1,6 +1,9 @@
 """Search: which configurations are tried, and what came of them."""
 
-import kt_tuning.quiet_tqdm  # noqa: F401  before Optuna is imported
+from kt_tuning.core.quiet import import_tqdm
+
+import_tqdm()  # before Optuna does
+
 from kt_tuning.search.finishing import Finish
 from kt_tuning.search.narrowing import narrow
 from kt_tuning.search.oracle import OptunaOracle

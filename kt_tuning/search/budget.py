@@ -8,9 +8,9 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 
-from kt_tuning.records import FAILED, INFEASIBLE, TrialRecord
+from kt_tuning.core.records import FAILED, INFEASIBLE, TrialRecord
+from kt_tuning.core.units import clock
 from kt_tuning.search.families import family_of
-from kt_tuning.units import clock
 
 HOPELESS = 5
 """Failed trials after which a search without any success gives up: nothing it tries can work."""

@@ -18,7 +18,7 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from kt_tuning.errors import KtTuningError, OptionError
+from kt_tuning.core.errors import KtTuningError, OptionError
 
 TUNER_ID, IP, PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
 POLL = 1.0

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras_tuner
 
+from kt_tuning.core.errors import OptionError
 from kt_tuning.data import ImageData
-from kt_tuning.errors import OptionError
 from kt_tuning.recipe import Recipe
 from kt_tuning.search.wrapping import RecipeHyperModel
 from kt_tuning.trials import (

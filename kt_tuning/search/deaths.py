@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from kt_tuning.records import Record
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.json_record import Record
 
 DEATHS = "deaths.json"
 """File of a trial."""
@@ -48,8 +49,11 @@ class DeathNotes:
         self._path = folder / DEATHS
 
     def read(self) -> Deaths:
-        """What is noted; no deaths if nothing is."""
-        return Deaths.load(self._path) if self._path.exists() else Deaths()
+        """Return the note; no deaths if there is none, or a damaged one."""
+        try:
+            return Deaths.load(self._path)
+        except StorageError:
+            return Deaths()
 
     def begin(self, epochs: int) -> int:
         """Note that this process runs the trial from now on.
@@ -66,20 +70,20 @@ class DeathNotes:
             known = known.another(epochs)
         if known.count < MOST or not died:
             known = dataclasses.replace(known, epochs=epochs, running=True)
-        known.save(self._path)
+        known.save(self._path, durable=False)
         return known.count if died else 0
 
     def died(self, epochs: int) -> int:
         """Note that a worker died, with so many epochs finished; the number of deaths."""
         known = self.read().another(epochs)
-        known.save(self._path)
+        known.save(self._path, durable=False)
         return known.count
 
     def end(self) -> None:
         """Note that the trial does not run in this process any more."""
         known = self.read()
         if known.count:
-            dataclasses.replace(known, running=False).save(self._path)
+            dataclasses.replace(known, running=False).save(self._path, durable=False)
         else:
             self.forget()
 

@@ -13,10 +13,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from kt_tuning.progress import EVERY, is_live, write_line
-from kt_tuning.records import PAUSED, TrialRecord
+from kt_tuning.core.progress import EVERY, is_live, write_line
+from kt_tuning.core.records import PAUSED, TrialRecord
+from kt_tuning.core.units import clock, count
 from kt_tuning.trials import Progress
-from kt_tuning.units import clock, count
 
 
 class SearchDisplay:

@@ -19,7 +19,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 Value = bool | int | float | str
 """What a hyperparameter can be."""

@@ -9,9 +9,10 @@ import numpy as np
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler
 
+from kt_tuning.core.quiet import quiet_optuna
 from kt_tuning.search.distributions import Parameter, SearchSpace, Value, Values
 from kt_tuning.search.samplers import GridSampler, Strategy
-from kt_tuning.search.study import Proposal, SearchStudy, quiet_optuna
+from kt_tuning.search.study import Proposal, SearchStudy
 from kt_tuning.search.study.trial_states import set_parameter
 
 REDRAWS = 10

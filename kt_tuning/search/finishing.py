@@ -9,7 +9,7 @@ from pathlib import Path
 
 import keras_tuner
 
-from kt_tuning.records import RESULT
+from kt_tuning.core.run_layout import RESULT
 from kt_tuning.search.oracle import OptunaOracle
 
 logger = logging.getLogger("kt_tuning")

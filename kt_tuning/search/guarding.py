@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
+
+from kt_tuning.core.quiet import ignored_warnings
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -19,8 +20,7 @@ def guarded(method: Method) -> Method:
 
     @functools.wraps(method)
     def locked(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with self._lock, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
+        with self._lock, ignored_warnings(RuntimeWarning, "All-NaN"):
             return method(self, *args, **kwargs)
 
     return cast(Method, locked)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import keras_tuner
 
-from kt_tuning.records import PAUSED
+from kt_tuning.core.records import PAUSED
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.families import family_of
 from kt_tuning.search.halving import AshaPruner, Elsewhere, Going, Halving, Point

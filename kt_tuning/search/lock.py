@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
 
 if sys.platform == "win32":
     import msvcrt

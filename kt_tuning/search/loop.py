@@ -10,17 +10,10 @@ import time
 import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 
+from kt_tuning.core.records import COMPLETED, FAILED, INFEASIBLE, PAUSED, PRUNED, TrialRecord
+from kt_tuning.core.run_layout import PAUSE, RESULT
+from kt_tuning.core.units import count
 from kt_tuning.execution import advice
-from kt_tuning.records import (
-    COMPLETED,
-    FAILED,
-    INFEASIBLE,
-    PAUSE,
-    PAUSED,
-    PRUNED,
-    RESULT,
-    TrialRecord,
-)
 from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.deaths import MOST, DeathNotes
@@ -35,7 +28,6 @@ from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.specifying import Specifier, TrialOptions
 from kt_tuning.tracking import TrackedTrial, Tracking
 from kt_tuning.trials import Advice, Progress, TrialFiles, TrialSpec
-from kt_tuning.units import count
 
 logger = logging.getLogger("kt_tuning")
 

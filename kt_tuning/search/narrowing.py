@@ -10,7 +10,7 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine import hyperparameters as hps
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.search.distributions import Parameter, SearchSpace, Value
 
 RANGE = {"min": "min_value", "max": "max_value", "step": "step", "sampling": "sampling"}

@@ -10,9 +10,9 @@ import keras_tuner
 from keras_tuner.engine.metrics_tracking import infer_metric_direction
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.evaluation import METRICS
-from kt_tuning.records import TrialRecord
 from kt_tuning.trials import COSTS
 
 MORE_IS_BETTER = frozenset(

@@ -7,7 +7,8 @@ from typing import Any
 
 import keras_tuner
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
 from kt_tuning.evaluation import METRICS
 from kt_tuning.execution import (
     Executor,
@@ -17,7 +18,6 @@ from kt_tuning.execution import (
     Serial,
     automatic_workers,
 )
-from kt_tuning.names import find_name
 from kt_tuning.search.objectives import metric_direction
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.trials import COSTS, Travelling, open_storage

@@ -16,7 +16,7 @@ from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 
-from kt_tuning.errors import SearchError
+from kt_tuning.core.errors import SearchError
 from kt_tuning.search.distributions import SearchSpace, Value
 from kt_tuning.search.guarding import guarded
 from kt_tuning.search.halving import Climbed
@@ -115,7 +115,7 @@ class OptunaOracle(keras_tuner.Oracle):
         self._storage = storage
         self._project: Path | None = None
         self._opening = False
-        self._failed: list[str] = []
+        self._failed: dict[str, int] = {}
         self._lock = threading.RLock()
 
     @property
@@ -229,11 +229,11 @@ class OptunaOracle(keras_tuner.Oracle):
                 self.end_order.append(trial.trial_id)
 
     def _begun_again(self, kept: SearchStudy) -> Trial | None:
-        """A trial that failed in an earlier run, as another attempt; None if there is none left."""
+        """Begin another attempt of a trial of an earlier run; None if there is none left."""
         while self._failed:
-            trial_id = self._failed.pop(0)
-            # Another process that shares the study may have been faster.
-            if kept.is_failed(trial_id):
+            trial_id = next(iter(self._failed))
+            # Another process that shares the study may have begun another attempt.
+            if self._failed.pop(trial_id) == kept.number(trial_id):
                 trial = kept.begin_again(trial_id, self.hyperparameters)
                 self.trials[trial_id] = trial
                 self.end_order.remove(trial_id)
@@ -289,7 +289,7 @@ class OptunaOracle(keras_tuner.Oracle):
         self._kept.rank(trial_id, rung, value)
 
     @guarded
-    def retry_failed(self, but: Collection[str] = ()) -> list[str]:
+    def retry_failed(self, but: Collection[str] = (), lost: Collection[str] = ()) -> list[str]:
         """Have the trials that failed before now tried again, each once, before new ones.
 
         They keep their ids and configurations and do not count anew for `max_trials`. As long as
@@ -297,6 +297,7 @@ class OptunaOracle(keras_tuner.Oracle):
 
         Args:
             but: Ids of trials that are not tried again.
+            lost: Ids of trials whose results are lost: if they have ended, they are tried again.
 
         Returns:
             Their ids.
@@ -304,8 +305,8 @@ class OptunaOracle(keras_tuner.Oracle):
         kept = self._kept
         with kept.turn():
             self._catch_up(kept)
-            failed = [] if kept.others_run else kept.failed()
-        self._failed = [trial_id for trial_id in failed if trial_id not in but]
+            failed = [] if kept.others_run else kept.ended_without_result(lost)
+        self._failed = {name: kept.number(name) for name in failed if name not in but}
         return list(self._failed)
 
     @guarded

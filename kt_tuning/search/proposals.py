@@ -10,7 +10,7 @@ from typing import Any
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from hypermodels import FAMILY
-from kt_tuning.errors import SearchError
+from kt_tuning.core.errors import SearchError
 from kt_tuning.search.distributions import SearchSpace, Values
 from kt_tuning.search.drawing import Drawing
 from kt_tuning.search.samplers import Strategy, neighbours

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from optuna import pruners
 
-from kt_tuning.errors import OptionError
-from kt_tuning.names import find_name
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
+from kt_tuning.core.quiet import quiet_optuna
 from kt_tuning.search.halving import REDUCTION, AshaPruner
-from kt_tuning.search.study import quiet_optuna
 
 FAIR_START = 0.1
 """Share of the epochs during which the median says nothing: schedules are still warming up."""

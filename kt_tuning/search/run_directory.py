@@ -6,6 +6,7 @@ import contextlib
 import csv
 import importlib.metadata
 import itertools
+import logging
 import math
 import os
 import platform
@@ -17,32 +18,26 @@ import keras_tuner
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.errors import SearchError, StorageError
+from kt_tuning.core.records import FAILED, PAUSED, DataCard, SearchRecord, TrialRecord
+from kt_tuning.core.run_layout import HISTORY, PAUSE, PREDICTIONS, RESULT
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.errors import SearchError, StorageError
 from kt_tuning.evaluation.held_out import add_uses, held_out_uses
-from kt_tuning.records import (
-    FAILED,
-    HISTORY,
-    PAUSE,
-    PAUSED,
-    PREDICTIONS,
-    RESULT,
-    DataCard,
-    SearchRecord,
-    TrialRecord,
-)
 from kt_tuning.run_files import check_removable, remove_run
 from kt_tuning.search.halving import Point
 from kt_tuning.search.lock import LOCK, RunLock
+from kt_tuning.trials.damage import UNREADABLE, damaged_files
 from kt_tuning.trials.runs import CHECKPOINT
+
+logger = logging.getLogger("kt_tuning")
 
 FAILED_ATTEMPT = "failed_{}.json"
 """File of a trial that was tried again: the record of an attempt that failed, from 1."""
 
 
 class RunDirectory:
-    """One search on disk; `kt_tuning.records` lists its files.
+    """One search on disk; `kt_tuning.core.run_layout` lists its files.
 
     Args:
         path: The directory; made by `begin`, if missing.
@@ -59,6 +54,7 @@ class RunDirectory:
         self.overwrite = overwrite
         self._objective = objective
         self._records: dict[str, TrialRecord] = {}
+        self._damaged: set[str] = set()
         check_writable(path)
         if overwrite:
             check_removable(path)
@@ -151,7 +147,13 @@ class RunDirectory:
                 f"Trial {trial_id} kept no validation predictions: its model does not return "
                 "probabilities (N, classes)."
             )
-        predictions: NDArray[np.float32] = np.load(path)
+        try:
+            predictions: NDArray[np.float32] = np.load(path)
+        except UNREADABLE as error:
+            raise StorageError(
+                f"{path} is damaged ({error}). Start the same search again: it trains trial "
+                f"{trial_id} again."
+            ) from error
         return predictions
 
     def note(self, record: TrialRecord) -> None:
@@ -169,8 +171,51 @@ class RunDirectory:
                 known = self._records.get(trial_id)
                 # One that paused may have ended since, in another process.
                 if known is None or (known.status in (PAUSED, FAILED) and name == RESULT):
-                    self._records[trial_id] = TrialRecord.load(path)
+                    self._read_record(path, trial_id)
         return sorted(self._records.values(), key=lambda r: (r.began + r.seconds, r.number))
+
+    def _read_record(self, path: Path, trial_id: str) -> None:
+        try:
+            self._records[trial_id] = TrialRecord.load(path)
+        except StorageError:
+            self._warn_of_damage(trial_id, [path])
+
+    def _warn_of_damage(self, trial_id: str, files: Sequence[Path]) -> None:
+        """Say once a trial that its files are damaged."""
+        if trial_id not in self._damaged:
+            self._damaged.add(trial_id)
+            logger.warning(
+                "Trial %s is unfinished: %s cannot be read, as after a power loss. The same search "
+                "trains it again.",
+                trial_id,
+                ", ".join(str(file) for file in files),
+            )
+
+    def discard_damaged(self) -> set[str]:
+        """Remove unreadable files of trials that have ended; the rest of such a trial is set aside.
+
+        Of other trials, which another process may be running, only the record of a pause is looked
+        at: what else is damaged is noticed when they go on.
+
+        Returns:
+            Ids of the trials in the directory that have no result now.
+        """
+        unfinished = set()
+        for folder in sorted(self.path.glob("trial_*")):
+            trial_id = folder.name.removeprefix("trial_")
+            ended = (folder / RESULT).exists()
+            damaged = damaged_files(folder)
+            if not ended:
+                damaged = [file for file in damaged if file.name == PAUSE]
+            if damaged:
+                self._warn_of_damage(trial_id, damaged)
+                for file in damaged:
+                    file.unlink()
+                self._records.pop(trial_id, None)
+                self.set_aside(trial_id, self.failures(trial_id) + 1)
+            if damaged or not ended:
+                unfinished.add(trial_id)
+        return unfinished
 
     def failures(self, trial_id: str) -> int:
         """The number of a trial's failed attempts that were set aside."""

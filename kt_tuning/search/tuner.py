@@ -22,12 +22,18 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from rich.console import Console
 
+from kt_tuning.core.errors import OptionError, SearchError, full_disk_explained
+from kt_tuning.core.interrupts import interrupts_kept
+from kt_tuning.core.json_record import write_json
+from kt_tuning.core.quiet import light_collections, quiet_keras_tuner, without_repetitions
+from kt_tuning.core.records import FAILED, SearchRecord, defaults_failure
+from kt_tuning.core.units import count, seconds
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import PRICE, Ensemble, read_labels
 from kt_tuning.errors import OptionError, SearchError, full_disk_explained
 from kt_tuning.execution import Ray, Serial, Work
+from kt_tuning.execution import Ray, Serial
 from kt_tuning.export import export_obstacle
-from kt_tuning.interrupts import interrupts_kept
 from kt_tuning.recipe import Recipe
 from kt_tuning.records import FAILED, SearchRecord, first_trial_failure, write_json
 from kt_tuning.search.auto import AUTO, CHOICE, Chosen, Plan, chosen
@@ -73,7 +79,6 @@ from kt_tuning.search.options import (
 )
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.plots import Plots, study_of
-from kt_tuning.search.quiet import light_collections, quiet, without_repetitions
 from kt_tuning.search.results import history_frame, results_frame
 from kt_tuning.search.run_directory import RunDirectory, versions
 from kt_tuning.search.samplers import strategy_name
@@ -83,6 +88,7 @@ from kt_tuning.search.wrapping import RecipeHyperModel
 from kt_tuning.tracking import Tracker, Tracking, find_trackers
 from kt_tuning.trials import EPOCHS, Task, check_callbacks, run_trial, train_trial, weights_file
 from kt_tuning.units import count, seconds
+from kt_tuning.trials import Task, run_trial
 
 logger = logging.getLogger("kt_tuning")
 
@@ -312,7 +318,7 @@ class Tuner(keras_tuner.Tuner):
             if warm_start is not None:
                 oracle.check_source(warm_start)
         self._stdout: TextIO | None = sys.stdout
-        with quiet():
+        with quiet_keras_tuner():
             oracle.verbose = 0
             super().__init__(
                 oracle=oracle,
@@ -547,7 +553,7 @@ class Tuner(keras_tuner.Tuner):
                 work = self._overridden_trials = OverriddenTrials(self, args, asked | passed)
             self.on_search_begin()
             try:
-                with display, quiet(prints=True), light_collections(), interrupts_kept():
+                with display, quiet_keras_tuner(prints=True), light_collections(), interrupts_kept():
                     if chief:
                         loop.reason = serve(self.oracle, loop.watch)
                     else:
@@ -881,7 +887,7 @@ class Tuner(keras_tuner.Tuner):
         if card is None:
             raise SearchError("An ensemble needs a search on an ImageData: call `search(data)`.")
         labels, _ = read_labels(self.run_directory)
-        with quiet():
+        with quiet_keras_tuner():
             self._ensemble = self._winners.ensemble(
                 card,
                 labels,
@@ -899,7 +905,7 @@ class Tuner(keras_tuner.Tuner):
     def _current_ensemble(self, data: ImageData) -> Ensemble:
         """The ensemble that `ensemble` made last, here or before a restart; or a new one."""
         if self._ensemble is None:
-            with quiet():
+            with quiet_keras_tuner():
                 self._ensemble = self._winners.recorded(data.card, self.oracle.get_space())
         return self.ensemble() if self._ensemble is None else self._ensemble
 

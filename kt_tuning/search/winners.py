@@ -12,6 +12,10 @@ import keras_tuner
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.errors import SearchError, StorageError
+from kt_tuning.core.names import find_name
+from kt_tuning.core.records import DataCard, TrialRecord
+from kt_tuning.core.run_layout import PREDICTIONS, REFIT
 from kt_tuning.ensembling import (
     MEMBER_CHOICES,
     Ensemble,
@@ -20,7 +24,6 @@ from kt_tuning.ensembling import (
     serving_cost,
     weighted_sum,
 )
-from kt_tuning.errors import SearchError, StorageError
 from kt_tuning.evaluation import metric_of
 from kt_tuning.names import find_name
 from kt_tuning.records import PREDICTIONS, REFIT, DataCard, TrialRecord

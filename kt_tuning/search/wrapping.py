@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import keras_tuner
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.recipe import Recipe
 from kt_tuning.trials import member_of
 

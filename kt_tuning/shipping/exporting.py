@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kt_tuning.core.errors import OptionError
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import read_validated, trained_on_validation
-from kt_tuning.errors import OptionError
 from kt_tuning.export import (
     FORMATS,
     Measurement,

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kt_tuning.augment import Policy, augment
+from kt_tuning.core.errors import OptionError
 from kt_tuning.data import ImageData
 from kt_tuning.data.batches import Batches, Random
-from kt_tuning.errors import OptionError
 
 if TYPE_CHECKING:
     import keras
@@ -47,7 +47,7 @@ def fine_tuning(
         raise OptionError(f"A round has at least 1 epoch. Received: {epochs}")
     import keras
 
-    from kt_tuning.data.loader import FollowEpochs, Loader
+    from kt_tuning.data.batch_loader import FollowEpochs, Loader
 
     model.compile(
         keras.optimizers.Adam(learning_rate),

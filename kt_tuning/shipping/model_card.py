@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.json_record import read_json
+from kt_tuning.core.records import TrialRecord, backbones_of
 from kt_tuning.export import (
     MEASUREMENT_HEADER,
     PROVENANCE_FILE,

@@ -6,6 +6,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from kt_tuning.core.records import DataCard, SearchRecord, TrialRecord
+from kt_tuning.core.run_layout import trial_records
 from kt_tuning.ensembling import EnsembleRecord, is_refitted, read_scores
 from kt_tuning.evaluation import (
     CorrectedBest,
@@ -14,7 +16,6 @@ from kt_tuning.evaluation import (
     corrected_best_of_run,
     held_out_uses,
 )
-from kt_tuning.records import DataCard, SearchRecord, TrialRecord, trial_records
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.records import TrialRecord
+from kt_tuning.core.atomic import atomic_write
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.tracking.tracker import (
     Epoch,
     SearchOutcome,
@@ -101,9 +101,10 @@ class GrowingTable:
         return [row for row in reader if None not in row.values()]
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
-        temporary = self._path.with_name(f"writing.{self._path.name}")
-        with temporary.open("w", newline="", encoding="utf-8") as file:
+        with (
+            atomic_write(self._path, durable=False) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, self._header)
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(temporary, self._path)

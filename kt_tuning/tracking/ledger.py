@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.records import read_json, write_json
+from kt_tuning.core.json_record import read_json, write_json
 
 FOLDER = "tracking"
 """Folder of a run directory that has all this."""
@@ -34,7 +34,7 @@ def search_key(run_directory: Path) -> str:
             pass
         except OSError:
             # A file system without links.
-            os.replace(mine, path)
+            write_json(path, {"key": key})
         mine.unlink(missing_ok=True)
     return str(read_json(path)["key"])
 

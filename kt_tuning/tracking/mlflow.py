@@ -5,14 +5,15 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import tempfile
-import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.errors import OptionError
-from kt_tuning.records import COMPLETED, HISTORY, PRUNED, RESULT, TrialRecord
-from kt_tuning.tracking.requirements import require
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.extras import require_extra
+from kt_tuning.core.quiet import ignored_warnings
+from kt_tuning.core.records import COMPLETED, PRUNED, TrialRecord
+from kt_tuning.core.run_layout import HISTORY, RESULT
 from kt_tuning.tracking.tracker import (
     Epoch,
     SearchOutcome,
@@ -71,7 +72,7 @@ class MlflowTracker(Tracker):
         experiment: str | None = None,
         registered_model: str | None = None,
     ) -> None:
-        require("mlflow")
+        require_extra("The tracker 'mlflow'", "mlflow")
         if experiment == "" or registered_model == "":
             raise OptionError(
                 "MLflow's experiment and registered model have names, or None for the project's. "
@@ -79,9 +80,8 @@ class MlflowTracker(Tracker):
             )
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        with warnings.catch_warnings():
-            # MLflow warns of type hints of its own.
-            warnings.simplefilter("ignore")
+        # MLflow warns of type hints of its own.
+        with ignored_warnings():
             # Here and not where they are needed: a thread that imports may meet another one.
             import mlflow.keras
             import mlflow.pyfunc

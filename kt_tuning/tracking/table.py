@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from kt_tuning.errors import OptionError
-from kt_tuning.names import find_name
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
 from kt_tuning.tracking.csv import CsvTracker
 from kt_tuning.tracking.mlflow import MlflowTracker
 from kt_tuning.tracking.tensorboard import TensorBoardTracker

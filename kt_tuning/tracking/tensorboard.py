@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from kt_tuning.records import TrialRecord
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.tracking.tracker import (
     Epoch,
     SearchOutcome,

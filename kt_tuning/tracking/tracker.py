@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
-from kt_tuning.records import SearchRecord, TrialRecord
+from kt_tuning.core.records import SearchRecord, TrialRecord
 
 
 @dataclasses.dataclass(frozen=True)

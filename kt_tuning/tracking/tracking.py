@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.records import PAUSED, SearchRecord, TrialRecord
+from kt_tuning.core.records import PAUSED, SearchRecord, TrialRecord
 from kt_tuning.tracking.ledger import search_key
 from kt_tuning.tracking.relay import Relay
 from kt_tuning.tracking.tracker import SearchOutcome, TrackedSearch, TrackedTrial, Tracker

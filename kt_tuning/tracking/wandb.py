@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
-from kt_tuning.records import TrialRecord
-from kt_tuning.tracking.requirements import require
+from kt_tuning.core.extras import require_extra
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.tracking.tracker import (
     Epoch,
     SearchOutcome,
@@ -48,7 +48,7 @@ class WandbTracker(Tracker):
         entity: str | None = None,
         mode: Literal["online", "offline"] | None = None,
     ) -> None:
-        require("wandb")
+        require_extra("The tracker 'wandb'", "wandb")
         # Here and not where it is needed: a thread that imports may meet another one that does.
         import wandb  # noqa: F401
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,19 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.records import replacing
+from kt_tuning.core.atomic import atomic_write
+from kt_tuning.trials.damage import UNREADABLE
+
+logger = logging.getLogger("kt_tuning")
 
 LAST = "last.npz"
 BEST = "best.npz"
 STATE = "state"
 PREDICTIONS = "predictions"
+SYNC_SECONDS = 5.0
+"""Seconds between two checkpoints that are flushed to the disk. After a power loss others may be
+damaged, in which case the training begins anew; ext4 flushes them by itself, as they are replaced.
+"""
 
 Arrays = list[NDArray[Any]]
 
@@ -85,6 +94,7 @@ class Checkpoint:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._synced = dict.fromkeys((LAST, BEST), time.monotonic())
 
     def save(self, model: keras.Model, state: RunState) -> None:
         """Write where the training is."""
@@ -102,7 +112,8 @@ class Checkpoint:
             The state, or None if there is none that the training can go on from.
         """
         found = self._read(LAST)
-        if found is None:
+        # Without its best epoch a training cannot go on.
+        if found is None or ((self._folder / BEST).exists() and self._read(BEST) is None):
             return None
         content, arrays = found
         variables = _variables(model)
@@ -139,16 +150,33 @@ class Checkpoint:
     def _write(self, name: str, content: dict[str, Any], arrays: dict[str, Any]) -> None:
         self._folder.mkdir(exist_ok=True)
         text = np.frombuffer(json.dumps(content).encode(), np.uint8)
-        with replacing(self._folder / name) as temporary, temporary.open("wb") as file:
+        path, durable = self._folder / name, self._is_due(name)
+        with (
+            atomic_write(path, durable=durable, sync_name=False) as temporary,
+            temporary.open("wb") as file,
+        ):
             np.savez(file, **{STATE: text, **arrays})
+
+    def _is_due(self, name: str) -> bool:
+        """Return whether a file was not flushed to the disk for `SYNC_SECONDS`."""
+        now = time.monotonic()
+        due = now - self._synced[name] >= SYNC_SECONDS
+        if due:
+            self._synced[name] = now
+        return due
 
     def _read(self, name: str) -> tuple[dict[str, Any], Arrays] | None:
         path = self._folder / name
         if not path.exists():
             return None
-        with np.load(path) as file:
-            content = json.loads(file[STATE].tobytes())
-            return content, [file[f"v{i}"] for i in range(sum(n[0] == "v" for n in file.files))]
+        try:
+            with np.load(path) as file:
+                content = json.loads(file[STATE].tobytes())
+                return content, [file[f"v{i}"] for i in range(sum(n[0] == "v" for n in file.files))]
+        except UNREADABLE as error:
+            logger.warning("%s is damaged (%s): the training begins anew.", path, error)
+            self.clear()
+            return None
 
 
 def _variables(model: keras.Model) -> list[keras.Variable]:

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.records import replacing
+from kt_tuning.core.atomic import atomic_write, sync_file
 
 
 class Curve:
@@ -63,7 +63,7 @@ class Curve:
         kept = [header]
         for row in rows:
             place = dict(zip(header, row, strict=False))
-            whole = len(row) == len(header)
+            whole = len(row) == len(header) and place.get("epoch", "").isdecimal()
             if whole and (int(place.get("run", 0)), int(place["epoch"])) < (run, epoch):
                 kept.append(row)
         self._write(kept)
@@ -77,7 +77,7 @@ class Curve:
 
     def _write(self, rows: list[list[str]]) -> None:
         with (
-            replacing(self._path) as temporary,
+            atomic_write(self._path, durable=False) as temporary,
             temporary.open("w", newline="", encoding="utf-8") as file,
         ):
             csv.writer(file, lineterminator="\r\n").writerows(rows)

@@ -7,9 +7,9 @@ import time
 
 import keras
 
+from kt_tuning.core.units import clock, count
 from kt_tuning.trials.checkpoint import RunState
 from kt_tuning.trials.spec import InfeasibleError
-from kt_tuning.units import clock, count
 
 PROBE = 8
 """Steps, after the first, that tell how long an epoch will take."""

@@ -11,8 +11,8 @@ from typing import Any
 
 import keras
 
+from kt_tuning.data.batch_loader import Loader
 from kt_tuning.data.batches import Batch
-from kt_tuning.data.loader import Loader
 from kt_tuning.trials.targets import build_metrics
 
 UNDERSTOOD = {"epochs", "initial_epoch", "callbacks", "shuffle", "verbose"}

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from kt_tuning.records import WRITING, replacing
+from kt_tuning.core.atomic import WRITING, atomic_write
 from kt_tuning.trials.runs import COMMITS
 
 Files = Mapping[str, bytes]
@@ -35,7 +35,7 @@ class Changes:
         for name, content in self.written.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary:
+            with atomic_write(path, durable=True, sync_name=path.name in COMMITS) as temporary:
                 temporary.write_bytes(content)
         for name in self.removed:
             (folder / name).unlink(missing_ok=True)

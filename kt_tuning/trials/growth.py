@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kt_tuning.data.loader import Loader
+from kt_tuning.data.batch_loader import Loader
 
 PATIENCE = 2
 """Epochs in a row without a notably lower training loss after which batches are doubled."""

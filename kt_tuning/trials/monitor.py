@@ -10,13 +10,15 @@ import keras
 import keras_tuner
 
 from kt_tuning.data.loader import DATA_WAIT
+from kt_tuning.core.errors import SearchError
+from kt_tuning.core.units import count
+from kt_tuning.data.batch_loader import DATA_WAIT
 from kt_tuning.trials.checkpoint import Best, Checkpoint, RunState
 from kt_tuning.trials.curve import Curve
 from kt_tuning.trials.deadline import Deadline
 from kt_tuning.trials.results import scalar, unknown_objective
 from kt_tuning.trials.spec import Advice, TrialFailedError
 from kt_tuning.trials.tasks import Task
-from kt_tuning.units import count
 
 
 class TrainingOverError(Exception):

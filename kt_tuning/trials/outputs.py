@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import DataError, OptionError
+from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.evaluation.predict import checked_probabilities
 
 ADVICE = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,19 +13,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.records import (
-    EXECUTIONS,
-    PAUSE,
-    PREDICTIONS,
-    RESULT,
-    Record,
-    read_json,
-    replacing,
-    write_json,
-)
+from kt_tuning.core.atomic import atomic_write, remove_leftovers
+from kt_tuning.core.json_record import Record, read_json, write_json
+from kt_tuning.core.run_layout import EXECUTIONS, PAUSE, PREDICTIONS, RESULT
 from kt_tuning.trials.checkpoint import LAST, Checkpoint
+from kt_tuning.trials.damage import UNREADABLE
 from kt_tuning.trials.spec import weights_file
 from kt_tuning.trials.weights import save_build_config, save_weights
+
+logger = logging.getLogger("kt_tuning")
 
 CHECKPOINT = "checkpoint"
 """Folder of a trial that is running; removed when it has ended."""
@@ -97,11 +94,14 @@ class TrialFiles:
     """What a trial keeps of its trainings, while it runs and afterwards.
 
     Args:
-        directory: Of the trial.
+        directory: The folder of the trial.
+        several: Whether the trial has several trainings: those which have ended must then survive
+            a power loss while the others run.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, several: bool = False) -> None:
         self._directory = directory
+        self._several = several
         self._folder = directory / CHECKPOINT
         self.checkpoint = Checkpoint(self._folder)
 
@@ -110,7 +110,14 @@ class TrialFiles:
         path = self._folder / OUTCOMES
         if not path.exists():
             return []
-        return [Outcome.from_json(content) for content in read_json(path)["outcomes"]]
+        try:
+            outcomes = [Outcome.from_json(content) for content in read_json(path)["outcomes"]]
+            for predictions in self._folder.glob("*.npy"):
+                np.load(predictions, mmap_mode="r")
+        except UNREADABLE as error:
+            logger.warning("%s is damaged (%s): the trial begins anew.", self._folder, error)
+            return []
+        return outcomes
 
     def keep(
         self,
@@ -131,25 +138,28 @@ class TrialFiles:
         """
         if predictions is not None:
             self._folder.mkdir(exist_ok=True)
-            _save(self._folder / _predictions(fold), predictions)
+            _save(self._folder / _predictions(fold), predictions, durable=self._several)
         if not model.built:
             # A hypermodel's own `fit` need not train it.
             return
-        with replacing(weights_file(self._directory, fold)) as path:
-            save_weights(model, path)
+        path = weights_file(self._directory, fold)
+        with atomic_write(path, durable=True, sync_name=False) as temporary:
+            save_weights(model, temporary)
         if built_by_fit:
             save_build_config(model, self._directory)
 
     def keep_execution(self, run: Run, predictions: NDArray[np.float32]) -> None:
         """Write the validation predictions of one of several executions."""
         self._folder.mkdir(exist_ok=True)
-        _save(self._folder / _execution(run.execution, run.fold), predictions)
+        _save(
+            self._folder / _execution(run.execution, run.fold), predictions, durable=self._several
+        )
 
     def note(self, outcomes: Sequence[Outcome]) -> None:
         """Write that a training has ended; its checkpoint is not needed any more."""
         self._folder.mkdir(exist_ok=True)
         content = {"outcomes": [outcome.to_json() for outcome in outcomes]}
-        write_json(self._folder / OUTCOMES, content)
+        write_json(self._folder / OUTCOMES, content, durable=self._several)
         self.checkpoint.clear()
 
     def finish(self, folds: Sequence[int | None], executions: int = 1) -> None:
@@ -157,18 +167,19 @@ class TrialFiles:
         paths = [self._folder / _predictions(fold) for fold in folds]
         arrays = [np.load(path) for path in paths if path.exists()]
         if arrays:
-            _save(self._directory / PREDICTIONS, np.concatenate(arrays))
+            _save(self._directory / PREDICTIONS, np.concatenate(arrays), durable=True)
         rows = [[self._folder / _execution(e, fold) for fold in folds] for e in range(executions)]
         # A trial that was cut short lacks the last ones.
         rows = [row for row in rows if all(path.exists() for path in row)]
         if len(rows) > 1:
             stacked = np.stack([np.concatenate([np.load(path) for path in row]) for row in rows])
-            _save(self._directory / EXECUTIONS, stacked)
+            _save(self._directory / EXECUTIONS, stacked, durable=True)
 
     def clear(self) -> None:
         """Remove what is only needed to go on after an interruption."""
         (self._directory / PAUSE).unlink(missing_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
+        remove_leftovers(self._directory)
 
 
 def _predictions(fold: int | None) -> str:
@@ -179,6 +190,7 @@ def _execution(execution: int, fold: int | None) -> str:
     return f"execution_{execution}_{fold or 0}.npy"
 
 
-def _save(path: Path, array: NDArray[Any]) -> None:
-    with replacing(path) as temporary:
+def _save(path: Path, array: NDArray[Any], *, durable: bool) -> None:
+    # The result of the training or the trial, which comes later, flushes the name.
+    with atomic_write(path, durable=durable, sync_name=False) as temporary:
         np.save(temporary, array)

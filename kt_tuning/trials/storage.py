@@ -7,8 +7,9 @@ import uuid
 from pathlib import Path
 from typing import Any, Protocol
 
-from kt_tuning.errors import MissingExtraError, OptionError, StorageError
-from kt_tuning.records import read_json, write_json
+from kt_tuning.core.errors import MissingExtraError, OptionError, StorageError
+from kt_tuning.core.extras import require_extra
+from kt_tuning.core.json_record import read_json, write_json
 from kt_tuning.trials.folder import Changes, Files, read_folder
 
 IDENTITY = "storage.json"
@@ -103,12 +104,9 @@ class UrlStorage:
 
     def _open(self) -> tuple[Any, str]:
         """The file system and the path in it; fsspec remembers the former."""
-        try:
-            import fsspec
-        except ImportError as error:
-            raise MissingExtraError(
-                'A storage with a URL needs fsspec: pip install "kt-tuning[ray]"'
-            ) from error
+        require_extra("A storage with a URL", "ray", "fsspec")
+        import fsspec
+
         try:
             system, root = fsspec.core.url_to_fs(self._url)
         except ImportError as error:

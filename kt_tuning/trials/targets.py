@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 LEAST_DIFFERENCE = 1e-5
 """Losses that differ by less are equal but for rounding."""

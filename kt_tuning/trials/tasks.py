@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 from hypermodels.frozen import Features, FrozenPart
 from kt_tuning.augment import augment, mix
+from kt_tuning.core.errors import DataError, OptionError
+from kt_tuning.core.names import find_name
+from kt_tuning.core.units import count
 from kt_tuning.data import ImageData
+from kt_tuning.data.batch_loader import FollowEpochs, Loader
 from kt_tuning.data.batches import Batches, Random
-from kt_tuning.data.loader import FollowEpochs, Loader
-from kt_tuning.errors import DataError, OptionError
 from kt_tuning.evaluation import METRICS, metrics_for, predict_split, score
 from kt_tuning.evaluation.predict import checked_probabilities
 from kt_tuning.features import FeatureCache, Views
-from kt_tuning.names import find_name
 from kt_tuning.recipe import NO_BALANCE, SAMPLING, WEIGHTS, FitPlan, Recipe
 from kt_tuning.trials.callbacks import copy_callbacks
 from kt_tuning.trials.costs import COSTS
@@ -34,6 +35,7 @@ from kt_tuning.trials.precision import training_precision
 from kt_tuning.trials.spec import TrialFailedError
 from kt_tuning.trials.targets import compiled_metrics, needs_one_hot, one_hot
 from kt_tuning.units import count
+from kt_tuning.trials.targets import needs_one_hot, one_hot
 
 Probabilities = NDArray[np.float32]
 EVERY_EPOCH = ("accuracy", "log_loss")

@@ -16,16 +16,10 @@ import keras_tuner
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import KtTuningError, OptionError, StorageError, full_disk_explained
-from kt_tuning.records import (
-    COMPLETED,
-    HISTORY,
-    PAUSE,
-    PAUSED,
-    PRUNED,
-    RESULT,
-    TrialRecord,
-)
+from kt_tuning.core.errors import KtTuningError, OptionError, StorageError, full_disk_explained
+from kt_tuning.core.records import COMPLETED, PAUSED, PRUNED, TrialRecord
+from kt_tuning.core.run_layout import HISTORY, PAUSE, RESULT
+from kt_tuning.core.units import count
 from kt_tuning.trials.building import build_model, new_model
 from kt_tuning.trials.checkpoint import RunState, copy_state
 from kt_tuning.trials.costs import check_costs, measure_costs
@@ -49,7 +43,6 @@ from kt_tuning.trials.spec import (
 from kt_tuning.trials.tasks import Task
 from kt_tuning.trials.unsafe_layers import warnings_when_built
 from kt_tuning.trials.weights import load_weights
-from kt_tuning.units import count
 
 logger = logging.getLogger("kt_tuning")
 
@@ -129,6 +122,8 @@ def end_trial(record: TrialRecord, directory: Path) -> TrialRecord:
     if record.status == PAUSED:
         record.save(directory / PAUSE)
         return record
+    if (history := directory / HISTORY).exists():
+        sync_file(history)
     record.save(directory / RESULT)
     TrialFiles(directory).clear()
     return record
@@ -149,7 +144,7 @@ class _Trial:
         self.tasks = tasks
         self.objectives = objectives
         self.runs = Run.all(len(tasks), spec.executions)
-        self.files = TrialFiles(spec.directory)
+        self.files = TrialFiles(spec.directory, several=len(self.runs) > 1)
         self.curve = Curve(spec.directory / HISTORY, several=len(self.runs) > 1)
         self.outcomes = self.files.outcomes()
         self.results: list[Any] = []

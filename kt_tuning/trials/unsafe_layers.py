@@ -17,11 +17,10 @@ from typing import Any
 import keras
 
 from kt_tuning import devices
+from kt_tuning.core.quiet import ONCE
 
 logger = logging.getLogger("kt_tuning")
 
-ONCE = "once"
-"""Attribute of a log record that a search shows once, however often it is logged."""
 CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D)
 TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)
 RECURRENT = (keras.layers.ConvLSTM1D, keras.layers.ConvLSTM2D)

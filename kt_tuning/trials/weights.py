@@ -11,6 +11,7 @@ import keras
 
 from kt_tuning.errors import StorageError
 from kt_tuning.records import read_json, write_json
+from kt_tuning.core.errors import StorageError
 
 FROZEN = "frozen"
 """Attribute of a file of weights: the digest of the part of the model that is not in it."""

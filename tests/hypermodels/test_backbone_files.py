@@ -13,7 +13,7 @@ from hypermodels import FineTune, LinearProbe
 from hypermodels.backbone import BackboneError, file_digest
 from hypermodels.backbone_files import backbone_folder, pixel_values
 from hypermodels.backbones import at_hand, find_backbone
-from kt_tuning.data.cache import cache_folder
+from kt_tuning.data.pixel_cache import cache_folder
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from kt_tuning.core.records import SearchRecord, TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord, combination_digest
 from kt_tuning.evaluation import Interval, Scores, measure_reliability
-from kt_tuning.records import SearchRecord, TrialRecord
 
 
 def small_model() -> keras.Model:

@@ -421,7 +421,7 @@ def test_a_warning_stands_above_the_bar_that_is_drawn_meanwhile(tmp_path):
         "import logging, sys, types\n"
         "from kt_tuning.cli import app\n"
         "def verb():\n"
-        "    from kt_tuning.progress import progress\n"
+        "    from kt_tuning.core.progress import progress\n"
         "    with progress('Evaluating'):\n"
         "        logging.getLogger('kt_tuning').warning('once is enough')\n"
         "app.app = verb\n"

@@ -10,7 +10,7 @@ import yaml
 
 from kt_tuning.cli.config import as_asked, as_yaml, read_config, read_mapping
 from kt_tuning.cli.run import config, run
-from kt_tuning.errors import KtTuningError
+from kt_tuning.core.errors import KtTuningError
 
 
 def test_config_prints_every_option_of_run_with_its_default_and_meaning(capsys):

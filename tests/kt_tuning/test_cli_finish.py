@@ -9,8 +9,8 @@ import pytest
 from command_line import kt_tuning, write_photos
 
 import kt_tuning as package
+from kt_tuning.core.errors import SearchError
 from kt_tuning.data import load_images
-from kt_tuning.errors import SearchError
 from kt_tuning.pipeline import RunOptions, job
 from kt_tuning.search.loop import SearchLoop
 

@@ -12,9 +12,9 @@ import pytest
 from command_line import kt_tuning
 from PIL import Image
 
+from kt_tuning.core.records import DataCard, PixelFormat
 from kt_tuning.data import decode_image
 from kt_tuning.export import export_model, load_served
-from kt_tuning.records import DataCard, PixelFormat
 
 PIXELS = PixelFormat(8, 6, 1, bits=12)
 NAMES = ("dark", "light")

@@ -9,7 +9,7 @@ import pytest
 
 from kt_tuning import pipeline
 from kt_tuning.cli import main
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.pipeline import RunOptions
 
 

@@ -13,8 +13,8 @@ from striped import striped_images
 
 from kt_tuning.cli.image_size import recorded_size, searches_backbone
 from kt_tuning.cli.run_place import run_directory
+from kt_tuning.core.errors import OptionError
 from kt_tuning.data import load_images
-from kt_tuning.errors import OptionError
 from kt_tuning.judging import load_data
 
 

@@ -11,8 +11,8 @@ import pytest
 import typer
 
 from kt_tuning.cli import stopping
-from kt_tuning.errors import DataError
-from kt_tuning.interrupts import Stopped
+from kt_tuning.core.errors import DataError
+from kt_tuning.core.interrupts import Stopped
 
 
 @pytest.fixture(autouse=True)

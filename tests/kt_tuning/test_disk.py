@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from kt_tuning.errors import OptionError, StorageError, full_disk_explained, is_disk_full
-from kt_tuning.records import replacing
+from kt_tuning.core.atomic import atomic_write
+from kt_tuning.core.errors import OptionError, StorageError, full_disk_explained, is_disk_full
 from kt_tuning.trials import checkpoint
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -40,7 +40,7 @@ def test_the_file_is_named_and_what_was_there_stays(tmp_path):
     path.write_text("whole")
 
     def write():
-        with full_disk_explained(tmp_path), replacing(path) as temporary:
+        with full_disk_explained(tmp_path), atomic_write(path, durable=False) as temporary:
             temporary.write_text("ha")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -14,9 +14,10 @@ from PIL import Image
 from striped import striped_images
 
 from kt_tuning import judging
+from kt_tuning.core.errors import DataError, OptionError, StorageError
+from kt_tuning.core.records import SearchRecord, TrialRecord
 from kt_tuning.data import ImageData, load_images
 from kt_tuning.ensembling import Ensemble, EnsembleRecord, read_scores
-from kt_tuning.errors import DataError, OptionError, StorageError
 from kt_tuning.evaluation import (
     HeldOutUse,
     HeldOutUses,
@@ -28,7 +29,6 @@ from kt_tuning.evaluation import (
     model_digest,
 )
 from kt_tuning.judging import judge, load_data, load_winner, save_winner
-from kt_tuning.records import SearchRecord, TrialRecord
 from kt_tuning.search.run_directory import RunDirectory
 
 RECORD = EnsembleRecord(("0",), (1.0,), "single", {}, (0.5,))

@@ -2,7 +2,7 @@ import keras_tuner
 import pytest
 
 from kt_tuning.augment import OPS, POLICIES, Mixing, Policy, Step
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.recipe import Recipe
 
 

@@ -3,7 +3,7 @@
 import keras_tuner
 import pytest
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.recipe import BALANCES, PRECISIONS, Recipe
 
 

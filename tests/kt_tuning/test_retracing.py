@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from kt_tuning.retracing import without_retracing_advice
+from kt_tuning.core.quiet import without_retracing_advice
 from kt_tuning.search.quiet import quiet
 
 ADVICE = "5 out of the last 5 calls to <function f> triggered tf.function retracing. Tracing is"

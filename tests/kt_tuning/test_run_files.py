@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kt_tuning.errors import StorageError
-from kt_tuning.records import is_run_directory
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.run_layout import is_run_directory
 from kt_tuning.run_files import check_removable, remove_run
 
 SEARCH = {"objective": "val_accuracy", "hypermodel": "build", "versions": {}}
@@ -31,6 +31,7 @@ WRITTEN = (
     "trial_0/failed_1.json",
     "trial_0/failed_1.csv",
     "trial_0/deaths.json",
+    "trial_0/writing.0123abcd.result.json",
     "writing.report.html",
     "trial_0/val_predictions.npy",
     "trial_0/model.weights.h5",

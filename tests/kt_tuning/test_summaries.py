@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from kt_tuning import ImageData, summaries
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.evaluation import Interval, Scores
-from kt_tuning.records import TrialRecord
 
 DONE = TrialRecord("0", 0, "COMPLETED", {}, {"val_accuracy": 0.75}, 3, 4, 61.0, 10)
 

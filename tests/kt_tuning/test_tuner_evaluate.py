@@ -8,9 +8,9 @@ import pytest
 from tiny_models import tiny
 
 from kt_tuning import Tuner
+from kt_tuning.core.errors import SearchError
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord, read_validated
-from kt_tuning.errors import SearchError
 from kt_tuning.evaluation import Scores, held_out_uses, model_digest
 from kt_tuning.report.load import load_run
 from kt_tuning.shipping import RunRecords, export_run

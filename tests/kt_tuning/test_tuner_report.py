@@ -6,7 +6,7 @@ import pytest
 from tiny_models import tiny
 
 import kt_tuning
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
 from kt_tuning.report import Report
 from kt_tuning.report import shown as module
 

@@ -7,7 +7,7 @@ from tiny_models import tiny
 
 import kt_tuning
 from kt_tuning import Ensemble, RefitOptions, load_images
-from kt_tuning.errors import SearchError
+from kt_tuning.core.errors import SearchError
 from kt_tuning.retraining import Configuration
 
 

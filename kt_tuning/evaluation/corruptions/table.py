@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import DataError, OptionError
+from kt_tuning.core.errors import DataError, OptionError
+from kt_tuning.core.names import find_name
 from kt_tuning.evaluation.corruptions import blur, digital, noise, weather
-from kt_tuning.names import find_name
 
 SEVERITIES = (1, 2, 3, 4, 5)
 

@@ -7,7 +7,8 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-from kt_tuning.errors import MissingExtraError, OptionError
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.extras import require_extra
 from kt_tuning.execution.ray.options import CLIENT, Ray
 
 CPU, GPU = "CPU", "GPU"
@@ -21,12 +22,9 @@ def connected(options: Ray) -> Iterator[None]:
         MissingExtraError: if Ray is not installed.
         OptionError: if there is no such cluster.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingExtraError(
-            'Trials on a Ray cluster need Ray: pip install "kt-tuning[ray]"'
-        ) from error
+    require_extra("A search on a Ray cluster", "ray")
+    import ray
+
     if ray.is_initialized():
         yield
         return

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
-from kt_tuning.errors import SearchError
+from kt_tuning.core.errors import SearchError
 from kt_tuning.execution.executor import Driver, Executor, Work
 from kt_tuning.execution.logs import LOGGED, show
 from kt_tuning.execution.ray import objects

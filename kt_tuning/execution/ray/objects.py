@@ -10,7 +10,7 @@ import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.execution.sharing import LARGE
 
 Packed = list[NDArray[np.uint8]]

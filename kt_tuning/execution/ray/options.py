@@ -7,7 +7,7 @@ import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 NAME = "ray"
 CLIENT = "ray://"

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
 from kt_tuning.palette import CORRECT, INK, MISTAKEN, MUTED, ON_CELL, RULE
 from kt_tuning.report.figures.style import FONT_SIZE, default_style, new_figure
 from kt_tuning.report.load import as_summary

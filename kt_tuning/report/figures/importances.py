@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
 from kt_tuning.evaluation import hyperparameter_importances
 from kt_tuning.palette import BLUE, INK
 from kt_tuning.report.figures.style import (

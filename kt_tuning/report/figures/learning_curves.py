@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from kt_tuning.core.units import count
 from kt_tuning.palette import BLUE, FAINT, ORANGE
 from kt_tuning.report.figures.style import (
     add_legend,
@@ -24,7 +25,6 @@ from kt_tuning.report.figures.style import (
 from kt_tuning.report.load import as_summary
 from kt_tuning.report.summary import FloatArray, RunSummary, TrialRun
 from kt_tuning.report.text import metric_label, number
-from kt_tuning.units import count
 
 WIDTH, HEIGHT = 460, 290
 

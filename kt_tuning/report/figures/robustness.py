@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
 from kt_tuning.evaluation import CORRUPTIONS, Robustness
 from kt_tuning.palette import BLUE, FAINT, INK, ORANGE
 from kt_tuning.report.figures.style import add_legend, default_style, name_axes, new_figure

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from kt_tuning.core.units import count
 from kt_tuning.palette import BLUE, FAINT, ORANGE
 from kt_tuning.report.figures.style import (
     add_legend,
@@ -22,7 +23,6 @@ from kt_tuning.report.figures.style import (
 from kt_tuning.report.load import as_summary
 from kt_tuning.report.summary import FloatArray, RunSummary
 from kt_tuning.report.text import metric_label, number
-from kt_tuning.units import count
 
 WIDTH, HEIGHT, NARROW_WIDTH = 860, 290, 440
 

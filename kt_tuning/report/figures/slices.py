@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from kt_tuning.core.units import count
 from kt_tuning.palette import BLUE, FAINT, MUTED
 from kt_tuning.report.figures.style import (
     FONT_SIZE,
@@ -24,7 +25,6 @@ from kt_tuning.report.figures.style import (
 from kt_tuning.report.load import as_summary
 from kt_tuning.report.summary import FloatArray, RunSummary
 from kt_tuning.report.text import metric_label, shorten, value_text
-from kt_tuning.units import count
 
 WIDTH, HEIGHT = 260, 200
 COLUMNS = 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from xml.etree.ElementTree import Element
 
-from kt_tuning.records import COMPLETED
+from kt_tuning.core.records import COMPLETED
 from kt_tuning.report.html import cell, element, table
 from kt_tuning.report.sections.blocks import section
 from kt_tuning.report.summary import RunSummary, TrialRun

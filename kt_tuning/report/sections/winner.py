@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from xml.etree.ElementTree import Element
 
-from kt_tuning.records import TrialRecord, backbones_of
+from kt_tuning.core.records import TrialRecord, backbones_of
 from kt_tuning.report.figures import curves_data, draw_curves, draw_losses, loss_data
 from kt_tuning.report.figures.learning_curves import HEIGHT, WIDTH
 from kt_tuning.report.html import cell, element, table

@@ -12,8 +12,10 @@ from hypermodels import HYPERMODELS, Families, ImageHyperModel
 from hypermodels.backbone_family import SIZES
 from hypermodels.backbones import at_hand
 from hypermodels.linear_probe import SMALLER
+from kt_tuning.core.json_record import Record
+from kt_tuning.core.records import TrialRecord
+from kt_tuning.core.units import count
 from kt_tuning.data import ImageData
-from kt_tuning.records import Record, TrialRecord
 from kt_tuning.search.auto.portfolio import (
     FAMILIES,
     FINE_TUNED,
@@ -26,7 +28,6 @@ from kt_tuning.search.auto.portfolio import (
     kind_of,
 )
 from kt_tuning.search.families import family_of
-from kt_tuning.units import count
 
 AUTO = "auto"
 PROBE = "linearprobe"

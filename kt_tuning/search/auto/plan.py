@@ -12,8 +12,8 @@ import keras_tuner
 
 from hypermodels import FAMILY
 from hypermodels.families import SEPARATOR
-from kt_tuning.errors import OptionError
-from kt_tuning.records import TrialRecord
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.search.auto.choice import AutoChoice
 from kt_tuning.search.auto.portfolio import EPOCHS_SHARE, FINE_TUNED, StartingPoint
 from kt_tuning.search.distributions import Parameter, SearchSpace, Value, Values

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import keras_tuner
 
+from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.data import ImageData
-from kt_tuning.errors import OptionError, StorageError
 from kt_tuning.search.auto.choice import AUTO, WHERE, AutoChoice, choose
 
 logger = logging.getLogger("kt_tuning")

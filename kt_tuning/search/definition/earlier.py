@@ -9,8 +9,9 @@ from typing import Any
 
 import keras_tuner
 
+from kt_tuning.core.json_record import read_json
+from kt_tuning.core.records import SearchRecord
 from kt_tuning.recipe import Recipe
-from kt_tuning.records import SearchRecord, read_json
 from kt_tuning.search.definition.record import DEFINITION, FIXED, SearchDefinition
 from kt_tuning.search.definition.state import NAME, STATE
 

@@ -11,8 +11,9 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine import hyperparameters as hps
 
+from kt_tuning.core.json_record import Record
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.recipe import SEARCHED
-from kt_tuning.records import Record, TrialRecord
 from kt_tuning.search.definition.space import describe, lacking, space_differences
 from kt_tuning.search.definition.state import NAME, STATE
 from kt_tuning.search.definition.structure import structure_difference

@@ -7,8 +7,8 @@ from typing import Any
 
 from keras_tuner.engine import hyperparameters as hps
 
-from kt_tuning.errors import OptionError
-from kt_tuning.records import TrialRecord
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.search.distributions import Parameter, SearchSpace, overlap
 
 ENOUGH = 1000

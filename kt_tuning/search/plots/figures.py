@@ -9,7 +9,7 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from kt_tuning.errors import OptionError, SearchError
+from kt_tuning.core.errors import OptionError, SearchError
 from kt_tuning.evaluation import hyperparameter_importances
 from kt_tuning.search.plots import details, style
 from kt_tuning.search.plots.readable_study import CUT_SHORT, readable

@@ -12,10 +12,10 @@ import pandas as pd
 from keras_tuner.engine import hyperparameters as hps
 from optuna.trial import FrozenTrial, TrialState
 
-from kt_tuning.records import COMPLETED, PRUNED, TrialRecord
+from kt_tuning.core.quiet import quiet_optuna
+from kt_tuning.core.records import COMPLETED, PRUNED, TrialRecord
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.study.opening import DIRECTIONS, OBJECTIVES, SPACE
-from kt_tuning.search.study.storage import quiet_optuna
 from kt_tuning.search.study.translation import VALUES
 from kt_tuning.search.study.trial_states import SCORE
 from kt_tuning.search.study.warm_start import ORIGIN

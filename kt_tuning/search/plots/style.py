@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import math
-import warnings
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kt_tuning.core.quiet import ignored_warnings, quiet_optuna
 from kt_tuning.palette import INK, MUTED, RULE, SHADES
-from kt_tuning.search.study.storage import quiet_optuna
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -31,8 +30,7 @@ FEW_DECADES = 2.0
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep to ourselves what Optuna and matplotlib say of few trials and of equal values."""
-    with quiet_optuna(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet_optuna(), ignored_warnings():
         yield
 
 

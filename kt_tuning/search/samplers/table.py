@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from collections.abc import Callable
 
 from optuna import samplers
 
-from kt_tuning.errors import MissingExtraError, OptionError
-from kt_tuning.names import find_name
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.extras import require_extra
+from kt_tuning.core.names import find_name
 from kt_tuning.search.halving import REDUCTION, RUNGS
 from kt_tuning.search.samplers.evolution import EvolutionSampler
 from kt_tuning.search.samplers.gaussian_process import GaussianProcessSampler
@@ -63,10 +63,7 @@ def _auto(search: int, draw: int) -> samplers.BaseSampler:
 
 
 def _check_cmaes() -> None:
-    if importlib.util.find_spec("cmaes") is None:
-        raise MissingExtraError(
-            "The strategy 'cmaes' needs the package cmaes: pip install 'kt-tuning[cmaes]'"
-        )
+    require_extra("The strategy 'cmaes'", "cmaes")
 
 
 def _cmaes(search: int, draw: int) -> samplers.BaseSampler:

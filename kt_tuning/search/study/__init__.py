@@ -2,7 +2,6 @@
 
 from kt_tuning.search.study.opening import open_study, read_earlier
 from kt_tuning.search.study.search_study import Proposal, SearchStudy
-from kt_tuning.search.study.storage import quiet_optuna
 from kt_tuning.search.study.warm_start import adopt_trials, check_objectives
 
 __all__ = [
@@ -11,6 +10,5 @@ __all__ = [
     "adopt_trials",
     "check_objectives",
     "open_study",
-    "quiet_optuna",
     "read_earlier",
 ]

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kt_tuning.core.atomic import atomic_write
+
 
 def write_state(path: str | Path, state: Mapping[str, Any]) -> None:
-    """Write a state of KerasTuner's atomically: a kill in mid-write leaves the old file.
+    """Write a KerasTuner state atomically, as one line of JSON that may hold NaN.
 
-    In its own format, which is one line (indenting would take most of the time) and has NaN.
+    That is KerasTuner's own format; indenting would take most of the time.
 
     Args:
         path: Of the file; its folder is there.
         state: From `get_state` of an oracle or a trial.
     """
-    partial = Path(f"{path}.tmp")
-    partial.write_text(json.dumps(state, default=float), encoding="utf-8")
-    os.replace(partial, path)
+    with atomic_write(path, durable=False) as temporary:
+        temporary.write_text(json.dumps(state, default=float), encoding="utf-8")

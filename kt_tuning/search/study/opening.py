@@ -14,9 +14,10 @@ from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.quiet import quiet_optuna
 from kt_tuning.search.study.sharing import is_shared
-from kt_tuning.search.study.storage import has_tables, open_storage, quiet_optuna
+from kt_tuning.search.study.storage import has_tables, open_storage
 from kt_tuning.search.study.urls import without_password
 from kt_tuning.search.study.write_through import StudyStorage
 

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import math
 import random
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,19 @@ from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from kt_tuning.records import INFEASIBLE
+from kt_tuning.core.atomic import sync_file, sync_folder
+from kt_tuning.core.records import INFEASIBLE
+from kt_tuning.core.units import count
 from kt_tuning.search.distributions import SearchSpace, Values, overlap
 from kt_tuning.search.halving import Climbed
 from kt_tuning.search.objectives import objective_values, objectives_of
 from kt_tuning.search.study.enqueued import ENQUEUED, Enqueued
-from kt_tuning.search.study.opening import SPACE, open_search
+from kt_tuning.search.study.opening import SPACE, STUDY, open_search
 from kt_tuning.search.study.translation import VALUES
 from kt_tuning.search.study.trial_states import (
     NEAR,
     RESULT,
+    SCORE,
     SCORES,
     TRIAL_ID,
     climbed,
@@ -36,7 +40,6 @@ from kt_tuning.search.study.trial_states import (
     set_parameter,
     settle,
 )
-from kt_tuning.units import count
 
 SEED = "seed"
 """Attribute of a study: the seed of its search."""
@@ -91,6 +94,11 @@ class SearchStudy:
         self._objectives = objectives_of(objective)
         self.study, self.storage = open_search(storage, project, self._objectives, pruner)
         self.enqueued = Enqueued(self.study)
+        file = storage if isinstance(storage, Path) else None
+        if storage is None and project is not None:
+            file = project / STUDY
+        self._file = file
+        self._named = False
         if seed is None:
             seed = self.study.user_attrs.get(SEED, random.randrange(2**31))
         self.seed = seed
@@ -243,16 +251,22 @@ class SearchStudy:
             attributes[NEAR] = near
         self._note(trial_id, attributes)
         self.storage.commit()
+        self._flush()
         self._claim(proposal.number)
         return restore_trial(self.storage.get_trial(proposal.number), space.copy(), self._objective)
 
-    def failed(self) -> list[str]:
-        """The ids of the trials whose last attempt failed, in the order of their first start."""
-        return [trial_id for trial_id in self._numbers if self.is_failed(trial_id)]
+    def ended_without_result(self, lost: Collection[str]) -> list[str]:
+        """Return the ids of trials that failed, or ended and lost their result, oldest first.
 
-    def is_failed(self, trial_id: str) -> bool:
-        """Whether the last attempt of a trial failed."""
-        return self.storage.get_trial(self._numbers[trial_id]).state == TrialState.FAIL
+        Args:
+            lost: Ids of trials whose result is lost.
+        """
+        last = {name: self.storage.get_trial(number) for name, number in self._numbers.items()}
+        return [
+            name
+            for name, trial in last.items()
+            if trial.state == TrialState.FAIL or (trial.state.is_finished() and name in lost)
+        ]
 
     def failures(self, trial_id: str) -> int:
         """The number of attempts of a trial that failed before its last one."""
@@ -280,7 +294,7 @@ class SearchStudy:
                 user_attrs={
                     name: value
                     for name, value in failed.user_attrs.items()
-                    if name not in (RESULT, SCORES)
+                    if name not in (RESULT, SCORE, SCORES)
                 },
             ),
         )
@@ -356,7 +370,23 @@ class SearchStudy:
             self._tell(number, values=objective_values(trial, self._objectives))
         else:
             self._tell(number, state=TrialState.FAIL)
+        self._flush()
         self._release(number)
+
+    def _flush(self) -> None:
+        """Flush a SQLite study to the disk, which a commit to its write-ahead log does not do.
+
+        The trial that was written before this survives a power loss. SQLite locks only its other
+        files, so that opening and closing this one releases no lock.
+        """
+        if self._file is None:
+            return
+        log = Path(f"{self._file}-wal")
+        if log.exists():
+            sync_file(log)
+            if not self._named:
+                sync_folder(log.parent)
+                self._named = True
 
     def _note(self, trial_id: str, attributes: dict[str, Any]) -> None:
         for name, value in attributes.items():

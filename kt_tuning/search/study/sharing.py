@@ -12,7 +12,7 @@ from pathlib import Path
 import sqlalchemy
 from optuna.storages import BaseStorage, RDBStorage
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
 from kt_tuning.search.study.urls import server_of
 
 logger = logging.getLogger("kt_tuning")

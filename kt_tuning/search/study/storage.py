@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import optuna
 import sqlalchemy
 import sqlalchemy.exc
-from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 
-from kt_tuning.errors import MissingExtraError, StorageError
+from kt_tuning.core.errors import MissingExtraError, StorageError
+from kt_tuning.core.extras import missing_extra
+from kt_tuning.core.quiet import quiet_optuna
 from kt_tuning.search.study.sharing import alone, is_shared
 from kt_tuning.search.study.urls import DRIVERS, PASSWORD, completed, server_of, without_password
 
@@ -45,7 +43,7 @@ def open_storage(storage: str | Path | BaseStorage | None) -> BaseStorage:
                 return _open_server(completed(storage))
             return RDBStorage(storage, engine_kwargs=_engine(storage))
     except ImportError as error:
-        raise MissingExtraError(_needed(storage, error)) from error
+        raise _missing_driver(storage, error) from error
     except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
         reason = str(error).splitlines()[0]
         raise StorageError(
@@ -73,14 +71,14 @@ def has_tables(storage: str | Path) -> bool:
         engine.dispose()
 
 
-def _needed(url: str, error: ImportError) -> str:
+def _missing_driver(url: str, error: ImportError) -> MissingExtraError:
     shown, server = without_password(url), server_of(url)
     if server is None:
-        return f"{shown} needs a package that is not installed: {error}"
-    return (
-        f"{shown} needs the package {error.name}. An extra of kt-tuning brings {DRIVERS[server]}: "
-        f'pip install "kt-tuning[{server}]", and a URL that begins with {server}://'
+        return MissingExtraError(f"{shown} needs a package that is not installed: {error}")
+    purpose = (
+        f"{shown} needs the package {error.name}; or a URL that begins with {server}://, which"
     )
+    return missing_extra(purpose, server, DRIVERS[server])
 
 
 def _open_server(url: str) -> RDBStorage:
@@ -116,16 +114,3 @@ def _engine(url: str) -> dict[str, Any]:
         return connection
 
     return {"creator": connect}
-
-
-@contextlib.contextmanager
-def quiet_optuna() -> Iterator[None]:
-    """Keep Optuna's log lines and its notes on experimental features from users."""
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)

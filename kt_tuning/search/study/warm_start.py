@@ -8,7 +8,7 @@ import keras_tuner
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.search.distributions import SearchSpace, Values
 from kt_tuning.search.study.opening import DIRECTIONS, OBJECTIVES
 from kt_tuning.search.study.translation import VALUES

@@ -15,7 +15,7 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from kt_tuning.errors import OptionError, StorageError
+from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.study.sharing import sharing_of
 from kt_tuning.search.study.translation import first_distributions, stored_names, translated

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from smooth_images import smooth
 
-from kt_tuning.augment.borders import BORDERS, window
+from kt_tuning.augment.resampling import BORDERS, window
 
 
 @pytest.mark.parametrize("border", BORDERS)

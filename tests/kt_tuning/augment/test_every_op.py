@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from op_by_op import op_by_op
 from smooth_images import smooth, uniforms
 
-from kt_tuning.augment import OPS, Policy, Step, augment, op_by_op
-from kt_tuning.errors import OptionError
+from kt_tuning.augment import OPS, Policy, Step, augment
+from kt_tuning.core.errors import OptionError
 
 # At a magnitude of 0 these do something all the same: they have none.
 WITHOUT_MAGNITUDE = {name for name, op in OPS.items() if op.low == 1}
@@ -121,4 +122,4 @@ def test_magnitudes_outside_the_range_are_refused(name, beyond):
 @every_op
 def test_the_largest_magnitude_for_digits_is_in_range(name):
     row = OPS[name]
-    assert row.oriented == 0 or row.low <= row.oriented <= row.high
+    assert row.label_preserving == 0 or row.low <= row.label_preserving <= row.high

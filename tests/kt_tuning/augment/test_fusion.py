@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from op_by_op import op_by_op
 from smooth_images import smooth, uniforms
 
-from kt_tuning.augment import OPS, Chains, OneOf, Policy, Step, augment, op_by_op
-from kt_tuning.augment.forms import Geometric, Pointwise
+from kt_tuning.augment import OPS, AugMix, OneOf, Policy, Step, augment
+from kt_tuning.augment.op_kinds import Geometric, Pointwise
 
 EXACT = ("flip", "vertical_flip", "turn", "crop", "posterise", "solarise", "invert", "gamma")
 # Spreads the histogram: a rounding in what comes before becomes several levels.
@@ -100,7 +101,7 @@ def test_grey_and_rgba_agree(seed, channels, side):
     "step",
     [
         OneOf((Step("rotate", 10.0), Step("brightness", 0.3), Step("posterise", 2.0))),
-        Chains((Step("shear_x", 0.1), Step("contrast", 0.3), Step("solarise", 0.3))),
+        AugMix((Step("shear_x", 0.1), Step("contrast", 0.3), Step("solarise", 0.3))),
     ],
 )
 def test_choices_and_chains_agree(step):

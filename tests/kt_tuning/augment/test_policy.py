@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from kt_tuning.augment import OPS, POLICIES, Chains, OneOf, Policy, Step
-from kt_tuning.errors import OptionError
+from kt_tuning.augment import OPS, POLICIES, AugMix, OneOf, Policy, Step
+from kt_tuning.core.errors import OptionError
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -40,11 +40,11 @@ def test_draws_count_decisions_and_the_numbers_of_each_step():
     # one to choose, and as many as the neediest choice
     assert OneOf(steps).draws == 1 + 3
     # the image's weight; for each of 2 chains its weight, its length, and 3 choices
-    assert Chains(steps, width=2, depth=3).draws == 1 + 2 * (2 + 3 * 4)
+    assert AugMix(steps, width=2, depth=3).draws == 1 + 2 * (2 + 3 * 4)
 
 
 def test_chain_weights_are_on_the_simplex_and_follow_their_numbers():
-    chains = Chains((Step("invert"),), width=2, depth=1)
+    chains = AugMix((Step("invert"),), width=2, depth=1)
     # image 0.25; exponential numbers -log(1 - u) of 1 and 3
     numbers = np.zeros((1, chains.draws))
     each = (chains.draws - 1) // 2
@@ -55,40 +55,40 @@ def test_chain_weights_are_on_the_simplex_and_follow_their_numbers():
 
 @pytest.mark.parametrize(("number", "length"), [(0.0, 1), (0.4, 2), (0.99, 3)])
 def test_chains_are_as_long_as_their_number_says(number, length):
-    chains = Chains((Step("invert"),), width=1, depth=3)
+    chains = AugMix((Step("invert"),), width=1, depth=3)
     numbers = np.zeros((1, chains.draws))
     numbers[0, 2] = number
     (drawn,) = chains.chains(np.arange(1), numbers)
     assert len(list(drawn)) == length
 
 
-def test_for_oriented_leaves_out_or_limits_what_changes_a_digits_label():
+def test_label_preserving_leaves_out_or_limits_what_changes_a_digits_label():
     policy = Policy(
         (
             Step("flip"),
             Step("rotate", 90.0, 0.5),
             OneOf((Step("vertical_flip"), Step("brightness", 0.5))),
             OneOf((Step("turn"),)),
-            Chains((Step("turn"), Step("zoom", 1.0))),
+            AugMix((Step("turn"), Step("zoom", 1.0))),
         ),
         "edge",
     )
-    kept = policy.for_oriented()
+    kept = policy.label_preserving()
     assert kept == Policy(
         (
             Step("rotate", 15.0, 0.5),
             OneOf((Step("brightness", 0.5),)),
-            Chains((Step("zoom", 0.5),)),
+            AugMix((Step("zoom", 0.5),)),
         ),
         "edge",
     )
-    assert kept.for_oriented() == kept
+    assert kept.label_preserving() == kept
 
 
 @pytest.mark.parametrize("name", ["flip", "vertical_flip", "turn"])
 def test_text_is_never_mirrored_or_turned(name):
-    assert OPS[name].oriented == 0
-    assert POLICIES["text"].for_oriented() == POLICIES["text"]
+    assert OPS[name].label_preserving == 0
+    assert POLICIES["text"].label_preserving() == POLICIES["text"]
 
 
 def test_quarter_turns_need_square_images():
@@ -114,8 +114,8 @@ def test_shapes_that_are_no_images_are_refused(shape):
         (lambda: OneOf(()), "`choices` are one `Step` or more"),
         (lambda: OneOf((OneOf((Step("flip"),)),)), "`choices` are one `Step` or more"),
         (lambda: OneOf((Step("flip"),), -0.1), "probability of `OneOf`"),
-        (lambda: Chains((Step("flip"),), width=0), "`width` of `Chains`"),
-        (lambda: Chains((Step("flip"),), depth=1.5), "`depth` of `Chains`"),
+        (lambda: AugMix((Step("flip"),), width=0), "`width` of `AugMix`"),
+        (lambda: AugMix((Step("flip"),), depth=1.5), "`depth` of `AugMix`"),
         (lambda: Policy(("flip",)), "steps of a policy are `Step`"),
         (lambda: Policy((), "reflect"), "`border` is one of mirror, edge, wrap, constant"),
         (lambda: Policy((), interpolation="lanczos"), "`interpolation` is one of auto, nearest"),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kt_tuning.augment import POLICIES, Policy, Step, preview
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 MIRROR = Policy((Step("flip", 1.0, 1.0),))

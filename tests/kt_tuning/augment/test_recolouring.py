@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from smooth_images import smooth
 
-from kt_tuning.augment.images import to_array, to_pil
-from kt_tuning.augment.lanes import channels_of, fill
+from kt_tuning.augment.pil_images import to_array, to_pil
 from kt_tuning.augment.recolouring import (
     compose,
     recolour,
@@ -11,6 +10,7 @@ from kt_tuning.augment.recolouring import (
     recolour_lanes,
     retable,
 )
+from kt_tuning.augment.small_images import channels_of, fill
 
 
 def spread(images):

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 from smooth_images import smooth
 
-from kt_tuning.augment.borders import BORDERS
 from kt_tuning.augment.rendering import render
-from kt_tuning.augment.sampling import INTERPOLATIONS
+from kt_tuning.augment.resampling import BORDERS, INTERPOLATIONS
 
 
 def resample(images, matrices, size, border, interpolation):

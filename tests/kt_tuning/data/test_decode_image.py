@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
+from kt_tuning.core.errors import DataError, StorageError
+from kt_tuning.core.records import PixelFormat
 from kt_tuning.data.decode import decode_image, draft_ratio, quiet_pillow, upright_size
-from kt_tuning.errors import DataError, StorageError
-from kt_tuning.records import PixelFormat
 
 Save = Callable[..., Path]
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.data import ImageData
-from kt_tuning.errors import DataError, OptionError
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.data import Groups, ImageData, load_images
 from kt_tuning.data.groups import keep_together
-from kt_tuning.data.split import complete
-from kt_tuning.errors import DataError, OptionError
+from kt_tuning.data.stratified_split import complete
 
 Save = Callable[..., Path]
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
+from kt_tuning.core.errors import DataError, OptionError, StorageError
+from kt_tuning.core.records import DataCard, PixelFormat
 from kt_tuning.data import ImageData
-from kt_tuning.errors import DataError, OptionError, StorageError
-from kt_tuning.records import DataCard, PixelFormat
 
 
 def arrays(images: int = 100, classes: int = 2) -> tuple[np.ndarray, np.ndarray]:

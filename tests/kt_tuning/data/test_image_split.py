@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kt_tuning.core.errors import StorageError
 from kt_tuning.data.image_split import ImageSplit, PixelFile
-from kt_tuning.errors import StorageError
 
 PIXELS = np.arange(1200, dtype=np.uint8).reshape(100, 2, 2, 3)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kt_tuning.core.errors import DataError
 from kt_tuning.data.labels import LabelMap
-from kt_tuning.errors import DataError
 
 
 @pytest.mark.parametrize(

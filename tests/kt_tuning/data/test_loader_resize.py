@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from kt_tuning.data import loader as loading
+from kt_tuning.data import batch_loader as loading
+from kt_tuning.data.batch_loader import Loader
 from kt_tuning.data.batches import Batches
-from kt_tuning.data.loader import Loader
 
 
 def check(loader, stripes, epoch, batch_size):
@@ -27,7 +27,7 @@ def test_batches_of_another_size_follow_the_last_epoch(threads, stripes):
 
 def test_processes_make_them_too(stripes, monkeypatch):
     monkeypatch.setattr(loading, "START_SECONDS", 0.0)
-    monkeypatch.setattr(loading, "available_processors", lambda: 99)
+    monkeypatch.setattr(loading, "own_processors", lambda: 99)
     monkeypatch.setattr(loading, "reading_threads", lambda: 1)
     with Loader(Batches(stripes.train, 8, seed=0), threads=1) as loader:
         check(loader, stripes, 0, 8)

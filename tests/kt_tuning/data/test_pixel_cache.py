@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kt_tuning.data.cache import CacheIndex, PixelCache, cache_folder, part_labels
-from kt_tuning.errors import StorageError
-from kt_tuning.records import PixelFormat
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import PixelFormat
+from kt_tuning.data.pixel_cache import CacheIndex, PixelCache, cache_folder, part_labels
 
 IMAGES = np.arange(24, dtype=np.uint8).reshape(6, 2, 2, 1)
 
@@ -104,7 +104,7 @@ def test_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
 
 
 def test_only_abandoned_temporary_files_are_removed(tmp_path: Path) -> None:
-    old, young = tmp_path / "old.tmp", tmp_path / "young.tmp"
+    old, young = tmp_path / "writing.old", tmp_path / "writing.young"
     old.write_text("")
     young.write_text("")
     os.utime(old, (0, 0))

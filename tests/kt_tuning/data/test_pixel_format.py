@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from kt_tuning.core.errors import OptionError
 from kt_tuning.data.pixel_format import (
     Look,
     check_channels,
@@ -10,7 +11,6 @@ from kt_tuning.data.pixel_format import (
     default_image_size,
     size_origin,
 )
-from kt_tuning.errors import OptionError
 
 
 def looks(*sizes: tuple[int, int], grey: bool = False) -> list[Look]:

@@ -7,8 +7,8 @@ import pytest
 from kt_tuning.devices import (
     Devices,
     global_batch,
+    instruction_sets,
     precision,
-    processor,
     rate_factor,
     rate_rule,
     steps_per_execution,
@@ -93,8 +93,8 @@ def test_precision_of_a_processor_with_units_for_bfloat16():
 )
 def test_units_for_bfloat16_are_read_from_the_processors_flags(flags, known, tmp_path, monkeypatch):
     file = tmp_path / "cpuinfo"
-    monkeypatch.setattr(processor, "CPUINFO", file)
-    read = processor.multiplies_bfloat16.__wrapped__
+    monkeypatch.setattr(instruction_sets, "CPUINFO", file)
+    read = instruction_sets.multiplies_bfloat16.__wrapped__
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "ALL")
     assert not read()
     file.write_text(f"processor\t: 0\n{flags}\n")
@@ -121,6 +121,6 @@ def test_units_that_the_environment_keeps_from_onednn_do_not_count(
 ):
     file = tmp_path / "cpuinfo"
     file.write_text(f"flags : fpu {flag}\n")
-    monkeypatch.setattr(processor, "CPUINFO", file)
+    monkeypatch.setattr(instruction_sets, "CPUINFO", file)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", newest)
-    assert processor.multiplies_bfloat16.__wrapped__() == used
+    assert instruction_sets.multiplies_bfloat16.__wrapped__() == used

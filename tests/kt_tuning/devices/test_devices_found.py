@@ -6,6 +6,7 @@ import types
 import keras
 import pytest
 
+from kt_tuning.core.errors import OptionError
 from kt_tuning.devices import (
     Devices,
     describe,
@@ -14,7 +15,6 @@ from kt_tuning.devices import (
     strategy,
     unasked_devices,
 )
-from kt_tuning.errors import OptionError
 
 ONE = Devices("cpu", ("/device:CPU:0",), 1)
 GPUS = ("/device:GPU:0", "/device:GPU:1")

@@ -3,9 +3,9 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
+from kt_tuning.core.errors import OptionError
 from kt_tuning.ensembling import CALIBRATIONS, Calibration, fit_temperature, fit_vector
 from kt_tuning.ensembling.calibration import cross_entropy, temper
-from kt_tuning.errors import OptionError
 from kt_tuning.evaluation import score
 
 

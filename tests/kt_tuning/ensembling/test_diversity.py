@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from member_cases import make_members
 
+from kt_tuning.core.errors import DataError
 from kt_tuning.ensembling import Diversity, measure_diversity
-from kt_tuning.errors import DataError
 
 LABELS = np.zeros(10, dtype=int)
 

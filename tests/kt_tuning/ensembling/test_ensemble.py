@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 import kt_tuning.export
+from kt_tuning.core.errors import DataError, OptionError, StorageError
+from kt_tuning.core.records import DataCard, PixelFormat
 from kt_tuning.ensembling import (
     Calibration,
     Combination,
@@ -12,9 +14,7 @@ from kt_tuning.ensembling import (
     EnsembleRecord,
     Member,
 )
-from kt_tuning.errors import DataError, OptionError, StorageError
 from kt_tuning.evaluation import evaluate, score
-from kt_tuning.records import DataCard, PixelFormat
 
 SHAPE = (6, 6, 3)
 CLASSES = 4

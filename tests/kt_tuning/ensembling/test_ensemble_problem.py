@@ -3,8 +3,8 @@ import pytest
 from member_cases import make_members
 from sklearn.metrics import f1_score, log_loss
 
+from kt_tuning.core.errors import DataError
 from kt_tuning.ensembling.problem import Problem, check_predictions, mean_log
-from kt_tuning.errors import DataError
 
 GOOD = np.full((2, 3, 2), 0.5)
 

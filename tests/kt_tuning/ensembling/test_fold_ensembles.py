@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from member_cases import softmax
 
+from kt_tuning.core.errors import OptionError
 from kt_tuning.ensembling import Calibration, Combination, Ensemble, Member, fit_temperature
 from kt_tuning.ensembling.combination import mean_over_folds, sharpening_of
-from kt_tuning.errors import OptionError
 from kt_tuning.evaluation import measure_reliability, model_digest
 
 FOLDS, ROWS, CLASSES = 4, 4000, 5

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from member_cases import make_members, softmax
 
+from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.ensembling import (
     MEMBER_CHOICES,
     Member,
@@ -12,7 +13,6 @@ from kt_tuning.ensembling import (
 )
 from kt_tuning.ensembling.calibration import temper
 from kt_tuning.ensembling.members import distinct, stack_predictions
-from kt_tuning.errors import DataError, OptionError
 
 
 def named(predictions, configurations=None):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tiny_models import tiny
 
+from kt_tuning.core.errors import DataError, OptionError, StorageError
 from kt_tuning.ensembling import Ensemble, candidates_of, join_candidates
-from kt_tuning.errors import DataError, OptionError, StorageError
 
 
 def model_of(seed):

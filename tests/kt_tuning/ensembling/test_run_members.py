@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from member_cases import CLASSES, make_members, softmax
 
+from kt_tuning.core.errors import DataError, StorageError
+from kt_tuning.core.records import DataCard, PixelFormat, SearchRecord, TrialRecord
 from kt_tuning.ensembling import join_candidates, read_candidates
-from kt_tuning.errors import DataError, StorageError
-from kt_tuning.records import DataCard, PixelFormat, SearchRecord, TrialRecord
 
 LABELS = make_members([0.0], rows=60)[1]
 CARD = DataCard("f00d", ("a", "b", "c", "d"), PixelFormat(6, 6, 3), {"train": [1, 1, 1, 1]})

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from member_cases import make_members
 
+from kt_tuning.core.errors import OptionError
 from kt_tuning.ensembling import Combination, Member, solve
 from kt_tuning.ensembling.members import costs_of
 from kt_tuning.ensembling.problem import Problem
 from kt_tuning.ensembling.serving import Serving, worth_serving
-from kt_tuning.errors import OptionError
 
 
 def mean(problem):

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
+from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.ensembling import Ensemble, candidates_of, soup
 from kt_tuning.ensembling.soup import greedy_soup
-from kt_tuning.errors import DataError, OptionError
 from kt_tuning.evaluation import METRICS
 
 

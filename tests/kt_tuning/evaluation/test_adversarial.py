@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.evaluation import ATTACKS, adversarial_accuracy, attack
 
 

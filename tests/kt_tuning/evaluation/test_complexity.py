@@ -4,7 +4,7 @@ import keras
 import pytest
 from keras import layers
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.evaluation import Complexity, count_flops, measure_complexity
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kt_tuning.errors import DataError, OptionError
+from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.evaluation import CORRUPTIONS, SEVERITIES, corrupt
 from kt_tuning.evaluation.corruptions import blur, digital, noise, weather
 

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from kt_tuning.errors import OptionError, StorageError
+from kt_tuning.core.errors import OptionError, StorageError
+from kt_tuning.core.records import DataCard, PixelFormat, SearchRecord, TrialRecord
 from kt_tuning.evaluation import Cost, Throughput, measure_cost, stored_bytes, training_speed
 from kt_tuning.evaluation import latency as latency_module
-from kt_tuning.records import DataCard, PixelFormat, SearchRecord, TrialRecord
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from kt_tuning.errors import DataError, OptionError
+from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.evaluation import Generalization, bias_variance, generalization
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.evaluation import grad_cam
 
 SIZE, PATCH = 32, 16

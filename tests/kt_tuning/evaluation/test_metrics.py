@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from kt_tuning.errors import DataError, OptionError
+from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.evaluation import DEFAULT_METRICS, METRICS, metric_of, metrics_for, score
 from kt_tuning.evaluation.row_metrics import among_top, correct
 

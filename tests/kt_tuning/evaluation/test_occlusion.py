@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.evaluation import occlusion_map
 
 

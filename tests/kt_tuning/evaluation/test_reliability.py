@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
 
-from kt_tuning.errors import DataError, OptionError
+from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.evaluation import Reliability, measure_reliability
 
 # Confidence 0.6 right, 0.6 wrong, 0.9 right, 0.9 right, 1.0 wrong.

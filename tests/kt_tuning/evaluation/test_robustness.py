@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kt_tuning.errors import DataError, OptionError
+from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.evaluation import CORRUPTIONS, Robustness, corrupt, robustness
 
 

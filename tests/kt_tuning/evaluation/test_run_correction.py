@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import SearchRecord, TrialRecord
 from kt_tuning.evaluation import METRICS, corrected_best, corrected_best_of_run
-from kt_tuning.records import SearchRecord, TrialRecord
 
 ROWS, CLASSES = 30, 3
 

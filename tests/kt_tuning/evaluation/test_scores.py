@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from kt_tuning.errors import OptionError, StorageError
+from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.evaluation import (
     Cost,
     Generalization,

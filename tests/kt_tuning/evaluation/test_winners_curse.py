@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from kt_tuning.errors import DataError, OptionError
+from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.evaluation import METRICS, CorrectedBest, Interval, corrected_best
 from kt_tuning.evaluation import bootstrap as bootstrap_module
 from kt_tuning.evaluation.winners_curse import METHODS

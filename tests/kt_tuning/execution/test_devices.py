@@ -94,9 +94,9 @@ def test_automatic_is_a_worker_a_gpu(monkeypatch):
 
 def test_automatic_without_gpus_is_a_worker_a_processor_as_far_as_memory_goes(monkeypatch):
     monkeypatch.setattr(devices, "visible_gpus", list)
-    monkeypatch.setattr(devices, "processors", lambda: 64)
+    monkeypatch.setattr(devices, "count_processors", lambda: 64)
     sizes = {"SC_AVPHYS_PAGES": 5 * 2**18, "SC_PAGE_SIZE": 2**12}  # 5 GiB
     monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
     assert devices.automatic_workers() == 3
-    monkeypatch.setattr(devices, "processors", lambda: 2)
+    monkeypatch.setattr(devices, "count_processors", lambda: 2)
     assert devices.automatic_workers() == 2

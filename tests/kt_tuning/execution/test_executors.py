@@ -5,7 +5,7 @@ import logging
 import pytest
 from recorder import Recorder
 
-from kt_tuning.errors import SearchError
+from kt_tuning.core.errors import SearchError
 from kt_tuning.execution import Processes, Serial
 
 

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
+from kt_tuning.core.progress import write_line
 from kt_tuning.execution.logs import LOGGER, ForwardingHandler, show
-from kt_tuning.progress import write_line
 
 
 def test_warnings_and_lines_of_progress_are_forwarded(monkeypatch, caplog):

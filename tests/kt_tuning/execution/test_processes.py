@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from recorder import Recorder
 
-from kt_tuning.errors import OptionError, SearchError
+from kt_tuning.core.errors import OptionError, SearchError
 from kt_tuning.execution import Processes
 
 PATIENCE = 120

@@ -23,7 +23,7 @@ from test_executors import (  # noqa: F401
 from tiny_models import tiny
 
 from kt_tuning import Tuner
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.execution import Ray, RayExecutor
 
 pytest.importorskip("ray", reason="Ray is not installed: it is the extra `ray`")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.execution import Ray
 from kt_tuning.execution.ray.cluster import gpus_of, room
 

@@ -7,8 +7,8 @@ import cloudpickle
 import numpy as np
 import pytest
 
+from kt_tuning.core.errors import StorageError
 from kt_tuning.data import ImageData
-from kt_tuning.errors import StorageError
 from kt_tuning.execution import sharing
 
 ROWS = 2**18

@@ -11,9 +11,9 @@ import tensorflow as tf
 from export_models import make_card, make_model
 from numpy.typing import NDArray
 
+from kt_tuning.core.records import PixelFormat
 from kt_tuning.export import Served, export_saved_model, load_served
 from kt_tuning.export.decode import decode_bytes
-from kt_tuning.records import PixelFormat
 
 
 @pytest.fixture(scope="session")

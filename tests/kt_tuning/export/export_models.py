@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.records import DataCard, PixelFormat
+from kt_tuning.core.records import DataCard, PixelFormat
 
 PIXELS = PixelFormat(8, 12, 3)
 CLASS_NAMES = ("cat", "dog", "Süßer Igel")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from export_models import PIXELS, make_card, random_images
 
+from kt_tuning.core.errors import ExportError
 from kt_tuning.ensembling import Ensemble
-from kt_tuning.errors import ExportError
 from kt_tuning.export import export_model, export_obstacle, load_served
 from kt_tuning.export.clean_names import clean_names, refused_names, with_clean_names
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from export_models import CLASS_NAMES, PIXELS, make_card, random_images
 
+from kt_tuning.core.errors import DataError, ExportError, MissingExtraError, OptionError
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.ensembling.combination import Combination
-from kt_tuning.errors import DataError, ExportError, MissingExtraError, OptionError
 from kt_tuning.export import FORMATS, export_model, format_named, predict_all
 from kt_tuning.export.recurrence import unrolled
 

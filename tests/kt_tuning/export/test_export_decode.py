@@ -14,9 +14,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
+from kt_tuning.core.records import PixelFormat
 from kt_tuning.data import decode_image
 from kt_tuning.export.decode import decode_batch
-from kt_tuning.records import PixelFormat
 
 Decoder = Callable[[bytes, PixelFormat], NDArray[np.uint8]]
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from export_models import make_card
 
-from kt_tuning.export.folder import appearing, next_version, write_labels, write_provenance
+from kt_tuning.export.folder import new_export, next_version, write_labels, write_provenance
 
 
 def test_versions_count_on_from_the_largest_number(tmp_path):
@@ -16,11 +16,11 @@ def test_versions_count_on_from_the_largest_number(tmp_path):
 
 
 def test_a_folder_appears_at_the_end_or_not_at_all(tmp_path):
-    with appearing(tmp_path / "1") as folder:
+    with new_export(tmp_path / "1") as folder:
         (folder / "model").write_text("half")
         assert not (tmp_path / "1").exists()
     assert (tmp_path / "1" / "model").read_text() == "half"
-    with pytest.raises(ZeroDivisionError), appearing(tmp_path / "2") as folder:
+    with pytest.raises(ZeroDivisionError), new_export(tmp_path / "2") as folder:
         raise ZeroDivisionError
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
 

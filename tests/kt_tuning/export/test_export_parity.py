@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from export_models import CLASS_NAMES, make_card, random_images
 
-from kt_tuning.errors import ExportError
+from kt_tuning.core.errors import ExportError
 from kt_tuning.export.parity import (
     FLOAT32,
     ROUNDING,

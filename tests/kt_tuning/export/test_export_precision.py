@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from export_models import PIXELS, make_card, make_model, random_images
 
+from kt_tuning.core.errors import ExportError
 from kt_tuning.ensembling import Ensemble
-from kt_tuning.errors import ExportError
 from kt_tuning.export import export_model
 from kt_tuning.export.precision import half_precision, in_float32
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from export_models import make_model, random_images
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.export import prune
 from kt_tuning.export.pruning import keep_largest
 

@@ -16,10 +16,10 @@ import tensorflow as tf
 from export_models import CLASS_NAMES, PIXELS, make_card, make_model, random_images
 from PIL import Image
 
+from kt_tuning.core.errors import DataError, ExportError, StorageError
+from kt_tuning.core.records import PixelFormat
 from kt_tuning.data import decode_image
-from kt_tuning.errors import DataError, ExportError, StorageError
 from kt_tuning.export import FORMATS, export_saved_model
-from kt_tuning.records import PixelFormat
 
 # Run as if neither Keras nor this package were installed.
 SERVER = """

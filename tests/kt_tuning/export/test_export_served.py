@@ -8,10 +8,10 @@ import pytest
 from export_models import CLASS_NAMES, PIXELS, random_images
 from PIL import Image
 
+from kt_tuning.core.errors import DataError, ExportError, OptionError, StorageError
+from kt_tuning.core.records import PixelFormat
 from kt_tuning.data import decode_image
-from kt_tuning.errors import DataError, ExportError, OptionError, StorageError
 from kt_tuning.export import load_served
-from kt_tuning.records import PixelFormat
 
 
 @pytest.fixture

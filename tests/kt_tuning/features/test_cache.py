@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 
+from kt_tuning.core.errors import StorageError
 from kt_tuning.data import ImageData
-from kt_tuning.errors import StorageError
 from kt_tuning.features import FeatureCache, cache
 
 X = np.random.default_rng(0).integers(0, 256, (40, 4, 4)).astype(np.uint8)
@@ -174,7 +174,7 @@ def test_a_damaged_row_is_computed_again(tmp_path):
 
 
 def test_long_work_writes_lines(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("kt_tuning.progress.PATIENCE", 0.01)
+    monkeypatch.setattr("kt_tuning.core.progress.PATIENCE", 0.01)
 
     class Slow(Extractor):
         def features(self, images):

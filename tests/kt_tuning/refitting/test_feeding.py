@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from kt_tuning.data.batch_loader import Loader
 from kt_tuning.data.batches import Batches
-from kt_tuning.data.loader import Loader
 from kt_tuning.refitting.feeding import WholeBatches, feed
 
 

@@ -13,11 +13,11 @@ from striped import striped_images
 from tiny_models import tiny
 
 from kt_tuning import Recipe, RefitOptions, Tuner
+from kt_tuning.core.errors import OptionError, SearchError, StorageError
 from kt_tuning.data import ImageData
 from kt_tuning.data.batches import Batches
 from kt_tuning.devices import Devices
 from kt_tuning.ensembling import EnsembleRecord, combination_digest
-from kt_tuning.errors import OptionError, SearchError, StorageError
 from kt_tuning.evaluation import held_out_uses, model_digest, note_held_out_use
 from kt_tuning.judging import load_winner, save_winner
 from kt_tuning.refitting import job

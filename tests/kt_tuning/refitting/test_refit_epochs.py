@@ -2,8 +2,9 @@
 
 import pytest
 
-from kt_tuning.errors import StorageError
-from kt_tuning.records import HISTORY, TrialRecord
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import TrialRecord
+from kt_tuning.core.run_layout import HISTORY
 from kt_tuning.refitting.epochs import chosen_epochs
 
 

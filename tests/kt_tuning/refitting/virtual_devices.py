@@ -37,8 +37,8 @@ def main(backend: str, directory: str) -> None:
     from tiny_models import tiny
 
     from kt_tuning import ImageData, Recipe, RefitOptions, Tuner
+    from kt_tuning.core.errors import OptionError
     from kt_tuning.devices import describe, find_devices
-    from kt_tuning.errors import OptionError
 
     data = ImageData.from_arrays(*striped_images(60))
     recipe = Recipe(batch_size=10, augment="none")

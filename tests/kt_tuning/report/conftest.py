@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kt_tuning.core.json_record import write_json
+from kt_tuning.core.records import DataCard, PixelFormat, SearchRecord, TrialRecord
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation import (
     Cost,
@@ -32,7 +34,6 @@ from kt_tuning.evaluation import (
     worst_mistakes,
 )
 from kt_tuning.export import MEASUREMENT_FILE, Measurement
-from kt_tuning.records import DataCard, PixelFormat, SearchRecord, TrialRecord, write_json
 from kt_tuning.report.summary import RunSummary, TrialRun
 
 NASTY = "<script>alert(1)</script>"

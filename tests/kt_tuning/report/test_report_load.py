@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.json_record import read_json, write_json
 from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import HeldOutUse, HeldOutUses
-from kt_tuning.records import read_json, write_json
 from kt_tuning.report.load import as_summary, load_run
 
 

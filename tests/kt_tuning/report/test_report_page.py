@@ -12,7 +12,7 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
 from kt_tuning.report import write_report
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}

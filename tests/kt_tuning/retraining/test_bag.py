@@ -3,6 +3,7 @@
 import numpy as np
 from stripe_models import configured, knowing
 
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.ensembling import (
     Ensemble,
     candidates_of,
@@ -10,7 +11,6 @@ from kt_tuning.ensembling import (
     read_candidates,
     take_best,
 )
-from kt_tuning.records import TrialRecord
 from kt_tuning.retraining import bag, member_run
 from kt_tuning.retraining.bag import bootstrap_rows
 

@@ -7,7 +7,7 @@ from stripe_models import RECIPE, configured
 from tiny_models import tiny
 
 from kt_tuning import Recipe
-from kt_tuning.errors import OptionError, SearchError
+from kt_tuning.core.errors import OptionError, SearchError
 from kt_tuning.retraining import Configuration
 
 

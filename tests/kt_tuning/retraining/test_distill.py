@@ -7,10 +7,10 @@ from stripe_models import configured, knowing, reader
 from striped import striped_images
 
 from kt_tuning import Ensemble, Recipe
+from kt_tuning.core.errors import OptionError, StorageError
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.errors import OptionError, StorageError
-from kt_tuning.records import TrialRecord
 from kt_tuning.retraining import distill, member_run
 
 

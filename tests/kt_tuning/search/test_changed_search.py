@@ -11,7 +11,7 @@ import pytest
 from striped import striped_images
 
 from kt_tuning import ImageData, Recipe, Tuner
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
 
 RECIPE = {"batch_size": 16, "augment": "none", "precision": "float32"}
 

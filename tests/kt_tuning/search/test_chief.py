@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.search.chief import IP, PORT, TUNER_ID, is_chief, is_worker
 
 SCRIPT = """

@@ -15,7 +15,7 @@ from search_spaces import (
     space_of,
 )
 
-from kt_tuning.errors import SearchError
+from kt_tuning.core.errors import SearchError
 from kt_tuning.search import STRATEGIES
 from kt_tuning.search.distributions import SearchSpace
 

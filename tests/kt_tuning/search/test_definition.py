@@ -9,7 +9,7 @@ from keras_tuner.oracles import RandomSearchOracle
 
 from hypermodels import MLP, ConvNet, Families
 from kt_tuning import Recipe
-from kt_tuning.records import TrialRecord
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.search.definition import (
     SearchDefinition,
     as_stored,

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from kt_tuning.records import TrialRecord
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.trials import Progress
 

@@ -3,7 +3,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from search_spaces import conditional, space_of
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.search.distributions import SearchSpace
 
 

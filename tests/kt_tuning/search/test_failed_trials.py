@@ -7,8 +7,8 @@ import keras_tuner
 import pytest
 from search_spaces import finish, make_oracle, mixed, space_of
 
-from kt_tuning.errors import SearchError
-from kt_tuning.records import TrialRecord
+from kt_tuning.core.errors import SearchError
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.search.deaths import Deaths
 from kt_tuning.search.failed_trials import retry_failed
 from kt_tuning.search.run_directory import RunDirectory
@@ -128,7 +128,7 @@ def test_what_has_killed_its_process_three_times_is_given_up(deaths, retried, ma
     (folder / "result.json").write_text(json.dumps({**record, "status": "FAILED"}))
     Deaths(count=deaths).save(folder / "deaths.json")
     heard = []
-    oracle.retry_failed = lambda but: heard.extend(but) or []
+    oracle.retry_failed = lambda but, lost: heard.extend(but) or []
     retry_failed(oracle, RunDirectory(tuner.run_directory, tuner.objectives[0], overwrite=False))
     assert heard == ([] if retried else [record["trial_id"]])
 

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
 from kt_tuning.search import lock
 
 # Loaded by its path: the package would bring Keras.

@@ -2,7 +2,7 @@ import keras_tuner
 import pytest
 from keras_tuner.engine import hyperparameters as hps
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.search import narrow
 
 

@@ -21,7 +21,7 @@ from search_spaces import (
     space_of,
 )
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.search import OptunaOracle
 
 

@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 from search_spaces import Calculator, calculator, finish, make_oracle, mixed, run, space_of
 
-from kt_tuning.errors import SearchError, StorageError
+from kt_tuning.core.errors import SearchError, StorageError
 
 
 def test_a_search_goes_on_where_it_ended(tmp_path):
@@ -230,4 +230,4 @@ def test_json_files_are_whole(tmp_path):
     calculator(tmp_path, lambda hp: np.float32(mixed(hp))).search()
     for path in (tmp_path / "project").rglob("*.json"):
         assert isinstance(json.loads(path.read_text()), dict)
-    assert not list((tmp_path / "project").rglob("*.tmp"))
+    assert not list((tmp_path / "project").rglob("writing.*"))

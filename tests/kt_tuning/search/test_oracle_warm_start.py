@@ -3,7 +3,7 @@ import optuna
 import pytest
 from search_spaces import Calculator, finish, make_oracle, mixed, run, space_of
 
-from kt_tuning.errors import OptionError, SearchError, StorageError
+from kt_tuning.core.errors import OptionError, SearchError, StorageError
 
 
 def earlier(hp):

@@ -10,9 +10,9 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from search_spaces import assorted, calculator, conditional
 
-from kt_tuning.errors import OptionError, SearchError
+from kt_tuning.core.errors import OptionError, SearchError
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.evaluation import hyperparameter_importances
-from kt_tuning.records import TrialRecord
 from kt_tuning.search.plots import Plots, study_of, style
 
 matplotlib.use("Agg")

@@ -4,9 +4,9 @@ import pytest
 from optuna import pruners
 from search_spaces import make_oracle, mixed, space_of
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.units import count
 from kt_tuning.search.pruning import PRUNERS, make_pruner
-from kt_tuning.units import count
 
 
 def race(pruner, curves):

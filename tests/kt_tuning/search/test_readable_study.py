@@ -5,7 +5,7 @@ import pytest
 from optuna.trial import TrialState
 from search_spaces import conditional, finish, make_oracle, mixed, run, space_of
 
-from kt_tuning.records import TrialRecord
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.search.plots.readable_study import CUT_SHORT, readable, study_of
 from kt_tuning.search.study.opening import OBJECTIVES
 

@@ -3,7 +3,7 @@ import os
 import keras_tuner
 import pytest
 
-from kt_tuning.records import TrialRecord
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.search.run_directory import RunDirectory
 
 

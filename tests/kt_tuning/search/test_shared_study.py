@@ -26,8 +26,8 @@ import sqlalchemy.orm
 from optuna.storages._rdb.models import TrialHeartbeatModel
 from tiny_models import tiny
 
-from kt_tuning.errors import StorageError
-from kt_tuning.records import TrialRecord
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.search import OptunaOracle, loop
 from kt_tuning.search.halving import Climbed
 from kt_tuning.search.study import storage

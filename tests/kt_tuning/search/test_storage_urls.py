@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from kt_tuning import Tuner
-from kt_tuning.errors import MissingExtraError, OptionError, StorageError
+from kt_tuning.core.errors import MissingExtraError, OptionError, StorageError
 from kt_tuning.search.study.storage import open_storage
 from kt_tuning.search.study.urls import completed, server_of, without_password
 
@@ -76,7 +76,7 @@ def test_a_missing_driver_is_named_with_its_extra(url, package, extra, monkeypat
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError) as caught:
         open_storage(url)
-    assert f'pip install "kt-tuning[{extra}]"' in str(caught.value)
+    assert f"pip install 'kt-tuning[{extra}]'" in str(caught.value)
     assert "secret" not in str(caught.value)
 
 

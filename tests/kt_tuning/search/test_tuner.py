@@ -10,7 +10,7 @@ from tiny_models import tiny
 
 from hypermodels import ConvNet
 from kt_tuning import ImageData, Recipe, Tuner
-from kt_tuning.errors import OptionError, SearchError, StorageError
+from kt_tuning.core.errors import OptionError, SearchError, StorageError
 from kt_tuning.search import STRATEGIES
 
 

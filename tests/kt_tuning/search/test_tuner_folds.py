@@ -5,7 +5,7 @@ import pytest
 from tiny_models import tiny
 
 from kt_tuning import Tuner, evaluate
-from kt_tuning.errors import DataError, OptionError
+from kt_tuning.core.errors import DataError, OptionError
 
 
 @pytest.fixture(scope="module")

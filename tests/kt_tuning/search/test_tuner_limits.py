@@ -8,7 +8,7 @@ import pytest
 from tiny_models import tiny
 
 from kt_tuning import Tuner
-from kt_tuning.errors import OptionError, SearchError, StorageError
+from kt_tuning.core.errors import OptionError, SearchError, StorageError
 from kt_tuning.search import budget
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.lock import RunLock
@@ -32,7 +32,7 @@ def test_a_trial_is_shortened_to_its_own_limit(make_tuner, stripes, clock):
 
 
 def record(number, score, **options):
-    from kt_tuning.records import TrialRecord
+    from kt_tuning.core.records import TrialRecord
 
     arguments = {"status": "COMPLETED", "metrics": {"val_accuracy": score}, "epochs": 2}
     arguments |= {"values": {}, "seconds": 4.0}

@@ -9,8 +9,8 @@ from striped import striped_images
 import kt_tuning as ktt
 from hypermodels import MLP, Families, LinearProbe
 from hypermodels.frozen import FrozenPart
+from kt_tuning.core.errors import OptionError
 from kt_tuning.ensembling import Ensemble
-from kt_tuning.errors import OptionError
 from kt_tuning.evaluation import predict_split, score
 from kt_tuning.features import cache
 from kt_tuning.retraining import Configuration, bag, boost, distill, snapshots

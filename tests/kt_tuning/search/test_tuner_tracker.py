@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from kt_tuning.records import SearchRecord, TrialRecord
+from kt_tuning.core.records import SearchRecord, TrialRecord
 from kt_tuning.tracking import Tracker
 
 # It reports home when it is imported.

@@ -18,7 +18,7 @@ from test_tuner_tracker import Diary
 from tiny_models import tiny
 
 from kt_tuning import Recipe, Tuner
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.execution import Serial
 from kt_tuning.search import tuner as tuner_module
 

@@ -3,7 +3,7 @@ from tiny_models import tiny
 
 from hypermodels import MLP, ConvNet, Families
 from kt_tuning import Recipe
-from kt_tuning.records import SearchRecord
+from kt_tuning.core.records import SearchRecord
 from kt_tuning.search.wrapping import RecipeHyperModel
 
 FAMILIES = Families({"wide": MLP((8, 8, 1), 2), "convnet": ConvNet((8, 8, 1), 2)})

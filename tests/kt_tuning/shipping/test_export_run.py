@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from shipped_run import small_model
 
-from kt_tuning.errors import MissingExtraError, OptionError
+from kt_tuning.core.errors import MissingExtraError, OptionError
 from kt_tuning.export import FORMATS
 from kt_tuning.shipping import Pruning, export_run, measurements
 

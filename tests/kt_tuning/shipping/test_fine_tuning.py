@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from shipped_run import small_model
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.shipping import fine_tuning
 
 

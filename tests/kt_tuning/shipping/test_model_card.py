@@ -6,8 +6,8 @@ import json
 import pytest
 from shipped_run import write_search
 
+from kt_tuning.core.errors import StorageError
 from kt_tuning.data import ImageData
-from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import note_held_out_use
 from kt_tuning.shipping import Measurement, RunRecords, write_model_card
 

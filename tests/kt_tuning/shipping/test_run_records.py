@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from shipped_run import write_search, write_winner
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
 from kt_tuning.evaluation import Scores
 from kt_tuning.shipping import RunRecords
 

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from kt_tuning.records import FAILED
+from kt_tuning.core.records import FAILED
 from kt_tuning.tracking import find_trackers
 
 

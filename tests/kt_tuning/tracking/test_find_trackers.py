@@ -3,7 +3,7 @@ import importlib.util
 import pytest
 from tracked_runs import Recorder
 
-from kt_tuning.errors import MissingExtraError, OptionError
+from kt_tuning.core.errors import MissingExtraError, OptionError
 from kt_tuning.tracking import TRACKERS, find_trackers
 
 

@@ -8,8 +8,8 @@ import mlflow
 from mlflow import MlflowClient
 from tracked_runs import FakeRun
 
-from kt_tuning.errors import OptionError
-from kt_tuning.records import FAILED
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.records import FAILED
 from kt_tuning.tracking.mlflow import MlflowTracker
 
 # MLflow with SQLAlchemy 2.1

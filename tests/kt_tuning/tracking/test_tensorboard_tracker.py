@@ -8,7 +8,7 @@ from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams import api_pb2, list_session_groups
 from tensorboard.plugins.hparams.backend_context import Context
 
-from kt_tuning.records import FAILED
+from kt_tuning.core.records import FAILED
 from kt_tuning.tracking import find_trackers
 
 

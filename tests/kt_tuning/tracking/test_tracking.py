@@ -7,7 +7,7 @@ import time
 import pytest
 from tracked_runs import Recorder
 
-from kt_tuning.records import FAILED
+from kt_tuning.core.records import FAILED
 from kt_tuning.tracking import relay
 
 

@@ -10,7 +10,7 @@ pytest.importorskip("wandb", reason="the extra wandb is not installed")
 
 from wandb.proto.wandb_internal_pb2 import Record
 
-from kt_tuning.records import FAILED
+from kt_tuning.core.records import FAILED
 from kt_tuning.tracking.wandb import WandbTracker
 
 BLOCK, HEADER = 32768, 7

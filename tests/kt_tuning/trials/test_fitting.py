@@ -8,8 +8,8 @@ import pytest
 
 from hypermodels import ConvNet
 from kt_tuning.augment import Mixing, mix
+from kt_tuning.data.batch_loader import DATA_WAIT, FollowEpochs, Loader
 from kt_tuning.data.batches import Batches, Random
-from kt_tuning.data.loader import DATA_WAIT, FollowEpochs, Loader
 from kt_tuning.trials.building import new_model
 from kt_tuning.trials.fitting import is_prepared, prepare_classifier
 from kt_tuning.trials.targets import build_metrics, example_targets

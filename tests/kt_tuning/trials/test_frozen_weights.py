@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hypermodels import LinearProbe
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
 from kt_tuning.trials import load_weights
 from kt_tuning.trials.weights import save_weights
 

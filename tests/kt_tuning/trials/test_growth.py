@@ -8,7 +8,7 @@ from tiny_models import tiny
 
 from hypermodels import MLP
 from kt_tuning import Recipe
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.search.wrapping import RecipeHyperModel
 from kt_tuning.trials import Advice, ImageTask, TrialSpec, run_trial
 

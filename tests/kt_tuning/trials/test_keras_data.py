@@ -8,7 +8,7 @@ import tensorflow as tf
 from tiny_models import tiny
 
 from kt_tuning import devices
-from kt_tuning.errors import OptionError, SearchError
+from kt_tuning.core.errors import OptionError, SearchError
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from keras import layers
 
 from kt_tuning import Recipe
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.trials import ImageTask
 from kt_tuning.trials.outputs import check_classifier
 from kt_tuning.trials.spec import TrialFailedError

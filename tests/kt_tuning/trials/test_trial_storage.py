@@ -2,7 +2,7 @@
 
 import pytest
 
-from kt_tuning.errors import MissingExtraError, OptionError, StorageError
+from kt_tuning.core.errors import MissingExtraError, OptionError, StorageError
 from kt_tuning.trials.folder import Changes
 from kt_tuning.trials.storage import open_storage
 

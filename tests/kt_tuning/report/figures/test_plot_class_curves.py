@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
 from kt_tuning.evaluation import ClassCurves
 from kt_tuning.report import plot_class_curves
 from kt_tuning.report.figures import ClassCurvesData, class_curves_data

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
 from kt_tuning.report import plot_confusion
 from kt_tuning.report.figures import ConfusionData, confusion_data
 from kt_tuning.report.load import load_run

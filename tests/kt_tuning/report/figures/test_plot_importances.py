@@ -6,7 +6,7 @@ import optuna
 import pandas as pd
 import pytest
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
 from kt_tuning.report import plot_importances
 from kt_tuning.report.figures import importances_data
 from kt_tuning.search.plots import Plots, study_of

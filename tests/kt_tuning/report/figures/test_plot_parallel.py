@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
 from kt_tuning.report import plot_parallel
 from kt_tuning.report.figures import parallel_data
 

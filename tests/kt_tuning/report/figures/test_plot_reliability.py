@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from kt_tuning.core.errors import StorageError
 from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import Interval, Reliability, Scores
 from kt_tuning.report import plot_reliability
 from kt_tuning.report.figures import ReliabilityData, reliability_data

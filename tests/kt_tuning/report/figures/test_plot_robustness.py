@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kt_tuning.errors import StorageError
+from kt_tuning.core.errors import StorageError
 from kt_tuning.evaluation import Robustness
 from kt_tuning.report import plot_robustness
 from kt_tuning.report.figures import attacks_description, corruptions_description

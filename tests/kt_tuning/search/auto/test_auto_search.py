@@ -4,7 +4,7 @@ import pytest
 
 import kt_tuning as ktt
 from kt_tuning import pipeline
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.pipeline import RunOptions
 from kt_tuning.pipeline.make_tuner import make_tuner
 from kt_tuning.records import SearchRecord

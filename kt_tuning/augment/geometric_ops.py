@@ -1,0 +1,155 @@
+"""Geometric operations as 3×3 matrices from output to input coordinates.
+
+Every function is (amounts (n,), parameters (n, k), frame) -> (n, 3, 3); parameters are uniform in
+[0, 1).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kt_tuning.augment.op_kinds import Floats, Frame
+
+
+def flip(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Mirror left and right."""
+    matrices = _identity(len(amounts))
+    matrices[:, 0, 0] = -1.0
+    matrices[:, 0, 2] = frame.width
+    return matrices
+
+
+def vertical_flip(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Mirror top and bottom."""
+    matrices = _identity(len(amounts))
+    matrices[:, 1, 1] = -1.0
+    matrices[:, 1, 2] = frame.height
+    return matrices
+
+
+def turn(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Rotate by 0, 90, 180 or 270 degrees, each with the same probability."""
+    quarters = np.floor(4 * parameters[:, 0]).astype(int)
+    cosine = np.array([1.0, 0.0, -1.0, 0.0])[quarters]
+    sine = np.array([0.0, 1.0, 0.0, -1.0])[quarters]
+    return _turned(cosine, sine, frame)
+
+
+def rotate(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Rotate by `amounts` degrees, clockwise, about the centre."""
+    angles = np.deg2rad(amounts)
+    return _turned(np.cos(angles), np.sin(angles), frame)
+
+
+def shear_x(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Shear by `amounts` pixels sideways for each pixel down."""
+    matrices = _identity(len(amounts))
+    matrices[:, 0, 1] = amounts
+    return _about_centre(matrices, frame)
+
+
+def shear_y(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Shear by `amounts` pixels down for each pixel sideways."""
+    matrices = _identity(len(amounts))
+    matrices[:, 1, 0] = amounts
+    return _about_centre(matrices, frame)
+
+
+def translate_x(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Shift to the right by `amounts` times the width."""
+    matrices = _identity(len(amounts))
+    matrices[:, 0, 2] = -amounts * frame.width
+    return matrices
+
+
+def translate_y(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Shift down by `amounts` times the height."""
+    matrices = _identity(len(amounts))
+    matrices[:, 1, 2] = -amounts * frame.height
+    return matrices
+
+
+def zoom(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Enlarge by a factor of 2 ** `amounts`."""
+    matrices = _identity(len(amounts))
+    matrices[:, 0, 0] = matrices[:, 1, 1] = np.exp2(-amounts)
+    return _about_centre(matrices, frame)
+
+
+def crop(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Crop at the same scale, shifted by whole pixels of at most `amounts` times the side.
+
+    If the output is as large as the input, this is padding and cropping.
+    """
+    reach = np.round(amounts[:, None] * [frame.width, frame.height])
+    matrices = centre(len(amounts), frame)
+    matrices[:, :2, 2] += np.floor(parameters * (2 * reach + 1)) - reach
+    return matrices
+
+
+def resized_crop(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Crop a share 1 - `amounts` of the area with an aspect ratio of 3:4 to 4:3; fill the output.
+
+    Source: Szegedy et al. 2015; boxes that would not fit are never drawn.
+    """
+    area = 1 - amounts
+    widest = np.log(np.minimum(4 / 3, 1 / area))
+    stretch = np.exp(widest * (2 * parameters[:, 0] - 1))
+    sides = np.sqrt(np.stack([area * stretch, area / stretch], axis=1))
+    matrices = _identity(len(amounts))
+    matrices[:, 0, 0] = sides[:, 0] * frame.width / frame.new_width
+    matrices[:, 1, 1] = sides[:, 1] * frame.height / frame.new_height
+    matrices[:, :2, 2] = parameters[:, 1:] * (1 - sides) * [frame.width, frame.height]
+    return matrices
+
+
+def perspective(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
+    """Move each corner by up to `amounts` times the side.
+
+    Source: the map from the unit square to a quadrilateral in Heckbert, Fundamentals of Texture
+    Mapping and Image Warping (1989), section 2.2.3.
+    """
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
+    quads = corners + amounts[:, None, None] * (2 * parameters.reshape(-1, 4, 2) - 1)
+    quads = quads * [frame.width, frame.height]
+    first, second, third, fourth = np.moveaxis(quads, 1, 0)
+    right, down, bent = second - third, fourth - third, first - second + third - fourth
+    area = _cross(right, down)
+    across, along = _cross(bent, down) / area, _cross(right, bent) / area
+    matrices = np.ones((len(amounts), 3, 3))
+    matrices[:, :2, 0] = second - first + across[:, None] * second
+    matrices[:, :2, 1] = fourth - first + along[:, None] * fourth
+    matrices[:, :2, 2] = first
+    matrices[:, 2, 0], matrices[:, 2, 1] = across, along
+    return matrices / [frame.width, frame.height, 1]
+
+
+def centre(n: int, frame: Frame) -> Floats:
+    """Crop or pad to the new size around the centre, at the same scale."""
+    matrices = _identity(n)
+    matrices[:, 0, 2] = (frame.width - frame.new_width) // 2
+    matrices[:, 1, 2] = (frame.height - frame.new_height) // 2
+    return matrices
+
+
+def _identity(n: int) -> Floats:
+    return np.tile(np.eye(3), (n, 1, 1))
+
+
+def _about_centre(matrices: Floats, frame: Frame) -> Floats:
+    """Move the origin of linear maps to the centre of the frame."""
+    middle = np.array([frame.width / 2, frame.height / 2])
+    matrices[:, :2, 2] = middle - matrices[:, :2, :2] @ middle
+    return matrices
+
+
+def _turned(cosine: Floats, sine: Floats, frame: Frame) -> Floats:
+    matrices = _identity(len(cosine))
+    matrices[:, 0, 0], matrices[:, 0, 1] = cosine, sine
+    matrices[:, 1, 0], matrices[:, 1, 1] = -sine, cosine
+    return _about_centre(matrices, frame)
+
+
+def _cross(a: Floats, b: Floats) -> Floats:
+    """Return the cross products of vectors (n, 2)."""
+    return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]

@@ -1,0 +1,1 @@
+"""The lowest layer: errors, records, atomic files, units, optional imports, quieting."""

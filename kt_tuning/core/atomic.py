@@ -1,0 +1,102 @@
+"""Atomic file writes: a file is replaced as a whole or stays as it was.
+
+A durable write also survives a power loss: the data are flushed to the disk before the file gets
+its name, and the name before the write returns. Pillai et al. (2014), "All File Systems Are Not
+Created Equal", OSDI, explains why both are needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+WRITING = "writing."
+"""Prefix of the names of files that are being written."""
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | Path, *, durable: bool, sync_name: bool = True) -> Iterator[Path]:
+    """Yield a temporary path that replaces `path` at the end of the block, unless it raises.
+
+    The temporary name ends with the name of `path`, so that writers that look at suffixes work.
+
+    Args:
+        path: The file to write; its folder exists.
+        durable: Whether the file must survive a power loss once the block has ended. Results,
+            records and checkpoints must; caches and files for other programs need not.
+        sync_name: Whether a durable file has its name on the disk at the end. False is for files
+            that are followed by another durable file in the same folder, which flushes all names.
+
+    Raises:
+        OSError: if the file cannot be written; it names `path` if it names no file otherwise.
+    """
+    path = Path(path)
+    temporary = path.with_name(f"{WRITING}{secrets.token_hex(4)}.{path.name}")
+    try:
+        yield temporary
+        if durable:
+            sync_file(temporary)
+        os.replace(temporary, path)
+        if durable and sync_name:
+            sync_folder(path.parent)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder that becomes `path` at the end of the block, or is removed if it raises.
+
+    The files in it are flushed to the disk before it gets its name.
+
+    Args:
+        path: The folder to make; absent, or an empty folder. Missing parents are made.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    # TensorFlow Serving reads folders whose names are numbers, so it ignores this one.
+    folder = path.with_name(f".{path.name}.{secrets.token_hex(16)}.tmp")
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+        for entry in folder.rglob("*"):
+            if entry.is_file():
+                sync_file(entry)
+        folder.replace(path)
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk, where the operating system can do that."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Flush all data written to a file, also by other descriptors, to the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of killed processes from a folder that only this process writes."""
+    for path in folder.glob(f"{WRITING}*"):
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -1,0 +1,96 @@
+"""The errors that kt-tuning raises on purpose.
+
+Every message says what was received, what was expected and what to do. The command line prints the
+message without a traceback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_MESSAGES = (
+    *("No space left on device", "Disk quota exceeded"),
+    *("database or disk is full", " requested and "),
+)
+"""Parts of the messages of HDF5, TensorFlow, SQLite and NumPy ("80 requested and 8 written") for a
+full disk; their errors have no error number."""
+
+
+class KtTuningError(Exception):
+    """Base class of all errors of kt-tuning."""
+
+
+class DataError(KtTuningError, ValueError):
+    """Images or labels are missing, unreadable, mismatched or too few."""
+
+
+class OptionError(KtTuningError, ValueError):
+    """An argument or command-line option has an invalid value."""
+
+
+class StorageError(KtTuningError, OSError):
+    """A path is missing, not writable, damaged, or holds something else."""
+
+
+class OtherSearchError(StorageError, RuntimeError):
+    """A run directory holds another search than the one asked for; a RuntimeError in KerasTuner."""
+
+
+class SearchError(KtTuningError, RuntimeError):
+    """The search cannot go on: every trial failed, or no trial has finished yet."""
+
+
+class ExportError(KtTuningError, RuntimeError):
+    """An exported model gives other results than the trained one, or cannot be read."""
+
+
+class MissingExtraError(KtTuningError, ImportError):
+    """An optional dependency is missing; the message has the `pip install` command."""
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Return whether a full disk or an exhausted quota caused an error of any library."""
+    while error is not None:
+        text = str(error)
+        if getattr(error, "errno", None) in FULL or any(part in text for part in FULL_MESSAGES):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+@contextlib.contextmanager
+def full_disk_explained(folder: str | Path) -> Iterator[None]:
+    """Convert an error that a full disk causes in the block to a StorageError.
+
+    Args:
+        folder: The folder that the block writes; the message names it if the error names no file.
+
+    Raises:
+        StorageError: if the disk is full or the quota exhausted.
+    """
+    try:
+        yield
+    except KtTuningError:
+        raise
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        raise StorageError(
+            f"The disk is full: cannot write {getattr(error, 'filename', None) or folder}. Free "
+            "some space and start the same command again: finished trials are kept."
+        ) from error
+
+
+def __getattr__(name: str) -> Any:
+    """KerasTuner's own errors, so that `kt_tuning.errors` has what `keras_tuner.errors` has."""
+    if not name.startswith("F"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Imported on use: KerasTuner imports Keras.
+    from keras_tuner import errors
+
+    return getattr(errors, name)

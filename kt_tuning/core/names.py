@@ -1,0 +1,52 @@
+"""Lookup of names regardless of case and punctuation: "ConvNet", "saved-model", "TFLite"."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from kt_tuning.core.errors import OptionError
+
+
+def find_name(
+    name: Any,
+    known: Collection[str],
+    what: str,
+    *,
+    aliases: Mapping[str, str] | None = None,
+    hint: str = "",
+) -> str:
+    """Return the known name that a user's spelling matches.
+
+    Case, spaces, hyphens, underscores and other punctuation are ignored.
+
+    Args:
+        name: The user's spelling.
+        known: The valid names.
+        what: The kind of thing, in the singular, for the message: "strategy".
+        aliases: Alternative names, such as those of other libraries, and the known names they mean.
+        hint: Other accepted values, appended to the message: "or a sampler of Optuna".
+
+    Raises:
+        OptionError: if no name matches; the message suggests a similar one and lists all.
+    """
+    if isinstance(name, str):
+        if name in known:
+            return name
+        spellings = {_plain(alias): target for alias, target in (aliases or {}).items()}
+        spellings |= {_plain(one): one for one in known}
+        found = spellings.get(_plain(name))
+        if found is not None:
+            return found
+        close = difflib.get_close_matches(_plain(name), spellings, n=1)
+        guess = f" Did you mean {spellings[close[0]]!r}?" if close else ""
+    else:
+        guess = ""
+    also = f"; {hint}" if hint else ""
+    raise OptionError(f"Unknown {what} {name!r}.{guess} Known: {', '.join(known)}{also}.")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold())

@@ -1,0 +1,219 @@
+"""Records that one stage writes into the run directory and a later one reads.
+
+`run_layout` lists the files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+from kt_tuning.core.json_record import Record
+
+COMPLETED = "COMPLETED"
+PRUNED = "PRUNED"
+FAILED = "FAILED"
+INFEASIBLE = "INFEASIBLE"
+PAUSED = "PAUSED"
+UNEVEN = 3
+"""Ratio of the largest to the smallest class from which a warning is due."""
+REFITTED = "trained again on training and validation images"
+"""How messages, reports and model cards describe models that were refitted."""
+OUT_OF_MEMORY = "out of memory"
+"""Start of the message of a trial that is infeasible because memory ran out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelFormat(Record):
+    """The shape of a model's input, uint8 (height, width, channels), and the depth of 16-bit files.
+
+    Attributes:
+        height: Rows of the model's input.
+        width: Columns of the model's input.
+        channels: 1 (grey) or 3 (RGB).
+        bits: Bit depth of the levels in files with 16 bits a pixel: 12 for a camera with 12 bits,
+            whose white is 4095.
+    """
+
+    height: int
+    width: int
+    channels: int
+    bits: int = 16
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return (self.height, self.width, self.channels)
+
+
+@dataclasses.dataclass(frozen=True)
+class TableSource:
+    """A table of image files and labels.
+
+    Attributes:
+        path: Path of the file; "" for a DataFrame.
+        columns: Meaning ("file", "label", "split", "group") -> name of the column, where given.
+        max_missing: Largest share of the rows that may be left out, 0 to 1.
+    """
+
+    path: str
+    columns: dict[str, str] = dataclasses.field(default_factory=dict)
+    max_missing: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class DataCard(Record):
+    """The data that a search was run on.
+
+    Attributes:
+        fingerprint: Hex digest of pixels, labels and split; equal data have equal fingerprints.
+        class_names: Names by label, 0 first.
+        pixels: Shape of the model's input.
+        counts: Images by split and class, `{"train": [n_class0, …], "validation": …, "test": …}`.
+        source: The folder, or "arrays".
+        table: The table that labels the images; None if sub-folders do.
+    """
+
+    fingerprint: str
+    class_names: tuple[str, ...]
+    pixels: PixelFormat
+    counts: dict[str, list[int]]
+    source: str = "arrays"
+    table: TableSource | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "class_names", tuple(self.class_names))
+        if isinstance(self.pixels, dict):
+            object.__setattr__(self, "pixels", PixelFormat(**self.pixels))
+        if isinstance(self.table, dict):
+            object.__setattr__(self, "table", TableSource(**self.table))
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchRecord(Record):
+    """The arguments of a search.
+
+    Attributes:
+        objective: Name of the metric, such as "val_accuracy".
+        direction: "max" or "min".
+        strategy: Name in `STRATEGIES`, or the class of a KerasTuner oracle.
+        seed: Seed of trials, initial weights and augmentation.
+        epochs: Maximum number of epochs of a trial.
+        max_trials: Maximum number of trials; None if only time limits them.
+        time_limit: Total training time in seconds, or None.
+        hypermodel: Name of the hypermodel's class or function; for several families the names of
+            all: "Families(convnet, resnet)".
+        versions: Versions of kt-tuning, Keras, its backend, KerasTuner, NumPy, Python.
+        folds: Trainings of each configuration on different splits; 1 is no cross-validation.
+        executions: Trainings of each configuration on each fold.
+        defaults_first: Whether trial 0 is the default configuration; with `hypermodel="auto"` it
+            is a starting point of the first family.
+    """
+
+    objective: str
+    direction: str
+    strategy: str
+    seed: int
+    epochs: int
+    max_trials: int | None
+    time_limit: float | None
+    hypermodel: str
+    versions: dict[str, str]
+    folds: int = 1
+    executions: int = 1
+    defaults_first: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialRecord(Record):
+    """The result of one trial.
+
+    Attributes:
+        trial_id: KerasTuner's id; the folder is `trial_<trial_id>`.
+        number: Number in the order of starting, from 0.
+        status: "COMPLETED", "PRUNED" (with the best epoch until then), "FAILED", "INFEASIBLE" (over
+            a limit, never trained) or "PAUSED" (may go on in the same search).
+        values: Values of the active hyperparameters.
+        metrics: All metrics at the best epoch; with several folds or executions their means. Names
+            that begin with "val_" are of the returned float32 model, regardless of the precision of
+            training; the others were measured during the epoch.
+        best_epoch: Index of that epoch, from 0; of the first fold and execution.
+        epochs: Number of epochs trained, over all folds and executions.
+        seconds: Wall-clock time of the trial in seconds, including building the model.
+        parameters: Number of scalars in the model's weights.
+        message: Reason of a failure or an early end, or None.
+        began: Start time in seconds since 1970; for an interrupted trial its end less `seconds`.
+        scores: The objective of each fold and execution.
+        backbone: Name, licence, data, source and digest of the pre-trained network, each None if
+            unknown; None for a trial without one.
+    """
+
+    trial_id: str
+    number: int
+    status: str
+    values: dict[str, Any]
+    metrics: dict[str, float]
+    best_epoch: int
+    epochs: int
+    seconds: float
+    parameters: int
+    message: str | None = None
+    began: float = 0.0
+    scores: tuple[float, ...] = ()
+    backbone: dict[str, str | None] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scores", tuple(self.scores))
+
+    @property
+    def usable(self) -> bool:
+        """Whether the trial has a model and a score."""
+        return self.status in (COMPLETED, PRUNED, PAUSED)
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what an export records of the trial."""
+        found = {"values": self.values, "metrics": self.metrics, "best_epoch": self.best_epoch}
+        return found if self.backbone is None else {**found, "backbone": self.backbone}
+
+
+def backbones_of(
+    trials: Iterable[TrialRecord],
+) -> list[tuple[dict[str, str | None], list[TrialRecord]]]:
+    """Return the distinct pre-trained networks of trials, each with the trials that use it."""
+    found: list[tuple[dict[str, str | None], list[TrialRecord]]] = []
+    for trial in trials:
+        if trial.backbone is None:
+            continue
+        same = next((users for origin, users in found if origin == trial.backbone), None)
+        if same is None:
+            found.append((trial.backbone, [trial]))
+        else:
+            same.append(trial)
+    return found
+
+
+def first_trial_failure(trials: Iterable[TrialRecord], search: SearchRecord) -> str | None:
+    """Return a warning if trial 0 failed, as the search then had no baseline; None otherwise.
+
+    A configuration that exceeds a limit set by the user has not failed.
+
+    Args:
+        trials: The trials of a search.
+        search: How the search was asked for.
+    """
+    first = next((record for record in trials if record.number == 0), None)
+    if first is None or first.usable:
+        return None
+    message = first.message or "no reason is known."
+    if first.status == INFEASIBLE and not message.startswith(OUT_OF_MEMORY):
+        return None
+    if search.defaults_first:
+        return (
+            f"Trial 0, the default configuration, failed: {message}\n"
+            "The best trial cannot be compared with the defaults."
+        )
+    return (
+        f"Trial 0, the first of the starting points for these images, failed: {message}\n"
+        "The search went on with the others."
+    )

@@ -1,0 +1,57 @@
+"""Parsing and formatting of durations and counts."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from kt_tuning.core.errors import OptionError
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_UNIT = r"s|sec|seconds?|m|min|minutes?|h|hours?|d|days?"
+_PART = re.compile(rf"(\d+(?:\.\d+)?)\s*({_UNIT})(?![a-z])\s*")
+
+
+def seconds(duration: str | float | None, name: str = "time_limit") -> float | None:
+    """Convert a duration to seconds.
+
+    Args:
+        duration: "90s", "10m", "1h30m", "2 d", a number of seconds, or None for no limit.
+        name: Name of the option, for the message.
+
+    Raises:
+        OptionError: if it is not a positive duration.
+    """
+    if duration is None:
+        return None
+    problem = OptionError(
+        f"`{name}` is a duration such as '90s', '10m' or '1h30m', or a number of seconds. "
+        f"Received: {duration!r}"
+    )
+    if isinstance(duration, str):
+        text = duration.strip().lower()
+        parts = list(_PART.finditer(text))
+        if text and "".join(part.group(0) for part in parts) == text:
+            total = sum(float(part.group(1)) * _SECONDS[part.group(2)[0]] for part in parts)
+        else:
+            try:
+                total = float(text)
+            except ValueError:
+                raise problem from None
+    else:
+        total = float(duration)
+    if not math.isfinite(total) or total <= 0:
+        raise problem
+    return total
+
+
+def clock(duration: float) -> str:
+    """Format seconds as m:ss or h:mm:ss."""
+    minutes, rest = divmod(round(duration), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def count(value: int, noun: str, plural: str | None = None) -> str:
+    """Format a count with its noun: "1 trial", "1,200 trials"."""
+    return f"{value:,} {noun if value == 1 else plural or noun + 's'}"

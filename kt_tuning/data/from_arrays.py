@@ -1,0 +1,299 @@
+"""Conversion of arrays of images and labels to uint8 pixels and integer labels."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.core.errors import DataError, OptionError
+from kt_tuning.data.colour import bits_of, composite_on_white
+from kt_tuning.data.labels import LabelMap
+
+_CHUNK = 1024
+"""Images converted at a time, so that the floating-point copy of a large array stays small."""
+
+_DARK = 64
+"""Brightest value of a whole data set up to which another range than 0..255 is suspected."""
+
+_ROUNDING = 0.5 / 255
+"""Share of a range by which floats may lie outside, from rounding: half a grey level."""
+
+_OVERSHOT = 1.1
+"""Largest float taken for the range 0..1; resizing overshoots it, which is then an error."""
+
+
+class JoinedArrays(NamedTuple):
+    """Images of one, two or three splits, one after the other.
+
+    Attributes:
+        pixels: uint8 (N, height, width, 1 or 3).
+        labels: (N,) int64.
+        class_names: Names by label.
+        places: Ascending places of the images by split; "train" always.
+        groups: (N,) numbers, equal for images of a group; None if no groups were given.
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    places: dict[str, NDArray[np.int64]]
+    groups: NDArray[np.int64] | None
+
+
+def join_arrays(
+    x: Any,
+    y: Any,
+    pairs: dict[str, tuple[Any, Any] | None],
+    *,
+    class_names: Sequence[str] | None,
+    value_range: tuple[float, float] | None,
+    groups: Any,
+) -> JoinedArrays:
+    """Check and convert the arguments of `ImageData.from_arrays`.
+
+    Args:
+        x: Images.
+        y: Their labels.
+        pairs: `(x, y)` of the "validation" and "test" splits, or None.
+        class_names: Names by label, or None.
+        value_range: The values of black and white; None to guess them.
+        groups: (N,) of the images of x, or None.
+
+    Raises:
+        DataError: if images, labels and groups do not fit each other or cannot be read as such.
+        OptionError: if `value_range` is wrong.
+    """
+    label_map = LabelMap.fit(y, class_names)
+    given = {part: pair for part, pair in pairs.items() if pair is not None}
+    if value_range is None:
+        pixel_range = find_range(x, *(pair[0] for pair in given.values() if _is_pair(pair)))
+    else:
+        pixel_range = check_range(value_range)
+    pixels, labels = [to_pixels(x, pixel_range)], [label_map.encode(y)]
+    _check_lengths(pixels[0], labels[0], "x and y")
+    for part, pair in given.items():
+        more, its_labels = _unpack(pair, part)
+        if value_range is None:
+            _check_type(more, x, part)
+        pixels.append(to_pixels(more, pixel_range, name=f"the {part} images"))
+        labels.append(label_map.encode(its_labels))
+        _check_lengths(pixels[-1], labels[-1], part)
+        _check_shape(pixels[-1], pixels[0], part)
+    ends = np.cumsum([len(part_labels) for part_labels in labels])
+    places = np.split(np.arange(int(ends[-1])), ends[:-1])
+    return JoinedArrays(
+        # A single uint8 array is not copied.
+        pixels[0] if len(pixels) == 1 else np.concatenate(pixels),
+        np.concatenate(labels),
+        label_map.class_names,
+        dict(zip(["train", *given], places, strict=True)),
+        _group_numbers(groups, len(labels[0]), int(ends[-1])),
+    )
+
+
+def to_pixels(x: Any, pixel_range: tuple[float, float], *, name: str = "x") -> NDArray[np.uint8]:
+    """Turn an array of images into uint8 pixels.
+
+    Args:
+        x: (N, height, width) or (N, height, width, channels) with 1, 3 or 4 channels; bool,
+            integers or floats. 4 channels are RGBA and are laid over white.
+        pixel_range: The values of black and white.
+        name: What to call the array in messages.
+
+    Returns:
+        (N, height, width, 1 or 3); `x` itself if it has that form already.
+
+    Raises:
+        DataError: if the shape or type is another, a pixel is NaN, or one is outside the range; by
+            less than half a grey level, floats are clipped instead.
+    """
+    array = _as_images(x, name)
+    low, high = pixel_range
+    smallest, largest = float(array.min()), float(array.max())
+    if not (math.isfinite(smallest) and math.isfinite(largest)):
+        raise DataError(
+            f"{name} has pixels that are NaN or infinite. Replace or drop those images."
+        )
+    margin = _ROUNDING * (high - low) if array.dtype.kind == "f" else 0
+    if smallest < low - margin or largest > high + margin:
+        raise DataError(
+            f"The pixels of {name} should lie in {low:g}..{high:g}. Received: {smallest:g}.."
+            f"{largest:g}. {_remedy(smallest, largest, low, high, name)}"
+        )
+    if not (array.dtype == np.uint8 and pixel_range == (0, 255)):
+        array = _scaled(array, low, high)
+    return composite_on_white(array) if array.shape[-1] == 4 else array
+
+
+def find_range(x: Any, *others: Any) -> tuple[float, float]:
+    """Guess the values of black and white.
+
+    Bools, and floats of about 1 at most, are 0..1. uint16 above 255 is 0 to what 10, 12, 14 or 16
+    bits hold, which is logged. All else is 0..255, with a warning if that would make every image
+    almost black.
+
+    Args:
+        x: The images that the guess is made of.
+        *others: Images of the same kind: the largest value of uint16 is looked for in all.
+
+    Raises:
+        DataError: if `x` does not hold images.
+    """
+    array = _as_images(x, "x")
+    largest = float(array.max())
+    if array.dtype.kind == "b" or (array.dtype.kind == "f" and largest <= _OVERSHOT):
+        return (0.0, 1.0)
+    if array.dtype == np.uint16:
+        level = int(max([largest, *(np.max(other) for other in others if np.size(other))]))
+        if (bits := bits_of(level)) > 8:
+            white = 2**bits - 1
+            logging.getLogger("kt_tuning").warning(
+                "The 16-bit pixels of x hold %d bits: 0 to %d become 0 to 255.", bits, white
+            )
+            return (0.0, float(white))
+    if 0 < largest <= _DARK:
+        logging.getLogger("kt_tuning").warning(
+            "The brightest pixel of x is %g of 255. If %g is white, %s.",
+            largest,
+            largest,
+            _range_advice(0, largest, "x"),
+        )
+    return (0.0, 255.0)
+
+
+def check_range(value_range: tuple[float, float]) -> tuple[float, float]:
+    """Check the values of black and white.
+
+    Raises:
+        OptionError: unless they are two ascending numbers.
+    """
+    try:
+        low, high = (float(value) for value in value_range)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise OptionError(
+            "value_range should be two ascending numbers, black and white, e.g. (0, 255). "
+            f"Received: {value_range!r}"
+        )
+    return low, high
+
+
+def _as_images(x: Any, name: str) -> NDArray[Any]:
+    """Return `x` as (N, height, width, channels) of its own type."""
+    try:
+        array = np.asarray(x)
+    except ValueError as error:  # NumPy's "inhomogeneous shape"
+        raise DataError(f"The images in {name} should all have the same shape: {error}") from error
+    if array.ndim == 3:
+        array = array[..., np.newaxis]
+    usable = array.ndim == 4 and array.size > 0 and array.shape[-1] in (1, 3, 4)
+    if not usable or array.dtype.kind not in "biuf":
+        hint = ""
+        if array.ndim == 4 and array.shape[1] in (1, 3, 4):
+            hint = f". Channels come last: np.moveaxis({name}, 1, -1)"
+        raise DataError(
+            f"{name} should hold at least one image as numbers, (N, height, width) or "
+            "(N, height, width, channels) with 1 (grey), 3 (RGB) or 4 (RGBA) channels. "
+            f"Received: {array.dtype} {np.shape(x)}{hint}"
+        )
+    return array
+
+
+def _remedy(smallest: float, largest: float, low: float, high: float, name: str) -> str:
+    """Say what to do about pixels outside their range."""
+    width = high - low
+    if smallest >= low - 0.1 * width and largest <= high + 0.1 * width and smallest > -0.5:
+        return (
+            f"Clip them, np.clip({name}, {low:g}, {high:g}), or "
+            f"{_range_advice(smallest, largest, name)}."
+        )
+    if -1.1 <= smallest < 0 and largest <= _OVERSHOT:
+        return f"If -1 is black and 1 is white, {_range_advice(-1, 1, name)}."
+    if smallest >= 0 and largest == int(largest) and high == 255:
+        white = 2 ** bits_of(int(largest)) - 1
+        return f"If {white} is white, {_range_advice(0, white, name)}."
+    return (
+        "Use the images as they were before they were standardised; or, where "
+        f"{smallest:g} is black and {largest:g} is white, {_range_advice(smallest, largest, name)}."
+    )
+
+
+def _range_advice(black: float, white: float, name: str) -> str:
+    """Say how to declare the values of black and white, which only Python calls can take."""
+    shifted = name if black == 0 else f"({name} {'-' if black > 0 else '+'} {abs(black):g})"
+    return (
+        f"pass value_range=({black:g}, {white:g}) in Python; in an .npz file, save "
+        f"{shifted} * (255 / {white - black:g}) instead of {name}"
+    )
+
+
+def _scaled(array: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+    result = np.empty(array.shape, np.uint8)
+    for start in range(0, len(array), _CHUNK):
+        part = array[start : start + _CHUNK].astype(np.float64)
+        part = np.clip((part - low) * (255 / (high - low)), 0, 255)
+        result[start : start + _CHUNK] = np.rint(part)
+    return result
+
+
+def _group_numbers(groups: Any, train: int, total: int) -> NDArray[np.int64] | None:
+    """Number the groups of the `train` images of x; the images after them have no group."""
+    if groups is None:
+        return None
+    array = np.asarray(groups)
+    if array.shape != (train,) or array.dtype.kind not in "biufUSO":
+        raise DataError(
+            f"groups should hold one number or string an image of x, ({train},). "
+            f"Received: {array.dtype} {array.shape}"
+        )
+    _, numbers = np.unique(
+        array.astype(str) if array.dtype == object else array, return_inverse=True
+    )
+    return np.concatenate([numbers, np.arange(train, total) + train])
+
+
+def _is_pair(pair: Any) -> bool:
+    """Whether something may be a pair (x, y)."""
+    return isinstance(pair, tuple | list) and len(pair) == 2
+
+
+def _unpack(pair: Any, part: str) -> tuple[Any, Any]:
+    """Return x and y of a pair that messages call `part`."""
+    if not _is_pair(pair):
+        raise DataError(f"{part} should be a pair (x, y). Received: {type(pair).__name__}")
+    return pair[0], pair[1]
+
+
+def _check_lengths(pixels: NDArray[np.uint8], labels: NDArray[np.int64], name: str) -> None:
+    """Refuse images and labels that differ in number."""
+    if len(pixels) != len(labels):
+        raise DataError(
+            f"{name}: expected one label an image. Received: {len(pixels)} images, "
+            f"{len(labels)} labels"
+        )
+
+
+def _check_shape(pixels: NDArray[np.uint8], train: NDArray[np.uint8], part: str) -> None:
+    """Refuse images of another shape than the training images."""
+    if pixels.shape[1:] != train.shape[1:]:
+        raise DataError(
+            f"The {part} images should have the shape of the training images, {train.shape[1:]}. "
+            f"Received: {pixels.shape[1:]}"
+        )
+
+
+def _check_type(x: Any, train: Any, part: str) -> None:
+    """Refuse floats beside integers: they may be 0..1 and 0..255, and one guess serves both."""
+    floats = [np.asarray(array).dtype.kind == "f" for array in (x, train)]
+    if floats[0] != floats[1]:
+        raise DataError(
+            f"The {part} images should have the type of the training images, "
+            f"{np.asarray(train).dtype}. Received: {np.asarray(x).dtype}. Convert one of them, or "
+            "give value_range if both have the same range."
+        )

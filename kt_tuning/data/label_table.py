@@ -1,0 +1,333 @@
+"""Reading of a table of file names and labels as a listing of image files."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kt_tuning.core.errors import DataError, OptionError, StorageError
+from kt_tuning.core.extras import require_extra
+from kt_tuning.core.records import TableSource
+from kt_tuning.data.folder_listing import Listing
+from kt_tuning.data.image_files import ImageFile, LeftOut, walk
+from kt_tuning.data.split_folder_names import split_parts
+from kt_tuning.data.stratified_split import PARTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger("kt_tuning")
+
+SUFFIXES = (".csv", ".tsv", ".parquet")
+"""Of the files that are tables."""
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "file": (
+        *("file", "filename", "file_name", "filepath", "file_path", "image_path", "img_path"),
+        *("path", "image", "image_id", "image_name", "img", "photo", "picture", "id", "name"),
+    ),
+    "label": (
+        *("label", "labels", "class", "class_name", "classname", "category", "target"),
+        *("class_id", "label_name", "species", "breed", "diagnosis", "y"),
+    ),
+    "split": ("split", "set", "subset", "partition", "part"),
+    "group": (
+        *("group", "group_id", "patient", "patient_id", "patientid", "subject", "subject_id"),
+        *("scene", "scene_id", "burst", "burst_id"),
+    ),
+}
+"""Meaning of a column -> its usual names in lower case, the most specific first."""
+SHOWN = 5
+"""Rows or files that a message names."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TableListing:
+    """The images, labels and groups of a table.
+
+    Attributes:
+        listing: The files by split and label.
+        source: Arguments for reading the table again.
+        groups: By path of a file in the listing: its group; empty without a column of groups.
+    """
+
+    listing: Listing
+    source: TableSource
+    groups: dict[str, str]
+
+
+def is_table(source: Any) -> bool:
+    """Whether `source` is a DataFrame, or the path of a table."""
+    if hasattr(source, "columns") and hasattr(source, "iloc"):
+        return True
+    return isinstance(source, (str, os.PathLike)) and str(source).lower().endswith(SUFFIXES)
+
+
+def read_table(
+    source: str | os.PathLike[str] | pd.DataFrame,
+    images: str | os.PathLike[str] | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    max_missing: float = 0.0,
+) -> TableListing:
+    """Find the image files that the rows of a table name.
+
+    Args:
+        source: A `.csv`, `.tsv` or `.parquet` file, or a DataFrame: a row an image. One column has
+            file names: absolute, or below `images`, with or without a folder and an extension. One
+            has labels: text or numbers. One may have the split ("train", "val", "test" and their
+            usual other names), and one a group, whose images stay on one side of a split.
+        images: The folder of the images; that of the file if None.
+        columns: Meaning ("file", "label", "split", "group") -> name of the column; what is not
+            given is found by its usual names, see `COLUMNS`.
+        max_missing: Share of the rows, 0 to 1, that may be left out because their file is missing,
+            their label is empty or another row has another label for the same file.
+
+    Raises:
+        OptionError: if a column is unknown, or `max_missing` is out of range.
+        StorageError: if the table or the folder cannot be read.
+        DataError: if the columns cannot be told, more rows than allowed must be left out, or a
+            class has a single image.
+    """
+    if not 0 <= max_missing <= 1:
+        raise OptionError(f"max_missing should be from 0 to 1. Received: {max_missing}")
+    path = Path(source) if isinstance(source, (str, os.PathLike)) else None
+    table: Any = source if path is None else _read_file(path)
+    if images is None:
+        if path is None:
+            raise OptionError("With a DataFrame, `images` is the folder that has its files.")
+        images = path.parent
+    root = os.path.realpath(images)
+    if not os.path.isdir(root):
+        raise StorageError(f"Expected a folder of images. Received: {images}")
+    names = _find_columns([str(column) for column in table.columns], dict(columns or {}))
+    table = table.rename(columns=str)
+    values = {meaning: _texts(table[name]) for meaning, name in names.items()}
+    files = list(walk(root, "", LeftOut()))
+    rows, faults = _resolve(root, files, values)
+    _refuse_or_say(faults, total=len(table), allowed=max_missing, names=names, root=root)
+    _say_unlisted(files, rows, root)
+    known = TableSource(
+        "" if path is None else str(path.resolve()), dict(columns or {}), max_missing
+    )
+    return _listing(root, rows, known)
+
+
+def _read_file(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        if path.suffix.lower() == ".parquet":
+            require_extra(str(path), "parquet", "pyarrow")
+            return pd.read_parquet(path)
+        # As text: file names such as 007 and labels such as 1 stay as they are written.
+        separator = "\t" if path.suffix.lower() == ".tsv" else ","
+        return pd.read_csv(path, sep=separator, dtype=str, encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise StorageError(f"No such file: {path}") from None
+    except (OSError, ValueError) as error:
+        raise StorageError(f"Cannot read the table {path}: {error}") from error
+
+
+def _find_columns(found: Sequence[str], given: dict[str, str]) -> dict[str, str]:
+    """Meaning -> name of the column."""
+    for meaning, name in given.items():
+        if meaning not in COLUMNS:
+            raise OptionError(
+                f"`columns` names {', '.join(COLUMNS)}. Received: columns={meaning}={name}"
+            )
+        if name not in found:
+            raise OptionError(f"There is no column {name!r}. The table has: {', '.join(found)}")
+    names = dict(given)
+    for meaning, usual in COLUMNS.items():
+        left = {name.strip().lower(): name for name in found if name not in names.values()}
+        match = next((left[name] for name in usual if name in left), None)
+        if meaning not in names and match is not None:
+            names[meaning] = match
+    left_over = [name for name in found if name not in names.values()]
+    if "file" in names and "label" not in names and len(left_over) == 1:
+        names["label"] = left_over[0]
+    missing = [meaning for meaning in ("file", "label") if meaning not in names]
+    if missing:
+        raise DataError(
+            f"Which column has the {' and which the '.join(missing)} cannot be told. The table "
+            f"has: {', '.join(found)}. Name them: columns={{'file': …, 'label': …}} "
+            "(--columns file=…,label=…)."
+        )
+    return names
+
+
+def _texts(column: pd.Series) -> list[str]:
+    """The cells as text, without blanks around it; an empty one is ""."""
+    whole = column.dtype.kind == "f" and (column.dropna() % 1 == 0).all()
+    filled = column.astype("Int64") if whole else column
+    return [
+        "" if missing else str(value).strip()
+        for value, missing in zip(filled, column.isna(), strict=True)
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Row:
+    file: ImageFile
+    label: str
+    split: str
+    group: str
+
+
+def _resolve(
+    root: str, files: Iterable[ImageFile], values: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, _Row], dict[str, list[str]]]:
+    """Return the valid rows by path of their file, and examples of other rows by fault."""
+    index = _Index(root, files)
+    count = len(values["file"])
+    empty = [""] * count
+    rows: dict[str, _Row] = {}
+    faults: dict[str, list[str]] = collections.defaultdict(list)
+    contradicted: set[str] = set()
+    columns = (values.get(meaning, empty) for meaning in COLUMNS)
+    for name, label, split, group in zip(*columns, strict=True):
+        file = index.find(name)
+        if file is None:
+            ambiguous = index.is_ambiguous(name)
+            faults["name several files" if ambiguous else "name a file that is missing"].append(
+                name
+            )
+        elif not label:
+            faults["have no label"].append(name)
+        elif file.path in rows and rows[file.path].label != label:
+            contradicted.add(file.path)
+            faults["give a file another label than an earlier row"].append(name)
+        else:
+            rows[file.path] = _Row(file, label, split, group)
+    for path in contradicted:
+        del rows[path]
+    return rows, dict(faults)
+
+
+class _Index:
+    """Image files by path, else by path without extension, else by name, else by that without."""
+
+    def __init__(self, root: str, files: Iterable[ImageFile]) -> None:
+        self._root = root
+        # None: several files have that name.
+        self._levels: list[dict[str, ImageFile | None]] = [{}, {}, {}, {}]
+        for file in files:
+            stem = os.path.splitext(file.path)[0]
+            names = (file.path, stem, os.path.basename(file.path), os.path.basename(stem))
+            for level, name in zip(self._levels, names, strict=True):
+                level[name] = None if name in level else file
+
+    def find(self, name: str) -> ImageFile | None:
+        """The one file of a name, or None."""
+        name = self._normal(name)
+        return next((level[name] for level in self._levels if name in level), None)
+
+    def is_ambiguous(self, name: str) -> bool:
+        """Whether several files have a name."""
+        return any(self._normal(name) in level for level in self._levels)
+
+    def _normal(self, name: str) -> str:
+        if os.path.isabs(name):
+            return os.path.relpath(os.path.realpath(name), self._root)
+        return os.path.normpath(name) if name else ""
+
+
+def _refuse_or_say(
+    faults: Mapping[str, list[str]],
+    *,
+    total: int,
+    allowed: float,
+    names: Mapping[str, str],
+    root: str,
+) -> None:
+    """Refuse a table with more wrong rows than allowed, or say how many are left out.
+
+    Raises:
+        DataError: if it is refused.
+    """
+    if not total:
+        raise DataError("The table has no rows.")
+    if not faults:
+        return
+    parts = [f"{len(found)} {fault} ({_shown(found)})" for fault, found in faults.items()]
+    wrong = sum(map(len, faults.values()))
+    said = (
+        f"{wrong} of {total} rows cannot be used: {'; '.join(parts)}. Files are those of the "
+        f"column {names['file']!r} below {root}, labels those of {names['label']!r}"
+    )
+    if wrong > allowed * total:
+        raise DataError(
+            f"{said}. Correct them, name the right folder and columns, or allow a share to be left "
+            f"out: max_missing={max(0.01, wrong / total):.2g}."
+        )
+    logger.warning("%s. They are left out.", said)
+
+
+def _say_unlisted(files: Sequence[ImageFile], rows: Mapping[str, _Row], root: str) -> None:
+    left = [file.path for file in files if file.path not in rows]
+    if left:
+        logger.warning(
+            "%d image files in %s are in no row of the table and are left out, e.g. %s",
+            len(left),
+            root,
+            _shown(left),
+        )
+
+
+def _listing(root: str, rows: Mapping[str, _Row], source: TableSource) -> TableListing:
+    """The files by split and label.
+
+    Raises:
+        DataError: if there are fewer than 2 classes, a class has a single image, a split has an
+            unknown name or lacks a class.
+    """
+    counts = collections.Counter(row.label for row in rows.values())
+    single = [label for label, count in counts.items() if count == 1]
+    if len(counts) < 2 or single:
+        wrong = f"a single image of: {_shown(sorted(single))}" if single else f"{len(counts)} class"
+        raise DataError(
+            f"Expected several images of each of at least 2 classes. The table has {wrong}. Add "
+            "images, or remove those rows."
+        )
+    numbers = all(label.isdecimal() for label in counts)
+    class_names = sorted(counts, key=lambda label: (int(label) if numbers else 0, label))
+    found: dict[str, dict[str, list[ImageFile]]] = {}
+    for row in rows.values():
+        classes = found.setdefault(_part(row.split), {name: [] for name in class_names})
+        classes[row.label].append(row.file)
+    if "train" not in found:
+        raise DataError(f"Expected rows of the train split. The table has: {', '.join(found)}")
+    for part, classes in found.items():
+        lacking = [name for name, files in classes.items() if not files]
+        if lacking:
+            raise DataError(f"The {part} split has no image of: {_shown(lacking)}")
+    parts = {
+        part: tuple(tuple(sorted(files)) for files in found[part].values())
+        for part in PARTS
+        if part in found
+    }
+    groups = {row.file.path: row.group for row in rows.values() if row.group}
+    listing = Listing(root, tuple(class_names), parts, dict.fromkeys(parts, ""))
+    return TableListing(listing, source, groups)
+
+
+@functools.lru_cache
+def _part(split: str) -> str:
+    """The split of a cell; an empty one is for training."""
+    part = split_parts([split or "train"]).get(split or "train")
+    if part is None:
+        raise DataError(
+            f"The column of splits has train, val or test, or nothing. Received: {split!r}"
+        )
+    return part
+
+
+def _shown(items: Sequence[str]) -> str:
+    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+    return ", ".join(items[:SHOWN]) + more

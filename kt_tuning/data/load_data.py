@@ -1,0 +1,265 @@
+"""Loading of folders, tables and `.npz` files as `ImageData`."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import numpy as np
+import PIL
+
+from kt_tuning.core.errors import DataError, OptionError
+from kt_tuning.core.units import seconds
+from kt_tuning.data.decode import DECODE_RULE
+from kt_tuning.data.duplicates import Duplicates
+from kt_tuning.data.folder_listing import scan
+from kt_tuning.data.grouped_split import split_images
+from kt_tuning.data.image_data import ImageData
+from kt_tuning.data.label_table import is_table, read_table
+from kt_tuning.data.npz_file import is_npz, load_npz
+from kt_tuning.data.path_groups import FOLDER, PathGroups, check_groups, groups_of_paths
+from kt_tuning.data.pixel_cache import CacheIndex, PixelCache, cache_folder, part_labels
+from kt_tuning.data.pixel_format import LARGEST, check_channels, check_size, largest_side
+from kt_tuning.data.stratified_split import PARTS, check_split, generator
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Unreadable files named in a message.
+_SHOWN = 5
+
+
+def load_images(
+    folder: str | os.PathLike[str] | pd.DataFrame,
+    *,
+    image_size: int | tuple[int, int] | None = None,
+    channels: int | None = None,
+    split: Sequence[float] = (0.6, 0.2, 0.2),
+    seed: int = 0,
+    max_unreadable: float = 0.05,
+    class_names: Sequence[str] | None = None,
+    groups: PathGroups | None = None,
+    images: str | os.PathLike[str] | None = None,
+    columns: Mapping[str, str] | None = None,
+    max_missing: float = 0.0,
+    time_limit: str | float | None = None,
+    backbone: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> ImageData:
+    r"""Load a folder with one sub-folder a class, or ready train, val and test folders of those.
+
+    Or the images of a folder that a table labels: `load_images("labels.csv", images="photos/")`.
+    Or an `.npz` file of arrays, as Keras' own data sets are: `load_images("mnist.npz")`; see
+    `kt_tuning.data.npz_file.load_npz`. Such images stay in the size that they have.
+
+    The files (whatever Pillow reads; in nested folders too) are decoded once, into a cache;
+    loading the same folder again only checks sizes and dates. Delete the cache folder whenever
+    you like. Logged are: files and folders left out, how many images are there more than once,
+    16-bit files that hold fewer bits, and files that an exported model cannot decode.
+
+    Copies of a picture stay on one side of the split. Of ready splits, training images that are
+    copies of validation or test images are left out.
+
+    Args:
+        folder: The folder. Sub-folder names are the class names, sorted. Names such as train,
+            Training, train_set or seg_train, and the like of validation and test, are splits. Or a
+            table, a row an image: a `.csv`, `.tsv` or `.parquet` file, or a DataFrame; see
+            `kt_tuning.data.label_table.read_table`, and the arguments `images` to `max_missing`.
+        image_size: (height, width), or the side of a square. By default the images' own size if
+            all have the same, up to 224; else a square with the median of their shorter sides,
+            rounded down to a multiple of 32, from 32 to 224; or to less, not below 128, where
+            a network cannot be trained on 224 within a quarter of the time limit: see
+            `kt_tuning.data.pixel_format.largest_side`.
+        channels: 1 or 3; by default 1 if every image is grey, else 3.
+        split: Shares of train, validation and test, with sum 1. With ready splits, a missing
+            validation or test split takes its share of the train images.
+        seed: Seed of the split.
+        max_unreadable: Share of the files, 0 to 1, that may be unreadable. Those are left out, and
+            listed in the result's `unreadable`.
+        class_names: The sub-folders that are classes, whatever their names, in the order of their
+            labels; others are left out. By default all of them.
+        groups: What keeps images on one side of the split, and in one fold, besides being copies:
+            "folder", for those that share a folder below the class folders; a regular expression
+            with one group in parentheses, which is looked for in paths relative to `folder`, such
+            as "patient(\d+)"; or a function of such a path, None for an image on its own. Of a
+            table, by default what its column of groups says.
+        images: Of a table: the folder of its files; that of the table if None.
+        columns: Of a table: meaning ("file", "label", "split", "group") -> name of the column; what
+            is not given is found by its usual names.
+        max_missing: Of a table: share of the rows, 0 to 1, that may be left out because their file
+            is missing, their label is empty or another row contradicts it.
+        time_limit: Duration of the search that the images are for, such as "5m" or seconds.
+        backbone: Whether it is a search of pre-trained networks, for which the time limit does not
+            make images smaller.
+        cache: Folder for the decoded pixels; by default `$KT_TUNING_CACHE`, or `kt-tuning` in the
+            user's cache folder.
+        progress: Whether to draw a progress bar on the standard error stream while decoding.
+
+    Raises:
+        StorageError: if the folder cannot be read or the cache cannot be written.
+        DataError: if the folder is laid out differently, a class has too few images, or too many
+            files are unreadable.
+        OptionError: if an argument has no valid value.
+    """
+    size, wanted_channels = check_size(image_size), check_channels(channels)
+    check_split(split)
+    generator(seed)
+    if not 0 <= max_unreadable <= 1:
+        raise OptionError(f"max_unreadable should be from 0 to 1. Received: {max_unreadable}")
+    check_groups(groups)
+    limit = seconds(time_limit)
+    table = None
+    if is_npz(folder) and images is columns is groups is None:
+        assert isinstance(folder, (str, os.PathLike))
+        return load_npz(
+            folder,
+            image_size=size,
+            channels=wanted_channels,
+            split=split,
+            seed=seed,
+            class_names=class_names,
+        )
+    if is_table(folder):
+        if class_names is not None:
+            raise OptionError("`class_names` names folders: the classes of a table are its labels.")
+        found = read_table(folder, images, columns=columns, max_missing=max_missing)
+        listing, table = found.listing, found.source
+        if groups is None and found.groups:
+            groups = found.groups.get
+        elif groups == FOLDER:
+            groups = os.path.dirname
+    elif images is not None or columns is not None:
+        raise OptionError(f"`images` and `columns` belong to a table. Received: {folder}")
+    elif is_npz(folder):
+        raise OptionError(
+            f"`groups` are found in paths, which the images of {folder} do not have. Load its "
+            "arrays and give ImageData.from_arrays their groups."
+        )
+    else:
+        assert isinstance(folder, (str, os.PathLike))
+        listing = scan(folder, class_names=class_names, skip=cache_folder(cache))
+    largest = LARGEST
+    if size is None:
+        # Training images and those that are taken from them: at most so many are trained on.
+        files = sum(map(len, listing.parts.get("train", ())))
+        largest = largest_side(files, time_limit=limit, backbone=backbone)
+    settings = f"{size} {wanted_channels} {DECODE_RULE} {PIL.__version__}"
+    if largest != LARGEST:
+        settings += f" {largest}"
+    stored = PixelCache(cache_folder(cache), listing.digest(settings))
+    index = stored.read()
+    if index is None:
+        # only here: it brings the progress bar, which a cached load does without
+        from kt_tuning.data.decode_folder import decode_folder
+
+        index = decode_folder(
+            listing,
+            stored,
+            size=size,
+            channels=wanted_channels,
+            largest=largest,
+            progress=progress,
+        )
+    if index.exact is None:  # it was made by a process that was killed before it had looked
+        from kt_tuning.data.decode_folder import with_duplicates
+
+        index = with_duplicates(index, stored)
+    unreadable = [(os.path.join(listing.root, path), reason) for path, reason in index.unreadable]
+    _check_unreadable(unreadable, len(listing.files), max_unreadable)
+    _check_classes(index)
+    labels = part_labels(index.counts)
+    ends = accumulate(len(part) for part in labels.values())
+    missing = [part for part in PARTS if part not in labels]
+    if missing and len(labels) > 1:
+        logging.getLogger("kt_tuning").info(
+            "%s has no %s images: they are taken from those for training.",
+            *(listing.root, " and no ".join(missing)),
+        )
+    places = {
+        part: np.arange(end - len(labels[part]), end)
+        for part, end in zip(labels, ends, strict=True)
+    }
+    all_labels = np.concatenate([*labels.values()])
+    names = index.class_names
+    lost = {path for path, _ in index.unreadable}
+    paths = [file.path for file in listing.files if file.path not in lost]
+    duplicates = Duplicates(index.exact or [], index.similar)
+    _say_formats(index, listing.root)
+    indices, together = split_images(
+        all_labels,
+        places,
+        duplicates,
+        None if groups is None else groups_of_paths(paths, listing.class_folders(lost), groups),
+        split=split,
+        seed=seed,
+        class_names=names,
+        name_of=paths.__getitem__,
+    )
+    return ImageData(
+        pixels=stored.pixel_file(index),
+        labels=all_labels,
+        indices=indices,
+        class_names=names,
+        content=index.content,
+        source=listing.root,
+        unreadable=unreadable,
+        size_origin=index.size_origin,
+        bits=index.pixels.bits,
+        duplicates=duplicates,
+        groups=together,
+        table=table,
+    )
+
+
+def _say_formats(index: CacheIndex, root: str) -> None:
+    """Log the bit depth, and files that an exported model cannot decode."""
+    logger = logging.getLogger("kt_tuning")
+    if (bits := index.pixels.bits) < 16:
+        logger.warning(
+            "The files of %s with 16 bits a pixel hold %d bits: their levels, 0 to %d, become 0 to "
+            "255.",
+            *(root, bits, 2**bits - 1),
+        )
+    if index.unserved:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(index.unserved.items()))
+        logger.warning(
+            "%d of %d images are files that an exported model cannot decode by itself (%s): give "
+            "it their pixels, or use `kt-tuning predict`, which reads what training reads.",
+            *(sum(index.unserved.values()), index.shape[0], kinds),
+        )
+
+
+def _check_unreadable(
+    unreadable: Sequence[tuple[str, str]], files: int, max_unreadable: float
+) -> None:
+    if not unreadable:
+        return
+    shown = "; ".join(f"{path} ({reason})" for path, reason in unreadable[:_SHOWN])
+    more = f"; and {len(unreadable) - _SHOWN} more" if len(unreadable) > _SHOWN else ""
+    if len(unreadable) > max_unreadable * files:
+        raise DataError(
+            f"{len(unreadable)} of {files} image files cannot be read: {shown}{more}. Expected at "
+            f"most a share of {max_unreadable:g}. Repair or remove them, or raise max_unreadable."
+        )
+    logging.getLogger("kt_tuning").warning(
+        "Skipped %d of %d image files that cannot be read: %s%s",
+        len(unreadable),
+        files,
+        shown,
+        more,
+    )
+
+
+def _check_classes(index: CacheIndex) -> None:
+    """Check that no class of a ready split has only unreadable files."""
+    for part, counts in index.counts.items():
+        empty = [index.class_names[label] for label, count in enumerate(counts) if count == 0]
+        if empty and part != "train":  # the train part's sizes are checked with the split
+            raise DataError(
+                f"Expected readable images of every class in the {part} split. Found none of: "
+                f"{', '.join(empty)}"
+            )

@@ -1,0 +1,180 @@
+"""Cache of decoded pixels on disk, which makes the second load of a folder instant.
+
+A data set is two files: `<key>.pixels`, raw uint8 in C order, and `<key>.json`, its `CacheIndex`.
+Both are written atomically, the index last: pixels without an index are ignored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.core.atomic import WRITING, atomic_write
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.json_record import Record
+from kt_tuning.core.records import PixelFormat
+from kt_tuning.data.image_split import PixelFile
+
+ENVIRONMENT = "KT_TUNING_CACHE"
+
+_ABANDONED = 24 * 3600
+"""Age in seconds of temporary files that are left from killed processes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CacheIndex(Record):
+    """Description of the pixels of a data set.
+
+    Attributes:
+        pixels: Size and channels of each image.
+        class_names: Names by label.
+        counts: Number of images by part and label, in the order of the pixels.
+        content: Hex digest of pixels, labels and class names.
+        unreadable: Files left out: path within the folder, and reason.
+        size_origin: Origin of the size, in words; empty in older files.
+        unserved: Number of images that an exported model cannot decode, by kind of file.
+        exact: Sets of images with equal pixels; None if they have not been searched yet.
+        similar: Sets of images of the same picture, see `Duplicates`.
+    """
+
+    pixels: PixelFormat
+    class_names: tuple[str, ...]
+    counts: dict[str, list[int]]
+    content: str
+    unreadable: list[tuple[str, str]]
+    size_origin: str = ""
+    unserved: dict[str, int] = dataclasses.field(default_factory=dict)
+    exact: list[list[int]] | None = None
+    similar: list[list[int]] = dataclasses.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "class_names", tuple(self.class_names))
+        object.__setattr__(self, "unreadable", [(path, why) for path, why in self.unreadable])
+        if isinstance(self.pixels, dict):
+            object.__setattr__(self, "pixels", PixelFormat(**self.pixels))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, height, width, channels)."""
+        return (sum(map(sum, self.counts.values())), *self.pixels.shape)
+
+
+def part_labels(counts: Mapping[str, Sequence[int]]) -> dict[str, NDArray[np.int64]]:
+    """Return the labels of each part's images, in ascending order."""
+    return {
+        part: np.repeat(np.arange(len(of_class)), of_class) for part, of_class in counts.items()
+    }
+
+
+def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
+    """Return the folder given, or `$KT_TUNING_CACHE`, or `kt-tuning` in the user's cache folder."""
+    chosen = cache or os.environ.get(ENVIRONMENT)
+    if chosen:
+        return Path(chosen).expanduser()
+    home = os.path.expanduser("~")
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
+    elif sys.platform == "darwin":
+        base = os.path.join(home, "Library", "Caches")
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
+    return Path(base) / "kt-tuning"
+
+
+@contextlib.contextmanager
+def storage_errors(folder: Path) -> Iterator[None]:
+    """Convert an OSError of the block to one that says what to do about the cache folder.
+
+    Raises:
+        StorageError: if the folder cannot be written or the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"Cannot write to the cache folder {folder}: {error.strerror or error}. Free space "
+            f"there, or name another folder in the environment variable {ENVIRONMENT}."
+        ) from error
+
+
+class _StoredMeanwhileError(Exception):
+    """Another process has stored the data set; its files stay."""
+
+
+class PixelCache:
+    """One data set in a cache folder."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self._folder = folder
+        self._pixels = folder / f"{key}.pixels"
+        self._index = folder / f"{key}.json"
+
+    def read(self) -> CacheIndex | None:
+        """Return the index; None if the data set is missing or incomplete."""
+        try:
+            index = CacheIndex.load(self._index)
+            whole = self._pixels.stat().st_size == math.prod(index.shape)
+        except (OSError, TypeError, ValueError):  # damaged: the images are decoded again
+            return None
+        return index if whole else None
+
+    def pixel_file(self, index: CacheIndex) -> PixelFile:
+        """Return the pixels that an index describes."""
+        return PixelFile(str(self._pixels.absolute()), index.shape)
+
+    def write(
+        self, pieces: Iterable[NDArray[np.uint8]], describe: Callable[[], CacheIndex]
+    ) -> CacheIndex:
+        """Store a data set, unless another process has stored it meanwhile.
+
+        Args:
+            pieces: Consecutive images, (n, height, width, channels) each.
+            describe: Makes the index, called after the last piece.
+
+        Raises:
+            StorageError: if the folder cannot be written or the disk is full.
+        """
+        with contextlib.suppress(_StoredMeanwhileError), contextlib.ExitStack() as stack:
+            with storage_errors(self._folder):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._sweep()
+                temporary = stack.enter_context(atomic_write(self._pixels, durable=False))
+                # Unbuffered, so that a full disk is noticed here and not again at closing.
+                file = stack.enter_context(open(temporary, "wb", buffering=0))
+            for piece in pieces:
+                rest = piece.reshape(-1).data
+                while len(rest):
+                    with storage_errors(self._folder):
+                        rest = rest[file.write(rest) :]
+            index = describe()
+            if self.read() is not None:
+                raise _StoredMeanwhileError
+            with storage_errors(self._folder):
+                stack.close()
+            self.complete(index)
+        return index
+
+    def complete(self, index: CacheIndex) -> None:
+        """Replace the index by one with more information on the same pixels.
+
+        Raises:
+            StorageError: if the folder cannot be written or the disk is full.
+        """
+        with storage_errors(self._folder):
+            index.save(self._index, durable=False)
+
+    def _sweep(self) -> None:
+        """Remove temporary files of killed processes."""
+        for path in self._folder.glob(f"{WRITING}*"):
+            with contextlib.suppress(FileNotFoundError):  # another process sweeps too
+                if time.time() - path.stat().st_mtime > _ABANDONED:
+                    path.unlink()

@@ -1,0 +1,215 @@
+"""Stratified, seeded splits and folds.
+
+Not those of scikit-learn, whose import alone takes longer than a cached load, and whose stratified
+splits may leave a small class without a validation or test image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.core.errors import DataError, OptionError
+from kt_tuning.data.groups import Groups, keep_together
+
+PARTS = ("train", "validation", "test")
+
+
+def check_split(split: Sequence[float]) -> tuple[float, float, float]:
+    """Check the shares of train, validation and test.
+
+    Raises:
+        OptionError: unless there are three, train and validation positive, test not negative,
+            with sum 1.
+    """
+    try:
+        train, validation, test = (float(share) for share in split)
+    except (TypeError, ValueError):
+        train = validation = test = math.nan
+    if not (
+        train > 0 and validation > 0 and test >= 0 and abs(train + validation + test - 1) < 1e-6
+    ):
+        raise OptionError(
+            "split should be three shares that sum to 1: train and validation above 0, test 0 or "
+            f"more, e.g. (0.6, 0.2, 0.2). Received: split={split!r}"
+        )
+    return train, validation, test
+
+
+def generator(seed: int) -> np.random.Generator:
+    """Make a random generator.
+
+    Raises:
+        OptionError: if the seed is not an integer of 0 or more.
+    """
+    try:
+        return np.random.default_rng(int(seed))
+    except (TypeError, ValueError):
+        raise OptionError(f"seed should be an integer of 0 or more. Received: {seed!r}") from None
+
+
+def complete(
+    labels: NDArray[np.int64],
+    given: Mapping[str, NDArray[np.int64]],
+    *,
+    split: Sequence[float],
+    seed: int,
+    class_names: Sequence[str],
+    groups: Groups | None = None,
+) -> dict[str, NDArray[np.int64]]:
+    """Take missing parts from the training images, stratified by class.
+
+    Each class gives its share of a part, at least one image, and the total of a part is exact to
+    one image a class.
+
+    Args:
+        labels: (N,) of all images.
+        given: Index sets by part; "train" always.
+        split: Shares of train, validation and test; a missing part takes its share of the
+            given train images, none if its share is 0.
+        seed: Seed of the choice.
+        class_names: Names by label.
+        groups: Groups that stay in one part; the shares of classes are then approximate.
+
+    Returns:
+        The three index sets, each ascending, disjoint.
+
+    Raises:
+        OptionError: if the split or the seed is wrong.
+        DataError: if a class has fewer train images, or groups, than parts to fill.
+    """
+    shares = dict(zip(PARTS, check_split(split), strict=True))
+    missing = [part for part in PARTS if part not in given and shares[part] > 0]
+    rng = generator(seed)
+    train = given["train"]
+    sizes = np.bincount(labels[train], minlength=len(class_names))
+    _check_sizes(sizes, ["train", *missing], split, class_names)
+
+    result = {part: given.get(part, np.empty(0, np.int64)) for part in PARTS}
+    filled = ["train", *missing]
+    number = np.zeros(len(train), np.int64)
+    rank = _ranks(labels[train], sizes, rng)
+    used = np.zeros_like(sizes)
+    for place, part in enumerate(missing, 1):
+        exact = shares[part] * sizes
+        taken = _apportion(exact, round(exact.sum()), sizes - used - len(filled) + place, rng)
+        chosen = (rank >= used[labels[train]]) & (rank < (used + taken)[labels[train]])
+        number[chosen] = place
+        used += taken
+    if groups is not None and missing:
+        number = keep_together(number, labels[train], groups.take(train), class_names, rng)
+    return result | {part: train[number == place] for place, part in enumerate(filled)}
+
+
+def limit_splits(
+    labels: NDArray[np.int64],
+    indices: Mapping[str, NDArray[np.int64]],
+    images: int,
+    classes: int,
+    rng: np.random.Generator,
+) -> dict[str, NDArray[np.int64]]:
+    """Choose `images` of the train and validation images, in the proportions of both splits.
+
+    Args:
+        labels: (N,) of all images.
+        indices: The index sets "train" and "validation", among others.
+        images: Total number, from 2 * classes to that of the images in both splits.
+        classes: Number of classes.
+        rng: Source of randomness.
+
+    Returns:
+        The index sets "train" and "validation"; in each, classes keep their proportions.
+    """
+    train, validation = len(indices["train"]), len(indices["validation"])
+    wanted = round(images * validation / (train + validation))
+    wanted = min(max(wanted, classes), images - classes)
+    return {
+        part: indices[part][subset(labels[indices[part]], total, classes, rng)]
+        for part, total in (("train", images - wanted), ("validation", wanted))
+    }
+
+
+def subset(
+    labels: NDArray[np.int64], total: int, classes: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Choose `total` images in the proportions of their classes, at least one of each.
+
+    Args:
+        labels: (N,), every class present.
+        total: From `classes` to N.
+        classes: Number of classes.
+        rng: Source of the choice.
+
+    Returns:
+        (total,) ascending places in `labels`.
+    """
+    sizes = np.bincount(labels, minlength=classes)
+    taken = _apportion(sizes * (total / len(labels)), total, sizes, rng)
+    return np.flatnonzero(_ranks(labels, sizes, rng) < taken[labels])
+
+
+def _ranks(
+    labels: NDArray[np.int64], sizes: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Number the images of each class from 0, in random order."""
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return rank
+
+
+def _apportion(
+    exact: NDArray[np.floating[Any]], total: int, most: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Round `exact` to integers from 1 to `most` with sum `total`, by largest remainder."""
+    taken = np.clip(np.floor(exact), 1, most).astype(np.int64)
+    wanted = exact + 1e-9 * rng.random(len(exact))  # ties fall at random, not on the first classes
+    while taken.sum() < total and (taken < most).any():
+        taken[np.argmax(np.where(taken < most, wanted - taken, -np.inf))] += 1
+    while taken.sum() > max(total, len(exact)):
+        taken[np.argmin(np.where(taken > 1, wanted - taken, np.inf))] -= 1
+    return taken
+
+
+def _check_sizes(
+    sizes: NDArray[np.int64],
+    parts: Sequence[str],
+    split: Sequence[float],
+    class_names: Sequence[str],
+) -> None:
+    small = np.flatnonzero(sizes < len(parts))
+    if len(small):
+        found = ", ".join(f"{class_names[label]!r} {sizes[label]}" for label in small[:5])
+        more = f" and {len(small) - 5} more" if len(small) > 5 else ""
+        raise DataError(
+            f"Too few images for the split {tuple(split)}. Found: {found}{more}. Expected: at "
+            f"least {len(parts)} a class, one each for {', '.join(parts)}. Add images or leave "
+            "the class out."
+        )
+
+
+def stratified_folds(
+    labels: NDArray[np.integer[Any]], folds: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Assign images to folds at random, class by class; for groups see `keep_together`.
+
+    Args:
+        labels: (N,).
+        folds: Number of folds, at least 2.
+        rng: Source of randomness.
+
+    Returns:
+        (N,) the fold of each image. Folds differ by at most one image in size, and by at most one
+        image of any class.
+    """
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    fold = np.empty(len(labels), np.int64)
+    # One round over all classes: each begins at the fold after the last one of the class before.
+    fold[order] = np.arange(len(labels)) % folds
+    return fold

@@ -1,0 +1,125 @@
+"""Reading a `tf.data.Dataset` of images and labels into arrays."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.core.errors import DataError
+from kt_tuning.data.from_arrays import check_range, find_range, to_pixels
+
+_INFINITE = -1  # tf.data.INFINITE_CARDINALITY
+_CHUNK = 256
+_EXPECTED = "a tf.data.Dataset of pairs (image, label), batched or not"
+
+
+class DatasetArrays(NamedTuple):
+    """The content of a dataset.
+
+    Attributes:
+        pixels: uint8 (N, height, width, 1 or 3).
+        labels: (N,), (N, 1) or (N, classes), as the dataset has them.
+        value_range: The dataset's values of black and white.
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[Any]
+    value_range: tuple[float, float]
+
+
+def read_dataset(
+    dataset: Any, *, name: str, value_range: tuple[float, float] | None = None
+) -> DatasetArrays:
+    """Read all images of a dataset once, holding only one batch as floating-point numbers.
+
+    The result does not depend on the order of the dataset, which may be shuffled anew each time:
+    images are sorted by a digest of their pixels and labels.
+
+    Args:
+        dataset: A `tf.data.Dataset` of pairs (image, label).
+        name: What to call it in messages.
+        value_range: The values of black and white; None to guess from the first batch,
+            see `find_range`.
+
+    Raises:
+        DataError: if it is no such dataset, is infinite or empty, or its images differ in shape.
+        OptionError: if `value_range` is not two ascending numbers.
+    """
+    pixel_range = None if value_range is None else check_range(value_range)
+    pixels: list[NDArray[np.uint8]] = []
+    labels: list[NDArray[Any]] = []
+    for images, their_labels in _batches(dataset, name):
+        pixel_range = pixel_range or find_range(images)
+        pixels.append(to_pixels(images, pixel_range, name=name))
+        labels.append(their_labels)
+        if pixels[-1].shape[1:] != pixels[0].shape[1:]:
+            raise _different_shapes(name, pixels[0].shape[1:], pixels[-1].shape[1:])
+    if pixel_range is None:
+        raise DataError(f"{name} is empty: expected {_EXPECTED}.")
+    all_pixels, all_labels = np.concatenate(pixels), np.concatenate(labels)
+    order = _order(all_pixels, all_labels)
+    return DatasetArrays(all_pixels[order], all_labels[order], pixel_range)
+
+
+def _batches(dataset: Any, name: str) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Yield images (n, height, width[, channels]) and labels (n, …)."""
+    if not hasattr(dataset, "as_numpy_iterator"):
+        hint = ""
+        if isinstance(dataset, (list, tuple)):
+            hint = " Pass several one by one: from_dataset(train, validation, test)."
+        raise DataError(f"{name} should be {_EXPECTED}. Received: {type(dataset).__name__}.{hint}")
+    if int(dataset.cardinality()) == _INFINITE:
+        raise DataError(f"{name} never ends. Pass the dataset without `.repeat()`.")
+    spec = dataset.element_spec
+    if not isinstance(spec, tuple) or len(spec) != 2 or isinstance(spec[0], (tuple, dict)):
+        raise DataError(
+            f"{name} should be {_EXPECTED}. Its elements are: {spec}. Map them to pairs, such as "
+            "dataset.map(lambda element: (element['image'], element['label'])); labels are left "
+            "out by label_mode=None of image_dataset_from_directory."
+        )
+    single: list[tuple[Any, Any]] = []
+    for image, label in dataset.as_numpy_iterator():
+        if _is_batch(np.shape(image), np.shape(label)):
+            yield np.asarray(image), np.asarray(label)
+            continue
+        if single and np.shape(image) != np.shape(single[0][0]):
+            raise _different_shapes(name, np.shape(single[0][0]), np.shape(image))
+        single.append((image, label))
+        if len(single) == _CHUNK:
+            yield _stack(single)
+            single = []
+    if single:
+        yield _stack(single)
+
+
+def _is_batch(image: tuple[int, ...], label: tuple[int, ...]) -> bool:
+    """Return whether shapes are of a batch; three axes are one image or several grey ones."""
+    if len(image) != 3 or not label:
+        return len(image) > 3
+    return image[0] == label[0] and image[-1] not in (1, 3, 4)
+
+
+def _stack(pairs: list[tuple[Any, Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
+    images, labels = zip(*pairs, strict=True)
+    return np.stack(images), np.stack(labels)
+
+
+def _different_shapes(name: str, first: tuple[int, ...], other: tuple[int, ...]) -> DataError:
+    return DataError(
+        f"The images of {name} should all have one shape. Received: {first} and {other}. Resize "
+        "them, such as dataset.map(lambda image, label: (tf.image.resize(image, (height, width)), "
+        "label)) before `.batch`."
+    )
+
+
+def _order(pixels: NDArray[np.uint8], labels: NDArray[Any]) -> NDArray[np.int64]:
+    """Return an order that depends only on images and labels."""
+    digests = [
+        hashlib.blake2b(image.tobytes() + label.tobytes(), digest_size=16).digest()
+        for image, label in zip(pixels, labels, strict=True)
+    ]
+    return np.array(sorted(range(len(digests)), key=digests.__getitem__), np.int64)

@@ -1,0 +1,87 @@
+"""Atomic writes: all or nothing, and flushed to the disk before they are named."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from kt_tuning.core.atomic import WRITING, atomic_write, remove_leftovers, sync_folder
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Record the calls of the operating system that matter, by name and path."""
+    found = []
+    fsync, replace = os.fsync, os.replace
+
+    def noted_fsync(descriptor):
+        found.append(("fsync", Path(os.readlink(f"/proc/self/fd/{descriptor}"))))
+        fsync(descriptor)
+
+    def noted_replace(old, new):
+        found.append(("replace", Path(new)))
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    return found
+
+
+def test_a_durable_file_is_flushed_before_and_its_folder_after_it_is_named(tmp_path, calls):
+    with atomic_write(tmp_path / "a.json", durable=True) as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "a.json").read_text() == "new"
+    assert calls == [
+        ("fsync", temporary),
+        ("replace", tmp_path / "a.json"),
+        ("fsync", tmp_path),
+    ]
+
+
+def test_a_name_may_be_left_to_a_later_file(tmp_path, calls):
+    with atomic_write(tmp_path / "a.npy", durable=True, sync_name=False) as temporary:
+        temporary.write_text("new")
+    assert calls == [("fsync", temporary), ("replace", tmp_path / "a.npy")]
+
+
+def test_another_file_is_only_replaced(tmp_path, calls):
+    with atomic_write(tmp_path / "a.json", durable=False) as temporary:
+        temporary.write_text("new")
+    assert calls == [("replace", tmp_path / "a.json")]
+
+
+def _fail(path):
+    with atomic_write(path, durable=True) as temporary:
+        assert temporary.name.endswith(".a.weights.h5")
+        temporary.write_text("half")
+        raise KeyError
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.weights.h5"
+    path.write_text("old")
+    with pytest.raises(KeyError):
+        _fail(path)
+    assert [each.name for each in tmp_path.iterdir()] == ["a.weights.h5"]
+    assert path.read_text() == "old"
+
+
+def test_an_error_of_the_system_names_the_file(tmp_path):
+    path = tmp_path / "no such folder/a.json"
+    with pytest.raises(FileNotFoundError) as caught, atomic_write(path, durable=True) as temporary:
+        temporary.write_text("new")
+    assert caught.value.filename == str(path)
+
+
+def test_leftovers_of_killed_processes_are_removed_and_nothing_else(tmp_path):
+    names = [f"{WRITING}1234abcd.result.json", f"{WRITING}a", "result.json", "my writing.txt"]
+    for name in names:
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["my writing.txt", "result.json"]
+
+
+def test_flushing_a_folder_leaves_no_descriptor_open(tmp_path):
+    before = len(os.listdir("/proc/self/fd"))
+    sync_folder(tmp_path)
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -1,0 +1,43 @@
+import pytest
+
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.units import clock, count, seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90s", 90),
+        ("10m", 600),
+        ("1h30m", 5400),
+        ("2 d", 172_800),
+        ("1.5 hours", 5400),
+        ("10 min", 600),
+        ("45", 45),
+        (12.5, 12.5),
+        (None, None),
+    ],
+)
+def test_durations(text, expected):
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["10 bananas", "", "m10", "-5m", "0s", 0, -3, "nan", "inf", "1h x"]
+)
+def test_what_is_no_duration_is_refused(text):
+    with pytest.raises(OptionError, match="time_limit"):
+        seconds(text)
+
+
+@pytest.mark.parametrize(("duration", "text"), [(59.6, "1:00"), (3661, "1:01:01"), (7, "0:07")])
+def test_clock(duration, text):
+    assert clock(duration) == text
+
+
+def test_count_agrees_in_number():
+    assert [count(1, "trial"), count(1200, "trial"), count(2, "class", "classes")] == [
+        "1 trial",
+        "1,200 trials",
+        "2 classes",
+    ]

@@ -1,0 +1,126 @@
+"""A policy carried out operation by operation, each by PIL on one image after the other.
+
+What one writes by hand. The tests hold `augment` to it, and the benchmarks compare with it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from kt_tuning.augment.apply import Size, carry_out
+from kt_tuning.augment.geometric_ops import centre
+from kt_tuning.augment.op_kinds import Floats, Frame, Geometric, Pixels, Rows
+from kt_tuning.augment.pil_images import on_colours, to_array, to_pil
+from kt_tuning.augment.policy import Policy
+from kt_tuning.augment.resampling import (
+    coefficients,
+    for_small,
+    keeps_grid,
+    sample,
+    seen_corners,
+    window,
+)
+from kt_tuning.augment.steps import Draw
+
+
+def op_by_op(policy: Policy, images: Pixels, uniforms: Floats, size: Size | None = None) -> Pixels:
+    """Apply `policy` as `augment` does, but one PIL call an operation and image.
+
+    Every operation rounds to uint8, and fills in what comes from beyond the border by itself.
+
+    Args:
+        policy: As for `augment`.
+        images: As for `augment`.
+        uniforms: As for `augment`.
+        size: As for `augment`.
+
+    Returns:
+        uint8 (n, *size, channels), new.
+
+    Raises:
+        OptionError: if the arrays are of the wrong kind.
+    """
+    return carry_out(policy, images, uniforms, size, OneByOne)
+
+
+class OneByOne:
+    """Carries operations out at once.
+
+    Args:
+        images: The batch.
+        policy: How pixels are looked up.
+        size: (height, width) of the result.
+    """
+
+    def __init__(self, images: Pixels, policy: Policy, size: Size) -> None:
+        self._images = [to_pil(image) for image in images]
+        self._policy = policy
+        self._interpolation = for_small(policy.interpolation)
+        self._size = size
+        self._frame: Size = (images.shape[1], images.shape[2])
+        self._channels = images.shape[3]
+
+    def apply(self, draw: Draw) -> None:
+        """Carry one operation out on its images."""
+        form = draw.op.form
+        if isinstance(form, Geometric):
+            frame = self._to(self._size if form.reframes else self._frame)
+            self._move(form.matrices(draw.amounts, draw.parameters, frame), draw.rows, frame)
+            return
+        rows, amounts = draw.rows.tolist(), draw.amounts.tolist()
+        for row, amount, parameters in zip(rows, amounts, draw.parameters, strict=True):
+            self._images[row] = on_colours(form.pil, self._images[row], amount, parameters)
+
+    def pixels(self) -> Pixels:
+        """The images as they are now."""
+        if self._frame != self._size:
+            self._move(np.empty((0, 3, 3)), np.empty(0, np.intp), self._to(self._size))
+        result = np.empty((len(self._images), *self._size, self._channels), np.uint8)
+        for row, image in enumerate(self._images):
+            result[row] = to_array(image)
+        return result
+
+    def _to(self, size: Size) -> Frame:
+        return Frame(self._frame[1], self._frame[0], size[1], size[0])
+
+    def _move(self, matrices: Floats, rows: Rows, frame: Frame) -> None:
+        if frame[:2] != frame[2:]:
+            every = centre(len(self._images), frame)
+            every[rows] = matrices
+            matrices, rows = every, np.arange(len(every))
+        self._frame = (frame.new_height, frame.new_width)
+        corners = seen_corners(matrices, self._frame)
+        first = np.floor(corners.min(axis=1)).astype(int)
+        last = np.ceil(corners.max(axis=1)).astype(int)
+        # PIL itself knows no border but black; others are added, and PIL looks a little further.
+        starts = np.zeros_like(first) if self._policy.border == "constant" else first - 2
+        calls = coefficients(matrices, starts, self._interpolation)
+        linear = matrices[:, :2, :2].tolist()
+        boxes = np.concatenate([first - starts, last - starts], axis=1).tolist()
+        for number, exact in enumerate(keeps_grid(matrices).tolist()):
+            image = self._images[rows[number]]
+            if self._policy.border != "constant":
+                image = self._padded(image, starts[number], last[number] + 2)
+            self._images[rows[number]] = (
+                _slice(image, linear[number], boxes[number])
+                if exact
+                else sample(image, self._frame[::-1], *calls[number], self._interpolation)
+            )
+
+    def _padded(self, image: Image.Image, start: Rows, end: Rows) -> Image.Image:
+        (left, top), (right, bottom) = start.tolist(), end.tolist()
+        box = (left, top, right, bottom)
+        return to_pil(window(to_array(image)[None], box, self._policy.border)[0])
+
+
+def _slice(image: Image.Image, linear: list[list[float]], box: list[int]) -> Image.Image:
+    """Flips, quarter turns and shifts by whole pixels."""
+    left, top, right, bottom = box
+    if box != [0, 0, *image.size]:
+        image = image.crop((left, top, right, bottom))
+    if sum(linear[0]) < 0:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if sum(linear[1]) < 0:
+        image = image.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    return image.transpose(Image.Transpose.TRANSPOSE) if linear[0][0] == 0 else image
