@@ -10,7 +10,6 @@ import contextlib
 import errno
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_MESSAGES = (
@@ -84,13 +83,3 @@ def full_disk_explained(folder: str | Path) -> Iterator[None]:
             f"The disk is full: cannot write {getattr(error, 'filename', None) or folder}. Free "
             "some space and start the same command again: finished trials are kept."
         ) from error
-
-
-def __getattr__(name: str) -> Any:
-    """KerasTuner's own errors, so that `kt_tuning.errors` has what `keras_tuner.errors` has."""
-    if not name.startswith("F"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Imported on use: KerasTuner imports Keras.
-    from keras_tuner import errors
-
-    return getattr(errors, name)

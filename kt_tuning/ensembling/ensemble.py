@@ -26,7 +26,7 @@ from kt_tuning.ensembling.record import EnsembleRecord, record_of
 from kt_tuning.ensembling.serving import PRICE
 from kt_tuning.ensembling.solve import AUTO, solve
 from kt_tuning.evaluation import model_digest
-from kt_tuning.records import REFITTED, DataCard
+from kt_tuning.records import REFITTED
 
 if TYPE_CHECKING:
     import keras

@@ -15,8 +15,6 @@ from kt_tuning.evaluation.keras_models import as_keras, check_tensorflow, float_
 from kt_tuning.evaluation.metrics import check_labels
 from kt_tuning.evaluation.predict import Predict, predict_function, predict_images
 from kt_tuning.evaluation.sample import seconds_per_image
-from kt_tuning.names import find_name
-from kt_tuning.evaluation.predict import predict_function, predict_images
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]

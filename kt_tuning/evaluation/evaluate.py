@@ -9,6 +9,7 @@ import numpy as np
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.progress import progress
+from kt_tuning.core.quiet import without_retracing_advice
 from kt_tuning.evaluation.bootstrap import bootstrap_intervals
 from kt_tuning.evaluation.cost import LATENCY_CALLS, LATENCY_SECONDS
 from kt_tuning.evaluation.curves import class_curves, confusion_matrix
@@ -26,8 +27,6 @@ from kt_tuning.evaluation.predict import (
 )
 from kt_tuning.evaluation.reliability import measure_reliability
 from kt_tuning.evaluation.scores import Scores
-from kt_tuning.progress import progress
-from kt_tuning.core.quiet import without_retracing_advice
 
 
 @without_retracing_advice()

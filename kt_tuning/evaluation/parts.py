@@ -11,7 +11,10 @@ from typing import Any, Protocol, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
+from kt_tuning.core.progress import Task, progress
+from kt_tuning.core.units import clock
 from kt_tuning.evaluation.adversarial import (
     ATTACKS,
     EPSILONS,
@@ -19,10 +22,6 @@ from kt_tuning.evaluation.adversarial import (
     adversarial_accuracy,
     seconds_per_attacked_image,
 )
-from kt_tuning.core.errors import OptionError
-from kt_tuning.core.names import find_name
-from kt_tuning.core.progress import Task
-from kt_tuning.evaluation.adversarial import ATTACKS, EPSILONS, adversarial_accuracy
 from kt_tuning.evaluation.corruptions import CORRUPTIONS
 from kt_tuning.evaluation.cost import measure_cost
 from kt_tuning.evaluation.generalization import generalization
@@ -40,9 +39,6 @@ from kt_tuning.evaluation.sample import (
     stratified_sample,
 )
 from kt_tuning.evaluation.scores import Scores
-from kt_tuning.names import find_name
-from kt_tuning.progress import Task, progress
-from kt_tuning.units import clock
 
 logger = logging.getLogger("kt_tuning")
 

@@ -16,7 +16,6 @@ from kt_tuning.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from kt_tuning.evaluation.metrics import check_labels, find_metric
 from kt_tuning.evaluation.predict import Predict, predict_images
 from kt_tuning.evaluation.sample import seconds_per_image
-from kt_tuning.records import Record
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,10 +10,9 @@ from typing import Any, Self
 import keras_tuner
 
 from hypermodels import ConvNet
-from kt_tuning.data import ImageData
-from kt_tuning.errors import SearchError
 from kt_tuning.core.errors import SearchError
 from kt_tuning.core.records import SearchRecord
+from kt_tuning.data import ImageData
 from kt_tuning.recipe import Recipe
 from kt_tuning.search import Tuner
 from kt_tuning.search.auto import Plan

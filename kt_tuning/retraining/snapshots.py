@@ -10,9 +10,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from kt_tuning.core.errors import OptionError
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates
-from kt_tuning.errors import OptionError
 from kt_tuning.retraining.configuration import Configuration
 from kt_tuning.retraining.lesson import Lesson
 from kt_tuning.retraining.member_run import MemberRun

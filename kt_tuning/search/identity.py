@@ -12,11 +12,9 @@ import keras
 import keras_tuner
 import numpy as np
 
-from kt_tuning.core.errors import StorageError
+from kt_tuning.core.errors import OtherSearchError, StorageError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.data import ImageData
-from kt_tuning.errors import OtherSearchError, StorageError
-from kt_tuning.records import TrialRecord
 from kt_tuning.search.definition import (
     DEFINITION,
     SearchDefinition,

@@ -12,8 +12,8 @@ import keras_tuner
 from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import Trial
 
-from kt_tuning.errors import KtTuningError, OptionError, StorageError
-from kt_tuning.records import COMPLETED, TrialRecord
+from kt_tuning.core.errors import KtTuningError, OptionError, StorageError
+from kt_tuning.core.records import COMPLETED, TrialRecord
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.specifying import TrialOptions
 from kt_tuning.trials import (

@@ -9,7 +9,7 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from kt_tuning.records import COMPLETED, FAILED, TrialRecord
+from kt_tuning.core.records import COMPLETED, FAILED, TrialRecord
 from kt_tuning.search.run_directory import RunDirectory
 
 CHECKPOINT = "checkpoint.weights.h5"

@@ -26,16 +26,14 @@ from kt_tuning.core.errors import OptionError, SearchError, full_disk_explained
 from kt_tuning.core.interrupts import interrupts_kept
 from kt_tuning.core.json_record import write_json
 from kt_tuning.core.quiet import light_collections, quiet_keras_tuner, without_repetitions
-from kt_tuning.core.records import FAILED, SearchRecord, defaults_failure
+from kt_tuning.core.records import FAILED, SearchRecord
 from kt_tuning.core.units import count, seconds
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import PRICE, Ensemble, read_labels
-from kt_tuning.errors import OptionError, SearchError, full_disk_explained
 from kt_tuning.execution import Ray, Serial, Work
-from kt_tuning.execution import Ray, Serial
 from kt_tuning.export import export_obstacle
 from kt_tuning.recipe import Recipe
-from kt_tuning.records import FAILED, SearchRecord, first_trial_failure, write_json
+from kt_tuning.records import first_trial_failure
 from kt_tuning.search.auto import AUTO, CHOICE, Chosen, Plan, chosen
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.chief import is_chief, is_worker, serve
@@ -87,8 +85,6 @@ from kt_tuning.search.winners import Winners, with_values
 from kt_tuning.search.wrapping import RecipeHyperModel
 from kt_tuning.tracking import Tracker, Tracking, find_trackers
 from kt_tuning.trials import EPOCHS, Task, check_callbacks, run_trial, train_trial, weights_file
-from kt_tuning.units import count, seconds
-from kt_tuning.trials import Task, run_trial
 
 logger = logging.getLogger("kt_tuning")
 
@@ -553,7 +549,12 @@ class Tuner(keras_tuner.Tuner):
                 work = self._overridden_trials = OverriddenTrials(self, args, asked | passed)
             self.on_search_begin()
             try:
-                with display, quiet_keras_tuner(prints=True), light_collections(), interrupts_kept():
+                with (
+                    display,
+                    quiet_keras_tuner(prints=True),
+                    light_collections(),
+                    interrupts_kept(),
+                ):
                     if chief:
                         loop.reason = serve(self.oracle, loop.watch)
                     else:

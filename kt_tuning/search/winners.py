@@ -25,8 +25,6 @@ from kt_tuning.ensembling import (
     weighted_sum,
 )
 from kt_tuning.evaluation import metric_of
-from kt_tuning.names import find_name
-from kt_tuning.records import PREDICTIONS, REFIT, DataCard, TrialRecord
 from kt_tuning.search.keras_tuner_projects import stock_weights
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.trials import (

@@ -18,7 +18,7 @@ from kt_tuning.export import (
     accuracy_note,
     measurement_rows,
 )
-from kt_tuning.records import REFITTED, TrialRecord, backbones_of, read_json
+from kt_tuning.records import REFITTED
 from kt_tuning.shipping.limits import limits
 from kt_tuning.shipping.markdown import bullets, code, plain, table
 from kt_tuning.shipping.measuring import MODEL_CARD_FILE

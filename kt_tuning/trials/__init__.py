@@ -1,5 +1,6 @@
 """One trial, wherever it runs: build, train, measure every epoch, keep the best one."""
 
+from kt_tuning.core.quiet import ONCE
 from kt_tuning.trials.building import build_model, new_model
 from kt_tuning.trials.callbacks import SharedCallback, check_callbacks
 from kt_tuning.trials.costs import COSTS
@@ -15,7 +16,6 @@ from kt_tuning.trials.targets import check_soft_targets
 from kt_tuning.trials.tasks import ImageTask, Task
 from kt_tuning.trials.travel import Travelling
 from kt_tuning.trials.trial import end_trial, run_trial, train_trial
-from kt_tuning.trials.unsafe_layers import ONCE
 from kt_tuning.trials.weights import load_stock_weights, load_weights
 
 __all__ = [

@@ -7,9 +7,8 @@ import logging
 import keras
 import keras_tuner
 
-from kt_tuning.errors import OptionError
-from kt_tuning.trials.fatal_errors import NoModelError
 from kt_tuning.core.errors import OptionError
+from kt_tuning.trials.fatal_errors import NoModelError
 from kt_tuning.trials.precision import AUTO, FLOAT32, computing, returns_float32
 from kt_tuning.trials.unsafe_layers import warn_of_unsafe_layers
 

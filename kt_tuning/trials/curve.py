@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.core.atomic import atomic_write, sync_file
+from kt_tuning.core.atomic import atomic_write
 
 
 class Curve:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keras_tuner
 
-from kt_tuning.records import FAILED, INFEASIBLE, OUT_OF_MEMORY
 from kt_tuning.core.records import FAILED, INFEASIBLE, OUT_OF_MEMORY
 from kt_tuning.trials.spec import InfeasibleError, TrialFailedError
 

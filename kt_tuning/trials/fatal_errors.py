@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras_tuner
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 
 class NoModelError(OptionError, keras_tuner.errors.FatalTypeError):

@@ -10,9 +10,8 @@ import keras
 import keras_tuner
 import numpy as np
 
-from kt_tuning.errors import OptionError
-from kt_tuning.trials.callbacks import copy_callbacks
 from kt_tuning.core.errors import OptionError
+from kt_tuning.trials.callbacks import copy_callbacks
 from kt_tuning.trials.precision import AUTO, FLOAT32, training_precision
 from kt_tuning.trials.tasks import Probabilities
 

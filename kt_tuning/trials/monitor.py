@@ -9,8 +9,6 @@ from collections.abc import Callable
 import keras
 import keras_tuner
 
-from kt_tuning.data.loader import DATA_WAIT
-from kt_tuning.core.errors import SearchError
 from kt_tuning.core.units import count
 from kt_tuning.data.batch_loader import DATA_WAIT
 from kt_tuning.trials.checkpoint import Best, Checkpoint, RunState

@@ -14,7 +14,7 @@ from keras_tuner.src.engine.tuner_utils import (
     validate_trial_results,
 )
 
-from kt_tuning.errors import SearchError
+from kt_tuning.core.errors import SearchError
 
 
 def metrics_of(result: Any, objective: keras_tuner.Objective, source: str) -> dict[str, float]:

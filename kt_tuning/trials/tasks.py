@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypermodels.frozen import Features, FrozenPart
-from kt_tuning.augment import augment, mix
+from kt_tuning.augment import augment
+from kt_tuning.augment import mixup_cutmix as mix
 from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.core.names import find_name
 from kt_tuning.core.units import count
@@ -34,8 +35,6 @@ from kt_tuning.trials.outputs import check_classifier
 from kt_tuning.trials.precision import training_precision
 from kt_tuning.trials.spec import TrialFailedError
 from kt_tuning.trials.targets import compiled_metrics, needs_one_hot, one_hot
-from kt_tuning.units import count
-from kt_tuning.trials.targets import needs_one_hot, one_hot
 
 Probabilities = NDArray[np.float32]
 EVERY_EPOCH = ("accuracy", "log_loss")

@@ -16,6 +16,7 @@ import keras_tuner
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.atomic import sync_file
 from kt_tuning.core.errors import KtTuningError, OptionError, StorageError, full_disk_explained
 from kt_tuning.core.records import COMPLETED, PAUSED, PRUNED, TrialRecord
 from kt_tuning.core.run_layout import HISTORY, PAUSE, RESULT

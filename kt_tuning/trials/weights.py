@@ -9,9 +9,8 @@ from pathlib import Path
 import h5py  # type: ignore[import-untyped]
 import keras
 
-from kt_tuning.errors import StorageError
-from kt_tuning.records import read_json, write_json
 from kt_tuning.core.errors import StorageError
+from kt_tuning.core.json_record import read_json, write_json
 
 FROZEN = "frozen"
 """Attribute of a file of weights: the digest of the part of the model that is not in it."""

@@ -3,9 +3,9 @@
 import logging
 
 import pytest
+from kt_tuning.search.quiet import quiet
 
 from kt_tuning.core.quiet import without_retracing_advice
-from kt_tuning.search.quiet import quiet
 
 ADVICE = "5 out of the last 5 calls to <function f> triggered tf.function retracing. Tracing is"
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from kt_tuning.augment import Mixing, mix
+from kt_tuning.augment import Mixing
+from kt_tuning.augment import mixup_cutmix as mix
 from kt_tuning.core.errors import OptionError
 
 CLASSES = 3

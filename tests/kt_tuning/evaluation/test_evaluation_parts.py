@@ -3,12 +3,9 @@
 import numpy as np
 import pytest
 
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.evaluation import PARTS, Parts, Predicted, evaluate, sample
 from kt_tuning.evaluation import parts as parts_module
-from kt_tuning.core.errors import OptionError
-from kt_tuning.evaluation import PARTS, Parts, Predicted, evaluate
-from kt_tuning.evaluation.parts import draw_some
 
 
 class Bright:

@@ -8,7 +8,7 @@ import pytest
 from small_tables import TRAIN, VALIDATION, dense
 
 import kt_tuning as kt
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.trials import SharedCallback, check_callbacks
 from kt_tuning.trials.callbacks import copy_callbacks
 

@@ -8,7 +8,7 @@ from small_tables import TRAIN, VALIDATION, dense
 from tiny_models import tiny
 
 import kt_tuning as kt
-from kt_tuning.errors import SearchError
+from kt_tuning.core.errors import SearchError
 
 
 def search(hypermodel, folder, objective="val_loss", **options):

@@ -7,7 +7,7 @@ import pytest
 from small_tables import TRAIN, VALIDATION, dense
 
 import kt_tuning as kt
-from kt_tuning.errors import OptionError
+from kt_tuning.core.errors import OptionError
 
 
 def search(tuner, **options):

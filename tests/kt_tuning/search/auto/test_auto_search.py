@@ -5,9 +5,9 @@ import pytest
 import kt_tuning as ktt
 from kt_tuning import pipeline
 from kt_tuning.core.errors import OptionError
+from kt_tuning.core.records import SearchRecord
 from kt_tuning.pipeline import RunOptions
 from kt_tuning.pipeline.make_tuner import make_tuner
-from kt_tuning.records import SearchRecord
 from kt_tuning.search.auto import CHOICE, Plan, choice, choose
 from kt_tuning.search.auto.portfolio import PLAIN, StartingPoint
 from kt_tuning.search.budget import Budget
