@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.records import COMPLETED, FAILED, INFEASIBLE, PAUSED, PRUNED, TrialRecord
+from kt_tuning.core.records import (
+    COMPLETED,
+    FAILED,
+    INFEASIBLE,
+    PAUSED,
+    PRUNED,
+    REFITTED,
+    UNEVEN,
+    TrialRecord,
+)
 from kt_tuning.core.units import count
-from kt_tuning.records import REFITTED, UNEVEN
 
 if TYPE_CHECKING:
     from kt_tuning.data import ImageData

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.core.errors import DataError, OptionError
-from kt_tuning.core.records import DataCard
+from kt_tuning.core.records import REFITTED, DataCard
 from kt_tuning.ensembling.combination import Combination, sharpening_of
 from kt_tuning.ensembling.combine import as_model, check_members, combine_folds, member_name
 from kt_tuning.ensembling.ensemble_file import (
@@ -26,7 +26,6 @@ from kt_tuning.ensembling.record import EnsembleRecord, record_of
 from kt_tuning.ensembling.serving import PRICE
 from kt_tuning.ensembling.solve import AUTO, solve
 from kt_tuning.evaluation import model_digest
-from kt_tuning.records import REFITTED
 
 if TYPE_CHECKING:
     import keras

@@ -18,7 +18,7 @@ from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import SearchError, full_disk_explained
 from kt_tuning.core.progress import progress
 from kt_tuning.core.quiet import without_retracing_advice
-from kt_tuning.core.records import SearchRecord, TrialRecord
+from kt_tuning.core.records import SearchRecord, TrialRecord, first_trial_failure
 from kt_tuning.core.run_layout import trial_records
 from kt_tuning.core.units import count, seconds
 from kt_tuning.data import ImageData
@@ -30,7 +30,6 @@ from kt_tuning.pipeline.options import OPTIONS, RunOptions
 from kt_tuning.pipeline.refitted import refitted
 from kt_tuning.pipeline.timing import RunTime
 from kt_tuning.pipeline.without_effect import unused_options
-from kt_tuning.records import first_trial_failure
 from kt_tuning.report import AUGMENTATION, write_report
 from kt_tuning.search import Finish, Tuner
 from kt_tuning.search.lock import RunLock

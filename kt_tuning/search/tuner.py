@@ -26,14 +26,13 @@ from kt_tuning.core.errors import OptionError, SearchError, full_disk_explained
 from kt_tuning.core.interrupts import interrupts_kept
 from kt_tuning.core.json_record import write_json
 from kt_tuning.core.quiet import light_collections, quiet_keras_tuner, without_repetitions
-from kt_tuning.core.records import FAILED, SearchRecord
+from kt_tuning.core.records import FAILED, SearchRecord, first_trial_failure
 from kt_tuning.core.units import count, seconds
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import PRICE, Ensemble, read_labels
 from kt_tuning.execution import Ray, Serial, Work
 from kt_tuning.export import export_obstacle
 from kt_tuning.recipe import Recipe
-from kt_tuning.records import first_trial_failure
 from kt_tuning.search.auto import AUTO, CHOICE, Chosen, Plan, chosen
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.chief import is_chief, is_worker, serve

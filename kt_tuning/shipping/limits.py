@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from kt_tuning.core.records import UNEVEN
 from kt_tuning.export import Measurement
-from kt_tuning.records import UNEVEN
 from kt_tuning.shipping.markdown import plain
 from kt_tuning.shipping.run_records import RunRecords
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json
-from kt_tuning.core.records import TrialRecord, backbones_of
+from kt_tuning.core.records import REFITTED, TrialRecord, backbones_of
 from kt_tuning.export import (
     MEASUREMENT_HEADER,
     PROVENANCE_FILE,
@@ -18,7 +18,6 @@ from kt_tuning.export import (
     accuracy_note,
     measurement_rows,
 )
-from kt_tuning.records import REFITTED
 from kt_tuning.shipping.limits import limits
 from kt_tuning.shipping.markdown import bullets, code, plain, table
 from kt_tuning.shipping.measuring import MODEL_CARD_FILE

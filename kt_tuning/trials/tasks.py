@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypermodels.frozen import Features, FrozenPart
-from kt_tuning.augment import augment
-from kt_tuning.augment import mixup_cutmix as mix
+from kt_tuning.augment import augment, mix
 from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.core.names import find_name
 from kt_tuning.core.units import count

@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 from command_line import kt_tuning, write_photos
-from kt_tuning.records import REFITTED
 from shipped_run import write_search
 
+from kt_tuning.core.records import REFITTED
 from kt_tuning.data import load_images
 from kt_tuning.evaluation import model_digest
 from kt_tuning.judging import load_data, load_winner

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
+from kt_tuning.core.records import REFITTED
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation import EPOCH_CAVEAT, METRICS
-from kt_tuning.records import REFITTED
 from kt_tuning.report.html import cell, element, table
 from kt_tuning.report.sections.blocks import pairs, section
 from kt_tuning.report.summary import RunSummary

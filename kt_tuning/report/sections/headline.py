@@ -8,10 +8,9 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from kt_tuning.core.records import COMPLETED, PAUSED, PRUNED
+from kt_tuning.core.records import COMPLETED, PAUSED, PRUNED, REFITTED, first_trial_failure
 from kt_tuning.core.units import count
 from kt_tuning.evaluation import EPOCH_CAVEAT
-from kt_tuning.records import REFITTED, first_trial_failure
 from kt_tuning.report.figures import confusion_data
 from kt_tuning.report.html import element
 from kt_tuning.report.summary import RunSummary

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from kt_tuning.augment import Mixing
-from kt_tuning.augment import mixup_cutmix as mix
+from kt_tuning.augment import Mixing, mix
 from kt_tuning.core.errors import OptionError
 
 CLASSES = 3

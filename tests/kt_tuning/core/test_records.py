@@ -4,11 +4,16 @@ import math
 
 import numpy as np
 import pytest
-from kt_tuning.records import first_trial_failure
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json, write_json
-from kt_tuning.core.records import DataCard, PixelFormat, SearchRecord, TrialRecord
+from kt_tuning.core.records import (
+    DataCard,
+    PixelFormat,
+    SearchRecord,
+    TrialRecord,
+    first_trial_failure,
+)
 from kt_tuning.ensembling import EnsembleRecord
 
 CARD = DataCard("abc", ("a", "b"), PixelFormat(8, 9, 3), {"train": [1, 2]}, "photos")

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kt_tuning.augment import Mixing, Policy, augment
-from kt_tuning.augment import mixup_cutmix as mix
+from kt_tuning.augment import Mixing, Policy, augment, mix
 from kt_tuning.data.batches import Batches, Random
 from kt_tuning.data.prefetch import Prefetcher
 from kt_tuning.data.worker_pool import BatchProcesses

@@ -3,8 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from kt_tuning.augment import Mixing
-from kt_tuning.augment import mixup_cutmix as mix
+from kt_tuning.augment import Mixing, mix
 from kt_tuning.data.batches import RUN_PIXELS, Batches, Random
 from kt_tuning.data.image_split import ImageSplit
 

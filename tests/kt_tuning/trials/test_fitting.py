@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from hypermodels import ConvNet
-from kt_tuning.augment import Mixing
-from kt_tuning.augment import mixup_cutmix as mix
+from kt_tuning.augment import Mixing, mix
 from kt_tuning.data.batch_loader import DATA_WAIT, FollowEpochs, Loader
 from kt_tuning.data.batches import Batches, Random
 from kt_tuning.trials.building import new_model
