@@ -37,6 +37,8 @@ WORSE = 2
 """Penalties in a row with a greater held-out loss after which weaker ones are not tried."""
 SMALL = 1e-7
 """Share of the greatest eigenvalue below which a direction of the features is left out."""
+LARGE = 1500
+"""Rows and columns of a matrix from which its eigenvalues are computed in single precision."""
 GRADIENT = 1e-5
 """Greatest entry of the scaled gradient at a solution."""
 ITERATIONS = 200
@@ -276,8 +278,10 @@ def _uncorrelated(features: Floats) -> tuple[Floats, Floats, Floats]:
     rows, width = features.shape
     wide = rows < width
     products = features @ features.T if wide else features.T @ features
-    squares, vectors = np.linalg.eigh(products.astype(np.float64))
-    kept = squares > SMALL * max(squares[-1], 1e-12)
+    large = len(products) > LARGE
+    squares, vectors = np.linalg.eigh(products if large else products.astype(np.float64))
+    # What single precision makes of zero is about one part in a million.
+    kept = squares > SMALL * (10 if large else 1) * max(squares[-1], 1e-12)
     squares, vectors = squares[kept], vectors[:, kept].astype(np.float32)
     lengths = np.sqrt(squares).astype(np.float32)
     if wide:
