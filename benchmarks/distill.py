@@ -31,9 +31,9 @@ import kt_tuning as ktt
 from kt_tuning.demo import write_digits
 from kt_tuning.ensembling import EnsembleRecord, read_candidates
 from kt_tuning.evaluation import measure_complexity, measure_latency, score
-from kt_tuning.judging import load_data, load_winner
+from kt_tuning.finalize import Configuration, bag, distill
+from kt_tuning.finalize.evaluate import load_data, load_winner
 from kt_tuning.pipeline import RunOptions, run, tuner_of
-from kt_tuning.retraining import Configuration, bag, distill
 
 QUICK = RunOptions(
     hypermodel=("convnet",),

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from kt_tuning.evaluation import Scores, evaluate
     from kt_tuning.execution import Ray
     from kt_tuning.export import export_model
+    from kt_tuning.finalize.refit import RefitOptions
     from kt_tuning.pipeline import finish
     from kt_tuning.recipe import Recipe
     from kt_tuning.refit_run import refit
-    from kt_tuning.refitting import RefitOptions
     from kt_tuning.report import write_report
     from kt_tuning.trials import fuse_batch_normalization
     from kt_tuning.tuner import Tuner
@@ -31,7 +31,7 @@ _HOMES = {
     "Policy": "kt_tuning.augment",
     "Ray": "kt_tuning.execution",
     "Recipe": "kt_tuning.recipe",
-    "RefitOptions": "kt_tuning.refitting",
+    "RefitOptions": "kt_tuning.finalize.refit",
     "Scores": "kt_tuning.evaluation",
     "Tuner": "kt_tuning.tuner",
     "evaluate": "kt_tuning.evaluation",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kt_tuning import refitting
 from kt_tuning.data import ImageData
-from kt_tuning.judging import load_data, save_winner
+from kt_tuning.finalize import refit as refitting
+from kt_tuning.finalize.evaluate import load_data, save_winner
+from kt_tuning.finalize.refit import Refit, RefitOptions
 from kt_tuning.pipeline import tuner_of
-from kt_tuning.refitting import Refit, RefitOptions
 
 
 def refit(
@@ -19,7 +19,7 @@ def refit(
     """Train what won a run again, on training and validation images together, on all devices.
 
     For a search of your own hypermodel call `tuner.refit()`: a run directory has no code. See
-    `kt_tuning.refitting.refit` for what is done.
+    `kt_tuning.finalize.refit.refit` for what is done.
 
     Args:
         run: The run directory.

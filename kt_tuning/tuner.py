@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kt_tuning import refitting, search
+from kt_tuning import search
 from kt_tuning.data import ImageData
 from kt_tuning.errors import SearchError
 from kt_tuning.evaluation import Parts, Scores
-from kt_tuning.judging import ARRAYS, judge, load_data
-from kt_tuning.refitting import Refit, RefitOptions
+from kt_tuning.finalize import refit as refitting
+from kt_tuning.finalize.evaluate import ARRAYS, judge, load_data
+from kt_tuning.finalize.refit import Refit, RefitOptions
 from kt_tuning.report import Report, write_report
 
 
@@ -73,7 +74,7 @@ class Tuner(search.Tuner):
     def refit(self, data: ImageData | None = None, options: RefitOptions | None = None) -> Refit:
         """Train what won again, on training and validation images together, on all devices.
 
-        See `kt_tuning.refitting.refit` for what is done. The models are in `refit` in the run
+        See `kt_tuning.finalize.refit.refit` for what is done. The models are in `refit` in the run
         directory; `tuner.refit().ensemble` predicts, saves and exports like any ensemble.
 
         Args:

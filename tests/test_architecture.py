@@ -11,17 +11,18 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {
         *("errors", "interrupts", "names", "palette", "progress"),
-        *("quiet_tqdm", "records", "run_files", "units"),
+        *("quiet_tqdm", "records", "units"),
     },
+    {"run"},
     {"augment", "data", "evaluation", "export", "demo", "tracking", "devices"},
     {"recipe", "ensembling", "execution", "features"},
     {"trials"},
     {"search"},
-    {"retraining", "refitting"},
-    {"report", "judging", "summaries"},
-    {"shipping"},
-    {"pipeline", "tuner"},
-    {"refit_run", "retrain_run"},
+    {"finalize"},
+    {"report", "summaries"},
+    {"pipeline"},
+    {"tuner"},
+    {"refit_run"},
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -39,7 +39,7 @@ def evaluate(
     names = tuple(PARTS) if not part else tuple(name for name in part if name != "none")
     parts = Parts(names, images=images, progress=not quiet)
     quiet_tensorflow()
-    from kt_tuning.judging import judge, load_data, load_winner
+    from kt_tuning.finalize.evaluate import judge, load_data, load_winner
     from kt_tuning.report import write_report
 
     images_of_run = load_data(run_directory, data, progress=not quiet)

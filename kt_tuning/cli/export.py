@@ -58,10 +58,10 @@ def export(
     for name in formats:
         format_named(name).check_installed()
     quiet_tensorflow()
-    from kt_tuning.export import accuracy_note
-    from kt_tuning.judging import load_data, load_winner
+    from kt_tuning.export import accuracy_note, measurements
+    from kt_tuning.finalize import Pruning, export_run, format_table
+    from kt_tuning.finalize.evaluate import load_data, load_winner
     from kt_tuning.progress import progress
-    from kt_tuning.shipping import Pruning, export_run, format_table, measurements
 
     pruning = None if sparsity is None else Pruning(sparsity, rounds, epochs)
     winner = load_winner(run_directory)

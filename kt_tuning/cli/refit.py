@@ -49,10 +49,10 @@ def refit(
     with their number; not run on several real GPUs or on a TPU yet.
     """
     quiet_tensorflow()
-    from kt_tuning.judging import load_data
+    from kt_tuning.finalize.evaluate import load_data
+    from kt_tuning.finalize.refit import RefitOptions
     from kt_tuning.progress import progress
     from kt_tuning.refit_run import refit as refit_run
-    from kt_tuning.refitting import RefitOptions
 
     options = RefitOptions(
         members=members,

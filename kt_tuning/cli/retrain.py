@@ -12,7 +12,7 @@ from kt_tuning.cli.options import ImagesNow, Overwrite, Quiet, RunFolder
 from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
 
 if TYPE_CHECKING:
-    from kt_tuning.retrain_run import Train
+    from kt_tuning.finalize.retrain import Train
 
 Epochs = Annotated[
     int | None,
@@ -44,8 +44,8 @@ def distill(
     """
     quiet_tensorflow()
     from kt_tuning.ensembling import trained_on_validation
-    from kt_tuning.judging import load_winner
-    from kt_tuning.retraining import distill as train
+    from kt_tuning.finalize import distill as train
+    from kt_tuning.finalize.evaluate import load_winner
 
     way = functools.partial(
         train,
@@ -79,7 +79,7 @@ def bag(
     Started again, it goes on where it stopped; with more members it adds some.
     """
     quiet_tensorflow()
-    from kt_tuning.retraining import bag as train
+    from kt_tuning.finalize import bag as train
 
     way = functools.partial(
         train, members=members, bootstrap=bootstrap, overwrite=overwrite, verbose=not quiet
@@ -102,7 +102,7 @@ def boost(
     boost. Started again, it goes on where it stopped; with more rounds it adds some.
     """
     quiet_tensorflow()
-    from kt_tuning.retraining import boost as train
+    from kt_tuning.finalize import boost as train
 
     way = functools.partial(train, rounds=rounds, overwrite=overwrite, verbose=not quiet)
     _retrain(run_directory, "boost", way, epochs, data, quiet)
@@ -122,7 +122,7 @@ def snapshots(
     like one. Started again, it goes on where it stopped.
     """
     quiet_tensorflow()
-    from kt_tuning.retraining import snapshots as train
+    from kt_tuning.finalize import snapshots as train
 
     way = functools.partial(train, cycles=cycles, overwrite=overwrite, verbose=not quiet)
     _retrain(run_directory, "snapshots", way, epochs, data, quiet)
@@ -131,8 +131,8 @@ def snapshots(
 def _retrain(
     run_directory: Path, name: str, train: Train, epochs: int | None, data: Path | None, quiet: bool
 ) -> None:
-    from kt_tuning.judging import load_data
-    from kt_tuning.retrain_run import retrain
+    from kt_tuning.finalize.evaluate import load_data
+    from kt_tuning.finalize.retrain import retrain
 
     images = load_data(run_directory, data, progress=not quiet)
     print(retrain(run_directory, name, train, images, epochs=epochs))

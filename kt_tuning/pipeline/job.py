@@ -18,7 +18,8 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.errors import SearchError, full_disk_explained
 from kt_tuning.evaluation import CorrectedBest, Scores, corrected_best_of_run
-from kt_tuning.judging import judge, load_data, save_winner
+from kt_tuning.finalize import export_run
+from kt_tuning.finalize.evaluate import judge, load_data, save_winner
 from kt_tuning.pipeline.make_tuner import make_tuner, options_of, write_files
 from kt_tuning.pipeline.options import OPTIONS, RunOptions
 from kt_tuning.pipeline.refitted import refitted
@@ -26,9 +27,8 @@ from kt_tuning.pipeline.timing import RunTime
 from kt_tuning.progress import progress
 from kt_tuning.records import TrialRecord, defaults_failure, replacing, trial_records
 from kt_tuning.report import AUGMENTATION, write_report
+from kt_tuning.run.lock import RunLock
 from kt_tuning.search import Finish, Tuner
-from kt_tuning.search.lock import RunLock
-from kt_tuning.shipping import export_run
 from kt_tuning.summaries import next_steps, search_summary, test_summary, trials_summary
 from kt_tuning.units import count, seconds
 

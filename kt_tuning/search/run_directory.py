@@ -32,9 +32,9 @@ from kt_tuning.records import (
     SearchRecord,
     TrialRecord,
 )
-from kt_tuning.run_files import check_removable, remove_run
+from kt_tuning.run.lock import LOCK, RunLock
+from kt_tuning.run.removal import check_removable, remove_run
 from kt_tuning.search.halving import Point
-from kt_tuning.search.lock import LOCK, RunLock
 from kt_tuning.trials.runs import CHECKPOINT
 
 FAILED_ATTEMPT = "failed_{}.json"

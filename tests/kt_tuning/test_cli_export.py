@@ -8,7 +8,7 @@ from shipped_run import small_model, write_search, write_winner
 
 from kt_tuning.data import load_images
 from kt_tuning.ensembling import Ensemble
-from kt_tuning.judging import save_winner
+from kt_tuning.finalize.evaluate import save_winner
 
 
 @pytest.fixture

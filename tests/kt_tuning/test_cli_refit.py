@@ -10,7 +10,7 @@ from shipped_run import write_search
 
 from kt_tuning.data import load_images
 from kt_tuning.evaluation import model_digest
-from kt_tuning.judging import load_data, load_winner
+from kt_tuning.finalize.evaluate import load_data, load_winner
 from kt_tuning.pipeline import RunOptions, tuner_of
 
 

@@ -10,11 +10,11 @@ from shipped_run import small_model, write_search
 from kt_tuning.data import load_images
 from kt_tuning.ensembling import Ensemble, EnsembleRecord
 from kt_tuning.evaluation import held_out_uses, note_held_out_use
-from kt_tuning.judging import load_data, load_winner, save_winner
+from kt_tuning.finalize import RunRecords
+from kt_tuning.finalize.evaluate import load_data, load_winner, save_winner
 from kt_tuning.pipeline import RunOptions, tuner_of
 from kt_tuning.records import TrialRecord
 from kt_tuning.report.load import load_run
-from kt_tuning.shipping import RunRecords
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""A run directory: names of its files, lock, records, reader, removal."""
