@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from kt_tuning.execution import Ray
     from kt_tuning.export import export_model
     from kt_tuning.finalize.refit import RefitOptions
-    from kt_tuning.pipeline import finish
     from kt_tuning.recipe import Recipe
-    from kt_tuning.refit_run import refit
+    from kt_tuning.recorded_tuner import open_run
     from kt_tuning.report import write_report
     from kt_tuning.trials import fuse_batch_normalization
     from kt_tuning.tuner import Tuner
@@ -36,10 +35,9 @@ _HOMES = {
     "Tuner": "kt_tuning.tuner",
     "evaluate": "kt_tuning.evaluation",
     "export_model": "kt_tuning.export",
-    "finish": "kt_tuning.pipeline",
     "fuse_batch_normalization": "kt_tuning.trials",
     "load_images": "kt_tuning.data",
-    "refit": "kt_tuning.refit_run",
+    "open_run": "kt_tuning.recorded_tuner",
     "write_report": "kt_tuning.report",
 }
 
@@ -55,10 +53,9 @@ __all__ = [
     "Tuner",
     "evaluate",
     "export_model",
-    "finish",
     "fuse_batch_normalization",
     "load_images",
-    "refit",
+    "open_run",
     "write_report",
 ]
 

@@ -22,7 +22,7 @@ LAYERS = [
     {"report", "summaries"},
     {"pipeline"},
     {"tuner"},
-    {"refit_run"},
+    {"recorded_tuner"},
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -1,4 +1,4 @@
-"""`finish`: what a run has found so far, made into a model and a report."""
+"""`finalize`: a model and a report from the trials of a run so far."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
     from kt_tuning.pipeline import RunOutcome
 
 
-def finish(run_directory: RunFolder, data: ImagesNow = None, quiet: Quiet = False) -> None:
-    """Combine, evaluate, export and report what there is of a run, without searching further.
+def finalize(run_directory: RunFolder, data: ImagesNow = None, quiet: Quiet = False) -> None:
+    """Combine, evaluate, export and report the trials of a run so far, without searching further.
 
-    For a run that was interrupted. Finished and paused trials count. The same `run` command goes on
-    with the search afterwards; that the test images were used meanwhile is noted.
+    For a run that was interrupted, or a search in Python. Finished and paused trials count. The
+    search can continue afterwards; that the test images were used meanwhile is noted.
     """
     quiet_tensorflow()
-    from kt_tuning.pipeline import finish as finish_run
+    from kt_tuning.recorded_tuner import open_run
 
-    print_outcome(finish_run(run_directory, data, verbose=not quiet))
+    print_outcome(open_run(run_directory).finalize(data, verbose=not quiet))
 
 
 def print_outcome(outcome: RunOutcome) -> None:
-    """Print the scores of a run and where things are."""
+    """Print the scores of a run and where its files are."""
     print(outcome.scores)
     if outcome.correction is not None:
         print(f"best validation score  {outcome.correction}")

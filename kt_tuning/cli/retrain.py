@@ -1,18 +1,13 @@
-"""`distill`, `bag`, `boost` and `snapshots`: the best configuration of a run, trained again."""
+"""`distill`, `bag`, `boost` and `snapshots`: training of a run's best configuration."""
 
 from __future__ import annotations
 
-import functools
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from kt_tuning.cli.options import ImagesNow, Overwrite, Quiet, RunFolder
 from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
-
-if TYPE_CHECKING:
-    from kt_tuning.finalize.retrain import Train
 
 Epochs = Annotated[
     int | None,
@@ -40,23 +35,22 @@ def distill(
 
     The student has the best trial's configuration and goes to distill/ in the run directory, which
     evaluate, export and report take like one. It gains from more epochs than a trial has. Started
-    again, it goes on after its last finished epoch.
+    again, it continues after its last finished epoch.
     """
     quiet_tensorflow()
-    from kt_tuning.ensembling import trained_on_validation
-    from kt_tuning.finalize import distill as train
-    from kt_tuning.finalize.evaluate import load_winner
+    from kt_tuning.recorded_tuner import open_run
 
-    way = functools.partial(
-        train,
-        load_winner(run_directory),
-        temperature=temperature,
-        soft_weight=soft_weight,
-        teacher_seen=trained_on_validation(run_directory),
-        overwrite=overwrite,
-        verbose=not quiet,
+    tuner = open_run(run_directory)
+    print(
+        tuner.distill(
+            temperature=temperature,
+            soft_weight=soft_weight,
+            epochs=epochs,
+            data=data,
+            overwrite=overwrite,
+            verbose=not quiet,
+        )
     )
-    _retrain(run_directory, "distill", way, epochs, data, quiet)
 
 
 def bag(
@@ -73,18 +67,25 @@ def bag(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train the best configuration of a run several times, and combine what comes of it.
+    """Train the best configuration of a run several times, and combine the models.
 
     The ensemble goes to bag/ in the run directory, which evaluate, export and report take like one.
-    Started again, it goes on where it stopped; with more members it adds some.
+    Started again, it continues; with more members it adds some.
     """
     quiet_tensorflow()
-    from kt_tuning.finalize import bag as train
+    from kt_tuning.recorded_tuner import open_run
 
-    way = functools.partial(
-        train, members=members, bootstrap=bootstrap, overwrite=overwrite, verbose=not quiet
+    tuner = open_run(run_directory)
+    print(
+        tuner.bag(
+            members,
+            bootstrap=bootstrap,
+            epochs=epochs,
+            data=data,
+            overwrite=overwrite,
+            verbose=not quiet,
+        )
     )
-    _retrain(run_directory, "bag", way, epochs, data, quiet)
 
 
 def boost(
@@ -99,13 +100,13 @@ def boost(
 
     The ensemble goes to boost/ in the run directory, which evaluate, export and report take like
     one. It is for small models: one that learns its training images by heart leaves nothing to
-    boost. Started again, it goes on where it stopped; with more rounds it adds some.
+    boost. Started again, it continues; with more rounds it adds some.
     """
     quiet_tensorflow()
-    from kt_tuning.finalize import boost as train
+    from kt_tuning.recorded_tuner import open_run
 
-    way = functools.partial(train, rounds=rounds, overwrite=overwrite, verbose=not quiet)
-    _retrain(run_directory, "boost", way, epochs, data, quiet)
+    tuner = open_run(run_directory)
+    print(tuner.boost(rounds, epochs=epochs, data=data, overwrite=overwrite, verbose=not quiet))
 
 
 def snapshots(
@@ -119,20 +120,10 @@ def snapshots(
     """Train the best configuration of a run once, in cycles, and combine a snapshot of each.
 
     The ensemble goes to snapshots/ in the run directory, which evaluate, export and report take
-    like one. Started again, it goes on where it stopped.
+    like one. Started again, it continues.
     """
     quiet_tensorflow()
-    from kt_tuning.finalize import snapshots as train
+    from kt_tuning.recorded_tuner import open_run
 
-    way = functools.partial(train, cycles=cycles, overwrite=overwrite, verbose=not quiet)
-    _retrain(run_directory, "snapshots", way, epochs, data, quiet)
-
-
-def _retrain(
-    run_directory: Path, name: str, train: Train, epochs: int | None, data: Path | None, quiet: bool
-) -> None:
-    from kt_tuning.finalize.evaluate import load_data
-    from kt_tuning.finalize.retrain import retrain
-
-    images = load_data(run_directory, data, progress=not quiet)
-    print(retrain(run_directory, name, train, images, epochs=epochs))
+    tuner = open_run(run_directory)
+    print(tuner.snapshots(cycles, epochs=epochs, data=data, overwrite=overwrite, verbose=not quiet))

@@ -8,7 +8,7 @@ from pathlib import Path
 from kt_tuning.data.npz import is_npz
 from kt_tuning.data.table import is_table
 from kt_tuning.errors import OptionError
-from kt_tuning.records import is_run_directory
+from kt_tuning.run.layout import is_run_directory
 
 RUNS = "runs"
 

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 from kt_tuning.ensembling.record import EnsembleRecord
 from kt_tuning.errors import StorageError
 from kt_tuning.records import write_json
+from kt_tuning.run.layout import ENSEMBLE
 
 if TYPE_CHECKING:
     import keras
 
 FACTS = "kt_tuning.json"
 """File in the archive: what an `Ensemble` knows besides its models."""
-COMBINATION = "ensemble.json"
-"""File of a run directory: `EnsembleRecord`."""
 
 
 def write_ensemble_file(path: Path, model: keras.Model, facts: Mapping[str, Any]) -> None:
@@ -65,7 +64,7 @@ def find_ensemble_file(run: Path) -> Path:
     Raises:
         StorageError: if there is none.
     """
-    record = EnsembleRecord.load(run / COMBINATION).to_json()
+    record = EnsembleRecord.load(run / ENSEMBLE).to_json()
     for path in sorted(run.glob("ensemble-*.keras")):
         known = _read_facts(path).get("record")
         if known is not None and EnsembleRecord.from_json(known).to_json() == record:

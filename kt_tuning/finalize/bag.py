@@ -1,4 +1,4 @@
-"""Bagging: the same configuration again and again, on bootstrap samples of the training images.
+"""Bagging: one configuration trained on several bootstrap samples of the training images.
 
 Sources: Breiman (1996), "Bagging predictors"; without the samples, Lakshminarayanan, Pritzel and
 Blundell (2017), "Simple and scalable predictive uncertainty estimation using deep ensembles".
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates
 from kt_tuning.finalize.configuration import Configuration
-from kt_tuning.finalize.member_training import MemberRun
-from kt_tuning.finalize.training_subset import Lesson, with_train_rows
+from kt_tuning.finalize.member_training import MemberTraining
+from kt_tuning.finalize.training_subset import TrainingSubset, with_train_rows
 from kt_tuning.search.options import check_count
 
 Integers = NDArray[np.integer[Any]]
@@ -34,22 +34,21 @@ def bag(
 ) -> Candidates:
     """Train a configuration several times, each time on a bootstrap sample of the training images.
 
-    A sample leaves out about 37% of the images, and repeats others: what single images do to a
-    model is averaged away. Each class keeps its number of images. An image that is repeated is
-    augmented anew each time. Networks differ by their initial weights and the order of images
-    already; those that need every image they can get are better trained on all of them each time,
-    a deep ensemble: `bootstrap=False`.
+    A sample leaves out about 37% of the images and repeats others, so that the influence of single
+    images is averaged out. Each class keeps its number of images; a repeated image is augmented
+    anew each time. Networks differ by their initial weights and the order of images already. If
+    there are few images, train each member on all of them, a deep ensemble: `bootstrap=False`.
 
-    Called again, it goes on where it stopped; with more members it adds some. Ctrl-C stops it
-    and keeps those that are done.
+    Called again, it continues; with more members it adds some. Ctrl-C stops it
+    and keeps the finished ones.
 
     Args:
         configuration: What is trained, e.g. `Configuration.of(tuner)`.
         data: The images; all members are validated on the same ones.
-        directory: Where they are kept, e.g. a folder "bag" in the run directory.
+        directory: Folder of the members, e.g. "bag" in the run directory.
         members: How many.
         bootstrap: Whether samples are drawn; otherwise each member gets all training images.
-        overwrite: Whether members that are in the directory are deleted first.
+        overwrite: Whether members in the directory are deleted first.
         verbose: Whether to show the live view.
 
     Returns:
@@ -61,14 +60,16 @@ def bag(
         StorageError: if the directory holds something else, or another process uses it.
     """
     check_count("members", members)
-    marks = {"bootstrap": bootstrap}
-    run = MemberRun("bag", configuration, data, directory, marks=marks, overwrite=overwrite)
+    metadata = {"bootstrap": bootstrap}
+    run = MemberTraining(
+        "bag", configuration, data, directory, metadata=metadata, overwrite=overwrite
+    )
 
-    def plan(index: int) -> Lesson:
+    def plan(index: int) -> TrainingSubset:
         if not bootstrap:
-            return Lesson(data)
+            return TrainingSubset(data)
         rng = np.random.default_rng((configuration.seed, index))
-        return Lesson(with_train_rows(data, bootstrap_rows(data.train.labels, rng)))
+        return TrainingSubset(with_train_rows(data, bootstrap_rows(data.train.labels, rng)))
 
     run.train(members, plan, verbose=verbose)
     return run.candidates(members)
@@ -82,7 +83,7 @@ def bootstrap_rows(labels: Integers, rng: np.random.Generator) -> Integers:
         rng: Draws.
 
     Returns:
-        (N,) places in `labels`, grouped by class.
+        (N,) positions in `labels`, grouped by class.
     """
     groups = (np.flatnonzero(labels == label) for label in np.unique(labels))
     return np.concatenate([rng.choice(group, size=len(group)) for group in groups])

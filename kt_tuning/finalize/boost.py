@@ -1,4 +1,4 @@
-"""Boosting: each member is trained on what those before it got wrong."""
+"""Boosting: each member is trained on the images that the earlier ones get wrong."""
 
 from __future__ import annotations
 
@@ -15,16 +15,14 @@ from kt_tuning.ensembling import BoostingRound, Candidates, Combination, boostin
 from kt_tuning.errors import SearchError
 from kt_tuning.evaluation import predict_split
 from kt_tuning.finalize.configuration import Configuration
-from kt_tuning.finalize.member_training import MemberRun
-from kt_tuning.finalize.training_subset import Lesson, with_train_rows
+from kt_tuning.finalize.member_training import MemberTraining
+from kt_tuning.finalize.training_subset import TrainingSubset, with_train_rows
 from kt_tuning.records import TrialRecord, replacing
+from kt_tuning.run.layout import TRAIN_ERRORS
 from kt_tuning.search.options import check_count
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
-
-ERRORS = "train_errors.npy"
-"""In a member's folder: whether it gets each training image wrong, (N,)."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -64,15 +62,15 @@ def boost(
     guessing, which gets no vote. So it is for configurations that do not learn their training
     images by heart.
 
-    Called again, it goes on where it stopped; with more rounds it adds some. Ctrl-C stops it
-    and keeps those that are done.
+    Called again, it continues; with more rounds it adds some. Ctrl-C stops it
+    and keeps the finished ones.
 
     Args:
         configuration: What is trained, e.g. `Configuration.of(tuner)`.
         data: The images; all members are validated on the same ones.
-        directory: Where they are kept, e.g. a folder "boost" in the run directory.
+        directory: Folder of the members, e.g. "boost" in the run directory.
         rounds: How many, at most.
-        overwrite: Whether members that are in the directory are deleted first.
+        overwrite: Whether members in the directory are deleted first.
         verbose: Whether to show the live view.
 
     Returns:
@@ -84,16 +82,18 @@ def boost(
         StorageError: if the directory holds something else, or another process uses it.
     """
     check_count("rounds", rounds)
-    run = MemberRun("boost", configuration, data, directory, overwrite=overwrite)
+    run = MemberTraining("boost", configuration, data, directory, overwrite=overwrite)
 
-    def plan(index: int) -> Lesson | None:
+    def plan(index: int) -> TrainingSubset | None:
         if index == 0:
-            return Lesson(data)
+            return TrainingSubset(data)
         done = _replay(run, index)
         if len(done) < index or done[-1].last:
             return None
         rng = np.random.default_rng((configuration.seed, index))
-        return Lesson(with_train_rows(data, draw_rows(done[-1].weights, data.train.labels, rng)))
+        return TrainingSubset(
+            with_train_rows(data, draw_rows(done[-1].weights, data.train.labels, rng))
+        )
 
     run.train(rounds, plan, verbose=verbose)
     done = _replay(run, rounds)
@@ -120,7 +120,7 @@ def draw_rows(weights: Floats, labels: Integers, rng: np.random.Generator) -> In
         rng: Draws.
 
     Returns:
-        (N,) places.
+        (N,) positions.
     """
     groups = (np.flatnonzero(labels == label) for label in np.unique(labels))
     heaviest = np.array([group[weights[group].argmax()] for group in groups])
@@ -128,7 +128,7 @@ def draw_rows(weights: Floats, labels: Integers, rng: np.random.Generator) -> In
     return np.concatenate([heaviest, drawn])
 
 
-def _replay(run: MemberRun, count: int) -> list[BoostingRound]:
+def _replay(run: MemberTraining, count: int) -> list[BoostingRound]:
     """The rounds that are done, of the first `count`, until one that ends it."""
     weights = np.full(len(run.data.train), 1 / len(run.data.train))
     done: list[BoostingRound] = []
@@ -143,9 +143,9 @@ def _replay(run: MemberRun, count: int) -> list[BoostingRound]:
     return done
 
 
-def _errors(run: MemberRun, record: TrialRecord) -> NDArray[np.bool_]:
+def _errors(run: MemberTraining, record: TrialRecord) -> NDArray[np.bool_]:
     """Whether a member gets each training image wrong, as it is, without augmentation."""
-    path = run.folder(record.number) / ERRORS
+    path = run.folder(record.number) / TRAIN_ERRORS
     if not path.exists():
         model, train = run.load(record), run.data.train
         wrong = predict_split(model.predict_on_batch, train).argmax(axis=1) != train.labels

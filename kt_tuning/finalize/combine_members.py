@@ -1,4 +1,4 @@
-"""The members in a folder, as the ensemble of that folder."""
+"""The ensemble of the members in a folder."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ from pathlib import Path
 
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates, Ensemble
-
-ENSEMBLE = "ensemble.json"
+from kt_tuning.run.layout import ENSEMBLE
 
 
 def combine(
     candidates: Candidates, data: ImageData, directory: str | Path, *, solver: str = "auto"
 ) -> Ensemble:
-    """Combine the members that were trained in a folder, and note there how.
-
-    What reads a run directory then reads the folder like one.
+    """Combine the members that were trained in a folder, and write its `ensemble.json`.
 
     Args:
-        candidates: What `bag`, `boost` or `snapshots` returned.
-        data: What they were trained on.
+        candidates: Result of `bag`, `boost` or `snapshots`.
+        data: The data that they were trained on.
         directory: The folder.
         solver: "auto" or a name in `SOLVERS`.
 

@@ -1,4 +1,4 @@
-"""What is trained again: one configuration, a search's winner or any other."""
+"""The configuration that is trained after a search: the best trial's, or any other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import keras_tuner
 
 from kt_tuning.errors import SearchError
 from kt_tuning.recipe import Recipe
-from kt_tuning.records import SearchRecord
+from kt_tuning.run import Run
 from kt_tuning.search import Tuner
 from kt_tuning.search.options import check_count, find_objectives
 from kt_tuning.search.wrapping import RecipeHyperModel
@@ -22,7 +22,8 @@ class Configuration:
 
     Attributes:
         hypermodel: A `keras_tuner.HyperModel`, or a function `build(hp)` -> compiled model.
-        values: Of the hyperparameters, the recipe's included; what is missing has its default.
+        values: Values of the hyperparameters, the recipe's included; missing ones have their
+            defaults.
         recipe: How it is trained.
         epochs: Of a full training.
         objective: Decides which epoch is kept: "val_loss" or "val_" and a name in `METRICS`.
@@ -52,7 +53,7 @@ class Configuration:
 
     @classmethod
     def of(cls, tuner: Tuner, rank: int = 0) -> Self:
-        """Take a trial of a search, to be trained for as many epochs as a full trial had.
+        """Return a trial's configuration, to be trained for as many epochs as a full trial.
 
         Args:
             tuner: Has searched.
@@ -71,17 +72,17 @@ class Configuration:
             tuner.hypermodel,
             dict(best[rank].values),
             tuner.recipe,
-            SearchRecord.load(tuner.run_directory / "search.json").epochs,
+            Run(tuner.run_directory).read_search().epochs,
             tuner.objectives[0],
             tuner.seed,
         )
 
-    def hyperparameters(self, **marks: Any) -> keras_tuner.HyperParameters:
+    def hyperparameters(self, **metadata: Any) -> keras_tuner.HyperParameters:
         """Return the values for a build.
 
         Args:
-            **marks: More values, which no hypermodel asks for.
+            **metadata: Further values, which no hypermodel reads.
         """
         hp = keras_tuner.HyperParameters()
-        hp.values = {**self.values, **marks}
+        hp.values = {**self.values, **metadata}
         return hp

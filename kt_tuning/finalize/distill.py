@@ -14,9 +14,9 @@ from kt_tuning.errors import OptionError
 from kt_tuning.evaluation import model_digest
 from kt_tuning.finalize.combine_members import combine
 from kt_tuning.finalize.configuration import Configuration
-from kt_tuning.finalize.distillation_loss import TaughtHyperModel
-from kt_tuning.finalize.member_training import MemberRun
-from kt_tuning.finalize.training_subset import Lesson
+from kt_tuning.finalize.distillation_loss import DistilledHyperModel
+from kt_tuning.finalize.member_training import MemberTraining
+from kt_tuning.finalize.training_subset import TrainingSubset
 from kt_tuning.search.wrapping import RecipeHyperModel
 
 logger = logging.getLogger("kt_tuning")
@@ -36,10 +36,10 @@ def distill(
 ) -> Ensemble:
     """Train one model to answer as an ensemble does.
 
-    It is trained like any trial, by its recipe, with augmentation and mixing; what the teacher
-    says is computed for each augmented image, in the training step. So a step costs a prediction
-    of the whole teacher more, and nothing has to be stored. An interrupted training goes on after
-    its last finished epoch.
+    The student is trained like any trial, by its recipe, with augmentation and mixing. The
+    teacher's answers are computed for each augmented image, in the training step, which therefore
+    costs one more prediction of the whole teacher; nothing is stored. An interrupted training
+    continues after its last finished epoch.
 
     Args:
         teacher: An ensemble, or any Keras model: uint8 pixels (n, H, W, C) -> probabilities
@@ -47,15 +47,15 @@ def distill(
         student: What is trained: `Configuration.of(tuner)` for the size of the best trial, or a
             smaller one, `Configuration(ConvNet(data.input_shape, data.classes, filters=(16, 32)))`.
             Students gain from long trainings.
-        data: What the teacher's members were trained on, split alike.
-        directory: Where the student is kept, e.g. a folder "student" in the run directory.
+        data: The data that the teacher's members were trained on, split alike.
+        directory: Folder of the student, e.g. a folder "student" in the run directory.
         temperature: T of the soft targets, more than 0; see `distillation_loss`.
         soft_weight: Weight of the soft targets in the loss, in (0, 1]; the rest is that of the
             labels.
         teacher_seen: Whether the teacher was trained on the validation images, as after a refit;
             of an ensemble with folds that is known. The student then learns of these images from
             it: a warning says that its validation figures are optimistic.
-        overwrite: Whether members that are in the directory are deleted first.
+        overwrite: Whether another student in the directory is deleted first.
         verbose: Whether to show the live view.
 
     Returns:
@@ -77,27 +77,27 @@ def distill(
             "The teacher was trained on the validation images, so that the student's validation "
             "figures, and its calibration, are optimistic: rely on its test scores."
         )
-    marks = {"temperature": float(temperature), "soft_weight": float(soft_weight)}
-    run = MemberRun(
+    metadata = {"temperature": float(temperature), "soft_weight": float(soft_weight)}
+    run = MemberTraining(
         "distill",
         student,
         data,
         directory,
-        marks={**marks, "teacher": model_digest(model)},
+        metadata={**metadata, "teacher": model_digest(model)},
         overwrite=overwrite,
     )
-    taught = TaughtHyperModel(
+    taught = DistilledHyperModel(
         student.hypermodel, model, temperature=temperature, soft_weight=soft_weight
     )
     run.train(
         1,
-        lambda index: Lesson(data),
+        lambda index: TrainingSubset(data),
         hypermodel=RecipeHyperModel(taught, student.recipe),
         verbose=verbose,
     )
     ensemble = combine(run.candidates(1), data, directory, solver="single")
     ensemble.provenance["distillation"] = {
-        **marks,
+        **metadata,
         "teacher": _describe(teacher),
         "teacher_trained_on_validation": teacher_seen,
     }

@@ -1,9 +1,9 @@
-"""Teaching: a student's loss has a part that asks it to answer as its teacher does.
+"""Distillation loss: part of a student's loss is the divergence from its teacher's answers.
 
 `keras.distillation.Distiller` does the same for models that return logits, as a model of its own
 around both, whose checkpoints hold the teacher, too (and in Keras 3.15 its default loss compares
-logits without a softmax). Here the student stays the model that it is: only its loss is another
-one, so that it goes through the loop of every trial.
+logits without a softmax). Here only the loss of the student changes, so that it is trained by the
+loop of every trial.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from kt_tuning.errors import OptionError
 from kt_tuning.trials import member_of
 
 
-class TaughtHyperModel(keras_tuner.HyperModel):
-    """A hypermodel whose models are taught.
+class DistilledHyperModel(keras_tuner.HyperModel):
+    """A hypermodel whose models learn from a teacher.
 
     Args:
-        wrapped: The students; with a fit of its own.
+        wrapped: Hypermodel of the students, with a fit of its own.
         teacher: Pixels as the students take them -> probabilities (n, classes).
         temperature: See `teach`.
         soft_weight: See `teach`.
@@ -45,11 +45,11 @@ class TaughtHyperModel(keras_tuner.HyperModel):
         self._soft_weight = soft_weight
 
     def member(self, values: Mapping[str, Any]) -> keras_tuner.HyperModel:
-        """What builds the student of a configuration: of several families the chosen one."""
+        """Return the hypermodel that builds a configuration: of several families the chosen one."""
         return member_of(self._wrapped, values)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Build a student and give it its teacher.
+        """Build a student whose loss includes its teacher.
 
         Raises:
             OptionError: if the student is not trained by a loss, as a linear probe is not.

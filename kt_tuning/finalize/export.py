@@ -1,4 +1,4 @@
-"""From a run directory to models that run elsewhere: each checked, measured and described."""
+"""Export of a run's models to other formats: each is checked, measured and described."""
 
 from __future__ import annotations
 
@@ -57,23 +57,25 @@ def export_run(
     data: ImageData,
     formats: Sequence[str] = (SAVED_MODEL,),
     *,
+    path: Path | None = None,
     images: int = IMAGES,
     pruning: Pruning | None = None,
     seed: int = 0,
 ) -> list[Measurement]:
-    """Export the winner of a run, measure each export, and write its model card.
+    """Export a model of a run, measure each export, and write its model card.
 
     A SavedModel goes to `export/<version>`, the folder that TensorFlow Serving watches; other
     formats to `export/<format>/<version>`, which it does not look into.
 
     Args:
         directory: The run directory.
-        model: Its winner; with `pruning` it is changed.
-        data: What it was searched on. Validation images are compared and measured on, training
-            images are examples for int8 and for pruning; the test split is left alone. Of a model
-            that was trained on validation images, with folds or by a refit, no accuracy is
-            measured on them: that out of fold stands in for it.
+        model: Its final model, or another one; `pruning` changes it.
+        data: The data that were searched on. Exports are compared and measured on validation
+            images; training images are examples for int8 and for pruning. The test split is left
+            alone. Of a model that was trained on validation images, with folds or by a refit, the
+            accuracy out of fold is given instead, if known.
         formats: Names in `FORMATS`.
+        path: Folder to write instead, which must not exist; with one format only.
         images: Validation images that are looked at, at most.
         pruning: Whether and how to prune first.
         seed: Of the choice of images, and of training.
@@ -92,7 +94,12 @@ def export_run(
             "An export takes at least 1 format and 1 image to compare. "
             f"Received: formats={list(formats)}, images={images}"
         )
-    rows = [format_named(name) for name in formats]
+    rows = list({row.name: row for row in map(format_named, formats)}.values())
+    if path is not None and (len(rows) > 1 or path.exists()):
+        raise OptionError(
+            "An export into a folder of your own takes one format and a folder that does not exist."
+            f" Received: path={path}, {'which exists' if path.exists() else formats}"
+        )
     for row in rows:
         row.check_installed()
     directory = Path(directory)
@@ -106,11 +113,12 @@ def export_run(
     examples = data.train.take(_some(len(data.train), EXAMPLES, rng))
     provenance = records.provenance() | _described(pruning, pruned)
     found = []
-    for name in dict.fromkeys(row.name for row in rows):
-        path = next_version(_place(directory, name))
+    for name in (row.name for row in rows):
+        place = path or next_version(_place(directory, name))
+        inside = place.is_relative_to(directory)
         exported = export_model(
             model,
-            path,
+            place,
             format=name,
             card=records.data,
             provenance=provenance,
@@ -121,11 +129,11 @@ def export_run(
             exported,
             compared,
             None if seen else labels,
-            folder=path.relative_to(directory).as_posix(),
+            folder=(place.relative_to(directory) if inside else place.absolute()).as_posix(),
             sparsity=None if pruned is None else pruned.sparsity,
             out_of_fold=None if validated is None else validated.accuracy,
         )
-        write_model_card(records, path, measurement)
+        write_model_card(records, place, measurement)
         found.append(measurement)
     return found
 

@@ -1,4 +1,4 @@
-"""A folder of members belongs to what its members are trained by."""
+"""The definition of members that are trained after a search: a folder holds those of one."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ import keras_tuner
 from kt_tuning.data import ImageData
 from kt_tuning.errors import StorageError
 from kt_tuning.finalize.configuration import Configuration
-from kt_tuning.records import CONFIGURATION, read_json, write_json
+from kt_tuning.records import read_json, write_json
+from kt_tuning.run.layout import CONFIGURATION, SEARCH
 from kt_tuning.search.run_directory import RunDirectory
 
 
-def definition(configuration: Configuration, kind: str, marks: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides what a member becomes, as JSON has it.
+def definition(
+    configuration: Configuration, kind: str, metadata: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the options that decide what a member becomes, JSON-able.
 
     Args:
         configuration: What is trained.
-        kind: What is done, e.g. "bag".
-        marks: What else counts, by name.
+        kind: Kind of training, e.g. "bag".
+        metadata: Further options, by name.
     """
     assert isinstance(configuration.objective, keras_tuner.Objective)
     asked = {
@@ -32,20 +35,22 @@ def definition(configuration: Configuration, kind: str, marks: Mapping[str, Any]
         "seed": configuration.seed,
         "recipe": repr(configuration.recipe),
         **configuration.values,
-        **marks,
+        **metadata,
     }
     plain: dict[str, Any] = json.loads(json.dumps(asked))
     return plain
 
 
-def check_claim(files: RunDirectory, asked: Mapping[str, Any], data: ImageData, kind: str) -> None:
-    """Refuse a folder of something else; nothing is written.
+def check_compatible(
+    files: RunDirectory, asked: Mapping[str, Any], data: ImageData, kind: str
+) -> None:
+    """Refuse a folder of other members; nothing is written.
 
     Args:
         files: The folder.
         asked: See `definition`.
-        data: What is trained on.
-        kind: What is done.
+        data: The data that members are trained on.
+        kind: Kind of training.
 
     Raises:
         StorageError: if the folder holds members of something else, or a search.
@@ -59,7 +64,7 @@ def check_claim(files: RunDirectory, asked: Mapping[str, Any], data: ImageData, 
                     f"{files.path} holds members of something else: {name}={known.get(name)!r}, "
                     f"now {value!r}. Choose another directory, or pass overwrite=True."
                 )
-    elif (files.path / "search.json").exists():
+    elif (files.path / SEARCH).exists():
         raise StorageError(
             f"{files.path} holds a search: members go into a folder of their own, such as "
             f"{files.path / kind}."
@@ -67,7 +72,7 @@ def check_claim(files: RunDirectory, asked: Mapping[str, Any], data: ImageData, 
     files.check_data(data)
 
 
-def claim(files: RunDirectory, asked: dict[str, Any], data: ImageData) -> None:
-    """Note what is trained in a folder."""
+def write_definition(files: RunDirectory, asked: dict[str, Any], data: ImageData) -> None:
+    """Write the data and the definition of the members into their folder."""
     files.claim(data, [data.indices["validation"]])
     write_json(files.path / CONFIGURATION, asked)

@@ -1,4 +1,4 @@
-"""Members trained one after the other, in a folder that all that reads a search can read."""
+"""Training of several models after a search, as trials in a run directory of their own."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates, read_candidates
 from kt_tuning.errors import SearchError, full_disk_explained
 from kt_tuning.finalize.configuration import Configuration
-from kt_tuning.finalize.member_definition import check_claim, claim, definition
-from kt_tuning.finalize.training_subset import Lesson
+from kt_tuning.finalize.member_definition import check_compatible, definition, write_definition
+from kt_tuning.finalize.training_subset import TrainingSubset
 from kt_tuning.interrupts import interrupts_kept
-from kt_tuning.records import FAILED, RESULT, SearchRecord, TrialRecord
+from kt_tuning.records import FAILED, SearchRecord, TrialRecord
+from kt_tuning.run import trial_folder
+from kt_tuning.run.layout import RESULT
 from kt_tuning.search.data_tasks import image_tasks
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.quiet import light_collections, quiet
@@ -41,20 +43,20 @@ from kt_tuning.trials import (
 logger = logging.getLogger("kt_tuning")
 
 
-class MemberRun:
-    """A run directory whose trials are members of one kind.
+class MemberTraining:
+    """Trains members of an ensemble, each as a trial of a run directory.
 
-    Members that are there are not trained again, and one that was interrupted goes on after its
-    last finished epoch. Their validation predictions are of the data's validation split, whatever
-    they are trained on.
+    Finished members are not trained again, and an interrupted one continues after its last finished
+    epoch. Validation predictions are of the data's validation split, whatever a member is trained
+    on.
 
     Args:
-        kind: What is done, e.g. "bag".
+        kind: Kind of training, e.g. "bag".
         configuration: What is trained.
         data: The images.
-        directory: Where the members are kept; made when the first one is trained.
-        marks: What else decides what a member becomes, by name.
-        overwrite: Whether members that are in the directory are deleted before that.
+        directory: Folder of the members; made when the first one is trained.
+        metadata: Further options that decide what a member becomes, by name.
+        overwrite: Whether members in the directory are deleted first.
 
     Raises:
         StorageError: if the directory cannot be written.
@@ -67,23 +69,23 @@ class MemberRun:
         data: ImageData,
         directory: str | Path,
         *,
-        marks: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         overwrite: bool = False,
     ) -> None:
         self.configuration = configuration
         self.data = data
         self._kind = kind
-        self._marks = {f"{kind}/{name}": value for name, value in (marks or {}).items()}
+        self._metadata = {f"{kind}/{name}": value for name, value in (metadata or {}).items()}
         assert isinstance(configuration.objective, keras_tuner.Objective)
         self._objective = configuration.objective
         self.files = RunDirectory(Path(directory), self._objective, overwrite=overwrite)
 
     def folder(self, index: int) -> Path:
-        """The folder of a member that is there."""
-        return self.files.path / f"trial_{_trial_id(index)}"
+        """Return the folder of a finished member."""
+        return trial_folder(self.files.path, _trial_id(index))
 
     def record(self, index: int) -> TrialRecord | None:
-        """What came of a member, or None if it is not finished."""
+        """Return the record of a member, or None if it is not finished."""
         path = self.folder(index) / RESULT
         return TrialRecord.load(path) if path.exists() else None
 
@@ -98,7 +100,7 @@ class MemberRun:
         return False
 
     def load(self, record: TrialRecord) -> keras.Model:
-        """The model of a member, at its best epoch."""
+        """Return the model of a member, at its best epoch."""
         hp = keras_tuner.HyperParameters()
         hp.values = dict(record.values)
         with quiet():
@@ -109,19 +111,20 @@ class MemberRun:
     def train(
         self,
         count: int,
-        plan: Callable[[int], Lesson | None],
+        plan: Callable[[int], TrainingSubset | None],
         *,
         hypermodel: RecipeHyperModel | None = None,
         verbose: bool = True,
     ) -> None:
-        """Train the members that are missing.
+        """Train the missing members.
 
-        Ctrl-C stops it and keeps the members that are done. Members that failed in an earlier call
-        are trained again.
+        Ctrl-C stops it and keeps the finished members. Members that failed in an earlier call are
+        trained again.
 
         Args:
-            count: How many there should be.
-            plan: Index of a member -> how it is trained, after all before it; or None to end.
+            count: Number of members.
+            plan: Index of a member, called after all members before it -> its training images; None
+                ends the training.
             hypermodel: Builds and fits in place of the configuration's.
             verbose: Whether to show the live view.
 
@@ -135,23 +138,23 @@ class MemberRun:
         hypermodel = hypermodel or self.configuration.hypermodel
         if self.files.overwrite or any(not self._is_done(index) for index in range(count)):
             self._check(hypermodel)
-        asked = definition(self.configuration, self._kind, self._marks)
-        check = functools.partial(check_claim, self.files, asked, self.data, self._kind)
+        asked = definition(self.configuration, self._kind, self._metadata)
+        check = functools.partial(check_compatible, self.files, asked, self.data, self._kind)
         with (
             full_disk_explained(self.files.path),
             self.files.begin(check, source=self.data.source),
         ):
-            claim(self.files, asked, self.data)
+            write_definition(self.files, asked, self.data)
             self._note_search(count)
             display = self._display(count, verbose=verbose)
             missing = [index for index in range(count) if not self._is_done(index)]
             try:
                 with quiet(), light_collections(), interrupts_kept(), display:
                     for index in missing:
-                        lesson = plan(index)
-                        if lesson is None:
+                        subset = plan(index)
+                        if subset is None:
                             break
-                        self._train(index, lesson, hypermodel, display)
+                        self._train(index, subset, hypermodel, display)
             except KeyboardInterrupt:
                 logger.warning(
                     "Interrupted. %d finished members are kept in %s; the same call goes on from "
@@ -163,31 +166,35 @@ class MemberRun:
         self._raise_if_all_failed()
 
     def candidates(self, count: int) -> Candidates:
-        """The first members, as many as there are of them, best first."""
+        """Return the first `count` members that there are, best first."""
         found = read_candidates(self.files.path, load=self.load, prefix=f"{self._kind}/")
         names = {self.name(index) for index in range(count)}
         members = tuple(member for member in found.members if member.name in names)
         return dataclasses.replace(found, members=members)
 
     def name(self, index: int) -> str:
-        """Name of a member among candidates."""
+        """Return the name of a member among candidates."""
         return f"{self._kind}/{_trial_id(index)}"
 
     def _train(
-        self, index: int, lesson: Lesson, hypermodel: RecipeHyperModel, display: SearchDisplay
+        self,
+        index: int,
+        subset: TrainingSubset,
+        hypermodel: RecipeHyperModel,
+        display: SearchDisplay,
     ) -> None:
         configuration = self.configuration
         task = ImageTask(
-            hypermodel, lesson.data, configuration.recipe, objectives=[self._objective.name]
+            hypermodel, subset.data, configuration.recipe, objectives=[self._objective.name]
         )
         spec = TrialSpec(
             trial_id=_trial_id(index),
             number=index,
             # Members of one configuration are no copies of each other.
-            hp=configuration.hyperparameters(**self._marks, **{f"{self._kind}/member": index}),
+            hp=configuration.hyperparameters(**self._metadata, **{f"{self._kind}/member": index}),
             epochs=configuration.epochs,
             initial_epoch=0,
-            origin=lesson.origin,
+            origin=subset.origin,
             seed=int(np.random.SeedSequence((configuration.seed, index)).generate_state(1)[0]),
             directory=self.files.trial(_trial_id(index)),
             deadline=None,
@@ -204,7 +211,7 @@ class MemberRun:
         display.trial_ended(record, self.files.best_trials(1))
 
     def _check(self, hypermodel: RecipeHyperModel) -> None:
-        """Find what cannot work before the first epoch."""
+        """Refuse options that cannot work, before the first epoch."""
         with quiet():
             image_tasks(
                 hypermodel,
@@ -217,7 +224,7 @@ class MemberRun:
             )
 
     def _note_search(self, count: int) -> None:
-        """Write what those read who read searches."""
+        """Write the search record that readers of a run directory need."""
         self.files.write_search(
             SearchRecord(
                 objective=self._objective.name,

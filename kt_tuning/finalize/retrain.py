@@ -1,4 +1,4 @@
-"""The best configuration of a run that the command line made, trained again in another way."""
+"""Training of a run's best configuration after the search, in a folder of the run directory."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ from pathlib import Path
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates, Ensemble, EnsembleRecord
 from kt_tuning.evaluation import EPOCH_CAVEAT
-from kt_tuning.finalize import Configuration, combine
-from kt_tuning.finalize.evaluate import save_winner
-from kt_tuning.pipeline import tuner_of
+from kt_tuning.finalize.combine_members import combine
+from kt_tuning.finalize.configuration import Configuration
+from kt_tuning.finalize.final_model import save_final_model
+from kt_tuning.run.layout import ENSEMBLE
+from kt_tuning.search import Tuner
 
 Train = Callable[[Configuration, ImageData, Path], Candidates | Ensemble]
-"""(what, on what, where) -> members or their ensemble: `bag`, `boost`, `snapshots`, `distill`."""
+"""(configuration, data, folder) -> members or their ensemble: `bag`, `boost`, `snapshots`,
+`distill`."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Retrained:
-    """What came of it.
+    """Models that were trained after a search, combined.
 
     Attributes:
         ensemble: The members combined, or the student.
-        directory: Where it is, laid out like a run directory.
-        before: What won the run.
+        directory: Their folder, which is a run directory itself.
+        before: The record of the run's ensemble.
     """
 
     ensemble: Ensemble
@@ -35,7 +38,7 @@ class Retrained:
         return f"Retrained({str(self.directory)!r}: {self.ensemble!r})"
 
     def __str__(self) -> str:
-        """What there is, how good it is beside what won the run, and what can be done with it."""
+        """The result beside the run's ensemble, and commands that use it."""
         assert self.ensemble.record is not None
         rows = (("run", self.before), (self.directory.name, self.ensemble.record))
         lines = [f"{name:<11}{_described(record)}" for name, record in rows]
@@ -50,36 +53,41 @@ class Retrained:
 
 
 def retrain(
-    run: str | Path, name: str, train: Train, data: ImageData, *, epochs: int | None = None
+    tuner: Tuner,
+    name: str,
+    train: Train,
+    data: ImageData,
+    *,
+    configuration: Configuration | None = None,
+    epochs: int | None = None,
 ) -> Retrained:
-    """Train the best configuration of a run again, in a folder of the run directory.
+    """Train a configuration in a folder of the run directory.
 
-    The folder is one for `kt-tuning evaluate`, `export` and `report`, and the report of the run
-    lists it.
+    `kt-tuning evaluate`, `export` and `report` take the folder like a run directory, and the report
+    of the run lists it.
 
     Args:
-        run: The run directory.
-        name: Of the folder in it.
-        train: How, e.g. `functools.partial(bag, members=3)`.
-        data: What was searched on.
-        epochs: Of a training; those of a full trial if None.
+        tuner: Has searched and combined its trials.
+        name: Name of the folder.
+        train: How to train, e.g. `functools.partial(bag, members=3)`.
+        data: The data that the search was run on.
+        configuration: What is trained; that of the best trial if None.
+        epochs: Epochs per training; those of a full trial if None.
 
     Raises:
         OptionError: if an option is wrong.
-        SearchError: if no trial has completed, or nothing can be trained.
-        StorageError: if the run was not made by `kt-tuning run`, has no ensemble yet, or the folder
-            holds what was made otherwise.
+        SearchError: if no trial has completed, or every training fails.
+        StorageError: if the run has no ensemble yet, or the folder holds something else.
     """
-    run = Path(run)
-    folder = run / name
-    before = EnsembleRecord.load(run / "ensemble.json")
-    configuration = Configuration.of(tuner_of(run, data))
+    run = tuner.run_directory
+    before = EnsembleRecord.load(run / ENSEMBLE)
+    configuration = configuration or Configuration.of(tuner)
     if epochs is not None:
         configuration = dataclasses.replace(configuration, epochs=epochs)
-    made = train(configuration, data, folder)
-    ensemble = made if isinstance(made, Ensemble) else combine(made, data, folder)
-    save_winner(ensemble, folder)
-    return Retrained(ensemble, folder, before)
+    made = train(configuration, data, run / name)
+    ensemble = made if isinstance(made, Ensemble) else combine(made, data, run / name)
+    save_final_model(ensemble, run / name)
+    return Retrained(ensemble, run / name, before)
 
 
 def _described(record: EnsembleRecord) -> str:

@@ -14,7 +14,9 @@ from kt_tuning.evaluation import (
     corrected_best_of_run,
     held_out_uses,
 )
-from kt_tuning.records import DataCard, SearchRecord, TrialRecord, trial_records
+from kt_tuning.records import DataCard, SearchRecord, TrialRecord
+from kt_tuning.run import Run
+from kt_tuning.run.layout import ENSEMBLE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,16 +53,14 @@ class RunRecords:
         Raises:
             StorageError: if it holds no search on images, or a file of it is damaged.
         """
-        directory = Path(directory)
-        search = SearchRecord.load(directory / "search.json")
-        data = DataCard.load(directory / "data.json")
-        ensemble = directory / "ensemble.json"
+        run = Run(directory)
+        data = run.read_data()
         return cls(
-            name=directory.resolve().name,
+            name=run.path.resolve().name,
             data=data,
-            search=search,
-            trials=tuple(trial_records(directory)),
-            ensemble=EnsembleRecord.load(ensemble) if ensemble.is_file() else None,
+            search=run.read_search(),
+            trials=tuple(run.trials()),
+            ensemble=run.read(EnsembleRecord, ENSEMBLE),
             scores=read_scores(directory),
             correction=corrected_best_of_run(directory),
             uses=held_out_uses(directory).of(data.fingerprint),

@@ -13,8 +13,8 @@ from typing import Any
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates
 from kt_tuning.finalize.configuration import Configuration
-from kt_tuning.finalize.member_training import MemberRun
-from kt_tuning.finalize.training_subset import Lesson
+from kt_tuning.finalize.member_training import MemberTraining
+from kt_tuning.finalize.training_subset import TrainingSubset
 from kt_tuning.search.options import check_count
 
 ANNEALED = {"schedule": "cosine", "restarts": 0}
@@ -38,17 +38,17 @@ def snapshots(
     it kept, those of its best epoch, with a new optimizer. Hypermodels with a schedule of their
     own that cannot be set to "cosine" go through that one in each cycle.
 
-    Called again, it goes on where it stopped; with more cycles of the same length it adds some.
-    Ctrl-C stops it and keeps those that are done.
+    Called again, it continues; with more cycles of the same length it adds some.
+    Ctrl-C stops it and keeps the finished ones.
 
     Args:
         configuration: What is trained, e.g. `Configuration.of(tuner)`.
         data: The images.
-        directory: Where they are kept, e.g. a folder "snapshots" in the run directory.
+        directory: Folder of the members, e.g. "snapshots" in the run directory.
         cycles: How many.
         epochs: Of one cycle; by default all together take as long as one training of the
             configuration.
-        overwrite: Whether members that are in the directory are deleted first.
+        overwrite: Whether members in the directory are deleted first.
         verbose: Whether to show the live view.
 
     Returns:
@@ -67,14 +67,14 @@ def snapshots(
         values=_annealed(configuration.values),
         epochs=epochs or max(1, configuration.epochs // cycles),
     )
-    run = MemberRun("snapshot", cycle, data, directory, overwrite=overwrite)
+    run = MemberTraining("snapshot", cycle, data, directory, overwrite=overwrite)
 
-    def plan(index: int) -> Lesson | None:
+    def plan(index: int) -> TrainingSubset | None:
         if index == 0:
-            return Lesson(data)
+            return TrainingSubset(data)
         before = run.record(index - 1)
         usable = before is not None and before.usable
-        return Lesson(data, origin=run.folder(index - 1)) if usable else None
+        return TrainingSubset(data, origin=run.folder(index - 1)) if usable else None
 
     run.train(cycles, plan, verbose=verbose)
     return run.candidates(cycles)

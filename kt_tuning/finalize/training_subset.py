@@ -1,4 +1,4 @@
-"""What one member is trained on."""
+"""Training images and first weights of one member."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from kt_tuning.data import ImageData
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Lesson:
-    """What is particular to one member.
+class TrainingSubset:
+    """Training images and first weights of one member.
 
     Attributes:
-        data: What it is trained and validated on.
-        origin: Folder of the member whose weights are its first ones, or None.
+        data: The data that it is trained and validated on.
+        origin: Folder of the member whose weights it starts from, or None.
     """
 
     data: ImageData
@@ -26,11 +26,11 @@ class Lesson:
 
 
 def with_train_rows(data: ImageData, places: NDArray[np.integer[Any]]) -> ImageData:
-    """The same data with other training images.
+    """Return the same data with other training images.
 
     Args:
         data: The images; validation and test stay as they are.
-        places: Within the training split, in any order, each as often as it is trained on.
+        places: Positions in the training split, in any order, each as often as it is used.
     """
     train = data.indices["train"][np.sort(places)]
     return dataclasses.replace(data, indices={**data.indices, "train": train})

@@ -15,10 +15,11 @@ from hypermodels.backbone_family import BackboneHyperModel
 from hypermodels.families import SEPARATOR
 from kt_tuning.augment import default_policy
 from kt_tuning.data import ImageData
-from kt_tuning.errors import OptionError, StorageError
-from kt_tuning.pipeline.options import OPTIONS, RunOptions
+from kt_tuning.errors import OptionError
+from kt_tuning.pipeline.options import RunOptions
 from kt_tuning.recipe import Recipe
 from kt_tuning.records import read_json, replacing
+from kt_tuning.run.layout import OPTIONS
 from kt_tuning.search import Tuner, narrow
 from kt_tuning.search.auto import AUTO, Chosen, choice_for, choose
 from kt_tuning.search.run_directory import check_same_data
@@ -118,31 +119,15 @@ def make_tuner(
     return tuner
 
 
-def tuner_of(out: Path, data: ImageData) -> Tuner:
-    """The tuner of a run, to do something with what it found.
+def recorded_options(out: Path) -> RunOptions:
+    """Return the options of a run, without deletion and tracking; defaults of a search in Python.
 
     Args:
         out: The run directory.
-        data: What it searched on.
-
-    Raises:
-        StorageError: if the run was not made by `run`.
-    """
-    return make_tuner(data, out, options_of(out))
-
-
-def options_of(out: Path) -> RunOptions:
-    """How a run was asked for, but that nothing is deleted and no tracker is told again.
-
-    Raises:
-        StorageError: if the run was not made by `run`.
     """
     path = out / OPTIONS
-    if not path.exists():
-        raise StorageError(
-            f"{out} does not say what was searched: expected {OPTIONS}, which `kt-tuning run` "
-            "writes. After a search in Python use its tuner, such as `tuner.refit()`."
-        )
+    if not path.is_file():
+        return RunOptions()
     names = {field.name for field in dataclasses.fields(RunOptions)}
     asked = {name: value for name, value in read_json(path).items() if name in names}
     return RunOptions(**{**asked, "overwrite": False, "track": ()})

@@ -18,8 +18,6 @@ from kt_tuning.search.pruning import pruner_name
 from kt_tuning.search.samplers import strategy_name
 from kt_tuning.search.study.urls import without_password
 
-OPTIONS = "options.json"
-"""File of a run directory: `RunOptions`, for what comes after the run."""
 DEFAULT_TRIALS = 20
 """Trials of a search that was given neither a number of trials nor a time limit."""
 DEFAULT_TIME = "5m"

@@ -1,4 +1,4 @@
-"""One process at a time on a run directory. Windows: not tested."""
+"""The lock of a run directory: one process at a time. Not tested on Windows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from kt_tuning.errors import StorageError
+from kt_tuning.run.layout import LOCK
 
 if sys.platform == "win32":
     import msvcrt
@@ -37,16 +38,14 @@ else:
 
 logger = logging.getLogger("kt_tuning")
 
-LOCK = "lock"
-"""The file in the run directory. It stays; what counts is whether a process holds it."""
-
 
 class RunLock:
-    """Holds a run directory while in its `with` block.
+    """Locks a run directory for the duration of its `with` block.
 
-    The operating system lets go of it when this process ends, however that comes about. Programs
-    that this process starts do not hold it, since Python closes their copies of its files. On file
-    systems without locks, as some network drives are, it warns and lets everybody pass.
+    The file stays; only whether a process holds it counts. The operating system releases the lock
+    when this process ends, for whatever reason. Programs that this process starts do not hold it,
+    since Python closes their copies of its files. On file systems without locks, such as some
+    network drives, it warns and does not lock.
 
     Args:
         path: The run directory; it exists.
@@ -57,10 +56,10 @@ class RunLock:
         self._file: TextIOWrapper | None = None
 
     def __enter__(self) -> Self:
-        """Take hold.
+        """Acquire the lock.
 
         Raises:
-            StorageError: if somebody else has it, or the directory cannot be written.
+            StorageError: if another process holds it, or the directory cannot be written.
         """
         try:
             file = open(self._path / LOCK, "a+", encoding="utf-8")
@@ -98,7 +97,7 @@ class RunLock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Let go."""
+        """Release the lock."""
         if self._file is not None:
             with self._file as file:
                 # Closing would do, but for a fork that has a copy of the file.

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kt_tuning.errors import StorageError
-from kt_tuning.records import RUN_MARKERS, WRITING, is_run_directory
+from kt_tuning.records import WRITING
+from kt_tuning.run.layout import RUN_MARKERS, is_run_directory
 
 logger = logging.getLogger("kt_tuning")
 

@@ -15,8 +15,8 @@ import numpy as np
 from kt_tuning.data import ImageData
 from kt_tuning.errors import StorageError
 from kt_tuning.records import TrialRecord
+from kt_tuning.run.layout import DEFINITION, STUDY
 from kt_tuning.search.definition import (
-    DEFINITION,
     SearchDefinition,
     as_stored,
     describe_model,
@@ -25,7 +25,6 @@ from kt_tuning.search.definition import (
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.study import read_earlier
-from kt_tuning.search.study.opening import STUDY
 from kt_tuning.search.study.urls import without_password
 
 LARGEST = 60_000

@@ -10,16 +10,8 @@ import time
 import keras_tuner
 
 from kt_tuning.execution import advice
-from kt_tuning.records import (
-    COMPLETED,
-    FAILED,
-    INFEASIBLE,
-    PAUSE,
-    PAUSED,
-    PRUNED,
-    RESULT,
-    TrialRecord,
-)
+from kt_tuning.records import COMPLETED, FAILED, INFEASIBLE, PAUSED, PRUNED, TrialRecord
+from kt_tuning.run.layout import PAUSE, RESULT
 from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.deaths import MOST, DeathNotes

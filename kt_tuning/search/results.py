@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kt_tuning.records import HISTORY, TrialRecord
+from kt_tuning.records import TrialRecord
+from kt_tuning.run.layout import HISTORY
 
 
 def results_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:

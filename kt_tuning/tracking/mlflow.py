@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from kt_tuning.errors import OptionError
-from kt_tuning.records import COMPLETED, HISTORY, PRUNED, RESULT, TrialRecord
+from kt_tuning.records import COMPLETED, PRUNED, TrialRecord
+from kt_tuning.run.layout import HISTORY, RESULT
 from kt_tuning.tracking.requirements import require
 from kt_tuning.tracking.tracker import (
     Epoch,

@@ -12,22 +12,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.records import (
-    EXECUTIONS,
-    PAUSE,
-    PREDICTIONS,
-    RESULT,
-    Record,
-    read_json,
-    replacing,
-    write_json,
-)
+from kt_tuning.records import Record, read_json, replacing, write_json
+from kt_tuning.run.layout import CHECKPOINT, EXECUTIONS, PAUSE, PREDICTIONS, RESULT
 from kt_tuning.trials.checkpoint import LAST, Checkpoint
 from kt_tuning.trials.spec import weights_file
 from kt_tuning.trials.weights import save_weights
 
-CHECKPOINT = "checkpoint"
-"""Folder of a trial that is running; removed when it has ended."""
 OUTCOMES = "runs.json"
 COMMITS = (LAST, OUTCOMES, PAUSE, RESULT)
 """Files that are written after those which they speak of, in this order."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import keras_tuner
 
-from kt_tuning.records import WEIGHTS
+from kt_tuning.run.layout import WEIGHTS
 
 
 @dataclasses.dataclass(frozen=True)

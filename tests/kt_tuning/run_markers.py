@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from kt_tuning.records import RUN_MARKERS
+from kt_tuning.run.layout import RUN_MARKERS
 
 
 def write_marker(folder: Path, name: str = "search.json") -> None:

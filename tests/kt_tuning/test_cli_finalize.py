@@ -1,4 +1,4 @@
-"""A run that was interrupted: nothing goes on, and `finish` uses what there is."""
+"""A run that was interrupted stops, and `finalize` uses its trials."""
 
 import json
 import signal
@@ -9,9 +9,10 @@ import pytest
 from command_line import kt_tuning, write_photos
 
 import kt_tuning as package
-from kt_tuning.data import load_images
 from kt_tuning.errors import SearchError
-from kt_tuning.pipeline import RunOptions, job
+from kt_tuning.pipeline import RunOptions
+from kt_tuning.pipeline.make_tuner import recorded_options
+from kt_tuning.records import SearchRecord
 from kt_tuning.search.loop import SearchLoop
 
 OPTIONS = ["--hypermodel", "convnet", "--fix", "filters=8", "--fix", "blocks=1"]
@@ -50,7 +51,7 @@ def test_an_interrupted_run_stops_and_can_be_finished_and_gone_on_with(
         interrupt_after(patch, 2)
         assert kt_tuning(patch, *command) == 130
     told = capsys.readouterr().err
-    assert f"to use what there is: kt-tuning finish {out}" in told
+    assert f"to use the trials so far: kt-tuning finalize {out}" in told
     assert "Traceback" not in told
     # The test split is untouched, and nothing was combined or exported.
     made = {"ensemble.json", "test_uses.json", "scores.json", "export", "report.html"}
@@ -61,7 +62,7 @@ def test_an_interrupted_run_stops_and_can_be_finished_and_gone_on_with(
         "trial_0",
         "trial_1",
     ]
-    assert kt_tuning(monkeypatch, "finish", out, "--quiet") == 0
+    assert kt_tuning(monkeypatch, "finalize", out, "--quiet") == 0
     assert f"model   {out / 'export/1'}" in capsys.readouterr().out
     assert made <= {path.name for path in out.iterdir()}
     assert "2 paused" in (out / "report.html").read_text()
@@ -76,17 +77,18 @@ def test_an_interrupted_run_stops_and_can_be_finished_and_gone_on_with(
     # A trial whose file is lost does not take the others along.
     best = json.loads((out / "ensemble.json").read_text())["trial_ids"][0]
     (out / f"trial_{best}" / "val_predictions.npy").unlink()
-    assert kt_tuning(monkeypatch, "finish", out, "--quiet") == 0
+    assert kt_tuning(monkeypatch, "finalize", out, "--quiet") == 0
     assert f"Trial {int(best)} is left out" in caplog.text
-    tuner = job.make_tuner(load_images(photos), out, job.options_of(out))
-    probabilities = tuner.ensemble().predict(np.zeros((1, 8, 8, 1), "u1"))
+    probabilities = package.open_run(out).ensemble().predict(np.zeros((1, 8, 8, 1), "u1"))
     assert probabilities.sum() == pytest.approx(1)
 
 
-def test_there_is_nothing_to_finish(tmp_path):
-    (tmp_path / "options.json").write_text(json.dumps({"epochs": 3}))
+def test_a_run_without_trials_cannot_be_finalized(tmp_path):
+    SearchRecord("val_accuracy", "max", "tpe", 0, 1, 1, None, "build", {}).save(
+        tmp_path / "search.json"
+    )
     with pytest.raises(SearchError, match=r"No trial of .* has a score yet"):
-        package.finish(tmp_path)
+        package.open_run(tmp_path).finalize()
 
 
 def test_an_error_that_a_hypermodel_calls_fatal_is_one_line(tmp_path, monkeypatch, capsys):
@@ -102,4 +104,4 @@ def test_an_error_that_a_hypermodel_calls_fatal_is_one_line(tmp_path, monkeypatc
 def test_options_are_kept_as_they_were(tmp_path):
     content = {"epochs": 3, "overwrite": True, "track": ["csv"], "unknown": 1}
     (tmp_path / "options.json").write_text(json.dumps(content))
-    assert job.options_of(tmp_path) == RunOptions(epochs=3)
+    assert recorded_options(tmp_path) == RunOptions(epochs=3)

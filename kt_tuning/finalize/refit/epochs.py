@@ -1,26 +1,29 @@
-"""For how many epochs a configuration is trained when nothing is left to validate it on."""
+"""Number of epochs for a training that has no validation images left."""
 
 from __future__ import annotations
 
-import csv
 import statistics
 from pathlib import Path
 
+import numpy as np
+
 from kt_tuning.errors import StorageError
-from kt_tuning.records import HISTORY, TrialRecord
+from kt_tuning.records import TrialRecord
+from kt_tuning.run import read_history
+from kt_tuning.run.layout import HISTORY
 
 
 def chosen_epochs(folder: Path, record: TrialRecord, *, objective: str, maximise: bool) -> int:
-    """As many epochs as the trial had had when it was best: epochs, not steps.
+    """Return the number of epochs after which the trial was best.
 
-    Each image is seen as often as it was then; as there are more images now, there are more steps.
-    With several folds or executions it is the median over them, the later one of two.
+    Epochs are kept, not steps: each image is seen as often as in the trial. With several folds or
+    executions it is the median over them, the higher one of two.
 
     Args:
-        folder: Of the trial.
-        record: What came of it.
+        folder: Folder of the trial.
+        record: Its record.
         objective: Name of the metric that decides which epoch is best.
-        maximise: Whether more of it is better.
+        maximise: Whether higher values are better.
 
     Raises:
         StorageError: if the trial has several trainings and their curves cannot be read.
@@ -28,17 +31,16 @@ def chosen_epochs(folder: Path, record: TrialRecord, *, objective: str, maximise
     if len(record.scores) <= 1:
         return record.best_epoch + 1
     path = folder / HISTORY
-    best: dict[str, tuple[float, int]] = {}
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                value = float(row[objective]) * (1 if maximise else -1)
-                epoch = int(row["epoch"])
-                if row["run"] not in best or value > best[row["run"]][0]:
-                    best[row["run"]] = (value, epoch)
-    except (OSError, KeyError, ValueError) as error:
+        history = read_history(path)
+        runs, epochs, values = (history[name] for name in ("run", "epoch", objective))
+    except (StorageError, KeyError) as error:
         raise StorageError(
             f"{path} should have the columns run, epoch and {objective}. Received: {error!r}. "
-            "Say for how many `epochs` to train."
+            "Pass the number of `epochs` to train for."
         ) from error
-    return statistics.median_high(epoch for _, epoch in best.values()) + 1
+    best = []
+    for run in np.unique(runs):
+        of_run = np.where(runs == run, values if maximise else -values, -np.inf)
+        best.append(int(epochs[np.nanargmax(of_run)]))
+    return statistics.median_high(best) + 1

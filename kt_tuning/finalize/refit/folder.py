@@ -1,4 +1,4 @@
-"""The folder of a refit, laid out like a run directory: what reads one reads the other."""
+"""The folder of a refit, which is a run directory itself."""
 
 from __future__ import annotations
 
@@ -7,54 +7,38 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.errors import StorageError
-from kt_tuning.finalize.refit.record import RECORD, RefitRecord
-from kt_tuning.records import DataCard, SearchRecord, TrialRecord, write_json
-from kt_tuning.run.removal import check_removable, remove_run
-
-CARD, SPLIT, SEARCH, COMBINATION = "data.json", "split.npz", "search.json", "ensemble.json"
-
-
-def check_data(run: Path, data: ImageData) -> None:
-    """Refuse images that were not searched on.
-
-    Raises:
-        StorageError: if there was no search on images, or on others.
-    """
-    known = DataCard.load(run / CARD).fingerprint
-    if known != data.fingerprint:
-        raise StorageError(
-            f"{run} holds a search on other data: fingerprint {known[:12]}; now "
-            f"{data.fingerprint[:12]}. Refit on the images that were searched on."
-        )
+from kt_tuning.finalize.refit.record import RefitRecord
+from kt_tuning.records import TrialRecord, write_json
+from kt_tuning.run import Run, check_removable, remove_run
+from kt_tuning.run.layout import DATA, ENSEMBLE, REFIT_RECORD, SEARCH, SPLIT
 
 
-def check_claim(folder: Path, record: RefitRecord, *, overwrite: bool) -> None:
+def check_compatible(folder: Path, record: RefitRecord, *, overwrite: bool) -> None:
     """Refuse a folder that holds another refit; nothing is written.
 
     Args:
-        folder: Of the refit.
+        folder: Folder of the refit.
         record: What is to be trained.
-        overwrite: Whether another refit that is in the folder is to be deleted.
+        overwrite: Whether another refit in the folder is to be deleted.
 
     Raises:
-        StorageError: if the folder holds another refit, or what must not be deleted.
+        StorageError: if the folder holds another refit, or files that must not be deleted.
     """
-    known = _known(folder)
+    known = Run(folder).read(RefitRecord, REFIT_RECORD)
     names = [] if known is None else known.differs_from(record)
     if names and overwrite:
         check_removable(folder)
     elif names:
         told = "; ".join(f"{n}={getattr(known, n)}, now {getattr(record, n)}" for n in names)
         raise StorageError(
-            f"{folder} holds another refit: {told}. Ask for the same one to go on with it, or "
-            "pass overwrite=True to begin anew."
+            f"{folder} holds another refit: {told}. Ask for the same one to continue it, or "
+            "pass overwrite=True to start anew."
         )
 
 
-def claim(
+def begin(
     run: Path,
     folder: Path,
     record: RefitRecord,
@@ -62,49 +46,44 @@ def claim(
     *,
     overwrite: bool,
 ) -> RefitRecord:
-    """Note what is trained in a folder, unless that is something else.
+    """Write the records of a refit into its folder, unless they are there.
 
     Args:
         run: The run directory.
-        folder: Of the refit; there is no other process in it.
+        folder: Folder of the refit, which this process holds.
         record: What is to be trained.
-        combination: How it is combined.
-        overwrite: Whether another refit that is in the folder is deleted.
+        combination: How the models are combined.
+        overwrite: Whether another refit in the folder is deleted.
 
     Returns:
-        The record that counts: of the call that began it.
+        The record of the call that began the refit.
 
     Raises:
-        StorageError: if the folder holds another refit, or what must not be deleted.
+        StorageError: if the folder holds another refit, or files that must not be deleted.
     """
-    check_claim(folder, record, overwrite=overwrite)
-    known = _known(folder)
+    check_compatible(folder, record, overwrite=overwrite)
+    known = Run(folder).read(RefitRecord, REFIT_RECORD)
     if known is not None:
         if not known.differs_from(record):
             return known
         remove_run(folder)
-    for name in (CARD, SPLIT, SEARCH):
+    for name in (DATA, SPLIT, SEARCH):
         if (run / name).exists():
             shutil.copyfile(run / name, folder / name)
-    note_models(folder, combination, record)
-    record.save(folder / RECORD)
+    write_ensemble(folder, combination, record)
+    record.save(folder / REFIT_RECORD)
     return record
 
 
-def note_models(folder: Path, combination: EnsembleRecord, record: RefitRecord) -> None:
+def write_ensemble(folder: Path, combination: EnsembleRecord, record: RefitRecord) -> None:
     """Write `ensemble.json`: how the models are combined, and how they were trained."""
-    write_json(folder / COMBINATION, {**combination.to_json(), "refit": record.to_json()})
-
-
-def _known(folder: Path) -> RefitRecord | None:
-    path = folder / RECORD
-    return RefitRecord.load(path) if path.exists() else None
+    write_json(folder / ENSEMBLE, {**combination.to_json(), "refit": record.to_json()})
 
 
 def provenance(run: Path, record: RefitRecord, trials: Sequence[TrialRecord]) -> dict[str, Any]:
-    """What is written beside an exported model."""
+    """Return what is written beside an exported model."""
     return {
-        "search": SearchRecord.load(run / SEARCH).to_json(),
+        "search": Run(run).read_search().to_json(),
         "trials": {
             trial.trial_id: {"values": trial.values, "metrics": trial.metrics} for trial in trials
         },

@@ -1,4 +1,4 @@
-"""Who is trained again."""
+"""The trials whose configurations a refit trains again."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import dataclasses
 
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.errors import OptionError, SearchError
-from kt_tuning.finalize.refit.folder import COMBINATION
 from kt_tuning.finalize.refit.options import AUTO, BEST
 from kt_tuning.records import TrialRecord
+from kt_tuning.run import Run
+from kt_tuning.run.layout import ENSEMBLE
 from kt_tuning.search import Tuner
-from kt_tuning.search.run_directory import RunDirectory
 
 SINGLE = "single"
 
 
 def choose_members(tuner: Tuner, members: str) -> tuple[EnsembleRecord, list[TrialRecord]]:
-    """The trials whose configurations are trained again, and how they are combined.
+    """Return the trials whose configurations are trained again, and how they are combined.
 
     Args:
         tuner: Has searched.
@@ -31,11 +31,12 @@ def choose_members(tuner: Tuner, members: str) -> tuple[EnsembleRecord, list[Tri
         SearchError: if no trial has completed, or there is no ensemble.
     """
     objective = tuner.objectives[0]
-    trials = RunDirectory(tuner.run_directory, objective, overwrite=False).best_trials()
+    run = Run(tuner.run_directory)
+    trials = run.best_trials()
     if not trials:
         raise SearchError("No trial has completed yet: call `search` first.")
-    path = tuner.run_directory / COMBINATION
-    if members == BEST or (members == AUTO and not path.exists()):
+    record = run.read(EnsembleRecord, ENSEMBLE)
+    if members == BEST or (members == AUTO and record is None):
         best = trials[0]
         alone = EnsembleRecord(
             trial_ids=(best.trial_id,),
@@ -46,12 +47,11 @@ def choose_members(tuner: Tuner, members: str) -> tuple[EnsembleRecord, list[Tri
             temperatures=(1.0,),
         )
         return alone, [best]
-    if not path.exists():
+    if record is None:
         raise SearchError(
             f"{tuner.run_directory} has no ensemble yet: call `tuner.ensemble()` first, or refit "
             f"members={BEST!r}."
         )
-    record = EnsembleRecord.load(path)
     known = {trial.trial_id: trial for trial in trials}
     if strange := [name for name in record.trial_ids if name not in known]:
         raise OptionError(

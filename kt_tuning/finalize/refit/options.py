@@ -14,7 +14,7 @@ MEMBERS = (AUTO, ENSEMBLE, BEST)
 
 @dataclasses.dataclass(frozen=True)
 class RefitOptions:
-    """What is trained again, for how long and on what.
+    """Options of a refit.
 
     Attributes:
         members: "ensemble": every member of the run's ensemble, which keep their weights;

@@ -1,9 +1,8 @@
-"""What is trained again, and how: worked out before anything is."""
+"""The plan of a refit: epochs, batch size and seed of each member."""
 
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import keras_tuner
 import numpy as np
@@ -15,6 +14,7 @@ from kt_tuning.finalize.refit.epochs import chosen_epochs
 from kt_tuning.finalize.refit.options import RefitOptions
 from kt_tuning.recipe import BATCH_SIZE, MAX_BATCH_SIZE, Recipe
 from kt_tuning.records import TrialRecord
+from kt_tuning.run import trial_folder
 from kt_tuning.search import Tuner
 from kt_tuning.search.winners import with_values
 
@@ -45,7 +45,7 @@ class MemberPlan:
 def plan_member(
     tuner: Tuner, trial: TrialRecord, images: int, devices: Devices, options: RefitOptions
 ) -> MemberPlan:
-    """Work out how a trial's configuration is trained again.
+    """Return how a trial's configuration is trained again.
 
     Args:
         tuner: Has searched.
@@ -72,7 +72,7 @@ def plan_member(
         recipe = dataclasses.replace(recipe, batch_size=size, max_batch_size=None)
         for name in (BATCH_SIZE, MAX_BATCH_SIZE):
             hp.values.pop(name, None)
-    folder = tuner.run_directory / f"trial_{trial.trial_id}"
+    folder = trial_folder(tuner.run_directory, trial.trial_id)
     epochs = options.epochs or chosen_epochs(
         folder, trial, objective=objective.name, maximise=objective.direction == "max"
     )
@@ -81,12 +81,7 @@ def plan_member(
 
 
 def with_validation(data: ImageData) -> ImageData:
-    """The same data with its validation images among the training images."""
+    """Return the same data with the validation images among the training images."""
     joined = np.sort(np.concatenate([data.indices["train"], data.indices["validation"]]))
     indices = {**data.indices, "train": joined, "validation": joined[:0]}
     return dataclasses.replace(data, indices=indices)
-
-
-def member_folder(folder: Path, trial_id: str) -> Path:
-    """Where a member of a refit is kept."""
-    return folder / f"trial_{trial_id}"

@@ -1,21 +1,16 @@
-"""What a refit leaves in `refit/` of a run directory, which is laid out like one itself.
+"""The record of a refit, `refit.json` in its folder.
 
-- `data.json`, `split.npz`, `search.json`: those of the run.
-- `test_uses.json`: each time that the test split was looked at with these models; those of the run
-  count as well.
-- `refit.json`: the `RefitRecord`.
-- `trial_<id>/`: `model.weights.h5`, `history.csv` and `result.json` of each model.
-- `ensemble.json`: the models, with the weights that they had.
+The folder is a run directory itself: the data and search records are copied from the run,
+`test_uses.json` counts together with that of the run, each `trial_<id>/` holds a model, and
+`ensemble.json` the weights that the models had in the run.
 """
 
 from __future__ import annotations
 
 import dataclasses
 
-from kt_tuning.records import REFIT_RECORD, Record
+from kt_tuning.records import Record
 from kt_tuning.units import count
-
-RECORD = REFIT_RECORD
 
 
 @dataclasses.dataclass(frozen=True)

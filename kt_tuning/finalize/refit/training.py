@@ -17,16 +17,15 @@ from kt_tuning.devices import Devices, scope, steps_per_execution, warm_up_steps
 from kt_tuning.errors import OptionError, SearchError
 from kt_tuning.finalize.refit.plan import MemberPlan
 from kt_tuning.finalize.refit.scaled_rates import number, scale_rates
-from kt_tuning.finalize.refit.whole_batches import FedWhole
-from kt_tuning.records import COMPLETED, HISTORY, RESULT, WEIGHTS, TrialRecord, replacing
+from kt_tuning.finalize.refit.whole_batches import WholeBatchesHyperModel
+from kt_tuning.records import COMPLETED, TrialRecord, replacing
+from kt_tuning.run.layout import CHECKPOINT, HISTORY, RESULT, WEIGHTS
 from kt_tuning.search import Tuner
 from kt_tuning.trials import ImageTask, fuse_batch_normalization, new_model
 from kt_tuning.trials.checkpoint import Checkpoint, RunState
 from kt_tuning.trials.curve import Curve
 from kt_tuning.trials.leaks import forget_gradients
 from kt_tuning.trials.weights import save_weights
-
-CHECKPOINT = "checkpoint"
 
 Tell = Callable[[int, float], None]
 """(epochs done, loss) -> None."""
@@ -57,7 +56,7 @@ def train_member(
         return TrialRecord.load(folder / RESULT)
     # On JAX that would also end the scope, which therefore comes after it.
     keras.backend.clear_session()
-    hypermodel = tuner.hypermodel if devices.alone else FedWhole(tuner.hypermodel)
+    hypermodel = tuner.hypermodel if devices.alone else WholeBatchesHyperModel(tuner.hypermodel)
     task = ImageTask(hypermodel, data, plan.recipe, objectives=[tuner.objectives[0].name])
     checkpoint = Checkpoint(folder / CHECKPOINT)
     steps = math.ceil(len(data.train) / plan.batch_size)

@@ -1,4 +1,4 @@
-"""Batches that several devices can share: all of one size, so that each gets as many images."""
+"""Batches of one size, which several devices can share equally."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class WholeBatches(keras.utils.PyDataset):
         )
 
 
-class FedWhole(keras_tuner.HyperModel):
-    """Another hypermodel, which is fitted on whole batches, of a shape known in advance.
+class WholeBatchesHyperModel(keras_tuner.HyperModel):
+    """A hypermodel that is fitted on whole batches of a known shape.
 
     Args:
         hypermodel: The other one.
@@ -56,7 +56,7 @@ class FedWhole(keras_tuner.HyperModel):
         self._hypermodel = hypermodel
 
     def member(self, values: Mapping[str, Any]) -> keras_tuner.HyperModel:
-        """What builds the model of a configuration: of several families the chosen one."""
+        """Return the hypermodel that builds a configuration: of several families the chosen one."""
         return member_of(self._hypermodel, values)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
@@ -67,12 +67,12 @@ class FedWhole(keras_tuner.HyperModel):
         self, hp: keras_tuner.HyperParameters, model: keras.Model, data: Any, **kwargs: Any
     ) -> Any:
         """Train as the other one does."""
-        data = feed(data) if isinstance(data, Loader) else data
+        data = whole_batches(data) if isinstance(data, Loader) else data
         return self._hypermodel.fit(hp, model, data, **kwargs)
 
 
-def feed(loader: Loader) -> Any:
-    """A loader's whole batches, as Keras' backend divides them among devices best.
+def whole_batches(loader: Loader) -> Any:
+    """Return a loader's whole batches in the form that Keras' backend divides among devices best.
 
     Args:
         loader: Of the training.

@@ -11,7 +11,9 @@ import keras_tuner
 
 from kt_tuning.recipe import Recipe
 from kt_tuning.records import SearchRecord, read_json
-from kt_tuning.search.definition.record import DEFINITION, FIXED, SearchDefinition
+from kt_tuning.run import Run
+from kt_tuning.run.layout import DEFINITION, OPTIONS, SEARCH, TRIAL_STATE
+from kt_tuning.search.definition.record import FIXED, SearchDefinition
 from kt_tuning.search.definition.state import NAME, STATE
 
 PARTIAL = "partial"
@@ -24,12 +26,12 @@ def read_definition(run: Path) -> SearchDefinition | None:
     Raises:
         StorageError: if a file is damaged.
     """
-    if (run / DEFINITION).is_file():
-        return SearchDefinition.load(run / DEFINITION)
-    if not (run / "search.json").is_file():
+    files = Run(run)
+    if (found := files.read(SearchDefinition, DEFINITION)) is not None:
+        return found
+    if (search := files.read(SearchRecord, SEARCH)) is None:
         return None
-    search = SearchRecord.load(run / "search.json")
-    asked = read_json(run / "options.json") if (run / "options.json").is_file() else {}
+    asked = read_json(run / OPTIONS) if (run / OPTIONS).is_file() else {}
     fields = {field.name for field in dataclasses.fields(Recipe)}
     name = search.hypermodel.partition("(")[0]
     state = {FIXED: asked["fixed"]} if len(asked.get("hypermodel", ())) == 1 else {}
@@ -52,7 +54,7 @@ def read_definition(run: Path) -> SearchDefinition | None:
 
 def _first_space(run: Path) -> list[dict[str, Any]] | None:
     """The space that trial 0 had: later builds may have asked for more."""
-    for path in sorted(run.glob("trial_*/trial.json"))[:1]:
+    for path in sorted(run.glob(f"trial_*/{TRIAL_STATE}"))[:1]:
         try:
             config = json.loads(path.read_text(encoding="utf-8"))["hyperparameters"]
             space = keras_tuner.HyperParameters.from_config(config)

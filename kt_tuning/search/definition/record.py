@@ -17,8 +17,6 @@ from kt_tuning.search.definition.space import describe, lacking, space_differenc
 from kt_tuning.search.definition.state import NAME, STATE
 from kt_tuning.search.definition.structure import structure_difference
 
-DEFINITION = "definition.json"
-"""File of a run directory, and attribute of a study that is not in it."""
 FIXED = "fixed"
 """Attribute of our hypermodels: values that are not searched."""
 

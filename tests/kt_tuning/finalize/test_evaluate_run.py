@@ -24,7 +24,7 @@ from kt_tuning.evaluation import (
     held_out_uses,
     model_digest,
 )
-from kt_tuning.finalize.evaluate import judge, load_data, load_winner, save_winner
+from kt_tuning.finalize import evaluate_run, load_final_model, load_run_data, save_final_model
 from kt_tuning.records import SearchRecord, TrialRecord
 from kt_tuning.search.run_directory import RunDirectory
 
@@ -88,7 +88,7 @@ def photos(tmp_path):
 
 
 def test_scores_gallery_and_the_use_are_written(run, data, model):
-    scores = judge(model, data, run, bootstrap=5)
+    scores = evaluate_run(model, data, run, bootstrap=5)
     assert Scores.load(run / "scores.json") == scores
     assert scores.model == model_digest(model)
     assert scores.class_names == ("lying", "standing")
@@ -103,21 +103,21 @@ def test_the_use_is_noted_before_the_model_sees_an_image(run, data):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        judge(model, data, run)
+        evaluate_run(model, data, run)
 
 
 def test_what_was_measured_of_the_same_model_is_kept(run, data, model, caplog):
-    judge(model, data, run, parts=["cost"], bootstrap=5)
-    again = judge(model, data, run, parts=["generalization"], bootstrap=5)
+    evaluate_run(model, data, run, parts=["cost"], bootstrap=5)
+    again = evaluate_run(model, data, run, parts=["generalization"], bootstrap=5)
     assert again.cost is not None
     assert again.generalization is not None
     assert "unseen" not in caplog.text
 
 
 def test_scores_of_another_model_are_not_filed_as_the_ensembles(run, data, model, other, caplog):
-    kept = judge(model, data, run, bootstrap=5)
+    kept = evaluate_run(model, data, run, bootstrap=5)
     with caplog.at_level(logging.WARNING):
-        scores = judge(other, data, run, bootstrap=5)
+        scores = evaluate_run(other, data, run, bootstrap=5)
     assert scores.model == model_digest(other) != kept.model
     assert Scores.load(run / "scores.json") == kept
     assert [use.judged for use in held_out_uses(run).uses] == [kept.model, scores.model]
@@ -125,13 +125,13 @@ def test_scores_of_another_model_are_not_filed_as_the_ensembles(run, data, model
 
 
 def test_a_model_that_was_not_the_ensemble_leaves_no_scores(run, data, other):
-    judge(other, data, run, bootstrap=5)
+    evaluate_run(other, data, run, bootstrap=5)
     assert not (run / "scores.json").exists()
     assert not (run / "gallery.json").exists()
 
 
 def test_scores_of_the_ensemble_before_are_not_read(run, data, model):
-    judge(model, data, run, bootstrap=5)
+    evaluate_run(model, data, run, bootstrap=5)
     assert read_scores(run) is not None
     dataclasses.replace(RECORD, model="another").save(run / "ensemble.json")
     assert read_scores(run) is None
@@ -143,13 +143,13 @@ def test_a_search_that_went_on_is_told(run, data, model, caplog):
     (run / "trial_0").mkdir()
     trial = TrialRecord("0", 0, "COMPLETED", {}, {}, 0, 1, 1.0, 1, began=101.0)
     trial.save(run / "trial_0/result.json")
-    judge(model, data, run, bootstrap=5)
+    evaluate_run(model, data, run, bootstrap=5)
     assert "1 trial began after it was first opened" in caplog.text
 
 
 def test_other_data_than_the_runs_are_refused(run, data, model):
     with pytest.raises(DataError, match="was run on other data"):
-        judge(model, data.limit(20), run)
+        evaluate_run(model, data.limit(20), run)
     assert held_out_uses(run).uses == ()
 
 
@@ -194,37 +194,37 @@ def test_a_use_in_a_folder_of_a_run_counts_in_both(run, data, other):
     folder.mkdir()
     for name in ("data.json", "search.json"):
         shutil.copyfile(run / name, folder / name)
-    judge(other, data, folder, bootstrap=5)
+    evaluate_run(other, data, folder, bootstrap=5)
     assert held_out_uses(folder) == held_out_uses(run)
     assert len(held_out_uses(run).uses) == 1
 
 
 def test_the_winner_is_found_again(run, data, model):
-    path = save_winner(Ensemble([model], [1.0]), run)
+    path = save_final_model(Ensemble([model], [1.0]), run)
     images = data.validation.images
     np.testing.assert_allclose(
-        load_winner(run).predict_on_batch(images), model.predict_on_batch(images), atol=1e-6
+        load_final_model(run).predict_on_batch(images), model.predict_on_batch(images), atol=1e-6
     )
     assert [found.name for found in run.glob("*.keras")] == [path.name]
 
 
 def test_an_earlier_winner_is_not_taken_for_it(run, model):
-    save_winner(Ensemble([model], [1.0]), run)
+    save_final_model(Ensemble([model], [1.0]), run)
     dataclasses.replace(RECORD, member_scores=(0.75,)).save(run / "ensemble.json")
     with pytest.raises(StorageError, match="no Keras model of its ensemble"):
-        load_winner(run)
-    save_winner(Ensemble([model], [1.0]), run)
+        load_final_model(run)
+    save_final_model(Ensemble([model], [1.0]), run)
     assert len(list(run.glob("*.keras"))) == 1
 
 
 def test_a_run_without_an_ensemble(tmp_path):
     with pytest.raises(StorageError, match=r"ensemble\.json"):
-        load_winner(tmp_path)
+        load_final_model(tmp_path)
 
 
 def test_the_images_of_a_run_are_split_as_they_were(photos):
     run, data = photos
-    found = load_data(run, progress=False)
+    found = load_run_data(run, progress=False)
     assert found.fingerprint == data.fingerprint
     assert found.test.index.tolist() == data.test.index.tolist()
     assert len(found.train) + len(found.validation) == 20
@@ -234,17 +234,19 @@ def test_a_folder_that_has_moved(photos, tmp_path):
     run, data = photos
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
     with pytest.raises(StorageError):
-        load_data(run, progress=False)
-    assert load_data(run, tmp_path / "elsewhere", progress=False).fingerprint == data.fingerprint
+        load_run_data(run, progress=False)
+    assert (
+        load_run_data(run, tmp_path / "elsewhere", progress=False).fingerprint == data.fingerprint
+    )
 
 
 def test_other_images_are_refused(photos, tmp_path):
     run, _ = photos
     (tmp_path / "photos/lying/00.png").unlink()
     with pytest.raises(DataError, match="holds other images than the search of"):
-        load_data(run, progress=False)
+        load_run_data(run, progress=False)
 
 
 def test_arrays_are_asked_for(run):
     with pytest.raises(OptionError, match="searched on arrays"):
-        load_data(run)
+        load_run_data(run)

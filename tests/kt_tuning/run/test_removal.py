@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kt_tuning.errors import StorageError
-from kt_tuning.records import is_run_directory
+from kt_tuning.run.layout import is_run_directory
 from kt_tuning.run.removal import check_removable, remove_run
 
 SEARCH = {"objective": "val_accuracy", "hypermodel": "build", "versions": {}}

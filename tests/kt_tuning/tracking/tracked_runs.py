@@ -3,7 +3,8 @@
 import csv
 import json
 
-from kt_tuning.records import COMPLETED, HISTORY, RESULT, SearchRecord, TrialRecord
+from kt_tuning.records import COMPLETED, SearchRecord, TrialRecord
+from kt_tuning.run.layout import HISTORY, RESULT
 from kt_tuning.tracking import TrackedTrial, Tracker, Tracking
 
 SEARCH = SearchRecord(

@@ -19,8 +19,8 @@ from kt_tuning.devices import Devices
 from kt_tuning.ensembling import EnsembleRecord, combination_digest
 from kt_tuning.errors import OptionError, SearchError, StorageError
 from kt_tuning.evaluation import held_out_uses, model_digest, note_held_out_use
-from kt_tuning.finalize.evaluate import load_winner, save_winner
-from kt_tuning.finalize.refit import job
+from kt_tuning.finalize import load_final_model, save_final_model
+from kt_tuning.finalize.refit import procedure
 from kt_tuning.finalize.refit.training import check_shareable
 
 QUIET = RefitOptions(verbose=False)
@@ -92,7 +92,7 @@ def losses(folder):
 
 def test_the_best_trial_is_trained_on_all_images_for_its_best_number_of_epochs(tuner, data):
     row = best_row(tuner)
-    made = tuner.refit(data, BEST)
+    made = tuner.refit(BEST, data)
     epochs = int(row["best_epoch"]) + 1
     assert made.record.trial_ids == (row.name,)
     assert (made.record.images, made.record.epochs) == (48, (epochs,))
@@ -103,7 +103,7 @@ def test_the_best_trial_is_trained_on_all_images_for_its_best_number_of_epochs(t
 
 
 def test_what_it_leaves_is_laid_out_like_a_run(tuner, data):
-    made = tuner.refit(data, BEST)
+    made = tuner.refit(BEST, data)
     folder = tuner.run_directory / "refit"
     assert made.directory == folder
     (name,) = made.record.trial_ids
@@ -114,15 +114,15 @@ def test_what_it_leaves_is_laid_out_like_a_run(tuner, data):
         assert (folder / file).read_bytes() == (tuner.run_directory / file).read_bytes()
     # Models that were trained again are others than those before, whatever their weights.
     assert combination_digest(folder) != combination_digest(tuner.run_directory)
-    save_winner(made.ensemble, folder)
+    save_final_model(made.ensemble, folder)
     images = data.test.images
-    kept = load_winner(folder).predict(images, verbose=0)
+    kept = load_final_model(folder).predict(images, verbose=0)
     assert np.allclose(kept, made.ensemble.predict(images), atol=1e-6)
 
 
 def test_members_of_an_ensemble_keep_their_weights(tuner, data):
     before = EnsembleRecord.load(tuner.run_directory / "ensemble.json")
-    made = tuner.refit(data, dataclasses.replace(QUIET, epochs=1))
+    made = tuner.refit(dataclasses.replace(QUIET, epochs=1), data)
     assert made.record.trial_ids == before.trial_ids
     assert made.record.epochs == (1, 1)
     assert len(set(made.record.seeds)) == 2
@@ -142,12 +142,12 @@ def test_one_that_was_interrupted_goes_on(tuner, data, monkeypatch):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(job, "_tell", interrupted)
+        patched.setattr(procedure, "_tell", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            tuner.refit(data, options)
+            tuner.refit(options, data)
     (folder,) = (tuner.run_directory / "refit").glob("trial_*")
     assert len(losses(folder)) == 2
-    made = tuner.refit(data, options)
+    made = tuner.refit(options, data)
     assert len(losses(folder)) == 3
     model = trained_by_keras(data, best_row(tuner), 3)
     wanted = model.predict(data.test.images, verbose=0)
@@ -155,16 +155,16 @@ def test_one_that_was_interrupted_goes_on(tuner, data, monkeypatch):
 
 
 def test_one_that_is_done_is_kept_and_another_one_refused(tuner, data):
-    first = tuner.refit(data, BEST)
+    first = tuner.refit(BEST, data)
     (weights,) = first.directory.glob("trial_*/model.weights.h5")
     written = weights.stat().st_mtime_ns
-    again = tuner.refit(data, dataclasses.replace(BEST, overwrite=True))
+    again = tuner.refit(dataclasses.replace(BEST, overwrite=True), data)
     assert weights.stat().st_mtime_ns == written
     assert again.record == first.record
     other = dataclasses.replace(BEST, epochs=5)
     with pytest.raises(StorageError, match=r"epochs=\(\d,\), now \(5,\).*overwrite=True"):
-        tuner.refit(data, other)
-    assert tuner.refit(data, dataclasses.replace(other, overwrite=True)).record.epochs == (5,)
+        tuner.refit(other, data)
+    assert tuner.refit(dataclasses.replace(other, overwrite=True), data).record.epochs == (5,)
     assert len(losses(weights.parent)) == 5
 
 
@@ -172,7 +172,7 @@ def test_that_the_test_images_were_used_before_is_said(tuner, data, caplog):
     run = tuner.run_directory
     note_held_out_use(run, by="evaluate", fingerprint=data.fingerprint, images=12)
     note_held_out_use(run, by="evaluate", fingerprint="of other images", images=12)
-    made = tuner.refit(data, BEST)
+    made = tuner.refit(BEST, data)
     assert len(made.record.test_uses) == 1
     assert f"opened once before this refit, first on {made.record.test_uses[0]}" in caplog.text
     assert held_out_uses(made.directory) == held_out_uses(run)
@@ -181,12 +181,12 @@ def test_that_the_test_images_were_used_before_is_said(tuner, data, caplog):
 
 
 def test_images_that_were_not_used_before_are_no_news(tuner, data, caplog):
-    assert tuner.refit(data, BEST).record.caveat is None
+    assert tuner.refit(BEST, data).record.caveat is None
     assert "test split" not in caplog.text
 
 
 def test_larger_batches_have_a_higher_rate(tuner, data):
-    made = tuner.refit(data, dataclasses.replace(BEST, batch_size=48, epochs=10))
+    made = tuner.refit(dataclasses.replace(BEST, batch_size=48, epochs=10), data)
     assert made.record.rate_ratios == (3.0,)
     (history,) = made.directory.glob("trial_*/history.csv")
     with history.open(newline="") as file:
@@ -198,19 +198,19 @@ def test_larger_batches_have_a_higher_rate(tuner, data):
 def test_what_cannot_be_refitted_is_refused(tuner, data, tmp_path):
     images, labels = striped_images(60, seed=1)
     with pytest.raises(StorageError, match="other data"):
-        tuner.refit(ImageData.from_arrays(images, labels), BEST)
+        tuner.refit(BEST, ImageData.from_arrays(images, labels))
     with pytest.raises(SearchError, match="pass `data`"):
         tuner.refit()
     with pytest.raises(OptionError, match=r"from 1 to the 1 .*devices=2"):
-        tuner.refit(data, dataclasses.replace(BEST, devices=2))
+        tuner.refit(dataclasses.replace(BEST, devices=2), data)
     path = tuner.run_directory / "ensemble.json"
     record = json.loads(path.read_text())
     path.write_text(json.dumps({**record, "trial_ids": ["bag/0000", record["trial_ids"][1]]}))
     with pytest.raises(OptionError, match="Received: bag/0000"):
-        tuner.refit(data, QUIET)
+        tuner.refit(QUIET, data)
     path.unlink()
     with pytest.raises(SearchError, match="no ensemble yet"):
-        tuner.refit(data, dataclasses.replace(QUIET, members="ensemble"))
+        tuner.refit(dataclasses.replace(QUIET, members="ensemble"), data)
 
 
 def test_batches_that_are_gathered_for_a_step_are_for_one_device():

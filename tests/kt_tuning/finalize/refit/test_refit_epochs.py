@@ -4,7 +4,8 @@ import pytest
 
 from kt_tuning.errors import StorageError
 from kt_tuning.finalize.refit.epochs import chosen_epochs
-from kt_tuning.records import HISTORY, TrialRecord
+from kt_tuning.records import TrialRecord
+from kt_tuning.run.layout import HISTORY
 
 
 def trial(scores):
@@ -29,7 +30,7 @@ def test_it_is_as_many_as_the_trial_had_had_when_it_was_best(tmp_path):
 def test_of_several_trainings_it_is_the_median(tmp_path):
     rows = [(0, 0, 0.5), (0, 1, 0.7), (1, 0, 0.8), (1, 1, 0.6), (2, 0, 0.1), (2, 7, 0.9)]
     lines = ["run,epoch,val_accuracy", *(",".join(map(str, row)) for row in rows)]
-    (tmp_path / HISTORY).write_text("\n".join(lines))
+    (tmp_path / HISTORY).write_text("\n".join(lines) + "\n")
     record = trial((0.7, 0.8, 0.9))
     # The best epochs are 1, 0 and 7; where less is better 0, 1 and 0.
     assert chosen_epochs(tmp_path, record, objective="val_accuracy", maximise=True) == 2

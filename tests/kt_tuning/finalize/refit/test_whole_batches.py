@@ -5,7 +5,7 @@ import pytest
 
 from kt_tuning.data.batches import Batches
 from kt_tuning.data.loader import Loader
-from kt_tuning.finalize.refit.whole_batches import WholeBatches, feed
+from kt_tuning.finalize.refit.whole_batches import WholeBatches, whole_batches
 
 
 @pytest.mark.parametrize("size", [12, 10, 25, 50, 80])
@@ -26,7 +26,7 @@ def test_the_last_batch_is_filled_up_from_the_first(stripes, size):
 
 def test_tensorflow_is_told_every_shape(stripes):
     with Loader(Batches(stripes.train, 10, seed=1)) as loader:
-        dataset = feed(loader)
+        dataset = whole_batches(loader)
         shapes = [tuple(part.shape) for part in dataset.element_spec]
         assert shapes == [(10, 8, 8, 1), (10,)]
         assert int(dataset.cardinality()) == len(list(dataset)) == 4

@@ -48,7 +48,7 @@ def main(backend: str, directory: str) -> None:
     for count in (1, 2):
         # 48 images: the last of three batches has 8 of its own.
         options = RefitOptions(epochs=3, batch_size=20, devices=count, verbose=False)
-        made = tuner.refit(data, options)
+        made = tuner.refit(options, data)
         found["losses"][count] = losses(made.directory)
         found[f"predicted by {count}"] = made.ensemble.predict(data.test.images).tolist()
         found[f"devices of {count}"] = made.record.devices

@@ -7,7 +7,8 @@ from kt_tuning import pipeline
 from kt_tuning.errors import OptionError
 from kt_tuning.pipeline import RunOptions
 from kt_tuning.pipeline.make_tuner import make_tuner
-from kt_tuning.search.auto import CHOICE, Plan, choice, choose
+from kt_tuning.run.layout import AUTO_CHOICE
+from kt_tuning.search.auto import Plan, choice, choose
 from kt_tuning.search.auto.portfolio import PLAIN, StartingPoint
 from kt_tuning.search.budget import Budget
 
@@ -46,7 +47,7 @@ def test_a_tuner_with_images_begins_with_the_portfolio_and_resumes(stripes, tmp_
     default = again.hypermodel.wrapped.members["recurrent"].hyperparameters().get("units")
     assert found["hp/recurrent/units"].iloc[1] == default
     assert found["hp/mlp/units"].iloc[2] == 128
-    assert (tmp_path / "run" / CHOICE).is_file()
+    assert (tmp_path / "run" / AUTO_CHOICE).is_file()
 
 
 def test_a_family_that_there_is_no_time_for_is_not_begun(stripes, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Train what won again, on all images but the test images and on all devices."""
+"""The refit: the final models trained again, on all images but the test images."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from kt_tuning.ensembling import Ensemble
 from kt_tuning.errors import full_disk_explained
 from kt_tuning.evaluation import held_out_uses
 from kt_tuning.export import next_version
-from kt_tuning.finalize.refit.folder import check_claim, check_data, claim, note_models, provenance
+from kt_tuning.finalize.refit.folder import begin, check_compatible, provenance, write_ensemble
 from kt_tuning.finalize.refit.members import choose_members
 from kt_tuning.finalize.refit.options import RefitOptions
-from kt_tuning.finalize.refit.plan import MemberPlan, member_folder, plan_member, with_validation
+from kt_tuning.finalize.refit.plan import MemberPlan, plan_member, with_validation
 from kt_tuning.finalize.refit.record import RefitRecord
 from kt_tuning.finalize.refit.training import train_member
 from kt_tuning.progress import Task, progress
-from kt_tuning.records import REFIT, WEIGHTS
-from kt_tuning.run.lock import RunLock
+from kt_tuning.run import Run, RunLock, trial_folder
+from kt_tuning.run.layout import REFIT, WEIGHTS
 from kt_tuning.search import Tuner
 from kt_tuning.search.quiet import quiet
+from kt_tuning.search.run_directory import check_same_data
 from kt_tuning.trials import load_weights, new_model
 
 logger = logging.getLogger("kt_tuning")
@@ -37,11 +38,11 @@ PARITY_IMAGES = 32
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Refit:
-    """What a refit made.
+    """The result of a refit.
 
     Attributes:
         ensemble: The models, trained on training and validation images, combined as before; a
-            single one if it was but the best trial.
+            single one for `members="best"`.
         record: How they were trained.
         directory: Where they are: `refit` in the run directory, laid out like one.
     """
@@ -64,26 +65,26 @@ class Refit:
 
 
 def refit(tuner: Tuner, data: ImageData, options: RefitOptions | None = None) -> Refit:
-    """Train what won a search again, on the training and the validation images together.
+    """Train the members of a search's ensemble again, on training and validation images together.
 
     Each configuration is trained for as many epochs as it had had when it was best: epochs, not
     steps, see `chosen_epochs`. A learning-rate schedule goes through all of itself in these, so
     that the training ends annealed. All devices share each batch; batches and learning rates grow
     with their number by the rules in `kt_tuning.devices.rules`. Everything else, seeds included,
-    is as in the trial, but that batches do not grow during a training that several devices share.
+    is as in the trial, except that batches do not grow while several devices share a training.
     Nothing is left to measure the models on but the test images: an ensemble's weights,
     temperatures and calibration stay those that were fitted on validation predictions of the models
     before.
 
-    A refit that was interrupted goes on after its last finished epoch. The test split is not
-    looked at; if it has been before, the record says how often, and a warning says what follows.
+    An interrupted refit continues after its last finished epoch. The test split is not used; if it
+    has been before, the record says how often, and a warning says what follows.
 
     Several devices have been tested as virtual ones on a processor: the refit has not run on
     several GPUs or on a TPU yet.
 
     Args:
-        tuner: Has searched.
-        data: What it searched on.
+        tuner: The tuner of the search.
+        data: The data that it searched on.
         options: What is trained and on what; `RefitOptions()` if None.
 
     Raises:
@@ -94,7 +95,8 @@ def refit(tuner: Tuner, data: ImageData, options: RefitOptions | None = None) ->
     """
     options = options or RefitOptions()
     run, folder = tuner.run_directory, tuner.run_directory / REFIT
-    check_data(run, data)
+    Run(run).read_data()
+    check_same_data(run, data)
     combination, trials = choose_members(tuner, options.members)
     devices = find_devices(options.tpu).take(options.devices)
     joined, uses = with_validation(data), held_out_uses(run).of(data.fingerprint)
@@ -111,17 +113,17 @@ def refit(tuner: Tuner, data: ImageData, options: RefitOptions | None = None) ->
         devices=str(devices),
         test_uses=tuple(use.date for use in uses.uses),
     )
-    check_claim(folder, record, overwrite=options.overwrite)
+    check_compatible(folder, record, overwrite=options.overwrite)
     folder.mkdir(exist_ok=True)
     with full_disk_explained(folder), RunLock(folder), quiet():
-        record = claim(run, folder, record, combination, overwrite=options.overwrite)
+        record = begin(run, folder, record, combination, overwrite=options.overwrite)
         logger.info("Refit: %s", record)
         if record.caveat is not None:
             logger.warning(record.caveat)
         for number, plan in enumerate(plans, 1):
             title = f"Refit {number} of {len(plans)}, epochs"
             with progress(title, plan.epochs, shown=options.verbose) as task:
-                place = member_folder(folder, plan.trial.trial_id)
+                place = trial_folder(folder, plan.trial.trial_id)
                 tell = functools.partial(_tell, task)
                 train_member(tuner, plan, joined, devices, place, tell)
         keras.backend.clear_session()
@@ -132,14 +134,14 @@ def refit(tuner: Tuner, data: ImageData, options: RefitOptions | None = None) ->
             card=data.card,
             provenance=provenance(run, record, trials),
         )
-        note_models(folder, ensemble.record_model(), record)
+        write_ensemble(folder, ensemble.record_model(), record)
     return Refit(ensemble, record, folder)
 
 
 def _load(tuner: Tuner, plan: MemberPlan, folder: Path) -> keras.Model:
-    """A member's model, as one device has it."""
+    """Return a member's model for one device."""
     model = new_model(tuner.hypermodel, plan.hp)
-    load_weights(model, member_folder(folder, plan.trial.trial_id) / WEIGHTS)
+    load_weights(model, trial_folder(folder, plan.trial.trial_id) / WEIGHTS)
     return model
 
 
