@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates
 from kt_tuning.finalize.configuration import Configuration
-from kt_tuning.finalize.member_training import MemberTraining
-from kt_tuning.finalize.training_subset import TrainingSubset, with_train_rows
+from kt_tuning.finalize.member_training import MemberTraining, TrainingSubset, with_train_rows
 from kt_tuning.search.options import check_count
 
 Integers = NDArray[np.integer[Any]]

@@ -15,8 +15,7 @@ from kt_tuning.ensembling import BoostingRound, Candidates, Combination, boostin
 from kt_tuning.errors import SearchError
 from kt_tuning.evaluation import predict_split
 from kt_tuning.finalize.configuration import Configuration
-from kt_tuning.finalize.member_training import MemberTraining
-from kt_tuning.finalize.training_subset import TrainingSubset, with_train_rows
+from kt_tuning.finalize.member_training import MemberTraining, TrainingSubset, with_train_rows
 from kt_tuning.records import TrialRecord, replacing
 from kt_tuning.run.layout import TRAIN_ERRORS
 from kt_tuning.search.options import check_count

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kt_tuning.ensembling import Ensemble, EnsembleRecord, combination_digest
-from kt_tuning.errors import StorageError
-from kt_tuning.evaluation import model_digest
+from kt_tuning.ensembling.ensemble_file import find_ensemble_file, load_keras_model
 from kt_tuning.records import replacing
 from kt_tuning.run import Run
 from kt_tuning.run.layout import ENSEMBLE, final_model_file
@@ -44,18 +43,7 @@ def load_final_model(directory: str | Path) -> keras.Model:
     Raises:
         StorageError: if the run has no ensemble, or its ensemble has not been saved.
     """
-    path = _file(Path(directory))
-    if not path.is_file():
-        raise StorageError(
-            f"{directory} has no Keras model of its ensemble: expected {path.name}. Run "
-            f"`kt-tuning finalize {directory}`, or in Python `tuner.ensemble()`, which write it."
-        )
-    import keras
-
-    import hypermodels  # noqa: F401  its layers are registered by being imported
-
-    model: keras.Model = keras.models.load_model(path, compile=False)
-    return model
+    return load_keras_model(find_ensemble_file(Path(directory)))
 
 
 def has_final_model(directory: str | Path) -> bool:
@@ -71,12 +59,7 @@ def final_model_digest(directory: str | Path) -> str | None:
         StorageError: if `ensemble.json` cannot be read.
     """
     record = Run(directory).read(EnsembleRecord, ENSEMBLE)
-    if record is None:
-        return None
-    if record.model is None and has_final_model(directory):
-        # Written by an earlier version.
-        return model_digest(load_final_model(directory))
-    return record.model
+    return None if record is None else record.model
 
 
 def _file(directory: Path) -> Path:

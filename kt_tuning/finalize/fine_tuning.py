@@ -1,22 +1,19 @@
-"""Training a finished model a little further, on the images that it was searched on."""
+"""Further training of a finished model, on the images that it was searched on."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kt_tuning.augment import Policy, augment
 from kt_tuning.data import ImageData
-from kt_tuning.data.batches import Batches, Random
 from kt_tuning.errors import OptionError
+from kt_tuning.recipe import Recipe
 
 if TYPE_CHECKING:
     import keras
 
 LEARNING_RATE = 1e-3
-BATCH_SIZE = 64
-POLICY = "light"
+RECIPE = Recipe(batch_size=64, augment="light")
 
 
 def fine_tuning(
@@ -27,15 +24,14 @@ def fine_tuning(
     learning_rate: float = LEARNING_RATE,
     seed: int = 0,
 ) -> Callable[[keras.Model, int], None]:
-    """Prepare to train a model on the training images, lightly augmented.
+    """Prepare to train a model on the training images, lightly augmented, as trials are.
 
     Args:
         model: From uint8 pixels to probabilities. It is compiled anew, with Adam.
         data: Its training split is used.
-        epochs: Of one round.
-        learning_rate: Of the first round; that of the last should be small, so it halves each
-            round.
-        seed: Of the order of images, and of augmentation.
+        epochs: Epochs per round.
+        learning_rate: Of the first round; it is halved in each further round.
+        seed: Seed of the order of images, and of augmentation.
 
     Returns:
         A function of the model and a round, from 0, that trains it: what `prune` takes.
@@ -46,32 +42,27 @@ def fine_tuning(
     if epochs < 1:
         raise OptionError(f"A round has at least 1 epoch. Received: {epochs}")
     import keras
+    import keras_tuner
 
-    from kt_tuning.data.loader import FollowEpochs, Loader
+    from kt_tuning.trials import ImageTask
 
     model.compile(
         keras.optimizers.Adam(learning_rate),
         keras.losses.SparseCategoricalCrossentropy(),
         jit_compile=False,
     )
-    policy = Policy.named(POLICY)
-    batches = Batches(
-        data.train,
-        BATCH_SIZE,
-        seed=seed,
-        augment=Random(functools.partial(augment, policy), policy.draws),
-    )
+    task = ImageTask(keras_tuner.HyperModel(), data, RECIPE, objectives=["val_accuracy"])
 
     def fit(model: keras.Model, number: int) -> None:
         model.optimizer.learning_rate = learning_rate / 2**number
-        with Loader(batches) as loader:
-            model.fit(
-                loader,
-                initial_epoch=number * epochs,
-                epochs=(number + 1) * epochs,
-                shuffle=False,
-                verbose=0,
-                callbacks=[FollowEpochs(loader)],
-            )
+        task.fit(
+            keras_tuner.HyperParameters(),
+            model,
+            epochs=(number + 1) * epochs,
+            initial_epoch=number * epochs,
+            seed=seed,
+            memory={},
+            callbacks=[],
+        )
 
     return fit

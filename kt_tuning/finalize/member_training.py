@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import keras_tuner
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from kt_tuning.data import ImageData
@@ -19,7 +20,6 @@ from kt_tuning.ensembling import Candidates, read_candidates
 from kt_tuning.errors import SearchError, full_disk_explained
 from kt_tuning.finalize.configuration import Configuration
 from kt_tuning.finalize.member_definition import check_compatible, definition, write_definition
-from kt_tuning.finalize.training_subset import TrainingSubset
 from kt_tuning.interrupts import interrupts_kept
 from kt_tuning.records import FAILED, SearchRecord, TrialRecord
 from kt_tuning.run import trial_folder
@@ -41,6 +41,30 @@ from kt_tuning.trials import (
 )
 
 logger = logging.getLogger("kt_tuning")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainingSubset:
+    """Training images and first weights of one member.
+
+    Attributes:
+        data: The data that it is trained and validated on.
+        origin: Folder of the member whose weights it starts from, or None.
+    """
+
+    data: ImageData
+    origin: Path | None = None
+
+
+def with_train_rows(data: ImageData, places: NDArray[np.integer[Any]]) -> ImageData:
+    """Return the same data with other training images.
+
+    Args:
+        data: The images; validation and test stay as they are.
+        places: Positions in the training split, in any order, each as often as it is used.
+    """
+    train = data.indices["train"][np.sort(places)]
+    return dataclasses.replace(data, indices={**data.indices, "train": train})
 
 
 class MemberTraining:

@@ -54,7 +54,7 @@ class RecordedSearch:
                 cannot be made again.
         """
         run = Run(path)
-        search, definition = run.read_search(), read_definition(path)
+        search, definition = run.read_search(), read_definition(run)
         assert definition is not None
         if definition.oracle not in (None, OPTUNA):
             raise StorageError(
@@ -80,7 +80,7 @@ class RecordedSearch:
             "storage": asked.get("storage"),
             **{f"max_{name}": limit for name, limit in limits.items()},
         }
-        return cls(definition, _hypermodel(run, definition, asked), options)
+        return cls(definition, _hypermodel(run, definition), options)
 
     @property
     def missing(self) -> Callable[[keras_tuner.HyperParameters], Any]:
@@ -97,18 +97,9 @@ class RecordedSearch:
         return build
 
 
-def _hypermodel(run: Run, definition: SearchDefinition, asked: Mapping[str, Any]) -> Any:
+def _hypermodel(run: Run, definition: SearchDefinition) -> Any:
     described = definition.hypermodel
     made = None if described is None else _made(described)
-    card = run.data_card()
-    names = tuple(asked.get("hypermodel", ()))
-    if made is None and card is not None and names and set(names) <= set(HYPERMODELS):
-        # Written by a version without a definition.
-        shape, classes, fixed = card.pixels.shape, len(card.class_names), asked.get("fixed", {})
-        if len(names) == 1:
-            made = HYPERMODELS[names[0]](shape, classes, **fixed)
-        else:
-            made = Families.named(names, shape, classes, fixed)
     choice = run.read(AutoChoice, AUTO_CHOICE)
     return made if made is None or choice is None else Chosen(choice, made)
 

@@ -13,8 +13,7 @@ from typing import Any
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates
 from kt_tuning.finalize.configuration import Configuration
-from kt_tuning.finalize.member_training import MemberTraining
-from kt_tuning.finalize.training_subset import TrainingSubset
+from kt_tuning.finalize.member_training import MemberTraining, TrainingSubset
 from kt_tuning.search.options import check_count
 
 ANNEALED = {"schedule": "cosine", "restarts": 0}

@@ -73,7 +73,7 @@ class Identity:
             StorageError: if they do; it says what differs.
         """
         if self._run.trial_ids() or self._run.trials():
-            self._compare(read_definition(self._run.path), trained=self._run.was_trained())
+            self._compare(read_definition(self._run), trained=self._run.was_trained())
             self._check_study_is_there()
 
     def check_study(self) -> None:

@@ -7,6 +7,8 @@ import keras_tuner
 import numpy as np
 import pytest
 from command_line import kt_tuning, write_photos
+from shipped_run import write_definition
+from tiny_models import tiny
 
 import kt_tuning as package
 from kt_tuning.errors import SearchError
@@ -87,6 +89,7 @@ def test_a_run_without_trials_cannot_be_finalized(tmp_path):
     SearchRecord("val_accuracy", "max", "tpe", 0, 1, 1, None, "build", {}).save(
         tmp_path / "search.json"
     )
+    write_definition(tmp_path, tiny)
     with pytest.raises(SearchError, match=r"No trial of .* has a score yet"):
         package.open_run(tmp_path).finalize()
 

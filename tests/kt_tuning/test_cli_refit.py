@@ -1,18 +1,18 @@
 """`kt-tuning refit` and `devices`."""
 
-import dataclasses
 import json
 
 import numpy as np
 import pytest
 from command_line import kt_tuning, write_photos
-from shipped_run import write_search
+from shipped_run import write_definition, write_search
+from tiny_models import tiny
 
-from kt_tuning import open_run
+from hypermodels import MLP
+from kt_tuning import Recipe, open_run
 from kt_tuning.data import load_images
 from kt_tuning.evaluation import model_digest
 from kt_tuning.finalize import load_final_model, load_run_data
-from kt_tuning.pipeline import RunOptions
 
 
 @pytest.fixture
@@ -30,8 +30,7 @@ def run(photos):
 
 
 def test_the_winner_is_trained_again_saved_and_exported(run, monkeypatch, capsys):
-    options = RunOptions(hypermodel=("mlp",), fixed={"units": 8}, batch_size=(16, 32))
-    (run / "options.json").write_text(json.dumps(dataclasses.asdict(options)))
+    write_definition(run, MLP((8, 8, 1), 2, units=8), Recipe(batch_size=(16, 32)))
     space = open_run(run).get_default_hyperparameters()
     result = run / "trial_01" / "result.json"
     result.write_text(json.dumps({**json.loads(result.read_text()), "values": space.values}))
@@ -47,6 +46,7 @@ def test_the_winner_is_trained_again_saved_and_exported(run, monkeypatch, capsys
 
 
 def test_a_run_that_does_not_say_what_was_searched_is_refused(run, monkeypatch, capsys):
+    write_definition(run, tiny)
     assert kt_tuning(monkeypatch, "refit", run, "--quiet") == 2
     assert "open_run(path, hypermodel=…)" in capsys.readouterr().err
     assert not (run / "refit").exists()

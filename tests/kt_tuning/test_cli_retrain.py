@@ -1,18 +1,17 @@
 """`kt-tuning distill`, `bag`, `boost` and `snapshots`: results that the other verbs take."""
 
 import dataclasses
-import json
 
 import pytest
 from command_line import kt_tuning, write_photos
-from shipped_run import small_model, write_search
+from shipped_run import small_model, write_definition, write_search
 
-from kt_tuning import open_run
+from hypermodels import MLP
+from kt_tuning import Recipe, open_run
 from kt_tuning.data import load_images
 from kt_tuning.ensembling import Ensemble, EnsembleRecord
 from kt_tuning.evaluation import held_out_uses, note_held_out_use
 from kt_tuning.finalize import RunRecords, load_final_model, load_run_data, save_final_model
-from kt_tuning.pipeline import RunOptions
 from kt_tuning.records import TrialRecord
 from kt_tuning.report.load import load_run
 
@@ -26,8 +25,7 @@ def run(tmp_path_factory):
     data = load_images(base / "photos", progress=False)
     write_search(directory, data, "MLP", seed=0)
     fixed = {"units": 8, "optimizer": "adam"}
-    options = RunOptions(hypermodel=("mlp",), fixed=fixed, augment="none", batch_size=(16,))
-    (directory / "options.json").write_text(json.dumps(dataclasses.asdict(options)))
+    write_definition(directory, MLP((8, 8, 1), 2, **fixed), Recipe(batch_size=16, augment="none"))
     space = open_run(directory).get_default_hyperparameters()
     result = directory / "trial_01" / "result.json"
     record = dataclasses.replace(TrialRecord.load(result), values=dict(space.values))
@@ -94,6 +92,7 @@ def test_snapshots_share_the_epochs(run, monkeypatch):
 def test_a_run_without_an_ensemble_is_refused(run, tmp_path, monkeypatch, capsys):
     data = load_run_data(run, progress=False)
     write_search(tmp_path / "bare", data)
+    write_definition(tmp_path / "bare", MLP((8, 8, 1), 2))
     folder = ["--data", run.parent / "photos", "--quiet"]
     assert kt_tuning(monkeypatch, "bag", tmp_path / "bare", *folder) == 2
     assert "ensemble.json" in capsys.readouterr().err

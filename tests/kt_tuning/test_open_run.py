@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from command_line import kt_tuning, write_photos
+from shipped_run import write_definition
 from tiny_models import tiny
 
 from hypermodels import MLP, Families, FineTune, ResNet
@@ -10,12 +11,6 @@ from kt_tuning import Recipe, RefitOptions, Tuner, load_images, open_run
 from kt_tuning.errors import OptionError, SearchError, StorageError
 from kt_tuning.finalize.recorded_search import RecordedSearch
 from kt_tuning.records import SearchRecord
-from kt_tuning.search.definition import (
-    SearchDefinition,
-    as_stored,
-    describe_hypermodel,
-    describe_recipe,
-)
 
 SHAPE = (8, 8, 1)
 
@@ -121,12 +116,9 @@ def test_a_hypermodel_of_ones_own_is_passed(own):
         open_run(run, hypermodel=MLP(SHAPE, 2))
 
 
-def write_records(path, hypermodel, recipe=None, oracle="optuna"):
-    described = as_stored(describe_hypermodel(hypermodel))
+def write_records(path, hypermodel, **definition):
     SearchRecord("val_accuracy", "max", "tpe", 0, 1, 1, None, "x", {}).save(path / "search.json")
-    SearchDefinition(
-        hypermodel=described, recipe=as_stored(describe_recipe(recipe or Recipe())), oracle=oracle
-    ).save(path / "definition.json")
+    write_definition(path, hypermodel, **definition)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +140,7 @@ def test_what_cannot_be_made_again_is_asked_for(tmp_path):
     from kt_tuning import Policy
 
     recipe = Recipe(augment=Policy())
-    write_records(tmp_path, MLP(SHAPE, 2), recipe)
+    write_records(tmp_path, MLP(SHAPE, 2), recipe=recipe)
     with pytest.raises(StorageError, match=r"open_run\(path, recipe="):
         open_run(tmp_path)
     assert RecordedSearch.read(tmp_path, recipe).options["recipe"] == recipe

@@ -1,22 +1,27 @@
-"""The plan of a refit: epochs, batch size and seed of each member."""
+"""The plan of a refit: its members, and epochs, batch size and seed of each."""
 
 from __future__ import annotations
 
 import dataclasses
+import statistics
+from pathlib import Path
 
 import keras_tuner
 import numpy as np
 
 from kt_tuning.data import ImageData
 from kt_tuning.devices import Devices, global_batch
-from kt_tuning.errors import OptionError
-from kt_tuning.finalize.refit.epochs import chosen_epochs
-from kt_tuning.finalize.refit.options import RefitOptions
+from kt_tuning.ensembling import EnsembleRecord
+from kt_tuning.errors import OptionError, SearchError, StorageError
+from kt_tuning.finalize.refit.options import AUTO, BEST, RefitOptions
 from kt_tuning.recipe import BATCH_SIZE, MAX_BATCH_SIZE, Recipe
 from kt_tuning.records import TrialRecord
-from kt_tuning.run import trial_folder
+from kt_tuning.run import Run, read_history, trial_folder
+from kt_tuning.run.layout import ENSEMBLE, HISTORY
 from kt_tuning.search import Tuner
 from kt_tuning.search.winners import with_values
+
+SINGLE = "single"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -85,3 +90,91 @@ def with_validation(data: ImageData) -> ImageData:
     joined = np.sort(np.concatenate([data.indices["train"], data.indices["validation"]]))
     indices = {**data.indices, "train": joined, "validation": joined[:0]}
     return dataclasses.replace(data, indices=indices)
+
+
+def choose_members(tuner: Tuner, members: str) -> tuple[EnsembleRecord, list[TrialRecord]]:
+    """Return the trials whose configurations are trained again, and how they are combined.
+
+    Args:
+        tuner: Has searched.
+        members: "auto", "ensemble" or "best", see `RefitOptions`.
+
+    Returns:
+        The combination and its members, in its order. What is known of the models before they
+        were trained again is not in it.
+
+    Raises:
+        OptionError: if the ensemble has members that are no trials of this run.
+        SearchError: if no trial has completed, or there is no ensemble.
+    """
+    objective = tuner.objectives[0]
+    run = Run(tuner.run_directory)
+    trials = run.best_trials()
+    if not trials:
+        raise SearchError("No trial has completed yet: call `search` first.")
+    record = run.read(EnsembleRecord, ENSEMBLE)
+    if members == BEST or (members == AUTO and record is None):
+        best = trials[0]
+        alone = EnsembleRecord(
+            trial_ids=(best.trial_id,),
+            weights=(1.0,),
+            solver=SINGLE,
+            cross_fitted={},
+            member_scores=(best.metrics[objective.name],),
+            temperatures=(1.0,),
+        )
+        return alone, [best]
+    if record is None:
+        raise SearchError(
+            f"{tuner.run_directory} has no ensemble yet: call `tuner.ensemble()` first, or refit "
+            f"members={BEST!r}."
+        )
+    known = {trial.trial_id: trial for trial in trials}
+    if strange := [name for name in record.trial_ids if name not in known]:
+        raise OptionError(
+            f"The ensemble should have trials of this run alone. Received: {', '.join(strange)}. "
+            f"Refit members={BEST!r}, or combine the run's own trials: `tuner.ensemble()`."
+        )
+    unmeasured = dataclasses.replace(
+        record,
+        cross_fitted={},
+        errors={},
+        diversity=None,
+        reliability=None,
+        folds=1,
+        sharpening=1.0,
+    )
+    return unmeasured, [known[name] for name in record.trial_ids]
+
+
+def chosen_epochs(folder: Path, record: TrialRecord, *, objective: str, maximise: bool) -> int:
+    """Return the number of epochs after which the trial was best.
+
+    Epochs are kept, not steps: each image is seen as often as in the trial. With several folds or
+    executions it is the median over them, the higher one of two.
+
+    Args:
+        folder: Folder of the trial.
+        record: Its record.
+        objective: Name of the metric that decides which epoch is best.
+        maximise: Whether higher values are better.
+
+    Raises:
+        StorageError: if the trial has several trainings and their curves cannot be read.
+    """
+    if len(record.scores) <= 1:
+        return record.best_epoch + 1
+    path = folder / HISTORY
+    try:
+        history = read_history(path)
+        runs, epochs, values = (history[name] for name in ("run", "epoch", objective))
+    except (StorageError, KeyError) as error:
+        raise StorageError(
+            f"{path} should have the columns run, epoch and {objective}. Received: {error!r}. "
+            "Pass the number of `epochs` to train for."
+        ) from error
+    best = []
+    for run in np.unique(runs):
+        of_run = np.where(runs == run, values if maximise else -values, -np.inf)
+        best.append(int(epochs[np.nanargmax(of_run)]))
+    return statistics.median_high(best) + 1

@@ -17,9 +17,8 @@ from kt_tuning.errors import full_disk_explained
 from kt_tuning.evaluation import held_out_uses
 from kt_tuning.export import next_version
 from kt_tuning.finalize.refit.folder import begin, check_compatible, provenance, write_ensemble
-from kt_tuning.finalize.refit.members import choose_members
 from kt_tuning.finalize.refit.options import RefitOptions
-from kt_tuning.finalize.refit.plan import MemberPlan, plan_member, with_validation
+from kt_tuning.finalize.refit.plan import MemberPlan, choose_members, plan_member, with_validation
 from kt_tuning.finalize.refit.record import RefitRecord
 from kt_tuning.finalize.refit.training import train_member
 from kt_tuning.progress import Task, progress

@@ -11,8 +11,11 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine import hyperparameters as hps
 
+from kt_tuning.errors import StorageError
 from kt_tuning.recipe import SEARCHED
-from kt_tuning.records import Record, TrialRecord
+from kt_tuning.records import Record, SearchRecord, TrialRecord
+from kt_tuning.run import Run
+from kt_tuning.run.layout import DEFINITION, SEARCH
 from kt_tuning.search.definition.space import describe, lacking, space_differences
 from kt_tuning.search.definition.state import NAME, STATE
 from kt_tuning.search.definition.structure import structure_difference
@@ -30,7 +33,7 @@ def as_stored(value: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class SearchDefinition(Record):
-    """What decides what a trial means; what is not known, of a run of an older version, is None.
+    """What decides what a trial means; None where a value is not known.
 
     Attributes:
         hypermodel: See `describe_hypermodel`.
@@ -130,6 +133,22 @@ class SearchDefinition(Record):
         if difference is not None:
             return [f"the model that is built of {self.values}: {difference}"]
         return []
+
+
+def read_definition(run: Run) -> SearchDefinition | None:
+    """Return what was searched in a run directory; None if nothing was.
+
+    Raises:
+        StorageError: if a file is damaged, or an earlier version of kt-tuning wrote the run.
+    """
+    found = run.read(SearchDefinition, DEFINITION)
+    if found is None and run.read(SearchRecord, SEARCH) is not None:
+        raise StorageError(
+            f"{run.path} holds a search without {DEFINITION}, of an earlier version of kt-tuning: "
+            "choose another run directory, or have the search deleted (overwrite=True, "
+            "--overwrite)."
+        )
+    return found
 
 
 def _state(hypermodel: dict[str, Any] | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import pytest
 
 from kt_tuning.errors import StorageError
-from kt_tuning.finalize.refit.epochs import chosen_epochs
+from kt_tuning.finalize.refit.plan import chosen_epochs
 from kt_tuning.records import TrialRecord
 from kt_tuning.run.layout import HISTORY
 
