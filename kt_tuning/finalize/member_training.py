@@ -56,14 +56,14 @@ class TrainingSubset:
     origin: Path | None = None
 
 
-def with_train_rows(data: ImageData, places: NDArray[np.integer[Any]]) -> ImageData:
+def with_train_rows(data: ImageData, rows: NDArray[np.integer[Any]]) -> ImageData:
     """Return the same data with other training images.
 
     Args:
         data: The images; validation and test stay as they are.
-        places: Positions in the training split, in any order, each as often as it is used.
+        rows: Positions in the training split, in any order, each as often as it is used.
     """
-    train = data.indices["train"][np.sort(places)]
+    train = data.indices["train"][np.sort(rows)]
     return dataclasses.replace(data, indices={**data.indices, "train": train})
 
 
@@ -181,8 +181,7 @@ class MemberTraining:
                         self._train(index, subset, hypermodel, display)
             except KeyboardInterrupt:
                 logger.warning(
-                    "Interrupted. %d finished members are kept in %s; the same call goes on from "
-                    "there.",
+                    "Interrupted. %d finished members are kept in %s; the same call continues.",
                     len(self.files.best_trials()),
                     self.files.path,
                 )

@@ -1,4 +1,4 @@
-"""Everything that a run directory says about the model that it made."""
+"""The records of a run that its model card needs."""
 
 from __future__ import annotations
 
@@ -25,14 +25,13 @@ class RunRecords:
 
     Attributes:
         name: Of the directory.
-        data: What was searched on.
-        search: How it was asked for.
-        trials: All that finished, in the order of their start.
-        ensemble: Which models were combined, or None.
-        scores: Of that ensemble on the test split, or None.
-        correction: The best validation score and what it is worth, but for the choice of each
-            trial's epoch, which is not corrected; or None.
-        uses: Of the test split, on these data.
+        data: The data that were searched on.
+        search: Options of the search.
+        trials: All finished trials, in the order of their start.
+        ensemble: The ensemble, or None.
+        scores: Test scores of that ensemble, or None.
+        correction: The best validation score, corrected for selection; or None.
+        uses: Uses of the test split of these data.
         refitted: Whether the models were trained again, on training and validation images.
     """
 
@@ -69,7 +68,7 @@ class RunRecords:
 
     @property
     def members(self) -> list[tuple[TrialRecord, float, float]]:
-        """The trials that were combined, with their weights and temperatures."""
+        """Trials that were combined, with their weights and temperatures."""
         if self.ensemble is None:
             return []
         records = {trial.trial_id: trial for trial in self.trials}
@@ -77,10 +76,14 @@ class RunRecords:
         rows = zip(
             self.ensemble.trial_ids, combination.weights, combination.temperatures, strict=True
         )
-        return [(records[name], weight, heat) for name, weight, heat in rows if name in records]
+        return [
+            (records[name], weight, temperature)
+            for name, weight, temperature in rows
+            if name in records
+        ]
 
     def provenance(self) -> dict[str, Any]:
-        """What is recorded beside an exported model."""
+        """Return what is recorded beside an exported model."""
         return {
             "search": self.search.to_json(),
             "trials": {trial.trial_id: trial.provenance() for trial, _, _ in self.members},

@@ -1,4 +1,4 @@
-"""The whole job: its options, its tuner, and what is made of what it finds."""
+"""The whole job: its options, its tuner, search, final model and report."""
 
 from kt_tuning.pipeline.job import RunOutcome, finalize, run
 from kt_tuning.pipeline.options import RunOptions

@@ -37,25 +37,24 @@ logger = logging.getLogger("kt_tuning")
 COMPARED = 200
 """Validation images that the export is compared on."""
 PREVIEW_IMAGES, PREVIEW_DRAWS = 4, 6
-"""Rows and augmented columns of the preview of the winner's augmentation."""
+"""Rows and augmented columns of the preview of the best trial's augmentation."""
 PREVIEW_WIDTH = 960
 """Pixels, at most."""
 
 
 @dataclasses.dataclass(frozen=True)
 class RunOutcome:
-    """What `run` made.
+    """The result of `run` or `finalize`.
 
     Attributes:
         ensemble: The combined model.
         scores: Its scores on the test split.
-        correction: The best validation score, and what it is worth, but for the choice of each
-            trial's epoch on the same images, which is not corrected; None if trials kept no
+        correction: The best validation score, corrected for selection; None if trials kept no
             predictions or the objective is no metric.
         export: The SavedModel.
         report: The page.
-        trials: All that the search has ended, failed ones included.
-        warning: That the default configuration failed, if it did.
+        trials: All finished trials, failed ones included.
+        warning: The reason why the default configuration failed, if it did.
     """
 
     ensemble: Ensemble
@@ -67,7 +66,7 @@ class RunOutcome:
     warning: str | None = None
 
     def __str__(self) -> str:
-        """In plain sentences: how good it is, what was cut short, and what to do next."""
+        """Accuracy, trials that were cut short, and next steps, in sentences."""
         steps = next_steps(self.report.parent, self.export)
         return "\n".join([test_summary(self.scores), trials_summary(self.trials), "", *steps])
 
@@ -82,18 +81,18 @@ def run(
 ) -> RunOutcome | None:
     """Search, combine, train again where that is cheap or asked for, evaluate, export, report.
 
-    Started again, it goes on where it stopped: finished trials are kept. Of several processes that
-    share a search, each runs trials; when there are none left, one of them does the rest.
+    Started again, it continues: finished trials are kept. Of several processes that share a search,
+    each runs trials; when there are none left, one of them does the rest.
 
     Args:
         data: The images.
         out: The run directory.
         options: How to search.
-        files: Texts by name, written into the run directory: how it was asked for.
+        files: File name -> text, written into the run directory: the options.
         began: Value of `time.monotonic()` from which the time limit counts; now if None.
 
     Returns:
-        What it made; None if another process that shares the search has made it.
+        The result; None if another process that shares the search has made it.
 
     Raises:
         KtTuningError: if an option, the data or the directory is wrong, the disk is full, or every
@@ -195,7 +194,7 @@ def _results(
 
 
 def _preview_augmentation(tuner: Tuner, data: ImageData, out: Path) -> None:
-    """Write a picture of what the best trial's policy does to training images, if it has one."""
+    """Write a picture of training images as the best trial augments them, if it does."""
     policy = tuner.recipe.plan(tuner.get_best_hyperparameters(1)[0].values).policy
     if not policy.steps:
         return

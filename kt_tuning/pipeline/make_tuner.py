@@ -1,4 +1,4 @@
-"""From options to a tuner, before a run and after it."""
+"""The tuner of a run, from its options."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ CONVNET = "convnet"
 
 
 class RecordedTuner(Tuner):
-    """Writes how the run was asked for when its search begins, after all that may refuse it.
+    """A tuner that writes the options of its run when the search begins, after all checks.
 
     Attributes:
-        files: Texts by name, of files in the run directory.
+        files: File name -> text, for the run directory.
     """
 
     files: Mapping[str, str] = types.MappingProxyType({})
 
     def on_search_begin(self) -> None:
-        """Write what has changed: a process that shares the search may have written the same."""
+        """Write files that have changed: another process of the search may have written them."""
         super().on_search_begin()
         places = {name: self.run_directory / name for name in self.files}
         changed = [
@@ -49,7 +49,12 @@ class RecordedTuner(Tuner):
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> None:
-    """Write texts into files of a folder, by their names."""
+    """Write texts into files of a folder.
+
+    Args:
+        folder: The folder.
+        files: File name -> text.
+    """
     for name, text in files.items():
         with replacing(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -58,13 +63,13 @@ def write_files(folder: Path, files: Mapping[str, str]) -> None:
 def make_tuner(
     data: ImageData, out: Path, options: RunOptions, files: Mapping[str, str] | None = None
 ) -> Tuner:
-    """The tuner of a run.
+    """Return the tuner of a run.
 
     Args:
         data: The images.
         out: The run directory.
         options: How to search.
-        files: Texts by name, written into the run directory when the search begins.
+        files: File name -> text, written into the run directory when the search begins.
 
     Raises:
         OptionError: if an option is wrong.
@@ -136,7 +141,7 @@ def recorded_options(out: Path) -> RunOptions:
 def _narrowed(
     hypermodel: Any, recipe: Recipe, wanted: Mapping[str, Any]
 ) -> keras_tuner.HyperParameters | None:
-    """The space as it was asked for, or None if nothing was."""
+    """Return the space as the user changed it, or None."""
     if not wanted:
         return None
     space = keras_tuner.HyperParameters()
@@ -146,7 +151,7 @@ def _narrowed(
 
 
 def _chosen(data: ImageData, out: Path, options: RunOptions) -> Chosen:
-    """What `hypermodel="auto"` stands for."""
+    """Return the hypermodel that `hypermodel="auto"` stands for."""
     choice = choose(data) if options.overwrite else choice_for(data, out)
     fixed = dict(options.fixed)
     if options.normalize:
@@ -184,7 +189,7 @@ def _hypermodel(data: ImageData, options: RunOptions) -> ImageHyperModel | Famil
 
 
 def _with_backbone(options: RunOptions, families: Sequence[str]) -> dict[str, str]:
-    """The backbone that was asked for, as a fixed value of the families that have one."""
+    """Return the given backbone as a fixed value of the families that have one."""
     if options.backbone is None:
         return {}
     has_one = [name for name in families if issubclass(HYPERMODELS[name], BackboneHyperModel)]

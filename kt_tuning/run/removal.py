@@ -1,4 +1,4 @@
-"""What a run writes into its directory, and how that is deleted, and nothing else.
+"""Deletion of a run: of the files that it wrote, and of nothing else.
 
 A directory may also hold files of the user's. So nothing is deleted because of where it is, only
 because of what it is called: names that no run gives are kept.
@@ -14,12 +14,12 @@ from pathlib import Path
 
 from kt_tuning.errors import StorageError
 from kt_tuning.records import WRITING
-from kt_tuning.run.layout import RUN_MARKERS, is_run_directory
+from kt_tuning.run.layout import LOCK, RUN_MARKERS, TEST_USES, is_run_directory
 
 logger = logging.getLogger("kt_tuning")
 
 Layout = Mapping[str, "Layout | None"]
-"""By regular expression of a name: None for a file, the layout of what is in it for a folder."""
+"""Regular expression of a name -> None for a file, the layout of its content for a folder."""
 
 _JSON = r"({})\.json(\w*\.tmp|\.tmp)?"
 _RECORDS = (
@@ -63,13 +63,13 @@ _SEARCH: Layout = {
 _INNER: Layout = {**_SEARCH, "lock": None, _JSON.format("test_uses"): None}
 RUN: Layout = {**_SEARCH, "refit|distill|bag|boost|snapshots": _INNER}
 """All that a run writes, but for its lock and the record of the uses of the test split."""
-KEPT = ("lock", "test_uses.json")
+KEPT = (LOCK, TEST_USES)
 """Files that outlive a run."""
 
 
 @dataclasses.dataclass
 class _Found:
-    """What is to be deleted, folders after what is in them, and what is not."""
+    """Files and folders to delete, folders after their content, and others, which are kept."""
 
     files: list[Path] = dataclasses.field(default_factory=list)
     folders: list[Path] = dataclasses.field(default_factory=list)
@@ -105,7 +105,7 @@ def check_removable(path: Path, data_folder: Path | None = None) -> None:
 
 
 def remove_run(path: Path, data_folder: Path | None = None) -> None:
-    """Delete what a run wrote; what else is in its directory stays, and is named in the log.
+    """Delete the files of a run; other files in its directory stay, and are named in the log.
 
     Args:
         path: The run directory, which this process holds.
@@ -149,7 +149,7 @@ def _find(folder: Path, layout: Layout, found: _Found) -> None:
 
 
 def _lookup(name: str, layout: Layout) -> tuple[bool, Layout | None]:
-    """Whether a run gives this name, and the layout of such a folder."""
+    """Return whether a run writes this name, and the layout of such a folder."""
     written = name.removeprefix(WRITING)
     for pattern, inner in layout.items():
         if re.fullmatch(pattern, written):

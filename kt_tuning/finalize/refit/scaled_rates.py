@@ -95,7 +95,7 @@ class ScaleConstantRates(keras.callbacks.Callback):
         self._applied: dict[int, float] = {}
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Apply the first factor, unless the training goes on: a checkpoint has it already."""
+        """Apply the first factor, unless the training continues: a checkpoint has it already."""
         parts = parts_of(self.model.optimizer)
         self._applied = {
             index: _factor(parts[index], factor) if number(parts[index].iterations) else 1.0

@@ -38,9 +38,9 @@ class WholeBatches(keras.utils.PyDataset):
         if not missing:
             return batch
         filler = self._loader[0] if index else batch
-        places = np.arange(missing) % len(filler[0])
+        rows = np.arange(missing) % len(filler[0])
         return tuple(
-            np.concatenate([part, more[places]]) for part, more in zip(batch, filler, strict=True)
+            np.concatenate([part, more[rows]]) for part, more in zip(batch, filler, strict=True)
         )
 
 

@@ -2,11 +2,13 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 
 import pytest
 
 from kt_tuning.errors import StorageError
+from kt_tuning.run import layout, removal
 from kt_tuning.run.layout import is_run_directory
 from kt_tuning.run.removal import check_removable, remove_run
 
@@ -158,3 +160,19 @@ def test_a_link_with_another_name_stays(run, tmp_path):
 def test_a_study_alone_makes_a_run(tmp_path):
     (tmp_path / "study.db").write_bytes(b"SQLite format 3\0 ... objectives ...")
     assert is_run_directory(tmp_path)
+
+
+def test_every_name_in_the_layout_is_one_that_a_run_writes():
+    names = [
+        value.format(1)
+        for name, value in vars(layout).items()
+        if name.isupper() and isinstance(value, str) and name[0] != "_"
+    ]
+    folders = (
+        removal.RUN,
+        removal.RUN["refit|distill|bag|boost|snapshots"],
+        removal.RUN[r"trial_\d+"],
+    )
+    for name in names:
+        known = any(re.fullmatch(pattern, name) for folder in folders for pattern in folder)
+        assert known or name in removal.KEPT, name
