@@ -139,4 +139,9 @@ def _space(definition: SearchDefinition) -> keras_tuner.HyperParameters | None:
         return None
     # KerasTuner changes what it reads.
     config = {"space": copy.deepcopy(definition.space), "values": {}}
-    return keras_tuner.HyperParameters.from_config(config)
+    space = keras_tuner.HyperParameters.from_config(config)
+    # Parents come before their children.
+    for parameter in space.space:
+        if space.is_active(parameter):
+            space.values[parameter.name] = parameter.default
+    return space

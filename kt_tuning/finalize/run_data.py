@@ -7,8 +7,10 @@ import functools
 from pathlib import Path
 
 from kt_tuning.data import Groups, ImageData, load_images
-from kt_tuning.errors import DataError, OptionError
+from kt_tuning.errors import DataError, OptionError, StorageError
 from kt_tuning.run import Run
+from kt_tuning.run.layout import SPLIT
+from kt_tuning.run.reader import PARTS
 
 ARRAYS = "arrays"
 """Source of data that were not read from files."""
@@ -44,6 +46,8 @@ def load_run_data(
             "`ImageData` as `data` in Python, such as `open_run(…).evaluate(data=data)`."
         )
     split = run.read_split()
+    if missing := [name for name in PARTS if name not in split.indices]:
+        raise StorageError(f"{run.path / SPLIT} has no index set {missing[0]}: it is damaged.")
     pixels = card.pixels
     load = functools.partial(
         load_images,

@@ -76,7 +76,7 @@ def load_repeats(directory: Path, best: str | None) -> tuple[Repeats, ...]:
     executions = None if best is None else run.executions(best)
     found = [] if executions is None else [_repeats(run, "the best trial", executions)]
     for folder in run.trained_later():
-        trials = (folder.predictions(trial.trial_id) for trial in folder.trials())
+        trials = map(folder.predictions, folder.trial_folders())
         members = [predictions for predictions in trials if predictions is not None]
         kind = read_json(folder.path / CONFIGURATION).get("kind")
         if kind == BAG and len(members) > 1:

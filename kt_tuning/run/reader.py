@@ -27,6 +27,7 @@ from kt_tuning.run.layout import (
     trial_folder,
 )
 
+PARTS = ("train", "validation", "test")
 R = TypeVar("R", bound=Record)
 Integers = NDArray[np.int64]
 
@@ -37,7 +38,7 @@ class Split:
 
     Attributes:
         labels: (N,) of all images of the data set.
-        indices: "train", "validation" and "test" -> rows of the data set.
+        indices: "train", "validation" and "test", as far as written -> rows of the data set.
         predicted: Rows that trials predicted: the validation images, or those of all folds.
         groups: (N,) group of each image, or None.
     """
@@ -118,7 +119,7 @@ class Run:
             with np.load(path) as arrays:
                 split = Split(
                     arrays["labels"],
-                    {name: arrays[name] for name in ("train", "validation", "test")},
+                    {name: arrays[name] for name in PARTS if name in arrays},
                     arrays.get("predicted"),
                     arrays.get("groups"),
                 )
@@ -150,7 +151,7 @@ class Run:
         Raises:
             StorageError: if a record is damaged.
         """
-        records = [record for path in self.trial_folders() if (record := trial_record(path))]
+        records = [record for path in self.trial_folders().values() if (record := trial_record(path))]
         return sorted(records, key=lambda record: record.number)
 
     def best_trials(self, count: int | None = None) -> list[TrialRecord]:
@@ -165,9 +166,10 @@ class Run:
         usable.sort(key=lambda trial: trial.metrics[name], reverse=search.direction == "max")
         return usable[:count]
 
-    def trial_folders(self) -> list[Path]:
-        """Return the folders of all trials that were begun, by name."""
-        return [path for path in sorted(self.path.glob("trial_*")) if path.is_dir()]
+    def trial_folders(self) -> dict[str, Path]:
+        """Return the folders of all trials that were begun, by id."""
+        folders = [path for path in sorted(self.path.glob("trial_*")) if path.is_dir()]
+        return {path.name.removeprefix("trial_"): path for path in folders}
 
     def history(self, trial_id: str) -> dict[str, NDArray[np.float64]]:
         """Return the learning curves of a trial; see `read_history`. Empty if it has none."""
