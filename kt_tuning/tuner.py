@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kt_tuning import finalize, search
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import Ensemble, trained_on_validation
+from kt_tuning.ensembling import PRICE, Ensemble, trained_on_validation
 from kt_tuning.errors import SearchError
 from kt_tuning.evaluation import Parts, Scores
 from kt_tuning.finalize import IMAGES, Configuration, Pruning
@@ -36,10 +36,21 @@ class Tuner(search.Tuner):
     `kt_tuning.open_run(directory)` returns the tuner of an earlier search.
     """
 
-    @functools.wraps(search.Tuner.ensemble)
-    def ensemble(self, *args: Any, **options: Any) -> Ensemble:
-        """Combine the best trials, and write the ensemble as a Keras file for other processes."""
-        made = super().ensemble(*args, **options)
+    def ensemble(
+        self,
+        size: int = 5,
+        solver: str = "auto",
+        *,
+        metric: str = "log_loss",
+        members: str = "best",
+        price: float = PRICE,
+    ) -> Ensemble:
+        """Combine the best trials; see `kt_tuning.search.Tuner.ensemble`.
+
+        The ensemble is also written as a Keras file into the run directory, for `open_run` and the
+        command line.
+        """
+        made = super().ensemble(size, solver, metric=metric, members=members, price=price)
         try:
             finalize.save_final_model(made, self.run_directory)
         except (TypeError, ValueError, NotImplementedError) as error:

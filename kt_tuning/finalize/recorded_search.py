@@ -121,7 +121,8 @@ def _made(described: Mapping[str, Any]) -> keras_tuner.HyperModel | None:
             return None
         arguments["backbone"] = found
     fixed = {**state.get("fixed", {}), **arguments}
-    return kinds[name](tuple(state["input_shape"]), state["classes"], **fixed)
+    height, width, channels = state["input_shape"]
+    return kinds[name]((height, width, channels), state["classes"], **fixed)
 
 
 def _recipe(path: Path, definition: SearchDefinition) -> Recipe:

@@ -151,7 +151,9 @@ class Run:
         Raises:
             StorageError: if a record is damaged.
         """
-        records = [record for path in self.trial_folders().values() if (record := trial_record(path))]
+        records = [
+            record for path in self.trial_folders().values() if (record := trial_record(path))
+        ]
         return sorted(records, key=lambda record: record.number)
 
     def best_trials(self, count: int | None = None) -> list[TrialRecord]:
