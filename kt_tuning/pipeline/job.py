@@ -150,14 +150,18 @@ def finalize(tuner: Tuner, images: Callable[[], ImageData], *, verbose: bool = T
         DataError: if the images are others than those of the search.
     """
     out = tuner.run_directory
-    options = dataclasses.replace(recorded_options(out), verbose=verbose)
+    folds = Run(out).read_search().folds
+    options = dataclasses.replace(
+        recorded_options(out), folds=folds if folds > 1 else None, verbose=verbose
+    )
     if not any(record.usable for record in Run(out).trials()):
         raise SearchError(
             f"No trial of {out} has a score yet: search on, by the same `kt-tuning run` command or "
             "`tuner.search`."
         )
     data = images()
-    alone = contextlib.nullcontext() if options.storage else RunLock(out)
+    shared = getattr(tuner.oracle, "shared", False)
+    alone = contextlib.nullcontext() if shared else RunLock(out)
     with alone, Finish(tuner.oracle, out, first=OPTIONS, last=REPORT).turn():
         return _finalize(tuner, data, out, options, RunTime.of(time.monotonic(), None, data))
 
