@@ -10,7 +10,7 @@ from kt_tuning.ensembling import (
     read_candidates,
     take_best,
 )
-from kt_tuning.finalize import bag, member_run
+from kt_tuning.finalize import bag, member_training
 from kt_tuning.finalize.bag import bootstrap_rows
 from kt_tuning.records import TrialRecord
 
@@ -57,14 +57,14 @@ def test_members_that_can_be_combined(stripes, tmp_path):
 
 def test_the_samples_are_what_is_trained_on(stripes, tmp_path, monkeypatch):
     rows = []
-    plain = member_run.ImageTask
+    plain = member_training.ImageTask
 
     def spy(hypermodel, data, recipe, **options):
         rows.append(data.indices["train"])
         np.testing.assert_array_equal(data.indices["validation"], stripes.indices["validation"])
         return plain(hypermodel, data, recipe, **options)
 
-    monkeypatch.setattr(member_run, "ImageTask", spy)
+    monkeypatch.setattr(member_training, "ImageTask", spy)
     train = stripes.indices["train"]
     for bootstrap in (True, False):
         bag(

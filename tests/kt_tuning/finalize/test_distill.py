@@ -10,7 +10,7 @@ from kt_tuning import Ensemble, Recipe
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.errors import OptionError, StorageError
-from kt_tuning.finalize import distill, member_run
+from kt_tuning.finalize import distill, member_training
 from kt_tuning.records import TrialRecord
 
 
@@ -72,15 +72,15 @@ def test_an_interrupted_student_goes_on(stripes, tmp_path, monkeypatch):
     recipe = Recipe(batch_size=12, augment="light", mixup=0.4)
     student = configured(knowing_learner, recipe=recipe, epochs=3, values={})
     whole = distill(reader(0.2), student, stripes, tmp_path / "whole", verbose=False)
-    shown = member_run.SearchDisplay.epoch_ended
+    shown = member_training.SearchDisplay.epoch_ended
 
     def power_fails(self, number, progress):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(member_run.SearchDisplay, "epoch_ended", power_fails)
+    monkeypatch.setattr(member_training.SearchDisplay, "epoch_ended", power_fails)
     with pytest.raises(KeyboardInterrupt):
         distill(reader(0.2), student, stripes, tmp_path / "cut", verbose=False)
-    monkeypatch.setattr(member_run.SearchDisplay, "epoch_ended", shown)
+    monkeypatch.setattr(member_training.SearchDisplay, "epoch_ended", shown)
     found = distill(reader(0.2), student, stripes, tmp_path / "cut", verbose=False)
     images = stripes.test.images
     np.testing.assert_array_equal(found.predict(images), whole.predict(images))

@@ -9,13 +9,13 @@ from stripe_models import configured
 from kt_tuning import Recipe
 from kt_tuning.data import ImageData
 from kt_tuning.errors import OptionError, SearchError, StorageError
-from kt_tuning.finalize import bag, boost, member_run
+from kt_tuning.finalize import bag, boost, member_training
 
 
 @pytest.fixture
 def interrupt(monkeypatch):
     """A function that has the user press Ctrl-C after so many epochs."""
-    shown = member_run.SearchDisplay.epoch_ended
+    shown = member_training.SearchDisplay.epoch_ended
 
     def after(epochs):
         heard = []
@@ -26,7 +26,7 @@ def interrupt(monkeypatch):
             if len(heard) == epochs:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(member_run.SearchDisplay, "epoch_ended", epoch_ended)
+        monkeypatch.setattr(member_training.SearchDisplay, "epoch_ended", epoch_ended)
 
     return after
 
