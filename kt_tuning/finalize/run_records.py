@@ -53,11 +53,11 @@ class RunRecords:
             StorageError: if it holds no search on images, or a file of it is damaged.
         """
         run = Run(directory)
-        data = run.read_data()
+        search, data = run.read_search(), run.read_data()
         return cls(
             name=run.path.resolve().name,
             data=data,
-            search=run.read_search(),
+            search=search,
             trials=tuple(run.trials()),
             ensemble=run.read(EnsembleRecord, ENSEMBLE),
             scores=read_scores(directory),
