@@ -31,7 +31,7 @@ class OpenedTuner(Tuner):
     def _populate_initial_space(self) -> None:
         """Take the space from the record: nothing is built."""
         self._defaults = self._recorded.values or {}
-        self._default_model = self._recorded.model
+        self._default_model = self._recorded.model or []
 
     def search(self, *args: Any, **options: Any) -> None:
         """Refuse: there is nothing to build.
