@@ -28,12 +28,12 @@ import keras
 import numpy as np
 
 import kt_tuning as ktt
+from kt_tuning import open_run
 from kt_tuning.demo import write_digits
 from kt_tuning.ensembling import EnsembleRecord, read_candidates
 from kt_tuning.evaluation import measure_complexity, measure_latency, score
-from kt_tuning.judging import load_data, load_winner
-from kt_tuning.pipeline import RunOptions, run, tuner_of
-from kt_tuning.retraining import Configuration, bag, distill
+from kt_tuning.finalize import Configuration, bag, distill, load_final_model, load_run_data
+from kt_tuning.pipeline import RunOptions, run
 
 QUICK = RunOptions(
     hypermodel=("convnet",),
@@ -81,8 +81,8 @@ def kept(rows: dict[str, dict[str, float]], name: str, metric: str) -> float | N
 
 def compare(directory: Path, data: ktt.ImageData, options: argparse.Namespace) -> dict[str, Any]:
     """Distil and measure."""
-    tuner = tuner_of(directory, data)
-    teacher, winner = load_winner(directory), Configuration.of(tuner)
+    tuner = open_run(directory)
+    teacher, winner = load_final_model(directory), Configuration.of(tuner)
     epochs = options.student_epochs or LONGER * winner.epochs
     student = dataclasses.replace(winner, epochs=epochs)
     temperature, soft_weight = options.temperature, options.soft_weight
@@ -150,7 +150,7 @@ def main() -> None:
         if options.quick:
             directory = Path(temporary) / "run"
             run(ktt.load_images(write_digits(Path(temporary) / "digits")), directory, QUICK)
-        data = load_data(directory, options.folder)
+        data = load_run_data(directory, options.folder)
         found = compare(directory, data, options)
     show(found, data)
     print(json.dumps({"quick": options.quick, "images": repr(data), **found}))

@@ -31,10 +31,9 @@ if TYPE_CHECKING:
     from kt_tuning.evaluation import Scores, evaluate
     from kt_tuning.execution import Ray
     from kt_tuning.export import export_model
-    from kt_tuning.pipeline import finish
+    from kt_tuning.finalize.refit import RefitOptions
     from kt_tuning.recipe import Recipe
-    from kt_tuning.refit_run import refit
-    from kt_tuning.refitting import RefitOptions
+    from kt_tuning.recorded_tuner import open_run
     from kt_tuning.report import write_report
     from kt_tuning.trials import fuse_batch_normalization
     from kt_tuning.tuner import Tuner
@@ -55,7 +54,7 @@ _HOMES = {
     "RandomSearch": "kt_tuning.tuners",
     "Ray": "kt_tuning.execution",
     "Recipe": "kt_tuning.recipe",
-    "RefitOptions": "kt_tuning.refitting",
+    "RefitOptions": "kt_tuning.finalize.refit",
     "Scores": "kt_tuning.evaluation",
     "SklearnTuner": "keras_tuner",
     "Tuner": "kt_tuning.tuner",
@@ -64,13 +63,12 @@ _HOMES = {
     "errors": "keras_tuner",
     "evaluate": "kt_tuning.evaluation",
     "export_model": "kt_tuning.export",
-    "finish": "kt_tuning.pipeline",
     "fuse_batch_normalization": "kt_tuning.trials",
     "load_images": "kt_tuning.data",
     "oracles": "keras_tuner",
-    "refit": "kt_tuning.refit_run",
     "synchronized": "keras_tuner",
     "tuners": "kt_tuning",
+    "open_run": "kt_tuning.recorded_tuner",
     "write_report": "kt_tuning.report",
 }
 
@@ -98,13 +96,12 @@ __all__ = [
     "errors",
     "evaluate",
     "export_model",
-    "finish",
     "fuse_batch_normalization",
     "load_images",
     "oracles",
-    "refit",
     "synchronized",
     "tuners",
+    "open_run",
     "write_report",
 ]
 

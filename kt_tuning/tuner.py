@@ -1,25 +1,265 @@
-"""The tuner that users have: the one that searches, and what comes after a search."""
+"""The public tuner: a search, and a method for each thing that is done after it."""
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kt_tuning import refitting, search
 from kt_tuning.core.errors import SearchError
 from kt_tuning.data import ImageData
+from kt_tuning import finalize, search
+from kt_tuning.data import ImageData
+from kt_tuning.ensembling import PRICE, Ensemble, trained_on_validation
+from kt_tuning.errors import SearchError
 from kt_tuning.evaluation import Parts, Scores
-from kt_tuning.judging import ARRAYS, judge, load_data
-from kt_tuning.refitting import Refit, RefitOptions
+from kt_tuning.finalize import IMAGES, Configuration, Pruning
+from kt_tuning.finalize.refit import Refit, RefitOptions, refit
+from kt_tuning.finalize.retrain import Retrained, Train, retrain
+from kt_tuning.pipeline import RunOutcome
+from kt_tuning.pipeline import finalize as finalize_run
 from kt_tuning.report import Report, write_report
+
+if TYPE_CHECKING:
+    import keras
+
+logger = logging.getLogger("kt_tuning")
+
+Images = ImageData | str | Path | None
+"""The data that were searched on; the folder where the images are now; or None: the data of the
+last `search`, or after a restart the images loaded again from where they were, split alike."""
 
 
 class Tuner(search.Tuner):
-    """Searches a hypermodel's space, and shows what it found; see `kt_tuning.search.Tuner`."""
+    """Searches a hypermodel's space and uses what it finds; see `kt_tuning.search.Tuner`.
+
+    `kt_tuning.open_run(directory)` returns the tuner of an earlier search.
+    """
+
+    def ensemble(
+        self,
+        size: int = 5,
+        solver: str = "auto",
+        *,
+        metric: str = "log_loss",
+        members: str = "best",
+        price: float = PRICE,
+    ) -> Ensemble:
+        """Combine the best trials; see `kt_tuning.search.Tuner.ensemble`.
+
+        The ensemble is also written as a Keras file into the run directory, for `open_run` and the
+        command line.
+        """
+        made = super().ensemble(size, solver, metric=metric, members=members, price=price)
+        try:
+            finalize.save_final_model(made, self.run_directory)
+        except (TypeError, ValueError, NotImplementedError) as error:
+            logger.warning(
+                "The ensemble cannot be written as a Keras file, which `kt-tuning evaluate` and "
+                "`export` would read (%s). Give its layers a `get_config`.",
+                error,
+            )
+        return made
+
+    def evaluate(
+        self,
+        model: Any = None,
+        data: Images = None,
+        *,
+        parts: Parts | Sequence[str] = (),
+        bootstrap: int = 1000,
+        seed: int = 0,
+    ) -> Scores:
+        """Measure a model on the test split, which is meant to be used once.
+
+        Every metric comes with its 95% interval. The use of the split, and the model, are noted in
+        `test_uses.json` in the run directory; when a second model is measured on it, a warning and
+        the report say what that does to its scores. Scores of the run's ensemble are kept for the
+        report, those of any other model are only returned.
+
+        Args:
+            model: The run's ensemble if None (made with the defaults if there is none); or any
+                model, such as `tuner.best_model()`.
+            data: See `Images`.
+            parts: Rows of `kt_tuning.evaluation.PARTS` that are measured, too: "generalization",
+                "cost", "corruptions", "attacks"; see `kt_tuning.evaluate`.
+            bootstrap: Resamples per interval, at least 1.
+            seed: Seed of the resamples, corruptions and attacks.
+
+        Raises:
+            DataError: if the search was run on other data.
+            OptionError: if an argument is wrong, or a part cannot be measured on this model.
+            SearchError: if no trial has completed, or there is no `ImageData`.
+            StorageError: if a file of the run cannot be read or written.
+        """
+        images = self._images(data)
+        measured = self._current_ensemble(images) if model is None else model
+        return finalize.evaluate_run(
+            measured, images, self.run_directory, parts=parts, bootstrap=bootstrap, seed=seed
+        )
+
+    def refit(self, options: RefitOptions | None = None, data: Images = None) -> Refit:
+        """Train the ensemble's members again, on training and validation images, on all devices.
+
+        See `kt_tuning.finalize.refit.procedure`. The models go to `refit` in the run directory;
+        `tuner.refit().ensemble` predicts, saves and exports like any ensemble.
+
+        Args:
+            options: What is trained and on what; `RefitOptions()` if None.
+            data: See `Images`.
+
+        Raises:
+            OptionError: if an option is wrong, or the ensemble has members from elsewhere.
+            SearchError: if no trial has completed, or no `ImageData` can be found.
+            StorageError: if the data are others, or the directory holds another refit.
+            DataError: if the folder that was searched holds other images now.
+        """
+        self._check_buildable()
+        made = refit(self, self._images(data), options)
+        finalize.save_final_model(made.ensemble, made.directory)
+        return made
+
+    def distill(
+        self,
+        student: Configuration | None = None,
+        *,
+        temperature: float = 2.0,
+        soft_weight: float = 0.9,
+        **training: Any,
+    ) -> Retrained:
+        """Train one model to answer as the run's ensemble does; see `kt_tuning.finalize.distill`.
+
+        Args:
+            student: What is trained; the best trial's configuration if None.
+            temperature: T of the soft targets, more than 0.
+            soft_weight: Weight of the soft targets in the loss, in (0, 1].
+            **training: `epochs`, `data`, `overwrite` and `verbose`, as for `bag`.
+
+        Raises:
+            OptionError: if an argument is wrong, or the student does not fit the data.
+            SearchError: if no trial has completed, or the training fails.
+            StorageError: if `distill` in the run directory holds something else.
+        """
+        if finalize.has_final_model(self.run_directory):
+            teacher = finalize.load_final_model(self.run_directory)
+        else:
+            teacher = self._current_ensemble(self._images(training.get("data"))).to_keras()
+        train = functools.partial(
+            finalize.distill,
+            teacher,
+            temperature=temperature,
+            soft_weight=soft_weight,
+            teacher_seen=trained_on_validation(self.run_directory),
+        )
+        return self._retrain("distill", train, configuration=student, **training)
+
+    def bag(self, members: int = 5, *, bootstrap: bool = True, **training: Any) -> Retrained:
+        """Train the best configuration several times and combine the models.
+
+        See `kt_tuning.finalize.bag`. They go to `bag` in the run directory.
+
+        Args:
+            members: How many are trained.
+            bootstrap: Whether each is trained on a sample of the images; otherwise each on all of
+                them, a deep ensemble.
+            **training: `epochs` of a training, those of a full trial if None; `data`, see `Images`;
+                `overwrite`: whether other models in the folder are deleted first; `verbose`:
+                whether to show progress.
+
+        Raises:
+            OptionError: if an argument is wrong.
+            SearchError: if no trial has completed, or every training fails.
+            StorageError: if there is no ensemble yet, or the folder holds something else.
+        """
+        train = functools.partial(finalize.bag, members=members, bootstrap=bootstrap)
+        return self._retrain("bag", train, **training)
+
+    def boost(self, rounds: int = 5, **training: Any) -> Retrained:
+        """Train the best configuration again and again on what it gets wrong, and combine.
+
+        See `kt_tuning.finalize.boost`. The models go to `boost` in the run directory.
+
+        Args:
+            rounds: Members, at most.
+            **training: As for `bag`.
+
+        Raises:
+            OptionError: if an argument is wrong.
+            SearchError: if no trial has completed, or the first member is no better than guessing.
+            StorageError: if there is no ensemble yet, or the folder holds something else.
+        """
+        return self._retrain("boost", functools.partial(finalize.boost, rounds=rounds), **training)
+
+    def snapshots(self, cycles: int = 5, **training: Any) -> Retrained:
+        """Train the best configuration once in cycles of the learning rate, and combine them.
+
+        See `kt_tuning.finalize.snapshots`. The models go to `snapshots` in the run directory.
+
+        Args:
+            cycles: How many.
+            **training: As for `bag`; `epochs` are those of all cycles together.
+
+        Raises:
+            OptionError: if an argument is wrong.
+            SearchError: if no trial has completed, or the first cycle fails.
+            StorageError: if there is no ensemble yet, or the folder holds something else.
+        """
+        train = functools.partial(finalize.snapshots, cycles=cycles)
+        return self._retrain("snapshots", train, **training)
+
+    def export(
+        self,
+        path: str | Path | None = None,
+        format: str = "saved_model",
+        *,
+        model: Ensemble | keras.Model | None = None,
+        data: Images = None,
+        pruning: Pruning | None = None,
+        images: int = IMAGES,
+    ) -> Path:
+        """Write a model in a format, compare it with the Keras model, measure and describe it.
+
+        Args:
+            path: Folder to write, which must not exist; by default the next version in `export` in
+                the run directory.
+            format: Name in `kt_tuning.export.FORMATS`: "saved_model", "keras", "litert",
+                "litert_float16", "litert_int8", "onnx", "openvino".
+            model: The run's ensemble if None; or a model, which `pruning` changes.
+            data: See `Images`.
+            pruning: Whether and how to prune first.
+            images: Validation images that the export is compared on, at most.
+
+        Returns:
+            The folder, with the model, labels.txt, provenance.json, measurement.json and
+            MODEL_CARD.md.
+
+        Raises:
+            OptionError: on an unknown format, no images, or wrong pruning.
+            MissingExtraError: if the package of the format is not installed.
+            ExportError: if the export behaves unlike the model.
+            StorageError: if a file cannot be read or written.
+        """
+        known = self._images(data)
+        if model is None:
+            model = self._current_ensemble(known)
+        if isinstance(model, Ensemble):
+            model = model.to_keras()
+        (found,) = finalize.export_run(
+            self.run_directory,
+            model,
+            known,
+            [format],
+            path=None if path is None else Path(path),
+            images=images,
+            pruning=pruning,
+        )
+        return self.run_directory / found.folder
 
     def report(self, path: str | Path | None = None) -> Report:
-        """Write the report of the search as it is now, during the search, too.
+        """Write the report of the search as it is now, also during the search.
 
         A notebook shows it; `tuner.report().open()` opens it in a browser.
 
@@ -32,77 +272,53 @@ class Tuner(search.Tuner):
         """
         return Report(write_report(self.run_directory, path=path))
 
-    def evaluate(
+    def finalize(self, data: Images = None, *, verbose: bool = True) -> RunOutcome:
+        """Combine, evaluate, export and report the trials so far, without searching further.
+
+        Args:
+            data: See `Images`.
+            verbose: Whether to show progress.
+
+        Raises:
+            SearchError: if no trial has a score yet.
+            StorageError: if another process uses the run, or a file of it is damaged.
+            DataError: if the images are others than those of the search.
+        """
+        return finalize_run(self, lambda: self._images(data, progress=verbose), verbose=verbose)
+
+    def _retrain(
         self,
-        model: Any = None,
-        data: ImageData | None = None,
+        name: str,
+        train: functools.partial[Any],
         *,
-        parts: Parts | Sequence[str] = (),
-        bootstrap: int = 1000,
-        seed: int = 0,
-    ) -> Scores:
-        """Measure a model on the test split, which is there to be looked at once.
+        configuration: Configuration | None = None,
+        epochs: int | None = None,
+        data: Images = None,
+        overwrite: bool = False,
+        verbose: bool = True,
+    ) -> Retrained:
+        self._check_buildable()
+        images = self._images(data, progress=verbose)
+        whole: Train = functools.partial(train, overwrite=overwrite, verbose=verbose)
+        return retrain(self, name, whole, images, configuration=configuration, epochs=epochs)
 
-        Every metric comes with its 95% interval. That the split was used, and for which model, is
-        noted in `test_uses.json` in the run directory; when a second model is measured on it, a
-        warning and the report say what that does to its scores. Scores of the run's ensemble are
-        kept for the report, those of any other model are returned alone.
+    def _check_buildable(self) -> None:
+        """Refuse to train if the hypermodel is not known."""
 
-        Args:
-            model: The ensemble that `ensemble` made last if None (or a new one with its defaults);
-                or any model, such as `tuner.best_model()`.
-            data: What was searched on. None for that of the last `search`, or after a restart for
-                the folder that was searched, as it was split then.
-            parts: What else is measured, rows of `kt_tuning.evaluation.PARTS`: "generalization",
-                "cost", "corruptions", "attacks"; see `kt_tuning.evaluate`.
-            bootstrap: Resamples behind an interval, at least 1.
-            seed: Of the resamples, and of what corruptions and attacks draw.
+    def _images(self, data: Images, *, progress: bool = True) -> ImageData:
+        """The data that were searched on, in memory or loaded again; see `Images`.
 
         Raises:
-            DataError: if the search was run on other data.
-            OptionError: if an argument is wrong, or a part cannot be measured on this model.
-            SearchError: if no trial has completed, or there is no `ImageData`.
-            StorageError: if a file of the run cannot be read or written.
+            SearchError: if they were arrays, which only a search in this process has.
         """
-        data = self._known_data(data)
-        measured = self._current_ensemble(data) if model is None else model
-        return judge(
-            measured, data, self.run_directory, parts=parts, bootstrap=bootstrap, seed=seed
-        )
-
-    def refit(self, data: ImageData | None = None, options: RefitOptions | None = None) -> Refit:
-        """Train what won again, on training and validation images together, on all devices.
-
-        See `kt_tuning.refitting.refit` for what is done. The models are in `refit` in the run
-        directory; `tuner.refit().ensemble` predicts, saves and exports like any ensemble.
-
-        Args:
-            data: What was searched on. None for that of the last `search`, or after a restart for
-                the folder that was searched, as it was split then.
-            options: What is trained and on what; `RefitOptions()` if None.
-
-        Raises:
-            OptionError: if an option is wrong, or the ensemble has members from elsewhere.
-            SearchError: if no trial has completed, or no `ImageData` can be found.
-            StorageError: if the data are others, or the directory holds another refit.
-            DataError: if the folder that was searched holds other images now.
-        """
-        return refitting.refit(self, self._known_data(data), options)
-
-    def _known_data(self, data: ImageData | None) -> ImageData:
-        """What was searched on, in memory or loaded again.
-
-        Raises:
-            SearchError: if it was arrays, which only a search in this process has.
-        """
-        if data is not None:
+        if isinstance(data, ImageData):
             return data
-        if self._data is not None:
+        if data is None and self._data is not None:
             return self._data
         card = self._run.data_card()
-        if card is None or card.source == ARRAYS:
+        if card is None or (data is None and card.source == finalize.ARRAYS):
             raise SearchError(
                 "The ImageData that was searched on is needed: call `search(data)` first, or pass "
                 "`data`."
             )
-        return load_data(self.run_directory)
+        return finalize.load_run_data(self.run_directory, data, progress=progress)

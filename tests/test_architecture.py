@@ -10,17 +10,18 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"core"},
-    {"palette", "run_files"},
+    {"palette"},
+    {"run"},
     {"augment", "data", "evaluation", "export", "demo", "tracking", "devices"},
     {"recipe", "ensembling", "execution", "features"},
     {"trials"},
     {"search"},
-    {"retraining", "refitting"},
-    {"report", "judging", "summaries"},
-    {"shipping"},
-    {"pipeline", "tuner"},
+    {"finalize"},
+    {"report", "summaries"},
+    {"pipeline"},
+    {"tuner"},
     {"tuners"},
-    {"refit_run", "retrain_run"},
+    {"recorded_tuner"},
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -13,7 +13,7 @@ from kt_tuning.cli.backbones import fetch, list_backbones
 from kt_tuning.cli.demo import demo
 from kt_tuning.cli.evaluate import evaluate
 from kt_tuning.cli.export import export
-from kt_tuning.cli.finish import finish
+from kt_tuning.cli.finalize import finalize
 from kt_tuning.cli.predict import predict
 from kt_tuning.cli.refit import devices, refit
 from kt_tuning.cli.retrain import bag, boost, distill, snapshots
@@ -23,7 +23,7 @@ from kt_tuning.cli.verbs import hypermodels, preview, report
 from kt_tuning.core.errors import KtTuningError
 
 VERBS = (
-    *(run, finish, config, demo, hypermodels, preview),
+    *(run, finalize, config, demo, hypermodels, preview),
     *(evaluate, refit, distill, bag, boost, snapshots, export, predict, report, devices),
 )
 

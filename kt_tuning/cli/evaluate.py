@@ -1,4 +1,4 @@
-"""`evaluate`: measure the model of a run in detail."""
+"""`evaluate`: measurement of a run's final model on the test images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="generalization, cost, corruptions, attacks; or none: the scores alone. May be "
-            "repeated. What was measured of the same winner before is kept.",
+            "repeated. What was measured of the same model before is kept.",
             show_default="all four",
         ),
     ] = None,
@@ -33,25 +33,25 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Measure the model of a run on its test images, and write the report again.
+    """Measure the final model of a run on its test images, and write the report again.
 
-    Scores with intervals, the loss from training to test images, arithmetic, latency and
-    throughput, and robustness: 15 corruptions at 5 severities, FGSM and PGD. Parts that would take
-    more than a minute are measured on some of the images, and say on how many. That the test split
-    was used is noted; a search that goes on after that says so in its report.
+    Scores with intervals, the gap from training to test images, arithmetic, latency and throughput,
+    and robustness: 15 corruptions at 5 severities, FGSM and PGD. Parts that would take more than a
+    minute are measured on some of the images, and say on how many. The use of the test split is
+    noted; a search that continues after that says so in its report.
     """
     from kt_tuning.evaluation import PARTS, Parts, corrected_best_of_run
 
     names = tuple(PARTS) if not part else tuple(name for name in part if name != "none")
     parts = Parts(names, images=images, progress=not quiet)
     import_tensorflow()
-    from kt_tuning.judging import judge, load_data, load_winner
+    from kt_tuning.finalize import evaluate_run, load_final_model, load_run_data
     from kt_tuning.report import write_report
 
-    images_of_run = load_data(run_directory, data, progress=not quiet)
-    winner = load_winner(run_directory)
-    scores = judge(
-        winner, images_of_run, run_directory, parts=parts, bootstrap=bootstrap, seed=seed
+    images_of_run = load_run_data(run_directory, data, progress=not quiet)
+    model = load_final_model(run_directory)
+    scores = evaluate_run(
+        model, images_of_run, run_directory, parts=parts, bootstrap=bootstrap, seed=seed
     )
     print(scores)
     for table in (scores.generalization, scores.robustness):

@@ -1,7 +1,8 @@
-"""`export`: the winner of a run in other formats, checked, measured and described."""
+"""`export`: the final model of a run in other formats, checked, measured and described."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +21,13 @@ def export(
             help="saved_model, keras, litert, litert_float16, litert_int8, onnx, openvino; may be "
             "repeated.",
             show_default="saved_model",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder to write, which does not exist yet; with one format.",
+            show_default="the next version in export/ of the run",
         ),
     ] = None,
     data: ImagesNow = None,
@@ -43,7 +51,7 @@ def export(
     seed: Annotated[int, typer.Option(help="Of the images, and of training.")] = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Write the winner of a run in other formats; prove, measure and describe each.
+    """Write the final model of a run in other formats; check, measure and describe each.
 
     Each is loaded into the runtime that it is meant for and compared with the Keras model on
     validation images: labels must agree on all of them, for int8 on 99%, or nothing is written.
@@ -58,24 +66,30 @@ def export(
     for name in formats:
         format_named(name).check_installed()
     import_tensorflow()
+    from kt_tuning.export import accuracy_note, measurements
+    from kt_tuning.finalize import (
+        Pruning,
+        export_run,
+        format_table,
+        load_final_model,
+        load_run_data,
+    )
     from kt_tuning.core.progress import progress
-    from kt_tuning.export import accuracy_note
-    from kt_tuning.judging import load_data, load_winner
-    from kt_tuning.shipping import Pruning, export_run, format_table, measurements
 
     pruning = None if sparsity is None else Pruning(sparsity, rounds, epochs)
-    winner = load_winner(run_directory)
-    images_of_run = load_data(run_directory, data, progress=not quiet)
+    model = load_final_model(run_directory)
+    images_of_run = load_run_data(run_directory, data, progress=not quiet)
     with progress(f"Exporting {', '.join(formats)}", shown=not quiet):
-        export_run(
+        made = export_run(
             run_directory,
-            winner,
+            model,
             images_of_run,
             formats,
+            path=out,
             images=images,
             pruning=pruning,
             seed=seed,
         )
-    found = measurements(run_directory)
+    found = measurements(run_directory) if out is None else made
     print(format_table(found))
     print(accuracy_note(found))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kt_tuning.core.records import DataCard
+from kt_tuning.run import Run
 
 AUTO = "auto"
 BACKBONE_FAMILIES = ("linearprobe", "finetune")
@@ -20,10 +21,8 @@ def recorded_size(out: Path) -> tuple[int, int] | None:
     Raises:
         StorageError: if its record is damaged.
     """
-    if not (out / "data.json").is_file():
-        return None
-    pixels = DataCard.load(out / "data.json").pixels
-    return (pixels.height, pixels.width)
+    card = Run(out).data_card()
+    return None if card is None else (card.pixels.height, card.pixels.width)
 
 
 def chooses_families(families: Sequence[str] | None) -> bool:

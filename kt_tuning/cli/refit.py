@@ -1,4 +1,4 @@
-"""`refit`: the winner of a run, trained once more on all that it may see; and `devices`."""
+"""`refit`: training of a run's models on training and validation images; and `devices`."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ def refit(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train the winner of a run again on training and validation images, on all devices.
+    """Train the models of a run again on training and validation images, on all devices.
 
     Each model is trained for as many epochs as validation chose, with a checkpoint after each of
-    them: started again, it goes on. The models and a SavedModel go to refit/ in the run directory,
-    which `evaluate` and `export` take like one. On several devices, batches and learning rates grow
-    with their number; not run on several real GPUs or on a TPU yet.
+    them: started again, it continues. The models and a SavedModel go to refit/ in the run
+    directory, which `evaluate` and `export` take like one. On several devices, batches and learning
+    rates grow with their number; not run on several real GPUs or on a TPU yet.
     """
     import_tensorflow()
+    from kt_tuning.finalize import load_run_data
+    from kt_tuning.finalize.refit import RefitOptions
     from kt_tuning.core.progress import progress
-    from kt_tuning.judging import load_data
-    from kt_tuning.refit_run import refit as refit_run
-    from kt_tuning.refitting import RefitOptions
+    from kt_tuning.recorded_tuner import open_run
 
     options = RefitOptions(
         members=members,
@@ -63,8 +63,9 @@ def refit(
         overwrite=overwrite,
         verbose=not quiet,
     )
-    images = load_data(run_directory, data, progress=not quiet)
-    made = refit_run(run_directory, images, options)
+    tuner = open_run(run_directory)
+    images = load_run_data(run_directory, data, progress=not quiet)
+    made = tuner.refit(options, images)
     print(made.record)
     with progress("Exporting a SavedModel", shown=not quiet):
         exported = made.export(images)

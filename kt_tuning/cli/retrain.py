@@ -1,18 +1,13 @@
-"""`distill`, `bag`, `boost` and `snapshots`: the best configuration of a run, trained again."""
+"""`distill`, `bag`, `boost` and `snapshots`: training of a run's best configuration."""
 
 from __future__ import annotations
 
-import functools
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from kt_tuning.cli.options import ImagesNow, Overwrite, Quiet, RunFolder
 from kt_tuning.core.quiet import import_tensorflow
-
-if TYPE_CHECKING:
-    from kt_tuning.retrain_run import Train
 
 Epochs = Annotated[
     int | None,
@@ -40,24 +35,23 @@ def distill(
 
     The student has the configuration of the best trial that is no linear probe, or of a ConvNet
     if all are. It goes to distill/ in the run directory, which evaluate, export and report take
-    like one. It gains from more epochs than a trial has. Started again, it goes on after its last
+    like one. It gains from more epochs than a trial has. Started again, it continues after its last
     finished epoch.
     """
     import_tensorflow()
-    from kt_tuning.ensembling import trained_on_validation
-    from kt_tuning.judging import load_winner
-    from kt_tuning.retraining import distill as train
+    from kt_tuning.recorded_tuner import open_run
 
-    way = functools.partial(
-        train,
-        load_winner(run_directory),
-        temperature=temperature,
-        soft_weight=soft_weight,
-        teacher_seen=trained_on_validation(run_directory),
-        overwrite=overwrite,
-        verbose=not quiet,
+    tuner = open_run(run_directory)
+    print(
+        tuner.distill(
+            temperature=temperature,
+            soft_weight=soft_weight,
+            epochs=epochs,
+            data=data,
+            overwrite=overwrite,
+            verbose=not quiet,
+        )
     )
-    _retrain(run_directory, "distill", way, epochs, data, quiet, student=True)
 
 
 def bag(
@@ -74,18 +68,25 @@ def bag(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train the best configuration of a run several times, and combine what comes of it.
+    """Train the best configuration of a run several times, and combine the models.
 
     The ensemble goes to bag/ in the run directory, which evaluate, export and report take like one.
-    Started again, it goes on where it stopped; with more members it adds some.
+    Started again, it continues; with more members it adds some.
     """
     import_tensorflow()
-    from kt_tuning.retraining import bag as train
+    from kt_tuning.recorded_tuner import open_run
 
-    way = functools.partial(
-        train, members=members, bootstrap=bootstrap, overwrite=overwrite, verbose=not quiet
+    tuner = open_run(run_directory)
+    print(
+        tuner.bag(
+            members,
+            bootstrap=bootstrap,
+            epochs=epochs,
+            data=data,
+            overwrite=overwrite,
+            verbose=not quiet,
+        )
     )
-    _retrain(run_directory, "bag", way, epochs, data, quiet)
 
 
 def boost(
@@ -100,13 +101,13 @@ def boost(
 
     The ensemble goes to boost/ in the run directory, which evaluate, export and report take like
     one. It is for small models: one that learns its training images by heart leaves nothing to
-    boost. Started again, it goes on where it stopped; with more rounds it adds some.
+    boost. Started again, it continues; with more rounds it adds some.
     """
     import_tensorflow()
-    from kt_tuning.retraining import boost as train
+    from kt_tuning.recorded_tuner import open_run
 
-    way = functools.partial(train, rounds=rounds, overwrite=overwrite, verbose=not quiet)
-    _retrain(run_directory, "boost", way, epochs, data, quiet)
+    tuner = open_run(run_directory)
+    print(tuner.boost(rounds, epochs=epochs, data=data, overwrite=overwrite, verbose=not quiet))
 
 
 def snapshots(
@@ -120,27 +121,10 @@ def snapshots(
     """Train the best configuration of a run once, in cycles, and combine a snapshot of each.
 
     The ensemble goes to snapshots/ in the run directory, which evaluate, export and report take
-    like one. Started again, it goes on where it stopped.
+    like one. Started again, it continues.
     """
     import_tensorflow()
-    from kt_tuning.retraining import snapshots as train
+    from kt_tuning.recorded_tuner import open_run
 
-    way = functools.partial(train, cycles=cycles, overwrite=overwrite, verbose=not quiet)
-    _retrain(run_directory, "snapshots", way, epochs, data, quiet)
-
-
-def _retrain(
-    run_directory: Path,
-    name: str,
-    train: Train,
-    epochs: int | None,
-    data: Path | None,
-    quiet: bool,
-    *,
-    student: bool = False,
-) -> None:
-    from kt_tuning.judging import load_data
-    from kt_tuning.retrain_run import retrain
-
-    images = load_data(run_directory, data, progress=not quiet)
-    print(retrain(run_directory, name, train, images, epochs=epochs, student=student))
+    tuner = open_run(run_directory)
+    print(tuner.snapshots(cycles, epochs=epochs, data=data, overwrite=overwrite, verbose=not quiet))

@@ -19,6 +19,13 @@ from kt_tuning.cli.run_place import run_directory
 from kt_tuning.cli.stopping import on_interrupt
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.quiet import import_tensorflow
+from kt_tuning.cli.finalize import print_outcome
+from kt_tuning.cli.image_size import recorded_size, searches_backbone
+from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
+from kt_tuning.cli.run_place import run_directory
+from kt_tuning.cli.stopping import on_interrupt
+from kt_tuning.errors import OptionError
+from kt_tuning.run.layout import REPORT
 
 logger = logging.getLogger("kt_tuning")
 
@@ -114,7 +121,7 @@ def run(
         logger.info(line)
     logger.info("Starting TensorFlow.")
     import_tensorflow()
-    from kt_tuning.pipeline import PAGE, RunOptions
+    from kt_tuning.pipeline import RunOptions
     from kt_tuning.pipeline import run as run_pipeline
 
     read = {
@@ -124,12 +131,12 @@ def run(
         "verbose": not quiet,
     }
     options = RunOptions(**{**_options(given, dataclasses.fields(RunOptions)), **read})
-    with on_interrupt(f"; to use what there is: kt-tuning finish {out}"):
+    with on_interrupt(f"; to use the trials so far: kt-tuning finalize {out}"):
         outcome = run_pipeline(
             data, out, options, files=as_asked(run, given, out, options), began=STARTED
         )
     if outcome is None:
-        print(f"Another process has finished this search: {out / PAGE}")
+        print(f"Another process has finished this search: {out / REPORT}")
         return
     print_outcome(outcome)
 

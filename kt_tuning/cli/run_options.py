@@ -40,8 +40,8 @@ Refit = Annotated[
     bool | None,
     typer.Option(
         "--refit/--no-refit",
-        help="Train the winner again, on training and validation images, before it is evaluated. "
-        "By default if it contains a pre-trained network and that takes little of the time.",
+        help="Train the ensemble's members again, on training and validation images, before "
+        "evaluation. By default if they contain a pre-trained network and that takes little time.",
     ),
 ]
 Overwrite = Annotated[

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from kt_tuning.core.run_layout import is_run_directory
 from kt_tuning.data.formats import extensions
+from kt_tuning.run.layout import is_run_directory
 
 #: Folders, in lower case, in which operating systems and programs keep files of their own.
 _SYSTEM_FOLDERS = frozenset(

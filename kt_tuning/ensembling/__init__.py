@@ -25,7 +25,6 @@ from kt_tuning.ensembling.members import (
 from kt_tuning.ensembling.outside import candidates_of
 from kt_tuning.ensembling.record import EnsembleRecord
 from kt_tuning.ensembling.run_figures import (
-    SCORES,
     Validated,
     combination_digest,
     is_refitted,
@@ -37,7 +36,6 @@ from kt_tuning.ensembling.run_members import (
     Candidates,
     join_candidates,
     read_candidates,
-    read_labels,
 )
 from kt_tuning.ensembling.serving import PRICE
 from kt_tuning.ensembling.solve import SMALLEST_WEIGHT, Solution, solve
@@ -48,7 +46,6 @@ __all__ = [
     "CALIBRATIONS",
     "MEMBER_CHOICES",
     "PRICE",
-    "SCORES",
     "SMALLEST_WEIGHT",
     "SOLVERS",
     "AugmentedPredictor",
@@ -76,7 +73,6 @@ __all__ = [
     "measure_diversity",
     "predict_augmented",
     "read_candidates",
-    "read_labels",
     "read_scores",
     "read_validated",
     "selection",

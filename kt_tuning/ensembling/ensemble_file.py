@@ -15,14 +15,16 @@ from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import to_json_text
 from kt_tuning.ensembling.record import EnsembleRecord
+from kt_tuning.ensembling.run_figures import combination_digest
+from kt_tuning.errors import StorageError
+from kt_tuning.records import write_json
+from kt_tuning.run.layout import final_model_file
 
 if TYPE_CHECKING:
     import keras
 
 FACTS = "kt_tuning.json"
 """File in the archive: what an `Ensemble` knows besides its models."""
-COMBINATION = "ensemble.json"
-"""File of a run directory: `EnsembleRecord`."""
 
 
 def write_ensemble_file(path: Path, model: keras.Model, facts: Mapping[str, Any]) -> None:
@@ -47,12 +49,17 @@ def read_ensemble_file(path: Path) -> tuple[keras.Model, dict[str, Any]]:
         StorageError: if the file is missing, or something else.
     """
     facts = _read_facts(path)
+    return load_keras_model(path), facts
+
+
+def load_keras_model(path: Path) -> keras.Model:
+    """Read a Keras model that may have layers of `hypermodels`."""
     import keras
 
     import hypermodels  # noqa: F401  its layers are registered by being imported
 
     model: keras.Model = keras.models.load_model(path, compile=False)
-    return model, facts
+    return model
 
 
 def find_ensemble_file(run: Path) -> Path:
@@ -61,15 +68,13 @@ def find_ensemble_file(run: Path) -> Path:
     Raises:
         StorageError: if there is none.
     """
-    record = EnsembleRecord.load(run / COMBINATION).to_json()
-    for path in sorted(run.glob("ensemble-*.keras")):
-        known = _read_facts(path).get("record")
-        if known is not None and EnsembleRecord.from_json(known).to_json() == record:
-            return path
-    raise StorageError(
-        f"{run} has no file of its present ensemble: expected ensemble-….keras, which `kt-tuning "
-        "run` writes. After a search in Python make the tuner again and call `tuner.ensemble()`."
-    )
+    path = final_model_file(run, combination_digest(run))
+    if not path.is_file():
+        raise StorageError(
+            f"{run} has no Keras model of its ensemble: expected {path.name}. Run `kt-tuning "
+            f"finalize {run}`, or in Python `tuner.ensemble()`, which write it."
+        )
+    return path
 
 
 def _read_facts(path: Path) -> dict[str, Any]:

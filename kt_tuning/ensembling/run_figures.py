@@ -18,8 +18,10 @@ from kt_tuning.core.run_layout import PREDICTIONS, REFIT_RECORD
 from kt_tuning.ensembling.combination import Combination
 from kt_tuning.ensembling.record import EnsembleRecord
 from kt_tuning.evaluation import Scores
+from kt_tuning.records import read_json
+from kt_tuning.run import Run
+from kt_tuning.run.layout import ENSEMBLE, PREDICTIONS, SCORES, SPLIT
 
-ENSEMBLE, SCORES = "ensemble.json", "scores.json"
 VALIDATION, OUT_OF_FOLD = "validation", "out-of-fold"
 
 
@@ -52,9 +54,7 @@ def trained_on_validation(directory: str | Path) -> bool:
     Raises:
         StorageError: if the directory holds no search.
     """
-    directory = Path(directory)
-    folds = SearchRecord.load(directory / "search.json").folds
-    return folds > 1 or is_refitted(directory)
+    return Run(directory).read_search().folds > 1 or is_refitted(directory)
 
 
 def is_refitted(directory: str | Path) -> bool:
@@ -63,11 +63,9 @@ def is_refitted(directory: str | Path) -> bool:
     Raises:
         StorageError: if `ensemble.json` cannot be read.
     """
-    directory = Path(directory)
-    if (directory / REFIT_RECORD).is_file():
-        return True
-    path = directory / ENSEMBLE
-    return path.is_file() and EnsembleRecord.load(path).refitted
+    run = Run(directory)
+    record = run.read(EnsembleRecord, ENSEMBLE)
+    return run.is_refit() or (record is not None and record.refitted)
 
 
 def read_validated(directory: str | Path, best: str | None = None) -> Validated | None:
@@ -84,29 +82,22 @@ def read_validated(directory: str | Path, best: str | None = None) -> Validated 
     Raises:
         StorageError: if a file is damaged.
     """
-    directory = Path(directory)
-    record = None
-    if (directory / ENSEMBLE).is_file():
-        record = EnsembleRecord.load(directory / ENSEMBLE)
+    run = Run(directory)
+    record, split = run.read(EnsembleRecord, ENSEMBLE), run.split()
     names = [name for name in (best,) if name is not None] if record is None else record.trial_ids
     combination = Combination((1.0,)) if record is None else record.combination
-    paths = [directory / f"trial_{name}" / PREDICTIONS for name in names]
-    split = directory / "split.npz"
-    if not paths or not all(path.is_file() for path in [split, *paths]):
+    members = [found for name in names if (found := run.predictions(name)) is not None]
+    if split is None or not members or len(members) < len(names):
         return None
-    try:
-        with np.load(split) as arrays:
-            labels = arrays["labels"][arrays["predicted"]]
-        members = [np.load(path) for path in paths]
-        if len({member.shape for member in members}) > 1 or len(members[0]) != len(labels):
-            raise ValueError(f"{[len(member) for member in members]} rows for {len(labels)} labels")
-        probabilities = combination.predict(members)
-    except (OSError, KeyError, ValueError, IndexError) as error:
+    labels = split.predicted_labels
+    if len({member.shape for member in members}) > 1 or len(members[0]) != len(labels):
         raise StorageError(
             f"{PREDICTIONS} of each member in {directory} should have one row a validation image "
-            f"of split.npz and one column a class. Received: {error}"
-        ) from error
-    folds = SearchRecord.load(directory / "search.json").folds
+            f"of {SPLIT} and one column a class. Received: {[len(member) for member in members]} "
+            f"rows for {len(labels)} labels"
+        )
+    probabilities = combination.predict(members)
+    folds = run.read_search().folds
     return Validated(labels, probabilities, OUT_OF_FOLD if folds > 1 else VALIDATION)
 
 
@@ -116,23 +107,24 @@ def read_scores(directory: str | Path) -> Scores | None:
     Raises:
         StorageError: if a file is damaged.
     """
-    directory = Path(directory)
-    path, ensemble = directory / SCORES, directory / ENSEMBLE
-    if not path.is_file() or not ensemble.is_file():
+    run = Run(directory)
+    ensemble = run.read(EnsembleRecord, ENSEMBLE)
+    if ensemble is None:
         return None
     try:
-        scores = Scores.load(path)
+        scores = run.read(Scores, SCORES)
     except (StorageError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise StorageError(
-            f"{path} should hold the scores that `evaluate` wrote; evaluate again to rewrite it. "
-            f"Received: {type(error).__name__}: {error}"
+            f"{run.path / SCORES} should hold the scores that `evaluate` wrote; evaluate again to "
+            f"rewrite it. Received: {type(error).__name__}: {error}"
         ) from error
-    model = EnsembleRecord.load(ensemble).model
-    if model is None:
+    if scores is None:
+        return None
+    if ensemble.model is None:
         # Earlier versions only knew which trials had been combined, and how.
         known = scores.model in (None, combination_digest(directory))
     else:
-        known = scores.model == model
+        known = scores.model == ensemble.model
     return scores if known else None
 
 

@@ -18,6 +18,10 @@ from kt_tuning.core.units import count
 from kt_tuning.ensembling.members import Member, serving_cost
 from kt_tuning.ensembling.problem import LOG_LOSS
 from kt_tuning.evaluation import score
+from kt_tuning.records import SearchRecord, TrialRecord
+from kt_tuning.run import Run
+from kt_tuning.run.layout import SPLIT
+from kt_tuning.units import count
 
 if TYPE_CHECKING:
     import keras
@@ -59,46 +63,24 @@ def read_candidates(
     Raises:
         StorageError: if the directory holds no search on images, or no such trial.
     """
-    directory = Path(directory)
-    search = SearchRecord.load(directory / "search.json")
-    card = DataCard.load(directory / "data.json")
-    labels, rows = read_labels(directory)
-    records = trial_records(directory)
-    usable = [record for record in records if record.usable and search.objective in record.metrics]
-    usable.sort(key=lambda r: r.metrics[search.objective], reverse=search.direction == "max")
+    run = Run(directory)
+    search, card, split = run.read_search(), run.read_data(), run.read_split()
+    rows = split.predicted
+    if rows is None:
+        raise StorageError(f"{run.path / SPLIT} should say which images were predicted.")
+    labels = split.predicted_labels
     members = []
-    for record in usable:
-        path = directory / f"trial_{record.trial_id}" / PREDICTIONS
-        predictions = np.load(path) if path.is_file() else np.empty(0)
+    for record in run.best_trials():
+        predictions = run.predictions(record.trial_id)
         # One that was pruned before its last fold lacks rows.
-        if len(predictions) == len(rows):
+        if predictions is not None and len(predictions) == len(rows):
             members.append(_member(record, search, predictions, load, prefix))
     if not members:
         raise StorageError(
-            f"No trial of {directory} has predicted all {len(rows)} validation images: search "
+            f"No trial of {run.path} has predicted all {len(rows)} validation images: search "
             "longer, or name another run directory."
         )
     return Candidates(tuple(members), labels, rows, card.fingerprint)
-
-
-def read_labels(directory: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return labels (N,) and places in the data set (N,) of the images that trials predicted.
-
-    Args:
-        directory: What a search on an `ImageData` wrote.
-
-    Raises:
-        StorageError: if its `split.npz` cannot be read.
-    """
-    try:
-        with np.load(directory / "split.npz") as arrays:
-            rows = arrays["predicted"]
-            return arrays["labels"][rows], rows
-    except (OSError, KeyError, ValueError) as error:
-        raise StorageError(
-            f"{directory / 'split.npz'} should hold labels and the rows predicted. "
-            f"Received: {error}"
-        ) from error
 
 
 def _member(

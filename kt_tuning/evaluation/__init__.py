@@ -8,7 +8,7 @@ from kt_tuning.evaluation.cost import Cost, measure_cost, stored_bytes, training
 from kt_tuning.evaluation.curves import ClassCurves, class_curves, confusion_matrix
 from kt_tuning.evaluation.digest import model_digest
 from kt_tuning.evaluation.evaluate import evaluate
-from kt_tuning.evaluation.gallery import GALLERY, Gallery, Picture, make_gallery
+from kt_tuning.evaluation.gallery import Gallery, Picture, make_gallery
 from kt_tuning.evaluation.generalization import (
     Decomposition,
     Generalization,
@@ -17,7 +17,6 @@ from kt_tuning.evaluation.generalization import (
 )
 from kt_tuning.evaluation.grad_cam import grad_cam
 from kt_tuning.evaluation.held_out import (
-    HELD_OUT_USES,
     HeldOutUse,
     HeldOutUses,
     add_uses,
@@ -53,8 +52,6 @@ __all__ = [
     "DEFAULT_METRICS",
     "EPOCH_CAVEAT",
     "EPSILON",
-    "GALLERY",
-    "HELD_OUT_USES",
     "METRICS",
     "PARTS",
     "SEVERITIES",

@@ -15,11 +15,10 @@ from kt_tuning.core.json_record import Record
 from kt_tuning.core.records import DataCard, TrialRecord
 from kt_tuning.core.run_layout import RESULT
 from kt_tuning.evaluation.digest import model_digest
+from kt_tuning.records import DataCard, Record, TrialRecord
+from kt_tuning.run.layout import DATA, RESULT, TEST_USES
 
 logger = logging.getLogger("kt_tuning")
-
-HELD_OUT_USES = "test_uses.json"
-CARD = "data.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +124,7 @@ def add_uses(directory: str | Path, uses: Iterable[HeldOutUse]) -> None:
     Raises:
         StorageError: if the note cannot be read or written.
     """
-    path = Path(directory) / HELD_OUT_USES
+    path = Path(directory) / TEST_USES
     known = _read(path)
     if new := [use for use in uses if use not in known]:
         try:
@@ -148,7 +147,7 @@ def held_out_uses(directory: str | Path) -> HeldOutUses:
     Raises:
         StorageError: if the note cannot be read.
     """
-    uses = {use for folder in _with_outer(directory) for use in _read(folder / HELD_OUT_USES)}
+    uses = {use for folder in _with_outer(directory) for use in _read(folder / TEST_USES)}
     return HeldOutUses(tuple(sorted(uses, key=lambda use: use.time)))
 
 
@@ -193,12 +192,12 @@ def _read(path: Path) -> tuple[HeldOutUse, ...]:
 def _with_outer(directory: str | Path) -> list[Path]:
     """Return a directory and the run directories of the same data that it is in."""
     directory = Path(directory).resolve()
-    if not (directory / CARD).is_file():
+    if not (directory / DATA).is_file():
         return [directory]
-    fingerprint = DataCard.load(directory / CARD).fingerprint
+    fingerprint = DataCard.load(directory / DATA).fingerprint
     outer = [
         parent
         for parent in directory.parents
-        if (parent / CARD).is_file() and DataCard.load(parent / CARD).fingerprint == fingerprint
+        if (parent / DATA).is_file() and DataCard.load(parent / DATA).fingerprint == fingerprint
     ]
     return [directory, *outer]

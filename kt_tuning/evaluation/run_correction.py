@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,10 @@ from kt_tuning.core.records import SearchRecord, TrialRecord
 from kt_tuning.core.run_layout import EXECUTIONS, HISTORY, PREDICTIONS, trial_records
 from kt_tuning.evaluation.metrics import find_metric, metric_of
 from kt_tuning.evaluation.winners_curse import CorrectedBest, corrected_best
+from kt_tuning.evaluation.metrics import find_metric, metric_of
+from kt_tuning.evaluation.winners_curse import CorrectedBest, corrected_best
+from kt_tuning.records import TrialRecord
+from kt_tuning.run import Run
 
 
 def corrected_best_of_run(
@@ -44,24 +47,24 @@ def corrected_best_of_run(
     Raises:
         StorageError: if the directory holds no search, or a file of it is damaged.
     """
-    directory = Path(directory)
-    search = SearchRecord.load(directory / "search.json")
+    run = Run(directory)
+    search, split = run.read_search(), run.split()
     metric = metric_of(search.objective)
-    labels = _labels(directory / "split.npz")
+    labels = None if split is None else split.predicted_labels
     if metric is None or labels is None or len(labels) < 2:
         return None
-    usable = [trial for trial in trial_records(directory) if trial.usable]
-    found = [trial for trial in usable if _predicted(directory, trial) == len(labels)]
+    usable = [trial for trial in run.trials() if trial.usable]
+    found = [trial for trial in usable if run.predicted_rows(trial.trial_id) == len(labels)]
     if not found:
         return None
     if resamples is None:
         resamples = 100 if find_metric(metric).per_row is None else 1000
     single = search.folds == search.executions == 1
     corrected = corrected_best(
-        _predictions(directory, found),
+        _predictions(run, found),
         labels,
         metric,
-        other_epochs=_other_epochs(directory, found, search.objective) if single else None,
+        other_epochs=_other_epochs(run, found, search.objective) if single else None,
         resamples=resamples,
         seed=seed,
     )
@@ -72,57 +75,20 @@ def corrected_best_of_run(
     )
 
 
-def _other_epochs(directory: Path, trials: Sequence[TrialRecord], objective: str) -> list[float]:
+def _other_epochs(run: Run, trials: Sequence[TrialRecord], objective: str) -> list[float]:
     """Return the objective after each epoch that is not the best one of its trial."""
-    found = []
+    found: list[float] = []
     for trial in trials:
-        path = directory / f"trial_{trial.trial_id}" / HISTORY
-        if not path.is_file():
-            continue
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                try:
-                    epoch, value = int(row["epoch"]), float(row[objective])
-                except (KeyError, TypeError, ValueError):
-                    # Half written by a killed worker, or without that metric.
-                    continue
-                if epoch != trial.best_epoch:
-                    found.append(value)
+        history = run.history(trial.trial_id)
+        if objective in history:
+            values = history[objective][history["epoch"] != trial.best_epoch]
+            found += values[~np.isnan(values)].tolist()
     return found
 
 
-def _labels(path: Path) -> NDArray[np.int64] | None:
-    """Return the labels of the rows that were predicted; None if the search knew none."""
-    if not path.is_file():
-        return None
-    try:
-        with np.load(path) as arrays:
-            return arrays["labels"][arrays["predicted"]]
-    except (OSError, KeyError, ValueError, IndexError) as error:
-        raise StorageError(
-            f"{path} should hold the labels and the split that `search` wrote. Received: {error}"
-        ) from error
-
-
-def _file(directory: Path, trial: TrialRecord) -> Path:
-    folder = directory / f"trial_{trial.trial_id}"
-    executions = folder / EXECUTIONS
-    return executions if executions.is_file() else folder / PREDICTIONS
-
-
-def _predicted(directory: Path, trial: TrialRecord) -> int:
-    """Return the number of rows that a trial predicted, 0 if it kept none."""
-    path = _file(directory, trial)
-    return _load(path, mapped=True).shape[-2] if path.is_file() else 0
-
-
-def _predictions(directory: Path, trials: Sequence[TrialRecord]) -> Iterator[NDArray[np.float32]]:
+def _predictions(run: Run, trials: Sequence[TrialRecord]) -> Iterator[NDArray[np.float32]]:
     for trial in trials:
-        yield _load(_file(directory, trial))
-
-
-def _load(path: Path, *, mapped: bool = False) -> NDArray[np.float32]:
-    try:
-        return np.load(path, mmap_mode="r" if mapped else None)
-    except (OSError, ValueError) as error:
-        raise StorageError(f"Cannot read {path}: {error}") from error
+        executions = run.executions(trial.trial_id)
+        predictions = run.predictions(trial.trial_id) if executions is None else executions
+        assert predictions is not None
+        yield predictions

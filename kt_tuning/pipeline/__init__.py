@@ -1,7 +1,6 @@
-"""The whole job: its options, its tuner, and what is made of what it finds."""
+"""The whole job: its options, its tuner, search, final model and report."""
 
-from kt_tuning.pipeline.job import PAGE, RunOutcome, finish, run
-from kt_tuning.pipeline.make_tuner import tuner_of
+from kt_tuning.pipeline.job import RunOutcome, finalize, run
 from kt_tuning.pipeline.options import RunOptions
 
-__all__ = ["PAGE", "RunOptions", "RunOutcome", "finish", "run", "tuner_of"]
+__all__ = ["RunOptions", "RunOutcome", "finalize", "run"]

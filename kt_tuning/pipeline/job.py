@@ -8,7 +8,7 @@ import functools
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +24,9 @@ from kt_tuning.core.units import count, seconds
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.evaluation import CorrectedBest, Scores, corrected_best_of_run
-from kt_tuning.judging import judge, load_data, save_winner
-from kt_tuning.pipeline.make_tuner import make_tuner, options_of, write_files
-from kt_tuning.pipeline.options import OPTIONS, RunOptions
+from kt_tuning.finalize import evaluate_run, export_run, save_final_model
+from kt_tuning.pipeline.make_tuner import make_tuner, recorded_options, write_files
+from kt_tuning.pipeline.options import RunOptions
 from kt_tuning.pipeline.refitted import refitted
 from kt_tuning.pipeline.timing import RunTime
 from kt_tuning.pipeline.without_effect import unused_options
@@ -42,33 +42,38 @@ from kt_tuning.summaries import (
     trials_summary,
     uneven_summary,
 )
+from kt_tuning.progress import progress
+from kt_tuning.records import TrialRecord, defaults_failure, replacing
+from kt_tuning.report import write_report
+from kt_tuning.run import Run, RunLock
+from kt_tuning.run.layout import AUGMENTATION, OPTIONS, REPORT
+from kt_tuning.search import Finish, Tuner
+from kt_tuning.summaries import next_steps, search_summary, test_summary, trials_summary
+from kt_tuning.units import count, seconds
 
 logger = logging.getLogger("kt_tuning")
 
-PAGE = "report.html"
-"""File of a run directory that is written last."""
 COMPARED = 200
 """Validation images that the export is compared on."""
 PREVIEW_IMAGES, PREVIEW_DRAWS = 4, 6
-"""Rows and augmented columns of the preview of the winner's augmentation."""
+"""Rows and augmented columns of the preview of the best trial's augmentation."""
 PREVIEW_WIDTH = 960
 """Pixels, at most."""
 
 
 @dataclasses.dataclass(frozen=True)
 class RunOutcome:
-    """What `run` made.
+    """The result of `run` or `finalize`.
 
     Attributes:
         ensemble: The combined model.
         scores: Its scores on the test split.
-        correction: The best validation score, and what it is worth, but for the choice of each
-            trial's epoch on the same images, which is not corrected; None if trials kept no
+        correction: The best validation score, corrected for selection; None if trials kept no
             predictions or the objective is no metric.
         export: The SavedModel.
         report: The page.
-        trials: All that the search has ended, failed ones included.
-        warning: That the first configuration failed, if it did.
+        trials: All finished trials, failed ones included.
+        warning: The reason why the first configuration failed, if it did.
     """
 
     ensemble: Ensemble
@@ -80,7 +85,7 @@ class RunOutcome:
     warning: str | None = None
 
     def __str__(self) -> str:
-        """In plain sentences: how good it is, what was cut short, and what to do next."""
+        """Accuracy, trials that were cut short, and next steps, in sentences."""
         steps = next_steps(self.report.parent, self.export)
         lines = [test_summary(self.scores)]
         record = self.ensemble.record
@@ -99,24 +104,24 @@ def run(
 ) -> RunOutcome | None:
     """Search, combine, train again where that is cheap or asked for, evaluate, export, report.
 
-    Started again, it goes on where it stopped: finished trials are kept. Of several processes that
-    share a search, each runs trials; when there are none left, one of them does the rest.
+    Started again, it continues: finished trials are kept. Of several processes that share a search,
+    each runs trials; when there are none left, one of them does the rest.
 
     Args:
         data: The images.
         out: The run directory.
         options: How to search.
-        files: Texts by name, written into the run directory: how it was asked for.
+        files: File name -> text, written into the run directory: the options.
         began: Value of `time.monotonic()` from which the time limit counts; now if None.
 
     Returns:
-        What it made; None if another process that shares the search has made it.
+        The result; None if another process that shares the search has made it.
 
     Raises:
         KtTuningError: if an option, the data or the directory is wrong, the disk is full, or every
             trial fails.
         KeyboardInterrupt: on Ctrl-C, during the search or after it. Nothing that was not finished
-            by then is begun; `finish` uses what there is.
+            by then is begun; `finalize` uses the trials so far.
     """
     options = options.limited()
     asked = dataclasses.asdict(options.without_password())
@@ -141,7 +146,7 @@ def run(
             out=out,
         )
     )
-    finish = Finish(tuner.oracle, out, first=OPTIONS, last=PAGE)
+    finish = Finish(tuner.oracle, out, first=OPTIONS, last=REPORT)
     tuner.search(
         data,
         time_limit=clock.for_search(),
@@ -154,43 +159,42 @@ def run(
         if not due:
             return None
         write_files(out, files)
-        return _finish(tuner, data, out, options, clock)
+        return _finalize(tuner, data, out, options, clock)
 
 
-def finish(
-    out: str | Path, data: ImageData | str | Path | None = None, *, verbose: bool = True
-) -> RunOutcome:
-    """Combine, evaluate, export and report what a run has found so far, without searching.
+def finalize(tuner: Tuner, images: Callable[[], ImageData], *, verbose: bool = True) -> RunOutcome:
+    """Combine, evaluate, export and report the trials so far, without searching further.
 
-    For a run that `run` began and that was interrupted. Finished and paused trials count; the run
-    can be gone on with afterwards.
+    Finished and paused trials count; the search can continue afterwards.
 
     Args:
-        out: The run directory.
-        data: The images, or where they are now; where they were if None.
+        tuner: Of the run.
+        images: Returns the data that were searched on.
         verbose: Whether to show progress.
 
     Raises:
         SearchError: if no trial has a score yet.
-        StorageError: if the run was not made by `run`, another process is using it, or a file of
-            it is damaged or gone.
+        StorageError: if another process is using the run, or a file of it is damaged or gone.
         DataError: if the images are others than those of the search.
     """
-    out = Path(out)
-    options = dataclasses.replace(options_of(out), verbose=verbose)
-    if not any(record.usable for record in trial_records(out)):
+    out = tuner.run_directory
+    folds = Run(out).read_search().folds
+    options = dataclasses.replace(
+        recorded_options(out), folds=folds if folds > 1 else None, verbose=verbose
+    )
+    if not any(record.usable for record in Run(out).trials()):
         raise SearchError(
-            f"No trial of {out} has a score yet: search on, by the same `kt-tuning run` command."
+            f"No trial of {out} has a score yet: search on, by the same `kt-tuning run` command or "
+            "`tuner.search`."
         )
-    if not isinstance(data, ImageData):
-        data = load_data(out, data, progress=verbose)
-    tuner = make_tuner(data, out, options)
-    alone = contextlib.nullcontext() if options.storage else RunLock(out)
-    with alone, Finish(tuner.oracle, out, first=OPTIONS, last=PAGE).turn():
-        return _finish(tuner, data, out, options, RunTime.of(time.monotonic(), None, data))
+    data = images()
+    shared = getattr(tuner.oracle, "shared", False)
+    alone = contextlib.nullcontext() if shared else RunLock(out)
+    with alone, Finish(tuner.oracle, out, first=OPTIONS, last=REPORT).turn():
+        return _finalize(tuner, data, out, options, RunTime.of(time.monotonic(), None, data))
 
 
-def _finish(
+def _finalize(
     tuner: Tuner, data: ImageData, out: Path, options: RunOptions, clock: RunTime
 ) -> RunOutcome:
     """Combine, evaluate, export and report."""
@@ -205,9 +209,9 @@ def _results(
     with stage("Combining the best trials"):
         ensemble = tuner.ensemble(options.ensemble_size, price=options.price)
     ensemble = refitted(tuner, ensemble, data, options, clock)
-    save_winner(ensemble, out)
+    save_final_model(ensemble, out)
     with stage(f"Evaluating on {count(len(data.test), 'test image')}"):
-        scores = judge(ensemble, data, out)
+        scores = evaluate_run(ensemble, data, out)
     ensemble.provenance["scores"] = scores.to_json()
     with stage("Exporting a SavedModel and comparing it with the Keras model"):
         (shipped,) = export_run(out, ensemble.to_keras(), data, images=COMPARED)
@@ -215,14 +219,14 @@ def _results(
         _preview_augmentation(tuner, data, out)
         correction = corrected_best_of_run(out)
     with stage("Writing the report"):
-        report = write_report(out, path=out / PAGE)
-    trials = tuple(trial_records(out))
-    warning = first_trial_failure(trials, SearchRecord.load(out / "search.json"))
+        report = write_report(out, path=out / REPORT)
+    trials = tuple(Run(out).trials())
+    warning = first_trial_failure(trials, Run(out).read_search())
     return RunOutcome(ensemble, scores, correction, out / shipped.folder, report, trials, warning)
 
 
 def _preview_augmentation(tuner: Tuner, data: ImageData, out: Path) -> None:
-    """Write a picture of what the best trial's policy does to training images, if it has one."""
+    """Write a picture of training images as the best trial augments them, if it does."""
     policy = tuner.recipe.plan(tuner.get_best_hyperparameters(1)[0].values).policy
     if not policy.steps:
         return

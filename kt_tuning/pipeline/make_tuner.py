@@ -1,4 +1,4 @@
-"""From options to a tuner, before a run and after it."""
+"""The tuner of a run, from its options."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ from kt_tuning.core.json_record import read_json
 from kt_tuning.data import ImageData
 from kt_tuning.pipeline.options import OPTIONS, RunOptions
 from kt_tuning.recipe import Recipe
+from kt_tuning.errors import OptionError
+from kt_tuning.pipeline.options import RunOptions
+from kt_tuning.recipe import Recipe
+from kt_tuning.records import read_json, replacing
+from kt_tuning.run.layout import OPTIONS
 from kt_tuning.search import Tuner, narrow
 from kt_tuning.search.auto import AUTO, Chosen, choice_for, choose
 from kt_tuning.search.run_directory import check_same_data
@@ -28,16 +33,16 @@ CONVNET = "convnet"
 
 
 class RecordedTuner(Tuner):
-    """Writes how the run was asked for when its search begins, after all that may refuse it.
+    """A tuner that writes the options of its run when the search begins, after all checks.
 
     Attributes:
-        files: Texts by name, of files in the run directory.
+        files: File name -> text, for the run directory.
     """
 
     files: Mapping[str, str] = types.MappingProxyType({})
 
     def on_search_begin(self) -> None:
-        """Write what has changed: a process that shares the search may have written the same."""
+        """Write files that have changed: another process of the search may have written them."""
         super().on_search_begin()
         places = {name: self.run_directory / name for name in self.files}
         changed = [
@@ -49,7 +54,12 @@ class RecordedTuner(Tuner):
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> None:
-    """Write texts into files of a folder, by their names."""
+    """Write texts into files of a folder.
+
+    Args:
+        folder: The folder.
+        files: File name -> text.
+    """
     for name, text in files.items():
         with atomic_write(folder / name, durable=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -58,13 +68,13 @@ def write_files(folder: Path, files: Mapping[str, str]) -> None:
 def make_tuner(
     data: ImageData, out: Path, options: RunOptions, files: Mapping[str, str] | None = None
 ) -> Tuner:
-    """The tuner of a run.
+    """Return the tuner of a run.
 
     Args:
         data: The images.
         out: The run directory.
         options: How to search.
-        files: Texts by name, written into the run directory when the search begins.
+        files: File name -> text, written into the run directory when the search begins.
 
     Raises:
         OptionError: if an option is wrong.
@@ -119,31 +129,15 @@ def make_tuner(
     return tuner
 
 
-def tuner_of(out: Path, data: ImageData) -> Tuner:
-    """The tuner of a run, to do something with what it found.
+def recorded_options(out: Path) -> RunOptions:
+    """Return the options of a run, without deletion and tracking; defaults of a search in Python.
 
     Args:
         out: The run directory.
-        data: What it searched on.
-
-    Raises:
-        StorageError: if the run was not made by `run`.
-    """
-    return make_tuner(data, out, options_of(out))
-
-
-def options_of(out: Path) -> RunOptions:
-    """How a run was asked for, but that nothing is deleted and no tracker is told again.
-
-    Raises:
-        StorageError: if the run was not made by `run`.
     """
     path = out / OPTIONS
-    if not path.exists():
-        raise StorageError(
-            f"{out} does not say what was searched: expected {OPTIONS}, which `kt-tuning run` "
-            "writes. After a search in Python use its tuner, such as `tuner.refit()`."
-        )
+    if not path.is_file():
+        return RunOptions()
     names = {field.name for field in dataclasses.fields(RunOptions)}
     asked = {name: value for name, value in read_json(path).items() if name in names}
     return RunOptions(**{**asked, "overwrite": False, "track": ()})
@@ -152,7 +146,7 @@ def options_of(out: Path) -> RunOptions:
 def _narrowed(
     hypermodel: Any, recipe: Recipe, wanted: Mapping[str, Any]
 ) -> keras_tuner.HyperParameters | None:
-    """The space as it was asked for, or None if nothing was."""
+    """Return the space as the user changed it, or None."""
     if not wanted:
         return None
     space = keras_tuner.HyperParameters()
@@ -162,7 +156,7 @@ def _narrowed(
 
 
 def _chosen(data: ImageData, out: Path, options: RunOptions) -> Chosen:
-    """What `hypermodel="auto"` stands for."""
+    """Return the hypermodel that `hypermodel="auto"` stands for."""
     named = options.backbone
     choice = choose(data, named) if options.overwrite else choice_for(data, out, named)
     fixed = dict(options.fixed)
@@ -201,7 +195,7 @@ def _hypermodel(data: ImageData, options: RunOptions) -> ImageHyperModel | Famil
 
 
 def _with_backbone(options: RunOptions, families: Sequence[str]) -> dict[str, str]:
-    """The backbone that was asked for, as a fixed value of the families that have one."""
+    """Return the given backbone as a fixed value of the families that have one."""
     if options.backbone is None:
         return {}
     has_one = [name for name in families if issubclass(HYPERMODELS[name], BackboneHyperModel)]

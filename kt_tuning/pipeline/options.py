@@ -1,4 +1,4 @@
-"""How the main job is asked for, and the file that remembers it."""
+"""The options of a run."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from kt_tuning.search.pruning import pruner_name
 from kt_tuning.search.samplers import strategy_name
 from kt_tuning.search.study.urls import without_password
 
-OPTIONS = "options.json"
-"""File of a run directory: `RunOptions`, for what comes after the run."""
 DEFAULT_TRIALS = 20
 """Trials of a search that was given neither a number of trials nor a time limit."""
 DEFAULT_TIME = "5m"
@@ -29,7 +27,7 @@ more time gains little."""
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """How `run` searches; each is an option of `kt-tuning run`.
+    """Options of `run`; each is an option of `kt-tuning run`.
 
     Attributes:
         hypermodel: Names in `HYPERMODELS`; several families are searched together. "auto" alone:
@@ -71,9 +69,9 @@ class RunOptions:
             deviations of the training images' channels.
         hyperparameters: How the space is narrowed, by name; see `kt_tuning.search.narrow`.
         track: Where the search is also logged: names in `kt_tuning.tracking.TRACKERS`.
-        refit: Whether the winner is trained again, on training and validation images, before it is
-            evaluated and exported. None: if it contains a pre-trained network and that takes little
-            of the time, see `kt_tuning.pipeline.refitted`.
+        refit: Whether the ensemble's members are trained again, on training and validation images,
+            before they are evaluated and exported. None: if they contain a pre-trained network and
+            that takes little of the time, see `kt_tuning.pipeline.refitted`.
     """
 
     hypermodel: tuple[str, ...] = (AUTO,)

@@ -13,10 +13,14 @@ from kt_tuning.core.run_layout import HISTORY, trial_records
 from kt_tuning.core.units import clock as duration
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
+from kt_tuning.finalize.refit import RefitOptions, refit
 from kt_tuning.pipeline.options import RunOptions
 from kt_tuning.pipeline.timing import RunTime
 from kt_tuning.refitting import RefitOptions, refit
 from kt_tuning.refitting.files import COMBINATION
+from kt_tuning.records import TrialRecord, write_json
+from kt_tuning.run import Run
+from kt_tuning.run.layout import ENSEMBLE
 from kt_tuning.search import Tuner
 
 logger = logging.getLogger("kt_tuning")
@@ -68,7 +72,7 @@ def refitted(
     served = made.ensemble
     served.record = dataclasses.replace(ensemble.record, refitted=True)
     served.provenance = {**ensemble.provenance, **served.provenance}
-    write_json(tuner.run_directory / COMBINATION, served.record_model().to_json())
+    write_json(tuner.run_directory / ENSEMBLE, served.record_model().to_json())
     return served
 
 
@@ -89,7 +93,7 @@ def _is_cheap(tuner: Tuner, ensemble: Ensemble, options: RunOptions, clock: RunT
     cost = sum(_cost(member, tuner) for member in members)
     allowed = clock.for_refit()
     if allowed is None:
-        allowed = SHARE * sum(trial.seconds for trial in trial_records(tuner.run_directory))
+        allowed = SHARE * sum(trial.seconds for trial in Run(tuner.run_directory).trials())
     cheap = cost <= max(allowed, NO_MATTER)
     if not cheap:
         logger.info(
@@ -103,7 +107,7 @@ def _is_cheap(tuner: Tuner, ensemble: Ensemble, options: RunOptions, clock: RunT
 def _members(tuner: Tuner, ensemble: Ensemble) -> list[TrialRecord]:
     """The trials of a run whose models an ensemble has."""
     assert ensemble.record is not None
-    known = {trial.trial_id: trial for trial in trial_records(tuner.run_directory)}
+    known = {trial.trial_id: trial for trial in Run(tuner.run_directory).trials()}
     return [known[name] for name in ensemble.record.trial_ids if name in known]
 
 
@@ -111,5 +115,5 @@ def _cost(trial: TrialRecord, tuner: Tuner) -> float:
     """Seconds of its training again, with more images, about."""
     if trial.epochs <= 1:
         return PROBE_SECONDS
-    history = pd.read_csv(tuner.run_directory / f"trial_{trial.trial_id}" / HISTORY)
-    return PROBE_SECONDS + MORE_IMAGES * history["seconds"].sum()
+    history = Run(tuner.run_directory).history(trial.trial_id)
+    return PROBE_SECONDS + MORE_IMAGES * float(history["seconds"].sum())

@@ -9,13 +9,12 @@ from kt_tuning.report.figures.reliability import plot_reliability
 from kt_tuning.report.figures.robustness import plot_robustness
 from kt_tuning.report.figures.search_history import plot_search_history
 from kt_tuning.report.figures.slices import plot_slices
-from kt_tuning.report.load import AUGMENTATION, load_run
+from kt_tuning.report.load import load_run
 from kt_tuning.report.page import write_report
 from kt_tuning.report.shown import Report
 from kt_tuning.report.summary import RunSummary
 
 __all__ = [
-    "AUGMENTATION",
     "Report",
     "RunSummary",
     "load_run",

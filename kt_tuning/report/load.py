@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import math
 from pathlib import Path
@@ -20,17 +19,17 @@ from kt_tuning.ensembling import (
     read_validated,
 )
 from kt_tuning.evaluation import (
-    GALLERY,
     Gallery,
     corrected_best_of_run,
     held_out_uses,
     stored_bytes,
 )
 from kt_tuning.export import measurements
+from kt_tuning.records import TrialRecord
 from kt_tuning.report.repeated import load_repeats, load_trained_again
-from kt_tuning.report.summary import CountArray, FloatArray, RunSummary, TrialRun
-
-AUGMENTATION = "augmentation.jpg"
+from kt_tuning.report.summary import CountArray, RunSummary, TrialRun
+from kt_tuning.run import Run
+from kt_tuning.run.layout import AUGMENTATION, ENSEMBLE, GALLERY
 
 
 def load_run(directory: str | Path) -> RunSummary:
@@ -45,33 +44,25 @@ def load_run(directory: str | Path) -> RunSummary:
     Raises:
         StorageError: if the folder is missing, is no run directory, or a file of it is damaged.
     """
-    directory = Path(directory)
-    if not (directory / "search.json").is_file():
-        what = "which has no search.json" if directory.is_dir() else "which is not a folder"
-        raise StorageError(
-            "The run directory should be the folder that a search wrote, with search.json in it. "
-            f"Received: {directory}, {what}."
-        )
-    search = SearchRecord.load(directory / "search.json")
-    data = directory / "data.json"
-    folders = [path for path in sorted(directory.glob("trial_*")) if path.is_dir()]
-    found = [(path, record) for path in folders if (record := trial_record(path)) is not None]
-    trials = [_load_trial(path, record, search.objective) for path, record in found]
-    scores = read_scores(directory)
+    run_files = Run(directory)
+    directory = run_files.path
+    search = run_files.read_search()
+    trials = [_load_trial(run_files, record, search.objective) for record in run_files.trials()]
+    scores, newest = read_scores(directory), run_files.newest_export()
     run = RunSummary(
         name=directory.resolve().name,
-        data=DataCard.load(data) if data.is_file() else None,
+        data=run_files.data_card(),
         search=search,
-        trials=tuple(sorted(trials, key=lambda trial: trial.record.number)),
-        unfinished=len(folders) - len(found),
-        ensemble=_load_ensemble(directory / "ensemble.json", trials),
+        trials=tuple(trials),
+        unfinished=len(run_files.trial_folders()) - len(trials),
+        ensemble=_load_ensemble(run_files, trials),
         scores=scores,
         validation_confusion=None,
-        export=_newest_export(directory / "export"),
-        gallery=None if scores is None else _load_gallery(directory / GALLERY),
+        export=None if newest is None else newest.name,
+        gallery=None if scores is None else run_files.read(Gallery, GALLERY),
     )
     picture = directory / AUGMENTATION
-    exported = None if run.export is None else stored_bytes(directory / "export" / run.export)
+    exported = None if newest is None else stored_bytes(newest)
     validated = None
     if run.data is not None:
         validated = read_validated(
@@ -100,35 +91,19 @@ def as_summary(run: RunSummary | str | Path) -> RunSummary:
     return run if isinstance(run, RunSummary) else load_run(run)
 
 
-def _load_trial(folder: Path, record: TrialRecord, objective: str) -> TrialRun:
+def _load_trial(run: Run, record: TrialRecord, objective: str) -> TrialRun:
     value = record.metrics.get(objective)
-    path = folder / HISTORY
     return TrialRun(
         record=record,
         score=float(value) if record.usable and value is not None else math.nan,
-        history=_load_history(path) if path.is_file() else {},
+        history=run.history(record.trial_id),
     )
 
 
-def _load_history(path: Path) -> dict[str, FloatArray]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            table = csv.DictReader(file, strict=True)
-            rows = list(table)
-        return {
-            name: np.array([float(row[name] or "nan") for row in rows])
-            for name in table.fieldnames or ()
-        }
-    except (ValueError, csv.Error) as error:
-        raise StorageError(
-            f"{path} should be a table of numbers under a header, one row an epoch: {error}"
-        ) from error
-
-
-def _load_ensemble(path: Path, trials: list[TrialRun]) -> EnsembleRecord | None:
-    if not path.is_file():
+def _load_ensemble(run: Run, trials: list[TrialRun]) -> EnsembleRecord | None:
+    ensemble, path = run.read(EnsembleRecord, ENSEMBLE), run.path / ENSEMBLE
+    if ensemble is None:
         return None
-    ensemble = EnsembleRecord.load(path)
     if missing := set(ensemble.trial_ids) - {trial.record.trial_id for trial in trials}:
         raise StorageError(
             f"{path} should name trials of its own run. "
@@ -137,10 +112,6 @@ def _load_ensemble(path: Path, trials: list[TrialRun]) -> EnsembleRecord | None:
     if not len(ensemble.trial_ids) == len(ensemble.weights) == len(ensemble.member_scores):
         raise StorageError(f"{path} should hold one weight and one score a member.")
     return ensemble
-
-
-def _load_gallery(path: Path) -> Gallery | None:
-    return Gallery.load(path) if path.is_file() else None
 
 
 def _caveat(directory: Path, run: RunSummary) -> str | None:
@@ -155,8 +126,3 @@ def _validation_confusion(validated: Validated, classes: int) -> CountArray:
     confusion = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(confusion, (validated.labels, validated.probabilities.argmax(axis=1)), 1)
     return confusion
-
-
-def _newest_export(folder: Path) -> str | None:
-    versions = [path.name for path in folder.glob("*") if path.is_dir() and path.name.isdecimal()]
-    return max(versions, key=int, default=None)

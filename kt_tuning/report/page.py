@@ -15,6 +15,7 @@ from kt_tuning.report.html import document, element
 from kt_tuning.report.load import load_run
 from kt_tuning.report.summary import RunSummary
 from kt_tuning.report.theme import SCRIPT, STYLE_SHEET
+from kt_tuning.run.layout import REPORT
 
 
 def write_report(run_directory: str | Path, *, path: str | Path | None = None) -> Path:
@@ -34,7 +35,7 @@ def write_report(run_directory: str | Path, *, path: str | Path | None = None) -
         StorageError: if the folder is no run directory, a file in it is damaged, or `path` cannot
             be written.
     """
-    path = Path(run_directory) / "report.html" if path is None else Path(path)
+    path = Path(run_directory) / REPORT if path is None else Path(path)
     page = render(load_run(run_directory))
     try:
         with atomic_write(path, durable=False) as temporary:

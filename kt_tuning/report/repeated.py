@@ -13,6 +13,9 @@ from kt_tuning.core.json_record import read_json
 from kt_tuning.core.run_layout import CONFIGURATION, EXECUTIONS, PREDICTIONS
 from kt_tuning.ensembling import EnsembleRecord, read_scores
 from kt_tuning.evaluation import Decomposition, Scores, bias_variance
+from kt_tuning.records import read_json
+from kt_tuning.run import Run
+from kt_tuning.run.layout import CONFIGURATION, ENSEMBLE, SPLIT
 
 BAG = "bag"
 """The kind whose members are trainings of one configuration that know nothing of each other."""
@@ -54,15 +57,10 @@ def load_trained_again(directory: Path) -> tuple[TrainedAgain, ...]:
     Raises:
         StorageError: if a file is damaged.
     """
-    folders = [path.parent for path in sorted(directory.glob(f"*/{CONFIGURATION}"))]
     return tuple(
-        TrainedAgain(
-            folder.name,
-            EnsembleRecord.load(folder / "ensemble.json"),
-            read_scores(folder),
-        )
-        for folder in folders
-        if (folder / "ensemble.json").is_file()
+        TrainedAgain(run.path.name, record, read_scores(run.path))
+        for run in Run(directory).trained_later()
+        if (record := run.read(EnsembleRecord, ENSEMBLE)) is not None
     )
 
 
@@ -76,24 +74,24 @@ def load_repeats(directory: Path, best: str | None) -> tuple[Repeats, ...]:
     Raises:
         StorageError: if predictions are not of the validation images.
     """
-    found = []
-    executions = directory / f"trial_{best}" / EXECUTIONS
-    if best is not None and executions.is_file():
-        found.append(_repeats(directory, "the best trial", np.load(executions)))
-    for path in sorted(directory.glob(f"*/{CONFIGURATION}")):
-        members = [np.load(file) for file in sorted(path.parent.glob(f"trial_*/{PREDICTIONS}"))]
-        if read_json(path).get("kind") == BAG and len(members) > 1:
-            found.append(_repeats(path.parent, path.parent.name, np.stack(members)))
+    run = Run(directory)
+    executions = None if best is None else run.executions(best)
+    found = [] if executions is None else [_repeats(run, "the best trial", executions)]
+    for folder in run.trained_later():
+        trials = map(folder.predictions, folder.trial_folders())
+        members = [predictions for predictions in trials if predictions is not None]
+        kind = read_json(folder.path / CONFIGURATION).get("kind")
+        if kind == BAG and len(members) > 1:
+            found.append(_repeats(folder, folder.path.name, np.stack(members)))
     return tuple(found)
 
 
-def _repeats(directory: Path, name: str, predictions: npt.NDArray[np.floating]) -> Repeats:
+def _repeats(run: Run, name: str, predictions: npt.NDArray[np.floating]) -> Repeats:
+    labels = run.read_split().predicted_labels
     try:
-        with np.load(directory / "split.npz") as arrays:
-            labels = arrays["labels"][arrays["predicted"]]
         return Repeats(name, len(predictions), bias_variance(predictions, labels))
-    except (OSError, KeyError, ValueError, IndexError) as error:
+    except (ValueError, IndexError) as error:
         raise StorageError(
-            f"The predictions of {name} in {directory} should be of the validation images in "
-            f"split.npz. Received: {error}"
+            f"The predictions of {name} in {run.path} should be of the validation images in "
+            f"{SPLIT}. Received: {error}"
         ) from error

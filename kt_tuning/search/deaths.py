@@ -11,8 +11,9 @@ from pathlib import Path
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import Record
+from kt_tuning.records import Record
+from kt_tuning.run.layout import DEATHS
 
-DEATHS = "deaths.json"
 """File of a trial."""
 MOST = 2
 """Deaths without a finished epoch in between after which a trial has failed."""

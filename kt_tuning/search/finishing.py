@@ -10,6 +10,8 @@ from pathlib import Path
 import keras_tuner
 
 from kt_tuning.core.run_layout import RESULT
+from kt_tuning.run import trial_folder
+from kt_tuning.run.layout import RESULT
 from kt_tuning.search.oracle import OptunaOracle
 
 logger = logging.getLogger("kt_tuning")
@@ -58,7 +60,7 @@ def warn_of_absent(oracle: keras_tuner.Oracle, run: Path) -> None:
     if not (isinstance(oracle, OptunaOracle) and oracle.shared):
         return
     trials = oracle.end_order
-    absent = [trial for trial in trials if not (run / f"trial_{trial}" / RESULT).exists()]
+    absent = [trial for trial in trials if not (trial_folder(run, trial) / RESULT).exists()]
     if absent:
         logger.warning(
             "%d of %d trials of this search are not in %s, and take no part in what comes next: "

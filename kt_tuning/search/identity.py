@@ -15,8 +15,10 @@ import numpy as np
 from kt_tuning.core.errors import OtherSearchError, StorageError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.data import ImageData
+from kt_tuning.errors import StorageError
+from kt_tuning.records import TrialRecord
+from kt_tuning.run.layout import DEFINITION, STUDY
 from kt_tuning.search.definition import (
-    DEFINITION,
     SearchDefinition,
     as_stored,
     describe_model,
@@ -25,7 +27,6 @@ from kt_tuning.search.definition import (
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.study import read_earlier
-from kt_tuning.search.study.opening import STUDY
 from kt_tuning.search.study.urls import without_password
 
 LARGEST = 60_000
@@ -74,7 +75,7 @@ class Identity:
             StorageError: if they do; it says what differs.
         """
         if self._run.trial_ids() or self._run.trials():
-            self._compare(read_definition(self._run.path), trained=self._run.was_trained())
+            self._compare(read_definition(self._run), trained=self._run.was_trained())
             self._check_study_is_there()
 
     def check_study(self) -> None:

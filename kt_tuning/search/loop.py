@@ -14,6 +14,8 @@ from kt_tuning.core.records import COMPLETED, FAILED, INFEASIBLE, PAUSED, PRUNED
 from kt_tuning.core.run_layout import PAUSE, RESULT
 from kt_tuning.core.units import count
 from kt_tuning.execution import advice
+from kt_tuning.records import COMPLETED, FAILED, INFEASIBLE, PAUSED, PRUNED, TrialRecord
+from kt_tuning.run.layout import PAUSE, RESULT
 from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.deaths import MOST, DeathNotes

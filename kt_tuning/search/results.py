@@ -10,6 +10,8 @@ import pandas as pd
 
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.run_layout import HISTORY
+from kt_tuning.records import TrialRecord
+from kt_tuning.run.layout import HISTORY
 
 
 def results_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:

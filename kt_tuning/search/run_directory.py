@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import importlib.metadata
 import itertools
 import logging
@@ -23,21 +22,32 @@ from kt_tuning.core.records import FAILED, PAUSED, DataCard, SearchRecord, Trial
 from kt_tuning.core.run_layout import HISTORY, PAUSE, PREDICTIONS, RESULT
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import FAILED, PAUSED, SearchRecord, TrialRecord
 from kt_tuning.evaluation.held_out import add_uses, held_out_uses
-from kt_tuning.run_files import check_removable, remove_run
+from kt_tuning.run import Run, RunLock, trial_folder
+from kt_tuning.run.layout import (
+    CHECKPOINT,
+    DATA,
+    ENSEMBLE,
+    FAILED_ATTEMPT,
+    HISTORY,
+    LOCK,
+    PAUSE,
+    RESULT,
+    SEARCH,
+    SPLIT,
+    TRIAL_STATE,
+)
+from kt_tuning.run.removal import check_removable, remove_run
 from kt_tuning.search.halving import Point
-from kt_tuning.search.lock import LOCK, RunLock
 from kt_tuning.trials.damage import UNREADABLE, damaged_files
-from kt_tuning.trials.runs import CHECKPOINT
 
 logger = logging.getLogger("kt_tuning")
 
-FAILED_ATTEMPT = "failed_{}.json"
-"""File of a trial that was tried again: the record of an attempt that failed, from 1."""
 
-
-class RunDirectory:
-    """One search on disk; `kt_tuning.core.run_layout` lists its files.
+class RunDirectory(Run):
+    """The run directory that a search writes; `kt_tuning.run.layout` lists its files.
 
     Args:
         path: The directory; made by `begin`, if missing.
@@ -50,7 +60,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: Path, objective: keras_tuner.Objective, *, overwrite: bool) -> None:
-        self.path = path
+        super().__init__(path)
         self.overwrite = overwrite
         self._objective = objective
         self._records: dict[str, TrialRecord] = {}
@@ -119,7 +129,7 @@ class RunDirectory:
         """Ids of the trials that were begun; none if they are to be deleted."""
         if self.overwrite:
             return set()
-        files = self.path.glob("trial_*/trial.json")
+        files = self.path.glob(f"trial_*/{TRIAL_STATE}")
         return {path.parent.name.removeprefix("trial_") for path in files}
 
     def was_trained(self) -> bool:
@@ -131,30 +141,9 @@ class RunDirectory:
 
     def trial(self, trial_id: str) -> Path:
         """The folder of a trial; made if missing."""
-        folder = self.path / f"trial_{trial_id}"
+        folder = trial_folder(self.path, trial_id)
         folder.mkdir(exist_ok=True)
         return folder
-
-    def predictions(self, trial_id: str) -> NDArray[np.float32]:
-        """A trial's probabilities (N, classes) on the validation split, at its best epoch.
-
-        Raises:
-            SearchError: if the trial kept none.
-        """
-        path = self.trial(trial_id) / PREDICTIONS
-        if not path.exists():
-            raise SearchError(
-                f"Trial {trial_id} kept no validation predictions: its model does not return "
-                "probabilities (N, classes)."
-            )
-        try:
-            predictions: NDArray[np.float32] = np.load(path)
-        except UNREADABLE as error:
-            raise StorageError(
-                f"{path} is damaged ({error}). Start the same search again: it trains trial "
-                f"{trial_id} again."
-            ) from error
-        return predictions
 
     def note(self, record: TrialRecord) -> None:
         """Remember a trial that has just ended."""
@@ -259,14 +248,13 @@ class RunDirectory:
 
     def curve(self, trial_id: str) -> list[Point]:
         """A point an epoch of a trial; none if it has not had any."""
-        path = self.trial(trial_id) / HISTORY
-        if not path.exists():
+        history = self.history(trial_id)
+        if self._objective.name not in history:
             return []
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row.get(self._objective.name)]
-        ends = itertools.accumulate(float(row["seconds"]) for row in rows)
-        values = (float(row[self._objective.name]) for row in rows)
-        points = enumerate(zip(ends, values, strict=True), 1)
+        values = history[self._objective.name]
+        known = ~np.isnan(values)
+        ends = np.cumsum(history["seconds"][known]).tolist()
+        points = enumerate(zip(ends, values[known].tolist(), strict=True), 1)
         return [Point(done, end, value) for done, (end, value) in points]
 
     def seconds(self, trial_id: str) -> float:
@@ -309,38 +297,20 @@ class RunDirectory:
             StorageError: if the run began with other data.
         """
         self.check_data(data)
-        data.card.save(self.path / "data.json")
-        data.save_split(self.path / "split.npz", predicted=np.concatenate(validated))
+        data.card.save(self.path / DATA)
+        data.save_split(self.path / SPLIT, predicted=np.concatenate(validated))
         if self.path not in data.runs:
             data.runs.append(self.path)
         # The test split may have been looked at before there was a run to note that in.
         add_uses(self.path, held_out_uses(data.uses_without_run).uses)
 
-    def data_card(self) -> DataCard | None:
-        """What is known of the images; None if no `ImageData` has been searched here."""
-        path = self.path / "data.json"
-        return DataCard.load(path) if path.exists() else None
-
     def write_search(self, record: SearchRecord) -> None:
         """Note how the search was asked for."""
-        record.save(self.path / "search.json")
+        record.save(self.path / SEARCH)
 
     def write_ensemble(self, record: EnsembleRecord) -> None:
         """Note which trials were combined."""
-        record.save(self.path / "ensemble.json")
-
-    def read_ensemble(self) -> EnsembleRecord | None:
-        """Which trials were combined; None if none were yet."""
-        path = self.path / "ensemble.json"
-        return EnsembleRecord.load(path) if path.is_file() else None
-
-    def read_search(self) -> SearchRecord:
-        """How the search was asked for, the last time.
-
-        Raises:
-            StorageError: if there was none.
-        """
-        return SearchRecord.load(self.path / "search.json")
+        record.save(self.path / ENSEMBLE)
 
 
 def check_same_data(run: Path, data: ImageData) -> None:
@@ -349,11 +319,8 @@ def check_same_data(run: Path, data: ImageData) -> None:
     Raises:
         StorageError: if they are others.
     """
-    path = run / "data.json"
-    if not path.exists():
-        return
-    known = DataCard.load(path)
-    if known.fingerprint != data.fingerprint:
+    known = Run(run).data_card()
+    if known is not None and known.fingerprint != data.fingerprint:
         raise StorageError(
             f"{run} holds a search on other data: {known.source}, fingerprint "
             f"{known.fingerprint[:12]}; now {data.source}, {data.fingerprint[:12]}. Choose another "

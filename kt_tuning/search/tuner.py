@@ -31,9 +31,15 @@ from kt_tuning.core.units import count, seconds
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import PRICE, Ensemble, read_labels
 from kt_tuning.execution import Ray, Serial, Work
+from kt_tuning.ensembling import PRICE, Ensemble
+from kt_tuning.errors import OptionError, SearchError, full_disk_explained
+from kt_tuning.execution import Ray, Serial
 from kt_tuning.export import export_obstacle
 from kt_tuning.recipe import Recipe
 from kt_tuning.search.auto import AUTO, CHOICE, Chosen, Plan, chosen
+from kt_tuning.records import FAILED, SearchRecord, defaults_failure, write_json
+from kt_tuning.run.layout import AUTO_CHOICE, ORACLE
+from kt_tuning.search.auto import AUTO, Chosen, Plan, chosen
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.chief import is_chief, is_worker, serve
 from kt_tuning.search.compile_overrides import CompileOverrides
@@ -386,7 +392,7 @@ class Tuner(keras_tuner.Tuner):
         """Have an oracle of KerasTuner's take up its earlier trials, in the space as it is now."""
         if isinstance(oracle, OptunaOracle) or is_worker():
             return
-        if (self.run_directory / "oracle.json").exists():
+        if (self.run_directory / ORACLE).exists():
             space = oracle.get_space()
             oracle.reload()
             space.merge(oracle.hyperparameters, overwrite=False)
@@ -693,7 +699,7 @@ class Tuner(keras_tuner.Tuner):
         """Note what is searched."""
         self._identity.note()
         if self.choice is not None:
-            self.choice.save(self.run_directory / CHOICE)
+            self.choice.save(self.run_directory / AUTO_CHOICE)
         if data is not None:
             self._run.claim(data, [part.indices["validation"] for part in parts])
             self._data = data
@@ -886,7 +892,7 @@ class Tuner(keras_tuner.Tuner):
         card = self._run.data_card()
         if card is None:
             raise SearchError("An ensemble needs a search on an ImageData: call `search(data)`.")
-        labels, _ = read_labels(self.run_directory)
+        labels = self._run.read_split().predicted_labels
         with quiet_keras_tuner():
             self._ensemble = self._winners.ensemble(
                 card,

@@ -19,6 +19,7 @@ from kt_tuning.core.run_layout import PREDICTIONS, REFIT
 from kt_tuning.ensembling import (
     MEMBER_CHOICES,
     Ensemble,
+    EnsembleRecord,
     Member,
     selection,
     serving_cost,
@@ -26,6 +27,10 @@ from kt_tuning.ensembling import (
 )
 from kt_tuning.evaluation import metric_of
 from kt_tuning.search.keras_tuner_projects import stock_weights
+from kt_tuning.names import find_name
+from kt_tuning.records import DataCard, TrialRecord
+from kt_tuning.run import trial_folder
+from kt_tuning.run.layout import ENSEMBLE, PREDICTIONS, REFIT
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.trials import (
     load_stock_weights,
@@ -144,7 +149,8 @@ class Winners:
             )
             for name, record in records.items()
             # One that was pruned before its last fold lacks rows.
-            if len(predictions := self._run.predictions(name)) == len(labels)
+            if (predictions := self._run.predictions(name)) is not None
+            and len(predictions) == len(labels)
         ]
         if not candidates:
             raise SearchError("No trial has been trained on all folds: search longer.")
@@ -171,7 +177,7 @@ class Winners:
             card: Of what was searched on.
             space: The hyperparameters.
         """
-        record = self._run.read_ensemble()
+        record = self._run.read(EnsembleRecord, ENSEMBLE)
         trials = {trial.trial_id: trial for trial in self._run.best_trials()}
         if record is None or not set(record.trial_ids) <= set(trials):
             return None
@@ -198,7 +204,7 @@ class Winners:
     ) -> keras.Model:
         """A trial's model, trained again on training and validation images."""
         model = new_model(self._hypermodel, with_values(space, record))
-        folder = self._run.path / REFIT / f"trial_{record.trial_id}"
+        folder = trial_folder(self._run.path / REFIT, record.trial_id)
         load_weights(model, weights_file(folder, None))
         return model
 
@@ -220,8 +226,12 @@ class Winners:
                 )
             else:
                 whole[record.trial_id] = record
+        if not whole and self._run.predictions(records[0].trial_id) is None:
+            raise SearchError(
+                f"Trial {records[0].trial_id} kept no validation predictions: its model does not "
+                "return probabilities (N, classes)."
+            )
         if not whole:
-            self._run.predictions(records[0].trial_id)
             raise StorageError(
                 f"The weights of all trials of {self._run.path} are gone. Restore the files, or "
                 "search again with another project_name."

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from kt_tuning.core.atomic import atomic_write, remove_leftovers
 from kt_tuning.core.json_record import Record, read_json, write_json
 from kt_tuning.core.run_layout import EXECUTIONS, PAUSE, PREDICTIONS, RESULT
+from kt_tuning.records import Record, read_json, replacing, write_json
+from kt_tuning.run.layout import CHECKPOINT, EXECUTIONS, PAUSE, PREDICTIONS, RESULT
 from kt_tuning.trials.checkpoint import LAST, Checkpoint
 from kt_tuning.trials.damage import UNREADABLE
 from kt_tuning.trials.spec import weights_file
@@ -23,8 +25,6 @@ from kt_tuning.trials.weights import save_build_config, save_weights
 
 logger = logging.getLogger("kt_tuning")
 
-CHECKPOINT = "checkpoint"
-"""Folder of a trial that is running; removed when it has ended."""
 OUTCOMES = "runs.json"
 COMMITS = (LAST, OUTCOMES, PAUSE, RESULT)
 """Files that are written after those which they speak of, in this order."""

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from kt_tuning.core.run_layout import RUN_MARKERS
+from kt_tuning.run.layout import RUN_MARKERS
 
 
 def write_marker(folder: Path, name: str = "search.json") -> None:

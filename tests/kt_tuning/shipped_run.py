@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,6 +12,14 @@ from kt_tuning.core.records import SearchRecord, TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord, combination_digest
 from kt_tuning.evaluation import Interval, Scores, measure_reliability
+from kt_tuning.recipe import Recipe
+from kt_tuning.records import SearchRecord, TrialRecord
+from kt_tuning.search.definition import (
+    SearchDefinition,
+    as_stored,
+    describe_hypermodel,
+    describe_recipe,
+)
 
 
 def small_model() -> keras.Model:
@@ -51,6 +60,17 @@ def write_search(
         folder = directory / f"trial_{number:02d}"
         folder.mkdir()
         trial(number, "FAILED" if number == 2 else "COMPLETED").save(folder / "result.json")
+
+
+def write_definition(
+    directory: Path, hypermodel: Any, recipe: Recipe | None = None, oracle: str = "optuna"
+) -> None:
+    """What decides what the trials of that search mean."""
+    SearchDefinition(
+        hypermodel=as_stored(describe_hypermodel(hypermodel)),
+        recipe=as_stored(describe_recipe(recipe or Recipe())),
+        oracle=oracle,
+    ).save(directory / "definition.json")
 
 
 def write_winner(directory: Path) -> None:

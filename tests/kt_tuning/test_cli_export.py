@@ -8,7 +8,7 @@ from shipped_run import small_model, write_search, write_winner
 
 from kt_tuning.data import load_images
 from kt_tuning.ensembling import Ensemble
-from kt_tuning.judging import save_winner
+from kt_tuning.finalize import save_final_model
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def run(tmp_path):
     directory = tmp_path / "run"
     write_search(directory, load_images(tmp_path / "photos", progress=False))
     write_winner(directory)
-    save_winner(Ensemble([small_model()], [1.0]), directory)
+    save_final_model(Ensemble([small_model()], [1.0]), directory)
     return directory
 
 

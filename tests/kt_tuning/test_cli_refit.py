@@ -1,18 +1,19 @@
 """`kt-tuning refit` and `devices`."""
 
-import dataclasses
 import json
 
 import numpy as np
 import pytest
 from command_line import kt_tuning, write_photos
-from shipped_run import write_search
+from shipped_run import write_definition, write_search
+from tiny_models import tiny
 
 from kt_tuning.core.records import REFITTED
+from hypermodels import MLP
+from kt_tuning import Recipe, open_run
 from kt_tuning.data import load_images
 from kt_tuning.evaluation import model_digest
-from kt_tuning.judging import load_data, load_winner
-from kt_tuning.pipeline import RunOptions, tuner_of
+from kt_tuning.finalize import load_final_model, load_run_data
 
 
 @pytest.fixture
@@ -30,9 +31,8 @@ def run(photos):
 
 
 def test_the_winner_is_trained_again_saved_and_exported(run, monkeypatch, capsys):
-    options = RunOptions(hypermodel=("mlp",), fixed={"units": 8}, batch_size=(16, 32))
-    (run / "options.json").write_text(json.dumps(dataclasses.asdict(options)))
-    space = tuner_of(run, load_data(run, progress=False)).get_default_hyperparameters()
+    write_definition(run, MLP((8, 8, 1), 2, units=8), Recipe(batch_size=(16, 32)))
+    space = open_run(run).get_default_hyperparameters()
     result = run / "trial_01" / "result.json"
     result.write_text(json.dumps({**json.loads(result.read_text()), "values": space.values}))
     assert kt_tuning(monkeypatch, "refit", run, "--epochs", 2, "--quiet") == 0
@@ -42,15 +42,15 @@ def test_the_winner_is_trained_again_saved_and_exported(run, monkeypatch, capsys
     assert (run / "refit/export/1/saved_model.pb").exists()
     assert (run / "refit/trial_01/model.weights.h5").exists()
     # What reads a run directory reads that of a refit.
-    test = load_data(run / "refit", progress=False).test
-    assert load_winner(run / "refit").predict(test.images, verbose=0).shape == (12, 2)
+    test = load_run_data(run / "refit", progress=False).test
+    assert load_final_model(run / "refit").predict(test.images, verbose=0).shape == (12, 2)
 
 
 def test_a_run_that_does_not_say_what_was_searched_is_refused(run, monkeypatch, capsys):
+    write_definition(run, tiny)
     assert kt_tuning(monkeypatch, "refit", run, "--quiet") == 2
-    told = capsys.readouterr().err
-    assert "expected options.json" in told
-    assert "`tuner.refit()`" in told
+    assert "open_run(path, hypermodel=…)" in capsys.readouterr().err
+    assert not (run / "refit").exists()
 
 
 def test_devices_says_what_there_is(monkeypatch, capsys):
@@ -67,11 +67,11 @@ def test_a_probe_is_trained_again_before_it_is_evaluated(photos, monkeypatch, ca
     assert record["refitted"]
     # The scores, the export and the Keras file are those of the models that were trained again.
     assert json.loads((out / "scores.json").read_text())["model"] == record["model"]
-    data = load_data(out, progress=False)
-    served = load_winner(out).predict(data.validation.images, verbose=0)
+    data = load_run_data(out, progress=False)
+    served = load_final_model(out).predict(data.validation.images, verbose=0)
     assert np.load(out / "trial_0" / "val_predictions.npy") != pytest.approx(served, abs=1e-4)
     # After a restart, too, the run's ensemble is of the models that were trained again.
-    again = tuner_of(out, data)._current_ensemble(data)
+    again = open_run(out)._current_ensemble(data)
     assert model_digest(again) == record["model"]
     # The output, the head of the report, the model card and the ensemble say so.
     assert f"The model was {REFITTED} after the search" in capsys.readouterr().out

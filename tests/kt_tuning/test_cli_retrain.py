@@ -1,11 +1,10 @@
 """`kt-tuning distill`, `bag`, `boost` and `snapshots`: results that the other verbs take."""
 
 import dataclasses
-import json
 
 import pytest
 from command_line import kt_tuning, write_photos
-from shipped_run import small_model, write_search
+from shipped_run import small_model, write_definition, write_search
 
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.data import load_images
@@ -13,8 +12,14 @@ from kt_tuning.ensembling import Ensemble, EnsembleRecord
 from kt_tuning.evaluation import held_out_uses, note_held_out_use
 from kt_tuning.judging import load_data, load_winner, save_winner
 from kt_tuning.pipeline import RunOptions, tuner_of
+from hypermodels import MLP
+from kt_tuning import Recipe, open_run
+from kt_tuning.data import load_images
+from kt_tuning.ensembling import Ensemble, EnsembleRecord
+from kt_tuning.evaluation import held_out_uses, note_held_out_use
+from kt_tuning.finalize import RunRecords, load_final_model, load_run_data, save_final_model
+from kt_tuning.records import TrialRecord
 from kt_tuning.report.load import load_run
-from kt_tuning.shipping import RunRecords
 
 
 @pytest.fixture(scope="module")
@@ -26,16 +31,15 @@ def run(tmp_path_factory):
     data = load_images(base / "photos", progress=False)
     write_search(directory, data, "MLP", seed=0)
     fixed = {"units": 8, "optimizer": "adam"}
-    options = RunOptions(hypermodel=("mlp",), fixed=fixed, augment="none", batch_size=(16,))
-    (directory / "options.json").write_text(json.dumps(dataclasses.asdict(options)))
-    space = tuner_of(directory, load_data(directory, progress=False)).get_default_hyperparameters()
+    write_definition(directory, MLP((8, 8, 1), 2, **fixed), Recipe(batch_size=16, augment="none"))
+    space = open_run(directory).get_default_hyperparameters()
     result = directory / "trial_01" / "result.json"
     record = dataclasses.replace(TrialRecord.load(result), values=dict(space.values))
     record.save(result)
     EnsembleRecord(
         ("01",), (1.0,), "single", {"single": 0.5}, (0.6,), costs=(1234.0,), single_cost=1234.0
     ).save(directory / "ensemble.json")
-    save_winner(Ensemble([small_model()], [1.0]), directory)
+    save_final_model(Ensemble([small_model()], [1.0]), directory)
     note_held_out_use(directory, by="evaluate", fingerprint=data.fingerprint, images=12)
     return directory
 
@@ -46,8 +50,8 @@ def check(run, verb):
     records = RunRecords.load(folder)
     assert records.members, "the ensemble names trials of its own folder"
     assert load_run(folder).ensemble == records.ensemble
-    test = load_data(folder, progress=False).test
-    assert load_winner(folder).predict_on_batch(test.images).shape == (12, 2)
+    test = load_run_data(folder, progress=False).test
+    assert load_final_model(folder).predict_on_batch(test.images).shape == (12, 2)
     # What judges these models knows of earlier looks at their test images.
     assert held_out_uses(folder) == held_out_uses(run)
     assert verb in [one.folder for one in load_run(run).again]
@@ -92,8 +96,9 @@ def test_snapshots_share_the_epochs(run, monkeypatch):
 
 
 def test_a_run_without_an_ensemble_is_refused(run, tmp_path, monkeypatch, capsys):
-    data = load_data(run, progress=False)
+    data = load_run_data(run, progress=False)
     write_search(tmp_path / "bare", data)
+    write_definition(tmp_path / "bare", MLP((8, 8, 1), 2))
     folder = ["--data", run.parent / "photos", "--quiet"]
     assert kt_tuning(monkeypatch, "bag", tmp_path / "bare", *folder) == 2
     assert "ensemble.json" in capsys.readouterr().err

@@ -16,6 +16,8 @@ from kt_tuning.cli.run_place import run_directory
 from kt_tuning.core.errors import OptionError
 from kt_tuning.data import load_images
 from kt_tuning.judging import load_data
+from kt_tuning.errors import OptionError
+from kt_tuning.finalize import load_run_data
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def test_the_run_of_an_npz_file_has_its_name_and_its_images_are_read_again(
     out.mkdir(parents=True)
     searched.card.save(out / "data.json")
     searched.save_split(out / "split.npz")
-    data = load_data(out, progress=False)
+    data = load_run_data(out, progress=False)
     np.testing.assert_array_equal(data.test.images, images[50:])
 
 
@@ -74,7 +76,7 @@ def test_a_table_is_searched_and_read_again(
     more = ("--column", "group=who", "--out", out, "--max-trials", 1, "--epochs", 1, "-q")
     tiny = ("--hypermodel", "mlp", "--fix", "stages=1", "--fix", "units=8", "--workers", 1)
     assert kt_tuning(monkeypatch, *command, *more, *tiny) == 0
-    data = load_data(out, progress=False)
+    data = load_run_data(out, progress=False)
     assert data.class_names == ("lying", "standing")
     assert data.groups is not None
     config = yaml.safe_load((out / "config.yaml").read_text())
@@ -123,7 +125,7 @@ def test_run_in_the_folder_of_images_leaves_it_as_it_was(
     assert (run / "report.html").is_file()
     # What comes after the run has the same images, labels, splits and groups.
     expected = load_images(photos, class_names=["standing", "lying"], groups=r"(\d)\d\.png")
-    data = load_data(run)
+    data = load_run_data(run)
     assert data.fingerprint == expected.fingerprint
     assert data.groups is not None
     assert expected.groups is not None

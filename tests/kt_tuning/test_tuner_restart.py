@@ -9,6 +9,8 @@ import kt_tuning
 from kt_tuning import Ensemble, RefitOptions, load_images
 from kt_tuning.core.errors import SearchError
 from kt_tuning.retraining import Configuration
+from kt_tuning.errors import SearchError
+from kt_tuning.finalize import Configuration
 
 
 @pytest.fixture(scope="module")

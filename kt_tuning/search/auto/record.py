@@ -10,12 +10,11 @@ import keras_tuner
 
 from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.data import ImageData
+from kt_tuning.errors import OptionError, StorageError
+from kt_tuning.run.layout import AUTO_CHOICE
 from kt_tuning.search.auto.choice import AUTO, WHERE, AutoChoice, choose
 
 logger = logging.getLogger("kt_tuning")
-
-CHOICE = "auto.json"
-"""File of a run directory: `AutoChoice`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,9 +75,9 @@ def choice_for(data: ImageData, run: Path, backbone: str | None = None) -> AutoC
         StorageError: if it began with a pre-trained network that is not at hand any more.
     """
     now = choose(data, backbone)
-    if not (run / CHOICE).is_file():
+    if not (run / AUTO_CHOICE).is_file():
         return now
-    earlier = AutoChoice.load(run / CHOICE)
+    earlier = AutoChoice.load(run / AUTO_CHOICE)
     if gone := [name for name in earlier.backbones if name not in now.backbones]:
         raise StorageError(
             f"{run} holds a search that began with {', '.join(gone)} at hand; now there is "

@@ -1,12 +1,10 @@
 """What decides what the trials of a search mean: kept with the run, and compared before more."""
 
-from kt_tuning.search.definition.earlier import read_definition
-from kt_tuning.search.definition.record import DEFINITION, SearchDefinition, as_stored
+from kt_tuning.search.definition.record import SearchDefinition, as_stored, read_definition
 from kt_tuning.search.definition.state import describe_hypermodel, describe_recipe, unchanged
 from kt_tuning.search.definition.structure import describe_model
 
 __all__ = [
-    "DEFINITION",
     "SearchDefinition",
     "as_stored",
     "describe_hypermodel",

@@ -14,12 +14,15 @@ from keras_tuner.engine import hyperparameters as hps
 from kt_tuning.core.json_record import Record
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.recipe import SEARCHED
+from kt_tuning.errors import StorageError
+from kt_tuning.recipe import SEARCHED
+from kt_tuning.records import Record, SearchRecord, TrialRecord
+from kt_tuning.run import Run
+from kt_tuning.run.layout import DEFINITION, SEARCH
 from kt_tuning.search.definition.space import describe, lacking, space_differences
 from kt_tuning.search.definition.state import NAME, STATE
 from kt_tuning.search.definition.structure import structure_difference
 
-DEFINITION = "definition.json"
-"""File of a run directory, and attribute of a study that is not in it."""
 FIXED = "fixed"
 """Attribute of our hypermodels: values that are not searched."""
 
@@ -33,7 +36,7 @@ def as_stored(value: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class SearchDefinition(Record):
-    """What decides what a trial means; what is not known, of a run of an older version, is None.
+    """What decides what a trial means; None where a value is not known.
 
     Attributes:
         hypermodel: See `describe_hypermodel`.
@@ -133,6 +136,22 @@ class SearchDefinition(Record):
         if difference is not None:
             return [f"the model that is built of {self.values}: {difference}"]
         return []
+
+
+def read_definition(run: Run) -> SearchDefinition | None:
+    """Return what was searched in a run directory; None if nothing was.
+
+    Raises:
+        StorageError: if a file is damaged, or an earlier version of kt-tuning wrote the run.
+    """
+    found = run.read(SearchDefinition, DEFINITION)
+    if found is None and run.read(SearchRecord, SEARCH) is not None:
+        raise StorageError(
+            f"{run.path} holds a search without {DEFINITION}, of an earlier version of kt-tuning: "
+            "choose another run directory, or have the search deleted (overwrite=True, "
+            "--overwrite)."
+        )
+    return found
 
 
 def _state(hypermodel: dict[str, Any] | None) -> dict[str, Any]:

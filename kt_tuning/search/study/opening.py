@@ -16,12 +16,13 @@ from optuna.study import StudyDirection
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.quiet import quiet_optuna
+from kt_tuning.errors import StorageError
+from kt_tuning.run.layout import STUDY
 from kt_tuning.search.study.sharing import is_shared
 from kt_tuning.search.study.storage import has_tables, open_storage
 from kt_tuning.search.study.urls import without_password
 from kt_tuning.search.study.write_through import StudyStorage
 
-STUDY = "study.db"
 """The study's file in the project directory."""
 STUDY_NAME = "search"
 """The study's name in a file of its own; in a storage that is shared it is the project's name."""

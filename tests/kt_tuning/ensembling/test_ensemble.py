@@ -13,6 +13,7 @@ from kt_tuning.ensembling import (
     Ensemble,
     EnsembleRecord,
     Member,
+    combination_digest,
 )
 from kt_tuning.evaluation import evaluate, score
 
@@ -448,13 +449,14 @@ def test_another_keras_file_is_no_ensemble(models, tmp_path):
 @saves
 def test_the_present_ensemble_of_a_run_directory_is_loaded(models, images, fitting_data, tmp_path):
     predictions, labels = fitting_data
-    for name, solver in (("0", "single"), ("1", "mean")):
+    for solver in ("single", "mean"):
         saved = Ensemble.fit(models, predictions, labels, solver=solver)
-        saved.save(tmp_path / f"ensemble-{name}.keras")
-    saved.record.save(tmp_path / "ensemble.json")
+        saved.record.save(tmp_path / "ensemble.json")
+        path = tmp_path / f"ensemble-{combination_digest(tmp_path)}.keras"
+        saved.save(path)
     loaded = Ensemble.load(tmp_path)
     assert loaded.record.solver == "mean"
     assert np.array_equal(loaded.predict(images), saved.predict(images))
-    (tmp_path / "ensemble-1.keras").unlink()
-    with pytest.raises(StorageError, match="no file of its present ensemble"):
+    path.unlink()
+    with pytest.raises(StorageError, match="no Keras model of its ensemble"):
         Ensemble.load(tmp_path)

@@ -8,6 +8,11 @@ from kt_tuning.core.errors import StorageError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.evaluation import HELD_OUT_USES, held_out_uses, note_held_out_use
 from kt_tuning.evaluation import held_out as module
+from kt_tuning.errors import StorageError
+from kt_tuning.evaluation import held_out as module
+from kt_tuning.evaluation import held_out_uses, note_held_out_use
+from kt_tuning.records import TrialRecord
+from kt_tuning.run.layout import TEST_USES
 
 
 @pytest.fixture
@@ -74,8 +79,8 @@ def test_other_data_were_not_looked_at(note):
 
 
 def test_a_damaged_note_is_not_overwritten(note, tmp_path):
-    path = tmp_path / HELD_OUT_USES
+    path = tmp_path / TEST_USES
     path.write_text(json.dumps({"uses": [{"when": 1}]}))
-    with pytest.raises(StorageError, match=HELD_OUT_USES):
+    with pytest.raises(StorageError, match=TEST_USES):
         note(100.0)
     assert "when" in path.read_text()

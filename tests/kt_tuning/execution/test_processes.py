@@ -133,7 +133,7 @@ def marking(tmp_path, monkeypatch):
     return "marking_module"
 
 
-def marks(folder, count):
+def metadata(folder, count):
     """Processes that have left a file, once there are `count`."""
     patience = time.monotonic() + PATIENCE
     while len(pids := {int(path.name) for path in folder.glob("[0-9]*")}) < count:
@@ -146,10 +146,10 @@ def test_workers_start_before_the_work_is_known_and_are_the_ones_that_run(markin
     executor = Processes(3, logs=tmp_path / "logs", imports=[marking])
     driver = Recorder(range(4))
     with executor.started(jobs=2):
-        early = marks(tmp_path, 2)
+        early = metadata(tmp_path, 2)
         executor.run(lambda job, report: os.getpid(), driver)
-    assert early <= set(driver.results.values()) <= marks(tmp_path, 2)
-    assert not any(map(alive, marks(tmp_path, 2)))
+    assert early <= set(driver.results.values()) <= metadata(tmp_path, 2)
+    assert not any(map(alive, metadata(tmp_path, 2)))
 
 
 @pytest.mark.parametrize("jobs", [0, 2, 7, None])
@@ -161,7 +161,7 @@ def test_no_more_workers_are_started_than_there_are_jobs(jobs, tmp_path):
 def test_workers_that_are_not_needed_after_all_are_stopped(marking, tmp_path):
     executor = Processes(2, logs=tmp_path / "logs", imports=[marking])
     with executor.started():
-        early = marks(tmp_path, 2)
+        early = metadata(tmp_path, 2)
     assert not any(map(alive, early))
 
 
@@ -169,7 +169,7 @@ def test_a_worker_that_dies_before_it_has_work_is_not_missed(marking, tmp_path):
     executor = Processes(1, logs=tmp_path / "logs", imports=[marking])
     driver = Recorder([0])
     with executor.started():
-        (early,) = marks(tmp_path, 1)
+        (early,) = metadata(tmp_path, 1)
         os.kill(early, signal.SIGKILL)
         os.waitid(os.P_PID, early, os.WEXITED | os.WNOWAIT)
         executor.run(lambda job, report: os.getpid(), driver)

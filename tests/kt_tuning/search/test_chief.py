@@ -22,7 +22,7 @@ from kt_tuning import ImageData, Tuner
 
 class Mark(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
-        with open({marks!r}, "a") as file:
+        with open({metadata!r}, "a") as file:
             file.write(os.environ.get("KERASTUNER_TUNER_ID", "") + "\\n")
 
 data = ImageData.from_arrays(*striped_images(60))
@@ -43,7 +43,7 @@ def free_port() -> str:
 def start(directory: Path, port: str, tuner_id: str) -> subprocess.Popen:
     script = SCRIPT.format(
         tests=str(Path(__file__).parents[2]),
-        marks=str(directory / "marks"),
+        metadata=str(directory / "metadata"),
         directory=str(directory),
         tracker="csv",
     )
@@ -60,7 +60,7 @@ def test_a_chief_and_two_workers_find_what_one_process_finds(tmp_path, make_tune
     for process in processes:
         _, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors
-    ran = (tmp_path / "marks").read_text().split()
+    ran = (tmp_path / "metadata").read_text().split()
     assert len(ran) == 12
     assert set(ran) <= {"worker1", "worker2"}
     found = make_tuner(project_name="run", max_trials=12, strategy="random", seed=2).results()

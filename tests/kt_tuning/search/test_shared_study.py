@@ -59,7 +59,7 @@ class Mark(keras.callbacks.Callback):
             while True:
                 time.sleep(0.1)
     def on_epoch_end(self, epoch, logs=None):
-        with open({marks!r}, "a") as file:
+        with open({metadata!r}, "a") as file:
             file.write(f"{{os.getpid()}} {{epoch}}\\n")
 
 data = ImageData.from_arrays(*striped_images(60))
@@ -321,7 +321,7 @@ def start(directory: Path, url: str, held: Path | None = None) -> subprocess.Pop
     """Another process that searches; with `held`, until the second epoch of its first trial."""
     script = SCRIPT.format(
         tests=str(Path(__file__).parents[2]),
-        marks=str(directory / "marks"),
+        metadata=str(directory / "metadata"),
         directory=str(directory),
         url=url,
         held=None if held is None else str(held),
@@ -340,13 +340,13 @@ def wait_for(happened, process):
 
 
 def test_a_killed_process_leaves_its_trial_to_the_other_one(url, tmp_path):
-    marks, held = tmp_path / "marks", tmp_path / "held"
+    metadata, held = tmp_path / "metadata", tmp_path / "held"
     killed = start(tmp_path, url, held)
     other = None
     try:
         wait_for(held.exists, killed)
         other = start(tmp_path, url)
-        wait_for(lambda: len({line.split()[0] for line in marked(marks)}) == 2, other)
+        wait_for(lambda: len({line.split()[0] for line in marked(metadata)}) == 2, other)
         os.kill(killed.pid, signal.SIGKILL)
         killed.communicate()
         _, errors = other.communicate(timeout=PATIENCE)
@@ -364,8 +364,8 @@ def test_a_killed_process_leaves_its_trial_to_the_other_one(url, tmp_path):
     close(database)
     assert states == {"COMPLETE": TRIALS}
     # Two epochs a trial, of both together: that of the killed process is not done again.
-    assert len(marked(marks)) == 2 * TRIALS
+    assert len(marked(metadata)) == 2 * TRIALS
 
 
-def marked(marks: Path) -> list[str]:
-    return marks.read_text().splitlines()
+def marked(metadata: Path) -> list[str]:
+    return metadata.read_text().splitlines()

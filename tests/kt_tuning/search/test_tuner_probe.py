@@ -14,6 +14,7 @@ from kt_tuning.ensembling import Ensemble
 from kt_tuning.evaluation import predict_split, score
 from kt_tuning.features import cache
 from kt_tuning.retraining import Configuration, bag, boost, distill, snapshots
+from kt_tuning.finalize import Configuration, bag, distill
 
 
 @pytest.fixture(scope="module")

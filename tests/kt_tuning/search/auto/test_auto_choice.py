@@ -10,6 +10,10 @@ from kt_tuning import ImageData
 from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.search.auto import CHOICE, AutoChoice, choice, choice_for, choose, chosen
+from kt_tuning.errors import OptionError, StorageError
+from kt_tuning.records import TrialRecord
+from kt_tuning.run.layout import AUTO_CHOICE
+from kt_tuning.search.auto import AutoChoice, choice, choice_for, choose, chosen
 from kt_tuning.search.auto.portfolio import GREY, PHOTOS, PLAIN, SMALL, StartingPoint, kind_of
 
 NETWORK = "EfficientNetLite0"
@@ -142,7 +146,7 @@ def test_networks_from_nothing_get_time_on_photos_if_probes_are_poor():
 def test_a_search_goes_on_with_the_families_that_it_began_with(monkeypatch, tmp_path, caplog):
     data = images()
     at_hand(monkeypatch)
-    choose(data).save(tmp_path / CHOICE)
+    choose(data).save(tmp_path / AUTO_CHOICE)
     at_hand(monkeypatch, NETWORK)
     with caplog.at_level("INFO"):
         assert choice_for(data, tmp_path).families == ("convnet",)
@@ -154,12 +158,12 @@ def test_a_search_goes_on_with_the_families_that_it_began_with(monkeypatch, tmp_
 def test_a_network_that_has_vanished_is_named(monkeypatch, tmp_path):
     data = images()
     at_hand(monkeypatch, NETWORK)
-    choose(data).save(tmp_path / CHOICE)
+    choose(data).save(tmp_path / AUTO_CHOICE)
     assert choice_for(data, tmp_path) == choose(data)
     at_hand(monkeypatch)
     with pytest.raises(StorageError, match=f"began with {NETWORK} at hand; now there is no pre-tr"):
         choice_for(data, tmp_path)
-    assert json.loads((tmp_path / CHOICE).read_text())["backbones"] == [NETWORK]
+    assert json.loads((tmp_path / AUTO_CHOICE).read_text())["backbones"] == [NETWORK]
 
 
 def test_a_hypermodel_that_is_a_text_is_auto_and_needs_images(tmp_path):

@@ -8,7 +8,8 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.core.records import SearchRecord
 from kt_tuning.pipeline import RunOptions
 from kt_tuning.pipeline.make_tuner import make_tuner
-from kt_tuning.search.auto import CHOICE, Plan, choice, choose
+from kt_tuning.run.layout import AUTO_CHOICE
+from kt_tuning.search.auto import Plan, choice, choose
 from kt_tuning.search.auto.portfolio import PLAIN, StartingPoint
 from kt_tuning.search.budget import Budget
 
@@ -47,7 +48,7 @@ def test_a_tuner_with_images_begins_with_the_portfolio_and_resumes(stripes, tmp_
     default = again.hypermodel.wrapped.members["recurrent"].hyperparameters().get("units")
     assert found["hp/recurrent/units"].iloc[1] == default
     assert found["hp/mlp/units"].iloc[2] == 128
-    assert (tmp_path / "run" / CHOICE).is_file()
+    assert (tmp_path / "run" / AUTO_CHOICE).is_file()
     assert not SearchRecord.load(tmp_path / "run" / "search.json").defaults_first
 
 

@@ -1,0 +1,132 @@
+"""The configuration that is trained after a search: the best trial's, or any other."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from typing import Any, Self
+
+import keras_tuner
+
+from hypermodels import ConvNet
+from kt_tuning.core.errors import SearchError
+from kt_tuning.core.records import SearchRecord
+from kt_tuning.data import ImageData
+from kt_tuning.recipe import Recipe
+from kt_tuning.run import Run
+from kt_tuning.search import Tuner
+from kt_tuning.search.auto import Plan
+from kt_tuning.search.families import family_of
+from kt_tuning.search.options import check_count, find_objectives
+from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.trials import member_of
+
+logger = logging.getLogger("kt_tuning")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Configuration:
+    """A hypermodel with values for its hyperparameters, and how it is trained.
+
+    Attributes:
+        hypermodel: A `keras_tuner.HyperModel`, or a function `build(hp)` -> compiled model.
+        values: Values of the hyperparameters, the recipe's included; missing ones have their
+            defaults.
+        recipe: How it is trained.
+        epochs: Of a full training.
+        objective: Decides which epoch is kept: "val_loss" or "val_" and a name in `METRICS`.
+        seed: Same seed, same models.
+
+    Raises:
+        OptionError: if a value is out of range.
+    """
+
+    hypermodel: Any
+    values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    recipe: Recipe = dataclasses.field(default_factory=Recipe)
+    epochs: int = 30
+    objective: str | keras_tuner.Objective = "val_accuracy"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_count("epochs", self.epochs)
+        check_count("seed", self.seed, least=0)
+        (found,) = find_objectives(self.objective)
+        object.__setattr__(self, "objective", found)
+        hypermodel = self.hypermodel
+        if isinstance(hypermodel, RecipeHyperModel) and hypermodel.recipe != self.recipe:
+            hypermodel = hypermodel.wrapped
+        if not isinstance(hypermodel, RecipeHyperModel):
+            object.__setattr__(self, "hypermodel", RecipeHyperModel(hypermodel, self.recipe))
+
+    @classmethod
+    def of(cls, tuner: Tuner, rank: int = 0) -> Self:
+        """Return a trial's configuration, to be trained for as many epochs as a full trial.
+
+        Args:
+            tuner: Has searched.
+            rank: 0 is the best trial, 1 the second best, and so on.
+
+        Raises:
+            SearchError: if so many trials have not completed.
+        """
+        best = tuner.get_best_hyperparameters(rank + 1)
+        if len(best) <= rank:
+            raise SearchError(
+                f"Expected at least {rank + 1} completed trials. Received: a search with "
+                f"{len(best)}. Call `search` first."
+            )
+        values = dict(best[rank].values)
+        most = Run(tuner.run_directory).read_search().epochs
+        epochs = Plan(choice=tuner.choice).epochs(most).get(family_of(values), most)
+        return cls(tuner.hypermodel, values, tuner.recipe, epochs, tuner.objectives[0], tuner.seed)
+
+    @classmethod
+    def student_of(cls, tuner: Tuner, data: ImageData) -> Self:
+        """Take the best trial that was trained by a loss, which can learn from a teacher.
+
+        A linear probe cannot: a solver finds its weights. If all trials are probes, it is a
+        `ConvNet` with its default values.
+
+        Args:
+            tuner: Has searched.
+            data: What it searched on.
+
+        Raises:
+            SearchError: if no trial has completed.
+        """
+        best = cls.of(tuner)
+        if best.by_epochs:
+            return best
+        count = len(tuner.get_best_hyperparameters(len(tuner.results())))
+        others = (cls.of(tuner, rank) for rank in range(1, count))
+        found = next((other for other in others if other.by_epochs), None)
+        if found is None:
+            logger.info(
+                "All trials are linear probes, which cannot learn from a teacher: the student is a "
+                "ConvNet with its default values."
+            )
+            network = ConvNet(data.input_shape, data.classes)
+            return dataclasses.replace(best, hypermodel=network, values={})
+        logger.info(
+            "The best trial is a linear probe, which cannot learn from a teacher: the student has "
+            "the configuration of the best %s.",
+            family_of(found.values),
+        )
+        return found
+
+    @property
+    def by_epochs(self) -> bool:
+        """Whether it is trained by a loss, epoch after epoch, as a linear probe is not."""
+        return bool(getattr(member_of(self.hypermodel, self.values), "by_epochs", True))
+
+    def hyperparameters(self, **metadata: Any) -> keras_tuner.HyperParameters:
+        """Return the values for a build.
+
+        Args:
+            **metadata: Further values, which no hypermodel reads.
+        """
+        hp = keras_tuner.HyperParameters()
+        hp.values = {**self.values, **metadata}
+        return hp

@@ -1,0 +1,162 @@
+"""Export of a run's models to other formats: each is checked, measured and described."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kt_tuning.core.errors import OptionError
+from kt_tuning.data import ImageData
+from kt_tuning.ensembling import read_validated, trained_on_validation
+from kt_tuning.export import (
+    FORMATS,
+    Measurement,
+    Pruned,
+    export_model,
+    format_named,
+    next_version,
+    prune,
+)
+from kt_tuning.finalize.export_measurement import measure_export
+from kt_tuning.finalize.fine_tuning import fine_tuning
+from kt_tuning.finalize.model_card import write_model_card
+from kt_tuning.finalize.run_records import RunRecords
+
+if TYPE_CHECKING:
+    import keras
+
+SAVED_MODEL = "saved_model"
+IMAGES = 1000
+"""Validation images that an export is compared with the trained model on."""
+EXAMPLES = 500
+"""Training images that int8 formats take the range of activations from."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pruning:
+    """How a model is pruned before it is exported.
+
+    Attributes:
+        sparsity: Share of the kernels' weights that become zero, above 0 and below 1.
+        rounds: Of pruning and training.
+        epochs: Of each round.
+    """
+
+    sparsity: float
+    rounds: int = 4
+    epochs: int = 1
+
+
+def export_run(
+    directory: str | Path,
+    model: keras.Model,
+    data: ImageData,
+    formats: Sequence[str] = (SAVED_MODEL,),
+    *,
+    path: Path | None = None,
+    images: int = IMAGES,
+    pruning: Pruning | None = None,
+    seed: int = 0,
+) -> list[Measurement]:
+    """Export a model of a run, measure each export, and write its model card.
+
+    A SavedModel goes to `export/<version>`, the folder that TensorFlow Serving watches; other
+    formats to `export/<format>/<version>`, which it does not look into.
+
+    Args:
+        directory: The run directory.
+        model: Its final model, or another one; `pruning` changes it.
+        data: The data that were searched on. Exports are compared and measured on validation
+            images; training images are examples for int8 and for pruning. The test split is left
+            alone. Of a model that was trained on validation images, with folds or by a refit, the
+            accuracy out of fold is given instead, if known.
+        formats: Names in `FORMATS`.
+        path: Folder to write instead, which must not exist; with one format only.
+        images: Validation images that are looked at, at most.
+        pruning: Whether and how to prune first.
+        seed: Of the choice of images, and of training.
+
+    Returns:
+        A measurement an export.
+
+    Raises:
+        OptionError: on an unknown format, no images, or wrong pruning.
+        MissingExtraError: if a package is missing; nothing is exported then.
+        ExportError: if an export behaves unlike the model. Those before it remain.
+        StorageError: if the run directory cannot be read or written.
+    """
+    if images < 1 or not formats:
+        raise OptionError(
+            "An export takes at least 1 format and 1 image to compare. "
+            f"Received: formats={list(formats)}, images={images}"
+        )
+    rows = list({row.name: row for row in map(format_named, formats)}.values())
+    if path is not None and (len(rows) > 1 or path.exists()):
+        raise OptionError(
+            "An export into a folder of your own takes one format and a folder that does not exist."
+            f" Received: path={path}, {'which exists' if path.exists() else formats}"
+        )
+    for row in rows:
+        row.check_installed()
+    directory = Path(directory)
+    records = RunRecords.load(directory)
+    pruned = None if pruning is None else _prune(model, data, pruning, seed)
+    rng = np.random.default_rng(seed)
+    chosen = _some(len(data.validation), images, rng)
+    compared, labels = data.validation.take(chosen), data.validation.labels[chosen]
+    seen = trained_on_validation(directory)
+    validated = read_validated(directory) if seen else None
+    examples = data.train.take(_some(len(data.train), EXAMPLES, rng))
+    provenance = records.provenance() | _described(pruning, pruned)
+    found = []
+    for name in (row.name for row in rows):
+        place = path or next_version(_place(directory, name))
+        inside = place.is_relative_to(directory)
+        exported = export_model(
+            model,
+            place,
+            format=name,
+            card=records.data,
+            provenance=provenance,
+            parity_images=compared,
+            examples=examples if FORMATS[name].needs_examples else None,
+        )
+        measurement = measure_export(
+            exported,
+            compared,
+            None if seen else labels,
+            folder=(place.relative_to(directory) if inside else place.absolute()).as_posix(),
+            sparsity=None if pruned is None else pruned.sparsity,
+            out_of_fold=None if validated is None else validated.accuracy,
+        )
+        write_model_card(records, place, measurement)
+        found.append(measurement)
+    return found
+
+
+def _place(directory: Path, name: str) -> Path:
+    return directory / "export" if name == SAVED_MODEL else directory / "export" / name
+
+
+def _some(count: int, wanted: int, rng: np.random.Generator) -> np.ndarray[Any, Any]:
+    return np.sort(rng.permutation(count)[:wanted])
+
+
+def _prune(model: keras.Model, data: ImageData, pruning: Pruning, seed: int) -> Pruned:
+    import keras
+
+    # The same layers in another model: compiled itself, the final model would be saved with an
+    # optimizer, which is twice as large as its weights.
+    trained = keras.Model(model.inputs, model.outputs[0])
+    fit = fine_tuning(trained, data, epochs=pruning.epochs, seed=seed)
+    return prune(trained, fit, sparsity=pruning.sparsity, rounds=pruning.rounds)
+
+
+def _described(pruning: Pruning | None, pruned: Pruned | None) -> dict[str, Any]:
+    if pruning is None or pruned is None:
+        return {}
+    return {"pruning": dataclasses.asdict(pruning) | dataclasses.asdict(pruned)}

@@ -1,0 +1,291 @@
+"""Training of several models after a search, as trials in a run directory of their own."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from kt_tuning.core.errors import SearchError, full_disk_explained
+from kt_tuning.core.interrupts import interrupts_kept
+from kt_tuning.core.quiet import light_collections, quiet_keras_tuner
+from kt_tuning.core.records import FAILED, SearchRecord, TrialRecord
+from kt_tuning.core.run_layout import RESULT
+from kt_tuning.data import ImageData
+from kt_tuning.ensembling import Candidates, read_candidates
+from kt_tuning.retraining.claim import check_claim, claim, definition
+from kt_tuning.retraining.configuration import Configuration
+from kt_tuning.retraining.lesson import Lesson
+from kt_tuning.errors import SearchError, full_disk_explained
+from kt_tuning.finalize.configuration import Configuration
+from kt_tuning.finalize.member_definition import check_compatible, definition, write_definition
+from kt_tuning.interrupts import interrupts_kept
+from kt_tuning.records import FAILED, SearchRecord, TrialRecord
+from kt_tuning.run import trial_folder
+from kt_tuning.run.layout import RESULT
+from kt_tuning.search.data_tasks import image_tasks
+from kt_tuning.search.display import SearchDisplay
+from kt_tuning.search.run_directory import RunDirectory, versions
+from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.trials import (
+    Advice,
+    ImageTask,
+    Progress,
+    TrialSpec,
+    load_weights,
+    new_model,
+    run_trial,
+    weights_file,
+)
+
+logger = logging.getLogger("kt_tuning")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainingSubset:
+    """Training images and first weights of one member.
+
+    Attributes:
+        data: The data that it is trained and validated on.
+        origin: Folder of the member whose weights it starts from, or None.
+    """
+
+    data: ImageData
+    origin: Path | None = None
+
+
+def with_train_rows(data: ImageData, rows: NDArray[np.integer[Any]]) -> ImageData:
+    """Return the same data with other training images.
+
+    Args:
+        data: The images; validation and test stay as they are.
+        rows: Positions in the training split, in any order, each as often as it is used.
+    """
+    train = data.indices["train"][np.sort(rows)]
+    return dataclasses.replace(data, indices={**data.indices, "train": train})
+
+
+class MemberTraining:
+    """Trains members of an ensemble, each as a trial of a run directory.
+
+    Finished members are not trained again, and an interrupted one continues after its last finished
+    epoch. Validation predictions are of the data's validation split, whatever a member is trained
+    on.
+
+    Args:
+        kind: Kind of training, e.g. "bag".
+        configuration: What is trained.
+        data: The images.
+        directory: Folder of the members; made when the first one is trained.
+        metadata: Further options that decide what a member becomes, by name.
+        overwrite: Whether members in the directory are deleted first.
+
+    Raises:
+        StorageError: if the directory cannot be written.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        configuration: Configuration,
+        data: ImageData,
+        directory: str | Path,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        self.configuration = configuration
+        self.data = data
+        self._kind = kind
+        self._metadata = {f"{kind}/{name}": value for name, value in (metadata or {}).items()}
+        assert isinstance(configuration.objective, keras_tuner.Objective)
+        self._objective = configuration.objective
+        self.files = RunDirectory(Path(directory), self._objective, overwrite=overwrite)
+
+    def folder(self, index: int) -> Path:
+        """Return the folder of a finished member."""
+        return trial_folder(self.files.path, _trial_id(index))
+
+    def record(self, index: int) -> TrialRecord | None:
+        """Return the record of a member, or None if it is not finished."""
+        path = self.folder(index) / RESULT
+        return TrialRecord.load(path) if path.exists() else None
+
+    def _is_done(self, index: int) -> bool:
+        """Whether a member need not be trained; what is kept of one that failed is set aside."""
+        record = self.record(index)
+        if record is None or record.status != FAILED:
+            return record is not None
+        name = record.trial_id
+        logger.warning("Member %d failed in an earlier run; it is trained again.", index)
+        self.files.set_aside(name, self.files.failures(name) + 1)
+        return False
+
+    def load(self, record: TrialRecord) -> keras.Model:
+        """Return the model of a member, at its best epoch."""
+        hp = keras_tuner.HyperParameters()
+        hp.values = dict(record.values)
+        with quiet_keras_tuner():
+            model = new_model(self.configuration.hypermodel, hp)
+        load_weights(model, weights_file(self.files.trial(record.trial_id), None))
+        return model
+
+    def train(
+        self,
+        count: int,
+        plan: Callable[[int], TrainingSubset | None],
+        *,
+        hypermodel: RecipeHyperModel | None = None,
+        verbose: bool = True,
+    ) -> None:
+        """Train the missing members.
+
+        Ctrl-C stops it and keeps the finished members. Members that failed in an earlier call are
+        trained again.
+
+        Args:
+            count: Number of members.
+            plan: Index of a member, called after all members before it -> its training images; None
+                ends the training.
+            hypermodel: Builds and fits in place of the configuration's.
+            verbose: Whether to show the live view.
+
+        Raises:
+            OptionError: if hypermodel, recipe and data do not go together.
+            SearchError: if every member fails.
+            StorageError: if the directory holds something else, another process uses it, or the
+                disk is full.
+            KeyboardInterrupt: on Ctrl-C.
+        """
+        hypermodel = hypermodel or self.configuration.hypermodel
+        if self.files.overwrite or any(not self._is_done(index) for index in range(count)):
+            self._check(hypermodel)
+        asked = definition(self.configuration, self._kind, self._metadata)
+        check = functools.partial(check_compatible, self.files, asked, self.data, self._kind)
+        with (
+            full_disk_explained(self.files.path),
+            self.files.begin(check, source=self.data.source),
+        ):
+            write_definition(self.files, asked, self.data)
+            self._note_search(count)
+            display = self._display(count, verbose=verbose)
+            missing = [index for index in range(count) if not self._is_done(index)]
+            try:
+                with quiet_keras_tuner(), light_collections(), interrupts_kept(), display:
+                    for index in missing:
+                        subset = plan(index)
+                        if subset is None:
+                            break
+                        self._train(index, subset, hypermodel, display)
+            except KeyboardInterrupt:
+                logger.warning(
+                    "Interrupted. %d finished members are kept in %s; the same call continues.",
+                    len(self.files.best_trials()),
+                    self.files.path,
+                )
+                raise
+        self._raise_if_all_failed()
+
+    def candidates(self, count: int) -> Candidates:
+        """Return the first `count` members that there are, best first."""
+        found = read_candidates(self.files.path, load=self.load, prefix=f"{self._kind}/")
+        names = {self.name(index) for index in range(count)}
+        members = tuple(member for member in found.members if member.name in names)
+        return dataclasses.replace(found, members=members)
+
+    def name(self, index: int) -> str:
+        """Return the name of a member among candidates."""
+        return f"{self._kind}/{_trial_id(index)}"
+
+    def _train(
+        self,
+        index: int,
+        subset: TrainingSubset,
+        hypermodel: RecipeHyperModel,
+        display: SearchDisplay,
+    ) -> None:
+        configuration = self.configuration
+        task = ImageTask(
+            hypermodel, subset.data, configuration.recipe, objectives=[self._objective.name]
+        )
+        spec = TrialSpec(
+            trial_id=_trial_id(index),
+            number=index,
+            # Members of one configuration are no copies of each other.
+            hp=configuration.hyperparameters(**self._metadata, **{f"{self._kind}/member": index}),
+            epochs=configuration.epochs,
+            initial_epoch=0,
+            origin=subset.origin,
+            seed=int(np.random.SeedSequence((configuration.seed, index)).generate_state(1)[0]),
+            directory=self.files.trial(_trial_id(index)),
+            deadline=None,
+            least_epochs=0,
+        )
+
+        def report(progress: Progress) -> Advice:
+            display.epoch_ended(index, progress)
+            return Advice.GO_ON
+
+        display.trial_started(index, configuration.epochs)
+        record = run_trial(spec, report, tasks=[task], objectives=[self._objective])
+        self.files.note(record)
+        display.trial_ended(record, self.files.best_trials(1))
+
+    def _check(self, hypermodel: RecipeHyperModel) -> None:
+        """Refuse options that cannot work, before the first epoch."""
+        with quiet_keras_tuner():
+            image_tasks(
+                hypermodel,
+                self.configuration.recipe,
+                [self.data],
+                (),
+                {"callbacks": []},
+                objectives=[self._objective.name],
+                defaults=self.configuration.hyperparameters(),
+            )
+
+    def _note_search(self, count: int) -> None:
+        """Write the search record that readers of a run directory need."""
+        self.files.write_search(
+            SearchRecord(
+                objective=self._objective.name,
+                direction=self._objective.direction,
+                strategy=self._kind,
+                seed=self.configuration.seed,
+                epochs=self.configuration.epochs,
+                max_trials=count,
+                time_limit=None,
+                hypermodel=self.configuration.hypermodel.title,
+                versions=versions(),
+            )
+        )
+
+    def _display(self, count: int, *, verbose: bool) -> SearchDisplay:
+        return SearchDisplay(
+            self._objective.name,
+            max_trials=count,
+            time_limit=None,
+            done=len(self.files.trials()),
+            used=self.files.seconds_spent(),
+            console=Console(stderr=True) if verbose else None,
+        )
+
+    def _raise_if_all_failed(self) -> None:
+        records = self.files.trials()
+        if not any(record.usable for record in records):
+            raise SearchError(
+                f"All {len(records)} members failed; the first one: {records[0].message}"
+            )
+
+
+def _trial_id(index: int) -> str:
+    return f"{index:04d}"
