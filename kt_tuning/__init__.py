@@ -98,10 +98,10 @@ __all__ = [
     "export_model",
     "fuse_batch_normalization",
     "load_images",
+    "open_run",
     "oracles",
     "synchronized",
     "tuners",
-    "open_run",
     "write_report",
 ]
 

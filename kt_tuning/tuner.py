@@ -8,13 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kt_tuning import refitting, search
+from kt_tuning import finalize, search
 from kt_tuning.core.errors import SearchError
 from kt_tuning.data import ImageData
-from kt_tuning import finalize, search
-from kt_tuning.data import ImageData
 from kt_tuning.ensembling import PRICE, Ensemble, trained_on_validation
-from kt_tuning.errors import SearchError
 from kt_tuning.evaluation import Parts, Scores
 from kt_tuning.finalize import IMAGES, Configuration, Pruning
 from kt_tuning.finalize.refit import Refit, RefitOptions, refit
@@ -133,7 +130,7 @@ class Tuner(search.Tuner):
         """Train one model to answer as the run's ensemble does; see `kt_tuning.finalize.distill`.
 
         Args:
-            student: What is trained; the best trial's configuration if None.
+            student: What is trained; `Configuration.student_of` the tuner if None.
             temperature: T of the soft targets, more than 0.
             soft_weight: Weight of the soft targets in the loss, in (0, 1].
             **training: `epochs`, `data`, `overwrite` and `verbose`, as for `bag`.
@@ -154,6 +151,7 @@ class Tuner(search.Tuner):
             soft_weight=soft_weight,
             teacher_seen=trained_on_validation(self.run_directory),
         )
+        student = student or Configuration.student_of(self, self._images(training.get("data")))
         return self._retrain("distill", train, configuration=student, **training)
 
     def bag(self, members: int = 5, *, bootstrap: bool = True, **training: Any) -> Retrained:

@@ -66,6 +66,7 @@ def export(
     for name in formats:
         format_named(name).check_installed()
     import_tensorflow()
+    from kt_tuning.core.progress import progress
     from kt_tuning.export import accuracy_note, measurements
     from kt_tuning.finalize import (
         Pruning,
@@ -74,7 +75,6 @@ def export(
         load_final_model,
         load_run_data,
     )
-    from kt_tuning.core.progress import progress
 
     pruning = None if sparsity is None else Pruning(sparsity, rounds, epochs)
     model = load_final_model(run_directory)

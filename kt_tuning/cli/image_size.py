@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from kt_tuning.core.records import DataCard
 from kt_tuning.run import Run
 
 AUTO = "auto"

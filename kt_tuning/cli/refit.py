@@ -49,9 +49,9 @@ def refit(
     rates grow with their number; not run on several real GPUs or on a TPU yet.
     """
     import_tensorflow()
+    from kt_tuning.core.progress import progress
     from kt_tuning.finalize import load_run_data
     from kt_tuning.finalize.refit import RefitOptions
-    from kt_tuning.core.progress import progress
     from kt_tuning.recorded_tuner import open_run
 
     options = RefitOptions(

@@ -13,18 +13,12 @@ from typing import Any
 from kt_tuning.cli import run_options as option
 from kt_tuning.cli.backbones import usable_backbone
 from kt_tuning.cli.config import as_asked, as_yaml, read_mapping
-from kt_tuning.cli.finish import print_outcome
+from kt_tuning.cli.finalize import print_outcome
 from kt_tuning.cli.image_size import chooses_families, recorded_size, searches_backbone
 from kt_tuning.cli.run_place import run_directory
 from kt_tuning.cli.stopping import on_interrupt
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.quiet import import_tensorflow
-from kt_tuning.cli.finalize import print_outcome
-from kt_tuning.cli.image_size import recorded_size, searches_backbone
-from kt_tuning.cli.quiet_tensorflow import quiet_tensorflow
-from kt_tuning.cli.run_place import run_directory
-from kt_tuning.cli.stopping import on_interrupt
-from kt_tuning.errors import OptionError
 from kt_tuning.run.layout import REPORT
 
 logger = logging.getLogger("kt_tuning")

@@ -6,12 +6,8 @@ import logging
 from pathlib import Path
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.core.run_layout import is_run_directory
 from kt_tuning.data.label_table import is_table
 from kt_tuning.data.npz_file import is_npz
-from kt_tuning.data.npz import is_npz
-from kt_tuning.data.table import is_table
-from kt_tuning.errors import OptionError
 from kt_tuning.run.layout import is_run_directory
 
 RUNS = "runs"

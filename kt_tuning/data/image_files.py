@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kt_tuning.core.run_layout import is_run_directory
 from kt_tuning.data.formats import extensions
 from kt_tuning.run.layout import is_run_directory
 
@@ -155,7 +154,7 @@ def holds_runs(folder: str, depth: int = 2) -> bool:
 
 
 def _is_made_by_run(name: str) -> bool:
-    """Return whether a sub-folder of a run has a name that `kt_tuning.core.run_layout` lists."""
+    """Return whether a sub-folder of a run has a name that `kt_tuning.run.layout` lists."""
     names = {"export", "refit", "distill", "bag", "boost", "snapshots", "tracking"}
     return name in names or name.startswith("trial_")
 

@@ -14,10 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import to_json_text
-from kt_tuning.ensembling.record import EnsembleRecord
 from kt_tuning.ensembling.run_figures import combination_digest
-from kt_tuning.errors import StorageError
-from kt_tuning.records import write_json
 from kt_tuning.run.layout import final_model_file
 
 if TYPE_CHECKING:

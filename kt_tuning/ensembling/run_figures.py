@@ -13,12 +13,9 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json
-from kt_tuning.core.records import SearchRecord
-from kt_tuning.core.run_layout import PREDICTIONS, REFIT_RECORD
 from kt_tuning.ensembling.combination import Combination
 from kt_tuning.ensembling.record import EnsembleRecord
 from kt_tuning.evaluation import Scores
-from kt_tuning.records import read_json
 from kt_tuning.run import Run
 from kt_tuning.run.layout import ENSEMBLE, PREDICTIONS, SCORES, SPLIT
 

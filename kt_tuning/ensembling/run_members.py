@@ -12,16 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError, StorageError
-from kt_tuning.core.records import DataCard, SearchRecord, TrialRecord
-from kt_tuning.core.run_layout import PREDICTIONS, trial_records
+from kt_tuning.core.records import SearchRecord, TrialRecord
 from kt_tuning.core.units import count
 from kt_tuning.ensembling.members import Member, serving_cost
 from kt_tuning.ensembling.problem import LOG_LOSS
 from kt_tuning.evaluation import score
-from kt_tuning.records import SearchRecord, TrialRecord
 from kt_tuning.run import Run
 from kt_tuning.run.layout import SPLIT
-from kt_tuning.units import count
 
 if TYPE_CHECKING:
     import keras

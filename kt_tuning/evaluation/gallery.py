@@ -18,7 +18,6 @@ from kt_tuning.evaluation.grad_cam import grad_cam
 from kt_tuning.evaluation.mistakes import Mistake
 from kt_tuning.evaluation.occlusion import occlusion_map
 from kt_tuning.evaluation.predict import Split, predict_function, predict_images
-from kt_tuning.records import Record
 from kt_tuning.run.layout import GALLERY
 
 MISTAKES, EXAMPLES = 12, 12

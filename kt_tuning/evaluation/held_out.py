@@ -13,9 +13,7 @@ from typing import Any
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import Record
 from kt_tuning.core.records import DataCard, TrialRecord
-from kt_tuning.core.run_layout import RESULT
 from kt_tuning.evaluation.digest import model_digest
-from kt_tuning.records import DataCard, Record, TrialRecord
 from kt_tuning.run.layout import DATA, RESULT, TEST_USES
 
 logger = logging.getLogger("kt_tuning")

@@ -9,14 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.errors import StorageError
-from kt_tuning.core.records import SearchRecord, TrialRecord
-from kt_tuning.core.run_layout import EXECUTIONS, HISTORY, PREDICTIONS, trial_records
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.evaluation.metrics import find_metric, metric_of
 from kt_tuning.evaluation.winners_curse import CorrectedBest, corrected_best
-from kt_tuning.evaluation.metrics import find_metric, metric_of
-from kt_tuning.evaluation.winners_curse import CorrectedBest, corrected_best
-from kt_tuning.records import TrialRecord
 from kt_tuning.run import Run
 
 

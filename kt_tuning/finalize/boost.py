@@ -17,12 +17,12 @@ from kt_tuning.core.records import TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import BoostingRound, Candidates, Combination, boosting_round
 from kt_tuning.evaluation import predict_split
-from kt_tuning.retraining.configuration import Configuration
-from kt_tuning.retraining.lesson import Lesson, with_train_rows
-from kt_tuning.retraining.member_run import MemberRun
 from kt_tuning.finalize.configuration import Configuration
-from kt_tuning.finalize.member_training import MemberTraining, TrainingSubset, with_train_rows
-from kt_tuning.records import TrialRecord, replacing
+from kt_tuning.finalize.member_training import (
+    MemberTraining,
+    TrainingSubset,
+    with_train_rows,
+)
 from kt_tuning.run.layout import TRAIN_ERRORS
 from kt_tuning.search.options import check_count
 

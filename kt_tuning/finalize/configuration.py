@@ -11,7 +11,6 @@ import keras_tuner
 
 from hypermodels import ConvNet
 from kt_tuning.core.errors import SearchError
-from kt_tuning.core.records import SearchRecord
 from kt_tuning.data import ImageData
 from kt_tuning.recipe import Recipe
 from kt_tuning.run import Run

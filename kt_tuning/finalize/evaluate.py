@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kt_tuning.core.errors import DataError
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import read_scores, read_validated, trained_on_validation
-from kt_tuning.errors import DataError
-from kt_tuning.evaluation import Parts, Predicted, Scores, evaluate, make_gallery
+from kt_tuning.evaluation import Parts, Predicted, Scores, evaluate, make_gallery, model_digest
 from kt_tuning.finalize.final_model import final_model_digest
 from kt_tuning.run import Run
 from kt_tuning.run.layout import GALLERY, SCORES
@@ -63,7 +64,7 @@ def evaluate_run(
     scores = evaluate(
         model,
         data,
-        parts=parts,
+        parts=_as_before(Parts.of(parts), directory, model),
         bootstrap=bootstrap,
         seed=seed,
         seen=seen,
@@ -77,3 +78,18 @@ def evaluate_run(
     scores.save(directory / SCORES)
     make_gallery(model, data.test, scores.mistakes).save(directory / GALLERY)
     return scores
+
+
+def _as_before(parts: Parts, directory: Path, model: Any) -> Parts:
+    """Measure corruptions on the images of earlier attacks, and attacks on those of corruptions.
+
+    Only figures of the same images can stand in one table. The number is that of the earlier
+    evaluation of the same model, unless another one is asked for.
+    """
+    earlier = read_scores(directory)
+    if parts.images is not None or earlier is None or earlier.robustness is None:
+        return parts
+    one_of_two = len({"corruptions", "attacks"} & set(parts.names)) == 1
+    if not one_of_two or earlier.model != model_digest(model):
+        return parts
+    return dataclasses.replace(parts, images=earlier.robustness.images)

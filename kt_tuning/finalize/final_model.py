@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kt_tuning.core.atomic import atomic_write
 from kt_tuning.ensembling import Ensemble, EnsembleRecord, combination_digest
 from kt_tuning.ensembling.ensemble_file import find_ensemble_file, load_keras_model
-from kt_tuning.records import replacing
 from kt_tuning.run import Run
 from kt_tuning.run.layout import ENSEMBLE, final_model_file
 
@@ -29,7 +29,7 @@ def save_final_model(ensemble: Ensemble, directory: str | Path) -> Path:
         The file.
     """
     path = _file(Path(directory))
-    with replacing(path) as temporary:
+    with atomic_write(path, durable=True) as temporary:
         ensemble.save(temporary)
     for earlier in path.parent.glob(final_model_file(Path(), "[0-9a-f]" * 12).name):
         if earlier != path:

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kt_tuning.augment import Policy, augment
 from kt_tuning.core.errors import OptionError
 from kt_tuning.data import ImageData
-from kt_tuning.data.batches import Batches, Random
-from kt_tuning.data import ImageData
-from kt_tuning.errors import OptionError
 from kt_tuning.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -48,7 +44,6 @@ def fine_tuning(
     import keras
     import keras_tuner
 
-    from kt_tuning.data.batch_loader import FollowEpochs, Loader
     from kt_tuning.trials import ImageTask
 
     model.compile(

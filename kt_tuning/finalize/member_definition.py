@@ -10,12 +10,8 @@ import keras_tuner
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json, write_json
-from kt_tuning.core.run_layout import CONFIGURATION
 from kt_tuning.data import ImageData
-from kt_tuning.retraining.configuration import Configuration
-from kt_tuning.errors import StorageError
 from kt_tuning.finalize.configuration import Configuration
-from kt_tuning.records import read_json, write_json
 from kt_tuning.run.layout import CONFIGURATION, SEARCH
 from kt_tuning.search.run_directory import RunDirectory
 

@@ -19,17 +19,14 @@ from kt_tuning.core.errors import SearchError, full_disk_explained
 from kt_tuning.core.interrupts import interrupts_kept
 from kt_tuning.core.quiet import light_collections, quiet_keras_tuner
 from kt_tuning.core.records import FAILED, SearchRecord, TrialRecord
-from kt_tuning.core.run_layout import RESULT
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates, read_candidates
-from kt_tuning.retraining.claim import check_claim, claim, definition
-from kt_tuning.retraining.configuration import Configuration
-from kt_tuning.retraining.lesson import Lesson
-from kt_tuning.errors import SearchError, full_disk_explained
 from kt_tuning.finalize.configuration import Configuration
-from kt_tuning.finalize.member_definition import check_compatible, definition, write_definition
-from kt_tuning.interrupts import interrupts_kept
-from kt_tuning.records import FAILED, SearchRecord, TrialRecord
+from kt_tuning.finalize.member_definition import (
+    check_compatible,
+    definition,
+    write_definition,
+)
 from kt_tuning.run import trial_folder
 from kt_tuning.run.layout import RESULT
 from kt_tuning.search.data_tasks import image_tasks

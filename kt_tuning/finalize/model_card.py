@@ -18,15 +18,10 @@ from kt_tuning.export import (
     accuracy_note,
     measurement_rows,
 )
-from kt_tuning.shipping.limits import limits
-from kt_tuning.shipping.markdown import bullets, code, plain, table
-from kt_tuning.shipping.measuring import MODEL_CARD_FILE
-from kt_tuning.shipping.run_records import RunRecords
 from kt_tuning.finalize.export_measurement import MODEL_CARD_FILE
 from kt_tuning.finalize.limits import limits
 from kt_tuning.finalize.markdown import bullets, code, plain, table
 from kt_tuning.finalize.run_records import RunRecords
-from kt_tuning.records import TrialRecord, backbones_of, read_json
 
 
 def write_model_card(

@@ -11,9 +11,9 @@ from typing import Any
 import keras_tuner
 
 from hypermodels import HYPERMODELS, Families
-from kt_tuning.errors import SearchError, StorageError
+from kt_tuning.core.errors import SearchError, StorageError
+from kt_tuning.core.json_record import read_json
 from kt_tuning.recipe import Recipe
-from kt_tuning.records import read_json
 from kt_tuning.run import Run
 from kt_tuning.run.layout import AUTO_CHOICE, OPTIONS
 from kt_tuning.search import STRATEGIES

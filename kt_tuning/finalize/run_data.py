@@ -6,8 +6,8 @@ import dataclasses
 import functools
 from pathlib import Path
 
+from kt_tuning.core.errors import DataError, OptionError, StorageError
 from kt_tuning.data import Groups, ImageData, load_images
-from kt_tuning.errors import DataError, OptionError, StorageError
 from kt_tuning.run import Run
 from kt_tuning.run.layout import SPLIT
 from kt_tuning.run.reader import PARTS

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from kt_tuning.core.records import DataCard, SearchRecord, TrialRecord
-from kt_tuning.core.run_layout import trial_records
 from kt_tuning.ensembling import EnsembleRecord, is_refitted, read_scores
 from kt_tuning.evaluation import (
     CorrectedBest,
@@ -16,7 +15,6 @@ from kt_tuning.evaluation import (
     corrected_best_of_run,
     held_out_uses,
 )
-from kt_tuning.records import DataCard, SearchRecord, TrialRecord
 from kt_tuning.run import Run
 from kt_tuning.run.layout import ENSEMBLE
 

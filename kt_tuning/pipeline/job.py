@@ -18,8 +18,10 @@ from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import SearchError, full_disk_explained
 from kt_tuning.core.progress import progress
 from kt_tuning.core.quiet import without_retracing_advice
-from kt_tuning.core.records import SearchRecord, TrialRecord, first_trial_failure
-from kt_tuning.core.run_layout import trial_records
+from kt_tuning.core.records import (
+    TrialRecord,
+    first_trial_failure,
+)
 from kt_tuning.core.units import count, seconds
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
@@ -30,10 +32,10 @@ from kt_tuning.pipeline.options import RunOptions
 from kt_tuning.pipeline.refitted import refitted
 from kt_tuning.pipeline.timing import RunTime
 from kt_tuning.pipeline.without_effect import unused_options
-from kt_tuning.report import AUGMENTATION, write_report
+from kt_tuning.report import write_report
+from kt_tuning.run import Run, RunLock
+from kt_tuning.run.layout import AUGMENTATION, OPTIONS, REPORT
 from kt_tuning.search import Finish, Tuner
-from kt_tuning.search.lock import RunLock
-from kt_tuning.shipping import export_run
 from kt_tuning.summaries import (
     next_steps,
     refit_summary,
@@ -42,14 +44,6 @@ from kt_tuning.summaries import (
     trials_summary,
     uneven_summary,
 )
-from kt_tuning.progress import progress
-from kt_tuning.records import TrialRecord, defaults_failure, replacing
-from kt_tuning.report import write_report
-from kt_tuning.run import Run, RunLock
-from kt_tuning.run.layout import AUGMENTATION, OPTIONS, REPORT
-from kt_tuning.search import Finish, Tuner
-from kt_tuning.summaries import next_steps, search_summary, test_summary, trials_summary
-from kt_tuning.units import count, seconds
 
 logger = logging.getLogger("kt_tuning")
 

@@ -15,15 +15,11 @@ from hypermodels.backbone_family import BackboneHyperModel
 from hypermodels.families import SEPARATOR
 from kt_tuning.augment import default_policy
 from kt_tuning.core.atomic import atomic_write
-from kt_tuning.core.errors import OptionError, StorageError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.core.json_record import read_json
 from kt_tuning.data import ImageData
-from kt_tuning.pipeline.options import OPTIONS, RunOptions
-from kt_tuning.recipe import Recipe
-from kt_tuning.errors import OptionError
 from kt_tuning.pipeline.options import RunOptions
 from kt_tuning.recipe import Recipe
-from kt_tuning.records import read_json, replacing
 from kt_tuning.run.layout import OPTIONS
 from kt_tuning.search import Tuner, narrow
 from kt_tuning.search.auto import AUTO, Chosen, choice_for, choose

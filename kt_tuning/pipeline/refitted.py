@@ -5,20 +5,14 @@ from __future__ import annotations
 import dataclasses
 import logging
 
-import pandas as pd
-
 from kt_tuning.core.json_record import write_json
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.core.run_layout import HISTORY, trial_records
 from kt_tuning.core.units import clock as duration
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.finalize.refit import RefitOptions, refit
 from kt_tuning.pipeline.options import RunOptions
 from kt_tuning.pipeline.timing import RunTime
-from kt_tuning.refitting import RefitOptions, refit
-from kt_tuning.refitting.files import COMBINATION
-from kt_tuning.records import TrialRecord, write_json
 from kt_tuning.run import Run
 from kt_tuning.run.layout import ENSEMBLE
 from kt_tuning.search import Tuner

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.records import DataCard, SearchRecord, TrialRecord
-from kt_tuning.core.run_layout import HISTORY, trial_record
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.ensembling import (
     EnsembleRecord,
     Validated,
@@ -25,7 +24,6 @@ from kt_tuning.evaluation import (
     stored_bytes,
 )
 from kt_tuning.export import measurements
-from kt_tuning.records import TrialRecord
 from kt_tuning.report.repeated import load_repeats, load_trained_again
 from kt_tuning.report.summary import CountArray, RunSummary, TrialRun
 from kt_tuning.run import Run

@@ -10,10 +10,8 @@ import numpy.typing as npt
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json
-from kt_tuning.core.run_layout import CONFIGURATION, EXECUTIONS, PREDICTIONS
 from kt_tuning.ensembling import EnsembleRecord, read_scores
 from kt_tuning.evaluation import Decomposition, Scores, bias_variance
-from kt_tuning.records import read_json
 from kt_tuning.run import Run
 from kt_tuning.run.layout import CONFIGURATION, ENSEMBLE, SPLIT
 

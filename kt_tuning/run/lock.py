@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Self
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.errors import StorageError
 from kt_tuning.run.layout import LOCK
 
 if sys.platform == "win32":

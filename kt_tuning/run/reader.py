@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.errors import StorageError
-from kt_tuning.records import DataCard, Record, SearchRecord, TrialRecord
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import DataCard, Record, SearchRecord, TrialRecord
 from kt_tuning.run.layout import (
     CONFIGURATION,
     DATA,

@@ -14,9 +14,6 @@ from pathlib import Path
 
 from kt_tuning.core.atomic import WRITING
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.run_layout import RUN_MARKERS, is_run_directory
-from kt_tuning.errors import StorageError
-from kt_tuning.records import WRITING
 from kt_tuning.run.layout import LOCK, RUN_MARKERS, TEST_USES, is_run_directory
 
 logger = logging.getLogger("kt_tuning")

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import Record
-from kt_tuning.records import Record
 from kt_tuning.run.layout import DEATHS
 
 """File of a trial."""

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import keras_tuner
 
-from kt_tuning.core.run_layout import RESULT
 from kt_tuning.run import trial_folder
 from kt_tuning.run.layout import RESULT
 from kt_tuning.search.oracle import OptunaOracle

@@ -15,8 +15,6 @@ import numpy as np
 from kt_tuning.core.errors import OtherSearchError, StorageError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.data import ImageData
-from kt_tuning.errors import StorageError
-from kt_tuning.records import TrialRecord
 from kt_tuning.run.layout import DEFINITION, STUDY
 from kt_tuning.search.definition import (
     SearchDefinition,

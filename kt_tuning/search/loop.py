@@ -11,10 +11,8 @@ import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 
 from kt_tuning.core.records import COMPLETED, FAILED, INFEASIBLE, PAUSED, PRUNED, TrialRecord
-from kt_tuning.core.run_layout import PAUSE, RESULT
 from kt_tuning.core.units import count
 from kt_tuning.execution import advice
-from kt_tuning.records import COMPLETED, FAILED, INFEASIBLE, PAUSED, PRUNED, TrialRecord
 from kt_tuning.run.layout import PAUSE, RESULT
 from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import Budget

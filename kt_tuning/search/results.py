@@ -9,8 +9,6 @@ import numpy as np
 import pandas as pd
 
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.core.run_layout import HISTORY
-from kt_tuning.records import TrialRecord
 from kt_tuning.run.layout import HISTORY
 
 

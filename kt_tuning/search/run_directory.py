@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import itertools
 import logging
 import math
 import os
@@ -17,13 +16,10 @@ import keras_tuner
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.errors import SearchError, StorageError
-from kt_tuning.core.records import FAILED, PAUSED, DataCard, SearchRecord, TrialRecord
-from kt_tuning.core.run_layout import HISTORY, PAUSE, PREDICTIONS, RESULT
-from kt_tuning.data import ImageData
-from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.records import FAILED, PAUSED, SearchRecord, TrialRecord
+from kt_tuning.data import ImageData
+from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation.held_out import add_uses, held_out_uses
 from kt_tuning.run import Run, RunLock, trial_folder
 from kt_tuning.run.layout import (
@@ -41,7 +37,7 @@ from kt_tuning.run.layout import (
 )
 from kt_tuning.run.removal import check_removable, remove_run
 from kt_tuning.search.halving import Point
-from kt_tuning.trials.damage import UNREADABLE, damaged_files
+from kt_tuning.trials.damage import damaged_files
 
 logger = logging.getLogger("kt_tuning")
 

@@ -29,15 +29,10 @@ from kt_tuning.core.quiet import light_collections, quiet_keras_tuner, without_r
 from kt_tuning.core.records import FAILED, SearchRecord, first_trial_failure
 from kt_tuning.core.units import count, seconds
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import PRICE, Ensemble, read_labels
-from kt_tuning.execution import Ray, Serial, Work
 from kt_tuning.ensembling import PRICE, Ensemble
-from kt_tuning.errors import OptionError, SearchError, full_disk_explained
-from kt_tuning.execution import Ray, Serial
+from kt_tuning.execution import Ray, Serial, Work
 from kt_tuning.export import export_obstacle
 from kt_tuning.recipe import Recipe
-from kt_tuning.search.auto import AUTO, CHOICE, Chosen, Plan, chosen
-from kt_tuning.records import FAILED, SearchRecord, defaults_failure, write_json
 from kt_tuning.run.layout import AUTO_CHOICE, ORACLE
 from kt_tuning.search.auto import AUTO, Chosen, Plan, chosen
 from kt_tuning.search.budget import Budget

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from kt_tuning.core.errors import SearchError, StorageError
 from kt_tuning.core.names import find_name
 from kt_tuning.core.records import DataCard, TrialRecord
-from kt_tuning.core.run_layout import PREDICTIONS, REFIT
 from kt_tuning.ensembling import (
     MEMBER_CHOICES,
     Ensemble,
@@ -26,11 +25,9 @@ from kt_tuning.ensembling import (
     weighted_sum,
 )
 from kt_tuning.evaluation import metric_of
-from kt_tuning.search.keras_tuner_projects import stock_weights
-from kt_tuning.names import find_name
-from kt_tuning.records import DataCard, TrialRecord
 from kt_tuning.run import trial_folder
 from kt_tuning.run.layout import ENSEMBLE, PREDICTIONS, REFIT
+from kt_tuning.search.keras_tuner_projects import stock_weights
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.trials import (
     load_stock_weights,

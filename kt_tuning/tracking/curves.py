@@ -6,7 +6,6 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from kt_tuning.core.run_layout import HISTORY
 from kt_tuning.run.layout import HISTORY
 from kt_tuning.tracking.tracker import Epoch
 

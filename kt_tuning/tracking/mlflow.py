@@ -13,11 +13,7 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.core.extras import require_extra
 from kt_tuning.core.quiet import ignored_warnings
 from kt_tuning.core.records import COMPLETED, PRUNED, TrialRecord
-from kt_tuning.core.run_layout import HISTORY, RESULT
-from kt_tuning.errors import OptionError
-from kt_tuning.records import COMPLETED, PRUNED, TrialRecord
 from kt_tuning.run.layout import HISTORY, RESULT
-from kt_tuning.tracking.requirements import require
 from kt_tuning.tracking.tracker import (
     Epoch,
     SearchOutcome,

@@ -12,7 +12,7 @@ import numpy as np
 
 from kt_tuning.core.json_record import read_json
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.core.run_layout import EXECUTIONS, HISTORY, PAUSE, PREDICTIONS, RESULT, WEIGHTS
+from kt_tuning.run.layout import EXECUTIONS, HISTORY, PAUSE, PREDICTIONS, RESULT, WEIGHTS
 
 TRIAL = "trial.json"
 """KerasTuner's file of a trial."""

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.atomic import atomic_write, remove_leftovers
 from kt_tuning.core.json_record import Record, read_json, write_json
-from kt_tuning.core.run_layout import EXECUTIONS, PAUSE, PREDICTIONS, RESULT
-from kt_tuning.records import Record, read_json, replacing, write_json
 from kt_tuning.run.layout import CHECKPOINT, EXECUTIONS, PAUSE, PREDICTIONS, RESULT
 from kt_tuning.trials.checkpoint import LAST, Checkpoint
 from kt_tuning.trials.damage import UNREADABLE

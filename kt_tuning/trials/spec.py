@@ -10,7 +10,6 @@ from pathlib import Path
 
 import keras_tuner
 
-from kt_tuning.core.run_layout import WEIGHTS
 from kt_tuning.run.layout import WEIGHTS
 
 

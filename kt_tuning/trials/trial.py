@@ -19,10 +19,7 @@ from numpy.typing import NDArray
 from kt_tuning.core.atomic import sync_file
 from kt_tuning.core.errors import KtTuningError, OptionError, StorageError, full_disk_explained
 from kt_tuning.core.records import COMPLETED, PAUSED, PRUNED, TrialRecord
-from kt_tuning.core.run_layout import HISTORY, PAUSE, RESULT
 from kt_tuning.core.units import count
-from kt_tuning.errors import KtTuningError, OptionError, StorageError, full_disk_explained
-from kt_tuning.records import COMPLETED, PAUSED, PRUNED, TrialRecord
 from kt_tuning.run.layout import HISTORY, PAUSE, RESULT
 from kt_tuning.trials.building import build_model, new_model
 from kt_tuning.trials.checkpoint import RunState, copy_state

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from kt_tuning.core.run_layout import RUN_MARKERS
 from kt_tuning.run.layout import RUN_MARKERS
 
 

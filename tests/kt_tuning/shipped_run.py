@@ -13,7 +13,6 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord, combination_digest
 from kt_tuning.evaluation import Interval, Scores, measure_reliability
 from kt_tuning.recipe import Recipe
-from kt_tuning.records import SearchRecord, TrialRecord
 from kt_tuning.search.definition import (
     SearchDefinition,
     as_stored,

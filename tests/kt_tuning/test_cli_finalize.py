@@ -12,12 +12,9 @@ from tiny_models import tiny
 
 import kt_tuning as package
 from kt_tuning.core.errors import SearchError
-from kt_tuning.data import load_images
-from kt_tuning.pipeline import RunOptions, job
-from kt_tuning.errors import SearchError
+from kt_tuning.core.records import SearchRecord
 from kt_tuning.pipeline import RunOptions
 from kt_tuning.pipeline.make_tuner import recorded_options
-from kt_tuning.records import SearchRecord
 from kt_tuning.search.loop import SearchLoop
 
 OPTIONS = ["--hypermodel", "convnet", "--fix", "filters=8", "--fix", "blocks=1"]

@@ -8,9 +8,9 @@ from command_line import kt_tuning, write_photos
 from shipped_run import write_definition, write_search
 from tiny_models import tiny
 
-from kt_tuning.core.records import REFITTED
 from hypermodels import MLP
 from kt_tuning import Recipe, open_run
+from kt_tuning.core.records import REFITTED
 from kt_tuning.data import load_images
 from kt_tuning.evaluation import model_digest
 from kt_tuning.finalize import load_final_model, load_run_data

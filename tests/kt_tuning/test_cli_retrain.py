@@ -6,19 +6,13 @@ import pytest
 from command_line import kt_tuning, write_photos
 from shipped_run import small_model, write_definition, write_search
 
+from hypermodels import MLP
+from kt_tuning import Recipe, open_run
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.data import load_images
 from kt_tuning.ensembling import Ensemble, EnsembleRecord
 from kt_tuning.evaluation import held_out_uses, note_held_out_use
-from kt_tuning.judging import load_data, load_winner, save_winner
-from kt_tuning.pipeline import RunOptions, tuner_of
-from hypermodels import MLP
-from kt_tuning import Recipe, open_run
-from kt_tuning.data import load_images
-from kt_tuning.ensembling import Ensemble, EnsembleRecord
-from kt_tuning.evaluation import held_out_uses, note_held_out_use
 from kt_tuning.finalize import RunRecords, load_final_model, load_run_data, save_final_model
-from kt_tuning.records import TrialRecord
 from kt_tuning.report.load import load_run
 
 

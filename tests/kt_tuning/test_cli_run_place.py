@@ -15,8 +15,6 @@ from kt_tuning.cli.image_size import recorded_size, searches_backbone
 from kt_tuning.cli.run_place import run_directory
 from kt_tuning.core.errors import OptionError
 from kt_tuning.data import load_images
-from kt_tuning.judging import load_data
-from kt_tuning.errors import OptionError
 from kt_tuning.finalize import load_run_data
 
 

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.core.run_layout import RESULT
 from kt_tuning.pipeline import RunOptions
 from kt_tuning.pipeline.refitted import _is_cheap
 from kt_tuning.pipeline.timing import RunTime
+from kt_tuning.run.layout import RESULT
 
 PROBE = TrialRecord(
     "0", 0, "COMPLETED", {}, {"val_accuracy": 0.9}, 0, 1, 20.0, 10, backbone={"name": "Lite0"}

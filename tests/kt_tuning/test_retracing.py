@@ -3,9 +3,8 @@
 import logging
 
 import pytest
-from kt_tuning.search.quiet import quiet
 
-from kt_tuning.core.quiet import without_retracing_advice
+from kt_tuning.core.quiet import quiet_keras_tuner, without_retracing_advice
 
 ADVICE = "5 out of the last 5 calls to <function f> triggered tf.function retracing. Tracing is"
 
@@ -34,9 +33,9 @@ def test_only_the_advice_is_hidden_and_only_within_the_block(heard):
     assert heard(ADVICE)
 
 
-@pytest.mark.parametrize("inner", [quiet, without_retracing_advice])
+@pytest.mark.parametrize("inner", [quiet_keras_tuner, without_retracing_advice])
 def test_it_stays_hidden_after_a_block_within(inner, heard):
-    with quiet():
+    with quiet_keras_tuner():
         with inner():
             pass
         assert not heard(ADVICE)

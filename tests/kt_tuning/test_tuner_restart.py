@@ -8,9 +8,7 @@ from tiny_models import tiny
 import kt_tuning
 from kt_tuning import Ensemble, RefitOptions, load_images
 from kt_tuning.core.errors import SearchError
-from kt_tuning.retraining import Configuration
-from kt_tuning.errors import SearchError
-from kt_tuning.finalize import Configuration
+from kt_tuning.finalize.configuration import Configuration
 
 
 @pytest.fixture(scope="module")

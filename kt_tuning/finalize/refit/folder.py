@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.json_record import write_json
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.errors import StorageError
 from kt_tuning.finalize.refit.record import RefitRecord
-from kt_tuning.records import TrialRecord, write_json
 from kt_tuning.run import Run, check_removable, remove_run
 from kt_tuning.run.layout import DATA, ENSEMBLE, REFIT_RECORD, SEARCH, SPLIT
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import keras_tuner
 import numpy as np
 
+from kt_tuning.core.errors import OptionError, SearchError, StorageError
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.devices import Devices, global_batch
 from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.errors import OptionError, SearchError, StorageError
 from kt_tuning.finalize.refit.options import AUTO, BEST, RefitOptions
 from kt_tuning.recipe import BATCH_SIZE, MAX_BATCH_SIZE, Recipe
-from kt_tuning.records import TrialRecord
 from kt_tuning.run import Run, read_history, trial_folder
 from kt_tuning.run.layout import ENSEMBLE, HISTORY
 from kt_tuning.search import Tuner

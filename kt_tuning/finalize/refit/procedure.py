@@ -13,30 +13,29 @@ import numpy as np
 from kt_tuning.core.errors import full_disk_explained
 from kt_tuning.core.progress import Task, progress
 from kt_tuning.core.quiet import quiet_keras_tuner
-from kt_tuning.core.run_layout import REFIT, WEIGHTS
 from kt_tuning.data import ImageData
 from kt_tuning.devices import find_devices
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.evaluation import held_out_uses
 from kt_tuning.export import next_version
-from kt_tuning.refitting.files import check_claim, check_data, claim, note_models, provenance
-from kt_tuning.refitting.members import choose_members
-from kt_tuning.refitting.options import RefitOptions
-from kt_tuning.refitting.plan import MemberPlan, member_folder, plan_member, with_validation
-from kt_tuning.refitting.record import RefitRecord
-from kt_tuning.refitting.training import train_member
-from kt_tuning.search import Tuner
-from kt_tuning.search.lock import RunLock
-from kt_tuning.finalize.refit.folder import begin, check_compatible, provenance, write_ensemble
+from kt_tuning.finalize.refit.folder import (
+    begin,
+    check_compatible,
+    provenance,
+    write_ensemble,
+)
 from kt_tuning.finalize.refit.options import RefitOptions
-from kt_tuning.finalize.refit.plan import MemberPlan, choose_members, plan_member, with_validation
+from kt_tuning.finalize.refit.plan import (
+    MemberPlan,
+    choose_members,
+    plan_member,
+    with_validation,
+)
 from kt_tuning.finalize.refit.record import RefitRecord
 from kt_tuning.finalize.refit.training import train_member
-from kt_tuning.progress import Task, progress
 from kt_tuning.run import Run, RunLock, trial_folder
 from kt_tuning.run.layout import REFIT, WEIGHTS
 from kt_tuning.search import Tuner
-from kt_tuning.search.quiet import quiet
 from kt_tuning.search.run_directory import check_same_data
 from kt_tuning.trials import load_weights, new_model
 

@@ -10,10 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from kt_tuning.core.json_record import Record
-from kt_tuning.core.run_layout import REFIT_RECORD
 from kt_tuning.core.units import count
-from kt_tuning.records import Record
-from kt_tuning.units import count
 
 
 @dataclasses.dataclass(frozen=True)

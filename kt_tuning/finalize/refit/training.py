@@ -14,18 +14,12 @@ from hypermodels.compiling.parts import parts_of
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import OptionError, SearchError
 from kt_tuning.core.records import COMPLETED, TrialRecord
-from kt_tuning.core.run_layout import HISTORY, RESULT, WEIGHTS
 from kt_tuning.data import ImageData
 from kt_tuning.data.batch_loader import DATA_WAIT
 from kt_tuning.devices import Devices, scope, steps_per_execution, warm_up_steps
-from kt_tuning.refitting.feeding import FedWhole
-from kt_tuning.refitting.learning_rate import number, scale_rates
-from kt_tuning.refitting.plan import MemberPlan
-from kt_tuning.errors import OptionError, SearchError
 from kt_tuning.finalize.refit.plan import MemberPlan
 from kt_tuning.finalize.refit.scaled_rates import number, scale_rates
 from kt_tuning.finalize.refit.whole_batches import WholeBatchesHyperModel
-from kt_tuning.records import COMPLETED, TrialRecord, replacing
 from kt_tuning.run.layout import CHECKPOINT, HISTORY, RESULT, WEIGHTS
 from kt_tuning.search import Tuner
 from kt_tuning.trials import ImageTask, fuse_batch_normalization, new_model

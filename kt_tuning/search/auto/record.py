@@ -10,7 +10,6 @@ import keras_tuner
 
 from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.data import ImageData
-from kt_tuning.errors import OptionError, StorageError
 from kt_tuning.run.layout import AUTO_CHOICE
 from kt_tuning.search.auto.choice import AUTO, WHERE, AutoChoice, choose
 

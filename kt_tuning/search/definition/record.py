@@ -11,12 +11,10 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine import hyperparameters as hps
 
+from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import Record
-from kt_tuning.core.records import TrialRecord
+from kt_tuning.core.records import SearchRecord, TrialRecord
 from kt_tuning.recipe import SEARCHED
-from kt_tuning.errors import StorageError
-from kt_tuning.recipe import SEARCHED
-from kt_tuning.records import Record, SearchRecord, TrialRecord
 from kt_tuning.run import Run
 from kt_tuning.run.layout import DEFINITION, SEARCH
 from kt_tuning.search.definition.space import describe, lacking, space_differences

@@ -16,7 +16,6 @@ from optuna.study import StudyDirection
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.quiet import quiet_optuna
-from kt_tuning.errors import StorageError
 from kt_tuning.run.layout import STUDY
 from kt_tuning.search.study.sharing import is_shared
 from kt_tuning.search.study.storage import has_tables, open_storage

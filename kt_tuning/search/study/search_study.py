@@ -20,11 +20,12 @@ from optuna.trial import TrialState
 from kt_tuning.core.atomic import sync_file, sync_folder
 from kt_tuning.core.records import INFEASIBLE
 from kt_tuning.core.units import count
+from kt_tuning.run.layout import STUDY
 from kt_tuning.search.distributions import SearchSpace, Values, overlap
 from kt_tuning.search.halving import Climbed
 from kt_tuning.search.objectives import objective_values, objectives_of
 from kt_tuning.search.study.enqueued import ENQUEUED, Enqueued
-from kt_tuning.search.study.opening import SPACE, STUDY, open_search
+from kt_tuning.search.study.opening import SPACE, open_search
 from kt_tuning.search.study.translation import VALUES
 from kt_tuning.search.study.trial_states import (
     NEAR,

@@ -12,10 +12,8 @@ import pytest
 from PIL import Image
 from run_markers import write_marker
 
-from kt_tuning.core.run_layout import RUN_MARKERS
 from kt_tuning.data import image_files, load_images
 from kt_tuning.data.folder_listing import scan
-from kt_tuning.data.folder import scan
 from kt_tuning.run.layout import RUN_MARKERS
 
 Save = Callable[..., Path]

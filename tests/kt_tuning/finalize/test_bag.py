@@ -11,11 +11,8 @@ from kt_tuning.ensembling import (
     read_candidates,
     take_best,
 )
-from kt_tuning.retraining import bag, member_run
-from kt_tuning.retraining.bag import bootstrap_rows
 from kt_tuning.finalize import bag, member_training
 from kt_tuning.finalize.bag import bootstrap_rows
-from kt_tuning.records import TrialRecord
 
 
 def test_each_class_keeps_its_number_of_images():

@@ -10,9 +10,6 @@ from striped import striped_images
 from kt_tuning.core.errors import SearchError
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble, boosting_round
-from kt_tuning.retraining import boost
-from kt_tuning.retraining.boost import draw_rows
-from kt_tuning.errors import SearchError
 from kt_tuning.finalize import boost
 from kt_tuning.finalize.boost import draw_rows
 

@@ -8,9 +8,7 @@ from tiny_models import tiny
 
 from kt_tuning import Recipe
 from kt_tuning.core.errors import OptionError, SearchError
-from kt_tuning.retraining import Configuration
-from kt_tuning.errors import OptionError, SearchError
-from kt_tuning.finalize import Configuration
+from kt_tuning.finalize.configuration import Configuration
 
 
 def test_the_best_trial_of_a_search(make_tuner, stripes):

@@ -11,10 +11,7 @@ from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.retraining import distill, member_run
-from kt_tuning.errors import OptionError, StorageError
 from kt_tuning.finalize import distill, member_training
-from kt_tuning.records import TrialRecord
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 from striped import striped_images
 
-from kt_tuning import judging
 from kt_tuning.core.errors import DataError, OptionError, StorageError
 from kt_tuning.core.records import SearchRecord, TrialRecord
 from kt_tuning.data import ImageData, load_images
@@ -28,9 +27,7 @@ from kt_tuning.evaluation import (
     held_out_uses,
     model_digest,
 )
-from kt_tuning.judging import judge, load_data, load_winner, save_winner
 from kt_tuning.finalize import evaluate_run, load_final_model, load_run_data, save_final_model
-from kt_tuning.records import SearchRecord, TrialRecord
 from kt_tuning.search.run_directory import RunDirectory
 
 RECORD = EnsembleRecord(("0",), (1.0,), "single", {}, (0.5,))
@@ -273,6 +270,6 @@ def test_one_of_corruptions_and_attacks_is_measured_on_the_images_of_the_other(
     parts, model, images, monkeypatch, tmp_path
 ):
     earlier = SimpleNamespace(model="the same", robustness=SimpleNamespace(images=20))
-    monkeypatch.setattr(evaluate_module, "read_scores", lambda directory: earlier)
-    monkeypatch.setattr(evaluate_module, "model_digest", lambda model: model)
-    assert evaluate_module._as_before(parts, tmp_path, model).images == images
+    monkeypatch.setattr(evaluate, "read_scores", lambda directory: earlier)
+    monkeypatch.setattr(evaluate, "model_digest", lambda model: model)
+    assert evaluate._as_before(parts, tmp_path, model).images == images

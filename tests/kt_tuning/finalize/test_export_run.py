@@ -10,10 +10,8 @@ from shipped_run import small_model
 
 from kt_tuning.core.errors import MissingExtraError, OptionError
 from kt_tuning.export import FORMATS
-from kt_tuning.shipping import Pruning, export_run, measurements
-from kt_tuning.errors import MissingExtraError, OptionError
-from kt_tuning.export import FORMATS, measurements
-from kt_tuning.finalize import Pruning, export_run
+from kt_tuning.export.measurement import measurements
+from kt_tuning.finalize.export import Pruning, export_run
 
 
 def test_formats_lie_where_tensorflow_serving_does_not_look(run_directory, stripes, monkeypatch):

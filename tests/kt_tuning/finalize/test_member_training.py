@@ -9,8 +9,6 @@ from stripe_models import configured
 from kt_tuning import Recipe
 from kt_tuning.core.errors import OptionError, SearchError, StorageError
 from kt_tuning.data import ImageData
-from kt_tuning.retraining import bag, boost, member_run
-from kt_tuning.errors import OptionError, SearchError, StorageError
 from kt_tuning.finalize import bag, boost, member_training
 
 

@@ -8,12 +8,8 @@ from stripe_models import configured, knowing
 from hypermodels import MLP
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.retraining import snapshots
-from kt_tuning.retraining.snapshots import _annealed
-from kt_tuning.errors import OptionError
 from kt_tuning.finalize import snapshots
 from kt_tuning.finalize.snapshots import _annealed
-from kt_tuning.records import TrialRecord
 from kt_tuning.trials.weights import save_weights
 
 

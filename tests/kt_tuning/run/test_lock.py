@@ -12,8 +12,6 @@ import sys
 import pytest
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.search import lock
-from kt_tuning.errors import StorageError
 from kt_tuning.run import lock
 
 # Loaded by its path: the package would bring Keras.

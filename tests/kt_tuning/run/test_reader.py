@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from kt_tuning.errors import StorageError
-from kt_tuning.records import SearchRecord, TrialRecord
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.records import SearchRecord, TrialRecord
 from kt_tuning.run import Run, read_history
 
 

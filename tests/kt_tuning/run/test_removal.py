@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.run_layout import is_run_directory
-from kt_tuning.run_files import check_removable, remove_run
-from kt_tuning.errors import StorageError
 from kt_tuning.run import layout, removal
 from kt_tuning.run.layout import is_run_directory
 from kt_tuning.run.removal import check_removable, remove_run

@@ -9,7 +9,6 @@ from tiny_models import tiny
 
 from kt_tuning import Tuner
 from kt_tuning.core.errors import OptionError, SearchError, StorageError
-from kt_tuning.errors import OptionError, SearchError, StorageError
 from kt_tuning.run.lock import RunLock
 from kt_tuning.search import budget
 from kt_tuning.search.budget import Budget

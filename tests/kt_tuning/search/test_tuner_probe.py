@@ -13,8 +13,8 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.evaluation import predict_split, score
 from kt_tuning.features import cache
-from kt_tuning.retraining import Configuration, bag, boost, distill, snapshots
-from kt_tuning.finalize import Configuration, bag, distill
+from kt_tuning.finalize import bag, boost, distill, snapshots
+from kt_tuning.finalize.configuration import Configuration
 
 
 @pytest.fixture(scope="module")

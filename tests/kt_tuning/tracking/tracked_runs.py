@@ -4,8 +4,6 @@ import csv
 import json
 
 from kt_tuning.core.records import COMPLETED, SearchRecord, TrialRecord
-from kt_tuning.core.run_layout import HISTORY, RESULT
-from kt_tuning.records import COMPLETED, SearchRecord, TrialRecord
 from kt_tuning.run.layout import HISTORY, RESULT
 from kt_tuning.tracking import TrackedTrial, Tracker, Tracking
 

@@ -4,11 +4,7 @@ import pytest
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.core.run_layout import HISTORY
-from kt_tuning.refitting.epochs import chosen_epochs
-from kt_tuning.errors import StorageError
 from kt_tuning.finalize.refit.plan import chosen_epochs
-from kt_tuning.records import TrialRecord
 from kt_tuning.run.layout import HISTORY
 
 

@@ -5,8 +5,6 @@ import pytest
 
 from kt_tuning.data.batch_loader import Loader
 from kt_tuning.data.batches import Batches
-from kt_tuning.refitting.feeding import WholeBatches, feed
-from kt_tuning.data.loader import Loader
 from kt_tuning.finalize.refit.whole_batches import WholeBatches, whole_batches
 
 

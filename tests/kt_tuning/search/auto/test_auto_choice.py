@@ -9,9 +9,6 @@ from hypermodels import ConvNet, Families
 from kt_tuning import ImageData
 from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.search.auto import CHOICE, AutoChoice, choice, choice_for, choose, chosen
-from kt_tuning.errors import OptionError, StorageError
-from kt_tuning.records import TrialRecord
 from kt_tuning.run.layout import AUTO_CHOICE
 from kt_tuning.search.auto import AutoChoice, choice, choice_for, choose, chosen
 from kt_tuning.search.auto.portfolio import GREY, PHOTOS, PLAIN, SMALL, StartingPoint, kind_of
