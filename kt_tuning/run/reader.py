@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.records import DataCard, Record, SearchRecord, TrialRecord
+from kt_tuning.core.json_record import Record
+from kt_tuning.core.records import DataCard, SearchRecord, TrialRecord
 from kt_tuning.run.layout import (
     CONFIGURATION,
     DATA,
