@@ -2,17 +2,17 @@
 
 from kt_tuning.report.figures.class_curves import plot_class_curves
 from kt_tuning.report.figures.confusion import plot_confusion
+from kt_tuning.report.figures.history import plot_search_history
 from kt_tuning.report.figures.importances import plot_importances
 from kt_tuning.report.figures.learning_curves import plot_learning_curves
-from kt_tuning.report.figures.parallel import plot_parallel
+from kt_tuning.report.figures.parallel_coordinates import plot_parallel
 from kt_tuning.report.figures.reliability import plot_reliability
 from kt_tuning.report.figures.robustness import plot_robustness
-from kt_tuning.report.figures.search_history import plot_search_history
 from kt_tuning.report.figures.slices import plot_slices
-from kt_tuning.report.load import AUGMENTATION, load_run
 from kt_tuning.report.page import write_report
+from kt_tuning.report.run_reader import AUGMENTATION, load_run
+from kt_tuning.report.run_summary import RunSummary
 from kt_tuning.report.shown import Report
-from kt_tuning.report.summary import RunSummary
 
 __all__ = [
     "AUGMENTATION",

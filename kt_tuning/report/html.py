@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from kt_tuning.report.text import printable
+from kt_tuning.report.formatting import printable
 
 Child = Element | str
 

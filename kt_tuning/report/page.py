@@ -12,8 +12,8 @@ from kt_tuning.records import replacing
 from kt_tuning.report import sections
 from kt_tuning.report.figures.style import default_style
 from kt_tuning.report.html import document, element
-from kt_tuning.report.load import load_run
-from kt_tuning.report.summary import RunSummary
+from kt_tuning.report.run_reader import load_run
+from kt_tuning.report.run_summary import RunSummary
 from kt_tuning.report.theme import SCRIPT, STYLE_SHEET
 
 

@@ -13,7 +13,7 @@ from kt_tuning.evaluation import held_out_uses, note_held_out_use
 from kt_tuning.judging import load_data, load_winner, save_winner
 from kt_tuning.pipeline import RunOptions, tuner_of
 from kt_tuning.records import TrialRecord
-from kt_tuning.report.load import load_run
+from kt_tuning.report.run_reader import load_run
 from kt_tuning.shipping import RunRecords
 
 

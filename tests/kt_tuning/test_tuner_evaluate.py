@@ -12,7 +12,7 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord, read_validated
 from kt_tuning.errors import SearchError
 from kt_tuning.evaluation import Scores, held_out_uses, model_digest
-from kt_tuning.report.load import load_run
+from kt_tuning.report.run_reader import load_run
 from kt_tuning.shipping import RunRecords, export_run
 
 

@@ -13,6 +13,12 @@ from kt_tuning.report.figures.confusion import (
     draw_confusion,
     plot_confusion,
 )
+from kt_tuning.report.figures.history import (
+    SearchHistoryData,
+    draw_search_history,
+    plot_search_history,
+    search_history_data,
+)
 from kt_tuning.report.figures.importances import (
     ImportancesData,
     draw_importances,
@@ -29,7 +35,7 @@ from kt_tuning.report.figures.learning_curves import (
     loss_data,
     plot_learning_curves,
 )
-from kt_tuning.report.figures.parallel import (
+from kt_tuning.report.figures.parallel_coordinates import (
     ParallelData,
     draw_parallel,
     parallel_data,
@@ -48,12 +54,6 @@ from kt_tuning.report.figures.robustness import (
     draw_attacks,
     draw_corruptions,
     plot_robustness,
-)
-from kt_tuning.report.figures.search_history import (
-    SearchHistoryData,
-    draw_search_history,
-    plot_search_history,
-    search_history_data,
 )
 from kt_tuning.report.figures.slices import SliceData, draw_slice, plot_slices, slices_data
 from kt_tuning.report.figures.style import ReportFigure

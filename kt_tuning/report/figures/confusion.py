@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from kt_tuning.errors import StorageError
 from kt_tuning.palette import CORRECT, INK, MISTAKEN, MUTED, ON_CELL, RULE
 from kt_tuning.report.figures.style import FONT_SIZE, default_style, new_figure
-from kt_tuning.report.load import as_summary
-from kt_tuning.report.summary import CountArray, FloatArray, RunSummary
-from kt_tuning.report.text import images_of, percent, printable, shorten
+from kt_tuning.report.formatting import images_of, percent, printable, shorten
+from kt_tuning.report.run_reader import as_summary
+from kt_tuning.report.run_summary import CountArray, FloatArray, RunSummary
 
 # Above this the numbers would be too small to read; the colours remain.
 MOST_CLASSES_WITH_COUNTS = 20

@@ -19,9 +19,9 @@ from kt_tuning.report.figures.style import (
     name_axes,
     new_figure,
 )
-from kt_tuning.report.load import as_summary
-from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import metric_label, percent, shorten
+from kt_tuning.report.formatting import metric_label, percent, shorten
+from kt_tuning.report.run_reader import as_summary
+from kt_tuning.report.run_summary import RunSummary
 
 WIDTH, ROW_HEIGHT = 420, 24
 MOST_BARS = 12

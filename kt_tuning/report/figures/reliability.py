@@ -14,9 +14,9 @@ from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import Reliability
 from kt_tuning.palette import BLUE, FAINT, INK
 from kt_tuning.report.figures.style import default_style, name_axes, new_figure
-from kt_tuning.report.load import as_summary
-from kt_tuning.report.summary import FloatArray, RunSummary
-from kt_tuning.report.text import images_of, percent
+from kt_tuning.report.formatting import images_of, percent
+from kt_tuning.report.run_reader import as_summary
+from kt_tuning.report.run_summary import FloatArray, RunSummary
 
 WIDTH, HEIGHT = 440, 320
 

@@ -14,9 +14,9 @@ from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import CORRUPTIONS, Robustness
 from kt_tuning.palette import BLUE, FAINT, INK, ORANGE
 from kt_tuning.report.figures.style import add_legend, default_style, name_axes, new_figure
-from kt_tuning.report.load import as_summary
-from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import metric_label, number
+from kt_tuning.report.formatting import metric_label, number
+from kt_tuning.report.run_reader import as_summary
+from kt_tuning.report.run_summary import RunSummary
 
 WIDTH, HEIGHT = 440, 300
 _LINES: tuple[tuple[str, Any], ...] = (

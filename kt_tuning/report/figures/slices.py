@@ -21,9 +21,9 @@ from kt_tuning.report.figures.style import (
     spans_decades,
     use_log_scale,
 )
-from kt_tuning.report.load import as_summary
-from kt_tuning.report.summary import FloatArray, RunSummary
-from kt_tuning.report.text import metric_label, shorten, value_text
+from kt_tuning.report.formatting import metric_label, shorten, value_text
+from kt_tuning.report.run_reader import as_summary
+from kt_tuning.report.run_summary import FloatArray, RunSummary
 from kt_tuning.units import count
 
 WIDTH, HEIGHT = 260, 200

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from xml.etree.ElementTree import Element
 
+from kt_tuning.report.run_summary import RunSummary
 from kt_tuning.report.sections.classes import curves_section, reliability_section
 from kt_tuning.report.sections.cost import cost_section
 from kt_tuning.report.sections.ensemble import ensemble_section
@@ -16,7 +17,6 @@ from kt_tuning.report.sections.scores import confusion_section, scores_section
 from kt_tuning.report.sections.search import search_section, slices_section
 from kt_tuning.report.sections.trials import trials_section
 from kt_tuning.report.sections.winner import winner_section
-from kt_tuning.report.summary import RunSummary
 
 SECTIONS: tuple[Callable[[RunSummary], Element | None], ...] = (
     search_section,

@@ -16,10 +16,10 @@ from kt_tuning.report.figures import (
     reliability_data,
 )
 from kt_tuning.report.figures.class_curves import ClassCurvesData
+from kt_tuning.report.formatting import number, shorten
 from kt_tuning.report.html import cell, element, table
+from kt_tuning.report.run_summary import RunSummary
 from kt_tuning.report.sections.blocks import drawn, quiet, section
-from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import number, shorten
 
 MOST_CLASSES = 10
 NAME_LENGTH = 40

@@ -5,10 +5,10 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 from kt_tuning.evaluation import Cost, training_speed
+from kt_tuning.report.formatting import byte_size, large_number, milliseconds
 from kt_tuning.report.html import cell, element, table
+from kt_tuning.report.run_summary import RunSummary
 from kt_tuning.report.sections.blocks import not_measured, pairs, section
-from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import byte_size, large_number, milliseconds
 
 
 def cost_section(run: RunSummary) -> Element | None:

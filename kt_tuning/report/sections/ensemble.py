@@ -6,10 +6,10 @@ from xml.etree.ElementTree import Element
 
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation import EPOCH_CAVEAT, METRICS
+from kt_tuning.report.formatting import metric_label, number, percent
 from kt_tuning.report.html import cell, element, table
+from kt_tuning.report.run_summary import RunSummary
 from kt_tuning.report.sections.blocks import pairs, section
-from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import metric_label, number, percent
 
 SINGLE = "single"
 _MEASURES = {

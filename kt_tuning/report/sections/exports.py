@@ -6,8 +6,8 @@ from xml.etree.ElementTree import Element
 
 from kt_tuning.export import accuracy_note, measurement_rows
 from kt_tuning.report.html import cell, element, table
+from kt_tuning.report.run_summary import RunSummary
 from kt_tuning.report.sections.blocks import quiet, section
-from kt_tuning.report.summary import RunSummary
 
 HEADER = (
     *("Export", "MB", "MB zipped", "Latency (ms)"),

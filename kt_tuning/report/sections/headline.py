@@ -11,9 +11,9 @@ import numpy as np
 from kt_tuning.evaluation import EPOCH_CAVEAT
 from kt_tuning.records import COMPLETED, PAUSED, PRUNED, defaults_failure
 from kt_tuning.report.figures import confusion_data
+from kt_tuning.report.formatting import duration, ends, metric_label, milliseconds, number, percent
 from kt_tuning.report.html import element
-from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import duration, ends, metric_label, milliseconds, number, percent
+from kt_tuning.report.run_summary import RunSummary
 from kt_tuning.units import count
 
 

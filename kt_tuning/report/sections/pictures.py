@@ -6,10 +6,10 @@ import base64
 from xml.etree.ElementTree import Element
 
 from kt_tuning.evaluation import Gallery, Picture
+from kt_tuning.report.formatting import percent, shorten
 from kt_tuning.report.html import element
+from kt_tuning.report.run_summary import RunSummary
 from kt_tuning.report.sections.blocks import quiet, section
-from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import percent, shorten
 
 NAME_LENGTH = 32
 _METHODS = {

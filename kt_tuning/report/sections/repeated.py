@@ -5,11 +5,11 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 from kt_tuning.evaluation import EPOCH_CAVEAT
+from kt_tuning.report.formatting import metric_label, number, percent
 from kt_tuning.report.html import cell, element, table
-from kt_tuning.report.repeated import Repeats, TrainedAgain
+from kt_tuning.report.repeated_trainings import Repeats, TrainedAgain
+from kt_tuning.report.run_summary import RunSummary
 from kt_tuning.report.sections.blocks import quiet, section
-from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import metric_label, number, percent
 
 _LOSSES = {"error": "Error rate", "brier": "Squared error (Brier)", "log_loss": "Log-loss (nats)"}
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
+from kt_tuning.report.formatting import duration
 from kt_tuning.report.html import element
+from kt_tuning.report.run_summary import RunSummary
 from kt_tuning.report.sections.blocks import pairs, quiet, section
-from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import duration
 
 _LOAD = """\
 import tensorflow as tf

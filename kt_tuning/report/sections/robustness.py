@@ -13,10 +13,10 @@ from kt_tuning.report.figures import (
     draw_corruptions,
     robustness,
 )
+from kt_tuning.report.formatting import metric_label, number, percent
 from kt_tuning.report.html import cell, element, table
+from kt_tuning.report.run_summary import RunSummary
 from kt_tuning.report.sections.blocks import drawn, not_measured, quiet, section
-from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import metric_label, number, percent
 
 STRONGEST_TINT = 70
 """Per cent of orange in a cell where everything is lost."""

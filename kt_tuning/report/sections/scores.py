@@ -7,10 +7,10 @@ from xml.etree.ElementTree import Element
 from kt_tuning.evaluation import Interval, Scores
 from kt_tuning.report.figures import confusion_data, plot_confusion
 from kt_tuning.report.figures.confusion import MOST_CLASSES_WITH_COUNTS, ConfusionData
+from kt_tuning.report.formatting import ends, images_of, metric_label, number, percent, shorten
 from kt_tuning.report.html import cell, element, table
+from kt_tuning.report.run_summary import RunSummary
 from kt_tuning.report.sections.blocks import figure_block, not_measured, quiet, section
-from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import ends, images_of, metric_label, number, percent, shorten
 
 MOST_MISTAKES = 8
 NAME_LENGTH = 40

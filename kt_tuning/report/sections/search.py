@@ -13,17 +13,21 @@ from kt_tuning.report.figures import (
     draw_slice,
     importances,
     importances_data,
-    parallel,
     parallel_data,
-    search_history,
     search_history_data,
     slices,
     slices_data,
 )
+from kt_tuning.report.figures import (
+    history as search_history,
+)
+from kt_tuning.report.figures import (
+    parallel_coordinates as parallel,
+)
+from kt_tuning.report.formatting import metric_label
 from kt_tuning.report.html import element
+from kt_tuning.report.run_summary import RunSummary
 from kt_tuning.report.sections.blocks import drawn, quiet, section
-from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import metric_label
 
 OPEN_SLICES = 8
 """Hyperparameters, the most important ones, whose figures are not folded away."""

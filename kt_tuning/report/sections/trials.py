@@ -6,10 +6,10 @@ import math
 from xml.etree.ElementTree import Element
 
 from kt_tuning.records import COMPLETED
+from kt_tuning.report.formatting import duration, metric_label, number, shorten, value_text
 from kt_tuning.report.html import cell, element, table
+from kt_tuning.report.run_summary import RunSummary, TrialRun
 from kt_tuning.report.sections.blocks import section
-from kt_tuning.report.summary import RunSummary, TrialRun
-from kt_tuning.report.text import duration, metric_label, number, shorten, value_text
 
 MESSAGE_LENGTH = 60
 _BADGES = {"failed": "badge bad", "infeasible": "badge bad", "winner": "badge"}

@@ -8,10 +8,10 @@ from xml.etree.ElementTree import Element
 from kt_tuning.records import TrialRecord, backbones_of
 from kt_tuning.report.figures import curves_data, draw_curves, draw_losses, loss_data
 from kt_tuning.report.figures.learning_curves import HEIGHT, WIDTH
+from kt_tuning.report.formatting import value_text
 from kt_tuning.report.html import cell, element, table
+from kt_tuning.report.run_summary import RunSummary
 from kt_tuning.report.sections.blocks import drawn, section
-from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import value_text
 
 
 def winner_section(run: RunSummary) -> Element | None:

@@ -8,7 +8,7 @@ from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import ClassCurves
 from kt_tuning.report import plot_class_curves
 from kt_tuning.report.figures import ClassCurvesData, class_curves_data
-from kt_tuning.report.load import load_run
+from kt_tuning.report.run_reader import load_run
 
 
 def _curve(label: int, area: float) -> ClassCurves:

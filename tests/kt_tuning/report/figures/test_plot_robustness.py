@@ -10,7 +10,7 @@ from kt_tuning.evaluation import Robustness
 from kt_tuning.report import plot_robustness
 from kt_tuning.report.figures import attacks_description, corruptions_description
 from kt_tuning.report.figures.robustness import by_kind
-from kt_tuning.report.load import load_run
+from kt_tuning.report.run_reader import load_run
 
 TABLE = Robustness(
     metric="accuracy",

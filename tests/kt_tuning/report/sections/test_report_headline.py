@@ -8,7 +8,7 @@ import numpy as np
 
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation import EPOCH_CAVEAT, CorrectedBest, Interval, Scores
-from kt_tuning.report.load import load_run
+from kt_tuning.report.run_reader import load_run
 from kt_tuning.report.sections.headline import headline, score_line, selection_line
 
 SCORES = Scores(

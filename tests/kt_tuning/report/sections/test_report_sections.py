@@ -10,9 +10,9 @@ import pytest
 from kt_tuning.ensembling import EnsembleRecord, measure_diversity
 from kt_tuning.evaluation import EPOCH_CAVEAT, Gallery, Picture, bias_variance
 from kt_tuning.report import sections
-from kt_tuning.report.load import load_run
-from kt_tuning.report.repeated import Repeats
-from kt_tuning.report.summary import RunSummary
+from kt_tuning.report.repeated_trainings import Repeats
+from kt_tuning.report.run_reader import load_run
+from kt_tuning.report.run_summary import RunSummary
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from kt_tuning.palette import BLUE, FAINT, INK, MUTED, RULE
 from kt_tuning.records import COMPLETED
 from kt_tuning.report.figures.importances import importances_data
 from kt_tuning.report.figures.style import FONT_SIZE, default_style, new_figure, spans_decades
-from kt_tuning.report.load import as_summary
-from kt_tuning.report.summary import FloatArray, RunSummary
-from kt_tuning.report.text import metric_label, shorten, value_text
+from kt_tuning.report.formatting import metric_label, shorten, value_text
+from kt_tuning.report.run_reader import as_summary
+from kt_tuning.report.run_summary import FloatArray, RunSummary
 from kt_tuning.units import count
 
 WIDTH, NARROW_WIDTH, HEIGHT = 860, 360, 300

@@ -12,7 +12,7 @@ from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation import CorrectedBest, Gallery, Scores
 from kt_tuning.export import Measurement
 from kt_tuning.records import FAILED, INFEASIBLE, DataCard, SearchRecord, TrialRecord
-from kt_tuning.report.repeated import Repeats, TrainedAgain
+from kt_tuning.report.repeated_trainings import Repeats, TrainedAgain
 
 FloatArray = npt.NDArray[np.float64]
 CountArray = npt.NDArray[np.int64]

@@ -32,8 +32,8 @@ from kt_tuning.records import (
     TrialRecord,
     trial_record,
 )
-from kt_tuning.report.repeated import load_repeats, load_trained_again
-from kt_tuning.report.summary import CountArray, FloatArray, RunSummary, TrialRun
+from kt_tuning.report.repeated_trainings import load_repeats, load_trained_again
+from kt_tuning.report.run_summary import CountArray, FloatArray, RunSummary, TrialRun
 
 AUGMENTATION = "augmentation.jpg"
 

@@ -10,7 +10,7 @@ from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import HeldOutUse, HeldOutUses
 from kt_tuning.records import read_json, write_json
-from kt_tuning.report.load import as_summary, load_run
+from kt_tuning.report.run_reader import as_summary, load_run
 
 
 def test_reads_everything(run_directory: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kt_tuning.report.text import (
+from kt_tuning.report.formatting import (
     byte_size,
     duration,
     large_number,
