@@ -12,11 +12,17 @@ from kt_tuning.errors import SearchError
 from kt_tuning.evaluation import Parts, Scores
 from kt_tuning.judging import ARRAYS, judge, load_data
 from kt_tuning.refitting import Refit, RefitOptions
-from kt_tuning.report import Report, write_report
+from kt_tuning.report import Plots, Report, write_report
 
 
 class Tuner(search.Tuner):
     """Searches a hypermodel's space, and shows what it found; see `kt_tuning.search.Tuner`."""
+
+    @property
+    def plot(self) -> Plots:
+        """Figures of the search, the same as in the report: `tuner.plot.history()` and others."""
+        objectives = [(objective.name, objective.direction) for objective in self.objectives]
+        return Plots(self.run_directory, objectives=objectives)
 
     def report(self, path: str | Path | None = None) -> Report:
         """Write the report of the search as it is now, during the search, too.

@@ -127,3 +127,16 @@ def images_of(images: int, split: str) -> str:
             "trained on it (out of fold)"
         )
     return f"{images:,} images of the {split} split"
+
+
+def metric_value(value: float | None, name: str) -> str:
+    """Return a metric's value: learning rates with three significant digits, others by `number`."""
+    if value is not None and name.removeprefix("val_") in ("learning_rate", "lr"):
+        return f"{value:.3g}"
+    return number(value)
+
+
+def inline_label(name: str) -> str:
+    """Return a metric's name within a sentence: "log_loss" is "log-loss (nats)", "f1" is "F1"."""
+    label = metric_label(name)
+    return label if label[:2].isupper() else label[:1].lower() + label[1:]

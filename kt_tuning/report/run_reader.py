@@ -100,11 +100,6 @@ def load_run(directory: str | Path) -> RunSummary:
     )
 
 
-def as_summary(run: RunSummary | str | Path) -> RunSummary:
-    """Return `run` itself, or the summary of the run directory that it names."""
-    return run if isinstance(run, RunSummary) else load_run(run)
-
-
 def _load_trial(folder: Path, record: TrialRecord, objective: str) -> TrialRun:
     value = record.metrics.get(objective)
     path = folder / HISTORY

@@ -97,9 +97,9 @@ class RunSummary:
 
     @property
     def members(self) -> tuple[tuple[TrialRun, float], ...]:
-        """The winner as (trial, weight) pairs, the heaviest first; empty if no trial has a score.
+        """The final model as (trial, weight) pairs, the heaviest first; empty without a score.
 
-        Without an ensemble the winner is the best trial.
+        Without an ensemble it is the best trial.
         """
         if self.ensemble is None:
             return () if self.best is None else ((self.best, 1.0),)
@@ -107,3 +107,15 @@ class RunSummary:
         pairs = zip(self.ensemble.trial_ids, self.ensemble.weights, strict=True)
         heaviest_first = sorted(pairs, key=lambda pair: -pair[1])
         return tuple((by_id[trial_id], weight) for trial_id, weight in heaviest_first)
+
+    @property
+    def model_trials(self) -> tuple[TrialRecord, ...]:
+        """Records of the trials in the final model, the heaviest first."""
+        return tuple(trial.record for trial, weight in self.members if weight > 0)
+
+    def class_name(self, label: int) -> str:
+        """Return the name of a class, or "class <label>" if it is not known."""
+        names = () if self.data is None else self.data.class_names
+        if self.scores is not None:
+            names = self.scores.class_names
+        return names[label] if 0 <= label < len(names) else f"class {label}"

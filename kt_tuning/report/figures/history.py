@@ -1,17 +1,15 @@
-"""The objective of each trial in the order they were started, and the best so far."""
+"""The score of each trial in order of start, and the best so far."""
 
 from __future__ import annotations
 
-import dataclasses
-from pathlib import Path
-
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kt_tuning.palette import BLUE, FAINT, ORANGE
+from kt_tuning.records import COMPLETED
+from kt_tuning.report.figures.scored_trials import ScoredTrials
 from kt_tuning.report.figures.style import (
+    ReportFigure,
     add_legend,
     default_style,
     name_axes,
@@ -20,76 +18,33 @@ from kt_tuning.report.figures.style import (
     use_log_scale,
 )
 from kt_tuning.report.formatting import metric_label, number
-from kt_tuning.report.run_reader import as_summary
-from kt_tuning.report.run_summary import FloatArray, RunSummary
 from kt_tuning.units import count
 
-WIDTH, HEIGHT, NARROW_WIDTH = 860, 290, 440
 
-
-@dataclasses.dataclass(frozen=True)
-class SearchHistoryData:
-    """What is plotted.
-
-    Attributes:
-        objective: Name of the objective.
-        numbers: (trials,) trial numbers.
-        scores: (trials,) objective, not-a-number where a trial has none.
-        best_so_far: (trials,) best objective up to each trial, not-a-number before the first.
-        best: Index into these of the best trial, or None.
-    """
-
-    objective: str
-    numbers: tuple[int, ...]
-    scores: FloatArray
-    best_so_far: FloatArray
-    best: int | None
-
-    @property
-    def description(self) -> str:
-        """The figure in words, for readers who do not see it."""
-        failed = int(np.isnan(self.scores).sum())
-        best = (
-            "none has a score"
-            if self.best is None
-            else f"the best is {number(self.scores[self.best])} in trial {self.numbers[self.best]}"
-        )
-        return (
-            f"{metric_label(self.objective)} of {count(len(self.numbers), 'trial')} in order of "
-            f"start: {best}; {failed} without a score."
-        )
-
-
-def search_history_data(run: RunSummary) -> SearchHistoryData:
-    """Compute what `draw_search_history` draws."""
-    scores = np.array([trial.score for trial in run.trials], dtype=float)
-    accumulate = np.fmax if run.search.direction == "max" else np.fmin
-    return SearchHistoryData(
-        objective=run.search.objective,
-        numbers=tuple(trial.record.number for trial in run.trials),
-        scores=scores,
-        best_so_far=accumulate.accumulate(scores),
-        best=None if run.best is None else run.trials.index(run.best),
-    )
-
-
-def draw_search_history(axes: Axes, data: SearchHistoryData) -> None:
-    """Draw the data on `axes`."""
-    numbers = np.array(data.numbers)
-    scored = ~np.isnan(data.scores)
-    if spans_decades(data.scores):
+@default_style()
+def draw_history(trials: ScoredTrials) -> ReportFigure:
+    """Draw a point a trial and the best so far as steps; pruned trials are hollow points."""
+    figure = new_figure()
+    axes = figure.axes[0]
+    numbers, scores, best = np.array(trials.numbers), trials.scores, trials.best
+    scored = np.isfinite(scores)
+    whole = np.array([trial.record.status == COMPLETED for trial in trials.trials])
+    if spans_decades(scores):
         use_log_scale(axes, "y")
-    axes.plot(numbers, data.best_so_far, color=BLUE, drawstyle="steps-post", label="best so far")
-    axes.plot(numbers[scored], data.scores[scored], "o", color=FAINT, markersize=5)
-    if data.best is not None:
+    best_so_far = (np.fmax if trials.maximise else np.fmin).accumulate(scores)
+    axes.plot(numbers, best_so_far, color=BLUE, drawstyle="steps-post", label="best so far")
+    axes.plot(numbers[scored & whole], scores[scored & whole], "o", color=FAINT, markersize=5)
+    if (scored & ~whole).any():
+        short = scored & ~whole
         axes.plot(
-            numbers[data.best], data.scores[data.best], "o", color=BLUE, markersize=7, label="best"
+            *(numbers[short], scores[short], "o"),
+            **{"color": FAINT, "markerfacecolor": "none", "markersize": 5, "label": "pruned"},
         )
+    if best is not None:
+        axes.plot(numbers[best], scores[best], "o", color=BLUE, markersize=7)
     if not scored.all():
         axes.plot(
-            numbers[~scored],
-            np.full((~scored).sum(), 0.03),
-            "x",
+            *(numbers[~scored], np.full((~scored).sum(), 0.03), "x"),
             color=ORANGE,
             markersize=6,
             markeredgewidth=1.8,
@@ -98,23 +53,20 @@ def draw_search_history(axes: Axes, data: SearchHistoryData) -> None:
         )
     axes.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    name_axes(axes, metric_label(data.objective), "Trial, in order of start")
+    name_axes(axes, metric_label(trials.objective), "Trial, in order of start")
     add_legend(axes)
-
-
-@default_style()
-def plot_search_history(run: RunSummary | str | Path) -> Figure:
-    """Plot the objective of each trial in order, with the best so far.
-
-    Args:
-        run: A run directory, or what `load_run` read from one.
-
-    Returns:
-        A figure that is not registered with pyplot.
-
-    Raises:
-        StorageError: if the directory is no run directory.
-    """
-    figure = new_figure(WIDTH, HEIGHT)
-    draw_search_history(figure.axes[0], search_history_data(as_summary(run)))
+    figure.description = _describe(trials)
     return figure
+
+
+def _describe(trials: ScoredTrials) -> str:
+    best = trials.best
+    found = (
+        "none has a score"
+        if best is None
+        else f"the best is {number(trials.scores[best])} in trial {trials.numbers[best]}"
+    )
+    return (
+        f"{metric_label(trials.objective)} of {count(len(trials.trials), 'trial')} in order of "
+        f"start: {found}; {int(np.isnan(trials.scores).sum())} without a score."
+    )

@@ -1,18 +1,24 @@
-"""What a reader in a hurry needs, in five lines: how good, how sure, what won, of what, on what."""
+"""The lines at the top of the page: test score, best trial, final model, search and data."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from xml.etree.ElementTree import Element
 
 import numpy as np
 
 from kt_tuning.evaluation import EPOCH_CAVEAT
 from kt_tuning.records import COMPLETED, PAUSED, PRUNED, defaults_failure
-from kt_tuning.report.figures import confusion_data
-from kt_tuning.report.formatting import duration, ends, metric_label, milliseconds, number, percent
-from kt_tuning.report.html import element
+from kt_tuning.report.figures.confusion import confusion_data
+from kt_tuning.report.formatting import (
+    byte_size,
+    duration,
+    ends,
+    metric_label,
+    milliseconds,
+    number,
+    percent,
+)
 from kt_tuning.report.run_summary import RunSummary
 from kt_tuning.units import count
 
@@ -22,9 +28,9 @@ class Line:
     """One line of the summary.
 
     Attributes:
-        label: What it is about.
+        label: Its subject.
         value: The figure to remember.
-        detail: What belongs to it.
+        detail: Further facts.
     """
 
     label: str
@@ -32,31 +38,13 @@ class Line:
     detail: str
 
 
-def headline(run: RunSummary) -> Element:
-    """Return the page's header."""
-    lines = (score_line(run), selection_line(run), _winner(run), _search(run), _data(run))
-    return element(
-        "header",
-        element("p", "kt-tuning report", class_="eyebrow"),
-        element("h1", run.name),
-        element(
-            "dl",
-            *(
-                element(
-                    "div",
-                    element("dt", line.label),
-                    element("dd", element("strong", line.value), f" {line.detail}"),
-                )
-                for line in lines
-            ),
-            class_="summary",
-        ),
-        *(element("p", note, class_="note") for note in _notes(run)),
-    )
+def summary_lines(run: RunSummary) -> tuple[Line, ...]:
+    """Return the lines in the order of the page."""
+    return (score_line(run), selection_line(run), model_line(run), _search(run), _data(run))
 
 
 def score_line(run: RunSummary) -> Line:
-    """Return how good the winner is: on test images, else on validation images."""
+    """Return the final model's accuracy on test images, else on validation images."""
     scores = run.scores
     if scores is not None and "accuracy" in scores.metrics:
         accuracy = scores.metrics["accuracy"]
@@ -73,7 +61,7 @@ def score_line(run: RunSummary) -> Line:
         return Line(
             f"{confusion.split.capitalize()} accuracy",
             percent(confusion.accuracy),
-            f"{images} not judged on the test split yet",
+            f"{images} not evaluated on the test split yet",
         )
     best = None if run.best is None else run.best.score
     return Line(
@@ -82,11 +70,14 @@ def score_line(run: RunSummary) -> Line:
 
 
 def selection_line(run: RunSummary) -> Line:
-    """Return the best validation score, and what it is worth.
+    """Return the best trial's validation score, corrected for selection where that is known.
 
     The best of many noisy scores is biased upwards (Cawley and Talbot, JMLR 2010, section 5).
     """
     label = "Best in validation"
+    if run.best is None:
+        return Line(label, "–", "no trial has a score yet; the trials below say why")
+    of_trial = f"of trial {run.best.record.number}"
     found = run.correction
     if found is not None:
         trials = count(found.candidates, "trial")
@@ -94,34 +85,51 @@ def selection_line(run: RunSummary) -> Line:
         return Line(
             label,
             number(found.raw),
-            f"{metric_label(found.metric)}, the best of {trials}{epochs}; "
+            f"{metric_label(found.metric)} {of_trial}, the best of {trials}{epochs}; "
             f"corrected for having been chosen by it {number(found.corrected.value)}, "
             f"95%\u00a0interval {ends(found.corrected)}"
             + (f"; {EPOCH_CAVEAT}" if found.best_epochs else ""),
         )
-    if run.best is None:
-        return Line(label, "–", "no trial has a score yet; the trials below say why")
     return Line(
         label,
         number(run.best.score),
-        f"{metric_label(run.search.objective)}, the best of {count(len(run.trials), 'trial')} and "
-        "so optimistic: the trial and its epoch were chosen by it",
+        f"{metric_label(run.search.objective)} {of_trial}, the best of "
+        f"{count(len(run.trials), 'trial')} and so optimistic: the trial and its epoch were chosen "
+        "by it",
     )
 
 
-def _winner(run: RunSummary) -> Line:
-    if not run.members:
-        return Line("Winner", "–", "no trial has a score")
-    models = sum(weight > 0 for _, weight in run.members)
-    parameters = sum(trial.record.parameters for trial, weight in run.members if weight > 0)
-    details = []
+def model_line(run: RunSummary) -> Line:
+    """Return the model that is exported: which trials it is of, its size and its speed."""
+    label = "Final model" if run.export is None else "Exported model"
+    members = run.model_trials
+    if not members:
+        return Line(label, "–", "no trial has a score")
+    value = f"Ensemble of {len(members)}" if len(members) > 1 else f"Trial {members[0].number}"
+    parameters = sum(record.parameters for record in members)
     if run.scores is not None:
         parameters = run.scores.parameters or parameters
-        if "p50" in run.scores.latency_ms:
-            details = [f"{milliseconds(run.scores.latency_ms['p50'])} an image"]
-    details.insert(0, f"{parameters:,} parameters")
-    value = f"Ensemble of {models}" if models > 1 else f"Trial {run.members[0][0].record.number}"
-    return Line("Winner", value, ", ".join(details))
+    details = [f"{parameters:,} parameters"]
+    if run.scores is not None and "p50" in run.scores.latency_ms:
+        details.append(f"{milliseconds(run.scores.latency_ms['p50'])} an image")
+    if run.refitted:
+        details.append("trained again on training and validation images")
+    if run.export is not None:
+        size = "" if run.export_bytes is None else f", {byte_size(run.export_bytes)}"
+        details.append(f"in export/{run.export}{size}")
+    return Line(label, value, ", ".join(details))
+
+
+def notes(run: RunSummary) -> list[str]:
+    """Return warnings that belong to the figures of the page."""
+    failure = defaults_failure(trial.record for trial in run.trials)
+    found = [note for note in (failure, run.caveat) if note is not None]
+    if run.scores is None:
+        found.append(
+            "Quote no figure of this page before the final model is evaluated on the test split: "
+            "scores on images that choices were made by are optimistic."
+        )
+    return found
 
 
 def _search(run: RunSummary) -> Line:
@@ -134,13 +142,13 @@ def _search(run: RunSummary) -> Line:
         (failed, "failed"),
         (run.unfinished, "unfinished"),
     ]
-    told = ", ".join(f"{number_:,} {what}" for number_, what in parts if number_)
+    counted = ", ".join(f"{amount:,} {state}" for amount, state in parts if amount)
     seconds = sum(trial.record.seconds for trial in run.trials)
     epochs = sum(trial.record.epochs for trial in run.trials)
     return Line(
         "Search",
         count(len(run.trials), "trial"),
-        f"of {run.search.hypermodel} by {run.search.strategy}{': ' if told else ''}{told}; "
+        f"of {run.search.hypermodel} by {run.search.strategy}{': ' if counted else ''}{counted}; "
         f"{duration(seconds)} of training, {count(epochs, 'epoch')}",
     )
 
@@ -156,14 +164,3 @@ def _data(run: RunSummary) -> Line:
         count(len(data.class_names), "class", "classes"),
         f"{sizes} images; {pixels.height}×{pixels.width}×{pixels.channels} pixels",
     )
-
-
-def _notes(run: RunSummary) -> list[str]:
-    failure = defaults_failure(trial.record for trial in run.trials)
-    notes = [note for note in (failure, run.caveat) if note is not None]
-    if run.scores is None:
-        notes.append(
-            "Quote no figure of this page before the winner is judged on the test split: "
-            "scores on images that choices were made by are optimistic."
-        )
-    return notes
