@@ -10,7 +10,7 @@ from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.errors import StorageError
 from kt_tuning.evaluation import HeldOutUse, HeldOutUses
 from kt_tuning.records import read_json, write_json
-from kt_tuning.report.run_reader import as_summary, load_run
+from kt_tuning.report.run_reader import load_run
 
 
 def test_reads_everything(run_directory: Path) -> None:
@@ -117,11 +117,6 @@ def test_empty_cells_of_the_history_are_not_a_number(run_directory: Path) -> Non
     path.write_text("epoch,loss,val_accuracy\n0,,0.5\n1,0.25,0.75\n")
     history = load_run(run_directory).trials[0].history
     np.testing.assert_array_equal(history["loss"], [np.nan, 0.25])
-
-
-def test_as_summary_passes_a_summary_on(run_directory: Path) -> None:
-    run = load_run(run_directory)
-    assert as_summary(run) is run
 
 
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:

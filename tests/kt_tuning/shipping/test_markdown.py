@@ -7,9 +7,7 @@ from kt_tuning.shipping.markdown import code, escape_markdown
 
 def test_markup_of_users_is_shown_as_it_is():
     assert escape_markdown("<script>alert(1)</script>") == "&lt;script&gt;alert(1)&lt;/script&gt;"
-    assert escape_markdown("a|b *c* _d_ [e](f) `g` #h") == (
-        r"a\|b \*c\* \_d\_ \[e\](f) \`g\` \#h"
-    )
+    assert escape_markdown("a|b *c* _d_ [e](f) `g` #h") == (r"a\|b \*c\* \_d\_ \[e\](f) \`g\` \#h")
     assert escape_markdown("two\nlines") == "two lines"
 
 
