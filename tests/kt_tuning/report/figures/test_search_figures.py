@@ -1,4 +1,4 @@
-"""Figures of trials: history, importances, slices, parallel coordinates, curves, Pareto, contour."""
+"""Figures of trials, as `tuner.plot` and the report draw them."""
 
 from __future__ import annotations
 
