@@ -1,8 +1,8 @@
-"""Values as text for a reader, and text from users made safe to print.
+"""Values as text, and text from users without unprintable characters.
 
 Class names, hyperparameter names and error messages come from folders and from other people's
-code. Escaping for HTML and SVG is left to the XML writer; here are removed only the characters
-that no XML document and no UTF-8 file may hold.
+code. The templates and matplotlib escape them for HTML and SVG; this module replaces only the
+characters that no XML document and no UTF-8 file may hold.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What was trained several times: after the search, and within a trial; read from its files."""
+"""Reads repeated trainings of one configuration, after the search and within a trial."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kt_tuning.evaluation import Decomposition, Scores, bias_variance
 from kt_tuning.records import CONFIGURATION, EXECUTIONS, PREDICTIONS, read_json
 
 BAG = "bag"
-"""The kind whose members are trainings of one configuration that know nothing of each other."""
+"""The kind whose members are independent trainings of one configuration."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +23,8 @@ class TrainedAgain:
 
     Attributes:
         folder: Its name.
-        ensemble: The members that were kept.
-        scores: On the test split, or None.
+        ensemble: Its members and weights.
+        scores: Scores on the test split, or None.
     """
 
     folder: str
@@ -34,12 +34,12 @@ class TrainedAgain:
 
 @dataclasses.dataclass(frozen=True)
 class Repeats:
-    """How trainings of one configuration differ, on the validation images.
+    """Bias and variance of trainings of one configuration, on the validation images.
 
     Attributes:
-        name: What was trained, e.g. "bag".
-        trainings: How many.
-        losses: "error", "brier" and "log_loss" -> how much of it averaging could remove.
+        name: Name of the group of trainings, e.g. "bag".
+        trainings: Number of trainings.
+        losses: "error", "brier" and "log_loss" -> its bias and variance.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Repeats:
 
 
 def load_trained_again(directory: Path) -> tuple[TrainedAgain, ...]:
-    """Read what `kt-tuning distill`, `bag`, `boost` and `snapshots` have made of a run.
+    """Read the folders that `kt-tuning distill`, `bag`, `boost` and `snapshots` have written.
 
     Raises:
         StorageError: if a file is damaged.
@@ -66,11 +66,11 @@ def load_trained_again(directory: Path) -> tuple[TrainedAgain, ...]:
 
 
 def load_repeats(directory: Path, best: str | None) -> tuple[Repeats, ...]:
-    """Read how trainings of one configuration differ, wherever there are several.
+    """Measure bias and variance of every configuration that was trained several times.
 
     Args:
         directory: The run directory.
-        best: Id of its best trial: with several executions these are compared; or None.
+        best: Id of its best trial, whose executions are compared if there are several; or None.
 
     Raises:
         StorageError: if predictions are not of the validation images.

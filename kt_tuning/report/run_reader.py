@@ -1,4 +1,4 @@
-"""A run directory, read and checked: the one place where the report reads files."""
+"""Reads a run directory into a `RunSummary`: the one place where the report reads files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ AUGMENTATION = "augmentation.jpg"
 
 
 def load_run(directory: str | Path) -> RunSummary:
-    """Read a run directory; what a stage that has not run would have written may be missing.
+    """Read a run directory; files of stages that have not run yet may be missing.
 
     Args:
         directory: The folder that a search wrote.
@@ -151,7 +151,7 @@ def _caveat(directory: Path, run: RunSummary) -> str | None:
 
 
 def _validation_confusion(validated: Validated, classes: int) -> CountArray:
-    """Count the winner's validation predictions by true class and predicted class."""
+    """Count validation predictions by true class and predicted class."""
     confusion = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(confusion, (validated.labels, validated.probabilities.argmax(axis=1)), 1)
     return confusion

@@ -1,4 +1,4 @@
-"""What the report knows of a run, in memory."""
+"""A run in memory: everything that the report shows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TrialRun:
     """One trial: its record, and its learning curves.
 
     Attributes:
-        record: What came of it.
+        record: Its values, metrics and status.
         score: The objective at the best epoch; not-a-number where the trial failed.
         history: Column name -> (epochs,) values, not-a-number where a cell is empty. No columns
             if the trial left no `history.csv`.
@@ -41,31 +41,31 @@ class TrialRun:
 
 @dataclasses.dataclass(frozen=True)
 class RunSummary:
-    """Everything the report shows, from the files of one run directory.
+    """The content of one run directory.
 
     Attributes:
         name: Name of the run directory.
-        data: What the search was run on; None for a search over whatever `keras.Model.fit` takes.
-        search: How it was asked for.
+        data: The images that were searched on; None for a search on other data.
+        search: Settings of the search.
         trials: Every trial that has a result, in order of start.
-        unfinished: Trial folders without a result: running, or killed.
-        ensemble: Which models were combined; None before that stage.
+        unfinished: Number of trial folders without a result: running, or killed.
+        ensemble: Members and weights; None before that stage.
         scores: Scores on the test split; None before that stage.
-        validation_confusion: (classes, classes) validation image counts of the winner, true class
-            by row; None if its predictions are not there.
+        validation_confusion: (classes, classes) validation image counts of the final model, true
+            class by row; None without its predictions.
         validation_kind: "validation"; or with folds "out-of-fold", of the training and validation
             images, each predicted by models that were not trained on it.
         refitted: Whether the models were trained again, on training and validation images.
         export: Name of the newest folder under `export/`, or None.
-        export_bytes: Of the files in it, or None.
-        correction: The best validation score and what it is worth, but for the choice of each
-            trial's epoch, which is not corrected; None if it is not known.
-        caveat: What a reader of the test scores should know, or None.
-        gallery: The winner's mistakes and where it looks; None before that stage.
-        augmentation: A JPEG of what the winner's augmentation does, or None.
-        again: What was made of the best configuration after the search.
-        repeats: How trainings of one configuration differ.
-        exports: What was measured of each export, in the order of their folders.
+        export_bytes: Total size of the files in it, or None.
+        correction: The best validation score, corrected for the choice of the trial; None if it
+            is not known.
+        caveat: A warning about repeated use of the test split, or None.
+        gallery: Mistakes of the final model and explanations; None before that stage.
+        augmentation: A JPEG of augmented training images, or None.
+        again: Models that were trained from the best configuration after the search.
+        repeats: Bias and variance of repeated trainings of one configuration.
+        exports: Measurements of each export, in the order of their folders.
     """
 
     name: str

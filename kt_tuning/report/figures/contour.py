@@ -56,7 +56,7 @@ def draw_contour(trials: ScoredTrials, a: str, b: str) -> ReportFigure:
     # Raised for points on one line.
     with contextlib.suppress(RuntimeError, ValueError):
         axes.tricontourf(*places, scores, levels=LEVELS, cmap=shades)
-    points = axes.scatter(*places, c=scores, s=18, cmap=shades, edgecolors="white", linewidths=0.8)
+    points = axes.scatter(*places, c=scores, s=18, cmap=shades, edgecolors="white", clip_on=False)
     bar = figure.colorbar(points, ax=axes, fraction=0.03, pad=0.02)
     bar.outline.set_visible(False)
     bar.set_label(metric_label(trials.objective), fontsize=FONT_SIZE, color=MUTED)

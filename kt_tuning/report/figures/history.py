@@ -52,7 +52,7 @@ def draw_history(trials: ScoredTrials) -> ReportFigure:
             label="no score",
         )
     axes.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     name_axes(axes, metric_label(trials.objective), "Trial, in order of start")
     add_legend(axes)
     figure.description = _describe(trials)

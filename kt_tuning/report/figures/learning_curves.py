@@ -129,4 +129,4 @@ def _draw_line(axes: Axes, curve: Curve, color: str, label: str, **style: Any) -
 
 def _number_epochs(axes: Axes, curves: Sequence[Curve]) -> None:
     axes.set_xlim(0.5, max(curve.epochs[-1] for curve in curves) + 0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

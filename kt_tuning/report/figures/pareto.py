@@ -60,6 +60,8 @@ def draw_pareto(run: RunSummary, objectives: Sequence[tuple[str, str]]) -> Repor
     axes.set_ylabel(metric_label(names[1]), fontsize=FONT_SIZE, color=MUTED, parse_math=False)
     if len(names) == 3:
         axes.set(zlabel=metric_label(names[2]))
+        axes.zaxis.label.set(size=FONT_SIZE, color=MUTED)
+        axes.tick_params(labelsize=FONT_SIZE, labelcolor=MUTED)
     add_legend(axes)
     figure.description = (
         f"{count(len(whole), 'trial')} by {' and '.join(names)}; {front.sum()} on the front."
