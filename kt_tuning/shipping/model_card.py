@@ -74,7 +74,7 @@ def write_model_card(
 def _environment() -> jinja2.Environment:
     """Return the template's environment; every value is escaped for Markdown and HTML."""
     made = jinja2.Environment(
-        loader=jinja2.PackageLoader(__package__),
+        loader=jinja2.PackageLoader(__name__.rpartition(".")[0]),
         autoescape=True,
         finalize=escape_markdown,
         undefined=jinja2.StrictUndefined,

@@ -63,9 +63,10 @@ def draw_contour(trials: ScoredTrials, a: str, b: str) -> ReportFigure:
     bar.ax.tick_params(labelsize=FONT_SIZE, color=RULE, labelcolor=MUTED)
     name_axes(axes, f"{metric_label(trials.objective)} by {a} and {b}", a)
     axes.set_ylabel(b, fontsize=FONT_SIZE, color=MUTED, parse_math=False)
-    for set_ticks, axis in ((axes.set_xticks, x), (axes.set_yticks, y)):
-        ticks, labels = zip(*axis.unit_ticks(), strict=True) if axis.unit_ticks() else ((), ())
-        set_ticks(ticks, labels, parse_math=False)
+    for axis, values in ((axes.xaxis, x), (axes.yaxis, y)):
+        ticks = values.unit_ticks()
+        axis.set_ticks([place for place, _ in ticks])
+        axis.set_ticklabels([label for _, label in ticks], parse_math=False)
     axes.grid(visible=False)
     figure.description = f"{metric_label(trials.objective)} over {a} and {b}."
     return figure

@@ -36,15 +36,15 @@ def draw_history(trials: ScoredTrials) -> ReportFigure:
     axes.plot(numbers[scored & whole], scores[scored & whole], "o", color=FAINT, markersize=5)
     if (scored & ~whole).any():
         short = scored & ~whole
-        axes.plot(
-            *(numbers[short], scores[short], "o"),
-            **{"color": FAINT, "markerfacecolor": "none", "markersize": 5, "label": "pruned"},
-        )
+        (pruned,) = axes.plot(numbers[short], scores[short], "o", color=FAINT, markersize=5)
+        pruned.set(markerfacecolor="none", label="pruned")
     if best is not None:
         axes.plot(numbers[best], scores[best], "o", color=BLUE, markersize=7)
     if not scored.all():
         axes.plot(
-            *(numbers[~scored], np.full((~scored).sum(), 0.03), "x"),
+            numbers[~scored],
+            np.full((~scored).sum(), 0.03),
+            "x",
             color=ORANGE,
             markersize=6,
             markeredgewidth=1.8,

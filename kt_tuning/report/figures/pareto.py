@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -53,14 +54,13 @@ def draw_pareto(run: RunSummary, objectives: Sequence[tuple[str, str]]) -> Repor
     else:
         figure = empty_figure(WIDTH, 1.3 * HEIGHT)
         figure.add_subplot(projection="3d")
-    axes = figure.axes[0]
+    axes: Any = figure.axes[0]  # with three objectives an Axes3D
     for kept, color, label in ((~front, FAINT, "dominated"), (front, BLUE, "on the front")):
         axes.plot(*points[kept].T, "o", color=color, markersize=5, label=label)
     name_axes(axes, "Pareto front", metric_label(names[0]))
     axes.set_ylabel(metric_label(names[1]), fontsize=FONT_SIZE, color=MUTED, parse_math=False)
     if len(names) == 3:
-        axes.set(zlabel=metric_label(names[2]))
-        axes.zaxis.label.set(size=FONT_SIZE, color=MUTED)
+        axes.set_zlabel(metric_label(names[2]), fontsize=FONT_SIZE, color=MUTED, parse_math=False)
         axes.tick_params(labelsize=FONT_SIZE, labelcolor=MUTED)
     add_legend(axes)
     figure.description = (
