@@ -1,4 +1,4 @@
-"""What a model cannot do, or is not known to do, told from the records of its run."""
+"""Limits of a model, derived from the records of its run."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _of_the_scores(records: RunRecords) -> list[str]:
         cells = ", ".join(f"{scores.class_names[label]} ({recall[label]:.0%})" for label in weak)
         found.append(f"Classes recognised least often, and how often: {cells}.")
     if scores.robustness is None:
-        found.append("What it withstands (noise, blur, weather, attacks) has not been measured.")
+        found.append("Robustness (noise, blur, weather, attacks) has not been measured.")
     return found
 
 

@@ -187,7 +187,7 @@ def test_bookkeeping_of_hyperband_and_constants_have_no_slice(make_summary) -> N
         ([32, 64, 128], ["32", "64", "128"], 0),
         ([3, "auto"], ["3", "auto"], 0),
         ([True, False], ["False", "True"], 0),
-        ([f"category {index}" for index in range(6)], ["category…"] * 6, 30),
+        ([f"class {index}" for index in range(6)], [f"class {index}" for index in range(6)], 30),
     ],
 )
 def test_labels_of_a_slice(make_summary, values, labels, rotation) -> None:
