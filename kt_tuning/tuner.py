@@ -18,7 +18,7 @@ from kt_tuning.finalize.refit import Refit, RefitOptions, refit
 from kt_tuning.finalize.retrain import Retrained, Train, retrain
 from kt_tuning.pipeline import RunOutcome
 from kt_tuning.pipeline import finalize as finalize_run
-from kt_tuning.report import Report, write_report
+from kt_tuning.report import Plots, Report, write_report
 
 if TYPE_CHECKING:
     import keras
@@ -255,6 +255,12 @@ class Tuner(search.Tuner):
             pruning=pruning,
         )
         return self.run_directory / found.folder
+
+    @property
+    def plot(self) -> Plots:
+        """Figures of the search, the same as in the report: `tuner.plot.history()` and others."""
+        objectives = [(objective.name, objective.direction) for objective in self.objectives]
+        return Plots(self.run_directory, objectives=objectives)
 
     def report(self, path: str | Path | None = None) -> Report:
         """Write the report of the search as it is now, also during the search.

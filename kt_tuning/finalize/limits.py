@@ -1,4 +1,4 @@
-"""What a model cannot do, or is not known to do, told from the records of its run."""
+"""Limits of a model, derived from the records of its run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import numpy as np
 
 from kt_tuning.core.records import UNEVEN
 from kt_tuning.export import Measurement
-from kt_tuning.finalize.markdown import plain
 from kt_tuning.finalize.run_records import RunRecords
 
 FEW = 100
@@ -50,8 +49,8 @@ def _of_the_data(records: RunRecords) -> list[str]:
     if counts.max() >= UNEVEN * counts.min():
         most, least = names[counts.argmax()], names[counts.argmin()]
         found.append(
-            f"Classes are uneven: {counts.max():,} training images of {plain(most)}, "
-            f"{counts.min():,} of {plain(least)}."
+            f"Classes are uneven: {counts.max():,} training images of {most}, "
+            f"{counts.min():,} of {least}."
         )
     return found
 
@@ -66,15 +65,13 @@ def _of_the_scores(records: RunRecords) -> list[str]:
     recall = np.divide(confusion.diagonal(), totals, out=np.ones(len(totals)), where=totals > 0)
     weak = [label for label in np.argsort(recall, kind="stable")[:_WEAKEST] if recall[label] < 1]
     if weak:
-        cells = ", ".join(
-            f"{plain(scores.class_names[label])} ({recall[label]:.0%})" for label in weak
-        )
+        cells = ", ".join(f"{scores.class_names[label]} ({recall[label]:.0%})" for label in weak)
         found.append(f"Classes recognised least often, and how often: {cells}.")
     if scores.robustness is None:
-        found.append("What it withstands (noise, blur, weather, attacks) has not been measured.")
+        found.append("Robustness (noise, blur, weather, attacks) has not been measured.")
     return found
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(map(plain, names[:10]))
+    shown = ", ".join(names[:10])
     return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"

@@ -1,31 +1,8 @@
 """The report of a run: one self-contained HTML page, and its figures for notebooks."""
 
-from kt_tuning.report.figures.class_curves import plot_class_curves
-from kt_tuning.report.figures.confusion import plot_confusion
-from kt_tuning.report.figures.importances import plot_importances
-from kt_tuning.report.figures.learning_curves import plot_learning_curves
-from kt_tuning.report.figures.parallel import plot_parallel
-from kt_tuning.report.figures.reliability import plot_reliability
-from kt_tuning.report.figures.robustness import plot_robustness
-from kt_tuning.report.figures.search_history import plot_search_history
-from kt_tuning.report.figures.slices import plot_slices
-from kt_tuning.report.load import load_run
-from kt_tuning.report.page import write_report
-from kt_tuning.report.shown import Report
-from kt_tuning.report.summary import RunSummary
+from kt_tuning.report.page import Report, write_report
+from kt_tuning.report.plots import Plots
+from kt_tuning.report.run_reader import load_run
+from kt_tuning.report.run_summary import RunSummary
 
-__all__ = [
-    "Report",
-    "RunSummary",
-    "load_run",
-    "plot_class_curves",
-    "plot_confusion",
-    "plot_importances",
-    "plot_learning_curves",
-    "plot_parallel",
-    "plot_reliability",
-    "plot_robustness",
-    "plot_search_history",
-    "plot_slices",
-    "write_report",
-]
+__all__ = ["Plots", "Report", "RunSummary", "load_run", "write_report"]

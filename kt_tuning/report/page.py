@@ -1,21 +1,106 @@
-"""The report of a run as one self-contained HTML file."""
+"""The report of a run as one self-contained HTML file, from the templates beside this module."""
 
 from __future__ import annotations
 
 import base64
+import dataclasses
+import functools
 import hashlib
+import html
+import webbrowser
 from pathlib import Path
-from xml.etree.ElementTree import Element
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
 
 from kt_tuning.core.atomic import atomic_write
-from kt_tuning.core.errors import StorageError
-from kt_tuning.report import sections
-from kt_tuning.report.figures.style import default_style
-from kt_tuning.report.html import document, element
-from kt_tuning.report.load import load_run
-from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.theme import SCRIPT, STYLE_SHEET
+from kt_tuning.core.errors import SearchError, StorageError
+from kt_tuning.core.records import backbones_of
+from kt_tuning.core.units import count
+from kt_tuning.evaluation import EPOCH_CAVEAT
+from kt_tuning.export import accuracy_note, measurement_rows
+from kt_tuning.report import formatting, page_tables, summary_lines
+from kt_tuning.report.figures.class_curves import MOST_CURVES, class_curves_data
+from kt_tuning.report.figures.confusion import MOST_CLASSES_WITH_COUNTS, confusion_data
+from kt_tuning.report.figures.importances import FEWEST_TRIALS
+from kt_tuning.report.figures.reliability import reliability_data
+from kt_tuning.report.figures.scored_trials import ScoredTrials
+from kt_tuning.report.plots import Plots
+from kt_tuning.report.run_reader import load_run
+from kt_tuning.report.run_summary import RunSummary
+from kt_tuning.report.svg import svg_markup
 from kt_tuning.run.layout import REPORT
+
+FRAME_HEIGHT = 720
+"""Pixels of the frame in a notebook; the page scrolls in it."""
+
+SECTIONS = {
+    "scores": "Test scores",
+    "confusion": "Confusion matrix",
+    "curves": "ROC and precision",
+    "reliability": "Reliability",
+    "robustness": "Robustness",
+    "gallery": "Mistakes and explanations",
+    "model": "Final model",
+    "exports": "Exports",
+    "cost": "Cost",
+    "best-trial": "Best trial",
+    "search": "Search",
+    "slices": "Hyperparameters one by one",
+    "trials": "Trials",
+    "repeated": "Trained again",
+    "augmentation": "Augmentation",
+    "reproduce": "Load, serve, reproduce",
+}
+"""Template in `templates/sections/` -> title, in the page's order. Empty ones are left out."""
+
+_FILTERS = (
+    *(formatting.metric_label, formatting.number, formatting.metric_value, formatting.ends),
+    *(formatting.percent, formatting.duration, formatting.milliseconds, formatting.value_text),
+    *(formatting.shorten, formatting.images_of, formatting.inline_label, count),
+    *(page_tables.short_message, page_tables.ensemble_gain, page_tables.solver_rows),
+    *(
+        page_tables.lost_share,
+        page_tables.worst_first,
+        page_tables.value_names,
+        backbones_of,
+        measurement_rows,
+        accuracy_note,
+    ),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """The report of a run. A notebook shows it where it is the last value of a cell.
+
+    Attributes:
+        path: The HTML file.
+    """
+
+    path: Path
+
+    def __repr__(self) -> str:
+        return f"Report({str(self.path)!r})"
+
+    def open(self) -> bool:
+        """Open the page in the user's browser; return whether there is one."""
+        return webbrowser.open(self.path.resolve().as_uri())
+
+    def _repr_html_(self) -> str:
+        try:
+            page = self.path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise StorageError(
+                f"The report {self.path} cannot be read: {error.strerror}. Write it again."
+            ) from error
+        # A frame of its own: the page's styles stay inside, and the notebook's outside. Without
+        # `allow-same-origin` its script cannot reach the notebook.
+        return (
+            f'<iframe srcdoc="{html.escape(page)}" sandbox="allow-scripts" title="Report" '
+            f'style="width: 100%; height: {FRAME_HEIGHT}px; border: 0"></iframe>'
+        )
 
 
 def write_report(run_directory: str | Path, *, path: str | Path | None = None) -> Path:
@@ -36,7 +121,7 @@ def write_report(run_directory: str | Path, *, path: str | Path | None = None) -
             be written.
     """
     path = Path(run_directory) / REPORT if path is None else Path(path)
-    page = render(load_run(run_directory))
+    page = render_page(load_run(run_directory))
     try:
         with atomic_write(path, durable=False) as temporary:
             temporary.write_text(page, encoding="utf-8", newline="\n")
@@ -47,49 +132,100 @@ def write_report(run_directory: str | Path, *, path: str | Path | None = None) -
     return path
 
 
-@default_style()
-def render(run: RunSummary) -> str:
+def render_page(run: RunSummary) -> str:
     """Return the report's HTML."""
-    made = [make(run) for make in sections.SECTIONS]
-    body = [section for section in made if section is not None]
-    header = sections.headline(run)
-    header.append(_navigation(body))
-    return document(
-        element(
-            "html",
-            _head(run),
-            element(
-                "body",
-                header,
-                element("main", *body),
-                element("footer", f"Made by kt-tuning from the files of the run {run.name}."),
-                element("script", SCRIPT),
-            ),
-            lang="en",
-        )
+    rendered = [(key, _title(run, key), render_section(run, key)) for key in SECTIONS]
+    templates = environment()
+    script = _source("script.js")
+    return templates.get_template("page.html").render(
+        run=run,
+        lines=summary_lines.summary_lines(run),
+        notes=summary_lines.notes(run),
+        sections=[section for section in rendered if section[2]],
+        style=_source("style.css"),
+        script=script,
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
 
 
-def _head(run: RunSummary) -> Element:
-    # The policy is a second lock beside escaping: whatever is in the page, the browser runs only
-    # our script and fetches nothing.
-    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-        f"script-src 'sha256-{digest}'"
-    )
-    return element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", f"{run.name} – kt-tuning report"),
-        element("style", STYLE_SHEET),
-    )
+def render_section(run: RunSummary, key: str) -> Markup:
+    """Return the content of one section without its heading; empty if there is none.
+
+    Args:
+        run: The run.
+        key: A key of `SECTIONS`.
+    """
+    template = environment().get_template(f"sections/{key}.html")
+    return Markup(template.render(run=run, figure=functools.partial(_figure, Plots(run))).strip())
 
 
-def _navigation(body: list[Element]) -> Element:
-    links = [
-        element("a", section.findtext("h2", ""), href=f"#{section.get('id')}") for section in body
-    ]
-    return element("nav", *links, aria_label="Sections")
+@functools.cache
+def environment() -> jinja2.Environment:
+    """Return the templates' environment; every value that they show is escaped for HTML."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("kt_tuning.report"),
+        autoescape=True,
+        finalize=_printable,
+        undefined=jinja2.StrictUndefined,
+        extensions=["jinja2.ext.do"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update({function.__name__: function for function in _FILTERS})
+    made.filters["base64"] = lambda content: base64.b64encode(content).decode()
+    made.globals.update(
+        EPOCH_CAVEAT=EPOCH_CAVEAT,
+        FEWEST_TRIALS=FEWEST_TRIALS,
+        MOST_CLASSES_WITH_COUNTS=MOST_CLASSES_WITH_COUNTS,
+        MOST_CURVES=MOST_CURVES,
+        best_first=page_tables.best_first,
+        class_curves_data=class_curves_data,
+        confusion_data=confusion_data,
+        cost_rows=page_tables.cost_rows,
+        failure_rows=page_tables.failure_rows,
+        metric_columns=page_tables.metric_columns,
+        model_line=summary_lines.model_line,
+        reliability_data=reliability_data,
+        slice_names=_slice_names,
+    )
+    return made
+
+
+def _printable(value: Any) -> Any:
+    """Replace what no HTML file may hold in a value that is not markup yet."""
+    return value if isinstance(value, Markup) else formatting.printable(value)
+
+
+def _source(name: str) -> Markup:
+    """Return a file of the package that goes into the page as it is."""
+    loader = environment().loader
+    assert loader is not None
+    return Markup(loader.get_source(environment(), name)[0])
+
+
+def _title(run: RunSummary, key: str) -> str:
+    if key == "scores" and run.scores is not None:
+        return f"{run.scores.split.capitalize()} scores"
+    if key == "model":
+        return summary_lines.model_line(run).label
+    return SECTIONS[key]
+
+
+def _figure(plots: Plots, name: str, *arguments: str) -> Markup | None:
+    """Return what a method of `Plots` draws; None if there is nothing to draw yet."""
+    try:
+        figure = getattr(plots, name)(*arguments)
+    except SearchError:
+        return None
+    return svg_markup(figure, "-".join((name, *arguments)))
+
+
+def _slice_names(run: RunSummary) -> list[str]:
+    """Return the hyperparameters that vary, the most important first; none without scores."""
+    try:
+        every = ScoredTrials.of(run, run.search.objective, run.search.direction)
+        names = every.with_score().varying()
+    except SearchError:
+        return []
+    rank = list(every.importances()) if len(names) and len(run.trials) >= FEWEST_TRIALS else []
+    return sorted(names, key=lambda name: rank.index(name) if name in rank else len(rank))

@@ -1,21 +1,19 @@
-"""A matplotlib figure as an SVG element of the page."""
+"""matplotlib figures as inline SVG that follows the page's colours and fonts."""
 
 from __future__ import annotations
 
 import io
 import re
 import warnings
-from xml.etree import ElementTree
-from xml.etree.ElementTree import Element
 
 import matplotlib
-from matplotlib.figure import Figure
+from markupsafe import Markup
 
 from kt_tuning import palette
-from kt_tuning.report.figures import style
+from kt_tuning.report.figures.style import PIXELS_PER_INCH, ReportFigure, default_style
+from kt_tuning.report.formatting import printable
 
-# The page replaces each of these by a CSS variable, so that a figure follows light and dark; the
-# names are declared in `theme.py`.
+# The page's style sheet declares these variables for light and dark.
 _VARIABLES = {
     palette.INK: "var(--ink)",
     palette.MUTED: "var(--muted)",
@@ -25,66 +23,47 @@ _VARIABLES = {
     palette.ORANGE: "var(--orange)",
 }
 _COLOR = re.compile("|".join(_VARIABLES))
-# Fonts come from the page; the default stroke joins are in the page's style sheet.
-_FONT_FAMILY = re.compile(r"font-family:[^;]*;?\s*")
+_UNUSED = re.compile(r"<(metadata|style)\b.*?</\1>", re.DOTALL)
+# Text between tags has its angle brackets escaped, so this matches tags only.
+_TAG = re.compile(r"<[^<>]*>")
+_FONT_FAMILY = re.compile(r"font-family:[^;\"]*;?\s*")
 _LONG_DECIMAL = re.compile(r"(\.\d\d)\d+")
+_GROUP_ID = re.compile(r'<g id="[^"]*"')
+_SPACE_BETWEEN_TAGS = re.compile(r">\s+<")
 _POINTS_PER_INCH = 72
 
 
-def svg_element(figure: Figure, key: str, description: str) -> Element:
-    """Return `figure` as an `<svg>`, the same bytes for the same figure.
+def svg_markup(figure: ReportFigure, key: str) -> Markup:
+    """Return a figure as an `<svg>` element, the same text for the same figure.
+
+    The palette's colours become CSS variables, and fonts are left to the page.
 
     Args:
-        figure: A figure in the report's style.
-        key: Unique in the page: identifiers in the SVG are derived from it.
-        description: The figure in words.
+        figure: The figure; its description becomes the label of the element.
+        key: Unique in the page: identifiers in the SVG are hashed with it.
     """
-    svg = ElementTree.fromstring(_save(figure, key))
-    for parent in list(svg.iter()):
-        for child in list(parent):
-            if _local_name(child.tag) in ("metadata", "style"):
-                parent.remove(child)
-    for node in svg.iter():
-        _tidy(node)
-    width, height = figure.get_size_inches()
-    attributes = {
-        "viewBox": f"0 0 {width * _POINTS_PER_INCH:.4g} {height * _POINTS_PER_INCH:.4g}",
-        "role": "img",
-        "aria-label": description,
-        "style": f"--natural-width: {width * style.PIXELS_PER_INCH:.0f}px",
-    }
-    svg.attrib.clear()
-    svg.attrib.update(attributes)
-    return svg
-
-
-def _save(figure: Figure, key: str) -> bytes:
-    buffer = io.BytesIO()
-    with style.default_style(), warnings.catch_warnings():
+    buffer = io.StringIO()
+    with default_style(), warnings.catch_warnings():
         matplotlib.rcParams.update({"svg.hashsalt": key, "svg.fonttype": "none"})
-        # The browser has the glyphs that matplotlib's font, which only measures here, lacks.
+        # matplotlib's font is only used to measure text; the browser has the missing glyphs.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    return buffer.getvalue()
+    text = buffer.getvalue()
+    start = text.index(">", text.index("<svg")) + 1
+    body = _UNUSED.sub("", text[start : text.rindex("</svg>")])
+    body = _SPACE_BETWEEN_TAGS.sub("><", _TAG.sub(_tidy, body)).strip()
+    width, height = figure.get_size_inches()
+    return Markup(
+        '<svg viewBox="0 0 {:.4g} {:.4g}" role="img" aria-label="{}" '
+        'style="--natural-width: {:.0f}px">{}</svg>'
+    ).format(
+        *(width * _POINTS_PER_INCH, height * _POINTS_PER_INCH, printable(figure.description)),
+        *(width * PIXELS_PER_INCH, Markup(body)),
+    )
 
 
-def _tidy(node: Element) -> None:
-    """Strip what the page does not need, and hand colours and fonts over to its style sheet."""
-    node.tag = _local_name(node.tag)
-    if node.tag != "text":
-        node.text = None
-    node.tail = None
-    if node.tag == "g":
-        node.attrib.pop("id", None)
-    for name in list(node.attrib):
-        value = node.attrib.pop(name)
-        if name == "style":
-            value = _COLOR.sub(lambda match: _VARIABLES[match[0]], _FONT_FAMILY.sub("", value))
-        elif name in ("d", "x", "y", "transform"):
-            value = _LONG_DECIMAL.sub(r"\1", value)
-        if value:
-            node.set(_local_name(name), value)
-
-
-def _local_name(name: str) -> str:
-    return name.rpartition("}")[2]
+def _tidy(match: re.Match[str]) -> str:
+    """Shorten a tag, and replace its colours and fonts."""
+    tag = _GROUP_ID.sub("<g", match[0]).replace("xlink:href", "href")
+    tag = _FONT_FAMILY.sub("", _COLOR.sub(lambda color: _VARIABLES[color[0]], tag))
+    return tag if tag.startswith("<image") else _LONG_DECIMAL.sub(r"\1", tag)

@@ -76,7 +76,6 @@ from kt_tuning.search.options import (
     make_executor,
 )
 from kt_tuning.search.oracle import OptunaOracle
-from kt_tuning.search.plots import Plots, study_of
 from kt_tuning.search.results import history_frame, results_frame
 from kt_tuning.search.run_directory import RunDirectory, versions
 from kt_tuning.search.samplers import strategy_name
@@ -780,15 +779,6 @@ class Tuner(keras_tuner.Tuner):
                 "Use a strategy by name."
             )
         return self.oracle
-
-    @property
-    def plot(self) -> Plots:
-        """Figures of the search: `tuner.plot.history()` and others, see `Plots`."""
-        if isinstance(self.oracle, OptunaOracle):
-            trainings = (self._folds or 1) * self._options.executions
-            return Plots(self.study, step="Epoch" if trainings == 1 else "Training")
-        space = self.oracle.get_space()
-        return Plots(study_of(self._run.trials(), self.history(), self.objectives, space))
 
     @property
     def study(self) -> optuna.Study:

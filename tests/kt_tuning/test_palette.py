@@ -72,8 +72,14 @@ def test_shades_darken():
 
 def test_no_figure_has_a_colour_of_its_own():
     root = Path(palette.__file__).parent
-    for folder in ("search/plots", "report/figures"):
-        for path in (root / folder).rglob("*.py"):
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
-            assert not [t for t in texts if isinstance(t, str) and re.fullmatch("#[0-9a-f]{6}", t)]
+    for path in (root / "report").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+        assert not [t for t in texts if isinstance(t, str) and re.fullmatch("#[0-9a-f]{6}", t)]
+
+
+@pytest.mark.parametrize("name", [*SHOWN, "RULE"])
+def test_the_light_page_has_the_colours_of_the_figures(name):
+    style = Path(palette.__file__).parent / "report" / "templates" / "style.css"
+    light = style.read_text(encoding="utf-8").split("@media")[0]
+    assert f"--{name.lower()}: {getattr(palette, name)};" in light

@@ -8,7 +8,7 @@ from tiny_models import tiny
 import kt_tuning
 from kt_tuning.core.errors import StorageError
 from kt_tuning.report import Report
-from kt_tuning.report import shown as module
+from kt_tuning.report import page as module
 
 
 def test_a_notebook_shows_the_report_of_the_search(make_tuner, stripes):

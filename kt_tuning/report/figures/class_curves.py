@@ -1,25 +1,27 @@
-"""How each class is told from all others: ROC and precision-recall curves."""
+"""ROC and precision-recall curves of each class against all others."""
 
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from kt_tuning.core.errors import StorageError
+from kt_tuning.core.errors import SearchError
 from kt_tuning.core.units import count
 from kt_tuning.evaluation import ClassCurves
 from kt_tuning.palette import BLUE, FAINT, ORANGE, RULE
-from kt_tuning.report.figures.style import add_legend, default_style, name_axes, new_figure
-from kt_tuning.report.load import as_summary
-from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import number, printable, shorten
+from kt_tuning.report.figures.style import (
+    ReportFigure,
+    add_legend,
+    default_style,
+    name_axes,
+    new_figure,
+)
+from kt_tuning.report.formatting import number, printable, shorten
+from kt_tuning.report.run_summary import RunSummary
 
-WIDTH, HEIGHT = 440, 340
 NAME_LENGTH = 18
 MOST_CURVES = 20
 """The hardest classes: more lines than that are a blur."""
@@ -27,7 +29,7 @@ MOST_CURVES = 20
 
 @dataclasses.dataclass(frozen=True)
 class ClassCurvesData:
-    """What is plotted.
+    """The curves of a run.
 
     Attributes:
         split: Name of the split.
@@ -58,7 +60,7 @@ class ClassCurvesData:
 
 
 def class_curves_data(run: RunSummary) -> ClassCurvesData | None:
-    """Compute what is drawn; None before any were measured."""
+    """Return the curves; None before evaluation."""
     scores = run.scores
     if scores is None or not scores.curves:
         return None
@@ -66,19 +68,45 @@ def class_curves_data(run: RunSummary) -> ClassCurvesData | None:
     return ClassCurvesData(scores.split, tuple(hardest_first), scores.class_names)
 
 
-def draw_roc(axes: Axes, data: ClassCurvesData) -> None:
-    """Draw the ROC of each class on `axes`, the one hardest to tell in front."""
+@default_style()
+def draw_roc(run: RunSummary) -> ReportFigure:
+    """Draw the ROC curve of each class, the one hardest to tell in front.
+
+    Raises:
+        SearchError: if the run was not evaluated.
+    """
+    data, figure, axes = _begin(run)
     axes.plot([0, 1], [0, 1], color=RULE, linewidth=1.0, linestyle=(0, (3, 3)))
     for curve in reversed(data.curves[:MOST_CURVES]):
         axes.plot(curve.false_positive_rate, curve.true_positive_rate, **_style(data, curve))
     _finish(axes, "ROC", "False positive rate")
+    figure.description = f"ROC. {data.description}"
+    return figure
 
 
-def draw_precision_recall(axes: Axes, data: ClassCurvesData) -> None:
-    """Draw the precision of each class by its recall on `axes`."""
+@default_style()
+def draw_precision_recall(run: RunSummary) -> ReportFigure:
+    """Draw the precision of each class by its recall.
+
+    Raises:
+        SearchError: if the run was not evaluated.
+    """
+    data, figure, axes = _begin(run)
     for curve in reversed(data.curves[:MOST_CURVES]):
         axes.plot(curve.recall, curve.precision, **_style(data, curve))
     _finish(axes, "Precision", "Recall")
+    figure.description = f"Precision by recall. {data.description}"
+    return figure
+
+
+def _begin(run: RunSummary) -> tuple[ClassCurvesData, ReportFigure, Axes]:
+    data = class_curves_data(run)
+    if data is None:
+        raise SearchError(
+            "Curves of the classes are in scores.json. Received a run without; evaluate it first."
+        )
+    figure = new_figure()
+    return data, figure, figure.axes[0]
 
 
 def _style(data: ClassCurvesData, curve: ClassCurves) -> dict[str, Any]:
@@ -96,27 +124,3 @@ def _finish(axes: Axes, title: str, x: str) -> None:
     name_axes(axes, title, x)
     if axes.get_legend_handles_labels()[1]:
         add_legend(axes)
-
-
-@default_style()
-def plot_class_curves(run: RunSummary | str | Path) -> Figure:
-    """Plot ROC and precision-recall curve of each class, the one hardest to tell in orange.
-
-    Args:
-        run: A run directory, or what `load_run` read from one.
-
-    Returns:
-        A figure that is not registered with pyplot.
-
-    Raises:
-        StorageError: if the directory is no run directory, or its winner was not evaluated.
-    """
-    data = class_curves_data(as_summary(run))
-    if data is None:
-        raise StorageError(
-            "Curves of the classes are in scores.json. Received a run without; evaluate it first."
-        )
-    figure = new_figure(2 * WIDTH, HEIGHT, columns=2)
-    draw_roc(figure.axes[0], data)
-    draw_precision_recall(figure.axes[1], data)
-    return figure

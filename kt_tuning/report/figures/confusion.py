@@ -1,21 +1,18 @@
-"""The confusion matrix: which classes are taken for which."""
+"""The confusion matrix: how often each class is predicted as each class."""
 
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 
-from kt_tuning.core.errors import StorageError
+from kt_tuning.core.errors import SearchError, StorageError
 from kt_tuning.palette import CORRECT, INK, MISTAKEN, MUTED, ON_CELL, RULE
-from kt_tuning.report.figures.style import FONT_SIZE, default_style, new_figure
-from kt_tuning.report.load import as_summary
-from kt_tuning.report.summary import CountArray, FloatArray, RunSummary
-from kt_tuning.report.text import images_of, percent, printable, shorten
+from kt_tuning.report.figures.style import FONT_SIZE, ReportFigure, default_style, new_figure
+from kt_tuning.report.formatting import images_of, percent, printable, shorten
+from kt_tuning.report.run_summary import CountArray, FloatArray, RunSummary
 
 # Above this the numbers would be too small to read; the colours remain.
 MOST_CLASSES_WITH_COUNTS = 20
@@ -24,10 +21,10 @@ LABEL_LENGTH = 16
 
 @dataclasses.dataclass(frozen=True)
 class ConfusionData:
-    """What is plotted.
+    """Image counts by true and predicted class.
 
     Attributes:
-        split: What was counted: "test", "validation" or "out-of-fold".
+        split: The split that was counted: "test", "validation" or "out-of-fold".
         counts: (classes, classes) images, true class by row and predicted class by column.
         class_names: Names by label.
     """
@@ -43,6 +40,11 @@ class ConfusionData:
                 f"The confusion matrix of the {self.split} split should be square with a row a "
                 f"class, {expected}. Received shape: {self.counts.shape}"
             )
+
+    @property
+    def images(self) -> int:
+        """Number of images."""
+        return int(self.counts.sum())
 
     @property
     def accuracy(self) -> float:
@@ -79,7 +81,7 @@ class ConfusionData:
 
 
 def confusion_data(run: RunSummary) -> ConfusionData | None:
-    """Compute what `draw_confusion` draws: of the test split, or of validation before evaluation.
+    """Return the confusion matrix of the test split, or of validation before evaluation.
 
     None if neither was measured.
     """
@@ -92,13 +94,32 @@ def confusion_data(run: RunSummary) -> ConfusionData | None:
 
 
 def natural_width(classes: int) -> int:
-    """Width in CSS pixels at which a matrix of `classes` classes is easily read."""
+    """Return the width in CSS pixels at which a matrix of `classes` classes is easily read."""
     cell = 36 if classes <= MOST_CLASSES_WITH_COUNTS else 12
     return max(320, 120 + cell * classes)
 
 
-def draw_confusion(axes: Axes, data: ConfusionData) -> None:
-    """Draw the data on `axes`: the stronger a cell, the larger its share of the row."""
+@default_style()
+def draw_confusion(run: RunSummary) -> ReportFigure:
+    """Draw the confusion matrix; a cell is the stronger, the larger its share of the row.
+
+    Raises:
+        SearchError: if the run has no predictions yet.
+    """
+    data = confusion_data(run)
+    if data is None:
+        raise SearchError(
+            "A confusion matrix needs scores.json or the best trial's val_predictions.npy. "
+            "Received a run with neither; let a trial finish first."
+        )
+    width = natural_width(len(data.class_names))
+    figure = new_figure(width, width)
+    _draw_cells(figure.axes[0], data)
+    figure.description = data.description
+    return figure
+
+
+def _draw_cells(axes: Axes, data: ConfusionData) -> None:
     shares = data.shares
     classes = len(shares)
     diagonal = np.eye(classes, dtype=bool)
@@ -137,29 +158,3 @@ def draw_confusion(axes: Axes, data: ConfusionData) -> None:
     axes.set_ylabel("True class", fontsize=FONT_SIZE, color=MUTED, rotation_mode="anchor")
     axes.set_xlabel("Predicted class", fontsize=FONT_SIZE, color=MUTED)
     axes.xaxis.set_label_position("top")
-
-
-@default_style()
-def plot_confusion(run: RunSummary | str | Path) -> Figure:
-    """Plot the winner's confusion matrix, on the test split or, before evaluation, on validation.
-
-    Args:
-        run: A run directory, or what `load_run` read from one.
-
-    Returns:
-        A figure that is not registered with pyplot. Blue is right, orange is mistaken; counts are
-        printed for up to 20 classes.
-
-    Raises:
-        StorageError: if the directory is no run directory, or holds no predictions yet.
-    """
-    data = confusion_data(as_summary(run))
-    if data is None:
-        raise StorageError(
-            "A confusion matrix needs scores.json or the winner's val_predictions.npy. "
-            "Received a run with neither; let a trial finish first."
-        )
-    width = natural_width(len(data.class_names))
-    figure = new_figure(width, width)
-    draw_confusion(figure.axes[0], data)
-    return figure

@@ -1,29 +1,24 @@
-"""Are predictions that are 80% sure right 80% of the time?"""
+"""The reliability diagram: accuracy by confidence, and the images of each confidence."""
 
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from kt_tuning.core.errors import StorageError
+from kt_tuning.core.errors import SearchError
 from kt_tuning.evaluation import Reliability
 from kt_tuning.palette import BLUE, FAINT, INK
-from kt_tuning.report.figures.style import default_style, name_axes, new_figure
-from kt_tuning.report.load import as_summary
-from kt_tuning.report.summary import FloatArray, RunSummary
-from kt_tuning.report.text import images_of, percent
-
-WIDTH, HEIGHT = 440, 320
+from kt_tuning.report.figures.style import ReportFigure, default_style, name_axes, new_figure
+from kt_tuning.report.formatting import images_of, percent
+from kt_tuning.report.run_summary import FloatArray, RunSummary
 
 
 @dataclasses.dataclass(frozen=True)
 class ReliabilityData:
-    """What is plotted.
+    """The bins of a reliability diagram.
 
     Attributes:
         split: Name of the split.
@@ -55,10 +50,10 @@ class ReliabilityData:
 
 
 def reliability_data(run: RunSummary) -> ReliabilityData | None:
-    """Compute what is drawn: of the test split, or of validation before evaluation.
+    """Return the bins of the test split, or of validation before evaluation.
 
-    That of validation is of predictions that neither weights nor calibration were fitted on. None
-    if neither was measured.
+    Those of validation are of predictions that neither weights nor calibration were fitted on.
+    None if neither was measured.
     """
     if run.scores is not None and run.scores.reliability is not None:
         return ReliabilityData(run.scores.split, run.scores.reliability)
@@ -68,18 +63,45 @@ def reliability_data(run: RunSummary) -> ReliabilityData | None:
     return None
 
 
-def draw_reliability(axes: Axes, data: ReliabilityData) -> None:
-    """Draw how often predictions of each confidence are right; bars on the diagonal would be."""
+@default_style()
+def draw_reliability(run: RunSummary) -> ReportFigure:
+    """Draw the accuracy of predictions by confidence; calibrated ones are on the diagonal.
+
+    Raises:
+        SearchError: if the run has neither test scores nor an ensemble.
+    """
+    data, figure, axes = _begin(run)
     _draw_bars(axes, data, np.array(data.reliability.accuracy), color=BLUE)
     axes.plot([0, 1], [0, 1], color=INK, linewidth=1.0, linestyle=(0, (3, 3)))
     axes.set_ylim(0, 1.02)
-    name_axes(axes, "Right, of predictions so sure", "Confidence (dashed: calibrated)")
+    name_axes(axes, "Accuracy", "Confidence (dashed: calibrated)")
+    figure.description = f"Accuracy by confidence. {data.description}"
+    return figure
 
 
-def draw_confidence(axes: Axes, data: ReliabilityData) -> None:
-    """Draw how many predictions have each confidence."""
+@default_style()
+def draw_confidence(run: RunSummary) -> ReportFigure:
+    """Draw the share of the images by confidence.
+
+    Raises:
+        SearchError: if the run has neither test scores nor an ensemble.
+    """
+    data, figure, axes = _begin(run)
     _draw_bars(axes, data, data.shares, color=FAINT)
     name_axes(axes, "Share of the images", "Confidence")
+    figure.description = f"Images by confidence. {data.description}"
+    return figure
+
+
+def _begin(run: RunSummary) -> tuple[ReliabilityData, ReportFigure, Axes]:
+    data = reliability_data(run)
+    if data is None:
+        raise SearchError(
+            "A reliability diagram needs scores.json or ensemble.json. Received a run with "
+            "neither; make an ensemble or evaluate first."
+        )
+    figure = new_figure()
+    return data, figure, figure.axes[0]
 
 
 def _draw_bars(axes: Axes, data: ReliabilityData, heights: FloatArray, *, color: str) -> None:
@@ -89,28 +111,3 @@ def _draw_bars(axes: Axes, data: ReliabilityData, heights: FloatArray, *, color:
     axes.set_xlim(0, 1)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-
-
-@default_style()
-def plot_reliability(run: RunSummary | str | Path) -> Figure:
-    """Plot how often predictions of each confidence are right, and how many have it.
-
-    Args:
-        run: A run directory, or what `load_run` read from one.
-
-    Returns:
-        A figure that is not registered with pyplot.
-
-    Raises:
-        StorageError: if the directory is no run directory, or holds nothing to draw.
-    """
-    data = reliability_data(as_summary(run))
-    if data is None:
-        raise StorageError(
-            "A reliability diagram needs scores.json or ensemble.json. Received a run with "
-            "neither; make an ensemble or evaluate first."
-        )
-    figure = new_figure(2 * WIDTH, HEIGHT, columns=2)
-    draw_reliability(figure.axes[0], data)
-    draw_confidence(figure.axes[1], data)
-    return figure

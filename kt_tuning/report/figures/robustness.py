@@ -1,24 +1,25 @@
-"""What is left of a score on images that are worse, or changed on purpose."""
+"""The score on corrupted images, and the accuracy under attack."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kt_tuning.core.errors import StorageError
+from kt_tuning.core.errors import SearchError
 from kt_tuning.evaluation import CORRUPTIONS, Robustness
 from kt_tuning.palette import BLUE, FAINT, INK, ORANGE
-from kt_tuning.report.figures.style import add_legend, default_style, name_axes, new_figure
-from kt_tuning.report.load import as_summary
-from kt_tuning.report.summary import RunSummary
-from kt_tuning.report.text import metric_label, number
+from kt_tuning.report.figures.style import (
+    ReportFigure,
+    add_legend,
+    default_style,
+    name_axes,
+    new_figure,
+)
+from kt_tuning.report.formatting import metric_label, number
+from kt_tuning.report.run_summary import RunSummary
 
-WIDTH, HEIGHT = 440, 300
 _LINES: tuple[tuple[str, Any], ...] = (
     (BLUE, "-"),
     (ORANGE, "-"),
@@ -54,19 +55,37 @@ def attacks_description(table: Robustness) -> str:
     return f"Accuracy under attack on {table.sample}: {number(table.clean)} clean; {ends}."
 
 
-def draw_corruptions(axes: Axes, table: Robustness) -> None:
-    """Draw the metric by severity, a line a kind of corruption."""
+@default_style()
+def draw_corruptions(run: RunSummary) -> ReportFigure:
+    """Draw the metric by severity, a line a kind of corruption.
+
+    Raises:
+        SearchError: if it was not measured.
+    """
+    table = _table(run, "corrupted")
+    figure = new_figure()
+    axes = figure.axes[0]
     severities = (0, *table.severities)
     for (kind, values), (color, dashes) in zip(by_kind(table).items(), _LINES, strict=False):
         axes.plot(severities, (table.clean, *values), color=color, linestyle=dashes, label=kind)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(bottom=0)
-    name_axes(axes, metric_label(table.metric), "Severity of the corruption (0: as it is)")
+    name_axes(axes, metric_label(table.metric), "Severity of the corruption (0: none)")
     add_legend(axes)
+    figure.description = corruptions_description(table)
+    return figure
 
 
-def draw_attacks(axes: Axes, table: Robustness) -> None:
-    """Draw the accuracy by the largest change of a pixel, a line an attack."""
+@default_style()
+def draw_attacks(run: RunSummary) -> ReportFigure:
+    """Draw the accuracy by the largest change of a pixel, a line an attack.
+
+    Raises:
+        SearchError: if it was not measured.
+    """
+    table = _table(run, "adversarial")
+    figure = new_figure()
+    axes = figure.axes[0]
     for (name, row), (color, dashes) in zip(table.adversarial.items(), _LINES, strict=False):
         epsilons = sorted(row)
         values = [table.clean, *(row[epsilon] for epsilon in epsilons)]
@@ -74,34 +93,15 @@ def draw_attacks(axes: Axes, table: Robustness) -> None:
     axes.set_ylim(bottom=0)
     name_axes(axes, "Accuracy under attack", "Largest change of a pixel, of 255")
     add_legend(axes)
+    figure.description = attacks_description(table)
+    return figure
 
 
-@default_style()
-def plot_robustness(run: RunSummary | str | Path) -> Figure:
-    """Plot the score under corruptions, and the accuracy under attacks, as far as measured.
-
-    Args:
-        run: A run directory, or what `load_run` read from one.
-
-    Returns:
-        A figure that is not registered with pyplot.
-
-    Raises:
-        StorageError: if the directory is no run directory, or neither was measured.
-    """
-    scores = as_summary(run).scores
-    table = None if scores is None else scores.robustness
-    if table is None or not (table.corrupted or table.adversarial):
-        raise StorageError(
+def _table(run: RunSummary, part: str) -> Robustness:
+    table = None if run.scores is None else run.scores.robustness
+    if table is None or not getattr(table, part):
+        raise SearchError(
             "Robustness is in scores.json if it was asked for. Received a run without; "
             "`kt-tuning evaluate` measures it."
         )
-    drawn = [
-        (table.corrupted, draw_corruptions),
-        (table.adversarial, draw_attacks),
-    ]
-    wanted = [draw for content, draw in drawn if content]
-    figure = new_figure(len(wanted) * WIDTH, HEIGHT, columns=len(wanted))
-    for axes, draw in zip(figure.axes, wanted, strict=True):
-        draw(axes, table)
-    return figure
+    return table

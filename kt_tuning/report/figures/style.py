@@ -1,6 +1,6 @@
-"""How every figure looks: colours, fonts, axes, and a Figure that notebooks show by themselves.
+"""What all figures share: size, fonts, axes, legends, and how a notebook shows them.
 
-Figures are made with matplotlib's object-oriented interface only: pyplot's list of open figures is
+Figures are made with matplotlib's object-oriented interface only. Pyplot's list of open figures is
 not touched, so figures can be made in any thread and beside a user's own.
 """
 
@@ -20,10 +20,11 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 from kt_tuning.palette import INK, MUTED, RULE
 
 PIXELS_PER_INCH = 96
+WIDTH, HEIGHT = 460, 290
+"""Natural size of a figure with one axes, in CSS pixels."""
 FONT_SIZE = 8.5  # points; 11 px at the natural size
-
-# Beyond this ratio of largest to smallest, a linear axis hides the small values.
 LOG_RATIO = 50.0
+"""Ratio of largest to smallest value above which a linear axis hides the small values."""
 
 # `rcParams` is one dictionary for the whole process: two threads must not set and restore it at
 # the same time.
@@ -32,22 +33,31 @@ _RC_PARAMS = threading.RLock()
 
 @contextlib.contextmanager
 def default_style() -> Iterator[None]:
-    """Keep the user's own matplotlib settings out of what is drawn within, and restore them."""
+    """Draw with matplotlib's defaults instead of the user's settings, which are restored."""
     with _RC_PARAMS, matplotlib.style.context("default"):
         yield
 
 
 class ReportFigure(Figure):
-    """A Figure that a notebook displays when it is the last value of a cell, without pyplot."""
+    """A Figure that a notebook displays when it is the last value of a cell, without pyplot.
+
+    Attributes:
+        description: The figure in words, for readers who cannot see it.
+    """
+
+    description: str = ""
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=2 * PIXELS_PER_INCH)
+        with default_style():
+            self.savefig(buffer, format="png", dpi=2 * PIXELS_PER_INCH)
         return buffer.getvalue()
 
 
-def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> ReportFigure:
-    """Return a figure with a grid of axes in the report's style.
+def new_figure(
+    width: float = WIDTH, height: float = HEIGHT, *, rows: int = 1, columns: int = 1
+) -> ReportFigure:
+    """Return a figure with a grid of axes in the common style.
 
     Args:
         width: Natural width in CSS pixels.
@@ -55,15 +65,20 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> 
         rows: Rows of the grid.
         columns: Columns of the grid.
     """
-    figure = ReportFigure(
+    figure = empty_figure(width, height)
+    for axes in figure.subplots(rows, columns, squeeze=False).flat:
+        _style_axes(axes)
+    return figure
+
+
+def empty_figure(width: float, height: float) -> ReportFigure:
+    """Return a figure without axes, of a natural size in CSS pixels."""
+    return ReportFigure(
         figsize=(width / PIXELS_PER_INCH, height / PIXELS_PER_INCH),
         dpi=PIXELS_PER_INCH,
         facecolor="white",
         layout="constrained",
     )
-    for axes in figure.subplots(rows, columns, squeeze=False).flat:
-        _style_axes(axes)
-    return figure
 
 
 def _style_axes(axes: Axes) -> None:
@@ -76,13 +91,13 @@ def _style_axes(axes: Axes) -> None:
 
 
 def name_axes(axes: Axes, title: str, x: str) -> None:
-    """Write what is plotted above the axes, on the left, and what it is plotted against below."""
+    """Write the quantity shown above the axes, on the left, and the x axis's name below."""
     axes.set_title(title, loc="left", fontsize=FONT_SIZE, color=INK, parse_math=False)
     axes.set_xlabel(x, fontsize=FONT_SIZE, color=MUTED, parse_math=False)
 
 
 def add_legend(axes: Axes) -> None:
-    """Put the legend above the axes, on the right, in one row."""
+    """Put a legend of all labelled artists above the axes, on the right, in one row."""
     legend = axes.legend(
         loc="lower right",
         bbox_to_anchor=(1.0, 1.0),

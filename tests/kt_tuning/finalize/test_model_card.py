@@ -94,7 +94,7 @@ def test_what_is_missing_is_said(tmp_path, stripes, folder):
     write_search(tmp_path / "run", stripes)
     text = card(tmp_path / "run", folder)
     assert "The run has no record of which trials were combined." in text
-    assert "has not been judged on test images" in text
+    assert "has not been evaluated on test images" in text
     assert "How good it is on new images is not known." in text
     assert "This export" not in text
     assert "temperature" not in text

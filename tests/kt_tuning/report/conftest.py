@@ -34,7 +34,7 @@ from kt_tuning.evaluation import (
     worst_mistakes,
 )
 from kt_tuning.export import MEASUREMENT_FILE, Measurement
-from kt_tuning.report.summary import RunSummary, TrialRun
+from kt_tuning.report.run_summary import RunSummary, TrialRun
 
 NASTY = "<script>alert(1)</script>"
 CLASSES = ("airplane", "automobile", NASTY, "$\\frac{cat}$", 'deer & "dog"', "frog", "horse")

@@ -82,10 +82,18 @@ def test_nothing_sticks_out_sideways(page: Chromium, report: Path, width: int) -
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_a_table_says_that_it_scrolls_where_it_does(page: Chromium, report: Path) -> None:
+    wide = "document.querySelector('#trials .scroll').classList.contains('overflows')"
+    page.open(report, width=390)
+    assert page.evaluate(wide)
+    page.open(report, width=2400)
+    assert not page.evaluate(wide)
+
+
 def test_names_of_hyperparameters_are_not_broken(page: Chromium, report: Path) -> None:
     page.open(report, width=390)
     lines = page.evaluate(
-        "[...document.querySelectorAll('#winner td:first-child')].map(cell => {"
+        "[...document.querySelectorAll('#best-trial td:first-child')].map(cell => {"
         "const range = document.createRange(); range.selectNodeContents(cell);"
         "return new Set([...range.getClientRects()].map(box => box.top)).size})"
     )

@@ -1,6 +1,5 @@
 """What ends a search or a trial early, and what a search begins with."""
 
-import json
 from types import SimpleNamespace
 
 import keras
@@ -241,7 +240,7 @@ def test_several_objectives_have_a_pareto_set(make_tuner, stripes):
         tuple(row) for row in front[["val_accuracy", "parameters"]].to_numpy()
     }
     figure = tuner.plot.pareto()
-    assert "val_accuracy" in json.dumps([axes.get_xlabel() for axes in figure.axes])
+    assert figure.axes[0].get_xlabel() == "Validation accuracy"
 
 
 def test_the_first_objective_is_no_cost(make_tuner):

@@ -9,52 +9,59 @@ import matplotlib
 import pytest
 from matplotlib.colors import to_rgb
 
-from kt_tuning.report import (
-    plot_class_curves,
-    plot_confusion,
-    plot_importances,
-    plot_learning_curves,
-    plot_parallel,
-    plot_reliability,
-    plot_robustness,
-    plot_search_history,
-    plot_slices,
-)
+from kt_tuning.report import Plots
 from kt_tuning.report.figures.style import ReportFigure, new_figure, spans_decades
 
-PLOTS = {
-    plot_confusion: 1,
-    plot_learning_curves: 2,
-    plot_search_history: 1,
-    plot_slices: 7,
-    plot_class_curves: 2,
-    plot_importances: 1,
-    plot_parallel: 1,
-    plot_reliability: 2,
-    plot_robustness: 2,
+AXES = {
+    "history": 1,
+    "importances": 1,
+    "slice": 7,
+    "parallel_coordinates": 1,
+    "intermediate_values": 1,
+    "losses": 1,
+    "confusion": 1,
+    "roc": 1,
+    "precision_recall": 1,
+    "reliability": 1,
+    "confidence": 1,
+    "corruptions": 1,
+    "attacks": 1,
 }
 
 
-@pytest.mark.parametrize("plot", PLOTS, ids=lambda plot: plot.__name__)
-def test_a_notebook_shows_the_figure(shared_run: Path, plot) -> None:
-    figure = plot(shared_run)
-    assert isinstance(figure, ReportFigure)
-    assert figure._repr_png_().startswith(b"\x89PNG")
+@pytest.fixture(scope="module")
+def plots(shared_run: Path) -> Plots:
+    return Plots(shared_run)
 
 
-@pytest.mark.parametrize("plot", PLOTS, ids=lambda plot: plot.__name__)
-def test_the_style_of_the_user_is_kept_out(shared_run: Path, plot) -> None:
+def test_a_notebook_shows_the_figure(plots: Plots) -> None:
+    assert plots.history()._repr_png_().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_the_settings_of_the_user_are_kept_out(plots: Plots, name: str) -> None:
     with matplotlib.rc_context({"axes.facecolor": "black", "text.usetex": True}):
-        figure = plot(shared_run)
+        figure = getattr(plots, name)()
         assert matplotlib.rcParams["axes.facecolor"] == "black"
     assert {to_rgb(axes.get_facecolor()) for axes in figure.axes} == {(1.0, 1.0, 1.0)}
     assert not figure.axes[0].title.get_usetex()
 
 
-def test_figures_can_be_made_in_threads(shared_run: Path) -> None:
+def test_figures_can_be_made_in_threads(plots: Plots) -> None:
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        figures = list(pool.map(lambda plot: plot(shared_run), PLOTS))
-    assert [len(figure.axes) for figure in figures] == list(PLOTS.values())
+        figures: list[ReportFigure] = list(pool.map(lambda name: getattr(plots, name)(), AXES))
+    assert [len(figure.axes) for figure in figures] == list(AXES.values())
+    assert all(figure.description for figure in figures)
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_nothing_is_cut_off_at_the_margins(plots: Plots, name: str) -> None:
+    figure = getattr(plots, name)()
+    figure.draw_without_rendering()
+    drawn, page = figure.get_tightbbox(), figure.bbox_inches
+    assert min(drawn.x0, drawn.y0) >= 0
+    assert drawn.x1 <= page.x1
+    assert drawn.y1 <= page.y1
 
 
 def test_neither_pyplot_nor_keras_is_imported() -> None:

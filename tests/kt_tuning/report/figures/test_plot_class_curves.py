@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from kt_tuning.core.errors import StorageError
+from kt_tuning.core.errors import SearchError
 from kt_tuning.evaluation import ClassCurves
-from kt_tuning.report import plot_class_curves
-from kt_tuning.report.figures import ClassCurvesData, class_curves_data
-from kt_tuning.report.load import load_run
+from kt_tuning.report import Plots
+from kt_tuning.report.figures.class_curves import ClassCurvesData, class_curves_data
+from kt_tuning.report.run_reader import load_run
 
 
 def _curve(label: int, area: float) -> ClassCurves:
@@ -34,8 +34,8 @@ def test_the_hardest_class_comes_first(shared_run: Path) -> None:
 
 
 def test_both_curves_are_drawn_and_the_hardest_is_named(shared_run: Path) -> None:
-    figure = plot_class_curves(shared_run)
-    roc, precision = figure.axes
+    plots = Plots(shared_run)
+    roc, precision = plots.roc().axes[0], plots.precision_recall().axes[0]
     assert len(roc.lines) == 1 + 7
     assert len(precision.lines) == 7
     (label,) = roc.get_legend().get_texts()
@@ -44,5 +44,5 @@ def test_both_curves_are_drawn_and_the_hardest_is_named(shared_run: Path) -> Non
 
 def test_nothing_to_draw(make_summary) -> None:
     assert class_curves_data(make_summary([0.5])) is None
-    with pytest.raises(StorageError, match="evaluate it first"):
-        plot_class_curves(make_summary([0.5]))
+    with pytest.raises(SearchError, match="evaluate it first"):
+        Plots(make_summary([0.5])).roc()

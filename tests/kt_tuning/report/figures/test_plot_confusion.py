@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kt_tuning.core.errors import StorageError
-from kt_tuning.report import plot_confusion
-from kt_tuning.report.figures import ConfusionData, confusion_data
-from kt_tuning.report.load import load_run
+from kt_tuning.core.errors import SearchError, StorageError
+from kt_tuning.report import Plots
+from kt_tuning.report.figures.confusion import ConfusionData, confusion_data
+from kt_tuning.report.run_reader import load_run
 
 COUNTS = np.array([[6, 2, 0], [1, 3, 4], [0, 0, 0]])
 DATA = ConfusionData("test", COUNTS, ("cat", "dog", "emu"))
@@ -52,13 +52,13 @@ def test_the_test_split_goes_before_validation(run_directory: Path, make_summary
 
 def test_without_predictions_there_is_none(make_summary) -> None:
     assert confusion_data(make_summary([0.5])) is None
-    with pytest.raises(StorageError, match="Received a run with neither"):
-        plot_confusion(make_summary([0.5]))
+    with pytest.raises(SearchError, match="Received a run with neither"):
+        Plots(make_summary([0.5])).confusion()
 
 
 def test_cells_are_blue_right_and_orange_wrong_by_share(make_summary) -> None:
     counts = np.array([[3, 1], [0, 0]])
-    axes = plot_confusion(make_summary([0.5], validation_confusion=counts)).axes[0]
+    axes = Plots(make_summary([0.5], validation_confusion=counts)).confusion().axes[0]
     cells = np.asarray(axes.images[0].get_array())
     right, wrong = cells[0, 0], cells[0, 1]
     assert right[2] > right[0]
@@ -72,6 +72,7 @@ def test_cells_are_blue_right_and_orange_wrong_by_share(make_summary) -> None:
 def test_counts_are_printed_for_twenty_classes_and_not_for_more(make_run) -> None:
     for classes, printed in ((20, True), (21, False)):
         names = tuple(f"class {index}" for index in range(classes))
-        axes = plot_confusion(make_run(trials=1, classes=names, name=f"run{classes}")).axes[0]
+        run = make_run(trials=1, classes=names, name=f"run{classes}")
+        axes = Plots(run).confusion().axes[0]
         assert bool(axes.texts) is printed
         assert [label.get_text() for label in axes.get_yticklabels()] == list(names)

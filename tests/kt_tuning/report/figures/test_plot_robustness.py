@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from kt_tuning.core.errors import StorageError
+from kt_tuning.core.errors import SearchError
 from kt_tuning.evaluation import Robustness
-from kt_tuning.report import plot_robustness
-from kt_tuning.report.figures import attacks_description, corruptions_description
-from kt_tuning.report.figures.robustness import by_kind
-from kt_tuning.report.load import load_run
+from kt_tuning.report import Plots
+from kt_tuning.report.figures.robustness import (
+    attacks_description,
+    by_kind,
+    corruptions_description,
+)
+from kt_tuning.report.run_reader import load_run
 
 TABLE = Robustness(
     metric="accuracy",
@@ -49,7 +52,8 @@ def test_lines_begin_at_the_clean_score(shared_run: Path) -> None:
     run = load_run(shared_run)
     assert run.scores is not None
     scores = dataclasses.replace(run.scores, robustness=TABLE)
-    corruptions, attacks = plot_robustness(dataclasses.replace(run, scores=scores)).axes
+    plots = Plots(dataclasses.replace(run, scores=scores))
+    corruptions, attacks = plots.corruptions().axes[0], plots.attacks().axes[0]
     noise = corruptions.lines[0]
     assert list(noise.get_xdata()) == [0, 1, 5]
     assert list(noise.get_ydata()) == [0.75, 0.625, 0.375]
@@ -57,14 +61,14 @@ def test_lines_begin_at_the_clean_score(shared_run: Path) -> None:
     assert list(attacks.lines[0].get_ydata()) == [0.75, 0.5, 0.25]
 
 
-def test_attacks_alone_are_one_axes(shared_run: Path) -> None:
+def test_what_was_not_measured_is_not_drawn(shared_run: Path, make_summary) -> None:
     run = load_run(shared_run)
     assert run.scores is not None
     table = dataclasses.replace(TABLE, corrupted={}, severities=())
-    scores = dataclasses.replace(run.scores, robustness=table)
-    assert len(plot_robustness(dataclasses.replace(run, scores=scores)).axes) == 1
-
-
-def test_nothing_to_draw(make_summary) -> None:
-    with pytest.raises(StorageError, match="kt-tuning evaluate"):
-        plot_robustness(make_summary([0.5]))
+    plots = Plots(
+        dataclasses.replace(run, scores=dataclasses.replace(run.scores, robustness=table))
+    )
+    assert plots.attacks().axes
+    for draw in (plots.corruptions, Plots(make_summary([0.5])).attacks):
+        with pytest.raises(SearchError, match="kt-tuning evaluate"):
+            draw()

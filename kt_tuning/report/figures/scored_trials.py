@@ -1,0 +1,119 @@
+"""Finished trials of a run by one of its objectives."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Self
+
+import numpy as np
+
+from kt_tuning.core.errors import SearchError
+from kt_tuning.core.records import COMPLETED
+from kt_tuning.evaluation import hyperparameter_importances
+from kt_tuning.report.run_summary import FloatArray, RunSummary, TrialRun
+
+BOOKKEEPING = "tuner/"
+"""Prefix of the values that Hyperband keeps among the hyperparameters."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ScoredTrials:
+    """Trials and their scores, in order of start.
+
+    Attributes:
+        objective: Name of the metric that is the score.
+        maximise: Whether a higher score is better.
+        trials: The trials.
+        scores: (trials,) the metric at the best epoch; not-a-number where a trial has none.
+    """
+
+    objective: str
+    maximise: bool
+    trials: tuple[TrialRun, ...]
+    scores: FloatArray
+
+    @classmethod
+    def of(cls, run: RunSummary, objective: str, direction: str) -> Self:
+        """Return all finished trials of a run.
+
+        Args:
+            run: The run.
+            objective: Name of a metric.
+            direction: "max" or "min".
+
+        Raises:
+            SearchError: if no trial has finished.
+        """
+        if not run.trials:
+            raise SearchError("No trial has finished yet: call `search` first.")
+        records = [trial.record for trial in run.trials]
+        scores = [
+            record.metrics.get(objective, np.nan) if record.usable else np.nan for record in records
+        ]
+        return cls(objective, direction == "max", run.trials, np.array(scores, dtype=float))
+
+    def with_score(self, *, completed: bool = False) -> Self:
+        """Return the trials that have a score.
+
+        Args:
+            completed: Whether to leave out pruned and paused ones, whose scores are of shorter
+                trainings.
+
+        Raises:
+            SearchError: if there are none.
+        """
+        kept = np.isfinite(self.scores)
+        if completed:
+            kept &= np.array([trial.record.status == COMPLETED for trial in self.trials])
+        if not kept.any():
+            raise SearchError("No trial has completed with a score yet: let the search go on.")
+        trials = tuple(trial for trial, keep in zip(self.trials, kept, strict=True) if keep)
+        return dataclasses.replace(self, trials=trials, scores=self.scores[kept])
+
+    @property
+    def best(self) -> int | None:
+        """Index of the best trial, the earliest of equals; None if none has a score."""
+        if not np.isfinite(self.scores).any():
+            return None
+        return int(np.nanargmax(self.scores) if self.maximise else np.nanargmin(self.scores))
+
+    @property
+    def numbers(self) -> list[int]:
+        """Number of each trial."""
+        return [trial.record.number for trial in self.trials]
+
+    def values(self, name: str) -> list[Any]:
+        """Return each trial's value of a hyperparameter; None where it is inactive."""
+        return [trial.record.values.get(name) for trial in self.trials]
+
+    def varying(self) -> list[str]:
+        """Return the hyperparameters with two or more values, in order of declaration.
+
+        Raises:
+            SearchError: if there are none.
+        """
+        names = dict.fromkeys(name for trial in self.trials for name in trial.record.values)
+        found = [
+            name
+            for name in names
+            if not name.startswith(BOOKKEEPING)
+            and len({str(value) for value in self.values(name) if value is not None}) > 1
+        ]
+        if not found:
+            raise SearchError(
+                "This figure needs at least two completed trials that differ in a hyperparameter. "
+                f"Received: {len(self.trials)}. Let the search go on."
+            )
+        return found
+
+    def importances(self) -> dict[str, float]:
+        """Return each varying hyperparameter's share of 1, the largest first.
+
+        See `kt_tuning.evaluation.hyperparameter_importances`.
+        """
+        shown = self.with_score()
+        scored = [
+            (trial.record.values, score)
+            for trial, score in zip(shown.trials, shown.scores.tolist(), strict=True)
+        ]
+        return hyperparameter_importances(scored, maximise=self.maximise)
