@@ -88,8 +88,9 @@ class LinearProbe(BackboneHyperModel):
         backbone = self._backbone(space)
         height, width = self._network_size(space, backbone, default=DEFAULT_SIZE)
         network = fold_batch_normalization(backbone.load(height, width))
-        if space.boolean("all_stages", default=True):
-            network = with_all_stages(network)
+        stages = with_all_stages(network)
+        if stages is not network and space.boolean("all_stages", default=True):
+            network = stages
         two_scales = self.resizable and space.boolean("two_scales", default=False)
         if two_scales and backbone.resizable:
             network = _of_any_size(network)

@@ -198,7 +198,8 @@ class RunDirectory(Run):
                     file.unlink()
                 self._records.pop(trial_id, None)
                 self.set_aside(trial_id, self.failures(trial_id) + 1)
-            if damaged or not ended:
+            noted = self._records.get(trial_id)
+            if damaged or not (ended or (noted is not None and noted.status != PAUSED)):
                 unfinished.add(trial_id)
         return unfinished
 

@@ -25,6 +25,7 @@ def save(folder, **fixed):
     return model
 
 
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
 def test_schedule_and_cross_entropy_are_saved_as_keras_parts(tmp_path, without_hypermodels):
     images = np.zeros((2, 8, 8, 1), np.uint8)
     model = save(tmp_path, schedule="cosine", adaptive_learning_rate=0.01, loss="cross_entropy")

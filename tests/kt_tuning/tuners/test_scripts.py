@@ -258,7 +258,6 @@ def endless_validation(kt, folder):
         epochs=2,
         validation_data=validation,
         validation_steps=2,
-        validation_freq=2,
         verbose=0,
     )
     return tuner
@@ -277,13 +276,25 @@ def trials_of(tuner):
 def outcome(script, kt, folder):
     """What has to be the same: states, configurations, and whether there is a score."""
     trials = trials_of(script(kt, folder))
+    # Which configurations go on depends on scores, and so on the initial weights.
+    names = {"tuner/epochs"} if script is halving else None
     return [
-        (trial.status, dict(trial.hyperparameters.values), trial.score is not None)
+        (
+            trial.status,
+            {
+                name: value
+                for name, value in trial.hyperparameters.values.items()
+                if names is None or name in names
+            },
+            trial.score is not None,
+        )
         for trial in trials
     ]
 
 
 @pytest.mark.filterwarnings("ignore:.*lbfgs failed to converge")
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
+@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.__name__)
 def test_a_script_does_the_same_with_the_import_changed(script, tmp_path, capsys):
     stock = outcome(script, keras_tuner, tmp_path / "stock")
