@@ -16,7 +16,7 @@ from kt_tuning.records import TrialRecord
 from kt_tuning.refitting.epochs import chosen_epochs
 from kt_tuning.refitting.options import RefitOptions
 from kt_tuning.search import Tuner
-from kt_tuning.search.winners import with_values
+from kt_tuning.search.best_models import with_values
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from kt_tuning.recipe import Recipe
 from kt_tuning.records import SearchRecord
 from kt_tuning.search import Tuner
 from kt_tuning.search.options import check_count, find_objectives
-from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

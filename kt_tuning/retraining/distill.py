@@ -17,7 +17,7 @@ from kt_tuning.retraining.configuration import Configuration
 from kt_tuning.retraining.lesson import Lesson
 from kt_tuning.retraining.member_run import MemberRun
 from kt_tuning.retraining.teaching import TaughtHyperModel
-from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 
 logger = logging.getLogger("kt_tuning")
 

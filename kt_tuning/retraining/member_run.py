@@ -25,8 +25,8 @@ from kt_tuning.retraining.lesson import Lesson
 from kt_tuning.search.data_tasks import image_tasks
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.quiet import light_collections, quiet
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.search.run_directory import RunDirectory, versions
-from kt_tuning.search.wrapping import RecipeHyperModel
 from kt_tuning.trials import (
     Advice,
     ImageTask,

@@ -10,7 +10,7 @@ import keras_tuner
 from kt_tuning.data import ImageData
 from kt_tuning.errors import OptionError
 from kt_tuning.recipe import Recipe
-from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.trials import ImageTask, KerasTask, Task, build_model, check_soft_targets
 
 

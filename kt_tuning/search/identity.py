@@ -25,7 +25,7 @@ from kt_tuning.search.definition import (
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.study import read_earlier
-from kt_tuning.search.study.opening import STUDY
+from kt_tuning.search.study.open_study import STUDY
 from kt_tuning.search.study.urls import without_password
 
 LARGEST = 60_000

@@ -10,9 +10,9 @@ import keras_tuner
 from kt_tuning.records import PAUSED
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.families import family_of
-from kt_tuning.search.halving import AshaPruner, Elsewhere, Going, Halving, Point
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.run_directory import RunDirectory
+from kt_tuning.search.rungs import AshaPruner, Elsewhere, Going, Halving, Point
 from kt_tuning.trials import TrialSpec
 
 

@@ -25,12 +25,12 @@ from kt_tuning.search.budget import Budget
 from kt_tuning.search.deaths import MOST, DeathNotes
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.families import family_of
-from kt_tuning.search.halving import REDUCTION, Going
 from kt_tuning.search.ladder import ladder_of
 from kt_tuning.search.objectives import register_metrics
 from kt_tuning.search.oracle import OptunaOracle
-from kt_tuning.search.proposals import Restriction
+from kt_tuning.search.proposer import Restriction
 from kt_tuning.search.run_directory import RunDirectory
+from kt_tuning.search.rungs import REDUCTION, Going
 from kt_tuning.search.specifying import Specifier, TrialOptions
 from kt_tuning.tracking import TrackedTrial, Tracking
 from kt_tuning.trials import Advice, Progress, TrialFiles, TrialSpec

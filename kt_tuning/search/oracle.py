@@ -19,14 +19,14 @@ from optuna.storages import BaseStorage
 from kt_tuning.errors import SearchError
 from kt_tuning.search.distributions import SearchSpace, Value
 from kt_tuning.search.guarding import guarded
-from kt_tuning.search.halving import Climbed
 from kt_tuning.search.objectives import measure, objectives_of, pareto_front
-from kt_tuning.search.proposals import Proposer, Restriction
+from kt_tuning.search.proposer import Proposer, Restriction
 from kt_tuning.search.pruning import make_pruner
+from kt_tuning.search.rungs import Climbed
 from kt_tuning.search.samplers import find_strategy
 from kt_tuning.search.study import SearchStudy, adopt_trials, check_objectives, open_study
+from kt_tuning.search.study.heartbeat_lock import is_shared
 from kt_tuning.search.study.keras_files import write_state
-from kt_tuning.search.study.sharing import is_shared
 
 
 class OptunaOracle(keras_tuner.Oracle):

@@ -8,7 +8,7 @@ from optuna import pruners
 
 from kt_tuning.errors import OptionError
 from kt_tuning.names import find_name
-from kt_tuning.search.halving import REDUCTION, AshaPruner
+from kt_tuning.search.rungs import REDUCTION, AshaPruner
 from kt_tuning.search.study import quiet_optuna
 
 FAIR_START = 0.1

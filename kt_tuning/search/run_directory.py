@@ -33,9 +33,9 @@ from kt_tuning.records import (
     TrialRecord,
 )
 from kt_tuning.run_files import check_removable, remove_run
-from kt_tuning.search.halving import Point
 from kt_tuning.search.lock import LOCK, RunLock
-from kt_tuning.trials.runs import CHECKPOINT
+from kt_tuning.search.rungs import Point
+from kt_tuning.trials.trial_files import CHECKPOINT
 
 FAILED_ATTEMPT = "failed_{}.json"
 """File of a trial that was tried again: the record of an attempt that failed, from 1."""

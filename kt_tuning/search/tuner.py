@@ -26,6 +26,7 @@ from kt_tuning.interrupts import interrupts_kept
 from kt_tuning.recipe import Recipe
 from kt_tuning.records import FAILED, SearchRecord, defaults_failure, write_json
 from kt_tuning.search.auto import AUTO, CHOICE, Chosen, Plan, chosen
+from kt_tuning.search.best_models import Winners, with_values
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.chief import is_chief, is_worker, serve
 from kt_tuning.search.data_tasks import image_tasks, keras_task
@@ -36,12 +37,10 @@ from kt_tuning.search.definition import (
     describe_recipe,
     unchanged,
 )
-from kt_tuning.search.discovery import discover_space
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.failed_trials import retry_failed
 from kt_tuning.search.families import epochs_by_family
-from kt_tuning.search.finishing import warn_of_absent
 from kt_tuning.search.identity import Identity, named
 from kt_tuning.search.loop import SearchLoop
 from kt_tuning.search.objectives import objectives_of, pareto_records
@@ -56,12 +55,13 @@ from kt_tuning.search.options import (
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.plots import Plots, study_of
 from kt_tuning.search.quiet import light_collections, quiet, without_repetitions
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.search.results import history_frame, results_frame
 from kt_tuning.search.run_directory import RunDirectory, versions
 from kt_tuning.search.samplers import strategy_name
+from kt_tuning.search.shared_finalize import warn_of_absent
+from kt_tuning.search.space_discovery import discover_space
 from kt_tuning.search.specifying import TrialOptions
-from kt_tuning.search.winners import Winners, with_values
-from kt_tuning.search.wrapping import RecipeHyperModel
 from kt_tuning.tracking import Tracker, Tracking, find_trackers
 from kt_tuning.trials import Task, run_trial
 from kt_tuning.units import count, seconds

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kt_tuning.records import WRITING, replacing
-from kt_tuning.trials.runs import COMMITS
+from kt_tuning.trials.trial_files import COMMITS
 
 Files = Mapping[str, bytes]
 """Contents by path within the folder, in the order in which they have to be written."""

@@ -24,14 +24,14 @@ from kt_tuning.evaluation.predict import checked_probabilities
 from kt_tuning.features import FeatureCache, Views
 from kt_tuning.names import find_name
 from kt_tuning.recipe import NO_BALANCE, SAMPLING, WEIGHTS, FitPlan, Recipe
+from kt_tuning.trials.batch_growth import SIZE, Growth
 from kt_tuning.trials.costs import COSTS
 from kt_tuning.trials.deadline import Deadline
-from kt_tuning.trials.fitting import is_prepared, prepare_classifier
-from kt_tuning.trials.growth import SIZE, Growth
+from kt_tuning.trials.keras_fast import is_prepared, prepare_classifier
+from kt_tuning.trials.label_encoding import needs_one_hot, one_hot
 from kt_tuning.trials.outputs import check_classifier
 from kt_tuning.trials.precision import training_precision
 from kt_tuning.trials.spec import TrialFailedError
-from kt_tuning.trials.targets import needs_one_hot, one_hot
 from kt_tuning.units import count
 
 Probabilities = NDArray[np.float32]

@@ -33,9 +33,7 @@ from kt_tuning.trials.deadline import Deadline
 from kt_tuning.trials.failures import describe_failure
 from kt_tuning.trials.fused import fuse_batch_normalization
 from kt_tuning.trials.leaks import forget_gradients
-from kt_tuning.trials.monitor import Monitor, TrainingOverError
 from kt_tuning.trials.precision import computes_in_16_bits
-from kt_tuning.trials.runs import Outcome, Run, TrialFiles, mean_metrics
 from kt_tuning.trials.spec import (
     Advice,
     Progress,
@@ -45,6 +43,8 @@ from kt_tuning.trials.spec import (
     weights_file,
 )
 from kt_tuning.trials.tasks import Task
+from kt_tuning.trials.trial_callback import Monitor, TrainingOverError
+from kt_tuning.trials.trial_files import Outcome, Run, TrialFiles, mean_metrics
 from kt_tuning.trials.unsafe_layers import warnings_when_built
 from kt_tuning.trials.weights import load_weights
 from kt_tuning.units import count

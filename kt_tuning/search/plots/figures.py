@@ -13,7 +13,7 @@ from kt_tuning.errors import OptionError, SearchError
 from kt_tuning.evaluation import hyperparameter_importances
 from kt_tuning.search.plots import details, style
 from kt_tuning.search.plots.readable_study import CUT_SHORT, readable
-from kt_tuning.search.study.opening import OBJECTIVES
+from kt_tuning.search.study.open_study import OBJECTIVES
 from kt_tuning.search.study.translation import VALUES
 
 if TYPE_CHECKING:

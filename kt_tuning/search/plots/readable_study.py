@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.records import COMPLETED, PRUNED, TrialRecord
 from kt_tuning.search.distributions import SearchSpace
-from kt_tuning.search.study.opening import DIRECTIONS, OBJECTIVES, SPACE
+from kt_tuning.search.study.open_study import DIRECTIONS, OBJECTIVES, SPACE
 from kt_tuning.search.study.storage import quiet_optuna
 from kt_tuning.search.study.translation import VALUES
 from kt_tuning.search.study.trial_states import SCORE

@@ -3,7 +3,7 @@
 from kt_tuning.search.samplers.evolution import EvolutionSampler
 from kt_tuning.search.samplers.gaussian_process import GaussianProcessSampler
 from kt_tuning.search.samplers.grid import GridSampler
-from kt_tuning.search.samplers.table import (
+from kt_tuning.search.samplers.registry import (
     SAMPLERS,
     Strategy,
     find_strategy,

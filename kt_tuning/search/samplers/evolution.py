@@ -9,7 +9,7 @@ from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from kt_tuning.search.samplers.relative import (
+from kt_tuning.search.samplers.base import (
     FINISHED,
     RelativeSampler,
     nearby,

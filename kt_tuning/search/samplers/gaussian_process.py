@@ -14,9 +14,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from scipy.special import log_ndtr
 
+from kt_tuning.search.samplers.base import FINISHED, RelativeSampler, seen_space
 from kt_tuning.search.samplers.encoding import Encoding
 from kt_tuning.search.samplers.regression import Floats, GaussianProcess, condition, fit
-from kt_tuning.search.samplers.relative import FINISHED, RelativeSampler, seen_space
 
 STARTUP = 10
 """Finished trials before the model has a say."""

@@ -9,8 +9,8 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 from scipy.stats import qmc
 
+from kt_tuning.search.samplers.base import RelativeSampler, seen_space
 from kt_tuning.search.samplers.positions import from_unit
-from kt_tuning.search.samplers.relative import RelativeSampler, seen_space
 
 DIMENSIONS = 64
 """Of the sequence, or a multiple of it: so that a new parameter leaves the others as they are."""

@@ -1,6 +1,6 @@
 """The Optuna study of a search: how it is opened, written and read back."""
 
-from kt_tuning.search.study.opening import open_study, read_earlier
+from kt_tuning.search.study.open_study import open_study, read_earlier
 from kt_tuning.search.study.search_study import Proposal, SearchStudy
 from kt_tuning.search.study.storage import quiet_optuna
 from kt_tuning.search.study.warm_start import adopt_trials, check_objectives

@@ -18,10 +18,10 @@ from optuna.trial import TrialState
 
 from kt_tuning.records import INFEASIBLE
 from kt_tuning.search.distributions import SearchSpace, Values, overlap
-from kt_tuning.search.halving import Climbed
 from kt_tuning.search.objectives import objective_values, objectives_of
-from kt_tuning.search.study.enqueued import ENQUEUED, Enqueued
-from kt_tuning.search.study.opening import SPACE, open_search
+from kt_tuning.search.rungs import Climbed
+from kt_tuning.search.study.open_study import SPACE, open_search
+from kt_tuning.search.study.queue import ENQUEUED, Enqueued
 from kt_tuning.search.study.translation import VALUES
 from kt_tuning.search.study.trial_states import (
     NEAR,

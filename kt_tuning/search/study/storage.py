@@ -16,7 +16,7 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 
 from kt_tuning.errors import MissingExtraError, StorageError
-from kt_tuning.search.study.sharing import alone, is_shared
+from kt_tuning.search.study.heartbeat_lock import alone, is_shared
 from kt_tuning.search.study.urls import DRIVERS, PASSWORD, completed, server_of, without_password
 
 HEARTBEAT, GRACE = 20, 90

@@ -9,12 +9,12 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.search.distributions import Parameter
-from kt_tuning.search.halving import Climbed
 from kt_tuning.search.objectives import flaw, measure, objectives_of, score
+from kt_tuning.search.rungs import Climbed
 from kt_tuning.search.study.translation import VALUES
 
 if TYPE_CHECKING:
-    from kt_tuning.search.study.write_through import StudyStorage
+    from kt_tuning.search.study.draft_storage import StudyStorage
 
 TRIAL_ID = "trial_id"
 """Attribute of a trial: KerasTuner's id."""

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.errors import OptionError
 from kt_tuning.search.distributions import SearchSpace, Values
-from kt_tuning.search.study.opening import DIRECTIONS, OBJECTIVES
+from kt_tuning.search.study.open_study import DIRECTIONS, OBJECTIVES
 from kt_tuning.search.study.translation import VALUES
 
 ORIGIN = "warm_start"

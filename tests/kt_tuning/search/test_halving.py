@@ -10,8 +10,8 @@ from tiny_models import tiny
 
 from kt_tuning import Tuner
 from kt_tuning.search import OptunaOracle
-from kt_tuning.search.halving import AshaPruner
 from kt_tuning.search.loop import SearchLoop
+from kt_tuning.search.rungs import AshaPruner
 
 OPTIONS = {"objective": "val_loss", "max_trials": 3, "epochs": 9, "seed": 3}
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from kt_tuning.search.halving import Climbed, Going, Halving, Point, Rung
+from kt_tuning.search.rungs import Climbed, Going, Halving, Point, Rung
 
 RULE = Halving((Rung(1), Rung(3)), maximise=True)
 

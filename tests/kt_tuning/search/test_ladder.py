@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from kt_tuning.search.halving import Climbed, Going, Halving, Point, Rung
 from kt_tuning.search.ladder import Ladder, Standing
+from kt_tuning.search.rungs import Climbed, Going, Halving, Point, Rung
 
 RULE = Halving((Rung(1), Rung(3)), maximise=True)
 

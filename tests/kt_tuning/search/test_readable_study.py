@@ -7,7 +7,7 @@ from search_spaces import conditional, finish, make_oracle, mixed, run, space_of
 
 from kt_tuning.records import TrialRecord
 from kt_tuning.search.plots.readable_study import CUT_SHORT, readable, study_of
-from kt_tuning.search.study.opening import OBJECTIVES
+from kt_tuning.search.study.open_study import OBJECTIVES
 
 ACCURACY = keras_tuner.Objective("val_accuracy", "max")
 LATENCY = keras_tuner.Objective("latency", "min")

@@ -10,7 +10,7 @@ from striped import striped_images
 
 from hypermodels.finetune import FineTune
 from kt_tuning import ImageData, Recipe
-from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.trials import Advice, ImageTask, TrialSpec, run_trial
 
 RECIPE = Recipe(batch_size=8, augment="none")

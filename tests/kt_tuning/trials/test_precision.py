@@ -9,7 +9,7 @@ from tiny_models import tiny
 from hypermodels import ConvNet, Families, FineTune
 from kt_tuning import Recipe, devices
 from kt_tuning.errors import OptionError
-from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.trials.building import new_model
 from kt_tuning.trials.precision import computing, training_precision
 

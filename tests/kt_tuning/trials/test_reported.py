@@ -11,7 +11,7 @@ from kt_tuning import Recipe
 from kt_tuning.errors import OptionError
 from kt_tuning.evaluation import score
 from kt_tuning.records import TrialRecord
-from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.trials import Advice, ImageTask, TrialSpec, new_model, run_trial
 from kt_tuning.trials.weights import load_weights
 

@@ -11,9 +11,9 @@ from tiny_models import tiny
 
 from hypermodels import ConvNet
 from kt_tuning import Recipe
-from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.trials import Advice, ImageTask, TrialSpec, load_weights, run_trial
-from kt_tuning.trials.runs import Run
+from kt_tuning.trials.trial_files import Run
 
 OBJECTIVES = [keras_tuner.Objective("val_loss", "min")]
 RECIPE = Recipe(batch_size=8, augment="standard")

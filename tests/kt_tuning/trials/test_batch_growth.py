@@ -9,7 +9,7 @@ from tiny_models import tiny
 from hypermodels import MLP
 from kt_tuning import Recipe
 from kt_tuning.errors import OptionError
-from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.trials import Advice, ImageTask, TrialSpec, run_trial
 
 OBJECTIVES = [keras_tuner.Objective("val_loss", "min")]

@@ -8,8 +8,8 @@ from optuna import Study
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
+from kt_tuning.search.samplers.base import RelativeSampler, nearby
 from kt_tuning.search.samplers.positions import from_unit, to_unit
-from kt_tuning.search.samplers.relative import RelativeSampler, nearby
 
 REACH = 0.05
 """Standard deviation of a change, as a share of the range: as good as the trial itself."""

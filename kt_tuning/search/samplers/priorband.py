@@ -10,7 +10,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from kt_tuning.search.samplers.relative import FINISHED, RelativeSampler, nearby, scored
+from kt_tuning.search.samplers.base import FINISHED, RelativeSampler, nearby, scored
 
 ENOUGH = 10
 """Trials with a score: until then TPE would draw at random."""

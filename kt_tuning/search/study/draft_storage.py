@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.errors import OptionError, StorageError
 from kt_tuning.search.distributions import SearchSpace
-from kt_tuning.search.study.sharing import sharing_of
+from kt_tuning.search.study.heartbeat_lock import sharing_of
 from kt_tuning.search.study.translation import first_distributions, stored_names, translated
 
 

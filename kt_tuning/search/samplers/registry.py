@@ -10,12 +10,12 @@ from optuna import samplers
 
 from kt_tuning.errors import MissingExtraError, OptionError
 from kt_tuning.names import find_name
-from kt_tuning.search.halving import REDUCTION, RUNGS
+from kt_tuning.search.rungs import REDUCTION, RUNGS
 from kt_tuning.search.samplers.evolution import EvolutionSampler
 from kt_tuning.search.samplers.gaussian_process import GaussianProcessSampler
 from kt_tuning.search.samplers.grid import GridSampler
-from kt_tuning.search.samplers.neighbour import NeighbourSampler
-from kt_tuning.search.samplers.prior import PriorSampler
+from kt_tuning.search.samplers.local_search import NeighbourSampler
+from kt_tuning.search.samplers.priorband import PriorSampler
 from kt_tuning.search.samplers.qmc import QuasiMonteCarloSampler
 
 GENERATION = 20

@@ -4,7 +4,7 @@ from tiny_models import tiny
 from hypermodels import MLP, ConvNet, Families
 from kt_tuning import Recipe
 from kt_tuning.records import SearchRecord
-from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 
 FAMILIES = Families({"wide": MLP((8, 8, 1), 2), "convnet": ConvNet((8, 8, 1), 2)})
 

@@ -15,10 +15,10 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 
 from kt_tuning.errors import StorageError
-from kt_tuning.search.study.sharing import is_shared
+from kt_tuning.search.study.draft_storage import StudyStorage
+from kt_tuning.search.study.heartbeat_lock import is_shared
 from kt_tuning.search.study.storage import has_tables, open_storage, quiet_optuna
 from kt_tuning.search.study.urls import without_password
-from kt_tuning.search.study.write_through import StudyStorage
 
 STUDY = "study.db"
 """The study's file in the project directory."""

@@ -10,8 +10,8 @@ import pytest
 
 from kt_tuning.execution import Executor
 from kt_tuning.trials import Advice, TrialSpec
+from kt_tuning.trials.remote import Travelling
 from kt_tuning.trials.storage import DirectoryStorage
-from kt_tuning.trials.travel import Travelling
 
 
 class WorkerLostError(BaseException):

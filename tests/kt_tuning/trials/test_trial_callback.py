@@ -11,7 +11,7 @@ from kt_tuning import Recipe
 from kt_tuning.trials import Advice
 from kt_tuning.trials.checkpoint import Checkpoint, RunState
 from kt_tuning.trials.curve import Curve
-from kt_tuning.trials.monitor import Monitor
+from kt_tuning.trials.trial_callback import Monitor
 
 
 class SlowEpochs(keras.callbacks.Callback):
