@@ -1,6 +1,6 @@
 """Where trials run: in this process, in several others, or on a cluster."""
 
-from kt_tuning.execution.advice import advice
+from kt_tuning.execution.crash_hint import crash_hint
 from kt_tuning.execution.devices import automatic_workers, processors
 from kt_tuning.execution.executor import Driver, Executor, Report, Work
 from kt_tuning.execution.processes import Processes
@@ -16,7 +16,7 @@ __all__ = [
     "Report",
     "Serial",
     "Work",
-    "advice",
     "automatic_workers",
+    "crash_hint",
     "processors",
 ]

@@ -26,7 +26,7 @@ from kt_tuning.pipeline.timing import RunTime
 from kt_tuning.progress import progress
 from kt_tuning.records import TrialRecord, defaults_failure, replacing, trial_records
 from kt_tuning.report import AUGMENTATION, write_report
-from kt_tuning.search import Finish, Tuner
+from kt_tuning.search import SharedFinalize, Tuner
 from kt_tuning.search.lock import RunLock
 from kt_tuning.shipping import export_run
 from kt_tuning.summaries import next_steps, search_summary, test_summary, trials_summary
@@ -121,7 +121,7 @@ def run(
             out=out,
         )
     )
-    finish = Finish(tuner.oracle, out, first=OPTIONS, last=PAGE)
+    finalize = SharedFinalize(tuner.oracle, out, first=OPTIONS, last=PAGE)
     tuner.search(
         data,
         time_limit=clock.for_search(),
@@ -130,7 +130,7 @@ def run(
         workers=options.workers,
         verbose=options.verbose,
     )
-    with finish.turn() as due:
+    with finalize.lock() as due:
         if not due:
             return None
         write_files(out, files)
@@ -166,7 +166,7 @@ def finish(
         data = load_data(out, data, progress=verbose)
     tuner = make_tuner(data, out, options)
     alone = contextlib.nullcontext() if options.storage else RunLock(out)
-    with alone, Finish(tuner.oracle, out, first=OPTIONS, last=PAGE).turn():
+    with alone, SharedFinalize(tuner.oracle, out, first=OPTIONS, last=PAGE).lock():
         return _finish(tuner, data, out, options, RunTime.of(time.monotonic(), None, data))
 
 

@@ -28,7 +28,7 @@ from kt_tuning.search.quiet import light_collections, quiet
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.search.run_directory import RunDirectory, versions
 from kt_tuning.trials import (
-    Advice,
+    Decision,
     ImageTask,
     Progress,
     TrialSpec,
@@ -194,9 +194,9 @@ class MemberRun:
             least_epochs=0,
         )
 
-        def report(progress: Progress) -> Advice:
+        def report(progress: Progress) -> Decision:
             display.epoch_ended(index, progress)
-            return Advice.GO_ON
+            return Decision.CONTINUE
 
         display.trial_started(index, configuration.epochs)
         record = run_trial(spec, report, tasks=[task], objectives=[self._objective])

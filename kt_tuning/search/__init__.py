@@ -1,11 +1,11 @@
-"""Search: which configurations are tried, and what came of them."""
+"""Search: the tuner, its oracles, samplers and pruners."""
 
 import kt_tuning.quiet_tqdm  # noqa: F401  before Optuna is imported
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.pruning import PRUNERS
 from kt_tuning.search.samplers import SAMPLERS as STRATEGIES
-from kt_tuning.search.shared_finalize import Finish
+from kt_tuning.search.shared_finalize import SharedFinalize
 from kt_tuning.search.space_overrides import narrow
 from kt_tuning.search.tuner import Tuner
 
-__all__ = ["PRUNERS", "STRATEGIES", "Finish", "OptunaOracle", "Tuner", "narrow"]
+__all__ = ["PRUNERS", "STRATEGIES", "OptunaOracle", "SharedFinalize", "Tuner", "narrow"]

@@ -1,4 +1,4 @@
-"""What finished trials are good for: their models, and the ensemble of the best."""
+"""Models of finished trials, and the ensemble of the best of them."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from kt_tuning.trials import load_weights, new_model, weights_file
 logger = logging.getLogger("kt_tuning")
 
 LIBRARY = 50
-"""Best trials that the members of an ensemble are selected from, unless more are asked for: the
-selection is made again for each fold, and one further behind is not selected in any."""
+"""Best trials that the members of an ensemble are selected from, unless more are requested. The
+selection is repeated for each fold; worse trials are not selected in any."""
 
 
-class Winners:
+class BestModels:
     """Makes models of the trials in a run directory.
 
     Args:
-        hypermodel: What was searched.
-        run: Where the trials are.
-        folds: Of each trial, or None.
+        hypermodel: Builds the models.
+        run: Directory of the trials.
+        folds: Folds of each trial, or None.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Winners:
         self._folds = folds
 
     def best(self, count: int | None) -> list[TrialRecord]:
-        """The best trials, best first.
+        """Return the best trials, best first.
 
         Raises:
             SearchError: if no trial has completed.
@@ -62,31 +62,31 @@ class Winners:
         return found
 
     def models(self, hp: keras_tuner.HyperParameters, directory: Path) -> list[keras.Model]:
-        """A trial's models at their best epochs, one a fold."""
+        """Return a trial's models at their best epochs, one a fold."""
         folds = [None] if self._folds is None else list(range(self._folds))
         models = []
         for path in (weights_file(directory, fold) for fold in folds):
-            # A trial that was pruned may lack the last folds.
+            # A pruned trial may lack the last folds.
             if path.exists() or len(folds) == 1:
                 models.append(new_model(self._hypermodel, hp))
                 load_weights(models[-1], path)
         return models
 
     def model(self, hp: keras_tuner.HyperParameters, directory: Path) -> keras.Model:
-        """A trial's model at its best epoch; with folds the mean of all folds' models."""
+        """Return a trial's model at its best epoch; with folds the mean of their models."""
         models = self.models(hp, directory)
         if len(models) == 1:
             return models[0]
         return weighted_sum(models, [1 / len(models)] * len(models), [1.0] * len(models))
 
     def load(self, record: TrialRecord, space: keras_tuner.HyperParameters) -> keras.Model:
-        """The model of a finished trial."""
+        """Return the model of a finished trial."""
         return self.model(with_values(space, record), self._run.trial(record.trial_id))
 
     def load_folds(
         self, record: TrialRecord, space: keras_tuner.HyperParameters
     ) -> list[keras.Model]:
-        """The models of a finished trial, one a fold."""
+        """Return the models of a finished trial, one a fold."""
         return self.models(with_values(space, record), self._run.trial(record.trial_id))
 
     def ensemble(
@@ -100,22 +100,22 @@ class Winners:
         solver: str,
         metric: str,
         members: str,
-        price: float,
+        cost_penalty: float,
         seed: int,
     ) -> Ensemble:
         """Combine the best trials; see `Tuner.ensemble`.
 
         Args:
-            card: What was searched on.
-            labels: (N,) of the images that the trials' predictions are of.
-            space: The hyperparameters.
-            objective: Name of the score that is noted for each member.
-            size: Candidates.
+            card: Card of the images.
+            labels: (N,) labels of the images that were predicted.
+            space: The space.
+            objective: Name of the score that is recorded for each member.
+            size: Number of candidates.
             solver: "auto", or a name in `SOLVERS`.
-            metric: Name in `METRICS` that the weights should be good at.
+            metric: Name in `METRICS` of what the weights optimise.
             members: How candidates are chosen, a name in `MEMBER_CHOICES`.
-            price: The share of the loss that is worth a doubling of the cost.
-            seed: Of the solver.
+            cost_penalty: Share of the loss that a doubling of the cost must gain.
+            seed: Seed of the solver.
         """
         members = find_name(members, MEMBER_CHOICES, "choice of members")
         records = self._whole(self.best(None))
@@ -130,7 +130,7 @@ class Winners:
                 None if self._folds is None else functools.partial(self.load_folds, record, space),
             )
             for name, record in records.items()
-            # One that was pruned before its last fold lacks rows.
+            # A trial that was pruned before its last fold lacks rows.
             if len(predictions := self._run.predictions(name)) == len(labels)
         ]
         if not candidates:
@@ -141,7 +141,7 @@ class Winners:
             labels,
             solver=solver,
             metric=metric,
-            price=price,
+            price=cost_penalty,
             select=selection(candidates, members, size, metric=metric_of(objective)),
             seed=seed,
         )
@@ -152,11 +152,11 @@ class Winners:
         return ensemble
 
     def recorded(self, card: DataCard, space: keras_tuner.HyperParameters) -> Ensemble | None:
-        """The ensemble of `ensemble.json`; None if there is none of this run's trials alone.
+        """Return the ensemble of `ensemble.json`; None if it has members from elsewhere.
 
         Args:
-            card: Of what was searched on.
-            space: The hyperparameters.
+            card: Card of the images.
+            space: The space.
         """
         record = self._run.read_ensemble()
         trials = {trial.trial_id: trial for trial in self._run.best_trials()}
@@ -183,14 +183,14 @@ class Winners:
     def _load_refitted(
         self, record: TrialRecord, space: keras_tuner.HyperParameters
     ) -> keras.Model:
-        """A trial's model, trained again on training and validation images."""
+        """Return a trial's model that was refitted on training and validation images."""
         model = new_model(self._hypermodel, with_values(space, record))
         folder = self._run.path / REFIT / f"trial_{record.trial_id}"
         load_weights(model, weights_file(folder, None))
         return model
 
     def _whole(self, records: list[TrialRecord]) -> dict[str, TrialRecord]:
-        """The trials whose files are there, by id; the others are warned of.
+        """Return the trials whose files exist by id; warn of the others.
 
         Raises:
             SearchError: if no trial has kept validation predictions.
@@ -225,7 +225,7 @@ class Winners:
 def with_values(
     space: keras_tuner.HyperParameters, record: TrialRecord
 ) -> keras_tuner.HyperParameters:
-    """The space, with the values of a trial."""
+    """Return the space with the values of a trial."""
     filled = space.copy()
     filled.values = dict(record.values)
     return filled

@@ -1,9 +1,8 @@
-"""Asynchronous successive halving (ASHA): trials pause, and the best of them go on.
+"""Asynchronous successive halving (ASHA): trials pause at rungs and the best of them are promoted.
 
-Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2. Where a search
-has a time limit, what a trial has spent is counted in seconds as well as in epochs: a configuration
-that learns as much in less time goes on first, and how long a training may become follows from the
-time that there is.
+Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2. If a search
+has a time limit, a rung is reached by seconds as well as by epochs: a configuration that learns as
+much in less time is promoted first, and the longest training follows from the time limit.
 """
 
 from __future__ import annotations
@@ -11,27 +10,29 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Self
 
 from optuna.pruners import SuccessiveHalvingPruner
 
+from kt_tuning.trials import TrialSpec
+
 REDUCTION = 3
-"""One trial in so many goes on at each rung; Li et al. 2018 find 3 or 4 best."""
+"""One of this many trials is promoted at each rung; Li et al. 2018 find 3 or 4 best."""
 RUNGS = 2
-"""Of a training: after a ninth and a third of it. Earlier ones would judge warm-ups."""
+"""Rungs by epochs: after 1/9 and 1/3 of a training. An earlier rung would compare warm-ups."""
 LONGEST = 7
-"""A time limit is meant for so many trainings of the longest kind. With a ninth of each of 27
-trials, two more ninths of the best 9 and two thirds of the best 3, it is spent."""
+"""A time limit allows this many trainings of the longest kind. 1/9 of each of 27 trials, 2/9 more
+of the best 9 and 2/3 more of the best 3 add up to it."""
 
 
 class AshaPruner(SuccessiveHalvingPruner):
-    """Marks a search that halves successively.
+    """Selects successive halving.
 
-    Where trials can pause, in our tuner, those who run them use `Halving`. Elsewhere, in
-    KerasTuner's tuners or between the trainings of a trial, this stops what is not among the best
-    third of the trials so far.
+    Where trials can pause (`kt_tuning.Tuner` with one training a trial), `HalvingRule` decides.
+    Elsewhere (KerasTuner's tuners, folds, several executions), this pruner stops each trial that is
+    not among the best third so far.
     """
 
     def __init__(self) -> None:
@@ -40,18 +41,18 @@ class AshaPruner(SuccessiveHalvingPruner):
 
 @dataclasses.dataclass(frozen=True)
 class Rung:
-    """How far a trial gets before it is compared.
+    """A point of a training where trials are compared.
 
     Attributes:
-        epochs: It is there after so many,
-        seconds: or after the epoch in which it has spent so many.
+        epochs: It is reached after this many epochs,
+        seconds: or after the epoch in which the trial's wall-clock exceeds this.
     """
 
     epochs: float
     seconds: float = math.inf
 
     def reached(self, point: Point) -> bool:
-        """Whether a trial that is there has got so far."""
+        """Whether a trial at `point` has reached the rung."""
         return point.epochs >= self.epochs or point.seconds >= self.seconds
 
 
@@ -60,9 +61,9 @@ class Point:
     """A trial after an epoch.
 
     Attributes:
-        epochs: Done by then.
+        epochs: Epochs done.
         seconds: Wall-clock of these epochs.
-        value: Of the objective.
+        value: Objective after the last of them.
     """
 
     epochs: int
@@ -71,47 +72,47 @@ class Point:
 
 
 @dataclasses.dataclass(frozen=True)
-class Climbed:
-    """How far a trial of another process has got, as far as that process tells.
+class RungScores:
+    """The scores of a trial that another process runs.
 
     Attributes:
-        scores: By rung that it has reached: the best value of the objective until then.
-        final: The best value of all, if it has ended.
+        scores: Best value of the objective by the number of each rung that was reached.
+        final: Best value of all if the trial has ended, else None.
     """
 
     scores: Mapping[int, float]
     final: float | None = None
 
     def score(self, rung: int) -> float | None:
-        """Its score at a rung; None if it is not there yet."""
-        # It may have reached two rungs at once, and been compared at the upper one only.
+        """The score at a rung; None if the trial has not reached it."""
+        # A trial that reaches two rungs in one epoch reports the upper one only.
         reached = min((number for number in self.scores if number >= rung), default=None)
         return self.final if reached is None else self.scores[reached]
 
 
-class Going(enum.Enum):
-    """Which of the trials on a rung may go on."""
+class Promotion(enum.Enum):
+    """Which trials on a rung are promotable."""
 
     BEST_THIRD = "best third"
-    """Rounded down: a rung waits until three are there."""
+    """Rounded down: a rung waits until three trials have reached it."""
     BEST = "best"
-    """The best third, and at least one: no more will come."""
+    """The best third, rounded up: no more trials will come."""
     ANY = "any"
 
 
 Curves = Mapping[str, Sequence[Point]]
-"""By trial: a point an epoch."""
-Elsewhere = Mapping[str, Climbed]
-"""By trial: those of other processes that share the search."""
+"""One point an epoch, by trial."""
+OtherScores = Mapping[str, RungScores]
+"""Scores of the trials of other processes that share the search, by trial."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Halving:
-    """Which trials pause when, and which of them goes on.
+class HalvingRule:
+    """Decides which trials pause and which are promoted.
 
     Attributes:
-        rungs: Where trials pause, ascending; they are counted from 1.
-        maximise: Whether a higher value is better.
+        rungs: In ascending order, numbered from 1.
+        maximise: Whether a higher objective is better.
     """
 
     rungs: tuple[Rung, ...]
@@ -119,17 +120,17 @@ class Halving:
 
     @classmethod
     def of(cls, epochs: int, *, maximise: bool, seconds: float | None = None) -> Self:
-        """The rungs of a search.
+        """Return the rule of a search.
 
         Args:
-            epochs: Of a full training.
-            maximise: Whether a higher value is better.
-            seconds: Time limit of the search, all workers together, or None.
+            epochs: Epochs of a full training.
+            maximise: Whether a higher objective is better.
+            seconds: Time limit of the search times the number of workers, or None.
         """
         longest = math.inf if seconds is None else seconds / LONGEST
         shares = [REDUCTION**-power for power in range(RUNGS, 0, -1)]
         rungs = [Rung(max(1, round(epochs * share)), longest * share) for share in shares]
-        # The longest training may still be far from its last epoch.
+        # The longest training that the limit allows may end before its last epoch.
         last = [] if seconds is None else [Rung(math.inf, longest)]
         return cls((*rungs, *last), maximise)
 
@@ -139,39 +140,157 @@ class Halving:
         return next((n for n in numbers if curve and self.rungs[n - 1].reached(curve[-1])), 0)
 
     def score(self, rung: int, curve: Sequence[Point]) -> float:
-        """The best value until a trial reached a rung; until its last epoch, if it did not."""
+        """The best value until a trial reached a rung, or until its last epoch."""
         above = self.rungs[rung - 1] if rung else None
         reached = (at for at, point in enumerate(curve, 1) if above and above.reached(point))
         values = [point.value for point in curve[: next(reached, None)]]
         return max(values) if self.maximise else min(values)
 
-    def deserving(
+    def promotable(
         self,
         rung: int,
         curves: Curves,
         ended: Collection[str],
-        going: Going = Going.BEST_THIRD,
-        elsewhere: Elsewhere = MappingProxyType({}),
+        promotion: Promotion = Promotion.BEST_THIRD,
+        others: OtherScores = MappingProxyType({}),
     ) -> list[str]:
-        """The trials that may go on beyond a rung, best first.
+        """The trials that may train beyond a rung, best first.
 
         Args:
             rung: Its number, from 1.
-            curves: Of all trials that did not fail.
-            ended: Those that have ended for good; a trial that did so before the rung takes part.
-            going: How many of those there.
-            elsewhere: Further trials that are compared with them.
+            curves: All trials that did not fail.
+            ended: Trials that have ended; one that ended before the rung is compared as well.
+            promotion: How many of the trials on the rung.
+            others: Trials of other processes, which are compared as well.
         """
-        others = {trial: climbed.score(rung) for trial, climbed in elsewhere.items()}
-        scores = {trial: score for trial, score in others.items() if score is not None}
+        found = {trial: scores.score(rung) for trial, scores in others.items()}
+        scores = {trial: score for trial, score in found.items() if score is not None}
         scores |= {
             trial: self.score(rung, curve)
             for trial, curve in curves.items()
             if curve and (trial in ended or self.rungs[rung - 1].reached(curve[-1]))
         }
         counts = {
-            Going.BEST_THIRD: len(scores) // REDUCTION,
-            Going.BEST: math.ceil(len(scores) / REDUCTION),
-            Going.ANY: len(scores),
+            Promotion.BEST_THIRD: len(scores) // REDUCTION,
+            Promotion.BEST: math.ceil(len(scores) / REDUCTION),
+            Promotion.ANY: len(scores),
         }
-        return sorted(scores, key=scores.__getitem__, reverse=self.maximise)[: counts[going]]
+        return sorted(scores, key=scores.__getitem__, reverse=self.maximise)[: counts[promotion]]
+
+
+@dataclasses.dataclass(frozen=True)
+class RungResult:
+    """The result of a trial on a rung.
+
+    Attributes:
+        rung: Number of the rung, from 1; 0 before the first.
+        value: Best value of the objective so far.
+        pause: Whether the trial pauses there, as it is not promotable.
+    """
+
+    rung: int
+    value: float
+    pause: bool
+
+
+class RungTable:
+    """The curve of every trial of a search, and the paused trials.
+
+    Args:
+        rule: Decides which trials pause and which are promoted.
+        curves: Trials of earlier runs of the search.
+        others: Returns the scores of other processes that share the search.
+    """
+
+    def __init__(
+        self,
+        rule: HalvingRule,
+        curves: Mapping[str, Iterable[Point]],
+        others: Callable[[], OtherScores] = dict,
+    ) -> None:
+        self._rule = rule
+        self._others = others
+        self._curves = {trial: list(curve) for trial, curve in curves.items()}
+        self._reached: dict[str, int] = {}
+        self._paused: dict[str, TrialSpec] = {}
+        self._ended: set[str] = set()
+
+    @property
+    def longest(self) -> float:
+        """Longest training in seconds; infinity without a time limit."""
+        return self._rule.rungs[-1].seconds
+
+    @property
+    def paused(self) -> list[TrialSpec]:
+        """The trials that wait for a promotion."""
+        return list(self._paused.values())
+
+    def adopt(self, trial: str, curve: Iterable[Point]) -> None:
+        """Add a trial that is taken over from another process."""
+        self._curves[trial] = list(curve)
+
+    def add_epoch(self, trial: str, epochs: int, seconds: float, value: float) -> RungResult | None:
+        """Add an epoch to the curve of a trial.
+
+        Args:
+            trial: Its id.
+            epochs: Epochs done, this one included.
+            seconds: Wall-clock of this epoch.
+            value: Objective after it.
+
+        Returns:
+            The result on the rung that was reached by this epoch; None if there is none.
+        """
+        curve = self._curves.setdefault(trial, [])
+        # An epoch is repeated if the process was killed before its checkpoint.
+        del curve[epochs - 1 :]
+        curve.append(Point(epochs, seconds + (curve[-1].seconds if curve else 0.0), value))
+        rung = self._rule.rung(curve)
+        if rung <= self._reached.get(trial, 0):
+            return None
+        self._reached[trial] = rung
+        best = self._rule.promotable(rung, self._curves, self._ended, others=self._others())
+        return RungResult(rung, self._rule.score(rung, curve), pause=trial not in best)
+
+    def pause(self, spec: TrialSpec) -> RungResult | None:
+        """Keep a trial that has paused, now or before the search was interrupted.
+
+        Returns:
+            Its result on the last rung that it has reached; None without any epoch.
+        """
+        self._paused[spec.trial_id] = spec
+        curve = self._curves.get(spec.trial_id)
+        if not curve:
+            return None
+        # A kill may have left more epochs than there were at the pause.
+        rung = self._reached[spec.trial_id] = self._rule.rung(curve)
+        return RungResult(rung, self._rule.score(rung, curve), pause=True)
+
+    def promote(self, promotion: Promotion) -> TrialSpec | None:
+        """Remove and return the best paused trial of the highest rung that has a promotable one.
+
+        Args:
+            promotion: How many trials of a rung are promotable.
+        """
+        if not self._paused:
+            return None
+        others = self._others()
+        for rung in range(len(self._rule.rungs), 0, -1):
+            best = self._rule.promotable(rung, self._curves, self._ended, promotion, others)
+            for trial in best:
+                if trial in self._paused and self._reached[trial] == rung:
+                    return self._paused.pop(trial)
+        return None
+
+    def end(self, trial: str, *, usable: bool) -> None:
+        """Record that a trial has ended.
+
+        Args:
+            trial: Its id.
+            usable: Whether other trials are compared with its score; if not, it is removed.
+        """
+        self._paused.pop(trial, None)
+        if usable:
+            self._ended.add(trial)
+        else:
+            self._curves.pop(trial, None)

@@ -2,12 +2,12 @@
 
 from kt_tuning.trials.building import build_model, new_model
 from kt_tuning.trials.costs import COSTS
-from kt_tuning.trials.fused import fuse_batch_normalization
+from kt_tuning.trials.keras_fast import fuse_batch_normalization
 from kt_tuning.trials.keras_task import KerasTask
 from kt_tuning.trials.label_encoding import check_soft_targets
 from kt_tuning.trials.precision import member_of
-from kt_tuning.trials.remote import Travelling
-from kt_tuning.trials.spec import Advice, Progress, Report, TrialSpec, weights_file
+from kt_tuning.trials.remote import RemoteExecutor
+from kt_tuning.trials.spec import Decision, Progress, Report, TrialSpec, weights_file
 from kt_tuning.trials.storage import open_storage
 from kt_tuning.trials.tasks import ImageTask, Task
 from kt_tuning.trials.trial import run_trial
@@ -18,13 +18,13 @@ from kt_tuning.trials.weights import load_weights
 __all__ = [
     "COSTS",
     "ONCE",
-    "Advice",
+    "Decision",
     "ImageTask",
     "KerasTask",
     "Progress",
+    "RemoteExecutor",
     "Report",
     "Task",
-    "Travelling",
     "TrialFiles",
     "TrialSpec",
     "build_model",

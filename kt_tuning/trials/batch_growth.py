@@ -15,7 +15,7 @@ NOTABLE = 0.01
 SIZE, LOWEST, WAITED = "batch_size", "lowest_loss", "epochs_waited"
 
 
-class Growth(keras.callbacks.Callback):
+class BatchGrowth(keras.callbacks.Callback):
     """Doubles the batch size whenever the training loss stalls, up to a maximum.
 
     A stall at a given learning rate is mostly noise of the gradients, which larger batches have

@@ -21,7 +21,7 @@ from kt_tuning.trials.spec import TrialSpec
 from kt_tuning.trials.storage import Storage
 
 
-class Travelling(Executor):
+class RemoteExecutor(Executor):
     """Runs trials by another executor, whose workers see none of our files.
 
     Args:

@@ -24,7 +24,7 @@ from kt_tuning.evaluation.predict import checked_probabilities
 from kt_tuning.features import FeatureCache, Views
 from kt_tuning.names import find_name
 from kt_tuning.recipe import NO_BALANCE, SAMPLING, WEIGHTS, FitPlan, Recipe
-from kt_tuning.trials.batch_growth import SIZE, Growth
+from kt_tuning.trials.batch_growth import SIZE, BatchGrowth
 from kt_tuning.trials.costs import COSTS
 from kt_tuning.trials.deadline import Deadline
 from kt_tuning.trials.keras_fast import is_prepared, prepare_classifier
@@ -228,7 +228,7 @@ class ImageTask:
 
     def _growth(
         self, model: keras.Model, loader: Loader, plan: FitPlan, memory: dict[str, Any]
-    ) -> list[Growth]:
+    ) -> list[BatchGrowth]:
         if not plan.grows:
             return []
         if not is_prepared(model):
@@ -238,7 +238,7 @@ class ImageTask:
                 "functional models on TensorFlow, compiled without run_eagerly, jit_compile and "
                 "steps_per_execution, on one device. Leave `max_batch_size` at None."
             )
-        return [Growth(loader, plan.max_batch_size, memory)]
+        return [BatchGrowth(loader, plan.max_batch_size, memory)]
 
     def _batches(self, plan: FitPlan, batch_size: int, seed: int, *, soft: bool) -> Batches:
         policy, mixing, change, blend = plan.policy, plan.mixing, None, None

@@ -14,7 +14,7 @@ from kt_tuning.errors import SearchError
 from kt_tuning.trials.checkpoint import Best, Checkpoint, RunState
 from kt_tuning.trials.curve import Curve
 from kt_tuning.trials.deadline import Deadline
-from kt_tuning.trials.spec import Advice, TrialFailedError
+from kt_tuning.trials.spec import Decision, TrialFailedError
 from kt_tuning.trials.tasks import Task
 from kt_tuning.units import count
 
@@ -23,7 +23,7 @@ class TrainingOverError(Exception):
     """A hypermodel's `fit` begins another fit of a trial that was pruned or paused."""
 
 
-class Monitor(keras.callbacks.Callback):
+class TrialCallback(keras.callbacks.Callback):
     """Keeps the best epoch of a training, its curve, and a checkpoint to go on from.
 
     A hypermodel's own `fit` may train in several fits: their epochs are counted on.
@@ -54,7 +54,7 @@ class Monitor(keras.callbacks.Callback):
         checkpoint: Checkpoint,
         patience: int | None,
         deadline: Deadline | None,
-        report: Callable[[int, float, float], Advice],
+        report: Callable[[int, float, float], Decision],
         began: float,
     ) -> None:
         super().__init__()
@@ -131,11 +131,11 @@ class Monitor(keras.callbacks.Callback):
         self._decide(epoch, seconds)
         self._checkpoint.save(self.model, self.state)
         advice = self._report(self.state.done, value, seconds)
-        if advice is Advice.STOP:
+        if advice is Decision.STOP:
             self.state.message = f"pruned after {count(self.state.done, 'epoch')}"
             self.state.pruned = self.state.over = True
         can_pause = self.state.resumable and not self.state.over
-        self.paused = advice is Advice.PAUSE and can_pause
+        self.paused = advice is Decision.PAUSE and can_pause
         self.model.stop_training = self.state.over or self.paused
 
     def _value(self, epoch: int, logs: dict[str, float]) -> float:

@@ -1,4 +1,4 @@
-"""Samplers: how the next configuration is drawn."""
+"""Samplers, which draw the next configuration."""
 
 from kt_tuning.search.samplers.evolution import EvolutionSampler
 from kt_tuning.search.samplers.gaussian_process import GaussianProcessSampler
@@ -7,7 +7,7 @@ from kt_tuning.search.samplers.registry import (
     SAMPLERS,
     Strategy,
     find_strategy,
-    neighbours,
+    perturbations,
     strategy_name,
 )
 
@@ -18,6 +18,6 @@ __all__ = [
     "GridSampler",
     "Strategy",
     "find_strategy",
-    "neighbours",
+    "perturbations",
     "strategy_name",
 ]

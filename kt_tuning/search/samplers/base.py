@@ -1,4 +1,4 @@
-"""What samplers share that draw parameters together."""
+"""The base class of samplers that draw all parameters together."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from optuna.trial import FrozenTrial, TrialState
 from kt_tuning.search.samplers.positions import from_unit, to_unit
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-"""Trials that say something about their configuration."""
+"""States of trials whose results samplers use."""
 REACH = 0.15
-"""Standard deviation of a change, as a share of the range of a parameter that has an order."""
+"""Standard deviation of a change as a share of the range, for ordered parameters."""
 RETRIES = 20
-"""Changes tried until one is one."""
+"""Draws until a value differs."""
 
 
 class RelativeSampler(BaseSampler):
-    """Draws uniformly what a subclass does not know yet.
+    """Draws parameters that a subclass does not model uniformly.
 
     Args:
-        seed: Same seed, same draws.
+        seed: Equal seeds give equal draws.
     """
 
     def __init__(self, seed: int) -> None:
@@ -42,7 +42,7 @@ class RelativeSampler(BaseSampler):
 
 
 def seen_space(trials: list[FrozenTrial]) -> dict[str, BaseDistribution]:
-    """Every parameter of any trial, with its newest range."""
+    """Return every parameter of any trial with its newest range."""
     space: dict[str, BaseDistribution] = {}
     for trial in trials:
         space.update(trial.distributions)
@@ -50,7 +50,7 @@ def seen_space(trials: list[FrozenTrial]) -> dict[str, BaseDistribution]:
 
 
 def scored(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """The trials that were measured, and are within every limit."""
+    """Return the trials with a value that are within every limit."""
     return [
         trial
         for trial in trials
@@ -60,7 +60,7 @@ def scored(trials: list[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def nearby(rng: np.random.Generator, distribution: BaseDistribution, value: Any) -> Any:
-    """Another category; or, where values have an order, one nearby."""
+    """Draw another category, or a close value of an ordered parameter."""
     for _ in range(RETRIES):
         if isinstance(distribution, CategoricalDistribution):
             position = rng.random()

@@ -1,4 +1,4 @@
-"""Draws what is hardly different from one trial."""
+"""Local search: perturbations of one trial."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from kt_tuning.search.samplers.base import RelativeSampler, nearby
 from kt_tuning.search.samplers.positions import from_unit, to_unit
 
 REACH = 0.05
-"""Standard deviation of a change, as a share of the range: as good as the trial itself."""
+"""Standard deviation of a change as a share of the range; small enough to keep the score."""
 
 
-class NeighbourSampler(RelativeSampler):
-    """Changes all numbers of a trial a little and leaves the rest as it is.
+class PerturbationSampler(RelativeSampler):
+    """Perturbs all numbers of a trial and keeps its other values; changes at least one value.
 
-    As population based training explores around what is good (Jaderberg et al. 2017,
-    arXiv:1711.09846, section 3). At least one parameter is changed.
+    It is the "perturb" of population based training (Jaderberg et al. 2017, arXiv:1711.09846,
+    section 3).
 
     Args:
-        seed: Same seed, same draws.
-        number: Of the trial in the study.
+        seed: Equal seeds give equal draws.
+        number: Number of the trial in the study.
     """
 
     def __init__(self, seed: int, number: int) -> None:
@@ -33,14 +33,14 @@ class NeighbourSampler(RelativeSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """The parameters of that trial."""
+        """Return the parameters of that trial."""
         space = self._anchor(study).distributions
         return {name: space[name] for name in space if not space[name].single()}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Their values there, changed."""
+        """Return its values, perturbed."""
         before = self._anchor(study).params
         drawn = {name: before[name] for name in search_space}
         numbers = [

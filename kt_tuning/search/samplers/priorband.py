@@ -1,4 +1,4 @@
-"""Draws near the defaults, and then near the best, until a model of the trials can be trusted."""
+"""Draws near the defaults or the best trial until there are enough trials for a model."""
 
 from __future__ import annotations
 
@@ -13,24 +13,23 @@ from optuna.trial import FrozenTrial
 from kt_tuning.search.samplers.base import FINISHED, RelativeSampler, nearby, scored
 
 ENOUGH = 10
-"""Trials with a score: until then TPE would draw at random."""
+"""Trials with a score; with fewer TPE draws at random."""
 NEAR = 2 / 3
-"""Share of the draws until then that are made near what is known; the others are random."""
+"""Share of the draws near an earlier trial until then; the others are random."""
 CHANGED = 0.25
-"""Share of the parameters that are changed there."""
+"""Share of the parameters that are changed in such a draw."""
 
 
-class PriorSampler(RelativeSampler):
-    """Takes defaults for what they are: somebody's knowledge of what works.
+class PriorBandSampler(RelativeSampler):
+    """Uses the defaults as a prior, after PriorBand (Mallik et al. 2023, arXiv:2306.12370).
 
-    A random configuration of a space with twenty parameters is rarely any good, and a short search
-    has no time for many. So at first two of three configurations differ from the defaults, or
-    from the best one so far, in some of their parameters (after PriorBand, Mallik et al. 2023,
-    arXiv:2306.12370); random ones keep wrong defaults from being the end of it.
+    Random configurations of a large space are rarely good, and a short search has few trials. At
+    first two of three configurations change some parameters of the defaults, or of the best trial
+    so far; the others are random, in case the defaults are bad.
 
     Args:
-        seed: Same seed, same draws.
-        later: Draws once there are enough trials.
+        seed: Equal seeds give equal draws.
+        later: Sampler that draws once there are enough trials.
     """
 
     def __init__(self, seed: int, later: BaseSampler) -> None:
@@ -42,7 +41,7 @@ class PriorSampler(RelativeSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """That of the trial to stay close to; or the other sampler's."""
+        """Return the parameters of the trial that is changed, or those of the later sampler."""
         known = scored(study.get_trials(deepcopy=False, states=FINISHED))
         self._learns = len(known) >= ENOUGH
         if self._learns:
@@ -54,7 +53,7 @@ class PriorSampler(RelativeSampler):
         return {name: space[name] for name in space if not space[name].single()}
 
     def _chosen(self, study: Study, known: list[FrozenTrial]) -> FrozenTrial | None:
-        """The best one so far; before there is any, the first, which is the defaults."""
+        """Return the best trial, or the first (the defaults) if there is none; None for a random draw."""
         if self._rng.random() >= NEAR:
             return None
         if not known or len(study.directions) > 1:
@@ -66,7 +65,7 @@ class PriorSampler(RelativeSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The parameters of that trial, some of them changed."""
+        """Return the parameters of that trial, some of them changed."""
         if self._learns:
             return self._later.sample_relative(study, trial, search_space)
         if self._anchor is None:
@@ -85,7 +84,7 @@ class PriorSampler(RelativeSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Draw one parameter uniformly, or as the other sampler does."""
+        """Draw one parameter uniformly, or by the later sampler."""
         if self._learns:
             return self._later.sample_independent(study, trial, param_name, param_distribution)
         return super().sample_independent(study, trial, param_name, param_distribution)

@@ -1,4 +1,4 @@
-"""The strategies by name."""
+"""The registry of strategies."""
 
 from __future__ import annotations
 
@@ -14,37 +14,38 @@ from kt_tuning.search.rungs import REDUCTION, RUNGS
 from kt_tuning.search.samplers.evolution import EvolutionSampler
 from kt_tuning.search.samplers.gaussian_process import GaussianProcessSampler
 from kt_tuning.search.samplers.grid import GridSampler
-from kt_tuning.search.samplers.local_search import NeighbourSampler
-from kt_tuning.search.samplers.priorband import PriorSampler
+from kt_tuning.search.samplers.local_search import PerturbationSampler
+from kt_tuning.search.samplers.priorband import PriorBandSampler
 from kt_tuning.search.samplers.qmc import QuasiMonteCarloSampler
 
 GENERATION = 20
-"""Trials of a generation: searches of models are short, and Optuna's 50 would be most of one."""
+"""Population size; Optuna's 50 would be most of the trials of a short search."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Strategy:
-    """How configurations are drawn, and which trials are cut short.
+    """A sampler with the pruner that goes with it.
 
-    A sampler is made anew for each draw, from a seed that belongs to the trial: whatever it
-    remembers is in the study, so a search that was killed goes on as if it had not been.
+    A sampler is made for each draw from a seed that belongs to the trial, and keeps its state in
+    the study: a search that was killed continues with the same draws.
 
     Attributes:
-        sampler: (seed of the search, seed of this draw) -> sampler.
-        pruner: Name in `PRUNERS` that goes with it; "none" if it has no opinion.
-        several: Whether it takes several objectives.
-        spares_defaults: Whether the default configuration never pauses. What learns slowly and ends
-            well, such as a large network whose rate falls late, looks bad until its end; defaults
-            are chosen for their end. And there is one whole model early, whatever happens.
-        ends_near_best: Whether a search whose time is nearly up trains neighbours of its best trial
-            to their end. What else begins so late cannot be trained enough to be any good; these
-            are as good as the best, and err elsewhere, which is what an ensemble needs.
+        sampler: Maps (seed of the search, seed of this draw) to a sampler.
+        pruner: Name in `PRUNERS`.
+        several: Whether it supports several objectives.
+        default_never_pauses: Whether the default configuration is trained to its end. A model that
+            learns slowly, such as a large network whose learning rate decays late, looks bad at
+            every rung although defaults are chosen for their end; and there is one fully trained
+            model early.
+        ends_near_best: Whether the last trials of a limited time perturb the best one and train to
+            their end. Other configurations could not be trained enough; these score like the best
+            and make different errors, which helps an ensemble.
     """
 
     sampler: Callable[[int, int], samplers.BaseSampler]
     pruner: str = "none"
     several: bool = True
-    spares_defaults: bool = False
+    default_never_pauses: bool = False
     ends_near_best: bool = False
 
 
@@ -53,13 +54,13 @@ def _random(search: int, draw: int) -> samplers.BaseSampler:
 
 
 def _tpe(search: int, draw: int) -> samplers.BaseSampler:
-    # Groups: parameters of a branch are modelled together, over the trials that took it. Running
-    # trials are avoided ("constant liar"), which is Optuna's default.
+    # group: the parameters of a branch are modelled together over the trials that took it. Running
+    # trials are avoided ("constant liar"), Optuna's default.
     return samplers.TPESampler(seed=draw, multivariate=True, group=True)
 
 
 def _auto(search: int, draw: int) -> samplers.BaseSampler:
-    return PriorSampler(draw, _tpe(search, draw))
+    return PriorBandSampler(draw, _tpe(search, draw))
 
 
 def _check_cmaes() -> None:
@@ -79,12 +80,12 @@ def _genetic(search: int, draw: int) -> samplers.BaseSampler:
 
 CMAES = "cmaes"
 AUTO = "auto"
-"""The default; `benchmarks/search_quality.py` measures it."""
+"""The default, measured by `benchmarks/search_quality.py`."""
 FEW = REDUCTION**RUNGS
-"""With fewer trials `auto` trains each to its end: halving would leave one for an ensemble."""
+"""With fewer trials "auto" does not halve, which would leave one trial for an ensemble."""
 
 SAMPLERS: dict[str, Strategy] = {
-    AUTO: Strategy(_auto, "asha", spares_defaults=True, ends_near_best=True),
+    AUTO: Strategy(_auto, "asha", default_never_pauses=True, ends_near_best=True),
     "random": Strategy(_random),
     "grid": Strategy(lambda search, draw: GridSampler()),
     "qmc": Strategy(lambda search, draw: QuasiMonteCarloSampler(search)),
@@ -106,16 +107,16 @@ ALIASES = {
     "GridSearch": "grid",
     "BayesianOptimization": "bayesian",
 }
-"""Other names of strategies: KerasTuner's classes, and how CMA-ES is written."""
+"""Other spellings of strategies, such as the names of KerasTuner's classes."""
 
 
-def neighbours(number: int) -> Strategy:
-    """What draws hardly anything else than a trial has.
+def perturbations(number: int) -> Strategy:
+    """Return a strategy that perturbs one trial.
 
     Args:
-        number: Of the trial in the study.
+        number: Number of the trial in the study.
     """
-    return Strategy(lambda search, draw: NeighbourSampler(draw, number))
+    return Strategy(lambda search, draw: PerturbationSampler(draw, number))
 
 
 def strategy_name(strategy: str) -> str:
@@ -131,12 +132,12 @@ def strategy_name(strategy: str) -> str:
 def find_strategy(
     strategy: str | samplers.BaseSampler, *, objectives: int = 1, trials: int | None = None
 ) -> Strategy:
-    """The row of a name, or one around a sampler of your own.
+    """Return the strategy of a name, or one with a given sampler.
 
     Args:
-        strategy: The name, or the sampler.
-        objectives: How many there are.
-        trials: Of the search, at most; None for no limit.
+        strategy: A name in `SAMPLERS`, or a sampler.
+        objectives: Number of objectives.
+        trials: Largest number of trials; None for no limit.
 
     Raises:
         OptionError: if there is no such strategy, or it takes one objective only.

@@ -1,4 +1,4 @@
-"""One study: in memory for samplers, in any Optuna storage for good."""
+"""A study that is read from memory and written through to any Optuna storage."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.errors import OptionError, StorageError
 from kt_tuning.search.distributions import SearchSpace
-from kt_tuning.search.study.heartbeat_lock import sharing_of
+from kt_tuning.search.study.heartbeat_lock import heartbeats_of
 from kt_tuning.search.study.translation import first_distributions, stored_names, translated
 
 
 class StudyStorage(BaseStorage):
     """One study of any Optuna storage, read from memory and written through.
 
-    A trial that is asked for is a draft in memory: samplers may propose again, and what is
-    written in the end is a whole trial in one transaction. A process that is killed therefore
-    never leaves a trial without parameters. Here a trial's id is its number.
+    A new trial is a draft in memory: samplers may propose several times before the whole trial is
+    written in one transaction. A process that is killed thus never leaves a trial without
+    parameters. The id of a trial is its number.
 
     Args:
-        backend: Where the study is kept.
-        name: Name of the study; it is made if there is none.
-        directions: Of the objectives, of a study that is made.
+        backend: Storage that keeps the study.
+        name: Name of the study, which is made if there is none.
+        directions: Directions of the objectives of a study that is made.
 
     Attributes:
-        sharing: How other processes share the study; None if they do not.
+        heartbeats: Heartbeats of a study that other processes share, else None.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class StudyStorage(BaseStorage):
         self._backend = backend
         self._study_id = _study_id(backend, name, directions)
         self._name = name
-        self.sharing = sharing_of(backend, self._study_id, name)
+        self.heartbeats = heartbeats_of(backend, self._study_id, name)
         self._directions = backend.get_study_directions(self._study_id)
         self._user_attrs = backend.get_study_user_attrs(self._study_id)
         self._system_attrs = backend.get_study_system_attrs(self._study_id)
@@ -59,11 +59,7 @@ class StudyStorage(BaseStorage):
         self._draft: int | None = None
 
     def translate(self, space: SearchSpace) -> None:
-        """Show all trials as if they had been drawn from a space, which may be wider than it was.
-
-        Args:
-            space: What is searched from now on.
-        """
+        """Show all trials as if they had been drawn from a space that may be wider than theirs."""
         self._space = space
         self._names = stored_names(space, self._distributions)
         self._trials = [self._translated(trial) for trial in self._trials]
@@ -86,10 +82,10 @@ class StudyStorage(BaseStorage):
         return self._backend_ids[trial_id]
 
     def refresh(self, own: Container[int]) -> list[int]:
-        """Read what other processes have written.
+        """Read the trials of other processes.
 
         Args:
-            own: Numbers of the trials that only this process writes to.
+            own: Numbers of the trials that only this process writes.
 
         Returns:
             Numbers of the trials that are new or have ended.
@@ -111,22 +107,22 @@ class StudyStorage(BaseStorage):
         return changed
 
     def running(self) -> list[FrozenTrial]:
-        """The trials that run, those that samplers see as pruned included."""
+        """The running trials, including those that samplers see as pruned."""
         return [trial for trial in self._trials if trial.state == TrialState.RUNNING]
 
     def discard(self) -> None:
-        """Forget the draft, if there is one."""
+        """Remove the draft, if there is one."""
         if self._draft is not None:
             del self._trials[self._draft]
             self._draft = None
 
     def show_pruned(self, trial_id: int, step: int, value: float) -> None:
-        """Have samplers see a running trial as one that was pruned: they learn of those only.
+        """Show a running trial to samplers as pruned; they do not learn from running trials.
 
         Args:
-            trial_id: Of the trial.
-            step: After which it would have been pruned.
-            value: Of the objective, at that step.
+            trial_id: Id of the trial.
+            step: Step at which it appears to be pruned.
+            value: Objective at that step.
         """
         shown = copy.copy(self._trials[trial_id])
         shown.state = TrialState.PRUNED
@@ -134,7 +130,7 @@ class StudyStorage(BaseStorage):
         self._shown[trial_id] = shown
 
     def _write(self, trial_id: int) -> int | None:
-        """The backend's id of a trial; None for the draft, which is not there yet."""
+        """The backend's id of a trial; None for the draft, which has not been written."""
         self.check_trial_is_updatable(trial_id, self._trials[trial_id].state)
         if trial_id == self._draft:
             return None
@@ -146,7 +142,7 @@ class StudyStorage(BaseStorage):
         return _with_parameters(trial, *translated(trial, self._space))
 
     def _as_stored(self, trial: FrozenTrial) -> FrozenTrial:
-        """The same trial with the names that the backend takes."""
+        """Return the trial with the parameter names of the backend."""
         for name, distribution in trial.distributions.items():
             self._distributions.setdefault(self._names.get(name, name), distribution)
         return _with_parameters(
@@ -155,7 +151,7 @@ class StudyStorage(BaseStorage):
             {self._names.get(name, name): each for name, each in trial.distributions.items()},
         )
 
-    # What follows is Optuna's storage interface; its documentation is there.
+    # The methods below are Optuna's storage interface and documented there.
 
     def create_new_study(
         self, directions: Sequence[StudyDirection], study_name: str | None = None
@@ -199,7 +195,7 @@ class StudyStorage(BaseStorage):
         number = len(self._trials)
         if template_trial is not None and template_trial.state == TrialState.WAITING:
             raise OptionError(
-                "A search does not see what `study.enqueue_trial` asks for: use `enqueue`."
+                "A search does not read trials of `study.enqueue_trial`: use `tuner.enqueue`."
             )
         if template_trial is None:
             running = optuna.create_trial(state=TrialState.RUNNING)
@@ -294,7 +290,7 @@ def _study_id(backend: BaseStorage, name: str, directions: Sequence[StudyDirecti
     except KeyError:
         with contextlib.suppress(DuplicatedStudyError):
             return backend.create_new_study(directions, name)
-        # Another process has been faster.
+        # Another process has made it.
         return backend.get_study_id_from_name(name)
 
 
@@ -307,7 +303,7 @@ def _with_parameters(
 
 
 def _renumbered(trial: FrozenTrial, number: int) -> FrozenTrial:
-    """The same trial with its number as its id."""
+    """Return the trial with its number as its id."""
     return FrozenTrial(
         number=number,
         trial_id=number,

@@ -1,4 +1,4 @@
-"""Several processes, on several machines perhaps, with one study in a database server."""
+"""Heartbeats and locks of processes, perhaps on several machines, that share a study."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ logger = logging.getLogger("kt_tuning")
 
 LOCKS = {
     "postgresql": ("SELECT pg_advisory_lock(:key)", "SELECT pg_advisory_unlock(:key)"),
-    # For a year, if need be: MariaDB knows no "for ever".
+    # At most a year: MariaDB has no infinite timeout.
     "mysql": ("SELECT GET_LOCK(:key, 31536000)", "SELECT RELEASE_LOCK(:key)"),
 }
-"""By database: how one of several sessions gets ahead of the others, and makes way again. A session
-that dies makes way, too."""
+"""By database: statements that take and release an advisory lock. It is released when a session
+dies."""
 
 
 def is_shared(storage: str | Path | BaseStorage | None) -> bool:
-    """Whether several processes may use a storage at the same time.
+    """Whether several processes may share a storage.
 
-    A database server's URL does it, or a storage of Optuna with heartbeats.
+    True for the URL of a database server and for a storage of Optuna with heartbeats.
     """
     if isinstance(storage, str):
         return server_of(storage) is not None
@@ -37,16 +37,16 @@ def is_shared(storage: str | Path | BaseStorage | None) -> bool:
 
 
 @contextlib.contextmanager
-def alone(engine: sqlalchemy.Engine, name: str) -> Iterator[None]:
-    """Wait until no other process is in such a block with the same database and name.
+def advisory_lock(engine: sqlalchemy.Engine, name: str) -> Iterator[None]:
+    """Hold a lock of the database in the block; wait until no other process holds it.
 
     Raises:
-        StorageError: if it is a database that has no such locks.
+        StorageError: if the database has no advisory locks.
     """
     dialect = engine.dialect.name
     if dialect not in LOCKS:
         raise StorageError(
-            f"Several processes share a study in {' or '.join(LOCKS)}. Received: {dialect}"
+            f"Processes share a study in a {' or '.join(LOCKS)} database. Received: {dialect}"
         )
     digest = hashlib.sha256(f"kt-tuning {name}".encode()).digest()
     number = int.from_bytes(digest[:8], "big", signed=True)
@@ -60,13 +60,13 @@ def alone(engine: sqlalchemy.Engine, name: str) -> Iterator[None]:
             connection.execute(sqlalchemy.text(leave), key)
 
 
-class Sharing:
-    """Signs of life of this process' trials, and turns at the study.
+class Heartbeats:
+    """Heartbeats of the trials of this process, and locks of the study.
 
     Args:
         backend: The database.
-        study_id: Its number of the study.
-        name: Of the study.
+        study_id: Id of the study in the database.
+        name: Name of the study.
     """
 
     def __init__(self, backend: RDBStorage, study_id: int, name: str) -> None:
@@ -76,24 +76,24 @@ class Sharing:
         self._alive: set[int] = set()
         self._thread: threading.Thread | None = None
 
-    def turn(self, at: str) -> contextlib.AbstractContextManager[None]:
-        """In its block no other process has its turn at the same."""
-        return alone(self._backend.engine, f"{at} {self._name}")
+    def lock(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Exclude other processes from blocks of the same name."""
+        return advisory_lock(self._backend.engine, f"{name} {self._name}")
 
-    def claim(self, backend_id: int) -> None:
-        """Give signs of life of a trial from now on."""
+    def start(self, backend_id: int) -> None:
+        """Record heartbeats of a trial from now on."""
         self._backend.record_heartbeat(backend_id)
         self._alive.add(backend_id)
         if self._thread is None:
             self._thread = threading.Thread(target=self._beat, name="heartbeats", daemon=True)
             self._thread.start()
 
-    def release(self, backend_id: int) -> None:
-        """Give no more signs of life of a trial."""
+    def stop(self, backend_id: int) -> None:
+        """Record no more heartbeats of a trial."""
         self._alive.discard(backend_id)
 
     def dead(self) -> list[int]:
-        """The running trials that have given none for too long."""
+        """The running trials without a heartbeat for longer than the grace period."""
         return self._backend._get_stale_trial_ids(self._study_id)
 
     def _beat(self) -> None:
@@ -103,12 +103,12 @@ class Sharing:
                 try:
                     self._backend.record_heartbeat(backend_id)
                 except Exception:
-                    # The next one may get through, and the search itself says what is wrong.
-                    logger.debug("no sign of life of trial %d", backend_id, exc_info=True)
+                    # The next one may succeed, and the search itself reports the error.
+                    logger.debug("no heartbeat of trial %d", backend_id, exc_info=True)
 
 
-def sharing_of(backend: BaseStorage, study_id: int, name: str) -> Sharing | None:
-    """How a study is shared; None if it is not."""
+def heartbeats_of(backend: BaseStorage, study_id: int, name: str) -> Heartbeats | None:
+    """Return the heartbeats of a shared study, None if it is not shared."""
     if isinstance(backend, RDBStorage) and is_shared(backend):
-        return Sharing(backend, study_id, name)
+        return Heartbeats(backend, study_id, name)
     return None

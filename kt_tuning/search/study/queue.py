@@ -1,4 +1,4 @@
-"""Configurations that were asked for, and their turn."""
+"""The queue of enqueued configurations, kept in the study."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import optuna
 from kt_tuning.search.distributions import Values
 
 QUEUE = "queue"
-"""Attribute of a study: every configuration that was enqueued, in order."""
+"""Attribute of a study: all configurations that were ever enqueued, in order."""
 ENQUEUED = "enqueued"
-"""Attribute of a trial: the element of the queue that it was made for."""
+"""Attribute of a trial: the element of the queue that it tries."""
 
 
-class Enqueued:
-    """The queue of a study. An element's turn is over in the very transaction that makes its trial.
+class Queue:
+    """The queue of a study; an element is done in the transaction that creates its trial.
 
     Args:
-        study: Keeps the queue.
+        study: The study that keeps the queue.
     """
 
     def __init__(self, study: optuna.Study) -> None:
@@ -24,19 +24,16 @@ class Enqueued:
         self._queue: list[Values] = study.user_attrs.get(QUEUE, [])
 
     def add(self, values: Values) -> None:
-        """Ask for a configuration; one that was enqueued before is not tried again.
-
-        A script that is run again to go on with its search enqueues the same again.
-        """
+        """Add a configuration, unless it was added before: resumed scripts enqueue again."""
         if values not in self._queue:
             self._replace([*self._queue, values])
 
     def remove(self, values: Values) -> None:
-        """Give up what cannot be tried."""
+        """Remove a configuration that cannot be tried."""
         self._replace([other for other in self._queue if other != values])
 
     def waiting(self) -> list[Values]:
-        """What no trial has been made for, in order."""
+        """The configurations without a trial, in order."""
         trials = self._study.get_trials(deepcopy=False) if self._queue else []
         taken = [trial.user_attrs.get(ENQUEUED) for trial in trials]
         return [values for values in self._queue if values not in taken]

@@ -10,7 +10,7 @@ from hypermodels import MLP
 from kt_tuning import Recipe
 from kt_tuning.errors import OptionError
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
-from kt_tuning.trials import Advice, ImageTask, TrialSpec, run_trial
+from kt_tuning.trials import Decision, ImageTask, TrialSpec, run_trial
 
 OBJECTIVES = [keras_tuner.Objective("val_loss", "min")]
 GROWING = Recipe(batch_size=8, max_batch_size=20, augment="none")
@@ -52,7 +52,7 @@ def train(directory, stripes, hypermodel, recipe=GROWING, *, epochs=7, stops_aft
     def report(progress):
         if progress.epoch == stops_after:
             raise KeyboardInterrupt
-        return Advice.GO_ON
+        return Decision.CONTINUE
 
     run_trial(spec, report, tasks=[task], objectives=OBJECTIVES)
     return pd.read_csv(directory / "history.csv").drop(columns=["seconds", "data_wait"])

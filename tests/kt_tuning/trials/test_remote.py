@@ -9,8 +9,8 @@ import keras_tuner
 import pytest
 
 from kt_tuning.execution import Executor
-from kt_tuning.trials import Advice, TrialSpec
-from kt_tuning.trials.remote import Travelling
+from kt_tuning.trials import Decision, TrialSpec
+from kt_tuning.trials.remote import RemoteExecutor
 from kt_tuning.trials.storage import DirectoryStorage
 
 
@@ -52,7 +52,7 @@ class Decider:
     def reported(self, job, *news):
         home = {path.name: path.read_text() for path in sorted(job.directory.glob("*.txt"))}
         self.news.append((*news, home))
-        return Advice.STOP if news == (3,) else Advice.GO_ON
+        return Decision.STOP if news == (3,) else Decision.CONTINUE
 
     def finished(self, job, result):
         self.results.append((job, result))
@@ -88,8 +88,8 @@ def storage(request, tmp_path):
 def count(spec, report):
     """Write a file an epoch until it is told to stop; goes on where it was."""
     done = len(list(spec.directory.glob("*.txt")))
-    advice = Advice.GO_ON
-    while advice is Advice.GO_ON:
+    advice = Decision.CONTINUE
+    while advice is Decision.CONTINUE:
         done += 1
         (spec.directory / f"{done}.txt").write_text("done")
         advice = report(done)
@@ -98,7 +98,7 @@ def count(spec, report):
 
 def test_files_come_home_with_each_report_and_the_answer_arrives(spec):
     driver = Decider(spec)
-    Travelling(PostOffice()).run(count, driver)
+    RemoteExecutor(PostOffice()).run(count, driver)
     files = {f"{n}.txt": "done" for n in (1, 2, 3)}
     assert [news for news, _ in driver.news] == [1, 2, 3]
     assert driver.news[1][1] == {"1.txt": "done", "2.txt": "done"}
@@ -111,7 +111,7 @@ def test_files_come_home_with_each_report_and_the_answer_arrives(spec):
 
 def test_with_a_storage_files_come_home_at_the_end_and_leave_nothing_there(spec, tmp_path):
     driver = Decider(spec)
-    Travelling(PostOffice(), DirectoryStorage(tmp_path / "storage")).run(count, driver)
+    RemoteExecutor(PostOffice(), DirectoryStorage(tmp_path / "storage")).run(count, driver)
     assert [home for _, home in driver.news] == [{}, {}, {}]
     assert sorted(path.name for path in spec.directory.iterdir()) == ["1.txt", "2.txt", "3.txt"]
     assert not list((tmp_path / "storage").iterdir())
@@ -131,20 +131,20 @@ def test_a_second_attempt_goes_on_where_the_first_one_was_lost(spec, storage, tm
         return count(spec, tell)
 
     driver = Decider(spec, retries=1)
-    Travelling(PostOffice(), storage).run(work, driver)
+    RemoteExecutor(PostOffice(), storage).run(work, driver)
     assert [news for news, _ in driver.news] == [1, 2, 3]
     assert (driver.crashes, len(driver.results)) == (["gone"], 1)
 
 
 def test_an_interrupted_search_goes_on_where_it_was(spec, storage):
     def interrupted(spec, report):
-        count(spec, lambda done: report(done) if done < 3 else Advice.STOP)
+        count(spec, lambda done: report(done) if done < 3 else Decision.STOP)
         raise KeyboardInterrupt
 
     with contextlib.suppress(KeyboardInterrupt):
-        Travelling(PostOffice(), storage).run(interrupted, Decider(spec))
+        RemoteExecutor(PostOffice(), storage).run(interrupted, Decider(spec))
     driver = Decider(spec)
-    Travelling(PostOffice(), storage).run(count, driver)
+    RemoteExecutor(PostOffice(), storage).run(count, driver)
     assert [news for news, _ in driver.news] == [3]
 
 
@@ -154,7 +154,7 @@ def test_a_trial_that_is_given_up_leaves_nothing_in_the_storage(spec, tmp_path):
         raise WorkerLostError("gone")
 
     driver = Decider(spec)
-    Travelling(PostOffice(), DirectoryStorage(tmp_path / "storage")).run(work, driver)
+    RemoteExecutor(PostOffice(), DirectoryStorage(tmp_path / "storage")).run(work, driver)
     assert (driver.crashes, driver.results) == (["gone"], [])
     assert not list((tmp_path / "storage").iterdir())
 
@@ -171,7 +171,7 @@ def test_the_origin_and_the_time_that_is_left_travel_along(spec, tmp_path):
         left = spec.deadline - time.monotonic()
         return left, str(spec.origin), (spec.origin / "model.weights.h5").read_text()
 
-    Travelling(PostOffice()).run(work, driver)
+    RemoteExecutor(PostOffice()).run(work, driver)
     left, where, content = driver.results[0][1]
     assert 990 < left <= 1000
     assert where != str(origin)
@@ -179,4 +179,4 @@ def test_the_origin_and_the_time_that_is_left_travel_along(spec, tmp_path):
 
 
 def test_it_has_as_many_workers_as_who_runs_them():
-    assert Travelling(PostOffice()).workers == 3
+    assert RemoteExecutor(PostOffice()).workers == 3

@@ -8,10 +8,10 @@ import pytest
 
 from hypermodels import ConvNet
 from kt_tuning import Recipe
-from kt_tuning.trials import Advice
+from kt_tuning.trials import Decision
 from kt_tuning.trials.checkpoint import Checkpoint, RunState
 from kt_tuning.trials.curve import Curve
-from kt_tuning.trials.trial_callback import Monitor
+from kt_tuning.trials.trial_callback import TrialCallback
 
 
 class SlowEpochs(keras.callbacks.Callback):
@@ -113,7 +113,7 @@ def monitor(tmp_path):
 
         model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
         model.compile("sgd", "mse")
-        made = Monitor(
+        made = TrialCallback(
             model,
             NoTask(),
             keras_tuner.Objective("score", direction),
@@ -123,7 +123,7 @@ def monitor(tmp_path):
             checkpoint=Checkpoint(tmp_path / "checkpoint"),
             patience=options.get("patience"),
             deadline=None,
-            report=lambda *args: Advice.GO_ON,
+            report=lambda *args: Decision.CONTINUE,
             began=time.monotonic(),
         )
         made.set_model(model)

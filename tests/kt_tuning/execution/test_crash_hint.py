@@ -1,8 +1,8 @@
-"""What to try goes by the signal."""
+"""The hint depends on the signal."""
 
 import pytest
 
-from kt_tuning.execution import advice
+from kt_tuning.execution import crash_hint
 
 
 @pytest.mark.parametrize(
@@ -16,8 +16,8 @@ from kt_tuning.execution import advice
         ("its process ended with status 1", True, True),
     ],
 )
-def test_advice(reason, memory, native):
-    text = advice(reason)
+def test_crash_hint_depends_on_the_signal(reason, memory, native):
+    text = crash_hint(reason)
     assert ("fewer workers" in text) is memory
     assert ("TF_ENABLE_ONEDNN_OPTS=0" in text) is native
     assert text[0].isupper()

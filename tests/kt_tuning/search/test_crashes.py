@@ -3,18 +3,18 @@
 import keras
 import pytest
 
-from kt_tuning.search.deaths import DeathNotes, Deaths
+from kt_tuning.search.crashes import Crashes, CrashLog
 from kt_tuning.search.loop import SearchLoop
 
 
 @pytest.fixture
 def notes(tmp_path):
-    return DeathNotes(tmp_path)
+    return CrashLog(tmp_path)
 
 
 def test_a_trial_that_ends_leaves_no_note(notes, tmp_path):
     assert notes.begin(0) == 0
-    assert notes.read() == Deaths(running=True)
+    assert notes.read() == Crashes(running=True)
     notes.end()
     assert not list(tmp_path.iterdir())
 
@@ -24,7 +24,7 @@ def test_a_note_that_is_still_there_is_a_death(notes):
     assert notes.begin(0) == 1
     assert notes.begin(0) == 2
     # It has failed and is not begun.
-    assert notes.read() == Deaths(count=2)
+    assert notes.read() == Crashes(count=2)
     # Tried again, the third death counts on.
     assert notes.begin(0) == 0
     assert notes.begin(0) == 3
@@ -38,12 +38,12 @@ def test_a_further_epoch_between_two_deaths_makes_the_second_one_the_first(notes
 
 
 def test_an_end_in_order_keeps_the_number_of_deaths(notes):
-    assert notes.died(3) == 1
+    assert notes.add(3) == 1
     assert notes.begin(3) == 0
     notes.end()
-    assert notes.died(3) == 2
-    notes.forget()
-    assert notes.read() == Deaths()
+    assert notes.add(3) == 2
+    notes.remove()
+    assert notes.read() == Crashes()
 
 
 class Killed(BaseException):

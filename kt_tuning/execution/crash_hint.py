@@ -1,4 +1,4 @@
-"""What to try when a process that trains was killed."""
+"""The likely cause of a crashed training process, and what to try."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ NATIVE = (
     "native code failed: try smaller images, another hypermodel, or TF_ENABLE_ONEDNN_OPTS=0 in the "
     "environment"
 )
-FILE = "a file that it reads may have been cut short, or the disk may be full"
+FILE = "a file that it reads may have been truncated, or the disk may be full"
 
 BY_SIGNAL = {
     "SIGKILL": MEMORY,
@@ -19,11 +19,11 @@ BY_SIGNAL = {
 }
 
 
-def advice(reason: str = "") -> str:
+def crash_hint(reason: str = "") -> str:
     """Return a sentence about the likely cause and what to try.
 
     Args:
-        reason: How the process ended; the signal is looked for in it.
+        reason: How the process ended; the name of a signal in it selects the hint.
     """
     known = (text for name, text in BY_SIGNAL.items() if name in reason)
     text = next(known, f"{MEMORY}; or {NATIVE}")

@@ -1,0 +1,258 @@
+"""One call of `Tuner.search` after its arguments were checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from rich.console import Console
+
+from kt_tuning.errors import SearchError
+from kt_tuning.execution import Executor, Serial
+from kt_tuning.interrupts import interrupts_kept
+from kt_tuning.records import FAILED, SearchRecord, TrialRecord, defaults_failure
+from kt_tuning.search.adapter import OracleAdapter
+from kt_tuning.search.auto import Plan
+from kt_tuning.search.budget import Budget, epochs_by_family
+from kt_tuning.search.chief import is_chief, is_worker, serve
+from kt_tuning.search.crashes import MAX_CRASHES, CrashLog
+from kt_tuning.search.display import SearchDisplay
+from kt_tuning.search.loop import SearchLoop
+from kt_tuning.search.options import check_count
+from kt_tuning.search.quiet import light_collections, quiet
+from kt_tuning.search.run_directory import RunDirectory, versions
+from kt_tuning.search.shared_finalize import warn_of_absent
+from kt_tuning.search.trial_starter import TrialOptions
+from kt_tuning.tracking import Tracker, Tracking
+from kt_tuning.trials import Task, run_trial
+from kt_tuning.units import count
+
+logger = logging.getLogger("kt_tuning")
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """The limits of a search.
+
+    Attributes:
+        epochs: Epochs of a full training.
+        seconds: Wall-clock of all trials, earlier runs included, or None.
+        trial_seconds: Wall-clock of one trial, or None.
+        max_stale_trials: Finished trials without a better one after which it ends, or None.
+    """
+
+    epochs: int
+    seconds: float | None
+    trial_seconds: float | None
+    max_stale_trials: int | None
+
+    def __post_init__(self) -> None:
+        check_count("epochs", self.epochs)
+        check_count("max_stale_trials", self.max_stale_trials, optional=True)
+
+
+class SearchSession:
+    """Runs the trials of a search until a limit is reached.
+
+    Args:
+        tuner: A `Tuner`; its hooks are called.
+        adapter: The tuner's oracle, opened.
+        run: Directory of the search, held by this process.
+        limits: When the search ends.
+        options: Settings of all trials.
+        strategy: Name of the strategy.
+        trackers: Where the search is logged.
+    """
+
+    def __init__(
+        self,
+        tuner: Any,
+        adapter: OracleAdapter,
+        run: RunDirectory,
+        limits: Limits,
+        options: TrialOptions,
+        *,
+        strategy: str,
+        trackers: Sequence[Tracker],
+    ) -> None:
+        self._tuner = tuner
+        self._adapter = adapter
+        self._run = run
+        self._limits = limits
+        self._options = options
+        self._strategy = strategy
+        self._plan = Plan()
+        self._trackers = trackers
+
+    def run(self, executor: Executor, tasks: Sequence[Task], *, verbose: bool) -> None:
+        """Run trials.
+
+        Args:
+            executor: Where they run; started.
+            tasks: What is trained, one task a fold.
+            verbose: Whether to show the live view.
+
+        Raises:
+            SearchError: if every trial fails.
+            KeyboardInterrupt: on Ctrl-C, after the workers have been stopped.
+        """
+        tuner, run = self._tuner, self._run
+        self._plan = self._enqueue_plan(executor.workers)
+        self._write_record()
+        retried = self._retry_failed()
+        spent = run.seconds_spent()
+        display = self._display(len(retried), spent, verbose=verbose)
+        tracking = self._tracking()
+        loop = SearchLoop(
+            tuner,
+            self._adapter,
+            run,
+            display,
+            self._budget(executor.workers, spent),
+            self._options,
+            tracking,
+            plan=self._plan,
+            in_process=isinstance(executor, Serial),
+        )
+        work = partial(run_trial, tasks=tasks, objectives=tuner.objectives)
+        tuner.on_search_begin()
+        try:
+            with display, quiet(), light_collections(), interrupts_kept():
+                if is_chief():
+                    loop.reason = serve(tuner.oracle, loop.watch)
+                else:
+                    executor.run(work, loop)
+                loop.close()
+                warn_of_absent(self._adapter, run.path)
+            tracking.finished = True
+            if loop.reason is not None:
+                logger.info("The search ended: %s.", loop.reason)
+        except KeyboardInterrupt:
+            done = len(run.best_trials())
+            logger.warning(
+                "Interrupted. %s with a score %s kept in %s; the same search goes on from there.",
+                count(done, "trial"),
+                "is" if done == 1 else "are",
+                run.path,
+            )
+            raise
+        finally:
+            loop.leave()
+            tracking.close(next(iter(run.best_trials(1)), None), tuner.best_model)
+        tuner.on_search_end()
+
+    def _enqueue_plan(self, workers: int) -> Plan:
+        """Enqueue the first configurations of a search whose families were chosen by "auto"."""
+        tuner, limit = self._tuner, self._limits.seconds
+        if tuner.choice is None or not self._adapter.keeps_study:
+            return Plan()
+        seconds_each = None if limit is None else limit / workers
+        plan = Plan.of(tuner.choice, tuner.oracle.get_space(), seconds_each)
+        for values in plan.first:
+            tuner.enqueue(values)
+        return plan
+
+    def _write_record(self) -> None:
+        tuner, objective = self._tuner, self._tuner.objectives[0]
+        self._run.write_search(
+            SearchRecord(
+                objective=objective.name,
+                direction=objective.direction,
+                strategy=self._strategy,
+                seed=tuner.seed,
+                epochs=self._limits.epochs,
+                max_trials=tuner.oracle.max_trials,
+                time_limit=self._limits.seconds,
+                hypermodel=tuner.hypermodel.title,
+                versions=versions(),
+                folds=self._options.folds,
+                executions=self._options.executions,
+            )
+        )
+
+    def _retry_failed(self) -> list[str]:
+        retried = [] if is_worker() else retry_failed(self._adapter, self._run)
+        if retried:
+            logger.warning(
+                "%s failed in an earlier run; %s tried again.",
+                count(len(retried), "trial"),
+                "they are" if len(retried) > 1 else "it is",
+            )
+        return retried
+
+    def _budget(self, workers: int, spent: float) -> Budget:
+        limits = self._limits
+        left = None if limits.seconds is None else limits.seconds - spent
+        families = epochs_by_family(self._tuner.hypermodel.wrapped, limits.epochs)
+        return Budget(
+            limits.epochs,
+            None if left is None else time.monotonic() + left,
+            time_limit=limits.seconds,
+            workers=workers,
+            trial_seconds=limits.trial_seconds,
+            max_stale_trials=limits.max_stale_trials,
+            family_epochs=families | self._plan.epochs(limits.epochs),
+        )
+
+    def _display(self, retried: int, spent: float, *, verbose: bool) -> SearchDisplay:
+        return SearchDisplay(
+            self._tuner.objectives[0].name,
+            max_trials=self._tuner.oracle.max_trials,
+            time_limit=self._limits.seconds,
+            done=len(self._run.trials()) - retried,
+            used=spent,
+            console=Console(stderr=True) if verbose else None,
+        )
+
+    def _tracking(self) -> Tracking:
+        shared = is_worker() or self._adapter.shared
+        return Tracking(
+            # The chief logs the trials of its workers.
+            [] if is_worker() else self._trackers,
+            self._run.path,
+            self._run.read_search(),
+            () if shared else self._run.trials(),
+        )
+
+
+def retry_failed(adapter: OracleAdapter, run: RunDirectory) -> list[str]:
+    """Retry the trials that failed in earlier runs; return their ids.
+
+    Trials over a limit are not retried, nor are those that crashed a process in the last retry.
+
+    Args:
+        adapter: The oracle.
+        run: Directory of the trials.
+    """
+    final = {record.trial_id for record in run.trials() if not _may_be_retried(record, run)}
+    return adapter.retry_failed(final)
+
+
+def _may_be_retried(record: TrialRecord, run: RunDirectory) -> bool:
+    crashes = CrashLog(run.trial(record.trial_id)).read().count
+    return record.status == FAILED and crashes <= MAX_CRASHES
+
+
+def trials_left(oracle: Any, run: RunDirectory) -> int | None:
+    """Return the number of trials that may still run, retries included; None for no limit."""
+    if oracle.max_trials is None:
+        return None
+    done = [record for record in run.trials() if record.status != FAILED]
+    return max(0, oracle.max_trials - len(done))
+
+
+def check_results(run: RunDirectory) -> None:
+    """Warn if the default configuration has failed.
+
+    Raises:
+        SearchError: if all trials have failed.
+    """
+    trials = run.trials()
+    if trials and not run.best_trials(1):
+        raise SearchError(f"All {len(trials)} trials failed; the first one: {trials[0].message}")
+    if warning := defaults_failure(trials):
+        logger.warning(warning)

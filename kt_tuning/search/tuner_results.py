@@ -1,0 +1,200 @@
+"""The results of a tuner: tables, figures, models, and the ensemble of the best trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import optuna
+import pandas as pd
+
+from kt_tuning.data import ImageData
+from kt_tuning.ensembling import PRICE, Ensemble, read_labels
+from kt_tuning.errors import SearchError
+from kt_tuning.search.adapter import OracleAdapter
+from kt_tuning.search.best_models import BestModels, with_values
+from kt_tuning.search.distributions import SearchSpace
+from kt_tuning.search.objectives import pareto_records
+from kt_tuning.search.plots import Plots, study_of
+from kt_tuning.search.quiet import quiet
+from kt_tuning.search.results import history_frame, results_frame
+from kt_tuning.search.run_directory import RunDirectory
+from kt_tuning.search.trial_starter import TrialOptions
+from kt_tuning.units import count
+
+
+class TunerResults(keras_tuner.Tuner):
+    """The results of a search; the base class of `Tuner`.
+
+    Attributes:
+        run_directory: Directory of the search.
+        objectives: What is optimised, as KerasTuner's objectives; the first decides what is best.
+        seed: Seed of the search.
+    """
+
+    run_directory: Path
+    objectives: list[keras_tuner.Objective]
+    seed: int
+    _adapter: OracleAdapter
+    _best_models: BestModels
+    _ensemble: Ensemble | None = None
+    _options: TrialOptions
+    _run: RunDirectory
+    _strategy: str
+
+    def __repr__(self) -> str:
+        trials, limit = self._run.trials(), self.oracle.max_trials
+        done = count(len(trials), "trial") if limit is None else f"{len(trials)} of {limit} trials"
+        name, best = self.objectives[0].name, self._run.best_trials(1)
+        value = f", best {name} {best[0].metrics[name]:.4f}" if best else ""
+        return (
+            f"Tuner({self.hypermodel.wrapped!r}, objective={name!r}, "
+            f"strategy={self._strategy!r}: {done}{value}, in {str(self.run_directory)!r})"
+        )
+
+    def enqueue(self, values: Mapping[str, Any]) -> None:
+        """Try a configuration next, before the strategy proposes others.
+
+        Args:
+            values: By name; missing hyperparameters are chosen by the strategy.
+
+        Raises:
+            OptionError: if a name is unknown, not active or its value out of range.
+            SearchError: if the oracle is one of KerasTuner.
+        """
+        self._adapter.enqueue(values)
+
+    @property
+    def study(self) -> optuna.Study:
+        """The Optuna study, for `optuna.visualization` and optuna-dashboard.
+
+        Raises:
+            SearchError: if the oracle is one of KerasTuner, or an earlier search is to be deleted
+                first.
+        """
+        if self._adapter.keeps_study and self._run.overwrite:
+            raise SearchError(
+                f"The earlier search in {self.run_directory} is deleted when the new one begins: "
+                "call `search` first."
+            )
+        self._adapter.open()
+        return self._adapter.study
+
+    @property
+    def plot(self) -> Plots:
+        """Figures of the search: `tuner.plot.history()` and others, see `Plots`."""
+        if self._adapter.keeps_study:
+            return Plots(self.study, step="Training" if self._options.several else "Epoch")
+        space = self.oracle.get_space()
+        return Plots(study_of(self._run.trials(), self.history(), self.objectives, space))
+
+    def results(self) -> pd.DataFrame:
+        """Return a table with one row a trial, failed trials included; see `results_frame`.
+
+        Metrics named "val_…" are those of the models that `get_best_models` returns; with folds or
+        executions they are means.
+        """
+        return results_frame(self._run.trials())
+
+    def history(self) -> pd.DataFrame:
+        """Return a table with one row an epoch of every trial; see `history_frame`."""
+        return history_frame(self.run_directory, self._run.trials())
+
+    def pareto(self) -> pd.DataFrame:
+        """Return the rows of `results` that no other row dominates, best first.
+
+        With one objective it is the best trial.
+        """
+        return results_frame(pareto_records(self._run.best_trials(), self.objectives))
+
+    def get_default_hyperparameters(self) -> keras_tuner.HyperParameters:
+        """Return the default configuration: trial 0 of most strategies."""
+        space = self.oracle.get_space()
+        space.values = SearchSpace(space.space).defaults()
+        return space
+
+    def get_best_hyperparameters(self, num_trials: int = 1) -> list[keras_tuner.HyperParameters]:
+        """Return the configurations of the best completed trials, best first."""
+        space = self.oracle.get_space()
+        return [with_values(space, record) for record in self._run.best_trials(num_trials)]
+
+    def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
+        """Return the models of the best completed trials at their best epoch, best first."""
+        space = self.oracle.get_space()
+        return [
+            self._best_models.load(record, space) for record in self._run.best_trials(num_models)
+        ]
+
+    def best_model(self) -> keras.Model:
+        """Return the best trial's model at its best epoch; with folds the mean of their models.
+
+        Raises:
+            SearchError: if no trial has completed.
+        """
+        return self._best_models.load(self._best_models.best(1)[0], self.oracle.get_space())
+
+    def load_model(self, trial: Any) -> keras.Model:
+        """Return the model of a KerasTuner trial at its best epoch."""
+        return self._best_models.model(trial.hyperparameters, self._run.trial(trial.trial_id))
+
+    def ensemble(
+        self,
+        size: int = 5,
+        solver: str = "auto",
+        *,
+        metric: str = "log_loss",
+        members: str = "best",
+        cost_penalty: float = PRICE,
+    ) -> Ensemble:
+        """Combine the best trials by weights that are fitted on their validation predictions.
+
+        Everything is read from the run directory: a tuner that is made again need not search
+        again. After an interruption finished and paused trials are combined. The score that the
+        record calls cross-fitted is measured on images that neither weights nor members were chosen
+        on; it is not corrected for the choice of each member's best epoch.
+
+        Args:
+            size: Number of candidates: completed trials with distinct configurations. Candidates
+                with weight 0 are left out.
+            solver: "auto", or a name in `SOLVERS`.
+            metric: Metric that the weights optimise, a name in `METRICS`.
+            members: "best" takes the best scores, "diverse" adds the candidate that improves the
+                mean most.
+            cost_penalty: Share of the loss (of 1 - score) that a doubling of the parameters must
+                gain, in [0, 1). With 0 the costs do not matter.
+
+        Returns:
+            The ensemble, also written as `ensemble.json`; one member if nothing is better.
+
+        Raises:
+            OptionError: if an argument is wrong.
+            SearchError: if no trial has completed, or trials kept no validation predictions.
+        """
+        card = self._run.data_card()
+        if card is None:
+            raise SearchError("An ensemble needs a search on an ImageData: call `search(data)`.")
+        labels, _ = read_labels(self.run_directory)
+        with quiet():
+            self._ensemble = self._best_models.ensemble(
+                card,
+                labels,
+                self.oracle.get_space(),
+                objective=self.objectives[0].name,
+                size=size,
+                solver=solver,
+                metric=metric,
+                members=members,
+                cost_penalty=cost_penalty,
+                seed=self.seed,
+            )
+        return self._ensemble
+
+    def _current_ensemble(self, data: ImageData) -> Ensemble:
+        """Return the ensemble that `ensemble` made last, also before a restart; or a new one."""
+        if self._ensemble is None:
+            with quiet():
+                self._ensemble = self._best_models.recorded(data.card, self.oracle.get_space())
+        return self.ensemble() if self._ensemble is None else self._ensemble
