@@ -53,7 +53,7 @@ class PriorBandSampler(RelativeSampler):
         return {name: space[name] for name in space if not space[name].single()}
 
     def _chosen(self, study: Study, known: list[FrozenTrial]) -> FrozenTrial | None:
-        """Return the best trial, or the first (the defaults) if there is none; None for a random draw."""
+        """Return the best trial, else the first (the defaults); None for a random draw."""
         if self._rng.random() >= NEAR:
             return None
         if not known or len(study.directions) > 1:

@@ -1,11 +1,11 @@
-"""Which of several processes makes what comes of a search; their database is not needed here."""
+"""Which of several processes finalizes a search; their database is not needed here."""
 
 import contextlib
 import os
 
 import pytest
 
-from kt_tuning.search import Finish, OptunaOracle
+from kt_tuning.search import OptunaOracle, SharedFinalize
 
 
 @pytest.fixture
@@ -26,24 +26,24 @@ def write(tmp_path):
 @pytest.fixture
 def make(tmp_path, monkeypatch):
     """Make what is under test, of a search that is shared or not."""
-    turns = []
+    locks = []
 
-    def turn(self, at):
-        turns.append(at)
+    def lock(self, name):
+        locks.append(name)
         return contextlib.nullcontext()
 
-    monkeypatch.setattr(OptunaOracle, "turn", turn)
+    monkeypatch.setattr(OptunaOracle, "lock", lock)
 
     def make(storage="postgresql://host/name"):
         oracle = OptunaOracle(objective="val_loss", storage=storage)
-        return Finish(oracle, tmp_path, first="options.json", last="report.html")
+        return SharedFinalize(oracle, tmp_path, first="options.json", last="report.html")
 
-    make.turns = turns
+    make.locks = locks
     return make
 
 
-def due(finish):
-    with finish.turn() as due:
+def due(finalize):
+    with finalize.lock() as due:
         return due
 
 
@@ -53,7 +53,7 @@ def test_the_first_one_does_it_and_the_next_one_need_not(write, make):
     assert due(first)
     write("options.json", "report.html")
     assert not due(second)
-    assert make.turns == ["finish", "finish"]
+    assert make.locks == ["finalize", "finalize"]
 
 
 def test_trials_that_came_later_are_a_reason_to_do_it_again(write, make):
@@ -77,4 +77,4 @@ def test_one_process_alone_asks_nobody(write, make):
     alone = make(storage=None)
     write("trial_0/result.json", "options.json", "report.html")
     assert due(alone)
-    assert make.turns == []
+    assert make.locks == []
