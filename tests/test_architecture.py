@@ -19,7 +19,7 @@ LAYERS = [
     {"search"},
     {"retraining", "refitting"},
     {"report", "judging", "summaries"},
-    {"shipping"},
+    {"shipping", "run_options"},
     {"pipeline", "tuner"},
     {"refit_run", "retrain_run"},
     {"cli"},
@@ -62,6 +62,13 @@ def test_imports_point_down(path):
             continue
         allowed = LEVEL[parts[1]] < LEVEL[here] or {here, parts[1]} <= SHARED
         assert allowed, f"{here} must not import {module}"
+
+
+def test_oracles_are_told_apart_by_their_adapters_alone():
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "isinstance":
+                assert "Oracle" not in ast.unparse(node.args[1]), f"{path}:{node.lineno}"
 
 
 def test_hypermodels_know_nothing_of_the_toolkit():

@@ -2,6 +2,6 @@
 
 from kt_tuning.pipeline.job import PAGE, RunOutcome, finish, run
 from kt_tuning.pipeline.make_tuner import tuner_of
-from kt_tuning.pipeline.options import RunOptions
+from kt_tuning.run_options import RunOptions
 
 __all__ = ["PAGE", "RunOptions", "RunOutcome", "finish", "run", "tuner_of"]

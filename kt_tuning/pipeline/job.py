@@ -20,12 +20,12 @@ from kt_tuning.errors import SearchError, full_disk_explained
 from kt_tuning.evaluation import CorrectedBest, Scores, corrected_best_of_run
 from kt_tuning.judging import judge, load_data, save_winner
 from kt_tuning.pipeline.make_tuner import make_tuner, options_of, write_files
-from kt_tuning.pipeline.options import OPTIONS, RunOptions
 from kt_tuning.pipeline.refitted import refitted
 from kt_tuning.pipeline.timing import RunTime
 from kt_tuning.progress import progress
 from kt_tuning.records import TrialRecord, defaults_failure, replacing, trial_records
 from kt_tuning.report import AUGMENTATION, write_report
+from kt_tuning.run_options import CALL, OPTIONS, RunOptions
 from kt_tuning.search import SharedFinalize, Tuner
 from kt_tuning.search.lock import RunLock
 from kt_tuning.shipping import export_run
@@ -125,10 +125,7 @@ def run(
     tuner.search(
         data,
         time_limit=clock.for_search(),
-        trial_time_limit=options.trial_time_limit,
-        max_stale_trials=options.max_stale_trials,
-        workers=options.workers,
-        verbose=options.verbose,
+        **options.arguments(CALL),
     )
     with finalize.lock() as due:
         if not due:
@@ -183,7 +180,7 @@ def _results(
 ) -> RunOutcome:
     stage = functools.partial(progress, shown=options.verbose)
     with stage("Combining the best trials"):
-        ensemble = tuner.ensemble(options.ensemble_size, price=options.price)
+        ensemble = tuner.ensemble(options.ensemble_size, cost_penalty=options.cost_penalty)
     ensemble = refitted(tuner, ensemble, data, options, clock)
     save_winner(ensemble, out)
     with stage(f"Evaluating on {count(len(data.test), 'test image')}"):

@@ -1,8 +1,7 @@
-"""From options to a tuner, before a run and after it."""
+"""Making the tuner of a run from its options, before the run and after it."""
 
 from __future__ import annotations
 
-import dataclasses
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,9 +15,9 @@ from hypermodels.families import SEPARATOR
 from kt_tuning.augment import default_policy
 from kt_tuning.data import ImageData
 from kt_tuning.errors import OptionError, StorageError
-from kt_tuning.pipeline.options import OPTIONS, RunOptions
 from kt_tuning.recipe import Recipe
 from kt_tuning.records import read_json, replacing
+from kt_tuning.run_options import OPTIONS, RECIPE, TUNER, RunOptions
 from kt_tuning.search import Tuner, narrow
 from kt_tuning.search.auto import AUTO, Chosen, choice_for, choose
 from kt_tuning.search.run_directory import check_same_data
@@ -27,16 +26,16 @@ CONVNET = "convnet"
 
 
 class RecordedTuner(Tuner):
-    """Writes how the run was asked for when its search begins, after all that may refuse it.
+    """Writes the options of the run when its search begins, after everything was checked.
 
     Attributes:
-        files: Texts by name, of files in the run directory.
+        files: Texts of files in the run directory, by name.
     """
 
     files: Mapping[str, str] = types.MappingProxyType({})
 
     def on_search_begin(self) -> None:
-        """Write what has changed: a process that shares the search may have written the same."""
+        """Write the files that differ: a process that shares the search may have written them."""
         super().on_search_begin()
         places = {name: self.run_directory / name for name in self.files}
         changed = [
@@ -57,12 +56,12 @@ def write_files(folder: Path, files: Mapping[str, str]) -> None:
 def make_tuner(
     data: ImageData, out: Path, options: RunOptions, files: Mapping[str, str] | None = None
 ) -> Tuner:
-    """The tuner of a run.
+    """Make the tuner of a run.
 
     Args:
         data: The images.
         out: The run directory.
-        options: How to search.
+        options: Options of the run.
         files: Texts by name, written into the run directory when the search begins.
 
     Raises:
@@ -73,57 +72,37 @@ def make_tuner(
         raise OptionError(
             f"The ensemble has at least 1 candidate. Received: {options.ensemble_size}"
         )
-    if not 0 <= options.price < 1:
-        raise OptionError(f"`price` is from 0 to less than 1. Received: {options.price}")
+    if not 0 <= options.cost_penalty < 1:
+        raise OptionError(
+            f"`cost_penalty` is from 0 to less than 1. Received: {options.cost_penalty}"
+        )
     if not options.overwrite:
-        # Other images often need another hypermodel, too: this is what should be said.
+        # Before the hypermodel is compared, which other images often change as well.
         check_same_data(out, data)
     # The name of "." is empty.
     out = out if out.name else out.absolute()
     auto = _chosen(data, out, options) if options.hypermodel == (AUTO,) else None
     hypermodel = auto.hypermodel if auto else _hypermodel(data, options)
-    recipe = Recipe(
-        batch_size=options.batch_size,
-        max_batch_size=options.max_batch_size,
-        augment=options.augment or default_policy(data.input_shape),
-        mixup=options.mixup,
-        cutmix=options.cutmix,
-        balance=options.balance,
-        patience=options.patience,
-        precision=options.precision,
-    )
-    options = options.limited()
+    policy = options.augment or default_policy(data.input_shape)
+    recipe = Recipe(**{**options.arguments(RECIPE), "augment": policy})
     tuner = RecordedTuner(
         auto or hypermodel,
-        objective=options.objective,
-        strategy=options.strategy,
-        pruner=options.pruner,
-        max_trials=options.max_trials,
-        epochs=options.epochs,
-        folds=options.folds,
-        executions_per_trial=options.executions,
-        max_parameters=options.max_parameters,
-        max_flops=options.max_flops,
-        max_latency=options.max_latency,
         recipe=recipe,
         hyperparameters=_narrowed(hypermodel, recipe, options.hyperparameters),
-        tracker=options.track,
-        seed=options.seed,
         directory=out.parent,
         project_name=out.name,
-        overwrite=options.overwrite,
-        storage=options.storage,
+        **options.limited().arguments(TUNER),
     )
     tuner.files = files or {}
     return tuner
 
 
 def tuner_of(out: Path, data: ImageData) -> Tuner:
-    """The tuner of a run, to do something with what it found.
+    """Make the tuner of an earlier run, to use its results.
 
     Args:
         out: The run directory.
-        data: What it searched on.
+        data: The images of the run.
 
     Raises:
         StorageError: if the run was not made by `run`.
@@ -132,7 +111,7 @@ def tuner_of(out: Path, data: ImageData) -> Tuner:
 
 
 def options_of(out: Path) -> RunOptions:
-    """How a run was asked for, but that nothing is deleted and no tracker is told again.
+    """Return the options of an earlier run without `overwrite` and trackers.
 
     Raises:
         StorageError: if the run was not made by `run`.
@@ -140,18 +119,16 @@ def options_of(out: Path) -> RunOptions:
     path = out / OPTIONS
     if not path.exists():
         raise StorageError(
-            f"{out} does not say what was searched: expected {OPTIONS}, which `kt-tuning run` "
-            "writes. After a search in Python use its tuner, such as `tuner.refit()`."
+            f"{out} has no {OPTIONS}, which `kt-tuning run` writes. After a search in Python use "
+            "its tuner, such as `tuner.refit()`."
         )
-    names = {field.name for field in dataclasses.fields(RunOptions)}
-    asked = {name: value for name, value in read_json(path).items() if name in names}
-    return RunOptions(**{**asked, "overwrite": False, "track": ()})
+    return RunOptions.from_json({**read_json(path), "overwrite": False, "track": ()})
 
 
 def _narrowed(
     hypermodel: Any, recipe: Recipe, wanted: Mapping[str, Any]
 ) -> keras_tuner.HyperParameters | None:
-    """The space as it was asked for, or None if nothing was."""
+    """Return the narrowed space, or None if nothing is narrowed."""
     if not wanted:
         return None
     space = keras_tuner.HyperParameters()
@@ -161,7 +138,7 @@ def _narrowed(
 
 
 def _chosen(data: ImageData, out: Path, options: RunOptions) -> Chosen:
-    """What `hypermodel="auto"` stands for."""
+    """Return the hypermodel that "auto" chooses."""
     choice = choose(data) if options.overwrite else choice_for(data, out)
     fixed = dict(options.fixed)
     if options.normalize:
@@ -199,7 +176,7 @@ def _hypermodel(data: ImageData, options: RunOptions) -> ImageHyperModel | Famil
 
 
 def _with_backbone(options: RunOptions, families: Sequence[str]) -> dict[str, str]:
-    """The backbone that was asked for, as a fixed value of the families that have one."""
+    """Return the backbone as a fixed value of the families that have one."""
     if options.backbone is None:
         return {}
     has_one = [name for name in families if issubclass(HYPERMODELS[name], BackboneHyperModel)]

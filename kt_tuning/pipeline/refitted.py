@@ -9,11 +9,11 @@ import pandas as pd
 
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
-from kt_tuning.pipeline.options import RunOptions
 from kt_tuning.pipeline.timing import RunTime
 from kt_tuning.records import HISTORY, TrialRecord, trial_records, write_json
 from kt_tuning.refitting import RefitOptions, refit
 from kt_tuning.refitting.files import COMBINATION
+from kt_tuning.run_options import RunOptions
 from kt_tuning.search import Tuner
 from kt_tuning.units import clock as duration
 
