@@ -1,7 +1,6 @@
-"""Arrays that worker processes share: each is one file that all of them map into memory.
+"""Pickling with large arrays in files that all worker processes map into memory.
 
-What workers run is pickled once, and with it the data. Large arrays are left out of the pickle and
-written to files, so that N workers hold the data once, in the page cache, and not N times.
+N workers then hold the data once, in the page cache, and not N times.
 """
 
 from __future__ import annotations
@@ -18,23 +17,23 @@ from numpy.typing import NDArray
 from kt_tuning.errors import StorageError
 
 LARGE = 2**20
-"""Bytes from which on an array gets a file: 1 MiB."""
+"""Smallest array in bytes that gets a file: 1 MiB."""
 
 
 def dumps(content: Any, folder: Path) -> bytes:
-    """Pickle by cloudpickle, with large NumPy arrays in files of their own.
+    """Pickle by cloudpickle with large NumPy arrays in files.
 
-    `cloudpickle.loads` gives those arrays back as read-only views of the files, which must stay
-    until then. A view of an `np.memmap` of the caller's is not copied: it goes by the path of its
-    file. An array that appears several times is written once.
+    `cloudpickle.loads` returns these arrays as read-only views of the files, which must exist until
+    then. A view of an `np.memmap` is not copied: its file is used. An array that appears several
+    times is written once.
 
     Args:
-        content: What to pickle.
-        folder: Gets the files, `<number>.npy`; made if missing.
+        content: Object to pickle.
+        folder: Folder of the files, `<number>.npy`; made if missing.
 
     Raises:
         StorageError: if an array cannot be written.
-        Exception: whatever pickling raises.
+        Exception: any error of pickling.
     """
     buffer = io.BytesIO()
     _Pickler(buffer, folder).dump(content)
@@ -48,7 +47,7 @@ class _Pickler(cloudpickle.Pickler):
         self._written = 0
 
     def reducer_override(self, obj: Any) -> Any:
-        """Reduce a large array to where it is; pickle's memo sees to those that come again."""
+        """Reduce a large array to its file; pickle's memo handles repeated arrays."""
         if type(obj) not in (np.ndarray, np.memmap) or obj.nbytes < LARGE or obj.dtype.hasobject:
             return super().reducer_override(obj)
         place = _place_in_file(obj) or self._write(obj)
@@ -61,7 +60,7 @@ class _Pickler(cloudpickle.Pickler):
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with open(path, "wb") as file:
-                # Not by way of np.memmap: a full disk would then end this process by a signal.
+                # Not np.memmap: on a full disk a signal would kill this process.
                 np.save(file, array, allow_pickle=False)
                 return str(path), file.tell() - array.nbytes
         except OSError as error:
@@ -73,14 +72,14 @@ class _Pickler(cloudpickle.Pickler):
 
 
 def _place_in_file(array: NDArray[Any]) -> tuple[str, int] | None:
-    """Path and offset of an array that is a view of a file already; None if it is not."""
+    """Return path and offset of an array that is a view of a file; None for other arrays."""
     root = array
     while isinstance(root.base, np.ndarray):
         root = root.base
     if not isinstance(root, np.memmap) or not isinstance(root.base, mmap.mmap):
         return None
-    # A slice inherits its root's `offset`, so that its own has to be worked out. What is changed in
-    # a copy-on-write map ("c") is not in the file.
+    # A slice inherits the `offset` of its root, so its own is computed. Changes in a copy-on-write
+    # map ("c") are not in the file.
     shared = root.filename is not None and root.mode != "c" and Path(root.filename).exists()
     if not shared or not (array.flags.c_contiguous or array.flags.f_contiguous):
         return None
@@ -97,5 +96,5 @@ def _map(
             f"The data in {path} cannot be opened ({error}). Leave the file there while the "
             "search runs."
         ) from error
-    # The view drops np.memmap's own type, which every slice would drag along.
+    # Without the type np.memmap, which every slice would inherit.
     return np.asarray(mapped)

@@ -1,4 +1,4 @@
-"""A worker on the cluster as its driver sees it."""
+"""The driver's side of a worker on the cluster."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import cloudpickle
 from kt_tuning.execution.ray.actor import THREADS, Worker
 
 STOP_SECONDS = 5
-"""How long workers may take to clean up before they are killed."""
+"""Seconds that workers may take to clean up before they are killed."""
 
 
-class Seat:
-    """An actor, the message that is awaited from it, and what it is doing.
+class WorkerSlot:
+    """An actor, its next message, and its job.
 
     Args:
-        cpus: Processors that it needs.
-        gpus: GPUs that it needs.
+        cpus: Processors of the actor.
+        gpus: GPUs of the actor.
         imports: Modules that it imports while it waits for work.
 
     Attributes:
-        job: What it works on, or None.
+        job: Its job, or None.
         ready: Whether it runs and has imported its modules. Before that it may wait for room.
         news: Reference to its next message.
     """
@@ -36,7 +36,7 @@ class Seat:
             num_cpus=cpus,
             num_gpus=gpus,
             max_concurrency=THREADS,
-            # Who starts anew, and with which job, is up to the driver.
+            # The driver decides on restarts and retries.
             max_restarts=0,
             max_task_retries=0,
         )
@@ -46,23 +46,23 @@ class Seat:
         self.news = self._actor.hear.remote()
 
     def give(self, job: Any, work: Any) -> None:
-        """Hand over a job.
+        """Send a job.
 
         Args:
-            job: What to do.
-            work: Reference to how it is done, see `objects.put`.
+            job: The job.
+            work: Reference to the packed work.
         """
         self.job = job
         self._actor.give.remote(cloudpickle.dumps(job), [work])
 
     def receive(self) -> tuple[str, Any]:
-        """The message that has come; the next one is then awaited.
+        """Return the message that has arrived, and request the next one.
 
         Returns:
-            What kind of message, and its content: see `Worker.hear`.
+            Its kind and its content, see `Worker.hear`.
 
         Raises:
-            EOFError: if its process or its node was lost, with the reason.
+            EOFError: if the process or the node was lost, with the reason.
         """
         import ray
 
@@ -75,32 +75,32 @@ class Seat:
         return message
 
     def answer(self, answer: Any) -> None:
-        """Answer its report."""
+        """Send the answer to its report."""
         self._actor.answer.remote(answer)
 
     def clean_up(self) -> Any:
-        """Have it remove what it has written; a reference that is there when it has."""
+        """Remove its temporary files; return a reference that is ready afterwards."""
         return self._actor.end.remote()
 
     def kill(self) -> None:
-        """End it, wherever it is, if it still is."""
+        """Kill it, if it still runs."""
         import ray
 
         with contextlib.suppress(ray.exceptions.RayError):
             ray.kill(self._actor)
 
 
-def stop(seats: Sequence[Seat]) -> None:
-    """End workers, all at the same time."""
+def stop(slots: Sequence[WorkerSlot]) -> None:
+    """Stop several workers in parallel."""
     import ray
 
-    ending = [seat.clean_up() for seat in seats if seat.ready]
+    ending = [slot.clean_up() for slot in slots if slot.ready]
     try:
         if ending:
             ray.wait(ending, num_returns=len(ending), timeout=STOP_SECONDS)
     finally:
-        for seat in seats:
-            seat.kill()
+        for slot in slots:
+            slot.kill()
 
 
 def _reason(error: Exception) -> str:
@@ -108,7 +108,7 @@ def _reason(error: Exception) -> str:
 
     if isinstance(error, ray.exceptions.ActorUnavailableError):
         return "its node does not answer"
-    # What Ray says comes last, without a tab, and goes on about where to look.
+    # Ray's reason is the last line without a tab; hints where to look follow it.
     lines = [line for line in str(error).splitlines() if line and not line.startswith("\t")]
     reason = lines[-1].partition(". ")[0] if lines else type(error).__name__
     return f"its worker was lost ({reason})"
