@@ -22,7 +22,7 @@ from optuna.distributions import (
 from kt_tuning.errors import OptionError
 
 Value = bool | int | float | str
-"""What a hyperparameter can be."""
+"""Type of the value of a hyperparameter."""
 Values = dict[str, Value]
 """Hyperparameter values by KerasTuner's names, active ones only."""
 

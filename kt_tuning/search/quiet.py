@@ -1,4 +1,4 @@
-"""What a search keeps from its users: KerasTuner's prints, repetitions, time for collections."""
+"""Suppression of KerasTuner's prints, of repeated log records and of long garbage collections."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from kt_tuning.trials import ONCE
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep KerasTuner's prints and the deprecations that it causes from users.
+    """Suppress KerasTuner's prints and deprecation warnings in the block.
 
-    And TensorFlow's advice not to trace so often: every trial has another model.
+    TensorFlow's warning about repeated tracing is suppressed as well: each trial has another model.
     """
-    advice = logging.getLogger("tensorflow")
-    advice.addFilter(_is_no_advice)
+    tensorflow = logging.getLogger("tensorflow")
+    tensorflow.addFilter(_is_no_tracing_warning)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.filterwarnings("ignore", "currentThread|getName", DeprecationWarning)
             yield
     finally:
-        advice.removeFilter(_is_no_advice)
+        tensorflow.removeFilter(_is_no_tracing_warning)
 
 
-def _is_no_advice(record: logging.LogRecord) -> bool:
+def _is_no_tracing_warning(record: logging.LogRecord) -> bool:
     return "tf.function retracing" not in record.getMessage()
 
 
 @contextlib.contextmanager
 def without_repetitions() -> Iterator[None]:
-    """Within the block, show only the first of the log records that share an attribute `once`."""
+    """Show only the first log record with each value of the attribute `once` in the block."""
     seen = set()
 
     def is_new(record: logging.LogRecord) -> bool:
@@ -53,12 +53,13 @@ def without_repetitions() -> Iterator[None]:
 
 @contextlib.contextmanager
 def light_collections() -> Iterator[None]:
-    """Spare the collection after each trial the million objects that were there before.
+    """Exclude existing objects from garbage collection in the block.
 
-    It frees the last trial's model; looking through all of TensorFlow would take longer than that.
+    The collection after each trial frees its model; scanning the million objects of TensorFlow
+    would take longer than that.
     """
     if gc.get_freeze_count():
-        # Somebody has spared them already, for longer than this.
+        # The caller has excluded them for longer.
         yield
         return
     gc.freeze()

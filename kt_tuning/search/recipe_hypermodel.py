@@ -1,4 +1,4 @@
-"""A hypermodel together with the recipe it is trained by."""
+"""A hypermodel with the recipe that trains its models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
     Args:
         hypermodel: A `keras_tuner.HyperModel`, or a function `build(hp)` -> compiled model.
-        recipe: How to train.
+        recipe: How models are trained.
 
     Raises:
         OptionError: if `hypermodel` is neither.
@@ -46,15 +46,15 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
     @property
     def asks_everything(self) -> bool:
-        """Whether each build of the wrapped hypermodel asks for all of its hyperparameters."""
+        """Whether each build of the wrapped hypermodel asks for all hyperparameters."""
         return getattr(self.wrapped, "asks_everything", False)
 
     def member(self, values: Mapping[str, Any]) -> keras_tuner.HyperModel:
-        """What builds the model of a configuration: of several families the chosen one."""
+        """Return the hypermodel of a configuration: that of the chosen family if there are several."""
         return member_of(self.wrapped, values)
 
     def backbone_origin(self, hp: keras_tuner.HyperParameters) -> Any:
-        """Where the pre-trained network of a configuration comes from; None if it has none."""
+        """Return the origin of a configuration's pre-trained network; None if it has none."""
         origin_of = getattr(self.wrapped, "backbone_origin", None)
         return None if origin_of is None else origin_of(hp)
 
@@ -75,14 +75,14 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
 
 def _title(hypermodel: Any) -> str:
-    """What a hypermodel is called: "ConvNet", "Families(convnet, resnet)", "build"."""
+    """Return a title such as "ConvNet", "Families(convnet, resnet)" or "build"."""
     kind: str = getattr(hypermodel, "__name__", type(hypermodel).__name__)
     members = getattr(hypermodel, "members", ())
     return f"{kind}({', '.join(members)})" if members else kind
 
 
 class _FromFunction(keras_tuner.HyperModel):
-    """A function `build(hp)` as a hypermodel."""
+    """A hypermodel of a function `build(hp)`."""
 
     def __init__(self, build: Callable[[keras_tuner.HyperParameters], keras.Model]) -> None:
         super().__init__()

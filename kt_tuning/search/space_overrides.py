@@ -1,4 +1,4 @@
-"""Fixing or narrowing hyperparameters of a space by name, as people write it into a file."""
+"""Fixing or narrowing hyperparameters of a space by name, as in a YAML file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kt_tuning.errors import OptionError
 from kt_tuning.search.distributions import Parameter, SearchSpace, Value
 
 RANGE = {"min": "min_value", "max": "max_value", "step": "step", "sampling": "sampling"}
-"""What a range may say, and KerasTuner's word for it."""
+"""Keys of a range, and KerasTuner's names for them."""
 
 
 def narrow(
@@ -23,17 +23,17 @@ def narrow(
     """Fix or narrow some hyperparameters of a space.
 
     Args:
-        space: The whole space; it is left as it is.
+        space: The whole space, which is not changed.
         wanted: By name: a value, which fixes the hyperparameter; a list of values to choose from;
-            or for a number a range within its own, `{"min": 16, "max": 64, "step": 16, "sampling":
-            "log"}`, of which each entry may be left out.
+            or for a number a sub-range such as `{"min": 16, "max": 64, "step": 16, "sampling":
+            "log"}`, in which each key is optional.
 
     Returns:
-        A space for `Tuner(hyperparameters=...)`. Defaults that are no longer possible become the
-        nearest or the first value that is.
+        A space for `Tuner(hyperparameters=...)`. A default outside of it becomes the nearest or
+        the first possible value.
 
     Raises:
-        OptionError: if a name is unknown or a value is outside of what the space has.
+        OptionError: if a name is unknown or a value is not in the space.
     """
     parameters = SearchSpace(space.space).parameters
     names = {parameter.hp.name for parameter in parameters}

@@ -1,4 +1,4 @@
-"""Packages that some trackers need and kt-tuning does not bring."""
+"""Optional packages that trackers need."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kt_tuning.errors import MissingExtraError
 
 
 def require(package: str) -> None:
-    """Refuse to go on without a package; the extra that brings it has its name.
+    """Raise an error if a package is missing; the extra that installs it has the same name.
 
     Raises:
         MissingExtraError: if it is missing.

@@ -1,4 +1,4 @@
-"""One trial, wherever it runs: build, train, measure every epoch, keep the best one."""
+"""One trial: build, train, evaluate every epoch, keep the best one."""
 
 from kt_tuning.trials.building import build_model, new_model
 from kt_tuning.trials.costs import COSTS

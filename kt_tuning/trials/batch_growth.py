@@ -1,4 +1,4 @@
-"""Batches that grow during a training: noise is useful at first, and in the way later."""
+"""Batches that grow during a training: gradient noise helps at first and hinders later."""
 
 from __future__ import annotations
 
@@ -9,27 +9,26 @@ import keras
 from kt_tuning.data.loader import Loader
 
 PATIENCE = 2
-"""Epochs in a row without a notably lower training loss after which batches are doubled."""
+"""Epochs without a notably lower training loss after which batches are doubled."""
 NOTABLE = 0.01
-"""By which share of the lowest loss before it a loss must be lower to count."""
+"""Relative decrease of the lowest training loss that counts as an improvement."""
 SIZE, LOWEST, WAITED = "batch_size", "lowest_loss", "epochs_waited"
 
 
 class BatchGrowth(keras.callbacks.Callback):
     """Doubles the batch size whenever the training loss stalls, up to a maximum.
 
-    A stall at a given learning rate is mostly noise of the gradients, which larger batches have
-    less of, in fewer steps (Smith et al. 2018). The training loss tells, not the validation loss:
-    what a model overfits is no noise.
+    At a given learning rate a stall is mostly gradient noise, which larger batches reduce (Smith et
+    al. 2018, "Don't decay the learning rate, increase the batch size"). The validation loss is not
+    used: overfitting is no noise.
 
-    A learning-rate schedule of `hypermodels` goes on by epochs, whatever their number of steps;
-    any other one goes on by steps. It should be among the callbacks before whatever writes
-    checkpoints, so that these have the new size.
+    Learning-rate schedules of `hypermodels` advance by epochs, others by steps. The callback must
+    come before the one that writes checkpoints, which then have the new size.
 
     Args:
-        loader: What is resized.
-        most: Images a batch, at most.
-        memory: Where its state is kept, JSON-able; an earlier training's state is taken up.
+        loader: The loader that is resized.
+        most: Largest number of images a batch.
+        memory: State in JSON types; that of an interrupted training is continued.
     """
 
     def __init__(self, loader: Loader, most: int, memory: dict[str, Any]) -> None:
@@ -39,7 +38,7 @@ class BatchGrowth(keras.callbacks.Callback):
         self._memory = memory
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Compare the loss with those before, and double the batch size if it is time to."""
+        """Compare the loss with earlier ones, and double the batch size after a stall."""
         logs = {} if logs is None else logs
         logs[SIZE] = float(self._loader.batch_size)
         memory, loss = self._memory, float(logs["loss"])

@@ -1,4 +1,4 @@
-"""A task on whatever `keras.Model.fit` takes."""
+"""A task on data of any kind that `keras.Model.fit` takes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from kt_tuning.trials.tasks import Probabilities
 
 
 class KerasTask:
-    """Whatever `keras.Model.fit` takes; Keras itself validates, as under stock KerasTuner.
+    """Trains on data of any kind; Keras evaluates, as in KerasTuner.
 
     Args:
-        hypermodel: What to train.
+        hypermodel: Builds the models.
         args: Positional arguments of `fit`.
-        kwargs: Keyword arguments of `fit`; `validation_data` is needed.
-        precision: What models compute with, see `kt_tuning.Recipe`.
+        kwargs: Keyword arguments of `fit`, with `validation_data`.
+        precision: Precision of the training, see `kt_tuning.Recipe`.
 
     Raises:
-        OptionError: if models should train in 16 bits, and the float32 models that are returned
-            could not be measured, as `validation_split` takes part of the training data.
+        OptionError: if models should train in 16 bits with `validation_split`: the float32 models
+            that are returned cannot be evaluated then.
     """
 
     measures_itself = False
@@ -46,29 +46,29 @@ class KerasTask:
         self._callbacks = self._kwargs.pop("callbacks", None) or []
         self._kwargs.setdefault("verbose", 0)
         if args and _is_dataset(args[0]):
-            # Keras' default is True, of which it then warns that a data set shuffles itself.
+            # With Keras' default, True, Keras warns that a data set shuffles itself.
             self._kwargs.setdefault("shuffle", False)
 
     def _measurable(self, precision: str) -> str:
-        """The precision; what is trained in 16 bits is measured once more in float32."""
+        """Return the precision; models that train in 16 bits are evaluated again in float32."""
         if precision == FLOAT32 or not self._kwargs.get("validation_split"):
             return precision
         if precision == AUTO:
             return FLOAT32
         raise OptionError(
-            "What a search returns is float32, and is measured as such: with "
+            "Models are returned and evaluated in float32: with "
             f"precision={precision!r} pass `validation_data` in place of `validation_split`."
         )
 
     def precision(self, values: Mapping[str, Any]) -> str:
-        """What was asked for; "auto" depends on the family."""
+        """Return the precision of a configuration; "auto" depends on the family."""
         return training_precision(self.hypermodel, self._precision, values)
 
     def check(self, model: keras.Model) -> None:
-        """Nothing: what the data look like only Keras knows."""
+        """Do nothing: only Keras knows the data."""
 
     def prepare(self, model: keras.Model) -> None:
-        """Nothing: likewise."""
+        """Do nothing: only Keras knows the data."""
 
     def fit(
         self,
@@ -93,11 +93,11 @@ class KerasTask:
         )
 
     def patience(self, values: Mapping[str, Any]) -> int | None:
-        """None: pass `keras.callbacks.EarlyStopping`."""
+        """Return None: pass `keras.callbacks.EarlyStopping`."""
         return None
 
     def predict(self, model: keras.Model) -> Probabilities | None:
-        """The model's predictions on `validation_data`, if they are class probabilities."""
+        """Return predictions (N, classes) on `validation_data`, None for other shapes."""
         data = self._kwargs.get("validation_data")
         images = data[0] if isinstance(data, (tuple, list)) else data
         if images is None:
@@ -108,15 +108,15 @@ class KerasTask:
         return predictions.astype(np.float32)
 
     def measure(self, predictions: Probabilities) -> dict[str, float]:
-        """Nothing: Keras has measured."""
+        """Return nothing: Keras has evaluated."""
         return {}
 
     def describe(self, predictions: Probabilities) -> dict[str, float]:
-        """Nothing: Keras has measured."""
+        """Return nothing: Keras has evaluated."""
         return {}
 
     def evaluate(self, model: keras.Model) -> dict[str, float]:
-        """The loss and the compiled metrics on `validation_data`, as `fit` measures them."""
+        """Return the loss and the compiled metrics on `validation_data`, as `fit` does."""
         data, options = self._kwargs.get("validation_data"), self._kwargs
         if data is None:
             return {}
@@ -133,5 +133,5 @@ class KerasTask:
 
 
 def _is_dataset(x: Any) -> bool:
-    """Whether `x` is a `tf.data.Dataset`; TensorFlow need not be there."""
+    """Whether `x` is a `tf.data.Dataset`; TensorFlow need not be installed."""
     return hasattr(x, "element_spec")

@@ -1,4 +1,4 @@
-"""What models are trained towards: integer labels, or soft ones where images are mixed."""
+"""Encoding of training targets: integer labels, or probabilities where images are mixed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from kt_tuning.errors import OptionError
 
 LEAST_DIFFERENCE = 1e-5
-"""Losses that differ by less are equal but for rounding."""
+"""Differences of losses below this are rounding errors."""
 
 
 def example_targets(classes: int, *, soft: bool) -> NDArray[Any]:
-    """Targets of one image: an integer, (1,), or probabilities, (1, classes)."""
+    """Return targets of one image: an integer (1,), or probabilities (1, classes)."""
     if soft:
         return np.full((1, classes), 1 / classes, dtype=np.float32)
     return np.zeros(1, dtype=np.int64)
@@ -25,11 +25,9 @@ def example_targets(classes: int, *, soft: bool) -> NDArray[Any]:
 def build_metrics(model: keras.Model, targets: NDArray[Any]) -> None:
     """Make the variables of compiled metrics, so that a training step is traced only once.
 
-    What "accuracy" stands for depends on the kind of targets.
-
     Args:
         model: A compiled classifier.
-        targets: Of one image.
+        targets: Targets of one image, whose kind selects the metric "accuracy".
     """
     if type(model).compute_metrics is keras.Model.compute_metrics:
         model.compute_metrics(None, targets, _guess(model))
@@ -37,10 +35,10 @@ def build_metrics(model: keras.Model, targets: NDArray[Any]) -> None:
 
 
 def check_soft_targets(model: keras.Model, classes: int) -> None:
-    """Find a loss or a metric that takes integer labels only, before the first epoch.
+    """Refuse a loss or a metric that takes integer labels only.
 
     Raises:
-        OptionError: if there is one.
+        OptionError: if the model has one.
     """
     targets = example_targets(classes, soft=True)
     labels = f"The recipe mixes images, so that labels are soft, (n, {classes}). "
@@ -49,7 +47,7 @@ def check_soft_targets(model: keras.Model, classes: int) -> None:
         error = _refusal(lambda: model.compute_loss(None, targets, _guess(model)))
         if error is not None:
             raise OptionError(
-                f"{labels}The model's loss does not take them: {_name(model.loss)}. Compile it "
+                f"{labels}The model's loss does not accept them: {_name(model.loss)}. Compile it "
                 'with loss="categorical_crossentropy", or leave mixup and cutmix at 0.'
             ) from error
     error = _refusal(lambda: build_metrics(model, targets))
@@ -61,17 +59,16 @@ def check_soft_targets(model: keras.Model, classes: int) -> None:
     ]
     if names:
         raise OptionError(
-            f"{labels}Among the model's metrics one does not take them: {', '.join(names)}. "
+            f"{labels}A metric of the model does not accept them: {', '.join(names)}. "
             'Compile it with metrics=["accuracy"], or leave mixup and cutmix at 0.'
         ) from error
 
 
 def needs_one_hot(model: keras.Model, classes: int) -> bool:
-    """Whether the loss takes probabilities, (n, classes), and not integer labels.
+    """Whether the loss takes probabilities (n, classes) and not integer labels.
 
-    Many losses accept integers and compare each output with the number of the class: the mean
-    squared error, for one. Whether a loss understands labels is seen by what it says of right and
-    of wrong predictions.
+    Many losses, such as the mean squared error, accept integers but compare each output with the
+    number of the class. So the losses of right and wrong predictions are compared.
     """
     own_loss = type(model).compute_loss is not keras.Model.compute_loss
     if getattr(model, "loss", None) is None or own_loss:
@@ -80,7 +77,7 @@ def needs_one_hot(model: keras.Model, classes: int) -> bool:
 
 
 def _understands(model: keras.Model, classes: int, *, soft: bool) -> bool:
-    """Whether the loss of each of two classes is lower where it is predicted than the other one."""
+    """Whether the loss of each of two classes is lower for the right prediction."""
     predicted = np.full((2, classes), 0.2 / classes, np.float32)
     predicted[[0, 1], [0, 1]] += 0.8
 
@@ -93,7 +90,7 @@ def _understands(model: keras.Model, classes: int, *, soft: bool) -> bool:
 
     try:
         return all(loss(k, k) < loss(k, 1 - k) - LEAST_DIFFERENCE for k in (0, 1))
-    except Exception:  # losses may be anybody's functions
+    except Exception:  # a loss may be any function
         return False
 
 
@@ -105,12 +102,12 @@ def one_hot(
     *,
     classes: int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32] | None]:
-    """Mix nothing: labels (n,) become (n, classes)."""
+    """Return labels (n,) as probabilities (n, classes); images and weights stay the same."""
     return images, np.eye(classes, dtype=np.float32)[labels], weights
 
 
 def _refusal(attempt: Callable[[], Any]) -> Exception | None:
-    """What an attempt raised: losses and metrics may be anybody's functions."""
+    """Return what an attempt raised; losses and metrics may be any functions."""
     try:
         attempt()
     except Exception as error:

@@ -1,8 +1,8 @@
-"""Trials on machines that do not see the files of this one, and have a clock of their own.
+"""Trials on machines without access to the files and the clock of this one.
 
-A trial takes along what is in its folder and works in a copy; what changes there comes back with
-each report and with the result. Who runs trials and who decides on them notice nothing of it. A
-trial whose machine was lost, and which is still running there, changes nothing here any more.
+A trial is sent with a snapshot of its folder and works in a copy; changes of the copy come back
+with each report and with the result. Neither the work nor the driver notices. A trial on a lost
+machine that still runs there has no further effect here.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from kt_tuning.trials.storage import Storage
 
 
 class RemoteExecutor(Executor):
-    """Runs trials by another executor, whose workers see none of our files.
+    """Runs trials by another executor, whose workers have no access to the files of this machine.
 
     Args:
-        executor: Where they run.
-        storage: Where trials keep what they go on from; here, if None.
+        executor: The executor of the jobs.
+        storage: Storage of the checkpoints; the folders of this machine if None.
     """
 
     def __init__(self, executor: Executor, storage: Storage | None = None) -> None:
@@ -35,25 +35,25 @@ class RemoteExecutor(Executor):
 
     @property
     def workers(self) -> int:  # type: ignore[override]
-        """Jobs at the same time, at most."""
+        """Largest number of jobs at the same time."""
         return self._executor.workers
 
     @contextlib.contextmanager
     def started(self, jobs: int | None = None) -> Iterator[Self]:
-        """Have the executor get ready."""
+        """Start the executor."""
         with self._executor.started(jobs):
             yield self
 
     def run(self, work: Work, driver: Driver) -> None:
-        """Run trials until there are none left and none is running."""
-        self._executor.run(_Away(work, self._storage), _Home(driver, self._storage))
+        """Run trials until none is left and none is running."""
+        self._executor.run(_RemoteWork(work, self._storage), _LocalDriver(driver, self._storage))
 
 
 @dataclasses.dataclass(frozen=True)
-class _Departure:
-    """A trial that travels: pickled, it is a `_Luggage` of what its folder holds by then.
+class _Job:
+    """A trial that is pickled as a `_Snapshot` of its folder at that time.
 
-    So a second attempt takes along what came back from the first one.
+    A second attempt thus includes the changes that came back from the first.
     """
 
     spec: TrialSpec
@@ -62,18 +62,18 @@ class _Departure:
         spec = self.spec
         left = None if spec.deadline is None else spec.deadline - time.monotonic()
         origin = None if spec.origin is None else read_folder(spec.origin)
-        return _Luggage, (spec, left, read_folder(spec.directory), origin)
+        return _Snapshot, (spec, left, read_folder(spec.directory), origin)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Luggage:
-    """A trial that has arrived.
+class _Snapshot:
+    """A trial with the files of its folder.
 
     Attributes:
-        spec: As it was at home.
-        left: Seconds to its deadline when it left, or None.
-        files: Its folder.
-        origin: The folder of the trial that it starts from, or None.
+        spec: The trial, with paths and deadline of the sending machine.
+        left: Seconds to its deadline when it was sent, or None.
+        files: Files of its folder.
+        origin: Files of the trial whose weights it starts from, or None.
     """
 
     spec: TrialSpec
@@ -82,7 +82,7 @@ class _Luggage:
     origin: Files | None
 
     def unpack(self, scratch: Path) -> TrialSpec:
-        """Write the files below `scratch`; the trial as it is here."""
+        """Write the files to `scratch`; return the trial with local paths and deadline."""
         directory = scratch / self.spec.directory.name
         directory.mkdir()
         Changes(self.files).apply(directory)
@@ -95,25 +95,25 @@ class _Luggage:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Away:
-    """What runs a trial where it has travelled to."""
+class _RemoteWork:
+    """Runs a trial on the remote machine."""
 
     work: Work
     storage: Storage | None
 
-    def __call__(self, luggage: _Luggage, report: Report) -> tuple[Any, Changes]:
+    def __call__(self, snapshot: _Snapshot, report: Report) -> tuple[Any, Changes]:
         with tempfile.TemporaryDirectory(prefix="trial-") as scratch:
-            spec = luggage.unpack(Path(scratch))
-            at_home = Watch(spec.directory)
+            spec = snapshot.unpack(Path(scratch))
+            sent = Watch(spec.directory)
             if self.storage is None:
-                result = self.work(spec, lambda *news: report(at_home.changes(), *news))
+                result = self.work(spec, lambda *news: report(sent.changes(), *news))
             else:
                 result = self._run_with(self.storage, spec, report)
-            return result, at_home.changes()
+            return result, sent.changes()
 
     def _run_with(self, storage: Storage, spec: TrialSpec, report: Report) -> Any:
         name = spec.directory.name
-        # What an attempt that was lost has left there is later than what came along.
+        # The files of a lost attempt in the storage are newer than the snapshot.
         Changes(storage.read(name)).apply(spec.directory)
         stored = Watch(spec.directory)
 
@@ -125,32 +125,32 @@ class _Away:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Home:
-    """A driver's ear for trials that travel."""
+class _LocalDriver:
+    """Applies the changes of remote trials before their driver is called."""
 
     driver: Driver
     storage: Storage | None
 
-    def next_job(self) -> _Departure | None:
+    def next_job(self) -> _Job | None:
         spec = self.driver.next_job()
-        return None if spec is None else _Departure(spec)
+        return None if spec is None else _Job(spec)
 
-    def reported(self, job: _Departure, changes: Changes, *news: Any) -> Any:
+    def reported(self, job: _Job, changes: Changes, *news: Any) -> Any:
         changes.apply(job.spec.directory)
         return self.driver.reported(job.spec, *news)
 
-    def finished(self, job: _Departure, result: tuple[Any, Changes]) -> None:
+    def finished(self, job: _Job, result: tuple[Any, Changes]) -> None:
         record, changes = result
         changes.apply(job.spec.directory)
         self._forget(job)
         self.driver.finished(job.spec, record)
 
-    def crashed(self, job: _Departure, reason: str) -> bool:
+    def crashed(self, job: _Job, reason: str) -> bool:
         again = self.driver.crashed(job.spec, reason)
         if not again:
             self._forget(job)
         return again
 
-    def _forget(self, job: _Departure) -> None:
+    def _forget(self, job: _Job) -> None:
         if self.storage is not None:
             self.storage.remove(job.spec.directory.name)

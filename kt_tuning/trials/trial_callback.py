@@ -1,4 +1,4 @@
-"""What happens after each epoch of a training: measure, remember the best, go on or stop."""
+"""The callback of a training: evaluate each epoch, keep the best, continue, pause or stop."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from kt_tuning.units import count
 
 
 class TrainingOverError(Exception):
-    """A hypermodel's `fit` begins another fit of a trial that was pruned or paused."""
+    """A hypermodel's `fit` starts another fit of a trial that was pruned or paused."""
 
 
 class TrialCallback(keras.callbacks.Callback):
-    """Keeps the best epoch of a training, its curve, and a checkpoint to go on from.
+    """Writes the best epoch, the curve and a checkpoint of a training.
 
-    A hypermodel's own `fit` may train in several fits: their epochs are counted on.
+    A hypermodel's `fit` may consist of several fits, whose epochs are counted together.
 
     Args:
-        built: What the hypermodel built, to see whether it is what is trained.
-        task: Knows how to predict and measure.
+        built: The built model, to detect a `fit` that trains another one.
+        task: Predicts and evaluates.
         objective: What is optimised.
-        state: How far the training is; kept up to date.
+        state: State of the training, which is kept up to date.
         best: The best epoch so far, or None.
         curve: Gets a row an epoch.
         checkpoint: Written after every epoch.
         patience: Epochs without improvement after which training stops, or None.
         deadline: May shorten the training after an epoch, or None.
-        report: (epochs done, value of the objective, seconds of the epoch) -> what to do.
-        began: Value of `time.monotonic()` when work on this training began.
+        report: (epochs done, objective, seconds of the epoch) -> decision.
+        began: Value of `time.monotonic()` when the training began.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class TrialCallback(keras.callbacks.Callback):
         self._started = began - state.seconds
 
     def seconds(self) -> float:
-        """Wall-clock of the training so far, that of interrupted attempts included."""
+        """Return the wall-clock of the training so far, interrupted attempts included."""
         return time.monotonic() - self._started
 
     @property
@@ -84,7 +84,7 @@ class TrialCallback(keras.callbacks.Callback):
         return self._fits > 0 and self.model is not self._built
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Note a fit that cannot be taken up in its middle.
+        """Record whether the fit can be resumed.
 
         Raises:
             TrainingOverError: if the training should have ended with the fit before.
@@ -107,7 +107,7 @@ class TrialCallback(keras.callbacks.Callback):
                 self.state.epochs = self.state.done + self.params["epochs"] - epoch
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Measure, remember the best epoch, write the curve, and stop if need be."""
+        """Evaluate, write curve, best epoch and checkpoint, and decide whether to continue."""
         epoch = self.state.done
         logs = {} if logs is None else logs
         predictions = None
@@ -117,7 +117,7 @@ class TrialCallback(keras.callbacks.Callback):
             logs.update(self._task.measure(predictions))
         logs.setdefault("learning_rate", float(self.model.optimizer.learning_rate))
         numbers = {name: float(number) for name, number in logs.items()}
-        # Like the seconds, the wait is of this epoch on this machine: no metric of the model.
+        # Like the seconds, the wait is no metric of the model.
         wait = numbers.pop(DATA_WAIT, None)
         seconds = time.monotonic() - self._began
         self._curve.add(self.state.index, epoch, seconds, numbers, data_wait=wait)
@@ -130,12 +130,12 @@ class TrialCallback(keras.callbacks.Callback):
             self._checkpoint.save_best(self.best)
         self._decide(epoch, seconds)
         self._checkpoint.save(self.model, self.state)
-        advice = self._report(self.state.done, value, seconds)
-        if advice is Decision.STOP:
+        decision = self._report(self.state.done, value, seconds)
+        if decision is Decision.STOP:
             self.state.message = f"pruned after {count(self.state.done, 'epoch')}"
             self.state.pruned = self.state.over = True
         can_pause = self.state.resumable and not self.state.over
-        self.paused = advice is Decision.PAUSE and can_pause
+        self.paused = decision is Decision.PAUSE and can_pause
         self.model.stop_training = self.state.over or self.paused
 
     def _value(self, epoch: int, logs: dict[str, float]) -> float:
@@ -155,7 +155,7 @@ class TrialCallback(keras.callbacks.Callback):
     def _decide(self, epoch: int, seconds: float) -> None:
         state, best = self.state, self.best
         assert best is not None
-        # A later fit is given as many epochs to improve as the first one.
+        # A later fit has as many epochs to improve as the first one.
         last = max(best.epoch, (self._first_of_fit or 0) - 1) if self._fits > 1 else best.epoch
         if self._patience is not None and epoch - last >= self._patience:
             state.message = f"stopped after {count(self._patience, 'epoch')} without improvement"
@@ -164,5 +164,5 @@ class TrialCallback(keras.callbacks.Callback):
             self._deadline.epoch_ended(seconds)
         if state.done >= state.epochs:
             state.over = True
-        # `fit` may have been stopped by a callback of the user's.
+        # A callback of the user may have stopped `fit`.
         state.over = state.over or self.model.stop_training

@@ -1,4 +1,4 @@
-"""The trainings of a trial: one, or one a fold and execution."""
+"""The trainings of a trial (one a fold and execution) and their files."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from kt_tuning.trials.spec import weights_file
 from kt_tuning.trials.weights import save_weights
 
 CHECKPOINT = "checkpoint"
-"""Folder of a trial that is running; removed when it has ended."""
+"""Folder of a running trial; removed when it has ended."""
 OUTCOMES = "runs.json"
 COMMITS = (LAST, OUTCOMES, PAUSE, RESULT)
-"""Files that are written after those which they speak of, in this order."""
+"""Files that are written after the files that they refer to, in this order."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Run:
     """One of a trial's trainings.
 
     Attributes:
-        index: Its place, from 0; all folds once, then all folds again.
-        fold: Index of the fold, or None if there is but one split.
-        execution: How many times this fold was trained on before.
+        index: Its index; all folds are trained once before any is repeated.
+        fold: Index of the fold, or None with one split.
+        execution: Number of earlier trainings on this fold.
     """
 
     index: int
@@ -49,7 +49,7 @@ class Run:
 
     @classmethod
     def all(cls, folds: int, executions: int) -> list[Self]:
-        """Every training of a trial, in order."""
+        """Return all trainings of a trial in order."""
         return [
             cls(execution * folds + fold, fold if folds > 1 else None, execution)
             for execution in range(executions)
@@ -59,17 +59,17 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome(Record):
-    """What came of a training.
+    """The result of a training.
 
     Attributes:
         fold: See `Run`.
-        value: Of the objective, at the best epoch.
+        value: Objective at the best epoch.
         metrics: Every metric at the best epoch.
         best_epoch: Its index, from 0.
         epochs: Epochs trained.
         seconds: Wall-clock, building included.
         parameters: Scalars in the model's weights.
-        message: Why it was cut short, or None.
+        message: Why it was shortened, or None.
         pruned: Whether the pruner stopped it.
     """
 
@@ -85,7 +85,7 @@ class Outcome(Record):
 
 
 def mean_metrics(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """The mean of each metric over all trainings that measured it."""
+    """Return the mean of each metric over all trainings that have it."""
     names = dict.fromkeys(name for outcome in outcomes for name in outcome.metrics)
     return {
         name: float(np.mean([o.metrics[name] for o in outcomes if name in o.metrics]))
@@ -94,10 +94,10 @@ def mean_metrics(outcomes: Sequence[Outcome]) -> dict[str, float]:
 
 
 class TrialFiles:
-    """What a trial keeps of its trainings, while it runs and afterwards.
+    """The files of a trial's trainings, while it runs and afterwards.
 
     Args:
-        directory: Of the trial.
+        directory: Directory of the trial.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -106,7 +106,7 @@ class TrialFiles:
         self.checkpoint = Checkpoint(self._folder)
 
     def outcomes(self) -> list[Outcome]:
-        """The trainings that have ended, those of an earlier attempt included."""
+        """Return the trainings that have ended, those of an earlier attempt included."""
         path = self._folder / OUTCOMES
         if not path.exists():
             return []
@@ -128,27 +128,27 @@ class TrialFiles:
         _save(self._folder / _execution(run.execution, run.fold), predictions)
 
     def note(self, outcomes: Sequence[Outcome]) -> None:
-        """Write that a training has ended; its checkpoint is not needed any more."""
+        """Write the results of the trainings that have ended, and remove the checkpoint."""
         self._folder.mkdir(exist_ok=True)
         content = {"outcomes": [outcome.to_json() for outcome in outcomes]}
         write_json(self._folder / OUTCOMES, content)
         self.checkpoint.clear()
 
     def finish(self, folds: Sequence[int | None], executions: int = 1) -> None:
-        """Join the predictions of all folds, in their order; and those of each execution."""
+        """Concatenate the predictions of all folds in order, also those of each execution."""
         paths = [self._folder / _predictions(fold) for fold in folds]
         arrays = [np.load(path) for path in paths if path.exists()]
         if arrays:
             _save(self._directory / PREDICTIONS, np.concatenate(arrays))
         rows = [[self._folder / _execution(e, fold) for fold in folds] for e in range(executions)]
-        # A trial that was cut short lacks the last ones.
+        # A shortened trial lacks the last ones.
         rows = [row for row in rows if all(path.exists() for path in row)]
         if len(rows) > 1:
             stacked = np.stack([np.concatenate([np.load(path) for path in row]) for row in rows])
             _save(self._directory / EXECUTIONS, stacked)
 
     def clear(self) -> None:
-        """Remove what is only needed to go on after an interruption."""
+        """Remove the files that only a resumed trial needs."""
         (self._directory / PAUSE).unlink(missing_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 

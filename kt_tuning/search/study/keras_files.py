@@ -1,4 +1,4 @@
-"""KerasTuner's JSON files, for the tools that read them; a search itself reads its study."""
+"""KerasTuner's JSON files, written for other tools; a search reads its study."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from typing import Any
 
 
 def write_state(path: str | Path, state: Mapping[str, Any]) -> None:
-    """Write a state of KerasTuner's atomically: a kill in mid-write leaves the old file.
-
-    In its own format, which is one line (indenting would take most of the time) and has NaN.
+    """Write a state of KerasTuner atomically, in its format: one line of JSON with NaN.
 
     Args:
-        path: Of the file; its folder is there.
-        state: From `get_state` of an oracle or a trial.
+        path: The file; its folder exists.
+        state: Result of `get_state` of an oracle or a trial.
     """
     partial = Path(f"{path}.tmp")
     partial.write_text(json.dumps(state, default=float), encoding="utf-8")

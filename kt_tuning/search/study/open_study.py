@@ -1,4 +1,4 @@
-"""Opening studies: the one of a search, and earlier ones."""
+"""Opening the study of a search, and studies of earlier searches."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from kt_tuning.search.study.urls import without_password
 STUDY = "study.db"
 """The study's file in the project directory."""
 STUDY_NAME = "search"
-"""The study's name in a file of its own; in a storage that is shared it is the project's name."""
+"""Name of the study in `study.db`; in another storage it is the project's name."""
 OBJECTIVES = "objectives"
 """Attribute of a study: [name, direction] of each objective."""
 SPACE = "space"
-"""Attribute of a study: the configs of KerasTuner's hyperparameters, parents first."""
+"""Attribute of a study: configs of KerasTuner's hyperparameters, parents first."""
 DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
 
 
@@ -37,16 +37,16 @@ def open_search(
     objectives: Sequence[keras_tuner.Objective],
     pruner: BasePruner,
 ) -> tuple[optuna.Study, StudyStorage]:
-    """The study of a search, made if there is none.
+    """Open the study of a search, or make it.
 
     Args:
-        storage: See `open_storage`; None is a file in the project directory.
+        storage: See `open_storage`; None for a file in the project directory.
         project: The directory; None for an oracle without a tuner.
-        objectives: One or several.
-        pruner: Of the study.
+        objectives: One or several objectives.
+        pruner: Pruner of the study.
 
     Returns:
-        The study, and the storage it is read from.
+        The study, and the storage that it is read from.
 
     Raises:
         StorageError: if it cannot be opened, or has other objectives.
@@ -74,13 +74,13 @@ def open_search(
         study.set_user_attr(OBJECTIVES, wanted)
     if study.metric_names is None:
         with quiet_optuna():
-            # What optuna-dashboard calls them.
+            # Names in optuna-dashboard.
             study.set_metric_names([objective.name for objective in objectives])
     return study, kept
 
 
 def _remove_unused(backend: BaseStorage, name: str, objectives: list[list[str]]) -> None:
-    """Remove a study for other objectives that no trial was ever begun in."""
+    """Remove a study with other objectives and without trials."""
     with contextlib.suppress(KeyError):
         study = backend.get_study_id_from_name(name)
         known = backend.get_study_user_attrs(study).get(OBJECTIVES, objectives)
@@ -90,11 +90,11 @@ def _remove_unused(backend: BaseStorage, name: str, objectives: list[list[str]])
 
 @dataclasses.dataclass(frozen=True)
 class EarlierStudy:
-    """What a storage holds of a search, read without changing anything.
+    """The study of an earlier search, read without changes.
 
     Attributes:
-        attributes: Of the study.
-        trials: How many there are.
+        attributes: User attributes of the study.
+        trials: Number of trials.
     """
 
     attributes: Mapping[str, Any]
@@ -102,7 +102,7 @@ class EarlierStudy:
 
 
 def read_earlier(storage: str | Path | BaseStorage, name: str) -> EarlierStudy | None:
-    """What a storage holds under a name; None if it has no such study.
+    """Read the study of a name in a storage; None if there is none.
 
     Raises:
         StorageError: if it cannot be opened.
@@ -123,7 +123,7 @@ def read_earlier(storage: str | Path | BaseStorage, name: str) -> EarlierStudy |
 
 
 def open_study(source: optuna.Study | str | Path) -> optuna.Study:
-    """The study of a run directory, of a file or at a URL.
+    """Return the study of a run directory, of a file or at a URL.
 
     Raises:
         StorageError: if there is none.

@@ -1,4 +1,4 @@
-"""What a tracker has been told, noted in the run directory."""
+"""A log, in the run directory, of what a tracker has received."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 from kt_tuning.records import read_json, write_json
 
 FOLDER = "tracking"
-"""Folder of a run directory that has all this."""
+"""Folder of these logs in a run directory."""
 
 
 def search_key(run_directory: Path) -> str:
-    """The key of a search, made when it is asked for the first time.
+    """Return the key of a search, which is made by the first call.
 
     Raises:
         StorageError: if it cannot be read.
@@ -28,24 +28,24 @@ def search_key(run_directory: Path) -> str:
         mine = path.with_name(f"{key}.json")
         write_json(mine, {"key": key})
         try:
-            # Another process that shares the search may be as far: the first one counts.
+            # Of several processes that share the search the first one counts.
             os.link(mine, path)
         except FileExistsError:
             pass
         except OSError:
-            # A file system without links.
+            # A file system without hard links.
             os.replace(mine, path)
         mine.unlink(missing_ok=True)
     return str(read_json(path)["key"])
 
 
-class Ledger:
-    """Notes on one tracker: a line of JSON each, appended at once.
+class Delivered:
+    """The log of one tracker: a file of JSON lines.
 
-    A line that a kill has cut short counts as never written.
+    An incomplete last line, which a kill has left, is ignored.
 
     Args:
-        run_directory: Of the search.
+        run_directory: Directory of the search.
         tracker: Name of the tracker.
     """
 
@@ -56,7 +56,7 @@ class Ledger:
         self._epochs: dict[str, int] = {}
         self._ended: set[str] = set()
         self.best: str | None = None
-        """The trial whose model the tracker has."""
+        """Id of the trial whose model the tracker has."""
         self._read = 0
         if self._path.exists():
             text = self._path.read_bytes()
@@ -66,7 +66,7 @@ class Ledger:
             self.catch_up()
 
     def catch_up(self) -> None:
-        """Read what has been noted since the last time, perhaps by another process."""
+        """Read new lines, perhaps of another process."""
         if self._path.exists():
             with self._path.open("rb") as file:
                 file.seek(self._read)
@@ -77,29 +77,29 @@ class Ledger:
                 self._apply(json.loads(line))
 
     def began(self, trial_id: str) -> float:
-        """When the trial was heard of for the first time, in seconds since 1970."""
+        """Return when the trial was first logged, in seconds since 1970."""
         if trial_id not in self._began:
             self._note(trial=trial_id, began=round(time.time(), 3))
         return self._began[trial_id]
 
     def epochs(self, trial_id: str) -> int:
-        """The number of the trial's epochs that the tracker has."""
+        """Return the number of the trial's epochs that the tracker has."""
         return self._epochs.get(trial_id, 0)
 
     def ended(self, trial_id: str) -> bool:
-        """Whether the tracker has all of the trial."""
+        """Whether the tracker has the whole trial."""
         return trial_id in self._ended
 
     def note_epoch(self, trial_id: str, step: int) -> None:
-        """The tracker has a trial's epochs, including this one."""
+        """Record that the tracker has a trial's epochs up to this one."""
         self._note(trial=trial_id, epochs=step + 1)
 
     def note_end(self, trial_id: str) -> None:
-        """The tracker has all of a trial."""
+        """Record that the tracker has a whole trial."""
         self._note(trial=trial_id, ended=True)
 
     def note_best(self, trial_id: str) -> None:
-        """The tracker has the model of a trial."""
+        """Record that the tracker has the model of a trial."""
         self._note(best=trial_id)
 
     def _note(self, **content: Any) -> None:

@@ -1,4 +1,4 @@
-"""The trackers by name."""
+"""The registry of trackers."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ TRACKERS: dict[str, Callable[[], Tracker]] = {
 }
 
 
-def find_trackers(asked: str | Tracker | Sequence[str | Tracker] | None) -> list[Tracker]:
-    """Make trackers.
+def find_trackers(trackers: str | Tracker | Sequence[str | Tracker] | None) -> list[Tracker]:
+    """Return trackers for names in `TRACKERS`.
 
     Args:
-        asked: Names in `TRACKERS`, or trackers; one, several or None.
+        trackers: Names or trackers; one, several or None.
 
     Raises:
-        OptionError: if there is no such tracker, or one is named twice.
+        OptionError: if there is no such tracker, or one is passed twice.
         MissingExtraError: if one needs a package that is not installed.
     """
-    if asked is None:
+    if trackers is None:
         return []
-    wanted = [asked] if isinstance(asked, (str, Tracker)) else list(asked)
+    wanted = [trackers] if isinstance(trackers, (str, Tracker)) else list(trackers)
     found: list[Tracker] = []
     for one in wanted:
         if not isinstance(one, Tracker):
             one = TRACKERS[find_name(one, TRACKERS, "tracker", hint="or a Tracker")]()
         if one.name in {other.name for other in found}:
-            raise OptionError(f"The tracker {one.name!r} is given twice.")
+            raise OptionError(f"The tracker {one.name!r} is passed twice. Pass it once.")
         found.append(one)
     return found
