@@ -1,4 +1,4 @@
-"""What the processor multiplies in hardware."""
+"""Instruction sets of the processor that TensorFlow uses."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ AMX = "amx_bf16"
 AVX512 = "avx512_bf16"
 EVERYTHING = ("ALL", "DEFAULT")
 BEFORE_AMX = ("AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX10_1_512")
-"""What oneDNN may be held to so that it still has AVX-512's units for bfloat16."""
+"""Values of `ONEDNN_MAX_CPU_ISA` below AMX with AVX-512's units for bfloat16."""
 AVX512_CORE = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
-"""The parts of AVX-512 that oneDNN asks for."""
+"""The parts of AVX-512 that oneDNN requires."""
 X86 = ("x86_64", "amd64")
 
 
 @functools.cache
 def multiplies_bfloat16() -> bool:
-    """Whether TensorFlow multiplies matrices of bfloat16 in the processor's own units for them.
+    """Whether TensorFlow uses units of the processor for matrices of bfloat16.
 
-    These are, by oneDNN, Intel's Advanced Matrix Extensions (AMX; Xeons from Sapphire Rapids on)
-    or the bfloat16 products of AVX-512 (AMD's from Zen 4 on). Elsewhere than on Linux it is not
-    known, and taken for no. So it is where the environment keeps TensorFlow from oneDNN
-    (`TF_ENABLE_ONEDNN_OPTS=0`) or that from such units (`ONEDNN_MAX_CPU_ISA`).
+    By oneDNN these are Intel's Advanced Matrix Extensions (AMX; Xeons from Sapphire Rapids on) or
+    the bfloat16 products of AVX-512 (AMD from Zen 4 on). False on systems other than Linux, where
+    it is unknown, and where the environment disables oneDNN (`TF_ENABLE_ONEDNN_OPTS=0`) or these
+    units (`ONEDNN_MAX_CPU_ISA`).
     """
     newest = _newest_allowed()
     amx = newest in EVERYTHING or "AMX" in newest
@@ -35,12 +35,12 @@ def multiplies_bfloat16() -> bool:
 
 
 def onednn_channel_block() -> int:
-    """Channels of a feature map that oneDNN's convolutions for float32 take at a time.
+    """Return the channels that oneDNN's convolutions in float32 process at a time.
 
     Returns:
-        16 with AVX-512, 8 with AVX2; 0 on other processors, and where the environment keeps
-        TensorFlow from oneDNN (`TF_ENABLE_ONEDNN_OPTS=0`) or that from AVX2 (`ONEDNN_MAX_CPU_ISA`).
-        Elsewhere than on Linux the flags of the processor are not known: 16 for x86.
+        16 with AVX-512, 8 with AVX2; 0 on other processors, and where the environment disables
+        oneDNN (`TF_ENABLE_ONEDNN_OPTS=0`) or AVX2 (`ONEDNN_MAX_CPU_ISA`). On systems other than
+        Linux, where the flags of the processor are unknown, 16 for x86.
     """
     newest, flags = _newest_allowed(), _flags()
     if not _uses_onednn() or newest in ("SSE41", "AVX"):
@@ -53,18 +53,18 @@ def onednn_channel_block() -> int:
 
 
 def _uses_onednn() -> bool:
-    """Whether the environment leaves TensorFlow its use of oneDNN."""
+    """Whether the environment allows TensorFlow to use oneDNN."""
     return os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() not in ("0", "false")
 
 
 def _newest_allowed() -> str:
-    """The newest instruction set that oneDNN may use, in upper case."""
+    """Return the newest instruction set that oneDNN may use, in upper case."""
     before = os.environ.get("DNNL_MAX_CPU_ISA", "ALL")
     return os.environ.get("ONEDNN_MAX_CPU_ISA", before).upper()
 
 
 def _flags() -> set[str] | None:
-    """What the processor says that it can do; None if that is not known."""
+    """Return the flags of the processor; None if they are unknown."""
     try:
         lines = CPUINFO.read_text().splitlines()
     except OSError:

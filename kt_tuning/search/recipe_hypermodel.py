@@ -50,7 +50,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         return getattr(self.wrapped, "asks_everything", False)
 
     def member(self, values: Mapping[str, Any]) -> keras_tuner.HyperModel:
-        """Return the hypermodel of a configuration: that of the chosen family if there are several."""
+        """Return the hypermodel of a configuration: that of the chosen family of several."""
         return member_of(self.wrapped, values)
 
     def backbone_origin(self, hp: keras_tuner.HyperParameters) -> Any:

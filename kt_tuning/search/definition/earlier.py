@@ -1,4 +1,4 @@
-"""The definition of a search that is there, as far as files of older versions tell it."""
+"""Reading the definition of a search from a run directory, also of older versions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from kt_tuning.search.definition.record import DEFINITION, FIXED, SearchDefiniti
 from kt_tuning.search.definition.state import NAME, STATE
 
 PARTIAL = "partial"
-"""What a `functools.partial` is called in search.json."""
+"""Name of a `functools.partial` in search.json."""
 
 
 def read_definition(run: Path) -> SearchDefinition | None:
-    """What was searched in a run directory; None if nothing was.
+    """Return the definition of the search in a run directory; None if there is none.
 
     Raises:
         StorageError: if a file is damaged.
@@ -36,12 +36,12 @@ def read_definition(run: Path) -> SearchDefinition | None:
     several = isinstance(asked.get("objective"), list) and len(asked["objective"]) > 1
     recipe = {key: value for key, value in asked.items() if key in fields}
     if recipe.get("augment", "") is None:
-        # What suited the images.
+        # Chosen for the images.
         del recipe["augment"]
     return SearchDefinition(
         hypermodel=None if name == PARTIAL else {NAME: name, STATE: state},
         recipe=recipe or None,
-        # A search.json tells the first one only.
+        # search.json has the first objective only.
         objectives=None if several else [[search.objective, search.direction]],
         seed=search.seed,
         folds=search.folds,
@@ -51,7 +51,7 @@ def read_definition(run: Path) -> SearchDefinition | None:
 
 
 def _first_space(run: Path) -> list[dict[str, Any]] | None:
-    """The space that trial 0 had: later builds may have asked for more."""
+    """Return the space of trial 0, to which later builds may have added."""
     for path in sorted(run.glob("trial_*/trial.json"))[:1]:
         try:
             config = json.loads(path.read_text(encoding="utf-8"))["hyperparameters"]
