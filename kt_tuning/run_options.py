@@ -139,10 +139,7 @@ class RunOptions:
         shown="that of the strategy",
     )
     folds: int | None = _option(
-        None,
-        "Folds of a cross-validation of each configuration.",
-        SEARCH,
-        sets=TUNER,
+        None, "Folds of a cross-validation of each configuration.", SEARCH, sets=TUNER
     )
     executions: int = _option(
         1,

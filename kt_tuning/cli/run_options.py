@@ -49,12 +49,10 @@ ImageSize = Annotated[
     ),
 ]
 Channels = Annotated[
-    int | None,
-    typer.Option(help="1 or 3.", show_default="from the images", rich_help_panel=DATA),
+    int | None, typer.Option(help="1 or 3.", show_default="from the images", rich_help_panel=DATA)
 ]
 Limit = Annotated[
-    int | None,
-    typer.Option(help="Train and validate on this many images.", rich_help_panel=DATA),
+    int | None, typer.Option(help="Train and validate on this many images.", rich_help_panel=DATA)
 ]
 MaxUnreadable = Annotated[
     float, typer.Option(help="Share of files that may be unreadable.", rich_help_panel=DATA)

@@ -15,7 +15,6 @@ import numpy as np
 from kt_tuning.data import ImageData
 from kt_tuning.errors import StorageError
 from kt_tuning.records import TrialRecord
-from kt_tuning.search.adapter import OracleAdapter
 from kt_tuning.search.definition import (
     DEFINITION,
     SearchDefinition,
@@ -24,6 +23,7 @@ from kt_tuning.search.definition import (
     read_definition,
 )
 from kt_tuning.search.run_directory import RunDirectory
+from kt_tuning.search.stock_oracle import SearchOracle
 from kt_tuning.search.study import read_earlier
 from kt_tuning.search.study.open_study import STUDY
 from kt_tuning.search.study.urls import without_password
@@ -38,7 +38,7 @@ class Identity:
     Args:
         definition: Definition of the search.
         hypermodel: Hypermodel with its recipe.
-        adapter: The oracle.
+        oracle: Oracle of the search.
         run: Directory of the search.
     """
 
@@ -46,12 +46,12 @@ class Identity:
         self,
         definition: SearchDefinition,
         hypermodel: keras_tuner.HyperModel,
-        adapter: OracleAdapter,
+        oracle: SearchOracle,
         run: RunDirectory,
     ) -> None:
         self._definition = SearchDefinition(**as_stored(definition.to_json()))
         self._hypermodel = hypermodel
-        self._adapter = adapter
+        self._oracle = oracle
         self._run = run
         self._models: dict[str, list[dict[str, Any]]] = {}
 
@@ -90,7 +90,7 @@ class Identity:
 
     def _check_study(self) -> None:
         """Refuse a study elsewhere that belongs to another search or lacks trials of the run."""
-        storage = self._adapter.storage
+        storage = self._oracle.storage
         if storage is None:
             return
         found = read_earlier(storage, self._run.path.name)
@@ -116,11 +116,11 @@ class Identity:
         self._definition.save(self._run.path / DEFINITION)
         if data is not None:
             self._run.claim(data, [part.indices["validation"] for part in parts])
-        if self._adapter.storage is not None:
+        if self._oracle.storage is not None:
             text = json.dumps(self._definition.to_json())
             if len(text) > LARGEST:
                 text = json.dumps(dataclasses.replace(self._definition, model=None).to_json())
-            self._adapter.note(DEFINITION, text)
+            self._oracle.note(DEFINITION, text)
 
     def _compare(self, earlier: SearchDefinition | None, *, trained: bool) -> None:
         if earlier is None:
@@ -136,7 +136,7 @@ class Identity:
             )
 
     def _check_study_is_there(self) -> None:
-        in_run = self._adapter.keeps_study and self._adapter.storage is None
+        in_run = self._oracle.keeps_study and self._oracle.storage is None
         if in_run and not (self._run.path / STUDY).exists() and self._run.trial_ids():
             raise StorageError(
                 f"{self._run.path} holds {len(self._run.trial_ids())} trials but no {STUDY}. Pass "

@@ -11,7 +11,6 @@ import keras_tuner
 
 from kt_tuning.execution import crash_hint
 from kt_tuning.records import COMPLETED, FAILED, PAUSE, PAUSED, PRUNED, RESULT, TrialRecord
-from kt_tuning.search.adapter import OracleAdapter
 from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import Budget, family_of
 from kt_tuning.search.crashes import MAX_CRASHES, CrashLog
@@ -19,6 +18,7 @@ from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.objectives import register_metrics
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.rungs import REDUCTION, Promotion, RungTable
+from kt_tuning.search.stock_oracle import SearchOracle
 from kt_tuning.search.trial_starter import TrialOptions, TrialStarter, is_paused
 from kt_tuning.tracking import TrackedTrial, Tracking
 from kt_tuning.trials import Decision, Progress, TrialFiles, TrialSpec
@@ -35,7 +35,7 @@ class SearchLoop:
 
     Args:
         tuner: Its hooks are called around each trial.
-        adapter: The tuner's oracle.
+        oracle: The tuner's oracle, adapted.
         run: Directory of the trials.
         display: Shows every epoch and trial.
         budget: Decides when no further trial starts.
@@ -51,7 +51,7 @@ class SearchLoop:
     def __init__(
         self,
         tuner: keras_tuner.Tuner,
-        adapter: OracleAdapter,
+        oracle: SearchOracle,
         run: RunDirectory,
         display: SearchDisplay,
         budget: Budget,
@@ -62,7 +62,7 @@ class SearchLoop:
         in_process: bool = False,
     ) -> None:
         self._tuner = tuner
-        self._adapter = adapter
+        self._oracle = oracle
         self._run = run
         self._display = display
         self._budget = budget
@@ -70,11 +70,11 @@ class SearchLoop:
         self._plan = plan
         self._in_process = in_process
         self._running: dict[str, CrashLog] = {}
-        self._rungs = None if options.several else make_rungs(adapter, run, budget)
+        self._rungs = None if options.several else make_rungs(oracle, run, budget)
         self._watched = {record.trial_id for record in run.trials()}
         self._starter = TrialStarter(
             tuner.tuner_id,
-            adapter,
+            oracle,
             run,
             budget,
             options,
@@ -170,7 +170,7 @@ class SearchLoop:
             if started is None:
                 return None
             trial, spec = started
-            if self._rungs is not None and self._adapter.shared:
+            if self._rungs is not None and self._oracle.shared:
                 self._rungs.adopt(spec.trial_id, self._run.curve(spec.trial_id))
             if self._rungs is None or not is_paused(spec):
                 break
@@ -193,7 +193,7 @@ class SearchLoop:
         assert self._rungs is not None
         self._end_run(job)
         if result := self._rungs.pause(job):
-            self._adapter.rank(job.trial_id, result.rung, result.value)
+            self._oracle.rank(job.trial_id, result.rung, result.value)
         self._run.note(record)
         self._display.trial_ended(record, self._run.best_trials(1))
 
@@ -204,7 +204,7 @@ class SearchLoop:
             message = f"pruned after {count(record.epochs, 'epoch')}"
             record = dataclasses.replace(record, status=PRUNED, message=message)
             record.save(job.directory / RESULT)
-            self._adapter.cut_short(job.trial_id)
+            self._oracle.cut_short(job.trial_id)
             self._finish(job, record)
             TrialFiles(job.directory).clear()
 
@@ -217,17 +217,17 @@ class SearchLoop:
             # with the first epoch of others.
             return Decision.CONTINUE
         rungs, trial_id = self._rungs, job.trial_id
-        proceed = self._adapter.report(trial_id, progress, prune=rungs is None)
+        proceed = self._oracle.report(trial_id, progress.step, progress.value, prune=rungs is None)
         if rungs is None:
             return Decision.CONTINUE if proceed else Decision.STOP
         result = rungs.add_epoch(trial_id, progress.epoch, progress.seconds, progress.value)
         if result is None:
             return Decision.CONTINUE
-        self._adapter.rank(trial_id, result.rung, result.value)
-        never_pauses = self._adapter.default_never_pauses and job.number == 0
+        self._oracle.rank(trial_id, result.rung, result.value)
+        never_pauses = self._oracle.default_never_pauses and job.number == 0
         if not result.pause or never_pauses or self._plan.spares(job.hp.values):
             return Decision.CONTINUE
-        perturbs = trial_id in self._adapter.neighbours()
+        perturbs = trial_id in self._oracle.neighbours()
         return Decision.CONTINUE if perturbs else Decision.PAUSE
 
     def finished(self, job: TrialSpec, result: TrialRecord) -> None:
@@ -248,7 +248,7 @@ class SearchLoop:
         # The model may have been built in another process, with new hyperparameters.
         trial.hyperparameters = job.hp
         # For the oracle a pruned trial has a value like any other.
-        trial.status = COMPLETED if result.usable else self._adapter.failure(result.status)
+        trial.status = COMPLETED if result.usable else self._oracle.failure_status(result.status)
         trial.message = result.message
         if result.usable:
             register_metrics(trial, result.metrics, self._tuner.objectives)
@@ -302,22 +302,22 @@ class SearchLoop:
         self.finished(job, record)
 
 
-def make_rungs(adapter: OracleAdapter, run: RunDirectory, budget: Budget) -> RungTable | None:
+def make_rungs(oracle: SearchOracle, run: RunDirectory, budget: Budget) -> RungTable | None:
     """Return the rungs of a search with the trials of its earlier runs.
 
     Args:
-        adapter: The oracle.
+        oracle: Oracle of the search.
         run: Directory of the trials.
         budget: Time and epochs.
 
     Returns:
         None if trials do not pause, as with another pruner or several objectives.
     """
-    rule = adapter.halving_rule(budget.epochs, budget.seconds)
+    rule = oracle.halving_rule(budget.epochs, budget.seconds)
     if rule is None:
         return None
     # The study knows the trials of other processes; one that is taken over brings its folder.
-    rungs = RungTable(rule, {} if adapter.shared else run.curves(), adapter.other_scores)
+    rungs = RungTable(rule, {} if oracle.shared else run.curves(), oracle.other_scores)
     for record in run.trials():
         if record.status != PAUSED:
             compared = record.usable and not budget.ends_at_once(family_of(record.values))

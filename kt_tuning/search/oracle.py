@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import keras_tuner
-import optuna
 from keras_tuner.engine.trial import Trial, TrialStatus
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
@@ -18,9 +17,10 @@ from kt_tuning.search.distributions import SearchSpace, Value
 from kt_tuning.search.objectives import measure, pareto_front
 from kt_tuning.search.proposer import Proposer, Restriction
 from kt_tuning.search.pruning import make_pruner
+from kt_tuning.search.rungs import AshaPruner, HalvingRule
 from kt_tuning.search.samplers import find_strategy
 from kt_tuning.search.study import SearchStudy, adopt_trials, open_study
-from kt_tuning.search.study_oracle import StudyOracle, guarded
+from kt_tuning.search.study_oracle import Source, StudyOracle, guarded
 
 
 class OptunaOracle(StudyOracle):
@@ -266,7 +266,7 @@ class OptunaOracle(StudyOracle):
             self._proposer.write_queue(self._search_study, space)
 
     @guarded
-    def warm_start(self, source: optuna.Study | str | Path) -> int:
+    def warm_start(self, source: Source) -> int:
         """Let the sampler learn from an earlier search over the same or an overlapping space.
 
         The finished trials of that search are added to the study; they do not count for
@@ -292,6 +292,26 @@ class OptunaOracle(StudyOracle):
         with kept.lock():
             self._synchronise(kept)
             return adopt_trials(self.study, space, open_study(source), self.objectives)
+
+    def open(self) -> None:
+        """Open the study, and warm-start it once if `prepare` asked for that."""
+        self.ignores_earlier = False
+        self.reload()
+        if self._warm_start is not None:
+            self.warm_start(self._warm_start)
+            self._warm_start = None
+
+    def halving_rule(self, epochs: int, seconds: float | None) -> HalvingRule | None:
+        """Return when trials pause; None if they do not.
+
+        Args:
+            epochs: Epochs of a full training.
+            seconds: Time limit of the search times the number of workers, or None.
+        """
+        if len(self.objectives) > 1 or not isinstance(self.pruner, AshaPruner):
+            return None
+        maximise = self.objectives[0].direction == "max"
+        return HalvingRule.of(epochs, maximise=maximise, seconds=seconds)
 
     def pareto(self) -> list[Trial]:
         """The completed trials that no other trial dominates, in order of start."""

@@ -15,7 +15,6 @@ from kt_tuning.errors import SearchError
 from kt_tuning.execution import Executor, Serial
 from kt_tuning.interrupts import interrupts_kept
 from kt_tuning.records import FAILED, SearchRecord, TrialRecord, defaults_failure
-from kt_tuning.search.adapter import OracleAdapter
 from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import Budget, epochs_by_family
 from kt_tuning.search.chief import is_chief, is_worker, serve
@@ -26,6 +25,7 @@ from kt_tuning.search.options import check_count
 from kt_tuning.search.quiet import light_collections, quiet
 from kt_tuning.search.run_directory import RunDirectory, versions
 from kt_tuning.search.shared_finalize import warn_of_absent
+from kt_tuning.search.stock_oracle import SearchOracle
 from kt_tuning.search.trial_starter import TrialOptions
 from kt_tuning.tracking import Tracker, Tracking
 from kt_tuning.trials import Task, run_trial
@@ -60,7 +60,7 @@ class SearchSession:
 
     Args:
         tuner: A `Tuner`; its hooks are called.
-        adapter: The tuner's oracle, opened.
+        oracle: The tuner's oracle, adapted and opened.
         run: Directory of the search, held by this process.
         limits: When the search ends.
         options: Settings of all trials.
@@ -71,7 +71,7 @@ class SearchSession:
     def __init__(
         self,
         tuner: Any,
-        adapter: OracleAdapter,
+        oracle: SearchOracle,
         run: RunDirectory,
         limits: Limits,
         options: TrialOptions,
@@ -80,7 +80,7 @@ class SearchSession:
         trackers: Sequence[Tracker],
     ) -> None:
         self._tuner = tuner
-        self._adapter = adapter
+        self._oracle = oracle
         self._run = run
         self._limits = limits
         self._options = options
@@ -109,7 +109,7 @@ class SearchSession:
         tracking = self._tracking()
         loop = SearchLoop(
             tuner,
-            self._adapter,
+            self._oracle,
             run,
             display,
             self._budget(executor.workers, spent),
@@ -127,7 +127,7 @@ class SearchSession:
                 else:
                     executor.run(work, loop)
                 loop.close()
-                warn_of_absent(self._adapter, run.path)
+                warn_of_absent(self._oracle, run.path)
             tracking.finished = True
             if loop.reason is not None:
                 logger.info("The search ended: %s.", loop.reason)
@@ -148,7 +148,7 @@ class SearchSession:
     def _enqueue_plan(self, workers: int) -> Plan:
         """Enqueue the first configurations of a search whose families were chosen by "auto"."""
         tuner, limit = self._tuner, self._limits.seconds
-        if tuner.choice is None or not self._adapter.keeps_study:
+        if tuner.choice is None or not self._oracle.keeps_study:
             return Plan()
         seconds_each = None if limit is None else limit / workers
         plan = Plan.of(tuner.choice, tuner.oracle.get_space(), seconds_each)
@@ -175,7 +175,7 @@ class SearchSession:
         )
 
     def _retry_failed(self) -> list[str]:
-        retried = [] if is_worker() else retry_failed(self._adapter, self._run)
+        retried = [] if is_worker() else retry_failed(self._oracle, self._run)
         if retried:
             logger.warning(
                 "%s failed in an earlier run; %s tried again.",
@@ -209,7 +209,7 @@ class SearchSession:
         )
 
     def _tracking(self) -> Tracking:
-        shared = is_worker() or self._adapter.shared
+        shared = is_worker() or self._oracle.shared
         return Tracking(
             # The chief logs the trials of its workers.
             [] if is_worker() else self._trackers,
@@ -219,17 +219,17 @@ class SearchSession:
         )
 
 
-def retry_failed(adapter: OracleAdapter, run: RunDirectory) -> list[str]:
+def retry_failed(oracle: SearchOracle, run: RunDirectory) -> list[str]:
     """Retry the trials that failed in earlier runs; return their ids.
 
     Trials over a limit are not retried, nor are those that crashed a process in the last retry.
 
     Args:
-        adapter: The oracle.
+        oracle: Oracle of the search.
         run: Directory of the trials.
     """
     final = {record.trial_id for record in run.trials() if not _may_be_retried(record, run)}
-    return adapter.retry_failed(final)
+    return oracle.retry_failed(final)
 
 
 def _may_be_retried(record: TrialRecord, run: RunDirectory) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras_tuner
 
 from kt_tuning.records import RESULT
-from kt_tuning.search.adapter import OracleAdapter, adapt
+from kt_tuning.search.stock_oracle import SearchOracle, adapt
 
 logger = logging.getLogger("kt_tuning")
 
@@ -26,7 +26,7 @@ class SharedFinalize:
     """
 
     def __init__(self, oracle: keras_tuner.Oracle, run: Path, *, first: str, last: str) -> None:
-        self._adapter = adapt(oracle)
+        self._oracle = adapt(oracle)
         self._run = run
         self._first = run / first
         self._last = run / last
@@ -40,8 +40,11 @@ class SharedFinalize:
             Whether the search must be finalized; False if another process has done so meanwhile
             with all trials.
         """
-        with self._adapter.lock("finalize"):
-            yield not (self._adapter.shared and self._done())
+        if not self._oracle.shared:
+            yield True
+            return
+        with self._oracle.lock("finalize"):
+            yield not self._done()
 
     def _done(self) -> bool:
         # All files are on one file system and have the times of its clock.
@@ -50,11 +53,11 @@ class SharedFinalize:
         return ended > self._earlier and ended >= began > max(trials, default=0)
 
 
-def warn_of_absent(adapter: OracleAdapter, run: Path) -> None:
+def warn_of_absent(oracle: SearchOracle, run: Path) -> None:
     """Warn if results of other processes of a shared search are not in the run directory."""
-    if not adapter.shared:
+    if not oracle.shared:
         return
-    trials = adapter.oracle.end_order
+    trials = oracle.end_order
     absent = [trial for trial in trials if not (run / f"trial_{trial}" / RESULT).exists()]
     if absent:
         logger.warning(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
+import os
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -16,14 +18,15 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage
 
-from kt_tuning.errors import SearchError
+from kt_tuning.errors import OptionError, SearchError
 from kt_tuning.search.objectives import objectives_of
 from kt_tuning.search.proposer import Proposer
 from kt_tuning.search.rungs import RungScores
 from kt_tuning.search.study import SearchStudy, check_objectives, open_study
 from kt_tuning.search.study.heartbeat_lock import is_shared
-from kt_tuning.search.study.keras_files import write_state
 
+Source = optuna.Study | str | Path
+"""An earlier search: its study, run directory, file, or URL."""
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -54,12 +57,16 @@ class StudyOracle(keras_tuner.Oracle):
         **options: Arguments of `keras_tuner.Oracle`.
 
     Attributes:
+        keeps_study: True, which tells it apart from a `StockOracle`.
+        kind: Name of the kind of oracle in the definition of a search.
         objectives: The objective, or several.
         pruner: Decides which trials stop early.
         ignores_earlier: Whether trials of an earlier run in the project directory do not count, as
             they are about to be deleted.
     """
 
+    keeps_study = True
+    kind = "optuna"
     hyperparameters: keras_tuner.HyperParameters
     ongoing_trials: dict[str, Trial]
     pruner: BasePruner
@@ -76,6 +83,7 @@ class StudyOracle(keras_tuner.Oracle):
         self._storage = storage
         self._project: Path | None = None
         self._opening = False
+        self._warm_start: Source | None = None
         self._guard = threading.RLock()
 
     @property
@@ -118,14 +126,49 @@ class StudyOracle(keras_tuner.Oracle):
         """Exclude other processes that share the study from blocks of the same name."""
         return self._search_study.lock(name)
 
-    def check_source(self, source: optuna.Study | str | Path) -> None:
-        """Refuse an earlier search that `warm_start` cannot learn from; nothing is written.
+    def number(self, trial_id: str) -> int:
+        """Return the index of a trial in the order of start."""
+        return int(self.start_order.index(trial_id))
+
+    def check_overwrite(self, project_name: str) -> None:
+        """Refuse to delete an earlier search that other processes share.
+
+        Raises:
+            OptionError: if they do.
+        """
+        if self.shared:
+            raise OptionError(
+                "`overwrite` would delete the files of other processes of a shared search, but "
+                "not their study. Choose another project_name, or delete the study by `optuna "
+                f"delete-study --study-name {project_name}` and the run directory yourself."
+            )
+
+    def prepare(self, *, ignore_earlier: bool, warm_start: Source | None) -> None:
+        """Set what the study begins with. Nothing is written.
+
+        Args:
+            ignore_earlier: Whether trials in the project directory are about to be deleted.
+            warm_start: An earlier search to learn from when the study is opened, or None.
 
         Raises:
             OptionError: if the earlier search had other objectives.
-            StorageError: if there is no such study.
+            StorageError: if there is no such search.
         """
-        check_objectives(open_study(source), self.objectives)
+        self.ignores_earlier = ignore_earlier
+        self._warm_start = warm_start
+        if warm_start is not None:
+            check_objectives(open_study(warm_start), self.objectives)
+
+    def restore(self, directory: Path) -> None:
+        """Do nothing: the study is read when it is opened."""
+
+    def known_trials(self) -> Collection[str] | None:
+        """Return the ids of all trials of the project; None if other processes may add some."""
+        return None if self.shared else self.trials
+
+    def failure_status(self, status: str) -> str:
+        """Return the status by which the oracle knows a trial without a score."""
+        return status
 
     @guarded
     def failures(self, trial_id: str) -> int:
@@ -246,3 +289,15 @@ class StudyOracle(keras_tuner.Oracle):
             )
         super()._set_project_dir(directory, project_name)
         self._project = project
+
+
+def write_state(path: str | Path, state: Mapping[str, Any]) -> None:
+    """Write a state of KerasTuner atomically, in its format: one line of JSON with NaN.
+
+    Args:
+        path: The file; its folder exists.
+        state: Result of `get_state` of an oracle or a trial.
+    """
+    partial = Path(f"{path}.tmp")
+    partial.write_text(json.dumps(state, default=float), encoding="utf-8")
+    os.replace(partial, path)

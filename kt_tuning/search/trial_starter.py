@@ -10,11 +10,11 @@ import numpy as np
 from keras_tuner.engine.trial import Trial
 
 from kt_tuning.records import COMPLETED, PAUSE, RESULT
-from kt_tuning.search.adapter import OracleAdapter
 from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import Budget, family_of
 from kt_tuning.search.proposer import Restriction
 from kt_tuning.search.run_directory import RunDirectory
+from kt_tuning.search.stock_oracle import SearchOracle
 from kt_tuning.trials import TrialSpec
 
 
@@ -45,7 +45,7 @@ class TrialStarter:
 
     Args:
         tuner_id: Prefix of the names of worker slots, by which the oracle tells workers apart.
-        adapter: The oracle.
+        oracle: Oracle of the search.
         run: Directory of the trials.
         budget: Time and epochs.
         options: Settings of all trials.
@@ -57,7 +57,7 @@ class TrialStarter:
     def __init__(
         self,
         tuner_id: str,
-        adapter: OracleAdapter,
+        oracle: SearchOracle,
         run: RunDirectory,
         budget: Budget,
         options: TrialOptions,
@@ -67,7 +67,7 @@ class TrialStarter:
         failed: Collection[str],
     ) -> None:
         self._tuner_id = tuner_id
-        self._adapter = adapter
+        self._oracle = oracle
         self._run = run
         self._budget = budget
         self._options = options
@@ -104,7 +104,7 @@ class TrialStarter:
             if (name := f"{self._tuner_id}.{number}") not in self._slots.values()
         )
         restriction = None if near else self._restriction()
-        trial = self._adapter.create_trial(first_free, near=near, restriction=restriction)
+        trial = self._oracle.create_trial(first_free, near, restriction)
         self.idle = trial.status == "IDLE"
         if trial.status != "RUNNING":
             return None
@@ -114,7 +114,7 @@ class TrialStarter:
 
     def near_best(self) -> str | None:
         """The best trial if a perturbation of it should be trained to its end now, else None."""
-        if not self._adapter.ends_near_best:
+        if not self._oracle.ends_near_best:
             return None
         best = next(
             (t for t in self._run.best_trials(None) if t.status == COMPLETED and not t.message),
@@ -123,7 +123,7 @@ class TrialStarter:
         if best is not None and self._budget.ends_at_once(family_of(best.values)):
             return None
         # The perturbations at the end of an earlier run do not count if there is more time now.
-        begun = len(self._adapter.neighbours() - self._earlier)
+        begun = len(self._oracle.neighbours() - self._earlier)
         if best is None or not self._budget.is_last_chance(best, begun):
             return None
         return best.trial_id
@@ -143,7 +143,7 @@ class TrialStarter:
 
     def _set_failure_aside(self, trial_id: str) -> None:
         """Rename the record of a failed attempt if the oracle starts the trial again."""
-        failures = self._adapter.failed_attempts(trial_id)
+        failures = self._oracle.failures(trial_id)
         if failures is None:
             failures = self._run.failures(trial_id) + 1 if trial_id in self._failed else 0
         if failures:
@@ -151,9 +151,7 @@ class TrialStarter:
         self._failed.discard(trial_id)
 
     def _specify(self, trial: Trial) -> TrialSpec:
-        # The client of a chief has no order of start; its trial ids are numbers.
-        order = getattr(self._adapter.oracle, "start_order", None)
-        number = int(trial.trial_id) if order is None else order.index(trial.trial_id)
+        number = self._oracle.number(trial.trial_id)
         values = trial.hyperparameters.values
         # KerasTuner's Hyperband sets the epochs, and the trial whose weights are taken over.
         earlier = values.get("tuner/trial_id")

@@ -18,7 +18,6 @@ from kt_tuning.errors import full_disk_explained
 from kt_tuning.execution import Ray
 from kt_tuning.recipe import Recipe
 from kt_tuning.records import write_json
-from kt_tuning.search.adapter import adapt, make_adapter
 from kt_tuning.search.auto import AUTO, CHOICE, Chosen, chosen
 from kt_tuning.search.best_models import BestModels
 from kt_tuning.search.chief import is_chief, is_worker
@@ -45,6 +44,7 @@ from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.samplers import strategy_name
 from kt_tuning.search.session import Limits, SearchSession, check_results, trials_left
 from kt_tuning.search.space_discovery import discover_space
+from kt_tuning.search.stock_oracle import adapt, make_oracle
 from kt_tuning.search.trial_starter import TrialOptions
 from kt_tuning.search.tuner_results import TunerResults
 from kt_tuning.tracking import Tracker, find_trackers
@@ -171,7 +171,7 @@ class Tuner(TunerResults):
         described = describe_hypermodel(hypermodel)
         wrapped = RecipeHyperModel(hypermodel, self.recipe)
         trainings = (folds or 1) * executions_per_trial
-        adapter = make_adapter(
+        oracle = make_oracle(
             strategy,
             objective=objective,
             max_trials=max_trials,
@@ -182,15 +182,15 @@ class Tuner(TunerResults):
             storage=storage,
             defaults_first=self.choice is None or not self.choice.several,
         )
-        oracle = adapter.oracle
+        adapted = adapt(oracle)
         if overwrite:
-            adapter.check_overwrite(project_name)
+            adapted.check_overwrite(project_name)
         self.objectives = objectives_of(oracle.objective)
         self._run = RunDirectory(
             self.run_directory, self.objectives[0], overwrite=overwrite and not is_worker()
         )
         self._best_models = BestModels(wrapped, self._run, folds)
-        adapter.prepare(ignore_earlier=self._run.overwrite, warm_start=warm_start)
+        adapted.prepare(ignore_earlier=self._run.overwrite, warm_start=warm_start)
         with quiet():
             oracle.verbose = 0
             super().__init__(
@@ -200,7 +200,7 @@ class Tuner(TunerResults):
                 project_name=project_name,
             )
         # A worker of a chief has a client in place of the oracle.
-        self._adapter = adapter if self.oracle is oracle else adapt(self.oracle)
+        self._oracle = adapted if self.oracle is oracle else adapt(self.oracle)
         definition = SearchDefinition(
             hypermodel=unchanged(described, describe_hypermodel(hypermodel)),
             recipe=describe_recipe(self.recipe),
@@ -209,16 +209,16 @@ class Tuner(TunerResults):
             folds=folds or 1,
             executions=executions_per_trial,
             limits=limits,
-            oracle=adapter.kind,
+            oracle=adapted.kind,
             space=oracle.get_space().get_config()["space"],
             values=self._defaults,
             model=self._default_model,
         )
-        self._identity = Identity(definition, wrapped, adapter, self._run)
+        self._identity = Identity(definition, wrapped, adapted, self._run)
         if not overwrite:
             self._identity.check()
             if not is_worker():
-                adapter.restore(self.run_directory)
+                adapted.restore(self.run_directory)
 
     def _populate_initial_space(self) -> None:
         """Find the search space with fewer builds than KerasTuner."""
@@ -293,7 +293,7 @@ class Tuner(TunerResults):
             seconds(trial_time_limit),
             max_stale_trials,
         )
-        chief, shared = is_chief(), is_worker() or self._adapter.shared
+        chief, shared = is_chief(), is_worker() or self._oracle.shared
         if workers == "auto" and self.choice is not None and self.choice.is_short(limits.seconds):
             workers = 1
         found = find_workers(1 if chief else workers)
@@ -321,8 +321,8 @@ class Tuner(TunerResults):
             self._run.begin(check, source=source, lock=not shared),
             make_executor(found, self._run, jobs).started(jobs) as executor,
         ):
-            self._adapter.open()
-            if (known := self._adapter.known_trials()) is not None:
+            self._oracle.open()
+            if (known := self._oracle.known_trials()) is not None:
                 self._run.check_unchanged(known)
             self._identity.note(data, parts)
             if self.choice is not None:
@@ -331,7 +331,7 @@ class Tuner(TunerResults):
                 self._data = data
             session = SearchSession(
                 self,
-                self._adapter,
+                self._oracle,
                 self._run,
                 limits,
                 self._options,

@@ -14,7 +14,6 @@ import pandas as pd
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import PRICE, Ensemble, read_labels
 from kt_tuning.errors import SearchError
-from kt_tuning.search.adapter import OracleAdapter
 from kt_tuning.search.best_models import BestModels, with_values
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.objectives import pareto_records
@@ -22,6 +21,7 @@ from kt_tuning.search.plots import Plots, study_of
 from kt_tuning.search.quiet import quiet
 from kt_tuning.search.results import history_frame, results_frame
 from kt_tuning.search.run_directory import RunDirectory
+from kt_tuning.search.stock_oracle import SearchOracle
 from kt_tuning.search.trial_starter import TrialOptions
 from kt_tuning.units import count
 
@@ -38,7 +38,7 @@ class TunerResults(keras_tuner.Tuner):
     run_directory: Path
     objectives: list[keras_tuner.Objective]
     seed: int
-    _adapter: OracleAdapter
+    _oracle: SearchOracle
     _best_models: BestModels
     _ensemble: Ensemble | None = None
     _options: TrialOptions
@@ -65,7 +65,7 @@ class TunerResults(keras_tuner.Tuner):
             OptionError: if a name is unknown, not active or its value out of range.
             SearchError: if the oracle is one of KerasTuner.
         """
-        self._adapter.enqueue(values)
+        self._oracle.enqueue(values)
 
     @property
     def study(self) -> optuna.Study:
@@ -75,18 +75,18 @@ class TunerResults(keras_tuner.Tuner):
             SearchError: if the oracle is one of KerasTuner, or an earlier search is to be deleted
                 first.
         """
-        if self._adapter.keeps_study and self._run.overwrite:
+        if self._oracle.keeps_study and self._run.overwrite:
             raise SearchError(
                 f"The earlier search in {self.run_directory} is deleted when the new one begins: "
                 "call `search` first."
             )
-        self._adapter.open()
-        return self._adapter.study
+        self._oracle.open()
+        return self._oracle.study
 
     @property
     def plot(self) -> Plots:
         """Figures of the search: `tuner.plot.history()` and others, see `Plots`."""
-        if self._adapter.keeps_study:
+        if self._oracle.keeps_study:
             return Plots(self.study, step="Training" if self._options.several else "Epoch")
         space = self.oracle.get_space()
         return Plots(study_of(self._run.trials(), self.history(), self.objectives, space))

@@ -9,7 +9,6 @@ from search_spaces import finish, make_oracle, mixed, space_of
 
 from kt_tuning.errors import SearchError
 from kt_tuning.records import TrialRecord
-from kt_tuning.search.adapter import adapt
 from kt_tuning.search.crashes import Crashes
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.session import retry_failed
@@ -131,7 +130,7 @@ def test_what_has_killed_its_process_three_times_is_given_up(crashes, retried, m
     heard = []
     oracle.retry_failed = lambda exclude: heard.extend(exclude) or []
     run = RunDirectory(tuner.run_directory, tuner.objectives[0], overwrite=False)
-    retry_failed(adapt(oracle), run)
+    retry_failed(oracle, run)
     assert heard == ([] if retried else [record["trial_id"]])
 
 
