@@ -129,12 +129,12 @@ class StudyStorage(BaseStorage):
         shown.intermediate_values = {step: value}
         self._shown[trial_id] = shown
 
-    def _write(self, trial_id: int) -> int | None:
-        """The backend's id of a trial; None for the draft, which has not been written."""
+    def _write(self, trial_id: int, method: str, *arguments: Any) -> bool:
+        """Call a method of the backend for a trial; do nothing for the draft."""
         self.check_trial_is_updatable(trial_id, self._trials[trial_id].state)
         if trial_id == self._draft:
-            return None
-        return self.backend_id(trial_id)
+            return False
+        return getattr(self._backend, method)(self.backend_id(trial_id), *arguments) is not False
 
     def _translated(self, trial: FrozenTrial) -> FrozenTrial:
         if self._space is None:
@@ -222,10 +222,8 @@ class StudyStorage(BaseStorage):
         param_value_internal: float,
         distribution: BaseDistribution,
     ) -> None:
-        backend_id = self._write(trial_id)
-        if backend_id is not None:
-            stored = self._names.get(param_name, param_name)
-            self._backend.set_trial_param(backend_id, stored, param_value_internal, distribution)
+        stored = self._names.get(param_name, param_name)
+        if self._write(trial_id, "set_trial_param", stored, param_value_internal, distribution):
             self._distributions.setdefault(stored, distribution)
         trial = self._trials[trial_id]
         trial.params[param_name] = distribution.to_external_repr(param_value_internal)
@@ -234,9 +232,8 @@ class StudyStorage(BaseStorage):
     def set_trial_state_values(  # noqa: D102
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
-        backend_id = self._write(trial_id)
-        assert backend_id is not None, "a draft is committed or discarded"
-        if not self._backend.set_trial_state_values(backend_id, state, values):
+        assert trial_id != self._draft, "a draft is committed or discarded"
+        if not self._write(trial_id, "set_trial_state_values", state, values):
             return False
         self._shown.pop(trial_id, None)
         trial = self._trials[trial_id]
@@ -252,21 +249,15 @@ class StudyStorage(BaseStorage):
     def set_trial_intermediate_value(  # noqa: D102
         self, trial_id: int, step: int, intermediate_value: float
     ) -> None:
-        backend_id = self._write(trial_id)
-        if backend_id is not None:
-            self._backend.set_trial_intermediate_value(backend_id, step, intermediate_value)
+        self._write(trial_id, "set_trial_intermediate_value", step, intermediate_value)
         self._trials[trial_id].intermediate_values[step] = intermediate_value
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:  # noqa: D102
-        backend_id = self._write(trial_id)
-        if backend_id is not None:
-            self._backend.set_trial_user_attr(backend_id, key, value)
+        self._write(trial_id, "set_trial_user_attr", key, value)
         self._trials[trial_id].user_attrs[key] = value
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:  # noqa: D102
-        backend_id = self._write(trial_id)
-        if backend_id is not None:
-            self._backend.set_trial_system_attr(backend_id, key, value)
+        self._write(trial_id, "set_trial_system_attr", key, value)
         self._trials[trial_id].system_attrs[key] = value
 
     def get_trial(self, trial_id: int) -> FrozenTrial:  # noqa: D102
@@ -304,17 +295,7 @@ def _with_parameters(
 
 def _renumbered(trial: FrozenTrial, number: int) -> FrozenTrial:
     """Return the trial with its number as its id."""
-    return FrozenTrial(
-        number=number,
-        trial_id=number,
-        state=trial.state,
-        value=None,
-        values=trial.values,
-        datetime_start=trial.datetime_start,
-        datetime_complete=trial.datetime_complete,
-        params=trial.params,
-        distributions=trial.distributions,
-        user_attrs=trial.user_attrs,
-        system_attrs=dict(trial.system_attrs),
-        intermediate_values=trial.intermediate_values,
-    )
+    renumbered = copy.copy(trial)
+    renumbered.number = renumbered._trial_id = number
+    renumbered.system_attrs = dict(trial.system_attrs)
+    return renumbered

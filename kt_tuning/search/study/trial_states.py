@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
@@ -142,17 +143,7 @@ def _status(frozen: FrozenTrial) -> str:
 
 def curve_until(frozen: FrozenTrial, step: int) -> FrozenTrial:
     """Return a running trial as a pruner saw it after a step."""
-    curve = {at: value for at, value in frozen.intermediate_values.items() if at <= step}
-    return FrozenTrial(
-        number=frozen.number,
-        trial_id=frozen.number,
-        state=frozen.state,
-        value=None,
-        datetime_start=frozen.datetime_start,
-        datetime_complete=None,
-        params=frozen.params,
-        distributions=frozen.distributions,
-        user_attrs=frozen.user_attrs,
-        system_attrs=dict(frozen.system_attrs),
-        intermediate_values=curve,
-    )
+    until_then = copy.copy(frozen)
+    curve = frozen.intermediate_values.items()
+    until_then.intermediate_values = {at: value for at, value in curve if at <= step}
+    return until_then
