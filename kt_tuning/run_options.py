@@ -40,7 +40,8 @@ def _option(
     shown: str | None = None,
     flag: str | None = None,
     kind: Any = None,
-    **shell: Any,
+    shell_name: str | None = None,
+    shell_default: Any = None,
 ) -> Any:
     """Declare an option.
 
@@ -54,11 +55,13 @@ def _option(
         flag: Name of a command-line flag that differs, such as "--refit/--no-refit"; "" if the
             option is not on the command line.
         kind: Type on the command line, if it does not follow from the annotation.
-        **shell: `name` and `default` on the command line, where they differ.
+        shell_name: Name on the command line, if it differs.
+        shell_default: Default on the command line, if it differs.
     """
     metadata = {
         **{"help": help, "panel": panel, "sets": sets, "argument": argument},
-        **{"shown": shown, "flag": flag, "kind": kind, "shell": shell},
+        **{"shown": shown, "flag": flag, "kind": kind},
+        **{"shell_name": shell_name, "shell_default": shell_default},
     }
     if isinstance(default, dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
@@ -107,7 +110,7 @@ class RunOptions:
         SEARCH,
         shown="all are searched",
         kind=list[str] | None,
-        name="fix",
+        shell_name="fix",
     )
     hyperparameters: Mapping[str, Any] = _option(
         {},
@@ -216,7 +219,7 @@ class RunOptions:
         "each of them gets, and where its checkpoints are kept.",
         MACHINES,
         sets=CALL,
-        default="auto",
+        shell_default="auto",
     )
     storage: str | None = _option(
         None,

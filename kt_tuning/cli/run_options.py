@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import types
 import typing
@@ -108,18 +109,25 @@ def with_run_options(verb: Callable[..., None]) -> Callable[..., None]:
     parameters = list(inspect.signature(verb).parameters.values())[:-1]
     hints = typing.get_type_hints(verb, include_extras=True)
     own = [each.replace(annotation=hints[each.name]) for each in parameters]
-    # Those without a default and `out` come first in `config.yaml`.
+    # `folder` and `out` come first in `config.yaml`.
     signature = inspect.Signature([*own[:2], *_rows(), *own[2:]])
-    verb.__signature__ = signature  # type: ignore[attr-defined]
-    verb.__annotations__ = {each.name: each.annotation for each in signature.parameters.values()}
-    return verb
+
+    @functools.wraps(verb)
+    def command(*args: Any, **kwargs: Any) -> None:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        verb(**bound.arguments)
+
+    command.__signature__ = signature  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in signature.parameters.values()}
+    return command
 
 
 def _rows() -> list[inspect.Parameter]:
     hints = typing.get_type_hints(RunOptions)
     rows = []
     for field in dataclasses.fields(RunOptions):
-        row, shell = field.metadata, field.metadata["shell"]
+        row = field.metadata
         if row["flag"] == "":
             continue
         kind = row["kind"] or _shell_type(hints[field.name])
@@ -131,9 +139,9 @@ def _rows() -> list[inspect.Parameter]:
         )
         rows.append(
             inspect.Parameter(
-                shell.get("name", field.name),
+                row["shell_name"] or field.name,
                 inspect.Parameter.POSITIONAL_OR_KEYWORD,
-                default=None if _is_list(kind) else shell.get("default", _default(field)),
+                default=None if _is_list(kind) else row["shell_default"] or _default(field),
                 annotation=Annotated[kind, option],
             )
         )

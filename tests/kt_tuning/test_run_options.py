@@ -33,7 +33,7 @@ def test_every_option_is_on_the_command_line_with_its_help_text():
     parameters = inspect.signature(run).parameters
     for field in FIELDS:
         if field.metadata["flag"] != "":
-            name = field.metadata["shell"].get("name", field.name)
+            name = field.metadata["shell_name"] or field.name
             assert parameters[name].annotation.__metadata__[0].help == field.metadata["help"]
 
 
