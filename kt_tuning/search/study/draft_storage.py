@@ -195,7 +195,7 @@ class StudyStorage(BaseStorage):
         number = len(self._trials)
         if template_trial is not None and template_trial.state == TrialState.WAITING:
             raise OptionError(
-                "A search does not read trials of `study.enqueue_trial`: use `tuner.enqueue`."
+                "A search does not read trials of `study.enqueue_trial`: use `enqueue`."
             )
         if template_trial is None:
             running = optuna.create_trial(state=TrialState.RUNNING)
