@@ -157,7 +157,7 @@ def _shell_type(hint: Any) -> Any:
     choices = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     many = [each for each in choices if typing.get_origin(each) is tuple]
     if many:
-        return list[typing.get_args(many[0])[0]] | None  # type: ignore[misc]
+        return types.GenericAlias(list, (typing.get_args(many[0])[0],)) | None
     if str in choices and {int, float} & set(choices):
         return str | None if types.NoneType in choices else str
     return hint
