@@ -36,7 +36,7 @@ class Encoding:
         self.space = dict(space)
         self.names = list(space)
         self.levels = [_levels(distribution) for distribution in space.values()]
-        """Of each column, its values if there are few; else empty, for any position."""
+        """Values of each column if there are few; empty if any position is possible."""
         self.unordered = np.array([_is_unordered(d) for d in space.values()], bool)
         self._rules: dict[int, tuple[int, NDArray[np.float64]]] = {}
 
