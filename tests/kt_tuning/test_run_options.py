@@ -11,8 +11,9 @@ from kt_tuning.ensembling import PRICE
 from kt_tuning.run_options import CALL, RECIPE, TUNER, RunOptions
 
 FIELDS = dataclasses.fields(RunOptions)
-OTHER_DEFAULTS = {"objective", "max_trials", "track"}
-"""Several values on the command line; and limits that are chosen by `RunOptions.limited`."""
+OTHER_DEFAULTS = {"objective", "max_trials", "track", "epochs", "verbose"}
+"""Several values on the command line; limits that are chosen by `RunOptions.limited`; and what the
+tuner decides for itself where it follows KerasTuner."""
 
 
 @pytest.mark.parametrize(
