@@ -25,7 +25,7 @@ def searched(tmp_path_factory):
     base = tmp_path_factory.mktemp("searched")
     write_photos(base / "photos")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job, "_finish", finished)
+        patch.setattr(job, "_finalize", finished)
         assert (
             kt_tuning(patch, "run", base / "photos", "--out", base / "runs" / "photos", *BASE) == 0
         )
@@ -34,7 +34,7 @@ def searched(tmp_path_factory):
 
 @pytest.fixture
 def base(searched, tmp_path, monkeypatch):
-    monkeypatch.setattr(job, "_finish", finished)
+    monkeypatch.setattr(job, "_finalize", finished)
     shutil.copytree(searched / "runs", tmp_path / "runs")
     shutil.copytree(searched / "photos", tmp_path / "photos")
     monkeypatch.chdir(tmp_path)
