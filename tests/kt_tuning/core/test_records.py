@@ -73,7 +73,7 @@ def test_what_is_no_json_object_is_refused(text, tmp_path):
         (
             True,
             "Trial 0, the default configuration, failed: why\n"
-            "What the search found was not compared with the defaults.",
+            "The best trial cannot be compared with the defaults.",
         ),
         (
             False,

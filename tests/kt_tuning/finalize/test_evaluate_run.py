@@ -28,6 +28,7 @@ from kt_tuning.evaluation import (
     model_digest,
 )
 from kt_tuning.finalize import evaluate_run, load_final_model, load_run_data, save_final_model
+from kt_tuning.finalize.evaluate import _as_before
 from kt_tuning.search.run_directory import RunDirectory
 
 RECORD = EnsembleRecord(("0",), (1.0,), "single", {}, (0.5,))
@@ -270,6 +271,6 @@ def test_one_of_corruptions_and_attacks_is_measured_on_the_images_of_the_other(
     parts, model, images, monkeypatch, tmp_path
 ):
     earlier = SimpleNamespace(model="the same", robustness=SimpleNamespace(images=20))
-    monkeypatch.setattr(evaluate, "read_scores", lambda directory: earlier)
-    monkeypatch.setattr(evaluate, "model_digest", lambda model: model)
-    assert evaluate._as_before(parts, tmp_path, model).images == images
+    monkeypatch.setattr("kt_tuning.finalize.evaluate.read_scores", lambda directory: earlier)
+    monkeypatch.setattr("kt_tuning.finalize.evaluate.model_digest", lambda model: model)
+    assert _as_before(parts, tmp_path, model).images == images

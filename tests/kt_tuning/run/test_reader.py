@@ -79,5 +79,5 @@ def test_predictions_of_executions_count_rows_once(tmp_path):
     np.save(folder / "execution_predictions.npy", np.zeros((3, 5, 2)))
     assert run.predicted_rows("0") == 5
     (folder / "val_predictions.npy").write_text("nonsense")
-    with pytest.raises(StorageError, match="Cannot read"):
+    with pytest.raises(StorageError, match="is damaged"):
         run.predictions("0")
