@@ -19,6 +19,7 @@ from optuna.storages import BaseStorage
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import OptionError, SearchError
 from kt_tuning.core.quiet import ignored_warnings
+from kt_tuning.run.layout import ORACLE
 from kt_tuning.search.objectives import objectives_of
 from kt_tuning.search.proposer import Proposer
 from kt_tuning.search.run_directory import RunDirectory
@@ -235,7 +236,7 @@ class StudyOracle(keras_tuner.Oracle):
         project = getattr(self, "_project", None)
         if project is None or self._opening or self.ignores_earlier or self._is_open:
             return False
-        return (project / "oracle.json").exists()
+        return (project / ORACLE).exists()
 
     @functools.cached_property
     def _search_study(self) -> SearchStudy:
