@@ -151,7 +151,7 @@ def test_only_so_many_can_be_taken():
     for count in (0, 3):
         with pytest.raises(OptionError, match=f"from 1 to 2, .*devices={count}"):
             found.take(count)
-    with pytest.raises(OptionError, match="all 8 cores"):
+    with pytest.raises(OptionError, match="All 8 cores"):
         Devices("tpu", CORES, 8).take(4)
 
 
