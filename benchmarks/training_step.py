@@ -30,7 +30,7 @@ import numpy as np
 from hypermodels import HYPERMODELS
 from kt_tuning import devices
 from kt_tuning.trials.building import new_model
-from kt_tuning.trials.fused import fuse_batch_normalization
+from kt_tuning.trials.keras_fast import fuse_batch_normalization
 
 SHAPE, CLASSES = (32, 32, 3), 10
 BATCH_SIZE = 64

@@ -43,14 +43,16 @@ class Tuner(search.Tuner):
         *,
         metric: str = "log_loss",
         members: str = "best",
-        price: float = PRICE,
+        cost_penalty: float = PRICE,
     ) -> Ensemble:
         """Combine the best trials; see `kt_tuning.search.Tuner.ensemble`.
 
         The ensemble is also written as a Keras file into the run directory, for `open_run` and the
         command line.
         """
-        made = super().ensemble(size, solver, metric=metric, members=members, price=price)
+        made = super().ensemble(
+            size, solver, metric=metric, members=members, cost_penalty=cost_penalty
+        )
         try:
             finalize.save_final_model(made, self.run_directory)
         except (TypeError, ValueError, NotImplementedError) as error:

@@ -18,6 +18,7 @@ LAYERS = [
     {"search"},
     {"finalize"},
     {"report", "summaries"},
+    {"run_options"},
     {"pipeline"},
     {"tuner"},
     {"tuners"},
@@ -59,6 +60,13 @@ def test_imports_point_down(path):
         if parts[0] != "kt_tuning" or len(parts) == 1 or parts[1] == here:
             continue
         assert LEVEL[parts[1]] < LEVEL[here], f"{here} must not import {module}"
+
+
+def test_oracles_are_told_apart_by_their_adapters_alone():
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "isinstance":
+                assert "Oracle" not in ast.unparse(node.args[1]), f"{path}:{node.lineno}"
 
 
 def test_hypermodels_know_nothing_of_the_toolkit():

@@ -8,15 +8,13 @@ import textwrap
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 import yaml
 
 from kt_tuning.core.errors import OptionError, StorageError
-
-if TYPE_CHECKING:
-    from kt_tuning.pipeline import RunOptions
+from kt_tuning.run_options import RunOptions
 
 CONFIG, SPACE = "config.yaml", "space.yaml"
 """Files of a run directory: all options, and how the space was narrowed."""

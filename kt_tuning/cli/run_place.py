@@ -1,4 +1,4 @@
-"""Where a run goes: never among the images that it is run on."""
+"""The run directory of a command, which is never inside the folder of images."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ RUNS = "runs"
 def run_directory(source: Path, out: Path | None, images: Path | None = None) -> Path:
     """Return the run directory: `out`, or by default `runs/<name of the source>`.
 
-    By default it is beside the images where the current directory is among them. A run that is
-    among them already, made before this was so, may go on there: it is never taken for a class.
+    If the current directory is inside the folder of images, the default is beside that folder. A
+    run that is inside already may be resumed there: it is never read as a class.
 
     Args:
         source: The folder of images, a table, or an `.npz` file.
-        out: What was asked for.
+        out: The requested run directory, or None.
         images: The folder of a table's images; None for that of the table.
 
     Raises:
-        OptionError: if `out` is among the images and no run.
+        OptionError: if `out` is inside the folder of images and not a run.
     """
     folder, name = source.resolve(), source.resolve().name
     if is_table(source):
@@ -40,8 +40,8 @@ def run_directory(source: Path, out: Path | None, images: Path | None = None) ->
     beside = folder.parent / RUNS / name
     if out is not None:
         raise OptionError(
-            f"--out {out} is inside the folder of images, {folder}, where it would lie among the "
-            f"classes. Choose a place outside, such as --out {beside}."
+            f"--out {out} is inside the folder of images, {folder}, where it would look like a "
+            f"class. Choose a directory outside, such as --out {beside}."
         )
     logging.getLogger("kt_tuning").warning(
         "The run directory is %s: the current directory is inside the folder of images.", beside

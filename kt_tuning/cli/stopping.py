@@ -111,7 +111,7 @@ def _terminable() -> Iterator[None]:
 @contextlib.contextmanager
 def _watched() -> Iterator[None]:
     """Have a death by a signal told: where, by Python, and what to try, by a shell that stays."""
-    from kt_tuning.execution.advice import advice
+    from kt_tuning.execution.crash_hint import crash_hint
 
     if not faulthandler.is_enabled():
         with contextlib.suppress(OSError, ValueError):  # standard error is no file
@@ -120,7 +120,7 @@ def _watched() -> Iterator[None]:
         yield
         return
     with subprocess.Popen(
-        ["/bin/sh", "-c", WATCH, "sh", HINT.format(advice=advice())],
+        ["/bin/sh", "-c", WATCH, "sh", HINT.format(advice=crash_hint())],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         start_new_session=True,

@@ -1,4 +1,4 @@
-"""What there is to compute on, and how a training uses all of it."""
+"""Devices (processor, GPUs, TPU), and training on several of them."""
 
 from kt_tuning.devices.description import describe
 from kt_tuning.devices.found import CPU, GPU, TPU, Devices, find_devices, unasked_devices

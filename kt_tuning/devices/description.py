@@ -1,4 +1,4 @@
-"""What was found, and what will be done with it, in words."""
+"""A description of the devices and of their use."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ TRIALS = {
 
 
 def describe(devices: Devices) -> str:
-    """Say what was found, and what trials and a refit make of it.
+    """Describe devices and how trials and a refit use them.
 
     Args:
-        devices: As `find_devices` returns them.
+        devices: Result of `find_devices`.
     """
     import keras
 

@@ -1,7 +1,7 @@
-"""The devices that Keras' backend computes on.
+"""The devices of Keras' backend.
 
-Several devices are tested as virtual ones on a processor, and a TPU with a stand-in for it: neither
-GPUs nor TPUs have been run on yet.
+Several devices are tested as virtual ones on a processor, and a TPU by a fake: nothing has been run
+on GPUs or TPUs yet.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ UNITS = {CPU: "processor", GPU: "GPU", TPU: "TPU core"}
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
-    """Devices of one kind, all of which a training uses together.
+    """Devices of one kind that a training uses together.
 
     Attributes:
         kind: "cpu", "gpu" or "tpu".
-        names: As the backend calls those that are used, e.g. "/device:GPU:0".
-        found: How many of this kind there are.
-        capability: CUDA's compute capability of the least of the GPUs, such as (8, 0); None if it
-            is not known.
-        bfloat16: Whether a processor has units for matrices of bfloat16, and the backend uses them.
+        names: Names of the used devices in the backend, such as "/device:GPU:0".
+        found: Number of devices of this kind.
+        capability: Lowest compute capability of the GPUs, such as (8, 0); None if unknown.
+        bfloat16: Whether a processor has units for matrices of bfloat16 that the backend uses.
         resolver: TensorFlow's connection to the TPU, or None.
     """
 
@@ -40,48 +39,48 @@ class Devices:
 
     @property
     def count(self) -> int:
-        """How many are used."""
+        """Number of used devices."""
         return len(self.names)
 
     @property
     def alone(self) -> bool:
-        """Whether the backend would choose the same of its own accord: there is but one."""
+        """Whether there is only one device, which the backend uses by default."""
         return self.found == 1 and self.kind != TPU
 
     def __str__(self) -> str:
-        """How many of what, e.g. "2 GPUs"."""
+        """Return a text such as "2 GPUs"."""
         return f"{self.count} {UNITS[self.kind]}{'' if self.count == 1 else 's'}"
 
     def take(self, count: int | None) -> Devices:
-        """The first few of them.
+        """Return the first `count` devices.
 
         Args:
-            count: How many, at least 1; None for all.
+            count: Number of devices, at least 1; None for all.
 
         Raises:
-            OptionError: if there are fewer, or they cannot be used apart, as a TPU's.
+            OptionError: if there are fewer, or they are cores of a TPU.
         """
         if count is None or count == self.count:
             return self
         if not 1 <= count <= self.count:
             raise OptionError(
-                f"`devices` is a number of devices, from 1 to the {self.count} that there are. "
+                f"`devices` is a number from 1 to {self.count}, the number of devices. "
                 f"Received: devices={count}"
             )
         if self.kind == TPU:
             raise OptionError(
-                f"A TPU is used as a whole, all {self.count} cores. Received: devices={count}"
+                f"All {self.count} cores of a TPU are used together. Received: devices={count}"
             )
         return dataclasses.replace(self, names=self.names[:count])
 
 
 def find_devices(tpu: Any = None) -> Devices:
-    """Find what Keras' backend can compute on: a TPU, else all GPUs, else the processor.
+    """Find the devices of Keras' backend: a TPU, else all GPUs, else the processor.
 
     Args:
-        tpu: On TensorFlow, the TPU to connect to: its address, "local" on a TPU's own machine, or
-            a `tf.distribute.cluster_resolver.TPUClusterResolver`. None for the one that the
-            environment names (`TPU_NAME`), if it does. JAX finds its TPU without help.
+        tpu: TPU for TensorFlow: its address, "local" on the machine of the TPU, or a
+            `tf.distribute.cluster_resolver.TPUClusterResolver`. None for the TPU in the environment
+            (`TPU_NAME`), if it is set. JAX finds its TPU by itself.
 
     Raises:
         OptionError: if there is no such TPU, or Keras runs on another backend.
@@ -93,7 +92,7 @@ def find_devices(tpu: Any = None) -> Devices:
         return _of_tensorflow(connect_tpu(tpu))
     if backend != "jax":
         raise OptionError(
-            "Devices are known of the backends tensorflow and jax. "
+            "Devices are supported on the backends tensorflow and jax. "
             f"Received: KERAS_BACKEND={backend}"
         )
     if tpu is not None:
@@ -102,10 +101,10 @@ def find_devices(tpu: Any = None) -> Devices:
 
 
 def unasked_devices() -> Devices:
-    """What the backend computes on of its own accord, as trials do, on one of these.
+    """Return the devices that the backend uses by default, as trials do (one of them each).
 
-    On TensorFlow that is no TPU, which would have to be connected first. Of backends other than
-    tensorflow and jax only the processor is known.
+    On TensorFlow this is never a TPU, which must be connected first. On backends other than
+    tensorflow and jax it is the processor.
     """
     import keras
 
@@ -142,7 +141,7 @@ def _of_jax() -> Devices:
 
 
 def _numbers(text: Any) -> tuple[int, int] | None:
-    """A capability such as "8.0"."""
+    """Parse a capability such as "8.0"."""
     if text is None:
         return None
     major, _, minor = str(text).partition(".")
@@ -150,6 +149,6 @@ def _numbers(text: Any) -> tuple[int, int] | None:
 
 
 def _least(capabilities: list[tuple[int, int] | None]) -> tuple[int, int] | None:
-    """What all GPUs can do; None if one does not say."""
+    """Return the lowest capability; None if one is unknown."""
     known = [capability for capability in capabilities if capability is not None]
     return min(known) if known and len(known) == len(capabilities) else None

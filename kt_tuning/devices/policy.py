@@ -1,4 +1,4 @@
-"""Which precision a device computes in fastest."""
+"""The fastest precision of a device."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from kt_tuning.devices.found import GPU, TPU, Devices
 
 FLOAT32, FLOAT16, BFLOAT16 = "float32", "mixed_float16", "mixed_bfloat16"
 AMPERE = (8, 0)
-"""Compute capability from which a GPU's tensor cores take bfloat16."""
+"""Compute capability from which tensor cores support bfloat16."""
 VOLTA = (7, 0)
-"""Compute capability from which a GPU has tensor cores; they take float16."""
+"""Compute capability from which there are tensor cores, which support float16."""
 
 
 def precision(devices: Devices) -> str:
-    """Keras' dtype policy that all of the devices have fast arithmetic for.
+    """Return the fastest dtype policy of Keras on all of the devices.
 
     bfloat16 has the range of float32, so that losses need no scaling: it is preferred where there
     is a choice. A processor is faster in float32 than in either, unless it has units for matrices
@@ -22,7 +22,7 @@ def precision(devices: Devices) -> str:
     performance on Cloud TPUs".
 
     Args:
-        devices: What a training uses.
+        devices: Devices of a training.
 
     Returns:
         "float32", "mixed_float16" or "mixed_bfloat16".

@@ -1,4 +1,4 @@
-"""Data parallelism: every device has all weights and a part of each batch."""
+"""Data parallelism: each device has all weights and a part of each batch."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from kt_tuning.devices.found import TPU, Devices
 
 
 def strategy(devices: Devices) -> Any:
-    """TensorFlow's strategy for some devices.
+    """Return TensorFlow's strategy for devices.
 
-    A TPU has a `tf.distribute.TPUStrategy`, several GPUs a `MirroredStrategy`, and one device a
-    `OneDeviceStrategy`.
+    A `tf.distribute.TPUStrategy` for a TPU, a `OneDeviceStrategy` for one device, else a
+    `MirroredStrategy`.
 
     Args:
-        devices: As `find_devices` returns them.
+        devices: Result of `find_devices`.
     """
     import tensorflow as tf
 
@@ -29,13 +29,13 @@ def strategy(devices: Devices) -> Any:
 
 @contextlib.contextmanager
 def scope(devices: Devices) -> Iterator[None]:
-    """Build models, and train them, on all of the devices.
+    """Build and train models on all of the devices in the block.
 
-    Within the block batches are divided among the devices, whose number must divide them. On JAX
-    `keras.distribution.DataParallel` does so. The only device that there is needs nothing of this.
+    Batches are divided among the devices, whose number must divide the batch size; on JAX by
+    `keras.distribution.DataParallel`. A single device needs no strategy.
 
     Args:
-        devices: As `find_devices` returns them.
+        devices: Result of `find_devices`.
     """
     import keras
 

@@ -1,4 +1,4 @@
-"""The connection to a TPU. Tested with stand-ins up to the strategy; not run on a TPU yet."""
+"""The connection to a TPU. Tested with fakes up to the strategy; not run on a TPU yet."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from kt_tuning.core.errors import OptionError
 
 
 def connect_tpu(tpu: Any = None) -> Any:
-    """Connect TensorFlow to a TPU and start it; variables that are on it already are lost.
+    """Connect TensorFlow to a TPU and initialise it, which deletes variables on it.
 
     Args:
-        tpu: Its address, "local" on a TPU's own machine, or a resolver; None for the one that the
-            environment names.
+        tpu: Its address, "local" on the machine of the TPU, or a resolver; None for the TPU in the
+            environment.
 
     Returns:
-        The `tf.distribute.cluster_resolver.TPUClusterResolver`; None if the environment names none.
+        The `tf.distribute.cluster_resolver.TPUClusterResolver`; None if the environment has none.
 
     Raises:
         OptionError: if no TPU answers.
@@ -40,8 +40,8 @@ def connect_tpu(tpu: Any = None) -> Any:
 
 def _refusal(tpu: Any, error: Exception) -> str:
     reason = next(iter(str(error).splitlines()), type(error).__name__)
-    named = "the one that the environment names" if tpu is None else repr(tpu)
+    named = "that of the environment" if tpu is None else repr(tpu)
     return (
-        f"Expected a TPU: its address, or 'local' on its own machine. Received: {named}, where "
+        f"Expected the address of a TPU, or 'local' on its machine. Received: {named}, where "
         f"none answers ({reason})"
     )

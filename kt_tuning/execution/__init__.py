@@ -1,11 +1,10 @@
-"""Where trials run: in this process, in several others, or on a cluster."""
+"""Executors, which run trials in this process, in several others, or on a cluster."""
 
-from kt_tuning.execution.advice import advice
+from kt_tuning.execution.crash_hint import crash_hint
 from kt_tuning.execution.devices import automatic_workers
-from kt_tuning.execution.executor import Driver, Executor, Report, Work
+from kt_tuning.execution.executor import Driver, Executor, Report, Serial, Work
 from kt_tuning.execution.processes import Processes
 from kt_tuning.execution.ray import Ray, RayExecutor
-from kt_tuning.execution.serial import Serial
 
 __all__ = [
     "Driver",
@@ -16,6 +15,6 @@ __all__ = [
     "Report",
     "Serial",
     "Work",
-    "advice",
     "automatic_workers",
+    "crash_hint",
 ]

@@ -1,4 +1,4 @@
-"""Processors and GPUs, and how workers share them. GPUs: not tested on hardware."""
+"""Division of processors and GPUs among workers. GPUs: not tested on hardware."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from kt_tuning.core.processors import count_processors
 WORKER_BYTES = 3 * 2**29
 """Memory of a worker that trains a small model: 1.5 GiB."""
 GPU_SHARE = 0.9
-"""Part of a GPU's memory that its workers may allocate; the rest is for CUDA itself."""
+"""Share of a GPU's memory that its workers may allocate; CUDA needs the rest."""
 GPU_LIMIT = "KT_TUNING_GPU_MEMORY"
-"""Variable that tells a worker how much of its GPU's memory it may allocate, in MiB."""
+"""Environment variable: memory in MiB that a worker may allocate on its GPU."""
 QUERY_SECONDS = 10
 
 
@@ -32,7 +32,7 @@ class Gpu:
 
 
 def automatic_workers() -> int:
-    """A worker a GPU; without GPUs one a processor, as far as memory goes: about 1.5 GiB each."""
+    """Return one worker a GPU, or a processor as far as memory allows (1.5 GiB each)."""
     gpus = visible_gpus()
     if gpus:
         return len(gpus)
@@ -44,13 +44,13 @@ def automatic_workers() -> int:
 
 
 def thread_environment(threads: int) -> dict[str, str]:
-    """Variables that have a worker compute with so many threads."""
+    """Return the environment of a worker that computes with `threads` threads."""
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     return dict.fromkeys(names, str(threads))
 
 
 def visible_gpus() -> list[Gpu]:
-    """The GPUs that CUDA would find, without waking CUDA, which would take memory of each."""
+    """Return the GPUs that CUDA would find, without loading CUDA, which allocates memory."""
     query = ["nvidia-smi", "--query-gpu=index,uuid,memory.total", "--format=csv,noheader,nounits"]
     try:
         answer = subprocess.run(
@@ -62,14 +62,14 @@ def visible_gpus() -> list[Gpu]:
 
 
 def select_gpus(listing: str, visible: str | None) -> list[Gpu]:
-    """The GPUs of `listing` that `visible` leaves to see, in its order.
+    """Return the GPUs of `listing` that are visible, in the order of `visible`.
 
     Args:
         listing: A line a GPU: index, UUID, memory in MiB.
-        visible: The value of CUDA_VISIBLE_DEVICES, or None if it is not set.
+        visible: Value of CUDA_VISIBLE_DEVICES, or None if it is not set.
 
     Returns:
-        The GPUs; as in CUDA, a name that does not exist hides those after it.
+        The GPUs; as in CUDA, an unknown name hides all names after it.
     """
     memory: dict[str, int] = {}
     uuids = {}
@@ -81,7 +81,7 @@ def select_gpus(listing: str, visible: str | None) -> list[Gpu]:
         return [Gpu(index, mebibytes) for index, mebibytes in memory.items()]
     chosen = []
     for name in (name.strip() for name in visible.split(",")):
-        # CUDA takes the beginning of a UUID for the whole.
+        # CUDA accepts a unique prefix of a UUID.
         matches = [uuids[u] for u in uuids if name.startswith("GPU-") and u.startswith(name)]
         index = matches[0] if len(matches) == 1 else name
         if index not in memory:
@@ -90,18 +90,18 @@ def select_gpus(listing: str, visible: str | None) -> list[Gpu]:
     return chosen
 
 
-def gpu_environment(seat: int, seats: int, gpus: Sequence[Gpu]) -> dict[str, str]:
-    """Variables that give a worker its GPU, and its share of that GPU's memory.
+def gpu_environment(slot: int, slots: int, gpus: Sequence[Gpu]) -> dict[str, str]:
+    """Return the environment that gives a worker a GPU and a share of its memory.
 
     Args:
-        seat: Which worker, from 0; workers take GPUs in turn.
-        seats: Workers in all.
-        gpus: Those to share; if there are none, nothing is set.
+        slot: Index of the worker, from 0; workers take GPUs in turn.
+        slots: Number of workers.
+        gpus: GPUs to share; empty for no variables.
     """
     if not gpus:
         return {}
-    turn = seat % len(gpus)
-    gpu, sharers = gpus[turn], len(range(turn, seats, len(gpus)))
+    turn = slot % len(gpus)
+    gpu, sharers = gpus[turn], len(range(turn, slots, len(gpus)))
     variables = {"CUDA_VISIBLE_DEVICES": gpu.name, "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     if sharers > 1:
         share = GPU_SHARE / sharers
@@ -112,7 +112,7 @@ def gpu_environment(seat: int, seats: int, gpus: Sequence[Gpu]) -> dict[str, str
 
 
 def limit_gpu_memory() -> None:
-    """Hold TensorFlow to what `gpu_environment` allows this process; before it is used."""
+    """Limit TensorFlow's GPU memory to `GPU_LIMIT`; call it before TensorFlow is used."""
     limit = os.environ.get(GPU_LIMIT)
     if limit is None:
         return

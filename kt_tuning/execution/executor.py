@@ -1,61 +1,71 @@
-"""What the executors have in common: they carry jobs to where they run, and their news back.
+"""The interface of executors, and the executor of this process.
 
-An executor knows nothing of hyperparameters. It is handed `work(job, report) -> result` and a
-`Driver`, which decides what runs next and hears of everything that happens.
+An executor calls `work(job, report) -> result` somewhere and reports to a `Driver`, which decides
+what runs next. It knows nothing of hyperparameters.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, Self
 
 Report = Callable[..., Any]
-"""What `work` calls to tell how far it is; returns what the driver answers."""
+"""What `work` calls to report progress; it returns the answer of the driver."""
 
 Work = Callable[[Any, Report], Any]
-"""(job, report) -> result. It raises only what should end everything."""
+"""(job, report) -> result. It raises only errors that should end everything."""
 
 
 class Driver(Protocol):
-    """Decides what runs. Its methods are called one at a time, in the caller's thread."""
+    """Decides what runs. Its methods are called one at a time in the thread of the caller."""
 
     def next_job(self) -> Any | None:
-        """The next job, or None if there is none now; asked again after each result."""
+        """Return the next job, or None if there is none now; called again after each result."""
 
     def reported(self, job: Any, *news: Any) -> Any:
-        """Hear what a job reports, and answer it."""
+        """Receive the progress of a job, and return the answer to it."""
 
     def finished(self, job: Any, result: Any) -> None:
-        """Hear the result of a job."""
+        """Receive the result of a job."""
 
     def crashed(self, job: Any, reason: str) -> bool:
-        """Hear that a job's process died; whether to run the job once more."""
+        """Return whether a job whose process died runs once more."""
 
 
 class Executor(ABC):
     """A place where jobs run.
 
     Attributes:
-        workers: Jobs at the same time, at most.
+        workers: Largest number of jobs at the same time.
     """
 
     workers: int = 1
 
     @contextlib.contextmanager
     def started(self, jobs: int | None = None) -> Iterator[Self]:
-        """Get ready for a `run` in the block while the caller still prepares it.
+        """Start workers for a `run` in the block while the caller prepares it.
 
         Args:
-            jobs: How many there will be, at most; None if that is not known.
+            jobs: Largest number of jobs; None if unknown.
         """
         yield self
 
     @abstractmethod
     def run(self, work: Work, driver: Driver) -> None:
-        """Run jobs until there are none left and none is running.
+        """Run jobs until none is left and none is running.
 
         Raises:
-            Exception: whatever `work` raises. Jobs that are running then are stopped.
+            Exception: any error of `work`; running jobs are then stopped.
         """
+
+
+class Serial(Executor):
+    """Runs jobs in this process: nothing is copied, and a debugger works."""
+
+    def run(self, work: Work, driver: Driver) -> None:
+        """Run one job after the other."""
+        while (job := driver.next_job()) is not None:
+            driver.finished(job, work(job, functools.partial(driver.reported, job)))

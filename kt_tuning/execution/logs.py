@@ -1,4 +1,4 @@
-"""Log records of a worker, shown where the search runs."""
+"""Log records of workers, forwarded to the process of the search."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ LOGGED = "logged"
 
 
 class ForwardingHandler(QueueHandler):
-    """Hands what the toolkit logs in a worker to a function, ready to be pickled.
-
-    That is warnings, errors, and how far long work is.
+    """Passes warnings, errors and progress that the toolkit logs in a worker to a function.
 
     Args:
-        send: Called with each `logging.LogRecord`, perhaps from several threads.
+        send: Called with each `logging.LogRecord`, ready to be pickled, perhaps from several
+            threads.
     """
 
     def __init__(self, send: Callable[[logging.LogRecord], None]) -> None:
@@ -28,11 +27,11 @@ class ForwardingHandler(QueueHandler):
         self.addFilter(_is_forwarded)
 
     def enqueue(self, record: logging.LogRecord) -> None:
-        """Send a record that `prepare` has made ready."""
+        """Send a record that `prepare` has made picklable."""
         self._send(record)
 
     def attach(self) -> None:
-        """Take what the toolkit logs in this process from now on."""
+        """Forward the log records of this process from now on."""
         logger = logging.getLogger(LOGGER)
         logger.addHandler(self)
         logger.setLevel(logging.INFO)
@@ -43,7 +42,7 @@ def _is_forwarded(record: logging.LogRecord) -> bool:
 
 
 def show(record: logging.LogRecord) -> None:
-    """Log a record of another process as if it had been logged here."""
+    """Log a record of another process in this one."""
     logger = logging.getLogger(record.name)
     if logger.isEnabledFor(record.levelno):
         logger.handle(record)

@@ -1,8 +1,8 @@
-"""Several jobs at once, each in a process of its own, on this machine.
+"""An executor of several processes on this machine.
 
-What workers run is sent to each once, by cloudpickle, so that functions and classes from a notebook
-cell work; large arrays lie in files that all of them map into memory. A worker that dies takes
-nothing with it but its job's time.
+The work is sent to each worker once by cloudpickle, so functions and classes of a notebook cell
+work; large arrays are files that all workers map into memory. The death of a worker loses only the
+time of its job.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from kt_tuning.core.errors import KtTuningError, OptionError
 from kt_tuning.core.processors import count_processors
-from kt_tuning.execution import sharing
+from kt_tuning.execution import shared_arrays
 from kt_tuning.execution.devices import (
     gpu_environment,
     thread_environment,
@@ -33,12 +33,11 @@ class Processes(Executor):
 
     Args:
         workers: Processes, at least 1.
-        logs: Folder that gets what the workers print, `worker_<n>.log`, and, while they run, the
-            arrays they share; made if missing.
-        imports: Modules that the workers import while they wait for work: what takes long.
-        threads: Threads that each may compute with; the processors divided among the workers if
-            None.
-        environment: Variables that the workers see besides those of this process.
+        logs: Folder of the workers' output, `worker_<n>.log`, and, while they run, of the shared
+            arrays; made if missing.
+        imports: Modules that take long to import; workers import them while they wait for work.
+        threads: Threads of each worker; the processors divided by `workers` if None.
+        environment: Variables of the workers in addition to those of this process.
 
     Raises:
         OptionError: if a number is below 1.
@@ -69,10 +68,10 @@ class Processes(Executor):
 
     @contextlib.contextmanager
     def started(self, jobs: int | None = None) -> Iterator[Self]:
-        """Start the workers, no more than there are jobs; at the end of the block they are stopped.
+        """Start the workers, at most one a job; they are stopped at the end of the block.
 
         Args:
-            jobs: How many there will be, at most; None if that is not known.
+            jobs: Largest number of jobs; None if unknown.
         """
         try:
             for _ in range(self.workers if jobs is None else min(jobs, self.workers)):
@@ -82,16 +81,16 @@ class Processes(Executor):
             self._stop(self._pool)
 
     def run(self, work: Work, driver: Driver) -> None:
-        """Run jobs until there are none left and none is running.
+        """Run jobs until none is left and none is running.
 
         Raises:
             OptionError: if `work` cannot be sent to another process.
             StorageError: if the data cannot be written for the workers.
             SearchError: if a worker does not start.
-            Exception: whatever `work` raises.
+            Exception: any error of `work`.
         """
         shared = self._logs / "shared"
-        # What a killed process left behind.
+        # A killed process may have left it.
         shutil.rmtree(shared, ignore_errors=True)
         retries: list[Any] = []
         try:
@@ -110,7 +109,7 @@ class Processes(Executor):
             shutil.rmtree(shared, ignore_errors=True)
 
     def _hand_out(self, load: bytes, driver: Driver, retries: list[Any]) -> None:
-        """Give every free worker a job, starting workers only as they are needed."""
+        """Give every free worker a job; start workers as needed."""
         while True:
             free = self._free()
             if free is None and len(self._pool) >= self.workers:
@@ -121,7 +120,7 @@ class Processes(Executor):
             (free or self._start()).give(job, load)
 
     def _free(self) -> WorkerProcess | None:
-        """A worker without a job; one that died meanwhile is not missed."""
+        """Return a worker without a job; dead ones are removed."""
         self._stop([w for w in self._pool if w.job is None and not w.alive])
         return next((worker for worker in self._pool if worker.job is None), None)
 
@@ -131,7 +130,7 @@ class Processes(Executor):
             kind, content = worker.receive()
         except EOFError:
             self._stop([worker])
-            if driver.crashed(job, worker.epitaph()):
+            if driver.crashed(job, worker.exit_reason()):
                 retries.append(job)
             return
         if kind == "report":
@@ -146,14 +145,14 @@ class Processes(Executor):
 
     def _start(self) -> WorkerProcess:
         self._logs.mkdir(parents=True, exist_ok=True)
-        taken = {worker.seat for worker in self._pool}
-        seat = next(seat for seat in itertools.count() if seat not in taken)
+        taken = {worker.slot for worker in self._pool}
+        slot = next(slot for slot in itertools.count() if slot not in taken)
         worker = WorkerProcess(
-            seat,
+            slot,
             self._logs / f"worker_{next(self._started)}.log",
             imports=self._imports,
             environment={
-                **gpu_environment(seat, self.workers, self._gpus),
+                **gpu_environment(slot, self.workers, self._gpus),
                 **self._environment,
             },
         )
@@ -161,10 +160,10 @@ class Processes(Executor):
         return worker
 
     def _stop(self, workers: Sequence[WorkerProcess]) -> None:
-        """End workers, all at the same time."""
+        """Stop several workers in parallel."""
         workers = list(workers)
         for worker in workers:
-            worker.hang_up()
+            worker.close()
         for worker in workers:
             worker.wait()
             self._pool.remove(worker)
@@ -172,7 +171,7 @@ class Processes(Executor):
 
 def _pickle(work: Work, shared: Path) -> bytes:
     try:
-        return sharing.dumps(work, shared)
+        return shared_arrays.dumps(work, shared)
     except KtTuningError:
         raise
     except Exception as error:

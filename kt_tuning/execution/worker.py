@@ -1,4 +1,4 @@
-"""What a worker process does: receive work once, then job after job."""
+"""The main function of a worker process: receive the work once, then jobs."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from kt_tuning.execution.logs import LOGGED, ForwardingHandler
 
 
 def main(descriptor: int, imports: Sequence[str]) -> None:
-    """Run jobs until the parent hangs up.
+    """Run jobs until the parent closes the connection.
 
     Args:
-        descriptor: File descriptor of the line to the parent.
+        descriptor: File descriptor of the connection to the parent.
         imports: Modules to import while the parent prepares the work.
     """
-    # The log then says where native code failed.
+    # Logs where native code failed.
     faulthandler.enable(all_threads=False)
     threading.Thread(target=_follow_parent, daemon=True).start()
     with Connection(descriptor) as line:
         try:
             _serve(line, _receive_work(line, imports))
         except Exception as error:
-            # If it is the line that broke, nobody listens any more.
+            # The connection itself may be broken.
             with contextlib.suppress(ConnectionError):
                 line.send_bytes(cloudpickle.dumps(("raised", portable(error))))
 
 
 def _receive_work(line: Connection, imports: Sequence[str]) -> Work:
-    # Imports make a million objects that stay. Looking through them again and again would be an
-    # eighth of the time of the imports, and would go on after each job.
+    # Imports make a million lasting objects. Collections during the imports would take an eighth of
+    # their time, and later collections would scan the objects again.
     gc.disable()
     for name in imports:
         importlib.import_module(name)
@@ -77,7 +77,7 @@ def _serve(line: Connection, work: Work) -> None:
 
 
 def portable(error: Exception) -> Exception:
-    """The error with its traceback as a note; another one if it cannot be sent."""
+    """Return the error with its traceback as a note; a `SearchError` if it cannot be pickled."""
     error.add_note("In a worker process:\n" + "".join(traceback.format_exception(error)))
     try:
         cloudpickle.loads(cloudpickle.dumps(error))
@@ -87,7 +87,7 @@ def portable(error: Exception) -> Exception:
 
 
 def _follow_parent() -> None:
-    """End at once when the parent does, however it ends: that closes our standard input."""
+    """Exit when the parent exits, which closes the standard input in any case."""
     while os.read(0, 1):
         pass
     os._exit(1)

@@ -16,7 +16,7 @@ from kt_tuning.finalize.combine_members import combine
 from kt_tuning.finalize.configuration import Configuration
 from kt_tuning.finalize.distillation_loss import DistilledHyperModel
 from kt_tuning.finalize.member_training import MemberTraining, TrainingSubset
-from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 
 logger = logging.getLogger("kt_tuning")
 

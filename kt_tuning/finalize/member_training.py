@@ -31,10 +31,10 @@ from kt_tuning.run import trial_folder
 from kt_tuning.run.layout import RESULT
 from kt_tuning.search.data_tasks import image_tasks
 from kt_tuning.search.display import SearchDisplay
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.search.run_directory import RunDirectory, versions
-from kt_tuning.search.wrapping import RecipeHyperModel
 from kt_tuning.trials import (
-    Advice,
+    Decision,
     ImageTask,
     Progress,
     TrialSpec,
@@ -228,9 +228,9 @@ class MemberTraining:
             least_epochs=0,
         )
 
-        def report(progress: Progress) -> Advice:
+        def report(progress: Progress) -> Decision:
             display.epoch_ended(index, progress)
-            return Advice.GO_ON
+            return Decision.CONTINUE
 
         display.trial_started(index, configuration.epochs)
         record = run_trial(spec, report, tasks=[task], objectives=[self._objective])

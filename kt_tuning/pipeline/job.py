@@ -28,14 +28,14 @@ from kt_tuning.ensembling import Ensemble
 from kt_tuning.evaluation import CorrectedBest, Scores, corrected_best_of_run
 from kt_tuning.finalize import evaluate_run, export_run, save_final_model
 from kt_tuning.pipeline.make_tuner import make_tuner, recorded_options, write_files
-from kt_tuning.pipeline.options import RunOptions
 from kt_tuning.pipeline.refitted import refitted
 from kt_tuning.pipeline.timing import RunTime
 from kt_tuning.pipeline.without_effect import unused_options
 from kt_tuning.report import write_report
 from kt_tuning.run import Run, RunLock
 from kt_tuning.run.layout import AUGMENTATION, OPTIONS, REPORT
-from kt_tuning.search import Finish, Tuner
+from kt_tuning.run_options import CALL, RunOptions
+from kt_tuning.search import SharedFinalize, Tuner
 from kt_tuning.summaries import (
     next_steps,
     refit_summary,
@@ -140,16 +140,13 @@ def run(
             out=out,
         )
     )
-    finish = Finish(tuner.oracle, out, first=OPTIONS, last=REPORT)
+    shared = SharedFinalize(tuner.oracle, out, first=OPTIONS, last=REPORT)
     tuner.search(
         data,
         time_limit=clock.for_search(),
-        trial_time_limit=options.trial_time_limit,
-        max_stale_trials=options.max_stale_trials,
-        workers=options.workers,
-        verbose=options.verbose,
+        **options.arguments(CALL),
     )
-    with finish.turn() as due:
+    with shared.lock() as due:
         if not due:
             return None
         write_files(out, files)
@@ -184,7 +181,7 @@ def finalize(tuner: Tuner, images: Callable[[], ImageData], *, verbose: bool = T
     data = images()
     shared = getattr(tuner.oracle, "shared", False)
     alone = contextlib.nullcontext() if shared else RunLock(out)
-    with alone, Finish(tuner.oracle, out, first=OPTIONS, last=REPORT).turn():
+    with alone, SharedFinalize(tuner.oracle, out, first=OPTIONS, last=REPORT).lock():
         return _finalize(tuner, data, out, options, RunTime.of(time.monotonic(), None, data))
 
 
@@ -201,7 +198,7 @@ def _results(
 ) -> RunOutcome:
     stage = functools.partial(progress, shown=options.verbose)
     with stage("Combining the best trials"):
-        ensemble = tuner.ensemble(options.ensemble_size, price=options.price)
+        ensemble = tuner.ensemble(options.ensemble_size, cost_penalty=options.cost_penalty)
     ensemble = refitted(tuner, ensemble, data, options, clock)
     save_final_model(ensemble, out)
     with stage(f"Evaluating on {count(len(data.test), 'test image')}"):

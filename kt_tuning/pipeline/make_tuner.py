@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,9 +17,9 @@ from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.json_record import read_json
 from kt_tuning.data import ImageData
-from kt_tuning.pipeline.options import RunOptions
 from kt_tuning.recipe import Recipe
 from kt_tuning.run.layout import OPTIONS
+from kt_tuning.run_options import RECIPE, TUNER, RunOptions
 from kt_tuning.search import Tuner, narrow
 from kt_tuning.search.auto import AUTO, Chosen, choice_for, choose
 from kt_tuning.search.run_directory import check_same_data
@@ -69,7 +68,7 @@ def make_tuner(
     Args:
         data: The images.
         out: The run directory.
-        options: How to search.
+        options: Options of the run.
         files: File name -> text, written into the run directory when the search begins.
 
     Raises:
@@ -80,46 +79,26 @@ def make_tuner(
         raise OptionError(
             f"The ensemble has at least 1 candidate. Received: {options.ensemble_size}"
         )
-    if not 0 <= options.price < 1:
-        raise OptionError(f"`price` is from 0 to less than 1. Received: {options.price}")
+    if not 0 <= options.cost_penalty < 1:
+        raise OptionError(
+            f"`cost_penalty` is from 0 to less than 1. Received: {options.cost_penalty}"
+        )
     if not options.overwrite:
-        # Other images often need another hypermodel, too: this is what should be said.
+        # Before the hypermodel is compared, which other images often change as well.
         check_same_data(out, data)
     # The name of "." is empty.
     out = out if out.name else out.absolute()
     auto = _chosen(data, out, options) if options.hypermodel == (AUTO,) else None
     hypermodel = auto.hypermodel if auto else _hypermodel(data, options)
-    recipe = Recipe(
-        batch_size=options.batch_size,
-        max_batch_size=options.max_batch_size,
-        augment=options.augment or default_policy(data.input_shape),
-        mixup=options.mixup,
-        cutmix=options.cutmix,
-        balance=options.balance,
-        patience=options.patience,
-        precision=options.precision,
-    )
-    options = options.limited()
+    policy = options.augment or default_policy(data.input_shape)
+    recipe = Recipe(**{**options.arguments(RECIPE), "augment": policy})
     tuner = RecordedTuner(
         auto or hypermodel,
-        objective=options.objective,
-        strategy=options.strategy,
-        pruner=options.pruner,
-        max_trials=options.max_trials,
-        epochs=options.epochs,
-        folds=options.folds,
-        executions_per_trial=options.executions,
-        max_parameters=options.max_parameters,
-        max_flops=options.max_flops,
-        max_latency=options.max_latency,
         recipe=recipe,
         hyperparameters=_narrowed(hypermodel, recipe, options.hyperparameters),
-        tracker=options.track,
-        seed=options.seed,
         directory=out.parent,
         project_name=out.name,
-        overwrite=options.overwrite,
-        storage=options.storage,
+        **options.limited().arguments(TUNER),
     )
     tuner.files = files or {}
     return tuner
@@ -134,15 +113,13 @@ def recorded_options(out: Path) -> RunOptions:
     path = out / OPTIONS
     if not path.is_file():
         return RunOptions()
-    names = {field.name for field in dataclasses.fields(RunOptions)}
-    asked = {name: value for name, value in read_json(path).items() if name in names}
-    return RunOptions(**{**asked, "overwrite": False, "track": ()})
+    return RunOptions.from_json({**read_json(path), "overwrite": False, "track": ()})
 
 
 def _narrowed(
     hypermodel: Any, recipe: Recipe, wanted: Mapping[str, Any]
 ) -> keras_tuner.HyperParameters | None:
-    """Return the space as the user changed it, or None."""
+    """Return the narrowed space, or None if nothing is narrowed."""
     if not wanted:
         return None
     space = keras_tuner.HyperParameters()

@@ -11,10 +11,10 @@ from kt_tuning.core.units import clock as duration
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.finalize.refit import RefitOptions, refit
-from kt_tuning.pipeline.options import RunOptions
 from kt_tuning.pipeline.timing import RunTime
 from kt_tuning.run import Run
 from kt_tuning.run.layout import ENSEMBLE
+from kt_tuning.run_options import RunOptions
 from kt_tuning.search import Tuner
 
 logger = logging.getLogger("kt_tuning")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from kt_tuning.pipeline.options import RunOptions
+from kt_tuning.run_options import RunOptions
 
 UNUSED: dict[str, tuple[str, ...]] = {
     "linearprobe": (

@@ -1,4 +1,4 @@
-"""When a search has done enough."""
+"""When a search ends, and which trials its remaining time allows."""
 
 from __future__ import annotations
 
@@ -7,43 +7,66 @@ import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from hypermodels import FAMILY
 from kt_tuning.core.records import FAILED, INFEASIBLE, TrialRecord
 from kt_tuning.core.units import clock
-from kt_tuning.search.families import family_of
 
-HOPELESS = 5
-"""Failed trials after which a search without any success gives up: nothing it tries can work."""
-ALL_INFEASIBLE = 50
-"""The same, of configurations over a limit, which cost next to nothing."""
+MAX_FAILURES = 5
+"""Failed trials after which a search without any success ends."""
+MAX_INFEASIBLE = 50
+"""Configurations over a limit after which such a search ends; they take hardly any time."""
 WORTHWHILE_EPOCHS = 5
+"""Epochs that must fit into the remaining time for a trial to start."""
 UNKNOWN_SHARE = 0.25
-"""Share of the time limit that is left at least when the first trial of a family is begun."""
+"""Share of the time limit that must remain for the first trial of a family to start."""
 FIRST_SHARE, FIRST_LEAST = 0.25, 5.0
-"""Share of the time limit, and seconds at least, after which the first trial of a search takes what
-it has, if it is one that is done after one epoch: there is a model early."""
+"""Deadline of the first trial if it trains one epoch: a share of the time limit, and a minimum in
+seconds. There is then a model early."""
 NEIGHBOURS, SHARE = 4, 0.4
-"""At the end of a limited time so many neighbours of the best trial are trained, if that takes no
-more than this share of the whole: with it they make an ensemble of the usual five."""
+"""Perturbations of the best trial at the end of a limited time, and the largest share of the time
+limit that they may take. With the best trial they make an ensemble of the usual size, 5."""
 LATEST, EARLIEST = 1.1, 0.75
-"""In trainings of the best trial: the last neighbour is begun with so many of them left at least,
-as it may take longer; the first one with no more left than all of them take and so much besides, as
-whoever asks next may ask too late."""
+"""In units of `t`, the training time of the best trial: a perturbation starts only if `LATEST * t`
+remains, and the first one starts when the remaining time falls below the time of all of them plus
+`EARLIEST * t`."""
+ONLY_FAMILY = ""
+"""Name of the family in a search without several families."""
+
+
+def family_of(values: Mapping[str, Any]) -> str:
+    """Return the family of a configuration."""
+    return str(values.get(FAMILY, ONLY_FAMILY))
+
+
+def epochs_by_family(hypermodel: Any, epochs: int) -> dict[str, int]:
+    """Return the epochs of a full training of each family.
+
+    Args:
+        hypermodel: Its `members`, as of `hypermodels.Families`, are the families if it has any.
+        epochs: Epochs of families that train by epochs; others (`by_epochs` is false) train one.
+    """
+    members = getattr(hypermodel, "members", None) or {ONLY_FAMILY: hypermodel}
+    return {
+        family: epochs if getattr(member, "by_epochs", True) else 1
+        for family, member in members.items()
+    }
 
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """When no further trial is begun.
+    """The epochs, time and workers of a search.
 
     Attributes:
         epochs: Epochs of a full training.
         deadline: Value of `time.monotonic()` at which training stops, or None.
         time_limit: Seconds from the beginning of the search to the deadline, or None.
-        workers: Trials at the same time.
-        trial_seconds: Wall-clock of one trial, at most, or None.
+        workers: Number of trials at the same time.
+        trial_seconds: Largest wall-clock of one trial in seconds, or None.
         max_stale_trials: Finished trials without a better one after which the search ends, or
             None.
-        family_epochs: Epochs of a full training of each family, where they differ from `epochs`.
+        family_epochs: Epochs of a full training by family, where they differ from `epochs`.
     """
 
     epochs: int
@@ -56,30 +79,30 @@ class Budget:
 
     @property
     def seconds(self) -> float | None:
-        """Wall-clock of the search from its beginning, all workers together, or None."""
+        """Time limit times the number of workers, or None."""
         return None if self.time_limit is None else self.time_limit * self.workers
 
     def epochs_of(self, family: str) -> int:
-        """Epochs of a full training of a family."""
+        """Return the epochs of a full training of a family."""
         return self.family_epochs.get(family, self.epochs)
 
     def ends_at_once(self, family: str) -> bool:
-        """Whether a trial of a family is done after one epoch, where others train several."""
+        """Whether a family trains one epoch while others train several."""
         return self.epochs_of(family) == 1 < self.epochs
 
     def worthwhile_epochs(self, family: str) -> int:
-        """With fewer epochs before the deadline a trial of a family is not worth its time."""
+        """Return the epochs that must fit before the deadline for a trial of a family to start."""
         return min(WORTHWHILE_EPOCHS, self.epochs_of(family))
 
     def has_time_for(self, share: float, trials: Sequence[TrialRecord]) -> bool:
-        """Whether such a share of a usual full training fits in, as far as one can tell.
+        """Whether a share of a typical full training fits into the remaining time.
 
-        Of several families one for which it does is enough. Those that are done after one epoch do
-        not count, unless there are no others.
+        True if it fits for one of several families. Families that train one epoch are ignored,
+        unless there are no others. True if the cost of an epoch is unknown.
 
         Args:
-            share: Of the epochs of one trial, 0 to 1.
-            trials: Finished and paused ones.
+            share: Share of the epochs of one trial, from 0 to 1.
+            trials: Finished and paused trials.
         """
         costs = _seconds_of_epochs(trials)
         if self.deadline is None or not costs:
@@ -92,14 +115,14 @@ class Budget:
         )
 
     def affordable(self, families: Sequence[str], trials: Sequence[TrialRecord]) -> list[str]:
-        """The families of which a worthwhile trial fits in, as far as one can tell.
+        """Return the families of which a worthwhile trial fits into the remaining time.
 
         Args:
-            families: All of them.
-            trials: Finished and paused ones.
+            families: All families.
+            trials: Finished and paused trials.
 
         Returns:
-            Some of them, in their order; all of them as long as nothing is known.
+            Some of the families, in their order; all of them if no cost is known.
         """
         costs = _seconds_of_epochs(trials)
         if self.deadline is None or self.time_limit is None or not costs:
@@ -113,11 +136,11 @@ class Budget:
         return [family for family in families if left >= least.get(family, unknown)]
 
     def is_last_chance(self, best: TrialRecord, begun: int) -> bool:
-        """Whether it is time for a neighbour of the best trial: it fits in, and hardly any other.
+        """Whether a perturbation of the best trial should start now, see `LATEST`.
 
         Args:
-            best: A whole training.
-            begun: Neighbours that have begun before.
+            best: The best trial, trained to its end.
+            begun: Number of perturbations that have started.
         """
         if self.deadline is None or self.seconds is None or not best.seconds:
             return False
@@ -126,11 +149,11 @@ class Budget:
         return count > 0 and LATEST <= left < math.ceil(count / self.workers) + EARLIEST
 
     def trial_deadline(self, spent: float = 0.0, *, early: bool = False) -> float | None:
-        """Value of `time.monotonic()` at which a trial that runs now is stopped.
+        """Return the value of `time.monotonic()` at which a trial that starts now is stopped.
 
         Args:
             spent: Seconds that it has run before.
-            early: Whether there should be a model after the first part of the time.
+            early: Whether it should end after the first part of the time limit.
         """
         limits = [] if self.trial_seconds is None else [self.trial_seconds - spent]
         if early and self.time_limit is not None:
@@ -141,18 +164,18 @@ class Budget:
     def exhausted(
         self, trials: Sequence[TrialRecord], best: TrialRecord | None, *, running: bool
     ) -> str | None:
-        """Why no further trial is begun, or None if one is.
+        """Return why no further trial starts, or None if one does.
 
         Args:
-            trials: Finished ones, in order of their end.
-            best: Of these, or None.
+            trials: Finished trials in the order of their end.
+            best: The best of them, or None.
             running: Whether other trials are still running.
         """
         if best is None:
             counts = {status: 0 for status in (FAILED, INFEASIBLE)}
             for trial in trials:
                 counts[trial.status] += 1
-            if counts[FAILED] >= HOPELESS or counts[INFEASIBLE] >= ALL_INFEASIBLE:
+            if counts[FAILED] >= MAX_FAILURES or counts[INFEASIBLE] >= MAX_INFEASIBLE:
                 return f"none of {len(trials)} trials succeeded"
         elif self.max_stale_trials is not None:
             ids = [trial.trial_id for trial in trials]
@@ -167,7 +190,7 @@ class Budget:
         left = self.deadline - time.monotonic()
         trained = [trial for trial in trials if trial.epochs]
         if not trained:
-            # Nothing is known of how long an epoch takes; one trial is always worth a try.
+            # The time of an epoch is unknown; one trial is always started.
             return "time is up" if running and left <= 0 else None
         if left < min(
             min(seconds) * self.worthwhile_epochs(family)
@@ -180,11 +203,11 @@ class Budget:
 def _seconds_of_epochs(
     trials: Sequence[TrialRecord], *, usable: bool = True
 ) -> dict[str, list[float]]:
-    """By family: the seconds of an epoch of each trial that had any.
+    """Return the seconds of an epoch of each trial with epochs, by family.
 
     Args:
-        trials: Finished and paused ones.
-        usable: Whether only those count that have a score.
+        trials: Finished and paused trials.
+        usable: Whether trials without a score are left out.
     """
     found: dict[str, list[float]] = {}
     for trial in trials:

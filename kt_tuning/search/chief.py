@@ -1,10 +1,10 @@
-"""KerasTuner's own way of using several machines: a chief has the oracle, workers ask it.
+"""KerasTuner's protocol for several machines: a chief has the oracle, workers request trials.
 
-As KerasTuner's guide to distributed tuning says, the same script runs everywhere, with
+See KerasTuner's guide to distributed tuning: the same script runs on all machines, with
 KERASTUNER_TUNER_ID ("chief", or another name for each worker), KERASTUNER_ORACLE_IP and
-KERASTUNER_ORACLE_PORT (the chief's) in the environment, and the run directory on a file system that
-all of them have. The chief trains nothing. What a worker trains is neither paused nor pruned, since
-KerasTuner's protocol has no word for it, and nobody takes over from a worker that dies.
+KERASTUNER_ORACLE_PORT (those of the chief) in the environment, and the run directory on a shared
+file system. The chief trains nothing. Trials of workers are neither paused nor pruned, which the
+protocol does not support, and the trial of a worker that dies is lost.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from kt_tuning.core.errors import KtTuningError, OptionError
 
 TUNER_ID, IP, PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
 POLL = 1.0
-"""Seconds between two looks at whether the search is over."""
+"""Seconds between two checks whether the search has ended."""
 LINGER = 5.0
-"""Seconds for which workers that come late are told that the search is over."""
+"""Seconds after the end during which late workers are still answered."""
 
 
 def is_chief() -> bool:
-    """Whether this process is to answer workers.
+    """Whether this process is the chief.
 
     Raises:
-        OptionError: if KerasTuner's variables are there in part only.
+        OptionError: if only some of KerasTuner's variables are set.
     """
     return _distributed() and "chief" in os.environ[TUNER_ID]
 
 
 def is_worker() -> bool:
-    """Whether this process is to ask a chief.
+    """Whether this process is a worker of a chief.
 
     Raises:
-        OptionError: if KerasTuner's variables are there in part only.
+        OptionError: if only some of KerasTuner's variables are set.
     """
     return _distributed() and not is_chief()
 
@@ -51,31 +51,32 @@ def _distributed() -> bool:
     missing = [name for name in (TUNER_ID, PORT) if name not in os.environ]
     if missing:
         raise OptionError(
-            f"With {IP} in the environment, {' and '.join(missing)} should be there, too."
+            f"{IP} is set in the environment, but {' and '.join(missing)} is not. Set all of "
+            f"{TUNER_ID}, {IP} and {PORT}, or none."
         )
     return True
 
 
 def serve(oracle: keras_tuner.Oracle, watch: Callable[[], str | None]) -> str | None:
-    """Answer workers until the search is over.
+    """Answer workers until the search has ended.
 
     Args:
-        oracle: What they ask.
-        watch: Called every second: why no further trial is begun, or None as long as one is.
+        oracle: Oracle of the search.
+        watch: Called every second; returns why no further trial starts, or None.
 
     Returns:
-        Why no further trial was begun, if that was not for the oracle to say.
+        The last result of `watch`.
 
     Raises:
-        OptionError: if the address cannot be listened on.
-        KtTuningError: what the oracle raises.
+        OptionError: if the chief cannot listen on its address.
+        KtTuningError: any error of the oracle.
     """
     import grpc
     from keras_tuner.src import protos
 
     address = f"{os.environ[IP]}:{os.environ[PORT]}"
     servicer = _servicer(oracle)
-    # One thread: an oracle hears of one thing at a time.
+    # One thread, as an oracle is not thread-safe.
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=1))
     protos.get_service_grpc().add_OracleServicer_to_server(servicer, server)
     try:
@@ -97,15 +98,15 @@ def serve(oracle: keras_tuner.Oracle, watch: Callable[[], str | None]) -> str | 
 
 
 def _servicer(oracle: keras_tuner.Oracle) -> Any:
-    """KerasTuner's servicer, which knows when the search is over.
+    """Return KerasTuner's servicer with an end of the search.
 
-    It is made here, since KerasTuner wants gRPC to be imported after the rest.
+    The class is defined here, as KerasTuner requires a late import of gRPC.
     """
     from keras_tuner.src import protos
     from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
     class Servicer(OracleServicer):
-        """Tells workers that the search is over when it is, or when the oracle fails."""
+        """Stops workers when the search has ended or the oracle has failed."""
 
         reason: str | None = None
         error: KtTuningError | None = None

@@ -1,4 +1,4 @@
-"""What `Tuner.search` is given becomes tasks, one a fold."""
+"""Tasks, one a fold, from the data that `Tuner.search` is given."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import keras_tuner
 from kt_tuning.core.errors import OptionError
 from kt_tuning.data import ImageData
 from kt_tuning.recipe import Recipe
-from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.trials import (
     ImageTask,
     KerasTask,
@@ -30,7 +30,7 @@ def keras_task(
     fixed_epochs: bool = True,
     needs_data: bool = True,
 ) -> Task:
-    """Data of any kind that `keras.Model.fit` takes.
+    """Return a task on data of any kind that `keras.Model.fit` takes.
 
     Args:
         hypermodel: What to train.
@@ -41,7 +41,7 @@ def keras_task(
         needs_data: Whether there have to be any; a hypermodel's own `fit` may have data itself.
 
     Raises:
-        OptionError: if there are none, or folds are asked for.
+        OptionError: if there are no data, or folds are requested.
     """
     has_data = args or "x" in fit_kwargs or has_own_fit(hypermodel)
     if needs_data and not has_data:
@@ -69,21 +69,21 @@ def image_tasks(
     objectives: Sequence[str],
     defaults: keras_tuner.HyperParameters,
 ) -> list[Task]:
-    """Images with a recipe.
+    """Return tasks on images with a recipe.
 
     Args:
-        hypermodel: What to train.
-        recipe: How to train.
-        parts: The data, as each fold splits them.
-        args: Further arguments of `search`: there should be none.
-        fit_kwargs: Likewise, but for callbacks.
-        objectives: Their names.
-        defaults: A configuration to try the hypermodel with.
+        hypermodel: Builds the models.
+        recipe: How they are trained.
+        parts: The images as each fold splits them.
+        args: Further positional arguments of `search`; must be empty.
+        fit_kwargs: Further keyword arguments of `search`; only callbacks are allowed.
+        objectives: Names of the objectives.
+        defaults: A configuration that the hypermodel is tried with.
 
     Raises:
-        OptionError: if an argument is too much, or the hypermodel is one for other images, builds
-            models that return no probabilities, or is for integer labels where the recipe mixes
-            images.
+        OptionError: if there is a further argument, or the hypermodel is for other images, builds
+            models that return no probabilities, or takes integer labels only although the recipe
+            mixes images.
     """
     callbacks = fit_kwargs.pop("callbacks")
     if args or fit_kwargs:
@@ -102,3 +102,45 @@ def image_tasks(
     if recipe.mixes:
         check_soft_targets(model, parts[0].classes)
     return tasks
+
+
+def split_folds(data: ImageData | None, folds: int | None, seed: int) -> list[ImageData]:
+    """Return the images as each fold splits them; an empty list without an `ImageData`."""
+    if data is None:
+        return []
+    return [data] if folds is None else data.folds(folds, seed=seed)
+
+
+def make_tasks(
+    hypermodel: RecipeHyperModel,
+    parts: Sequence[ImageData],
+    args: tuple[Any, ...],
+    fit_kwargs: dict[str, Any],
+    *,
+    folds: int | None,
+    fixed_epochs: bool,
+    needs_data: bool,
+    objectives: Sequence[str],
+    defaults: keras_tuner.HyperParameters,
+) -> list[Task]:
+    """Return one task a fold for the arguments of `search`, see `keras_task` and `image_tasks`."""
+    if not parts:
+        return [
+            keras_task(
+                hypermodel,
+                args,
+                fit_kwargs,
+                folds=folds,
+                fixed_epochs=fixed_epochs,
+                needs_data=needs_data,
+            )
+        ]
+    return image_tasks(
+        hypermodel,
+        hypermodel.recipe,
+        parts,
+        args[1:],
+        fit_kwargs,
+        objectives=objectives,
+        defaults=defaults,
+    )

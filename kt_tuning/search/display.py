@@ -1,4 +1,4 @@
-"""The live view of a search, in a terminal or a notebook; log lines where nobody watches."""
+"""The live view of a search in a terminal or a notebook; log lines elsewhere."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class SearchDisplay:
 
     Args:
         objective: Name of the objective.
-        max_trials: Trials, at most, or None.
-        time_limit: Seconds in all, or None.
+        max_trials: Largest number of trials, or None.
+        time_limit: Time limit in seconds, or None.
         done: Trials that earlier runs of this search have finished.
-        used: Seconds that they have used.
-        console: Where to show the live view. Where nothing can be redrawn, lines say what trials
-            came to, and while a trial is long how far it is; with None only the former.
+        used: Seconds of these trials.
+        console: Console of the live view. On one that cannot be redrawn, lines show the results of
+            trials and the progress of long ones; with None only results are logged.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class SearchDisplay:
         return self._breakpoint_hook(*args, **kwargs)
 
     def trial_started(self, number: int, epochs: int) -> None:
-        """Show that a trial has begun."""
+        """Show a trial that has started."""
         if self._live is not None and not self._live.is_started:
             self._live.start()
         self._running[number] = (0, epochs, None)
@@ -101,11 +101,11 @@ class SearchDisplay:
             )
 
     def trial_ended(self, record: TrialRecord, best: list[TrialRecord]) -> None:
-        """Write a line about what came of a trial.
+        """Write a line with the result of a trial.
 
         Args:
             record: The trial.
-            best: The best completed trial, or nothing.
+            best: The best completed trial, or an empty list.
         """
         self._running.pop(record.number, None)
         self._ended.add(record.number)
@@ -161,7 +161,7 @@ class SearchDisplay:
         return f"{trials} trials, {time_used}{about}"
 
     def _seconds_left(self, elapsed: float) -> float | None:
-        """Until the first limit is reached, at the pace of the trials so far; None if unknown."""
+        """Return the estimated seconds until a limit is reached; None if unknown."""
         left = []
         if self._time_limit is not None:
             left.append(self._time_limit - self._used - elapsed)

@@ -1,4 +1,4 @@
-"""KerasTuner's hyperparameters as Optuna's distributions, and back, exactly."""
+"""Exact conversion of KerasTuner's hyperparameters to Optuna's distributions and back."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from optuna.distributions import (
 from kt_tuning.core.errors import OptionError
 
 Value = bool | int | float | str
-"""What a hyperparameter can be."""
+"""Type of the value of a hyperparameter."""
 Values = dict[str, Value]
 """Hyperparameter values by KerasTuner's names, active ones only."""
 
 ON_GRID = 1e-6
-"""How far, in steps, a value may be from a step's multiple and still count as one."""
+"""Largest distance of a value from the grid, in steps, that counts as on the grid."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,11 +1,11 @@
-"""Whether a run directory holds the search that a tuner asks for."""
+"""Checks that a run directory holds the search that a tuner defines."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -22,30 +22,30 @@ from kt_tuning.search.definition import (
     describe_model,
     read_definition,
 )
-from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.run_directory import RunDirectory
+from kt_tuning.search.stock_oracle import SearchOracle
 from kt_tuning.search.study import read_earlier
 from kt_tuning.search.study.urls import without_password
 
 LARGEST = 60_000
-"""Bytes of an attribute that every database takes."""
+"""Largest attribute of a study in bytes that every database takes."""
 
 
 class Identity:
-    """Compares a search with what its run directory and its study hold; writes only in `note`.
+    """Compares a search with its run directory and its study; only `note` writes.
 
     Args:
-        definition: Of the search.
-        hypermodel: What is searched, with its recipe.
-        oracle: Of the search.
-        run: Its directory.
+        definition: Definition of the search.
+        hypermodel: Hypermodel with its recipe.
+        oracle: Oracle of the search.
+        run: Directory of the search.
     """
 
     def __init__(
         self,
         definition: SearchDefinition,
         hypermodel: keras_tuner.HyperModel,
-        oracle: keras_tuner.Oracle,
+        oracle: SearchOracle,
         run: RunDirectory,
     ) -> None:
         self._definition = SearchDefinition(**as_stored(definition.to_json()))
@@ -55,54 +55,67 @@ class Identity:
         self._models: dict[str, list[dict[str, Any]]] = {}
 
     def trained_on(self, data: ImageData | None, arguments: Mapping[str, Any]) -> None:
-        """Note what `search` was given, for what comes next.
+        """Set the data of the search.
 
         Args:
-            data: The images, if it is images.
-            arguments: What `fit` is given otherwise, by name.
+            data: The images, or None for data of other kinds.
+            arguments: Arguments of `fit` by name, in that case.
         """
         told = {"kind": "ImageData"}
         if data is None:
             told = {"kind": "arguments of fit", **describe_arguments(arguments)}
         self._definition = dataclasses.replace(self._definition, data=as_stored(told))
 
-    def check(self) -> None:
-        """Refuse to go on in a directory whose trials mean something else.
+    def check_run(self, data: ImageData | None) -> None:
+        """Refuse a run directory or a study of another search, or on other images.
 
         Raises:
-            StorageError: if they do; it says what differs.
+            StorageError: if something differs; the message says what.
+        """
+        self.check()
+        self._check_study()
+        if data is not None:
+            self._run.check_data(data)
+
+    def check(self) -> None:
+        """Refuse a run directory whose trials belong to another search.
+
+        Raises:
+            StorageError: if something differs; the message says what.
         """
         if self._run.trial_ids() or self._run.trials():
             self._compare(read_definition(self._run), trained=self._run.was_trained())
             self._check_study_is_there()
 
-    def check_study(self) -> None:
-        """Refuse a study of another search, where it is not in the directory.
-
-        Raises:
-            StorageError: if it cannot be opened, holds another search, or lacks the trials that
-                are in the directory.
-        """
-        if not isinstance(self._oracle, OptunaOracle) or self._oracle.storage is None:
+    def _check_study(self) -> None:
+        """Refuse a study elsewhere that belongs to another search or lacks trials of the run."""
+        storage = self._oracle.storage
+        if storage is None:
             return
-        found = read_earlier(self._oracle.storage, self._run.path.name)
+        found = read_earlier(storage, self._run.path.name)
         if found is not None and DEFINITION in found.attributes:
             earlier = SearchDefinition.from_json(json.loads(found.attributes[DEFINITION]))
             self._compare(earlier, trained=found.trials > 0)
         known = 0 if found is None else found.trials
         if known < len(self._run.trial_ids()):
-            storage = self._oracle.storage
             shown = without_password(storage) if isinstance(storage, str) else storage
             raise StorageError(
-                f"{self._run.path} holds {len(self._run.trial_ids())} trials, of which {shown} "
-                "does not know all. Pass the storage that they were searched with, or choose "
-                "another project_name."
+                f"{self._run.path} holds {len(self._run.trial_ids())} trials, but {shown} only "
+                f"{known}. Pass the storage that the search was begun with, or choose another "
+                "project_name."
             )
 
-    def note(self) -> None:
-        """Keep the definition with the run, and with a study that is elsewhere."""
+    def note(self, data: ImageData | None, parts: Sequence[ImageData]) -> None:
+        """Write the definition to the run directory and to a study elsewhere; and the data.
+
+        Args:
+            data: The images, or None for data of other kinds.
+            parts: The images as each fold splits them.
+        """
         self._definition.save(self._run.path / DEFINITION)
-        if isinstance(self._oracle, OptunaOracle) and self._oracle.storage is not None:
+        if data is not None:
+            self._run.claim(data, [part.indices["validation"] for part in parts])
+        if self._oracle.storage is not None:
             text = json.dumps(self._definition.to_json())
             if len(text) > LARGEST:
                 text = json.dumps(dataclasses.replace(self._definition, model=None).to_json())
@@ -122,12 +135,12 @@ class Identity:
             )
 
     def _check_study_is_there(self) -> None:
-        missing = isinstance(self._oracle, OptunaOracle) and self._oracle.storage is None
-        if missing and not (self._run.path / STUDY).exists() and self._run.trial_ids():
+        in_run = self._oracle.keeps_study and self._oracle.storage is None
+        if in_run and not (self._run.path / STUDY).exists() and self._run.trial_ids():
             raise StorageError(
-                f"{self._run.path} holds {len(self._run.trial_ids())} trials and no {STUDY}, "
-                "which should know them. Pass the storage that they were searched with, put the "
-                "file back, or choose another run directory."
+                f"{self._run.path} holds {len(self._run.trial_ids())} trials but no {STUDY}. Pass "
+                "the storage that the search was begun with, restore the file, or choose another "
+                "run directory."
             )
 
     def _model_of(self, values: dict[str, Any]) -> list[dict[str, Any]]:
@@ -140,10 +153,10 @@ class Identity:
 
 
 def describe_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Digests of arrays, and plain values, among the arguments of `fit`.
+    """Return digests of the arrays and the plain values among the arguments of `fit`.
 
     Args:
-        arguments: By name. What is neither, such as a data set, is left out.
+        arguments: By name; others, such as data sets, are left out.
     """
     found: dict[str, Any] = {}
     for name, value in arguments.items():
@@ -162,6 +175,6 @@ def describe_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def named(args: tuple[Any, ...], fit_kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `fit` by name, but for those that do not decide what comes of it."""
+    """Return the arguments of `fit` by name, except those without effect on the results."""
     names = dict(zip(("x", "y"), args, strict=False))
     return {**names, **{k: v for k, v in fit_kwargs.items() if k not in ("callbacks", "verbose")}}

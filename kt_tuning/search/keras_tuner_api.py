@@ -15,19 +15,20 @@ from keras_tuner.engine.trial import Trial
 from kt_tuning.core.errors import KtTuningError, OptionError, StorageError
 from kt_tuning.core.records import COMPLETED, TrialRecord
 from kt_tuning.search.run_directory import RunDirectory
-from kt_tuning.search.specifying import TrialOptions
+from kt_tuning.search.stock_oracle import is_oracle
+from kt_tuning.search.trial_starter import TrialOptions
 from kt_tuning.trials import (
     EPOCHS,
-    Advice,
+    Decision,
     Progress,
     Report,
     SharedCallback,
     TrialSpec,
     best_epoch_of,
+    describe_failure,
     end_trial,
     metrics_of,
 )
-from kt_tuning.trials.failures import describe_failure
 
 EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
 """Methods that KerasTuner calls during a training, as (trial, model, epoch or batch, logs)."""
@@ -58,7 +59,7 @@ def check_arguments(oracle: Any, hypermodel: Any, unknown: Mapping[str, Any]) ->
             f"Unrecognized arguments {list(unknown)} for a tuner. See `help(kt_tuning.Tuner)` for "
             "those it has."
         )
-    if hypermodel is not None and not isinstance(oracle, (keras_tuner.Oracle, type(None))):
+    if hypermodel is not None and oracle is not None and not is_oracle(oracle):
         raise OptionError(
             "Expected `oracle` argument to be an instance of `Oracle`, such as "
             f"kt_tuning.oracles.RandomSearchOracle(...). Received: oracle={oracle!r}"
@@ -120,7 +121,7 @@ class OverriddenTrials:
         self._args = args
         self._kwargs = dict(kwargs)
         self.spec: TrialSpec | None = None
-        self.report: Report = go_on
+        self.report: Report = always_continue
         self.record: TrialRecord | None = None
 
     def __call__(self, spec: TrialSpec, report: Report) -> TrialRecord:
@@ -151,7 +152,7 @@ class OverriddenTrials:
                 ) from error
             status, message = describe_failure(error)
         finally:
-            self.spec, self.report = None, go_on
+            self.spec, self.report = None, always_continue
         record = self._recorded(spec, status, message, metrics, epoch, began)
         return end_trial(record, spec.directory)
 
@@ -232,10 +233,10 @@ def specify_alone(trial: Trial, run: RunDirectory, options: TrialOptions, epochs
     )
 
 
-def _without_pause(advice: Advice) -> Advice:
-    return Advice.GO_ON if advice is Advice.PAUSE else advice
+def _without_pause(decision: Decision) -> Decision:
+    return Decision.CONTINUE if decision is Decision.PAUSE else decision
 
 
-def go_on(news: Progress) -> Advice:
-    """Let a training that nobody watches go on."""
-    return Advice.GO_ON
+def always_continue(progress: Progress) -> Decision:
+    """Continue a training outside a search."""
+    return Decision.CONTINUE

@@ -1,4 +1,4 @@
-"""One objective or several: scores of trials, and the ones that no other beats."""
+"""Objectives: their directions, the scores of trials, and the Pareto set."""
 
 from __future__ import annotations
 
@@ -15,25 +15,13 @@ from kt_tuning.core.records import TrialRecord
 from kt_tuning.evaluation import METRICS
 from kt_tuning.trials import COSTS
 
-MORE_IS_BETTER = frozenset(
-    {
-        "binary_io_u",
-        "concordance_correlation",
-        "f1_score",
-        "fbeta_score",
-        "io_u",
-        "mean_io_u",
-        "one_hot_io_u",
-        "one_hot_mean_io_u",
-        "pearson_correlation",
-        "precision_at_recall",
-        "r2_score",
-        "recall_at_precision",
-        "sensitivity_at_specificity",
-        "specificity_at_sensitivity",
-    }
-)
-"""Metrics of Keras that KerasTuner 1.4.8 takes for losses, does not know, or stumbles over."""
+MORE_IS_BETTER = {
+    *("binary_io_u", "io_u", "mean_io_u", "one_hot_io_u", "one_hot_mean_io_u"),
+    *("concordance_correlation", "pearson_correlation", "r2_score", "f1_score", "fbeta_score"),
+    *("precision_at_recall", "recall_at_precision"),
+    *("sensitivity_at_specificity", "specificity_at_sensitivity"),
+}
+"""Metrics of Keras that KerasTuner 1.4.8 minimises, does not know, or fails on."""
 
 
 def metric_direction(name: str) -> str | None:
@@ -60,9 +48,9 @@ def metric_direction(name: str) -> str | None:
 def register_metrics(
     trial: Trial, names: Iterable[str], objectives: Sequence[keras_tuner.Objective]
 ) -> None:
-    """Tell a trial's metrics tracker which direction of each metric is good.
+    """Register metrics of a trial with their directions.
 
-    KerasTuner takes the metrics whose direction it cannot infer for losses.
+    KerasTuner minimises metrics whose direction it cannot infer.
 
     Args:
         trial: The trial.
@@ -158,7 +146,7 @@ def objective_values(trial: Trial, objectives: Sequence[keras_tuner.Objective]) 
 def pareto_front(
     trials: Iterable[Trial], objectives: Sequence[keras_tuner.Objective]
 ) -> list[Trial]:
-    """The completed trials that no other one beats in every objective, in their order."""
+    """Return the completed trials that no other one dominates, in their order."""
     completed = [trial for trial in trials if trial.status == TrialStatus.COMPLETED]
     values = [objective_values(trial, objectives) for trial in completed]
     return [completed[index] for index in _undominated(values, objectives)]
@@ -167,7 +155,7 @@ def pareto_front(
 def pareto_records(
     records: Sequence[TrialRecord], objectives: Sequence[keras_tuner.Objective]
 ) -> list[TrialRecord]:
-    """The same of what trials left on disk; one that lacks an objective is left out."""
+    """Return the records that no other one dominates; records without an objective are ignored."""
     names = [objective.name for objective in objectives]
     whole = [record for record in records if record.metrics.keys() >= set(names)]
     values = [[record.metrics[name] for name in names] for record in whole]
@@ -177,7 +165,7 @@ def pareto_records(
 def _undominated(
     values: Sequence[Sequence[float]], objectives: Sequence[keras_tuner.Objective]
 ) -> list[int]:
-    """The rows that no other one dominates: nowhere worse and somewhere better."""
+    """Return the indices of rows that no other row dominates (never worse, once better)."""
     signs = [-1.0 if objective.direction == "max" else 1.0 for objective in objectives]
     costs = [[sign * v for sign, v in zip(signs, row, strict=True)] for row in values]
     return [

@@ -1,4 +1,4 @@
-"""The tuner's arguments, checked before anything is begun."""
+"""Checks of the arguments of the tuner, and the executor that they select."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from kt_tuning.execution import (
 )
 from kt_tuning.search.objectives import metric_direction
 from kt_tuning.search.run_directory import RunDirectory
-from kt_tuning.trials import COSTS, Travelling, open_storage
+from kt_tuning.trials import COSTS, RemoteExecutor, open_storage
 
 Objectives = Any
 """The name of an objective, a `keras_tuner.Objective`, or a sequence of these."""
 WORKERS = "workers"
-"""Folder of a run that gets what worker processes print."""
+"""Folder of a run for the output of worker processes."""
 IMPORTS = ("kt_tuning.trials",)
-"""What workers import while the search is prepared."""
+"""Modules that workers import while the search is prepared."""
 
 
 def find_objectives(objective: Objectives) -> list[keras_tuner.Objective]:
-    """KerasTuner's objectives of names in `METRICS` ("val_…") or `COSTS`, or of Keras' own.
+    """Return KerasTuner's objectives for names in `METRICS` ("val_…"), `COSTS`, or of Keras.
 
     Raises:
-        OptionError: if the direction of one cannot be known, or all of them are costs.
+        OptionError: if the direction of one is unknown, or the first is a cost.
     """
     several = isinstance(objective, Sequence) and not isinstance(objective, str)
     names = objective if several else [objective]
     found = [_objective(name) for name in names]
     if not found or found[0].name in COSTS:
         raise OptionError(
-            "The first objective is how good a model is, such as val_accuracy; it decides which "
-            f"epoch is kept. Received: {objective!r}"
+            "The first objective is how good a model is, such as val_accuracy; it selects the best "
+            f"epoch. Received: {objective!r}"
         )
     return found
 
@@ -51,7 +51,7 @@ def _objective(objective: str | keras_tuner.Objective) -> keras_tuner.Objective:
     if isinstance(objective, keras_tuner.Objective):
         return objective
     try:
-        # Keras logs more than our metrics, such as the training loss.
+        # Keras logs further metrics, such as the training loss.
         plain = keras_tuner.Oracle(objective=objective).objective
     except (ValueError, TypeError):
         plain = None
@@ -63,11 +63,35 @@ def _objective(objective: str | keras_tuner.Objective) -> keras_tuner.Objective:
     return plain if direction is None else keras_tuner.Objective(objective, direction)
 
 
+def check_settings(
+    project_name: str,
+    max_trials: int | None,
+    epochs: int | None,
+    folds: int | None,
+    executions_per_trial: int,
+    seed: int,
+) -> None:
+    """Check the name and the counts of a search.
+
+    Raises:
+        OptionError: if one is out of range.
+    """
+    if not project_name:
+        raise OptionError(
+            "`project_name` is the name of the run directory in `directory`. Received: ''"
+        )
+    check_count("max_trials", max_trials, optional=True)
+    check_count("epochs", epochs, optional=True)
+    check_count("folds", folds, least=2, optional=True)
+    check_count("executions_per_trial", executions_per_trial)
+    check_count("seed", seed, least=0)
+
+
 def check_count(name: str, value: Any, *, least: int = 1, optional: bool = False) -> None:
     """Check a whole number.
 
     Raises:
-        OptionError: if it is none, or too small.
+        OptionError: if it is no whole number, or too small.
     """
     if value is None and optional:
         return
@@ -79,13 +103,13 @@ def check_count(name: str, value: Any, *, least: int = 1, optional: bool = False
 
 
 def check_limits(**limits: float | None) -> dict[str, float]:
-    """Check what a model may cost, at most, by name in `COSTS`.
+    """Check upper limits of a model's costs, by name in `COSTS`.
 
     Returns:
-        Those that are not None.
+        The limits that are not None.
 
     Raises:
-        OptionError: if one is no positive number.
+        OptionError: if one is not a positive number.
     """
     for name, limit in limits.items():
         number = isinstance(limit, (int, float)) and not isinstance(limit, bool)
@@ -97,13 +121,13 @@ def check_limits(**limits: float | None) -> dict[str, float]:
 
 
 def find_workers(workers: int | str | Ray) -> int | Ray:
-    """A number of processes, or a cluster.
+    """Return a number of processes, or a cluster.
 
     Args:
-        workers: One of these, "auto", or what `Ray.named` knows.
+        workers: One of these, "auto", or a name that `Ray.named` knows.
 
     Raises:
-        OptionError: if `workers` is none of these.
+        OptionError: if `workers` is something else.
     """
     cluster = Ray.named(workers) if isinstance(workers, str) else workers
     if isinstance(cluster, Ray):
@@ -119,12 +143,12 @@ def find_workers(workers: int | str | Ray) -> int | Ray:
 
 
 def make_executor(workers: int | Ray, run: RunDirectory, jobs: int | None) -> Executor:
-    """Where trials run.
+    """Return the executor of the trials.
 
     Args:
         workers: A number of processes, or a cluster.
-        run: Gets what processes print; its directory is there.
-        jobs: Trials that are left, or None if nobody knows: each worker has one at least.
+        run: Directory for the output of the processes; it exists.
+        jobs: Number of trials that are left, which limits the workers; None if unknown.
 
     Raises:
         StorageError: if the storage of a cluster cannot be written.
@@ -132,7 +156,7 @@ def make_executor(workers: int | Ray, run: RunDirectory, jobs: int | None) -> Ex
     if isinstance(workers, Ray):
         place = workers.storage
         storage = None if place is None else open_storage(place, run.path)
-        return Travelling(RayExecutor(workers, imports=IMPORTS), storage)
+        return RemoteExecutor(RayExecutor(workers, imports=IMPORTS), storage)
     if jobs is not None:
         workers = min(workers, max(1, jobs))
     if workers == 1:

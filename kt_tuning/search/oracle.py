@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import threading
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras_tuner
-import optuna
 from keras_tuner.engine.trial import Trial, TrialStatus
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
@@ -18,36 +14,22 @@ from optuna.storages import BaseStorage
 
 from kt_tuning.core.errors import SearchError
 from kt_tuning.search.distributions import SearchSpace, Value
-from kt_tuning.search.guarding import guarded
-from kt_tuning.search.halving import Climbed
-from kt_tuning.search.objectives import measure, objectives_of, pareto_front
-from kt_tuning.search.proposals import Proposer, Restriction
+from kt_tuning.search.objectives import measure, pareto_front
+from kt_tuning.search.proposer import Proposer, Restriction
 from kt_tuning.search.pruning import make_pruner
+from kt_tuning.search.rungs import AshaPruner, HalvingRule
 from kt_tuning.search.samplers import find_strategy
-from kt_tuning.search.study import SearchStudy, adopt_trials, check_objectives, open_study
-from kt_tuning.search.study.keras_files import write_state
-from kt_tuning.search.study.sharing import is_shared
+from kt_tuning.search.study import SearchStudy, adopt_trials, open_study
+from kt_tuning.search.study_oracle import Source, StudyOracle, guarded
 
 
-class OptunaOracle(keras_tuner.Oracle):
-    """Chooses configurations with Optuna, in KerasTuner's own tuners as well as in ours.
-
-    The study is the truth: trials, their order and what is left to run are read from it, and a
-    search that was killed goes on with the trials it was running, under the same ids. KerasTuner's
-    JSON files are written beside it for the tools that read them.
+class OptunaOracle(StudyOracle):
+    """Chooses configurations with Optuna, in KerasTuner's own tuners as well as in `kt.Tuner`.
 
     Attributes:
-        objectives: What is optimised: one, or several.
-        pruner: Decides what `report` answers.
-        spares_first: Whether trial 0 is trained to its end where others pause.
-        ends_near_best: Whether the last trials of a limited time should be near the best one.
-        ignores_earlier: Whether trials of an earlier run that are in the project directory do not
-            count, since they are about to be deleted.
+        default_never_pauses: Whether trial 0 is trained to its end.
+        ends_near_best: Whether the last trials of a limited time should perturb the best one.
     """
-
-    hyperparameters: keras_tuner.HyperParameters
-    ongoing_trials: dict[str, Trial]
-    _retry_queue: list[str]
 
     def __init__(
         self,
@@ -65,34 +47,34 @@ class OptunaOracle(keras_tuner.Oracle):
         allow_new_entries: bool = True,
         max_retries_per_trial: int = 0,
     ) -> None:
-        """Prepare an oracle; the study is opened when the tuner has said where.
+        """Set up the oracle; the study is opened when it is first needed.
 
         Args:
             strategy: A name in `SAMPLERS`, or any sampler of Optuna.
             objective: As in KerasTuner: a name, a `keras_tuner.Objective`, or a list of them,
                 which makes a study with several objectives; see `pareto`.
-            max_trials: Trials, at most, earlier runs included; None for no limit.
-            hyperparameters: A space that is fixed or narrowed in advance.
-            seed: Same seed, same configurations, also across an interruption; random if None.
-            pruner: A name in `PRUNERS`, or any pruner of Optuna; None for the strategy's.
+            max_trials: Largest number of trials, earlier runs included; None for no limit.
+            hyperparameters: A space with hyperparameters that are fixed or narrowed.
+            seed: Equal seeds give equal configurations, also after an interruption; random if None.
+            pruner: A name in `PRUNERS`, or any pruner of Optuna; None for that of the strategy.
             storage: A SQLite file, a URL or a storage of Optuna. None is `study.db` in the
                 project directory, or memory for an oracle without a tuner. Processes with the URL
                 of the same PostgreSQL or MySQL database and the same project name share the
-                search: each of its trials is run by one of them, or by another if that one dies.
-                A password that a URL lacks is taken from KT_TUNING_STORAGE_PASSWORD.
-                A storage of your own is not deleted by a tuner's `overwrite`: the trials that it
-                holds under the project's name are taken up, and count for `max_trials`.
+                search: each trial is run by one of them, or by another if that one dies. A URL
+                without a password uses KT_TUNING_STORAGE_PASSWORD. A tuner's `overwrite` does not
+                delete such a storage: its trials under the project's name count for `max_trials`.
             epochs: Epochs of a full training, for pruners; None if unknown.
             defaults_first: Whether trial 0 is the default configuration.
-            tune_new_entries: As in KerasTuner, like the other two: whether hyperparameters that
-                appear in a build are searched.
-            allow_new_entries: Whether they may appear at all.
-            max_retries_per_trial: How often a trial that ends as "INVALID" is run again.
+            tune_new_entries: As in KerasTuner: whether hyperparameters that appear in a build are
+                searched.
+            allow_new_entries: As in KerasTuner: whether builds may add hyperparameters.
+            max_retries_per_trial: As in KerasTuner: retries of a trial that ends as "INVALID".
 
         Raises:
             OptionError: if there is no such strategy or pruner, or it takes one objective only.
         """
         super().__init__(
+            storage=storage,
             objective=objective,
             max_trials=max_trials,
             hyperparameters=hyperparameters,
@@ -101,108 +83,44 @@ class OptunaOracle(keras_tuner.Oracle):
             seed=seed,
             max_retries_per_trial=max_retries_per_trial,
         )
-        self.verbose = 0
-        # KerasTuner takes 0 for none.
-        self.seed = seed
-        self.objectives = objectives_of(self.objective)
         count = len(self.objectives)
         chosen = find_strategy(strategy, objectives=count, trials=max_trials)
         self.pruner = make_pruner(pruner or chosen.pruner, epochs, objectives=count)
         self._proposer = Proposer(chosen, defaults_first=defaults_first)
         self.ends_near_best = chosen.ends_near_best
-        self.spares_first = chosen.spares_defaults and defaults_first
-        self.ignores_earlier = False
-        self._storage = storage
-        self._project: Path | None = None
-        self._opening = False
+        self.default_never_pauses = chosen.default_never_pauses and defaults_first
         self._failed: dict[str, int] = {}
-        self._lock = threading.RLock()
-
-    @property
-    def study(self) -> optuna.Study:
-        """The study, opened on first use: everything in `optuna.visualization` works on it.
-
-        Raises:
-            StorageError: if it cannot be opened or has other objectives.
-        """
-        with self._lock:
-            return self._kept.study
-
-    @property
-    def trials(self) -> dict[str, Trial]:
-        """The trials by their ids; those of earlier runs are read when they are first asked for."""
-        if self._has_earlier():
-            self.reload()
-        return self._trials
-
-    @trials.setter
-    def trials(self, trials: dict[str, Trial]) -> None:
-        self._trials = trials
-
-    def _has_earlier(self) -> bool:
-        """Whether an earlier run's trials are there and have not been read."""
-        project = getattr(self, "_project", None)
-        if project is None or self._opening or self.ignores_earlier or "_kept" in vars(self):
-            return False
-        return (project / "oracle.json").exists()
-
-    @functools.cached_property
-    def _kept(self) -> SearchStudy:
-        self._opening = True
-        try:
-            return self._open()
-        finally:
-            self._opening = False
-
-    def _open(self) -> SearchStudy:
-        kept = SearchStudy(self._storage, self._project, self.objective, self.pruner, self.seed)
-        self.seed = kept.seed
-        self.hyperparameters = kept.known_space(self.hyperparameters)
-        for trial in kept.restore(self.hyperparameters):
-            self._remember(trial)
-            # In a shared study others may be running them; see `_catch_up`.
-            if trial.status == TrialStatus.RUNNING and not kept.shared:
-                self._retry_queue.append(trial.trial_id)
-        self.end_order = kept.end_order()
-        return kept
-
-    def _remember(self, trial: Trial) -> None:
-        self.trials[trial.trial_id] = trial
-        self.start_order.append(trial.trial_id)
-        self._proposer.note(trial)
 
     @guarded
     def create_trial(
         self, tuner_id: str, near: str | None = None, restriction: Restriction | None = None
     ) -> Trial:
-        """Hand out a trial: to the same tuner the same one again, until it has ended.
+        """Return the next trial; a tuner gets the same one until it has ended.
 
         Args:
-            tuner_id: Who asks.
-            near: Id of a trial that a new configuration should hardly differ from.
-            restriction: Which families a new configuration may be of; None: any.
+            tuner_id: Id of the tuner, or of its worker slot.
+            near: Id of the trial that a new configuration perturbs, or None.
+            restriction: Families that a new configuration may have; None for any.
 
         Returns:
-            A trial that is "RUNNING"; or one that is "STOPPED" if there are `max_trials`, or
-            every configuration has been tried. It is "IDLE" as long as other processes that share
-            the study run trials then: one that dies leaves its trial.
+            A trial with status "RUNNING". "STOPPED" if there are `max_trials`, or every
+            configuration has been tried; "IDLE" if, moreover, other processes that share the study
+            still run trials, which may have to be taken over.
 
         Raises:
-            OptionError: if what was enqueued before the space was known does not fit into it.
-            SearchError: if the first ten trials failed, all of them.
+            OptionError: if a configuration was enqueued that is not in the space.
+            SearchError: if all of the first ten trials failed.
         """
         if tuner_id in self.ongoing_trials:
             return self.ongoing_trials[tuner_id]
         # Opening the study fills the queue.
-        kept = self._kept
-        with kept.turn():
-            self._catch_up(kept)
+        kept = self._search_study
+        with kept.lock():
+            self._synchronise(kept)
             if self._retry_queue:
                 trial = self.trials[self._retry_queue.pop(0)]
                 trial.status, trial.message = TrialStatus.RUNNING, None
-            elif (
-                trial := self._begun_again(kept) or self._created(kept, near, restriction)
-            ) is None:
+            elif (trial := self._retried(kept) or self._created(kept, near, restriction)) is None:
                 status = TrialStatus.IDLE if kept.others_run else TrialStatus.STOPPED
                 return Trial(self.hyperparameters.copy(), trial_id="", status=status)
         self.tuner_ids.add(tuner_id)
@@ -210,31 +128,13 @@ class OptunaOracle(keras_tuner.Oracle):
         self._save_trial(trial)
         return trial
 
-    def _catch_up(self, kept: SearchStudy) -> None:
-        """Hear of what others who share the study have done, and take over from the dead."""
-        self._hear(kept)
-        self._retry_queue += kept.take_over()
-
-    def _hear(self, kept: SearchStudy) -> None:
-        for trial in kept.news(self.hyperparameters):
-            if trial.trial_id in self.trials:
-                self.trials[trial.trial_id] = trial
-                self._proposer.note(trial)
-            else:
-                self._remember(trial)
-            if trial.trial_id in self.end_order:
-                # An attempt that failed; another one has begun.
-                self.end_order.remove(trial.trial_id)
-            if trial.status != TrialStatus.RUNNING:
-                self.end_order.append(trial.trial_id)
-
-    def _begun_again(self, kept: SearchStudy) -> Trial | None:
-        """Begin another attempt of a trial of an earlier run; None if there is none left."""
+    def _retried(self, kept: SearchStudy) -> Trial | None:
+        """Start another attempt of a trial of an earlier run; None if none is left."""
         while self._failed:
             trial_id = next(iter(self._failed))
-            # Another process that shares the study may have begun another attempt.
+            # Another process that shares the study may have started another attempt.
             if self._failed.pop(trial_id) == kept.number(trial_id):
-                trial = kept.begin_again(trial_id, self.hyperparameters)
+                trial = kept.retry(trial_id, self.hyperparameters)
                 self.trials[trial_id] = trial
                 self.end_order.remove(trial_id)
                 self._proposer.note(trial)
@@ -252,7 +152,7 @@ class OptunaOracle(keras_tuner.Oracle):
         if proposal is None:
             return None
         trial_id = f"{len(self.trials):0{len(str(self.max_trials))}d}"
-        # What was asked for comes first, even where a neighbour is wanted.
+        # An enqueued configuration comes first, even if a perturbation is wanted.
         drawn_near = anchor if proposal.enqueued is None else None
         trial = kept.begin(trial_id, proposal, self.hyperparameters, drawn_near)
         self._remember(trial)
@@ -260,87 +160,47 @@ class OptunaOracle(keras_tuner.Oracle):
 
     @guarded
     def report(self, trial_id: str, epoch: int, value: float, *, prune: bool = True) -> bool:
-        """Record the objective after an epoch (or a fold) and ask the pruner.
+        """Record the objective after an epoch (or a fold) and apply the pruner.
 
         Args:
-            trial_id: Of a running trial.
-            epoch: Index, from 0.
-            value: Of the objective.
-            prune: Whether the pruner is asked.
+            trial_id: Id of a running trial.
+            epoch: Index from 0.
+            value: Objective after it.
+            prune: Whether the pruner is applied.
 
         Returns:
-            Whether the trial should go on; always, with several objectives.
+            Whether the trial continues; always true with several objectives.
         """
         if len(self.objectives) > 1:
             return True
         if prune and not isinstance(self.pruner, NopPruner):
-            self._hear(self._kept)
-        return self._kept.report(trial_id, epoch, value, prune=prune)
+            self._read_others(self._search_study)
+        return self._search_study.report(trial_id, epoch, value, prune=prune)
 
     @guarded
-    def rank(self, trial_id: str, rung: int, value: float) -> None:
-        """Let the sampler learn from a trial that is still running, or that waits.
+    def retry_failed(self, exclude: Collection[str] = (), lost: Collection[str] = ()) -> list[str]:
+        """Retry each trial that failed before now once, before new trials.
+
+        They keep their ids and configurations and do not count again for `max_trials`. While other
+        processes run trials of a shared study, nothing is retried: the failures may be theirs.
 
         Args:
-            trial_id: Of a running trial.
-            rung: How far it is; of two trials the one that got further is the better one,
-            value: then the one with the better value of the objective.
-        """
-        self._kept.rank(trial_id, rung, value)
-
-    @guarded
-    def retry_failed(self, but: Collection[str] = (), lost: Collection[str] = ()) -> list[str]:
-        """Have the trials that failed before now tried again, each once, before new ones.
-
-        They keep their ids and configurations and do not count anew for `max_trials`. As long as
-        other processes run trials of a shared study none are: the failures may be of their run.
-
-        Args:
-            but: Ids of trials that are not tried again.
-            lost: Ids of trials whose results are lost: if they have ended, they are tried again.
+            exclude: Ids of trials that are not retried.
+            lost: Ids of trials whose results are lost: if they have ended, they are retried.
 
         Returns:
-            Their ids.
+            The ids of the trials that are retried.
         """
-        kept = self._kept
-        with kept.turn():
-            self._catch_up(kept)
+        kept = self._search_study
+        with kept.lock():
+            self._synchronise(kept)
             failed = [] if kept.others_run else kept.ended_without_result(lost)
-        self._failed = {name: kept.number(name) for name in failed if name not in but}
+        self._failed = {name: kept.number(name) for name in failed if name not in exclude}
         return list(self._failed)
 
     @guarded
-    def failures(self, trial_id: str) -> int:
-        """The number of earlier attempts of a trial, all of which failed."""
-        return self._kept.failures(trial_id)
-
-    @guarded
-    def neighbours(self) -> set[str]:
-        """The ids of the trials that were begun near another one, by whatever process."""
-        self._hear(self._kept)
-        return self._kept.neighbours()
-
-    @guarded
-    def elsewhere(self) -> dict[str, Climbed]:
-        """How far the trials of other processes that share the study have got, by their ids."""
-        if not self.shared:
-            return {}
-        self._hear(self._kept)
-        return self._kept.elsewhere()
-
-    @guarded
-    def cut_short(self, trial_id: str) -> None:
-        """Have a running trial count as pruned when it is ended."""
-        self._kept.cut_short(trial_id)
-
-    @property
-    def shared(self) -> bool:
-        """Whether other processes may be running trials of the same study."""
-        return is_shared(self._storage)
-
-    @guarded
     def update_trial(self, trial_id: str, metrics: Mapping[str, float], step: int = 0) -> Trial:
-        """Note what a trial measured; it is written when the trial ends.
+        """Record the metrics of a trial; they are written when the trial ends.
 
         Raises:
             OptionError: if an objective is missing.
@@ -350,18 +210,18 @@ class OptunaOracle(keras_tuner.Oracle):
 
     @guarded
     def end_trial(self, trial: Trial) -> None:
-        """Finish a trial.
+        """End a trial.
 
         Args:
-            trial: Its `status` is "COMPLETED"; "FAILED"; "INVALID", which is run again if
-                retries are left; or "INFEASIBLE": over a limit, which samplers learn to avoid.
-                One that `report` stopped is "COMPLETED" for KerasTuner, with its best value, and
-                pruned for Optuna. Its `message` is kept.
+            trial: With the status "COMPLETED", "FAILED", "INVALID" (retried if retries are left)
+                or "INFEASIBLE" (over a limit; samplers learn to avoid it). A trial that `report`
+                stopped is "COMPLETED" with its best value for KerasTuner and pruned for Optuna.
+                Its `message` is kept.
 
         Raises:
             RuntimeError: if the build asked for a hyperparameter that is not allowed.
         """
-        kept, known = self._kept, self.trials[trial.trial_id]
+        kept, known = self._search_study, self.trials[trial.trial_id]
         known.hyperparameters = trial.hyperparameters
         known.status, known.message = trial.status, trial.message
         ongoing = self.ongoing_trials.items()
@@ -388,32 +248,32 @@ class OptunaOracle(keras_tuner.Oracle):
 
     @guarded
     def enqueue(self, values: Mapping[str, Value]) -> None:
-        """Ask for a configuration to be tried next, before the sampler has a say.
+        """Try a configuration next: right after the defaults if there is no trial yet.
 
-        Before the first trial it comes right after the defaults. It is tried once: asking again
-        for the same, as a script does that is run again, changes nothing.
+        A configuration is tried once; enqueuing it again, as a script that is run again does, has
+        no effect.
 
         Args:
-            values: By name. What is left out is drawn by the sampler.
+            values: By name; missing hyperparameters are drawn by the sampler.
 
         Raises:
-            OptionError: if a name is unknown, not active or its value out of range. As long as
-                the space is not known, it is a later `create_trial` that raises it.
+            OptionError: if a name is unknown, not active or its value out of range. Raised by a
+                later `create_trial` if the space is not known yet.
         """
         space = SearchSpace(self.hyperparameters.space)
-        self._proposer.wish(space.check(values) if space.parameters else dict(values))
+        self._proposer.enqueue(space.check(values) if space.parameters else dict(values))
         # Before the search begins nothing is written.
-        if "_kept" in vars(self):
-            self._proposer.keep_wishes(self._kept, space)
+        if self._is_open:
+            self._proposer.write_queue(self._search_study, space)
 
     @guarded
-    def warm_start(self, source: optuna.Study | str | Path) -> int:
+    def warm_start(self, source: Source) -> int:
         """Let the sampler learn from an earlier search over the same or an overlapping space.
 
-        Its finished trials are added to the study; they are no trials of this search and do not
-        count for `max_trials`. What the earlier space lacked is taken to have been at its
-        default; a trial with a value that is now out of range is left out. Doing it twice does
-        no harm.
+        The finished trials of that search are added to the study; they do not count for
+        `max_trials`. A hyperparameter that the earlier space lacked is taken to have had its
+        default; a trial with a value that is now out of range is left out. A second call with the
+        same source has no effect.
 
         Args:
             source: The earlier study, its run directory, its file or the URL of its storage.
@@ -424,70 +284,36 @@ class OptunaOracle(keras_tuner.Oracle):
         Raises:
             OptionError: if the earlier search had other objectives.
             StorageError: if there is no such study.
-            SearchError: if the space is not known yet: a tuner finds it out.
+            SearchError: if the space is not known yet; making a tuner finds it.
         """
         if not self.hyperparameters.space:
             raise SearchError("The space is not known: make the tuner before `warm_start`.")
-        kept = self._kept
+        kept = self._search_study
         space = kept.note_space(self.hyperparameters)
-        with kept.turn():
-            self._catch_up(kept)
+        with kept.lock():
+            self._synchronise(kept)
             return adopt_trials(self.study, space, open_study(source), self.objectives)
 
-    def check_source(self, source: optuna.Study | str | Path) -> None:
-        """Refuse an earlier search that `warm_start` could not learn from; nothing is written.
+    def open(self) -> None:
+        """Open the study, and warm-start it once if `prepare` asked for that."""
+        self.ignores_earlier = False
+        self.reload()
+        if self._warm_start is not None:
+            self.warm_start(self._warm_start)
+            self._warm_start = None
 
-        Raises:
-            OptionError: if the earlier search had other objectives.
-            StorageError: if there is no such study.
+    def halving_rule(self, epochs: int, seconds: float | None) -> HalvingRule | None:
+        """Return when trials pause; None if they do not.
+
+        Args:
+            epochs: Epochs of a full training.
+            seconds: Time limit of the search times the number of workers, or None.
         """
-        check_objectives(open_study(source), self.objectives)
-
-    @property
-    def storage(self) -> str | Path | BaseStorage | None:
-        """Where the study is kept; None if it is in the project directory."""
-        return self._storage
-
-    def note(self, name: str, content: Any) -> None:
-        """Keep an attribute in the study."""
-        if self.study.user_attrs.get(name) != content:
-            self.study.set_user_attr(name, content)
-
-    def turn(self, at: str) -> contextlib.AbstractContextManager[None]:
-        """In its block no other process that shares the study has its turn at the same."""
-        return self._kept.turn(at)
+        if len(self.objectives) > 1 or not isinstance(self.pruner, AshaPruner):
+            return None
+        maximise = self.objectives[0].direction == "max"
+        return HalvingRule.of(epochs, maximise=maximise, seconds=seconds)
 
     def pareto(self) -> list[Trial]:
-        """The completed trials that no other one beats in every objective, in order of start."""
+        """The completed trials that no other trial dominates, in order of start."""
         return pareto_front(self.trials.values(), self.objectives)
-
-    @guarded
-    def reload(self) -> None:
-        """Take up an earlier search, from its study; or one of this process that was interrupted.
-
-        What it was running is handed out again, whoever asks.
-        """
-        kept = self._kept
-        running = [name for name, t in self.trials.items() if t.status == TrialStatus.RUNNING]
-        others = [name for name in self._retry_queue if name not in running]
-        self.ongoing_trials = {}
-        self._retry_queue = others + [name for name in running if kept.owns(name)]
-
-    def save(self) -> None:
-        """Write KerasTuner's file, atomically; the study is up to date anyway."""
-        if self._project is not None:
-            write_state(self._get_oracle_fname(), self.get_state())
-
-    def _save_trial(self, trial: Trial) -> None:
-        if self._project is not None:
-            write_state(f"{self._get_trial_dir(trial.trial_id)}/trial.json", trial.get_state())
-
-    def _set_project_dir(self, directory: str | Path, project_name: str) -> None:
-        project = Path(directory) / project_name
-        if "_kept" in vars(self) and project != self._project:
-            raise SearchError(
-                f"This oracle's study is open already and not in {project}: make the tuner "
-                "before using `study`, `warm_start` or `create_trial`."
-            )
-        super()._set_project_dir(directory, project_name)
-        self._project = project

@@ -1,4 +1,4 @@
-"""Pruners: which trials are cut short, from their value after each epoch or fold."""
+"""Pruners, which stop trials by their values after each epoch or fold."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from optuna import pruners
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.names import find_name
 from kt_tuning.core.quiet import quiet_optuna
-from kt_tuning.search.halving import REDUCTION, AshaPruner
+from kt_tuning.search.rungs import REDUCTION, AshaPruner
 
 FAIR_START = 0.1
-"""Share of the epochs during which the median says nothing: schedules are still warming up."""
+"""Share of the epochs without pruning by the median, while learning rates warm up."""
 PATIENCE = 3
 """Epochs without improvement that a patient pruner allows."""
 
@@ -53,21 +53,21 @@ def make_pruner(
             same epoch, "percentile" what is not in the best quarter, "patient" what the median
             would stop and has not improved for `PATIENCE` epochs, "hyperband" all but a third at
             epochs 1, 3, 9 and so on, "wilcoxon" what is significantly worse than the best trial
-            on the same folds. "asha" stops nothing for good: trials pause after a ninth and a
-            third of their epochs, and the best third goes on (see `Halving`).
-        epochs: Epochs of a full training; Hyperband learns them from finished trials if None.
-        objectives: How many there are.
+            on the same folds. "asha" pauses trials after a ninth and a third of their epochs and
+            promotes the best third (see `HalvingRule`).
+        epochs: Epochs of a full training; Hyperband infers them from finished trials if None.
+        objectives: Number of objectives.
 
     Raises:
-        OptionError: if there is no such pruner, or it would have several objectives to judge by.
+        OptionError: if there is no such pruner, or there are several objectives.
     """
     name = pruner or "none"
     with quiet_optuna():
         made = PRUNERS[pruner_name(name)](epochs) if isinstance(name, str) else name
     if objectives > 1 and not isinstance(made, pruners.NopPruner):
         raise OptionError(
-            f"A pruner judges trials by one objective. Received {objectives} objectives and the "
-            f'pruner {pruner!r}, which a strategy may have brought along: pass pruner="none".'
+            f"A pruner needs one objective. Received {objectives} objectives and the pruner "
+            f'{pruner!r}, perhaps that of the strategy: pass pruner="none".'
         )
     return made
 

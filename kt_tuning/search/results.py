@@ -1,4 +1,4 @@
-"""What a search has found so far, as tables."""
+"""Tables of the trials and epochs of a search."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kt_tuning.run.layout import HISTORY
 
 
 def results_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
-    """A row a trial: state, every metric at the best epoch, cost, reason, hyperparameter values.
+    """Return a table with one row a trial.
 
     Columns: trial_id (the index), number, status, the metrics, best_epoch, epochs, seconds,
     parameters, message, began, backbone (the name of the pre-trained network, if there is one),
@@ -39,7 +39,7 @@ def results_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
 
 
 def history_frame(run_directory: Path, records: Iterable[TrialRecord]) -> pd.DataFrame:
-    """A row an epoch of every trial: trial_id, number, epoch (from 0), seconds and metrics."""
+    """Return one row an epoch: trial_id, number, epoch (from 0), seconds and metrics."""
     frames = []
     for record in records:
         path = run_directory / f"trial_{record.trial_id}" / HISTORY

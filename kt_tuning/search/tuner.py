@@ -1,44 +1,34 @@
-"""The tuner: KerasTuner's interface, our trials."""
+"""The tuner: KerasTuner's interface around our trials."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import functools
-import logging
 import sys
-import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 import keras
 import keras_tuner
 import optuna
-import pandas as pd
-from keras_tuner.engine.trial import Trial
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
-from rich.console import Console
 
-from kt_tuning.core.errors import OptionError, SearchError, full_disk_explained
-from kt_tuning.core.interrupts import interrupts_kept
+from kt_tuning.core.errors import full_disk_explained
 from kt_tuning.core.json_record import write_json
-from kt_tuning.core.quiet import light_collections, quiet_keras_tuner, without_repetitions
-from kt_tuning.core.records import FAILED, SearchRecord, first_trial_failure
-from kt_tuning.core.units import count, seconds
+from kt_tuning.core.quiet import quiet_keras_tuner, without_repetitions
+from kt_tuning.core.units import seconds
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import PRICE, Ensemble
-from kt_tuning.execution import Ray, Serial, Work
-from kt_tuning.export import export_obstacle
+from kt_tuning.execution import Ray, Work
 from kt_tuning.recipe import Recipe
-from kt_tuning.run.layout import AUTO_CHOICE, ORACLE
-from kt_tuning.search.auto import AUTO, Chosen, Plan, chosen
-from kt_tuning.search.budget import Budget
-from kt_tuning.search.chief import is_chief, is_worker, serve
+from kt_tuning.run.layout import AUTO_CHOICE
+from kt_tuning.search.auto import AUTO, Chosen, chosen
+from kt_tuning.search.best_models import BestModels
+from kt_tuning.search.chief import is_chief, is_worker
 from kt_tuning.search.compile_overrides import CompileOverrides
-from kt_tuning.search.data_tasks import image_tasks, keras_task
+from kt_tuning.search.data_tasks import split_folds
 from kt_tuning.search.definition import (
     SearchDefinition,
     describe_hypermodel,
@@ -46,62 +36,40 @@ from kt_tuning.search.definition import (
     describe_recipe,
     unchanged,
 )
-from kt_tuning.search.discovery import discover_space
-from kt_tuning.search.display import SearchDisplay
-from kt_tuning.search.distributions import SearchSpace
-from kt_tuning.search.failed_trials import retry_failed
-from kt_tuning.search.families import epochs_by_family
-from kt_tuning.search.finishing import warn_of_absent
 from kt_tuning.search.identity import Identity, named
-from kt_tuning.search.keras_tuner_api import (
-    EPOCH_HOOKS,
-    OVERRIDABLE,
-    EpochHooks,
-    NoHyperModel,
-    OverriddenTrials,
-    check_arguments,
-    go_on,
-    overridden,
-    specify_alone,
-)
-from kt_tuning.search.keras_tuner_projects import note_trials
-from kt_tuning.search.loop import SearchLoop
-from kt_tuning.search.objectives import objectives_of, pareto_records
+from kt_tuning.search.keras_tuner_api import NoHyperModel, check_arguments
+from kt_tuning.search.objectives import objectives_of
 from kt_tuning.search.options import (
     Objectives,
     check_count,
     check_limits,
-    find_objectives,
+    check_settings,
     find_workers,
     make_executor,
 )
-from kt_tuning.search.oracle import OptunaOracle
-from kt_tuning.search.results import history_frame, results_frame
-from kt_tuning.search.run_directory import RunDirectory, versions
+from kt_tuning.search.overridable import DEFAULT_EPOCHS, OverridableTuner
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
+from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.samplers import strategy_name
-from kt_tuning.search.specifying import TrialOptions
-from kt_tuning.search.winners import Winners, with_values
-from kt_tuning.search.wrapping import RecipeHyperModel
-from kt_tuning.tracking import Tracker, Tracking, find_trackers
-from kt_tuning.trials import EPOCHS, Task, check_callbacks, run_trial, train_trial, weights_file
-
-logger = logging.getLogger("kt_tuning")
-
-DEFAULT_EPOCHS = 30
+from kt_tuning.search.session import Limits, SearchSession, check_results, trials_left
+from kt_tuning.search.space_discovery import discover_space
+from kt_tuning.search.stock_oracle import adapt, is_oracle, make_oracle
+from kt_tuning.search.trial_starter import TrialOptions
+from kt_tuning.tracking import Tracker, find_trackers
+from kt_tuning.trials import check_callbacks, run_trial
 
 
-class Tuner(keras_tuner.Tuner):
-    """Searches a hypermodel's space and keeps what each trial found.
+class Tuner(OverridableTuner):
+    """Searches the space of a hypermodel and keeps the result of every trial.
 
-    Everything that users of `keras_tuner.Tuner` know goes on working. Running the same script
-    again resumes: finished trials are kept, and one that was interrupted goes on after its last
-    finished epoch.
+    It is a `keras_tuner.Tuner` with the same methods. Running the same script again resumes the
+    search: finished trials are kept and interrupted ones continue after their last finished epoch.
 
     Attributes:
-        run_directory: Where everything is written.
+        run_directory: Directory of all files of the search.
         recipe: How the models are trained.
         objectives: What is optimised, as KerasTuner's objectives; the first decides what is best.
-        choice: What was chosen for the images, and why, if the hypermodel is "auto"; else None.
+        choice: The families that "auto" has chosen for the images, and why; else None.
     """
 
     def __init__(
@@ -138,80 +106,76 @@ class Tuner(keras_tuner.Tuner):
         tracker: str | Tracker | Sequence[str | Tracker] | None = None,
         **unknown: Any,
     ) -> None:
-        """Prepare a search, or take up an earlier one.
+        """Set up a search, or resume an earlier one.
 
         The arguments up to `executions_per_trial` are those of `keras_tuner.Tuner`, in its order.
         With an `oracle` everything follows KerasTuner: `search` passes its arguments to
-        `HyperModel.fit` as they are, and methods that a subclass overrides are called.
+        `HyperModel.fit` unchanged, and methods that a subclass overrides are called.
 
         Args:
-            oracle: A `keras_tuner.Oracle`, which brings objective, limits and seed of its own.
-                Anything else in the first place is the hypermodel of a search without one:
-                `Tuner(build, objective=...)`.
-            hypermodel: A `keras_tuner.HyperModel`, or a function `build(hp)` -> compiled model; or
-                "auto": families and first configurations that suit `data` and the pre-trained
-                networks that are at hand, see `choice`. Without an oracle "auto" is the default;
-                a subclass that overrides `run_trial` needs none.
+            oracle: A `keras_tuner.Oracle` with its own objective, limits and seed. Anything else
+                in the first place is the hypermodel: `Tuner(build, objective=...)`.
+            hypermodel: A `keras_tuner.HyperModel`; a function `build(hp)` that returns a compiled
+                model; or "auto": families and first configurations that suit `data` and the
+                installed pre-trained networks, see `choice`. Without an oracle "auto" is the
+                default; a subclass that overrides `run_trial` needs no hypermodel.
             max_model_size: KerasTuner's name of `max_parameters`.
             optimizer: Compiles every model anew with this optimizer; None keeps the model's.
-            loss: Likewise, the loss.
-            metrics: Likewise, the metrics.
+            loss: Compiles every model anew with this loss; None keeps the model's.
+            metrics: Compiles every model anew with these metrics; None keeps the model's.
             distribution_strategy: A `tf.distribute.Strategy` whose scope models are built in.
             logger: Ignored, as in KerasTuner.
-            tuner_id: Name of this process among those that ask a chief.
+            tuner_id: Name of this process among those that request trials from a chief.
             data: The images, which `search` then need not be given.
-            objective: What is optimised: "val_loss" or "val_" and a name in
-                `kt_tuning.evaluation.METRICS`; with data of your own, whatever Keras logs.
-                Several make a search for the Pareto set; after the first one they may also be
-                "parameters", "flops" (of one image) and "latency" (of one image, in ms).
-            strategy: A name in `STRATEGIES` or a sampler of Optuna. "auto" is TPE with
-                "asha", near the defaults at first and, if there is a time limit, near the best
-                trial at last; without "asha" where fewer than nine trials are asked for.
-            pruner: A name in `PRUNERS`, or a pruner of Optuna: which trials are cut short. None
-                for what goes with the strategy. With folds or executions it is asked after each
-                of them, otherwise after each epoch.
-            max_trials: Trials, at most, earlier runs of this search included; None for no limit.
-            epochs: Epochs of a full training, unless `search` says otherwise; 30 if None. With an
-                `oracle` and no `ImageData`, None leaves it to `fit`.
-            folds: Cross-validation on the training and validation splits together: each
-                configuration is trained once a fold, its score is the mean, and all folds' models
-                together are its model. None trains on the one split that the data have.
-            executions_per_trial: Trainings of each configuration (on each fold), from different
-                initial weights. The mean of their scores is what is optimised and reported. The
-                model of a trial is that of its first training, whose own score is the first of
-                `scores` in `result.json`: to choose among them by their scores would make one
-                more choice on the validation images.
-            max_parameters: Scalars in a model's weights, at most. A configuration over this limit
-                or the next two is not trained, and the sampler learns to avoid it.
-            max_flops: Floating-point operations for one image, at most.
-            max_latency: Milliseconds for one image, at most: the median of 100 predictions before
-                the training, on the machine of the search as loaded as it is.
+            objective: "val_loss", or "val_" and a name in `kt_tuning.evaluation.METRICS`; with data
+                of other kinds any metric that Keras logs. Several objectives search for the Pareto
+                set; all but the first may be "parameters", "flops" (of one image) and "latency"
+                (of one image, in ms).
+            strategy: A name in `STRATEGIES` or a sampler of Optuna. "auto" is TPE with "asha":
+                near the defaults at first and, with a time limit, near the best trial at the end;
+                without "asha" for fewer than nine trials.
+            pruner: Which trials stop early: a name in `PRUNERS`, or a pruner of Optuna; None for
+                that of the strategy. It is applied after each epoch, or with several folds or
+                executions after each training.
+            max_trials: Largest number of trials, earlier runs included; None for no limit.
+            epochs: Epochs of a full training, unless `search` sets them; 30 if None. With an
+                `oracle` and no `ImageData`, None leaves them to `fit`.
+            folds: Folds of a cross-validation on the training and validation splits together: each
+                configuration is trained once a fold, its score is the mean, and its model averages
+                the models of all folds. None trains on the one split of the data.
+            executions_per_trial: Trainings of each configuration (and fold) from different initial
+                weights. The objective is the mean of their scores. The model of a trial is that of
+                the first training; choosing the best of them would overfit the validation images.
+            max_parameters: Largest number of scalars in the weights of a model. A configuration
+                over this or one of the next two limits is not trained, and samplers avoid it.
+            max_flops: Largest number of floating-point operations for one image.
+            max_latency: Largest latency for one image in milliseconds: the median of 100
+                predictions before the training, on the machine of the search under its load.
             recipe: How the models are trained; `Recipe()` if None.
-            hyperparameters: A space that is fixed or narrowed in advance.
-            warm_start: An earlier search over the same or an overlapping space, which the sampler
+            hyperparameters: A space with hyperparameters that are fixed or narrowed.
+            warm_start: An earlier search over the same or an overlapping space that the sampler
                 learns from: its run directory, storage or study.
-            seed: Same seed, same trials and scores, on the same machine and versions, if no time
-                limit interferes and each trial computes with as many threads: see `workers` of
-                `search`.
+            seed: Equal seeds give equal trials and scores on the same machine and versions, if no
+                time limit interferes and trials use equal numbers of threads (see `workers` of
+                `search`).
             directory: Parent of the run directory, "runs" if None (with an `oracle` ".", as in
-                KerasTuner); both are made when a search begins. What decides what a trial means
-                (hypermodel, recipe, objective, data, seed) is kept there: a tuner that asks for
-                something else is refused, unless the space is only wider.
+                KerasTuner); both are made when a search begins. The run
+                directory records everything that affects results (hypermodel, recipe, objective,
+                data, seed): a tuner with other settings is refused, unless its space is only wider.
             project_name: Name of the run directory, "search" if None (with an `oracle`
                 "untitled_project").
-            overwrite: Whether an earlier search in the run directory is deleted when the new one
-                begins: its files only, never what else is there.
-            tracker: Where the search is also logged: names in `kt_tuning.tracking.TRACKERS`
-                ("tensorboard", "csv", "mlflow", "wandb"), or a `Tracker`; one or several. One that
-                is down neither stops nor slows the search.
-            storage: URL of a database that keeps the study instead of `study.db`. With one of
-                PostgreSQL ("postgresql://user@host/name") or MySQL ("mysql://user@host/name")
-                several machines share the search: the same script runs on each, with the same run
-                directory on a file system that all of them have. A password that is not in the URL
-                is that in KT_TUNING_STORAGE_PASSWORD, if there is one. A trial of a machine that
-                died goes on in another one, after its last finished epoch; where the run directory
-                is not shared it begins anew, and `results`, `best_model` and `ensemble` know only
-                the trials of their own machine.
+            overwrite: Whether the files of an earlier search in the run directory are deleted when
+                the new one begins. Other files are kept.
+            tracker: Where the search is also logged: a name in `kt_tuning.tracking.TRACKERS`
+                ("tensorboard", "csv", "mlflow", "wandb"), a `Tracker`, or several. A tracker that
+                is unreachable neither stops nor slows the search.
+            storage: URL of a database that keeps the study instead of `study.db`. With PostgreSQL
+                ("postgresql://user@host/name") or MySQL ("mysql://user@host/name") several machines
+                share the search: the same script runs on each of them, with the same run directory
+                on a shared file system. A URL without a password uses KT_TUNING_STORAGE_PASSWORD.
+                The trials of a machine that died continue on another one after their last finished
+                epoch. Without a shared run directory they begin anew, and `results`, `best_model`
+                and `ensemble` know the trials of their own machine only.
             **unknown: Refused.
 
         Raises:
@@ -220,10 +184,9 @@ class Tuner(keras_tuner.Tuner):
                 is written before `search`.
         """
         check_arguments(oracle, hypermodel, unknown)
-        if not isinstance(oracle, (keras_tuner.Oracle, type(None))):
+        if oracle is not None and not is_oracle(oracle):
             oracle, hypermodel = None, oracle
         self._follows_oracle = oracle is not None
-        strategy = strategy if oracle is None else oracle
         directory = directory or ("runs" if oracle is None else ".")
         if project_name is None:
             project_name = "search" if oracle is None else "untitled_project"
@@ -233,26 +196,19 @@ class Tuner(keras_tuner.Tuner):
                 DeprecationWarning,
                 stacklevel=2,
             )
-        if not project_name:
-            raise OptionError(
-                "`project_name` is the name of the run directory in `directory`. Received: ''"
-            )
-        check_count("max_trials", max_trials, optional=True)
+        check_settings(project_name, max_trials, epochs, folds, executions_per_trial, seed)
         limits = check_limits(
             parameters=max_model_size if max_parameters is None else max_parameters,
             flops=max_flops,
             latency=max_latency,
         )
-        check_count("folds", folds, least=2, optional=True)
-        check_count("executions_per_trial", executions_per_trial)
-        check_count("epochs", epochs, optional=True)
-        check_count("seed", seed, least=0)
         self._trackers = find_trackers(tracker)
         self.recipe = recipe or Recipe()
         self.seed = seed
         self._epochs = epochs
         self._folds = folds
         self._options = TrialOptions(seed, folds or 1, executions_per_trial, limits)
+        strategy = strategy if oracle is None else oracle
         self._strategy = (
             strategy_name(strategy) if isinstance(strategy, str) else type(strategy).__name__
         )
@@ -266,8 +222,6 @@ class Tuner(keras_tuner.Tuner):
         self.choice = hypermodel.choice if isinstance(hypermodel, Chosen) else None
         if isinstance(hypermodel, Chosen):
             hypermodel = hypermodel.hypermodel
-        self._ensemble: Ensemble | None = None
-        self._warm_start = warm_start
         described = describe_hypermodel(hypermodel)
         wrapped = RecipeHyperModel(hypermodel, self.recipe)
         if optimizer or loss or metrics or distribution_strategy is not None:
@@ -279,39 +233,29 @@ class Tuner(keras_tuner.Tuner):
                 strategy=distribution_strategy,
             )
         self._searched = wrapped
-        self._overridden_trials: OverriddenTrials | None = None
-        oracle = strategy
-        if not isinstance(oracle, keras_tuner.Oracle):
-            found = find_objectives(objective)
-            trainings = (folds or 1) * executions_per_trial
-            oracle = OptunaOracle(
-                oracle,
-                objective=found if len(found) > 1 else found[0],
-                max_trials=max_trials,
-                hyperparameters=hyperparameters,
-                seed=seed,
-                pruner=pruner,
-                epochs=(epochs or DEFAULT_EPOCHS) if trainings == 1 else trainings,
-                storage=storage,
-                defaults_first=self._defaults_first,
-            )
-        if overwrite and isinstance(oracle, OptunaOracle) and oracle.shared:
-            raise OptionError(
-                "`overwrite` would delete what other processes of a shared search have found, and "
-                "not their study. Choose another project_name, or delete that study by `optuna "
-                f"delete-study --study-name {project_name}` and the run directory yourself."
-            )
+        trainings = (folds or 1) * executions_per_trial
+        oracle = make_oracle(
+            strategy,
+            objective=objective,
+            max_trials=max_trials,
+            hyperparameters=hyperparameters,
+            seed=seed,
+            pruner=pruner,
+            epochs=(epochs or DEFAULT_EPOCHS) if trainings == 1 else trainings,
+            storage=storage,
+            defaults_first=self._defaults_first,
+        )
+        adapted = adapt(oracle)
+        if overwrite:
+            adapted.check_overwrite(project_name)
         # KerasTuner's oracles rank trials by the sum of several objectives.
-        summed = self._follows_oracle and not isinstance(oracle, OptunaOracle)
+        summed = self._follows_oracle and not adapted.keeps_study
         self.objectives = [oracle.objective] if summed else objectives_of(oracle.objective)
         self._run = RunDirectory(
             self.run_directory, self.objectives[0], overwrite=overwrite and not is_worker()
         )
-        self._winners = Winners(wrapped, self._run, folds)
-        if isinstance(oracle, OptunaOracle):
-            oracle.ignores_earlier = self._run.overwrite
-            if warm_start is not None:
-                oracle.check_source(warm_start)
+        self._best_models = BestModels(wrapped, self._run, folds)
+        adapted.prepare(ignore_earlier=self._run.overwrite, warm_start=warm_start)
         self._stdout: TextIO | None = sys.stdout
         with quiet_keras_tuner():
             oracle.verbose = 0
@@ -333,6 +277,8 @@ class Tuner(keras_tuner.Tuner):
             own = wrapped.wrapped
             own = own.wrapped if isinstance(own, CompileOverrides) else own
             self.hypermodel = None if isinstance(own, NoHyperModel) else own
+        # A worker of a chief has a client in place of the oracle.
+        self._oracle = adapted if self.oracle is oracle else adapt(self.oracle)
         definition = SearchDefinition(
             hypermodel=unchanged(described, describe_hypermodel(hypermodel)),
             recipe=describe_recipe(self.recipe),
@@ -341,61 +287,39 @@ class Tuner(keras_tuner.Tuner):
             folds=folds or 1,
             executions=executions_per_trial,
             limits=limits,
-            oracle="optuna" if isinstance(oracle, OptunaOracle) else type(oracle).__name__,
+            oracle=adapted.kind,
             space=oracle.get_space().get_config()["space"],
             values=self._defaults,
             model=self._default_model,
         )
-        self._identity = Identity(definition, wrapped, oracle, self._run)
-        if warm_start is not None:
-            self._optuna("warm_start")
+        self._identity = Identity(definition, wrapped, adapted, self._run)
         if not overwrite:
             self._identity.check()
-            self._restore_stock(oracle)
-
-    def __repr__(self) -> str:
-        trials, limit = self._run.trials(), self.oracle.max_trials
-        done = count(len(trials), "trial") if limit is None else f"{len(trials)} of {limit} trials"
-        name, best = self.objectives[0].name, self._run.best_trials(1)
-        value = f", best {name} {best[0].metrics[name]:.4f}" if best else ""
-        return (
-            f"Tuner({self._searched.wrapped!r}, objective={name!r}, "
-            f"strategy={self._strategy!r}: {done}{value}, in {str(self.run_directory)!r})"
-        )
+            if not is_worker():
+                adapted.restore(self._run)
 
     def _populate_initial_space(self) -> None:
-        """Find the search space, in fewer builds than KerasTuner.
-
-        Warn of what will keep the default configuration's model from being exported.
-        """
+        """Find the search space with fewer builds than KerasTuner."""
         # What users print in `build` is shown.
         with contextlib.redirect_stdout(self._stdout or sys.stdout):
             model, self._defaults = discover_space(self._searched, self.oracle)
         self._default_model = describe_model(model) if isinstance(model, keras.Model) else []
-        if isinstance(model, keras.Model) and (obstacle := export_obstacle(model)) is not None:
-            logger.warning("%s", obstacle)
 
     def reload(self) -> None:
-        """Find the search space, where KerasTuner would take that of an earlier search.
+        """Find the search space, where KerasTuner would use that of an earlier search.
 
-        Earlier trials are read when they are first asked for.
+        Earlier trials are read on first use.
         """
         self._populate_initial_space()
 
-    def _restore_stock(self, oracle: keras_tuner.Oracle) -> None:
-        """Have an oracle of KerasTuner's take up its earlier trials, in the space as it is now."""
-        if isinstance(oracle, OptunaOracle) or is_worker():
-            return
-        if (self.run_directory / ORACLE).exists():
-            space = oracle.get_space()
-            oracle.reload()
-            space.merge(oracle.hyperparameters, overwrite=False)
-            oracle.hyperparameters = space
-            note_trials(oracle, self._run)
+    @property
+    def _defaults_first(self) -> bool:
+        """Whether trial 0 is the default configuration, and not a starting point of `choice`."""
+        return self.choice is None or not self.choice.several
 
     @property
     def project_dir(self) -> str:
-        """The run directory; KerasTuner's own property makes it."""
+        """The run directory, which KerasTuner's own property would make."""
         return str(self.run_directory)
 
     def search(
@@ -410,38 +334,37 @@ class Tuner(keras_tuner.Tuner):
         callbacks: list[keras.callbacks.Callback] | None = None,
         **fit_kwargs: Any,
     ) -> None:
-        """Run trials until there are `max_trials`, time is up or the space is exhausted.
+        """Run trials until a limit is reached or every configuration has been tried.
 
-        `search(data)` with an `ImageData`, `search()` if the tuner was given one, or as in
-        KerasTuner `search(x, y, validation_data=(x_val, y_val))` and everything else that
-        `keras.Model.fit` takes.
+        Call `search(data)` with an `ImageData`, `search()` if the tuner has one, or as in
+        KerasTuner `search(x, y, validation_data=(x_val, y_val))` with the arguments of
+        `keras.Model.fit`.
 
-        Ctrl-C stops the search and keeps what is done: the same call goes on from there, and
-        `ensemble`, `best_model` and `report` use the trials that are there. Trials that failed
-        in an earlier call are tried again, once a call, before new ones; one that killed its
-        process twice is tried once more only.
+        Ctrl-C stops the search and keeps all results: the same call resumes it, and `ensemble`,
+        `best_model` and `report` use the trials so far. Trials that failed in an earlier call are
+        retried once a call before new ones; a trial that crashed its process twice is retried only
+        once more.
 
         Args:
             *args: An `ImageData`, or the positional arguments of `fit`.
-            epochs: Epochs of a full training; those given to `Tuner` if None.
+            epochs: Epochs of a full training; those of the tuner if None.
             time_limit: Wall-clock of all trials, earlier runs of this search included: "30m",
                 "1h30m" or seconds. A trial that would not end in time is shortened.
-            trial_time_limit: Wall-clock of one trial, likewise.
-            max_stale_trials: The search ends when so many finished trials in a row were no better
-                than the best one before them; None for no such limit.
-            workers: Trials at the same time. 1 runs them in this process; more run each in a
-                process of its own, with the processors and GPUs divided among them; "auto" is a
-                process a GPU, or a processor, as far as memory goes. The threads that a trial
-                computes with decide in which order it adds up numbers: 1, which uses all
-                processors, ends with slightly other scores than more do, unless the environment
-                gives it as few threads as each of them has (`OMP_NUM_THREADS`,
-                `TF_NUM_INTRAOP_THREADS`, `TF_NUM_INTEROP_THREADS`). A `kt_tuning.Ray` runs them
-                on a cluster, as many as it has room for; "ray" is `Ray()`, and "ray://host:port"
-                `Ray("ray://host:port")`, with "?cpus=2&gpus=0.25" behind it if need be.
+            trial_time_limit: Wall-clock of one trial, in the same form.
+            max_stale_trials: Number of finished trials without a better one that ends the search;
+                None for no such limit.
+            workers: Number of trials at the same time. 1 runs them in this process. More run in
+                processes that share the processors and GPUs; "auto" is one process a GPU, or a
+                processor, as far as memory allows. A `kt_tuning.Ray` runs as many trials as its
+                cluster has room for; "ray" is `Ray()`, and "ray://host:port?cpus=2&gpus=0.25" is
+                `Ray("ray://host:port", cpus=2, gpus=0.25)`. Scores depend slightly on the number
+                of threads a trial computes with, as sums are added in another order: 1 uses all
+                processors, several divide them; OMP_NUM_THREADS, TF_NUM_INTRAOP_THREADS and
+                TF_NUM_INTEROP_THREADS set the number.
             verbose: "auto" or True shows the live view; 0 or False nothing; 1 and 2 show what
                 `keras.Model.fit` prints instead, if the data are no `ImageData`.
-            callbacks: Copied for each training. What they remember is lost by an interruption.
-                `TensorBoard` writes to a directory of its own for each trial.
+            callbacks: Copied for each training. An interruption loses their state. `TensorBoard`
+                writes to a directory of its own for each trial.
             **fit_kwargs: Further arguments of `fit`, without an `ImageData`.
 
         Raises:
@@ -454,459 +377,62 @@ class Tuner(keras_tuner.Tuner):
         epochs = self._epochs if epochs is None else epochs
         check_count("epochs", epochs, optional=True)
         check_callbacks(callbacks or [])
-        check_count("max_stale_trials", max_stale_trials, optional=True)
         limit, trial_limit = seconds(time_limit), seconds(trial_time_limit)
-        chief, shared = is_chief(), self._shared()
+        chief, shared = is_chief(), is_worker() or self._oracle.shared
         if workers == "auto" and self.choice is not None and self.choice.is_short(limit):
             workers = 1
         found = find_workers(1 if chief else workers)
         fit_kwargs["callbacks"] = callbacks or []
-        hooks = overridden(self, Tuner, OVERRIDABLE)
-        if hooks and found != 1:
-            raise OptionError(
-                f"This tuner overrides {', '.join(hooks)}, which is called in this process: pass "
-                f"workers=1. Received: workers={workers!r}"
-            )
+        hooks = self._overridden_methods(found)
         if not args and "x" not in fit_kwargs and self._given is not None:
             args = (self._given,)
         data = args[0] if args and isinstance(args[0], ImageData) else None
-        parts = self._parts(data)
+        parts = split_folds(data, self._folds, self.seed)
         fit_prints = data is None and isinstance(verbose, int) and not isinstance(verbose, bool)
         if fit_prints:
             fit_kwargs["verbose"] = verbose
         planned, fixed = self._planned_epochs(epochs, data)
+        limits = Limits(planned, limit, trial_limit, max_stale_trials)
         tasks = []
         if "run_trial" not in hooks:
             tasks = self._tasks(parts, args, fit_kwargs, fixed_epochs=fixed)
+        work: Work = partial(run_trial, tasks=tasks, objectives=self.objectives)
+        if hooks:
+            work = self._run_overridden(args, epochs, callbacks, fit_kwargs)
         self._identity.trained_on(data, named(args, fit_kwargs))
-        jobs = self._trials_left()
+        jobs = trials_left(self.oracle, self._run)
         source = None if data is None else data.source
+        check = partial(self._identity.check_run, data)
         with (
             without_repetitions(),
             full_disk_explained(self.run_directory),
-            self._run.begin(functools.partial(self._check, data), source=source, lock=not shared),
+            self._run.begin(check, source=source, lock=not shared),
             make_executor(found, self._run, jobs).started(jobs) as executor,
         ):
-            if isinstance(self.oracle, OptunaOracle):
-                self._open_study()
-                if not shared:
-                    self._run.check_unchanged(self.oracle.trials)
-            self._claim(data, parts)
-            plan = self._begin_with(None if limit is None else limit / executor.workers)
-            self._write_search(planned, limit)
-            retried = [] if is_worker() else retry_failed(self.oracle, self._run)
-            if retried:
-                many = len(retried) > 1
-                logger.warning(
-                    "%s failed in an earlier run; %s tried again.",
-                    count(len(retried), "trial"),
-                    "they are" if many else "it is",
-                )
-            spent = self._run.seconds_spent()
-            display = SearchDisplay(
-                self.objectives[0].name,
-                max_trials=self.oracle.max_trials,
-                time_limit=limit,
-                done=len(self._run.trials()) - len(retried),
-                used=spent,
-                console=Console(stderr=True) if verbose and not fit_prints else None,
-            )
-            deadline = None if limit is None else time.monotonic() + limit - spent
-            budget = Budget(
-                planned,
-                deadline,
-                time_limit=limit,
-                workers=executor.workers,
-                trial_seconds=trial_limit,
-                max_stale_trials=max_stale_trials,
-                family_epochs=epochs_by_family(self._searched.wrapped, planned)
-                | plan.epochs(planned),
-            )
-            tracking = Tracking(
-                # For its workers the chief does it.
-                [] if is_worker() else self._trackers,
-                self.run_directory,
-                self._run.read_search(),
-                () if shared else self._run.trials(),
-            )
-            loop = SearchLoop(
+            self._oracle.open()
+            if (known := self._oracle.known_trials()) is not None:
+                self._run.check_unchanged(known)
+            self._identity.note(data, parts)
+            if self.choice is not None:
+                self.choice.save(self.run_directory / AUTO_CHOICE)
+            if data is not None:
+                self._data = data
+            session = SearchSession(
                 self,
+                self._oracle,
                 self._run,
-                display,
-                budget,
+                limits,
                 self._options,
-                tracking,
-                plan=plan,
-                in_process=isinstance(executor, Serial),
-            )
-            work: Work = functools.partial(run_trial, tasks=tasks, objectives=self.objectives)
-            if hooks:
-                asked = {} if epochs is None else {"epochs": epochs}
-                passed = {k: v for k, v in fit_kwargs.items() if k != "callbacks"}
-                if callbacks is not None:
-                    passed["callbacks"] = callbacks
-                work = self._overridden_trials = OverriddenTrials(self, args, asked | passed)
-            self.on_search_begin()
-            try:
-                with (
-                    display,
-                    quiet_keras_tuner(prints=True),
-                    light_collections(),
-                    interrupts_kept(),
-                ):
-                    if chief:
-                        loop.reason = serve(self.oracle, loop.watch)
-                    else:
-                        executor.run(work, loop)
-                    loop.close()
-                    warn_of_absent(self.oracle, self.run_directory)
-                tracking.finished = True
-                if loop.reason is not None:
-                    logger.info("The search ended: %s.", loop.reason)
-            except KeyboardInterrupt:
-                logger.warning(
-                    "Interrupted. %s kept in %s; the same search goes on from there.",
-                    _trials_are(len(self._run.best_trials())),
-                    self.run_directory,
-                )
-                raise
-            finally:
-                loop.leave()
-                tracking.close(next(iter(self._run.best_trials(1)), None), self.best_model)
-            self.on_search_end()
-        self._raise_if_all_failed()
-        if warning := first_trial_failure(self._run.trials(), self._run.read_search()):
-            logger.warning(warning)
-
-    def run_trial(self, trial: Trial, *args: Any, **kwargs: Any) -> list[Any]:
-        """Train one configuration; for subclasses to override, as in KerasTuner.
-
-        An override may return a `keras.callbacks.History`, a number, a dict of metrics, or a list
-        of these. It runs in this process.
-
-        Args:
-            trial: Its `hyperparameters` have the values.
-            *args: Positional arguments of `search`.
-            **kwargs: Keyword arguments of `search` that `fit` takes.
-
-        Returns:
-            What `HyperModel.fit` returned, for each execution.
-        """
-        if overridden(self, Tuner, ("_build_and_fit_model",)):
-            results: list[Any] = super().run_trial(trial, *args, **kwargs)
-            return results
-        data = args[0] if args and isinstance(args[0], ImageData) else None
-        epochs = kwargs.pop("epochs", None)
-        planned, fixed = self._planned_epochs(epochs, data)
-        kwargs["callbacks"] = list(kwargs.get("callbacks") or [])
-        if overridden(self, Tuner, EPOCH_HOOKS):
-            kwargs["callbacks"].append(EpochHooks(self, trial))
-        tasks = self._tasks(self._parts(data), args, kwargs, fixed_epochs=fixed)
-        running = self._overridden_trials
-        if running is None or running.spec is None:
-            spec = specify_alone(trial, self._run, self._options, planned)
-            return train_trial(spec, go_on, tasks=tasks, objectives=self.objectives)[0]
-        spec = running.spec
-        if fixed and EPOCHS not in trial.hyperparameters.values:
-            spec = dataclasses.replace(spec, epochs=planned)
-        results, running.record = train_trial(
-            spec, running.report, tasks=tasks, objectives=self.objectives
-        )
-        return results
-
-    def _planned_epochs(self, epochs: int | None, data: ImageData | None) -> tuple[int, bool]:
-        """Epochs of a full training, and whether `fit` is told."""
-        if data is None and self._follows_oracle:
-            # KerasTuner's Hyperband sets the epochs of each trial itself.
-            longest = getattr(self.oracle, "max_epochs", None)
-            return longest or epochs or 1, epochs is not None
-        return epochs or self._epochs or DEFAULT_EPOCHS, True
-
-    def _default_hypermodel(self) -> Any:
-        if overridden(self, Tuner, ("run_trial",)):
-            return NoHyperModel()
-        if self._follows_oracle:
-            raise OptionError(
-                "Received `hypermodel=None`. It is needed unless a subclass overrides "
-                "`Tuner.run_trial()`."
-            )
-        return AUTO
-
-    def _get_checkpoint_fname(self, trial_id: str) -> str:
-        """Where KerasTuner's own `run_trial` and `load_model` keep the weights of a trial."""
-        return str(weights_file(self._run.trial(trial_id), None))
-
-    def _shared(self) -> bool:
-        """Whether other processes may write to the run directory at the same time."""
-        return is_worker() or (isinstance(self.oracle, OptunaOracle) and self.oracle.shared)
-
-    def _trials_left(self) -> int | None:
-        limit = self.oracle.max_trials
-        # Those that failed may be tried again.
-        done = [record for record in self._run.trials() if record.status != FAILED]
-        return None if limit is None else max(0, limit - len(done))
-
-    def _parts(self, data: ImageData | None) -> list[ImageData]:
-        """The images as each fold splits them; none if the data are no `ImageData`."""
-        if data is None:
-            return []
-        return [data] if self._folds is None else data.folds(self._folds, seed=self.seed)
-
-    def _tasks(
-        self,
-        parts: list[ImageData],
-        args: tuple[Any, ...],
-        fit_kwargs: dict[str, Any],
-        *,
-        fixed_epochs: bool,
-    ) -> list[Task]:
-        """What to train on, a task a fold."""
-        if not parts:
-            return [
-                keras_task(
-                    self._searched,
-                    args,
-                    dict(fit_kwargs),
-                    folds=self._folds,
-                    fixed_epochs=fixed_epochs,
-                    needs_data=not self._follows_oracle,
-                )
-            ]
-        return image_tasks(
-            self._searched,
-            self.recipe,
-            parts,
-            args[1:],
-            dict(fit_kwargs),
-            objectives=[part.name for one in self.objectives for part in objectives_of(one)],
-            defaults=self.get_default_hyperparameters(),
-        )
-
-    def _check(self, data: ImageData | None) -> None:
-        """Refuse to search in a directory that holds another search. Nothing is written."""
-        self._identity.check()
-        self._identity.check_study()
-        if data is not None:
-            self._run.check_data(data)
-
-    def _claim(self, data: ImageData | None, parts: list[ImageData]) -> None:
-        """Note what is searched."""
-        self._identity.note()
-        if self.choice is not None:
-            self.choice.save(self.run_directory / AUTO_CHOICE)
-        if data is not None:
-            self._run.claim(data, [part.indices["validation"] for part in parts])
-            self._data = data
-
-    def _begin_with(self, limit: float | None) -> Plan:
-        """Ask for the first configurations of a search whose families were chosen for the images.
-
-        Args:
-            limit: Seconds for each worker if they shared the machine in turn, or None.
-        """
-        if self.choice is None or not isinstance(self.oracle, OptunaOracle):
-            return Plan()
-        plan = Plan.of(self.choice, self.oracle.get_space(), limit)
-        for values in plan.first:
-            self.enqueue(values)
-        return plan
-
-    def _open_study(self) -> OptunaOracle:
-        """Open the study, which learns from the search that it was told to begin with.
-
-        Raises:
-            SearchError: if an earlier search is to be deleted before.
-        """
-        oracle = self._optuna("study")
-        if self._run.overwrite:
-            raise SearchError(
-                f"The earlier search in {self.run_directory} is deleted when the new one begins: "
-                "call `search` first."
-            )
-        oracle.ignores_earlier = False
-        oracle.reload()
-        if self._warm_start is not None:
-            oracle.warm_start(self._warm_start)
-            self._warm_start = None
-        return oracle
-
-    def _write_search(self, epochs: int, limit: float | None) -> None:
-        self._run.write_search(
-            SearchRecord(
-                objective=self.objectives[0].name,
-                direction=self.objectives[0].direction,
+                hypermodel=self._searched,
                 strategy=self._strategy,
-                seed=self.seed,
-                epochs=epochs,
-                max_trials=self.oracle.max_trials,
-                time_limit=limit,
-                hypermodel=self._searched.title,
-                versions=versions(),
-                folds=self._folds or 1,
-                executions=self._options.executions,
                 defaults_first=self._defaults_first,
+                trackers=self._trackers,
             )
-        )
-
-    @property
-    def _defaults_first(self) -> bool:
-        """Whether trial 0 is the default configuration, and not a starting point of `choice`."""
-        return self.choice is None or not self.choice.several
-
-    def _raise_if_all_failed(self) -> None:
-        trials = self._run.trials()
-        if trials and not self._run.best_trials(1):
-            raise SearchError(
-                f"All {len(trials)} trials failed; the first one: {trials[0].message}"
-            )
-
-    def enqueue(self, values: Mapping[str, Any]) -> None:
-        """Ask for a configuration to be tried next, before the strategy has a say.
-
-        Args:
-            values: By name. What is left out is chosen by the strategy.
-
-        Raises:
-            OptionError: if a name is unknown, not active or its value out of range.
-            SearchError: if the oracle is one of KerasTuner's.
-        """
-        self._optuna("enqueue").enqueue(values)
-
-    def _optuna(self, wanted: str) -> OptunaOracle:
-        if not isinstance(self.oracle, OptunaOracle):
-            raise SearchError(
-                f"A {type(self.oracle).__name__} keeps no Optuna study, which `{wanted}` needs. "
-                "Use a strategy by name."
-            )
-        return self.oracle
-
-    @property
-    def study(self) -> optuna.Study:
-        """The Optuna study, for `optuna.visualization` and optuna-dashboard.
-
-        Raises:
-            SearchError: if the oracle is one of KerasTuner's.
-        """
-        return self._open_study().study
-
-    def results(self) -> pd.DataFrame:
-        """A row a trial, failed ones included; see `results_frame`.
-
-        Metrics that begin with "val_" are those of the models that `get_best_models` returns; with
-        folds or executions they are means.
-        """
-        return results_frame(self._run.trials())
-
-    def history(self) -> pd.DataFrame:
-        """A row an epoch of every trial, in the precision of its training; see `history_frame`."""
-        return history_frame(self.run_directory, self._run.trials())
-
-    def pareto(self) -> pd.DataFrame:
-        """The rows of `results` that no other one beats in every objective, best first.
-
-        With one objective that is the best trial.
-        """
-        return results_frame(pareto_records(self._run.best_trials(), self.objectives))
-
-    def get_default_hyperparameters(self) -> keras_tuner.HyperParameters:
-        """The default configuration: trial 0 of most strategies."""
-        space = self.oracle.get_space()
-        space.values = SearchSpace(space.space).defaults()
-        return space
-
-    def get_best_hyperparameters(self, num_trials: int = 1) -> list[keras_tuner.HyperParameters]:
-        """The configurations of the best completed trials, best first."""
-        if self._follows_oracle:
-            best = self.oracle.get_best_trials(num_trials)
-            return [trial.hyperparameters for trial in best]
-        space = self.oracle.get_space()
-        return [with_values(space, record) for record in self._run.best_trials(num_trials)]
-
-    def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
-        """The models of the best completed trials, at their best epoch, best first."""
-        if self._follows_oracle:
-            return [self.load_model(trial) for trial in self.oracle.get_best_trials(num_models)]
-        space = self.oracle.get_space()
-        return [self._winners.load(record, space) for record in self._run.best_trials(num_models)]
-
-    def best_model(self) -> keras.Model:
-        """The best trial's model at its best epoch; with folds the mean of all folds' models.
-
-        Raises:
-            SearchError: if no trial has completed.
-        """
-        return self._winners.load(self._winners.best(1)[0], self.oracle.get_space())
-
-    def load_model(self, trial: Any) -> keras.Model:
-        """The model of a KerasTuner trial, at its best epoch."""
-        return self._winners.model(trial.hyperparameters, self._run.trial(trial.trial_id))
-
-    def ensemble(
-        self,
-        size: int = 5,
-        solver: str = "auto",
-        *,
-        metric: str = "log_loss",
-        members: str = "best",
-        price: float = PRICE,
-    ) -> Ensemble:
-        """Combine the best trials by weights fitted on the images that they were validated on.
-
-        What it needs is in the run directory: a tuner that was made again need not search again.
-        Those of a search that was interrupted are combined, too: finished trials and paused ones.
-        What the record calls cross-fitted is measured on images that neither weights nor members
-        were chosen on. That each member's epoch was chosen on them is not corrected.
-
-        Args:
-            size: Candidates: so many completed trials of distinct configurations. Those whose
-                weight comes out as zero are left out.
-            solver: "auto", or a name in `SOLVERS`.
-            metric: What the weights should be good at, a name in `METRICS`.
-            members: Which candidates: "best" scores, or "diverse": each next one is that which
-                helps the mean most.
-            price: The share of the loss (of what a score lacks of 1) that is worth a doubling of
-                the parameters, in [0, 1). With 0 every gain is taken, whatever it costs to serve.
-
-        Returns:
-            The ensemble; also written as `ensemble.json`. A single member if nothing beats it.
-
-        Raises:
-            OptionError: if an argument is wrong.
-            SearchError: if no trial has completed, or trials kept no validation predictions.
-        """
-        card = self._run.data_card()
-        if card is None:
-            raise SearchError("An ensemble needs a search on an ImageData: call `search(data)`.")
-        labels = self._run.read_split().predicted_labels
-        with quiet_keras_tuner():
-            self._ensemble = self._winners.ensemble(
-                card,
-                labels,
-                self.oracle.get_space(),
-                objective=self.objectives[0].name,
-                size=size,
-                solver=solver,
-                metric=metric,
-                members=members,
-                price=price,
-                seed=self.seed,
-            )
-        return self._ensemble
-
-    def _current_ensemble(self, data: ImageData) -> Ensemble:
-        """The ensemble that `ensemble` made last, here or before a restart; or a new one."""
-        if self._ensemble is None:
-            with quiet_keras_tuner():
-                self._ensemble = self._winners.recorded(data.card, self.oracle.get_space())
-        return self.ensemble() if self._ensemble is None else self._ensemble
+            session.run(executor, work, verbose=bool(verbose) and not fit_prints)
+        check_results(self._run)
 
     def save(self) -> None:
-        """Write the state of the search, atomically."""
+        """Write the state of the search atomically."""
         if not is_worker():
             self.oracle.save()
         write_json(self._get_tuner_fname(), self.get_state())
-
-
-def _trials_are(number: int) -> str:
-    """E.g. "1 trial with a score is"."""
-    return f"{count(number, 'trial')} with a score {'is' if number == 1 else 'are'}"

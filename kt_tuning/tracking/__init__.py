@@ -1,8 +1,8 @@
-"""Where a search is also logged: TensorBoard, CSV files, MLflow, Weights & Biases."""
+"""Trackers, which log a search to TensorBoard, CSV files, MLflow or Weights & Biases."""
 
 from kt_tuning.tracking.csv import CsvTracker
 from kt_tuning.tracking.mlflow import MlflowTracker
-from kt_tuning.tracking.table import TRACKERS, find_trackers
+from kt_tuning.tracking.registry import TRACKERS, find_trackers
 from kt_tuning.tracking.tensorboard import TensorBoardTracker
 from kt_tuning.tracking.tracker import (
     Epoch,

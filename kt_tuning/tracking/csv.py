@@ -1,4 +1,4 @@
-"""Two CSV files of a whole search, for spreadsheets and other programs."""
+"""Tracker that writes two CSV files of a whole search."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ FOLDER = "csv"
 class CsvTracker(Tracker):
     """Writes `csv/epochs.csv` and `csv/trials.csv` in the run directory.
 
-    The first has a row an epoch of every trial, the second a row a trial that is over: its state,
-    its metrics at the best epoch, its cost, and `hp/<name>` of each hyperparameter.
+    `epochs.csv` has a row an epoch of every trial. `trials.csv` has a row an ended trial: status,
+    metrics at the best epoch, costs, and a column `hp/<name>` for each hyperparameter.
     """
 
     name = "csv"
@@ -38,7 +38,7 @@ class CsvTracker(Tracker):
         self._trials = GrowingTable(folder / "trials.csv", key=("trial_id",))
 
     def trial_began(self, trial: TrackedTrial, *, logged: int) -> None:
-        """Nothing: a trial gets its row when it is over."""
+        """Do nothing: a trial gets its row when it has ended."""
 
     def epoch(self, trial: TrackedTrial, epoch: Epoch) -> None:
         """Write a row."""
@@ -55,15 +55,15 @@ class CsvTracker(Tracker):
         self._trials.add({**start, **metrics, **row, **hyperparameters})
 
     def search_ended(self, outcome: SearchOutcome) -> None:
-        """Nothing: every row is written at once."""
+        """Do nothing: rows are written immediately."""
 
 
 class GrowingTable:
-    """A CSV file that rows are appended to, and columns when a row has new ones.
+    """A CSV file that grows by rows, and by columns if a row has new ones.
 
     Args:
         path: The file; made with the first row.
-        key: Columns that tell rows apart: one that is there already is not written again.
+        key: Columns that identify a row; an existing row is not written again.
     """
 
     def __init__(self, path: Path, key: tuple[str, ...]) -> None:
@@ -77,7 +77,7 @@ class GrowingTable:
             self._rewrite(rows)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Write a row, if it is not there yet."""
+        """Write a row unless it exists."""
         place = self._place(row)
         if place in self._known:
             return
@@ -94,7 +94,7 @@ class GrowingTable:
         return tuple(str(row[name]) for name in self._key)
 
     def _read(self) -> list[dict[str, str]]:
-        """The rows that are whole: a kill may have cut the last one short."""
+        """Return the complete rows; a kill may have left an incomplete last one."""
         text = self._path.read_bytes().decode("utf-8", errors="replace")
         reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
         self._header = list(reader.fieldnames or [])

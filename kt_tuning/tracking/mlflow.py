@@ -1,4 +1,4 @@
-"""MLflow: the search is a run, and each trial a run below it."""
+"""Tracker for MLflow: the search is a run, and each trial is a nested run."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
 }
-"""Set unless the user has: MLflow's own retries take minutes, and here a call is made again
-anyway."""
+"""Defaults of environment variables: MLflow's own retries take minutes, and failed calls are
+repeated anyway."""
 SEARCH_TAG, TRIAL_TAG = "kt_tuning.search", "kt_tuning.trial"
 NO_TRIAL = "none"
-"""What the search's own run has for a trial."""
+"""Value of the trial tag of the search's run."""
 PARENT_TAG = "mlflow.parentRunId"
 BEST = "best/"
-"""Before the names of metrics at the best epoch."""
+"""Prefix of metrics at the best epoch."""
 LONGEST_VALUE = 6000
-"""Characters of a parameter that MLflow stores, at most."""
+"""Largest number of characters of a parameter in MLflow."""
 MODEL = "model"
 
 
 class MlflowTracker(Tracker):
     """Logs to an MLflow server or store.
 
-    The search is a run, each trial a run below it with its hyperparameters as parameters, the
+    The search is a run. Each trial is a nested run with its hyperparameters as parameters, the
     metrics of every epoch, those at the best epoch as `best/<name>`, and `result.json` and
-    `history.csv` as artifacts. In the end the best trial's model is logged to the search's run
-    and becomes a version of a registered model, which `mlflow.keras.load_model` loads.
+    `history.csv` as artifacts. In the end the best trial's model is logged to the search's run and
+    becomes a version of a registered model, which `mlflow.keras.load_model` loads.
 
-    A search that is resumed goes on with its run. Where the server is, who you are and so on is
-    said to MLflow in its usual ways, such as MLFLOW_TRACKING_URI.
+    A resumed search continues its run. Server and credentials are set as usual for MLflow, for
+    example by MLFLOW_TRACKING_URI.
 
     Args:
-        uri: Of the server or store; MLflow's own setting if None.
-        experiment: Name of the experiment, made if there is none; MLFLOW_EXPERIMENT_NAME or the
+        uri: URI of the server or store; MLflow's own setting if None.
+        experiment: Name of the experiment, which is made if missing; MLFLOW_EXPERIMENT_NAME or the
             project's name if None.
         registered_model: Name of the registered model; the project's name if None.
 
@@ -75,14 +75,14 @@ class MlflowTracker(Tracker):
         require_extra("The tracker 'mlflow'", "mlflow")
         if experiment == "" or registered_model == "":
             raise OptionError(
-                "MLflow's experiment and registered model have names, or None for the project's. "
+                "`experiment` and `registered_model` are names, or None for the project's name. "
                 f"Received: experiment={experiment!r}, registered_model={registered_model!r}"
             )
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         # MLflow warns of type hints of its own.
         with ignored_warnings():
-            # Here and not where they are needed: a thread that imports may meet another one.
+            # Imported here and not in the background thread, where imports may deadlock.
             import mlflow.keras
             import mlflow.pyfunc
 
@@ -120,7 +120,7 @@ class MlflowTracker(Tracker):
         self._log_metrics(self._runs[trial.trial_id], epoch.metrics, epoch.step, epoch.time)
 
     def trial_ended(self, trial: TrackedTrial, record: TrialRecord) -> None:
-        """Log what came of the trial, and end its run."""
+        """Log the result of the trial, and end its run."""
         run = self._runs[trial.trial_id]
         # Some hyperparameters appear when the model is built.
         self._log_parameters(run, record.values)
@@ -146,7 +146,7 @@ class MlflowTracker(Tracker):
         self._client.set_terminated(run, "FINISHED" if outcome.finished else "KILLED")
 
     def _find_or_create(self, trial_id: str, name: str, tags: Mapping[str, str]) -> str:
-        """The id of a run, by this search's key and the trial; running from now on."""
+        """Return the id of the run of a trial of this search, and set it to running."""
         mine = {SEARCH_TAG: self._search.key, TRIAL_TAG: trial_id}
         found = self._client.search_runs(
             [self._experiment],
@@ -162,7 +162,7 @@ class MlflowTracker(Tracker):
         return str(run.info.run_id)
 
     def _log_parameters(self, run: str, values: Mapping[str, Any]) -> None:
-        """Log parameters that the run lacks: MLflow refuses to change one."""
+        """Log parameters that the run lacks; MLflow refuses changes."""
         from mlflow.entities import Param
 
         known = self._known.setdefault(run, set())
@@ -219,7 +219,7 @@ def _best(record: TrialRecord) -> dict[str, float]:
 
 
 def _signature(model: Any) -> Any:
-    """What the model takes and returns, if that is one tensor each."""
+    """Return the signature of a model with one input and one output, else None."""
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types.schema import Schema, TensorSpec
@@ -235,7 +235,7 @@ def _signature(model: Any) -> Any:
 
 
 def _requirements() -> list[str]:
-    """What loading the model needs; left to itself MLflow would start a process to find out."""
+    """Return the packages that the model needs; MLflow would start a process to find them."""
     import keras
 
     packages = ("keras", keras.backend.backend(), "numpy")

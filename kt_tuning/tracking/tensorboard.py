@@ -1,4 +1,4 @@
-"""TensorBoard: a curve a trial, and the table of its HParams plugin."""
+"""Tracker for TensorBoard with one curve a trial and the table of its HParams plugin."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kt_tuning.tracking.tracker import (
 
 FOLDER = "tensorboard"
 BEST = "best/"
-"""Before the names of metrics at the best epoch."""
+"""Prefix of metrics at the best epoch."""
 
 
 class TensorBoardTracker(Tracker):
@@ -28,7 +28,7 @@ class TensorBoardTracker(Tracker):
     name = "tensorboard"
 
     def search_began(self, search: TrackedSearch) -> None:
-        """Note where the files go."""
+        """Set the folder of the files."""
         self._folder = search.directory / FOLDER
         self._writers: dict[str, Any] = {}
 
@@ -40,8 +40,8 @@ class TensorBoardTracker(Tracker):
 
         folder = self._folder / f"trial_{trial.trial_id}"
         self._writers[trial.trial_id] = EventFileWriter(str(folder))
-        # The second one, and each after that, has readers forget what was written from this step
-        # on: by a process that did not live to note it.
+        # A second START makes readers drop earlier events from this step on, which a process wrote
+        # that was killed before it recorded them.
         self._write(trial, logged, session_log=SessionLog(status=SessionLog.START))
         if not logged:
             summary = summary_v2.hparams_pb(trial.values, trial_id=trial.trial_id)
@@ -54,7 +54,7 @@ class TensorBoardTracker(Tracker):
         self._writers[trial.trial_id].flush()
 
     def trial_ended(self, trial: TrackedTrial, record: TrialRecord) -> None:
-        """Write the metrics at the best epoch, and that the trial is over."""
+        """Write the metrics at the best epoch and the end of the trial."""
         from tensorboard.compat.proto.summary_pb2 import Summary
         from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 

@@ -1,4 +1,4 @@
-"""What a tracker is told, and when."""
+"""The interface of trackers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from kt_tuning.core.records import SearchRecord, TrialRecord
 
 @dataclasses.dataclass(frozen=True)
 class TrackedSearch:
-    """A search, as a tracker sees it.
+    """A search for trackers.
 
     Attributes:
-        key: Random letters and digits that stay the same when the search is resumed.
-        name: The project's name.
+        key: Random letters and digits, the same when the search is resumed.
+        name: Name of the project.
         directory: The run directory.
-        record: How the search was asked for.
+        record: Settings of the search.
     """
 
     key: str
@@ -29,14 +29,14 @@ class TrackedSearch:
 
 @dataclasses.dataclass(frozen=True)
 class TrackedTrial:
-    """A trial, as a tracker sees it.
+    """A trial for trackers.
 
     Attributes:
         trial_id: KerasTuner's id.
         number: Order of start, from 0.
         values: Hyperparameter values.
-        directory: Where the trial writes, its `history.csv` among others.
-        record: What came of it; None as long as it is not over.
+        directory: Directory of the trial with its `history.csv`.
+        record: Result of the trial; None while it runs.
     """
 
     trial_id: str
@@ -51,10 +51,10 @@ class Epoch:
     """One epoch of a trial.
 
     Attributes:
-        step: Its index, from 0; counted on over folds and executions.
-        metrics: What was measured, and the "seconds" that it took.
-        time: When it ended, in seconds since 1970, as if the trial had never been interrupted:
-            telling of the same epoch twice gives the same time twice.
+        step: Its index from 0, counted over all folds and executions.
+        metrics: Metrics and the wall-clock "seconds".
+        time: End in seconds since 1970, as if the trial had never been interrupted: the same epoch
+            always has the same time.
     """
 
     step: int
@@ -64,13 +64,13 @@ class Epoch:
 
 @dataclasses.dataclass(frozen=True)
 class SearchOutcome:
-    """What came of a search.
+    """The result of a search.
 
     Attributes:
         best: The best trial, or None if none has succeeded.
-        finished: Whether it came to its end; otherwise it was interrupted.
-        model: The best trial's Keras model, if this tracker takes models and does not have this
-            one yet; otherwise None.
+        finished: Whether the search has ended; false if it was interrupted.
+        model: The best trial's Keras model if the tracker takes models and does not have it yet,
+            else None.
     """
 
     best: TrialRecord | None
@@ -79,16 +79,16 @@ class SearchOutcome:
 
 
 class Tracker(ABC):
-    """A place where a search is also logged.
+    """Logs a search somewhere; a base class for your own trackers.
 
-    Its methods are called one at a time, in a thread of the tracker's own, so that they may be
-    slow. Whatever they raise is taken to mean that the place is out of reach: the search goes on,
-    and the same call is made again later. After a restart of the search calls go on where they
-    were; only the last one may be made again, if the process was killed before that was noted.
+    Its methods are called one at a time in a background thread, so they may be slow. An error means
+    that the tracker cannot be reached: the search continues and the call is repeated later. After a
+    restart of the search calls continue where they stopped; only the last one may be repeated, if
+    the process was killed before the call was recorded.
 
     Attributes:
-        name: Of the tracker, unique among those of a search.
-        takes_models: Whether it wants the best trial's model in the end.
+        name: Name of the tracker, unique in a search.
+        takes_models: Whether it logs the best trial's model in the end.
     """
 
     name: ClassVar[str]
@@ -96,25 +96,25 @@ class Tracker(ABC):
 
     @abstractmethod
     def search_began(self, search: TrackedSearch) -> None:
-        """A search has begun, or is taken up again: once a process, before anything else."""
+        """Log a search that begins or is resumed; called once a process before all others."""
 
     @abstractmethod
     def trial_began(self, trial: TrackedTrial, *, logged: int) -> None:
-        """A trial has begun, or is taken up again: once a process, before its epochs.
+        """Log a trial that begins or is resumed; called once a process before its epochs.
 
         Args:
             trial: The trial.
-            logged: Its epochs that the tracker was told of before, by an earlier process.
+            logged: Number of its epochs that an earlier process has logged.
         """
 
     @abstractmethod
     def epoch(self, trial: TrackedTrial, epoch: Epoch) -> None:
-        """An epoch of a trial has ended; each is told once, in order."""
+        """Log an epoch of a trial; called once an epoch, in order."""
 
     @abstractmethod
     def trial_ended(self, trial: TrackedTrial, record: TrialRecord) -> None:
-        """A trial is over, whatever came of it."""
+        """Log the result of a trial."""
 
     @abstractmethod
     def search_ended(self, outcome: SearchOutcome) -> None:
-        """The search has ended, for now at least."""
+        """Log the result of the search, which may be resumed later."""

@@ -1,4 +1,4 @@
-"""Telling all trackers of a search."""
+"""Passing a search to all of its trackers."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from kt_tuning.core.records import PAUSED, SearchRecord, TrialRecord
-from kt_tuning.tracking.ledger import search_key
-from kt_tuning.tracking.relay import Relay
+from kt_tuning.tracking.background import BackgroundTracker
+from kt_tuning.tracking.delivered import search_key
 from kt_tuning.tracking.tracker import SearchOutcome, TrackedSearch, TrackedTrial, Tracker
 
 logger = logging.getLogger("kt_tuning")
 
 
 class Tracking:
-    """What a search tells its trackers through; it never waits for one until `close`.
+    """Passes results to trackers without waiting for them before `close`.
 
     Args:
-        trackers: None or more.
+        trackers: Any number of trackers.
         directory: The run directory.
-        record: How the search was asked for.
-        trials: Finished and paused ones of earlier runs: what a tracker lacks of them is made up
-            for.
+        record: Settings of the search.
+        trials: Finished and paused trials of earlier runs, which trackers may lack.
 
     Attributes:
-        finished: Whether the search has come to its end; the search says so.
+        finished: Whether the search has ended; set by the search.
     """
 
     def __init__(
@@ -37,32 +36,32 @@ class Tracking:
         trials: Iterable[TrialRecord] = (),
     ) -> None:
         self.finished = False
-        self._relays: list[Relay] = []
+        self._background: list[BackgroundTracker] = []
         if trackers:
             key = search_key(directory)
             search = TrackedSearch(key, directory.resolve().name, directory, record)
-            self._relays = [Relay(tracker, search) for tracker in trackers]
+            self._background = [BackgroundTracker(tracker, search) for tracker in trackers]
             for trial in trials:
                 folder = directory / f"trial_{trial.trial_id}"
                 ended = None if trial.status == PAUSED else trial
                 self.tell(TrackedTrial(trial.trial_id, trial.number, trial.values, folder, ended))
 
     def tell(self, trial: TrackedTrial) -> None:
-        """A trial has begun, has done an epoch, or is over."""
-        for relay in self._relays:
-            relay.tell(trial)
+        """Log a trial that has started, finished an epoch or ended."""
+        for each in self._background:
+            each.tell(trial)
 
     def close(self, best: TrialRecord | None, model: Callable[[], Any]) -> None:
-        """The search has ended; wait for the trackers, but not for long.
+        """Log the end of the search and wait for the trackers, with a time limit.
 
         Args:
             best: The best trial, or None.
-            model: Makes the best trial's model; called only if a tracker wants it.
+            model: Makes the best trial's model; called only if a tracker takes it.
         """
         wanting = [
-            relay
-            for relay in self._relays
-            if self.finished and best and relay.takes_models and relay.ledger.best != best.trial_id
+            each
+            for each in self._background
+            if self.finished and best and each.takes_models and each.delivered.best != best.trial_id
         ]
         made = None
         if wanting:
@@ -70,6 +69,6 @@ class Tracking:
                 made = model()
             except Exception as error:
                 logger.warning("The best model is not logged: it cannot be made (%s).", error)
-        for relay in self._relays:
-            wanted = made if relay in wanting else None
-            relay.close(SearchOutcome(best, self.finished, wanted))
+        for each in self._background:
+            wanted = made if each in wanting else None
+            each.close(SearchOutcome(best, self.finished, wanted))

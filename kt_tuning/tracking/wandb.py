@@ -1,4 +1,4 @@
-"""Weights & Biases: the search is a run, and each trial a run of the same group."""
+"""Tracker for Weights & Biases: search and trials are runs of one group."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from kt_tuning.tracking.tracker import (
 )
 
 TIMEOUT = 20.0
-"""Seconds that a run may take to begin, and to upload what is left when it ends."""
+"""Seconds that a run may take to start, and to upload the rest when it ends."""
 
 
 class WandbTracker(Tracker):
-    """Logs to Weights & Biases, or, with WANDB_MODE=offline, to `wandb/` in the run directory.
+    """Logs to Weights & Biases, or with WANDB_MODE=offline to `wandb/` in the run directory.
 
-    The search is a run of the job type "search", each trial one of the type "trial", all in a
-    group of their own. A trial's run has its hyperparameters as the config, the metrics of every
-    epoch as its history, and those at the best epoch in its summary. In the end the best trial's
-    model is an artifact of the search's run. What was written offline, `wandb sync` uploads.
+    The search is a run of the job type "search", and each trial one of the type "trial", all in one
+    group. The run of a trial has its hyperparameters as config, the metrics of every epoch as
+    history, and those at the best epoch in its summary. In the end the best trial's model is an
+    artifact of the search's run. `wandb sync` uploads offline runs.
 
     Args:
         project: Name of the project; WANDB_PROJECT or the search's name if None.
@@ -49,7 +49,7 @@ class WandbTracker(Tracker):
         mode: Literal["online", "offline"] | None = None,
     ) -> None:
         require_extra("The tracker 'wandb'", "wandb")
-        # Here and not where it is needed: a thread that imports may meet another one that does.
+        # Imported here and not in the background thread, where imports may deadlock.
         import wandb  # noqa: F401
 
         self._project = project
@@ -57,13 +57,13 @@ class WandbTracker(Tracker):
         self._mode = mode
 
     def search_began(self, search: TrackedSearch) -> None:
-        """Begin the search's run, or go on with it."""
+        """Start or resume the search's run."""
         self._search = search
         self._trials: dict[str, Any] = {}
         self._run = self._begin("search", search.key, search.name, search.record.to_json())
 
     def trial_began(self, trial: TrackedTrial, *, logged: int) -> None:
-        """Begin the trial's run, or go on with it."""
+        """Start or resume the trial's run."""
         key = f"{self._search.key}-{trial.trial_id}"
         self._trials[trial.trial_id] = self._begin(
             "trial", key, f"{self._search.name} trial {trial.number}", trial.values
@@ -74,7 +74,7 @@ class WandbTracker(Tracker):
         self._trials[trial.trial_id].log(epoch.metrics, step=epoch.step, commit=True)
 
     def trial_ended(self, trial: TrackedTrial, record: TrialRecord) -> None:
-        """Log what came of the trial, and end its run."""
+        """Log the result of the trial, and end its run."""
         run = self._trials[trial.trial_id]
         run.config.update(record.values, allow_val_change=True)
         run.summary.update(_outcome(record))
@@ -126,13 +126,13 @@ class WandbTracker(Tracker):
             path = Path(folder) / "model.keras"
             model.save(path)
             artifact = wandb.Artifact(f"model-{self._search.key}", type="model")
-            # A copy of it, since what is uploaded later is not there any more.
+            # Copied, as the file is removed before it is uploaded.
             artifact.add_file(str(path), policy="mutable")
             self._run.log_artifact(artifact)
 
 
 def _outcome(record: TrialRecord) -> dict[str, Any]:
-    """What a run's summary says."""
+    """Return the summary of a run."""
     best = {f"best/{name}": value for name, value in record.metrics.items()}
     names = ("trial_id", "status", "message", "best_epoch", "epochs", "seconds", "parameters")
     return {**best, **{name: getattr(record, name) for name in names}}

@@ -1,4 +1,4 @@
-"""Building a model for a trial, ready to be trained at no more cost than needed."""
+"""Building the model of a trial."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def build_model(
     hp: keras_tuner.HyperParameters,
     precision: str = FLOAT32,
 ) -> keras.Model:
-    """Build a model to be trained, after letting go of all that Keras keeps of earlier ones.
+    """Build a model to be trained, after Keras has released earlier models.
 
-    Layers that can crash the process are warned of, see `unsafe_layers`.
+    A warning is logged for layers that can crash the process, see `unsafe_layers`.
 
     Args:
-        hypermodel: What to build.
-        hp: Of which configuration.
-        precision: What it computes with, see `computing`.
+        hypermodel: Builds the model.
+        hp: The configuration.
+        precision: Precision of the training, see `computing`.
 
     Raises:
-        OptionError: if what is built is no Keras model, or loses the precision of probabilities.
+        OptionError: if the result is not a Keras model, or returns probabilities in 16 bits.
     """
-    # Which collects, too.
+    # Collects garbage as well.
     keras.backend.clear_session()
     model = new_model(hypermodel, hp, precision)
     warn_of_unsafe_layers(model)
@@ -44,11 +44,11 @@ def new_model(
     hp: keras_tuner.HyperParameters,
     precision: str = FLOAT32,
 ) -> keras.Model:
-    """Build a model beside others that are in use; see `build_model`."""
+    """Build a model while others are in use; see `build_model`."""
     model = _built(hypermodel, hp, precision)
     optimizer = getattr(model, "optimizer", None)
     if model.built and optimizer is not None and not getattr(optimizer, "built", True):
-        # A training step that had to make the optimizer's variables would be traced twice.
+        # A training step that makes the optimizer's variables would be traced twice.
         optimizer.build(model.trainable_variables)
     return model
 
@@ -71,7 +71,7 @@ def _built(
     if usable:
         return model
     if reduced and not asked_for:
-        logger.info("Built in float32, as in %s it could not be: %s", computed, reason)
+        logger.info("The model is built in float32; building it in %s failed: %s", computed, reason)
         return _built(hypermodel, hp, FLOAT32)
     if is_model:
         raise OptionError(

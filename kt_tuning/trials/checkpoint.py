@@ -1,9 +1,9 @@
-"""A training that was interrupted goes on after its last finished epoch.
+"""Checkpoints, with which an interrupted training continues after its last finished epoch.
 
 `last.npz` is written after every epoch: all variables of the model (random states included) and of
-its optimizer, and how far the training is. `best.npz` is written when the objective improves. Each
-is replaced atomically, and each is complete in itself: a kill between the two leaves a best epoch
-that is ahead, and training up to it again finds the same one.
+its optimizer, and the state of the training. `best.npz` is written when the objective improves.
+Each is complete and replaced atomically. A kill between the two leaves a best epoch that is ahead;
+training reaches the same epoch again.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ Arrays = list[NDArray[Any]]
 
 @dataclasses.dataclass
 class RunState:
-    """How far one training is.
+    """The state of one training.
 
     Attributes:
-        index: Of this training among those of the trial.
-        epochs: Epochs of the training, as shortened by a deadline.
-        done: Epochs done, those before it began included.
+        index: Index of the training in the trial.
+        epochs: Epochs of the training, which a deadline may shorten.
+        done: Epochs done, those of an origin trial included.
         trained: Epochs trained here.
         seconds: Wall-clock so far.
-        message: Why it was cut short, or None.
+        message: Why it was shortened, or None.
         pruned: Whether the pruner stopped it.
         over: Whether it has ended.
-        resumable: Whether it can go on from a checkpoint: not if the hypermodel's `fit` trains in
-            several fits, compiles the model anew, or trains another one.
-        memory: What the task remembers of the training, JSON-able.
+        resumable: Whether it can continue from a checkpoint: not if the hypermodel's `fit` trains
+            in several fits, compiles the model again, or trains another one.
+        memory: State of the task, in JSON types.
     """
 
     index: int
@@ -72,8 +72,8 @@ class Best:
 
     Attributes:
         epoch: Its index, from 0.
-        value: Of the objective.
-        logs: Everything measured.
+        value: Objective after it.
+        logs: All metrics.
         weights: As `keras.Model.get_weights` returns them.
         predictions: (N, classes) on the validation split, or None.
     """
@@ -89,7 +89,7 @@ class Checkpoint:
     """The checkpoint of one training.
 
     Args:
-        folder: Where its files are; made when they are first written.
+        folder: Folder of its files; made when they are first written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -97,19 +97,19 @@ class Checkpoint:
         self._synced = dict.fromkeys((LAST, BEST), time.monotonic())
 
     def save(self, model: keras.Model, state: RunState) -> None:
-        """Write where the training is."""
+        """Write the state of the training."""
         arrays = {f"v{i}": value for i, value in enumerate(_values(model))}
         self._write(LAST, dataclasses.asdict(state), arrays)
 
     def restore(self, model: keras.Model, index: int) -> RunState | None:
-        """Set a model like the one that was saved to where its training was.
+        """Restore the variables of a model like the one that was saved.
 
         Args:
-            model: Built and compiled.
-            index: Of the training; a checkpoint of another one is not its own.
+            model: A built and compiled model.
+            index: Index of the training; checkpoints of other trainings are ignored.
 
         Returns:
-            The state, or None if there is none that the training can go on from.
+            The state, or None if there is no checkpoint to continue from.
         """
         found = self._read(LAST)
         # Without its best epoch a training cannot go on.
@@ -133,7 +133,7 @@ class Checkpoint:
         self._write(BEST, {"epoch": best.epoch, "value": best.value, "logs": best.logs}, arrays)
 
     def restore_best(self) -> Best | None:
-        """The best epoch, or None if there is none."""
+        """Return the best epoch, or None if there is none."""
         found = self._read(BEST)
         if found is None:
             return None
@@ -143,7 +143,7 @@ class Checkpoint:
         return Best(**content, weights=arrays, predictions=predictions)
 
     def clear(self) -> None:
-        """Forget the training: it has ended and its results are kept."""
+        """Remove the files: the training has ended and its results are written."""
         for name in (LAST, BEST):
             (self._folder / name).unlink(missing_ok=True)
 
@@ -190,6 +190,6 @@ def _values(model: keras.Model) -> Arrays:
 
 
 def copy_state(source: keras.Model, target: keras.Model) -> None:
-    """Give a model the variables of a fresh one like it: a new training without new tracing."""
+    """Copy all variables to a model of the same structure, which is then not traced again."""
     for variable, value in zip(_variables(target), _values(source), strict=True):
         variable.assign(value)

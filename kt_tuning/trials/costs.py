@@ -1,4 +1,4 @@
-"""What a model costs: an objective beside how good it is, or a limit."""
+"""Costs of a model: further objectives, or limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kt_tuning.trials.spec import InfeasibleError
 
 
 def _latency(model: keras.Model) -> float:
-    """Median of 100 predictions of one image, in milliseconds."""
+    """Return the median of 100 predictions of one image in milliseconds."""
     image = np.zeros((1, *model.input_shape[1:]), model.inputs[0].dtype)
     return measure_latency(model.predict_on_batch, image)["p50"]
 
@@ -22,30 +22,30 @@ COSTS: dict[str, Callable[[keras.Model], float]] = {
     "flops": lambda model: float(count_flops(model)),
     "latency": _latency,
 }
-"""Name -> what one prediction costs; the less the better. Latency is noisy beside other trials."""
+"""Cost of one prediction by name; lower is better. Other trials make latency noisy."""
 
 AMOUNTS = {
     "parameters": "Oversized model: {:,.0f} parameters",
     "flops": "{:,.0f} FLOPs an image",
     "latency": "{:.3g} ms an image",
 }
-"""How such a cost is told."""
+"""Format of each cost in messages."""
 
 
 def measure_costs(model: keras.Model, names: Iterable[str]) -> dict[str, float]:
-    """The costs among `names`."""
+    """Return the costs among `names`."""
     return {name: COSTS[name](model) for name in names if name in COSTS}
 
 
 def check_costs(model: keras.Model, limits: Mapping[str, float]) -> None:
-    """Refuse a model that is over a limit, before it is trained.
+    """Refuse a model that is over a limit before it is trained.
 
     Args:
-        model: One that is not built yet has no costs.
-        limits: By name in `COSTS`: what it may be, at most.
+        model: A model that is not built yet is accepted.
+        limits: Upper limits by name in `COSTS`.
 
     Raises:
-        InfeasibleError: if it is more.
+        InfeasibleError: if a cost is higher.
     """
     if not model.built:
         return

@@ -1,4 +1,4 @@
-"""The curve of a trial: `history.csv`, a row an epoch."""
+"""The curve of a trial: `history.csv` with one row an epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Curve:
 
     Args:
         path: The file.
-        several: Whether the trial trains more than once, so that rows need a column "run".
+        several: Whether the trial trains more than once, which adds a column "run".
     """
 
     def __init__(self, path: Path, *, several: bool) -> None:
@@ -35,27 +35,27 @@ class Curve:
         Args:
             run: Index of the training, from 0.
             epoch: Index, from 0.
-            seconds: Wall-clock of the epoch, measuring included.
-            numbers: What was measured.
-            data_wait: Share of the epoch's training that was spent waiting for data, in [0, 1];
-                None, if it is not known, leaves the field empty.
+            seconds: Wall-clock of the epoch, evaluation included.
+            numbers: Metrics.
+            data_wait: Share of the training time that was spent waiting for data, in [0, 1]; None
+                (unknown) leaves the field empty.
         """
         row: dict[str, Any] = {"run": run} if self._several else {}
         wait = None if data_wait is None else round(data_wait, 4)
         row.update(epoch=epoch, seconds=round(seconds, 3), data_wait=wait, **numbers)
         header, *rows = self._read()
         if new := [name for name in row if name not in header]:
-            # The first row; or the model was compiled anew, with other metrics.
+            # The first row; or the model was compiled again with other metrics.
             self._write([header + new, *([*row, *[""] * len(new)] for row in rows)])
         with self._path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, header + new).writerow(row)
 
     def rewind(self, run: int, epoch: int) -> None:
-        """Forget what an attempt that was killed wrote after its last checkpoint.
+        """Remove the rows that a killed attempt wrote after its last checkpoint.
 
         Args:
-            run: The training that goes on.
-            epoch: The epoch that it goes on with.
+            run: Index of the training that continues.
+            epoch: Index of its next epoch.
         """
         if not self._path.exists():
             return
@@ -69,7 +69,7 @@ class Curve:
         self._write(kept)
 
     def _read(self) -> list[list[str]]:
-        """The header and the rows."""
+        """Return the header and the rows."""
         if not self._path.exists():
             return [[]]
         with self._path.open(newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""A training that must end in time: stopped, or shortened so that it ends annealed."""
+"""Ending a training in time: fewer epochs with a shorter schedule, or a stop within an epoch."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from kt_tuning.trials.checkpoint import RunState
 from kt_tuning.trials.spec import InfeasibleError
 
 PROBE = 8
-"""Steps, after the first, that tell how long an epoch will take."""
+"""Steps after the first from which the time of an epoch is estimated."""
 MEASURING = 0.2
-"""Share of an epoch that measuring takes after it, until that is known: a third of the images, each
-for a third of the time, and that twice where a model is trained in 16 bits."""
+"""Assumed evaluation time as a share of an epoch before it was measured: a third of the images at a
+third of the time each, twice for models that train in 16 bits."""
 SLACK = 1.1
-"""A training may outlast the deadline by a tenth of what is left before it is shortened."""
+"""A training is shortened if it would exceed the remaining time by more than a tenth."""
 
 
 class Deadline(keras.callbacks.Callback):
-    """Holds a training to a deadline.
+    """Ends a training by a deadline.
 
-    A training that would not be done in time is shortened after its first epoch: the learning-rate
-    schedule is stretched over the epochs that fit, so that it still ends annealed. Where not even
-    an epoch fits in, it stops within it, so early that what it has learned can be measured in time;
-    if that is too late by then, and there is another model, it is given up.
+    A training that would not end in time is shortened after its first epoch: the learning-rate
+    schedule is rescaled to the epochs that fit. If not even one epoch fits, training stops within
+    it, early enough for the evaluation. If it is too late for that and there is another model, the
+    trial is infeasible.
 
     Args:
-        state: Of the training; its `epochs` and `message` are changed.
-        at: Value of `time.monotonic()`.
+        state: State of the training, whose `epochs` and `message` are changed.
+        at: Deadline as a value of `time.monotonic()`.
         planned: Epochs of a full training.
-        least_epochs: The training is given up if so many epochs would take more seconds than
-        longest: this; 0 if it is worth having in any case, as there is no other model.
+        least_epochs: The trial is infeasible if this many epochs would take more seconds than
+        longest: this; with 0 it is always kept, as there is no other model.
 
     Attributes:
-        at: See there.
+        at: As above.
         is_cut: Whether the training was stopped within an epoch.
     """
 
@@ -67,7 +67,7 @@ class Deadline(keras.callbacks.Callback):
         self._began = self._stepped = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Note how much of the first epoch went into tracing; stop where time is up."""
+        """Measure the tracing time of the first epoch; stop when time is up."""
         now = time.monotonic()
         if self._first and batch == 0:
             self._traced = now
@@ -80,34 +80,34 @@ class Deadline(keras.callbacks.Callback):
                     "too slow for the time that is left: not one epoch fits into "
                     f"{clock(max(0.0, self.at - self._started))}"
                 )
-            # What the epoch has learned so far is still measured and kept.
+            # The weights so far are still evaluated and kept.
             self.model.stop_training = True
             self.cut(f"after {count(self._state.done * steps + batch + 1, 'step')}")
         elif self._first and 0 < batch <= PROBE and not self._state.done:
-            self._give_up_if_hopeless(batch, now)
+            self._check_feasible(batch, now)
 
     def cut(self, where: str) -> None:
-        """Note that the training ended before it was done.
+        """Record that the training was stopped within an epoch.
 
         Args:
-            where: E.g. "after 7 steps".
+            where: Position such as "after 7 steps".
         """
         self.is_cut = True
         self._state.message = f"cut short by the time limit {where}"
 
     def _measuring(self, batch: int, now: float) -> float:
-        """Seconds that measuring after this epoch will take; that after the last one took."""
+        """Return the seconds of the evaluation after the last epoch, or an estimate."""
         if self._measured is not None:
             return self._measured
-        # Of the first step it is not known how much of it went into tracing.
+        # The first step includes an unknown time for tracing.
         step = (now - self._traced) / batch if batch else 0.0
         return MEASURING * (self.params["steps"] or 0) * step
 
-    def _give_up_if_hopeless(self, batch: int, now: float) -> None:
-        """Leave the time that is left to a configuration that can use it."""
+    def _check_feasible(self, batch: int, now: float) -> None:
+        """Raise if a worthwhile training would take too long."""
         steps = self.params["steps"] or 0
         needed = self._least_epochs * steps * (now - self._traced) / batch
-        # The fewer steps, the less they tell.
+        # Fewer steps give a less reliable estimate.
         doubt = PROBE / batch
         if needed > self._longest * doubt:
             raise InfeasibleError(
@@ -120,7 +120,7 @@ class Deadline(keras.callbacks.Callback):
         """Shorten the training if it would not end in time.
 
         Args:
-            seconds: Wall-clock of the epoch, measuring included.
+            seconds: Wall-clock of the epoch, evaluation included.
         """
         if self.is_cut:
             self._state.epochs = self._state.done
@@ -141,7 +141,7 @@ class Deadline(keras.callbacks.Callback):
             schedule.stretch(self.params["steps"], affordable)
 
     def _steady(self, seconds: float) -> float:
-        """Seconds of an epoch without tracing, which only the first one does."""
+        """Return the seconds of an epoch without the tracing of the first one."""
         steps = self.params.get("steps")
         if not self._first or not steps or steps < 2:
             return seconds

@@ -1,4 +1,4 @@
-"""The folder of a trial as bytes: what has changed in it is sent, and made to happen elsewhere."""
+"""Snapshots of a trial's folder, and changes that are applied on another machine."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kt_tuning.core.atomic import WRITING, atomic_write
-from kt_tuning.trials.runs import COMMITS
+from kt_tuning.trials.trial_files import COMMITS
 
 Files = Mapping[str, bytes]
-"""Contents by path within the folder, in the order in which they have to be written."""
+"""Contents by path in the folder, in the order in which they must be written."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Changes:
-    """What has happened in a folder.
+    """Changes of a folder.
 
     Attributes:
         written: New and changed files.
-        removed: Paths of those that are gone.
+        removed: Paths of removed files.
     """
 
     written: Files = dataclasses.field(default_factory=dict)
     removed: tuple[str, ...] = ()
 
     def apply(self, folder: Path) -> None:
-        """Make them happen in `folder`.
+        """Apply the changes to `folder`.
 
-        A kill in between leaves what a kill where they come from could have left, too: each file is
-        whole, and those that speak of others come after them.
+        A kill leaves a state that a kill in the original folder could have left: each file is
+        complete, and files that refer to others are written after them.
         """
         for name, content in self.written.items():
             path = folder / name
@@ -39,22 +39,22 @@ class Changes:
                 temporary.write_bytes(content)
         for name in self.removed:
             (folder / name).unlink(missing_ok=True)
-            # A folder that is empty now; others stay.
+            # Only an empty folder is removed.
             with contextlib.suppress(OSError):
                 if "/" in name:
                     (folder / name).parent.rmdir()
 
 
 def read_folder(folder: Path) -> Files:
-    """All files in `folder`; none if it is not there."""
+    """Return all files in `folder`; none if it does not exist."""
     return {name: (folder / name).read_bytes() for name in _stamps(folder)}
 
 
 class Watch:
-    """Tells what has changed in a folder since it was last asked.
+    """Reports changes of a folder since the last report.
 
     Args:
-        folder: The folder, as it is now.
+        folder: The folder in its present state.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -62,7 +62,7 @@ class Watch:
         self._known = _stamps(folder)
 
     def changes(self) -> Changes:
-        """What has happened since the last call, or since this was made."""
+        """Return the changes since the last call, or since construction."""
         known, self._known = self._known, _stamps(self._folder)
         return Changes(
             {
@@ -75,9 +75,9 @@ class Watch:
 
 
 def _stamps(folder: Path) -> dict[str, tuple[int, int, int]]:
-    """What changes when a file is written, in the order in which files have to be written.
+    """Return time, inode and size of each file, in the order in which files must be written.
 
-    A file that is replaced within a tick of the clock is another one nevertheless.
+    The inode identifies a file that is replaced within a tick of the clock.
     """
     found = {}
     for path in folder.rglob("*"):

@@ -1,4 +1,4 @@
-"""A task on whatever `keras.Model.fit` takes."""
+"""A task on data of any kind that `keras.Model.fit` takes."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ EPOCHS = "tuner/epochs"
 
 
 class KerasTask:
-    """Whatever `keras.Model.fit` takes; Keras validates, as in KerasTuner.
+    """Trains on whatever `keras.Model.fit` takes; Keras evaluates, as in KerasTuner.
 
-    A hypermodel with a `fit` of its own is passed the arguments of `search` and the callbacks,
-    and nothing else.
+    A hypermodel with its own `fit` gets the arguments of `search` and the callbacks, and nothing
+    else.
 
     Args:
-        hypermodel: What to train.
+        hypermodel: Builds the models.
         args: Positional arguments of `fit`.
         kwargs: Keyword arguments of `fit`, without `epochs`.
-        precision: What models compute with, see `kt_tuning.Recipe`.
+        precision: Precision of the training, see `kt_tuning.Recipe`.
         fixed_epochs: Whether each trial trains as many epochs as its specification says. If not,
             `fit` is passed no `epochs`, and trains as many as it does by default.
 
     Raises:
-        OptionError: if models should train in 16 bits, and the float32 models that are returned
-            could not be measured, as `validation_split` takes part of the training data.
+        OptionError: if models should train in 16 bits with `validation_split`: the float32 models
+            that are returned cannot be evaluated then.
     """
 
     measures_itself = False
@@ -73,25 +73,25 @@ class KerasTask:
         return (self._fixed_epochs or EPOCHS in values) and not self._has_own_fit
 
     def _measurable(self, precision: str) -> str:
-        """The precision; what is trained in 16 bits is measured once more in float32."""
+        """Return the precision; models that train in 16 bits are evaluated again in float32."""
         if precision == FLOAT32 or not self._kwargs.get("validation_split"):
             return precision
         if precision == AUTO:
             return FLOAT32
         raise OptionError(
-            "What a search returns is float32, and is measured as such: with "
+            "Models are returned and evaluated in float32: with "
             f"precision={precision!r} pass `validation_data` in place of `validation_split`."
         )
 
     def precision(self, values: Mapping[str, Any]) -> str:
-        """What was asked for; "auto" depends on the family."""
+        """Return the precision of a configuration; "auto" depends on the family."""
         return training_precision(self.hypermodel, self._precision, values)
 
     def check(self, model: keras.Model) -> None:
-        """Nothing: what the data look like only Keras knows."""
+        """Do nothing: only Keras knows the data."""
 
     def prepare(self, model: keras.Model) -> None:
-        """Nothing: likewise."""
+        """Do nothing: only Keras knows the data."""
 
     def fit(
         self,
@@ -123,11 +123,11 @@ class KerasTask:
         )
 
     def patience(self, values: Mapping[str, Any]) -> int | None:
-        """None: pass `keras.callbacks.EarlyStopping`."""
+        """Return None: pass `keras.callbacks.EarlyStopping`."""
         return None
 
     def predict(self, model: keras.Model) -> Probabilities | None:
-        """The model's predictions on `validation_data`, if they are class probabilities.
+        """Return predictions (N, classes) on `validation_data`, None for other shapes.
 
         None as well if the data may be endless or can be read only once, and if the hypermodel's
         own `fit` may prepare them in a way that is not known here.
@@ -147,15 +147,15 @@ class KerasTask:
         return predictions.astype(np.float32)
 
     def measure(self, predictions: Probabilities) -> dict[str, float]:
-        """Nothing: Keras has measured."""
+        """Return nothing: Keras has evaluated."""
         return {}
 
     def describe(self, predictions: Probabilities) -> dict[str, float]:
-        """Nothing: Keras has measured."""
+        """Return nothing: Keras has evaluated."""
         return {}
 
     def evaluate(self, model: keras.Model) -> dict[str, float]:
-        """The loss and the compiled metrics on `validation_data`, as `fit` measures them."""
+        """Return the loss and the compiled metrics on `validation_data`, as `fit` does."""
         data, options = self._kwargs.get("validation_data"), self._kwargs
         if data is None or self._has_own_fit:
             return {}
@@ -180,5 +180,5 @@ def has_own_fit(hypermodel: Any) -> bool:
 
 
 def _is_dataset(x: Any) -> bool:
-    """Whether `x` is a `tf.data.Dataset`; TensorFlow need not be there."""
+    """Whether `x` is a `tf.data.Dataset`; TensorFlow need not be installed."""
     return hasattr(x, "element_spec")

@@ -1,7 +1,7 @@
-"""Whether a classifier returns one distribution over the classes for each image.
+"""Checks that a classifier returns one distribution over the classes for each image.
 
-Everything that is made of predictions takes them for probabilities: metrics, ensembles, calibration
-and what is served. Of logits all of these would be wrong without any error.
+Metrics, ensembles, calibration and served models need probabilities; with logits all of them would
+be wrong without any error.
 """
 
 from __future__ import annotations

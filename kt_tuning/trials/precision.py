@@ -1,4 +1,4 @@
-"""What a model computes with while it is trained. GPUs: not tested on hardware."""
+"""The precision of a training. GPUs: not tested on hardware."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ HALVES = ("float16", "bfloat16")
 def member_of(
     hypermodel: keras_tuner.HyperModel, values: Mapping[str, Any]
 ) -> keras_tuner.HyperModel:
-    """What builds the model of a configuration: of several families the chosen one.
+    """Return the hypermodel of a configuration: that of the chosen family if there are several.
 
     Args:
-        hypermodel: If it has a method `member(values)`, as `hypermodels.Families`, that is asked.
-        values: Of the hyperparameters, by name.
+        hypermodel: With a method `member(values)`, such as `hypermodels.Families`, or without.
+        values: Hyperparameter values by name.
     """
     find = getattr(hypermodel, "member", None)
     return hypermodel if find is None else find(values)
@@ -32,18 +32,17 @@ def member_of(
 def training_precision(
     hypermodel: keras_tuner.HyperModel, precision: str, values: Mapping[str, Any]
 ) -> str:
-    """What the model of a configuration is trained in.
+    """Return the precision in which the model of a configuration is trained.
 
     Args:
-        hypermodel: One whose `allows_mixed_precision` is true, as that of the classes in
-            `hypermodels`, builds models that are known to bear 16 bits; of several families the
-            chosen one decides.
+        hypermodel: Its `allows_mixed_precision` (that of the chosen family) is true if its models
+            are known to work in 16 bits, as those of `hypermodels`.
         precision: One of `kt_tuning.recipe.PRECISIONS`.
-        values: Of the hyperparameters, by name.
+        values: Hyperparameter values by name.
 
     Returns:
-        The same, but "float32" for "auto" on any other hypermodel: a number such as a year is
-        rounded to the next multiple of 8 by a bfloat16.
+        `precision`, but "float32" for "auto" on other hypermodels: a bfloat16 rounds a number such
+        as a year to a multiple of 8.
     """
     allowed = getattr(member_of(hypermodel, values), "allows_mixed_precision", False)
     return FLOAT32 if precision == AUTO and not allowed else precision
@@ -59,11 +58,11 @@ def computes_in_16_bits(model: Any) -> bool:
 
 @contextlib.contextmanager
 def computing(precision: str) -> Iterator[str]:
-    """Build models of a precision in this block; Keras' policy is restored after it.
+    """Build models of a precision in the block; Keras' policy is restored afterwards.
 
     Args:
-        precision: One of `kt_tuning.recipe.PRECISIONS`. "auto" is the fastest that the device
-            has; it and "float32" leave a policy that was set in Keras before as it is.
+        precision: One of `kt_tuning.recipe.PRECISIONS`. "auto" is the fastest of the device; "auto"
+            and "float32" keep a policy that was set in Keras before.
 
     Yields:
         The name of Keras' policy in the block.
@@ -80,16 +79,15 @@ def computing(precision: str) -> Iterator[str]:
 
 
 def returns_float32(model: keras.Model) -> bool:
-    """Whether a model of mixed precision returns float32; its last layers are made to, if possible.
+    """Set the last layers of a model to float32; return whether its outputs are float32.
 
     A bfloat16 has 8 bits of mantissa, too few for a loss.
 
     Args:
-        model: Before anything of it is traced.
+        model: A model of which nothing has been traced.
 
     Returns:
-        False for what is returned by something else than a plain layer, and for a model of whose
-        outputs nothing is known.
+        False if an output does not come from a plain layer, or the outputs are unknown.
     """
     outputs = getattr(model, "outputs", None) or []
     for output in outputs:

@@ -1,4 +1,4 @@
-"""What a trial is told, and what it tells."""
+"""Input, progress and failures of a trial."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ from pathlib import Path
 
 import keras_tuner
 
+from kt_tuning.core.records import FAILED, INFEASIBLE, OUT_OF_MEMORY
 from kt_tuning.run.layout import WEIGHTS
 
 
 @dataclasses.dataclass(frozen=True)
 class TrialSpec:
-    """What a trial is told.
+    """The configuration of a trial and how it is trained.
 
     Attributes:
         trial_id: KerasTuner's id.
         number: Order of start, from 0.
         hp: Hyperparameters with their values.
         epochs: Epochs of each training.
-        initial_epoch: Epochs already trained by the trial in `origin`.
-        origin: Directory of the trial whose weights are the first ones, or None.
+        initial_epoch: Epochs that the trial in `origin` has trained.
+        origin: Directory of the trial whose weights are the initial ones, or None.
         seed: Seed of initial weights, order and augmentation.
-        directory: Where the trial writes.
+        directory: Directory of the trial.
         deadline: Value of `time.monotonic()` at which training stops, or None.
-        least_epochs: The trial is given up at once if so many epochs cannot end by the deadline,
-        longest: or would take more seconds than these; infinity for no such limit.
-        executions: Trainings on each fold, with different seeds; their scores are averaged, and
+        least_epochs: The trial ends at once if this many epochs cannot end by the deadline,
+        longest: or would take more seconds than this; infinity for no such limit.
+        executions: Trainings on each fold with different seeds; their scores are averaged, and
             the weights of the first one are kept.
-        limits: What a model may cost, at most, by name in `COSTS`.
+        limits: Upper limits of a model's costs, by name in `COSTS`.
     """
 
     trial_id: str
@@ -51,15 +52,15 @@ class TrialSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """What a trial tells while it runs.
+    """The progress of a running trial.
 
     Attributes:
         epoch: Epochs done, those of finished folds and executions included.
-        epochs: Epochs in all.
-        value: Of the objective, after this epoch; or of a fold or execution that has ended.
-        step: What pruners compare trials at: the index of the epoch, or with several folds or
-            executions that of the one which has ended. None: no pruner is asked.
-        seconds: Wall-clock of the epoch, measuring included; 0 for a fold or execution.
+        epochs: Epochs in total.
+        value: Objective after this epoch, or of a training (fold or execution) that has ended.
+        step: Index at which pruners compare trials: of the epoch, or with several trainings of the
+            training that has ended. None if no pruner is applied.
+        seconds: Wall-clock of the epoch, evaluation included; 0 for a training.
     """
 
     epoch: int
@@ -69,28 +70,42 @@ class Progress:
     seconds: float = 0.0
 
 
-class Advice(enum.Enum):
-    """What a trial is told when it has told how far it is."""
+class Decision(enum.Enum):
+    """The answer to the progress of a trial."""
 
-    GO_ON = "go on"
+    CONTINUE = "continue"
     PAUSE = "pause"
-    """It goes on when it is run again."""
+    """The trial continues when it is run again."""
     STOP = "stop"
-    """It is pruned."""
+    """The trial is pruned."""
 
 
-Report = Callable[[Progress], Advice]
-"""Hears of progress."""
+Report = Callable[[Progress], Decision]
+"""Receives the progress of a trial."""
 
 
 class TrialFailedError(Exception):
-    """The trial cannot succeed, however often it is tried."""
+    """The trial cannot succeed, however often it is repeated."""
 
 
 class InfeasibleError(Exception):
     """The configuration is over a limit: samplers should learn to avoid it."""
 
 
+def describe_failure(error: Exception) -> tuple[str, str]:
+    """Return the status and the message of a trial that raised an error."""
+    name = type(error).__name__
+    text = str(error).strip()
+    if isinstance(error, (InfeasibleError, keras_tuner.errors.FailedTrialError)):
+        return INFEASIBLE, text
+    if isinstance(error, TrialFailedError):
+        return FAILED, text
+    # TensorFlow's error by name, as TensorFlow need not be installed.
+    if isinstance(error, MemoryError) or name == "ResourceExhaustedError":
+        return INFEASIBLE, f"{OUT_OF_MEMORY}: {text.splitlines()[0] if text else name}"
+    return FAILED, f"{name}: {text}" if text else name
+
+
 def weights_file(directory: Path, fold: int | None) -> Path:
-    """Where a trial keeps its weights at the best epoch; with folds, those of each."""
+    """Return the file of a trial's weights at the best epoch, or of those of one fold."""
     return directory / (WEIGHTS if fold is None else f"fold_{fold}.weights.h5")

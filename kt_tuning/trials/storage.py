@@ -1,4 +1,4 @@
-"""Where trials that run on a cluster keep what they go on from: a shared directory, or a URL."""
+"""Storage of the checkpoints of trials on a cluster: a shared directory, or a URL."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from kt_tuning.core.json_record import read_json, write_json
 from kt_tuning.trials.folder import Changes, Files, read_folder
 
 IDENTITY = "storage.json"
-"""File of a run directory that names its part of a storage."""
+"""File of a run directory with the name of its part of a storage."""
 
 
 class Storage(Protocol):
-    """Keeps folders, by name. It is sent to the nodes."""
+    """Keeps folders by name; it is sent to the nodes."""
 
     def read(self, name: str) -> Files:
-        """All files of a folder; none if there is none."""
+        """Return all files of a folder; none if it does not exist."""
 
     def write(self, name: str, changes: Changes) -> None:
-        """Make changes to a folder."""
+        """Apply changes to a folder."""
 
     def remove(self, name: str) -> None:
-        """Remove a folder, if it is there."""
+        """Remove a folder, if it exists."""
 
 
 def open_storage(place: str, run: Path) -> Storage:
-    """The part of a storage that belongs to a run directory, and to no other one before it.
+    """Return the part of a storage that belongs to a run directory alone.
 
     Args:
         place: A directory, or a URL that fsspec understands.
@@ -38,7 +38,7 @@ def open_storage(place: str, run: Path) -> Storage:
 
     Raises:
         MissingExtraError: if the URL needs a package that is not installed.
-        OptionError: if nobody understands the URL.
+        OptionError: if fsspec does not know the URL.
         StorageError: if the directory cannot be written.
     """
     path = run / IDENTITY
@@ -50,13 +50,13 @@ def open_storage(place: str, run: Path) -> Storage:
     else:
         opened = DirectoryStorage(Path(place).expanduser().absolute() / name)
     if not known:
-        # Last: a storage that is refused leaves nothing in the run directory.
+        # Last, so a refused storage leaves nothing in the run directory.
         write_json(path, {"name": name})
     return opened
 
 
 class DirectoryStorage:
-    """A directory that all nodes see by the same path.
+    """A directory with the same path on all nodes.
 
     Args:
         root: The directory; made if missing.
@@ -75,20 +75,20 @@ class DirectoryStorage:
             ) from error
 
     def read(self, name: str) -> Files:
-        """All files of a folder; none if there is none."""
+        """Return all files of a folder; none if it does not exist."""
         return read_folder(self._root / name)
 
     def write(self, name: str, changes: Changes) -> None:
-        """Make changes to a folder."""
+        """Apply changes to a folder."""
         changes.apply(self._root / name)
 
     def remove(self, name: str) -> None:
-        """Remove a folder, if it is there."""
+        """Remove a folder, if it exists."""
         shutil.rmtree(self._root / name, ignore_errors=True)
 
 
 class UrlStorage:
-    """A folder of an object store, or of whatever else fsspec understands.
+    """A folder of an object store, or of another storage that fsspec knows.
 
     Args:
         url: Such as s3://bucket/folder.
@@ -103,7 +103,7 @@ class UrlStorage:
         self._open()
 
     def _open(self) -> tuple[Any, str]:
-        """The file system and the path in it; fsspec remembers the former."""
+        """Return the file system, which fsspec caches, and the path in it."""
         require_extra("A storage with a URL", "ray", "fsspec")
         import fsspec
 
@@ -115,12 +115,12 @@ class UrlStorage:
             raise OptionError(
                 f"fsspec does not understand the storage {self._url}: {error}"
             ) from error
-        # Others write there, too.
+        # Other processes write there as well.
         system.invalidate_cache()
         return system, root
 
     def read(self, name: str) -> Files:
-        """All files of a folder; none if there is none."""
+        """Return all files of a folder; none if it does not exist."""
         system, root = self._open()
         folder = f"{root}/{name}"
         if not system.exists(folder):
@@ -130,7 +130,7 @@ class UrlStorage:
         }
 
     def write(self, name: str, changes: Changes) -> None:
-        """Make changes to a folder."""
+        """Apply changes to a folder."""
         system, root = self._open()
         for file, content in changes.written.items():
             path = f"{root}/{name}/{file}"
@@ -142,7 +142,7 @@ class UrlStorage:
                 system.rm_file(path)
 
     def remove(self, name: str) -> None:
-        """Remove a folder, if it is there."""
+        """Remove a folder, if it exists."""
         system, root = self._open()
         if system.exists(f"{root}/{name}"):
             system.rm(f"{root}/{name}", recursive=True)

@@ -1,4 +1,4 @@
-"""What a trial trains on: the protocol, and our images with a recipe."""
+"""The task of a trial: its protocol, and the task on images with a recipe."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from kt_tuning.evaluation import METRICS, metrics_for, predict_split, score
 from kt_tuning.evaluation.predict import checked_probabilities
 from kt_tuning.features import FeatureCache, Views
 from kt_tuning.recipe import NO_BALANCE, SAMPLING, WEIGHTS, FitPlan, Recipe
+from kt_tuning.trials.batch_growth import SIZE, BatchGrowth
 from kt_tuning.trials.callbacks import copy_callbacks
 from kt_tuning.trials.costs import COSTS
 from kt_tuning.trials.deadline import Deadline
-from kt_tuning.trials.fitting import is_prepared, prepare_classifier
-from kt_tuning.trials.growth import SIZE, Growth
+from kt_tuning.trials.keras_fast import is_prepared, prepare_classifier
+from kt_tuning.trials.label_encoding import compiled_metrics, needs_one_hot, one_hot
 from kt_tuning.trials.outputs import check_classifier
 from kt_tuning.trials.precision import training_precision
 from kt_tuning.trials.spec import TrialFailedError
-from kt_tuning.trials.targets import compiled_metrics, needs_one_hot, one_hot
 
 Probabilities = NDArray[np.float32]
 EVERY_EPOCH = ("accuracy", "log_loss")
 EXTRACTING = 0.8
-"""Share of a limited time that a frozen network's features may take: the rest is for solving."""
+"""Share of a limited time for the features of a frozen network; fitting its head takes the rest."""
 TRIED_IMAGES = 8
-"""Images that a model is tried on before it is trained."""
+"""Images that a model predicts before it is trained."""
 
 
 class Task(Protocol):
-    """What `run_trial` needs to know: the hypermodel, the data, and how to train and measure."""
+    """What `run_trial` needs: the hypermodel, the data, training and evaluation."""
 
     hypermodel: keras_tuner.HyperModel
     measures_itself: bool
@@ -57,13 +57,13 @@ class Task(Protocol):
         """Whether a training ends when it has trained the epochs of its specification."""
 
     def precision(self, values: Mapping[str, Any]) -> str:
-        """What the model of a configuration is trained in, see `computing`."""
+        """Return the precision of a configuration, see `computing`."""
 
     def check(self, model: keras.Model) -> None:
-        """Refuse a model that was just built and is not for these data, by an `OptionError`."""
+        """Raise an `OptionError` if a built model is not one for the data."""
 
     def prepare(self, model: keras.Model) -> None:
-        """Make a model that was just built ready for `fit`."""
+        """Prepare a built model for `fit`."""
 
     def fit(
         self,
@@ -77,38 +77,38 @@ class Task(Protocol):
         callbacks: Sequence[keras.callbacks.Callback],
         folder: str = "",
     ) -> Any:
-        """Train `model`; returns what `HyperModel.fit` returned.
+        """Train `model`; return the result of `HyperModel.fit`.
 
-        What is put into `memory` is there again when an interrupted training goes on. `folder` is
+        The content of `memory` is restored when an interrupted training continues. `folder` is
         the subdirectory of this training in the log directories of the user's callbacks.
         """
 
     def patience(self, values: Mapping[str, Any]) -> int | None:
-        """Epochs without improvement after which a trial stops."""
+        """Return the epochs without improvement after which a trial stops, or None."""
 
     def predict(self, model: keras.Model) -> Probabilities | None:
-        """Probabilities (N, classes) on the validation split, or None if there are none."""
+        """Return probabilities (N, classes) on the validation split, or None."""
 
     def measure(self, predictions: Probabilities) -> dict[str, float]:
-        """Metrics of an epoch, from its predictions, named `val_…`."""
+        """Return the metrics of an epoch from its predictions, named `val_…`."""
 
     def describe(self, predictions: Probabilities) -> dict[str, float]:
-        """Every metric of the best epoch, named `val_…`."""
+        """Return every metric of the best epoch, named `val_…`."""
 
     def evaluate(self, model: keras.Model) -> dict[str, float]:
-        """What Keras measures on the validation split and `describe` does not, named `val_…`."""
+        """Return further metrics of Keras on the validation split, named `val_…`."""
 
 
 class ImageTask:
-    """Images with a recipe: one pass over the validation split an epoch yields every metric.
+    """Trains on images with a recipe; one pass over the validation split gives every metric.
 
     Args:
-        hypermodel: What to train.
+        hypermodel: Builds the models.
         data: The images.
-        recipe: How to train.
-        objectives: Names of metrics, e.g. "val_accuracy", of costs, or of metrics that the models
-            are compiled with.
-        callbacks: Of the user, copied for each trial.
+        recipe: How they are trained.
+        objectives: Names of metrics, such as "val_accuracy", of costs, or of metrics that the
+            models are compiled with.
+        callbacks: Callbacks of the user, copied for each trial.
     """
 
     measures_itself = True
@@ -140,11 +140,11 @@ class ImageTask:
         return True
 
     def precision(self, values: Mapping[str, Any]) -> str:
-        """The recipe's; "auto" depends on the family."""
+        """Return the recipe's precision; "auto" depends on the family."""
         return training_precision(self.hypermodel, self._recipe.precision, values)
 
     def check(self, model: keras.Model) -> None:
-        """Refuse a model for other images or classes, or one that returns no probabilities."""
+        """Refuse a model for other images or classes, or without probabilities."""
         split = self._data.train
         images = split.take(np.arange(min(TRIED_IMAGES, len(split))))
         check_classifier(model, images, self._data.classes)
@@ -155,7 +155,7 @@ class ImageTask:
                 find_name(objective, [*known, *measured], "objective on images")
 
     def prepare(self, model: keras.Model) -> None:
-        """Have the training step traced once."""
+        """Replace the training loop so that the training step is traced once."""
         frozen = getattr(model, "frozen", None)
         self._model = weakref.ref(model)
         prepare_classifier(model if frozen is None else frozen.head, self._data.classes)
@@ -172,7 +172,7 @@ class ImageTask:
         callbacks: Sequence[keras.callbacks.Callback],
         folder: str = "",
     ) -> Any:
-        """Train on shuffled, augmented, mixed batches; a frozen network's head on its features."""
+        """Train on shuffled, augmented, mixed batches; the head of a frozen network on features."""
         plan, classes = self._recipe.plan(hp.values), self._data.classes
         frozen, start = getattr(model, "frozen", None), getattr(model, "start", None)
         deadline = next((each for each in callbacks if isinstance(each, Deadline)), None)
@@ -217,9 +217,9 @@ class ImageTask:
     def _training_features(
         self, frozen: FrozenPart, plan: FitPlan, deadline: Deadline | None
     ) -> Features:
-        """Features of the training images as they are: augmentation and mixing play no part.
+        """Return features of the training images without augmentation and mixing.
 
-        Where time is short, of some of them: those of the validation images are needed in any case.
+        If time is short, of some images only: features of the validation images are always needed.
         """
         split, at = self._data.train, None
         if deadline is not None:
@@ -235,29 +235,29 @@ class ImageTask:
         return Features(values, labels, weights)
 
     def _extracting_until(self, deadline: Deadline) -> float:
-        """When to stop computing features, as `time.monotonic()` counts."""
+        """Return the value of `time.monotonic()` at which computing features stops."""
         now = time.monotonic()
         return now + EXTRACTING * (deadline.at - now)
 
     def _validation_features(self, frozen: FrozenPart) -> NDArray[np.float32]:
-        """Features of the validation images; those of one network are kept."""
+        """Return features of the validation images; those of the last network are kept."""
         if self._kept is None or self._kept[0] != frozen.digest:
             self._kept = frozen.digest, self._cache.of(self._data.validation, frozen)
         return self._kept[1]
 
     def _growth(
         self, model: keras.Model, loader: Loader, plan: FitPlan, memory: dict[str, Any]
-    ) -> list[Growth]:
+    ) -> list[BatchGrowth]:
         if not plan.grows:
             return []
         if not is_prepared(model):
-            # Keras' own loop counts the batches of an epoch once, before the first one.
+            # Keras counts the batches of an epoch only once.
             raise OptionError(
-                "`max_batch_size` lets batches grow in a loop of kt-tuning's own, which trains "
-                "functional models on TensorFlow, compiled without run_eagerly, jit_compile and "
-                "steps_per_execution, on one device. Leave `max_batch_size` at None."
+                "`max_batch_size` needs the training loop of kt-tuning, which trains functional "
+                "models on TensorFlow, compiled without run_eagerly, jit_compile and "
+                "steps_per_execution, on one device. Set `max_batch_size` to None."
             )
-        return [Growth(loader, plan.max_batch_size, memory)]
+        return [BatchGrowth(loader, plan.max_batch_size, memory)]
 
     def _batches(self, plan: FitPlan, batch_size: int, seed: int, *, soft: bool) -> Batches:
         policy, mixing, change, blend = plan.policy, plan.mixing, None, None
@@ -273,7 +273,7 @@ class ImageTask:
         )
 
     def _batches_of_views(self, views: Views, plan: FitPlan, seed: int, *, soft: bool) -> Batches:
-        """Batches of features, one view of an image at a time; mixing plays no part."""
+        """Return batches of features of one view of each image; images are not mixed."""
         return Batches(
             views,
             plan.batch_size,
@@ -287,25 +287,25 @@ class ImageTask:
         return Random(functools.partial(one_hot, classes=self._data.classes), 0)
 
     def _order(self, plan: FitPlan) -> dict[str, Any]:
-        """How classes are balanced, as arguments of `Batches`."""
+        """Return the arguments of `Batches` that balance classes."""
         weights = self._data.class_weights() if plan.balance == WEIGHTS else None
         return {"balanced": plan.balance == SAMPLING, "class_weight": weights}
 
     def patience(self, values: Mapping[str, Any]) -> int | None:
-        """The recipe's patience."""
+        """Return the recipe's patience."""
         return self._recipe.plan(values).patience
 
     def predict(self, model: keras.Model) -> Probabilities:
-        """Probabilities (N, classes) on the validation split."""
+        """Return probabilities (N, classes) on the validation split."""
         if (frozen := getattr(model, "frozen", None)) is not None:
             return frozen.classify(self._validation_features(frozen))
         return predict_split(model.predict_on_batch, self._data.validation)
 
     def measure(self, predictions: Probabilities) -> dict[str, float]:
-        """`val_loss` (cross-entropy, in nats), `val_accuracy` and the objectives.
+        """Return `val_loss` (cross-entropy in nats), `val_accuracy` and the objectives.
 
         Raises:
-            TrialFailedError: if the predictions are finite and no probabilities.
+            TrialFailedError: if the predictions are finite but no probabilities.
         """
         if np.isfinite(predictions).all():
             try:
@@ -315,11 +315,11 @@ class ImageTask:
         return self._score(predictions, self._names)
 
     def describe(self, predictions: Probabilities) -> dict[str, float]:
-        """Every metric in `METRICS`."""
+        """Return every metric in `METRICS`."""
         return self._score(predictions, metrics_for(self._data.classes))
 
     def evaluate(self, model: keras.Model) -> dict[str, float]:
-        """Nothing: `describe` measures all."""
+        """Return nothing: `describe` returns all metrics."""
         return {}
 
     def _score(self, predictions: Probabilities, names: tuple[str, ...]) -> dict[str, float]:

@@ -1,11 +1,10 @@
-"""Layers whose training can crash the process: strided 1×1 convolutions of few channels.
+"""Layers whose training can crash the process: strided 1×1 convolutions with few channels.
 
-TensorFlow computes convolutions on x86 processors by oneDNN, and the version in TensorFlow 2.21
-computes the weight gradient of some of them wrongly and writes past its memory: those with a kernel
-of size 1, a stride that divides the image, and fewer channels than oneDNN takes at a time (16 with
-AVX-512, 8 with AVX2). Found by experiment for Conv1D, Conv2D, their transposed forms and the
-recurrent ones; depthwise, separable, grouped and 3-D convolutions, pooling, and what XLA compiles
-(`jit_compile=True`) gave right gradients everywhere.
+On x86 processors TensorFlow computes convolutions by oneDNN. The version in TensorFlow 2.21
+computes a wrong weight gradient, and writes past its memory, for kernels of size 1, strides that
+divide the image, and fewer channels than oneDNN processes at a time (16 with AVX-512, 8 with AVX2).
+Found by experiment for Conv1D, Conv2D, their transposed and recurrent forms; depthwise, separable,
+grouped and 3-D convolutions, pooling and XLA (`jit_compile=True`) gave right gradients.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ RECURRENT = (keras.layers.ConvLSTM1D, keras.layers.ConvLSTM2D)
 
 
 def warn_of_unsafe_layers(model: keras.Model) -> None:
-    """Log the names of layers that can crash this process when the model is trained in it."""
+    """Log a warning with the names of layers that can crash this process."""
     if keras.backend.backend() != "tensorflow" or devices.unasked_devices().kind != devices.CPU:
         return
     block = devices.onednn_channel_block()
@@ -49,21 +48,21 @@ def warn_of_unsafe_layers(model: keras.Model) -> None:
 
 
 def warnings_when_built(model: keras.Model) -> list[keras.callbacks.Callback]:
-    """Callbacks for a training of `model` that warn of layers which only the training builds."""
+    """Return callbacks that warn of layers which are built only by the training."""
     if model.built:
         return []
     return [keras.callbacks.LambdaCallback(on_train_begin=lambda _: warn_of_unsafe_layers(model))]
 
 
 def unsafe_layers(model: keras.Model, block: int) -> list[str]:
-    """Names of the layers of which oneDNN computes the weight gradient wrongly.
+    """Return the names of layers for which oneDNN computes a wrong weight gradient.
 
     Args:
-        model: Layers that are not built yet are passed over.
-        block: Channels that oneDNN takes at a time, see `devices.onednn_channel_block`.
+        model: A model; layers that are not built yet are ignored.
+        block: Channels that oneDNN processes at a time, see `devices.onednn_channel_block`.
 
     Returns:
-        Names; those of layers in other layers follow these and a slash, e.g. "encoder/shrink".
+        Names; those of nested layers such as "encoder/shrink".
     """
     if getattr(model, "jit_compile", False) is True:
         return []
@@ -72,7 +71,7 @@ def unsafe_layers(model: keras.Model, block: int) -> list[str]:
 
 
 def _named_layers(parent: keras.layers.Layer, prefix: str) -> Iterator[tuple[str, Any]]:
-    """All layers in a layer, with names as `unsafe_layers` returns them."""
+    """Yield all layers in a layer with names as `unsafe_layers` returns them."""
     for layer in parent._flatten_layers(include_self=False, recursive=False):
         name = f"{prefix}{layer.name}"
         yield name, layer
@@ -80,20 +79,20 @@ def _named_layers(parent: keras.layers.Layer, prefix: str) -> Iterator[tuple[str
 
 
 def _channels(layer: Any) -> float:
-    """Channels of the feature maps that a strided 1×1 convolution reads; infinity for others."""
+    """Return the input channels of a strided 1×1 convolution; infinity for other layers."""
     transposed = isinstance(layer, TRANSPOSED)
     if not layer.built or not isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED, *RECURRENT)):
         return float("inf")
     pointwise = max(layer.kernel_size) == 1 and max(layer.strides) > 1
     if not pointwise or getattr(layer, "groups", 1) > 1 or not _divides(layer):
         return float("inf")
-    # A transposed convolution is the gradient of a convolution that reads its output.
+    # A transposed convolution is the gradient of a convolution on its output.
     kernel = (layer.cell if isinstance(layer, RECURRENT) else layer).kernel
     return layer.filters if transposed else kernel.shape[-2]
 
 
 def _divides(layer: Any) -> bool:
-    """Whether the strides divide the size of the feature maps; also if that is not known."""
+    """Whether the strides divide the size of the feature maps; true if it is unknown."""
     if isinstance(layer, RECURRENT) or len(layer._inbound_nodes) != 1:
         return True
     shape = (layer.output if isinstance(layer, TRANSPOSED) else layer.input).shape[1:]

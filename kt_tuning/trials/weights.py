@@ -1,4 +1,4 @@
-"""The weights of a model in a file, without the optimizer's state, which doubles or trebles it."""
+"""Weights of a model in a file, without the optimizer's state, which is up to twice as large."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json, write_json
 
 FROZEN = "frozen"
-"""Attribute of a file of weights: the digest of the part of the model that is not in it."""
+"""Attribute of a weights file: the digest of the frozen part, which is not in it."""
 BUILD_CONFIG = "build_config.json"
 """File beside the weights: how to build a model that only `fit` builds."""
 
@@ -21,7 +21,7 @@ BUILD_CONFIG = "build_config.json"
 def save_weights(model: keras.Model, path: Path) -> None:
     """Write the weights of `model` to `path`, a `.weights.h5` file.
 
-    Of a model with a frozen part, only those of the rest, and the digest of that part.
+    For a frozen part only its digest is written.
     """
     part = _without_optimizer(model)
     part.save_weights(path)
@@ -43,12 +43,12 @@ def save_build_config(model: keras.Model, folder: Path) -> None:
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
-    """Read into `model` the weights that `save_weights` wrote of one like it.
+    """Read the weights that `save_weights` wrote for a model of the same structure.
 
     A model that is not built yet is built first, as the other one was.
 
     Raises:
-        StorageError: if they are those of another model, or cannot be read.
+        StorageError: if they belong to another model, or cannot be read.
     """
     if not path.is_file():
         raise StorageError(f"The weights of a finished training are gone: {path}. Restore it.")
@@ -56,7 +56,7 @@ def load_weights(model: keras.Model, path: Path) -> None:
         _build(model, path.parent)
         _check_frozen_part(model, path)
         with warnings.catch_warnings():
-            # Keras would leave layers that the file lacks as they were initialised.
+            # Keras would silently keep initial weights that the file lacks.
             warnings.filterwarnings("error", "Skipping nested container", UserWarning)
             _without_optimizer(model).load_weights(path)
     except OSError as error:
@@ -67,8 +67,8 @@ def load_weights(model: keras.Model, path: Path) -> None:
         size = f" of {model.count_params():,} parameters" if model.built else ""
         raise StorageError(
             f"The weights in {path} do not fit the model{size} that is built for them: {reason}. "
-            "Build it as it was built when they were trained; if the file is damaged, delete its "
-            "trial's folder."
+            "Build it as it was built for the training; if the file is damaged, delete its trial's "
+            "folder."
         ) from None
 
 
@@ -107,7 +107,7 @@ def _check_frozen_part(model: keras.Model, path: Path) -> None:
 
 
 def _without_optimizer(model: keras.Model) -> keras.Model:
-    """The layers whose weights are kept, not compiled. A subclassed model stays as it is."""
+    """Return the layers whose weights are kept as an uncompiled model, if it is functional."""
     frozen = getattr(model, "frozen", None)
     part = model if frozen is None else frozen.head
     inputs = getattr(part, "inputs", None)

@@ -137,7 +137,7 @@ def test_what_run_writes_is_what_came_of_its_options(tmp_path):
     server = RunOptions(storage="mysql://user:secret@host/name", objective=("val_f1",))
     text = as_asked(run, given, tmp_path, server)["config.yaml"]
     assert yaml.safe_load(text)["storage"] == "mysql://user@host/name"
-    assert "# search. A password comes from KT_TUNING_STORAGE_PASSWORD" in text
+    assert "# password comes from KT_TUNING_STORAGE_PASSWORD" in text
     (only,) = as_asked(run, given, tmp_path, RunOptions()).items()
     assert only[0] == "config.yaml"
     assert yaml.safe_load(only[1])["hyperparameters"] is None

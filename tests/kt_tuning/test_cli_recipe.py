@@ -71,9 +71,9 @@ def test_without_options_all_is_as_in_python_but_the_workers(monkeypatch, stripe
     assert options == RunOptions(workers="auto")
 
 
-def test_an_impossible_price_is_refused_before_the_search(stripes, tmp_path):
+def test_an_impossible_cost_penalty_is_refused_before_the_search(stripes, tmp_path):
     with pytest.raises(OptionError, match=r"from 0 to less than 1\. Received: 1\.0"):
-        pipeline.run(stripes, tmp_path / "run", RunOptions(price=1.0))
+        pipeline.run(stripes, tmp_path / "run", RunOptions(cost_penalty=1.0))
 
 
 def test_the_recipe_has_what_was_asked_for(monkeypatch, stripes, tmp_path):

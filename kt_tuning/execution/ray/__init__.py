@@ -1,4 +1,4 @@
-"""Jobs on a Ray cluster. Ray itself is imported where it is used: it is an extra."""
+"""An executor on a Ray cluster. Ray is an extra and imported on first use."""
 
 from kt_tuning.execution.ray.executor import RayExecutor
 from kt_tuning.execution.ray.options import Ray

@@ -1,7 +1,7 @@
-"""A worker on a node of the cluster: an actor that stays, so that only its first job waits.
+"""A worker on a node of the cluster: an actor that runs several jobs, so only the first one waits.
 
-One thread of its own runs jobs; Ray's threads carry what goes in and out. All messages are
-pickled here and not by Ray, so that what cannot be sent or received is an error like any other.
+Its own thread runs jobs; Ray's threads carry messages. Messages are pickled here and not by Ray, so
+that a message that cannot be pickled is an ordinary error.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from kt_tuning.execution.ray import objects
 from kt_tuning.execution.worker import portable
 
 THREADS = 2
-"""Of Ray's: one waits in `hear`, the other one takes what comes meanwhile."""
+"""Ray's threads: one waits in `hear`, the other receives calls meanwhile."""
 
 
 class Worker:
@@ -40,9 +40,9 @@ class Worker:
 
     Args:
         imports: Modules to import before the first job.
-        path: Where the driver finds modules; what of it exists here is searched, too.
-        cpus: Processors that it has.
-        gpus: GPUs that it has, 0 to 1.
+        path: Module search path of the driver; its entries that exist here are used.
+        cpus: Processors of the worker.
+        gpus: GPUs of the worker, from 0 to 1.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Worker:
     ) -> None:
         sys.path += [entry for entry in path if entry not in sys.path and os.path.exists(entry)]
         os.environ.update(thread_environment(max(1, int(cpus))) | _gpu_environment(gpus))
-        # Whatever a job writes for itself is gone with the worker.
+        # Temporary files of jobs are removed with the worker.
         self._scratch = tempfile.tempdir = tempfile.mkdtemp(prefix="kt-tuning-")
         self._jobs: queue.SimpleQueue[tuple[bytes, Any]] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -58,24 +58,24 @@ class Worker:
         threading.Thread(target=self._live, args=(imports,), daemon=True).start()
 
     def hear(self) -> bytes:
-        """Wait for its next message.
+        """Wait for the next message.
 
         Returns:
-            Pickled: ("ready", None), ("report", news), ("logged", record), ("finished", result),
-            ("raised", error).
+            Pickled: ("ready", None), ("report", arguments), ("logged", record),
+            ("finished", result) or ("raised", error).
         """
         return self._news.get()
 
     def give(self, job: bytes, work: Sequence[Any]) -> None:
-        """Take a job, pickled, and the reference to the work, in a list lest Ray resolve it."""
+        """Receive a pickled job and the reference to the work, in a list lest Ray resolve it."""
         self._jobs.put((job, work[0]))
 
     def answer(self, answer: Any) -> None:
-        """Take the answer to its report."""
+        """Receive the answer to its report."""
         self._answers.put(answer)
 
     def end(self) -> None:
-        """Clean up: it is about to be killed."""
+        """Remove temporary files before the actor is killed."""
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _live(self, imports: Sequence[str]) -> None:
@@ -84,12 +84,12 @@ class Worker:
         except Exception as error:
             self._tell("raised", portable(error))
         except BaseException:
-            # In a process of its own that would end the process.
+            # In a process of its own it would end the process.
             traceback.print_exc()
             os._exit(1)
 
     def _serve(self, imports: Sequence[str]) -> None:
-        # What imports make stays: see `kt_tuning.execution.worker`.
+        # See `kt_tuning.execution.worker`.
         gc.disable()
         for name in imports:
             importlib.import_module(name)
@@ -113,8 +113,8 @@ class Worker:
 
 
 def _gpu_environment(gpus: float) -> dict[str, str]:
-    """Variables that hold it to its part of the GPU that Ray chose for it."""
+    """Return the environment that limits the worker to its share of the GPU that Ray chose."""
     if not gpus:
-        # Ray hides GPUs from those who asked for some only.
+        # Ray hides GPUs only from actors that request some.
         return {"CUDA_VISIBLE_DEVICES": "-1"}
     return gpu_environment(0, int(1 / gpus), visible_gpus())

@@ -1,4 +1,4 @@
-"""The connection to a cluster, and how much of it there is."""
+"""The connection to a cluster, and the room on its nodes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CPU, GPU = "CPU", "GPU"
 
 @contextlib.contextmanager
 def connected(options: Ray) -> Iterator[None]:
-    """Be connected in the block; a connection that is there already is used, and kept.
+    """Connect in the block; an existing connection is used and kept.
 
     Raises:
         MissingExtraError: if Ray is not installed.
@@ -43,14 +43,14 @@ def connected(options: Ray) -> Iterator[None]:
 
 
 def resources() -> list[dict[str, Any]]:
-    """What each node of the cluster has, by name of the resource, whether it is in use or not."""
+    """Return the resources of each node by name, in use or not."""
     import ray
 
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def room(nodes: list[dict[str, Any]], cpus: float, gpus: float) -> int:
-    """How many workers with so much each these nodes can hold."""
+    """Return how many workers with these resources the nodes can hold."""
     return sum(
         min(int(node.get(name, 0) / share) for name, share in ((CPU, cpus), (GPU, gpus)) if share)
         for node in nodes
@@ -58,7 +58,7 @@ def room(nodes: list[dict[str, Any]], cpus: float, gpus: float) -> int:
 
 
 def gpus_of(nodes: list[dict[str, Any]], asked: float | None) -> float:
-    """GPUs of a worker: as asked, or one if there are any."""
+    """Return the GPUs of a worker: as requested, or one if there are any."""
     if asked is not None:
         return asked
     return 1.0 if any(node.get(GPU, 0) for node in nodes) else 0.0

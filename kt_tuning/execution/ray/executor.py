@@ -1,8 +1,8 @@
-"""Several jobs at once, on the nodes of a Ray cluster.
+"""An executor on the nodes of a Ray cluster.
 
-The work, and the data in it, is put into Ray's object store once. Each worker is an actor that
-takes one job after the other. What it says comes as the result of a call that is always open, so
-that a worker or node that is lost shows up as that call's failure.
+The work with its data is put into Ray's object store once. Each worker is an actor that runs one
+job after the other. Its next message is the result of a pending call, so a lost worker or node is a
+failure of that call.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from kt_tuning.execution.logs import LOGGED, show
 from kt_tuning.execution.ray import objects
 from kt_tuning.execution.ray.cluster import connected, gpus_of, resources, room
 from kt_tuning.execution.ray.options import Ray
-from kt_tuning.execution.ray.seat import Seat, stop
+from kt_tuning.execution.ray.worker_slot import WorkerSlot, stop
 
 logger = logging.getLogger("kt_tuning")
 
 LOOK_SECONDS = 1.0
-"""How often new nodes are looked for."""
+"""Seconds between two checks for new nodes."""
 PATIENCE_SECONDS = 30.0
-"""How long there may be no worker at all before that is worth a warning."""
+"""Seconds without any worker before a warning."""
 FALSE_STARTS = 3
-"""Workers in a row that are lost before they are ready, while no other one is: none will be."""
+"""Consecutive workers that are lost before they are ready after which the search fails."""
 
 
 class RayExecutor(Executor):
     """Runs as many jobs at once as a cluster has room for.
 
     Args:
-        options: Which cluster, and what of it each job gets.
-        imports: Modules that workers import while they wait for work: what takes long.
+        options: The cluster, and the resources of each job.
+        imports: Modules that take long to import; workers import them while they wait for work.
     """
 
     def __init__(self, options: Ray, *, imports: Sequence[str] = ()) -> None:
         self._options = options
         self._imports = imports
-        self._seats: list[Seat] = []
+        self._slots: list[WorkerSlot] = []
         self._jobs: int | None = None
         self._looked = 0.0
         self._false_starts = 0
@@ -50,10 +50,10 @@ class RayExecutor(Executor):
 
     @contextlib.contextmanager
     def started(self, jobs: int | None = None) -> Iterator[Self]:
-        """Connect and start workers, no more than there are jobs; after the block they are gone.
+        """Connect and start workers, at most one a job; they are stopped after the block.
 
         Args:
-            jobs: How many there will be, at most; None if that is not known.
+            jobs: Largest number of jobs; None if unknown.
 
         Raises:
             MissingExtraError: if Ray is not installed.
@@ -71,13 +71,13 @@ class RayExecutor(Executor):
                 self._stop()
 
     def run(self, work: Work, driver: Driver) -> None:
-        """Run jobs until there are none left and none is running.
+        """Run jobs until none is left and none is running.
 
         Raises:
             MissingExtraError: if Ray is not installed.
             OptionError: if `work` cannot be sent to another machine, or there is no such cluster.
             SearchError: if workers do not start.
-            Exception: whatever `work` raises.
+            Exception: any error of `work`.
         """
         packed = objects.pack(work)
         job = driver.next_job()
@@ -95,102 +95,102 @@ class RayExecutor(Executor):
         """Run jobs.
 
         Args:
-            work: Reference to how they are done.
-            driver: Has more of them.
-            waiting: Those that nobody works on yet.
+            work: Reference to the work.
+            driver: Provides further jobs.
+            waiting: Jobs that no worker has yet.
         """
         more = True
         while True:
             more = self._hand_out(work, driver, waiting, more=more)
-            if not more and not any(seat.job is not None for seat in self._seats):
+            if not more and not any(slot.job is not None for slot in self._slots):
                 return
             if more:
                 self._look()
-            for seat in self._wait():
-                more = self._listen(seat, driver, waiting) or more
+            for slot in self._wait():
+                more = self._listen(slot, driver, waiting) or more
 
     def _hand_out(self, work: Any, driver: Driver, waiting: list[Any], *, more: bool) -> bool:
         """Give every free worker a job.
 
         Args:
-            work: Reference to how it is done.
-            driver: Has more jobs.
+            work: Reference to the work.
+            driver: Provides further jobs.
             waiting: Jobs that come first.
-            more: Whether the driver is asked.
+            more: Whether the driver may have further jobs.
 
         Returns:
-            Whether there may be more jobs still.
+            Whether there may still be further jobs.
         """
-        for seat in self._seats:
-            if seat.ready and seat.job is None and (waiting or more):
+        for slot in self._slots:
+            if slot.ready and slot.job is None and (waiting or more):
                 job = waiting.pop() if waiting else driver.next_job()
                 if job is None:
                     return False
-                seat.give(job, work)
+                slot.give(job, work)
         return more or bool(waiting)
 
-    def _wait(self) -> list[Seat]:
-        """The workers that have news, once one has or it is time to look for new nodes."""
+    def _wait(self) -> list[WorkerSlot]:
+        """Wait for a message, at most `LOOK_SECONDS`; return the workers that have one."""
         import ray
 
-        seats = {seat.news: seat for seat in self._seats}
-        heard, _ = ray.wait(list(seats), num_returns=1, timeout=LOOK_SECONDS)
+        slots = {slot.news: slot for slot in self._slots}
+        heard, _ = ray.wait(list(slots), num_returns=1, timeout=LOOK_SECONDS)
         self._warn_of_waiting()
-        return [seats[reference] for reference in heard]
+        return [slots[reference] for reference in heard]
 
-    def _listen(self, seat: Seat, driver: Driver, waiting: list[Any]) -> bool:
-        """Hear a worker; whether the driver may have another job now."""
+    def _listen(self, slot: WorkerSlot, driver: Driver, waiting: list[Any]) -> bool:
+        """Handle a message; return whether the driver may have another job now."""
         try:
-            kind, content = seat.receive()
+            kind, content = slot.receive()
         except EOFError as error:
-            return self._lose(seat, str(error), driver, waiting)
+            return self._lose(slot, str(error), driver, waiting)
         if kind == "ready":
             self._false_starts = 0
         elif kind == "report":
-            seat.answer(driver.reported(seat.job, *content))
+            slot.answer(driver.reported(slot.job, *content))
         elif kind == LOGGED:
             show(content)
         elif kind == "raised":
             raise content
         elif kind == "finished":
-            job, seat.job = seat.job, None
+            job, slot.job = slot.job, None
             driver.finished(job, content)
             return True
         return False
 
-    def _lose(self, seat: Seat, reason: str, driver: Driver, waiting: list[Any]) -> bool:
-        # It may be that it only cannot be reached.
-        seat.kill()
-        self._seats.remove(seat)
-        if not any(each.ready for each in (seat, *self._seats)):
+    def _lose(self, slot: WorkerSlot, reason: str, driver: Driver, waiting: list[Any]) -> bool:
+        # It may still run and only be unreachable.
+        slot.kill()
+        self._slots.remove(slot)
+        if not any(each.ready for each in (slot, *self._slots)):
             self._false_starts += 1
             if self._false_starts >= FALSE_STARTS:
                 raise SearchError(
                     f"Workers do not start on the cluster: {reason}. Is this version of kt-tuning "
                     "installed on its nodes?"
                 )
-        if seat.job is None:
+        if slot.job is None:
             return False
-        if driver.crashed(seat.job, reason):
-            waiting.append(seat.job)
+        if driver.crashed(slot.job, reason):
+            waiting.append(slot.job)
         return True
 
     def _look(self) -> None:
-        """Start workers where nodes have room for them, if it is time to look again."""
+        """Start workers where nodes have room, once every `LOOK_SECONDS`."""
         now = time.monotonic()
-        if self._seats and now - self._looked < LOOK_SECONDS:
+        if self._slots and now - self._looked < LOOK_SECONDS:
             return
         self._looked = now
-        # Where there is no room, a worker that waits for some has the cluster grow if it can.
+        # A worker that waits for room lets an autoscaling cluster grow.
         cpus, nodes = self._options.cpus, resources()
         gpus = gpus_of(nodes, self._options.gpus)
         self.workers = max(1, room(nodes, cpus, gpus))
         wanted = self.workers if self._jobs is None else min(self.workers, max(1, self._jobs))
-        for _ in range(wanted - len(self._seats)):
-            self._seats.append(Seat(cpus, gpus, self._imports))
+        for _ in range(wanted - len(self._slots)):
+            self._slots.append(WorkerSlot(cpus, gpus, self._imports))
 
     def _warn_of_waiting(self) -> None:
-        if any(seat.ready for seat in self._seats):
+        if any(slot.ready for slot in self._slots):
             self._waiting_since = None
             return
         now = time.monotonic()
@@ -205,5 +205,5 @@ class RayExecutor(Executor):
             )
 
     def _stop(self) -> None:
-        stop(self._seats)
-        self._seats.clear()
+        stop(self._slots)
+        self._slots.clear()

@@ -1,4 +1,4 @@
-"""What all workers need goes into Ray's object store: once a node, however many workers it has."""
+"""Pickling for Ray's object store, which holds the data once a node for all of its workers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.execution.sharing import LARGE
+from kt_tuning.execution.shared_arrays import LARGE
 
 Packed = list[NDArray[np.uint8]]
-"""What was pickled, and then each large array in it."""
+"""The pickled object, then each large array in it."""
 
 
 def pack(content: Any) -> Packed:
-    """Pickle `content` by cloudpickle, with its large arrays beside it.
+    """Pickle `content` by cloudpickle with its large arrays as separate buffers.
 
     Raises:
         OptionError: if it cannot be pickled.
@@ -44,7 +44,7 @@ def pack(content: Any) -> Packed:
 
 
 def get(reference: Any) -> Any:
-    """What was packed and then put into the store; large arrays are read-only views of it."""
+    """Return a packed object from the store; its large arrays are read-only views."""
     import ray
 
     pickled, *arrays = ray.get(reference)
@@ -53,7 +53,7 @@ def get(reference: Any) -> Any:
 
 class _Pickler(cloudpickle.Pickler):
     def reducer_override(self, obj: Any) -> Any:
-        """Reduce a view of a file as the array that it is, whose bytes stay out of the pickle."""
+        """Reduce a view of a file like an array, whose bytes stay out of the pickle."""
         if type(obj) is np.memmap:
             return np.asarray(obj).__reduce_ex__(5)
         return super().reducer_override(obj)

@@ -25,7 +25,7 @@ from kt_tuning.search import Tuner
 from kt_tuning.trials import ImageTask, fuse_batch_normalization, new_model
 from kt_tuning.trials.checkpoint import Checkpoint, RunState
 from kt_tuning.trials.curve import Curve
-from kt_tuning.trials.leaks import forget_gradients
+from kt_tuning.trials.keras_fast import forget_gradients
 from kt_tuning.trials.weights import save_weights
 
 Tell = Callable[[int, float], None]

@@ -27,7 +27,7 @@ from kt_tuning.search.auto.portfolio import (
     StartingPoint,
     kind_of,
 )
-from kt_tuning.search.families import family_of
+from kt_tuning.search.budget import family_of
 
 AUTO = "auto"
 PROBE = "linearprobe"

@@ -1,4 +1,4 @@
-"""What decides what the trials of a search mean: kept with the run, and compared before more."""
+"""The definition of a search, which is stored with the run and compared when it is resumed."""
 
 from kt_tuning.search.definition.record import SearchDefinition, as_stored, read_definition
 from kt_tuning.search.definition.state import describe_hypermodel, describe_recipe, unchanged

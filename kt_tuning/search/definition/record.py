@@ -1,4 +1,4 @@
-"""What decides what the trials of a search mean, and how two of these differ."""
+"""The definition of a search (everything that affects its trials), and differences of two."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ from kt_tuning.search.definition.state import NAME, STATE
 from kt_tuning.search.definition.structure import structure_difference
 
 FIXED = "fixed"
-"""Attribute of our hypermodels: values that are not searched."""
+"""Attribute of the hypermodels of `hypermodels`: values that are not searched."""
 
 Rows = list[dict[str, Any]]
 
 
 def as_stored(value: Any) -> Any:
-    """A value as it comes back from JSON."""
+    """Return a value as it is read back from JSON."""
     return json.loads(json.dumps(value, default=str))
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchDefinition(Record):
-    """What decides what a trial means; None where a value is not known.
+    """Everything that affects the trials of a search; None where a value is not known.
 
     Attributes:
         hypermodel: See `describe_hypermodel`.
         recipe: See `describe_recipe`.
-        objectives: [name, direction] of each.
-        seed: Of trials, initial weights and augmentation.
+        objectives: [name, direction] of each objective.
+        seed: Seed of trials, initial weights and augmentation.
         folds: Trainings of each configuration on different splits.
         executions: Trainings of each configuration on each fold.
-        limits: What a model may cost, at most, by name.
-        oracle: "optuna", or the class of an oracle of KerasTuner's.
+        limits: Upper limits of a model's costs, by name.
+        oracle: "optuna", or the class of an oracle of KerasTuner.
         space: Configs of the hyperparameters, parents first.
-        values: The configuration that `model` has.
+        values: The configuration of `model`.
         model: See `describe_model`.
-        data: Digests of arrays that `search` was given, and what else `fit` was, by name. An
-            `ImageData` is told by data.json.
+        data: Digests of arrays and plain arguments of `fit`, by name. An `ImageData` has its own
+            file, data.json.
     """
 
     hypermodel: dict[str, Any] | None = None
@@ -79,15 +79,15 @@ class SearchDefinition(Record):
         trials: Sequence[TrialRecord],
         model_of: Callable[[dict[str, Any]], Rows] | None,
     ) -> list[str]:
-        """Why trials of this search would not be true in another one, in words.
+        """Describe the differences that would make trials of this search wrong in another one.
 
-        A space that is wider is no difference, nor is a recipe that has more values to choose from.
+        A wider space is no difference, nor are more values of a recipe.
 
         Args:
-            now: What is asked for.
-            trials: The earlier trials that have a score.
-            model_of: Values -> `describe_model` of what `now` builds of them; None if models need
-                not be compared, as nothing was trained.
+            now: Definition of the other search.
+            trials: Trials of this search with a score.
+            model_of: Maps values to `describe_model` of the model that `now` builds; None if
+                nothing was trained and models need not be compared.
         """
         found = [
             f"{name}: was {getattr(self, name)}, now {getattr(now, name)}"
@@ -108,8 +108,8 @@ class SearchDefinition(Record):
         told: dict[str, str] = {}
         if self.space is not None:
             told = space_differences(self.parameters, now.parameters, here.get(FIXED) or {})
-            # Without the earlier model it is not known whether a new hyperparameter's default is
-            # what trials were trained with.
+            # Without the earlier model it is unknown whether trials were trained with the default
+            # of a new hyperparameter.
             new = lacking(self.parameters, now.parameters, trials, new=self.model is None)
             told = {**new, **told}
         if self.hypermodel is not None and now.hypermodel is not None:
@@ -128,7 +128,7 @@ class SearchDefinition(Record):
         if rows is None or self.values != now.values:
             try:
                 rows = as_stored(model_of(dict(self.values or {})))
-            except Exception as error:  # whatever the user's own code raises
+            except Exception as error:  # any error of the user's code
                 return [f"the model of {self.values} cannot be built any more: {error}"]
         difference = structure_difference(self.model, rows)
         if difference is not None:
@@ -182,7 +182,7 @@ def _state_differences(
 
 
 def _is_members(value: Any) -> bool:
-    """Whether it is hypermodels by name; that there are more of them is no difference."""
+    """Whether a value maps names to hypermodels; additional ones are no difference."""
     return (
         isinstance(value, dict)
         and bool(value)
@@ -195,7 +195,7 @@ def _recipe_differences(was: dict[str, Any] | None, now: dict[str, Any] | None) 
     for name in (was or {}).keys() & (now or {}).keys():
         one, other = (was or {})[name], (now or {})[name]
         choices = [value if isinstance(value, list) else [value] for value in (one, other)]
-        # Of a single value trials hold none: then the default is taken.
+        # Trials do not record a field with a single value; the default is used then.
         true = len(choices[0]) > 1 or choices[0][0] == choices[1][0]
         wider = name in SEARCHED and all(value in choices[1] for value in choices[0])
         if one != other and not (wider and true):

@@ -1,4 +1,4 @@
-"""Whether a space still has every configuration that another one had, and how it differs if not."""
+"""Comparison of a search space with that of earlier trials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kt_tuning.core.records import TrialRecord
 from kt_tuning.search.distributions import Parameter, SearchSpace, overlap
 
 ENOUGH = 1000
-"""Values of a range that are looked at one by one; of a longer one so many are."""
+"""Largest number of values of a range that are compared."""
 
 
 def space_differences(
@@ -20,15 +20,15 @@ def space_differences(
     now: Sequence[hps.HyperParameter],
     fixed: Mapping[str, Any],
 ) -> dict[str, str]:
-    """What a space has lost: hyperparameters, and values of them.
+    """Return the hyperparameters and values that a space has lost.
 
     Args:
         before: The space of earlier trials.
-        now: The space that is to be searched.
-        fixed: Values of hyperparameters that the hypermodel does not search, as far as known.
+        now: The present space.
+        fixed: Known values of hyperparameters that the hypermodel does not search.
 
     Returns:
-        In words, by name.
+        Texts by name of the hyperparameter.
     """
     found: dict[str, str] = {}
     present = SearchSpace(now).parameters
@@ -54,17 +54,16 @@ def lacking(
     *,
     new: bool,
 ) -> dict[str, str]:
-    """Hyperparameters that earlier trials have no value of, and were not at the present default.
+    """Return hyperparameters without a value in earlier trials that had another default then.
 
     Args:
         before: The space of earlier trials.
-        now: The space that is to be searched.
-        trials: The earlier ones.
-        new: Whether a hyperparameter that the earlier space did not have counts: then it is not
-            known what they were trained with.
+        now: The present space.
+        trials: The earlier trials.
+        new: Whether new hyperparameters count, as it is unknown what trials were trained with.
 
     Returns:
-        In words, by name.
+        Texts by name of the hyperparameter.
     """
     defaults = {hp.name: hp.default for hp in before}
     found: dict[str, str] = {}
@@ -85,7 +84,7 @@ def lacking(
 
 
 def describe(hp: hps.HyperParameter) -> str:
-    """What a hyperparameter may be: "searched from {16, 32}", "fixed at 8"."""
+    """Describe a hyperparameter, such as "searched from {16, 32}" or "fixed at 8"."""
     match hp:
         case hps.Fixed():
             return f"fixed at {hp.value}"
@@ -101,8 +100,8 @@ def describe(hp: hps.HyperParameter) -> str:
 
 
 def _covers(now: Parameter, before: Parameter) -> bool:
-    """Whether each value of an earlier hyperparameter is one of a present one, wherever it was."""
-    # 1 and 1.0 are equal, and not the same.
+    """Whether a present hyperparameter has each value of an earlier one, under its conditions."""
+    # 1 and 1.0 are equal but have different types.
     if str(now.hp.get_config()) == str(before.hp.get_config()):
         return type(now.hp) is type(before.hp)
     conditions = {condition.name: condition.values for condition in before.hp.conditions}
@@ -133,7 +132,7 @@ def _covers(now: Parameter, before: Parameter) -> bool:
 
 
 def _values(parameter: Parameter) -> list[Any]:
-    """Values of a hyperparameter; of a range both ends and what is between."""
+    """Return values of a hyperparameter; of a range its ends and values in between."""
     hp = parameter.hp
     match hp:
         case hps.Fixed():

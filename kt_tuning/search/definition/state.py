@@ -1,4 +1,4 @@
-"""Hypermodels and recipes as plain values that can be compared, in another process as well."""
+"""Hypermodels and recipes as plain values, which other processes can compare."""
 
 from __future__ import annotations
 
@@ -17,19 +17,18 @@ from kt_tuning.recipe import Recipe
 
 NAME, STATE = "name", "state"
 LONGEST = 1000
-"""Characters of a text that is compared."""
+"""Largest number of characters of a text that is compared."""
 
 
 def describe_recipe(recipe: Recipe) -> dict[str, Any]:
-    """The fields of a recipe; of those that may be searched a list of all values."""
+    """Return the fields of a recipe; searched fields as lists of values."""
     return {field.name: _plain(getattr(recipe, field.name)) for field in dataclasses.fields(recipe)}
 
 
 def describe_hypermodel(hypermodel: Any) -> dict[str, Any]:
-    """The name and the public attributes of a hypermodel, or of a function that builds.
+    """Return the name and the public attributes of a hypermodel or a build function.
 
-    What a function refers to, and private attributes, are not known; what they do to the model is
-    told by `describe_model`.
+    Private attributes and closures are unknown; `describe_model` shows their effect on the model.
 
     Args:
         hypermodel: A `keras_tuner.HyperModel`, a function, a method or a `functools.partial`.
@@ -48,23 +47,23 @@ def describe_hypermodel(hypermodel: Any) -> dict[str, Any]:
 
 
 def unchanged(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """A description without the attributes that builds have changed, such as counters.
+    """Remove attributes that builds have changed, such as counters, from a description.
 
     Args:
-        before: Of a hypermodel, before any build.
-        after: Of the same one, after some.
+        before: Description of a hypermodel before any build.
+        after: Description of the same hypermodel after some builds.
     """
     kept = {key: value for key, value in before[STATE].items() if after[STATE].get(key) == value}
     return {**before, STATE: kept}
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it; an object of an unknown kind is told by its class alone."""
+    """Convert a value to JSON types; objects of unknown types become the name of their class."""
     match value:
         case None | bool() | int():
             return value
         case str():
-            # As of a model's configuration, whose names Keras counts up.
+            # Such as a model's configuration, in which Keras numbers the names.
             return value if len(value) <= LONGEST else "long text"
         case Path():
             return str(value)

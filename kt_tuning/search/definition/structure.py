@@ -1,4 +1,4 @@
-"""The layers and the training of a model as plain values, without names that Keras counts up."""
+"""Layers and training of a model as plain values, without the numbered names of Keras."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLASS, WEIGHTS, SETTINGS = "class", "weights", "settings"
 
 
 def describe_model(model: keras.Model) -> list[dict[str, Any]]:
-    """A row a layer: its class, the shapes of its weights and its settings; then the training.
+    """Return a row a layer (class, shapes of its weights, settings), then the training.
 
     Args:
         model: Compiled or not.
@@ -39,9 +39,9 @@ def describe_model(model: keras.Model) -> list[dict[str, Any]]:
 
 
 def structure_difference(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> str | None:
-    """The first difference of two models in words, or None if there is none that counts.
+    """Describe the first difference of two models; None if they are equal.
 
-    Settings that only one of them has do not count: another version of Keras may have added them.
+    Settings of only one of them are ignored: another version of Keras may have added them.
     """
     classes = [[row[CLASS] for row in rows] for rows in (before, now)]
     if classes[0] != classes[1]:
@@ -68,8 +68,8 @@ def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
 
 
 def _settings(part: Any) -> dict[str, Any]:
-    """The configuration as far as it is plain; of what has none that can be read, nothing."""
-    with contextlib.suppress(Exception):  # a layer of the user's may be unable to tell
+    """Return the plain part of a configuration; an empty dict if it cannot be read."""
+    with contextlib.suppress(Exception):  # custom layers may lack a configuration
         found = _plain(part.get_config())
         return found if isinstance(found, dict) else {}
     return {}

@@ -1,13 +1,13 @@
-"""Samplers: how the next configuration is drawn."""
+"""Samplers, which draw the next configuration."""
 
 from kt_tuning.search.samplers.evolution import EvolutionSampler
 from kt_tuning.search.samplers.gaussian_process import GaussianProcessSampler
 from kt_tuning.search.samplers.grid import GridSampler
-from kt_tuning.search.samplers.table import (
+from kt_tuning.search.samplers.registry import (
     SAMPLERS,
     Strategy,
     find_strategy,
-    neighbours,
+    perturbations,
     strategy_name,
 )
 
@@ -18,6 +18,6 @@ __all__ = [
     "GridSampler",
     "Strategy",
     "find_strategy",
-    "neighbours",
+    "perturbations",
     "strategy_name",
 ]

@@ -1,4 +1,4 @@
-"""Configurations as points: what a Gaussian process sees of a mixed, conditional space."""
+"""Encoding of configurations of a mixed, conditional space as points for a Gaussian process."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from kt_tuning.search.samplers.positions import from_unit, to_unit, value_count
 from kt_tuning.search.samplers.regression import matern
 
 MANY = 128
-"""A discrete parameter with more values than this is treated as continuous."""
+"""A discrete parameter with more values is treated as continuous."""
 
 SMOOTH = 0.5
-"""Length scale of what one parameter does by itself."""
+"""Length scale of the effect of a single parameter."""
 KNOTS = np.linspace(0.0, 1.0, 6)
 WHITEN = np.linalg.inv(np.linalg.cholesky(matern(((KNOTS[:, None] - KNOTS) / SMOOTH) ** 2)[0])).T
 
 
 class Encoding:
-    """A column a parameter: the index of a category, or a position in [0, 1].
+    """Encodes each parameter as a column: the index of a category, or a position in [0, 1].
 
-    Positions are log-warped where the range is. Numeric choices have an order, so they are
-    positions too, equally spaced. What is inactive is NaN.
+    Positions of logarithmic ranges are logarithmic. Numeric choices are ordered and equally spaced
+    positions. Inactive parameters are NaN.
 
     Args:
         space: Parameters by name.
@@ -36,7 +36,7 @@ class Encoding:
         self.space = dict(space)
         self.names = list(space)
         self.levels = [_levels(distribution) for distribution in space.values()]
-        """Of each column, its values if there are few; else empty, for any position."""
+        """Values of each column if there are few; empty if any position is possible."""
         self.unordered = np.array([_is_unordered(d) for d in space.values()], bool)
         self._rules: dict[int, tuple[int, NDArray[np.float64]]] = {}
 
@@ -59,10 +59,10 @@ class Encoding:
         return (_ranked(distribution).index(value) + 0.5) / len(distribution.choices)
 
     def learn_activity(self, points: NDArray[np.float64]) -> None:
-        """Find out which parent's value switches each conditional parameter off.
+        """Infer from trials which value of a parent deactivates each conditional parameter.
 
-        Samplers are not told, but trials show it: a parameter depends on the earlier one whose
-        value always decided. Where none did (two parents together), all are taken for active.
+        A parameter depends on the earlier parameter whose value always decides. If there is none
+        (such as with two parents), the parameter counts as active.
 
         Args:
             points: (N, D), NaN where inactive.
@@ -79,7 +79,7 @@ class Encoding:
                     break
 
     def deactivate(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Set to NaN what the other values of points (N, D) make inactive."""
+        """Set parameters of points (N, D) that their other values deactivate to NaN."""
         points = points.copy()
         for child, (parent, values) in self._rules.items():
             off = np.isnan(points[:, parent]) | np.isin(points[:, parent], values)
@@ -87,9 +87,9 @@ class Encoding:
         return points
 
     def features(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return (N, E): positions as they are, categories one-hot, one apart from each other.
+        """Return (N, E) features: positions, and categories one-hot at distance 1.
 
-        What is inactive is in the middle: as far from each category, or from both ends.
+        Inactive parameters are equally far from all categories, or from both ends.
         """
         columns: list[NDArray[np.float64]] = []
         for column, levels in enumerate(self.levels):
@@ -103,8 +103,8 @@ class Encoding:
     def effects(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (N, F) features in which any smooth function of one parameter is linear.
 
-        Of a position, its Matérn correlations with a few knots, whitened (Nyström 1928), of a
-        category one-hot, of what is inactive nothing. A point's squares add up to about 1.
+        Positions: whitened Matérn correlations with a few knots (Nyström 1928). Categories:
+        one-hot. Inactive parameters: zeros. The squares of a point sum to about 1.
         """
         columns: list[NDArray[np.float64]] = []
         for column, levels in enumerate(self.levels):
@@ -119,7 +119,7 @@ class Encoding:
     def complete(
         self, points: NDArray[np.float64], rng: np.random.Generator
     ) -> NDArray[np.float64]:
-        """Draw what is inactive in points (N, D)."""
+        """Draw the inactive parameters of points (N, D)."""
         return np.where(np.isnan(points), self.random(len(points), rng), points)
 
     def decode(self, point: NDArray[np.float64]) -> dict[str, Any]:
@@ -148,13 +148,15 @@ class Encoding:
     def neighbours(
         self, point: NDArray[np.float64], reach: float, rng: np.random.Generator
     ) -> NDArray[np.float64]:
-        """All points that differ in one parameter, a little: the other categories, the steps
-        next to it, and for a continuous one four draws.
+        """Return all points that differ slightly in one parameter.
+
+        These are the other categories, the next steps of a discrete parameter, and four draws of
+        a continuous one.
 
         Args:
             point: (D,).
             reach: Standard deviation of the draws.
-            rng: Source of the draws.
+            rng: Random generator.
         """
         changed = []
         inactive = np.isnan(self.deactivate(point[None])[0])

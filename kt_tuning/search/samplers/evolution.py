@@ -1,4 +1,4 @@
-"""Regularized evolution: mutate a good recent trial, let old ones die."""
+"""Regularized evolution: mutate a good trial of the most recent ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from kt_tuning.search.samplers.relative import (
+from kt_tuning.search.samplers.base import (
     FINISHED,
     RelativeSampler,
     nearby,
@@ -18,30 +18,30 @@ from kt_tuning.search.samplers.relative import (
 )
 
 POPULATION = 25
-"""Trials alive: the newest finished ones. Half of them are drawn at random to begin with."""
+"""Newest finished trials that may be parents; half as many are drawn at random at first."""
 TOURNAMENT = 10
-"""Of the living, drawn at random; the best of them is the parent."""
+"""Trials of the population that are drawn at random; the best of them is the parent."""
 
 
 class EvolutionSampler(RelativeSampler):
-    """Tournament, one mutation, and death by age (Real et al. 2019, arXiv:1802.01548).
+    """Tournament selection, one mutation, removal by age (Real et al. 2019, arXiv:1802.01548).
 
-    Age, not rank, ends a life: a configuration that was lucky once does not stay for good.
+    Removal by age, not by rank, discards configurations whose score was lucky.
 
     Args:
-        seed: Same seed, same draws.
+        seed: Equal seeds give equal draws.
     """
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Every parameter seen so far; a child inherits those that its parent has."""
+        """Return every parameter seen so far; a child inherits those that its parent has."""
         return seen_space(study.get_trials(deepcopy=False, states=FINISHED))
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The parent's parameters with one of them changed."""
+        """Return the parent's parameters with one of them changed."""
         finished = study.get_trials(deepcopy=False, states=FINISHED)
         alive = [t for t in scored(finished) if t.values][-POPULATION:]
         if len(finished) < POPULATION // 2 or not alive:

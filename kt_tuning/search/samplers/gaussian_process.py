@@ -1,4 +1,4 @@
-"""Bayesian optimization with a Gaussian process, on NumPy and SciPy alone."""
+"""Bayesian optimization with a Gaussian process in NumPy and SciPy."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from scipy.special import log_ndtr
 
+from kt_tuning.search.samplers.base import FINISHED, RelativeSampler, seen_space
 from kt_tuning.search.samplers.encoding import Encoding
 from kt_tuning.search.samplers.regression import Floats, GaussianProcess, condition, fit
-from kt_tuning.search.samplers.relative import FINISHED, RelativeSampler, seen_space
 
 STARTUP = 10
-"""Finished trials before the model has a say."""
+"""Finished trials before the model is used."""
 POINTS = 128
-"""Trials the model is conditioned on: the best half of them, the newest for the rest."""
+"""Trials that the model is conditioned on: half of them the best, half the newest."""
 FITTED = 72
-"""Of those, trials that length scales are fitted to."""
+"""Trials of these that length scales are fitted to."""
 CANDIDATES = 400
 """Points drawn from the whole space, and as many near the best."""
 INCUMBENTS = 4
-"""Best points, of the trials and then of the candidates, that are searched around."""
+"""Best trials, and then best candidates, whose surroundings are searched."""
 CLIMBS = 8
 """Rounds of local search."""
 OUTLIER = 3.0
-"""Interquartile ranges above the median beyond which a cost is as bad as any."""
+"""Costs are clipped at this many interquartile ranges above the median."""
 
 FAR = -20.0
 """Standard deviations below which the expected improvement's asymptote is exact enough."""
@@ -53,17 +53,17 @@ class GaussianProcessSampler(RelativeSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Every parameter seen so far, of all branches of the space."""
+        """Return every parameter seen so far, of all branches of the space."""
         finished = study.get_trials(deepcopy=False, states=FINISHED)
         return seen_space(finished) if len(finished) >= STARTUP else {}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The point of highest expected improvement."""
+        """Return the point with the highest expected improvement."""
         if not search_space:
             return {}
-        # Several threads on matrices this small are slower, on a busy machine twenty times.
+        # Several threads are slower on small matrices, twenty times on a busy machine.
         with _blas().limit(limits=1, user_api="blas"):
             return self._sample(study, trial, search_space)
 
@@ -99,7 +99,7 @@ class GaussianProcessSampler(RelativeSampler):
         return encoding.decode(self._search(process, encoding, best, float(costs.min())))
 
     def _costs(self, study: Study, trials: list[FrozenTrial]) -> Floats:
-        """One standardised cost a trial, the less the better; (N,)."""
+        """Return one standardised cost a trial, (N,); lower is better."""
         signs = np.array([-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in study.directions])
         costs = np.full((len(trials), len(signs)), np.nan)
         for row, trial in enumerate(trials):
@@ -107,7 +107,7 @@ class GaussianProcessSampler(RelativeSampler):
                 costs[row] = signs * np.array(trial.values)
         if np.isnan(costs).all():
             return np.zeros(len(trials))
-        # What was infeasible is as bad as the worst.
+        # Infeasible trials get the worst cost.
         costs = np.where(np.isnan(costs), np.nanmax(costs, axis=0), costs)
         if costs.shape[1] > 1:
             costs = _standardised(costs)
@@ -121,7 +121,7 @@ class GaussianProcessSampler(RelativeSampler):
     def _search(
         self, process: GaussianProcess, encoding: Encoding, best: Floats, incumbent: float
     ) -> Floats:
-        """The point (D,) with the highest log expected improvement."""
+        """Return the point (D,) with the highest log expected improvement."""
         rng = self._rng
         best = encoding.complete(best, rng)
         near = encoding.perturb(best[rng.integers(len(best), size=CANDIDATES)], rng)
@@ -155,7 +155,7 @@ class GaussianProcessSampler(RelativeSampler):
 
 
 def log_expected_improvement(mean: Floats, deviation: Floats, incumbent: float) -> Floats:
-    """Log E[max(incumbent - f, 0)] for f ~ N(mean, deviation²), elementwise.
+    """Return log E[max(incumbent - f, 0)] for f ~ N(mean, deviation²), elementwise.
 
     With z = (incumbent - mean) / deviation it is log(deviation) + log(φ(z) + z Φ(z)); far below
     zero, where both terms cancel, φ(z) + z Φ(z) is about φ(z) / z².
@@ -164,7 +164,7 @@ def log_expected_improvement(mean: Floats, deviation: Floats, incumbent: float) 
     log_density = -0.5 * z * z - 0.5 * np.log(2.0 * np.pi)
     above = np.maximum(z, 1e-300)
     better = np.logaddexp(log_density, np.log(above) + log_ndtr(above))
-    # Below zero, z Φ(z) / φ(z) tends to -1: the two terms all but cancel.
+    # Below zero, z Φ(z) / φ(z) tends to -1, and the two terms nearly cancel.
     below = np.clip(z, FAR, 0.0)
     ratio = below * np.exp(log_ndtr(below) + 0.5 * below * below + 0.5 * np.log(2.0 * np.pi))
     worse = log_density + np.log1p(np.maximum(ratio, -1.0 + 1e-12))
@@ -183,7 +183,7 @@ def _standardised(values: Floats) -> Floats:
 
 
 def _worth_keeping(costs: Floats, count: int = POINTS) -> NDArray[np.intp]:
-    """Indices of at most `count` trials: half of them the best, the others the newest."""
+    """Return indices of at most `count` trials: half the best, half the newest."""
     if len(costs) <= count:
         return np.arange(len(costs))
     best = np.argsort(costs, kind="stable")[: count // 2]

@@ -1,4 +1,4 @@
-"""Grid: every configuration in turn."""
+"""Grid search: every configuration in order."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from optuna.trial import FrozenTrial
 from kt_tuning.search.samplers.positions import from_unit, value_count
 
 POINTS = 10
-"""Values taken from a range without a step, as KerasTuner's grid does."""
+"""Values of a range without a step, as in KerasTuner's grid."""
 
 Path = list[tuple[str, Any, BaseDistribution]]
-"""A configuration, or the beginning of one: (name, value, range) in the order of drawing."""
+"""A configuration, or its first parameters: (name, value, range) in the order of drawing."""
 
 
 class GridSampler(BaseSampler):
-    """The first configuration, in the order of the space, that no trial has had.
+    """Draws the first configuration in the order of the space that no trial has had.
 
-    Conditional spaces are a tree, whose branches are known from the trials that took them. When
-    nothing is left it repeats itself, which the oracle takes for the end of the search.
+    A conditional space is a tree whose branches are known from the trials that took them. When
+    nothing is left, a configuration is repeated, which ends the search.
     """
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Read the other trials, once for all parameters."""
+        """Read the other trials once for all parameters."""
         others = study.get_trials(deepcopy=False)
         self._alike = [_path(other) for other in others if other.number != trial.number]
         self._depth = 0
@@ -35,13 +35,13 @@ class GridSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """No parameter is drawn together with others."""
+        """Return nothing: parameters are drawn one by one."""
         return {}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Nothing: see `infer_relative_search_space`."""
+        """Return nothing: parameters are drawn one by one."""
         return {}
 
     def sample_independent(
@@ -51,7 +51,7 @@ class GridSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """The first value under which something is left to try."""
+        """Return the first value with an untried configuration below it."""
         values = grid_values(param_distribution)
         begun = _path(trial)
         self._alike = [
@@ -66,7 +66,7 @@ class GridSampler(BaseSampler):
 
 
 def grid_values(distribution: BaseDistribution) -> tuple[Any, ...]:
-    """The values that a grid takes from a distribution, lowest first."""
+    """Return the grid's values of a distribution, lowest first."""
     # On a logarithmic scale, the lower integers have the larger shares.
     logarithmic = getattr(distribution, "log", False)
     count = POINTS if logarithmic else value_count(distribution) or POINTS
@@ -83,7 +83,7 @@ def _path(trial: FrozenTrial) -> Path:
 
 
 def _branches(paths: list[Path], name: str, depth: int) -> dict[Any, list[Path]]:
-    """The paths that have this parameter at this depth, by its value."""
+    """Return the paths with this parameter at this depth, by its value."""
     branches = defaultdict(list)
     for path in paths:
         if len(path) > depth and path[depth][0] == name:
@@ -95,8 +95,8 @@ def _anything_left(paths: list[Path], depth: int) -> bool:
     """Whether a configuration is untried below a node of the tree.
 
     Args:
-        paths: Those that share the first `depth` values.
-        depth: Of the node.
+        paths: Paths that share the first `depth` values.
+        depth: Depth of the node.
     """
     if not paths:
         return True

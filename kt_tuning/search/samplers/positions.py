@@ -1,4 +1,4 @@
-"""Values of a range as positions in [0, 1], and back."""
+"""Conversion of values of a range to positions in [0, 1] and back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from optuna.distributions import (
 
 
 def value_count(distribution: BaseDistribution) -> int | None:
-    """How many values a distribution has; None if it is continuous."""
+    """Return the number of values of a distribution; None if it is continuous."""
     match distribution:
         case CategoricalDistribution(choices=choices):
             return len(choices)
@@ -26,10 +26,10 @@ def value_count(distribution: BaseDistribution) -> int | None:
 
 
 def from_unit(distribution: BaseDistribution, position: float) -> Any:
-    """The value at a position in [0, 1): each value has an equal, log-equal or step-equal share.
+    """Return the value at a position in [0, 1); each value (or logarithm) has an equal share.
 
     Args:
-        distribution: Of the parameter.
+        distribution: Distribution of the parameter.
         position: 0 is the lowest value, close to 1 the highest.
     """
     count = value_count(distribution) or 0
@@ -52,7 +52,7 @@ def from_unit(distribution: BaseDistribution, position: float) -> Any:
 
 
 def to_unit(distribution: BaseDistribution, value: Any) -> float:
-    """The position in [0, 1] of a value; of a discrete one, the middle of its share."""
+    """Return the position of a value in [0, 1]; of a discrete value the middle of its share."""
     match distribution:
         case CategoricalDistribution(choices=choices):
             return (choices.index(value) + 0.5) / len(choices)

@@ -1,4 +1,4 @@
-"""Quasi-Monte-Carlo: points that fill the space more evenly than random ones."""
+"""Quasi-Monte Carlo: points that fill the space more evenly than random ones."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 from scipy.stats import qmc
 
+from kt_tuning.search.samplers.base import RelativeSampler, seen_space
 from kt_tuning.search.samplers.positions import from_unit
-from kt_tuning.search.samplers.relative import RelativeSampler, seen_space
 
 DIMENSIONS = 64
-"""Of the sequence, or a multiple of it: so that a new parameter leaves the others as they are."""
+"""Dimensions of the sequence, or a multiple: a new parameter does not change the others."""
 
 
 class QuasiMonteCarloSampler(RelativeSampler):
-    """A scrambled Sobol sequence, a dimension a parameter, a point a trial.
+    """Draws from a scrambled Sobol sequence: one dimension a parameter, one point a trial.
 
-    Parameters take their dimension in the order of their appearance, in whatever branch of the
-    space: unlike Optuna's, the sequence covers conditional spaces.
+    Parameters take dimensions in the order of their appearance, in any branch of the space. Unlike
+    Optuna's sampler it thus covers conditional spaces.
 
     Args:
-        seed: Of the search: all its trials are points of one sequence.
+        seed: Seed of the search, whose trials are points of one sequence.
     """
 
     def __init__(self, seed: int) -> None:
@@ -33,13 +33,13 @@ class QuasiMonteCarloSampler(RelativeSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Every parameter seen so far; one that is new is drawn at random, once."""
+        """Return every parameter seen so far; a new one is drawn at random once."""
         return seen_space(study.get_trials(deepcopy=False))
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The point that belongs to this trial."""
+        """Return the point of this trial."""
         blocks = -(-len(search_space) // DIMENSIONS) or 1
         sequence = qmc.Sobol(blocks * DIMENSIONS, seed=self._seed)
         if trial.number:

@@ -16,10 +16,10 @@ SPREAD = 1.5
 NOISE = (-9.0, 1.5)
 """Mean and standard deviation of the prior on the logarithm of noise variance over signal's."""
 EFFECTS = (0.0, 2.0)
-"""The same of c, the share of single parameters' effects."""
+"""Prior of c, the share of the effects of single parameters."""
 BOUNDS = {"length": (-3.0, 5.0), "effects": (-10.0, 8.0), "noise": (-14.0, 0.0)}
 ITERATIONS = 20
-"""Of L-BFGS: what comes after changes the suggestions little."""
+"""Iterations of L-BFGS; more change the suggestions little."""
 JITTER = 1e-8
 
 

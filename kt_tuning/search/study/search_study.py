@@ -1,9 +1,7 @@
-"""The study of one search: what became of its trials, by KerasTuner's ids."""
+"""The study of a search: its space, and its trials from their start to their result."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import math
 import random
 from collections.abc import Collection
@@ -21,11 +19,11 @@ from kt_tuning.core.atomic import sync_file, sync_folder
 from kt_tuning.core.records import INFEASIBLE
 from kt_tuning.core.units import count
 from kt_tuning.run.layout import STUDY
-from kt_tuning.search.distributions import SearchSpace, Values, overlap
-from kt_tuning.search.halving import Climbed
-from kt_tuning.search.objectives import objective_values, objectives_of
-from kt_tuning.search.study.enqueued import ENQUEUED, Enqueued
-from kt_tuning.search.study.opening import SPACE, open_search
+from kt_tuning.search.distributions import SearchSpace, overlap
+from kt_tuning.search.objectives import objective_values
+from kt_tuning.search.study.open_study import SPACE
+from kt_tuning.search.study.queue import ENQUEUED, Queue
+from kt_tuning.search.study.shared_study import SharedStudy
 from kt_tuning.search.study.translation import VALUES
 from kt_tuning.search.study.trial_states import (
     NEAR,
@@ -33,9 +31,8 @@ from kt_tuning.search.study.trial_states import (
     SCORE,
     SCORES,
     TRIAL_ID,
-    climbed,
+    Proposal,
     curve_until,
-    is_usable,
     restore_trial,
     result_attributes,
     set_parameter,
@@ -46,29 +43,12 @@ SEED = "seed"
 """Attribute of a study: the seed of its search."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Proposal:
-    """A configuration to be tried; still a draft of the study's storage.
+class SearchStudy(SharedStudy):
+    """Writes a search to its study, and reads the trials of earlier runs.
 
     Attributes:
-        number: Of the study's trial.
-        values: By KerasTuner's names.
-        enqueued: The element of the queue that it has the rest of, if it was enqueued.
-    """
-
-    number: int
-    values: Values
-    enqueued: Values | None = None
-
-
-class SearchStudy:
-    """Writes a search to its study as it goes, and reads back what earlier runs wrote.
-
-    Attributes:
-        study: The study.
-        storage: What it is read from.
-        enqueued: What was asked for.
-        seed: Of the search.
+        queue: The enqueued configurations.
+        seed: Seed of the search.
     """
 
     def __init__(
@@ -82,19 +62,17 @@ class SearchStudy:
         """Open the study, or make it.
 
         Args:
-            storage: Where it is kept; None is a file in the project directory.
+            storage: Where it is kept; None for a file in the project directory.
             project: The directory; None for an oracle without a tuner.
-            objective: One, or KerasTuner's multi-objective.
-            pruner: Decides what `report` answers.
-            seed: Of the search; None for that of earlier runs, or a random one.
+            objective: An objective, or KerasTuner's multi-objective.
+            pruner: Decides what `report` returns.
+            seed: Seed of the search; None for that of earlier runs, or a random one.
 
         Raises:
             StorageError: if it cannot be opened, or has other objectives.
         """
-        self._objective = objective
-        self._objectives = objectives_of(objective)
-        self.study, self.storage = open_search(storage, project, self._objectives, pruner)
-        self.enqueued = Enqueued(self.study)
+        super().__init__(storage, project, objective, pruner)
+        self.queue = Queue(self.study)
         file = storage if isinstance(storage, Path) else None
         if storage is None and project is not None:
             file = project / STUDY
@@ -105,13 +83,11 @@ class SearchStudy:
         self.seed = seed
         if self.study.user_attrs.get(SEED) != seed:
             self.study.set_user_attr(SEED, seed)
-        self._numbers: dict[str, int] = {}
         self._stopped: set[str] = set()
-        self._own: set[int] = set()
         self._space = SearchSpace([])
 
     def known_space(self, wanted: keras_tuner.HyperParameters) -> keras_tuner.HyperParameters:
-        """A space, and what earlier runs found beside it; their trials are shown in it."""
+        """Add the hyperparameters of earlier runs to a space, and show their trials in it."""
         config = {"space": self.study.user_attrs.get(SPACE, []), "values": {}}
         earlier = keras_tuner.HyperParameters.from_config(config).space
         known = wanted.copy()
@@ -121,110 +97,12 @@ class SearchStudy:
         return known
 
     def note_space(self, hyperparameters: keras_tuner.HyperParameters) -> SearchSpace:
-        """Keep the space, which grows when a build asks for something new, and return it."""
+        """Store the space, which grows when a build adds a hyperparameter, and return it."""
         if len(hyperparameters.space) != len(self._space.parameters):
             self._space = SearchSpace(hyperparameters.space)
             self.storage.translate(self._space)
             self.study.set_user_attr(SPACE, hyperparameters.get_config()["space"])
         return self._space
-
-    def restore(self, space: keras_tuner.HyperParameters) -> list[Trial]:
-        """The trials of earlier runs, in the order of their start; some are running."""
-        trials: dict[str, Trial] = {}
-        for frozen in self.study.get_trials(deepcopy=False):
-            if TRIAL_ID in frozen.user_attrs:
-                trial = restore_trial(frozen, space.copy(), self._objective)
-                # Of several attempts the last one counts, in the place of the first one.
-                self._numbers[trial.trial_id] = frozen.number
-                trials[trial.trial_id] = trial
-            elif frozen.state == TrialState.RUNNING:
-                # A trial of somebody else's who was killed: samplers would go on avoiding it.
-                self.study.tell(frozen.number, state=TrialState.FAIL)
-        return list(trials.values())
-
-    @property
-    def shared(self) -> bool:
-        """Whether other processes may write to the study, too."""
-        return self.storage.sharing is not None
-
-    def turn(self, at: str = "study") -> contextlib.AbstractContextManager[None]:
-        """In its block no other process makes or takes a trial, or does what else `at` names."""
-        sharing = self.storage.sharing
-        return contextlib.nullcontext() if sharing is None else sharing.turn(at)
-
-    def news(self, space: keras_tuner.HyperParameters) -> list[Trial]:
-        """The trials that others have begun or ended since the last time."""
-        if not self.shared:
-            return []
-        trials = []
-        for number in self.storage.refresh(self._own):
-            frozen = self.storage.get_trial(number)
-            if TRIAL_ID in frozen.user_attrs:
-                trials.append(restore_trial(frozen, space.copy(), self._objective))
-                self._numbers[trials[-1].trial_id] = number
-        for frozen in self.storage.running():
-            if frozen.number not in self._own and (scores := climbed(frozen).scores):
-                self.storage.show_pruned(frozen.number, max(scores), scores[max(scores)])
-        return trials
-
-    def elsewhere(self) -> dict[str, Climbed]:
-        """How far the trials of others have got, by their ids; as of the last news."""
-        frozen = {name: self.storage.get_trial(n) for name, n in self._numbers.items()}
-        return {
-            name: climbed(trial)
-            for name, trial in frozen.items()
-            if trial.number not in self._own and is_usable(trial)
-        }
-
-    def take_over(self) -> list[str]:
-        """Make the trials whose process has died this one's; their ids."""
-        sharing = self.storage.sharing
-        if sharing is None:
-            return []
-        dead, taken = sharing.dead(), []
-        for trial_id, number in self._numbers.items():
-            if number not in self._own and self.storage.backend_id(number) in dead:
-                taken.append(trial_id)
-                self._claim(number)
-        return taken
-
-    @property
-    def others_run(self) -> bool:
-        """Whether trials of other processes are running, as far as is known."""
-        return self.shared and any(t.number not in self._own for t in self.storage.running())
-
-    def _claim(self, number: int) -> None:
-        if self.storage.sharing is not None:
-            self._own.add(number)
-            self.storage.sharing.claim(self.storage.backend_id(number))
-
-    def _release(self, number: int) -> None:
-        if self.storage.sharing is not None:
-            self._own.discard(number)
-            self.storage.sharing.release(self.storage.backend_id(number))
-
-    def owns(self, trial_id: str) -> bool:
-        """Whether no other process may be running a trial."""
-        return not self.shared or self._numbers[trial_id] in self._own
-
-    def number(self, trial_id: str) -> int:
-        """Optuna's number of a trial."""
-        return self._numbers[trial_id]
-
-    def neighbours(self) -> set[str]:
-        """The ids of the trials that were begun as neighbours."""
-        return {
-            trial_id
-            for trial_id, number in self._numbers.items()
-            if NEAR in self.storage.get_trial(number).user_attrs
-        }
-
-    def end_order(self) -> list[str]:
-        """The ids of the trials that have ended, in that order."""
-        last = (self.storage.get_trial(number) for number in self._numbers.values())
-        ours = [trial for trial in last if trial.state.is_finished()]
-        ours.sort(key=lambda trial: (trial.datetime_complete, trial.number))
-        return [trial.user_attrs[TRIAL_ID] for trial in ours]
 
     def begin(
         self,
@@ -233,13 +111,13 @@ class SearchStudy:
         space: keras_tuner.HyperParameters,
         near: int | None = None,
     ) -> Trial:
-        """Write a trial that is to run, whole.
+        """Write a new running trial in one transaction.
 
         Args:
-            trial_id: KerasTuner's.
+            trial_id: KerasTuner's id.
             proposal: Its configuration.
             space: The space.
-            near: Number of the trial that it is a neighbour of, if it is one.
+            near: Number of the trial that it perturbs, or None.
 
         Returns:
             KerasTuner's trial.
@@ -270,16 +148,16 @@ class SearchStudy:
         ]
 
     def failures(self, trial_id: str) -> int:
-        """The number of attempts of a trial that failed before its last one."""
+        """The number of failed attempts of a trial before its last one."""
         last = self._numbers[trial_id]
         trials = (self.storage.get_trial(number) for number in range(last))
         return sum(trial.user_attrs.get(TRIAL_ID) == trial_id for trial in trials)
 
-    def begin_again(self, trial_id: str, space: keras_tuner.HyperParameters) -> Trial:
-        """Write another attempt of a trial that failed: for Optuna a trial of its own.
+    def retry(self, trial_id: str, space: keras_tuner.HyperParameters) -> Trial:
+        """Write another attempt of a failed trial: a new trial of the study.
 
         Args:
-            trial_id: KerasTuner's; it stays.
+            trial_id: KerasTuner's id, which stays the same.
             space: The space.
 
         Returns:
@@ -305,7 +183,7 @@ class SearchStudy:
         return restore_trial(self.storage.get_trial(number), space.copy(), self._objective)
 
     def rank(self, trial_id: str, rung: int, value: float) -> None:
-        """Let the sampler learn from a running trial, as from one that was pruned at a rung."""
+        """Show a running trial to samplers as if it had been pruned at a rung."""
         number = self._numbers[trial_id]
         self.storage.show_pruned(number, rung, value)
         if self.shared:
@@ -313,20 +191,19 @@ class SearchStudy:
             self._note(trial_id, {SCORES: {**known, str(rung): value}})
 
     def cut_short(self, trial_id: str) -> None:
-        """Have a running trial count as pruned when it is finished."""
+        """Count a running trial as pruned when it ends."""
         self._stopped.add(trial_id)
 
     def report(self, trial_id: str, step: int, value: float, *, prune: bool) -> bool:
-        """Write the objective after a step.
+        """Write the objective after a step; return whether the trial continues.
 
-        Returns:
-            Whether the trial may go on; the pruner is asked if `prune`.
+        The pruner is applied if `prune` is true.
         """
         number = self._numbers[trial_id]
         self.storage.set_trial_intermediate_value(number, step, float(value))
         if not prune:
             return not math.isnan(value)
-        # An attempt that was interrupted may have come further; the pruner judges this step.
+        # An interrupted attempt may have got further; the pruner must not see those steps.
         until_now = curve_until(self.storage.get_trial(number), step)
         if math.isnan(value) or self.study.pruner.prune(self.study, until_now):
             self._stopped.add(trial_id)
@@ -335,7 +212,7 @@ class SearchStudy:
         return True
 
     def fill(self, trial: Trial, space: SearchSpace) -> None:
-        """Give hyperparameters that appeared in a trial's build their defaults, and write them."""
+        """Write the defaults of hyperparameters that the build of a trial has added."""
         values, number = trial.hyperparameters.values, self._numbers[trial.trial_id]
         values.update(space.walk(lambda p: values.get(p.hp.name, p.hp.default)))
         kept = self.storage.get_trial(number)
@@ -346,10 +223,10 @@ class SearchStudy:
             self._note(trial.trial_id, {VALUES: dict(values)})
 
     def finish(self, trial: Trial) -> None:
-        """Score a trial that has ended, give it its final status, and write both.
+        """Write the score and the final status of a trial that has ended.
 
         Args:
-            trial: See `settle`. If `report` stopped it, it is pruned for Optuna, and its message
+            trial: See `settle`. If `report` stopped it, it is pruned for Optuna and its message
                 says so.
         """
         number = self._numbers[trial.trial_id]
@@ -362,8 +239,7 @@ class SearchStudy:
             trial.message = f"pruned after {count(epochs, 'epoch')}"
         self._note(trial.trial_id, result_attributes(trial, pruned=pruned))
         if infeasible:
-            # Optuna's samplers pass over failed trials, but learn from the constraints of
-            # pruned ones.
+            # Optuna's samplers ignore failed trials but learn from constraints of pruned ones.
             optuna.Trial(self.study, number).set_constraint("feasible", 1.0)
         if infeasible or pruned:
             self._tell(number, state=TrialState.PRUNED)
@@ -397,7 +273,7 @@ class SearchStudy:
         try:
             self.study.tell(number, **outcome)
         except RuntimeError:
-            # A sampler that has nothing left stops the study, which only `Study.optimize` bears.
-            # The trial is stored by then, and the next draw finds out.
+            # A sampler with nothing left stops the study, which fails outside `Study.optimize`.
+            # The trial has been stored by then, and the next draw ends the search.
             if not self.storage.get_trial(number).state.is_finished():
                 raise

@@ -1,4 +1,4 @@
-"""Opening Optuna's storages, quietly."""
+"""Opening Optuna's storages without its log lines."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from kt_tuning.core.errors import MissingExtraError, StorageError
 from kt_tuning.core.extras import missing_extra
 from kt_tuning.core.quiet import quiet_optuna
-from kt_tuning.search.study.sharing import alone, is_shared
+from kt_tuning.search.study.heartbeat_lock import advisory_lock, is_shared
 from kt_tuning.search.study.urls import DRIVERS, PASSWORD, completed, server_of, without_password
 
 HEARTBEAT, GRACE = 20, 90
-"""In a shared database: seconds between two signs of life of a running trial, and without one until
-another process takes it over."""
+"""In a shared database: seconds between two heartbeats of a running trial, and seconds without one
+until another process takes the trial over."""
 BUSY_SECONDS = 60.0
-"""How long a writer waits for another one, a dashboard say, to let go of the file."""
+"""Seconds that a writer waits for another one, such as a dashboard, to release the file."""
 
 
 def open_storage(storage: str | Path | BaseStorage | None) -> BaseStorage:
@@ -54,7 +54,7 @@ def open_storage(storage: str | Path | BaseStorage | None) -> BaseStorage:
 
 
 def has_tables(storage: str | Path) -> bool:
-    """Whether a database has Optuna's tables, or cannot be asked; `open_storage` says why then."""
+    """Whether a database has Optuna's tables or cannot be read; `open_storage` then says why."""
     url = f"sqlite:///{storage}" if isinstance(storage, Path) else storage
     path = url.removeprefix("sqlite:///")
     if path != url and not Path(path).exists():
@@ -84,11 +84,11 @@ def _missing_driver(url: str, error: ImportError) -> MissingExtraError:
 def _open_server(url: str) -> RDBStorage:
     engine = sqlalchemy.create_engine(url)
     try:
-        # Optuna's tables are made by one process only.
-        with alone(engine, "tables"):
+        # Only one process may make Optuna's tables.
+        with advisory_lock(engine, "tables"):
             return RDBStorage(
                 url,
-                # A server may have closed a connection that was not used for hours.
+                # A server may close a connection after hours without use.
                 engine_kwargs={"pool_pre_ping": True},
                 heartbeat_interval=HEARTBEAT,
                 grace_period=GRACE,
@@ -100,8 +100,8 @@ def _open_server(url: str) -> RDBStorage:
 def _engine(url: str) -> dict[str, Any]:
     """Options of SQLAlchemy's engine.
 
-    SQLite with a write-ahead log: a transaction that is killed leaves no trace, readers such as
-    a dashboard never block the writer, and a commit costs no flush of the disk.
+    SQLite uses a write-ahead log: an interrupted transaction leaves nothing behind, readers such
+    as a dashboard never block the writer, and a commit needs no flush of the disk.
     """
     path = url.removeprefix("sqlite:///")
     if path == url or path in ("", ":memory:"):

@@ -1,9 +1,9 @@
-"""Earlier trials in a space that has been widened since, and names that a storage takes.
+"""Translation of earlier trials into a wider space, and parameter names for the storage.
 
-Optuna refuses a categorical parameter whose choices change, and samplers leave out, or draw from
-the old range of, a parameter that has different ranges in different trials. So earlier trials are
-read as if they had been drawn from the space as it is now, which is true as long as it has their
-values; and a parameter that a storage would refuse is stored under a name of its own.
+Optuna refuses a categorical parameter whose choices change, and samplers ignore a parameter with
+different ranges in different trials or draw from its old range. So earlier trials are read as if
+they had been drawn from the present space, if it contains their values; and a parameter that the
+storage would refuse is stored under another name.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ Distributions = Mapping[str, BaseDistribution]
 
 
 def stored_names(space: SearchSpace, stored: Distributions) -> dict[str, str]:
-    """Under which name a storage takes each parameter that it refuses under its own.
+    """Return other names for parameters that the storage would refuse.
 
     Args:
-        space: As it is now.
-        stored: What the storage has, by its names.
+        space: The present space.
+        stored: Distributions in the storage by name.
 
     Returns:
-        By the parameter's name; those that need no other name are left out.
+        Names in the storage by names of parameters, where they differ.
     """
     return {
         parameter.name: f"{parameter.name} {_shown(parameter.distribution)}"
@@ -47,7 +47,7 @@ def stored_names(space: SearchSpace, stored: Distributions) -> dict[str, str]:
 
 
 def first_distributions(trials: Iterable[FrozenTrial]) -> dict[str, BaseDistribution]:
-    """The distribution of each parameter in the first trial that has it."""
+    """Return the distribution of each parameter in the first trial that has it."""
     found: dict[str, BaseDistribution] = {}
     for trial in trials:
         for name, distribution in trial.distributions.items():
@@ -58,11 +58,11 @@ def first_distributions(trials: Iterable[FrozenTrial]) -> dict[str, BaseDistribu
 def translated(
     trial: FrozenTrial, space: SearchSpace
 ) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
-    """Parameters and distributions of a trial, as if it had been drawn from a space.
+    """Return parameters and distributions of a trial as if it had been drawn from a space.
 
     Args:
-        trial: With its configuration in the attribute `VALUES`; one without it stays as it is.
-        space: As it is now.
+        trial: A trial; without the attribute `VALUES` it is returned unchanged.
+        space: The present space.
     """
     values = trial.user_attrs.get(VALUES)
     if values is None:
@@ -83,7 +83,7 @@ def translated(
 
 
 def _drawn(parameter: Parameter, value: Any) -> Any:
-    """The study's value of a hyperparameter's; None if it is out of range."""
+    """Return the study's value for a value of a hyperparameter; None if it is out of range."""
     try:
         return parameter.to_study(value)
     except OptionError:
@@ -99,7 +99,7 @@ def _compatible(stored: BaseDistribution, now: BaseDistribution) -> bool:
 
 
 def _shown(distribution: BaseDistribution) -> str:
-    """What tells distributions apart that a storage does not take under one name."""
+    """Return a text that distinguishes distributions which need different names."""
     if isinstance(distribution, CategoricalDistribution):
         return f"{{{', '.join(map(str, distribution.choices))}}}"
     kind = type(distribution).__name__.removesuffix("Distribution").lower()

@@ -1,42 +1,59 @@
-"""A trial in KerasTuner's words and in Optuna's."""
+"""Conversion of trials between KerasTuner and Optuna."""
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 from optuna.trial import FrozenTrial, TrialState
 
-from kt_tuning.search.distributions import Parameter
-from kt_tuning.search.halving import Climbed
+from kt_tuning.search.distributions import Parameter, Values
 from kt_tuning.search.objectives import flaw, measure, objectives_of, score
+from kt_tuning.search.rungs import RungScores
 from kt_tuning.search.study.translation import VALUES
 
 if TYPE_CHECKING:
-    from kt_tuning.search.study.write_through import StudyStorage
+    from kt_tuning.search.study.draft_storage import StudyStorage
 
 TRIAL_ID = "trial_id"
 """Attribute of a trial: KerasTuner's id."""
 RESULT = "result"
-"""Attribute of a trial that has ended: its metrics, the step they belong to, and its message. One
-attribute, because each is a transaction of its own."""
+"""Attribute of a trial that has ended: its metrics, their step, and its message. One attribute, as
+each is a transaction."""
 SCORE = "score"
-"""Attribute of a trial that was pruned: its best value. Optuna's own is the last one."""
+"""Attribute of a pruned trial: its best value. Optuna's own is the last one."""
 NEAR = "near"
-"""Attribute of a trial that was begun as a neighbour of another one: that one's number."""
+"""Attribute of a trial that perturbs another one: the number of that one."""
 SCORES = "scores"
-"""Attribute of a trial of a shared study: its best value until each rung, by the rung's number."""
+"""Attribute of a trial of a shared study: its best value until each rung, by number of the rung."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Proposal:
+    """A configuration to be tried; still a draft in the study's storage.
+
+    Attributes:
+        number: Number of the study's trial.
+        values: By KerasTuner's names.
+        enqueued: The element of the queue that it completes, or None.
+    """
+
+    number: int
+    values: Values
+    enqueued: Values | None = None
 
 
 def set_parameter(storage: StudyStorage, number: int, parameter: Parameter, value: Any) -> None:
-    """Note a value that was not drawn as a parameter of a trial.
+    """Set a parameter of a trial to a value that was not drawn.
 
     Args:
-        storage: Of the study.
-        number: Of the trial.
-        parameter: Of the space.
-        value: The hyperparameter's; one that is off the grid is noted as the nearest that is not.
+        storage: Storage of the study.
+        number: Number of the trial.
+        parameter: Parameter of the space.
+        value: Value of the hyperparameter; the nearest value of the grid is stored.
     """
     if parameter.distribution is None:
         return
@@ -45,12 +62,12 @@ def set_parameter(storage: StudyStorage, number: int, parameter: Parameter, valu
 
 
 def settle(trial: Trial, objective: keras_tuner.Objective) -> None:
-    """Score a trial that has ended, and give it the final status that KerasTuner knows.
+    """Set the score of a trial that has ended, and its final status in KerasTuner.
 
     Args:
-        trial: "COMPLETED", which becomes "FAILED" if the score is no number; anything else, like
-            our own "INFEASIBLE", is "FAILED".
-        objective: Of the search.
+        trial: "COMPLETED" becomes "FAILED" if the score is no number; any other status, such as
+            "INFEASIBLE", becomes "FAILED".
+        objective: Objective of the search.
     """
     if trial.status != TrialStatus.COMPLETED:
         trial.status = TrialStatus.FAILED
@@ -61,7 +78,7 @@ def settle(trial: Trial, objective: keras_tuner.Objective) -> None:
 
 
 def result_attributes(trial: Trial, *, pruned: bool) -> dict[str, Any]:
-    """What a study keeps of a trial that has ended, beside its parameters and its values."""
+    """Return the attributes of a trial that has ended."""
     metrics = {
         name: float(next((o.mean() for o in history if o.step == trial.best_step), value))
         for name in trial.metrics.metrics
@@ -83,12 +100,12 @@ def restore_trial(
     hyperparameters: keras_tuner.HyperParameters,
     objective: keras_tuner.Objective,
 ) -> Trial:
-    """KerasTuner's trial of one of the study's.
+    """Convert a trial of the study into one of KerasTuner.
 
     Args:
         frozen: The study's trial.
-        hyperparameters: The space; it gets the trial's values.
-        objective: Of the search.
+        hyperparameters: The space; the trial's values are set in it.
+        objective: Objective of the search.
     """
     attributes = frozen.user_attrs
     hyperparameters.values = dict(attributes[VALUES])
@@ -102,15 +119,15 @@ def restore_trial(
 
 
 def is_usable(frozen: FrozenTrial) -> bool:
-    """Whether a trial has not failed, so far."""
+    """Whether a trial has not failed so far."""
     return _status(frozen) != TrialStatus.FAILED
 
 
-def climbed(frozen: FrozenTrial) -> Climbed:
-    """How far a trial that has not failed has got."""
+def rung_scores(frozen: FrozenTrial) -> RungScores:
+    """The scores at the rungs that a trial has reached."""
     scores = frozen.user_attrs.get(SCORES, {})
     final = frozen.value if frozen.state == TrialState.COMPLETE else frozen.user_attrs.get(SCORE)
-    return Climbed({int(rung): value for rung, value in scores.items()}, final)
+    return RungScores({int(rung): value for rung, value in scores.items()}, final)
 
 
 def _status(frozen: FrozenTrial) -> str:
@@ -125,18 +142,8 @@ def _status(frozen: FrozenTrial) -> str:
 
 
 def curve_until(frozen: FrozenTrial, step: int) -> FrozenTrial:
-    """The same running trial as it was after a step, as far as a pruner looks."""
-    curve = {at: value for at, value in frozen.intermediate_values.items() if at <= step}
-    return FrozenTrial(
-        number=frozen.number,
-        trial_id=frozen.number,
-        state=frozen.state,
-        value=None,
-        datetime_start=frozen.datetime_start,
-        datetime_complete=None,
-        params=frozen.params,
-        distributions=frozen.distributions,
-        user_attrs=frozen.user_attrs,
-        system_attrs=dict(frozen.system_attrs),
-        intermediate_values=curve,
-    )
+    """Return a running trial as a pruner saw it after a step."""
+    until_then = copy.copy(frozen)
+    curve = frozen.intermediate_values.items()
+    until_then.intermediate_values = {at: value for at, value in curve if at <= step}
+    return until_then

@@ -1,4 +1,4 @@
-"""URLs of database servers: their drivers, and their passwords, which are written nowhere."""
+"""URLs of database servers: their drivers and passwords. Passwords are never written."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ import sqlalchemy
 import sqlalchemy.exc
 
 PASSWORD = "KT_TUNING_STORAGE_PASSWORD"
-"""Variable that holds the password of a URL without one."""
+"""Environment variable with the password of a URL without one."""
 SECRETS = ("password", "passwd", "sslpassword")
-"""Options of a URL, after its question mark, that are no one else's business."""
+"""Query options of a URL that are secret."""
 DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql"}
-"""By server: the package that an extra of the server's name brings."""
+"""Package by server; the extra that installs it has the name of the server."""
 ALIASES = {"mariadb": "mysql"}
-"""Servers that Optuna knows by another one's name."""
+"""Other names of servers."""
 
 
 def server_of(url: str) -> str | None:
-    """Which of `DRIVERS` a URL is of; None for a file, or any other database."""
+    """Return the server in `DRIVERS` of a URL; None for files and other databases."""
     name = url.partition("://")[0].partition("+")[0]
     name = ALIASES.get(name, name)
     return name if name in DRIVERS else None
 
 
 def completed(url: str) -> str:
-    """The URL of a server with all that it takes to connect.
+    """Return the URL of a server with driver and password.
 
     Args:
-        url: Without a driver, as in "mysql://user@host/name", it is for that of our extra; without
-            a password for that in `KT_TUNING_STORAGE_PASSWORD`, if there is one.
+        url: A URL. The default driver is that of the extra; the default password that in
+            KT_TUNING_STORAGE_PASSWORD, if it is set.
 
     Raises:
-        sqlalchemy.exc.ArgumentError: if it is no URL.
+        sqlalchemy.exc.ArgumentError: if it is not a URL.
     """
     server = server_of(url)
     if server is None:
@@ -46,7 +46,7 @@ def completed(url: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """The URL as it may be shown and written: its password comes from elsewhere the next time."""
+    """Return the URL without secrets, as it may be shown and written."""
     try:
         parsed = sqlalchemy.make_url(url)
     except sqlalchemy.exc.ArgumentError:

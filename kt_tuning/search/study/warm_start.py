@@ -1,4 +1,4 @@
-"""Earlier searches as experience for a new one."""
+"""Adding the trials of an earlier search to the study of a new one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.search.distributions import SearchSpace, Values
-from kt_tuning.search.study.opening import DIRECTIONS, OBJECTIVES
+from kt_tuning.search.study.open_study import DIRECTIONS, OBJECTIVES
 from kt_tuning.search.study.translation import VALUES
 
 ORIGIN = "warm_start"
-"""Attribute of an adopted trial: the study and number that it comes from."""
+"""Attribute of an adopted trial: study and number of its origin."""
 
 
 def adopt_trials(
@@ -23,19 +23,19 @@ def adopt_trials(
     source: optuna.Study,
     objectives: Sequence[keras_tuner.Objective],
 ) -> int:
-    """Add another study's completed trials as far as they fit into the space.
+    """Add the completed trials of another study that fit into the space.
 
     Args:
-        study: Gets the trials.
-        space: Of `study`.
-        source: Has the trials.
-        objectives: Of `study`.
+        study: The study that gets the trials.
+        space: Space of `study`.
+        source: The study of the trials.
+        objectives: Objectives of `study`.
 
     Returns:
-        The number of trials added; those that were added before are not counted.
+        The number of added trials, without those that had been added before.
 
     Raises:
-        OptionError: if the two studies have other objectives.
+        OptionError: if the two studies have different objectives.
     """
     check_objectives(source, objectives)
     there = {trial.user_attrs.get(ORIGIN) for trial in study.get_trials(deepcopy=False)}
@@ -50,10 +50,10 @@ def adopt_trials(
 
 
 def check_objectives(source: optuna.Study, objectives: Sequence[keras_tuner.Objective]) -> None:
-    """Refuse to learn from a study that has other objectives.
+    """Refuse a study with other objectives.
 
     Raises:
-        OptionError: if it has.
+        OptionError: if it has other objectives.
     """
     expected = [[objective.name, objective.direction] for objective in objectives]
     known = source.user_attrs.get(OBJECTIVES, expected)

@@ -38,10 +38,10 @@ def test_without_nvidia_smi_there_are_no_gpus(monkeypatch, tmp_path):
     assert devices.visible_gpus() == []
 
 
-def assigned(seats, gpus):
+def assigned(slots, gpus):
     return [
-        devices.gpu_environment(seat, seats, gpus).get("CUDA_VISIBLE_DEVICES")
-        for seat in range(seats)
+        devices.gpu_environment(slot, slots, gpus).get("CUDA_VISIBLE_DEVICES")
+        for slot in range(slots)
     ]
 
 
@@ -59,7 +59,7 @@ def test_a_worker_with_a_gpu_of_its_own_may_use_all_of_it():
 
 
 def test_workers_on_one_gpu_share_nine_tenths_of_its_memory():
-    shares = [devices.gpu_environment(seat, 5, ALL[:2]) for seat in range(5)]
+    shares = [devices.gpu_environment(slot, 5, ALL[:2]) for slot in range(5)]
     # Three on the first, two on the second: 0.9 · 16384 / 3 and / 2.
     limits = [int(share["KT_TUNING_GPU_MEMORY"]) for share in shares]
     assert limits == [4915, 7372, 4915, 7372, 4915]

@@ -88,5 +88,5 @@ def test_the_name_decides_who_is_who(name, chief, monkeypatch):
 def test_half_of_the_variables_is_refused(monkeypatch):
     monkeypatch.setenv(IP, "127.0.0.1")
     monkeypatch.setenv(TUNER_ID, "chief")
-    with pytest.raises(OptionError, match="KERASTUNER_ORACLE_PORT should be there"):
+    with pytest.raises(OptionError, match="KERASTUNER_ORACLE_PORT is not"):
         is_chief()

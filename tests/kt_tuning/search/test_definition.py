@@ -17,8 +17,8 @@ from kt_tuning.search.definition import (
     describe_model,
 )
 from kt_tuning.search.definition.space import space_differences
-from kt_tuning.search.discovery import discover_space
-from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
+from kt_tuning.search.space_discovery import discover_space
 
 SHAPE = (8, 8, 1)
 

@@ -9,9 +9,9 @@ from search_spaces import finish, make_oracle, mixed, space_of
 
 from kt_tuning.core.errors import SearchError
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.search.deaths import Deaths
-from kt_tuning.search.failed_trials import retry_failed
+from kt_tuning.search.crashes import Crashes
 from kt_tuning.search.run_directory import RunDirectory
+from kt_tuning.search.session import retry_failed
 
 
 class Faulty(keras.callbacks.Callback):
@@ -119,17 +119,18 @@ def test_a_trial_over_a_limit_is_not_tried_again():
     assert oracle.end_order == ["1", "2", "0"]
 
 
-@pytest.mark.parametrize(("deaths", "retried"), [(0, True), (2, True), (3, False)])
-def test_what_has_killed_its_process_three_times_is_given_up(deaths, retried, make_tuner, stripes):
+@pytest.mark.parametrize(("crashes", "retried"), [(0, True), (2, True), (3, False)])
+def test_what_has_killed_its_process_three_times_is_given_up(crashes, retried, make_tuner, stripes):
     tuner = make_tuner(max_trials=1)
     tuner.search(stripes)
     oracle, (folder,) = tuner.oracle, tuner.run_directory.glob("trial_*")
     record = json.loads((folder / "result.json").read_text())
     (folder / "result.json").write_text(json.dumps({**record, "status": "FAILED"}))
-    Deaths(count=deaths).save(folder / "deaths.json")
+    Crashes(count=crashes).save(folder / "deaths.json")
     heard = []
-    oracle.retry_failed = lambda but, lost: heard.extend(but) or []
-    retry_failed(oracle, RunDirectory(tuner.run_directory, tuner.objectives[0], overwrite=False))
+    oracle.retry_failed = lambda exclude, lost: heard.extend(exclude) or []
+    run = RunDirectory(tuner.run_directory, tuner.objectives[0], overwrite=False)
+    retry_failed(oracle, run)
     assert heard == ([] if retried else [record["trial_id"]])
 
 

@@ -14,7 +14,7 @@ from search_spaces import (
 )
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.search.proposals import Restriction
+from kt_tuning.search.proposer import Restriction
 
 
 def test_enqueued_values_come_next_and_survive_a_restart(tmp_path):

@@ -101,7 +101,7 @@ def test_probes_and_other_networks_are_combined(data, backbone, computed, tmp_pa
     # What is done after one epoch is not compared with the first epochs of others.
     compared = {t.params["family"]: bool(t.intermediate_values) for t in tuner.study.trials}
     assert compared == {"probe": False, "mlp": True}
-    ensemble = tuner.ensemble(price=0.0)
+    ensemble = tuner.ensemble(cost_penalty=0.0)
     assert isinstance(ensemble, Ensemble)
     assert tuner.evaluate(ensemble).metrics["accuracy"].value > 0.9
     best = Configuration.of(tuner)

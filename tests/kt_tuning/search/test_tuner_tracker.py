@@ -83,4 +83,4 @@ def test_with_a_server_that_is_out_of_reach_the_search_finishes_with_one_warning
     assert list(tuner.results()["status"]) == ["COMPLETED"] * 2
     (warning,) = [r for r in caplog.records if r.levelno >= logging.WARNING]
     assert warning.name == "kt_tuning"
-    assert "The tracker mlflow does not take what it is told" in warning.getMessage()
+    assert "The tracker mlflow cannot be reached" in warning.getMessage()

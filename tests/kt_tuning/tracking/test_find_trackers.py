@@ -19,7 +19,7 @@ def test_names_and_trackers_are_found_in_order():
     ("asked", "message"),
     [
         ("neptune", "Unknown tracker 'neptune'. Known: tensorboard, csv, mlflow, wandb"),
-        (["csv", "csv"], "'csv' is given twice"),
+        (["csv", "csv"], "'csv' is passed twice"),
     ],
 )
 def test_wrong_names_are_refused(asked, message):

@@ -8,7 +8,7 @@ import pytest
 from tracked_runs import Recorder
 
 from kt_tuning.core.records import FAILED
-from kt_tuning.tracking import relay
+from kt_tuning.tracking import background
 
 
 def nothing():
@@ -78,7 +78,7 @@ def test_one_that_was_down_catches_up_after_one_warning(run, caplog):
         "search ended",
     ]
     (warning,) = warnings_in(caplog)
-    assert "recorder does not take what it is told: no route to host." in warning.getMessage()
+    assert "recorder cannot be reached: no route to host." in warning.getMessage()
     assert "recorder answers again" in caplog.text
 
 
@@ -161,7 +161,7 @@ def test_a_search_waits_for_no_tracker_and_in_the_end_not_for_long(run, caplog, 
             self.calls.append("stuck")
             self.free.wait()
 
-    monkeypatch.setattr(relay, "LAST_WAIT", 0.05)
+    monkeypatch.setattr(background, "LAST_WAIT", 0.05)
     tracker = Stuck()
     tracking = run.tracking(tracker)
     tracking.tell(run.train(0, 0.5, 0.75))

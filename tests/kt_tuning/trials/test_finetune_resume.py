@@ -10,8 +10,8 @@ from striped import striped_images
 
 from hypermodels.finetune import FineTune
 from kt_tuning import ImageData, Recipe
-from kt_tuning.search.wrapping import RecipeHyperModel
-from kt_tuning.trials import Advice, ImageTask, TrialSpec, run_trial
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
+from kt_tuning.trials import Decision, ImageTask, TrialSpec, run_trial
 
 RECIPE = Recipe(batch_size=8, augment="none")
 
@@ -60,7 +60,7 @@ def train(directory, made, *, interrupted_after=None):
         heard.append(progress)
         if len(heard) == interrupted_after:
             raise KeyboardInterrupt
-        return Advice.GO_ON
+        return Decision.CONTINUE
 
     objectives = [keras_tuner.Objective("val_loss", "min")]
     return run_trial(spec, report, tasks=[made], objectives=objectives)

@@ -9,7 +9,7 @@ from tiny_models import tiny
 from hypermodels import ConvNet, Families, FineTune
 from kt_tuning import Recipe, devices
 from kt_tuning.core.errors import OptionError
-from kt_tuning.search.wrapping import RecipeHyperModel
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.trials.building import new_model
 from kt_tuning.trials.precision import computing, training_precision
 
@@ -200,7 +200,7 @@ def test_what_cannot_be_built_in_bfloat16_is_left_in_float32_by_auto(build, capl
     with caplog.at_level("INFO", "kt_tuning"):
         model = new_model(Built(build), keras_tuner.HyperParameters(), "auto")
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
-    assert "Built in float32, as in mixed_bfloat16 it could not be: " in caplog.text
+    assert "The model is built in float32; building it in mixed_bfloat16 failed: " in caplog.text
 
 
 @pytest.mark.usefixtures("with_units_for_bfloat16")

@@ -11,8 +11,8 @@ from kt_tuning import Recipe
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.evaluation import score
-from kt_tuning.search.wrapping import RecipeHyperModel
-from kt_tuning.trials import Advice, ImageTask, TrialSpec, new_model, run_trial
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
+from kt_tuning.trials import Decision, ImageTask, TrialSpec, new_model, run_trial
 from kt_tuning.trials.weights import load_weights
 
 BFLOAT16 = Recipe(batch_size=8, precision="mixed_bfloat16")
@@ -99,7 +99,7 @@ def paused_after_an_epoch(directory, stripes):
     )
     task = ImageTask(wrapped, stripes, BFLOAT16, objectives=["val_loss"])
     objectives = [keras_tuner.Objective("val_loss", "min")]
-    run_trial(spec, lambda news: Advice.PAUSE, tasks=[task], objectives=objectives)
+    run_trial(spec, lambda news: Decision.PAUSE, tasks=[task], objectives=objectives)
     model = new_model(wrapped, hp)
     load_weights(model, directory / "model.weights.h5")
     return TrialRecord.load(directory / "paused.json"), model

@@ -11,9 +11,9 @@ from tiny_models import tiny
 
 from hypermodels import ConvNet
 from kt_tuning import Recipe
-from kt_tuning.search.wrapping import RecipeHyperModel
-from kt_tuning.trials import Advice, ImageTask, TrialSpec, load_weights, run_trial
-from kt_tuning.trials.runs import Run
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
+from kt_tuning.trials import Decision, ImageTask, TrialSpec, load_weights, run_trial
+from kt_tuning.trials.trial_files import Run
 
 OBJECTIVES = [keras_tuner.Objective("val_loss", "min")]
 RECIPE = Recipe(batch_size=8, augment="standard")
@@ -61,7 +61,7 @@ class Reports(list):
         self.append(progress)
         if len(self) == self.fails_after:
             raise KeyboardInterrupt
-        return Advice.GO_ON
+        return Decision.CONTINUE
 
 
 def train(directory, made, *, interrupted_after=(), **options):
@@ -134,7 +134,7 @@ def test_folds_are_averaged_and_predicted_out_of_fold(tmp_path, stripes):
 def test_a_bad_configuration_stops_after_its_first_fold(tmp_path, stripes):
     record = run_trial(
         specify(tmp_path / "trial"),
-        lambda news: Advice.GO_ON if news.step is None else Advice.STOP,
+        lambda news: Decision.CONTINUE if news.step is None else Decision.STOP,
         tasks=tasks(stripes, tiny, 3),
         objectives=OBJECTIVES,
     )
@@ -214,7 +214,7 @@ def test_a_fit_in_two_phases_trains_in_both(tmp_path, stripes):
 @pytest.mark.parametrize(("advice", "status"), [("STOP", "PRUNED"), ("PAUSE", "COMPLETED")])
 def test_a_fit_that_is_compiled_anew_is_pruned_and_never_paused(advice, status, tmp_path, stripes):
     spec, made = specify(tmp_path / "trial"), tasks(stripes, InTwoPhases())
-    record = run_trial(spec, lambda news: Advice[advice], tasks=made, objectives=OBJECTIVES)
+    record = run_trial(spec, lambda news: Decision[advice], tasks=made, objectives=OBJECTIVES)
     assert record.status == status
     # A second fit is not begun after the first one was pruned.
     assert record.epochs == (1 if status == "PRUNED" else 6)
@@ -270,7 +270,7 @@ def test_with_its_time_up_a_trial_ends_after_the_folds_it_has(tmp_path, stripes,
 
     def report(news):
         late.append(news.step == 1)
-        return Advice.GO_ON
+        return Decision.CONTINUE
 
     from kt_tuning.trials import trial
 
@@ -313,7 +313,7 @@ def test_costs_are_measured_when_they_are_objectives(tmp_path, stripes):
     ]
     spec = dataclasses.replace(specify(tmp_path / "trial"), epochs=1)
     record = run_trial(
-        spec, lambda news: Advice.GO_ON, tasks=tasks(stripes, tiny), objectives=objectives
+        spec, lambda news: Decision.CONTINUE, tasks=tasks(stripes, tiny), objectives=objectives
     )
     assert record.metrics["parameters"] == 270
     # two matrix products, a multiply-add counting twice; biases and activations are small beside

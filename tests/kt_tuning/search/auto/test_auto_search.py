@@ -73,7 +73,7 @@ def test_the_spared_starting_point_is_known(stripes, tmp_path):
 
 def test_options_of_a_run_are_auto_alone_by_default():
     assert RunOptions().hypermodel == ("auto",)
-    with pytest.raises(OptionError, match="name it alone, or others without it"):
+    with pytest.raises(OptionError, match="pass it alone, or others without it"):
         RunOptions(hypermodel=("auto", "mlp"))
 
 

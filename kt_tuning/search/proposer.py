@@ -1,0 +1,203 @@
+"""The next configuration: the defaults, then enqueued ones, then the sampler's, each only once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+from keras_tuner.engine.trial import Trial, TrialStatus
+from optuna.samplers import BaseSampler, RandomSampler
+
+from hypermodels import FAMILY
+from kt_tuning.core.errors import SearchError
+from kt_tuning.core.quiet import quiet_optuna
+from kt_tuning.search.distributions import Parameter, SearchSpace, Value, Values
+from kt_tuning.search.samplers import GridSampler, Strategy, perturbations
+from kt_tuning.search.study import Proposal, SearchStudy
+from kt_tuning.search.study.trial_states import set_parameter
+
+MAX_FAILURES = 10
+"""Failed trials after which a search without any success ends."""
+REDRAWS = 10
+"""Draws of the sampler, and then of a random sampler, before the grid is searched for a
+configuration that is left."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Restriction:
+    """The families that a new trial may have.
+
+    Attributes:
+        affordable: Families that there is time for; no other one is proposed.
+        preferred: The affordable families that the sampler may choose, best first.
+    """
+
+    affordable: Collection[str]
+    preferred: Sequence[str]
+
+
+class Proposer:
+    """Decides which configuration is next.
+
+    Args:
+        strategy: Makes samplers.
+        defaults_first: Whether trial 0 has the defaults.
+    """
+
+    def __init__(self, strategy: Strategy, *, defaults_first: bool) -> None:
+        self._strategy = strategy
+        self._defaults_first = defaults_first
+        self._enqueued: list[Values] = []
+        self._keys: dict[str, str] = {}
+        self._succeeded = False
+        self._failures: list[str | None] = []
+
+    def enqueue(self, values: Values) -> None:
+        """Enqueue a configuration, or some values of one."""
+        self._enqueued.append(values)
+
+    def write_queue(self, kept: SearchStudy, space: SearchSpace) -> None:
+        """Add the enqueued configurations to the study's queue, once the space is known.
+
+        Raises:
+            OptionError: if one does not fit into the space.
+        """
+        while self._enqueued and space.parameters:
+            kept.queue.add(space.check(self._enqueued[0]))
+            del self._enqueued[0]
+
+    def note(self, trial: Trial) -> None:
+        """Record a trial, running or ended."""
+        self._keys[trial.trial_id] = _key(trial.hyperparameters.values)
+        if trial.status == TrialStatus.COMPLETED:
+            self._succeeded = True
+
+    def note_failure(self, trial: Trial) -> None:
+        """Record a failed trial of this run; causes of earlier failures may have been removed."""
+        self._failures.append(trial.message)
+
+    def propose(
+        self,
+        kept: SearchStudy,
+        space: SearchSpace,
+        near: int | None = None,
+        restriction: Restriction | None = None,
+    ) -> Proposal | None:
+        """Return the next configuration, or None if every one has been tried.
+
+        It depends on the seed, on the number of trials, on the study and on the remaining time
+        only: a resumed search continues with the same configurations.
+
+        Args:
+            kept: The study of the search.
+            space: The space.
+            near: Number of the trial that the configuration perturbs, unless it was enqueued.
+            restriction: Families that it may have; None for any.
+
+        Raises:
+            OptionError: if an enqueued configuration does not fit into the space.
+            SearchError: if all of the first `MAX_FAILURES` trials failed.
+        """
+        if len(self._failures) >= MAX_FAILURES and not self._succeeded:
+            raise SearchError(
+                f"All {len(self._failures)} trials failed; the first one: {self._failures[0]}"
+            )
+        self.write_queue(kept, space)
+        index = len(self._keys)
+        strategy = self._strategy if near is None else perturbations(near)
+        draw = _Draw(kept, space, strategy, index, tried=self._was_tried)
+        if self._defaults_first and index == 0:
+            return draw.untried(space.defaults())
+        for values in kept.queue.waiting():
+            family = values.get(FAMILY)
+            if restriction and family is not None and family not in restriction.affordable:
+                continue
+            proposal = draw.untried(values)
+            if proposal is not None:
+                return dataclasses.replace(proposal, enqueued=values)
+            kept.queue.remove(values)
+        if restriction is None:
+            return draw.untried({})
+        return _within(draw, kept, restriction.preferred)
+
+    def _was_tried(self, values: Values) -> bool:
+        return _key(values) in self._keys.values()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Draw:
+    """Draws the configuration of one trial; equal attributes and studies give equal draws.
+
+    Attributes:
+        kept: The study of the search.
+        space: The space.
+        strategy: Makes samplers.
+        index: Index of the trial, from 0.
+        tried: Whether an earlier trial had a configuration.
+    """
+
+    kept: SearchStudy
+    space: SearchSpace
+    strategy: Strategy
+    index: int
+    tried: Callable[[Values], bool]
+
+    def untried(self, planned: Mapping[str, Value]) -> Proposal | None:
+        """Draw the hyperparameters that are not in `planned`; None if nothing is left to try."""
+        for attempt in range(2 * REDRAWS + 1):
+            proposal = self._draw(attempt, planned)
+            if not self.tried(proposal.values):
+                return proposal
+            self.kept.storage.discard()
+            if proposal.values.keys() <= planned.keys():
+                break
+        return None
+
+    def _draw(self, attempt: int, planned: Mapping[str, Value]) -> Proposal:
+        study = self.kept.study
+        try:
+            with quiet_optuna():
+                study.sampler = self._sampler(attempt)
+                trial = study.ask()
+                values = self.space.walk(lambda p: self._value(p, trial, planned))
+                return Proposal(trial.number, values)
+        except BaseException:
+            self.kept.storage.discard()
+            raise
+
+    def _sampler(self, attempt: int) -> BaseSampler:
+        sequence = np.random.SeedSequence((self.kept.seed, self.index, attempt))
+        seed = int(sequence.generate_state(1)[0])
+        if attempt < REDRAWS:
+            return self.strategy.sampler(self.kept.seed, seed)
+        return GridSampler() if attempt == 2 * REDRAWS else RandomSampler(seed)
+
+    def _value(
+        self, parameter: Parameter, trial: optuna.Trial, planned: Mapping[str, Value]
+    ) -> Value:
+        name = parameter.hp.name
+        if name not in planned:
+            return parameter.suggest(trial)
+        set_parameter(self.kept.storage, trial.number, parameter, planned[name])
+        return planned[name]
+
+
+def _within(draw: _Draw, kept: SearchStudy, families: Sequence[str]) -> Proposal | None:
+    """Draw a configuration of some families; the first of them if the sampler chooses another."""
+    if not families:
+        return None
+    proposal = draw.untried({})
+    if proposal is None or proposal.values[FAMILY] in families:
+        return proposal
+    kept.storage.discard()
+    drawn = (draw.untried({FAMILY: family}) for family in families)
+    return next((proposal for proposal in drawn if proposal is not None), None)
+
+
+def _key(values: Mapping[str, Any]) -> str:
+    """Return a key that equal configurations share."""
+    return json.dumps(dict(values), sort_keys=True)

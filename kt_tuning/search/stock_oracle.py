@@ -1,0 +1,198 @@
+"""An adapter that gives KerasTuner's own oracles the interface of `OptunaOracle`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection
+from typing import Any, NoReturn
+
+import keras_tuner
+from keras_tuner.engine.trial import Trial, TrialStatus
+from optuna.samplers import BaseSampler
+
+from kt_tuning.core.errors import OptionError, SearchError
+from kt_tuning.core.records import FAILED, INFEASIBLE
+from kt_tuning.run.layout import ORACLE
+from kt_tuning.search.keras_tuner_projects import note_trials
+from kt_tuning.search.options import Objectives, find_objectives
+from kt_tuning.search.oracle import OptunaOracle
+from kt_tuning.search.run_directory import RunDirectory
+from kt_tuning.search.rungs import HalvingRule, RungScores
+
+
+class StockOracle:
+    """An oracle of KerasTuner for a search; see `OptunaOracle` for attributes and methods.
+
+    It keeps no study, is not shared, and its trials are neither paused nor pruned.
+
+    Args:
+        oracle: The oracle, or the client of an oracle in another process.
+    """
+
+    keeps_study = False
+    shared = False
+    storage = None
+    default_never_pauses = False
+    ends_near_best = False
+
+    def __init__(self, oracle: Any) -> None:
+        self.oracle = oracle
+
+    @property
+    def kind(self) -> str:
+        """Name of the class of the oracle."""
+        return type(self.oracle).__name__
+
+    @property
+    def end_order(self) -> list[str]:
+        """Ids of the trials that have ended."""
+        return list(self.oracle.end_order)
+
+    def number(self, trial_id: str) -> int:
+        """Return the index of a trial in the order of start."""
+        # The client of a chief has no order; its trial ids are numbers.
+        order = getattr(self.oracle, "start_order", None)
+        return int(trial_id) if order is None else int(order.index(trial_id))
+
+    def check_overwrite(self, project_name: str) -> None:
+        """Allow it: no other process shares the search."""
+
+    def prepare(self, *, ignore_earlier: bool, warm_start: Any) -> None:
+        """Refuse a warm start.
+
+        Raises:
+            SearchError: if there is one.
+        """
+        if warm_start is not None:
+            self._refuse("warm_start")
+
+    def restore(self, run: RunDirectory) -> None:
+        """Take up the trials in a run directory, in the space as it is now."""
+        if (run.path / ORACLE).exists():
+            space = self.oracle.get_space()
+            self.oracle.reload()
+            space.merge(self.oracle.hyperparameters, overwrite=False)
+            self.oracle.hyperparameters = space
+            note_trials(self.oracle, run)
+
+    def open(self) -> None:
+        """Do nothing: there is no study."""
+
+    def known_trials(self) -> Collection[str] | None:
+        """Return None: trials are not compared with the run directory."""
+        return None
+
+    @property
+    def study(self) -> NoReturn:
+        """Raise a `SearchError`: there is no study."""
+        self._refuse("study")
+
+    def enqueue(self, values: Any) -> None:
+        """Raise a `SearchError`: only an `OptunaOracle` has a queue."""
+        self._refuse("enqueue")
+
+    def note(self, name: str, content: Any) -> None:
+        """Do nothing: there is no study."""
+
+    def lock(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Return an empty context: no other process shares the search."""
+        return contextlib.nullcontext()
+
+    def create_trial(self, slot: str, near: Any = None, restriction: Any = None) -> Trial:
+        """Return the next trial; `near` and `restriction` are ignored."""
+        return self.oracle.create_trial(slot)
+
+    def halving_rule(self, epochs: int, seconds: float | None) -> HalvingRule | None:
+        """Return None: trials do not pause."""
+        return None
+
+    def other_scores(self) -> dict[str, RungScores]:
+        """Return nothing: no other process shares the search."""
+        return {}
+
+    def report(self, trial_id: str, epoch: int, value: float, *, prune: bool = True) -> bool:
+        """Return True: trials are not pruned."""
+        return True
+
+    def rank(self, trial_id: str, rung: int, value: float) -> None:
+        """Do nothing: trials do not pause."""
+
+    def neighbours(self) -> set[str]:
+        """Return nothing: no trial perturbs another one."""
+        return set()
+
+    def cut_short(self, trial_id: str) -> None:
+        """Do nothing: trials are not pruned."""
+
+    def retry_failed(self, exclude: Collection[str] = (), lost: Collection[str] = ()) -> list[str]:
+        """Retry each trial that failed before now once; see `OptunaOracle.retry_failed`."""
+        oracle = self.oracle
+        ended = [(name, oracle.trials[name].status) for name in oracle.end_order]
+        failed = [
+            name
+            for name, status in ended
+            if (status == TrialStatus.FAILED and name not in exclude) or name in lost
+        ]
+        oracle.end_order = [name for name in oracle.end_order if name not in failed]
+        # KerasTuner takes the last element first.
+        oracle._retry_queue += reversed(failed)
+        return failed
+
+    def failures(self, trial_id: str) -> int | None:
+        """Return None: failed attempts are not counted."""
+        return None
+
+    def will_retry(self, trial_id: str) -> bool:
+        """Whether a trial that has just ended is run again, see `max_retries_per_trial`."""
+        return trial_id in getattr(self.oracle, "_retry_queue", ())
+
+    def failure_status(self, status: str) -> str:
+        """Return the status of a trial without a score.
+
+        KerasTuner's oracles know no limits; they run an "INVALID" trial again if
+        `max_retries_per_trial` allows it.
+        """
+        return FAILED if status == INFEASIBLE else TrialStatus.INVALID
+
+    def _refuse(self, action: str) -> NoReturn:
+        raise SearchError(
+            f"A {self.kind} keeps no Optuna study, which `{action}` needs. Use a strategy by name."
+        )
+
+
+SearchOracle = OptunaOracle | StockOracle
+"""What a search needs of an oracle."""
+
+
+def make_oracle(
+    strategy: str | BaseSampler | keras_tuner.Oracle, *, objective: Objectives, **options: Any
+) -> keras_tuner.Oracle:
+    """Return the oracle of a strategy.
+
+    Args:
+        strategy: A name, a sampler of Optuna or an oracle; see `Tuner`.
+        objective: One or several, see `find_objectives`; an oracle has its own.
+        **options: Arguments of `OptunaOracle`.
+
+    Raises:
+        OptionError: if an argument is wrong.
+    """
+    if isinstance(strategy, (str, BaseSampler)):
+        found = find_objectives(objective)
+        return OptunaOracle(strategy, objective=found if len(found) > 1 else found[0], **options)
+    if not is_oracle(strategy):
+        raise OptionError(
+            "`strategy` is a name in STRATEGIES, a sampler of Optuna or a keras_tuner.Oracle. "
+            f"Received: {strategy!r}"
+        )
+    return strategy
+
+
+def is_oracle(value: Any) -> bool:
+    """Whether a value is an oracle of KerasTuner or of this package."""
+    return hasattr(value, "create_trial") and not isinstance(value, type)
+
+
+def adapt(oracle: Any) -> SearchOracle:
+    """Return an oracle with the interface of `OptunaOracle`."""
+    return oracle if hasattr(oracle, "keeps_study") else StockOracle(oracle)

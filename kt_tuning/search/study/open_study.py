@@ -1,0 +1,154 @@
+"""Opening the study of a search, and studies of earlier searches."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+import optuna
+from optuna.pruners import BasePruner
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.study import StudyDirection
+
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.quiet import quiet_optuna
+from kt_tuning.run.layout import STUDY
+from kt_tuning.search.study.draft_storage import StudyStorage
+from kt_tuning.search.study.heartbeat_lock import is_shared
+from kt_tuning.search.study.storage import has_tables, open_storage
+from kt_tuning.search.study.urls import without_password
+
+"""The study's file in the project directory."""
+STUDY_NAME = "search"
+"""Name of the study in `study.db`; in another storage it is the project's name."""
+OBJECTIVES = "objectives"
+"""Attribute of a study: [name, direction] of each objective."""
+SPACE = "space"
+"""Attribute of a study: configs of KerasTuner's hyperparameters, parents first."""
+DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
+
+
+def open_search(
+    storage: str | Path | BaseStorage | None,
+    project: Path | None,
+    objectives: Sequence[keras_tuner.Objective],
+    pruner: BasePruner,
+) -> tuple[optuna.Study, StudyStorage]:
+    """Open the study of a search, or make it.
+
+    Args:
+        storage: See `open_storage`; None for a file in the project directory.
+        project: The directory; None for an oracle without a tuner.
+        objectives: One or several objectives.
+        pruner: Pruner of the study.
+
+    Returns:
+        The study, and the storage that it is read from.
+
+    Raises:
+        StorageError: if it cannot be opened, or has other objectives.
+    """
+    directions = [DIRECTIONS[objective.direction] for objective in objectives]
+    name = STUDY_NAME if project is None or storage is None else project.name
+    where = storage
+    if where is None and project is not None:
+        project.mkdir(parents=True, exist_ok=True)
+        where = project / STUDY
+    wanted = [[objective.name, objective.direction] for objective in objectives]
+    with quiet_optuna():
+        backend = open_storage(where)
+        if not is_shared(where):
+            _remove_unused(backend, name, wanted)
+        kept = StudyStorage(backend, name, directions)
+        study = optuna.load_study(study_name=name, storage=kept, pruner=pruner)
+    known = study.user_attrs.get(OBJECTIVES, wanted)
+    if known != wanted or study.directions != directions:
+        raise StorageError(
+            f"{_shown(where)} holds a search for {known}; now {wanted}. Choose another "
+            "project_name, or pass overwrite=True."
+        )
+    if OBJECTIVES not in study.user_attrs:
+        study.set_user_attr(OBJECTIVES, wanted)
+    if study.metric_names is None:
+        with quiet_optuna():
+            # Names in optuna-dashboard.
+            study.set_metric_names([objective.name for objective in objectives])
+    return study, kept
+
+
+def _remove_unused(backend: BaseStorage, name: str, objectives: list[list[str]]) -> None:
+    """Remove a study with other objectives and without trials."""
+    with contextlib.suppress(KeyError):
+        study = backend.get_study_id_from_name(name)
+        known = backend.get_study_user_attrs(study).get(OBJECTIVES, objectives)
+        if known != objectives and not backend.get_n_trials(study):
+            backend.delete_study(study)
+
+
+@dataclasses.dataclass(frozen=True)
+class EarlierStudy:
+    """The study of an earlier search, read without changes.
+
+    Attributes:
+        attributes: User attributes of the study.
+        trials: Number of trials.
+    """
+
+    attributes: Mapping[str, Any]
+    trials: int
+
+
+def read_earlier(storage: str | Path | BaseStorage, name: str) -> EarlierStudy | None:
+    """Read the study of a name in a storage; None if there is none.
+
+    Raises:
+        StorageError: if it cannot be opened.
+    """
+    if isinstance(storage, (str, Path)) and not has_tables(storage):
+        return None
+    with quiet_optuna():
+        backend = open_storage(storage)
+        try:
+            study = backend.get_study_id_from_name(name)
+            return EarlierStudy(backend.get_study_user_attrs(study), backend.get_n_trials(study))
+        except KeyError:
+            return None
+        finally:
+            if backend is not storage and isinstance(backend, RDBStorage):
+                backend.remove_session()
+                backend.engine.dispose()
+
+
+def open_study(source: optuna.Study | str | Path) -> optuna.Study:
+    """Return the study of a run directory, of a file or at a URL.
+
+    Raises:
+        StorageError: if there is none.
+    """
+    if isinstance(source, optuna.Study):
+        return source
+    where: str | Path = source
+    if isinstance(source, Path) or "://" not in source:
+        path = Path(source)
+        where = path / STUDY if path.is_dir() else path
+        if not where.is_file():
+            raise StorageError(
+                f"There is no study in {source}. Expected a run directory with a study.db, such "
+                "a file, or the URL of an Optuna storage."
+            )
+    storage = open_storage(where)
+    names = [study.study_name for study in storage.get_all_studies()]
+    if len(names) != 1:
+        raise StorageError(
+            f"{_shown(source)} holds {len(names)} studies ({', '.join(names)}): pass one of them, "
+            "from optuna.load_study(study_name=..., storage=...)."
+        )
+    return optuna.load_study(study_name=names[0], storage=storage)
+
+
+def _shown(where: object) -> str:
+    return without_password(where) if isinstance(where, str) else str(where)

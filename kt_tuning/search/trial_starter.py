@@ -1,0 +1,188 @@
+"""Starting trials: their configuration from the oracle, their training plan from the budget."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Collection, Mapping
+
+import numpy as np
+from keras_tuner.engine.trial import Trial
+
+from kt_tuning.core.records import COMPLETED
+from kt_tuning.run.layout import PAUSE, RESULT
+from kt_tuning.search.auto import Plan
+from kt_tuning.search.budget import Budget, family_of
+from kt_tuning.search.proposer import Restriction
+from kt_tuning.search.run_directory import RunDirectory
+from kt_tuning.search.stock_oracle import SearchOracle
+from kt_tuning.trials import TrialSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialOptions:
+    """Settings that all trials of a search share.
+
+    Attributes:
+        seed: Seed of the search.
+        folds: Folds of the cross-validation; 1 without one.
+        executions: Trainings of each configuration on each fold.
+        limits: Upper limits of a model's costs, by name in `COSTS`.
+    """
+
+    seed: int
+    folds: int
+    executions: int
+    limits: Mapping[str, float]
+
+    @property
+    def several(self) -> bool:
+        """Whether a trial trains more than once."""
+        return self.folds * self.executions > 1
+
+
+class TrialStarter:
+    """Gets new trials from the oracle and decides how each of them is trained.
+
+    Args:
+        tuner_id: Prefix of the names of worker slots, by which the oracle tells workers apart.
+        oracle: Oracle of the search.
+        run: Directory of the trials.
+        budget: Time and epochs.
+        options: Settings of all trials.
+        plan: First configurations of a search that chooses its families.
+        longest: Longest training in seconds.
+        failed: Ids of trials that failed in earlier runs.
+    """
+
+    def __init__(
+        self,
+        tuner_id: str,
+        oracle: SearchOracle,
+        run: RunDirectory,
+        budget: Budget,
+        options: TrialOptions,
+        plan: Plan,
+        *,
+        longest: float,
+        failed: Collection[str],
+    ) -> None:
+        self._tuner_id = tuner_id
+        self._oracle = oracle
+        self._run = run
+        self._budget = budget
+        self._options = options
+        self._plan = plan
+        self._longest = longest
+        self._earlier = frozenset(record.trial_id for record in run.trials())
+        self._failed = set(failed)
+        self._slots: dict[str, str] = {}
+        self.idle = False
+
+    @property
+    def occupied(self) -> int:
+        """Worker slots in use, those of paused trials included."""
+        return len(self._slots)
+
+    @property
+    def failed_earlier(self) -> Collection[str]:
+        """Trials that failed in an earlier run and have not been started again."""
+        return self._failed
+
+    def release(self, trial_id: str) -> None:
+        """Free the worker slot of a trial that has ended."""
+        del self._slots[trial_id]
+
+    def note_failure(self, trial_id: str) -> None:
+        """Have the record of a trial set aside when the oracle starts it again."""
+        self._failed.add(trial_id)
+
+    def start(self, near: str | None = None) -> tuple[Trial, TrialSpec] | None:
+        """Get the next trial of the oracle; None if it has none now, see `idle`.
+
+        Args:
+            near: Id of the trial that a new configuration perturbs, or None.
+        """
+        first_free = next(
+            name
+            for number in range(len(self._slots) + 1)
+            if (name := f"{self._tuner_id}.{number}") not in self._slots.values()
+        )
+        restriction = None if near else self._restriction()
+        trial = self._oracle.create_trial(first_free, near, restriction)
+        self.idle = trial.status == "IDLE"
+        if trial.status != "RUNNING":
+            return None
+        self._slots[trial.trial_id] = first_free
+        self._set_failure_aside(trial.trial_id)
+        return trial, self._specify(trial)
+
+    def near_best(self) -> str | None:
+        """The best trial if a perturbation of it should be trained to its end now, else None."""
+        if not self._oracle.ends_near_best:
+            return None
+        best = next(
+            (t for t in self._run.best_trials(None) if t.status == COMPLETED and not t.message),
+            None,
+        )
+        if best is not None and self._budget.ends_at_once(family_of(best.values)):
+            return None
+        # The perturbations at the end of an earlier run do not count if there is more time now.
+        begun = len(self._oracle.neighbours() - self._earlier)
+        if best is None or not self._budget.is_last_chance(best, begun):
+            return None
+        return best.trial_id
+
+    def _restriction(self) -> Restriction | None:
+        """The families that a new trial may have; None if there are not several."""
+        families = list(self._budget.family_epochs)
+        if len(families) < 2:
+            return None
+        trials, best = self._run.finished(), self._run.best_trials()
+        affordable = self._budget.affordable(families, trials)
+        held_back = self._plan.held_back(trials)
+        order = [family_of(record.values) for record in best]
+        preferred = [family for family in affordable if family not in held_back]
+        preferred.sort(key=lambda family: order.index(family) if family in order else len(order))
+        return Restriction(affordable, preferred)
+
+    def _set_failure_aside(self, trial_id: str) -> None:
+        """Rename the record of a failed attempt if the oracle starts the trial again."""
+        failures = self._oracle.failures(trial_id)
+        if failures is None:
+            failures = self._run.failures(trial_id) + 1 if trial_id in self._failed else 0
+        if failures:
+            self._run.set_aside(trial_id, failures)
+        self._failed.discard(trial_id)
+
+    def _specify(self, trial: Trial) -> TrialSpec:
+        number = self._oracle.number(trial.trial_id)
+        values = trial.hyperparameters.values
+        # KerasTuner's Hyperband sets the epochs, and the trial whose weights are taken over.
+        earlier = values.get("tuner/trial_id")
+        family = family_of(values)
+        full = self._budget.epochs_of(family)
+        first = not self._run.best_trials(1)
+        early = first and self.occupied == 1 and self._budget.ends_at_once(family)
+        planned = self._plan.includes(values)
+        return TrialSpec(
+            trial_id=trial.trial_id,
+            number=number,
+            hp=trial.hyperparameters,
+            epochs=min(full, values.get("tuner/epochs", full)),
+            initial_epoch=values.get("tuner/initial_epoch", 0),
+            origin=None if earlier is None else self._run.trial(earlier),
+            seed=int(np.random.SeedSequence((self._options.seed, number)).generate_state(1)[0]),
+            directory=self._run.trial(trial.trial_id),
+            deadline=self._budget.trial_deadline(early=early),
+            # A first trial is kept however few epochs it trains: there is no other model.
+            least_epochs=0 if first else 1 if planned else self._budget.worthwhile_epochs(family),
+            longest=math.inf if planned else self._longest,
+            executions=self._options.executions,
+            limits=self._options.limits,
+        )
+
+
+def is_paused(spec: TrialSpec) -> bool:
+    """Whether a trial was paused when an earlier run of the search was interrupted."""
+    return (spec.directory / PAUSE).exists() and not (spec.directory / RESULT).exists()

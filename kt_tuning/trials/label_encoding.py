@@ -1,0 +1,147 @@
+"""Encoding of training targets: integer labels, or probabilities where images are mixed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.core.errors import OptionError
+
+LEAST_DIFFERENCE = 1e-5
+"""Differences of losses below this are rounding errors."""
+
+
+def example_targets(classes: int, *, soft: bool) -> NDArray[Any]:
+    """Return targets of one image: an integer (1,), or probabilities (1, classes)."""
+    if soft:
+        return np.full((1, classes), 1 / classes, dtype=np.float32)
+    return np.zeros(1, dtype=np.int64)
+
+
+def build_metrics(model: keras.Model, targets: NDArray[Any]) -> None:
+    """Make the variables of compiled metrics, so that a training step is traced only once.
+
+    Args:
+        model: A compiled classifier.
+        targets: Targets of one image, whose kind selects the metric "accuracy".
+    """
+    if type(model).compute_metrics is keras.Model.compute_metrics:
+        model.compute_metrics(None, targets, _guess(model))
+        model.reset_metrics()
+
+
+def compiled_metrics(
+    model: keras.Model, targets: NDArray[Any], predictions: NDArray[Any] | None
+) -> dict[str, float]:
+    """Measure what a model is compiled with.
+
+    Args:
+        model: A compiled classifier.
+        targets: (n,) labels, or (n, C) probabilities.
+        predictions: (n, C); None takes a guess, for the names of the metrics.
+
+    Returns:
+        The metrics, named `val_…`; those of the training in progress are reset.
+    """
+    guessed = _guess(model) if predictions is None else keras.ops.convert_to_tensor(predictions)
+    model.reset_metrics()
+    measured = model.compute_metrics(None, targets, guessed)
+    model.reset_metrics()
+    return {
+        f"val_{name}": float(np.mean(keras.ops.convert_to_numpy(value)))
+        for name, value in measured.items()
+    }
+
+
+def check_soft_targets(model: keras.Model, classes: int) -> None:
+    """Refuse a loss or a metric that takes integer labels only.
+
+    Raises:
+        OptionError: if the model has one.
+    """
+    targets = example_targets(classes, soft=True)
+    labels = f"The recipe mixes images, so that labels are soft, (n, {classes}). "
+    own_loss = type(model).compute_loss is not keras.Model.compute_loss
+    if model.loss is not None and not own_loss:
+        error = _refusal(lambda: model.compute_loss(None, targets, _guess(model)))
+        if error is not None:
+            raise OptionError(
+                f"{labels}The model's loss does not accept them: {_name(model.loss)}. Compile it "
+                'with loss="categorical_crossentropy", or leave mixup and cutmix at 0.'
+            ) from error
+    error = _refusal(lambda: build_metrics(model, targets))
+    names = [
+        metric.name
+        for compiled in model.metrics
+        for metric in getattr(compiled, "metrics", [])
+        if error is not None or "sparse" in f"{type(metric).__name__} {metric.name}".lower()
+    ]
+    if names:
+        raise OptionError(
+            f"{labels}A metric of the model does not accept them: {', '.join(names)}. "
+            'Compile it with metrics=["accuracy"], or leave mixup and cutmix at 0.'
+        ) from error
+
+
+def needs_one_hot(model: keras.Model, classes: int) -> bool:
+    """Whether the loss takes probabilities (n, classes) and not integer labels.
+
+    Many losses, such as the mean squared error, accept integers but compare each output with the
+    number of the class. So the losses of right and wrong predictions are compared.
+    """
+    own_loss = type(model).compute_loss is not keras.Model.compute_loss
+    if getattr(model, "loss", None) is None or own_loss:
+        return False
+    return not _understands(model, classes, soft=False) and _understands(model, classes, soft=True)
+
+
+def _understands(model: keras.Model, classes: int, *, soft: bool) -> bool:
+    """Whether the loss of each of two classes is lower for the right prediction."""
+    predicted = np.full((2, classes), 0.2 / classes, np.float32)
+    predicted[[0, 1], [0, 1]] += 0.8
+
+    def loss(label: int, prediction: int) -> float:
+        target = np.eye(classes, dtype=np.float32)[[label]] if soft else np.array([label])
+        value = model.compute_loss(
+            None, target, keras.ops.convert_to_tensor(predicted[[prediction]])
+        )
+        return float(keras.ops.convert_to_numpy(value))
+
+    try:
+        return all(loss(k, k) < loss(k, 1 - k) - LEAST_DIFFERENCE for k in (0, 1))
+    except Exception:  # a loss may be any function
+        return False
+
+
+def one_hot(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    uniforms: NDArray[np.float64],
+    weights: NDArray[np.float32] | None,
+    *,
+    classes: int,
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return labels (n,) as probabilities (n, classes); images and weights stay the same."""
+    return images, np.eye(classes, dtype=np.float32)[labels], weights
+
+
+def _refusal(attempt: Callable[[], Any]) -> Exception | None:
+    """Return what an attempt raised; losses and metrics may be any functions."""
+    try:
+        attempt()
+    except Exception as error:
+        return error
+    return None
+
+
+def _guess(model: keras.Model) -> Any:
+    classes = model.output_shape[-1]
+    return keras.ops.full((1, classes), 1 / classes)
+
+
+def _name(loss: Any) -> str:
+    return repr(loss) if isinstance(loss, str) else getattr(loss, "name", type(loss).__name__)

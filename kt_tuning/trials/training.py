@@ -1,0 +1,261 @@
+"""One training of a trial: build, fit, keep the best epoch, evaluate."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.core.errors import OptionError
+from kt_tuning.run.layout import HISTORY
+from kt_tuning.trials.building import build_model, new_model
+from kt_tuning.trials.checkpoint import RunState, copy_state
+from kt_tuning.trials.costs import check_costs, measure_costs
+from kt_tuning.trials.curve import Curve
+from kt_tuning.trials.deadline import Deadline
+from kt_tuning.trials.keras_fast import fuse_batch_normalization
+from kt_tuning.trials.precision import computes_in_16_bits
+from kt_tuning.trials.results import metrics_of
+from kt_tuning.trials.spec import (
+    Decision,
+    Progress,
+    Report,
+    TrialFailedError,
+    TrialSpec,
+    weights_file,
+)
+from kt_tuning.trials.tasks import Task
+from kt_tuning.trials.trial_callback import TrainingOverError, TrialCallback
+from kt_tuning.trials.trial_files import Outcome, Run, TrialFiles
+from kt_tuning.trials.unsafe_layers import warnings_when_built
+from kt_tuning.trials.weights import load_weights
+
+
+class Training:
+    """The trainings of one trial, one after the other, on one compiled model.
+
+    Args:
+        spec: The configuration.
+        report: Called after each epoch.
+        tasks: One task a fold.
+        objectives: What is optimised; the first decides which epoch is best.
+        files: Files of the trial.
+
+    Attributes:
+        runs: All trainings of the trial.
+        outcomes: Results of the trainings that have ended.
+        results: What `HyperModel.fit` returned for each training of this attempt.
+        model: The model, once it has been built.
+        state: State of the training that runs, or None.
+        paused: Whether the last training has paused.
+        began: Value of `time.monotonic()` when the last training began.
+    """
+
+    def __init__(
+        self,
+        spec: TrialSpec,
+        report: Report,
+        tasks: Sequence[Task],
+        objectives: Sequence[keras_tuner.Objective],
+        files: TrialFiles,
+    ) -> None:
+        self._spec = spec
+        self._report = report
+        self._tasks = tasks
+        self._objectives = objectives
+        self._files = files
+        self.runs = Run.all(len(tasks), spec.executions)
+        self.outcomes = files.outcomes()
+        self.results: list[Any] = []
+        self._curve = Curve(spec.directory / HISTORY, several=len(self.runs) > 1)
+        self.model: keras.Model | None = None
+        self._as_built: list[int] = []
+        self._built_by_fit = False
+        self._returned: keras.Model | None = None
+        self.state: RunState | None = None
+        self.paused = False
+        self.began = time.monotonic()
+
+    def train(self, run: Run) -> Outcome:
+        """Run one training to its end or to a pause, and add its outcome to `outcomes`.
+
+        Raises:
+            TrialFailedError: if the model is not one for the data, or diverges.
+        """
+        self.began = time.monotonic()
+        spec, task = self._spec, self._tasks[run.fold or 0]
+        seed = spec.seed
+        if run.index:
+            seed = int(np.random.SeedSequence((seed, run.index)).generate_state(1)[0])
+        model = self._fresh_model(task, seed)
+        if spec.origin is not None:
+            load_weights(model, weights_file(spec.origin, run.fold))
+        state = self._files.checkpoint.restore(model, run.index)
+        best = None if state is None else self._files.checkpoint.restore_best()
+        if state is None or best is None:
+            state, best = RunState(run.index, spec.epochs, spec.initial_epoch), None
+        self.state = state
+        self._curve.rewind(run.index, state.done)
+        deadline = None if spec.deadline is None else self._deadline(run, state)
+        callback = TrialCallback(
+            model,
+            task,
+            self._objectives[0],
+            state=state,
+            best=best,
+            curve=self._curve,
+            checkpoint=self._files.checkpoint,
+            patience=task.patience(spec.hp.values),
+            deadline=deadline,
+            report=functools.partial(self._epoch_ended, run, state),
+            began=self.began,
+            expects_objective=task.measures_every_epoch,
+            fixed_epochs=task.fixes_epochs(spec.hp.values),
+        )
+        result = None
+        if not state.over:
+            with contextlib.suppress(TrainingOverError):
+                result = task.fit(
+                    spec.hp,
+                    model,
+                    epochs=state.epochs,
+                    initial_epoch=state.done,
+                    seed=seed,
+                    memory=state.memory,
+                    callbacks=[
+                        callback,
+                        *([] if deadline is None else [deadline]),
+                        *warnings_when_built(model),
+                    ],
+                    folder=f"{spec.trial_id}/execution{run.execution}",
+                )
+        self.paused = callback.paused
+        outcome = self._outcome(run, model, task, callback, result)
+        self.outcomes.append(outcome)
+        self.state = None
+        return outcome
+
+    def _fresh_model(self, task: Task, seed: int) -> keras.Model:
+        """Return a model with new weights; the same object if possible, which is not traced again.
+
+        Raises:
+            TrialFailedError: if the model is not one for the data.
+        """
+        keras.utils.set_random_seed(seed)
+        hp = self._spec.hp
+        precision = task.precision(hp.values)
+        same = self.model is not None and _identity(self.model) == self._as_built
+        if self.model is not None and self.model.built and same:
+            fresh = new_model(task.hypermodel, hp, precision)
+            if fresh.built:
+                copy_state(fresh, self.model)
+                return self.model
+        self.model = build_model(task.hypermodel, hp, precision)
+        self._built_by_fit = not self.model.built
+        check_costs(self.model, self._spec.limits)
+        try:
+            task.check(self.model)
+        except OptionError as error:
+            raise TrialFailedError(str(error)) from error
+        fuse_batch_normalization(self.model)
+        task.prepare(self.model)
+        self._as_built = _identity(self.model)
+        return self.model
+
+    def _deadline(self, run: Run, state: RunState) -> Deadline:
+        """Give each training an equal share of the remaining time."""
+        assert self._spec.deadline is not None
+        now = time.monotonic()
+        share = (self._spec.deadline - now) / (len(self.runs) - run.index)
+        return Deadline(
+            state,
+            now + share,
+            planned=self._spec.epochs,
+            least_epochs=self._spec.least_epochs,
+            longest=self._spec.longest,
+        )
+
+    def _epoch_ended(
+        self, run: Run, state: RunState, done: int, value: float, seconds: float
+    ) -> Decision:
+        if len(self.runs) == 1:
+            return self._report(Progress(done, state.epochs, value, done - 1, seconds))
+        before = sum(outcome.epochs for outcome in self.outcomes)
+        later = (len(self.runs) - run.index - 1) * self._spec.epochs
+        return self._report(
+            Progress(before + done, before + state.epochs + later, value, None, seconds)
+        )
+
+    def _outcome(
+        self, run: Run, model: keras.Model, task: Task, callback: TrialCallback, result: Any
+    ) -> Outcome:
+        """Write weights and predictions of the best epoch, and return the metrics.
+
+        Metrics are those of the model that users get: the built model with the kept weights, in
+        float32.
+        """
+        best, objective = callback.best or callback.unmeasured, self._objectives[0]
+        metrics, predictions = {}, None
+        if best is not None:
+            _set_weights(model, best.weights)
+            metrics, predictions = dict(best.logs), best.predictions
+        measured = callback.best is not None
+        if not measured or not isinstance(result, (keras.callbacks.History, type(None))):
+            metrics |= metrics_of(result, objective, "HyperModel.fit()")
+        self.results.append(metrics if result is None else result)
+        returned = model
+        if computes_in_16_bits(model) or callback.trains_another:
+            returned, predictions = self._returned_model(task, model), None
+            metrics.update(task.evaluate(returned))
+        if predictions is None:
+            predictions = task.predict(returned)
+        if predictions is not None:
+            metrics.update(task.describe(predictions))
+            if self._spec.executions > 1:
+                self._files.keep_execution(run, predictions)
+        if not run.index:
+            names = [objective.name for objective in self._objectives]
+            metrics.update(measure_costs(model, names))
+        if not run.execution:
+            self._files.keep(model, run.fold, predictions, built_by_fit=self._built_by_fit)
+        return Outcome(
+            fold=run.fold,
+            value=metrics[objective.name],
+            metrics=metrics,
+            best_epoch=callback.state.done if best is None else best.epoch,
+            epochs=callback.state.trained,
+            seconds=callback.seconds(),
+            parameters=int(model.count_params()) if model.built else 0,
+            message=callback.state.message,
+            pruned=callback.state.pruned,
+        )
+
+    def _returned_model(self, task: Task, model: keras.Model) -> keras.Model:
+        """Return the float32 model with these weights; it is built once for all trainings."""
+        if self._returned is None:
+            self._returned = new_model(task.hypermodel, self._spec.hp)
+        self._returned.set_weights(model.get_weights())
+        return self._returned
+
+
+def _identity(model: keras.Model) -> list[int]:
+    """Return what a hypermodel's `fit` may change of a model: optimizer and trainable variables."""
+    return [id(getattr(model, "optimizer", None)), *map(id, model.trainable_variables)]
+
+
+def _set_weights(model: keras.Model, weights: Sequence[NDArray[Any]]) -> None:
+    """Set the kept weights in the model that the hypermodel built."""
+    shapes = [tuple(weight.shape) for weight in model.weights]
+    if shapes != [weight.shape for weight in weights]:
+        raise TrialFailedError(
+            "The hypermodel's `fit` has trained another model than the one that `build` returned: "
+            "its weights do not fit that one. Change the model that `fit` is given in place."
+        )
+    model.set_weights(weights)

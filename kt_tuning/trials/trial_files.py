@@ -1,0 +1,194 @@
+"""The trainings of a trial (one a fold and execution) and their files."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.core.atomic import atomic_write, remove_leftovers
+from kt_tuning.core.json_record import Record, read_json, write_json
+from kt_tuning.run.layout import CHECKPOINT, EXECUTIONS, PAUSE, PREDICTIONS, RESULT
+from kt_tuning.trials.checkpoint import LAST, Checkpoint
+from kt_tuning.trials.damage import UNREADABLE
+from kt_tuning.trials.spec import weights_file
+from kt_tuning.trials.weights import save_build_config, save_weights
+
+logger = logging.getLogger("kt_tuning")
+
+OUTCOMES = "runs.json"
+COMMITS = (LAST, OUTCOMES, PAUSE, RESULT)
+"""Files that are written after the files that they refer to, in this order."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One of a trial's trainings.
+
+    Attributes:
+        index: Its index; all folds are trained once before any is repeated.
+        fold: Index of the fold, or None with one split.
+        execution: Number of earlier trainings on this fold.
+    """
+
+    index: int
+    fold: int | None
+    execution: int
+
+    @classmethod
+    def all(cls, folds: int, executions: int) -> list[Self]:
+        """Return all trainings of a trial in order."""
+        return [
+            cls(execution * folds + fold, fold if folds > 1 else None, execution)
+            for execution in range(executions)
+            for fold in range(folds)
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome(Record):
+    """The result of a training.
+
+    Attributes:
+        fold: See `Run`.
+        value: Objective at the best epoch.
+        metrics: Every metric at the best epoch.
+        best_epoch: Its index, from 0.
+        epochs: Epochs trained.
+        seconds: Wall-clock, building included.
+        parameters: Scalars in the model's weights.
+        message: Why it was shortened, or None.
+        pruned: Whether the pruner stopped it.
+    """
+
+    fold: int | None
+    value: float
+    metrics: dict[str, float]
+    best_epoch: int
+    epochs: int
+    seconds: float
+    parameters: int
+    message: str | None
+    pruned: bool
+
+
+def mean_metrics(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Return the mean of each metric over all trainings that have it."""
+    names = dict.fromkeys(name for outcome in outcomes for name in outcome.metrics)
+    return {
+        name: float(np.mean([o.metrics[name] for o in outcomes if name in o.metrics]))
+        for name in names
+    }
+
+
+class TrialFiles:
+    """The files of a trial's trainings, while it runs and afterwards.
+
+    Args:
+        directory: Directory of the trial.
+        several: Whether the trial has several trainings: those which have ended must then survive
+            a power loss while the others run.
+    """
+
+    def __init__(self, directory: Path, *, several: bool = False) -> None:
+        self._directory = directory
+        self._several = several
+        self._folder = directory / CHECKPOINT
+        self.checkpoint = Checkpoint(self._folder)
+
+    def outcomes(self) -> list[Outcome]:
+        """Return the trainings that have ended, those of an earlier attempt included."""
+        path = self._folder / OUTCOMES
+        if not path.exists():
+            return []
+        try:
+            outcomes = [Outcome.from_json(content) for content in read_json(path)["outcomes"]]
+            for predictions in self._folder.glob("*.npy"):
+                np.load(predictions, mmap_mode="r")
+        except UNREADABLE as error:
+            logger.warning("%s is damaged (%s): the trial begins anew.", self._folder, error)
+            return []
+        return outcomes
+
+    def keep(
+        self,
+        model: keras.Model,
+        fold: int | None,
+        predictions: NDArray[np.float32] | None,
+        *,
+        built_by_fit: bool = False,
+    ) -> None:
+        """Write the weights and the validation predictions of a fold.
+
+        Args:
+            model: With the weights.
+            fold: Its index, or None.
+            predictions: (n, C), or None.
+            built_by_fit: Whether the hypermodel returned the model unbuilt: then how it was built
+                is written, too.
+        """
+        if predictions is not None:
+            self._folder.mkdir(exist_ok=True)
+            _save(self._folder / _predictions(fold), predictions, durable=self._several)
+        if not model.built:
+            # A hypermodel's own `fit` need not train it.
+            return
+        path = weights_file(self._directory, fold)
+        with atomic_write(path, durable=True, sync_name=False) as temporary:
+            save_weights(model, temporary)
+        if built_by_fit:
+            save_build_config(model, self._directory)
+
+    def keep_execution(self, run: Run, predictions: NDArray[np.float32]) -> None:
+        """Write the validation predictions of one of several executions."""
+        self._folder.mkdir(exist_ok=True)
+        _save(
+            self._folder / _execution(run.execution, run.fold), predictions, durable=self._several
+        )
+
+    def note(self, outcomes: Sequence[Outcome]) -> None:
+        """Write the results of the trainings that have ended, and remove the checkpoint."""
+        self._folder.mkdir(exist_ok=True)
+        content = {"outcomes": [outcome.to_json() for outcome in outcomes]}
+        write_json(self._folder / OUTCOMES, content, durable=self._several)
+        self.checkpoint.clear()
+
+    def finish(self, folds: Sequence[int | None], executions: int = 1) -> None:
+        """Concatenate the predictions of all folds in order, also those of each execution."""
+        paths = [self._folder / _predictions(fold) for fold in folds]
+        arrays = [np.load(path) for path in paths if path.exists()]
+        if arrays:
+            _save(self._directory / PREDICTIONS, np.concatenate(arrays), durable=True)
+        rows = [[self._folder / _execution(e, fold) for fold in folds] for e in range(executions)]
+        # A shortened trial lacks the last ones.
+        rows = [row for row in rows if all(path.exists() for path in row)]
+        if len(rows) > 1:
+            stacked = np.stack([np.concatenate([np.load(path) for path in row]) for row in rows])
+            _save(self._directory / EXECUTIONS, stacked, durable=True)
+
+    def clear(self) -> None:
+        """Remove the files that only a resumed trial needs."""
+        (self._directory / PAUSE).unlink(missing_ok=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_leftovers(self._directory)
+
+
+def _predictions(fold: int | None) -> str:
+    return f"predictions_{fold or 0}.npy"
+
+
+def _execution(execution: int, fold: int | None) -> str:
+    return f"execution_{execution}_{fold or 0}.npy"
+
+
+def _save(path: Path, array: NDArray[Any], *, durable: bool) -> None:
+    # The result of the training or the trial, which comes later, flushes the name.
+    with atomic_write(path, durable=durable, sync_name=False) as temporary:
+        np.save(temporary, array)
