@@ -1,5 +1,6 @@
 """What is searched on which images, and what first."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -137,7 +138,11 @@ def test_networks_from_nothing_get_time_on_photos_if_probes_are_poor():
     assert made(PHOTOS).held_back([probe(0.59)]) == frozenset()
     assert made(PHOTOS).held_back([probe(0.59), probe(0.61)]) == {"convnet"}
     assert made(PHOTOS).held_back([probe(0.59, family="finetune")]) == {"convnet"}
-    assert made(SMALL).held_back([probe(0.9)]) == frozenset()
+    assert made(SMALL).held_back([probe(0.9)]) == {"convnet"}
+    many = dataclasses.replace(made(SMALL), count=20_000)
+    assert many.held_back([probe(0.9)]) == frozenset()
+    assert "convnet" in [point.family for point in many.starting_points()]
+    assert "convnet" not in [point.family for point in made(SMALL).starting_points()]
 
 
 def test_a_search_goes_on_with_the_families_that_it_began_with(monkeypatch, tmp_path, caplog):
