@@ -37,8 +37,12 @@ def with_all_stages(network: keras.Model) -> keras.Model:
     earlier = list(maps.values())[:-1]
     if not earlier:
         return network
-    pooled = [layers.GlobalAveragePooling2D()(tensor) for tensor in earlier]
-    together = layers.Concatenate()([network.outputs[0], *pooled])
+    # Names that Keras gives may be those of layers of the network.
+    pooled = [
+        layers.GlobalAveragePooling2D(name=f"average_of_stage_{stage}")(tensor)
+        for stage, tensor in enumerate(earlier)
+    ]
+    together = layers.Concatenate(name="features_of_stages")([network.outputs[0], *pooled])
     return keras.Model(network.inputs[0], together, name=NAME)
 
 
