@@ -36,14 +36,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from hypermodels.logistic_regression import (
-    FOLDS,
-    LogisticPath,
-    choose_penalty,
-    folds,
-    log_losses,
-    standardize,
-)
+from hypermodels.linear_classifier import FOLDS, choose_penalty, folds, standardize
+from hypermodels.logistic_regression import LogisticPath, log_losses
 
 PENALTIES = np.geomspace(1e2, 1e-5, 1000)
 GRID = np.logspace(-5, 3, 12)

@@ -16,7 +16,7 @@ from hypermodels.compiling import around
 from hypermodels.folding import fold_batch_normalization
 from hypermodels.frozen import Features, FrozenPart, extract
 from hypermodels.headless import NAME, InferenceModel
-from hypermodels.logistic_regression import fit_classifier
+from hypermodels.linear_classifier import fit_classifier
 from hypermodels.preprocessing import fit_pixels, rescale_values
 from hypermodels.space import Space
 from hypermodels.splitting import split_network

@@ -14,7 +14,8 @@ from hypermodels.blocks import channel_axis
 from hypermodels.folding import fold_batch_normalization
 from hypermodels.frozen import HEAD, OUTPUT, Features, FrozenPart, extract
 from hypermodels.headless import NAME, InferenceModel
-from hypermodels.logistic_regression import fit_classifier, log_losses
+from hypermodels.linear_classifier import fit_classifier
+from hypermodels.logistic_regression import log_losses
 from hypermodels.preprocessing import fit_pixels, rescale_values
 from hypermodels.space import Space
 from hypermodels.stages import signed_root, with_all_stages

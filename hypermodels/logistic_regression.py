@@ -14,7 +14,6 @@ miss the minimum. Those that miss it by more than `EXCESS` are solved for, too.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -22,23 +21,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-from hypermodels.frozen import Features
 
 Floats = NDArray[np.floating[Any]]
 
 PENALTIES = tuple(10.0 ** (exponent / 2) for exponent in range(4, -11, -1))
 """From strong to weak, half a decade apart, for standardised features."""
-FOLDS = 5
-MANY_ROWS = 2000
-"""Rows from which a single held-out part is enough to choose the penalty."""
-WORSE = 2
-"""Penalties in a row with a greater held-out loss after which weaker ones are not tried."""
 SMALL = 1e-7
 """Share of the greatest eigenvalue below which a direction of the features is left out."""
-LARGE = 1500
-"""Rows and columns of a matrix from which its eigenvalues are computed in single precision."""
 GRADIENT = 1e-5
 """Greatest entry of the scaled gradient at a solution."""
 ITERATIONS = 200
@@ -188,120 +177,18 @@ class LogisticPath:
         return self._kernel, self._bias
 
 
-@dataclasses.dataclass(frozen=True)
-class PenaltyChoice:
-    """The penalty of least held-out log-loss.
-
-    Attributes:
-        penalty: That one.
-        penalties: Those that were tried, from strong to weak.
-        losses: Their mean held-out log-losses, in nats.
-    """
-
-    penalty: float
-    penalties: tuple[float, ...]
-    losses: tuple[float, ...]
-
-
-def choose_penalty(
-    features: Floats,
-    labels: NDArray[np.integer[Any]],
-    classes: int,
-    weights: Floats | None = None,
-    *,
-    penalties: Sequence[float] | None = None,
-    seed: int = 0,
-) -> PenaltyChoice:
-    """Choose a penalty by cross-validation.
-
-    The log-loss is a smooth function of the logarithm of the penalty: unless penalties are given,
-    its minimum is read off a cubic spline through the losses at `PENALTIES`.
-
-    Args:
-        features: float (n, d), centred and scaled alike.
-        labels: (n,) integers, 0 to classes - 1.
-        classes: Number of classes.
-        weights: (n,) how much each row counts, above 0; None: all alike.
-        penalties: Those to try, from strong to weak, thousands if need be; the best of them is
-            chosen. None: `PENALTIES`, until the losses rise.
-        seed: Of the folds.
-
-    Raises:
-        ValueError: if the penalties are not above 0, from strong to weak.
-    """
-    wanted = PENALTIES if penalties is None else tuple(penalties)
-    if not wanted or wanted[-1] <= 0 or any(b >= a for a, b in itertools.pairwise(wanted)):
-        raise ValueError(
-            f"`penalties` are numbers above 0, from strong to weak. Received: penalties={penalties}"
-        )
-    parts = list(folds(labels, seed))
-    weights = np.ones(len(labels)) if weights is None else weights
-    held_out = np.concatenate([weights[rest] for _, rest in parts])
-    paths = [
-        LogisticPath(features[rows], labels[rows], classes, weights[rows]).logits_for(
-            wanted, features[rest]
-        )
-        for rows, rest in parts
-    ]
-    losses: list[float] = []
-    for logits in zip(*paths, strict=True):
-        found = [
-            log_losses(one, labels[rest]) for one, (_, rest) in zip(logits, parts, strict=True)
-        ]
-        losses.append(float(np.average(np.concatenate(found), weights=held_out)))
-        rising = len(losses) > WORSE and min(losses[-WORSE:]) > min(losses) == min(losses[:-WORSE])
-        if penalties is None and rising:
-            break
-    tried = wanted[: len(losses)]
-    if penalties is None:
-        return PenaltyChoice(_minimum(tried, losses), tried, tuple(losses))
-    return PenaltyChoice(tried[int(np.argmin(losses))], tried, tuple(losses))
-
-
-def standardize(features: Floats) -> tuple[Floats, Floats, Floats]:
-    """Centre features and divide them by their standard deviations.
-
-    Args:
-        features: float (n, d).
-
-    Returns:
-        The standardised features, the means (d,) and the deviations (d,); those of constant
-        features are 1.
-    """
-    means, deviations = features.mean(0), features.std(0)
-    deviations = np.where(deviations > 1e-6 * max(1e-12, float(deviations.max())), deviations, 1)
-    return (features - means) / deviations, means, deviations
-
-
 def _uncorrelated(features: Floats) -> tuple[Floats, Floats, Floats]:
     """Rows in uncorrelated coordinates (n, r), the way back (d, r), and their sums of squares."""
     rows, width = features.shape
     wide = rows < width
     products = features @ features.T if wide else features.T @ features
-    large = len(products) > LARGE
-    squares, vectors = np.linalg.eigh(products if large else products.astype(np.float64))
-    # What single precision makes of zero is about one part in a million.
-    kept = squares > SMALL * (10 if large else 1) * max(squares[-1], 1e-12)
+    squares, vectors = np.linalg.eigh(products.astype(np.float64))
+    kept = squares > SMALL * max(squares[-1], 1e-12)
     squares, vectors = squares[kept], vectors[:, kept].astype(np.float32)
     lengths = np.sqrt(squares).astype(np.float32)
     if wide:
         return vectors * lengths, features.T @ (vectors / lengths), squares
     return features @ vectors, vectors, squares
-
-
-def folds(
-    labels: NDArray[np.integer[Any]], seed: int
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield rows to fit on and rows that are held out; each class is spread over all folds.
-
-    There are `FOLDS` of them, one alone from `MANY_ROWS` rows on.
-    """
-    order = np.random.default_rng(seed).permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
-    fold = np.empty(len(labels), np.int64)
-    fold[order] = np.arange(len(labels)) % FOLDS
-    for index in range(1 if len(labels) >= MANY_ROWS else FOLDS):
-        yield np.flatnonzero(fold != index), np.flatnonzero(fold == index)
 
 
 def log_losses(logits: Floats, labels: NDArray[np.integer[Any]]) -> Floats:
@@ -325,39 +212,3 @@ def _knots(penalties: Sequence[float]) -> tuple[float, ...]:
     if knots[-1] != penalties[-1]:
         knots.append(penalties[-1])
     return tuple(knots)
-
-
-def _minimum(penalties: Sequence[float], losses: Sequence[float]) -> float:
-    """Where a spline through the losses is least."""
-    from scipy.interpolate import CubicSpline
-
-    if len(losses) < 3:
-        return penalties[int(np.argmin(losses))]
-    logarithms = -np.log(penalties)
-    dense = np.linspace(logarithms[0], logarithms[-1], 1000)
-    best = dense[np.argmin(CubicSpline(logarithms, losses)(dense))]
-    return float(np.exp(-best))
-
-
-def fit_classifier(
-    features: Features, classes: int, penalty: float | None = None
-) -> tuple[Floats, Floats]:
-    """Fit a logistic regression on features, which are standardised for it.
-
-    Args:
-        features: Of the training images.
-        classes: Their number, at least 2.
-        penalty: As for `LogisticPath.fit`; None: chosen by `choose_penalty`.
-
-    Returns:
-        Kernel (d, classes) and bias (classes,) for features that are not standardised.
-    """
-    # Products of narrow matrices gain nothing from threads, which wait for those of Keras.
-    with threadpool_limits(1, user_api="blas"):
-        values, means, deviations = standardize(features.values)
-        rows = values, features.labels, classes, features.weights
-        if penalty is None:
-            penalty = choose_penalty(*rows).penalty
-        kernel, bias = LogisticPath(*rows).fit(penalty)
-        kernel = kernel / deviations[:, None]
-        return kernel, bias - means @ kernel

@@ -18,9 +18,9 @@ SOFT = 0.1
 def with_all_stages(network: keras.Model) -> keras.Model:
     """Append the averages of earlier feature maps to the features of a network.
 
-    These are the last feature map of each resolution through which all that follows is computed.
-    Features of other images than those that a network has learned from gain from the earlier ones
-    (Evci et al. 2022, "Head2Toe", arXiv 2201.03529).
+    For each resolution, that is the last feature map that all later layers are computed from.
+    On other images than a network was trained on, earlier features help (Evci et al. 2022,
+    "Head2Toe", arXiv 2201.03529).
 
     Args:
         network: Functional, images -> features (N, features), built for images of a known size.
@@ -49,9 +49,9 @@ def with_all_stages(network: keras.Model) -> keras.Model:
 def signed_root(x: Any) -> Any:
     """Return about the square root of each feature, with its sign: x / (sqrt(|x| + c^2) + c).
 
-    c is `SOFT`, so that the slope is finite at 0. Few images have most of a feature's variance as
-    it comes; its root is spread more evenly (Perronnin, Sánchez and Mensink 2010, "Improving the
-    Fisher kernel for large-scale image classification", section 3.1).
+    c is `SOFT`, so that the slope is finite at 0. Without the root, a few images carry most of a
+    feature's variance (Perronnin, Sánchez and Mensink 2010, "Improving the Fisher kernel for
+    large-scale image classification", section 3.1).
 
     Args:
         x: Tensor of any shape.

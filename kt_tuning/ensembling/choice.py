@@ -19,7 +19,7 @@ Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
 
 RESAMPLES = 200
-SINGLE = 0.5
+SINGLE_TOLERANCE = 0.5
 """Standard errors by which a single member may be worse than the best combination and still win."""
 STEADY = "stack"
 """Of several members' solvers that tie this one wins: which is best of those is chance, and would
@@ -194,7 +194,7 @@ def steadiest_within_one_error(
         for name in losses
         if losses[name] * factors[name]
         <= losses[best] * factors[best]
-        + factors[name] * errors[name] * (SINGLE if name in single else 1.0)
+        + factors[name] * errors[name] * (SINGLE_TOLERANCE if name in single else 1.0)
         + _ROUNDING
     ]
 

@@ -24,8 +24,8 @@ from kt_tuning.search.auto.portfolio import (
     PIXELS_A_SECOND,
     PORTFOLIOS,
     StartingPoint,
-    held_back,
     kind_of,
+    waiting_families,
 )
 from kt_tuning.search.budget import family_of
 
@@ -122,7 +122,7 @@ class AutoChoice(Record):
             return []
         found: list[StartingPoint] = []
         for point in PORTFOLIOS[self.images]:
-            if point.family in self.too_dear(seconds) | held_back(self.images, self.count):
+            if point.family in self.too_dear(seconds) | waiting_families(self.images, self.count):
                 continue
             if point.family == PROBE and seconds is not None:
                 share = FIRST_SHARE if not found else LATER_SHARE
@@ -166,7 +166,7 @@ class AutoChoice(Record):
         ]
         if probes and max(probes) - self.guess < POOR * (1 - self.guess):
             return frozenset()
-        return held_back(self.images, self.count) if self.several else frozenset()
+        return waiting_families(self.images, self.count) if self.several else frozenset()
 
 
 def choose(data: ImageData, backbone: str | None = None) -> AutoChoice:
@@ -187,7 +187,7 @@ def choose(data: ImageData, backbone: str | None = None) -> AutoChoice:
     if networks:
         words = [_WORDS[family] for family in families]
         told += f"{', '.join(networks)} at hand: {words[0]} first, then {', then '.join(words[1:])}"
-        told += " if the probes are poor." if held_back(kind, number) else "."
+        told += " if the probes are poor." if waiting_families(kind, number) else "."
     else:
         told += f"no pre-trained network at hand: networks from nothing. To get one: {WHERE}"
     return AutoChoice(

@@ -86,7 +86,7 @@ PIXELS_A_SECOND = 14e6
 EfficientNet-Lite0 takes about 3.5 ms for an image of 224 by 224."""
 
 
-def held_back(kind: str, images: int) -> frozenset[str]:
+def waiting_families(kind: str, images: int) -> frozenset[str]:
     """Return the families that get time only if probes turn out to be poor.
 
     Args:
