@@ -10,7 +10,7 @@ from kt_tuning.data import ImageData
 FINISHING, A_TEST_IMAGE = 20.0, 0.01
 """Seconds that combining, evaluating, exporting and reporting take, and those of each test image:
 of EfficientNet-Lite0 on two processor cores."""
-REFIT_SHARE, REFIT_FROM = 0.4, 120.0
+REFIT_SHARE, REFIT_FROM = 0.35, 120.0
 """Share of what is left that is kept for training the winner again, and the limit in seconds from
 which it is: probes are solved for again in no time."""
 LEAST = 0.35

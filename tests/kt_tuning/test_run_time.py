@@ -19,7 +19,7 @@ def now(monkeypatch):
         # 60 less 10 before and 24 after the search.
         (60.0, 26.0, 26.0),
         # 40% of the 266 that are left are for training the winner again.
-        (300.0, 0.6 * 266, 266.0),
+        (300.0, 0.65 * 266, 266.0),
         # What comes after the search takes longer than that: a third is left in any case.
         (20.0, 7.0, 0.0),
     ],

@@ -127,6 +127,9 @@ class AutoChoice(Record):
             if point.family == PROBE and seconds is not None:
                 share = FIRST_SHARE if not found else LATER_SHARE
                 point = self._affordable(point, share * seconds)
+            elif point.family == FINE_TUNED:
+                values = {**point.values, "size": self._fine_tuning_size(seconds)}
+                point = dataclasses.replace(point, values=values)
             if point not in found:
                 found.append(point)
         return found
@@ -137,11 +140,15 @@ class AutoChoice(Record):
         Args:
             seconds: Time limit of the search, or None.
         """
-        side = FINE_TUNING_SIZES[self.images]
-        cost = FINE_TUNING_VIEWS * side**2 * self.aspect / PIXELS_A_SECOND
-        if seconds is None or self.count * cost <= MOST * seconds:
-            return frozenset()
-        return frozenset({FINE_TUNED})
+        return frozenset() if self._fine_tuning_size(seconds) else frozenset({FINE_TUNED})
+
+    def _fine_tuning_size(self, seconds: float | None) -> int | None:
+        """Return the largest size at which a short fine-tuning fits into a search; None if none."""
+        sizes = FINE_TUNING_SIZES[self.images]
+        if seconds is None:
+            return max(sizes)
+        cost = FINE_TUNING_VIEWS * self.count * self.aspect / PIXELS_A_SECOND
+        return max((size for size in sizes if cost * size**2 <= MOST * seconds), default=None)
 
     def _affordable(self, point: StartingPoint, seconds: float) -> StartingPoint:
         """The same probe on the largest images whose features are computed in a time."""

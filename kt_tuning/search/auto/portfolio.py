@@ -32,7 +32,7 @@ PORTFOLIOS: dict[str, tuple[StartingPoint, ...]] = {
     PHOTOS: (
         StartingPoint("linearprobe", {"size": 224, "mirror": False}),
         StartingPoint("linearprobe", {"size": 224, "mirror": True}),
-        StartingPoint("finetune", spared=True),
+        StartingPoint("finetune", {"size": 288}, spared=True),
         StartingPoint("linearprobe", {"size": 288, "mirror": False, "two_scales": True}),
     ),
     SMALL: (
@@ -77,8 +77,14 @@ ConvNet gets 71% in 129 s, a probe 79% in 52 s."""
 
 FINE_TUNED, EPOCHS_SHARE = "finetune", 1 / 3
 """A family that begins with a solved classifier, and the share of the epochs that it needs."""
-FINE_TUNING_SIZES = {PHOTOS: 224, SMALL: 128, GREY: 224, PLAIN: 96}
-"""Kind of images -> pixels of the side at which they are fine-tuned on by default."""
+FINE_TUNING_SIZES: dict[str, tuple[int, ...]] = {
+    PHOTOS: (224, 288),
+    SMALL: (128,),
+    GREY: (224,),
+    PLAIN: (96,),
+}
+"""Kind of images -> pixels of the shorter side at which they are fine-tuned on, the largest for
+which there is time. On 260 held-out flowers, two splits: log-loss 0.238 at 224, 0.222 at 288."""
 FINE_TUNING_VIEWS = 11
 """What fine-tuning costs an image, a few epochs included: as much as features of so many views."""
 PIXELS_A_SECOND = 14e6

@@ -60,7 +60,7 @@ def test_photos_begin_with_probes_and_it_is_said(monkeypatch):
     assert found.starting_points() == [
         StartingPoint("linearprobe", {"size": 224, "mirror": False}),
         StartingPoint("linearprobe", {"size": 224, "mirror": True}),
-        StartingPoint("finetune", spared=True),
+        StartingPoint("finetune", {"size": 288}, spared=True),
         StartingPoint("linearprobe", {"size": 288, "mirror": False, "two_scales": True}),
     ]
 
@@ -99,12 +99,16 @@ def test_probes_are_of_sizes_that_the_time_allows(seconds, sizes):
     assert ["two_scales" in values for values in probes] == [False, False, True]
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(None, True), (75, True), (60, False)])
-def test_fine_tuning_waits_for_more_time(seconds, expected):
+@pytest.mark.parametrize(
+    ("seconds", "size"), [(None, 288), (115, 288), (110, 224), (70, 224), (66, None)]
+)
+def test_fine_tuning_is_of_a_size_that_the_time_allows(seconds, size):
     # 1,300 images, 11 views of 224×224 pixels at 14 million a second: 51 s, three quarters of 68.
-    families = [point.family for point in made(PHOTOS).starting_points(seconds)]
-    assert ("finetune" in families) is expected
-    assert (made(PHOTOS).too_dear(seconds) == {"finetune"}) is not expected
+    # Of 288×288 pixels: 85 s, three quarters of 113.
+    points = made(PHOTOS).starting_points(seconds)
+    sizes = [point.values["size"] for point in points if point.family == "finetune"]
+    assert sizes == ([] if size is None else [size])
+    assert (made(PHOTOS).too_dear(seconds) == {"finetune"}) is (size is None)
 
 
 def test_with_hardly_any_time_there_is_one_probe_of_the_smallest_size():
