@@ -34,7 +34,8 @@ class LoadedModel:
         self._loaded = loaded
         self.class_names = tuple(class_names)
         _, inputs = loaded.signatures[PIXELS_SIGNATURE].structured_input_signature
-        self.pixels = PixelFormat(*inputs["images"].shape[1:], bits)
+        height, width, channels = inputs["images"].shape[1:]
+        self.pixels = PixelFormat(height, width, channels, bits)
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.pixels.shape))
