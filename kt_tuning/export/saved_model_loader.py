@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.errors import DataError, ExportError, OptionError, StorageError
+from kt_tuning.core.errors import DataError, ExportError, StorageError
 from kt_tuning.core.json_record import read_json
 from kt_tuning.core.records import PixelFormat
 from kt_tuning.export.export_folder import LABELS_FILE, PROVENANCE_FILE
+from kt_tuning.export.export_source import predict_all
 
 # TensorFlow is imported where it is used: the command line reaches this module before it knows
 # whether there is anything to predict.
@@ -41,24 +42,21 @@ class LoadedModel:
         shape = "×".join(map(str, self.pixels.shape))
         return f"LoadedModel({shape}, {len(self.class_names)} classes)"
 
-    def predict(self, images: NDArray[np.uint8], *, batch_size: int = 256) -> NDArray[np.float32]:
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probabilities of images.
 
         Args:
-            images: uint8 (N, height, width, channels), 0 to 255.
-            batch_size: Images given to the model at once.
+            images: uint8 (N, height, width, channels), 0 to 255; any number of them, which are
+                given to the model in batches.
 
         Returns:
             float32 (N, classes).
 
         Raises:
             DataError: if there are no images, or they have another type or shape.
-            OptionError: if the batch size is not positive.
         """
         import tensorflow as tf
 
-        if batch_size < 1:
-            raise OptionError(f"The batch size should be at least 1. Received: {batch_size}.")
         images = np.asarray(images)
         if images.dtype != np.uint8 or images.shape[1:] != self.pixels.shape or not len(images):
             raise DataError(
@@ -66,11 +64,8 @@ class LoadedModel:
                 f"one of them. Received: {images.dtype} of shape ({_join(images.shape)})."
             )
         run = self._loaded.signatures[PIXELS_SIGNATURE]
-        return np.concatenate(
-            [
-                run(images=tf.constant(images[start : start + batch_size]))["probabilities"].numpy()
-                for start in range(0, len(images), batch_size)
-            ]
+        return predict_all(
+            lambda batch: run(images=tf.constant(batch))["probabilities"].numpy(), images
         )
 
     __call__ = predict

@@ -72,7 +72,7 @@ def test_a_pointwise_convolution_takes_every_nth_pixel(size, strides):
 
 
 def test_every_nth_pixel_is_taken_where_channels_come_first(monkeypatch):
-    monkeypatch.setattr("hypermodels.blocks.convolution.channel_axis", lambda: 1)
+    monkeypatch.setattr(keras.config, "image_data_format", lambda: "channels_first")
     assert (subsample(MAPS, 2) == MAPS[:, :, ::2, ::2]).all()
 
 

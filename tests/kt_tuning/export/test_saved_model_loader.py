@@ -9,7 +9,7 @@ import tensorflow as tf
 from export_models import CLASS_NAMES, PIXELS, random_images
 from PIL import Image
 
-from kt_tuning.core.errors import DataError, ExportError, OptionError, StorageError
+from kt_tuning.core.errors import DataError, ExportError, StorageError
 from kt_tuning.core.records import PixelFormat
 from kt_tuning.data import decode_image
 from kt_tuning.export import load_saved_model
@@ -21,10 +21,10 @@ def test_a_loaded_model_describes_itself(loaded):
     assert repr(loaded) == "LoadedModel(8×12×3, 3 classes)"
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 256])
-def test_images_get_the_models_probabilities(loaded, model, batch_size):
-    images = random_images(7)
-    probabilities = loaded.predict(images, batch_size=batch_size)
+@pytest.mark.parametrize("count", [1, 7, 300])
+def test_images_get_the_models_probabilities(loaded, model, count):
+    images = random_images(count)
+    probabilities = loaded.predict(images)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities, model.predict(images, verbose=0), rtol=0, atol=1e-6)
 
@@ -57,12 +57,6 @@ def test_files_of_every_kind_get_the_models_probabilities(loaded, model):
 def test_images_that_do_not_fit_are_refused(loaded, images, received):
     with pytest.raises(DataError, match=rf"shape \(N, 8, 12, 3\).*Received: {received}"):
         loaded.predict(images)
-
-
-@pytest.mark.parametrize("batch_size", [0, -1])
-def test_a_batch_size_below_one_is_refused(loaded, batch_size):
-    with pytest.raises(OptionError, match=f"at least 1. Received: {batch_size}"):
-        loaded.predict(random_images(2), batch_size=batch_size)
 
 
 # --- Loading -------------------------------------------------------------------------------
