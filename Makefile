@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test check bench clean
+.PHONY: install demo test quick check bench clean
 
 install: .venv/installed
 
@@ -17,6 +17,9 @@ demo: install  ## The whole job on handwritten digits; ends in demo/run/report.h
 
 test: check  ## Lint, types and tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+quick: install  ## The tests that are neither slow nor integration, in a minute or two
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not integration"
 
 check: install  ## Lint and types
 	$(BIN)/ruff check .

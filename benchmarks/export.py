@@ -83,7 +83,7 @@ def export_all(
                 folder / name,
                 format=name,
                 card=data.card,
-                parity_images=images,
+                check_images=images,
                 examples=examples,
             )
         except ExportError as error:

@@ -66,7 +66,7 @@ def export_all(
         place = f"{family}/{name}"
         try:
             exported = export_model(
-                model, folder / place, format=name, card=data.card, parity_images=images
+                model, folder / place, format=name, card=data.card, check_images=images
             )
         except ExportError as error:
             failed[place] = str(error)

@@ -2,12 +2,11 @@
 
 from hypermodels.base import ImageHyperModel
 from hypermodels.convnet import ConvNet
-from hypermodels.families import FAMILY, Families
+from hypermodels.families import FAMILY, HYPERMODELS, Families
 from hypermodels.finetune import FineTune
 from hypermodels.linear_probe import LinearProbe
 from hypermodels.mlp import MLP
 from hypermodels.recurrent import Recurrent
-from hypermodels.registry import HYPERMODELS
 from hypermodels.resnet import ResNet
 from hypermodels.space import Space
 from hypermodels.vit import ViT

@@ -10,7 +10,7 @@ from typing import Any
 import keras_tuner
 
 from hypermodels.base import ImageHyperModel
-from hypermodels.registry import HYPERMODELS
+from hypermodels.families import HYPERMODELS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Several families in one search: the family is a hyperparameter, and the parent of its own."""
+"""The table of families, and a hypermodel that searches over several of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ import keras
 import keras_tuner
 
 from hypermodels.backbone import BackboneError, Origin
-from hypermodels.registry import HYPERMODELS
+from hypermodels.base import ImageHyperModel
+from hypermodels.convnet import ConvNet
+from hypermodels.finetune import FineTune
+from hypermodels.linear_probe import LinearProbe
+from hypermodels.mlp import MLP
+from hypermodels.recurrent import Recurrent
+from hypermodels.resnet import ResNet
+from hypermodels.vit import ViT
+from hypermodels.xception import Xception
 
 logger = logging.getLogger("hypermodels")
 
@@ -19,6 +27,18 @@ FAMILY = "family"
 """Name of the hyperparameter that chooses."""
 SEPARATOR = "/"
 """Between a family's name and its hyperparameter's, as KerasTuner's name scopes have it."""
+
+HYPERMODELS: dict[str, type[ImageHyperModel]] = {
+    "convnet": ConvNet,
+    "resnet": ResNet,
+    "xception": Xception,
+    "mlp": MLP,
+    "recurrent": Recurrent,
+    "vit": ViT,
+    "finetune": FineTune,
+    "linearprobe": LinearProbe,
+}
+"""The families by name, for the command line, the tests and the documentation."""
 
 
 class Families(keras_tuner.HyperModel):

@@ -2,6 +2,7 @@
 
 import gc
 import os
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # A test process has a processor for itself; threads that wait for work would use up the others.
@@ -13,6 +14,7 @@ os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
 
 import pytest
 import tensorflow as tf
+from marks import mark_of
 from striped import striped_images
 
 from kt_tuning.data import ImageData
@@ -25,6 +27,14 @@ tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 def pytest_collection():
     """Imports make a million objects that stay: meanwhile there is nothing to collect."""
     gc.disable()
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests that `make quick` leaves out."""
+    for item in items:
+        mark = mark_of(item.path.relative_to(Path(__file__).parent).as_posix())
+        if mark is not None:
+            item.add_marker(mark)
 
 
 def pytest_collection_finish():

@@ -1,9 +1,17 @@
 """Building blocks of image models: tensor in, tensor out, on any Keras backend."""
 
-from hypermodels.blocks.activation import ACTIVATIONS, activate, initializer
-from hypermodels.blocks.convolution import convolution, depthwise, pool
+from hypermodels.blocks.convolution import (
+    ACTIVATIONS,
+    activate,
+    channel_axis,
+    convolution,
+    depthwise,
+    initializer,
+    pool,
+    spatial_size,
+    subsample,
+)
 from hypermodels.blocks.head import classifier
-from hypermodels.blocks.layout import channel_axis, spatial_size, subsample
 from hypermodels.blocks.normalization import NORMS, needs_bias, normalize
 from hypermodels.blocks.residual import (
     drop_rates,

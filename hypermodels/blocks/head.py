@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import layers
 
-from hypermodels.blocks.activation import activate, initializer
+from hypermodels.blocks.convolution import activate, initializer
 
 LOGITS = "logits"
 """Name of the last layer; Muon and fine-tuning know it by this name."""

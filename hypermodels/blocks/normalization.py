@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from hypermodels.blocks.layout import feature_axis
+from hypermodels.blocks.convolution import feature_axis
 
 NORMS = ("none", "batch", "layer", "group", "local_response", "batch_renorm")
 GROUP_CHANNELS = 16

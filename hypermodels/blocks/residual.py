@@ -6,8 +6,7 @@ from typing import Any
 
 from keras import layers
 
-from hypermodels.blocks.convolution import convolution
-from hypermodels.blocks.layout import channel_axis
+from hypermodels.blocks.convolution import channel_axis, convolution
 from hypermodels.blocks.normalization import needs_bias, normalize
 
 

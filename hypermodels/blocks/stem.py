@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypermodels.blocks.activation import activate
-from hypermodels.blocks.convolution import convolution, pool
+from hypermodels.blocks.convolution import activate, convolution, pool
 from hypermodels.blocks.normalization import normalize
 
 NARROWEST = 16

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from hypermodels.compiling.parts import parts_of
+from hypermodels.compiling.fit_schedule import inner_optimizers
 
 
 def around(
@@ -27,7 +27,7 @@ def around(
     Returns:
         The callbacks, between two that exchange weights.
     """
-    if not any(part.use_ema for part in parts_of(model.optimizer)):
+    if not any(part.use_ema for part in inner_optimizers(model.optimizer)):
         return list(callbacks)
     return [ShowAverage(), *callbacks, HideAverage()]
 
@@ -36,7 +36,7 @@ class _Exchange(keras.callbacks.Callback):
     """Exchanges a model's weights with their averages."""
 
     def exchange(self) -> None:
-        for part in parts_of(self.model.optimizer):
+        for part in inner_optimizers(self.model.optimizer):
             # Before its first step an optimizer has no averages.
             if not part.use_ema or int(ops.convert_to_numpy(part.iterations)) == 0:
                 continue

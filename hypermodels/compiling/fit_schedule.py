@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
-from hypermodels.compiling.parts import parts_of
 from hypermodels.compiling.schedules import (
     CosineSchedule,
     ExponentialSchedule,
@@ -72,7 +72,7 @@ class FitSchedule(keras.callbacks.Callback):
         if not isinstance(self.schedule, StretchedSchedule):
             return
         ratio = steps_per_epoch / self.schedule.steps_per_epoch
-        for part in parts_of(self.model.optimizer):
+        for part in inner_optimizers(self.model.optimizer):
             # Batches, where a step is made from several: their count within the step stays.
             before, batches = int(part._iterations), part.gradient_accumulation_steps or 1
             now = round(before * ratio)
@@ -152,3 +152,12 @@ def choose_schedule(space: Space, peak: float) -> FitSchedule:
     if kind == "plateau":
         return PlateauSchedule(peak, factor, patience)
     return FitSchedule(peak)
+
+
+def inner_optimizers(optimizer: Any) -> list[Any]:
+    """Return the optimizers with weights and step counts inside an optimizer, or the optimizer.
+
+    Loss scaling wraps one, and a model may use several for different weights.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    return list(getattr(optimizer, "optimizers", [optimizer]))

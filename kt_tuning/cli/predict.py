@@ -17,7 +17,7 @@ from kt_tuning.core.errors import DataError, KtTuningError, StorageError
 from kt_tuning.core.quiet import import_tensorflow
 
 if TYPE_CHECKING:
-    from kt_tuning.export import Served
+    from kt_tuning.export import LoadedModel
 
 _BATCH = 64
 
@@ -67,9 +67,9 @@ def predict(
     if not files:
         raise DataError(f"Found no image files in {', '.join(map(str, images))}.")
     import_tensorflow()
-    from kt_tuning.export import load_served
+    from kt_tuning.export import load_saved_model
 
-    served = load_served(model)
+    served = load_saved_model(model)
     rows = list(_predicted(served, files))
     failed = [row for row in rows if row.error]
     text = _WRITERS[chosen](rows, served.class_names)
@@ -105,7 +105,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def _predicted(served: Served, files: Sequence[Path]) -> Iterator[Row]:
+def _predicted(served: LoadedModel, files: Sequence[Path]) -> Iterator[Row]:
     """Yield a row for each file, in the order given."""
     import numpy as np
 

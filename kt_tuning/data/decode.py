@@ -26,7 +26,6 @@ DECODE_RULE = 2
 
 #: Formats of files that an exported model decodes itself, see `kt_tuning.export.decode`.
 _SERVED = frozenset({"JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP"})
-_RUN_LENGTHS = (b"\1\0\0\0", b"\2\0\0\0")
 
 
 class Decoded(NamedTuple):
@@ -108,9 +107,13 @@ def _unserved(image: Image.Image, content: bytes) -> str:
         return kind
     if kind == "WEBP" and getattr(image, "is_animated", False):
         return "animated WebP"
-    # Bytes 28 to 34 of a BMP file: bits a pixel, and how they are compressed.
-    if kind == "BMP" and (content[28:30] == b"\x10\0" or content[30:34] in _RUN_LENGTHS):
-        return "BMP of 16 bits or with run lengths"
+    if kind == "GIF" and "transparency" in image.info:
+        return "GIF with transparency"
+    # Bytes 28 and 30 of a BMP file: bits a pixel, and the compression or masks.
+    if kind == "BMP" and (
+        image.mode not in ("L", "RGB") or content[28] not in (8, 24, 32) or content[30]
+    ):
+        return "BMP with a palette, masks, 16 bits or run lengths"
     return ""
 
 

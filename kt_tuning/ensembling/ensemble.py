@@ -302,12 +302,12 @@ class Ensemble:
         ensemble._combined = model
         return ensemble
 
-    def export(self, path: str | Path, *, parity_images: NDArray[np.uint8] | None = None) -> Path:
-        """Write a SavedModel with class names and provenance; see `export_saved_model`.
+    def export(self, path: str | Path, *, check_images: NDArray[np.uint8] | None = None) -> Path:
+        """Write a SavedModel with class names and provenance; see `export_model`.
 
         Args:
             path: The folder to write.
-            parity_images: Images to compare the export with the ensemble on; random ones if None.
+            check_images: Images to compare the export with the ensemble on; random ones if None.
 
         Raises:
             OptionError: if the ensemble has no `card`.
@@ -318,18 +318,18 @@ class Ensemble:
                 "card. Set `ensemble.card = data.card` first."
             )
         # Deferred: exporting needs TensorFlow, combining only Keras.
-        from kt_tuning.export import export_saved_model
+        from kt_tuning.export import export_model
 
         provenance = dict(self.provenance)
         if self.record is not None:
             provenance.setdefault("ensemble", self.record.to_json())
-        return export_saved_model(
+        return export_model(
             self.to_keras(),
             path,
             card=self.card,
             provenance=provenance,
-            parity_images=parity_images,
-        )
+            check_images=check_images,
+        ).path
 
     def count_params(self) -> int:
         """Return the number of scalars in the members' weights."""

@@ -1,9 +1,10 @@
-"""A trained model out: in several formats, each checked against the model; and made smaller."""
+"""Export of a trained model in several formats, each checked against the model, and pruning."""
 
-from kt_tuning.export.exporting import Exported, export_model, export_saved_model
-from kt_tuning.export.folder import LABELS_FILE, PROVENANCE_FILE, next_version
-from kt_tuning.export.foreseeing import export_obstacle
+from kt_tuning.export.export_folder import LABELS_FILE, PROVENANCE_FILE, next_version
+from kt_tuning.export.export_model import Exported, export_model
+from kt_tuning.export.export_source import graph_of
 from kt_tuning.export.formats import FORMATS, Format, format_named
+from kt_tuning.export.layer_overrides import export_obstacle
 from kt_tuning.export.measurement import (
     MEASUREMENT_FILE,
     MEASUREMENT_HEADER,
@@ -12,10 +13,9 @@ from kt_tuning.export.measurement import (
     measurement_rows,
     measurements,
 )
-from kt_tuning.export.parity import Parity
+from kt_tuning.export.numerical_check import NumericalCheck
 from kt_tuning.export.pruning import Pruned, prune
-from kt_tuning.export.served import Prediction, Served, load_served
-from kt_tuning.export.source import Predict, graph_of, predict_all
+from kt_tuning.export.saved_model_loader import LoadedModel, load_saved_model
 
 __all__ = [
     "FORMATS",
@@ -25,22 +25,18 @@ __all__ = [
     "PROVENANCE_FILE",
     "Exported",
     "Format",
+    "LoadedModel",
     "Measurement",
-    "Parity",
-    "Predict",
-    "Prediction",
+    "NumericalCheck",
     "Pruned",
-    "Served",
     "accuracy_note",
     "export_model",
     "export_obstacle",
-    "export_saved_model",
     "format_named",
     "graph_of",
-    "load_served",
+    "load_saved_model",
     "measurement_rows",
     "measurements",
     "next_version",
-    "predict_all",
     "prune",
 ]

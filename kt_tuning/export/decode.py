@@ -1,12 +1,13 @@
-"""Image files to pixels inside a TensorFlow graph: the served twin of `kt_tuning.data`.
+"""Image files to pixels inside a TensorFlow graph, with the bytes that `kt_tuning.data` gives.
 
-Training decodes with Pillow, a server with what is here, and both give the same bytes; the tests
-compare them. Formats: JPEG, PNG, GIF (first frame), BMP and WebP.
+Formats: JPEG, PNG, WebP, GIF (first frame) and BMP. TensorFlow's own decoders are used, and these
+kinds of files differ from training, which decodes with Pillow:
 
-Known limits. Refused with an error: TIFF and other formats, animated WebP, BMP with 16 bits or run
-lengths; `kt-tuning predict` decodes those with Pillow. Unlike
-Pillow: a GIF frame smaller than its canvas stands on black; an orientation that XMP alone states
-is not seen; a transparent colour of a grey PNG with 2 or 4 bits is honoured.
+* Refused with an error: TIFF and other formats, animated WebP, BMP with a palette of colours, bit
+  masks or run lengths. `kt-tuning predict` reads them with Pillow.
+* Other pixels: transparent pixels of a GIF, and what its first frame leaves free of the canvas, are
+  black instead of white; an orientation in XMP alone is ignored; the transparent colour of a grey
+  PNG with 2 or 4 bits is applied.
 """
 
 from __future__ import annotations
@@ -14,16 +15,28 @@ from __future__ import annotations
 import tensorflow as tf
 
 from kt_tuning.core.records import PixelFormat
-from kt_tuning.export.bmp import decode_bmp, is_readable_bmp
-from kt_tuning.export.exif import jpeg_exif, png_exif, upright, webp_exif
-from kt_tuning.export.gif import decode_gif
-from kt_tuning.export.octets import Step, find, matches, number, octets
-from kt_tuning.export.resample import resize_bilinear
+from kt_tuning.export.tf_bytes import (
+    jpeg_exif,
+    matches,
+    number,
+    png_chunk,
+    read_bytes,
+    upright,
+    webp_exif,
+)
 
 _JPEG_RATIOS = (1, 2, 4, 8)
 
 # Colour types of PNG files.
 _GREY_ALPHA, _RGBA = 4, 6
+
+_REFUSED = (
+    "Not an image file that can be served. Expected: JPEG, PNG, GIF, WebP (not animated) or BMP "
+    "(24 or 32 bits, or 8 bits of grey, uncompressed)."
+)
+
+# Pillow's fixed point: 32 bits, less 8 for a pixel and 2 for overflow.
+_FRACTION_BITS = 32 - 8 - 2
 
 
 def decode_batch(encoded: tf.Tensor, pixels: PixelFormat) -> tf.Tensor:
@@ -45,7 +58,7 @@ def decode_bytes(encoded: tf.Tensor, pixels: PixelFormat) -> tf.Tensor:
 
     In this order: decoding (a JPEG by libjpeg's scaled decoding where it is much larger than
     needed), EXIF orientation, compositing on white, grey levels if `pixels` has one channel,
-    resizing with Pillow's bilinear filter without keeping the aspect.
+    resizing with Pillow's bilinear filter without keeping the aspect ratio.
 
     Args:
         encoded: Scalar string, the bytes of the file.
@@ -55,14 +68,14 @@ def decode_bytes(encoded: tf.Tensor, pixels: PixelFormat) -> tf.Tensor:
         uint8 (height, width, channels). A file that cannot be decoded is a
         `tf.errors.InvalidArgumentError` when the graph runs.
     """
-    data = octets(encoded)
+    data = read_bytes(encoded)
     image = tf.switch_case(
         _format(data),
         [
             lambda: _decode_jpeg(encoded, data, 2 * max(pixels.height, pixels.width)),
             lambda: _decode_png(encoded, data, pixels.bits),
-            lambda: decode_gif(encoded, data),
-            lambda: _on_white(decode_bmp(data)),
+            lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
+            lambda: _decode_bmp(encoded, data),
             lambda: _decode_webp(encoded, data),
             _refuse,
         ],
@@ -74,13 +87,40 @@ def decode_bytes(encoded: tf.Tensor, pixels: PixelFormat) -> tf.Tensor:
     return tf.ensure_shape(resized, pixels.shape)
 
 
+def resize_bilinear(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Resize by an antialiased triangle filter, with the bytes of Pillow's BILINEAR filter.
+
+    Columns are resized before rows, each pass rounding to bytes. A server that resized a little
+    differently from training would shift every prediction a little.
+
+    Args:
+        image: uint8 (rows, columns, channels), sizes known only at run time.
+        height: Rows of the result.
+        width: Columns of the result.
+
+    Returns:
+        uint8 (height, width, channels).
+
+    Source: Pillow, `src/libImaging/Resample.c`.
+    """
+    rows, columns = tf.unstack(tf.shape(image)[:2])
+
+    def resized() -> tf.Tensor:
+        planes = tf.transpose(image, [2, 0, 1])
+        turned = tf.transpose(_resample(planes, width), [0, 2, 1])
+        return tf.transpose(_resample(turned, height), [2, 1, 0])
+
+    is_unchanged = tf.equal(rows, height) & tf.equal(columns, width)
+    return tf.cond(is_unchanged, lambda: image, resized)
+
+
 def _format(data: tf.Tensor) -> tf.Tensor:
     """Return the index of the branch that decodes the file."""
     known = [
         matches(data, 0, b"\xff\xd8\xff"),
         matches(data, 0, b"\x89PNG\r\n\x1a\n"),
         matches(data, 0, b"GIF87a") | matches(data, 0, b"GIF89a"),
-        is_readable_bmp(data),
+        matches(data, 0, b"BM"),
         matches(data, 0, b"RIFF") & matches(data, 8, b"WEBP") & ~_is_animated_webp(data),
     ]
     indices = [tf.where(is_format, index, len(known)) for index, is_format in enumerate(known)]
@@ -106,8 +146,8 @@ def _decode_png(encoded: tf.Tensor, data: tf.Tensor, bits: int) -> tf.Tensor:
         return tf.cond(
             _png_has_alpha(data),
             lambda: _on_white(tf.io.decode_png(encoded, channels=4)),
-            # Asked for alpha that is not there, TensorFlow fills in 1, 3 or 15, not 255, where
-            # pixels have fewer than 8 bits.
+            # Asked for the alpha of an opaque file with fewer than 8 bits, TensorFlow fills in 1,
+            # 3 or 15 instead of 255.
             lambda: tf.io.decode_png(encoded, channels=3),
         )
 
@@ -124,7 +164,7 @@ def _decode_png(encoded: tf.Tensor, data: tf.Tensor, bits: int) -> tf.Tensor:
         # Pillow reads 16 bits of grey with alpha as 8, so training has not seen the others.
         is_deep = tf.equal(number(data, 24), 16) & tf.not_equal(number(data, 25), _GREY_ALPHA)
         image = tf.cond(is_deep, decode_deep, decode)
-    return upright(image, png_exif(data))
+    return upright(image, png_chunk(data, b"eXIf"))
 
 
 def _high_bytes(levels: tf.Tensor, bits: int) -> tf.Tensor:
@@ -136,20 +176,26 @@ def _high_bytes(levels: tf.Tensor, bits: int) -> tf.Tensor:
 
 
 def _png_has_alpha(data: tf.Tensor) -> tf.Tensor:
-    """Return whether a PNG file has an alpha channel, or a tRNS chunk in place of one."""
-
-    def step(position: tf.Tensor) -> Step:
-        size = number(data, position, 4, big=True)
-        is_transparency = matches(data, position + 4, b"tRNS")
-        following = tf.where(
-            matches(data, position + 4, b"IDAT"), tf.int64.max, position + 12 + size
-        )
-        return following, position + 8, tf.where(is_transparency, size, 0)
-
     bits, colour_type = number(data, 24), number(data, 25)
-    # Pillow overlooks tRNS where pixels have 16 bits.
-    has_transparency = (bits < 16) & (tf.size(find(data, 8, step)) > 0)
-    return (colour_type >= 4) | has_transparency
+    # Pillow ignores tRNS where pixels have 16 bits.
+    is_transparent = tf.size(png_chunk(data, b"tRNS", before=b"IDAT")) > 0
+    return (colour_type >= 4) | (is_transparent & (bits < 16))
+
+
+def _decode_bmp(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
+    """Decode what TensorFlow reads as Pillow does; it ignores palettes, masks and compression."""
+    header, bits, compression = number(data, 14, 4), number(data, 28, 2), number(data, 30, 4)
+
+    def is_grey() -> tf.Tensor:
+        palette = tf.reshape(data[14 + header : 14 + header + 1024], [256, 4])
+        return tf.reduce_all(tf.equal(tf.cast(palette[:, :3], tf.int32), tf.range(256)[:, None]))
+
+    is_plain = tf.cond(tf.equal(bits, 8), is_grey, lambda: tf.reduce_any(tf.equal(bits, [24, 32])))
+    is_readable = (header >= 40) & tf.equal(compression, 0) & is_plain
+    with tf.control_dependencies([tf.debugging.Assert(is_readable, [_REFUSED])]):
+        image = tf.io.decode_bmp(encoded)
+    is_single = tf.equal(tf.shape(image)[-1], 1)
+    return tf.cond(is_single, lambda: tf.tile(image, [1, 1, 3]), lambda: image[..., :3])
 
 
 def _decode_webp(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
@@ -159,18 +205,14 @@ def _decode_webp(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
 
 
 def _is_animated_webp(data: tf.Tensor) -> tf.Tensor:
-    # To be kept from `decode_webp`: TensorFlow 2.21 writes four channels of an animation into
-    # memory for three and brings the process down.
+    # Never given to `decode_webp`: TensorFlow 2.21 writes four channels of an animation into
+    # memory for three, and the process crashes.
     is_flagged = tf.equal(number(data, 20) // 2 % 2, 1)
     return matches(data, 12, b"VP8X") & is_flagged
 
 
 def _refuse() -> tf.Tensor:
-    message = (
-        "Not an image file that can be served. Expected: JPEG, PNG, GIF, BMP (uncompressed, "
-        "not 16-bit) or WebP (not animated)."
-    )
-    with tf.control_dependencies([tf.debugging.Assert(False, [message])]):
+    with tf.control_dependencies([tf.debugging.Assert(False, [_REFUSED])]):
         return tf.zeros([1, 1, 3], tf.uint8)
 
 
@@ -186,3 +228,36 @@ def _grey(image: tf.Tensor) -> tf.Tensor:
     """Return the ITU-R 601-2 luma of uint8 (rows, columns, 3), in Pillow's fixed point."""
     luma = tf.reduce_sum(tf.cast(image, tf.int32) * [19595, 38470, 7471], axis=2, keepdims=True)
     return tf.cast(tf.bitwise.right_shift(luma + 2**15, 16), tf.uint8)
+
+
+def _resample(planes: tf.Tensor, target: int) -> tf.Tensor:
+    """Resample the last axis of uint8 (channels, lines, size) to `target`."""
+    weights = _weights(tf.shape(planes)[2], target)
+
+    def resampled(plane: tf.Tensor) -> tf.Tensor:
+        sums = tf.matmul(tf.cast(plane, tf.float64), weights, transpose_b=True)
+        return tf.cast(tf.floor(sums * 2.0**-_FRACTION_BITS + 0.5), tf.uint8)
+
+    # One channel after the other: in float64 a 12-megapixel image takes 300 MB in one piece.
+    return tf.map_fn(resampled, planes, parallel_iterations=1)
+
+
+def _weights(size: tf.Tensor, target: int) -> tf.Tensor:
+    """Return (target, size) fixed-point weights: whole numbers, held in float64.
+
+    A triangle of half-width max(size / target, 1) around each target pixel's centre, normalised:
+
+        w[i, j] = max(0, 1 - |j + 1/2 - (i + 1/2) scale| / max(scale, 1)),  scale = size / target
+
+    The exact fraction has a denominator of about 2 size max(scale, 1), too small for the last bit
+    of a double, and so the order of summation, to change how it is rounded. The products that
+    follow stay below 2**53, hence float64 is exact; TensorFlow multiplies matrices of integers
+    more slowly. A row's sum is off by much less than the 1 in 510 that would lift 255 to 256.
+    """
+    scale = tf.cast(size, tf.float64) / target
+    centres = (tf.range(target, dtype=tf.float64) + 0.5) * scale
+    positions = tf.cast(tf.range(size), tf.float64) + 0.5
+    distances = tf.abs(positions - centres[:, tf.newaxis]) / tf.maximum(scale, 1)
+    triangle = tf.nn.relu(1 - distances)
+    normalised = triangle / tf.reduce_sum(triangle, axis=1, keepdims=True)
+    return tf.floor(normalised * 2**_FRACTION_BITS + 0.5)

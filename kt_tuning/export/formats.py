@@ -1,4 +1,4 @@
-"""The table of formats: a row is all there is to know about one."""
+"""The table of export formats: one row for each, with its writer and reader."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.extras import require_extra
 from kt_tuning.core.names import find_name
-from kt_tuning.export import keras_file, litert, onnx, openvino, saved_model
-from kt_tuning.export.parity import FLOAT32, Tolerance
-from kt_tuning.export.source import Predict, Source
+from kt_tuning.export import litert, onnx_openvino
+from kt_tuning.export.export_source import Predict, Source, graph_of
+from kt_tuning.export.numerical_check import FLOAT32, Tolerance
+from kt_tuning.export.saved_model import check_files, write_saved_model
+from kt_tuning.export.saved_model_loader import load_saved_model
+
+KERAS_FILE = "model.keras"
 
 FLOAT16 = Tolerance(difference=0.02, agreement=0.995)
 INT8 = Tolerance(difference=0.25, agreement=0.99)
@@ -26,13 +30,12 @@ class Format:
     """A file format of trained models.
 
     Attributes:
-        name: As it is asked for.
-        summary: What it is for.
+        name: Name on the command line.
         write: Writes a model into a folder.
         read: Loads it from there, into the runtime that it is meant for.
-        tolerance: How far the two may be apart.
-        extra: The extra of kt-tuning that brings what it needs, or None.
-        packages: What the extra brings, as imported.
+        tolerance: Largest allowed difference between the two.
+        extra: The extra of kt-tuning that installs what it needs, or None.
+        packages: The packages of the extra, as imported.
         needs_examples: Whether `Source.examples` are needed.
         keeps_precision: Whether it can compute in 16 bits, as a model does that was trained in
             mixed precision; otherwise it is given the model in float32.
@@ -41,7 +44,6 @@ class Format:
     """
 
     name: str
-    summary: str
     write: Callable[[Source, Path], None]
     read: Callable[[Path], Predict]
     tolerance: Tolerance = FLOAT32
@@ -61,63 +63,45 @@ class Format:
             require_extra(f"The format {self.name!r}", self.extra, *self.packages)
 
 
-FORMATS = {
-    row.name: row
-    for row in (
-        Format(
-            "saved_model",
-            "TensorFlow SavedModel, for TensorFlow Serving; takes image files, too",
-            saved_model.write_saved_model,
-            saved_model.read_saved_model,
-            keeps_precision=True,
-            check=saved_model.check_files,
-        ),
-        Format(
-            "keras",
-            "Keras file, to go on training",
-            keras_file.write_keras,
-            keras_file.read_keras,
-            keeps_precision=True,
-        ),
-        Format(
-            "litert",
-            "LiteRT (TensorFlow Lite), float32",
-            litert.write_litert,
-            litert.read_litert,
-        ),
-        Format(
-            "litert_float16",
-            "LiteRT with float16 weights, half the size",
-            litert.write_float16,
-            litert.read_litert,
-            FLOAT16,
-        ),
-        Format(
-            "litert_int8",
-            "LiteRT in int8, a quarter of the size",
-            litert.write_int8,
-            litert.read_litert,
-            INT8,
-            needs_examples=True,
-        ),
-        Format(
-            "onnx",
-            "ONNX, for ONNX Runtime and many others",
-            onnx.write_onnx,
-            onnx.read_onnx,
-            extra="onnx",
-            packages=("tf2onnx", "onnx", "onnxruntime"),
-        ),
-        Format(
-            "openvino",
-            "OpenVINO, for Intel's processors",
-            openvino.write_openvino,
-            openvino.read_openvino,
-            extra="openvino",
-            packages=("openvino",),
-        ),
-    )
-}
+def write_keras(source: Source, folder: Path) -> None:
+    """Write `model.keras`, Keras's own file, for further training."""
+    source.model.save(folder / KERAS_FILE)
+
+
+def read_keras(folder: Path) -> Predict:
+    """Load `model.keras`; custom layers must be registered with Keras before."""
+    import keras
+
+    model = keras.models.load_model(folder / KERAS_FILE, compile=False)
+    call = graph_of(model, model.input_shape[1:])
+    return lambda images: np.asarray(call(images), dtype=np.float32)
+
+
+_ROWS = (
+    Format(
+        "saved_model", write_saved_model, load_saved_model, keeps_precision=True, check=check_files
+    ),
+    Format("keras", write_keras, read_keras, keeps_precision=True),
+    Format("litert", litert.write_litert, litert.read_litert),
+    Format("litert_float16", litert.write_float16, litert.read_litert, FLOAT16),
+    Format("litert_int8", litert.write_int8, litert.read_litert, INT8, needs_examples=True),
+    Format(
+        "onnx",
+        onnx_openvino.write_onnx,
+        onnx_openvino.read_onnx,
+        extra="onnx",
+        packages=("tf2onnx", "onnx", "onnxruntime"),
+    ),
+    Format(
+        "openvino",
+        onnx_openvino.write_openvino,
+        onnx_openvino.read_openvino,
+        extra="openvino",
+        packages=("openvino",),
+    ),
+)
+
+FORMATS = {row.name: row for row in _ROWS}
 """Every format; `--format` takes the names."""
 
 ALIASES = {

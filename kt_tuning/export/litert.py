@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
+import itertools
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,35 +14,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.quiet import ignored_warnings, quiet_logger
-from kt_tuning.export.int8 import quantize
-from kt_tuning.export.recurrence import unrolled
-from kt_tuning.export.shrinking import plain_shrinking
-from kt_tuning.export.source import Predict, Source
+from kt_tuning.export.export_source import Predict, Source
+from kt_tuning.export.layer_overrides import matmul_resizing, unroll_rnn
 
 LITERT_FILE = "model.tflite"
+_WEIGHTED = {"BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
+"""Operations that take nearly all of the time and have nearly all weights."""
 
 
-def write_litert(source: Source, folder: Path) -> None:
-    """Write `model.tflite` with float32 weights."""
-    _export(source, folder)
+def write_litert(source: Source, folder: Path, **options: Any) -> None:
+    """Write `model.tflite` with float32 weights.
+
+    Args:
+        source: The model.
+        folder: Folder of the file.
+        **options: Attributes of the converter.
+    """
+    path = str(folder / LITERT_FILE)
+    with quiet_logger("tensorflow"), unroll_rnn(source.model), matmul_resizing(source.model):
+        source.model.export(path, format="litert", verbose=False, **options)
 
 
 def write_float16(source: Source, folder: Path) -> None:
     """Write `model.tflite` with float16 weights, half the size; it computes in float32."""
     import tensorflow as tf
 
-    _export(
-        source,
-        folder,
-        optimizations=[tf.lite.Optimize.DEFAULT],
-        target_spec={"supported_types": [tf.float16]},
-    )
+    types = {"supported_types": [tf.float16]}
+    write_litert(source, folder, optimizations=[tf.lite.Optimize.DEFAULT], target_spec=types)
 
 
 def write_int8(source: Source, folder: Path) -> None:
     """Write `model.tflite` with int8 weights and activations, a quarter of the size.
 
-    Pixels go in as uint8 and probabilities come out as float32, as in all formats.
+    The input is uint8 pixels and the output float32 probabilities, as in all formats.
     """
     import tensorflow as tf
 
@@ -48,27 +55,14 @@ def write_int8(source: Source, folder: Path) -> None:
         tempfile.TemporaryDirectory() as saved,
         quiet_logger("tensorflow"),
         _interpreter_notice_ignored(),
+        unroll_rnn(source.model),
+        matmul_resizing(source.model),
     ):
-        plain_shrinking(unrolled(source.model)).export(
-            saved, format="tf_saved_model", verbose=False
-        )
+        source.model.export(saved, format="tf_saved_model", verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(
             saved, signature_keys=["serving_default"]
         )
-        (folder / LITERT_FILE).write_bytes(quantize(converter, source.examples))
-
-
-def _export(source: Source, folder: Path, **options: Any) -> None:
-    path = str(folder / LITERT_FILE)
-    with quiet_logger("tensorflow"):
-        plain_shrinking(unrolled(source.model)).export(
-            path, format="litert", verbose=False, **options
-        )
-
-
-def _interpreter_notice_ignored() -> contextlib.AbstractContextManager[None]:
-    """Ignore that the interpreter is to move out of TensorFlow; its text begins with a newline."""
-    return ignored_warnings(UserWarning, r"\s*Warning: tf\.lite\.Interpreter")
+        (folder / LITERT_FILE).write_bytes(_quantize(converter, source.examples))
 
 
 def read_litert(folder: Path) -> Predict:
@@ -94,3 +88,46 @@ def read_litert(folder: Path) -> Predict:
         return interpreter.get_tensor(probabilities["index"])
 
     return predict
+
+
+def _interpreter_notice_ignored() -> contextlib.AbstractContextManager[None]:
+    """Ignore that the interpreter is to move out of TensorFlow; its text begins with a newline."""
+    return ignored_warnings(UserWarning, r"\s*Warning: tf\.lite\.Interpreter")
+
+
+def _quantize(converter: Any, examples: NDArray[np.uint8]) -> bytes:
+    """Convert convolutions and dense layers to int8, weights and activations.
+
+    All other operations stay in float32: sums, pooling, softmax and logarithms gain next to nothing
+    and add a rounding each. So does the layer before a softmax, whose steps would be seen in the
+    probabilities: it is small, and where two classes are close it decides.
+
+    Args:
+        converter: A `tf.lite.TFLiteConverter`.
+        examples: uint8 (N, height, width, channels); the range of each activation is that on them.
+    """
+    import tensorflow as tf
+
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([image[np.newaxis]] for image in examples)
+    # Only the debugger can tell the converter to leave operations as they are.
+    debugger = tf.lite.experimental.QuantizationDebugger(
+        converter=converter, debug_dataset=lambda: [[examples[:1]]]
+    )
+    # Its statistics, which are not used here, take the logarithm of 0.
+    with ignored_warnings(RuntimeWarning):
+        debugger.run()
+    file = io.StringIO()
+    debugger.layer_statistics_dump(file)
+    file.seek(0)
+    operations = [(row["op_name"], row["tensor_name"]) for row in csv.DictReader(file)]
+    debugger.options = tf.lite.experimental.QuantizationDebugOptions(
+        denylisted_ops=sorted({kind for kind, _ in operations} - _WEIGHTED),
+        denylisted_nodes=[
+            name
+            for (kind, name), (following, _) in itertools.pairwise(operations)
+            if kind in _WEIGHTED and following == "SOFTMAX"
+        ],
+    )
+    content: bytes = debugger.get_nondebug_quantized_model()
+    return content

@@ -1,4 +1,4 @@
-"""The table of exports: what each costs and is worth, as it was measured."""
+"""The table of exports: measured size, latency and accuracy."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ MEASUREMENT_FILE = "measurement.json"
 
 @dataclasses.dataclass(frozen=True)
 class Measurement(Record):
-    """A row of the table of formats.
+    """Size, latency and accuracy of an export.
 
     Attributes:
         format: Name in `FORMATS`.
         folder: Of the export, from the run directory.
         size: Bytes of the model's files.
-        zipped: Bytes after compression, by which alone the zeros of a pruned model are saved.
+        zipped: Bytes after compression; only this is smaller for a pruned model.
         latency_ms: Milliseconds for one image, on the CPU, in the format's own runtime with the
             threads that it takes: the percentiles "p50", "p95" and "p99".
         accuracy: On validation images, 0 to 1. None if the model was trained on these, unless its
@@ -29,7 +29,7 @@ class Measurement(Record):
         difference: Of a probability, at most.
         sparsity: Share of the kernels' weights that are zero, if the model was pruned.
         seen: Whether the model was trained on the validation images, as with folds and after a
-            refit: then they tell nothing of its accuracy.
+            refit. Then its accuracy on them is not given.
     """
 
     format: str
@@ -70,7 +70,7 @@ def measurement_rows(found: Iterable[Measurement]) -> list[tuple[str, ...]]:
     """Return a table of measurements, as text, under `MEASUREMENT_HEADER`."""
     return [
         (
-            f"{row.folder} ({_name(row)})",
+            f"{row.folder} ({row.format}{_zeros(row)})",
             f"{row.size / 1e6:.2f}",
             f"{row.zipped / 1e6:.2f}",
             f"{row.latency_ms['p50']:.2f}",
@@ -82,8 +82,12 @@ def measurement_rows(found: Iterable[Measurement]) -> list[tuple[str, ...]]:
     ]
 
 
+def _zeros(row: Measurement) -> str:
+    return "" if row.sparsity is None else f", {row.sparsity:.0%} zeros"
+
+
 def accuracy_note(found: Sequence[Measurement]) -> str:
-    """Return what the accuracies of a table are of, in a sentence or two.
+    """Return which images the accuracies of a table were measured on, in a sentence or two.
 
     Args:
         found: The rows, at least one.
@@ -97,7 +101,3 @@ def accuracy_note(found: Sequence[Measurement]) -> str:
         "Accuracy is out of fold: of training and validation images, each labelled by models that "
         "were not trained on it. It is known of exports that label all images as Keras does."
     )
-
-
-def _name(row: Measurement) -> str:
-    return row.format if row.sparsity is None else f"{row.format}, {row.sparsity:.0%} zeros"

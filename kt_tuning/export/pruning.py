@@ -1,4 +1,4 @@
-"""Magnitude pruning: the smallest weights become zero, and the others make up for them."""
+"""Magnitude pruning: the smallest weights become zero, and fine-tuning adapts the others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _POWER = 3
 
 @dataclasses.dataclass(frozen=True)
 class Pruned:
-    """What was pruned.
+    """The result of pruning.
 
     Attributes:
         sparsity: Share of the kernels' weights that are zero.
@@ -43,16 +43,16 @@ def prune(
 ) -> Pruned:
     """Set the least important weights of all kernels to zero, in rounds of fine-tuning.
 
-    In round r of R the share of zeros is s (1 - (1 - r/R)^3): most go early, while there is time
-    to make up for them. Weights are ranked across layers by their square over that of all larger
-    ones of their kernel, so that no kernel loses all. Biases and normalisation stay whole.
+    In round r of R the share of zeros is s (1 - (1 - r/R)^3): most weights are removed early, while
+    training can still adapt the others. Weights are ranked across layers by their square over that
+    of all larger ones of their kernel, so that no kernel loses all. Biases and normalisation are
+    not pruned.
 
     Args:
         model: Changed in place. Kernels are its trainable weights of that name (also
             "depthwise_kernel" and the like) with two dimensions or more.
-        fit: Called with the model and the round, from 0, to train it; weights that are zero stay
-            so meanwhile.
-        sparsity: Share of the kernels' weights that are zero in the end, in (0, 1).
+        fit: Called with the model and the round, from 0, to train it; zero weights remain zero.
+        sparsity: Final share of the kernels' weights that are zero, in (0, 1).
         rounds: At least 1.
 
     Raises:
@@ -113,7 +113,7 @@ def keep_largest(
 
 
 def _scores(kernel: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """w² over the sum of all squares that are not smaller; the largest weight of a kernel has 1."""
+    """Return w² over the sum of all squares that are not smaller; 1 for the largest weight."""
     squares = kernel.astype(np.float64).ravel() ** 2
     order = np.argsort(squares, kind="stable")
     sorted_squares = squares[order]
@@ -133,7 +133,7 @@ def _kernels(model: keras.Model) -> list[Any]:
 
 @contextlib.contextmanager
 def _masked(kernels: Sequence[Any]) -> Iterator[list[Any]]:
-    """Have every training step multiply the kernels by masks, which are given."""
+    """Yield masks by which every training step multiplies the kernels."""
     import keras
 
     masks = [
@@ -148,7 +148,7 @@ def _masked(kernels: Sequence[Any]) -> Iterator[list[Any]]:
     finally:
         for kernel, mask, constraint in zip(kernels, masks, constraints, strict=True):
             kernel.constraint = constraint
-            # `fit` may have put other weights in place at its end: averages, the best epoch's.
+            # `fit` may have set other weights at its end: averages, or those of the best epoch.
             kernel.assign(kernel.numpy() * mask.numpy())
 
 

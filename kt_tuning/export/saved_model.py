@@ -1,8 +1,7 @@
-"""A Keras model to a TensorFlow SavedModel that serves pixels and image files."""
+"""A Keras model as a TensorFlow SavedModel that classifies pixels and image files."""
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,31 +10,16 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.errors import ExportError
 from kt_tuning.core.quiet import quiet_logger
-from kt_tuning.export.parity import FLOAT32, check_parity, measure_parity
-from kt_tuning.export.served import BYTES_SIGNATURE, PIXELS_SIGNATURE, Served, load_served
-from kt_tuning.export.source import Predict, Source
+from kt_tuning.export.export_source import Predict, Source
+from kt_tuning.export.numerical_check import FLOAT32, check_tolerance, compare
+from kt_tuning.export.saved_model_loader import BYTES_SIGNATURE, PIXELS_SIGNATURE, LoadedModel
 
 if TYPE_CHECKING:
     import keras
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class ServedPixels:
-    """Predicts pixels with a SavedModel that was loaded.
-
-    Attributes:
-        served: The model, which predicts image files, too.
-    """
-
-    served: Served
-
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return probabilities (N, classes) of uint8 (N, height, width, channels)."""
-        return self.served.predict(images)
-
-
 def write_saved_model(source: Source, folder: Path) -> None:
-    """Write a SavedModel for TensorFlow Serving, or for `load_served`.
+    """Write a SavedModel for TensorFlow Serving, or for `load_saved_model`.
 
     It has two signatures:
 
@@ -76,8 +60,38 @@ def write_saved_model(source: Source, folder: Path) -> None:
         tf.saved_model.save(module, str(folder), signatures)
 
 
+def check_files(
+    predict: Predict, source: Source, images: NDArray[np.uint8], expected: NDArray[np.float32]
+) -> None:
+    """Compare the probabilities of `images` as PNG files with those of the trained model.
+
+    Args:
+        predict: The `LoadedModel`.
+        source: The model that was exported.
+        images: uint8 (N, height, width, channels).
+        expected: The trained model's probabilities, (N, classes).
+
+    Raises:
+        ExportError: if they differ, or a label is not the name of the most probable class.
+    """
+    import tensorflow as tf
+
+    assert isinstance(predict, LoadedModel)
+    found = predict.predict_bytes([tf.io.encode_png(image, 0).numpy() for image in images])
+    check_tolerance(compare(found["probabilities"], expected), FLOAT32, "saved_model, from files")
+    # By the exported probabilities: within the tolerance, equal ones may swap places.
+    names = [source.card.class_names[index] for index in found["probabilities"].argmax(axis=1)]
+    labels = [label.decode() for label in found["label"]]
+    wrong = [pair for pair in zip(labels, names, strict=True) if pair[0] != pair[1]]
+    if wrong:
+        raise ExportError(
+            f"The exported model gives {len(wrong)} of {len(labels)} images a wrong label, the "
+            f"first one {wrong[0][0]!r}. Expected: {wrong[0][1]!r}."
+        )
+
+
 def _resources(model: keras.Model) -> list[Any]:
-    """What a graph of the model may refer to: variables, and tables of its layers."""
+    """Return what a graph of the model may refer to: variables, and tables of its layers."""
     import tensorflow as tf
 
     kind = tf.saved_model.experimental.TrackableResource
@@ -86,41 +100,3 @@ def _resources(model: keras.Model) -> list[Any]:
         *(variable.value for variable in model.variables),
         *(value for value in held if isinstance(value, kind)),
     ]
-
-
-def read_saved_model(folder: Path) -> Predict:
-    """Load what `write_saved_model` wrote; `load_served` does the same for more than pixels."""
-    return ServedPixels(load_served(folder))
-
-
-def check_files(
-    predict: Predict, source: Source, images: NDArray[np.uint8], expected: NDArray[np.float32]
-) -> None:
-    """Serve `images` as PNG files, too.
-
-    Args:
-        predict: What `read_saved_model` returned.
-        source: What it was made of.
-        images: uint8 (N, height, width, channels).
-        expected: The trained model's probabilities, (N, classes).
-
-    Raises:
-        ExportError: if the probabilities are others, or a label does not name the most probable
-            class.
-    """
-    import tensorflow as tf
-
-    assert isinstance(predict, ServedPixels)
-    files = tf.stack([tf.io.encode_png(image, compression=0) for image in images])
-    answers = predict.served.answer_files(files)
-    served = answers["probabilities"].numpy()
-    check_parity(measure_parity(served, expected), FLOAT32, "saved_model, from files")
-    # Against the served probabilities: within the tolerance, equal ones may swap places.
-    names = [source.card.class_names[index] for index in served.argmax(axis=1)]
-    labels = [label.decode() for label in answers["label"].numpy()]
-    wrong = [pair for pair in zip(labels, names, strict=True) if pair[0] != pair[1]]
-    if wrong:
-        raise ExportError(
-            f"The exported model names {len(wrong)} of {len(labels)} images wrongly, the first "
-            f"one {wrong[0][0]!r}. Expected: {wrong[0][1]!r}."
-        )

@@ -122,7 +122,7 @@ def export_run(
             format=name,
             card=records.data,
             provenance=provenance,
-            parity_images=compared,
+            check_images=compared,
             examples=examples if FORMATS[name].needs_examples else None,
         )
         measurement = measure_export(

@@ -51,8 +51,8 @@ def measure_export(
     model_files = [path for path in files if path.name not in _BESIDE_THE_MODEL]
     accuracy = None
     if labels is not None:
-        accuracy = float((exported.served.argmax(axis=1) == labels).mean())
-    elif exported.parity.agreement == 1 and sparsity is None:
+        accuracy = float((exported.probabilities.argmax(axis=1) == labels).mean())
+    elif exported.check.agreement == 1 and sparsity is None:
         accuracy = out_of_fold
     measurement = Measurement(
         format=exported.format,
@@ -62,8 +62,8 @@ def measure_export(
         latency_ms=measure_latency(exported.predict, images[:1], repeats=_LATENCY_CALLS),
         accuracy=accuracy,
         images=len(images),
-        agreement=exported.parity.agreement,
-        difference=exported.parity.difference,
+        agreement=exported.check.agreement,
+        difference=exported.check.difference,
         sparsity=sparsity,
         seen=labels is None,
     )

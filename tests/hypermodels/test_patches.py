@@ -1,9 +1,12 @@
 """Images become sequences of patches, each of which knows its place."""
 
+import keras
+import keras_tuner
 import numpy as np
 import pytest
 from keras import ops
 
+from hypermodels import Recurrent, ViT
 from hypermodels.patches import (
     ClassToken,
     LearnedPositions,
@@ -90,3 +93,26 @@ def test_the_class_token_comes_first():
     assert outputs.shape == layer.compute_output_shape(inputs.shape) == (2, 5, 3)
     assert (outputs[:, 0] == 7).all()
     assert (outputs[:, 1:] == 1).all()
+
+
+@pytest.mark.parametrize(
+    "hypermodel",
+    [
+        ViT((8, 6, 3), 2, stem="convolution", patch_size=4, width=16, depth=2, heads=2),
+        ViT((8, 6, 3), 2, stem="patches", patch_size=4, width=16, depth=2, heads=2),
+        Recurrent((8, 6, 3), 2, stem="convolution", stages=1, units=4),
+        Recurrent((8, 6, 3), 2, stem="pixels", stages=1, units=4),
+    ],
+    ids=str,
+)
+def test_the_layout_of_images_makes_no_difference(hypermodel):
+    models = [hypermodel.build(keras_tuner.HyperParameters())]
+    keras.config.set_image_data_format("channels_first")
+    try:
+        models.append(hypermodel.build(keras_tuner.HyperParameters()))
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    models[1].set_weights(models[0].get_weights())
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 6, 3), dtype=np.uint8)
+    last, first = (model.predict_on_batch(images) for model in models)
+    assert first == pytest.approx(last, abs=1e-6)

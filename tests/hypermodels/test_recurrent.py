@@ -1,6 +1,5 @@
 """Recurrent networks over rows and patches."""
 
-import keras
 import keras_tuner
 import numpy as np
 import pytest
@@ -90,18 +89,3 @@ def test_the_last_step_alone_knows_all_rows():
 def test_an_impossible_patch_is_refused():
     with pytest.raises(ValueError, match="patch_size=16"):
         build(Recurrent((8, 8, 1), 2, sequence="patches", patch_size=16))
-
-
-@pytest.mark.parametrize("stem", ["convolution", "pixels"])
-def test_the_layout_of_images_makes_no_difference(stem):
-    net = Recurrent((8, 6, 3), 2, stem=stem, stages=1, units=4)
-    models = [build(net)]
-    keras.config.set_image_data_format("channels_first")
-    try:
-        models.append(build(net))
-    finally:
-        keras.config.set_image_data_format("channels_last")
-    models[1].set_weights(models[0].get_weights())
-    images = np.random.default_rng(0).integers(0, 256, (2, 8, 6, 3), dtype=np.uint8)
-    last, first = (model.predict_on_batch(images) for model in models)
-    assert first == pytest.approx(last, abs=1e-6)

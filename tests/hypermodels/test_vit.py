@@ -1,6 +1,5 @@
 """Vision transformers."""
 
-import keras
 import keras_tuner
 import numpy as np
 import pytest
@@ -96,18 +95,3 @@ def test_without_positions_the_order_of_patches_would_not_matter():
 def test_what_does_not_fit_is_refused(fixed, message):
     with pytest.raises(ValueError, match=message):
         build(ViT((8, 8, 1), 2, **fixed))
-
-
-@pytest.mark.parametrize("stem", ["convolution", "patches"])
-def test_the_layout_of_images_makes_no_difference(stem):
-    net = ViT((8, 6, 3), 2, stem=stem, patch_size=4, **TINY)
-    models = [build(net)]
-    keras.config.set_image_data_format("channels_first")
-    try:
-        models.append(build(net))
-    finally:
-        keras.config.set_image_data_format("channels_last")
-    models[1].set_weights(models[0].get_weights())
-    images = np.random.default_rng(0).integers(0, 256, (2, 8, 6, 3), dtype=np.uint8)
-    last, first = (model.predict_on_batch(images) for model in models)
-    assert first == pytest.approx(last, abs=1e-6)

@@ -1,4 +1,4 @@
-"""The command line: the whole job, and what a user sees when the input is bad."""
+"""The command line: the whole job, and its commands on a finished run."""
 
 import importlib.metadata
 import json
@@ -11,25 +11,15 @@ import sys
 import numpy as np
 import pytest
 import yaml
-from command_line import kt_tuning
+from command_line import kt_tuning, write_photos
 from PIL import Image
-from striped import striped_images
 
-from kt_tuning.export import load_served
-
-
-def write_images(folder, count=60, size=8):
-    images, labels = striped_images(count, size)
-    for number, (pixels, label) in enumerate(zip(images, labels, strict=True)):
-        path = folder / ("lying", "standing")[label] / f"{number:02d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels[..., 0]).save(path)
-    return folder
+from kt_tuning.export import load_saved_model
 
 
 @pytest.fixture
 def photos(tmp_path):
-    return write_images(tmp_path / "photos")
+    return write_photos(tmp_path / "photos")
 
 
 SEARCH = ["--hypermodel", "convnet", "--fix", "optimizer=adam", "--fix", "filters=(8, 16)"]
@@ -41,7 +31,7 @@ SEARCH += ["--epochs", "8", "--augment", "none", "--workers", "1", "--quiet"]
 def finished(tmp_path_factory):
     """A run directory that `kt-tuning run` made, and what it printed."""
     base = tmp_path_factory.mktemp("finished")
-    folder = write_images(base / "photos")
+    folder = write_photos(base / "photos")
     command = [sys.executable, "-m", "kt_tuning.cli", "run", folder, "--out", base / "run"]
     command += SEARCH
     environment = {"KT_TUNING_CACHE": str(base / "cache"), "PATH": "/usr/bin:/bin"}
@@ -109,9 +99,11 @@ def test_predict_classifies_files(finished, monkeypatch, capsys):
     files = [base / "photos/lying/00.png", base / "photos/standing/01.png"]
     assert kt_tuning(monkeypatch, "predict", base / "run/export/1", *files) == 0
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    answers = load_served(base / "run/export/1").predict_files(files)
-    assert [answer.path for answer in answers] == files
-    assert rows == [[str(a.path), a.label, f"{a.probability:.4f}"] for a in answers]
+    loaded = load_saved_model(base / "run/export/1")
+    answers = loaded.predict_bytes([file.read_bytes() for file in files])
+    best = answers["probabilities"].max(axis=1)
+    expected = zip(files, answers["label"], best, strict=True)
+    assert rows == [[str(file), label.decode(), f"{p:.4f}"] for file, label, p in expected]
 
 
 def test_preview_is_a_picture_with_a_row_an_image_and_a_column_a_draw(
@@ -216,174 +208,6 @@ def test_run_from_the_configuration_that_it_wrote_gives_the_same_trials_and_scor
     for options in written:
         del options["out"], options["workers"]
     assert written[0] == written[1]
-
-
-def no_folder(base, photos):
-    return ["run", base / "nowhere"], "nowhere"
-
-
-def a_file(base, photos):
-    return ["run", photos / "lying/00.png"], "00.png"
-
-
-def empty_folder(base, photos):
-    (base / "empty").mkdir()
-    return ["run", base / "empty"], "empty"
-
-
-def one_class(base, photos):
-    shutil.rmtree(photos / "standing")
-    return ["run", photos], "class"
-
-
-def empty_class(base, photos):
-    (photos / "unheard").mkdir()
-    return ["run", photos], "unheard"
-
-
-def class_too_small(base, photos):
-    (photos / "rare").mkdir()
-    shutil.copy(photos / "lying/00.png", photos / "rare")
-    return ["run", photos], "rare"
-
-
-def corrupt_files(base, photos):
-    for path in list((photos / "lying").iterdir())[:5]:
-        path.write_bytes(b"not an image")
-    return ["run", photos], "5 of 60"
-
-
-def unknown_objective(base, photos):
-    return ["run", photos, "--objective", "val_acuracy"], "val_acuracy"
-
-
-def unknown_strategy(base, photos):
-    return ["run", photos, "--strategy", "magic"], "Unknown strategy 'magic'"
-
-
-def unknown_hypermodel(base, photos):
-    return ["run", photos, "--hypermodel", "resnext"], "Unknown hypermodel 'resnext'"
-
-
-def unknown_hyperparameter(base, photos):
-    return ["run", photos, "--fix", "filterz=3"], "no hyperparameter 'filterz'"
-
-
-def unknown_narrowed_hyperparameter(base, photos):
-    (base / "space.yaml").write_text("filterz: [16, 32]")
-    return ["run", photos, "--hyperparameters", base / "space.yaml"], "no hyperparameter 'filterz'"
-
-
-def unknown_option_in_the_configuration(base, photos):
-    (base / "config.yaml").write_text("epoch: 3")
-    return ["run", photos, "--config", base / "config.yaml"], "no option 'epoch'"
-
-
-def unknown_tracker(base, photos):
-    return ["run", photos, "--track", "neptune"], "Unknown tracker 'neptune'"
-
-
-def fix_without_value(base, photos):
-    return ["run", photos, "--fix", "filters"], "NAME=VALUE"
-
-
-def unknown_policy(base, photos):
-    return ["run", photos, "--augment", "mild"], "Unknown augmentation policy 'mild'"
-
-
-def bad_time_limit(base, photos):
-    return ["run", photos, "--time-limit", "10 bananas"], "10 bananas"
-
-
-def no_epochs(base, photos):
-    return ["run", photos, "--epochs", "0"], "epochs=0"
-
-
-def no_trials(base, photos):
-    return ["run", photos, "--max-trials", "0"], "max_trials"
-
-
-def many_workers(base, photos):
-    return ["run", photos, "--workers", "many"], "Received: 'many'"
-
-
-def empty_batches(base, photos):
-    return ["run", photos, "--batch-size", "0"], "batch_size"
-
-
-def bad_image_size(base, photos):
-    return ["run", photos, "--image-size", "0"], "image_size"
-
-
-def two_channels(base, photos):
-    return ["run", photos, "--channels", "2"], "channels"
-
-
-def limit_too_low(base, photos):
-    return ["run", photos, "--limit", "1"], "limit"
-
-
-def no_ensemble(base, photos):
-    return ["run", photos, "--ensemble-size", "0"], "at least 1"
-
-
-def out_is_a_file(base, photos):
-    (base / "taken").write_text("")
-    return ["run", photos, "--out", base / "taken"], "taken"
-
-
-def not_a_saved_model(base, photos):
-    return ["predict", photos, photos / "lying/00.png"], "not an exported model"
-
-
-def not_a_run(base, photos):
-    return ["report", photos], "photos"
-
-
-BAD_INPUT = [
-    no_folder,
-    a_file,
-    empty_folder,
-    one_class,
-    empty_class,
-    class_too_small,
-    corrupt_files,
-    unknown_objective,
-    unknown_strategy,
-    unknown_hypermodel,
-    unknown_hyperparameter,
-    unknown_narrowed_hyperparameter,
-    unknown_option_in_the_configuration,
-    unknown_tracker,
-    fix_without_value,
-    unknown_policy,
-    bad_time_limit,
-    no_epochs,
-    no_trials,
-    many_workers,
-    empty_batches,
-    bad_image_size,
-    two_channels,
-    limit_too_low,
-    no_ensemble,
-    out_is_a_file,
-    not_a_saved_model,
-    not_a_run,
-]
-
-
-@pytest.mark.parametrize("case", BAD_INPUT, ids=lambda case: case.__name__)
-def test_bad_input_is_one_clear_message(case, tmp_path, photos, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    arguments, message = case(tmp_path, photos)
-    if arguments[0] == "run" and "--hypermodel" not in arguments:
-        arguments += ["--hypermodel", "convnet"]
-    assert kt_tuning(monkeypatch, *arguments) == 2
-    error = capsys.readouterr().err
-    assert re.search(r"^error: ", error, re.MULTILINE)
-    assert message in error
-    assert "Traceback" not in error
-    assert not (tmp_path / "runs").exists(), "a refused command has left something behind"
 
 
 def test_other_data_in_the_run_directory_are_refused(finished, photos, monkeypatch, capsys):

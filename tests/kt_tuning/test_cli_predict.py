@@ -14,7 +14,7 @@ from PIL import Image
 
 from kt_tuning.core.records import DataCard, PixelFormat
 from kt_tuning.data import decode_image
-from kt_tuning.export import export_model, load_served
+from kt_tuning.export import export_model, load_saved_model
 
 PIXELS = PixelFormat(8, 6, 1, bits=12)
 NAMES = ("dark", "light")
@@ -65,7 +65,7 @@ def test_csv_of_a_folder_has_what_the_model_says_of_the_pixels_of_training(
     assert list(rows[0]) == ["path", "label", "probability", *NAMES, "error"]
     assert [row["path"] for row in rows] == [str(folder / name) for name in FILES]
     assert "1 of 7 image files cannot be read." in shown.err
-    served = load_served(exported)
+    served = load_saved_model(exported)
     assert served.pixels == PIXELS
     for row in rows:
         if row["path"].endswith("broken.jpg"):

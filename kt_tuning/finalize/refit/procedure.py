@@ -41,7 +41,7 @@ from kt_tuning.trials import load_weights, new_model
 
 logger = logging.getLogger("kt_tuning")
 
-PARITY_IMAGES = 32
+CHECK_IMAGES = 32
 """Validation images that an export is compared with the models on."""
 
 
@@ -69,8 +69,8 @@ class Refit:
         Args:
             data: The images: some are compared with what the models say of them.
         """
-        some = data.validation.take(np.arange(min(PARITY_IMAGES, len(data.validation))))
-        return self.ensemble.export(next_version(self.directory / "export"), parity_images=some)
+        some = data.validation.take(np.arange(min(CHECK_IMAGES, len(data.validation))))
+        return self.ensemble.export(next_version(self.directory / "export"), check_images=some)
 
 
 def refit(tuner: Tuner, data: ImageData, options: RefitOptions | None = None) -> Refit:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from hypermodels.compiling.parts import parts_of
+from hypermodels.compiling.fit_schedule import inner_optimizers
 from kt_tuning.devices import rate_factor
 
 
@@ -30,7 +30,7 @@ def scale_rates(model: keras.Model, ratio: float, warm_up: int) -> list[keras.ca
     if ratio == 1:
         return []
     constant: list[Factor | None] = []
-    for part in parts_of(model.optimizer):
+    for part in inner_optimizers(model.optimizer):
         factor = Factor(rate_factor(type(part).__name__, ratio), max(1, warm_up))
         # `learning_rate` would be its value now.
         rate = part._learning_rate
@@ -96,7 +96,7 @@ class ScaleConstantRates(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Apply the first factor, unless the training continues: a checkpoint has it already."""
-        parts = parts_of(self.model.optimizer)
+        parts = inner_optimizers(self.model.optimizer)
         self._applied = {
             index: _factor(parts[index], factor) if number(parts[index].iterations) else 1.0
             for index, factor in enumerate(self._factors)
@@ -113,7 +113,7 @@ class ScaleConstantRates(keras.callbacks.Callback):
             factor = self._factors[index]
             # After the warm-up nobody waits for the device to tell how many steps it has done.
             if factor is not None and before != factor.final:
-                part = parts_of(self.model.optimizer)[index]
+                part = inner_optimizers(self.model.optimizer)[index]
                 self._applied[index] = _factor(part, factor)
                 part.learning_rate = number(part.learning_rate) * self._applied[index] / before
 

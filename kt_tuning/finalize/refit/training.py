@@ -10,7 +10,7 @@ from pathlib import Path
 
 import keras
 
-from hypermodels.compiling.parts import parts_of
+from hypermodels.compiling.fit_schedule import inner_optimizers
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import OptionError, SearchError
 from kt_tuning.core.records import COMPLETED, TrialRecord
@@ -109,7 +109,7 @@ def check_shareable(model: keras.Model, devices: Devices) -> None:
     Raises:
         OptionError: if a step of the model's optimizer is made from several batches.
     """
-    accumulated = [part.gradient_accumulation_steps for part in parts_of(model.optimizer)]
+    accumulated = [part.gradient_accumulation_steps for part in inner_optimizers(model.optimizer)]
     if devices.count > 1 and keras.backend.backend() == "tensorflow" and any(accumulated):
         raise OptionError(
             "Several devices of TensorFlow cannot share a step that is made from several batches. "

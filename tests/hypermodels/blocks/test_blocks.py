@@ -1,3 +1,5 @@
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ from pointwise import strided_pointwise
 from hypermodels.blocks import (
     classifier,
     convolution,
+    convolutional_stem,
     depthwise,
     drop_rates,
     initializer,
@@ -16,6 +19,7 @@ from hypermodels.blocks import (
     stochastic_depth,
     subsample,
 )
+from hypermodels.blocks.stem import prime_factors
 
 MAPS = np.random.default_rng(0).normal(size=(3, 6, 6, 8)).astype(np.float32)
 
@@ -68,7 +72,7 @@ def test_a_pointwise_convolution_takes_every_nth_pixel(size, strides):
 
 
 def test_every_nth_pixel_is_taken_where_channels_come_first(monkeypatch):
-    monkeypatch.setattr("hypermodels.blocks.layout.channel_axis", lambda: 1)
+    monkeypatch.setattr(keras.config, "image_data_format", lambda: "channels_first")
     assert (subsample(MAPS, 2) == MAPS[:, :, ::2, ::2]).all()
 
 
@@ -137,3 +141,28 @@ def test_a_classifier_ends_in_logits():
     assert model.layers[-1].name == "logits"
     assert model.count_params() == 5 * 7 + 7 + 7 * 3 + 3
     assert classifier(inputs, 2).shape == (None, 2)
+
+
+@pytest.mark.parametrize(
+    ("number", "factors"),
+    [(1, []), (2, [2]), (4, [2, 2]), (6, [2, 3]), (16, [2] * 4), (14, [2, 7])],
+)
+def test_prime_factors(number, factors):
+    assert prime_factors(number) == factors
+
+
+@pytest.mark.parametrize("shrink", [1, 2, 4, 5, 6])
+def test_maps_shrink_by_the_factor_rounded_up(shrink):
+    x = convolutional_stem(keras.Input((33, 20, 3)), 24, shrink)
+    assert x.shape == (None, -(-33 // shrink), -(-20 // shrink), 24)
+
+
+def test_channels_are_halved_towards_the_image_but_not_below_sixteen():
+    inputs = keras.Input((32, 32, 3))
+    model = keras.Model(inputs, convolutional_stem(inputs, 64, 16))
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert [layer.filters for layer in convolutions] == [16, 16, 32, 64]
+    # 3×3 kernels without bias, then 4 numbers a channel of the normalisation
+    widths = [3, 16, 16, 32, 64]
+    kernels = sum(9 * a * b for a, b in itertools.pairwise(widths))
+    assert model.count_params() == kernels + 4 * sum(widths[1:])

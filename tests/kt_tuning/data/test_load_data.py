@@ -260,12 +260,15 @@ def test_files_that_an_exported_model_cannot_decode_are_counted_on_each_load(
     save("photos/cat/x.tif", 50)
     save("photos/dog/y.webp", 60, save_all=True, append_images=[Image.new("L", (4, 4))])
     save("photos/dog/z.bmp", Image.new("P", (4, 4), 3))
+    save("photos/dog/w.gif", Image.new("P", (4, 4), 2), transparency=2)
+    save("photos/dog/v.bmp", 70)
     for _ in range(2):
         caplog.clear()
         with caplog.at_level(logging.WARNING, "kt_tuning"):
             load_images(photos)
-        assert "2 of 23 images are files that an exported model cannot decode" in caplog.text
-        assert "(1 TIFF, 1 animated WebP)" in caplog.text
+        assert "4 of 25 images are files that an exported model cannot decode" in caplog.text
+        kinds = "1 BMP with a palette, masks, 16 bits or run lengths, 1 GIF with transparency, "
+        assert f"({kinds}1 TIFF, 1 animated WebP)" in caplog.text
 
 
 def test_what_ready_splits_lack_is_said(

@@ -1,5 +1,7 @@
 """Ensembles of tiny Keras models, against the weighted average in NumPy."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -330,11 +332,11 @@ def test_counts_that_do_not_match(models, fitting_data, count, trials):
 def test_export_hands_over_model_card_and_provenance(models, tmp_path, monkeypatch):
     calls = []
 
-    def export_saved_model(model, path, *, card, provenance, parity_images):
+    def export_model(model, path, *, card, provenance, check_images):
         calls.append((model, card, provenance))
-        return path
+        return SimpleNamespace(path=path)
 
-    monkeypatch.setattr(kt_tuning.export, "export_saved_model", export_saved_model, raising=False)
+    monkeypatch.setattr(kt_tuning.export, "export_model", export_model)
     record = EnsembleRecord(("3",), (1.0,), "single", {"single": 0.5}, (0.9,))
     ensemble = Ensemble(models[:1], [1.0], record=record, card=CARD, provenance={"x": 1})
     assert ensemble.export(tmp_path / "1") == tmp_path / "1"

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -12,7 +11,7 @@ from export_models import make_card, make_model
 from numpy.typing import NDArray
 
 from kt_tuning.core.records import PixelFormat
-from kt_tuning.export import Served, export_saved_model, load_served
+from kt_tuning.export import LoadedModel, export_model, load_saved_model
 from kt_tuning.export.decode import decode_bytes
 
 
@@ -24,19 +23,13 @@ def model() -> keras.Model:
 @pytest.fixture(scope="session")
 def exported(model: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("export") / "1"
-    return export_saved_model(
-        model, path, card=make_card(), provenance={"hyperparameters": {"filters": 4}}
-    )
+    provenance = {"hyperparameters": {"filters": 4}}
+    return export_model(model, path, card=make_card(), provenance=provenance).path
 
 
 @pytest.fixture(scope="session")
-def loaded(exported: Path) -> Any:
-    return tf.saved_model.load(str(exported))
-
-
-@pytest.fixture(scope="session")
-def served(exported: Path) -> Served:
-    return load_served(exported)
+def loaded(exported: Path) -> LoadedModel:
+    return load_saved_model(exported)
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,8 @@ from export_models import CLASS_NAMES, PIXELS, make_card, random_images
 from kt_tuning.core.errors import DataError, ExportError, MissingExtraError, OptionError
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.ensembling.combination import Combination
-from kt_tuning.export import FORMATS, export_model, format_named, predict_all
-from kt_tuning.export.recurrence import unrolled
+from kt_tuning.export import FORMATS, export_model, format_named
+from kt_tuning.export.export_source import predict_all
 
 # Bright on one side, so that they are told apart.
 IMAGES = random_images(40) // np.repeat([1, 8], 6)[:, None].astype(np.uint8)
@@ -64,7 +64,7 @@ def exports(tempered, tmp_path_factory):
                 format=name,
                 card=make_card(),
                 provenance={"from": "here"},
-                parity_images=IMAGES,
+                check_images=IMAGES,
                 examples=IMAGES,
             )
         return made[name]
@@ -77,8 +77,8 @@ def test_an_export_is_read_as_the_model(name, exports, tempered):
     exported = exports(name)
     row = FORMATS[name]
     assert exported.format == name
-    assert exported.parity.images == 40
-    assert exported.parity.difference <= row.tolerance.difference
+    assert exported.check.images == 40
+    assert exported.check.difference <= row.tolerance.difference
     served = predict_all(row.read(exported.path), IMAGES)
     assert (served.dtype, served.shape) == (np.float32, (40, 3))
     expected = tempered.predict(IMAGES, verbose=0)
@@ -101,7 +101,7 @@ def test_labels_and_provenance_lie_beside_it(name, exports):
     content = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     assert content["format"] == name
     assert content["model"] == {"from": "here"}
-    assert content["parity"]["images"] == 40
+    assert content["numerical_check"]["images"] == 40
     for package in FORMATS[name].packages:
         assert content["versions"][package]
     assert [path.name for path in folder.parent.iterdir()] == ["1"]
@@ -162,8 +162,8 @@ def test_onnx_takes_an_exact_gelu(tmp_path):
     x = keras.ops.gelu(keras.layers.Dense(8)(x), approximate=False)
     model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
     path, card = tmp_path / "1", make_card()
-    found = export_model(model, path, format="onnx", card=card, parity_images=IMAGES)
-    assert found.parity.agreement == 1
+    found = export_model(model, path, format="onnx", card=card, check_images=IMAGES)
+    assert found.check.agreement == 1
 
 
 def test_what_a_converter_says_is_told(tempered, tmp_path, monkeypatch):
@@ -199,27 +199,13 @@ def test_openvino_reports_to_nobody(tempered, tmp_path, monkeypatch):
     assert "CI" not in os.environ
 
 
-def recurrent(layer) -> keras.Model:
+def test_recurrent_models_are_unrolled_where_there_are_no_loops(tmp_path):
     inputs = keras.Input(PIXELS.shape, dtype="uint8")
     x = keras.layers.Reshape((PIXELS.height, -1))(keras.layers.Rescaling(1 / 255)(inputs))
-    return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(layer(x)))
-
-
-def test_recurrent_models_are_unrolled_where_there_are_no_loops(tmp_path):
-    model = recurrent(keras.layers.GRU(6))
+    x = keras.layers.GRU(6)(x)
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
     exported = export_model(
-        model, tmp_path / "1", format="litert", card=make_card(), parity_images=IMAGES
+        model, tmp_path / "1", format="litert", card=make_card(), check_images=IMAGES
     )
-    assert exported.parity.difference <= FORMATS["litert"].tolerance.difference
+    assert exported.check.difference <= FORMATS["litert"].tolerance.difference
     assert not model.layers[-2].unroll
-
-
-def test_recurrent_layers_within_others_are_unrolled():
-    model = recurrent(keras.layers.Bidirectional(keras.layers.LSTM(6)))
-    outer = Ensemble([model], [1.0]).to_keras()
-    found = unrolled(outer)
-    expected = outer.predict_on_batch(IMAGES)
-    np.testing.assert_allclose(found.predict_on_batch(IMAGES), expected, atol=1e-6)
-    assert unrolled(found) is found
-    plain = member(1)
-    assert unrolled(plain) is plain

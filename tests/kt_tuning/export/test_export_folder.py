@@ -5,7 +5,7 @@ import json
 import pytest
 from export_models import make_card
 
-from kt_tuning.export.folder import new_export, next_version, write_labels, write_provenance
+from kt_tuning.export.export_folder import new_export, next_version, write_labels, write_provenance
 
 
 def test_versions_count_on_from_the_largest_number(tmp_path):

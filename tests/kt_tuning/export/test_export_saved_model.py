@@ -19,7 +19,7 @@ from PIL import Image
 from kt_tuning.core.errors import DataError, ExportError, StorageError
 from kt_tuning.core.records import PixelFormat
 from kt_tuning.data import decode_image
-from kt_tuning.export import FORMATS, export_saved_model
+from kt_tuning.export import FORMATS, export_model
 
 # Run as if neither Keras nor this package were installed.
 SERVER = """
@@ -131,9 +131,9 @@ def test_provenance_stands_beside_the_model(exported):
     pixels = {"height": 8, "width": 12, "channels": 3, "bits": 16}
     assert provenance["data"]["pixels"] == pixels
     assert provenance["versions"]["keras"] == keras.__version__
-    assert provenance["parity"]["images"] == 16
-    assert provenance["parity"]["difference"] <= 1e-5
-    assert provenance["parity"]["agreement"] == 1.0
+    assert provenance["numerical_check"]["images"] == 16
+    assert provenance["numerical_check"]["difference"] <= 1e-5
+    assert provenance["numerical_check"]["agreement"] == 1.0
     assert provenance["format"] == "saved_model"
     age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(
         provenance["created"]
@@ -144,16 +144,16 @@ def test_provenance_stands_beside_the_model(exported):
 def test_grey_model_is_exported_in_silence_into_an_empty_folder(tmp_path, capfd):
     pixels = PixelFormat(8, 8, 1)
     (tmp_path / "deep" / "er" / "7").mkdir(parents=True)
-    path = export_saved_model(
+    path = export_model(
         make_model(pixels, classes=2),
         tmp_path / "deep" / "er" / "7",
         card=make_card(pixels, ("a", "b")),
-        parity_images=random_images(3, pixels),
-    )
+        check_images=random_images(3, pixels),
+    ).path
     assert capfd.readouterr().out == ""
     assert path == tmp_path / "deep" / "er" / "7"
     assert [folder.name for folder in path.parent.iterdir()] == ["7"]
-    assert json.loads((path / "provenance.json").read_text())["parity"]["images"] == 3
+    assert json.loads((path / "provenance.json").read_text())["numerical_check"]["images"] == 3
 
 
 class Restless(keras.layers.Layer):
@@ -172,7 +172,7 @@ def test_a_model_that_predicts_at_random_is_not_exported(tmp_path):
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
     model = keras.Model(inputs, keras.layers.Softmax()(Restless()(x)))
     with pytest.raises(ExportError, match=r"not the trained one.*draws random numbers"):
-        export_saved_model(model, tmp_path / "1", card=make_card())
+        export_model(model, tmp_path / "1", card=make_card())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -189,7 +189,7 @@ def test_an_interrupted_export_leaves_nothing(model, tmp_path, monkeypatch, prob
 
     writes_with(interrupted, monkeypatch)
     with pytest.raises(problem):
-        export_saved_model(model, tmp_path / "1", card=make_card())
+        export_model(model, tmp_path / "1", card=make_card())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -199,7 +199,7 @@ def test_a_full_disk_is_a_storage_error(model, tmp_path, monkeypatch):
 
     writes_with(full, monkeypatch)
     with pytest.raises(StorageError, match=r"Cannot write .*1: No space left on device"):
-        export_saved_model(model, tmp_path / "1", card=make_card())
+        export_model(model, tmp_path / "1", card=make_card())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -208,26 +208,26 @@ def test_an_export_is_never_overwritten(model, tmp_path):
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").write_bytes(b"mine")
     with pytest.raises(StorageError, match=rf"1 is there already\. Export to {tmp_path}/4"):
-        export_saved_model(model, tmp_path / "1", card=make_card())
+        export_model(model, tmp_path / "1", card=make_card())
     assert (tmp_path / "1" / "saved_model.pb").read_bytes() == b"mine"
 
 
 def test_a_file_is_never_overwritten(model, tmp_path):
     (tmp_path / "best").write_text("mine")
     with pytest.raises(StorageError, match=rf"Export to {tmp_path}/best-2"):
-        export_saved_model(model, tmp_path / "best", card=make_card())
+        export_model(model, tmp_path / "best", card=make_card())
 
 
 def test_a_folder_below_a_file_cannot_be_written(model, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"Cannot write .*file/1: Not a directory"):
-        export_saved_model(model, tmp_path / "file" / "1", card=make_card())
+        export_model(model, tmp_path / "file" / "1", card=make_card())
 
 
 def test_another_backend_does_not_export(model, tmp_path, monkeypatch):
     monkeypatch.setattr(keras.config, "backend", lambda: "jax")
     with pytest.raises(ExportError, match=r"Received: 'jax'\. .*KERAS_BACKEND=tensorflow"):
-        export_saved_model(model, tmp_path / "1", card=make_card())
+        export_model(model, tmp_path / "1", card=make_card())
 
 
 @pytest.mark.parametrize(
@@ -242,14 +242,14 @@ def test_another_backend_does_not_export(model, tmp_path, monkeypatch):
 )
 def test_a_model_that_does_not_fit_is_refused(tmp_path, options, card, message):
     with pytest.raises(ExportError, match=message):
-        export_saved_model(make_model(**options), tmp_path / "1", card=card)
+        export_model(make_model(**options), tmp_path / "1", card=card)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_model_of_several_outputs_is_refused(model, tmp_path):
     twice = keras.Model(model.inputs, [model.outputs[0], model.outputs[0]])
     with pytest.raises(ExportError, match=r"shape \[\(16, 3\), \(16, 3\)\]"):
-        export_saved_model(twice, tmp_path / "1", card=make_card())
+        export_model(twice, tmp_path / "1", card=make_card())
 
 
 @pytest.mark.parametrize(
@@ -257,6 +257,6 @@ def test_a_model_of_several_outputs_is_refused(model, tmp_path):
     [random_images(2)[:0], random_images(2) / 255, random_images(2, PixelFormat(8, 8, 3))],
     ids=["none", "floats", "shape"],
 )
-def test_parity_images_that_do_not_fit_are_refused(model, tmp_path, images):
-    with pytest.raises(DataError, match=r"parity_images should be uint8 of shape \(N, 8, 12, 3\)"):
-        export_saved_model(model, tmp_path / "1", card=make_card(), parity_images=images)
+def test_check_images_that_do_not_fit_are_refused(model, tmp_path, images):
+    with pytest.raises(DataError, match=r"check_images should be uint8 of shape \(N, 8, 12, 3\)"):
+        export_model(model, tmp_path / "1", card=make_card(), check_images=images)

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
-from kt_tuning.export import Exported, Measurement, Parity, accuracy_note, measurements
+from kt_tuning.export import Exported, Measurement, NumericalCheck, accuracy_note, measurements
 from kt_tuning.finalize import format_table, measure_export
 
 
@@ -20,7 +20,11 @@ def exported(tmp_path):
         (folder / name).write_bytes(bytes(100))
     answers = np.tile(np.float32([0.2, 0.8]), (4, 1))
     return Exported(
-        folder, "keras", Parity(4, 1e-7, 0.75), lambda images: answers[: len(images)], answers
+        folder,
+        "keras",
+        NumericalCheck(4, 1e-7, 0.75),
+        lambda images: answers[: len(images)],
+        answers,
     )
 
 
@@ -42,7 +46,7 @@ def test_images_that_the_model_was_trained_on_tell_no_accuracy(
     exported, agreement, sparsity, accuracy
 ):
     # Out of fold is known of the Keras model: of an export that labels alike, and is not pruned.
-    alike = dataclasses.replace(exported, parity=Parity(4, 1e-7, agreement))
+    alike = dataclasses.replace(exported, check=NumericalCheck(4, 1e-7, agreement))
     images = np.zeros((4, 8, 8, 1), np.uint8)
     found = measure_export(alike, images, None, folder="f", sparsity=sparsity, out_of_fold=0.7)
     assert (found.accuracy, found.seen) == (accuracy, True)

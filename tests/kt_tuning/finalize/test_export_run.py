@@ -29,7 +29,7 @@ def test_formats_lie_where_tensorflow_serving_does_not_look(run_directory, strip
         assert "# photos: an image classifier" in (folder / "MODEL_CARD.md").read_text()
         provenance = json.loads((folder / "provenance.json").read_text())
         assert provenance["model"]["search"]["hypermodel"] == "ConvNet"
-        assert provenance["parity"]["images"] == 10
+        assert provenance["numerical_check"]["images"] == 10
     # Serving takes names that are numbers for versions.
     numbers = [path for path in (run_directory / "export").iterdir() if path.name.isdecimal()]
     assert [path.name for path in numbers] == ["1"]

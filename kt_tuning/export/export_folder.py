@@ -1,4 +1,4 @@
-"""The folder of an export: whole or not there, with labels and provenance beside the model."""
+"""The folder of an export: written completely or not at all, with labels and provenance."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _PACKAGES = ("kt-tuning", "keras", "tensorflow", "numpy", "pillow")
 
 
 def next_version(folder: Path) -> Path:
-    """The first unused version, 1, 2, …, of TensorFlow Serving's layout `folder/<version>`."""
+    """Return the first unused version, 1, 2, …, of TensorFlow Serving's `folder/<version>`."""
     taken = [int(path.name) for path in folder.glob("*") if path.name.isdecimal()]
     return folder / str(max(taken, default=0) + 1)
 
 
 def check_free(path: Path) -> None:
-    """Refuse to write where something is already.
+    """Refuse a path that is in use.
 
     Raises:
         StorageError: if `path` is anything but an empty folder.
@@ -57,7 +57,7 @@ def new_export(path: Path) -> Iterator[Path]:
 
 
 def write_labels(folder: Path, names: Sequence[str]) -> None:
-    """Write `labels.txt`: a class a line, 0 first."""
+    """Write `labels.txt`: one class name a line, label 0 first."""
     labels = "".join(f"{name}\n" for name in names)
     (folder / LABELS_FILE).write_text(labels, encoding="utf-8", newline="\n")
 
@@ -65,27 +65,23 @@ def write_labels(folder: Path, names: Sequence[str]) -> None:
 def write_provenance(
     folder: Path, card: DataCard, packages: Sequence[str], **more: dict[str, Any] | str
 ) -> None:
-    """Write `provenance.json`: when and of what the model was made, and by which versions.
+    """Write `provenance.json`: date, data and package versions of the export.
 
     Args:
-        folder: Where.
+        folder: Folder of the file.
         card: The data.
-        packages: Whose versions count beside those of Keras, TensorFlow and their like.
-        **more: What else to record.
+        packages: Packages whose versions are recorded beside those of Keras, TensorFlow and others.
+        **more: Further entries.
     """
+    versions = {"python": platform.python_version()}
+    for name in (*_PACKAGES, *packages):
+        # Not found: run from a checkout, or TensorFlow has another name such as tensorflow-cpu.
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
     content = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "versions": _versions((*_PACKAGES, *packages)),
+        "versions": versions,
         "data": card.to_json(),
         **more,
     }
     write_json(folder / PROVENANCE_FILE, content)
-
-
-def _versions(packages: Sequence[str]) -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for name in packages:
-        # Run from a checkout, or with TensorFlow under another name such as tensorflow-cpu.
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return versions

@@ -1,4 +1,4 @@
-"""What is exported: a Keras model, checked, and what it answers."""
+"""The model to export with its images and classes: validation, and the reference predictions."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """uint8 images (N, height, width, channels) -> probabilities (N, classes)."""
 
-BATCH = 256
+_BATCH = 256
 
-# How far from 1 the probabilities of an image may sum: half precision gets that far off.
+# How far from 1 the probabilities of an image may sum: half precision is that inexact.
 _SUM_TOLERANCE = 1e-2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:
-    """What is exported.
+    """A model to export.
 
     Attributes:
         model: From uint8 (N, height, width, channels) to probabilities (N, classes).
-        card: What it was trained on: its class names and pixel format.
-        examples: uint8 (N, height, width, channels), images like those that it will see: int8
+        card: Class names and pixel format of the data that it was trained on.
+        examples: uint8 (N, height, width, channels), images like those that it will classify: int8
             formats take the range of every activation from them. None if there are none.
     """
 
@@ -40,7 +40,7 @@ class Source:
     examples: NDArray[np.uint8] | None = None
 
     def check(self) -> None:
-        """Refuse what cannot be exported.
+        """Refuse a model or examples that cannot be exported.
 
         Raises:
             ExportError: if Keras runs on another backend than TensorFlow, the model takes other
@@ -82,7 +82,7 @@ class Source:
                 f"Received: {images.dtype} of shape {images.shape}."
             )
 
-    def answers(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the model's probabilities (N, classes).
 
         Raises:
@@ -92,8 +92,8 @@ class Source:
 
         call = graph_of(self.model, self.card.pixels.shape)
         output = tf.nest.map_structure(
-            lambda *parts: np.concatenate(parts),
-            *(tf.nest.map_structure(_as_numpy, call(batch)) for batch in batches(images)),
+            lambda *parts: np.concatenate([tf.cast(part, tf.float32).numpy() for part in parts]),
+            *map(call, _batches(images)),
         )
         classes = len(self.card.class_names)
         if getattr(output, "shape", None) != (len(images), classes):
@@ -113,7 +113,7 @@ class Source:
 def graph_of(model: keras.Model, shape: Sequence[int]) -> Callable[[NDArray[np.uint8]], object]:
     """Return the model as the graph that is served.
 
-    `predict` compiles some models by XLA, and half precision is then rounded at other places.
+    `predict` compiles some models by XLA, which rounds half precision in other places.
 
     Args:
         model: On TensorFlow.
@@ -127,17 +127,10 @@ def graph_of(model: keras.Model, shape: Sequence[int]) -> Callable[[NDArray[np.u
     )
 
 
-def batches(images: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """Cut images into batches that fit into memory when they are predicted."""
-    return [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-
-
 def predict_all(predict: Predict, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Predict any number of images, batch by batch."""
-    return np.concatenate([predict(batch) for batch in batches(images)])
+    """Predict any number of images, in batches that fit into memory."""
+    return np.concatenate([predict(batch) for batch in _batches(images)])
 
 
-def _as_numpy(output: object) -> NDArray[np.float32]:
-    import tensorflow as tf
-
-    return tf.cast(output, tf.float32).numpy()
+def _batches(images: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    return [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]

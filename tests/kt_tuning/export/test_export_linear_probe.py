@@ -1,4 +1,4 @@
-"""Exports of a linear probe answer as its features and its head do."""
+"""Exports of a linear probe predict as its features and its head do."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_features_and_head_are_what_is_served(name, probe, tmp_path):
     expected = probe.frozen.classify(probe.frozen.features(IMAGES))
     assert len(np.unique(expected.argmax(1))) == 3
     exported = export_model(
-        probe, tmp_path / "1", format=name, card=make_card(), parity_images=IMAGES
+        probe, tmp_path / "1", format=name, card=make_card(), check_images=IMAGES
     )
-    assert exported.served == pytest.approx(expected, abs=1e-4)
-    assert (exported.served.argmax(1) == expected.argmax(1)).all()
+    assert exported.probabilities == pytest.approx(expected, abs=1e-4)
+    assert (exported.probabilities.argmax(1) == expected.argmax(1)).all()

@@ -1,0 +1,84 @@
+"""The marks of tests, by patterns of their files; setup.cfg describes the marks."""
+
+from fnmatch import fnmatch
+
+INTEGRATION = (
+    "*/test_mlflow_tracker.py",
+    "*/test_ray_executor.py",
+    "*/test_report_in_chromium.py",
+    "*/test_shared_study.py",
+    "*/test_tuner_tracker.py",
+    "*/test_wandb_tracker.py",
+)
+"""They need another program or service."""
+
+SLOW = (
+    "test_notebooks.py",
+    "hypermodels/compiling/test_averaging.py",
+    "hypermodels/test_backbone_files.py",
+    "hypermodels/test_every_family.py",
+    "hypermodels/test_finetune.py",
+    "hypermodels/test_linear_probe.py",
+    "hypermodels/test_pretrained.py",
+    "hypermodels/test_training_step.py",
+    "kt_tuning/data/test_batch_processes.py",
+    "kt_tuning/data/test_worker_pool.py",
+    "kt_tuning/ensembling/test_ensemble.py",
+    "kt_tuning/evaluation/test_evaluation_parts.py",
+    "kt_tuning/execution/*",
+    "kt_tuning/export/test_every_format.py",
+    "kt_tuning/export/test_export_linear_probe.py",
+    "kt_tuning/export/test_export_saved_model.py",
+    "kt_tuning/finalize/*",
+    "kt_tuning/report/test_report_page.py",
+    "kt_tuning/search/*",
+    "kt_tuning/test_*",
+    "kt_tuning/trials/*",
+    "kt_tuning/tuners/*",
+)
+"""They train models, or start processes."""
+
+QUICK = (
+    "kt_tuning/execution/test_crash_hint.py",
+    "kt_tuning/execution/test_devices.py",
+    "kt_tuning/execution/test_logs.py",
+    "kt_tuning/finalize/test_export_measurement.py",
+    "kt_tuning/finalize/test_markdown.py",
+    "kt_tuning/search/test_distributions.py",
+    "kt_tuning/search/test_halving_rule.py",
+    "kt_tuning/search/test_objectives.py",
+    "kt_tuning/search/test_oracle.py",
+    "kt_tuning/search/test_oracle_enqueue.py",
+    "kt_tuning/search/test_oracle_resume.py",
+    "kt_tuning/search/test_oracle_warm_start.py",
+    "kt_tuning/search/test_pruning.py",
+    "kt_tuning/search/test_samplers.py",
+    "kt_tuning/search/test_space_overrides.py",
+    "kt_tuning/search/test_storage_urls.py",
+    "kt_tuning/test_palette.py",
+    "kt_tuning/test_recipe.py",
+    "kt_tuning/test_run_options.py",
+    "kt_tuning/test_summaries.py",
+    "kt_tuning/trials/test_curve.py",
+    "kt_tuning/trials/test_deadline.py",
+    "kt_tuning/trials/test_label_encoding.py",
+    "kt_tuning/trials/test_trial_folder.py",
+    "kt_tuning/trials/test_trial_storage.py",
+    "kt_tuning/tuners/test_signatures.py",
+)
+"""Exceptions from `SLOW`."""
+
+
+def mark_of(file: str) -> str | None:
+    """Return "integration", "slow" or None.
+
+    Args:
+        file: Path of a test file below this folder, with slashes.
+    """
+
+    def is_one_of(patterns: tuple[str, ...]) -> bool:
+        return any(fnmatch(file, pattern) for pattern in patterns)
+
+    if is_one_of(INTEGRATION):
+        return "integration"
+    return "slow" if is_one_of(SLOW) and not is_one_of(QUICK) else None
