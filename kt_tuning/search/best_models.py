@@ -27,8 +27,8 @@ from kt_tuning.ensembling import (
 from kt_tuning.evaluation import metric_of
 from kt_tuning.run import trial_folder
 from kt_tuning.run.layout import ENSEMBLE, PREDICTIONS, REFIT
-from kt_tuning.search.keras_tuner_projects import stock_weights
 from kt_tuning.search.run_directory import RunDirectory
+from kt_tuning.search.stock_oracle import stock_weights
 from kt_tuning.trials import (
     load_stock_weights,
     load_weights,

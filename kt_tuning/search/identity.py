@@ -16,16 +16,12 @@ from kt_tuning.core.errors import OtherSearchError, StorageError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.run.layout import DEFINITION, STUDY
-from kt_tuning.search.definition import (
-    SearchDefinition,
-    as_stored,
-    describe_model,
-    read_definition,
-)
+from kt_tuning.search.definition import SearchDefinition, as_stored, read_definition
+from kt_tuning.search.descriptions import describe_model
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import SearchOracle
-from kt_tuning.search.study import read_earlier
-from kt_tuning.search.study.urls import without_password
+from kt_tuning.search.study.open_study import read_earlier
+from kt_tuning.search.study.storage import without_password
 
 LARGEST = 60_000
 """Largest attribute of a study in bytes that every database takes."""

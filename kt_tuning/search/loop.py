@@ -15,13 +15,18 @@ from kt_tuning.execution import crash_hint
 from kt_tuning.run.layout import PAUSE, RESULT
 from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import Budget, family_of
-from kt_tuning.search.crashes import MAX_CRASHES, CrashLog
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.objectives import register_metrics
+from kt_tuning.search.pruning import REDUCTION, Promotion, RungTable
 from kt_tuning.search.run_directory import RunDirectory
-from kt_tuning.search.rungs import REDUCTION, Promotion, RungTable
 from kt_tuning.search.stock_oracle import SearchOracle
-from kt_tuning.search.trial_starter import TrialOptions, TrialStarter, is_paused
+from kt_tuning.search.trial_starter import (
+    MAX_CRASHES,
+    CrashLog,
+    TrialOptions,
+    TrialStarter,
+    is_paused,
+)
 from kt_tuning.tracking import TrackedTrial, Tracking
 from kt_tuning.trials import Decision, Progress, TrialFiles, TrialSpec
 

@@ -16,10 +16,10 @@ from kt_tuning.core.errors import SearchError
 from kt_tuning.search.distributions import SearchSpace, Value
 from kt_tuning.search.objectives import measure, pareto_front
 from kt_tuning.search.proposer import Proposer, Restriction
-from kt_tuning.search.pruning import make_pruner
-from kt_tuning.search.rungs import AshaPruner, HalvingRule
+from kt_tuning.search.pruning import AshaPruner, HalvingRule, make_pruner
 from kt_tuning.search.samplers import find_strategy
-from kt_tuning.search.study import SearchStudy, adopt_trials, open_study
+from kt_tuning.search.study.open_study import adopt_trials, open_study
+from kt_tuning.search.study.search_study import SearchStudy
 from kt_tuning.search.study_oracle import Source, StudyOracle, guarded
 
 

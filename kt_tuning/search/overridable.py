@@ -1,31 +1,255 @@
-"""The methods of a tuner that subclasses override, as in KerasTuner."""
+"""KerasTuner's arguments of a tuner, and its methods that subclasses override."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import time
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import keras_tuner
+from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import Trial
 
-from kt_tuning.core.errors import OptionError
+from kt_tuning.core.errors import KtTuningError, OptionError, StorageError
+from kt_tuning.core.records import COMPLETED, TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.search.auto import AUTO
-from kt_tuning.search.data_tasks import make_tasks, split_folds
-from kt_tuning.search.keras_tuner_api import (
-    EPOCH_HOOKS,
-    OVERRIDABLE,
-    EpochHooks,
-    NoHyperModel,
-    OverriddenTrials,
-    always_continue,
-    overridden,
-    specify_alone,
-)
 from kt_tuning.search.objectives import objectives_of
+from kt_tuning.search.options import make_tasks, split_folds
+from kt_tuning.search.run_directory import RunDirectory
+from kt_tuning.search.stock_oracle import is_oracle
+from kt_tuning.search.trial_starter import TrialOptions
 from kt_tuning.search.tuner_results import TunerResults
-from kt_tuning.trials import EPOCHS, Task, train_trial, weights_file
+from kt_tuning.trials import (
+    EPOCHS,
+    Decision,
+    Progress,
+    Report,
+    SharedCallback,
+    Task,
+    TrialSpec,
+    best_epoch_of,
+    describe_failure,
+    end_trial,
+    metrics_of,
+    train_trial,
+    weights_file,
+)
+
+EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
+"""Methods that KerasTuner calls during a training, as (trial, model, epoch or batch, logs)."""
+OVERRIDABLE = ("run_trial", *EPOCH_HOOKS, "_build_and_fit_model")
+"""Methods whose overrides need the tuner itself: trials then run in its process."""
+
+
+class NoHyperModel(keras_tuner.HyperModel):
+    """Stands for the hypermodel of a tuner whose `run_trial` needs none."""
+
+    def build(self, hp: keras_tuner.HyperParameters) -> None:
+        """Build nothing."""
+
+
+def check_arguments(oracle: Any, hypermodel: Any, unknown: Mapping[str, Any]) -> None:
+    """Refuse what KerasTuner refuses.
+
+    Args:
+        oracle: The first argument of a tuner: an oracle, or the hypermodel of a search without.
+        hypermodel: The second one.
+        unknown: Keyword arguments that no tuner has.
+
+    Raises:
+        OptionError: if an argument is unknown, or the first one is no oracle where it should be.
+    """
+    if unknown:
+        raise OptionError(
+            f"Unrecognized arguments {list(unknown)} for a tuner. See `help(kt_tuning.Tuner)` for "
+            "those it has."
+        )
+    if hypermodel is not None and oracle is not None and not is_oracle(oracle):
+        raise OptionError(
+            "Expected `oracle` argument to be an instance of `Oracle`, such as "
+            f"kt_tuning.oracles.RandomSearchOracle(...). Received: oracle={oracle!r}"
+        )
+
+
+def overridden(tuner: BaseTuner, base: type, names: tuple[str, ...]) -> list[str]:
+    """The methods of `names` that a subclass of `base`, or the instance, overrides."""
+    return [
+        name
+        for name in names
+        if name in vars(tuner) or getattr(type(tuner), name) is not getattr(base, name)
+    ]
+
+
+class EpochHooks(SharedCallback):
+    """Calls the tuner's `on_epoch_begin`, `on_epoch_end`, `on_batch_begin` and `on_batch_end`.
+
+    Args:
+        tuner: Has these methods.
+        trial: What is trained.
+    """
+
+    def __init__(self, tuner: keras_tuner.Tuner, trial: Trial) -> None:
+        super().__init__()
+        self._tuner = tuner
+        self._trial = trial
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Call the tuner's method."""
+        self._tuner.on_epoch_begin(self._trial, self.model, epoch, logs=logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Call the tuner's method."""
+        self._tuner.on_epoch_end(self._trial, self.model, epoch, logs=logs)
+
+    def on_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Call the tuner's method."""
+        self._tuner.on_batch_begin(self._trial, self.model, batch, logs)
+
+    def on_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Call the tuner's method."""
+        self._tuner.on_batch_end(self._trial, self.model, batch, logs)
+
+
+class OverriddenTrials:
+    """Runs trials by a tuner's own `run_trial`, in this process.
+
+    Args:
+        tuner: A tuner with overridden methods.
+        args: Positional arguments of `search`.
+        kwargs: Keyword arguments of `search` that KerasTuner passes on.
+    """
+
+    def __init__(
+        self, tuner: keras_tuner.Tuner, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> None:
+        self._tuner = tuner
+        self._args = args
+        self._kwargs = dict(kwargs)
+        self.spec: TrialSpec | None = None
+        self.report: Report = always_continue
+        self.record: TrialRecord | None = None
+
+    def __call__(self, spec: TrialSpec, report: Report) -> TrialRecord:
+        """Run one trial; the record is written as `result.json`.
+
+        Raises:
+            KtTuningError: if the cause is in the arguments or data.
+            keras_tuner.errors.FatalError: if nothing can work, e.g. as `run_trial` returns None.
+        """
+        began = time.monotonic()
+        trial = self._tuner.oracle.get_trial(spec.trial_id)
+        trial.hyperparameters = spec.hp
+        self.spec, self.record = spec, None
+        # What the subclass does after a training could not be repeated when a paused one goes on.
+        self.report = lambda news: _without_pause(report(news))
+        status, message, epoch = COMPLETED, None, 0
+        metrics: dict[str, float] = {}
+        try:
+            results = self._tuner.run_trial(trial, *self._args, **self._kwargs)
+            metrics, epoch = self._measured(trial, results)
+        except (KtTuningError, keras_tuner.errors.FatalError):
+            raise
+        except Exception as error:
+            if not spec.directory.is_dir():
+                raise StorageError(
+                    f"{spec.directory} has been removed while its trial was running. Leave the "
+                    "run directory there during a search."
+                ) from error
+            status, message = describe_failure(error)
+        finally:
+            self.spec, self.report = None, always_continue
+        record = self._recorded(spec, status, message, metrics, epoch, began)
+        return end_trial(record, spec.directory)
+
+    def _measured(self, trial: Trial, results: Any) -> tuple[dict[str, float], int]:
+        objective = self._tuner.oracle.objective
+        if trial.metrics.exists(objective.name):
+            warnings.warn(
+                "Calling `self.oracle.update_trial(trial_id, metrics)` in `Tuner.run_trial()` is "
+                "deprecated by KerasTuner. Please remove the call and return the metrics.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            best = trial.metrics.get_best_step(objective.name) or 0
+            names = trial.metrics.metrics
+            return {name: trial.metrics.get_best_value(name) for name in names}, best
+        metrics = metrics_of(results, objective, "Tuner.run_trial()")
+        return metrics, best_epoch_of(results, objective)
+
+    def _recorded(
+        self,
+        spec: TrialSpec,
+        status: str,
+        message: str | None,
+        metrics: dict[str, float],
+        epoch: int,
+        began: float,
+    ) -> TrialRecord:
+        """The record of a training by `Tuner.run_trial`, with what the subclass returned."""
+        seconds = time.monotonic() - began
+        trained = self.record
+        record = TrialRecord(
+            trial_id=spec.trial_id,
+            number=spec.number,
+            status=status,
+            values=dict(spec.hp.values),
+            metrics=metrics,
+            best_epoch=epoch,
+            epochs=0,
+            seconds=round(seconds, 3),
+            parameters=0,
+            message=message,
+            began=time.time() - seconds,
+        )
+        if trained is None or status != COMPLETED:
+            return record
+        return dataclasses.replace(
+            trained,
+            values=record.values,
+            metrics={**trained.metrics, **metrics},
+            seconds=max(trained.seconds, record.seconds),
+        )
+
+
+def specify_alone(trial: Trial, run: RunDirectory, options: TrialOptions, epochs: int) -> TrialSpec:
+    """Specify a trial that is run outside a search, by a call of `run_trial`.
+
+    Args:
+        trial: Of an oracle.
+        run: Where trials are kept.
+        options: What all trials have in common.
+        epochs: Epochs of a full training.
+    """
+    values = trial.hyperparameters.values
+    earlier = values.get("tuner/trial_id")
+    return TrialSpec(
+        trial_id=trial.trial_id,
+        number=0,
+        hp=trial.hyperparameters,
+        epochs=values.get(EPOCHS, epochs),
+        initial_epoch=values.get("tuner/initial_epoch", 0),
+        origin=None if earlier is None else run.trial(earlier),
+        seed=options.seed,
+        directory=run.trial(trial.trial_id),
+        deadline=None,
+        least_epochs=0,
+        executions=options.executions,
+        limits=options.limits,
+    )
+
+
+def _without_pause(decision: Decision) -> Decision:
+    return Decision.CONTINUE if decision is Decision.PAUSE else decision
+
+
+def always_continue(progress: Progress) -> Decision:
+    """Continue a training outside a search."""
+    return Decision.CONTINUE
+
 
 DEFAULT_EPOCHS = 30
 """Epochs of a full training if none are given."""

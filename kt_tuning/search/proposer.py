@@ -16,10 +16,13 @@ from hypermodels import FAMILY
 from kt_tuning.core.errors import SearchError
 from kt_tuning.core.quiet import quiet_optuna
 from kt_tuning.search.distributions import Parameter, SearchSpace, Value, Values
-from kt_tuning.search.samplers import GridSampler, Strategy, perturbations
-from kt_tuning.search.study import Proposal, SearchStudy
-from kt_tuning.search.study.trial_states import set_parameter
+from kt_tuning.search.samplers import Strategy, perturbations
+from kt_tuning.search.samplers.space_filling import GridSampler
+from kt_tuning.search.study.search_study import SearchStudy
+from kt_tuning.search.study.trial_states import ENQUEUED, Proposal, set_parameter
 
+QUEUE = "queue"
+"""Attribute of a study: all configurations that were ever enqueued, in order."""
 MAX_FAILURES = 10
 """Failed trials after which a search without any success ends."""
 REDRAWS = 10
@@ -67,7 +70,10 @@ class Proposer:
             OptionError: if one does not fit into the space.
         """
         while self._enqueued and space.parameters:
-            kept.queue.add(space.check(self._enqueued[0]))
+            values, queue = space.check(self._enqueued[0]), _queue(kept.study)
+            # A script that is resumed enqueues the same again.
+            if values not in queue:
+                kept.study.set_user_attr(QUEUE, [*queue, values])
             del self._enqueued[0]
 
     def note(self, trial: Trial) -> None:
@@ -112,14 +118,15 @@ class Proposer:
         draw = _Draw(kept, space, strategy, index, tried=self._was_tried)
         if self._defaults_first and index == 0:
             return draw.untried(space.defaults())
-        for values in kept.queue.waiting():
+        for values in _waiting(kept.study):
             family = values.get(FAMILY)
             if restriction and family is not None and family not in restriction.affordable:
                 continue
             proposal = draw.untried(values)
             if proposal is not None:
                 return dataclasses.replace(proposal, enqueued=values)
-            kept.queue.remove(values)
+            left = [other for other in _queue(kept.study) if other != values]
+            kept.study.set_user_attr(QUEUE, left)
         if restriction is None:
             return draw.untried({})
         return _within(draw, kept, restriction.preferred)
@@ -201,3 +208,16 @@ def _within(draw: _Draw, kept: SearchStudy, families: Sequence[str]) -> Proposal
 def _key(values: Mapping[str, Any]) -> str:
     """Return a key that equal configurations share."""
     return json.dumps(dict(values), sort_keys=True)
+
+
+def _queue(study: optuna.Study) -> list[Values]:
+    queue: list[Values] = study.user_attrs.get(QUEUE, [])
+    return queue
+
+
+def _waiting(study: optuna.Study) -> list[Values]:
+    """Return the enqueued configurations without a trial, in order."""
+    queue = _queue(study)
+    trials = study.get_trials(deepcopy=False) if queue else []
+    taken = [trial.user_attrs.get(ENQUEUED) for trial in trials]
+    return [values for values in queue if values not in taken]

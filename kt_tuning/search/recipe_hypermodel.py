@@ -1,14 +1,17 @@
-"""A hypermodel with the recipe that trains its models."""
+"""A hypermodel with the recipe that trains its models, and its search space."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import keras_tuner
 
 from kt_tuning.core.errors import OptionError
+from kt_tuning.export import export_obstacle
 from kt_tuning.recipe import Recipe
 from kt_tuning.trials import member_of
 
@@ -95,3 +98,140 @@ class DefaultHyperModel(keras_tuner.HyperModel):
 
     def __repr__(self) -> str:
         return str(getattr(self._function, "__name__", repr(self._function)))
+
+
+KERAS_METRICS = ("loss", "compile_metric", "compile_metrics")
+"""Names of what Keras puts into `Model.metrics` besides the metrics that were compiled."""
+
+
+class CompileOverrides(keras_tuner.HyperModel):
+    """Compiles the models of another hypermodel anew, with the arguments of a tuner.
+
+    Args:
+        hypermodel: What builds the models.
+        optimizer: A name or an optimizer, which is copied for each model; None keeps the model's.
+        loss: A loss; None keeps the model's.
+        metrics: Metrics; None keeps the model's.
+        strategy: A `tf.distribute.Strategy` whose scope models are built in, or None.
+    """
+
+    def __init__(
+        self,
+        hypermodel: keras_tuner.HyperModel,
+        *,
+        optimizer: Any = None,
+        loss: Any = None,
+        metrics: Any = None,
+        strategy: Any = None,
+    ) -> None:
+        super().__init__()
+        self.wrapped = hypermodel
+        self._overrides = {
+            name: value
+            for name, value in (("optimizer", optimizer), ("loss", loss), ("metrics", metrics))
+            if value
+        }
+        self._strategy = strategy
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Build the other hypermodel's model in the scope of the strategy, and compile it."""
+        with contextlib.nullcontext() if self._strategy is None else self._strategy.scope():
+            model = self.wrapped.build(hp)
+            if self._overrides:
+                model.compile(**self._arguments(model))
+        return model
+
+    def _arguments(self, model: keras.Model) -> dict[str, Any]:
+        compiled = {
+            "optimizer": model.optimizer,
+            "loss": model.loss,
+            "metrics": [each for each in model.metrics if each.name not in KERAS_METRICS],
+        }
+        arguments = {**compiled, **self._overrides}
+        if isinstance(arguments["optimizer"], keras.optimizers.Optimizer):
+            # An optimizer belongs to the variables of one model.
+            config = keras.optimizers.serialize(arguments["optimizer"])
+            arguments["optimizer"] = keras.optimizers.deserialize(config)
+        return arguments
+
+    def declare_hyperparameters(self, hp: keras_tuner.HyperParameters) -> None:
+        """Register the other hypermodel's hyperparameters."""
+        self.wrapped.declare_hyperparameters(hp)
+
+    def fit(
+        self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Train as the other hypermodel does."""
+        return self.wrapped.fit(hp, model, *args, **kwargs)
+
+
+logger = logging.getLogger("kt_tuning")
+
+Scope = list[Any]
+"""The conditions of nested `hp.conditional_scope`s."""
+
+
+def discover_space(
+    hypermodel: keras_tuner.HyperModel, oracle: keras_tuner.Oracle
+) -> tuple[keras.Model, dict[str, Any]]:
+    """Add all hyperparameters that KerasTuner would find to the space of an oracle.
+
+    A warning is logged if the model of the defaults cannot be exported.
+
+    Args:
+        hypermodel: If its attribute `asks_everything` is true, each build asks for all
+            hyperparameters, active or not, and one build is enough.
+        oracle: Its space may hold hyperparameters that are fixed or narrowed.
+
+    Returns:
+        The model of the default configuration, and its values.
+    """
+    hp = oracle.get_space()
+    hypermodel.declare_hyperparameters(hp)
+    oracle.update_space(hp)
+    hp, model = _build(hypermodel, oracle, [])
+    if isinstance(model, keras.Model) and (obstacle := export_obstacle(model)) is not None:
+        logger.warning("%s", obstacle)
+    defaults = dict(hp.values)
+    if getattr(hypermodel, "asks_everything", False):
+        return model, defaults
+    done: list[Scope] = []
+    waiting: list[Scope] = []
+    while True:
+        done += hp.active_scopes
+        met = [*waiting, *hp.inactive_scopes]
+        waiting = [s for i, s in enumerate(met) if s not in done and s not in met[:i]]
+        if not waiting:
+            return model, defaults
+        # Contradictory conditions are tried once only.
+        done.append(waiting[0])
+        try:
+            hp, _ = _build(hypermodel, oracle, waiting)
+        except Exception:  # conditions of different branches need not be compatible
+            hp, _ = _build(hypermodel, oracle, waiting[:1])
+
+
+def _build(
+    hypermodel: keras_tuner.HyperModel, oracle: keras_tuner.Oracle, scopes: Sequence[Scope]
+) -> tuple[keras_tuner.HyperParameters, keras.Model]:
+    """Build once with as many scopes active as possible, the first one in any case."""
+    hp = oracle.get_space()
+    hp.values.update(_together(scopes))
+    # Parents come before their children.
+    for entry in hp.space:
+        if not hp.is_active(entry):
+            hp.values.pop(entry.name, None)
+        elif entry.name not in hp.values:
+            hp.values[entry.name] = entry.default
+    model = hypermodel.build(hp)
+    oracle.update_space(hp)
+    return hp, model
+
+
+def _together(scopes: Sequence[Scope]) -> dict[str, Any]:
+    """Return values of parents by name for which the first scope and many others are active."""
+    values: dict[str, Any] = {}
+    for scope in scopes:
+        if all(values.get(parent.name, parent.values[0]) in parent.values for parent in scope):
+            values = {**{parent.name: parent.values[0] for parent in scope}, **values}
+    return values

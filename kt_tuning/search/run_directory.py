@@ -36,7 +36,7 @@ from kt_tuning.run.layout import (
     TRIAL_STATE,
 )
 from kt_tuning.run.removal import check_removable, remove_run
-from kt_tuning.search.rungs import Point
+from kt_tuning.search.pruning import Point
 from kt_tuning.trials.damage import damaged_files
 
 logger = logging.getLogger("kt_tuning")

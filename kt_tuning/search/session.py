@@ -18,16 +18,14 @@ from kt_tuning.core.units import count
 from kt_tuning.execution import Executor, Serial, Work
 from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import Budget, epochs_by_family
-from kt_tuning.search.chief import is_chief, is_worker, serve
-from kt_tuning.search.crashes import MAX_CRASHES, CrashLog
 from kt_tuning.search.display import SearchDisplay
+from kt_tuning.search.distributed import is_chief, is_worker, serve, warn_of_absent
 from kt_tuning.search.loop import SearchLoop
 from kt_tuning.search.options import check_count
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.search.run_directory import RunDirectory, versions
-from kt_tuning.search.shared_finalize import warn_of_absent
 from kt_tuning.search.stock_oracle import SearchOracle
-from kt_tuning.search.trial_starter import TrialOptions
+from kt_tuning.search.trial_starter import MAX_CRASHES, CrashLog, TrialOptions
 from kt_tuning.tracking import Tracker, Tracking
 
 logger = logging.getLogger("kt_tuning")

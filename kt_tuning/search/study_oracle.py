@@ -22,10 +22,11 @@ from kt_tuning.core.quiet import ignored_warnings
 from kt_tuning.run.layout import ORACLE
 from kt_tuning.search.objectives import objectives_of
 from kt_tuning.search.proposer import Proposer
+from kt_tuning.search.pruning import RungScores
 from kt_tuning.search.run_directory import RunDirectory
-from kt_tuning.search.rungs import RungScores
-from kt_tuning.search.study import SearchStudy, check_objectives, open_study
-from kt_tuning.search.study.heartbeat_lock import is_shared
+from kt_tuning.search.study.open_study import check_objectives, open_study
+from kt_tuning.search.study.search_study import SearchStudy
+from kt_tuning.search.study.storage import is_shared
 
 Source = optuna.Study | str | Path
 """An earlier search: its study, run directory, file, or URL."""

@@ -26,18 +26,15 @@ from kt_tuning.recipe import Recipe
 from kt_tuning.run.layout import AUTO_CHOICE
 from kt_tuning.search.auto import AUTO, Chosen, chosen
 from kt_tuning.search.best_models import BestModels
-from kt_tuning.search.chief import is_chief, is_worker
-from kt_tuning.search.compile_overrides import CompileOverrides
-from kt_tuning.search.data_tasks import split_folds
-from kt_tuning.search.definition import (
-    SearchDefinition,
+from kt_tuning.search.definition import SearchDefinition
+from kt_tuning.search.descriptions import (
     describe_hypermodel,
     describe_model,
     describe_recipe,
     unchanged,
 )
+from kt_tuning.search.distributed import is_chief, is_worker
 from kt_tuning.search.identity import Identity, named
-from kt_tuning.search.keras_tuner_api import NoHyperModel, check_arguments
 from kt_tuning.search.objectives import objectives_of
 from kt_tuning.search.options import (
     Objectives,
@@ -46,13 +43,18 @@ from kt_tuning.search.options import (
     check_settings,
     find_workers,
     make_executor,
+    split_folds,
 )
-from kt_tuning.search.overridable import DEFAULT_EPOCHS, OverridableTuner
-from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
+from kt_tuning.search.overridable import (
+    DEFAULT_EPOCHS,
+    NoHyperModel,
+    OverridableTuner,
+    check_arguments,
+)
+from kt_tuning.search.recipe_hypermodel import CompileOverrides, RecipeHyperModel, discover_space
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.samplers import strategy_name
 from kt_tuning.search.session import Limits, SearchSession, check_results, trials_left
-from kt_tuning.search.space_discovery import discover_space
 from kt_tuning.search.stock_oracle import adapt, is_oracle, make_oracle
 from kt_tuning.search.trial_starter import TrialOptions
 from kt_tuning.tracking import Tracker, find_trackers

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from kt_tuning.search.samplers.grid import grid_values
-from kt_tuning.search.samplers.positions import from_unit, to_unit, value_count
+from kt_tuning.search.samplers.base import from_unit, to_unit, value_count
 from kt_tuning.search.samplers.regression import matern
+from kt_tuning.search.samplers.space_filling import grid_values
 
 MANY = 128
 """A discrete parameter with more values is treated as continuous."""

@@ -17,8 +17,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.search.distributions import SearchSpace
-from kt_tuning.search.study.heartbeat_lock import heartbeats_of
-from kt_tuning.search.study.translation import first_distributions, stored_names, translated
+from kt_tuning.search.study.storage import heartbeats_of
+from kt_tuning.search.study.trial_states import first_distributions, stored_names, translated
 
 
 class StudyStorage(BaseStorage):

@@ -1,19 +1,109 @@
-"""Conversion of trials between KerasTuner and Optuna."""
+"""Conversion of trials between KerasTuner and Optuna, and into a wider space."""
 
 from __future__ import annotations
 
-import copy
 import dataclasses
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    check_distribution_compatibility,
+)
 from optuna.trial import FrozenTrial, TrialState
 
-from kt_tuning.search.distributions import Parameter, Values
+from kt_tuning.core.errors import OptionError
+from kt_tuning.search.distributions import Parameter, SearchSpace, Values
 from kt_tuning.search.objectives import flaw, measure, objectives_of, score
-from kt_tuning.search.rungs import RungScores
-from kt_tuning.search.study.translation import VALUES
+from kt_tuning.search.pruning import RungScores
+
+VALUES = "values"
+"""Attribute of a trial: its configuration by KerasTuner's names."""
+
+Distributions = Mapping[str, BaseDistribution]
+
+
+def stored_names(space: SearchSpace, stored: Distributions) -> dict[str, str]:
+    """Return other names for parameters that the storage would refuse.
+
+    Args:
+        space: The present space.
+        stored: Distributions in the storage by name.
+
+    Returns:
+        Names in the storage by names of parameters, where they differ.
+    """
+    return {
+        parameter.name: f"{parameter.name} {_shown(parameter.distribution)}"
+        for parameter in space.parameters
+        if parameter.distribution is not None
+        and parameter.name in stored
+        and not _compatible(stored[parameter.name], parameter.distribution)
+    }
+
+
+def first_distributions(trials: Iterable[FrozenTrial]) -> dict[str, BaseDistribution]:
+    """Return the distribution of each parameter in the first trial that has it."""
+    found: dict[str, BaseDistribution] = {}
+    for trial in trials:
+        for name, distribution in trial.distributions.items():
+            found.setdefault(name, distribution)
+    return found
+
+
+def translated(
+    trial: FrozenTrial, space: SearchSpace
+) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
+    """Return parameters and distributions of a trial as if it had been drawn from a space.
+
+    Args:
+        trial: A trial; without the attribute `VALUES` it is returned unchanged.
+        space: The present space.
+    """
+    values = trial.user_attrs.get(VALUES)
+    if values is None:
+        return trial.params, trial.distributions
+    params: dict[str, Any] = {}
+    distributions: dict[str, BaseDistribution] = {}
+    for parameter in space.active(values):
+        name, distribution = parameter.name, parameter.distribution
+        if distribution is None:
+            continue
+        if trial.distributions.get(name) == distribution:
+            params[name], distributions[name] = trial.params[name], distribution
+        elif (drawn := _drawn(parameter, values[parameter.hp.name])) is not None:
+            params[name], distributions[name] = drawn, distribution
+        elif name in trial.params:
+            params[name], distributions[name] = trial.params[name], trial.distributions[name]
+    return params, distributions
+
+
+def _drawn(parameter: Parameter, value: Any) -> Any:
+    """Return the study's value for a value of a hyperparameter; None if it is out of range."""
+    try:
+        return parameter.to_study(value)
+    except OptionError:
+        return None
+
+
+def _compatible(stored: BaseDistribution, now: BaseDistribution) -> bool:
+    try:
+        check_distribution_compatibility(stored, now)
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(distribution: BaseDistribution) -> str:
+    """Return a text that distinguishes distributions which need different names."""
+    if isinstance(distribution, CategoricalDistribution):
+        return f"{{{', '.join(map(str, distribution.choices))}}}"
+    kind = type(distribution).__name__.removesuffix("Distribution").lower()
+    return f"({kind}, log)" if getattr(distribution, "log", False) else f"({kind})"
+
 
 if TYPE_CHECKING:
     from kt_tuning.search.study.draft_storage import StudyStorage
@@ -25,6 +115,8 @@ RESULT = "result"
 each is a transaction."""
 SCORE = "score"
 """Attribute of a pruned trial: its best value. Optuna's own is the last one."""
+ENQUEUED = "enqueued"
+"""Attribute of a trial: the element of the queue that it tries."""
 NEAR = "near"
 """Attribute of a trial that perturbs another one: the number of that one."""
 SCORES = "scores"
@@ -139,11 +231,3 @@ def _status(frozen: FrozenTrial) -> str:
         case TrialState.PRUNED if not frozen.constraints:
             return TrialStatus.COMPLETED
     return TrialStatus.FAILED
-
-
-def curve_until(frozen: FrozenTrial, step: int) -> FrozenTrial:
-    """Return a running trial as a pruner saw it after a step."""
-    until_then = copy.copy(frozen)
-    curve = frozen.intermediate_values.items()
-    until_then.intermediate_values = {at: value for at, value in curve if at <= step}
-    return until_then

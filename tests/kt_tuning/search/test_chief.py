@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.search.chief import IP, PORT, TUNER_ID, is_chief, is_worker
+from kt_tuning.search.distributed import IP, PORT, TUNER_ID, is_chief, is_worker
 
 SCRIPT = """
 import os, pathlib, sys

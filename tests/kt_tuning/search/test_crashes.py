@@ -3,8 +3,8 @@
 import keras
 import pytest
 
-from kt_tuning.search.crashes import Crashes, CrashLog
 from kt_tuning.search.loop import SearchLoop
+from kt_tuning.search.trial_starter import Crashes, CrashLog
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from search_spaces import finish, make_oracle, mixed, space_of
 
 from kt_tuning.core.errors import SearchError
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.search.crashes import Crashes
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.session import retry_failed
+from kt_tuning.search.trial_starter import Crashes
 
 
 class Faulty(keras.callbacks.Callback):

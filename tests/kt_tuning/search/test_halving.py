@@ -10,7 +10,7 @@ from tiny_models import tiny
 
 from kt_tuning import Tuner
 from kt_tuning.search import OptunaOracle
-from kt_tuning.search.rungs import AshaPruner
+from kt_tuning.search.pruning import AshaPruner
 from kt_tuning.search.trial_starter import TrialStarter
 
 OPTIONS = {"objective": "val_loss", "max_trials": 3, "epochs": 9, "seed": 3}

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from kt_tuning.search.rungs import HalvingRule, Point, Promotion, Rung, RungScores
+from kt_tuning.search.pruning import HalvingRule, Point, Promotion, Rung, RungScores
 
 RULE = HalvingRule((Rung(1), Rung(3)), maximise=True)
 

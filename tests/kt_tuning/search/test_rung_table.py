@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kt_tuning.search.rungs import (
+from kt_tuning.search.pruning import (
     HalvingRule,
     Point,
     Promotion,

@@ -8,9 +8,9 @@ from search_spaces import finish, make_oracle, mixed, run, space_of
 
 from kt_tuning.core.errors import MissingExtraError, OptionError
 from kt_tuning.search.samplers import SAMPLERS, find_strategy
-from kt_tuning.search.samplers.grid import grid_values
-from kt_tuning.search.samplers.local_search import REACH as NEIGHBOUR_REACH
-from kt_tuning.search.samplers.positions import from_unit, to_unit
+from kt_tuning.search.samplers.base import from_unit, to_unit
+from kt_tuning.search.samplers.mutation import REACH as NEIGHBOUR_REACH
+from kt_tuning.search.samplers.space_filling import grid_values
 
 
 @pytest.mark.parametrize(

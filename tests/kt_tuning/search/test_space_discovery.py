@@ -7,8 +7,7 @@ from keras_tuner.oracles import RandomSearchOracle
 
 from hypermodels import MLP, ConvNet, Families
 from kt_tuning import Recipe
-from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
-from kt_tuning.search.space_discovery import discover_space
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel, discover_space
 
 
 def listed(oracle):
