@@ -11,14 +11,7 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.core.names import find_name
 from kt_tuning.data import ImageData
 from kt_tuning.evaluation import METRICS
-from kt_tuning.execution import (
-    Executor,
-    Processes,
-    Ray,
-    RayExecutor,
-    Serial,
-    automatic_workers,
-)
+from kt_tuning.execution import Executor, Processes, Ray, RayExecutor, Serial, automatic_workers
 from kt_tuning.recipe import Recipe
 from kt_tuning.search.objectives import metric_direction
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
@@ -76,30 +69,6 @@ def _objective(objective: str | keras_tuner.Objective) -> keras_tuner.Objective:
     return plain if direction is None else keras_tuner.Objective(objective, direction)
 
 
-def check_settings(
-    project_name: str,
-    max_trials: int | None,
-    epochs: int | None,
-    folds: int | None,
-    executions_per_trial: int,
-    seed: int,
-) -> None:
-    """Check the name and the counts of a search.
-
-    Raises:
-        OptionError: if one is out of range.
-    """
-    if not project_name:
-        raise OptionError(
-            "`project_name` is the name of the run directory in `directory`. Received: ''"
-        )
-    check_count("max_trials", max_trials, optional=True)
-    check_count("epochs", epochs, optional=True)
-    check_count("folds", folds, least=2, optional=True)
-    check_count("executions_per_trial", executions_per_trial)
-    check_count("seed", seed, least=0)
-
-
 def check_count(name: str, value: Any, *, least: int = 1, optional: bool = False) -> None:
     """Check a whole number.
 
@@ -116,10 +85,7 @@ def check_count(name: str, value: Any, *, least: int = 1, optional: bool = False
 
 
 def check_limits(**limits: float | None) -> dict[str, float]:
-    """Check upper limits of a model's costs, by name in `COSTS`.
-
-    Returns:
-        The limits that are not None.
+    """Return those upper limits of a model's costs, by name in `COSTS`, that are not None.
 
     Raises:
         OptionError: if one is not a positive number.
@@ -162,9 +128,6 @@ def make_executor(workers: int | Ray, run: RunDirectory, jobs: int | None) -> Ex
         workers: A number of processes, or a cluster.
         run: Directory for the output of the processes; it exists.
         jobs: Number of trials that are left, which limits the workers; None if unknown.
-
-    Raises:
-        StorageError: if the storage of a cluster cannot be written.
     """
     if isinstance(workers, Ray):
         place = workers.storage
@@ -175,44 +138,6 @@ def make_executor(workers: int | Ray, run: RunDirectory, jobs: int | None) -> Ex
     if workers == 1:
         return Serial()
     return Processes(workers, logs=run.path / WORKERS, imports=IMPORTS)
-
-
-def keras_task(
-    hypermodel: RecipeHyperModel,
-    args: tuple[Any, ...],
-    fit_kwargs: dict[str, Any],
-    *,
-    folds: int | None,
-    fixed_epochs: bool = True,
-    needs_data: bool = True,
-) -> Task:
-    """Return a task on data of any kind that `keras.Model.fit` takes.
-
-    Args:
-        hypermodel: What to train.
-        args: Positional arguments of `fit`.
-        fit_kwargs: Keyword arguments of `fit`.
-        folds: As asked for.
-        fixed_epochs: Whether `fit` is told the epochs.
-        needs_data: Whether there have to be any; a hypermodel's own `fit` may have data itself.
-
-    Raises:
-        OptionError: if there are no data, or folds are requested.
-    """
-    has_data = args or "x" in fit_kwargs or has_own_fit(hypermodel)
-    if needs_data and not has_data:
-        raise OptionError("`search` needs data: an ImageData, or x and y as for keras' fit.")
-    if folds is not None:
-        raise OptionError(
-            "`folds` needs an ImageData, which it can split: ImageData.from_arrays(x, y)."
-        )
-    return KerasTask(
-        hypermodel,
-        args,
-        fit_kwargs,
-        precision=hypermodel.recipe.precision,
-        fixed_epochs=fixed_epochs,
-    )
 
 
 def image_tasks(
@@ -279,24 +204,34 @@ def make_tasks(
     objectives: Sequence[str],
     defaults: keras_tuner.HyperParameters,
 ) -> list[Task]:
-    """Return one task a fold for the arguments of `search`, see `keras_task` and `image_tasks`."""
-    if not parts:
-        return [
-            keras_task(
-                hypermodel,
-                args,
-                fit_kwargs,
-                folds=folds,
-                fixed_epochs=fixed_epochs,
-                needs_data=needs_data,
-            )
-        ]
-    return image_tasks(
-        hypermodel,
-        hypermodel.recipe,
-        parts,
-        args[1:],
-        fit_kwargs,
-        objectives=objectives,
-        defaults=defaults,
-    )
+    """Return one task a fold for the arguments of `search`: on images, or on what `fit` takes.
+
+    Args:
+        hypermodel: What to train.
+        parts: The images as each fold splits them; empty for data of other kinds.
+        args: Positional arguments of `search`.
+        fit_kwargs: Keyword arguments that it does not take itself.
+        folds: As asked for.
+        fixed_epochs: Whether `fit` is told the epochs.
+        needs_data: Whether there have to be data; a hypermodel's own `fit` may have them itself.
+        objectives: Names of the objectives.
+        defaults: A configuration that the hypermodel is tried with.
+
+    Raises:
+        OptionError: if there are no data, folds are requested of other data than images, or as
+            `image_tasks` does.
+    """
+    if parts:
+        recipe, names = hypermodel.recipe, objectives
+        return image_tasks(
+            hypermodel, recipe, parts, args[1:], fit_kwargs, objectives=names, defaults=defaults
+        )
+    has_data = args or "x" in fit_kwargs or has_own_fit(hypermodel)
+    if needs_data and not has_data:
+        raise OptionError("`search` needs data: an ImageData, or x and y as for keras' fit.")
+    if folds is not None:
+        raise OptionError(
+            "`folds` needs an ImageData, which it can split: ImageData.from_arrays(x, y)."
+        )
+    precision = hypermodel.recipe.precision
+    return [KerasTask(hypermodel, args, fit_kwargs, precision=precision, fixed_epochs=fixed_epochs)]

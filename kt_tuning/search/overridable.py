@@ -10,18 +10,17 @@ from typing import Any
 
 import keras
 import keras_tuner
-from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import Trial
 
 from kt_tuning.core.errors import KtTuningError, OptionError, StorageError
+from kt_tuning.core.json_record import write_json
 from kt_tuning.core.records import COMPLETED, TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.search.auto import AUTO
+from kt_tuning.search.distributed import is_worker
 from kt_tuning.search.objectives import objectives_of
 from kt_tuning.search.options import make_tasks, split_folds
-from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import is_oracle
-from kt_tuning.search.trial_starter import TrialOptions
 from kt_tuning.search.tuner_results import TunerResults
 from kt_tuning.trials import (
     EPOCHS,
@@ -39,6 +38,8 @@ from kt_tuning.trials import (
     weights_file,
 )
 
+DEFAULT_EPOCHS = 30
+"""Epochs of a full training if none are given."""
 EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
 """Methods that KerasTuner calls during a training, as (trial, model, epoch or batch, logs)."""
 OVERRIDABLE = ("run_trial", *EPOCH_HOOKS, "_build_and_fit_model")
@@ -53,10 +54,10 @@ class NoHyperModel(keras_tuner.HyperModel):
 
 
 def check_arguments(oracle: Any, hypermodel: Any, unknown: Mapping[str, Any]) -> None:
-    """Refuse what KerasTuner refuses.
+    """Refuse arguments of a tuner that KerasTuner refuses.
 
     Args:
-        oracle: The first argument of a tuner: an oracle, or the hypermodel of a search without.
+        oracle: The first argument: an oracle, or the hypermodel of a search without.
         hypermodel: The second one.
         unknown: Keyword arguments that no tuner has.
 
@@ -75,22 +76,171 @@ def check_arguments(oracle: Any, hypermodel: Any, unknown: Mapping[str, Any]) ->
         )
 
 
-def overridden(tuner: BaseTuner, base: type, names: tuple[str, ...]) -> list[str]:
-    """The methods of `names` that a subclass of `base`, or the instance, overrides."""
-    return [
-        name
-        for name in names
-        if name in vars(tuner) or getattr(type(tuner), name) is not getattr(base, name)
-    ]
+class OverridableTuner(TunerResults):
+    """A tuner that trains trials by methods that subclasses may override, as in KerasTuner."""
+
+    _epochs: int | None
+    _folds: int | None
+    _overridden_trials: _OverriddenTrials | None = None
+
+    def run_trial(self, trial: Trial, *args: Any, **kwargs: Any) -> list[Any]:
+        """Train one configuration; for subclasses to override, as in KerasTuner.
+
+        An override may return a `keras.callbacks.History`, a number, a dict of metrics, or a list
+        of these. It runs in this process.
+
+        Args:
+            trial: Its `hyperparameters` have the values.
+            *args: Positional arguments of `search`.
+            **kwargs: Keyword arguments of `search` that `fit` takes.
+
+        Returns:
+            What `HyperModel.fit` returned, for each execution.
+        """
+        if self._overrides("_build_and_fit_model"):
+            results: list[Any] = super().run_trial(trial, *args, **kwargs)
+            return results
+        data = args[0] if args and isinstance(args[0], ImageData) else None
+        planned, fixed = self._planned_epochs(kwargs.pop("epochs", None), data)
+        kwargs["callbacks"] = list(kwargs.get("callbacks") or [])
+        if self._overrides(*EPOCH_HOOKS):
+            kwargs["callbacks"].append(_EpochHooks(self, trial))
+        parts = split_folds(data, self._folds, self.seed)
+        tasks = self._tasks(parts, args, kwargs, fixed_epochs=fixed)
+        running = self._overridden_trials
+        if running is None or running.spec is None:
+            spec = self._specify_alone(trial, planned)
+            return train_trial(spec, _always_continue, tasks=tasks, objectives=self.objectives)[0]
+        spec = running.spec
+        if fixed and EPOCHS not in trial.hyperparameters.values:
+            spec = dataclasses.replace(spec, epochs=planned)
+        results, running.record = train_trial(
+            spec, running.report, tasks=tasks, objectives=self.objectives
+        )
+        return results
+
+    def _specify_alone(self, trial: Trial, epochs: int) -> TrialSpec:
+        """Specify a trial that is run outside a search, by a call of `run_trial`."""
+        values = trial.hyperparameters.values
+        earlier = values.get("tuner/trial_id")
+        return TrialSpec(
+            trial_id=trial.trial_id,
+            number=0,
+            hp=trial.hyperparameters,
+            epochs=values.get(EPOCHS, epochs),
+            initial_epoch=values.get("tuner/initial_epoch", 0),
+            origin=None if earlier is None else self._run.trial(earlier),
+            seed=self.seed,
+            directory=self._run.trial(trial.trial_id),
+            deadline=None,
+            least_epochs=0,
+            executions=self._options.executions,
+            limits=self._options.limits,
+        )
+
+    def _overrides(self, *names: str) -> list[str]:
+        """Return the methods of `names` that a subclass, or the instance, overrides."""
+        return [
+            name
+            for name in names
+            if name in vars(self)
+            or getattr(type(self), name) is not getattr(OverridableTuner, name)
+        ]
+
+    def _overridden_methods(self, workers: Any) -> list[str]:
+        """Return the names of the overridden methods, which need this process.
+
+        Raises:
+            OptionError: if there are some and trials run elsewhere.
+        """
+        hooks = self._overrides(*OVERRIDABLE)
+        if hooks and workers != 1:
+            raise OptionError(
+                f"This tuner overrides {', '.join(hooks)}, which is called in this process: pass "
+                f"workers=1. Received: workers={workers!r}"
+            )
+        return hooks
+
+    def _run_overridden(
+        self,
+        args: tuple[Any, ...],
+        epochs: int | None,
+        callbacks: list[keras.callbacks.Callback] | None,
+        fit_kwargs: dict[str, Any],
+    ) -> _OverriddenTrials:
+        """Return what runs trials by the overridden methods, with the arguments of `search`."""
+        passed = {name: value for name, value in fit_kwargs.items() if name != "callbacks"}
+        if callbacks is not None:
+            passed["callbacks"] = callbacks
+        if epochs is not None:
+            passed = {"epochs": epochs, **passed}
+        self._overridden_trials = _OverriddenTrials(self, args, passed)
+        return self._overridden_trials
+
+    def _planned_epochs(self, epochs: int | None, data: ImageData | None) -> tuple[int, bool]:
+        """Return the epochs of a full training, and whether they are passed to `fit`."""
+        if data is None and self._follows_oracle:
+            # KerasTuner's Hyperband sets the epochs of each trial itself.
+            longest = getattr(self.oracle, "max_epochs", None)
+            return longest or epochs or 1, epochs is not None
+        return epochs or self._epochs or DEFAULT_EPOCHS, True
+
+    def _default_hypermodel(self) -> Any:
+        if self._overrides("run_trial"):
+            return NoHyperModel()
+        if self._follows_oracle:
+            raise OptionError(
+                "Received `hypermodel=None`. It is needed unless a subclass overrides "
+                "`Tuner.run_trial()`."
+            )
+        return AUTO
+
+    def _tasks(
+        self,
+        parts: Sequence[ImageData],
+        args: tuple[Any, ...],
+        fit_kwargs: dict[str, Any],
+        *,
+        fixed_epochs: bool,
+    ) -> list[Task]:
+        """Return one task a fold."""
+        return make_tasks(
+            self._searched,
+            parts,
+            args,
+            dict(fit_kwargs),
+            folds=self._folds,
+            fixed_epochs=fixed_epochs,
+            needs_data=not self._follows_oracle,
+            objectives=[part.name for one in self.objectives for part in objectives_of(one)],
+            defaults=self.get_default_hyperparameters(),
+        )
+
+    @property
+    def project_dir(self) -> str:
+        """The run directory, which KerasTuner's own property would make."""
+        return str(self.run_directory)
+
+    def reload(self) -> None:
+        """Find the search space, where KerasTuner would use that of an earlier search.
+
+        Earlier trials are read on first use.
+        """
+        self._populate_initial_space()
+
+    def save(self) -> None:
+        """Write the state of the search atomically."""
+        if not is_worker():
+            self.oracle.save()
+        write_json(self._get_tuner_fname(), self.get_state())
+
+    def _get_checkpoint_fname(self, trial_id: str) -> str:
+        """Return where KerasTuner's own `run_trial` and `load_model` keep a trial's weights."""
+        return str(weights_file(self._run.trial(trial_id), None))
 
 
-class EpochHooks(SharedCallback):
-    """Calls the tuner's `on_epoch_begin`, `on_epoch_end`, `on_batch_begin` and `on_batch_end`.
-
-    Args:
-        tuner: Has these methods.
-        trial: What is trained.
-    """
+class _EpochHooks(SharedCallback):
+    """Calls the tuner's `on_epoch_begin`, `on_epoch_end`, `on_batch_begin` and `on_batch_end`."""
 
     def __init__(self, tuner: keras_tuner.Tuner, trial: Trial) -> None:
         super().__init__()
@@ -98,30 +248,20 @@ class EpochHooks(SharedCallback):
         self._trial = trial
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Call the tuner's method."""
         self._tuner.on_epoch_begin(self._trial, self.model, epoch, logs=logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Call the tuner's method."""
         self._tuner.on_epoch_end(self._trial, self.model, epoch, logs=logs)
 
     def on_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Call the tuner's method."""
         self._tuner.on_batch_begin(self._trial, self.model, batch, logs)
 
     def on_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Call the tuner's method."""
         self._tuner.on_batch_end(self._trial, self.model, batch, logs)
 
 
-class OverriddenTrials:
-    """Runs trials by a tuner's own `run_trial`, in this process.
-
-    Args:
-        tuner: A tuner with overridden methods.
-        args: Positional arguments of `search`.
-        kwargs: Keyword arguments of `search` that KerasTuner passes on.
-    """
+class _OverriddenTrials:
+    """Runs trials by a tuner's own `run_trial`, in this process, with the arguments of `search`."""
 
     def __init__(
         self, tuner: keras_tuner.Tuner, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -130,7 +270,7 @@ class OverriddenTrials:
         self._args = args
         self._kwargs = dict(kwargs)
         self.spec: TrialSpec | None = None
-        self.report: Report = always_continue
+        self.report: Report = _always_continue
         self.record: TrialRecord | None = None
 
     def __call__(self, spec: TrialSpec, report: Report) -> TrialRecord:
@@ -161,8 +301,28 @@ class OverriddenTrials:
                 ) from error
             status, message = describe_failure(error)
         finally:
-            self.spec, self.report = None, always_continue
-        record = self._recorded(spec, status, message, metrics, epoch, began)
+            self.spec, self.report = None, _always_continue
+        seconds = time.monotonic() - began
+        record = TrialRecord(
+            trial_id=spec.trial_id,
+            number=spec.number,
+            status=status,
+            values=dict(spec.hp.values),
+            metrics=metrics,
+            best_epoch=epoch,
+            epochs=0,
+            seconds=round(seconds, 3),
+            parameters=0,
+            message=message,
+            began=time.time() - seconds,
+        )
+        if (trained := self.record) is not None and status == COMPLETED:
+            record = dataclasses.replace(
+                trained,
+                values=record.values,
+                metrics={**trained.metrics, **metrics},
+                seconds=max(trained.seconds, record.seconds),
+            )
         return end_trial(record, spec.directory)
 
     def _measured(self, trial: Trial, results: Any) -> tuple[dict[str, float], int]:
@@ -180,195 +340,11 @@ class OverriddenTrials:
         metrics = metrics_of(results, objective, "Tuner.run_trial()")
         return metrics, best_epoch_of(results, objective)
 
-    def _recorded(
-        self,
-        spec: TrialSpec,
-        status: str,
-        message: str | None,
-        metrics: dict[str, float],
-        epoch: int,
-        began: float,
-    ) -> TrialRecord:
-        """The record of a training by `Tuner.run_trial`, with what the subclass returned."""
-        seconds = time.monotonic() - began
-        trained = self.record
-        record = TrialRecord(
-            trial_id=spec.trial_id,
-            number=spec.number,
-            status=status,
-            values=dict(spec.hp.values),
-            metrics=metrics,
-            best_epoch=epoch,
-            epochs=0,
-            seconds=round(seconds, 3),
-            parameters=0,
-            message=message,
-            began=time.time() - seconds,
-        )
-        if trained is None or status != COMPLETED:
-            return record
-        return dataclasses.replace(
-            trained,
-            values=record.values,
-            metrics={**trained.metrics, **metrics},
-            seconds=max(trained.seconds, record.seconds),
-        )
-
-
-def specify_alone(trial: Trial, run: RunDirectory, options: TrialOptions, epochs: int) -> TrialSpec:
-    """Specify a trial that is run outside a search, by a call of `run_trial`.
-
-    Args:
-        trial: Of an oracle.
-        run: Where trials are kept.
-        options: What all trials have in common.
-        epochs: Epochs of a full training.
-    """
-    values = trial.hyperparameters.values
-    earlier = values.get("tuner/trial_id")
-    return TrialSpec(
-        trial_id=trial.trial_id,
-        number=0,
-        hp=trial.hyperparameters,
-        epochs=values.get(EPOCHS, epochs),
-        initial_epoch=values.get("tuner/initial_epoch", 0),
-        origin=None if earlier is None else run.trial(earlier),
-        seed=options.seed,
-        directory=run.trial(trial.trial_id),
-        deadline=None,
-        least_epochs=0,
-        executions=options.executions,
-        limits=options.limits,
-    )
-
 
 def _without_pause(decision: Decision) -> Decision:
     return Decision.CONTINUE if decision is Decision.PAUSE else decision
 
 
-def always_continue(progress: Progress) -> Decision:
+def _always_continue(progress: Progress) -> Decision:
     """Continue a training outside a search."""
     return Decision.CONTINUE
-
-
-DEFAULT_EPOCHS = 30
-"""Epochs of a full training if none are given."""
-
-
-class OverridableTuner(TunerResults):
-    """A tuner that trains trials by methods that subclasses may override, as in KerasTuner."""
-
-    _epochs: int | None
-    _folds: int | None
-    _overridden_trials: OverriddenTrials | None = None
-
-    def run_trial(self, trial: Trial, *args: Any, **kwargs: Any) -> list[Any]:
-        """Train one configuration; for subclasses to override, as in KerasTuner.
-
-        An override may return a `keras.callbacks.History`, a number, a dict of metrics, or a list
-        of these. It runs in this process.
-
-        Args:
-            trial: Its `hyperparameters` have the values.
-            *args: Positional arguments of `search`.
-            **kwargs: Keyword arguments of `search` that `fit` takes.
-
-        Returns:
-            What `HyperModel.fit` returned, for each execution.
-        """
-        if overridden(self, OverridableTuner, ("_build_and_fit_model",)):
-            results: list[Any] = super().run_trial(trial, *args, **kwargs)
-            return results
-        data = args[0] if args and isinstance(args[0], ImageData) else None
-        epochs = kwargs.pop("epochs", None)
-        planned, fixed = self._planned_epochs(epochs, data)
-        kwargs["callbacks"] = list(kwargs.get("callbacks") or [])
-        if overridden(self, OverridableTuner, EPOCH_HOOKS):
-            kwargs["callbacks"].append(EpochHooks(self, trial))
-        tasks = self._tasks(
-            split_folds(data, self._folds, self.seed), args, kwargs, fixed_epochs=fixed
-        )
-        running = self._overridden_trials
-        if running is None or running.spec is None:
-            spec = specify_alone(trial, self._run, self._options, planned)
-            return train_trial(spec, always_continue, tasks=tasks, objectives=self.objectives)[0]
-        spec = running.spec
-        if fixed and EPOCHS not in trial.hyperparameters.values:
-            spec = dataclasses.replace(spec, epochs=planned)
-        results, running.record = train_trial(
-            spec, running.report, tasks=tasks, objectives=self.objectives
-        )
-        return results
-
-    def _overridden_methods(self, workers: Any) -> list[str]:
-        """Return the names of the overridden methods, which need this process.
-
-        Raises:
-            OptionError: if there are some and trials run elsewhere.
-        """
-        hooks = overridden(self, OverridableTuner, OVERRIDABLE)
-        if hooks and workers != 1:
-            raise OptionError(
-                f"This tuner overrides {', '.join(hooks)}, which is called in this process: pass "
-                f"workers=1. Received: workers={workers!r}"
-            )
-        return hooks
-
-    def _run_overridden(
-        self,
-        args: tuple[Any, ...],
-        epochs: int | None,
-        callbacks: list[keras.callbacks.Callback] | None,
-        fit_kwargs: dict[str, Any],
-    ) -> OverriddenTrials:
-        """Return what runs trials by the overridden methods, with the arguments of `search`."""
-        passed = {name: value for name, value in fit_kwargs.items() if name != "callbacks"}
-        if callbacks is not None:
-            passed["callbacks"] = callbacks
-        if epochs is not None:
-            passed = {"epochs": epochs, **passed}
-        self._overridden_trials = OverriddenTrials(self, args, passed)
-        return self._overridden_trials
-
-    def _planned_epochs(self, epochs: int | None, data: ImageData | None) -> tuple[int, bool]:
-        """Return the epochs of a full training, and whether they are passed to `fit`."""
-        if data is None and self._follows_oracle:
-            # KerasTuner's Hyperband sets the epochs of each trial itself.
-            longest = getattr(self.oracle, "max_epochs", None)
-            return longest or epochs or 1, epochs is not None
-        return epochs or self._epochs or DEFAULT_EPOCHS, True
-
-    def _default_hypermodel(self) -> Any:
-        if overridden(self, OverridableTuner, ("run_trial",)):
-            return NoHyperModel()
-        if self._follows_oracle:
-            raise OptionError(
-                "Received `hypermodel=None`. It is needed unless a subclass overrides "
-                "`Tuner.run_trial()`."
-            )
-        return AUTO
-
-    def _get_checkpoint_fname(self, trial_id: str) -> str:
-        """Return where KerasTuner's own `run_trial` and `load_model` keep a trial's weights."""
-        return str(weights_file(self._run.trial(trial_id), None))
-
-    def _tasks(
-        self,
-        parts: Sequence[ImageData],
-        args: tuple[Any, ...],
-        fit_kwargs: dict[str, Any],
-        *,
-        fixed_epochs: bool,
-    ) -> list[Task]:
-        """Return one task a fold."""
-        return make_tasks(
-            self._searched,
-            parts,
-            args,
-            dict(fit_kwargs),
-            folds=self._folds,
-            fixed_epochs=fixed_epochs,
-            needs_data=not self._follows_oracle,
-            objectives=[part.name for one in self.objectives for part in objectives_of(one)],
-            defaults=self.get_default_hyperparameters(),
-        )

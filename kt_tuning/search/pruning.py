@@ -7,7 +7,7 @@ import enum
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Self
+from typing import NamedTuple, Self
 
 from optuna import pruners
 from optuna.pruners import SuccessiveHalvingPruner
@@ -38,14 +38,16 @@ class AshaPruner(SuccessiveHalvingPruner):
         super().__init__(min_resource=1, reduction_factor=REDUCTION)
 
 
-@dataclasses.dataclass(frozen=True)
-class Rung:
-    """A point of a training where trials are compared.
+class Point(NamedTuple):
+    """A trial after an epoch: epochs done, their wall-clock in seconds, and the objective."""
 
-    Attributes:
-        epochs: It is reached after this many epochs,
-        seconds: or after the epoch in which the trial's wall-clock exceeds this.
-    """
+    epochs: int
+    seconds: float
+    value: float
+
+
+class Rung(NamedTuple):
+    """A point of a training where trials are compared, after some epochs or after some seconds."""
 
     epochs: float
     seconds: float = math.inf
@@ -55,23 +57,7 @@ class Rung:
         return point.epochs >= self.epochs or point.seconds >= self.seconds
 
 
-@dataclasses.dataclass(frozen=True)
-class Point:
-    """A trial after an epoch.
-
-    Attributes:
-        epochs: Epochs done.
-        seconds: Wall-clock of these epochs.
-        value: Objective after the last of them.
-    """
-
-    epochs: int
-    seconds: float
-    value: float
-
-
-@dataclasses.dataclass(frozen=True)
-class RungScores:
+class RungScores(NamedTuple):
     """The scores of a trial that another process runs.
 
     Attributes:
@@ -83,7 +69,7 @@ class RungScores:
     final: float | None = None
 
     def score(self, rung: int) -> float | None:
-        """The score at a rung; None if the trial has not reached it."""
+        """Return the score at a rung; None if the trial has not reached it."""
         # A trial that reaches two rungs in one epoch reports the upper one only.
         reached = min((number for number in self.scores if number >= rung), default=None)
         return self.final if reached is None else self.scores[reached]
@@ -97,12 +83,6 @@ class Promotion(enum.Enum):
     BEST = "best"
     """The best third, rounded up: no more trials will come."""
     ANY = "any"
-
-
-Curves = Mapping[str, Sequence[Point]]
-"""One point an epoch, by trial."""
-OtherScores = Mapping[str, RungScores]
-"""Scores of the trials of other processes that share the search, by trial."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,10 +128,10 @@ class HalvingRule:
     def promotable(
         self,
         rung: int,
-        curves: Curves,
+        curves: Mapping[str, Sequence[Point]],
         ended: Collection[str],
         promotion: Promotion = Promotion.BEST_THIRD,
-        others: OtherScores = MappingProxyType({}),
+        others: Mapping[str, RungScores] = MappingProxyType({}),
     ) -> list[str]:
         """The trials that may train beyond a rung, best first.
 
@@ -177,8 +157,7 @@ class HalvingRule:
         return sorted(scores, key=scores.__getitem__, reverse=self.maximise)[: counts[promotion]]
 
 
-@dataclasses.dataclass(frozen=True)
-class RungResult:
+class RungResult(NamedTuple):
     """The result of a trial on a rung.
 
     Attributes:
@@ -205,7 +184,7 @@ class RungTable:
         self,
         rule: HalvingRule,
         curves: Mapping[str, Iterable[Point]],
-        others: Callable[[], OtherScores] = dict,
+        others: Callable[[], Mapping[str, RungScores]] = dict,
     ) -> None:
         self._rule = rule
         self._others = others
@@ -238,7 +217,7 @@ class RungTable:
             value: Objective after it.
 
         Returns:
-            The result on the rung that was reached by this epoch; None if there is none.
+            The result on the rung that was reached by this epoch, or None.
         """
         curve = self._curves.setdefault(trial, [])
         # An epoch is repeated if the process was killed before its checkpoint.
@@ -252,11 +231,7 @@ class RungTable:
         return RungResult(rung, self._rule.score(rung, curve), pause=trial not in best)
 
     def pause(self, spec: TrialSpec) -> RungResult | None:
-        """Keep a trial that has paused, now or before the search was interrupted.
-
-        Returns:
-            Its result on the last rung that it has reached; None without any epoch.
-        """
+        """Keep a trial that has paused; return its result on its last rung, None without epochs."""
         self._paused[spec.trial_id] = spec
         curve = self._curves.get(spec.trial_id)
         if not curve:
@@ -266,11 +241,7 @@ class RungTable:
         return RungResult(rung, self._rule.score(rung, curve), pause=True)
 
     def promote(self, promotion: Promotion) -> TrialSpec | None:
-        """Remove and return the best paused trial of the highest rung that has a promotable one.
-
-        Args:
-            promotion: How many trials of a rung are promotable.
-        """
+        """Remove and return the best paused trial of the highest rung that has a promotable one."""
         if not self._paused:
             return None
         others = self._others()
@@ -282,12 +253,7 @@ class RungTable:
         return None
 
     def end(self, trial: str, *, usable: bool) -> None:
-        """Record that a trial has ended.
-
-        Args:
-            trial: Its id.
-            usable: Whether other trials are compared with its score; if not, it is removed.
-        """
+        """Record that a trial has ended; if it is not `usable`, no other is compared with it."""
         self._paused.pop(trial, None)
         if usable:
             self._ended.add(trial)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Collection, Mapping
@@ -11,7 +12,7 @@ import numpy as np
 from keras_tuner.engine.trial import Trial
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.json_record import Record
+from kt_tuning.core.json_record import read_json, write_json
 from kt_tuning.core.records import COMPLETED
 from kt_tuning.run.layout import DEATHS, PAUSE, RESULT
 from kt_tuning.search.auto import Plan
@@ -25,28 +26,11 @@ MAX_CRASHES = 2
 """Crashes without a finished epoch in between after which a trial has failed."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Crashes(Record):
-    """The crashes of a trial.
-
-    Attributes:
-        count: Crashes since the last one before which a further epoch was finished.
-        epochs: Finished epochs when the trial last started or crashed.
-        running: Whether the process of a search runs the trial, or crashed while it did.
-    """
-
-    count: int = 0
-    epochs: int = 0
-    running: bool = False
-
-    def another(self, epochs: int) -> Crashes:
-        """Return the crashes after one more, with `epochs` finished."""
-        count = 1 if epochs > self.epochs else self.count + 1
-        return Crashes(count, epochs)
-
-
 class CrashLog:
-    """The crashes of one trial on disk.
+    """The crashes of the processes that run one trial, counted in its folder.
+
+    A trial that runs in the process of the search leaves a file while it runs, which a process that
+    crashes cannot remove. The crash of a worker is counted by the process that started it.
 
     Args:
         folder: Folder of the trial.
@@ -54,49 +38,50 @@ class CrashLog:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / DEATHS
-
-    def read(self) -> Crashes:
-        """Return the crashes so far; none if there is no file, or a damaged one."""
-        try:
-            return Crashes.load(self._path)
-        except StorageError:
-            return Crashes()
+        self._running, self._epochs = False, 0
+        self.count = 0
+        """Crashes since the last one before which a further epoch was finished."""
+        with contextlib.suppress(StorageError):  # there is no file, or a damaged one
+            known = read_json(self._path)
+            self.count, self._epochs = known.get("count", 0), known.get("epochs", 0)
+            self._running = known.get("running", False)
 
     def begin(self, epochs: int) -> int:
-        """Record that this process runs the trial.
-
-        Args:
-            epochs: Finished epochs.
+        """Record that this process runs the trial, of which `epochs` are finished.
 
         Returns:
             Crashes if the process that ran the trial before crashed, else 0.
         """
-        known = self.read()
-        crashed = known.running
+        crashed = self._running
         if crashed:
-            known = known.another(epochs)
-        if known.count < MAX_CRASHES or not crashed:
-            known = dataclasses.replace(known, epochs=epochs, running=True)
-        known.save(self._path, durable=False)
-        return known.count if crashed else 0
+            self.add(epochs)
+        if self.count < MAX_CRASHES or not crashed:
+            self._running, self._epochs = True, epochs
+            self._write()
+        return self.count if crashed else 0
 
     def add(self, epochs: int) -> int:
-        """Record that a worker crashed with `epochs` finished; return the number of crashes."""
-        known = self.read().another(epochs)
-        known.save(self._path, durable=False)
-        return known.count
+        """Record a crash with `epochs` finished; return the number of crashes."""
+        self.count = 1 if epochs > self._epochs else self.count + 1
+        self._running, self._epochs = False, epochs
+        self._write()
+        return self.count
 
     def end(self) -> None:
         """Record that this process does not run the trial any more."""
-        known = self.read()
-        if known.count:
-            dataclasses.replace(known, running=False).save(self._path, durable=False)
+        self._running = False
+        if self.count:
+            self._write()
         else:
             self.remove()
 
     def remove(self) -> None:
         """Remove the file: the trial has succeeded."""
         self._path.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        known = {"count": self.count, "epochs": self._epochs, "running": self._running}
+        write_json(self._path, known, durable=False)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -50,32 +50,13 @@ class Strategy:
     ends_near_best: bool = False
 
 
-def _random(search: int, draw: int) -> samplers.BaseSampler:
-    return samplers.RandomSampler(seed=draw)
-
-
 def _tpe(search: int, draw: int) -> samplers.BaseSampler:
     # group: the parameters of a branch are modelled together over the trials that took it. Running
     # trials are avoided ("constant liar"), Optuna's default.
     return samplers.TPESampler(seed=draw, multivariate=True, group=True)
 
 
-def _auto(search: int, draw: int) -> samplers.BaseSampler:
-    return PriorBandSampler(draw, _tpe(search, draw))
-
-
-def _check_cmaes() -> None:
-    require_extra("The strategy 'cmaes'", "cmaes")
-
-
-def _cmaes(search: int, draw: int) -> samplers.BaseSampler:
-    return samplers.CmaEsSampler(seed=draw, warn_independent_sampling=False)
-
-
-def _genetic(search: int, draw: int) -> samplers.BaseSampler:
-    return samplers.NSGAIISampler(population_size=GENERATION, seed=draw)
-
-
+_RANDOM = Strategy(lambda search, draw: samplers.RandomSampler(seed=draw))
 CMAES = "cmaes"
 AUTO = "auto"
 """The default, measured by `benchmarks/search_quality.py`."""
@@ -83,19 +64,29 @@ FEW = REDUCTION**RUNGS
 """With fewer trials "auto" does not halve, which would leave one trial for an ensemble."""
 
 SAMPLERS: dict[str, Strategy] = {
-    AUTO: Strategy(_auto, "asha", default_never_pauses=True, ends_near_best=True),
-    "random": Strategy(_random),
+    AUTO: Strategy(
+        lambda search, draw: PriorBandSampler(draw, _tpe(search, draw)),
+        "asha",
+        default_never_pauses=True,
+        ends_near_best=True,
+    ),
+    "random": _RANDOM,
     "grid": Strategy(lambda search, draw: GridSampler()),
     "qmc": Strategy(lambda search, draw: QuasiMonteCarloSampler(search)),
     "tpe": Strategy(_tpe),
     "gp": Strategy(lambda search, draw: GaussianProcessSampler(draw)),
     # KerasTuner's name for it.
     "bayesian": Strategy(lambda search, draw: GaussianProcessSampler(draw)),
-    CMAES: Strategy(_cmaes, several=False),
-    "genetic": Strategy(_genetic),
+    CMAES: Strategy(
+        lambda search, draw: samplers.CmaEsSampler(seed=draw, warn_independent_sampling=False),
+        several=False,
+    ),
+    "genetic": Strategy(
+        lambda search, draw: samplers.NSGAIISampler(population_size=GENERATION, seed=draw)
+    ),
     "evolution": Strategy(lambda search, draw: EvolutionSampler(draw)),
-    "hyperband": Strategy(_random, "hyperband"),
-    "asha": Strategy(_random, "asha"),
+    "hyperband": dataclasses.replace(_RANDOM, pruner="hyperband"),
+    "asha": dataclasses.replace(_RANDOM, pruner="asha"),
     "bohb": Strategy(_tpe, "hyperband"),
 }
 
@@ -152,8 +143,8 @@ def find_strategy(
         )
     chosen = SAMPLERS[name]
     if name == CMAES:
-        _check_cmaes()
-    few = trials is not None and trials < FEW
+        require_extra("The strategy 'cmaes'", "cmaes")
     if name == AUTO and objectives > 1:
         return dataclasses.replace(chosen, pruner="none", ends_near_best=False)
+    few = trials is not None and trials < FEW
     return dataclasses.replace(chosen, pruner="none") if name == AUTO and few else chosen

@@ -29,20 +29,17 @@ def value_count(distribution: BaseDistribution) -> int | None:
 
 
 def from_unit(distribution: BaseDistribution, position: float) -> Any:
-    """Return the value at a position in [0, 1); each value (or logarithm) has an equal share.
+    """Return the value at a position; each value (or logarithm) has an equal share of [0, 1).
 
-    Args:
-        distribution: Distribution of the parameter.
-        position: 0 is the lowest value, close to 1 the highest.
+    Positions outside are clipped.
     """
-    count = value_count(distribution) or 0
-    index = min(int(position * count), count - 1)
+    position = min(max(position, 0.0), 1.0 - 1e-12)
+    index = int(position * (value_count(distribution) or 0))
     match distribution:
         case CategoricalDistribution(choices=choices):
             return choices[index]
         case IntDistribution(low=low, high=high, log=True):
-            value = int(low * ((high + 1) / low) ** position)
-            return min(max(value, low), high)
+            return min(max(int(low * ((high + 1) / low) ** position), low), high)
         case IntDistribution(low=low, step=step):
             return low + index * step
         case FloatDistribution(low=low, high=high, log=True):
@@ -125,7 +122,7 @@ def nearby(rng: np.random.Generator, distribution: BaseDistribution, value: Any)
             position = rng.random()
         else:
             position = to_unit(distribution, value) + REACH * rng.standard_normal()
-        changed = from_unit(distribution, min(max(position, 0.0), 1.0 - 1e-12))
+        changed = from_unit(distribution, position)
         if changed != value:
             return changed
     return value

@@ -38,6 +38,12 @@ class Encoding:
         self.levels = [_levels(distribution) for distribution in space.values()]
         """Values of each column if there are few; empty if any position is possible."""
         self.unordered = np.array([_is_unordered(d) for d in space.values()], bool)
+        widths = [
+            len(levels) if unordered else 1
+            for levels, unordered in zip(self.levels, self.unordered, strict=True)
+        ]
+        self.groups = np.repeat(np.arange(len(widths)), widths)
+        """(E,) column of the points that each feature comes from."""
         self._rules: dict[int, tuple[int, NDArray[np.float64]]] = {}
 
     def encode(self, configurations: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
@@ -131,7 +137,7 @@ class Encoding:
 
     def _value(self, column: int, distribution: BaseDistribution, position: float) -> Any:
         if not isinstance(distribution, CategoricalDistribution):
-            return from_unit(distribution, min(max(position, 0.0), 1.0 - 1e-12))
+            return from_unit(distribution, position)
         if self.unordered[column]:
             return distribution.choices[int(position)]
         count = len(distribution.choices)
@@ -195,7 +201,6 @@ def _is_unordered(distribution: BaseDistribution) -> bool:
 
 
 def _ranked(distribution: CategoricalDistribution) -> list[Any]:
-    """Numeric choices, the lowest first."""
     choices: list[Any] = list(distribution.choices)
     return sorted(choices)
 
@@ -207,8 +212,7 @@ def _levels(distribution: BaseDistribution) -> NDArray[np.float64]:
     count = value_count(distribution)
     if count is None or count > MANY:
         return np.array([])
+    values = grid_values(distribution)
     if isinstance(distribution, IntDistribution):
-        values: Sequence[Any] = range(distribution.low, distribution.high + 1, distribution.step)
-    else:
-        values = grid_values(distribution)
+        values = tuple(range(distribution.low, distribution.high + 1, distribution.step))
     return np.array([to_unit(distribution, value) for value in values])

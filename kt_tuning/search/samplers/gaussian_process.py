@@ -77,13 +77,12 @@ class GaussianProcessSampler(RelativeSampler):
         points = encoding.encode([trials[i].params for i in kept])
         costs = costs[kept]
         encoding.learn_activity(points)
-        groups = _groups(encoding)
+        groups = encoding.groups
         fitted = _worth_keeping(costs, FITTED)
         features, effects = encoding.features(points), encoding.effects(points)
         parameters = fit(features[fitted], effects[fitted], costs[fitted], groups)
         process = condition(features, effects, costs, groups, parameters)
-        states = (TrialState.RUNNING,)
-        running = study.get_trials(deepcopy=False, states=states)
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         pending = [t.params for t in running if t.number != trial.number and t.params]
         if pending:
             there = encoding.encode(pending)
@@ -189,11 +188,3 @@ def _worth_keeping(costs: Floats, count: int = POINTS) -> NDArray[np.intp]:
     best = np.argsort(costs, kind="stable")[: count // 2]
     others = np.setdiff1d(np.arange(len(costs)), best)
     return np.sort(np.concatenate([best, others[-(count - len(best)) :]]))
-
-
-def _groups(encoding: Encoding) -> NDArray[np.intp]:
-    widths = [
-        len(levels) if flag else 1
-        for levels, flag in zip(encoding.levels, encoding.unordered, strict=True)
-    ]
-    return np.repeat(np.arange(len(widths)), widths)

@@ -97,8 +97,7 @@ class PriorBandSampler(RelativeSampler):
         self._anchor = self._chosen(study, known)
         if self._anchor is None:
             return {}
-        space = self._anchor.distributions
-        return {name: space[name] for name in space if not space[name].single()}
+        return seen_space([self._anchor])
 
     def _chosen(self, study: Study, known: list[FrozenTrial]) -> FrozenTrial | None:
         """Return the best trial, else the first (the defaults); None for a random draw."""
@@ -161,8 +160,7 @@ class PerturbationSampler(RelativeSampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Return the parameters of that trial."""
-        space = self._anchor(study).distributions
-        return {name: space[name] for name in space if not space[name].single()}
+        return seen_space([self._anchor(study)])
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -177,7 +175,7 @@ class PerturbationSampler(RelativeSampler):
         ]
         for name in numbers:
             position = to_unit(search_space[name], drawn[name]) + REACH * self._rng.normal()
-            drawn[name] = from_unit(search_space[name], min(max(position, 0.0), 1.0 - 1e-12))
+            drawn[name] = from_unit(search_space[name], position)
         names = numbers or list(drawn)
         if names and all(drawn[name] == before[name] for name in names):
             name = names[self._rng.integers(len(names))]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.optimize import minimize
+from scipy.spatial.distance import cdist
 
 Floats = NDArray[np.float64]
 
@@ -72,7 +73,7 @@ class GaussianProcess:
             effects: (m, F).
         """
         share = np.exp(self.parameters[-2])
-        correlation, _ = matern(squared_distances(features / self.scales, self.points))
+        correlation, _ = matern(cdist(features / self.scales, self.points, "sqeuclidean"))
         correlation += np.sqrt(share) * effects @ self.effects.T
         mean = self.offset + correlation @ self.weights
         solved = solve_triangular(self.factor, correlation.T, lower=True, check_finite=False)
@@ -81,18 +82,7 @@ class GaussianProcess:
         return mean, np.sqrt(self.variance * np.maximum(unexplained, 1e-12))
 
 
-def squared_distances(one: Floats, other: Floats) -> Floats:
-    """(m, n) squared Euclidean distances of (m, E) and (n, E) points."""
-    squares = (one * one).sum(1)[:, None] + (other * other).sum(1)[None]
-    return np.maximum(squares - 2.0 * one @ other.T, 0.0)
-
-
-def fit(
-    features: Floats,
-    effects: Floats,
-    values: Floats,
-    groups: NDArray[np.intp],
-) -> Floats:
+def fit(features: Floats, effects: Floats, values: Floats, groups: NDArray[np.intp]) -> Floats:
     """Find length scales and noise: the maximum of the posterior, from the prior's means.
 
     One start, and always the same: a search that was interrupted finds what it would have found.
@@ -107,12 +97,8 @@ def fit(
         (D + 2,) logarithms of the length scales, of c and of the noise's share.
     """
     count = int(groups.max()) + 1
-    distances = np.stack(
-        [
-            squared_distances(features[:, groups == g], features[:, groups == g])
-            for g in range(count)
-        ]
-    )
+    columns = [features[:, groups == group] for group in range(count)]
+    distances = np.stack([cdist(each, each, "sqeuclidean") for each in columns])
     # In more dimensions points are further apart: Hvarfner et al. 2024, arXiv:2402.02229.
     centre = np.array([0.5 * np.log(count)] * count + [EFFECTS[0], NOISE[0]])
     spread = np.array([SPREAD] * count + [EFFECTS[1], NOISE[1]])
@@ -142,15 +128,9 @@ def fit(
         return float(data + 0.5 * deviation @ deviation), gradient
 
     bounds = [BOUNDS["length"]] * count + [BOUNDS["effects"], BOUNDS["noise"]]
-    result = minimize(
-        loss,
-        centre,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        options={"maxiter": ITERATIONS},
-    )
-    return np.asarray(result.x)
+    limit = {"maxiter": ITERATIONS}
+    found = minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=bounds, options=limit)
+    return np.asarray(found.x)
 
 
 def condition(
@@ -172,7 +152,7 @@ def condition(
     scales = np.exp(parameters[:-2])[groups]
     points = features / scales
     effects = effects * np.exp(0.5 * parameters[-2])
-    correlation, _ = matern(squared_distances(points, points))
+    correlation, _ = matern(cdist(points, points, "sqeuclidean"))
     correlation += effects @ effects.T
     correlation[np.diag_indices_from(correlation)] += np.exp(parameters[-1]) + JITTER
     factor, _ = cho_factor(correlation, lower=True, check_finite=False)

@@ -85,7 +85,7 @@ def test_lists_of_booleans(space, wanted, kind):
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ({"unit": 32}, "no hyperparameter 'unit' to narrow. Did you mean 'units'?"),
+        ({"unit": 32}, "no hyperparameter 'unit'. Did you mean 'units'?"),
         ({"quux": 1}, "Known: .'momentum', 'optimizer'"),
         ({"units": 40}, "'units' should be a whole number from 16 to 128 in steps of 16"),
         ({"units": "many"}, "'units' should be a whole number.*'many'"),
