@@ -28,7 +28,6 @@ from kt_tuning.evaluation import metric_of
 from kt_tuning.run import trial_folder
 from kt_tuning.run.layout import ENSEMBLE, PREDICTIONS, REFIT
 from kt_tuning.search.run_directory import RunDirectory
-from kt_tuning.search.stock_oracle import stock_weights
 from kt_tuning.trials import (
     load_stock_weights,
     load_weights,
@@ -42,6 +41,10 @@ logger = logging.getLogger("kt_tuning")
 LIBRARY = 50
 """Best trials that the members of an ensemble are selected from, unless more are requested. The
 selection is repeated for each fold; worse trials are not selected in any."""
+
+
+STOCK_WEIGHTS = "checkpoint.weights.h5"
+"""File of a trial's folder: the weights that KerasTuner keeps, of the best epoch."""
 
 
 class BestModels:
@@ -75,8 +78,9 @@ class BestModels:
         """Return a trial's models at their best epochs, one a fold."""
         folds = [None] if self._folds is None else list(range(self._folds))
         models = []
+        stock = directory / STOCK_WEIGHTS
         for path in (weights_file(directory, fold) for fold in folds):
-            if not path.exists() and (stock := stock_weights(directory)) is not None:
+            if not path.exists() and stock.is_file():
                 models.append(new_model(self._hypermodel, hp))
                 load_stock_weights(models[-1], stock)
                 continue

@@ -76,7 +76,7 @@ class SearchLoop:
         self._plan = plan
         self._in_process = in_process
         self._running: dict[str, CrashLog] = {}
-        self._rungs = None if options.several else make_rungs(oracle, run, budget)
+        self._rungs = None if options.several else _make_rungs(oracle, run, budget)
         self._watched = {record.trial_id for record in run.trials()}
         self._starter = TrialStarter(
             tuner.tuner_id,
@@ -86,8 +86,6 @@ class SearchLoop:
             options,
             plan,
             longest=math.inf if self._rungs is None else self._rungs.longest,
-            # Their cause may have been removed: they do not end this search.
-            failed=[r.trial_id for r in run.trials() if r.status == FAILED],
         )
         self.reason: str | None = None
 
@@ -105,8 +103,7 @@ class SearchLoop:
 
     def _exhausted(self) -> str | None:
         best = next(iter(self._run.best_trials(1)), None)
-        earlier = self._starter.failed_earlier
-        trials = [t for t in self._run.finished() if t.trial_id not in earlier]
+        trials = [t for t in self._run.finished() if t.trial_id not in self._starter.failed]
         return self._budget.exhausted(trials, best, running=self._runs_any())
 
     def _runs_any(self) -> bool:
@@ -138,18 +135,34 @@ class SearchLoop:
             return True
         log = CrashLog(spec.directory)
         crashes = log.begin(len(self._run.curve(spec.trial_id)))
-        if crashes >= MAX_CRASHES:
-            self._fail(spec, "its process died while it was trained")
+        reason = "its process died while it was trained"
+        if crashes and not self._continues(spec, crashes, reason):
             return False
-        if crashes:
-            logger.warning(
-                "trial %d: its process died while it was trained; it goes on after its last "
-                "epoch. %s",
-                spec.number,
-                crash_hint(),
-            )
         self._running[spec.trial_id] = log
         return True
+
+    def _continues(self, job: TrialSpec, crashes: int, reason: str) -> bool:
+        """Whether a trial goes on after crashes of its process; if not, it has failed."""
+        if crashes < MAX_CRASHES:
+            hint = crash_hint(reason)
+            text = "trial %d: %s; it goes on after its last epoch. %s"
+            logger.warning(text, job.number, reason, hint)
+            return True
+        record = TrialRecord(
+            trial_id=job.trial_id,
+            number=job.number,
+            status=FAILED,
+            values=dict(job.hp.values),
+            metrics={},
+            best_epoch=0,
+            epochs=0,
+            seconds=0.0,
+            parameters=0,
+            message=f"{reason}, twice. {crash_hint(reason)}",
+        )
+        record.save(job.directory / RESULT)
+        self.finished(job, record)
+        return False
 
     def leave(self) -> None:
         """Log that this process runs no trial any more, whatever ended the search."""
@@ -262,7 +275,8 @@ class SearchLoop:
         trial.status = COMPLETED if result.usable else self._oracle.failure_status(result.status)
         self._tuner.on_trial_end(trial)
         if self._oracle.will_retry(job.trial_id):
-            self._starter.note_failure(job.trial_id)
+            # Its record is set aside when the oracle starts it again.
+            self._starter.failed.add(job.trial_id)
         self._starter.release(job.trial_id)
         if self._rungs is not None:
             self._rungs.end(job.trial_id, usable=result.usable)
@@ -277,51 +291,16 @@ class SearchLoop:
     def crashed(self, job: TrialSpec, reason: str) -> bool:
         """Return whether a trial whose process died runs once more; fail it if not."""
         crashes = CrashLog(job.directory).add(len(self._run.curve(job.trial_id)))
-        if crashes < MAX_CRASHES:
-            logger.warning(
-                "trial %d: %s; it goes on after its last epoch. %s",
-                job.number,
-                reason,
-                crash_hint(reason),
-            )
-            return True
-        self._fail(job, reason)
-        return False
+        return self._continues(job, crashes, reason)
 
     def _end_run(self, job: TrialSpec) -> None:
         """Log that this process does not run a trial any more."""
         if log := self._running.pop(job.trial_id, None):
             log.end()
 
-    def _fail(self, job: TrialSpec, reason: str) -> None:
-        """End a trial whose process died again without a further epoch."""
-        record = TrialRecord(
-            trial_id=job.trial_id,
-            number=job.number,
-            status=FAILED,
-            values=dict(job.hp.values),
-            metrics={},
-            best_epoch=0,
-            epochs=0,
-            seconds=0.0,
-            parameters=0,
-            message=f"{reason}, twice. {crash_hint(reason)}",
-        )
-        record.save(job.directory / RESULT)
-        self.finished(job, record)
 
-
-def make_rungs(oracle: SearchOracle, run: RunDirectory, budget: Budget) -> RungTable | None:
-    """Return the rungs of a search with the trials of its earlier runs.
-
-    Args:
-        oracle: Oracle of the search.
-        run: Directory of the trials.
-        budget: Time and epochs.
-
-    Returns:
-        None if trials do not pause, as with another pruner or several objectives.
-    """
+def _make_rungs(oracle: SearchOracle, run: RunDirectory, budget: Budget) -> RungTable | None:
+    """Return the rungs of a search with the trials of its earlier runs; None if none pause."""
     rule = oracle.halving_rule(budget.epochs, budget.seconds)
     if rule is None:
         return None

@@ -96,6 +96,16 @@ def measure(
         trial.metrics.update(name, value, step=step)
 
 
+def metrics_at_best(trial: Trial) -> dict[str, float]:
+    """Return the metrics of a trial at its best step, or their best values."""
+    found = {}
+    for name, tracked in trial.metrics.metrics.items():
+        steps = (one.mean() for one in tracked.get_history() if one.step == trial.best_step)
+        if (value := next(steps, tracked.get_best_value())) is not None:
+            found[name] = float(value)
+    return found
+
+
 def score(trial: Trial, objective: keras_tuner.Objective) -> None:
     """Set a trial's score to its best value; of several objectives, to KerasTuner's sum of them.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -115,7 +115,7 @@ class Proposer:
         self.write_queue(kept, space)
         index = len(self._keys)
         strategy = self._strategy if near is None else perturbations(near)
-        draw = _Draw(kept, space, strategy, index, tried=self._was_tried)
+        draw = _Draw(kept, space, strategy, index, tried=self._keys.values())
         if self._defaults_first and index == 0:
             return draw.untried(space.defaults())
         for values in _waiting(kept.study):
@@ -127,42 +127,38 @@ class Proposer:
                 return dataclasses.replace(proposal, enqueued=values)
             left = [other for other in _queue(kept.study) if other != values]
             kept.study.set_user_attr(QUEUE, left)
-        if restriction is None:
-            return draw.untried({})
-        return _within(draw, kept, restriction.preferred)
-
-    def _was_tried(self, values: Values) -> bool:
-        return _key(values) in self._keys.values()
+        return draw.untried({}) if restriction is None else draw.within(restriction.preferred)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Draw:
-    """Draws the configuration of one trial; equal attributes and studies give equal draws.
-
-    Attributes:
-        kept: The study of the search.
-        space: The space.
-        strategy: Makes samplers.
-        index: Index of the trial, from 0.
-        tried: Whether an earlier trial had a configuration.
-    """
+    """Draws the configuration of one trial; equal attributes and studies give equal draws."""
 
     kept: SearchStudy
     space: SearchSpace
     strategy: Strategy
     index: int
-    tried: Callable[[Values], bool]
+    tried: Collection[str]
 
     def untried(self, planned: Mapping[str, Value]) -> Proposal | None:
         """Draw the hyperparameters that are not in `planned`; None if nothing is left to try."""
         for attempt in range(2 * REDRAWS + 1):
             proposal = self._draw(attempt, planned)
-            if not self.tried(proposal.values):
+            if _key(proposal.values) not in self.tried:
                 return proposal
             self.kept.storage.discard()
             if proposal.values.keys() <= planned.keys():
                 break
         return None
+
+    def within(self, families: Sequence[str]) -> Proposal | None:
+        """Draw a configuration of some families; the first if the sampler chooses another one."""
+        proposal = self.untried({}) if families else None
+        if proposal is None or proposal.values[FAMILY] in families:
+            return proposal
+        self.kept.storage.discard()
+        drawn = (self.untried({FAMILY: family}) for family in families)
+        return next((proposal for proposal in drawn if proposal is not None), None)
 
     def _draw(self, attempt: int, planned: Mapping[str, Value]) -> Proposal:
         study = self.kept.study
@@ -191,18 +187,6 @@ class _Draw:
             return parameter.suggest(trial)
         set_parameter(self.kept.storage, trial.number, parameter, planned[name])
         return planned[name]
-
-
-def _within(draw: _Draw, kept: SearchStudy, families: Sequence[str]) -> Proposal | None:
-    """Draw a configuration of some families; the first of them if the sampler chooses another."""
-    if not families:
-        return None
-    proposal = draw.untried({})
-    if proposal is None or proposal.values[FAMILY] in families:
-        return proposal
-    kept.storage.discard()
-    drawn = (draw.untried({FAMILY: family}) for family in families)
-    return next((proposal for proposal in drawn if proposal is not None), None)
 
 
 def _key(values: Mapping[str, Any]) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Sequence
-from pathlib import Path
+from collections.abc import Collection
 from typing import Any, NoReturn
 
 import keras_tuner
@@ -14,66 +13,38 @@ from optuna.samplers import BaseSampler
 from kt_tuning.core.errors import OptionError, SearchError
 from kt_tuning.core.records import COMPLETED, FAILED, INFEASIBLE, TrialRecord
 from kt_tuning.run.layout import ORACLE
+from kt_tuning.search.objectives import metrics_at_best
 from kt_tuning.search.options import Objectives, find_objectives
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.pruning import HalvingRule, RungScores
 from kt_tuning.search.run_directory import RunDirectory
 
-CHECKPOINT = "checkpoint.weights.h5"
-"""File of a trial's folder: the weights that KerasTuner keeps, of the best epoch."""
 
-
-def note_trials(oracle: keras_tuner.Oracle, run: RunDirectory) -> None:
+def _note_trials(oracle: keras_tuner.Oracle, run: RunDirectory) -> None:
     """Remember the trials of an oracle that have ended and are not recorded in the run directory.
 
-    Nothing is written: the project can be opened by KerasTuner as before.
-
-    Args:
-        oracle: Has read `oracle.json`.
-        run: The project directory.
+    Nothing is written: the project can be opened by KerasTuner as before. What KerasTuner does not
+    note is 0 in the records.
     """
     known = {record.trial_id for record in run.trials()}
     for number, trial_id in enumerate(oracle.start_order):
         trial = oracle.trials[trial_id]
-        ended = trial.status in (TrialStatus.COMPLETED, TrialStatus.FAILED)
-        if ended and trial_id not in known:
-            run.note(_record(trial, number))
-
-
-def stock_weights(folder: Path) -> Path | None:
-    """The weights that KerasTuner has kept of a trial; None if there are none.
-
-    Args:
-        folder: Of the trial.
-    """
-    path = folder / CHECKPOINT
-    return path if path.is_file() else None
-
-
-def _record(trial: Trial, number: int) -> TrialRecord:
-    """A trial as a record; what KerasTuner does not note is 0."""
-    completed = trial.status == TrialStatus.COMPLETED
-    metrics = {
-        name: _value(tracked.get_history(), trial.best_step, tracked.get_best_value())
-        for name, tracked in trial.metrics.metrics.items()
-    }
-    return TrialRecord(
-        trial_id=trial.trial_id,
-        number=number,
-        status=COMPLETED if completed else FAILED,
-        values=dict(trial.hyperparameters.values),
-        metrics=metrics if completed else {},
-        best_epoch=trial.best_step or 0,
-        epochs=0,
-        seconds=0.0,
-        parameters=0,
-        message=trial.message,
-    )
-
-
-def _value(history: Sequence[Any], step: int, best: float) -> float:
-    """A metric at the best step, or its best value if it was not measured then."""
-    return float(next((one.mean() for one in history if one.step == step), best))
+        completed = trial.status == TrialStatus.COMPLETED
+        if trial_id in known or not (completed or trial.status == TrialStatus.FAILED):
+            continue
+        record = TrialRecord(
+            trial_id=trial_id,
+            number=number,
+            status=COMPLETED if completed else FAILED,
+            values=dict(trial.hyperparameters.values),
+            metrics=metrics_at_best(trial) if completed else {},
+            best_epoch=trial.best_step or 0,
+            epochs=0,
+            seconds=0.0,
+            parameters=0,
+            message=trial.message,
+        )
+        run.note(record)
 
 
 class StockOracle:
@@ -110,15 +81,8 @@ class StockOracle:
         order = getattr(self.oracle, "start_order", None)
         return int(trial_id) if order is None else int(order.index(trial_id))
 
-    def check_overwrite(self, project_name: str) -> None:
-        """Allow it: no other process shares the search."""
-
-    def prepare(self, *, ignore_earlier: bool, warm_start: Any) -> None:
-        """Refuse a warm start.
-
-        Raises:
-            SearchError: if there is one.
-        """
+    def prepare(self, project_name: str, *, overwrite: bool, warm_start: Any) -> None:
+        """Refuse a warm start, with a `SearchError`."""
         if warm_start is not None:
             self._refuse("warm_start")
 
@@ -129,7 +93,7 @@ class StockOracle:
             self.oracle.reload()
             space.merge(self.oracle.hyperparameters, overwrite=False)
             self.oracle.hyperparameters = space
-            note_trials(self.oracle, run)
+            _note_trials(self.oracle, run)
 
     def open(self) -> None:
         """Do nothing: there is no study."""
@@ -146,9 +110,6 @@ class StockOracle:
     def enqueue(self, values: Any) -> None:
         """Raise a `SearchError`: only an `OptunaOracle` has a queue."""
         self._refuse("enqueue")
-
-    def note(self, name: str, content: Any) -> None:
-        """Do nothing: there is no study."""
 
     def lock(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Return an empty context: no other process shares the search."""

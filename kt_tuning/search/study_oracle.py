@@ -119,11 +119,6 @@ class StudyOracle(keras_tuner.Oracle):
     def trials(self, trials: dict[str, Trial]) -> None:
         self._trials = trials
 
-    def note(self, name: str, content: Any) -> None:
-        """Keep an attribute in the study."""
-        if self.study.user_attrs.get(name) != content:
-            self.study.set_user_attr(name, content)
-
     def lock(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Exclude other processes that share the study from blocks of the same name."""
         return self._search_study.lock(name)
@@ -132,31 +127,27 @@ class StudyOracle(keras_tuner.Oracle):
         """Return the index of a trial in the order of start."""
         return int(self.start_order.index(trial_id))
 
-    def check_overwrite(self, project_name: str) -> None:
-        """Refuse to delete an earlier search that other processes share.
+    def prepare(self, project_name: str, *, overwrite: bool, warm_start: Source | None) -> None:
+        """Set what the study begins with. Nothing is written.
+
+        Args:
+            project_name: Name of the project.
+            overwrite: Whether trials in the project directory are about to be deleted.
+            warm_start: An earlier search to learn from when the study is opened, or None.
 
         Raises:
-            OptionError: if they do.
+            OptionError: if other processes share the search that is to be deleted, or the earlier
+                search had other objectives.
+            StorageError: if there is no such search.
         """
-        if self.shared:
+        if overwrite and self.shared:
             raise OptionError(
                 "`overwrite` would delete the files of other processes of a shared search, but "
                 "not their study. Choose another project_name, or delete the study by `optuna "
                 f"delete-study --study-name {project_name}` and the run directory yourself."
             )
 
-    def prepare(self, *, ignore_earlier: bool, warm_start: Source | None) -> None:
-        """Set what the study begins with. Nothing is written.
-
-        Args:
-            ignore_earlier: Whether trials in the project directory are about to be deleted.
-            warm_start: An earlier search to learn from when the study is opened, or None.
-
-        Raises:
-            OptionError: if the earlier search had other objectives.
-            StorageError: if there is no such search.
-        """
-        self.ignores_earlier = ignore_earlier
+        self.ignores_earlier = overwrite
         self._warm_start = warm_start
         if warm_start is not None:
             check_objectives(open_study(warm_start), self.objectives)

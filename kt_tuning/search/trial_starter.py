@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from keras_tuner.engine.trial import Trial
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json, write_json
-from kt_tuning.core.records import COMPLETED
+from kt_tuning.core.records import COMPLETED, FAILED
 from kt_tuning.run.layout import DEATHS, PAUSE, RESULT
 from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import Budget, family_of
@@ -117,7 +117,6 @@ class TrialStarter:
         options: Settings of all trials.
         plan: First configurations of a search that chooses its families.
         longest: Longest training in seconds.
-        failed: Ids of trials that failed in earlier runs.
     """
 
     def __init__(
@@ -130,7 +129,6 @@ class TrialStarter:
         plan: Plan,
         *,
         longest: float,
-        failed: Collection[str],
     ) -> None:
         self._tuner_id = tuner_id
         self._oracle = oracle
@@ -140,7 +138,9 @@ class TrialStarter:
         self._plan = plan
         self._longest = longest
         self._earlier = frozenset(record.trial_id for record in run.trials())
-        self._failed = set(failed)
+        self.failed = {record.trial_id for record in run.trials() if record.status == FAILED}
+        """Trials that failed and have not been started again: earlier ones do not end the search,
+        as their cause may have been removed."""
         self._slots: dict[str, str] = {}
         self.idle = False
 
@@ -149,25 +149,12 @@ class TrialStarter:
         """Worker slots in use, those of paused trials included."""
         return len(self._slots)
 
-    @property
-    def failed_earlier(self) -> Collection[str]:
-        """Trials that failed in an earlier run and have not been started again."""
-        return self._failed
-
     def release(self, trial_id: str) -> None:
         """Free the worker slot of a trial that has ended."""
         del self._slots[trial_id]
 
-    def note_failure(self, trial_id: str) -> None:
-        """Have the record of a trial set aside when the oracle starts it again."""
-        self._failed.add(trial_id)
-
     def start(self, near: str | None = None) -> tuple[Trial, TrialSpec] | None:
-        """Get the next trial of the oracle; None if it has none now, see `idle`.
-
-        Args:
-            near: Id of the trial that a new configuration perturbs, or None.
-        """
+        """Get the next trial of the oracle, which may perturb another one; None if it has none."""
         first_free = next(
             name
             for number in range(len(self._slots) + 1)
@@ -215,10 +202,10 @@ class TrialStarter:
         """Rename the record of a failed attempt if the oracle starts the trial again."""
         failures = self._oracle.failures(trial_id)
         if failures is None:
-            failures = self._run.failures(trial_id) + 1 if trial_id in self._failed else 0
+            failures = self._run.failures(trial_id) + 1 if trial_id in self.failed else 0
         if failures:
             self._run.set_aside(trial_id, failures)
-        self._failed.discard(trial_id)
+        self.failed.discard(trial_id)
 
     def _specify(self, trial: Trial) -> TrialSpec:
         number = self._oracle.number(trial.trial_id)

@@ -233,16 +233,13 @@ class Tuner(SessionTuner):
             defaults_first=self._defaults_first,
         )
         adapted = adapt(oracle)
-        if overwrite:
-            adapted.check_overwrite(project_name)
         # KerasTuner's oracles rank trials by the sum of several objectives.
         summed = self._follows_oracle and not adapted.keeps_study
         self.objectives = [oracle.objective] if summed else objectives_of(oracle.objective)
-        self._run = RunDirectory(
-            self.run_directory, self.objectives[0], overwrite=overwrite and not is_worker()
-        )
+        deletes = overwrite and not is_worker()
+        self._run = RunDirectory(self.run_directory, self.objectives[0], overwrite=deletes)
         self._best_models = BestModels(wrapped, self._run, folds)
-        adapted.prepare(ignore_earlier=self._run.overwrite, warm_start=warm_start)
+        adapted.prepare(project_name, overwrite=deletes, warm_start=warm_start)
         self._stdout = sys.stdout
         with quiet_keras_tuner():
             oracle.verbose = 0

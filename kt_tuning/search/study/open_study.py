@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from kt_tuning.search.study.draft_storage import StudyStorage
 from kt_tuning.search.study.storage import has_tables, is_shared, open_storage, without_password
 from kt_tuning.search.study.trial_states import VALUES
 
-"""The study's file in the project directory."""
 STUDY_NAME = "search"
 """Name of the study in `study.db`; in another storage it is the project's name."""
 OBJECTIVES = "objectives"
@@ -39,16 +37,13 @@ def open_search(
     objectives: Sequence[keras_tuner.Objective],
     pruner: BasePruner,
 ) -> tuple[optuna.Study, StudyStorage]:
-    """Open the study of a search, or make it.
+    """Open the study of a search, or make it; return it and the storage that it is read from.
 
     Args:
         storage: See `open_storage`; None for a file in the project directory.
         project: The directory; None for an oracle without a tuner.
         objectives: One or several objectives.
         pruner: Pruner of the study.
-
-    Returns:
-        The study, and the storage that it is read from.
 
     Raises:
         StorageError: if it cannot be opened, or has other objectives.
@@ -90,34 +85,21 @@ def _remove_unused(backend: BaseStorage, name: str, objectives: list[list[str]])
             backend.delete_study(study)
 
 
-@dataclasses.dataclass(frozen=True)
-class EarlierStudy:
-    """The study of an earlier search, read without changes.
-
-    Attributes:
-        attributes: User attributes of the study.
-        trials: Number of trials.
-    """
-
-    attributes: Mapping[str, Any]
-    trials: int
-
-
-def read_earlier(storage: str | Path | BaseStorage, name: str) -> EarlierStudy | None:
-    """Read the study of a name in a storage; None if there is none.
+def read_earlier(storage: str | Path | BaseStorage, name: str) -> tuple[dict[str, Any], int]:
+    """Return attributes and number of trials of a study in a storage: {} and 0 if there is none.
 
     Raises:
         StorageError: if it cannot be opened.
     """
     if isinstance(storage, (str, Path)) and not has_tables(storage):
-        return None
+        return {}, 0
     with quiet_optuna():
         backend = open_storage(storage)
         try:
             study = backend.get_study_id_from_name(name)
-            return EarlierStudy(backend.get_study_user_attrs(study), backend.get_n_trials(study))
+            return backend.get_study_user_attrs(study), backend.get_n_trials(study)
         except KeyError:
-            return None
+            return {}, 0
         finally:
             if backend is not storage and isinstance(backend, RDBStorage):
                 backend.remove_session()
@@ -168,13 +150,13 @@ def adopt_trials(
     """Add the completed trials of another study that fit into the space.
 
     Args:
-        study: The study that gets the trials.
+        study: The study that gets the trials, unless it has them.
         space: Space of `study`.
         source: The study of the trials.
         objectives: Objectives of `study`.
 
     Returns:
-        The number of added trials, without those that had been added before.
+        The number of added trials.
 
     Raises:
         OptionError: if the two studies have different objectives.
@@ -185,18 +167,23 @@ def adopt_trials(
     for trial in source.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         origin = trial.user_attrs.get(ORIGIN, f"{source.study_name}#{trial.number}")
         values = None if origin in there else _fitting(space, trial)
-        if values is not None:
-            study.add_trial(_adopted(space, values, trial, origin))
-            added += 1
+        if values is None:
+            continue
+        active = {p.name: p for p in space.active(values) if p.distribution is not None}
+        adopted = optuna.create_trial(
+            values=trial.values,
+            params={name: p.nearest(values[p.hp.name]) for name, p in active.items()},
+            distributions={name: p.distribution for name, p in active.items() if p.distribution},
+            user_attrs={ORIGIN: origin, VALUES: values},
+            intermediate_values=trial.intermediate_values,
+        )
+        study.add_trial(adopted)
+        added += 1
     return added
 
 
 def check_objectives(source: optuna.Study, objectives: Sequence[keras_tuner.Objective]) -> None:
-    """Refuse a study with other objectives.
-
-    Raises:
-        OptionError: if it has other objectives.
-    """
+    """Refuse a study with other objectives, with an `OptionError`."""
     expected = [[objective.name, objective.direction] for objective in objectives]
     known = source.user_attrs.get(OBJECTIVES, expected)
     directions = [DIRECTIONS[objective.direction] for objective in objectives]
@@ -218,14 +205,3 @@ def _fitting(space: SearchSpace, trial: FrozenTrial) -> Values | None:
     except OptionError:
         return None
     return values if values.keys() & earlier.keys() else None
-
-
-def _adopted(space: SearchSpace, values: Values, trial: FrozenTrial, origin: str) -> FrozenTrial:
-    active = [p for p in space.active(values) if p.distribution is not None]
-    return optuna.create_trial(
-        values=trial.values,
-        params={p.name: p.nearest(values[p.hp.name]) for p in active},
-        distributions={p.name: p.distribution for p in active if p.distribution is not None},
-        user_attrs={ORIGIN: origin, VALUES: values},
-        intermediate_values=trial.intermediate_values,
-    )

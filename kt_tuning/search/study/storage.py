@@ -41,12 +41,8 @@ def server_of(url: str) -> str | None:
 def completed(url: str) -> str:
     """Return the URL of a server with driver and password.
 
-    Args:
-        url: A URL. The default driver is that of the extra; the default password that in
-            KT_TUNING_STORAGE_PASSWORD, if it is set.
-
-    Raises:
-        sqlalchemy.exc.ArgumentError: if it is not a URL.
+    The default driver is that of the extra; the default password that in
+    KT_TUNING_STORAGE_PASSWORD.
     """
     server = server_of(url)
     if server is None:
@@ -66,15 +62,9 @@ def without_password(url: str) -> str:
     except sqlalchemy.exc.ArgumentError:
         # A path, or something that cannot be connected to anyway.
         return url
-    shown = sqlalchemy.URL.create(
-        parsed.drivername,
-        username=parsed.username,
-        host=parsed.host,
-        port=parsed.port,
-        database=parsed.database,
-        query=parsed.query,
-    )
-    return shown.difference_update_query(SECRETS).render_as_string(hide_password=False)
+    # `URL.set` cannot remove a password.
+    shown = parsed._replace(password=None).difference_update_query(SECRETS)
+    return shown.render_as_string(hide_password=False)
 
 
 logger = logging.getLogger("kt_tuning")
@@ -100,11 +90,7 @@ def is_shared(storage: str | Path | BaseStorage | None) -> bool:
 
 @contextlib.contextmanager
 def advisory_lock(engine: sqlalchemy.Engine, name: str) -> Iterator[None]:
-    """Hold a lock of the database in the block; wait until no other process holds it.
-
-    Raises:
-        StorageError: if the database has no advisory locks.
-    """
+    """Hold a lock of the database in the block; wait until no other process holds it."""
     dialect = engine.dialect.name
     if dialect not in LOCKS:
         raise StorageError(
@@ -123,13 +109,7 @@ def advisory_lock(engine: sqlalchemy.Engine, name: str) -> Iterator[None]:
 
 
 class Heartbeats:
-    """Heartbeats of the trials of this process, and locks of the study.
-
-    Args:
-        backend: The database.
-        study_id: Id of the study in the database.
-        name: Name of the study.
-    """
+    """Heartbeats of the trials of this process, and locks of a study in a database."""
 
     def __init__(self, backend: RDBStorage, study_id: int, name: str) -> None:
         self._backend = backend

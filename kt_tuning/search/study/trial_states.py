@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.search.distributions import Parameter, SearchSpace, Values
-from kt_tuning.search.objectives import flaw, measure, objectives_of, score
+from kt_tuning.search.objectives import flaw, measure, metrics_at_best, objectives_of, score
 from kt_tuning.search.pruning import RungScores
 
 VALUES = "values"
@@ -27,14 +28,11 @@ Distributions = Mapping[str, BaseDistribution]
 
 
 def stored_names(space: SearchSpace, stored: Distributions) -> dict[str, str]:
-    """Return other names for parameters that the storage would refuse.
+    """Return names in the storage by names of parameters whose present range it would refuse.
 
     Args:
         space: The present space.
         stored: Distributions in the storage by name.
-
-    Returns:
-        Names in the storage by names of parameters, where they differ.
     """
     return {
         parameter.name: f"{parameter.name} {_shown(parameter.distribution)}"
@@ -59,9 +57,7 @@ def translated(
 ) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
     """Return parameters and distributions of a trial as if it had been drawn from a space.
 
-    Args:
-        trial: A trial; without the attribute `VALUES` it is returned unchanged.
-        space: The present space.
+    Those of a trial without the attribute `VALUES` are unchanged.
     """
     values = trial.user_attrs.get(VALUES)
     if values is None:
@@ -72,21 +68,13 @@ def translated(
         name, distribution = parameter.name, parameter.distribution
         if distribution is None:
             continue
-        if trial.distributions.get(name) == distribution:
-            params[name], distributions[name] = trial.params[name], distribution
-        elif (drawn := _drawn(parameter, values[parameter.hp.name])) is not None:
-            params[name], distributions[name] = drawn, distribution
-        elif name in trial.params:
+        if name in trial.params:
             params[name], distributions[name] = trial.params[name], trial.distributions[name]
+        if distributions.get(name) != distribution:
+            with contextlib.suppress(OptionError):  # the value is out of range now
+                params[name] = parameter.to_study(values[parameter.hp.name])
+                distributions[name] = distribution
     return params, distributions
-
-
-def _drawn(parameter: Parameter, value: Any) -> Any:
-    """Return the study's value for a value of a hyperparameter; None if it is out of range."""
-    try:
-        return parameter.to_study(value)
-    except OptionError:
-        return None
 
 
 def _compatible(stored: BaseDistribution, now: BaseDistribution) -> bool:
@@ -139,14 +127,7 @@ class Proposal:
 
 
 def set_parameter(storage: StudyStorage, number: int, parameter: Parameter, value: Any) -> None:
-    """Set a parameter of a trial to a value that was not drawn.
-
-    Args:
-        storage: Storage of the study.
-        number: Number of the trial.
-        parameter: Parameter of the space.
-        value: Value of the hyperparameter; the nearest value of the grid is stored.
-    """
+    """Set a parameter of a trial to a value that was not drawn, or the nearest on the grid."""
     if parameter.distribution is None:
         return
     internal = parameter.distribution.to_internal_repr(parameter.nearest(value))
@@ -156,10 +137,7 @@ def set_parameter(storage: StudyStorage, number: int, parameter: Parameter, valu
 def settle(trial: Trial, objective: keras_tuner.Objective) -> None:
     """Set the score of a trial that has ended, and its final status in KerasTuner.
 
-    Args:
-        trial: "COMPLETED" becomes "FAILED" if the score is no number; any other status, such as
-            "INFEASIBLE", becomes "FAILED".
-        objective: Objective of the search.
+    "COMPLETED" becomes "FAILED" if the score is no number, as does any other status.
     """
     if trial.status != TrialStatus.COMPLETED:
         trial.status = TrialStatus.FAILED
@@ -171,15 +149,8 @@ def settle(trial: Trial, objective: keras_tuner.Objective) -> None:
 
 def result_attributes(trial: Trial, *, pruned: bool) -> dict[str, Any]:
     """Return the attributes of a trial that has ended."""
-    metrics = {
-        name: float(next((o.mean() for o in history if o.step == trial.best_step), value))
-        for name in trial.metrics.metrics
-        for history in [trial.metrics.get_history(name)]
-        for value in [trial.metrics.get_best_value(name)]
-        if value is not None
-    }
     result: dict[str, Any] = {}
-    if metrics:
+    if metrics := metrics_at_best(trial):
         result |= {"metrics": metrics, "best_step": trial.best_step}
     if trial.message is not None:
         result["message"] = trial.message
@@ -192,13 +163,7 @@ def restore_trial(
     hyperparameters: keras_tuner.HyperParameters,
     objective: keras_tuner.Objective,
 ) -> Trial:
-    """Convert a trial of the study into one of KerasTuner.
-
-    Args:
-        frozen: The study's trial.
-        hyperparameters: The space; the trial's values are set in it.
-        objective: Objective of the search.
-    """
+    """Convert a trial of the study into one of KerasTuner, whose values are set in the space."""
     attributes = frozen.user_attrs
     hyperparameters.values = dict(attributes[VALUES])
     trial = Trial(hyperparameters, attributes[TRIAL_ID], status=_status(frozen))

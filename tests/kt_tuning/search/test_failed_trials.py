@@ -11,7 +11,7 @@ from kt_tuning.core.errors import SearchError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.session import retry_failed
-from kt_tuning.search.trial_starter import Crashes
+from kt_tuning.search.trial_starter import CrashLog
 
 
 class Faulty(keras.callbacks.Callback):
@@ -126,7 +126,8 @@ def test_what_has_killed_its_process_three_times_is_given_up(crashes, retried, m
     oracle, (folder,) = tuner.oracle, tuner.run_directory.glob("trial_*")
     record = json.loads((folder / "result.json").read_text())
     (folder / "result.json").write_text(json.dumps({**record, "status": "FAILED"}))
-    Crashes(count=crashes).save(folder / "deaths.json")
+    for _ in range(crashes):
+        CrashLog(folder).add(0)
     heard = []
     oracle.retry_failed = lambda exclude, lost: heard.extend(exclude) or []
     run = RunDirectory(tuner.run_directory, tuner.objectives[0], overwrite=False)

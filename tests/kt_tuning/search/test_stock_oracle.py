@@ -36,7 +36,7 @@ def test_without_a_study_nothing_is_enqueued(stock):
     with pytest.raises(SearchError, match="RandomSearchOracle keeps no Optuna study, which `enq"):
         stock.enqueue({"units": 3})
     with pytest.raises(SearchError, match="which `warm_start` needs"):
-        stock.prepare(ignore_earlier=False, warm_start="runs/earlier")
+        stock.prepare("run", overwrite=False, warm_start="runs/earlier")
 
 
 def test_a_strategy_is_a_name_a_sampler_or_an_oracle():
