@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import time
 
 import keras_tuner
@@ -25,7 +24,6 @@ from kt_tuning.search.trial_starter import (
     CrashLog,
     TrialOptions,
     TrialStarter,
-    is_paused,
 )
 from kt_tuning.tracking import TrackedTrial, Tracking
 from kt_tuning.trials import Decision, Progress, TrialFiles, TrialSpec
@@ -36,7 +34,7 @@ POLL = 1.0
 """Seconds between two requests to an oracle that has no trial now."""
 
 
-class SearchLoop:
+class SearchLoop(TrialStarter):
     """Gets trials from the oracle, decides which of them pause, and returns their results.
 
     Args:
@@ -67,26 +65,15 @@ class SearchLoop:
         plan: Plan,
         in_process: bool = False,
     ) -> None:
-        self._tuner = tuner
-        self._oracle = oracle
-        self._run = run
+        super().__init__(tuner, oracle, run, budget, options, plan)
         self._display = display
-        self._budget = budget
         self._tracking = tracking
-        self._plan = plan
         self._in_process = in_process
         self._running: dict[str, CrashLog] = {}
         self._rungs = None if options.several else _make_rungs(oracle, run, budget)
+        if self._rungs is not None:
+            self._longest = self._rungs.longest
         self._watched = {record.trial_id for record in run.trials()}
-        self._starter = TrialStarter(
-            tuner.tuner_id,
-            oracle,
-            run,
-            budget,
-            options,
-            plan,
-            longest=math.inf if self._rungs is None else self._rungs.longest,
-        )
         self.reason: str | None = None
 
     def watch(self) -> str | None:
@@ -103,20 +90,20 @@ class SearchLoop:
 
     def _exhausted(self) -> str | None:
         best = next(iter(self._run.best_trials(1)), None)
-        trials = [t for t in self._run.finished() if t.trial_id not in self._starter.failed]
+        trials = [t for t in self._run.finished() if t.trial_id not in self._failed]
         return self._budget.exhausted(trials, best, running=self._runs_any())
 
     def _runs_any(self) -> bool:
         """Whether a trial is running in this search."""
         paused = [] if self._rungs is None else self._rungs.paused
-        return self._starter.occupied > len(paused)
+        return len(self._slots) > len(paused)
 
     def next_job(self) -> TrialSpec | None:
         """The next trial, or None if there is none now; see `reason`."""
         while True:
             self.reason = self._exhausted()
             spec = None if self.reason else self._take()
-            if spec is None and not self.reason and self._starter.idle and not self._runs_any():
+            if spec is None and not self.reason and self._idle and not self._runs_any():
                 # Other processes run the last trials; if one dies, its trial continues here.
                 self.close()
                 time.sleep(POLL)
@@ -172,7 +159,7 @@ class SearchLoop:
 
     def _take(self) -> TrialSpec | None:
         """Perturb the best trial, promote a paused one, or start a new one."""
-        best = self._starter.near_best()
+        best = self._near_best()
         if best is not None and (neighbour := self._start(near=best)) is not None:
             return neighbour
         trials = self._run.finished()
@@ -186,13 +173,14 @@ class SearchLoop:
         """Start a trial of the oracle, or one that it hands out again; None if it has none."""
         while True:
             self._tuner.pre_create_trial()
-            started = self._starter.start(near)
+            started = self._next_trial(near)
             if started is None:
                 return None
             trial, spec = started
             if self._rungs is not None and self._oracle.shared:
                 self._rungs.adopt(spec.trial_id, self._run.curve(spec.trial_id))
-            if self._rungs is None or not is_paused(spec):
+            paused = (spec.directory / PAUSE).exists() and not (spec.directory / RESULT).exists()
+            if self._rungs is None or not paused:
                 break
             self._pause(spec, TrialRecord.load(spec.directory / PAUSE))
         self._display.trial_started(spec.number, spec.epochs)
@@ -276,8 +264,8 @@ class SearchLoop:
         self._tuner.on_trial_end(trial)
         if self._oracle.will_retry(job.trial_id):
             # Its record is set aside when the oracle starts it again.
-            self._starter.failed.add(job.trial_id)
-        self._starter.release(job.trial_id)
+            self._failed.add(job.trial_id)
+        del self._slots[job.trial_id]
         if self._rungs is not None:
             self._rungs.end(job.trial_id, usable=result.usable)
         self._run.note(result)

@@ -121,7 +121,7 @@ class OptunaOracle(StudyOracle):
                 trial = self.trials[self._retry_queue.pop(0)]
                 trial.status, trial.message = TrialStatus.RUNNING, None
             elif (trial := self._retried(kept) or self._created(kept, near, restriction)) is None:
-                status = TrialStatus.IDLE if kept.others_run else TrialStatus.STOPPED
+                status = TrialStatus.IDLE if kept.others_run() else TrialStatus.STOPPED
                 return Trial(self.hyperparameters.copy(), trial_id="", status=status)
         self.tuner_ids.add(tuner_id)
         self.ongoing_trials[tuner_id] = trial
@@ -194,7 +194,7 @@ class OptunaOracle(StudyOracle):
         kept = self._search_study
         with kept.lock():
             self._synchronise(kept)
-            failed = [] if kept.others_run else kept.ended_without_result(lost)
+            failed = [] if kept.others_run() else kept.ended_without_result(lost)
         self._failed = {name: kept.number(name) for name in failed if name not in exclude}
         return list(self._failed)
 

@@ -80,7 +80,6 @@ class OverridableTuner(TunerResults):
     """A tuner that trains trials by methods that subclasses may override, as in KerasTuner."""
 
     _epochs: int | None
-    _folds: int | None
     _overridden_trials: _OverriddenTrials | None = None
 
     def run_trial(self, trial: Trial, *args: Any, **kwargs: Any) -> list[Any]:

@@ -36,7 +36,7 @@ from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.distributed import is_chief, is_worker, serve, warn_of_absent
 from kt_tuning.search.identity import Identity
 from kt_tuning.search.loop import SearchLoop
-from kt_tuning.search.options import check_count, make_executor
+from kt_tuning.search.options import make_executor
 from kt_tuning.search.overridable import OverridableTuner
 from kt_tuning.search.recipe_hypermodel import discover_space
 from kt_tuning.search.run_directory import RunDirectory, versions
@@ -45,27 +45,6 @@ from kt_tuning.search.trial_starter import MAX_CRASHES, CrashLog
 from kt_tuning.tracking import Tracker, Tracking
 
 logger = logging.getLogger("kt_tuning")
-
-
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """The limits of a search.
-
-    Attributes:
-        epochs: Epochs of a full training.
-        seconds: Wall-clock of all trials, earlier runs included, or None.
-        trial_seconds: Wall-clock of one trial, or None.
-        max_stale_trials: Finished trials without a better one after which it ends, or None.
-    """
-
-    epochs: int
-    seconds: float | None
-    trial_seconds: float | None
-    max_stale_trials: int | None
-
-    def __post_init__(self) -> None:
-        check_count("epochs", self.epochs)
-        check_count("max_stale_trials", self.max_stale_trials, optional=True)
 
 
 class SessionTuner(OverridableTuner):
@@ -112,7 +91,7 @@ class SessionTuner(OverridableTuner):
         self,
         workers: int | Ray,
         work: Work,
-        limits: Limits,
+        budget: Budget,
         *,
         data: ImageData | None,
         parts: Sequence[ImageData],
@@ -123,7 +102,7 @@ class SessionTuner(OverridableTuner):
         Args:
             workers: A number of processes, or a cluster.
             work: Runs one trial.
-            limits: When the search ends.
+            budget: When the search ends, without its workers and deadline.
             data: The images, or None for data of other kinds.
             parts: The images as each fold splits them.
             verbose: Whether to show the live view.
@@ -150,33 +129,30 @@ class SessionTuner(OverridableTuner):
                 self.choice.save(self.run_directory / AUTO_CHOICE)
             if data is not None:
                 self._data = data
-            self._run_trials(executor, work, limits, verbose=verbose)
+            self._run_trials(executor, work, budget, verbose=verbose)
         self._check_results()
 
-    def _run_trials(self, executor: Executor, work: Work, limits: Limits, *, verbose: bool) -> None:
+    def _run_trials(self, executor: Executor, work: Work, budget: Budget, *, verbose: bool) -> None:
         """Run trials in a started executor until a limit is reached."""
         run = self._run
-        plan = self._enqueue_plan(limits, executor.workers)
-        self._write_record(limits)
+        plan = self._enqueue_plan(budget, executor.workers)
+        self._write_record(budget)
         retried = self._retry_failed()
         spent = run.seconds_spent()
         display = SearchDisplay(
             self.objectives[0].name,
             max_trials=self.oracle.max_trials,
-            time_limit=limits.seconds,
+            time_limit=budget.time_limit,
             done=len(run.trials()) - len(retried),
             used=spent,
             console=Console(stderr=True) if verbose else None,
         )
-        budget = Budget(
-            limits.epochs,
-            None if limits.seconds is None else time.monotonic() + limits.seconds - spent,
-            time_limit=limits.seconds,
+        limit, epochs = budget.time_limit, budget.epochs
+        budget = dataclasses.replace(
+            budget,
+            deadline=None if limit is None else time.monotonic() + limit - spent,
             workers=executor.workers,
-            trial_seconds=limits.trial_seconds,
-            max_stale_trials=limits.max_stale_trials,
-            family_epochs=epochs_by_family(self._searched.wrapped, limits.epochs)
-            | plan.epochs(limits.epochs),
+            family_epochs=epochs_by_family(self._searched.wrapped, epochs) | plan.epochs(epochs),
         )
         shared = is_worker() or self._oracle.shared
         tracking = Tracking(
@@ -233,26 +209,28 @@ class SessionTuner(OverridableTuner):
         """Whether trial 0 is the default configuration, and not a starting point of `choice`."""
         return self.choice is None or not self.choice.several
 
-    def _enqueue_plan(self, limits: Limits, workers: int) -> Plan:
+    def _enqueue_plan(self, budget: Budget, workers: int) -> Plan:
         """Enqueue the first configurations of a search whose families were chosen by "auto"."""
         if self.choice is None or not self._oracle.keeps_study:
             return Plan()
-        seconds_each = None if limits.seconds is None else limits.seconds / workers
-        plan = Plan.of(self.choice, self.oracle.get_space(), seconds_each)
+        limit = budget.time_limit
+        plan = Plan.of(
+            self.choice, self.oracle.get_space(), None if limit is None else limit / workers
+        )
         for values in plan.first:
             self.enqueue(values)
         return plan
 
-    def _write_record(self, limits: Limits) -> None:
+    def _write_record(self, budget: Budget) -> None:
         self._run.write_search(
             SearchRecord(
                 objective=self.objectives[0].name,
                 direction=self.objectives[0].direction,
                 strategy=self._strategy,
                 seed=self.seed,
-                epochs=limits.epochs,
+                epochs=budget.epochs,
                 max_trials=self.oracle.max_trials,
-                time_limit=limits.seconds,
+                time_limit=budget.time_limit,
                 hypermodel=self._searched.title,
                 versions=versions(),
                 folds=self._options.folds,

@@ -22,7 +22,7 @@ from kt_tuning.data import ImageData
 from kt_tuning.execution import Ray, Work
 from kt_tuning.recipe import Recipe
 from kt_tuning.search.auto import AUTO, Chosen, chosen
-from kt_tuning.search.best_models import BestModels
+from kt_tuning.search.budget import Budget
 from kt_tuning.search.descriptions import describe_hypermodel
 from kt_tuning.search.distributed import is_chief, is_worker
 from kt_tuning.search.identity import named
@@ -38,7 +38,7 @@ from kt_tuning.search.overridable import DEFAULT_EPOCHS, NoHyperModel, check_arg
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.samplers import strategy_name
-from kt_tuning.search.session import Limits, SessionTuner
+from kt_tuning.search.session import SessionTuner
 from kt_tuning.search.stock_oracle import adapt, is_oracle, make_oracle
 from kt_tuning.search.trial_starter import TrialOptions
 from kt_tuning.tracking import Tracker, find_trackers
@@ -199,8 +199,7 @@ class Tuner(SessionTuner):
         self._trackers = find_trackers(tracker)
         self.recipe = recipe or Recipe()
         self.seed = seed
-        self._epochs = epochs
-        self._folds = folds
+        self._epochs, self._folds = epochs, folds
         self._options = TrialOptions(seed, folds or 1, executions_per_trial, limits)
         strategy = strategy if oracle is None else oracle
         self._strategy = (
@@ -238,7 +237,6 @@ class Tuner(SessionTuner):
         self.objectives = [oracle.objective] if summed else objectives_of(oracle.objective)
         deletes = overwrite and not is_worker()
         self._run = RunDirectory(self.run_directory, self.objectives[0], overwrite=deletes)
-        self._best_models = BestModels(wrapped, self._run, folds)
         adapted.prepare(project_name, overwrite=deletes, warm_start=warm_start)
         self._stdout = sys.stdout
         with quiet_keras_tuner():
@@ -319,8 +317,9 @@ class Tuner(SessionTuner):
         """
         epochs = self._epochs if epochs is None else epochs
         check_count("epochs", epochs, optional=True)
+        check_count("max_stale_trials", max_stale_trials, optional=True)
         check_callbacks(callbacks or [])
-        limit, trial_limit = seconds(time_limit), seconds(trial_time_limit)
+        limit = seconds(time_limit)
         if workers == "auto" and self.choice is not None and self.choice.is_short(limit):
             workers = 1
         found = find_workers(1 if is_chief() else workers)
@@ -334,7 +333,12 @@ class Tuner(SessionTuner):
         if fit_prints:
             fit_kwargs["verbose"] = verbose
         planned, fixed = self._planned_epochs(epochs, data)
-        limits = Limits(planned, limit, trial_limit, max_stale_trials)
+        budget = Budget(
+            planned,
+            time_limit=limit,
+            trial_seconds=seconds(trial_time_limit),
+            max_stale_trials=max_stale_trials,
+        )
         tasks = []
         if "run_trial" not in hooks:
             tasks = self._tasks(parts, args, fit_kwargs, fixed_epochs=fixed)
@@ -343,4 +347,4 @@ class Tuner(SessionTuner):
             work = self._run_overridden(args, epochs, callbacks, fit_kwargs)
         self._identity.trained_on(data, named(args, fit_kwargs))
         shown = bool(verbose) and not fit_prints
-        self._run_session(found, work, limits, data=data, parts=parts, verbose=shown)
+        self._run_session(found, work, budget, data=data, parts=parts, verbose=shown)

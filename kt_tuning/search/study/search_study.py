@@ -164,7 +164,6 @@ class SearchStudy:
                 self.storage.show_pruned(frozen.number, max(scores), scores[max(scores)])
         return trials
 
-    @property
     def others_run(self) -> bool:
         """Whether other processes were running trials at the last `read_others`."""
         return self.shared and any(t.number not in self._own for t in self.storage.running())
