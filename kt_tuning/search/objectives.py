@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import keras_tuner
+import numpy as np
 from keras_tuner.engine.metrics_tracking import infer_metric_direction
-from keras_tuner.engine.trial import Trial, TrialStatus
+from keras_tuner.engine.trial import Trial
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.records import TrialRecord
@@ -153,36 +154,19 @@ def objective_values(trial: Trial, objectives: Sequence[keras_tuner.Objective]) 
     ]
 
 
-def pareto_front(
-    trials: Iterable[Trial], objectives: Sequence[keras_tuner.Objective]
-) -> list[Trial]:
-    """Return the completed trials that no other one dominates, in their order."""
-    completed = [trial for trial in trials if trial.status == TrialStatus.COMPLETED]
-    values = [objective_values(trial, objectives) for trial in completed]
-    return [completed[index] for index in _undominated(values, objectives)]
-
-
 def pareto_records(
     records: Sequence[TrialRecord], objectives: Sequence[keras_tuner.Objective]
 ) -> list[TrialRecord]:
     """Return the records that no other one dominates; records without an objective are ignored."""
     names = [objective.name for objective in objectives]
     whole = [record for record in records if record.metrics.keys() >= set(names)]
-    values = [[record.metrics[name] for name in names] for record in whole]
-    return [whole[index] for index in _undominated(values, objectives)]
-
-
-def _undominated(
-    values: Sequence[Sequence[float]], objectives: Sequence[keras_tuner.Objective]
-) -> list[int]:
-    """Return the indices of rows that no other row dominates (never worse, once better)."""
+    if not whole:
+        return []
     signs = [-1.0 if objective.direction == "max" else 1.0 for objective in objectives]
-    costs = [[sign * v for sign, v in zip(signs, row, strict=True)] for row in values]
+    costs = np.array([[record.metrics[name] for name in names] for record in whole]) * signs
+    # Another one is nowhere worse, and better once.
     return [
-        index
-        for index, cost in enumerate(costs)
-        if not any(
-            other != cost and all(a <= b for a, b in zip(other, cost, strict=True))
-            for other in costs
-        )
+        record
+        for record, cost in zip(whole, costs, strict=True)
+        if not (np.all(costs <= cost, axis=1) & np.any(costs < cost, axis=1)).any()
     ]

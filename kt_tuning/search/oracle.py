@@ -14,7 +14,7 @@ from optuna.storages import BaseStorage
 
 from kt_tuning.core.errors import SearchError
 from kt_tuning.search.distributions import SearchSpace, Value
-from kt_tuning.search.objectives import measure, pareto_front
+from kt_tuning.search.objectives import measure
 from kt_tuning.search.proposer import Proposer, Restriction
 from kt_tuning.search.pruning import AshaPruner, HalvingRule, make_pruner
 from kt_tuning.search.samplers import find_strategy
@@ -52,7 +52,7 @@ class OptunaOracle(StudyOracle):
         Args:
             strategy: A name in `SAMPLERS`, or any sampler of Optuna.
             objective: As in KerasTuner: a name, a `keras_tuner.Objective`, or a list of them,
-                which makes a study with several objectives; see `pareto`.
+                which makes a study with several objectives; `study.best_trials` are their front.
             max_trials: Largest number of trials, earlier runs included; None for no limit.
             hyperparameters: A space with hyperparameters that are fixed or narrowed.
             seed: Equal seeds give equal configurations, also after an interruption; random if None.
@@ -313,7 +313,3 @@ class OptunaOracle(StudyOracle):
             return None
         maximise = self.objectives[0].direction == "max"
         return HalvingRule.of(epochs, maximise=maximise, seconds=seconds)
-
-    def pareto(self) -> list[Trial]:
-        """The completed trials that no other trial dominates, in order of start."""
-        return pareto_front(self.trials.values(), self.objectives)

@@ -217,7 +217,7 @@ class StudyOracle(keras_tuner.Oracle):
     def save(self) -> None:
         """Write KerasTuner's file atomically; the study is always up to date."""
         if self._project is not None:
-            write_state(self._get_oracle_fname(), self.get_state())
+            _write_state(self._get_oracle_fname(), self.get_state())
 
     @property
     def _is_open(self) -> bool:
@@ -275,7 +275,7 @@ class StudyOracle(keras_tuner.Oracle):
 
     def _save_trial(self, trial: Trial) -> None:
         if self._project is not None:
-            write_state(f"{self._get_trial_dir(trial.trial_id)}/trial.json", trial.get_state())
+            _write_state(f"{self._get_trial_dir(trial.trial_id)}/trial.json", trial.get_state())
 
     def _set_project_dir(self, directory: str | Path, project_name: str) -> None:
         project = Path(directory) / project_name
@@ -288,12 +288,7 @@ class StudyOracle(keras_tuner.Oracle):
         self._project = project
 
 
-def write_state(path: str | Path, state: Mapping[str, Any]) -> None:
-    """Write a state of KerasTuner atomically, in its format: one line of JSON with NaN.
-
-    Args:
-        path: The file; its folder exists.
-        state: Result of `get_state` of an oracle or a trial.
-    """
+def _write_state(path: str | Path, state: Mapping[str, Any]) -> None:
+    """Write a state of KerasTuner atomically, in its format: one line of JSON with NaN."""
     with atomic_write(path, durable=False) as temporary:
         temporary.write_text(json.dumps(state, default=float), encoding="utf-8")

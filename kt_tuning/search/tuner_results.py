@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import keras_tuner
@@ -14,53 +13,12 @@ import pandas as pd
 from kt_tuning.core.errors import SearchError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.units import count
-from kt_tuning.run.layout import HISTORY
+from kt_tuning.run.layout import HISTORY, trial_folder
 from kt_tuning.search.best_models import BestModels, with_values
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.objectives import pareto_records
 from kt_tuning.search.stock_oracle import SearchOracle
 from kt_tuning.search.trial_starter import TrialOptions
-
-
-def results_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
-    """Return a table with one row a trial.
-
-    Columns: trial_id (the index), number, status, the metrics, best_epoch, epochs, seconds,
-    parameters, message, began, backbone (the name of the pre-trained network, if there is one),
-    deviation (of the objective over folds and executions, if there
-    are several: standard deviation of one score), and `hp/<name>` for each hyperparameter
-    (missing where inactive).
-    """
-    rows = []
-    for record in records:
-        row = record.to_json()
-        values, metrics = row.pop("values"), row.pop("metrics")
-        scores, backbone = row.pop("scores"), row.pop("backbone")
-        if backbone is not None:
-            row["backbone"] = backbone["name"]
-        if len(scores) > 1:
-            row["deviation"] = float(np.std(scores, ddof=1))
-        start = {key: row.pop(key) for key in ("trial_id", "number", "status")}
-        rows.append(
-            {**start, **metrics, **row, **{f"hp/{name}": value for name, value in values.items()}}
-        )
-    frame = pd.DataFrame(rows, columns=None if rows else ["trial_id", "number", "status"])
-    return frame.set_index("trial_id")
-
-
-def history_frame(run_directory: Path, records: Iterable[TrialRecord]) -> pd.DataFrame:
-    """Return one row an epoch: trial_id, number, epoch (from 0), seconds and metrics."""
-    frames = []
-    for record in records:
-        path = run_directory / f"trial_{record.trial_id}" / HISTORY
-        if path.exists():
-            frame = pd.read_csv(path)
-            frame.insert(0, "trial_id", record.trial_id)
-            frame.insert(1, "number", record.number)
-            frames.append(frame)
-    if not frames:
-        return pd.DataFrame(columns=["trial_id", "number", "epoch"])
-    return pd.concat(frames, ignore_index=True)
 
 
 class TunerResults(BestModels):
@@ -109,23 +67,37 @@ class TunerResults(BestModels):
         return self._oracle.study
 
     def results(self) -> pd.DataFrame:
-        """Return a table with one row a trial, failed trials included; see `results_frame`.
+        """Return a table with one row a trial, failed trials included.
 
         Metrics named "val_…" are those of the models that `get_best_models` returns; with folds or
-        executions they are means.
+        executions they are means. Columns: trial_id (the index), number, status, the metrics,
+        best_epoch, epochs, seconds, parameters, message, began, backbone (the name of the
+        pre-trained network, if there is one), deviation (of the objective over folds and
+        executions, if there are several: standard deviation of one score), and `hp/<name>` for each
+        hyperparameter (missing where inactive).
         """
-        return results_frame(self._run.trials())
+        return _results_frame(self._run.trials())
 
     def history(self) -> pd.DataFrame:
-        """Return a table with one row an epoch of every trial; see `history_frame`."""
-        return history_frame(self.run_directory, self._run.trials())
+        """Return one row an epoch: trial_id, number, epoch (from 0), seconds and metrics."""
+        frames = []
+        for record in self._run.trials():
+            path = trial_folder(self.run_directory, record.trial_id) / HISTORY
+            if path.exists():
+                frame = pd.read_csv(path)
+                frame.insert(0, "trial_id", record.trial_id)
+                frame.insert(1, "number", record.number)
+                frames.append(frame)
+        if not frames:
+            return pd.DataFrame(columns=["trial_id", "number", "epoch"])
+        return pd.concat(frames, ignore_index=True)
 
     def pareto(self) -> pd.DataFrame:
         """Return the rows of `results` that no other row dominates, best first.
 
         With one objective it is the best trial.
         """
-        return results_frame(pareto_records(self._run.best_trials(), self.objectives))
+        return _results_frame(pareto_records(self._run.best_trials(), self.objectives))
 
     def get_default_hyperparameters(self) -> keras_tuner.HyperParameters:
         """Return the default configuration: trial 0 of most strategies."""
@@ -140,3 +112,21 @@ class TunerResults(BestModels):
             return [trial.hyperparameters for trial in best]
         space = self.oracle.get_space()
         return [with_values(space, record) for record in self._run.best_trials(num_trials)]
+
+
+def _results_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
+    rows = []
+    for record in records:
+        row = record.to_json()
+        values, metrics = row.pop("values"), row.pop("metrics")
+        scores, backbone = row.pop("scores"), row.pop("backbone")
+        if backbone is not None:
+            row["backbone"] = backbone["name"]
+        if len(scores) > 1:
+            row["deviation"] = float(np.std(scores, ddof=1))
+        start = {key: row.pop(key) for key in ("trial_id", "number", "status")}
+        rows.append(
+            {**start, **metrics, **row, **{f"hp/{name}": value for name, value in values.items()}}
+        )
+    frame = pd.DataFrame(rows, columns=None if rows else ["trial_id", "number", "status"])
+    return frame.set_index("trial_id")

@@ -87,7 +87,7 @@ TWO = [keras_tuner.Objective("loss", "min"), keras_tuner.Objective("size", "max"
 def test_several_objectives(strategy):
     oracle = make_oracle(strategy, objective=TWO, pruner="none", hyperparameters=space_of(mixed))
     run(oracle, lambda hp: (mixed(hp), hp.get("units")), 16)
-    assert len(oracle.study.best_trials) == len(oracle.pareto()) >= 1
+    assert len(oracle.study.best_trials) >= 1
 
 
 @pytest.mark.parametrize("strategy", ["random", "auto"])

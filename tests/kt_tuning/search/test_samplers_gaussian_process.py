@@ -7,8 +7,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
 from kt_tuning.search.samplers.encoding import Encoding
-from kt_tuning.search.samplers.gaussian_process import log_expected_improvement
-from kt_tuning.search.samplers.regression import condition, fit
+from kt_tuning.search.samplers.gaussian_process import condition, fit, log_expected_improvement
 
 SPACE = {
     "model": CategoricalDistribution(["cnn", "mlp"]),
