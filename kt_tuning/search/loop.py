@@ -19,12 +19,7 @@ from kt_tuning.search.objectives import register_metrics
 from kt_tuning.search.pruning import REDUCTION, Promotion, RungTable
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import SearchOracle
-from kt_tuning.search.trial_starter import (
-    MAX_CRASHES,
-    CrashLog,
-    TrialOptions,
-    TrialStarter,
-)
+from kt_tuning.search.trial_starter import MAX_CRASHES, CrashLog, TrialOptions, TrialStarter
 from kt_tuning.tracking import TrackedTrial, Tracking
 from kt_tuning.trials import Decision, Progress, TrialFiles, TrialSpec
 
@@ -41,11 +36,11 @@ class SearchLoop(TrialStarter):
         tuner: Its hooks are called around each trial.
         oracle: The tuner's oracle, adapted.
         run: Directory of the trials.
-        display: Shows every epoch and trial.
         budget: Decides when no further trial starts.
         options: Settings of all trials.
-        tracking: Logs every epoch and trial.
         plan: First configurations of a search that chooses its families.
+        display: Shows every epoch and trial.
+        tracking: Logs every epoch and trial.
         in_process: Whether trials run in this process.
 
     Attributes:
@@ -57,24 +52,38 @@ class SearchLoop(TrialStarter):
         tuner: keras_tuner.Tuner,
         oracle: SearchOracle,
         run: RunDirectory,
-        display: SearchDisplay,
         budget: Budget,
         options: TrialOptions,
-        tracking: Tracking,
-        *,
         plan: Plan,
-        in_process: bool = False,
+        *,
+        display: SearchDisplay,
+        tracking: Tracking,
+        in_process: bool,
     ) -> None:
         super().__init__(tuner, oracle, run, budget, options, plan)
         self._display = display
         self._tracking = tracking
         self._in_process = in_process
         self._running: dict[str, CrashLog] = {}
-        self._rungs = None if options.several else _make_rungs(oracle, run, budget)
+        self._rungs = None if self._options.several else self._make_rungs()
         if self._rungs is not None:
             self._longest = self._rungs.longest
-        self._watched = {record.trial_id for record in run.trials()}
+        self._watched = {record.trial_id for record in self._run.trials()}
         self.reason: str | None = None
+
+    def _make_rungs(self) -> RungTable | None:
+        """Return the rungs with the trials of earlier runs of the search; None if none pause."""
+        oracle, budget, run = self._oracle, self._budget, self._run
+        rule = oracle.halving_rule(budget.epochs, budget.seconds)
+        if rule is None:
+            return None
+        # The study knows the trials of other processes; one that is taken over brings its folder.
+        rungs = RungTable(rule, {} if oracle.shared else run.curves(), oracle.other_scores)
+        for record in run.trials():
+            if record.status != PAUSED:
+                compared = record.usable and not budget.ends_at_once(family_of(record.values))
+                rungs.end(record.trial_id, usable=compared)
+        return rungs
 
     def watch(self) -> str | None:
         """Show the trials that workers elsewhere have finished; return why none starts, or None."""
@@ -285,17 +294,3 @@ class SearchLoop(TrialStarter):
         """Log that this process does not run a trial any more."""
         if log := self._running.pop(job.trial_id, None):
             log.end()
-
-
-def _make_rungs(oracle: SearchOracle, run: RunDirectory, budget: Budget) -> RungTable | None:
-    """Return the rungs of a search with the trials of its earlier runs; None if none pause."""
-    rule = oracle.halving_rule(budget.epochs, budget.seconds)
-    if rule is None:
-        return None
-    # The study knows the trials of other processes; one that is taken over brings its folder.
-    rungs = RungTable(rule, {} if oracle.shared else run.curves(), oracle.other_scores)
-    for record in run.trials():
-        if record.status != PAUSED:
-            compared = record.usable and not budget.ends_at_once(family_of(record.values))
-            rungs.end(record.trial_id, usable=compared)
-    return rungs

@@ -51,12 +51,8 @@ def register_metrics(
 ) -> None:
     """Register metrics of a trial with their directions.
 
-    KerasTuner minimises metrics whose direction it cannot infer.
-
-    Args:
-        trial: The trial.
-        names: Of its metrics; those that the tracker knows already stay as they are.
-        objectives: Their directions count before those of `metric_direction`.
+    Directions of the objectives count before those of `metric_direction`. KerasTuner minimises
+    metrics whose direction it cannot infer.
     """
     asked = {objective.name: objective.direction for objective in objectives}
     for name in names:
@@ -75,13 +71,7 @@ def measure(
     step: int,
     objectives: Sequence[keras_tuner.Objective],
 ) -> None:
-    """Note what a trial measured.
-
-    Args:
-        trial: Gets the metrics.
-        metrics: By name, the objectives among them.
-        step: Index of the epoch that they belong to.
-        objectives: What has to be among the metrics.
+    """Add the metrics of an epoch (`step`) to a trial.
 
     Raises:
         OptionError: if an objective is missing.

@@ -204,13 +204,11 @@ class RunDirectory(Run):
         return len(list(self.trial(trial_id).glob(FAILED_ATTEMPT.format("*"))))
 
     def set_aside(self, trial_id: str, failures: int) -> None:
-        """Keep the result and the curve of a failed attempt under other names: it is tried again.
-
-        Nothing happens if that was done before.
+        """Rename the result and the curve of a failed attempt, once, as the trial is retried.
 
         Args:
-            trial_id: Of the trial.
-            failures: Attempts of it that failed, this one included.
+            trial_id: Id of the trial.
+            failures: Its failed attempts, this one included.
         """
         folder = self.trial(trial_id)
         kept, result = folder / FAILED_ATTEMPT.format(failures), folder / RESULT

@@ -65,12 +65,9 @@ class SessionTuner(OverridableTuner):
         self._default_model = describe_model(model) if isinstance(model, keras.Model) else []
 
     def _define(self, hypermodel: Any, before: dict[str, Any], oracle: Any) -> Identity:
-        """Return the identity of the search.
+        """Return the identity of the search, given the hypermodel before the space was found.
 
-        Args:
-            hypermodel: What is searched.
-            before: Its description before the space was found.
-            oracle: The oracle, for which a worker of a chief has a client afterwards.
+        A worker of a chief has a client in place of the oracle afterwards.
         """
         definition = SearchDefinition(
             hypermodel=unchanged(before, describe_hypermodel(hypermodel)),
@@ -97,15 +94,7 @@ class SessionTuner(OverridableTuner):
         parts: Sequence[ImageData],
         verbose: bool,
     ) -> None:
-        """Hold the run directory and run trials.
-
-        Args:
-            workers: A number of processes, or a cluster.
-            work: Runs one trial.
-            budget: When the search ends, without its workers and deadline.
-            data: The images, or None for data of other kinds.
-            parts: The images as each fold splits them.
-            verbose: Whether to show the live view.
+        """Hold the run directory and run trials; the budget has no deadline yet.
 
         Raises:
             SearchError: if every trial fails.
@@ -162,17 +151,9 @@ class SessionTuner(OverridableTuner):
             run.read_search(),
             () if shared else run.trials(),
         )
-        loop = SearchLoop(
-            self,
-            self._oracle,
-            run,
-            display,
-            budget,
-            self._options,
-            tracking,
-            plan=plan,
-            in_process=isinstance(executor, Serial),
-        )
+        starting = (self, self._oracle, run, budget, self._options, plan)
+        in_process = isinstance(executor, Serial)
+        loop = SearchLoop(*starting, display=display, tracking=tracking, in_process=in_process)
         self.on_search_begin()
         try:
             with (

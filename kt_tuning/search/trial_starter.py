@@ -110,14 +110,8 @@ class TrialOptions:
 class TrialStarter:
     """Gets new trials from the oracle and decides how each of them is trained.
 
-    Args:
-        tuner: Its id is the prefix of the names of worker slots, by which the oracle tells workers
-            apart.
-        oracle: The tuner's oracle, adapted.
-        run: Directory of the trials.
-        budget: Decides when no further trial starts.
-        options: Settings of all trials.
-        plan: First configurations of a search that chooses its families.
+    The base class of `SearchLoop`, which describes the arguments. The tuner's id is the prefix of
+    the names of worker slots, by which the oracle tells workers apart.
     """
 
     def __init__(

@@ -100,11 +100,7 @@ ALIASES = {
 
 
 def perturbations(number: int) -> Strategy:
-    """Return a strategy that perturbs one trial.
-
-    Args:
-        number: Number of the trial in the study.
-    """
+    """Return a strategy that perturbs the trial with a number in the study."""
     return Strategy(lambda search, draw: PerturbationSampler(draw, number))
 
 

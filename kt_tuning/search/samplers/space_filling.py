@@ -93,12 +93,7 @@ def _branches(paths: list[Path], name: str, depth: int) -> dict[Any, list[Path]]
 
 
 def _anything_left(paths: list[Path], depth: int) -> bool:
-    """Whether a configuration is untried below a node of the tree.
-
-    Args:
-        paths: Paths that share the first `depth` values.
-        depth: Depth of the node.
-    """
+    """Whether a configuration is untried below a node; `paths` share the first `depth` values."""
     if not paths:
         return True
     deeper = next((path for path in paths if len(path) > depth), None)

@@ -82,14 +82,7 @@ class StudyStorage(BaseStorage):
         return self._backend_ids[trial_id]
 
     def refresh(self, own: Container[int]) -> list[int]:
-        """Read the trials of other processes.
-
-        Args:
-            own: Numbers of the trials that only this process writes.
-
-        Returns:
-            Numbers of the trials that are new or have ended.
-        """
+        """Read all but the own trials; return the numbers of those that are new or have ended."""
         changed = []
         for trial in self._backend.get_all_trials(self._study_id, deepcopy=False):
             number = trial.number
@@ -117,13 +110,7 @@ class StudyStorage(BaseStorage):
             self._draft = None
 
     def show_pruned(self, trial_id: int, step: int, value: float) -> None:
-        """Show a running trial to samplers as pruned; they do not learn from running trials.
-
-        Args:
-            trial_id: Id of the trial.
-            step: Step at which it appears to be pruned.
-            value: Objective at that step.
-        """
+        """Show a running trial to samplers as pruned; they do not learn from running trials."""
         shown = copy.copy(self._trials[trial_id])
         shown.state = TrialState.PRUNED
         shown.intermediate_values = {step: value}

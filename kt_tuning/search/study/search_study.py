@@ -297,11 +297,9 @@ class SearchStudy:
             self._note(trial.trial_id, {VALUES: dict(values)})
 
     def finish(self, trial: Trial) -> None:
-        """Write the score and the final status of a trial that has ended.
+        """Write the score and the final status of a trial that has ended; see `settle`.
 
-        Args:
-            trial: See `settle`. If `report` stopped it, it is pruned for Optuna and its message
-                says so.
+        If `report` stopped it, it is pruned for Optuna and its message says so.
         """
         number = self._numbers[trial.trial_id]
         infeasible = trial.status == INFEASIBLE
