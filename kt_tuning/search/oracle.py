@@ -137,7 +137,6 @@ class OptunaOracle(StudyOracle):
                 trial = kept.retry(trial_id, self.hyperparameters)
                 self.trials[trial_id] = trial
                 self.end_order.remove(trial_id)
-                self._proposer.note(trial)
                 return trial
         return None
 
@@ -148,7 +147,7 @@ class OptunaOracle(StudyOracle):
             return None
         space = kept.note_space(self.hyperparameters)
         anchor = None if near is None else kept.number(near)
-        proposal = self._proposer.propose(kept, space, anchor, restriction)
+        proposal = self._proposer.propose(kept, space, self.trials.values(), anchor, restriction)
         if proposal is None:
             return None
         trial_id = f"{len(self.trials):0{len(str(self.max_trials))}d}"
@@ -241,8 +240,7 @@ class OptunaOracle(StudyOracle):
             kept.finish(known)
             self.end_order.append(known.trial_id)
             if known.status == TrialStatus.FAILED:
-                self._proposer.note_failure(known)
-        self._proposer.note(known)
+                self._proposer.failures.append(known.message)
         self._save_trial(known)
         self.save()
 

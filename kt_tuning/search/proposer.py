@@ -55,9 +55,9 @@ class Proposer:
         self._strategy = strategy
         self._defaults_first = defaults_first
         self._enqueued: list[Values] = []
-        self._keys: dict[str, str] = {}
-        self._succeeded = False
-        self._failures: list[str | None] = []
+        self.failures: list[str | None] = []
+        """Messages of trials that failed in this run: the causes of earlier failures may have been
+        removed."""
 
     def enqueue(self, values: Values) -> None:
         """Enqueue a configuration, or some values of one."""
@@ -76,20 +76,11 @@ class Proposer:
                 kept.study.set_user_attr(QUEUE, [*queue, values])
             del self._enqueued[0]
 
-    def note(self, trial: Trial) -> None:
-        """Record a trial, running or ended."""
-        self._keys[trial.trial_id] = _key(trial.hyperparameters.values)
-        if trial.status == TrialStatus.COMPLETED:
-            self._succeeded = True
-
-    def note_failure(self, trial: Trial) -> None:
-        """Record a failed trial of this run; causes of earlier failures may have been removed."""
-        self._failures.append(trial.message)
-
     def propose(
         self,
         kept: SearchStudy,
         space: SearchSpace,
+        trials: Collection[Trial],
         near: int | None = None,
         restriction: Restriction | None = None,
     ) -> Proposal | None:
@@ -101,6 +92,7 @@ class Proposer:
         Args:
             kept: The study of the search.
             space: The space.
+            trials: All trials, running or ended.
             near: Number of the trial that the configuration perturbs, unless it was enqueued.
             restriction: Families that it may have; None for any.
 
@@ -108,15 +100,17 @@ class Proposer:
             OptionError: if an enqueued configuration does not fit into the space.
             SearchError: if all of the first `MAX_FAILURES` trials failed.
         """
-        if len(self._failures) >= MAX_FAILURES and not self._succeeded:
+        if len(self.failures) >= MAX_FAILURES and not any(
+            trial.status == TrialStatus.COMPLETED for trial in trials
+        ):
             raise SearchError(
-                f"All {len(self._failures)} trials failed; the first one: {self._failures[0]}"
+                f"All {len(self.failures)} trials failed; the first one: {self.failures[0]}"
             )
         self.write_queue(kept, space)
-        index = len(self._keys)
         strategy = self._strategy if near is None else perturbations(near)
-        draw = _Draw(kept, space, strategy, index, tried=self._keys.values())
-        if self._defaults_first and index == 0:
+        tried = {_key(trial.hyperparameters.values) for trial in trials}
+        draw = _Draw(kept, space, strategy, index=len(trials), tried=tried)
+        if self._defaults_first and not trials:
             return draw.untried(space.defaults())
         for values in _waiting(kept.study):
             family = values.get(FAMILY)

@@ -251,9 +251,9 @@ class StudyOracle(keras_tuner.Oracle):
         return kept
 
     def _remember(self, trial: Trial) -> None:
+        if trial.trial_id not in self.trials:
+            self.start_order.append(trial.trial_id)
         self.trials[trial.trial_id] = trial
-        self.start_order.append(trial.trial_id)
-        self._proposer.note(trial)
 
     def _synchronise(self, kept: SearchStudy) -> None:
         """Read what other processes have written, and take over the trials of dead ones."""
@@ -262,11 +262,7 @@ class StudyOracle(keras_tuner.Oracle):
 
     def _read_others(self, kept: SearchStudy) -> None:
         for trial in kept.read_others(self.hyperparameters):
-            if trial.trial_id in self.trials:
-                self.trials[trial.trial_id] = trial
-                self._proposer.note(trial)
-            else:
-                self._remember(trial)
+            self._remember(trial)
             if trial.trial_id in self.end_order:
                 # That attempt failed and another one has started.
                 self.end_order.remove(trial.trial_id)

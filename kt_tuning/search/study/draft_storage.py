@@ -140,9 +140,7 @@ class StudyStorage(BaseStorage):
 
     # The methods below are Optuna's storage interface and documented there.
 
-    def create_new_study(
-        self, directions: Sequence[StudyDirection], study_name: str | None = None
-    ) -> int:
+    def create_new_study(self, *_: Any, **__: Any) -> int:
         """Refuse: this storage holds one study, made on construction."""
         raise StorageError(f"This storage holds one study, {self._name!r}.")
 
