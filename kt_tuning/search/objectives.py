@@ -61,7 +61,7 @@ def register_metrics(
 
 
 def objectives_of(objective: keras_tuner.Objective) -> list[keras_tuner.Objective]:
-    """The parts of a multi-objective; of any other, itself."""
+    """Return the parts of a multi-objective, or the objective itself in a list."""
     return list(getattr(objective, "objectives", [objective]))
 
 
@@ -102,7 +102,7 @@ def score(trial: Trial, objective: keras_tuner.Objective) -> None:
 
     Args:
         trial: Has measured each objective at the same steps; if it did not, the score is None.
-        objective: A multi-objective adds what is minimised and subtracts the rest.
+        objective: A multi-objective is the sum of minimised metrics less maximised ones.
     """
     if _unmeasured(trial, objective):
         trial.score = None
@@ -121,7 +121,7 @@ def score(trial: Trial, objective: keras_tuner.Objective) -> None:
 
 
 def flaw(trial: Trial, objective: keras_tuner.Objective) -> str | None:
-    """Why the score of a trial is no number, or None if it is one."""
+    """Return why the score of a trial is no number; None if it is one."""
     missing = _unmeasured(trial, objective)
     if missing:
         return f"measured no {', '.join(missing)}"

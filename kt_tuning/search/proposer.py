@@ -44,12 +44,7 @@ class Restriction:
 
 
 class Proposer:
-    """Decides which configuration is next.
-
-    Args:
-        strategy: Makes samplers.
-        defaults_first: Whether trial 0 has the defaults.
-    """
+    """Decides which configuration is next; the first one has the defaults if `defaults_first`."""
 
     def __init__(self, strategy: Strategy, *, defaults_first: bool) -> None:
         self._strategy = strategy

@@ -1,4 +1,4 @@
-"""The run directory: what a search writes and finds again."""
+"""The run directory of a search: its lock, its records, and its trials."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class RunDirectory(Run):
 
     Args:
         path: The directory; made by `begin`, if missing.
-        objective: What is optimised; it decides which trial is best.
-        overwrite: Whether the run that is there counts for nothing, and is deleted by `begin`.
+        objective: The objective, by which trials are ranked.
+        overwrite: Whether an earlier run is ignored, and deleted by `begin`.
 
     Raises:
         StorageError: if the directory cannot be written, or holds something else than a run that
@@ -277,7 +277,7 @@ class RunDirectory(Run):
         check_same_data(self.path, data)
 
     def claim(self, data: ImageData, validated: Sequence[NDArray[np.int64]]) -> None:
-        """Note the data of this run.
+        """Write the data card and the split.
 
         Args:
             data: The images.
@@ -295,11 +295,11 @@ class RunDirectory(Run):
         add_uses(self.path, held_out_uses(data.uses_without_run).uses)
 
     def write_search(self, record: SearchRecord) -> None:
-        """Note how the search was asked for."""
+        """Write the arguments of the search."""
         record.save(self.path / SEARCH)
 
     def write_ensemble(self, record: EnsembleRecord) -> None:
-        """Note which trials were combined."""
+        """Write the members and weights of the ensemble."""
         record.save(self.path / ENSEMBLE)
 
 

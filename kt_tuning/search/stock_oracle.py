@@ -178,7 +178,7 @@ class StockOracle:
 
 
 SearchOracle = OptunaOracle | StockOracle
-"""What a search needs of an oracle."""
+"""An oracle with the interface that a search needs."""
 
 
 def make_oracle(

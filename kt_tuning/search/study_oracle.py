@@ -49,7 +49,7 @@ def guarded(method: Method) -> Method:
 
 
 class StudyOracle(keras_tuner.Oracle):
-    """Reads trials, their order and what is left to run from an Optuna study.
+    """Reads trials and their order from an Optuna study.
 
     A search that was killed continues with the trials that it was running, under the same ids.
     KerasTuner's JSON files are written for the tools that read them.
@@ -128,7 +128,7 @@ class StudyOracle(keras_tuner.Oracle):
         return int(self.start_order.index(trial_id))
 
     def prepare(self, project_name: str, *, overwrite: bool, warm_start: Source | None) -> None:
-        """Set what the study begins with. Nothing is written.
+        """Check how the study will begin. Nothing is written.
 
         Args:
             project_name: Name of the project.
@@ -146,7 +146,6 @@ class StudyOracle(keras_tuner.Oracle):
                 "not their study. Choose another project_name, or delete the study by `optuna "
                 f"delete-study --study-name {project_name}` and the run directory yourself."
             )
-
         self.ignores_earlier = overwrite
         self._warm_start = warm_start
         if warm_start is not None:

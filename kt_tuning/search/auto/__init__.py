@@ -21,31 +21,22 @@ logger = logging.getLogger("kt_tuning")
 
 @dataclasses.dataclass(frozen=True)
 class Chosen:
-    """What is searched, and why.
-
-    Attributes:
-        choice: What was chosen for the images.
-        hypermodel: Made of it.
-    """
+    """The choice for some images, and the hypermodel that is made of it."""
 
     choice: AutoChoice
     hypermodel: keras_tuner.HyperModel
 
 
 def chosen(
-    hypermodel: str,
-    data: ImageData | None,
-    run: Path,
-    *,
-    overwrite: bool = False,
+    hypermodel: str, data: ImageData | None, run: Path, *, overwrite: bool = False
 ) -> Chosen:
-    """What a search with `hypermodel="auto"` searches.
+    """Return the choice and the hypermodel of a search with `hypermodel="auto"`.
 
     Args:
         hypermodel: "auto".
         data: The images.
         run: The run directory.
-        overwrite: Whether what is in the run directory does not count.
+        overwrite: Whether an earlier search in the run directory is ignored.
 
     Raises:
         OptionError: if `hypermodel` is another text, or there are no images.
@@ -66,7 +57,7 @@ def chosen(
 
 
 def choice_for(data: ImageData, run: Path, backbone: str | None = None) -> AutoChoice:
-    """What the search in a run directory began with, or what suits the data if there is none.
+    """Return the choice of the earlier search in a run directory, or one for the images.
 
     Args:
         data: The images.
