@@ -166,34 +166,6 @@ class Encoding:
                 points[:, column] = rng.choice(levels, count)
         return points
 
-    def neighbours(self, point: Floats, reach: float, rng: np.random.Generator) -> Floats:
-        """Return all points that differ slightly in one parameter.
-
-        These are the other categories, the next steps of a discrete parameter, and four draws of
-        a continuous one.
-
-        Args:
-            point: (D,).
-            reach: Standard deviation of the draws.
-            rng: Random generator.
-        """
-        changed = []
-        inactive = np.isnan(self.deactivate(point[None])[0])
-        for column, levels in enumerate(self.levels):
-            if inactive[column]:
-                continue
-            if len(levels) and self.unordered[column]:
-                others = levels[levels != point[column]]
-            elif len(levels):
-                at = int(np.abs(levels - point[column]).argmin())
-                others = np.delete(levels[max(at - 2, 0) : at + 3], min(at, 2))
-            else:
-                others = np.clip(point[column] + reach * rng.standard_normal(4), 0.0, 1.0)
-            for other in others:
-                changed.append(point.copy())
-                changed[-1][column] = other
-        return np.array(changed) if changed else point[None]
-
     def perturb(self, points: Floats, rng: np.random.Generator) -> Floats:
         """Change a few parameters of each point (N, D): one to three of them on average."""
         count, columns = points.shape

@@ -168,8 +168,8 @@ CANDIDATES = 400
 """Points drawn from the whole space, and as many near the best."""
 INCUMBENTS = 4
 """Best trials, and then best candidates, whose surroundings are searched."""
-CLIMBS = 8
-"""Rounds of local search."""
+CLIMBS, PERTURBED = 8, 50
+"""Rounds of local search, and perturbations of each of the best candidates in a round."""
 OUTLIER = 3.0
 """Costs are clipped at this many interquartile ranges above the median."""
 
@@ -181,8 +181,8 @@ class GaussianProcessSampler(RelativeSampler):
     """Expected improvement under a Gaussian process.
 
     Matérn 5/2 with a length scale a parameter, found by maximising the posterior; log expected
-    improvement (Ament et al. 2023, arXiv:2310.20708) of one batch of candidates, then hill
-    climbing from the best of them. Running trials count as if they had come out as the model
+    improvement (Ament et al. 2023, arXiv:2310.20708) of one batch of candidates, then of
+    perturbations of the best of them. Running trials count as if they had come out as the model
     expects. With several objectives, each draw optimises one random augmented Chebyshev sum of
     them (ParEGO, Knowles 2006).
 
@@ -266,24 +266,12 @@ class GaussianProcessSampler(RelativeSampler):
         near = encoding.perturb(best[rng.integers(len(best), size=CANDIDATES)], rng)
         candidates = np.concatenate([encoding.random(CANDIDATES, rng), near])
         scores = self._score(process, encoding, candidates, incumbent)
-        order = np.argsort(-scores, kind="stable")[:INCUMBENTS]
-        tops, top_scores = candidates[order], scores[order]
-        reach = 0.1
         for _ in range(CLIMBS):
-            groups = [encoding.neighbours(point, reach, rng) for point in tops]
-            scores = self._score(process, encoding, np.concatenate(groups), incumbent)
-            improved, begin = False, 0
-            for index, group in enumerate(groups):
-                part = scores[begin : begin + len(group)]
-                begin += len(group)
-                if part.max() > top_scores[index]:
-                    tops[index], top_scores[index] = group[part.argmax()], part.max()
-                    improved = True
-            if not improved:
-                reach /= 3.0
-                if reach < 1e-3:
-                    break
-        return tops[top_scores.argmax()]
+            tops = candidates[np.argsort(-scores, kind="stable")[:INCUMBENTS]]
+            near = encoding.perturb(np.repeat(tops, PERTURBED, axis=0), rng)
+            candidates = np.concatenate([tops, near])
+            scores = self._score(process, encoding, candidates, incumbent)
+        return np.asarray(candidates[scores.argmax()])
 
     def _score(
         self, process: GaussianProcess, encoding: Encoding, points: Floats, incumbent: float

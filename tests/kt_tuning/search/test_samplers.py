@@ -254,12 +254,3 @@ def test_what_switches_a_parameter_off_is_found_out():
     encoding.learn_activity(points)
     other = encoding.deactivate(np.array([[0, 0.1, 0.625], [1, 0.1, 0.625]]))
     assert np.isnan(other).tolist() == [[False, False, False], [False, False, True]]
-
-
-def test_neighbours_differ_in_one_parameter():
-    encoding = Encoding(SPACE)
-    point = encoding.encode([{"model": "cnn", "rate": 1e-3, "layers": 2, "batch": 32}])[0]
-    near = encoding.neighbours(point, 0.1, np.random.default_rng(0))
-    assert ((near != point).sum(1) == 1).all()
-    # One other model, four rates, three other depths within two steps, two other batch sizes.
-    assert len(near) == 1 + 4 + 3 + 2
