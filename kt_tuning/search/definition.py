@@ -23,6 +23,8 @@ from kt_tuning.search.distributions import Parameter, SearchSpace, overlap
 
 ENOUGH = 1000
 """Largest number of values of a range that are compared."""
+FIXED = "fixed"
+"""Attribute of the hypermodels of `hypermodels`: values that are not searched."""
 
 
 def space_differences(
@@ -141,10 +143,6 @@ def _values(parameter: Parameter) -> list[Any]:
         case IntDistribution() | FloatDistribution():
             return [parameter.hp.min_value, parameter.hp.max_value]
     return list(parameter.choices)
-
-
-FIXED = "fixed"
-"""Attribute of the hypermodels of `hypermodels`: values that are not searched."""
 
 
 def as_stored(value: Any) -> Any:

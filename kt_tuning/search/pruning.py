@@ -24,6 +24,10 @@ RUNGS = 2
 LONGEST = 7
 """A time limit allows this many trainings of the longest kind. 1/9 of each of 27 trials, 2/9 more
 of the best 9 and 2/3 more of the best 3 add up to it."""
+FAIR_START = 0.1
+"""Share of the epochs without pruning by the median, while learning rates warm up."""
+PATIENCE = 3
+"""Epochs without improvement that a patient pruner allows."""
 
 
 class AshaPruner(SuccessiveHalvingPruner):
@@ -260,11 +264,6 @@ class RungTable:
         else:
             self._curves.pop(trial, None)
 
-
-FAIR_START = 0.1
-"""Share of the epochs without pruning by the median, while learning rates warm up."""
-PATIENCE = 3
-"""Epochs without improvement that a patient pruner allows."""
 
 PRUNERS: dict[str, Callable[[int | None], pruners.BasePruner]] = {
     "none": lambda epochs: pruners.NopPruner(),

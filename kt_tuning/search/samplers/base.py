@@ -15,6 +15,13 @@ from optuna.distributions import (
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+"""States of trials whose results samplers use."""
+REACH = 0.15
+"""Standard deviation of a change as a share of the range, for ordered parameters."""
+RETRIES = 20
+"""Draws until a value differs."""
+
 
 def value_count(distribution: BaseDistribution) -> int | None:
     """Return the number of values of a distribution; None if it is continuous."""
@@ -66,14 +73,6 @@ def to_unit(distribution: BaseDistribution, value: Any) -> float:
             width = high - low + (step or 0.0)
             return (value - low + 0.5 * (step or 0.0)) / width if width else 0.5
     raise TypeError(f"Unknown distribution {distribution!r}")
-
-
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-"""States of trials whose results samplers use."""
-REACH = 0.15
-"""Standard deviation of a change as a share of the range, for ordered parameters."""
-RETRIES = 20
-"""Draws until a value differs."""
 
 
 class RelativeSampler(BaseSampler):

@@ -31,6 +31,22 @@ BOUNDS = {"length": (-3.0, 5.0), "effects": (-10.0, 8.0), "noise": (-14.0, 0.0)}
 ITERATIONS = 20
 """Iterations of L-BFGS; more change the suggestions little."""
 JITTER = 1e-8
+STARTUP = 10
+"""Finished trials before the model is used."""
+POINTS = 128
+"""Trials that the model is conditioned on: half of them the best, half the newest."""
+FITTED = 72
+"""Trials of these that length scales are fitted to."""
+CANDIDATES = 400
+"""Points drawn from the whole space, and as many near the best."""
+INCUMBENTS = 4
+"""Best trials, and then best candidates, whose surroundings are searched."""
+CLIMBS, PERTURBED = 8, 50
+"""Rounds of local search, and perturbations of each of the best candidates in a round."""
+OUTLIER = 3.0
+"""Costs are clipped at this many interquartile ranges above the median."""
+FAR = -20.0
+"""Standard deviations below which the expected improvement's asymptote is exact enough."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,25 +172,6 @@ def condition(
     weights = cho_solve((factor, True), values - offset, check_finite=False)
     variance = max(float((values - offset) @ weights) / len(values), 1e-12)
     return GaussianProcess(points, effects, scales, factor, weights, variance, offset, parameters)
-
-
-STARTUP = 10
-"""Finished trials before the model is used."""
-POINTS = 128
-"""Trials that the model is conditioned on: half of them the best, half the newest."""
-FITTED = 72
-"""Trials of these that length scales are fitted to."""
-CANDIDATES = 400
-"""Points drawn from the whole space, and as many near the best."""
-INCUMBENTS = 4
-"""Best trials, and then best candidates, whose surroundings are searched."""
-CLIMBS, PERTURBED = 8, 50
-"""Rounds of local search, and perturbations of each of the best candidates in a round."""
-OUTLIER = 3.0
-"""Costs are clipped at this many interquartile ranges above the median."""
-
-FAR = -20.0
-"""Standard deviations below which the expected improvement's asymptote is exact enough."""
 
 
 class GaussianProcessSampler(RelativeSampler):

@@ -11,13 +11,13 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import DuplicatedStudyError
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.search.distributions import SearchSpace
-from kt_tuning.search.study.storage import heartbeats_of
+from kt_tuning.search.study.storage import Heartbeats, is_shared
 from kt_tuning.search.study.trial_states import first_distributions, stored_names, translated
 
 
@@ -43,7 +43,9 @@ class StudyStorage(BaseStorage):
         self._backend = backend
         self._study_id = _study_id(backend, name, directions)
         self._name = name
-        self.heartbeats = heartbeats_of(backend, self._study_id, name)
+        self.heartbeats: Heartbeats | None = None
+        if isinstance(backend, RDBStorage) and is_shared(backend):
+            self.heartbeats = Heartbeats(backend, self._study_id, name)
         self._directions = backend.get_study_directions(self._study_id)
         self._user_attrs = backend.get_study_user_attrs(self._study_id)
         self._system_attrs = backend.get_study_system_attrs(self._study_id)

@@ -29,6 +29,8 @@ OBJECTIVES = "objectives"
 SPACE = "space"
 """Attribute of a study: configs of KerasTuner's hyperparameters, parents first."""
 DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
+ORIGIN = "warm_start"
+"""Attribute of an adopted trial: study and number of its origin."""
 
 
 def open_search(
@@ -135,10 +137,6 @@ def open_study(source: optuna.Study | str | Path) -> optuna.Study:
 
 def _shown(where: object) -> str:
     return without_password(where) if isinstance(where, str) else str(where)
-
-
-ORIGIN = "warm_start"
-"""Attribute of an adopted trial: study and number of its origin."""
 
 
 def adopt_trials(

@@ -21,6 +21,8 @@ from kt_tuning.core.errors import MissingExtraError, StorageError
 from kt_tuning.core.extras import missing_extra
 from kt_tuning.core.quiet import quiet_optuna
 
+logger = logging.getLogger("kt_tuning")
+
 PASSWORD = "KT_TUNING_STORAGE_PASSWORD"
 """Environment variable with the password of a URL without one."""
 SECRETS = ("password", "passwd", "sslpassword")
@@ -29,6 +31,18 @@ DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql"}
 """Package by server; the extra that installs it has the name of the server."""
 ALIASES = {"mariadb": "mysql"}
 """Other names of servers."""
+LOCKS = {
+    "postgresql": ("SELECT pg_advisory_lock(:key)", "SELECT pg_advisory_unlock(:key)"),
+    # At most a year: MariaDB has no infinite timeout.
+    "mysql": ("SELECT GET_LOCK(:key, 31536000)", "SELECT RELEASE_LOCK(:key)"),
+}
+"""By database: statements that take and release an advisory lock. It is released when a session
+dies."""
+HEARTBEAT, GRACE = 20, 90
+"""In a shared database: seconds between two heartbeats of a running trial, and seconds without one
+until another process takes the trial over."""
+BUSY_SECONDS = 60.0
+"""Seconds that a writer waits for another one, such as a dashboard, to release the file."""
 
 
 def server_of(url: str) -> str | None:
@@ -65,17 +79,6 @@ def without_password(url: str) -> str:
     # `URL.set` cannot remove a password.
     shown = parsed._replace(password=None).difference_update_query(SECRETS)
     return shown.render_as_string(hide_password=False)
-
-
-logger = logging.getLogger("kt_tuning")
-
-LOCKS = {
-    "postgresql": ("SELECT pg_advisory_lock(:key)", "SELECT pg_advisory_unlock(:key)"),
-    # At most a year: MariaDB has no infinite timeout.
-    "mysql": ("SELECT GET_LOCK(:key, 31536000)", "SELECT RELEASE_LOCK(:key)"),
-}
-"""By database: statements that take and release an advisory lock. It is released when a session
-dies."""
 
 
 def is_shared(storage: str | Path | BaseStorage | None) -> bool:
@@ -147,20 +150,6 @@ class Heartbeats:
                 except Exception:
                     # The next one may succeed, and the search itself reports the error.
                     logger.debug("no heartbeat of trial %d", backend_id, exc_info=True)
-
-
-def heartbeats_of(backend: BaseStorage, study_id: int, name: str) -> Heartbeats | None:
-    """Return the heartbeats of a shared study, None if it is not shared."""
-    if isinstance(backend, RDBStorage) and is_shared(backend):
-        return Heartbeats(backend, study_id, name)
-    return None
-
-
-HEARTBEAT, GRACE = 20, 90
-"""In a shared database: seconds between two heartbeats of a running trial, and seconds without one
-until another process takes the trial over."""
-BUSY_SECONDS = 60.0
-"""Seconds that a writer waits for another one, such as a dashboard, to release the file."""
 
 
 def open_storage(storage: str | Path | BaseStorage | None) -> BaseStorage:

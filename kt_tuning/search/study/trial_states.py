@@ -25,6 +25,19 @@ VALUES = "values"
 """Attribute of a trial: its configuration by KerasTuner's names."""
 
 Distributions = Mapping[str, BaseDistribution]
+TRIAL_ID = "trial_id"
+"""Attribute of a trial: KerasTuner's id."""
+RESULT = "result"
+"""Attribute of a trial that has ended: its metrics, their step, and its message. One attribute, as
+each is a transaction."""
+SCORE = "score"
+"""Attribute of a pruned trial: its best value. Optuna's own is the last one."""
+ENQUEUED = "enqueued"
+"""Attribute of a trial: the element of the queue that it tries."""
+NEAR = "near"
+"""Attribute of a trial that perturbs another one: the number of that one."""
+SCORES = "scores"
+"""Attribute of a trial of a shared study: its best value until each rung, by number of the rung."""
 
 
 def stored_names(space: SearchSpace, stored: Distributions) -> dict[str, str]:
@@ -95,20 +108,6 @@ def _shown(distribution: BaseDistribution) -> str:
 
 if TYPE_CHECKING:
     from kt_tuning.search.study.draft_storage import StudyStorage
-
-TRIAL_ID = "trial_id"
-"""Attribute of a trial: KerasTuner's id."""
-RESULT = "result"
-"""Attribute of a trial that has ended: its metrics, their step, and its message. One attribute, as
-each is a transaction."""
-SCORE = "score"
-"""Attribute of a pruned trial: its best value. Optuna's own is the last one."""
-ENQUEUED = "enqueued"
-"""Attribute of a trial: the element of the queue that it tries."""
-NEAR = "near"
-"""Attribute of a trial that perturbs another one: the number of that one."""
-SCORES = "scores"
-"""Attribute of a trial of a shared study: its best value until each rung, by number of the rung."""
 
 
 @dataclasses.dataclass(frozen=True)
