@@ -236,8 +236,8 @@ class Tuner(SessionTuner):
         summed = self._follows_oracle and not adapted.keeps_study
         self.objectives = [oracle.objective] if summed else objectives_of(oracle.objective)
         deletes = overwrite and not is_worker()
-        self._run = RunDirectory(self.run_directory, self.objectives[0], overwrite=deletes)
         adapted.prepare(project_name, overwrite=deletes, warm_start=warm_start)
+        self._run = RunDirectory(self.run_directory, self.objectives[0], overwrite=deletes)
         self._stdout = sys.stdout
         with quiet_keras_tuner():
             oracle.verbose = 0
