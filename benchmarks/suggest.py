@@ -31,7 +31,7 @@ import optuna
 
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.oracle import OptunaOracle
-from kt_tuning.search.samplers.positions import from_unit
+from kt_tuning.search.samplers.base import from_unit
 
 TRIALS = 100
 BIG_STUDY = 2_000

@@ -321,7 +321,7 @@ class RunOptions:
 
     def without_password(self) -> RunOptions:
         """Return the options as they may be written, without the password of the storage."""
-        from kt_tuning.search.study.urls import without_password
+        from kt_tuning.search.study.storage import without_password
 
         shown = None if self.storage is None else without_password(self.storage)
         return dataclasses.replace(self, storage=shown)

@@ -29,8 +29,8 @@ from kt_tuning.finalize.member_definition import (
 )
 from kt_tuning.run import trial_folder
 from kt_tuning.run.layout import RESULT
-from kt_tuning.search.data_tasks import image_tasks
 from kt_tuning.search.display import SearchDisplay
+from kt_tuning.search.options import image_tasks
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.search.run_directory import RunDirectory, versions
 from kt_tuning.trials import (

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 import keras_tuner
-import numpy as np
-from numpy.typing import NDArray
 
 from kt_tuning.core.errors import SearchError, StorageError
 from kt_tuning.core.names import find_name
+from kt_tuning.core.quiet import quiet_keras_tuner
 from kt_tuning.core.records import DataCard, TrialRecord
+from kt_tuning.data import ImageData
 from kt_tuning.ensembling import (
     MEMBER_CHOICES,
+    PRICE,
     Ensemble,
     EnsembleRecord,
     Member,
@@ -27,7 +29,7 @@ from kt_tuning.ensembling import (
 from kt_tuning.evaluation import metric_of
 from kt_tuning.run import trial_folder
 from kt_tuning.run.layout import ENSEMBLE, PREDICTIONS, REFIT
-from kt_tuning.search.keras_tuner_projects import stock_weights
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.trials import (
     load_stock_weights,
@@ -44,151 +46,142 @@ LIBRARY = 50
 selection is repeated for each fold; worse trials are not selected in any."""
 
 
-class BestModels:
-    """Makes models of the trials in a run directory.
+STOCK_WEIGHTS = "checkpoint.weights.h5"
+"""File of a trial's folder: the weights that KerasTuner keeps, of the best epoch."""
 
-    Args:
-        hypermodel: Builds the models.
-        run: Directory of the trials.
-        folds: Folds of each trial, or None.
+
+class BestModels(keras_tuner.Tuner):
+    """A tuner that makes the models of its best trials, and ensembles of them.
+
+    Attributes:
+        run_directory: Directory of the search.
+        objectives: What is optimised, as KerasTuner's objectives; the first decides what is best.
+        seed: Seed of the search.
     """
 
-    def __init__(
-        self, hypermodel: keras_tuner.HyperModel, run: RunDirectory, folds: int | None
-    ) -> None:
-        self._hypermodel = hypermodel
-        self._run = run
-        self._folds = folds
+    run_directory: Path
+    objectives: list[keras_tuner.Objective]
+    seed: int
+    _ensemble: Ensemble | None = None
+    _folds: int | None
+    _follows_oracle: bool
+    _run: RunDirectory
+    _searched: RecipeHyperModel
 
-    def best(self, count: int | None) -> list[TrialRecord]:
-        """Return the best trials, best first.
+    def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
+        """Return the models of the best completed trials at their best epoch, best first."""
+        if self._follows_oracle:
+            return [self.load_model(trial) for trial in self.oracle.get_best_trials(num_models)]
+        return [self._load(record) for record in self._run.best_trials(num_models)]
+
+    def best_model(self) -> keras.Model:
+        """Return the best trial's model at its best epoch; with folds the mean of their models.
 
         Raises:
             SearchError: if no trial has completed.
         """
-        found = self._run.best_trials(count)
-        if not found:
-            raise SearchError("No trial has completed yet: call `search` first.")
-        return found
+        return self._load(self._scored()[0])
 
-    def models(self, hp: keras_tuner.HyperParameters, directory: Path) -> list[keras.Model]:
-        """Return a trial's models at their best epochs, one a fold."""
-        folds = [None] if self._folds is None else list(range(self._folds))
-        models = []
-        for path in (weights_file(directory, fold) for fold in folds):
-            if not path.exists() and (stock := stock_weights(directory)) is not None:
-                models.append(new_model(self._hypermodel, hp))
-                load_stock_weights(models[-1], stock)
-                continue
-            # A pruned trial may lack the last folds.
-            if path.exists() or len(folds) == 1:
-                models.append(new_model(self._hypermodel, hp))
-                load_weights(models[-1], path)
-                save_with_keras_parts(models[-1])
-        return models
-
-    def model(self, hp: keras_tuner.HyperParameters, directory: Path) -> keras.Model:
-        """Return a trial's model at its best epoch; with folds the mean of their models."""
-        models = self.models(hp, directory)
-        if len(models) == 1:
-            return models[0]
-        return weighted_sum(models, [1 / len(models)] * len(models), [1.0] * len(models))
-
-    def load(self, record: TrialRecord, space: keras_tuner.HyperParameters) -> keras.Model:
-        """Return the model of a finished trial."""
-        return self.model(with_values(space, record), self._run.trial(record.trial_id))
-
-    def load_folds(
-        self, record: TrialRecord, space: keras_tuner.HyperParameters
-    ) -> list[keras.Model]:
-        """Return the models of a finished trial, one a fold."""
-        return self.models(with_values(space, record), self._run.trial(record.trial_id))
+    def load_model(self, trial: Any) -> keras.Model:
+        """Return the model of a KerasTuner trial at its best epoch."""
+        return self._mean_model(trial.hyperparameters, self._run.trial(trial.trial_id))
 
     def ensemble(
         self,
-        card: DataCard,
-        labels: NDArray[np.int64],
-        space: keras_tuner.HyperParameters,
+        size: int = 5,
+        solver: str = "auto",
         *,
-        objective: str,
-        size: int,
-        solver: str,
-        metric: str,
-        members: str,
-        cost_penalty: float,
-        seed: int,
+        metric: str = "log_loss",
+        members: str = "best",
+        cost_penalty: float = PRICE,
     ) -> Ensemble:
-        """Combine the best trials; see `Tuner.ensemble`.
+        """Combine the best trials by weights that are fitted on their validation predictions.
+
+        Everything is read from the run directory: a tuner that is made again need not search
+        again. After an interruption finished and paused trials are combined. The score that the
+        record calls cross-fitted is measured on images that neither weights nor members were chosen
+        on; it is not corrected for the choice of each member's best epoch.
 
         Args:
-            card: Card of the images.
-            labels: (N,) labels of the images that were predicted.
-            space: The space.
-            objective: Name of the score that is recorded for each member.
-            size: Number of candidates.
+            size: Number of candidates: completed trials with distinct configurations. Candidates
+                with weight 0 are left out.
             solver: "auto", or a name in `SOLVERS`.
-            metric: Name in `METRICS` of what the weights optimise.
-            members: How candidates are chosen, a name in `MEMBER_CHOICES`.
-            cost_penalty: Share of the loss that a doubling of the cost must gain.
-            seed: Seed of the solver.
+            metric: Metric that the weights optimise, a name in `METRICS`.
+            members: "best" takes the best scores, "diverse" adds the candidate that improves the
+                mean most.
+            cost_penalty: Share of the loss (of 1 - score) that a doubling of the parameters must
+                gain, in [0, 1). With 0 the costs do not matter.
+
+        Returns:
+            The ensemble, also written as `ensemble.json`; one member if nothing is better.
+
+        Raises:
+            OptionError: if an argument is wrong.
+            SearchError: if no trial has completed, or trials kept no validation predictions.
         """
         members = find_name(members, MEMBER_CHOICES, "choice of members")
-        records = self._whole(self.best(None))
-        candidates = [
-            Member(
-                name,
-                predictions,
-                record.metrics[objective],
-                record.values,
-                functools.partial(self.load, record, space),
-                serving_cost(record, self._folds or 1),
-                None if self._folds is None else functools.partial(self.load_folds, record, space),
+        card = self._run.data_card()
+        if card is None:
+            raise SearchError("An ensemble needs a search on an ImageData: call `search(data)`.")
+        labels = self._run.read_split().predicted_labels
+        records = self._whole(self._scored())
+        objective = self.objectives[0].name
+        with quiet_keras_tuner():
+            candidates = [
+                Member(
+                    name,
+                    predictions,
+                    record.metrics[objective],
+                    record.values,
+                    functools.partial(self._load, record),
+                    serving_cost(record, self._folds or 1),
+                    None if self._folds is None else functools.partial(self._load_folds, record),
+                )
+                for name, record in records.items()
+                # A trial that was pruned before its last fold lacks rows.
+                if (predictions := self._run.predictions(name)) is not None
+                and len(predictions) == len(labels)
+            ]
+            if not candidates:
+                raise SearchError("No trial has been trained on all folds: search longer.")
+            candidates = candidates[: max(LIBRARY, 2 * size)]
+            ensemble = Ensemble.from_members(
+                candidates,
+                labels,
+                solver=solver,
+                metric=metric,
+                price=cost_penalty,
+                select=selection(candidates, members, size, metric=metric_of(objective)),
+                seed=self.seed,
             )
-            for name, record in records.items()
-            # A trial that was pruned before its last fold lacks rows.
-            if (predictions := self._run.predictions(name)) is not None
-            and len(predictions) == len(labels)
-        ]
-        if not candidates:
-            raise SearchError("No trial has been trained on all folds: search longer.")
-        candidates = candidates[: max(LIBRARY, 2 * size)]
-        ensemble = Ensemble.from_members(
-            candidates,
-            labels,
-            solver=solver,
-            metric=metric,
-            price=cost_penalty,
-            select=selection(candidates, members, size, metric=metric_of(objective)),
-            seed=seed,
-        )
         record = ensemble.record_model()
         ensemble.card = card
         ensemble.provenance = self._provenance([records[name] for name in record.trial_ids])
         self._run.write_ensemble(record)
+        self._ensemble = ensemble
         return ensemble
 
-    def recorded(self, card: DataCard, space: keras_tuner.HyperParameters) -> Ensemble | None:
-        """Return the ensemble of `ensemble.json`; None if it has members from elsewhere.
+    def _current_ensemble(self, data: ImageData) -> Ensemble:
+        """Return the ensemble that `ensemble` made last, also before a restart; or a new one."""
+        if self._ensemble is None:
+            with quiet_keras_tuner():
+                self._ensemble = self._recorded_ensemble(data.card)
+        return self.ensemble() if self._ensemble is None else self._ensemble
 
-        Args:
-            card: Card of the images.
-            space: The space.
-        """
+    def _recorded_ensemble(self, card: DataCard) -> Ensemble | None:
+        """Return the ensemble of `ensemble.json`; None if it has members from elsewhere."""
         record = self._run.read(EnsembleRecord, ENSEMBLE)
         trials = {trial.trial_id: trial for trial in self._run.best_trials()}
         if record is None or not set(record.trial_ids) <= set(trials):
             return None
         members = [trials[name] for name in record.trial_ids]
-        models: list[Any] = [
-            self._load_refitted(member, space)
-            if record.refitted
-            else self.load_folds(member, space)
-            if record.folds > 1
-            else self.load(member, space)
-            for member in members
-        ]
+        load: Callable[[TrialRecord], Any] = self._load
+        if record.refitted:
+            load = self._load_refitted
+        elif record.folds > 1:
+            load = self._load_folds
         return Ensemble(
-            models,
+            [load(member) for member in members],
             record.combination,
             record=record,
             card=card,
@@ -196,14 +189,52 @@ class BestModels:
             sharpening=record.sharpening,
         )
 
-    def _load_refitted(
-        self, record: TrialRecord, space: keras_tuner.HyperParameters
-    ) -> keras.Model:
+    def _scored(self) -> list[TrialRecord]:
+        """Return the trials with a score, best first."""
+        found = self._run.best_trials()
+        if not found:
+            raise SearchError("No trial has completed yet: call `search` first.")
+        return found
+
+    def _load(self, record: TrialRecord) -> keras.Model:
+        """Return the model of a finished trial."""
+        return self._mean_model(self._values(record), self._run.trial(record.trial_id))
+
+    def _load_folds(self, record: TrialRecord) -> list[keras.Model]:
+        """Return the models of a finished trial, one a fold."""
+        return self._fold_models(self._values(record), self._run.trial(record.trial_id))
+
+    def _load_refitted(self, record: TrialRecord) -> keras.Model:
         """Return a trial's model that was refitted on training and validation images."""
-        model = new_model(self._hypermodel, with_values(space, record))
+        model = new_model(self._searched, self._values(record))
         folder = trial_folder(self._run.path / REFIT, record.trial_id)
         load_weights(model, weights_file(folder, None))
         return model
+
+    def _values(self, record: TrialRecord) -> keras_tuner.HyperParameters:
+        return with_values(self.oracle.get_space(), record)
+
+    def _mean_model(self, hp: keras_tuner.HyperParameters, directory: Path) -> keras.Model:
+        models = self._fold_models(hp, directory)
+        if len(models) == 1:
+            return models[0]
+        return weighted_sum(models, [1 / len(models)] * len(models), [1.0] * len(models))
+
+    def _fold_models(self, hp: keras_tuner.HyperParameters, directory: Path) -> list[keras.Model]:
+        """Return a trial's models at their best epochs, one a fold."""
+        folds = [None] if self._folds is None else list(range(self._folds))
+        models = []
+        stock = directory / STOCK_WEIGHTS
+        for path in (weights_file(directory, fold) for fold in folds):
+            if not path.exists() and stock.is_file():
+                models.append(new_model(self._searched, hp))
+                load_stock_weights(models[-1], stock)
+            # A pruned trial may lack the last folds.
+            elif path.exists() or len(folds) == 1:
+                models.append(new_model(self._searched, hp))
+                load_weights(models[-1], path)
+                save_with_keras_parts(models[-1])
+        return models
 
     def _whole(self, records: list[TrialRecord]) -> dict[str, TrialRecord]:
         """Return the trials whose files exist by id; warn of the others.

@@ -43,9 +43,8 @@ def family_of(values: Mapping[str, Any]) -> str:
 def epochs_by_family(hypermodel: Any, epochs: int) -> dict[str, int]:
     """Return the epochs of a full training of each family.
 
-    Args:
-        hypermodel: Its `members`, as of `hypermodels.Families`, are the families if it has any.
-        epochs: Epochs of families that train by epochs; others (`by_epochs` is false) train one.
+    The families are the `members` of a hypermodel, as of `hypermodels.Families`, if it has any.
+    Those whose `by_epochs` is false train one epoch.
     """
     members = getattr(hypermodel, "members", None) or {ONLY_FAMILY: hypermodel}
     return {
@@ -95,14 +94,10 @@ class Budget:
         return min(WORTHWHILE_EPOCHS, self.epochs_of(family))
 
     def has_time_for(self, share: float, trials: Sequence[TrialRecord]) -> bool:
-        """Whether a share of a typical full training fits into the remaining time.
+        """Whether a share, from 0 to 1, of a typical full training fits into the remaining time.
 
         True if it fits for one of several families. Families that train one epoch are ignored,
         unless there are no others. True if the cost of an epoch is unknown.
-
-        Args:
-            share: Share of the epochs of one trial, from 0 to 1.
-            trials: Finished and paused trials.
         """
         costs = _seconds_of_epochs(trials)
         if self.deadline is None or not costs:
@@ -115,14 +110,9 @@ class Budget:
         )
 
     def affordable(self, families: Sequence[str], trials: Sequence[TrialRecord]) -> list[str]:
-        """Return the families of which a worthwhile trial fits into the remaining time.
+        """Return the families of which a worthwhile trial fits into the remaining time, in order.
 
-        Args:
-            families: All families.
-            trials: Finished and paused trials.
-
-        Returns:
-            Some of the families, in their order; all of them if no cost is known.
+        These are all of them if no cost is known.
         """
         costs = _seconds_of_epochs(trials)
         if self.deadline is None or self.time_limit is None or not costs:
@@ -203,12 +193,7 @@ class Budget:
 def _seconds_of_epochs(
     trials: Sequence[TrialRecord], *, usable: bool = True
 ) -> dict[str, list[float]]:
-    """Return the seconds of an epoch of each trial with epochs, by family.
-
-    Args:
-        trials: Finished and paused trials.
-        usable: Whether trials without a score are left out.
-    """
+    """Return the seconds of an epoch of each trial with epochs (and a score), by family."""
     found: dict[str, list[float]] = {}
     for trial in trials:
         if trial.epochs and (trial.usable or not usable):

@@ -101,12 +101,7 @@ class SearchDisplay:
             )
 
     def trial_ended(self, record: TrialRecord, best: list[TrialRecord]) -> None:
-        """Write a line with the result of a trial.
-
-        Args:
-            record: The trial.
-            best: The best completed trial, or an empty list.
-        """
+        """Write a line with the result of a trial, given the best completed one, if any."""
         self._running.pop(record.number, None)
         self._ended.add(record.number)
         self._best = best[0] if best else None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import decimal
 import difflib
-import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import keras_tuner
 import optuna
 from keras_tuner.engine import hyperparameters as hps
 from optuna.distributions import (
@@ -174,18 +175,22 @@ class SearchSpace:
         """The default configuration."""
         return self.walk(lambda parameter: parameter.hp.default)
 
+    def check_names(self, wanted: Iterable[str]) -> None:
+        """Refuse names that the space does not have, with an `OptionError`."""
+        names = {parameter.hp.name for parameter in self.parameters}
+        for name in wanted:
+            if name not in names:
+                close = difflib.get_close_matches(name, names, n=1)
+                hint = f"Did you mean {close[0]!r}?" if close else f"Known: {sorted(names)}."
+                raise OptionError(f"There is no hyperparameter {name!r}. {hint}")
+
     def check(self, values: Mapping[str, Any]) -> Values:
         """Return `values`, some or all of a configuration, with the types of the space.
 
         Raises:
             OptionError: if a name is unknown, not active or its value out of range.
         """
-        names = {parameter.hp.name for parameter in self.parameters}
-        for name in values:
-            if name not in names:
-                close = difflib.get_close_matches(name, names, n=1)
-                hint = f"Did you mean {close[0]!r}?" if close else f"Known: {sorted(names)}."
-                raise OptionError(f"There is no hyperparameter {name!r}. {hint}")
+        self.check_names(values)
         active = {parameter.hp.name: parameter for parameter in self.active(values)}
         for name in values:
             if name not in active:
@@ -210,61 +215,135 @@ def overlap(one: hps.HyperParameter, other: hps.HyperParameter) -> bool:
     )
 
 
-@functools.singledispatch
 def _parameter(hp: hps.HyperParameter) -> Parameter:
-    raise OptionError(f"Cannot search a hyperparameter of type {type(hp).__name__}: {hp!r}")
+    distribution: BaseDistribution | None
+    match hp:
+        case hps.Fixed():
+            distribution = None
+        case hps.Boolean():
+            distribution = CategoricalDistribution((False, True))
+        case hps.Choice():
+            distribution = CategoricalDistribution(tuple(dict.fromkeys(hp.values)))
+        case hps.Int(sampling="linear"):
+            high = hp.max_value - (hp.max_value - hp.min_value) % hp.step
+            distribution = IntDistribution(hp.min_value, high, step=hp.step)
+        case hps.Float(sampling="linear", step=None):
+            distribution = FloatDistribution(hp.min_value, hp.max_value)
+        case hps.Float(sampling="linear"):
+            # KerasTuner's floor division drops the last value of (0, 1, step=0.2), against its
+            # documentation. Decimals keep Optuna from calling 0.6000000000000001 off the grid.
+            steps = math.floor((hp.max_value - hp.min_value) / hp.step + ON_GRID)
+            low, step = decimal.Decimal(str(hp.min_value)), decimal.Decimal(str(float(hp.step)))
+            high = float(low + steps * step)
+            distribution = FloatDistribution(hp.min_value, high, step=float(hp.step))
+        case hps.Int(step=None):
+            distribution = IntDistribution(hp.min_value, hp.max_value, log=True)
+        case hps.Float(step=None):
+            distribution = FloatDistribution(hp.min_value, hp.max_value, log=True)
+        case hps.Int() | hps.Float():
+            # A logarithmic range with a step: Optuna has no such thing, but the values are few.
+            count = len(tuple(hp.values))
+            values = {hp.prob_to_value((index + 0.5) / count) for index in range(count)}
+            distribution = CategoricalDistribution(tuple(sorted(values)))
+        case _:
+            raise OptionError(f"Cannot search a hyperparameter of type {type(hp).__name__}: {hp!r}")
+    if getattr(hp, "sampling", None) == "reverse_log" and hp.step is None:
+        mirror = hp.min_value + hp.max_value
+        return Parameter(hp, f"{mirror:g} - {hp.name}", distribution, mirror)
+    return Parameter(hp, hp.name, distribution)
 
 
-@_parameter.register
-def _fixed(hp: hps.Fixed) -> Parameter:
-    return Parameter(hp, hp.name, None)
+RANGE = {"min": "min_value", "max": "max_value", "step": "step", "sampling": "sampling"}
+"""Keys of a range, and KerasTuner's names for them."""
 
 
-@_parameter.register
-def _boolean(hp: hps.Boolean) -> Parameter:
-    return Parameter(hp, hp.name, CategoricalDistribution((False, True)))
+def narrow(
+    space: keras_tuner.HyperParameters, wanted: Mapping[str, Any]
+) -> keras_tuner.HyperParameters:
+    """Fix or narrow some hyperparameters of a space.
+
+    Args:
+        space: The whole space, which is not changed.
+        wanted: By name: a value, which fixes the hyperparameter; a list of values to choose from;
+            or for a number a sub-range such as `{"min": 16, "max": 64, "step": 16, "sampling":
+            "log"}`, in which each key is optional.
+
+    Returns:
+        A space for `Tuner(hyperparameters=...)`. A default outside of it becomes the nearest or
+        the first possible value.
+
+    Raises:
+        OptionError: if a name is unknown or a value is not in the space.
+    """
+    known = SearchSpace(space.space)
+    known.check_names(wanted)
+    narrowed = keras_tuner.HyperParameters()
+    narrowed.merge(
+        [
+            _narrowed(each, wanted[each.hp.name]) if each.hp.name in wanted else each.hp
+            for each in known.parameters
+        ]
+    )
+    return narrowed
 
 
-@_parameter.register
-def _choice(hp: hps.Choice) -> Parameter:
-    return Parameter(hp, hp.name, CategoricalDistribution(tuple(dict.fromkeys(hp.values))))
+def _narrowed(parameter: Parameter, wanted: Any) -> hps.HyperParameter:
+    hp = parameter.hp
+    if wanted is None or wanted == []:
+        raise OptionError(
+            f"{hp.name!r} should have a value, a list of values, or a range such as "
+            "{min: 1, max: 8}. "
+            f"Received: {wanted!r}"
+        )
+    if isinstance(wanted, Mapping):
+        return _range(parameter, wanted)
+    asked = wanted if isinstance(wanted, list) else [wanted]
+    values = list(dict.fromkeys(_value(parameter, one) for one in asked))
+    if len(values) == 1:
+        return hps.Fixed(hp.name, values[0], conditions=hp.conditions)
+    if isinstance(hp, hps.Boolean):
+        return hp
+    default = hp.default if hp.default in values else values[0]
+    return hps.Choice(hp.name, values, default=default, conditions=hp.conditions)
 
 
-@_parameter.register
-def _int(hp: hps.Int) -> Parameter:
-    if hp.sampling == "linear":
-        high = hp.max_value - (hp.max_value - hp.min_value) % hp.step
-        return Parameter(hp, hp.name, IntDistribution(hp.min_value, high, step=hp.step))
-    if hp.step is not None:
-        return _few(hp)
-    return _logarithmic(hp, IntDistribution(hp.min_value, hp.max_value, log=True))
+def _value(parameter: Parameter, wanted: Any) -> Value:
+    """Return a value with the type of the space."""
+    if isinstance(wanted, str) and not isinstance(parameter.hp.default, str):
+        # YAML takes 1e-3 for a text.
+        with contextlib.suppress(ValueError):
+            wanted = float(wanted)
+    return parameter.to_keras(parameter.to_study(wanted))
 
 
-@_parameter.register
-def _float(hp: hps.Float) -> Parameter:
-    if hp.sampling == "linear":
-        if hp.step is None:
-            return Parameter(hp, hp.name, FloatDistribution(hp.min_value, hp.max_value))
-        # KerasTuner's floor division drops the last value of (0, 1, step=0.2), against its
-        # documentation. Decimals keep Optuna from calling 0.6000000000000001 off the grid.
-        steps = math.floor((hp.max_value - hp.min_value) / hp.step + ON_GRID)
-        low, step = decimal.Decimal(str(hp.min_value)), decimal.Decimal(str(float(hp.step)))
-        high = float(low + steps * step)
-        return Parameter(hp, hp.name, FloatDistribution(hp.min_value, high, step=float(hp.step)))
-    if hp.step is not None:
-        return _few(hp)
-    return _logarithmic(hp, FloatDistribution(hp.min_value, hp.max_value, log=True))
-
-
-def _few(hp: hps.Int | hps.Float) -> Parameter:
-    """A logarithmic range with a step: Optuna has no such thing, but the values are few."""
-    count = len(tuple(hp.values))
-    values = sorted({hp.prob_to_value((index + 0.5) / count) for index in range(count)})
-    return Parameter(hp, hp.name, CategoricalDistribution(tuple(values)))
-
-
-def _logarithmic(hp: hps.Int | hps.Float, distribution: BaseDistribution) -> Parameter:
-    if hp.sampling == "log":
-        return Parameter(hp, hp.name, distribution)
-    mirror = hp.min_value + hp.max_value
-    return Parameter(hp, f"{mirror:g} - {hp.name}", distribution, mirror)
+def _range(parameter: Parameter, wanted: Mapping[str, Any]) -> hps.HyperParameter:
+    hp = parameter.hp
+    if not isinstance(hp, (hps.Int, hps.Float)):
+        raise OptionError(
+            f"{hp.name!r} is no number, so it is narrowed by a list of values. "
+            f"Received: {dict(wanted)!r}"
+        )
+    if unknown := wanted.keys() - RANGE.keys():
+        raise OptionError(
+            f"A range has {', '.join(RANGE)}. Received for {hp.name!r}: {sorted(unknown)}"
+        )
+    config = {**hp.get_config(), **{RANGE[name]: value for name, value in wanted.items()}}
+    if "sampling" in wanted and "step" not in wanted:
+        # A step means another thing on another scale.
+        config["step"] = None
+    for name in ("min_value", "max_value", "step"):
+        if isinstance(config[name], str):
+            with contextlib.suppress(ValueError):
+                config[name] = float(config[name])
+    try:
+        inside = hp.min_value <= config["min_value"] <= config["max_value"] <= hp.max_value
+        if not inside:
+            raise ValueError(f"it should lie within {hp.min_value} to {hp.max_value}")
+        made = type(hp).from_config({**config, "default": None})
+        (small,) = SearchSpace([made]).parameters
+        default = small.to_keras(small.nearest(hp.default))
+        return type(hp).from_config({**config, "default": default})
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            f"The range of {hp.name!r} cannot be {dict(wanted)!r}: {error}"
+        ) from error

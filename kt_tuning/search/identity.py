@@ -6,40 +6,31 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
 import keras_tuner
 import numpy as np
+from optuna.storages import BaseStorage
 
 from kt_tuning.core.errors import OtherSearchError, StorageError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.run.layout import DEFINITION, STUDY
-from kt_tuning.search.definition import (
-    SearchDefinition,
-    as_stored,
-    describe_model,
-    read_definition,
-)
+from kt_tuning.search.definition import SearchDefinition, as_stored, read_definition
+from kt_tuning.search.descriptions import describe_model
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import SearchOracle
-from kt_tuning.search.study import read_earlier
-from kt_tuning.search.study.urls import without_password
+from kt_tuning.search.study.open_study import read_earlier
+from kt_tuning.search.study.storage import without_password
 
 LARGEST = 60_000
 """Largest attribute of a study in bytes that every database takes."""
 
 
 class Identity:
-    """Compares a search with its run directory and its study; only `note` writes.
-
-    Args:
-        definition: Definition of the search.
-        hypermodel: Hypermodel with its recipe.
-        oracle: Oracle of the search.
-        run: Directory of the search.
-    """
+    """Compares a search with its run directory and its study; only `note` writes."""
 
     def __init__(
         self,
@@ -55,15 +46,10 @@ class Identity:
         self._models: dict[str, list[dict[str, Any]]] = {}
 
     def trained_on(self, data: ImageData | None, arguments: Mapping[str, Any]) -> None:
-        """Set the data of the search.
-
-        Args:
-            data: The images, or None for data of other kinds.
-            arguments: Arguments of `fit` by name, in that case.
-        """
-        told = {"kind": "ImageData"}
+        """Set the data of the search: the images, or arguments of `fit` by name."""
+        told: dict[str, Any] = {"kind": "ImageData"}
         if data is None:
-            told = {"kind": "arguments of fit", **describe_arguments(arguments)}
+            told = {"kind": "arguments of fit", **_describe_arguments(arguments)}
         self._definition = dataclasses.replace(self._definition, data=as_stored(told))
 
     def check_run(self, data: ImageData | None) -> None:
@@ -73,7 +59,8 @@ class Identity:
             StorageError: if something differs; the message says what.
         """
         self.check()
-        self._check_study()
+        if self._oracle.storage is not None:
+            self._check_study(self._oracle.storage)
         if data is not None:
             self._run.check_data(data)
 
@@ -84,19 +71,23 @@ class Identity:
             StorageError: if something differs; the message says what.
         """
         if self._run.trial_ids() or self._run.trials():
-            self._compare(read_definition(self._run), trained=self._run.was_trained())
-            self._check_study_is_there()
+            earlier = read_definition(self._run)
+            if earlier is not None:
+                self._compare(earlier, trained=self._run.was_trained())
+            in_run = self._oracle.keeps_study and self._oracle.storage is None
+            if in_run and not (self._run.path / STUDY).exists() and self._run.trial_ids():
+                raise StorageError(
+                    f"{self._run.path} holds {len(self._run.trial_ids())} trials but no {STUDY}. "
+                    "Pass the storage that the search was begun with, restore the file, or choose "
+                    "another run directory."
+                )
 
-    def _check_study(self) -> None:
+    def _check_study(self, storage: str | Path | BaseStorage) -> None:
         """Refuse a study elsewhere that belongs to another search or lacks trials of the run."""
-        storage = self._oracle.storage
-        if storage is None:
-            return
-        found = read_earlier(storage, self._run.path.name)
-        if found is not None and DEFINITION in found.attributes:
-            earlier = SearchDefinition.from_json(json.loads(found.attributes[DEFINITION]))
-            self._compare(earlier, trained=found.trials > 0)
-        known = 0 if found is None else found.trials
+        attributes, known = read_earlier(storage, self._run.path.name)
+        if DEFINITION in attributes:
+            earlier = SearchDefinition.from_json(json.loads(attributes[DEFINITION]))
+            self._compare(earlier, trained=known > 0)
         if known < len(self._run.trial_ids()):
             shown = without_password(storage) if isinstance(storage, str) else storage
             raise StorageError(
@@ -106,12 +97,7 @@ class Identity:
             )
 
     def note(self, data: ImageData | None, parts: Sequence[ImageData]) -> None:
-        """Write the definition to the run directory and to a study elsewhere; and the data.
-
-        Args:
-            data: The images, or None for data of other kinds.
-            parts: The images as each fold splits them.
-        """
+        """Write the definition to the run directory and to a study elsewhere; and the data."""
         self._definition.save(self._run.path / DEFINITION)
         if data is not None:
             self._run.claim(data, [part.indices["validation"] for part in parts])
@@ -119,11 +105,11 @@ class Identity:
             text = json.dumps(self._definition.to_json())
             if len(text) > LARGEST:
                 text = json.dumps(dataclasses.replace(self._definition, model=None).to_json())
-            self._oracle.note(DEFINITION, text)
+            study = self._oracle.study
+            if study.user_attrs.get(DEFINITION) != text:
+                study.set_user_attr(DEFINITION, text)
 
-    def _compare(self, earlier: SearchDefinition | None, *, trained: bool) -> None:
-        if earlier is None:
-            return
+    def _compare(self, earlier: SearchDefinition, *, trained: bool) -> None:
         trials: list[TrialRecord] = [trial for trial in self._run.trials() if trial.usable]
         model_of = self._model_of if trained else None
         if differences := earlier.differences(self._definition, trials, model_of):
@@ -132,15 +118,6 @@ class Identity:
                 "Choose another run directory (project_name=, --out), which may learn from this "
                 "one (warm_start=), or pass `overwrite=True` (--overwrite) to delete the earlier "
                 "search."
-            )
-
-    def _check_study_is_there(self) -> None:
-        in_run = self._oracle.keeps_study and self._oracle.storage is None
-        if in_run and not (self._run.path / STUDY).exists() and self._run.trial_ids():
-            raise StorageError(
-                f"{self._run.path} holds {len(self._run.trial_ids())} trials but no {STUDY}. Pass "
-                "the storage that the search was begun with, restore the file, or choose another "
-                "run directory."
             )
 
     def _model_of(self, values: dict[str, Any]) -> list[dict[str, Any]]:
@@ -152,12 +129,8 @@ class Identity:
         return self._models[key]
 
 
-def describe_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return digests of the arrays and the plain values among the arguments of `fit`.
-
-    Args:
-        arguments: By name; others, such as data sets, are left out.
-    """
+def _describe_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return digests of the arrays and the plain values among the arguments of `fit`, by name."""
     found: dict[str, Any] = {}
     for name, value in arguments.items():
         leaves = [leaf for leaf in keras.tree.flatten(value) if leaf is not None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import time
 
 import keras_tuner
@@ -15,13 +14,12 @@ from kt_tuning.execution import crash_hint
 from kt_tuning.run.layout import PAUSE, RESULT
 from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import Budget, family_of
-from kt_tuning.search.crashes import MAX_CRASHES, CrashLog
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.objectives import register_metrics
+from kt_tuning.search.pruning import REDUCTION, Promotion, RungTable
 from kt_tuning.search.run_directory import RunDirectory
-from kt_tuning.search.rungs import REDUCTION, Promotion, RungTable
 from kt_tuning.search.stock_oracle import SearchOracle
-from kt_tuning.search.trial_starter import TrialOptions, TrialStarter, is_paused
+from kt_tuning.search.trial_starter import MAX_CRASHES, CrashLog, TrialOptions, TrialStarter
 from kt_tuning.tracking import TrackedTrial, Tracking
 from kt_tuning.trials import Decision, Progress, TrialFiles, TrialSpec
 
@@ -31,18 +29,18 @@ POLL = 1.0
 """Seconds between two requests to an oracle that has no trial now."""
 
 
-class SearchLoop:
+class SearchLoop(TrialStarter):
     """Gets trials from the oracle, decides which of them pause, and returns their results.
 
     Args:
         tuner: Its hooks are called around each trial.
         oracle: The tuner's oracle, adapted.
         run: Directory of the trials.
-        display: Shows every epoch and trial.
         budget: Decides when no further trial starts.
         options: Settings of all trials.
-        tracking: Logs every epoch and trial.
         plan: First configurations of a search that chooses its families.
+        display: Shows every epoch and trial.
+        tracking: Logs every epoch and trial.
         in_process: Whether trials run in this process.
 
     Attributes:
@@ -54,37 +52,38 @@ class SearchLoop:
         tuner: keras_tuner.Tuner,
         oracle: SearchOracle,
         run: RunDirectory,
-        display: SearchDisplay,
         budget: Budget,
         options: TrialOptions,
-        tracking: Tracking,
-        *,
         plan: Plan,
-        in_process: bool = False,
+        *,
+        display: SearchDisplay,
+        tracking: Tracking,
+        in_process: bool,
     ) -> None:
-        self._tuner = tuner
-        self._oracle = oracle
-        self._run = run
+        super().__init__(tuner, oracle, run, budget, options, plan)
         self._display = display
-        self._budget = budget
         self._tracking = tracking
-        self._plan = plan
         self._in_process = in_process
         self._running: dict[str, CrashLog] = {}
-        self._rungs = None if options.several else make_rungs(oracle, run, budget)
-        self._watched = {record.trial_id for record in run.trials()}
-        self._starter = TrialStarter(
-            tuner.tuner_id,
-            oracle,
-            run,
-            budget,
-            options,
-            plan,
-            longest=math.inf if self._rungs is None else self._rungs.longest,
-            # Their cause may have been removed: they do not end this search.
-            failed=[r.trial_id for r in run.trials() if r.status == FAILED],
-        )
+        self._rungs = None if self._options.several else self._make_rungs()
+        if self._rungs is not None:
+            self._longest = self._rungs.longest
+        self._watched = {record.trial_id for record in self._run.trials()}
         self.reason: str | None = None
+
+    def _make_rungs(self) -> RungTable | None:
+        """Return the rungs with the trials of earlier runs of the search; None if none pause."""
+        oracle, budget, run = self._oracle, self._budget, self._run
+        rule = oracle.halving_rule(budget.epochs, budget.seconds)
+        if rule is None:
+            return None
+        # The study knows the trials of other processes; one that is taken over brings its folder.
+        rungs = RungTable(rule, {} if oracle.shared else run.curves(), oracle.other_scores)
+        for record in run.trials():
+            if record.status != PAUSED:
+                compared = record.usable and not budget.ends_at_once(family_of(record.values))
+                rungs.end(record.trial_id, usable=compared)
+        return rungs
 
     def watch(self) -> str | None:
         """Show the trials that workers elsewhere have finished; return why none starts, or None."""
@@ -100,21 +99,20 @@ class SearchLoop:
 
     def _exhausted(self) -> str | None:
         best = next(iter(self._run.best_trials(1)), None)
-        earlier = self._starter.failed_earlier
-        trials = [t for t in self._run.finished() if t.trial_id not in earlier]
+        trials = [t for t in self._run.finished() if t.trial_id not in self._failed]
         return self._budget.exhausted(trials, best, running=self._runs_any())
 
     def _runs_any(self) -> bool:
         """Whether a trial is running in this search."""
         paused = [] if self._rungs is None else self._rungs.paused
-        return self._starter.occupied > len(paused)
+        return len(self._slots) > len(paused)
 
     def next_job(self) -> TrialSpec | None:
         """The next trial, or None if there is none now; see `reason`."""
         while True:
             self.reason = self._exhausted()
             spec = None if self.reason else self._take()
-            if spec is None and not self.reason and self._starter.idle and not self._runs_any():
+            if spec is None and not self.reason and self._idle and not self._runs_any():
                 # Other processes run the last trials; if one dies, its trial continues here.
                 self.close()
                 time.sleep(POLL)
@@ -133,18 +131,34 @@ class SearchLoop:
             return True
         log = CrashLog(spec.directory)
         crashes = log.begin(len(self._run.curve(spec.trial_id)))
-        if crashes >= MAX_CRASHES:
-            self._fail(spec, "its process died while it was trained")
+        reason = "its process died while it was trained"
+        if crashes and not self._continues(spec, crashes, reason):
             return False
-        if crashes:
-            logger.warning(
-                "trial %d: its process died while it was trained; it goes on after its last "
-                "epoch. %s",
-                spec.number,
-                crash_hint(),
-            )
         self._running[spec.trial_id] = log
         return True
+
+    def _continues(self, job: TrialSpec, crashes: int, reason: str) -> bool:
+        """Whether a trial goes on after crashes of its process; if not, it has failed."""
+        if crashes < MAX_CRASHES:
+            hint = crash_hint(reason)
+            text = "trial %d: %s; it goes on after its last epoch. %s"
+            logger.warning(text, job.number, reason, hint)
+            return True
+        record = TrialRecord(
+            trial_id=job.trial_id,
+            number=job.number,
+            status=FAILED,
+            values=dict(job.hp.values),
+            metrics={},
+            best_epoch=0,
+            epochs=0,
+            seconds=0.0,
+            parameters=0,
+            message=f"{reason}, twice. {crash_hint(reason)}",
+        )
+        record.save(job.directory / RESULT)
+        self.finished(job, record)
+        return False
 
     def leave(self) -> None:
         """Log that this process runs no trial any more, whatever ended the search."""
@@ -154,7 +168,7 @@ class SearchLoop:
 
     def _take(self) -> TrialSpec | None:
         """Perturb the best trial, promote a paused one, or start a new one."""
-        best = self._starter.near_best()
+        best = self._near_best()
         if best is not None and (neighbour := self._start(near=best)) is not None:
             return neighbour
         trials = self._run.finished()
@@ -168,13 +182,14 @@ class SearchLoop:
         """Start a trial of the oracle, or one that it hands out again; None if it has none."""
         while True:
             self._tuner.pre_create_trial()
-            started = self._starter.start(near)
+            started = self._next_trial(near)
             if started is None:
                 return None
             trial, spec = started
             if self._rungs is not None and self._oracle.shared:
                 self._rungs.adopt(spec.trial_id, self._run.curve(spec.trial_id))
-            if self._rungs is None or not is_paused(spec):
+            paused = (spec.directory / PAUSE).exists() and not (spec.directory / RESULT).exists()
+            if self._rungs is None or not paused:
                 break
             self._pause(spec, TrialRecord.load(spec.directory / PAUSE))
         self._display.trial_started(spec.number, spec.epochs)
@@ -257,8 +272,9 @@ class SearchLoop:
         trial.status = COMPLETED if result.usable else self._oracle.failure_status(result.status)
         self._tuner.on_trial_end(trial)
         if self._oracle.will_retry(job.trial_id):
-            self._starter.note_failure(job.trial_id)
-        self._starter.release(job.trial_id)
+            # Its record is set aside when the oracle starts it again.
+            self._failed.add(job.trial_id)
+        del self._slots[job.trial_id]
         if self._rungs is not None:
             self._rungs.end(job.trial_id, usable=result.usable)
         self._run.note(result)
@@ -272,58 +288,9 @@ class SearchLoop:
     def crashed(self, job: TrialSpec, reason: str) -> bool:
         """Return whether a trial whose process died runs once more; fail it if not."""
         crashes = CrashLog(job.directory).add(len(self._run.curve(job.trial_id)))
-        if crashes < MAX_CRASHES:
-            logger.warning(
-                "trial %d: %s; it goes on after its last epoch. %s",
-                job.number,
-                reason,
-                crash_hint(reason),
-            )
-            return True
-        self._fail(job, reason)
-        return False
+        return self._continues(job, crashes, reason)
 
     def _end_run(self, job: TrialSpec) -> None:
         """Log that this process does not run a trial any more."""
         if log := self._running.pop(job.trial_id, None):
             log.end()
-
-    def _fail(self, job: TrialSpec, reason: str) -> None:
-        """End a trial whose process died again without a further epoch."""
-        record = TrialRecord(
-            trial_id=job.trial_id,
-            number=job.number,
-            status=FAILED,
-            values=dict(job.hp.values),
-            metrics={},
-            best_epoch=0,
-            epochs=0,
-            seconds=0.0,
-            parameters=0,
-            message=f"{reason}, twice. {crash_hint(reason)}",
-        )
-        record.save(job.directory / RESULT)
-        self.finished(job, record)
-
-
-def make_rungs(oracle: SearchOracle, run: RunDirectory, budget: Budget) -> RungTable | None:
-    """Return the rungs of a search with the trials of its earlier runs.
-
-    Args:
-        oracle: Oracle of the search.
-        run: Directory of the trials.
-        budget: Time and epochs.
-
-    Returns:
-        None if trials do not pause, as with another pruner or several objectives.
-    """
-    rule = oracle.halving_rule(budget.epochs, budget.seconds)
-    if rule is None:
-        return None
-    # The study knows the trials of other processes; one that is taken over brings its folder.
-    rungs = RungTable(rule, {} if oracle.shared else run.curves(), oracle.other_scores)
-    for record in run.trials():
-        if record.status != PAUSED:
-            compared = record.usable and not budget.ends_at_once(family_of(record.values))
-            rungs.end(record.trial_id, usable=compared)
-    return rungs

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import keras_tuner
+import numpy as np
 from keras_tuner.engine.metrics_tracking import infer_metric_direction
-from keras_tuner.engine.trial import Trial, TrialStatus
+from keras_tuner.engine.trial import Trial
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.records import TrialRecord
@@ -50,12 +51,8 @@ def register_metrics(
 ) -> None:
     """Register metrics of a trial with their directions.
 
-    KerasTuner minimises metrics whose direction it cannot infer.
-
-    Args:
-        trial: The trial.
-        names: Of its metrics; those that the tracker knows already stay as they are.
-        objectives: Their directions count before those of `metric_direction`.
+    Directions of the objectives count before those of `metric_direction`. KerasTuner minimises
+    metrics whose direction it cannot infer.
     """
     asked = {objective.name: objective.direction for objective in objectives}
     for name in names:
@@ -64,7 +61,7 @@ def register_metrics(
 
 
 def objectives_of(objective: keras_tuner.Objective) -> list[keras_tuner.Objective]:
-    """The parts of a multi-objective; of any other, itself."""
+    """Return the parts of a multi-objective, or the objective itself in a list."""
     return list(getattr(objective, "objectives", [objective]))
 
 
@@ -74,13 +71,7 @@ def measure(
     step: int,
     objectives: Sequence[keras_tuner.Objective],
 ) -> None:
-    """Note what a trial measured.
-
-    Args:
-        trial: Gets the metrics.
-        metrics: By name, the objectives among them.
-        step: Index of the epoch that they belong to.
-        objectives: What has to be among the metrics.
+    """Add the metrics of an epoch (`step`) to a trial.
 
     Raises:
         OptionError: if an objective is missing.
@@ -96,12 +87,22 @@ def measure(
         trial.metrics.update(name, value, step=step)
 
 
+def metrics_at_best(trial: Trial) -> dict[str, float]:
+    """Return the metrics of a trial at its best step, or their best values."""
+    found = {}
+    for name, tracked in trial.metrics.metrics.items():
+        steps = (one.mean() for one in tracked.get_history() if one.step == trial.best_step)
+        if (value := next(steps, tracked.get_best_value())) is not None:
+            found[name] = float(value)
+    return found
+
+
 def score(trial: Trial, objective: keras_tuner.Objective) -> None:
     """Set a trial's score to its best value; of several objectives, to KerasTuner's sum of them.
 
     Args:
         trial: Has measured each objective at the same steps; if it did not, the score is None.
-        objective: A multi-objective adds what is minimised and subtracts the rest.
+        objective: A multi-objective is the sum of minimised metrics less maximised ones.
     """
     if _unmeasured(trial, objective):
         trial.score = None
@@ -120,7 +121,7 @@ def score(trial: Trial, objective: keras_tuner.Objective) -> None:
 
 
 def flaw(trial: Trial, objective: keras_tuner.Objective) -> str | None:
-    """Why the score of a trial is no number, or None if it is one."""
+    """Return why the score of a trial is no number; None if it is one."""
     missing = _unmeasured(trial, objective)
     if missing:
         return f"measured no {', '.join(missing)}"
@@ -143,36 +144,19 @@ def objective_values(trial: Trial, objectives: Sequence[keras_tuner.Objective]) 
     ]
 
 
-def pareto_front(
-    trials: Iterable[Trial], objectives: Sequence[keras_tuner.Objective]
-) -> list[Trial]:
-    """Return the completed trials that no other one dominates, in their order."""
-    completed = [trial for trial in trials if trial.status == TrialStatus.COMPLETED]
-    values = [objective_values(trial, objectives) for trial in completed]
-    return [completed[index] for index in _undominated(values, objectives)]
-
-
 def pareto_records(
     records: Sequence[TrialRecord], objectives: Sequence[keras_tuner.Objective]
 ) -> list[TrialRecord]:
     """Return the records that no other one dominates; records without an objective are ignored."""
     names = [objective.name for objective in objectives]
     whole = [record for record in records if record.metrics.keys() >= set(names)]
-    values = [[record.metrics[name] for name in names] for record in whole]
-    return [whole[index] for index in _undominated(values, objectives)]
-
-
-def _undominated(
-    values: Sequence[Sequence[float]], objectives: Sequence[keras_tuner.Objective]
-) -> list[int]:
-    """Return the indices of rows that no other row dominates (never worse, once better)."""
+    if not whole:
+        return []
     signs = [-1.0 if objective.direction == "max" else 1.0 for objective in objectives]
-    costs = [[sign * v for sign, v in zip(signs, row, strict=True)] for row in values]
+    costs = np.array([[record.metrics[name] for name in names] for record in whole]) * signs
+    # Another one is nowhere worse, and better once.
     return [
-        index
-        for index, cost in enumerate(costs)
-        if not any(
-            other != cost and all(a <= b for a, b in zip(other, cost, strict=True))
-            for other in costs
-        )
+        record
+        for record, cost in zip(whole, costs, strict=True)
+        if not (np.all(costs <= cost, axis=1) & np.any(costs < cost, axis=1)).any()
     ]

@@ -1,4 +1,4 @@
-"""Checks of the arguments of the tuner, and the executor that they select."""
+"""Checks of the arguments of a tuner and of `search`, and the executor and tasks they select."""
 
 from __future__ import annotations
 
@@ -9,18 +9,24 @@ import keras_tuner
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.names import find_name
+from kt_tuning.data import ImageData
 from kt_tuning.evaluation import METRICS
-from kt_tuning.execution import (
-    Executor,
-    Processes,
-    Ray,
-    RayExecutor,
-    Serial,
-    automatic_workers,
-)
+from kt_tuning.execution import Executor, Processes, Ray, RayExecutor, Serial, automatic_workers
+from kt_tuning.recipe import Recipe
 from kt_tuning.search.objectives import metric_direction
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.search.run_directory import RunDirectory
-from kt_tuning.trials import COSTS, RemoteExecutor, open_storage
+from kt_tuning.trials import (
+    COSTS,
+    ImageTask,
+    KerasTask,
+    RemoteExecutor,
+    Task,
+    build_model,
+    check_soft_targets,
+    has_own_fit,
+    open_storage,
+)
 
 Objectives = Any
 """The name of an objective, a `keras_tuner.Objective`, or a sequence of these."""
@@ -63,30 +69,6 @@ def _objective(objective: str | keras_tuner.Objective) -> keras_tuner.Objective:
     return plain if direction is None else keras_tuner.Objective(objective, direction)
 
 
-def check_settings(
-    project_name: str,
-    max_trials: int | None,
-    epochs: int | None,
-    folds: int | None,
-    executions_per_trial: int,
-    seed: int,
-) -> None:
-    """Check the name and the counts of a search.
-
-    Raises:
-        OptionError: if one is out of range.
-    """
-    if not project_name:
-        raise OptionError(
-            "`project_name` is the name of the run directory in `directory`. Received: ''"
-        )
-    check_count("max_trials", max_trials, optional=True)
-    check_count("epochs", epochs, optional=True)
-    check_count("folds", folds, least=2, optional=True)
-    check_count("executions_per_trial", executions_per_trial)
-    check_count("seed", seed, least=0)
-
-
 def check_count(name: str, value: Any, *, least: int = 1, optional: bool = False) -> None:
     """Check a whole number.
 
@@ -103,10 +85,7 @@ def check_count(name: str, value: Any, *, least: int = 1, optional: bool = False
 
 
 def check_limits(**limits: float | None) -> dict[str, float]:
-    """Check upper limits of a model's costs, by name in `COSTS`.
-
-    Returns:
-        The limits that are not None.
+    """Return those upper limits of a model's costs, by name in `COSTS`, that are not None.
 
     Raises:
         OptionError: if one is not a positive number.
@@ -149,9 +128,6 @@ def make_executor(workers: int | Ray, run: RunDirectory, jobs: int | None) -> Ex
         workers: A number of processes, or a cluster.
         run: Directory for the output of the processes; it exists.
         jobs: Number of trials that are left, which limits the workers; None if unknown.
-
-    Raises:
-        StorageError: if the storage of a cluster cannot be written.
     """
     if isinstance(workers, Ray):
         place = workers.storage
@@ -162,3 +138,100 @@ def make_executor(workers: int | Ray, run: RunDirectory, jobs: int | None) -> Ex
     if workers == 1:
         return Serial()
     return Processes(workers, logs=run.path / WORKERS, imports=IMPORTS)
+
+
+def image_tasks(
+    hypermodel: RecipeHyperModel,
+    recipe: Recipe,
+    parts: Sequence[ImageData],
+    args: tuple[Any, ...],
+    fit_kwargs: dict[str, Any],
+    *,
+    objectives: Sequence[str],
+    defaults: keras_tuner.HyperParameters,
+) -> list[Task]:
+    """Return tasks on images with a recipe.
+
+    Args:
+        hypermodel: Builds the models.
+        recipe: How they are trained.
+        parts: The images as each fold splits them.
+        args: Further positional arguments of `search`; must be empty.
+        fit_kwargs: Further keyword arguments of `search`; only callbacks are allowed.
+        objectives: Names of the objectives.
+        defaults: A configuration that the hypermodel is tried with.
+
+    Raises:
+        OptionError: if there is a further argument, or the hypermodel is for other images, builds
+            models that return no probabilities, or takes integer labels only although the recipe
+            mixes images.
+    """
+    callbacks = fit_kwargs.pop("callbacks")
+    if args or fit_kwargs:
+        extra = [repr(type(arg).__name__) for arg in args] + list(fit_kwargs)
+        raise OptionError(
+            "With an ImageData, `search` takes epochs, limits, workers, verbose and callbacks; "
+            f"batch size and augmentation belong to `Recipe`. Received: {', '.join(extra)}"
+        )
+    recipe.check(parts[0].input_shape)
+    tasks: list[Task] = [
+        ImageTask(hypermodel, part, recipe, objectives=objectives, callbacks=callbacks)
+        for part in parts
+    ]
+    model = build_model(hypermodel, defaults)
+    tasks[0].check(model)
+    if recipe.mixes:
+        check_soft_targets(model, parts[0].classes)
+    return tasks
+
+
+def split_folds(data: ImageData | None, folds: int | None, seed: int) -> list[ImageData]:
+    """Return the images as each fold splits them; an empty list without an `ImageData`."""
+    if data is None:
+        return []
+    return [data] if folds is None else data.folds(folds, seed=seed)
+
+
+def make_tasks(
+    hypermodel: RecipeHyperModel,
+    parts: Sequence[ImageData],
+    args: tuple[Any, ...],
+    fit_kwargs: dict[str, Any],
+    *,
+    folds: int | None,
+    fixed_epochs: bool,
+    needs_data: bool,
+    objectives: Sequence[str],
+    defaults: keras_tuner.HyperParameters,
+) -> list[Task]:
+    """Return one task a fold for the arguments of `search`: on images, or on what `fit` takes.
+
+    Args:
+        hypermodel: What to train.
+        parts: The images as each fold splits them; empty for data of other kinds.
+        args: Positional arguments of `search`.
+        fit_kwargs: Keyword arguments that it does not take itself.
+        folds: As asked for.
+        fixed_epochs: Whether `fit` is told the epochs.
+        needs_data: Whether there have to be data; a hypermodel's own `fit` may have them itself.
+        objectives: Names of the objectives.
+        defaults: A configuration that the hypermodel is tried with.
+
+    Raises:
+        OptionError: if there are no data, folds are requested of other data than images, or as
+            `image_tasks` does.
+    """
+    if parts:
+        recipe, names = hypermodel.recipe, objectives
+        return image_tasks(
+            hypermodel, recipe, parts, args[1:], fit_kwargs, objectives=names, defaults=defaults
+        )
+    has_data = args or "x" in fit_kwargs or has_own_fit(hypermodel)
+    if needs_data and not has_data:
+        raise OptionError("`search` needs data: an ImageData, or x and y as for keras' fit.")
+    if folds is not None:
+        raise OptionError(
+            "`folds` needs an ImageData, which it can split: ImageData.from_arrays(x, y)."
+        )
+    precision = hypermodel.recipe.precision
+    return [KerasTask(hypermodel, args, fit_kwargs, precision=precision, fixed_epochs=fixed_epochs)]

@@ -14,12 +14,12 @@ from optuna.storages import BaseStorage
 
 from kt_tuning.core.errors import SearchError
 from kt_tuning.search.distributions import SearchSpace, Value
-from kt_tuning.search.objectives import measure, pareto_front
+from kt_tuning.search.objectives import measure
 from kt_tuning.search.proposer import Proposer, Restriction
-from kt_tuning.search.pruning import make_pruner
-from kt_tuning.search.rungs import AshaPruner, HalvingRule
+from kt_tuning.search.pruning import AshaPruner, HalvingRule, make_pruner
 from kt_tuning.search.samplers import find_strategy
-from kt_tuning.search.study import SearchStudy, adopt_trials, open_study
+from kt_tuning.search.study.open_study import adopt_trials, open_study
+from kt_tuning.search.study.search_study import SearchStudy
 from kt_tuning.search.study_oracle import Source, StudyOracle, guarded
 
 
@@ -52,7 +52,7 @@ class OptunaOracle(StudyOracle):
         Args:
             strategy: A name in `SAMPLERS`, or any sampler of Optuna.
             objective: As in KerasTuner: a name, a `keras_tuner.Objective`, or a list of them,
-                which makes a study with several objectives; see `pareto`.
+                which makes a study with several objectives; `study.best_trials` are their front.
             max_trials: Largest number of trials, earlier runs included; None for no limit.
             hyperparameters: A space with hyperparameters that are fixed or narrowed.
             seed: Equal seeds give equal configurations, also after an interruption; random if None.
@@ -121,7 +121,7 @@ class OptunaOracle(StudyOracle):
                 trial = self.trials[self._retry_queue.pop(0)]
                 trial.status, trial.message = TrialStatus.RUNNING, None
             elif (trial := self._retried(kept) or self._created(kept, near, restriction)) is None:
-                status = TrialStatus.IDLE if kept.others_run else TrialStatus.STOPPED
+                status = TrialStatus.IDLE if kept.others_run() else TrialStatus.STOPPED
                 return Trial(self.hyperparameters.copy(), trial_id="", status=status)
         self.tuner_ids.add(tuner_id)
         self.ongoing_trials[tuner_id] = trial
@@ -137,7 +137,6 @@ class OptunaOracle(StudyOracle):
                 trial = kept.retry(trial_id, self.hyperparameters)
                 self.trials[trial_id] = trial
                 self.end_order.remove(trial_id)
-                self._proposer.note(trial)
                 return trial
         return None
 
@@ -148,7 +147,7 @@ class OptunaOracle(StudyOracle):
             return None
         space = kept.note_space(self.hyperparameters)
         anchor = None if near is None else kept.number(near)
-        proposal = self._proposer.propose(kept, space, anchor, restriction)
+        proposal = self._proposer.propose(kept, space, self.trials.values(), anchor, restriction)
         if proposal is None:
             return None
         trial_id = f"{len(self.trials):0{len(str(self.max_trials))}d}"
@@ -194,7 +193,7 @@ class OptunaOracle(StudyOracle):
         kept = self._search_study
         with kept.lock():
             self._synchronise(kept)
-            failed = [] if kept.others_run else kept.ended_without_result(lost)
+            failed = [] if kept.others_run() else kept.ended_without_result(lost)
         self._failed = {name: kept.number(name) for name in failed if name not in exclude}
         return list(self._failed)
 
@@ -241,8 +240,7 @@ class OptunaOracle(StudyOracle):
             kept.finish(known)
             self.end_order.append(known.trial_id)
             if known.status == TrialStatus.FAILED:
-                self._proposer.note_failure(known)
-        self._proposer.note(known)
+                self._proposer.failures.append(known.message)
         self._save_trial(known)
         self.save()
 
@@ -313,7 +311,3 @@ class OptunaOracle(StudyOracle):
             return None
         maximise = self.objectives[0].direction == "max"
         return HalvingRule.of(epochs, maximise=maximise, seconds=seconds)
-
-    def pareto(self) -> list[Trial]:
-        """The completed trials that no other trial dominates, in order of start."""
-        return pareto_front(self.trials.values(), self.objectives)

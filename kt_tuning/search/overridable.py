@@ -1,42 +1,86 @@
-"""The methods of a tuner that subclasses override, as in KerasTuner."""
+"""KerasTuner's arguments of a tuner, and its methods that subclasses override."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import time
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import keras_tuner
 from keras_tuner.engine.trial import Trial
 
-from kt_tuning.core.errors import OptionError
+from kt_tuning.core.errors import KtTuningError, OptionError, StorageError
+from kt_tuning.core.json_record import write_json
+from kt_tuning.core.records import COMPLETED, TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.search.auto import AUTO
-from kt_tuning.search.data_tasks import make_tasks, split_folds
-from kt_tuning.search.keras_tuner_api import (
-    EPOCH_HOOKS,
-    OVERRIDABLE,
-    EpochHooks,
-    NoHyperModel,
-    OverriddenTrials,
-    always_continue,
-    overridden,
-    specify_alone,
-)
+from kt_tuning.search.distributed import is_worker
 from kt_tuning.search.objectives import objectives_of
+from kt_tuning.search.options import make_tasks, split_folds
+from kt_tuning.search.stock_oracle import is_oracle
 from kt_tuning.search.tuner_results import TunerResults
-from kt_tuning.trials import EPOCHS, Task, train_trial, weights_file
+from kt_tuning.trials import (
+    EPOCHS,
+    Decision,
+    Progress,
+    Report,
+    SharedCallback,
+    Task,
+    TrialSpec,
+    best_epoch_of,
+    describe_failure,
+    end_trial,
+    metrics_of,
+    train_trial,
+    weights_file,
+)
 
 DEFAULT_EPOCHS = 30
 """Epochs of a full training if none are given."""
+EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
+"""Methods that KerasTuner calls during a training, as (trial, model, epoch or batch, logs)."""
+OVERRIDABLE = ("run_trial", *EPOCH_HOOKS, "_build_and_fit_model")
+"""Methods whose overrides need the tuner itself: trials then run in its process."""
+
+
+class NoHyperModel(keras_tuner.HyperModel):
+    """Stands for the hypermodel of a tuner whose `run_trial` needs none."""
+
+    def build(self, hp: keras_tuner.HyperParameters) -> None:
+        """Build nothing."""
+
+
+def check_arguments(oracle: Any, hypermodel: Any, unknown: Mapping[str, Any]) -> None:
+    """Refuse arguments of a tuner that KerasTuner refuses.
+
+    Args:
+        oracle: The first argument: an oracle, or the hypermodel of a search without.
+        hypermodel: The second one.
+        unknown: Keyword arguments that no tuner has.
+
+    Raises:
+        OptionError: if an argument is unknown, or the first one is no oracle where it should be.
+    """
+    if unknown:
+        raise OptionError(
+            f"Unrecognized arguments {list(unknown)} for a tuner. See `help(kt_tuning.Tuner)` for "
+            "those it has."
+        )
+    if hypermodel is not None and oracle is not None and not is_oracle(oracle):
+        raise OptionError(
+            "Expected `oracle` argument to be an instance of `Oracle`, such as "
+            f"kt_tuning.oracles.RandomSearchOracle(...). Received: oracle={oracle!r}"
+        )
 
 
 class OverridableTuner(TunerResults):
     """A tuner that trains trials by methods that subclasses may override, as in KerasTuner."""
 
     _epochs: int | None
-    _folds: int | None
-    _overridden_trials: OverriddenTrials | None = None
+    _overridden_trials: _OverriddenTrials | None = None
 
     def run_trial(self, trial: Trial, *args: Any, **kwargs: Any) -> list[Any]:
         """Train one configuration; for subclasses to override, as in KerasTuner.
@@ -52,22 +96,20 @@ class OverridableTuner(TunerResults):
         Returns:
             What `HyperModel.fit` returned, for each execution.
         """
-        if overridden(self, OverridableTuner, ("_build_and_fit_model",)):
+        if self._overrides("_build_and_fit_model"):
             results: list[Any] = super().run_trial(trial, *args, **kwargs)
             return results
         data = args[0] if args and isinstance(args[0], ImageData) else None
-        epochs = kwargs.pop("epochs", None)
-        planned, fixed = self._planned_epochs(epochs, data)
+        planned, fixed = self._planned_epochs(kwargs.pop("epochs", None), data)
         kwargs["callbacks"] = list(kwargs.get("callbacks") or [])
-        if overridden(self, OverridableTuner, EPOCH_HOOKS):
-            kwargs["callbacks"].append(EpochHooks(self, trial))
-        tasks = self._tasks(
-            split_folds(data, self._folds, self.seed), args, kwargs, fixed_epochs=fixed
-        )
+        if self._overrides(*EPOCH_HOOKS):
+            kwargs["callbacks"].append(_EpochHooks(self, trial))
+        parts = split_folds(data, self._folds, self.seed)
+        tasks = self._tasks(parts, args, kwargs, fixed_epochs=fixed)
         running = self._overridden_trials
         if running is None or running.spec is None:
-            spec = specify_alone(trial, self._run, self._options, planned)
-            return train_trial(spec, always_continue, tasks=tasks, objectives=self.objectives)[0]
+            spec = self._specify_alone(trial, planned)
+            return train_trial(spec, _always_continue, tasks=tasks, objectives=self.objectives)[0]
         spec = running.spec
         if fixed and EPOCHS not in trial.hyperparameters.values:
             spec = dataclasses.replace(spec, epochs=planned)
@@ -76,13 +118,41 @@ class OverridableTuner(TunerResults):
         )
         return results
 
+    def _specify_alone(self, trial: Trial, epochs: int) -> TrialSpec:
+        """Specify a trial that is run outside a search, by a call of `run_trial`."""
+        values = trial.hyperparameters.values
+        earlier = values.get("tuner/trial_id")
+        return TrialSpec(
+            trial_id=trial.trial_id,
+            number=0,
+            hp=trial.hyperparameters,
+            epochs=values.get(EPOCHS, epochs),
+            initial_epoch=values.get("tuner/initial_epoch", 0),
+            origin=None if earlier is None else self._run.trial(earlier),
+            seed=self.seed,
+            directory=self._run.trial(trial.trial_id),
+            deadline=None,
+            least_epochs=0,
+            executions=self._options.executions,
+            limits=self._options.limits,
+        )
+
+    def _overrides(self, *names: str) -> list[str]:
+        """Return the methods of `names` that a subclass, or the instance, overrides."""
+        return [
+            name
+            for name in names
+            if name in vars(self)
+            or getattr(type(self), name) is not getattr(OverridableTuner, name)
+        ]
+
     def _overridden_methods(self, workers: Any) -> list[str]:
         """Return the names of the overridden methods, which need this process.
 
         Raises:
             OptionError: if there are some and trials run elsewhere.
         """
-        hooks = overridden(self, OverridableTuner, OVERRIDABLE)
+        hooks = self._overrides(*OVERRIDABLE)
         if hooks and workers != 1:
             raise OptionError(
                 f"This tuner overrides {', '.join(hooks)}, which is called in this process: pass "
@@ -96,14 +166,14 @@ class OverridableTuner(TunerResults):
         epochs: int | None,
         callbacks: list[keras.callbacks.Callback] | None,
         fit_kwargs: dict[str, Any],
-    ) -> OverriddenTrials:
+    ) -> _OverriddenTrials:
         """Return what runs trials by the overridden methods, with the arguments of `search`."""
         passed = {name: value for name, value in fit_kwargs.items() if name != "callbacks"}
         if callbacks is not None:
             passed["callbacks"] = callbacks
         if epochs is not None:
             passed = {"epochs": epochs, **passed}
-        self._overridden_trials = OverriddenTrials(self, args, passed)
+        self._overridden_trials = _OverriddenTrials(self, args, passed)
         return self._overridden_trials
 
     def _planned_epochs(self, epochs: int | None, data: ImageData | None) -> tuple[int, bool]:
@@ -115,7 +185,7 @@ class OverridableTuner(TunerResults):
         return epochs or self._epochs or DEFAULT_EPOCHS, True
 
     def _default_hypermodel(self) -> Any:
-        if overridden(self, OverridableTuner, ("run_trial",)):
+        if self._overrides("run_trial"):
             return NoHyperModel()
         if self._follows_oracle:
             raise OptionError(
@@ -123,10 +193,6 @@ class OverridableTuner(TunerResults):
                 "`Tuner.run_trial()`."
             )
         return AUTO
-
-    def _get_checkpoint_fname(self, trial_id: str) -> str:
-        """Return where KerasTuner's own `run_trial` and `load_model` keep a trial's weights."""
-        return str(weights_file(self._run.trial(trial_id), None))
 
     def _tasks(
         self,
@@ -148,3 +214,136 @@ class OverridableTuner(TunerResults):
             objectives=[part.name for one in self.objectives for part in objectives_of(one)],
             defaults=self.get_default_hyperparameters(),
         )
+
+    @property
+    def project_dir(self) -> str:
+        """The run directory, which KerasTuner's own property would make."""
+        return str(self.run_directory)
+
+    def reload(self) -> None:
+        """Find the search space, where KerasTuner would use that of an earlier search.
+
+        Earlier trials are read on first use.
+        """
+        self._populate_initial_space()
+
+    def save(self) -> None:
+        """Write the state of the search atomically."""
+        if not is_worker():
+            self.oracle.save()
+        write_json(self._get_tuner_fname(), self.get_state())
+
+    def _get_checkpoint_fname(self, trial_id: str) -> str:
+        """Return where KerasTuner's own `run_trial` and `load_model` keep a trial's weights."""
+        return str(weights_file(self._run.trial(trial_id), None))
+
+
+class _EpochHooks(SharedCallback):
+    """Calls the tuner's `on_epoch_begin`, `on_epoch_end`, `on_batch_begin` and `on_batch_end`."""
+
+    def __init__(self, tuner: keras_tuner.Tuner, trial: Trial) -> None:
+        super().__init__()
+        self._tuner = tuner
+        self._trial = trial
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._tuner.on_epoch_begin(self._trial, self.model, epoch, logs=logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._tuner.on_epoch_end(self._trial, self.model, epoch, logs=logs)
+
+    def on_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self._tuner.on_batch_begin(self._trial, self.model, batch, logs)
+
+    def on_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self._tuner.on_batch_end(self._trial, self.model, batch, logs)
+
+
+class _OverriddenTrials:
+    """Runs trials by a tuner's own `run_trial`, in this process, with the arguments of `search`."""
+
+    def __init__(
+        self, tuner: keras_tuner.Tuner, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> None:
+        self._tuner = tuner
+        self._args = args
+        self._kwargs = dict(kwargs)
+        self.spec: TrialSpec | None = None
+        self.report: Report = _always_continue
+        self.record: TrialRecord | None = None
+
+    def __call__(self, spec: TrialSpec, report: Report) -> TrialRecord:
+        """Run one trial; the record is written as `result.json`.
+
+        Raises:
+            KtTuningError: if the cause is in the arguments or data.
+            keras_tuner.errors.FatalError: if nothing can work, e.g. as `run_trial` returns None.
+        """
+        began = time.monotonic()
+        trial = self._tuner.oracle.get_trial(spec.trial_id)
+        trial.hyperparameters = spec.hp
+        self.spec, self.record = spec, None
+        # What the subclass does after a training could not be repeated when a paused one goes on.
+        self.report = lambda news: _without_pause(report(news))
+        status, message, epoch = COMPLETED, None, 0
+        metrics: dict[str, float] = {}
+        try:
+            results = self._tuner.run_trial(trial, *self._args, **self._kwargs)
+            metrics, epoch = self._measured(trial, results)
+        except (KtTuningError, keras_tuner.errors.FatalError):
+            raise
+        except Exception as error:
+            if not spec.directory.is_dir():
+                raise StorageError(
+                    f"{spec.directory} has been removed while its trial was running. Leave the "
+                    "run directory there during a search."
+                ) from error
+            status, message = describe_failure(error)
+        finally:
+            self.spec, self.report = None, _always_continue
+        seconds = time.monotonic() - began
+        record = TrialRecord(
+            trial_id=spec.trial_id,
+            number=spec.number,
+            status=status,
+            values=dict(spec.hp.values),
+            metrics=metrics,
+            best_epoch=epoch,
+            epochs=0,
+            seconds=round(seconds, 3),
+            parameters=0,
+            message=message,
+            began=time.time() - seconds,
+        )
+        if (trained := self.record) is not None and status == COMPLETED:
+            record = dataclasses.replace(
+                trained,
+                values=record.values,
+                metrics={**trained.metrics, **metrics},
+                seconds=max(trained.seconds, record.seconds),
+            )
+        return end_trial(record, spec.directory)
+
+    def _measured(self, trial: Trial, results: Any) -> tuple[dict[str, float], int]:
+        objective = self._tuner.oracle.objective
+        if trial.metrics.exists(objective.name):
+            warnings.warn(
+                "Calling `self.oracle.update_trial(trial_id, metrics)` in `Tuner.run_trial()` is "
+                "deprecated by KerasTuner. Please remove the call and return the metrics.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            best = trial.metrics.get_best_step(objective.name) or 0
+            names = trial.metrics.metrics
+            return {name: trial.metrics.get_best_value(name) for name in names}, best
+        metrics = metrics_of(results, objective, "Tuner.run_trial()")
+        return metrics, best_epoch_of(results, objective)
+
+
+def _without_pause(decision: Decision) -> Decision:
+    return Decision.CONTINUE if decision is Decision.PAUSE else decision
+
+
+def _always_continue(progress: Progress) -> Decision:
+    """Continue a training outside a search."""
+    return Decision.CONTINUE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,13 @@ from hypermodels import FAMILY
 from kt_tuning.core.errors import SearchError
 from kt_tuning.core.quiet import quiet_optuna
 from kt_tuning.search.distributions import Parameter, SearchSpace, Value, Values
-from kt_tuning.search.samplers import GridSampler, Strategy, perturbations
-from kt_tuning.search.study import Proposal, SearchStudy
-from kt_tuning.search.study.trial_states import set_parameter
+from kt_tuning.search.samplers import Strategy, perturbations
+from kt_tuning.search.samplers.space_filling import GridSampler
+from kt_tuning.search.study.search_study import SearchStudy
+from kt_tuning.search.study.trial_states import ENQUEUED, Proposal, set_parameter
 
+QUEUE = "queue"
+"""Attribute of a study: all configurations that were ever enqueued, in order."""
 MAX_FAILURES = 10
 """Failed trials after which a search without any success ends."""
 REDRAWS = 10
@@ -41,20 +44,15 @@ class Restriction:
 
 
 class Proposer:
-    """Decides which configuration is next.
-
-    Args:
-        strategy: Makes samplers.
-        defaults_first: Whether trial 0 has the defaults.
-    """
+    """Decides which configuration is next; the first one has the defaults if `defaults_first`."""
 
     def __init__(self, strategy: Strategy, *, defaults_first: bool) -> None:
         self._strategy = strategy
         self._defaults_first = defaults_first
         self._enqueued: list[Values] = []
-        self._keys: dict[str, str] = {}
-        self._succeeded = False
-        self._failures: list[str | None] = []
+        self.failures: list[str | None] = []
+        """Messages of trials that failed in this run: the causes of earlier failures may have been
+        removed."""
 
     def enqueue(self, values: Values) -> None:
         """Enqueue a configuration, or some values of one."""
@@ -67,23 +65,17 @@ class Proposer:
             OptionError: if one does not fit into the space.
         """
         while self._enqueued and space.parameters:
-            kept.queue.add(space.check(self._enqueued[0]))
+            values, queue = space.check(self._enqueued[0]), _queue(kept.study)
+            # A script that is resumed enqueues the same again.
+            if values not in queue:
+                kept.study.set_user_attr(QUEUE, [*queue, values])
             del self._enqueued[0]
-
-    def note(self, trial: Trial) -> None:
-        """Record a trial, running or ended."""
-        self._keys[trial.trial_id] = _key(trial.hyperparameters.values)
-        if trial.status == TrialStatus.COMPLETED:
-            self._succeeded = True
-
-    def note_failure(self, trial: Trial) -> None:
-        """Record a failed trial of this run; causes of earlier failures may have been removed."""
-        self._failures.append(trial.message)
 
     def propose(
         self,
         kept: SearchStudy,
         space: SearchSpace,
+        trials: Collection[Trial],
         near: int | None = None,
         restriction: Restriction | None = None,
     ) -> Proposal | None:
@@ -95,6 +87,7 @@ class Proposer:
         Args:
             kept: The study of the search.
             space: The space.
+            trials: All trials, running or ended.
             near: Number of the trial that the configuration perturbs, unless it was enqueued.
             restriction: Families that it may have; None for any.
 
@@ -102,60 +95,59 @@ class Proposer:
             OptionError: if an enqueued configuration does not fit into the space.
             SearchError: if all of the first `MAX_FAILURES` trials failed.
         """
-        if len(self._failures) >= MAX_FAILURES and not self._succeeded:
+        if len(self.failures) >= MAX_FAILURES and not any(
+            trial.status == TrialStatus.COMPLETED for trial in trials
+        ):
             raise SearchError(
-                f"All {len(self._failures)} trials failed; the first one: {self._failures[0]}"
+                f"All {len(self.failures)} trials failed; the first one: {self.failures[0]}"
             )
         self.write_queue(kept, space)
-        index = len(self._keys)
         strategy = self._strategy if near is None else perturbations(near)
-        draw = _Draw(kept, space, strategy, index, tried=self._was_tried)
-        if self._defaults_first and index == 0:
+        tried = {_key(trial.hyperparameters.values) for trial in trials}
+        draw = _Draw(kept, space, strategy, index=len(trials), tried=tried)
+        if self._defaults_first and not trials:
             return draw.untried(space.defaults())
-        for values in kept.queue.waiting():
+        for values in _waiting(kept.study):
             family = values.get(FAMILY)
             if restriction and family is not None and family not in restriction.affordable:
                 continue
             proposal = draw.untried(values)
             if proposal is not None:
                 return dataclasses.replace(proposal, enqueued=values)
-            kept.queue.remove(values)
-        if restriction is None:
-            return draw.untried({})
-        return _within(draw, kept, restriction.preferred)
-
-    def _was_tried(self, values: Values) -> bool:
-        return _key(values) in self._keys.values()
+            left = [other for other in _queue(kept.study) if other != values]
+            kept.study.set_user_attr(QUEUE, left)
+        return draw.untried({}) if restriction is None else draw.within(restriction.preferred)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Draw:
-    """Draws the configuration of one trial; equal attributes and studies give equal draws.
-
-    Attributes:
-        kept: The study of the search.
-        space: The space.
-        strategy: Makes samplers.
-        index: Index of the trial, from 0.
-        tried: Whether an earlier trial had a configuration.
-    """
+    """Draws the configuration of one trial; equal attributes and studies give equal draws."""
 
     kept: SearchStudy
     space: SearchSpace
     strategy: Strategy
     index: int
-    tried: Callable[[Values], bool]
+    tried: Collection[str]
 
     def untried(self, planned: Mapping[str, Value]) -> Proposal | None:
         """Draw the hyperparameters that are not in `planned`; None if nothing is left to try."""
         for attempt in range(2 * REDRAWS + 1):
             proposal = self._draw(attempt, planned)
-            if not self.tried(proposal.values):
+            if _key(proposal.values) not in self.tried:
                 return proposal
             self.kept.storage.discard()
             if proposal.values.keys() <= planned.keys():
                 break
         return None
+
+    def within(self, families: Sequence[str]) -> Proposal | None:
+        """Draw a configuration of some families; the first if the sampler chooses another one."""
+        proposal = self.untried({}) if families else None
+        if proposal is None or proposal.values[FAMILY] in families:
+            return proposal
+        self.kept.storage.discard()
+        drawn = (self.untried({FAMILY: family}) for family in families)
+        return next((proposal for proposal in drawn if proposal is not None), None)
 
     def _draw(self, attempt: int, planned: Mapping[str, Value]) -> Proposal:
         study = self.kept.study
@@ -186,18 +178,19 @@ class _Draw:
         return planned[name]
 
 
-def _within(draw: _Draw, kept: SearchStudy, families: Sequence[str]) -> Proposal | None:
-    """Draw a configuration of some families; the first of them if the sampler chooses another."""
-    if not families:
-        return None
-    proposal = draw.untried({})
-    if proposal is None or proposal.values[FAMILY] in families:
-        return proposal
-    kept.storage.discard()
-    drawn = (draw.untried({FAMILY: family}) for family in families)
-    return next((proposal for proposal in drawn if proposal is not None), None)
-
-
 def _key(values: Mapping[str, Any]) -> str:
     """Return a key that equal configurations share."""
     return json.dumps(dict(values), sort_keys=True)
+
+
+def _queue(study: optuna.Study) -> list[Values]:
+    queue: list[Values] = study.user_attrs.get(QUEUE, [])
+    return queue
+
+
+def _waiting(study: optuna.Study) -> list[Values]:
+    """Return the enqueued configurations without a trial, in order."""
+    queue = _queue(study)
+    trials = study.get_trials(deepcopy=False) if queue else []
+    taken = [trial.user_attrs.get(ENQUEUED) for trial in trials]
+    return [values for values in queue if values not in taken]

@@ -1,20 +1,269 @@
-"""Pruners, which stop trials by their values after each epoch or fold."""
+"""Pruners, and asynchronous successive halving (ASHA), which pauses and promotes trials."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+import enum
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple, Self
 
 from optuna import pruners
+from optuna.pruners import SuccessiveHalvingPruner
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.names import find_name
 from kt_tuning.core.quiet import quiet_optuna
-from kt_tuning.search.rungs import REDUCTION, AshaPruner
+from kt_tuning.trials import TrialSpec
 
+REDUCTION = 3
+"""One of this many trials is promoted at each rung; Li et al. 2018 find 3 or 4 best."""
+RUNGS = 2
+"""Rungs by epochs: after 1/9 and 1/3 of a training. An earlier rung would compare warm-ups."""
+LONGEST = 7
+"""A time limit allows this many trainings of the longest kind. 1/9 of each of 27 trials, 2/9 more
+of the best 9 and 2/3 more of the best 3 add up to it."""
 FAIR_START = 0.1
 """Share of the epochs without pruning by the median, while learning rates warm up."""
 PATIENCE = 3
 """Epochs without improvement that a patient pruner allows."""
+
+
+class AshaPruner(SuccessiveHalvingPruner):
+    """Selects successive halving.
+
+    Where trials can pause (`kt_tuning.Tuner` with one training a trial), `HalvingRule` decides.
+    Elsewhere (KerasTuner's tuners, folds, several executions), this pruner stops each trial that is
+    not among the best third so far.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(min_resource=1, reduction_factor=REDUCTION)
+
+
+class Point(NamedTuple):
+    """A trial after an epoch: epochs done, their wall-clock in seconds, and the objective."""
+
+    epochs: int
+    seconds: float
+    value: float
+
+
+class Rung(NamedTuple):
+    """A point of a training where trials are compared, after some epochs or after some seconds."""
+
+    epochs: float
+    seconds: float = math.inf
+
+    def reached(self, point: Point) -> bool:
+        """Whether a trial at `point` has reached the rung."""
+        return point.epochs >= self.epochs or point.seconds >= self.seconds
+
+
+class RungScores(NamedTuple):
+    """The scores of a trial that another process runs.
+
+    Attributes:
+        scores: Best value of the objective by the number of each rung that was reached.
+        final: Best value of all if the trial has ended, else None.
+    """
+
+    scores: Mapping[int, float]
+    final: float | None = None
+
+    def score(self, rung: int) -> float | None:
+        """Return the score at a rung; None if the trial has not reached it."""
+        # A trial that reaches two rungs in one epoch reports the upper one only.
+        reached = min((number for number in self.scores if number >= rung), default=None)
+        return self.final if reached is None else self.scores[reached]
+
+
+class Promotion(enum.Enum):
+    """Which trials on a rung are promotable."""
+
+    BEST_THIRD = "best third"
+    """Rounded down: a rung waits until three trials have reached it."""
+    BEST = "best"
+    """The best third, rounded up: no more trials will come."""
+    ANY = "any"
+
+
+@dataclasses.dataclass(frozen=True)
+class HalvingRule:
+    """Decides which trials pause and which are promoted.
+
+    Attributes:
+        rungs: In ascending order, numbered from 1.
+        maximise: Whether a higher objective is better.
+    """
+
+    rungs: tuple[Rung, ...]
+    maximise: bool
+
+    @classmethod
+    def of(cls, epochs: int, *, maximise: bool, seconds: float | None = None) -> Self:
+        """Return the rule of a search.
+
+        Args:
+            epochs: Epochs of a full training.
+            maximise: Whether a higher objective is better.
+            seconds: Time limit of the search times the number of workers, or None.
+        """
+        longest = math.inf if seconds is None else seconds / LONGEST
+        shares = [REDUCTION**-power for power in range(RUNGS, 0, -1)]
+        rungs = [Rung(max(1, round(epochs * share)), longest * share) for share in shares]
+        # The longest training that the limit allows may end before its last epoch.
+        last = [] if seconds is None else [Rung(math.inf, longest)]
+        return cls((*rungs, *last), maximise)
+
+    def rung(self, curve: Sequence[Point]) -> int:
+        """The number of the last rung that a trial has reached; 0 before the first."""
+        numbers = range(len(self.rungs), 0, -1)
+        return next((n for n in numbers if curve and self.rungs[n - 1].reached(curve[-1])), 0)
+
+    def score(self, rung: int, curve: Sequence[Point]) -> float:
+        """The best value until a trial reached a rung, or until its last epoch."""
+        above = self.rungs[rung - 1] if rung else None
+        reached = (at for at, point in enumerate(curve, 1) if above and above.reached(point))
+        values = [point.value for point in curve[: next(reached, None)]]
+        return max(values) if self.maximise else min(values)
+
+    def promotable(
+        self,
+        rung: int,
+        curves: Mapping[str, Sequence[Point]],
+        ended: Collection[str],
+        promotion: Promotion = Promotion.BEST_THIRD,
+        others: Mapping[str, RungScores] = MappingProxyType({}),
+    ) -> list[str]:
+        """The trials that may train beyond a rung, best first.
+
+        Args:
+            rung: Its number, from 1.
+            curves: All trials that did not fail.
+            ended: Trials that have ended; one that ended before the rung is compared as well.
+            promotion: How many of the trials on the rung.
+            others: Trials of other processes, which are compared as well.
+        """
+        found = {trial: scores.score(rung) for trial, scores in others.items()}
+        scores = {trial: score for trial, score in found.items() if score is not None}
+        scores |= {
+            trial: self.score(rung, curve)
+            for trial, curve in curves.items()
+            if curve and (trial in ended or self.rungs[rung - 1].reached(curve[-1]))
+        }
+        counts = {
+            Promotion.BEST_THIRD: len(scores) // REDUCTION,
+            Promotion.BEST: math.ceil(len(scores) / REDUCTION),
+            Promotion.ANY: len(scores),
+        }
+        return sorted(scores, key=scores.__getitem__, reverse=self.maximise)[: counts[promotion]]
+
+
+class RungResult(NamedTuple):
+    """The result of a trial on a rung.
+
+    Attributes:
+        rung: Number of the rung, from 1; 0 before the first.
+        value: Best value of the objective so far.
+        pause: Whether the trial pauses there, as it is not promotable.
+    """
+
+    rung: int
+    value: float
+    pause: bool
+
+
+class RungTable:
+    """The curve of every trial of a search, and the paused trials.
+
+    Args:
+        rule: Decides which trials pause and which are promoted.
+        curves: Trials of earlier runs of the search.
+        others: Returns the scores of other processes that share the search.
+    """
+
+    def __init__(
+        self,
+        rule: HalvingRule,
+        curves: Mapping[str, Iterable[Point]],
+        others: Callable[[], Mapping[str, RungScores]] = dict,
+    ) -> None:
+        self._rule = rule
+        self._others = others
+        self._curves = {trial: list(curve) for trial, curve in curves.items()}
+        self._reached: dict[str, int] = {}
+        self._paused: dict[str, TrialSpec] = {}
+        self._ended: set[str] = set()
+
+    @property
+    def longest(self) -> float:
+        """Longest training in seconds; infinity without a time limit."""
+        return self._rule.rungs[-1].seconds
+
+    @property
+    def paused(self) -> list[TrialSpec]:
+        """The trials that wait for a promotion."""
+        return list(self._paused.values())
+
+    def adopt(self, trial: str, curve: Iterable[Point]) -> None:
+        """Add a trial that is taken over from another process."""
+        self._curves[trial] = list(curve)
+
+    def add_epoch(self, trial: str, epochs: int, seconds: float, value: float) -> RungResult | None:
+        """Add an epoch to the curve of a trial.
+
+        Args:
+            trial: Its id.
+            epochs: Epochs done, this one included.
+            seconds: Wall-clock of this epoch.
+            value: Objective after it.
+
+        Returns:
+            The result on the rung that was reached by this epoch, or None.
+        """
+        curve = self._curves.setdefault(trial, [])
+        # An epoch is repeated if the process was killed before its checkpoint.
+        del curve[epochs - 1 :]
+        curve.append(Point(epochs, seconds + (curve[-1].seconds if curve else 0.0), value))
+        rung = self._rule.rung(curve)
+        if rung <= self._reached.get(trial, 0):
+            return None
+        self._reached[trial] = rung
+        best = self._rule.promotable(rung, self._curves, self._ended, others=self._others())
+        return RungResult(rung, self._rule.score(rung, curve), pause=trial not in best)
+
+    def pause(self, spec: TrialSpec) -> RungResult | None:
+        """Keep a trial that has paused; return its result on its last rung, None without epochs."""
+        self._paused[spec.trial_id] = spec
+        curve = self._curves.get(spec.trial_id)
+        if not curve:
+            return None
+        # A kill may have left more epochs than there were at the pause.
+        rung = self._reached[spec.trial_id] = self._rule.rung(curve)
+        return RungResult(rung, self._rule.score(rung, curve), pause=True)
+
+    def promote(self, promotion: Promotion) -> TrialSpec | None:
+        """Remove and return the best paused trial of the highest rung that has a promotable one."""
+        if not self._paused:
+            return None
+        others = self._others()
+        for rung in range(len(self._rule.rungs), 0, -1):
+            best = self._rule.promotable(rung, self._curves, self._ended, promotion, others)
+            for trial in best:
+                if trial in self._paused and self._reached[trial] == rung:
+                    return self._paused.pop(trial)
+        return None
+
+    def end(self, trial: str, *, usable: bool) -> None:
+        """Record that a trial has ended; if it is not `usable`, no other is compared with it."""
+        self._paused.pop(trial, None)
+        if usable:
+            self._ended.add(trial)
+        else:
+            self._curves.pop(trial, None)
+
 
 PRUNERS: dict[str, Callable[[int | None], pruners.BasePruner]] = {
     "none": lambda epochs: pruners.NopPruner(),

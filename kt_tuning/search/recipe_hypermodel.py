@@ -1,16 +1,27 @@
-"""A hypermodel with the recipe that trains its models."""
+"""A hypermodel with the recipe that trains its models, and its search space."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import keras_tuner
 
 from kt_tuning.core.errors import OptionError
+from kt_tuning.export import export_obstacle
 from kt_tuning.recipe import Recipe
 from kt_tuning.trials import member_of
+
+logger = logging.getLogger("kt_tuning")
+
+KERAS_METRICS = ("loss", "compile_metric", "compile_metrics")
+"""Names of what Keras puts into `Model.metrics` besides the metrics that were compiled."""
+
+Scope = list[Any]
+"""The conditions of nested `hp.conditional_scope`s."""
 
 
 class RecipeHyperModel(keras_tuner.HyperModel):
@@ -19,12 +30,17 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     Args:
         hypermodel: A `keras_tuner.HyperModel`, or a function `build(hp)` -> compiled model.
         recipe: How models are trained.
+        strategy: A `tf.distribute.Strategy` whose scope models are built in, or None.
+        **compiling: Arguments of `Model.compile` that models are compiled anew with: `optimizer`,
+            which is copied for each model, `loss` and `metrics`. None keeps the model's.
 
     Raises:
         OptionError: if `hypermodel` is neither.
     """
 
-    def __init__(self, hypermodel: Any, recipe: Recipe) -> None:
+    def __init__(
+        self, hypermodel: Any, recipe: Recipe, *, strategy: Any = None, **compiling: Any
+    ) -> None:
         if not isinstance(hypermodel, keras_tuner.HyperModel) and not callable(hypermodel):
             raise OptionError(
                 "The `hypermodel` argument should be either a keras_tuner.HyperModel, such as "
@@ -37,10 +53,14 @@ class RecipeHyperModel(keras_tuner.HyperModel):
                 f"{hypermodel.__name__}(data.input_shape, data.classes)."
             )
         super().__init__()
-        self.title = _title(hypermodel)
+        kind: str = getattr(hypermodel, "__name__", type(hypermodel).__name__)
+        members = getattr(hypermodel, "members", ())
+        self.title = f"{kind}({', '.join(members)})" if members else kind
         is_function = not isinstance(hypermodel, keras_tuner.HyperModel)
         self.wrapped = DefaultHyperModel(hypermodel) if is_function else hypermodel
         self.recipe = recipe
+        self._strategy = strategy
+        self._compiling = {name: value for name, value in compiling.items() if value}
 
     def __repr__(self) -> str:
         return f"RecipeHyperModel({self.wrapped!r}, {self.recipe!r})"
@@ -60,8 +80,25 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         return None if origin_of is None else origin_of(hp)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Build the wrapped hypermodel's model."""
-        return self.wrapped.build(hp)
+        """Build the wrapped hypermodel's model, and compile it anew if that is asked for."""
+        with contextlib.nullcontext() if self._strategy is None else self._strategy.scope():
+            model = self.wrapped.build(hp)
+            if self._compiling:
+                model.compile(**self._compile_arguments(model))
+        return model
+
+    def _compile_arguments(self, model: keras.Model) -> dict[str, Any]:
+        compiled = {
+            "optimizer": model.optimizer,
+            "loss": model.loss,
+            "metrics": [each for each in model.metrics if each.name not in KERAS_METRICS],
+        }
+        arguments = {**compiled, **self._compiling}
+        if isinstance(arguments["optimizer"], keras.optimizers.Optimizer):
+            # An optimizer belongs to the variables of one model.
+            config = keras.optimizers.serialize(arguments["optimizer"])
+            arguments["optimizer"] = keras.optimizers.deserialize(config)
+        return arguments
 
     def declare_hyperparameters(self, hp: keras_tuner.HyperParameters) -> None:
         """Register the hyperparameters that only `fit` uses."""
@@ -73,13 +110,6 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     ) -> Any:
         """Train as the wrapped hypermodel does."""
         return self.wrapped.fit(hp, model, *args, **kwargs)
-
-
-def _title(hypermodel: Any) -> str:
-    """Return a title such as "ConvNet", "Families(convnet, resnet)" or "build"."""
-    kind: str = getattr(hypermodel, "__name__", type(hypermodel).__name__)
-    members = getattr(hypermodel, "members", ())
-    return f"{kind}({', '.join(members)})" if members else kind
 
 
 class DefaultHyperModel(keras_tuner.HyperModel):
@@ -95,3 +125,65 @@ class DefaultHyperModel(keras_tuner.HyperModel):
 
     def __repr__(self) -> str:
         return str(getattr(self._function, "__name__", repr(self._function)))
+
+
+def discover_space(
+    hypermodel: keras_tuner.HyperModel, oracle: keras_tuner.Oracle
+) -> tuple[keras.Model, dict[str, Any]]:
+    """Add all hyperparameters that KerasTuner would find to the space of an oracle.
+
+    Conditional hyperparameters may appear only in a build in which their condition holds.
+    KerasTuner builds once for each condition; here one build satisfies as many as possible. A
+    warning is logged if the model of the defaults cannot be exported.
+
+    Args:
+        hypermodel: If its attribute `asks_everything` is true, each build asks for all
+            hyperparameters, active or not, and one build is enough.
+        oracle: Its space may hold hyperparameters that are fixed or narrowed.
+
+    Returns:
+        The model of the default configuration, and its values.
+    """
+    hp = oracle.get_space()
+    hypermodel.declare_hyperparameters(hp)
+    oracle.update_space(hp)
+    hp, model = _build(hypermodel, oracle, [])
+    if isinstance(model, keras.Model) and (obstacle := export_obstacle(model)) is not None:
+        logger.warning("%s", obstacle)
+    defaults = dict(hp.values)
+    done: list[Scope] = []
+    waiting: list[Scope] = []
+    while not getattr(hypermodel, "asks_everything", False):
+        done += hp.active_scopes
+        met = [*waiting, *hp.inactive_scopes]
+        waiting = [s for i, s in enumerate(met) if s not in done and s not in met[:i]]
+        if not waiting:
+            break
+        # Contradictory conditions are tried once only.
+        done.append(waiting[0])
+        try:
+            hp, _ = _build(hypermodel, oracle, waiting)
+        except Exception:  # conditions of different branches need not be compatible
+            hp, _ = _build(hypermodel, oracle, waiting[:1])
+    return model, defaults
+
+
+def _build(
+    hypermodel: keras_tuner.HyperModel, oracle: keras_tuner.Oracle, scopes: Sequence[Scope]
+) -> tuple[keras_tuner.HyperParameters, keras.Model]:
+    """Build once with as many scopes active as possible, the first one in any case."""
+    values: dict[str, Any] = {}
+    for scope in scopes:
+        if all(values.get(parent.name, parent.values[0]) in parent.values for parent in scope):
+            values = {**{parent.name: parent.values[0] for parent in scope}, **values}
+    hp = oracle.get_space()
+    hp.values.update(values)
+    # Parents come before their children.
+    for entry in hp.space:
+        if not hp.is_active(entry):
+            hp.values.pop(entry.name, None)
+        elif entry.name not in hp.values:
+            hp.values[entry.name] = entry.default
+    model = hypermodel.build(hp)
+    oracle.update_space(hp)
+    return hp, model

@@ -1,4 +1,4 @@
-"""The run directory: what a search writes and finds again."""
+"""The run directory of a search: its lock, its records, and its trials."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from kt_tuning.run.layout import (
     TRIAL_STATE,
 )
 from kt_tuning.run.removal import check_removable, remove_run
-from kt_tuning.search.rungs import Point
+from kt_tuning.search.pruning import Point
 from kt_tuning.trials.damage import damaged_files
 
 logger = logging.getLogger("kt_tuning")
@@ -47,8 +47,8 @@ class RunDirectory(Run):
 
     Args:
         path: The directory; made by `begin`, if missing.
-        objective: What is optimised; it decides which trial is best.
-        overwrite: Whether the run that is there counts for nothing, and is deleted by `begin`.
+        objective: The objective, by which trials are ranked.
+        overwrite: Whether an earlier run is ignored, and deleted by `begin`.
 
     Raises:
         StorageError: if the directory cannot be written, or holds something else than a run that
@@ -61,7 +61,7 @@ class RunDirectory(Run):
         self._objective = objective
         self._records: dict[str, TrialRecord] = {}
         self._damaged: set[str] = set()
-        check_writable(path)
+        _check_writable(path)
         if overwrite:
             check_removable(path)
 
@@ -69,18 +69,18 @@ class RunDirectory(Run):
     def begin(
         self, check: Callable[[], None], *, source: str | None = None, lock: bool = True
     ) -> Iterator[None]:
-        """Make the directory and hold it while in the block; what is to be deleted is now.
+        """Make the directory and hold it in the block; an earlier run may be deleted first.
 
         A refusal leaves the directory as it was, or not there.
 
         Args:
-            check: Refuses a run that is there and means something else, unless it is deleted.
-            source: What the data card says: the folder of the images, if it is one; or None.
-            lock: Whether no other process may be in such a block with the directory.
+            check: Refuses the run of another search, unless it is deleted.
+            source: The folder of the images, if they come from one; it is never deleted.
+            lock: Whether other processes are excluded.
 
         Raises:
-            StorageError: if another process holds the directory, or it cannot be written, or what
-                is there must not be deleted.
+            StorageError: if another process holds the directory, it cannot be written, or its
+                content must not be deleted.
         """
         folder = Path(source) if source is not None and Path(source).is_dir() else None
         if self.overwrite:
@@ -91,7 +91,7 @@ class RunDirectory(Run):
         before += [each for each in self.path.parents if not each.exists()]
         try:
             with contextlib.ExitStack() as held:
-                with _storage_errors(self.path):
+                try:
                     self.path.mkdir(parents=True, exist_ok=True)
                     if lock:
                         held.enter_context(RunLock(self.path))
@@ -101,19 +101,19 @@ class RunDirectory(Run):
                     else:
                         # It may have changed until it was held.
                         check()
+                except StorageError:
+                    raise
+                except OSError as error:
+                    raise StorageError(
+                        f"Cannot write the run directory {self.path}: {error.strerror}. Choose "
+                        "another one."
+                    ) from error
                 yield
         finally:
             _remove_unused(self.path, before)
 
     def check_unchanged(self, known: Collection[str]) -> None:
-        """Refuse to go on where there are trials that the search does not know.
-
-        Args:
-            known: Ids of the trials that the oracle knows.
-
-        Raises:
-            StorageError: if there are others.
-        """
+        """Refuse, with a `StorageError`, a directory with trials that the oracle does not know."""
         if new := self.trial_ids() - set(known):
             raise StorageError(
                 f"Another process has added {len(new)} trials to {self.path} since this tuner was "
@@ -156,14 +156,11 @@ class RunDirectory(Run):
                 known = self._records.get(trial_id)
                 # One that paused may have ended since, in another process.
                 if known is None or (known.status in (PAUSED, FAILED) and name == RESULT):
-                    self._read_record(path, trial_id)
+                    try:
+                        self._records[trial_id] = TrialRecord.load(path)
+                    except StorageError:
+                        self._warn_of_damage(trial_id, [path])
         return sorted(self._records.values(), key=lambda r: (r.began + r.seconds, r.number))
-
-    def _read_record(self, path: Path, trial_id: str) -> None:
-        try:
-            self._records[trial_id] = TrialRecord.load(path)
-        except StorageError:
-            self._warn_of_damage(trial_id, [path])
 
     def _warn_of_damage(self, trial_id: str, files: Sequence[Path]) -> None:
         """Say once a trial that its files are damaged."""
@@ -186,8 +183,7 @@ class RunDirectory(Run):
             Ids of the trials in the directory that have no result now.
         """
         unfinished = set()
-        for folder in sorted(self.path.glob("trial_*")):
-            trial_id = folder.name.removeprefix("trial_")
+        for trial_id, folder in self.trial_folders().items():
             ended = (folder / RESULT).exists()
             damaged = damaged_files(folder)
             if not ended:
@@ -208,13 +204,11 @@ class RunDirectory(Run):
         return len(list(self.trial(trial_id).glob(FAILED_ATTEMPT.format("*"))))
 
     def set_aside(self, trial_id: str, failures: int) -> None:
-        """Keep the result and the curve of a failed attempt under other names: it is tried again.
-
-        Nothing happens if that was done before.
+        """Rename the result and the curve of a failed attempt, once, as the trial is retried.
 
         Args:
-            trial_id: Of the trial.
-            failures: Attempts of it that failed, this one included.
+            trial_id: Id of the trial.
+            failures: Its failed attempts, this one included.
         """
         folder = self.trial(trial_id)
         kept, result = folder / FAILED_ATTEMPT.format(failures), folder / RESULT
@@ -239,9 +233,8 @@ class RunDirectory(Run):
 
     def curves(self) -> dict[str, list[Point]]:
         """By trial: a point an epoch, of trials that failed without any score as well."""
-        folders = [path.parent for path in self.path.glob(f"trial_*/{HISTORY}")]
-        ids = [folder.name.removeprefix("trial_") for folder in folders]
-        return {trial_id: self.curve(trial_id) for trial_id in ids}
+        folders = self.trial_folders().items()
+        return {name: self.curve(name) for name, folder in folders if (folder / HISTORY).exists()}
 
     def curve(self, trial_id: str) -> list[Point]:
         """A point an epoch of a trial; none if it has not had any."""
@@ -284,11 +277,11 @@ class RunDirectory(Run):
         check_same_data(self.path, data)
 
     def claim(self, data: ImageData, validated: Sequence[NDArray[np.int64]]) -> None:
-        """Note the data of this run.
+        """Write the data card and the split.
 
         Args:
             data: The images.
-            validated: Places of the images that each fold is validated on.
+            validated: Indices of the images that each fold is validated on.
 
         Raises:
             StorageError: if the run began with other data.
@@ -302,11 +295,11 @@ class RunDirectory(Run):
         add_uses(self.path, held_out_uses(data.uses_without_run).uses)
 
     def write_search(self, record: SearchRecord) -> None:
-        """Note how the search was asked for."""
+        """Write the arguments of the search."""
         record.save(self.path / SEARCH)
 
     def write_ensemble(self, record: EnsembleRecord) -> None:
-        """Note which trials were combined."""
+        """Write the members and weights of the ensemble."""
         record.save(self.path / ENSEMBLE)
 
 
@@ -326,12 +319,8 @@ def check_same_data(run: Path, data: ImageData) -> None:
         )
 
 
-def check_writable(path: Path) -> None:
-    """Refuse a directory that cannot be made or written. Nothing is made.
-
-    Raises:
-        StorageError: if there is a file in the way, or a directory is read-only.
-    """
+def _check_writable(path: Path) -> None:
+    """Refuse a directory that cannot be made or written. Nothing is made."""
     there = next(each for each in (path, *path.absolute().parents) if each.exists())
     if not there.is_dir():
         raise StorageError(
@@ -341,20 +330,8 @@ def check_writable(path: Path) -> None:
         raise StorageError(f"The run directory {path} is read-only. Choose another one.")
 
 
-@contextlib.contextmanager
-def _storage_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except StorageError:
-        raise
-    except OSError as error:
-        raise StorageError(
-            f"Cannot write the run directory {path}: {error.strerror}. Choose another one."
-        ) from error
-
-
 def _remove_unused(path: Path, made: Sequence[Path]) -> None:
-    """Remove what was made to hold a directory, inner ones first, if nothing else came of it."""
+    """Remove the lock and folders that were made to hold a directory, unless it has files now."""
     with contextlib.suppress(OSError):
         if {entry.name for entry in path.iterdir()} <= {LOCK}:
             for each in made:
@@ -362,7 +339,7 @@ def _remove_unused(path: Path, made: Sequence[Path]) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides a result."""
+    """Return the versions of the packages that affect results."""
     names = ("kt-tuning", "keras", "keras-tuner", "numpy", "pillow", keras.backend.backend())
     found = {name: importlib.metadata.version(name) for name in names}
     return {"python": platform.python_version(), **found}

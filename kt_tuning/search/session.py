@@ -2,128 +2,159 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
+import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TextIO
 
+import keras
 from rich.console import Console
 
-from kt_tuning.core.errors import SearchError
+from kt_tuning.core.errors import SearchError, full_disk_explained
 from kt_tuning.core.interrupts import interrupts_kept
-from kt_tuning.core.quiet import light_collections, quiet_keras_tuner
-from kt_tuning.core.records import FAILED, SearchRecord, TrialRecord, first_trial_failure
+from kt_tuning.core.quiet import light_collections, quiet_keras_tuner, without_repetitions
+from kt_tuning.core.records import FAILED, SearchRecord, first_trial_failure
 from kt_tuning.core.units import count
-from kt_tuning.execution import Executor, Serial, Work
-from kt_tuning.search.auto import Plan
+from kt_tuning.data import ImageData
+from kt_tuning.execution import Executor, Ray, Serial, Work
+from kt_tuning.recipe import Recipe
+from kt_tuning.run.layout import AUTO_CHOICE
+from kt_tuning.search.auto import AutoChoice, Plan
 from kt_tuning.search.budget import Budget, epochs_by_family
-from kt_tuning.search.chief import is_chief, is_worker, serve
-from kt_tuning.search.crashes import MAX_CRASHES, CrashLog
+from kt_tuning.search.definition import SearchDefinition
+from kt_tuning.search.descriptions import (
+    describe_hypermodel,
+    describe_model,
+    describe_recipe,
+    unchanged,
+)
 from kt_tuning.search.display import SearchDisplay
+from kt_tuning.search.distributed import is_chief, is_worker, serve, warn_of_absent
+from kt_tuning.search.identity import Identity
 from kt_tuning.search.loop import SearchLoop
-from kt_tuning.search.options import check_count
-from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
+from kt_tuning.search.options import make_executor
+from kt_tuning.search.overridable import OverridableTuner
+from kt_tuning.search.recipe_hypermodel import discover_space
 from kt_tuning.search.run_directory import RunDirectory, versions
-from kt_tuning.search.shared_finalize import warn_of_absent
-from kt_tuning.search.stock_oracle import SearchOracle
-from kt_tuning.search.trial_starter import TrialOptions
+from kt_tuning.search.stock_oracle import SearchOracle, adapt
+from kt_tuning.search.trial_starter import MAX_CRASHES, CrashLog
 from kt_tuning.tracking import Tracker, Tracking
 
 logger = logging.getLogger("kt_tuning")
 
 
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """The limits of a search.
+class SessionTuner(OverridableTuner):
+    """A tuner that runs the trials of one call of `search` until a limit is reached."""
 
-    Attributes:
-        epochs: Epochs of a full training.
-        seconds: Wall-clock of all trials, earlier runs included, or None.
-        trial_seconds: Wall-clock of one trial, or None.
-        max_stale_trials: Finished trials without a better one after which it ends, or None.
-    """
+    choice: AutoChoice | None
+    recipe: Recipe
+    _data: ImageData | None = None
+    _identity: Identity
+    _stdout: TextIO | None = None
+    _trackers: Sequence[Tracker]
 
-    epochs: int
-    seconds: float | None
-    trial_seconds: float | None
-    max_stale_trials: int | None
+    def _populate_initial_space(self) -> None:
+        """Find the search space with fewer builds than KerasTuner."""
+        # What users print in `build` is shown.
+        with contextlib.redirect_stdout(self._stdout or sys.stdout):
+            model, self._defaults = discover_space(self._searched, self.oracle)
+        self._default_model = describe_model(model) if isinstance(model, keras.Model) else []
 
-    def __post_init__(self) -> None:
-        check_count("epochs", self.epochs)
-        check_count("max_stale_trials", self.max_stale_trials, optional=True)
+    def _define(self, hypermodel: Any, before: dict[str, Any], oracle: Any) -> Identity:
+        """Return the identity of the search, given the hypermodel before the space was found.
 
+        A worker of a chief has a client in place of the oracle afterwards.
+        """
+        definition = SearchDefinition(
+            hypermodel=unchanged(before, describe_hypermodel(hypermodel)),
+            recipe=describe_recipe(self.recipe),
+            objectives=[[objective.name, objective.direction] for objective in self.objectives],
+            seed=self.seed,
+            folds=self._options.folds,
+            executions=self._options.executions,
+            limits=dict(self._options.limits),
+            oracle=adapt(oracle).kind,
+            space=oracle.get_space().get_config()["space"],
+            values=self._defaults,
+            model=self._default_model,
+        )
+        return Identity(definition, self._searched, adapt(oracle), self._run)
 
-class SearchSession:
-    """Runs the trials of a search until a limit is reached.
-
-    Args:
-        tuner: A `Tuner`; its hooks are called.
-        oracle: The tuner's oracle, adapted and opened.
-        run: Directory of the search, held by this process.
-        limits: When the search ends.
-        options: Settings of all trials.
-        hypermodel: Hypermodel with its recipe.
-        strategy: Name of the strategy.
-        defaults_first: Whether trial 0 is the default configuration.
-        trackers: Where the search is logged.
-    """
-
-    def __init__(
+    def _run_session(
         self,
-        tuner: Any,
-        oracle: SearchOracle,
-        run: RunDirectory,
-        limits: Limits,
-        options: TrialOptions,
+        workers: int | Ray,
+        work: Work,
+        budget: Budget,
         *,
-        hypermodel: RecipeHyperModel,
-        strategy: str,
-        defaults_first: bool,
-        trackers: Sequence[Tracker],
+        data: ImageData | None,
+        parts: Sequence[ImageData],
+        verbose: bool,
     ) -> None:
-        self._tuner = tuner
-        self._oracle = oracle
-        self._run = run
-        self._limits = limits
-        self._options = options
-        self._hypermodel = hypermodel
-        self._strategy = strategy
-        self._defaults_first = defaults_first
-        self._plan = Plan()
-        self._trackers = trackers
-
-    def run(self, executor: Executor, work: Work, *, verbose: bool) -> None:
-        """Run trials.
-
-        Args:
-            executor: Where they run; started.
-            work: Runs one trial.
-            verbose: Whether to show the live view.
+        """Hold the run directory and run trials; the budget has no deadline yet.
 
         Raises:
             SearchError: if every trial fails.
             KeyboardInterrupt: on Ctrl-C, after the workers have been stopped.
         """
-        tuner, run = self._tuner, self._run
-        self._plan = self._enqueue_plan(executor.workers)
-        self._write_record()
+        jobs = self._trials_left()
+        source = None if data is None else data.source
+        check = partial(self._identity.check_run, data)
+        shared = is_worker() or self._oracle.shared
+        with (
+            without_repetitions(),
+            full_disk_explained(self.run_directory),
+            self._run.begin(check, source=source, lock=not shared),
+            make_executor(workers, self._run, jobs).started(jobs) as executor,
+        ):
+            self._oracle.open()
+            if (known := self._oracle.known_trials()) is not None:
+                self._run.check_unchanged(known)
+            self._identity.note(data, parts)
+            if self.choice is not None:
+                self.choice.save(self.run_directory / AUTO_CHOICE)
+            if data is not None:
+                self._data = data
+            self._run_trials(executor, work, budget, verbose=verbose)
+        self._check_results()
+
+    def _run_trials(self, executor: Executor, work: Work, budget: Budget, *, verbose: bool) -> None:
+        """Run trials in a started executor until a limit is reached."""
+        run = self._run
+        plan = self._enqueue_plan(budget, executor.workers)
+        self._write_record(budget)
         retried = self._retry_failed()
         spent = run.seconds_spent()
-        display = self._display(len(retried), spent, verbose=verbose)
-        tracking = self._tracking()
-        loop = SearchLoop(
-            tuner,
-            self._oracle,
-            run,
-            display,
-            self._budget(executor.workers, spent),
-            self._options,
-            tracking,
-            plan=self._plan,
-            in_process=isinstance(executor, Serial),
+        display = SearchDisplay(
+            self.objectives[0].name,
+            max_trials=self.oracle.max_trials,
+            time_limit=budget.time_limit,
+            done=len(run.trials()) - len(retried),
+            used=spent,
+            console=Console(stderr=True) if verbose else None,
         )
-        tuner.on_search_begin()
+        limit, epochs = budget.time_limit, budget.epochs
+        budget = dataclasses.replace(
+            budget,
+            deadline=None if limit is None else time.monotonic() + limit - spent,
+            workers=executor.workers,
+            family_epochs=epochs_by_family(self._searched.wrapped, epochs) | plan.epochs(epochs),
+        )
+        shared = is_worker() or self._oracle.shared
+        tracking = Tracking(
+            # The chief logs the trials of its workers.
+            [] if is_worker() else self._trackers,
+            run.path,
+            run.read_search(),
+            () if shared else run.trials(),
+        )
+        starting = (self, self._oracle, run, budget, self._options, plan)
+        in_process = isinstance(executor, Serial)
+        loop = SearchLoop(*starting, display=display, tracking=tracking, in_process=in_process)
+        self.on_search_begin()
         try:
             with (
                 display,
@@ -132,7 +163,7 @@ class SearchSession:
                 interrupts_kept(),
             ):
                 if is_chief():
-                    loop.reason = serve(tuner.oracle, loop.watch)
+                    loop.reason = serve(self.oracle, loop.watch)
                 else:
                     executor.run(work, loop)
                 loop.close()
@@ -151,32 +182,37 @@ class SearchSession:
             raise
         finally:
             loop.leave()
-            tracking.close(next(iter(run.best_trials(1)), None), tuner.best_model)
-        tuner.on_search_end()
+            tracking.close(next(iter(run.best_trials(1)), None), self.best_model)
+        self.on_search_end()
 
-    def _enqueue_plan(self, workers: int) -> Plan:
+    @property
+    def _defaults_first(self) -> bool:
+        """Whether trial 0 is the default configuration, and not a starting point of `choice`."""
+        return self.choice is None or not self.choice.several
+
+    def _enqueue_plan(self, budget: Budget, workers: int) -> Plan:
         """Enqueue the first configurations of a search whose families were chosen by "auto"."""
-        tuner, limit = self._tuner, self._limits.seconds
-        if tuner.choice is None or not self._oracle.keeps_study:
+        if self.choice is None or not self._oracle.keeps_study:
             return Plan()
-        seconds_each = None if limit is None else limit / workers
-        plan = Plan.of(tuner.choice, tuner.oracle.get_space(), seconds_each)
+        limit = budget.time_limit
+        plan = Plan.of(
+            self.choice, self.oracle.get_space(), None if limit is None else limit / workers
+        )
         for values in plan.first:
-            tuner.enqueue(values)
+            self.enqueue(values)
         return plan
 
-    def _write_record(self) -> None:
-        tuner, objective = self._tuner, self._tuner.objectives[0]
+    def _write_record(self, budget: Budget) -> None:
         self._run.write_search(
             SearchRecord(
-                objective=objective.name,
-                direction=objective.direction,
+                objective=self.objectives[0].name,
+                direction=self.objectives[0].direction,
                 strategy=self._strategy,
-                seed=tuner.seed,
-                epochs=self._limits.epochs,
-                max_trials=tuner.oracle.max_trials,
-                time_limit=self._limits.seconds,
-                hypermodel=self._hypermodel.title,
+                seed=self.seed,
+                epochs=budget.epochs,
+                max_trials=self.oracle.max_trials,
+                time_limit=budget.time_limit,
+                hypermodel=self._searched.title,
                 versions=versions(),
                 folds=self._options.folds,
                 executions=self._options.executions,
@@ -194,39 +230,26 @@ class SearchSession:
             )
         return retried
 
-    def _budget(self, workers: int, spent: float) -> Budget:
-        limits = self._limits
-        left = None if limits.seconds is None else limits.seconds - spent
-        families = epochs_by_family(self._hypermodel.wrapped, limits.epochs)
-        return Budget(
-            limits.epochs,
-            None if left is None else time.monotonic() + left,
-            time_limit=limits.seconds,
-            workers=workers,
-            trial_seconds=limits.trial_seconds,
-            max_stale_trials=limits.max_stale_trials,
-            family_epochs=families | self._plan.epochs(limits.epochs),
-        )
+    def _trials_left(self) -> int | None:
+        """Return how many trials may still run, retries included; None for no limit."""
+        if self.oracle.max_trials is None:
+            return None
+        done = [record for record in self._run.trials() if record.status != FAILED]
+        return max(0, self.oracle.max_trials - len(done))
 
-    def _display(self, retried: int, spent: float, *, verbose: bool) -> SearchDisplay:
-        return SearchDisplay(
-            self._tuner.objectives[0].name,
-            max_trials=self._tuner.oracle.max_trials,
-            time_limit=self._limits.seconds,
-            done=len(self._run.trials()) - retried,
-            used=spent,
-            console=Console(stderr=True) if verbose else None,
-        )
+    def _check_results(self) -> None:
+        """Warn if trial 0 has failed.
 
-    def _tracking(self) -> Tracking:
-        shared = is_worker() or self._oracle.shared
-        return Tracking(
-            # The chief logs the trials of its workers.
-            [] if is_worker() else self._trackers,
-            self._run.path,
-            self._run.read_search(),
-            () if shared else self._run.trials(),
-        )
+        Raises:
+            SearchError: if all trials have failed.
+        """
+        trials = self._run.trials()
+        if trials and not self._run.best_trials(1):
+            raise SearchError(
+                f"All {len(trials)} trials failed; the first one: {trials[0].message}"
+            )
+        if warning := first_trial_failure(trials, self._run.read_search()):
+            logger.warning(warning)
 
 
 def retry_failed(oracle: SearchOracle, run: RunDirectory) -> list[str]:
@@ -234,40 +257,14 @@ def retry_failed(oracle: SearchOracle, run: RunDirectory) -> list[str]:
 
     Trials over a limit are not retried, nor are those that crashed a process in the last retry.
 
-    Args:
-        oracle: Oracle of the search.
-        run: Directory of the trials.
-
     Returns:
         The ids of the trials that failed; those with unreadable files are named in the log.
     """
     lost = run.discard_damaged()
-    final = {record.trial_id for record in run.trials() if not _may_be_retried(record, run)}
+    final = {
+        record.trial_id
+        for record in run.trials()
+        if record.status != FAILED or CrashLog(run.trial(record.trial_id)).count > MAX_CRASHES
+    }
     retried = oracle.retry_failed(final, lost)
     return [trial_id for trial_id in retried if trial_id not in lost]
-
-
-def _may_be_retried(record: TrialRecord, run: RunDirectory) -> bool:
-    crashes = CrashLog(run.trial(record.trial_id)).read().count
-    return record.status == FAILED and crashes <= MAX_CRASHES
-
-
-def trials_left(oracle: Any, run: RunDirectory) -> int | None:
-    """Return the number of trials that may still run, retries included; None for no limit."""
-    if oracle.max_trials is None:
-        return None
-    done = [record for record in run.trials() if record.status != FAILED]
-    return max(0, oracle.max_trials - len(done))
-
-
-def check_results(run: RunDirectory) -> None:
-    """Warn if trial 0 has failed.
-
-    Raises:
-        SearchError: if all trials have failed.
-    """
-    trials = run.trials()
-    if trials and not run.best_trials(1):
-        raise SearchError(f"All {len(trials)} trials failed; the first one: {trials[0].message}")
-    if warning := first_trial_failure(trials, run.read_search()):
-        logger.warning(warning)

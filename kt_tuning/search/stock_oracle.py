@@ -1,4 +1,4 @@
-"""An adapter that gives KerasTuner's own oracles the interface of `OptunaOracle`."""
+"""KerasTuner's own oracles behind the interface of `OptunaOracle`, and their projects."""
 
 from __future__ import annotations
 
@@ -11,13 +11,40 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from optuna.samplers import BaseSampler
 
 from kt_tuning.core.errors import OptionError, SearchError
-from kt_tuning.core.records import FAILED, INFEASIBLE
+from kt_tuning.core.records import COMPLETED, FAILED, INFEASIBLE, TrialRecord
 from kt_tuning.run.layout import ORACLE
-from kt_tuning.search.keras_tuner_projects import note_trials
+from kt_tuning.search.objectives import metrics_at_best
 from kt_tuning.search.options import Objectives, find_objectives
 from kt_tuning.search.oracle import OptunaOracle
+from kt_tuning.search.pruning import HalvingRule, RungScores
 from kt_tuning.search.run_directory import RunDirectory
-from kt_tuning.search.rungs import HalvingRule, RungScores
+
+
+def _note_trials(oracle: keras_tuner.Oracle, run: RunDirectory) -> None:
+    """Remember the trials of an oracle that have ended and are not recorded in the run directory.
+
+    Nothing is written: the project can be opened by KerasTuner as before. What KerasTuner does not
+    note is 0 in the records.
+    """
+    known = {record.trial_id for record in run.trials()}
+    for number, trial_id in enumerate(oracle.start_order):
+        trial = oracle.trials[trial_id]
+        completed = trial.status == TrialStatus.COMPLETED
+        if trial_id in known or not (completed or trial.status == TrialStatus.FAILED):
+            continue
+        record = TrialRecord(
+            trial_id=trial_id,
+            number=number,
+            status=COMPLETED if completed else FAILED,
+            values=dict(trial.hyperparameters.values),
+            metrics=metrics_at_best(trial) if completed else {},
+            best_epoch=trial.best_step or 0,
+            epochs=0,
+            seconds=0.0,
+            parameters=0,
+            message=trial.message,
+        )
+        run.note(record)
 
 
 class StockOracle:
@@ -54,15 +81,8 @@ class StockOracle:
         order = getattr(self.oracle, "start_order", None)
         return int(trial_id) if order is None else int(order.index(trial_id))
 
-    def check_overwrite(self, project_name: str) -> None:
-        """Allow it: no other process shares the search."""
-
-    def prepare(self, *, ignore_earlier: bool, warm_start: Any) -> None:
-        """Refuse a warm start.
-
-        Raises:
-            SearchError: if there is one.
-        """
+    def prepare(self, project_name: str, *, overwrite: bool, warm_start: Any) -> None:
+        """Refuse a warm start, with a `SearchError`."""
         if warm_start is not None:
             self._refuse("warm_start")
 
@@ -73,7 +93,7 @@ class StockOracle:
             self.oracle.reload()
             space.merge(self.oracle.hyperparameters, overwrite=False)
             self.oracle.hyperparameters = space
-            note_trials(self.oracle, run)
+            _note_trials(self.oracle, run)
 
     def open(self) -> None:
         """Do nothing: there is no study."""
@@ -90,9 +110,6 @@ class StockOracle:
     def enqueue(self, values: Any) -> None:
         """Raise a `SearchError`: only an `OptunaOracle` has a queue."""
         self._refuse("enqueue")
-
-    def note(self, name: str, content: Any) -> None:
-        """Do nothing: there is no study."""
 
     def lock(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Return an empty context: no other process shares the search."""
@@ -161,7 +178,7 @@ class StockOracle:
 
 
 SearchOracle = OptunaOracle | StockOracle
-"""What a search needs of an oracle."""
+"""An oracle with the interface that a search needs."""
 
 
 def make_oracle(

@@ -22,10 +22,11 @@ from kt_tuning.core.quiet import ignored_warnings
 from kt_tuning.run.layout import ORACLE
 from kt_tuning.search.objectives import objectives_of
 from kt_tuning.search.proposer import Proposer
+from kt_tuning.search.pruning import RungScores
 from kt_tuning.search.run_directory import RunDirectory
-from kt_tuning.search.rungs import RungScores
-from kt_tuning.search.study import SearchStudy, check_objectives, open_study
-from kt_tuning.search.study.heartbeat_lock import is_shared
+from kt_tuning.search.study.open_study import check_objectives, open_study
+from kt_tuning.search.study.search_study import SearchStudy
+from kt_tuning.search.study.storage import is_shared
 
 Source = optuna.Study | str | Path
 """An earlier search: its study, run directory, file, or URL."""
@@ -48,7 +49,7 @@ def guarded(method: Method) -> Method:
 
 
 class StudyOracle(keras_tuner.Oracle):
-    """Reads trials, their order and what is left to run from an Optuna study.
+    """Reads trials and their order from an Optuna study.
 
     A search that was killed continues with the trials that it was running, under the same ids.
     KerasTuner's JSON files are written for the tools that read them.
@@ -118,11 +119,6 @@ class StudyOracle(keras_tuner.Oracle):
     def trials(self, trials: dict[str, Trial]) -> None:
         self._trials = trials
 
-    def note(self, name: str, content: Any) -> None:
-        """Keep an attribute in the study."""
-        if self.study.user_attrs.get(name) != content:
-            self.study.set_user_attr(name, content)
-
     def lock(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Exclude other processes that share the study from blocks of the same name."""
         return self._search_study.lock(name)
@@ -131,31 +127,26 @@ class StudyOracle(keras_tuner.Oracle):
         """Return the index of a trial in the order of start."""
         return int(self.start_order.index(trial_id))
 
-    def check_overwrite(self, project_name: str) -> None:
-        """Refuse to delete an earlier search that other processes share.
+    def prepare(self, project_name: str, *, overwrite: bool, warm_start: Source | None) -> None:
+        """Check how the study will begin. Nothing is written.
+
+        Args:
+            project_name: Name of the project.
+            overwrite: Whether trials in the project directory are about to be deleted.
+            warm_start: An earlier search to learn from when the study is opened, or None.
 
         Raises:
-            OptionError: if they do.
+            OptionError: if other processes share the search that is to be deleted, or the earlier
+                search had other objectives.
+            StorageError: if there is no such search.
         """
-        if self.shared:
+        if overwrite and self.shared:
             raise OptionError(
                 "`overwrite` would delete the files of other processes of a shared search, but "
                 "not their study. Choose another project_name, or delete the study by `optuna "
                 f"delete-study --study-name {project_name}` and the run directory yourself."
             )
-
-    def prepare(self, *, ignore_earlier: bool, warm_start: Source | None) -> None:
-        """Set what the study begins with. Nothing is written.
-
-        Args:
-            ignore_earlier: Whether trials in the project directory are about to be deleted.
-            warm_start: An earlier search to learn from when the study is opened, or None.
-
-        Raises:
-            OptionError: if the earlier search had other objectives.
-            StorageError: if there is no such search.
-        """
-        self.ignores_earlier = ignore_earlier
+        self.ignores_earlier = overwrite
         self._warm_start = warm_start
         if warm_start is not None:
             check_objectives(open_study(warm_start), self.objectives)
@@ -225,7 +216,7 @@ class StudyOracle(keras_tuner.Oracle):
     def save(self) -> None:
         """Write KerasTuner's file atomically; the study is always up to date."""
         if self._project is not None:
-            write_state(self._get_oracle_fname(), self.get_state())
+            _write_state(self._get_oracle_fname(), self.get_state())
 
     @property
     def _is_open(self) -> bool:
@@ -259,9 +250,9 @@ class StudyOracle(keras_tuner.Oracle):
         return kept
 
     def _remember(self, trial: Trial) -> None:
+        if trial.trial_id not in self.trials:
+            self.start_order.append(trial.trial_id)
         self.trials[trial.trial_id] = trial
-        self.start_order.append(trial.trial_id)
-        self._proposer.note(trial)
 
     def _synchronise(self, kept: SearchStudy) -> None:
         """Read what other processes have written, and take over the trials of dead ones."""
@@ -270,11 +261,7 @@ class StudyOracle(keras_tuner.Oracle):
 
     def _read_others(self, kept: SearchStudy) -> None:
         for trial in kept.read_others(self.hyperparameters):
-            if trial.trial_id in self.trials:
-                self.trials[trial.trial_id] = trial
-                self._proposer.note(trial)
-            else:
-                self._remember(trial)
+            self._remember(trial)
             if trial.trial_id in self.end_order:
                 # That attempt failed and another one has started.
                 self.end_order.remove(trial.trial_id)
@@ -283,7 +270,7 @@ class StudyOracle(keras_tuner.Oracle):
 
     def _save_trial(self, trial: Trial) -> None:
         if self._project is not None:
-            write_state(f"{self._get_trial_dir(trial.trial_id)}/trial.json", trial.get_state())
+            _write_state(f"{self._get_trial_dir(trial.trial_id)}/trial.json", trial.get_state())
 
     def _set_project_dir(self, directory: str | Path, project_name: str) -> None:
         project = Path(directory) / project_name
@@ -296,12 +283,7 @@ class StudyOracle(keras_tuner.Oracle):
         self._project = project
 
 
-def write_state(path: str | Path, state: Mapping[str, Any]) -> None:
-    """Write a state of KerasTuner atomically, in its format: one line of JSON with NaN.
-
-    Args:
-        path: The file; its folder exists.
-        state: Result of `get_state` of an oracle or a trial.
-    """
+def _write_state(path: str | Path, state: Mapping[str, Any]) -> None:
+    """Write a state of KerasTuner atomically, in its format: one line of JSON with NaN."""
     with atomic_write(path, durable=False) as temporary:
         temporary.write_text(json.dumps(state, default=float), encoding="utf-8")

@@ -1,22 +1,88 @@
-"""Starting trials: their configuration from the oracle, their training plan from the budget."""
+"""Starting trials, and counting the crashes of the processes that run them."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 
+import keras_tuner
 import numpy as np
 from keras_tuner.engine.trial import Trial
 
-from kt_tuning.core.records import COMPLETED
-from kt_tuning.run.layout import PAUSE, RESULT
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.json_record import read_json, write_json
+from kt_tuning.core.records import COMPLETED, FAILED
+from kt_tuning.run.layout import DEATHS
 from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import Budget, family_of
 from kt_tuning.search.proposer import Restriction
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import SearchOracle
 from kt_tuning.trials import TrialSpec
+
+MAX_CRASHES = 2
+"""Crashes without a finished epoch in between after which a trial has failed."""
+
+
+class CrashLog:
+    """The crashes of the processes that run one trial, counted in its folder.
+
+    A trial that runs in the process of the search leaves a file while it runs, which a process that
+    crashes cannot remove. The crash of a worker is counted by the process that started it.
+
+    Args:
+        folder: Folder of the trial.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / DEATHS
+        self._running, self._epochs = False, 0
+        self.count = 0
+        """Crashes since the last one before which a further epoch was finished."""
+        with contextlib.suppress(StorageError):  # there is no file, or a damaged one
+            known = read_json(self._path)
+            self.count, self._epochs = known.get("count", 0), known.get("epochs", 0)
+            self._running = known.get("running", False)
+
+    def begin(self, epochs: int) -> int:
+        """Record that this process runs the trial, of which `epochs` are finished.
+
+        Returns:
+            Crashes if the process that ran the trial before crashed, else 0.
+        """
+        crashed = self._running
+        if crashed:
+            self.add(epochs)
+        if self.count < MAX_CRASHES or not crashed:
+            self._running, self._epochs = True, epochs
+            self._write()
+        return self.count if crashed else 0
+
+    def add(self, epochs: int) -> int:
+        """Record a crash with `epochs` finished; return the number of crashes."""
+        self.count = 1 if epochs > self._epochs else self.count + 1
+        self._running, self._epochs = False, epochs
+        self._write()
+        return self.count
+
+    def end(self) -> None:
+        """Record that this process does not run the trial any more."""
+        self._running = False
+        if self.count:
+            self._write()
+        else:
+            self.remove()
+
+    def remove(self) -> None:
+        """Remove the file: the trial has succeeded."""
+        self._path.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        known = {"count": self.count, "epochs": self._epochs, "running": self._running}
+        write_json(self._path, known, durable=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,94 +110,66 @@ class TrialOptions:
 class TrialStarter:
     """Gets new trials from the oracle and decides how each of them is trained.
 
-    Args:
-        tuner_id: Prefix of the names of worker slots, by which the oracle tells workers apart.
-        oracle: Oracle of the search.
-        run: Directory of the trials.
-        budget: Time and epochs.
-        options: Settings of all trials.
-        plan: First configurations of a search that chooses its families.
-        longest: Longest training in seconds.
-        failed: Ids of trials that failed in earlier runs.
+    The base class of `SearchLoop`, which describes the arguments. The tuner's id is the prefix of
+    the names of worker slots, by which the oracle tells workers apart.
     """
 
     def __init__(
         self,
-        tuner_id: str,
+        tuner: keras_tuner.Tuner,
         oracle: SearchOracle,
         run: RunDirectory,
         budget: Budget,
         options: TrialOptions,
         plan: Plan,
-        *,
-        longest: float,
-        failed: Collection[str],
     ) -> None:
-        self._tuner_id = tuner_id
+        self._tuner = tuner
         self._oracle = oracle
         self._run = run
         self._budget = budget
         self._options = options
         self._plan = plan
-        self._longest = longest
+        self._longest = math.inf
         self._earlier = frozenset(record.trial_id for record in run.trials())
-        self._failed = set(failed)
+        # Trials that failed and have not been started again: earlier ones do not end the search, as
+        # their cause may have been removed.
+        self._failed = {record.trial_id for record in run.trials() if record.status == FAILED}
         self._slots: dict[str, str] = {}
-        self.idle = False
+        """Slots in use by trial, those of paused trials included."""
+        self._idle = False
 
-    @property
-    def occupied(self) -> int:
-        """Worker slots in use, those of paused trials included."""
-        return len(self._slots)
-
-    @property
-    def failed_earlier(self) -> Collection[str]:
-        """Trials that failed in an earlier run and have not been started again."""
-        return self._failed
-
-    def release(self, trial_id: str) -> None:
-        """Free the worker slot of a trial that has ended."""
-        del self._slots[trial_id]
-
-    def note_failure(self, trial_id: str) -> None:
-        """Have the record of a trial set aside when the oracle starts it again."""
-        self._failed.add(trial_id)
-
-    def start(self, near: str | None = None) -> tuple[Trial, TrialSpec] | None:
-        """Get the next trial of the oracle; None if it has none now, see `idle`.
-
-        Args:
-            near: Id of the trial that a new configuration perturbs, or None.
-        """
+    def _next_trial(self, near: str | None = None) -> tuple[Trial, TrialSpec] | None:
+        """Get the next trial of the oracle, which may perturb another one; None if it has none."""
         first_free = next(
             name
             for number in range(len(self._slots) + 1)
-            if (name := f"{self._tuner_id}.{number}") not in self._slots.values()
+            if (name := f"{self._tuner.tuner_id}.{number}") not in self._slots.values()
         )
         restriction = None if near else self._restriction()
         trial = self._oracle.create_trial(first_free, near, restriction)
-        self.idle = trial.status == "IDLE"
+        self._idle = trial.status == "IDLE"
         if trial.status != "RUNNING":
             return None
         self._slots[trial.trial_id] = first_free
-        self._set_failure_aside(trial.trial_id)
+        failures = self._oracle.failures(trial.trial_id)
+        if failures is None and trial.trial_id in self._failed:
+            failures = self._run.failures(trial.trial_id) + 1
+        if failures:
+            self._run.set_aside(trial.trial_id, failures)
+        self._failed.discard(trial.trial_id)
         return trial, self._specify(trial)
 
-    def near_best(self) -> str | None:
+    def _near_best(self) -> str | None:
         """The best trial if a perturbation of it should be trained to its end now, else None."""
         if not self._oracle.ends_near_best:
             return None
-        best = next(
-            (t for t in self._run.best_trials(None) if t.status == COMPLETED and not t.message),
-            None,
-        )
-        if best is not None and self._budget.ends_at_once(family_of(best.values)):
+        whole = (t for t in self._run.best_trials() if t.status == COMPLETED and not t.message)
+        best = next(whole, None)
+        if best is None or self._budget.ends_at_once(family_of(best.values)):
             return None
         # The perturbations at the end of an earlier run do not count if there is more time now.
         begun = len(self._oracle.neighbours() - self._earlier)
-        if best is None or not self._budget.is_last_chance(best, begun):
-            return None
-        return best.trial_id
+        return best.trial_id if self._budget.is_last_chance(best, begun) else None
 
     def _restriction(self) -> Restriction | None:
         """The families that a new trial may have; None if there are not several."""
@@ -146,15 +184,6 @@ class TrialStarter:
         preferred.sort(key=lambda family: order.index(family) if family in order else len(order))
         return Restriction(affordable, preferred)
 
-    def _set_failure_aside(self, trial_id: str) -> None:
-        """Rename the record of a failed attempt if the oracle starts the trial again."""
-        failures = self._oracle.failures(trial_id)
-        if failures is None:
-            failures = self._run.failures(trial_id) + 1 if trial_id in self._failed else 0
-        if failures:
-            self._run.set_aside(trial_id, failures)
-        self._failed.discard(trial_id)
-
     def _specify(self, trial: Trial) -> TrialSpec:
         number = self._oracle.number(trial.trial_id)
         values = trial.hyperparameters.values
@@ -163,7 +192,7 @@ class TrialStarter:
         family = family_of(values)
         full = self._budget.epochs_of(family)
         first = not self._run.best_trials(1)
-        early = first and self.occupied == 1 and self._budget.ends_at_once(family)
+        early = first and len(self._slots) == 1 and self._budget.ends_at_once(family)
         planned = self._plan.includes(values)
         return TrialSpec(
             trial_id=trial.trial_id,
@@ -181,8 +210,3 @@ class TrialStarter:
             executions=self._options.executions,
             limits=self._options.limits,
         )
-
-
-def is_paused(spec: TrialSpec) -> bool:
-    """Whether a trial was paused when an earlier run of the search was interrupted."""
-    return (spec.directory / PAUSE).exists() and not (spec.directory / RESULT).exists()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import keras
 import keras_tuner
@@ -16,50 +15,37 @@ import optuna
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
-from kt_tuning.core.errors import full_disk_explained
-from kt_tuning.core.json_record import write_json
-from kt_tuning.core.quiet import quiet_keras_tuner, without_repetitions
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.quiet import quiet_keras_tuner
 from kt_tuning.core.units import seconds
 from kt_tuning.data import ImageData
 from kt_tuning.execution import Ray, Work
 from kt_tuning.recipe import Recipe
-from kt_tuning.run.layout import AUTO_CHOICE
 from kt_tuning.search.auto import AUTO, Chosen, chosen
-from kt_tuning.search.best_models import BestModels
-from kt_tuning.search.chief import is_chief, is_worker
-from kt_tuning.search.compile_overrides import CompileOverrides
-from kt_tuning.search.data_tasks import split_folds
-from kt_tuning.search.definition import (
-    SearchDefinition,
-    describe_hypermodel,
-    describe_model,
-    describe_recipe,
-    unchanged,
-)
-from kt_tuning.search.identity import Identity, named
-from kt_tuning.search.keras_tuner_api import NoHyperModel, check_arguments
+from kt_tuning.search.budget import Budget
+from kt_tuning.search.descriptions import describe_hypermodel
+from kt_tuning.search.distributed import is_chief, is_worker
+from kt_tuning.search.identity import named
 from kt_tuning.search.objectives import objectives_of
 from kt_tuning.search.options import (
     Objectives,
     check_count,
     check_limits,
-    check_settings,
     find_workers,
-    make_executor,
+    split_folds,
 )
-from kt_tuning.search.overridable import DEFAULT_EPOCHS, OverridableTuner
+from kt_tuning.search.overridable import DEFAULT_EPOCHS, NoHyperModel, check_arguments
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.samplers import strategy_name
-from kt_tuning.search.session import Limits, SearchSession, check_results, trials_left
-from kt_tuning.search.space_discovery import discover_space
+from kt_tuning.search.session import SessionTuner
 from kt_tuning.search.stock_oracle import adapt, is_oracle, make_oracle
 from kt_tuning.search.trial_starter import TrialOptions
 from kt_tuning.tracking import Tracker, find_trackers
 from kt_tuning.trials import check_callbacks, run_trial
 
 
-class Tuner(OverridableTuner):
+class Tuner(SessionTuner):
     """Searches the space of a hypermodel and keeps the result of every trial.
 
     It is a `keras_tuner.Tuner` with the same methods. Running the same script again resumes the
@@ -196,7 +182,15 @@ class Tuner(OverridableTuner):
                 DeprecationWarning,
                 stacklevel=2,
             )
-        check_settings(project_name, max_trials, epochs, folds, executions_per_trial, seed)
+        if not project_name:
+            raise OptionError(
+                "`project_name` is the name of the run directory in `directory`. Received: ''"
+            )
+        check_count("max_trials", max_trials, optional=True)
+        check_count("epochs", epochs, optional=True)
+        check_count("folds", folds, least=2, optional=True)
+        check_count("executions_per_trial", executions_per_trial)
+        check_count("seed", seed, least=0)
         limits = check_limits(
             parameters=max_model_size if max_parameters is None else max_parameters,
             flops=max_flops,
@@ -205,34 +199,26 @@ class Tuner(OverridableTuner):
         self._trackers = find_trackers(tracker)
         self.recipe = recipe or Recipe()
         self.seed = seed
-        self._epochs = epochs
-        self._folds = folds
+        self._epochs, self._folds = epochs, folds
         self._options = TrialOptions(seed, folds or 1, executions_per_trial, limits)
         strategy = strategy if oracle is None else oracle
         self._strategy = (
             strategy_name(strategy) if isinstance(strategy, str) else type(strategy).__name__
         )
         self._given = data
-        self._data: ImageData | None = None
         self.run_directory = Path(directory) / project_name
         if hypermodel is None:
             hypermodel = self._default_hypermodel()
         if isinstance(hypermodel, str) and (hypermodel == AUTO or oracle is None):
             hypermodel = chosen(hypermodel, data, self.run_directory, overwrite=overwrite)
-        self.choice = hypermodel.choice if isinstance(hypermodel, Chosen) else None
+        self.choice = None
         if isinstance(hypermodel, Chosen):
-            hypermodel = hypermodel.hypermodel
+            self.choice, hypermodel = hypermodel.choice, hypermodel.hypermodel
         described = describe_hypermodel(hypermodel)
-        wrapped = RecipeHyperModel(hypermodel, self.recipe)
-        if optimizer or loss or metrics or distribution_strategy is not None:
-            wrapped.wrapped = CompileOverrides(
-                wrapped.wrapped,
-                optimizer=optimizer,
-                loss=loss,
-                metrics=metrics,
-                strategy=distribution_strategy,
-            )
-        self._searched = wrapped
+        overrides = {"optimizer": optimizer, "loss": loss, "metrics": metrics}
+        wrapped = self._searched = RecipeHyperModel(
+            hypermodel, self.recipe, strategy=distribution_strategy, **overrides
+        )
         trainings = (folds or 1) * executions_per_trial
         oracle = make_oracle(
             strategy,
@@ -246,81 +232,36 @@ class Tuner(OverridableTuner):
             defaults_first=self._defaults_first,
         )
         adapted = adapt(oracle)
-        if overwrite:
-            adapted.check_overwrite(project_name)
         # KerasTuner's oracles rank trials by the sum of several objectives.
         summed = self._follows_oracle and not adapted.keeps_study
         self.objectives = [oracle.objective] if summed else objectives_of(oracle.objective)
-        self._run = RunDirectory(
-            self.run_directory, self.objectives[0], overwrite=overwrite and not is_worker()
-        )
-        self._best_models = BestModels(wrapped, self._run, folds)
-        adapted.prepare(ignore_earlier=self._run.overwrite, warm_start=warm_start)
-        self._stdout: TextIO | None = sys.stdout
+        deletes = overwrite and not is_worker()
+        adapted.prepare(project_name, overwrite=deletes, warm_start=warm_start)
+        self._run = RunDirectory(self.run_directory, self.objectives[0], overwrite=deletes)
+        self._stdout = sys.stdout
         with quiet_keras_tuner():
             oracle.verbose = 0
             super().__init__(
                 oracle=oracle,
                 hypermodel=wrapped,
                 max_model_size=max_model_size,
-                optimizer=optimizer,
-                loss=loss,
-                metrics=metrics,
                 distribution_strategy=distribution_strategy,
                 directory=directory,
                 project_name=project_name,
                 tuner_id=tuner_id,
                 executions_per_trial=executions_per_trial,
+                **overrides,
             )
         self._stdout = None
         if self._follows_oracle:
-            own = wrapped.wrapped
-            own = own.wrapped if isinstance(own, CompileOverrides) else own
-            self.hypermodel = None if isinstance(own, NoHyperModel) else own
+            self.hypermodel = None if isinstance(hypermodel, NoHyperModel) else wrapped.wrapped
         # A worker of a chief has a client in place of the oracle.
         self._oracle = adapted if self.oracle is oracle else adapt(self.oracle)
-        definition = SearchDefinition(
-            hypermodel=unchanged(described, describe_hypermodel(hypermodel)),
-            recipe=describe_recipe(self.recipe),
-            objectives=[[objective.name, objective.direction] for objective in self.objectives],
-            seed=seed,
-            folds=folds or 1,
-            executions=executions_per_trial,
-            limits=limits,
-            oracle=adapted.kind,
-            space=oracle.get_space().get_config()["space"],
-            values=self._defaults,
-            model=self._default_model,
-        )
-        self._identity = Identity(definition, wrapped, adapted, self._run)
+        self._identity = self._define(hypermodel, described, oracle)
         if not overwrite:
             self._identity.check()
             if not is_worker():
                 adapted.restore(self._run)
-
-    def _populate_initial_space(self) -> None:
-        """Find the search space with fewer builds than KerasTuner."""
-        # What users print in `build` is shown.
-        with contextlib.redirect_stdout(self._stdout or sys.stdout):
-            model, self._defaults = discover_space(self._searched, self.oracle)
-        self._default_model = describe_model(model) if isinstance(model, keras.Model) else []
-
-    def reload(self) -> None:
-        """Find the search space, where KerasTuner would use that of an earlier search.
-
-        Earlier trials are read on first use.
-        """
-        self._populate_initial_space()
-
-    @property
-    def _defaults_first(self) -> bool:
-        """Whether trial 0 is the default configuration, and not a starting point of `choice`."""
-        return self.choice is None or not self.choice.several
-
-    @property
-    def project_dir(self) -> str:
-        """The run directory, which KerasTuner's own property would make."""
-        return str(self.run_directory)
 
     def search(
         self,
@@ -376,12 +317,12 @@ class Tuner(OverridableTuner):
         """
         epochs = self._epochs if epochs is None else epochs
         check_count("epochs", epochs, optional=True)
+        check_count("max_stale_trials", max_stale_trials, optional=True)
         check_callbacks(callbacks or [])
-        limit, trial_limit = seconds(time_limit), seconds(trial_time_limit)
-        chief, shared = is_chief(), is_worker() or self._oracle.shared
+        limit = seconds(time_limit)
         if workers == "auto" and self.choice is not None and self.choice.is_short(limit):
             workers = 1
-        found = find_workers(1 if chief else workers)
+        found = find_workers(1 if is_chief() else workers)
         fit_kwargs["callbacks"] = callbacks or []
         hooks = self._overridden_methods(found)
         if not args and "x" not in fit_kwargs and self._given is not None:
@@ -392,7 +333,12 @@ class Tuner(OverridableTuner):
         if fit_prints:
             fit_kwargs["verbose"] = verbose
         planned, fixed = self._planned_epochs(epochs, data)
-        limits = Limits(planned, limit, trial_limit, max_stale_trials)
+        budget = Budget(
+            planned,
+            time_limit=limit,
+            trial_seconds=seconds(trial_time_limit),
+            max_stale_trials=max_stale_trials,
+        )
         tasks = []
         if "run_trial" not in hooks:
             tasks = self._tasks(parts, args, fit_kwargs, fixed_epochs=fixed)
@@ -400,39 +346,5 @@ class Tuner(OverridableTuner):
         if hooks:
             work = self._run_overridden(args, epochs, callbacks, fit_kwargs)
         self._identity.trained_on(data, named(args, fit_kwargs))
-        jobs = trials_left(self.oracle, self._run)
-        source = None if data is None else data.source
-        check = partial(self._identity.check_run, data)
-        with (
-            without_repetitions(),
-            full_disk_explained(self.run_directory),
-            self._run.begin(check, source=source, lock=not shared),
-            make_executor(found, self._run, jobs).started(jobs) as executor,
-        ):
-            self._oracle.open()
-            if (known := self._oracle.known_trials()) is not None:
-                self._run.check_unchanged(known)
-            self._identity.note(data, parts)
-            if self.choice is not None:
-                self.choice.save(self.run_directory / AUTO_CHOICE)
-            if data is not None:
-                self._data = data
-            session = SearchSession(
-                self,
-                self._oracle,
-                self._run,
-                limits,
-                self._options,
-                hypermodel=self._searched,
-                strategy=self._strategy,
-                defaults_first=self._defaults_first,
-                trackers=self._trackers,
-            )
-            session.run(executor, work, verbose=bool(verbose) and not fit_prints)
-        check_results(self._run)
-
-    def save(self) -> None:
-        """Write the state of the search atomically."""
-        if not is_worker():
-            self.oracle.save()
-        write_json(self._get_tuner_fname(), self.get_state())
+        shown = bool(verbose) and not fit_prints
+        self._run_session(found, work, budget, data=data, parts=parts, verbose=shown)

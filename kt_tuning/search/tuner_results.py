@@ -2,49 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import keras
 import keras_tuner
+import numpy as np
 import optuna
 import pandas as pd
 
 from kt_tuning.core.errors import SearchError
-from kt_tuning.core.quiet import quiet_keras_tuner
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.units import count
-from kt_tuning.data import ImageData
-from kt_tuning.ensembling import PRICE, Ensemble
+from kt_tuning.run.layout import HISTORY, trial_folder
 from kt_tuning.search.best_models import BestModels, with_values
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.objectives import pareto_records
-from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
-from kt_tuning.search.results import history_frame, results_frame
-from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import SearchOracle
 from kt_tuning.search.trial_starter import TrialOptions
 
 
-class TunerResults(keras_tuner.Tuner):
-    """The results of a search; the base class of `Tuner`.
+class TunerResults(BestModels):
+    """The results of a search; a base class of `Tuner`."""
 
-    Attributes:
-        run_directory: Directory of the search.
-        objectives: What is optimised, as KerasTuner's objectives; the first decides what is best.
-        seed: Seed of the search.
-    """
-
-    run_directory: Path
-    objectives: list[keras_tuner.Objective]
-    seed: int
     _oracle: SearchOracle
-    _best_models: BestModels
-    _ensemble: Ensemble | None = None
-    _follows_oracle: bool
     _options: TrialOptions
-    _run: RunDirectory
-    _searched: RecipeHyperModel
     _strategy: str
 
     def __repr__(self) -> str:
@@ -86,23 +67,37 @@ class TunerResults(keras_tuner.Tuner):
         return self._oracle.study
 
     def results(self) -> pd.DataFrame:
-        """Return a table with one row a trial, failed trials included; see `results_frame`.
+        """Return a table with one row a trial, failed trials included.
 
         Metrics named "val_…" are those of the models that `get_best_models` returns; with folds or
-        executions they are means.
+        executions they are means. Columns: trial_id (the index), number, status, the metrics,
+        best_epoch, epochs, seconds, parameters, message, began, backbone (the name of the
+        pre-trained network, if there is one), deviation (of the objective over folds and
+        executions, if there are several: standard deviation of one score), and `hp/<name>` for each
+        hyperparameter (missing where inactive).
         """
-        return results_frame(self._run.trials())
+        return _results_frame(self._run.trials())
 
     def history(self) -> pd.DataFrame:
-        """Return a table with one row an epoch of every trial; see `history_frame`."""
-        return history_frame(self.run_directory, self._run.trials())
+        """Return one row an epoch: trial_id, number, epoch (from 0), seconds and metrics."""
+        frames = []
+        for record in self._run.trials():
+            path = trial_folder(self.run_directory, record.trial_id) / HISTORY
+            if path.exists():
+                frame = pd.read_csv(path)
+                frame.insert(0, "trial_id", record.trial_id)
+                frame.insert(1, "number", record.number)
+                frames.append(frame)
+        if not frames:
+            return pd.DataFrame(columns=["trial_id", "number", "epoch"])
+        return pd.concat(frames, ignore_index=True)
 
     def pareto(self) -> pd.DataFrame:
         """Return the rows of `results` that no other row dominates, best first.
 
         With one objective it is the best trial.
         """
-        return results_frame(pareto_records(self._run.best_trials(), self.objectives))
+        return _results_frame(pareto_records(self._run.best_trials(), self.objectives))
 
     def get_default_hyperparameters(self) -> keras_tuner.HyperParameters:
         """Return the default configuration: trial 0 of most strategies."""
@@ -118,82 +113,20 @@ class TunerResults(keras_tuner.Tuner):
         space = self.oracle.get_space()
         return [with_values(space, record) for record in self._run.best_trials(num_trials)]
 
-    def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
-        """Return the models of the best completed trials at their best epoch, best first."""
-        if self._follows_oracle:
-            return [self.load_model(trial) for trial in self.oracle.get_best_trials(num_models)]
-        space = self.oracle.get_space()
-        return [
-            self._best_models.load(record, space) for record in self._run.best_trials(num_models)
-        ]
 
-    def best_model(self) -> keras.Model:
-        """Return the best trial's model at its best epoch; with folds the mean of their models.
-
-        Raises:
-            SearchError: if no trial has completed.
-        """
-        return self._best_models.load(self._best_models.best(1)[0], self.oracle.get_space())
-
-    def load_model(self, trial: Any) -> keras.Model:
-        """Return the model of a KerasTuner trial at its best epoch."""
-        return self._best_models.model(trial.hyperparameters, self._run.trial(trial.trial_id))
-
-    def ensemble(
-        self,
-        size: int = 5,
-        solver: str = "auto",
-        *,
-        metric: str = "log_loss",
-        members: str = "best",
-        cost_penalty: float = PRICE,
-    ) -> Ensemble:
-        """Combine the best trials by weights that are fitted on their validation predictions.
-
-        Everything is read from the run directory: a tuner that is made again need not search
-        again. After an interruption finished and paused trials are combined. The score that the
-        record calls cross-fitted is measured on images that neither weights nor members were chosen
-        on; it is not corrected for the choice of each member's best epoch.
-
-        Args:
-            size: Number of candidates: completed trials with distinct configurations. Candidates
-                with weight 0 are left out.
-            solver: "auto", or a name in `SOLVERS`.
-            metric: Metric that the weights optimise, a name in `METRICS`.
-            members: "best" takes the best scores, "diverse" adds the candidate that improves the
-                mean most.
-            cost_penalty: Share of the loss (of 1 - score) that a doubling of the parameters must
-                gain, in [0, 1). With 0 the costs do not matter.
-
-        Returns:
-            The ensemble, also written as `ensemble.json`; one member if nothing is better.
-
-        Raises:
-            OptionError: if an argument is wrong.
-            SearchError: if no trial has completed, or trials kept no validation predictions.
-        """
-        card = self._run.data_card()
-        if card is None:
-            raise SearchError("An ensemble needs a search on an ImageData: call `search(data)`.")
-        labels = self._run.read_split().predicted_labels
-        with quiet_keras_tuner():
-            self._ensemble = self._best_models.ensemble(
-                card,
-                labels,
-                self.oracle.get_space(),
-                objective=self.objectives[0].name,
-                size=size,
-                solver=solver,
-                metric=metric,
-                members=members,
-                cost_penalty=cost_penalty,
-                seed=self.seed,
-            )
-        return self._ensemble
-
-    def _current_ensemble(self, data: ImageData) -> Ensemble:
-        """Return the ensemble that `ensemble` made last, also before a restart; or a new one."""
-        if self._ensemble is None:
-            with quiet_keras_tuner():
-                self._ensemble = self._best_models.recorded(data.card, self.oracle.get_space())
-        return self.ensemble() if self._ensemble is None else self._ensemble
+def _results_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
+    rows = []
+    for record in records:
+        row = record.to_json()
+        values, metrics = row.pop("values"), row.pop("metrics")
+        scores, backbone = row.pop("scores"), row.pop("backbone")
+        if backbone is not None:
+            row["backbone"] = backbone["name"]
+        if len(scores) > 1:
+            row["deviation"] = float(np.std(scores, ddof=1))
+        start = {key: row.pop(key) for key in ("trial_id", "number", "status")}
+        rows.append(
+            {**start, **metrics, **row, **{f"hp/{name}": value for name, value in values.items()}}
+        )
+    frame = pd.DataFrame(rows, columns=None if rows else ["trial_id", "number", "status"])
+    return frame.set_index("trial_id")

@@ -9,7 +9,8 @@ import threadpoolctl  # type: ignore[import-untyped]
 from keras_tuner import oracles
 from keras_tuner.engine.trial import TrialStatus
 
-from kt_tuning.search.samplers.regression import Floats, GaussianProcess, condition, fit
+from kt_tuning.search.samplers.encoding import Floats
+from kt_tuning.search.samplers.gaussian_process import GaussianProcess, condition, fit
 
 CANDIDATES = 1000
 """Points drawn from the whole space for each trial."""

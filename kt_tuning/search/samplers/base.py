@@ -1,4 +1,4 @@
-"""The base class of samplers that draw all parameters together."""
+"""What all samplers share: positions in a range, and drawing all parameters together."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 from optuna import Study
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
-
-from kt_tuning.search.samplers.positions import from_unit, to_unit
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 """States of trials whose results samplers use."""
@@ -18,6 +21,58 @@ REACH = 0.15
 """Standard deviation of a change as a share of the range, for ordered parameters."""
 RETRIES = 20
 """Draws until a value differs."""
+
+
+def value_count(distribution: BaseDistribution) -> int | None:
+    """Return the number of values of a distribution; None if it is continuous."""
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            return len(choices)
+        case IntDistribution(low=low, high=high, step=step):
+            return (high - low) // step + 1
+        case FloatDistribution(low=low, high=high, step=float(step)):
+            return round((high - low) / step) + 1
+    return None
+
+
+def from_unit(distribution: BaseDistribution, position: float) -> Any:
+    """Return the value at a position; each value (or logarithm) has an equal share of [0, 1).
+
+    Positions outside are clipped.
+    """
+    position = min(max(position, 0.0), 1.0 - 1e-12)
+    index = int(position * (value_count(distribution) or 0))
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            return choices[index]
+        case IntDistribution(low=low, high=high, log=True):
+            return min(max(int(low * ((high + 1) / low) ** position), low), high)
+        case IntDistribution(low=low, step=step):
+            return low + index * step
+        case FloatDistribution(low=low, high=high, log=True):
+            return float(min(max(low * (high / low) ** position, low), high))
+        case FloatDistribution(low=low, high=high, step=None):
+            return float(min(low + position * (high - low), high))
+        case FloatDistribution(low=low, high=high, step=float(step)):
+            return float(min(low + index * step, high))
+    raise TypeError(f"Unknown distribution {distribution!r}")
+
+
+def to_unit(distribution: BaseDistribution, value: Any) -> float:
+    """Return the position of a value in [0, 1]; of a discrete value the middle of its share."""
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            return (choices.index(value) + 0.5) / len(choices)
+        case IntDistribution(low=low, high=high, log=True):
+            return float(np.log((value + 0.5) / low) / np.log((high + 1) / low))
+        case IntDistribution(low=low, high=high, step=step):
+            return (value - low + 0.5 * step) / (high - low + step)
+        case FloatDistribution(low=low, high=high, log=True):
+            return float(np.log(value / low) / np.log(high / low)) if high > low else 0.5
+        case FloatDistribution(low=low, high=high, step=step):
+            width = high - low + (step or 0.0)
+            return (value - low + 0.5 * (step or 0.0)) / width if width else 0.5
+    raise TypeError(f"Unknown distribution {distribution!r}")
 
 
 class RelativeSampler(BaseSampler):
@@ -66,7 +121,7 @@ def nearby(rng: np.random.Generator, distribution: BaseDistribution, value: Any)
             position = rng.random()
         else:
             position = to_unit(distribution, value) + REACH * rng.standard_normal()
-        changed = from_unit(distribution, min(max(position, 0.0), 1.0 - 1e-12))
+        changed = from_unit(distribution, position)
         if changed != value:
             return changed
     return value

@@ -9,15 +9,32 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from kt_tuning.search.samplers.grid import grid_values
-from kt_tuning.search.samplers.positions import from_unit, to_unit, value_count
-from kt_tuning.search.samplers.regression import matern
+from kt_tuning.search.samplers.base import from_unit, to_unit, value_count
+from kt_tuning.search.samplers.space_filling import grid_values
+
+Floats = NDArray[np.float64]
 
 MANY = 128
 """A discrete parameter with more values is treated as continuous."""
 
 SMOOTH = 0.5
 """Length scale of the effect of a single parameter."""
+
+
+def matern(squared: Floats) -> tuple[Floats, Floats]:
+    """Matérn 5/2 correlation and its derivative by the squared distance.
+
+    k(r) = (1 + √5 r + 5/3 r²) exp(-√5 r), dk/d(r²) = -5/6 (1 + √5 r) exp(-√5 r); Rasmussen and
+    Williams 2006, eq. 4.17.
+
+    Args:
+        squared: r², of any shape.
+    """
+    root = np.sqrt(5.0 * np.maximum(squared, 0.0))
+    decay = np.exp(-root)
+    return (1.0 + root + root * root / 3.0) * decay, (-5.0 / 6.0) * (1.0 + root) * decay
+
+
 KNOTS = np.linspace(0.0, 1.0, 6)
 WHITEN = np.linalg.inv(np.linalg.cholesky(matern(((KNOTS[:, None] - KNOTS) / SMOOTH) ** 2)[0])).T
 
@@ -38,9 +55,15 @@ class Encoding:
         self.levels = [_levels(distribution) for distribution in space.values()]
         """Values of each column if there are few; empty if any position is possible."""
         self.unordered = np.array([_is_unordered(d) for d in space.values()], bool)
-        self._rules: dict[int, tuple[int, NDArray[np.float64]]] = {}
+        widths = [
+            len(levels) if unordered else 1
+            for levels, unordered in zip(self.levels, self.unordered, strict=True)
+        ]
+        self.groups = np.repeat(np.arange(len(widths)), widths)
+        """(E,) column of the points that each feature comes from."""
+        self._rules: dict[int, tuple[int, Floats]] = {}
 
-    def encode(self, configurations: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+    def encode(self, configurations: Sequence[Mapping[str, Any]]) -> Floats:
         """Return (N, D) points of N configurations."""
         points = np.full((len(configurations), len(self.names)), np.nan)
         for column, (name, distribution) in enumerate(self.space.items()):
@@ -58,7 +81,7 @@ class Encoding:
             return distribution.choices.index(value)
         return (_ranked(distribution).index(value) + 0.5) / len(distribution.choices)
 
-    def learn_activity(self, points: NDArray[np.float64]) -> None:
+    def learn_activity(self, points: Floats) -> None:
         """Infer from trials which value of a parent deactivates each conditional parameter.
 
         A parameter depends on the earlier parameter whose value always decides. If there is none
@@ -78,7 +101,7 @@ class Encoding:
                     self._rules[int(child)] = (parent, values[~np.isnan(values)])
                     break
 
-    def deactivate(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def deactivate(self, points: Floats) -> Floats:
         """Set parameters of points (N, D) that their other values deactivate to NaN."""
         points = points.copy()
         for child, (parent, values) in self._rules.items():
@@ -86,12 +109,12 @@ class Encoding:
             points[off, child] = np.nan
         return points
 
-    def features(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def features(self, points: Floats) -> Floats:
         """Return (N, E) features: positions, and categories one-hot at distance 1.
 
         Inactive parameters are equally far from all categories, or from both ends.
         """
-        columns: list[NDArray[np.float64]] = []
+        columns: list[Floats] = []
         for column, levels in enumerate(self.levels):
             values = points[:, column, None]
             if self.unordered[column]:
@@ -100,13 +123,13 @@ class Encoding:
                 columns.append(np.where(np.isnan(values), 0.5, values))
         return np.concatenate(columns, axis=1)
 
-    def effects(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def effects(self, points: Floats) -> Floats:
         """Return (N, F) features in which any smooth function of one parameter is linear.
 
         Positions: whitened Matérn correlations with a few knots (Nyström 1928). Categories:
         one-hot. Inactive parameters: zeros. The squares of a point sum to about 1.
         """
-        columns: list[NDArray[np.float64]] = []
+        columns: list[Floats] = []
         for column, levels in enumerate(self.levels):
             values = points[:, column, None]
             if self.unordered[column]:
@@ -116,13 +139,11 @@ class Encoding:
                 columns.append(np.where(np.isnan(values), 0.0, correlation @ WHITEN))
         return np.concatenate(columns, axis=1) / np.sqrt(len(self.levels))
 
-    def complete(
-        self, points: NDArray[np.float64], rng: np.random.Generator
-    ) -> NDArray[np.float64]:
+    def complete(self, points: Floats, rng: np.random.Generator) -> Floats:
         """Draw the inactive parameters of points (N, D)."""
         return np.where(np.isnan(points), self.random(len(points), rng), points)
 
-    def decode(self, point: NDArray[np.float64]) -> dict[str, Any]:
+    def decode(self, point: Floats) -> dict[str, Any]:
         """Return the configuration at a point (D,)."""
         return {
             name: self._value(column, distribution, float(point[column]))
@@ -131,13 +152,13 @@ class Encoding:
 
     def _value(self, column: int, distribution: BaseDistribution, position: float) -> Any:
         if not isinstance(distribution, CategoricalDistribution):
-            return from_unit(distribution, min(max(position, 0.0), 1.0 - 1e-12))
+            return from_unit(distribution, position)
         if self.unordered[column]:
             return distribution.choices[int(position)]
         count = len(distribution.choices)
         return _ranked(distribution)[min(int(position * count), count - 1)]
 
-    def random(self, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    def random(self, count: int, rng: np.random.Generator) -> Floats:
         """Draw `count` points uniformly."""
         points = rng.random((count, len(self.names)))
         for column, levels in enumerate(self.levels):
@@ -145,37 +166,7 @@ class Encoding:
                 points[:, column] = rng.choice(levels, count)
         return points
 
-    def neighbours(
-        self, point: NDArray[np.float64], reach: float, rng: np.random.Generator
-    ) -> NDArray[np.float64]:
-        """Return all points that differ slightly in one parameter.
-
-        These are the other categories, the next steps of a discrete parameter, and four draws of
-        a continuous one.
-
-        Args:
-            point: (D,).
-            reach: Standard deviation of the draws.
-            rng: Random generator.
-        """
-        changed = []
-        inactive = np.isnan(self.deactivate(point[None])[0])
-        for column, levels in enumerate(self.levels):
-            if inactive[column]:
-                continue
-            if len(levels) and self.unordered[column]:
-                others = levels[levels != point[column]]
-            elif len(levels):
-                at = int(np.abs(levels - point[column]).argmin())
-                others = np.delete(levels[max(at - 2, 0) : at + 3], min(at, 2))
-            else:
-                others = np.clip(point[column] + reach * rng.standard_normal(4), 0.0, 1.0)
-            for other in others:
-                changed.append(point.copy())
-                changed[-1][column] = other
-        return np.array(changed) if changed else point[None]
-
-    def perturb(self, points: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    def perturb(self, points: Floats, rng: np.random.Generator) -> Floats:
         """Change a few parameters of each point (N, D): one to three of them on average."""
         count, columns = points.shape
         change = rng.random((count, columns)) < rng.integers(1, 4, (count, 1)) / columns
@@ -195,20 +186,18 @@ def _is_unordered(distribution: BaseDistribution) -> bool:
 
 
 def _ranked(distribution: CategoricalDistribution) -> list[Any]:
-    """Numeric choices, the lowest first."""
     choices: list[Any] = list(distribution.choices)
     return sorted(choices)
 
 
-def _levels(distribution: BaseDistribution) -> NDArray[np.float64]:
+def _levels(distribution: BaseDistribution) -> Floats:
     if isinstance(distribution, CategoricalDistribution):
         ranks = np.arange(len(distribution.choices), dtype=float)
         return ranks if _is_unordered(distribution) else (ranks + 0.5) / len(ranks)
     count = value_count(distribution)
     if count is None or count > MANY:
         return np.array([])
+    values = grid_values(distribution)
     if isinstance(distribution, IntDistribution):
-        values: Sequence[Any] = range(distribution.low, distribution.high + 1, distribution.step)
-    else:
-        values = grid_values(distribution)
+        values = tuple(range(distribution.low, distribution.high + 1, distribution.step))
     return np.array([to_unit(distribution, value) for value in values])

@@ -11,14 +11,14 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import DuplicatedStudyError
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.search.distributions import SearchSpace
-from kt_tuning.search.study.heartbeat_lock import heartbeats_of
-from kt_tuning.search.study.translation import first_distributions, stored_names, translated
+from kt_tuning.search.study.storage import Heartbeats, is_shared
+from kt_tuning.search.study.trial_states import first_distributions, stored_names, translated
 
 
 class StudyStorage(BaseStorage):
@@ -43,7 +43,9 @@ class StudyStorage(BaseStorage):
         self._backend = backend
         self._study_id = _study_id(backend, name, directions)
         self._name = name
-        self.heartbeats = heartbeats_of(backend, self._study_id, name)
+        self.heartbeats: Heartbeats | None = None
+        if isinstance(backend, RDBStorage) and is_shared(backend):
+            self.heartbeats = Heartbeats(backend, self._study_id, name)
         self._directions = backend.get_study_directions(self._study_id)
         self._user_attrs = backend.get_study_user_attrs(self._study_id)
         self._system_attrs = backend.get_study_system_attrs(self._study_id)
@@ -82,14 +84,7 @@ class StudyStorage(BaseStorage):
         return self._backend_ids[trial_id]
 
     def refresh(self, own: Container[int]) -> list[int]:
-        """Read the trials of other processes.
-
-        Args:
-            own: Numbers of the trials that only this process writes.
-
-        Returns:
-            Numbers of the trials that are new or have ended.
-        """
+        """Read all but the own trials; return the numbers of those that are new or have ended."""
         changed = []
         for trial in self._backend.get_all_trials(self._study_id, deepcopy=False):
             number = trial.number
@@ -117,13 +112,7 @@ class StudyStorage(BaseStorage):
             self._draft = None
 
     def show_pruned(self, trial_id: int, step: int, value: float) -> None:
-        """Show a running trial to samplers as pruned; they do not learn from running trials.
-
-        Args:
-            trial_id: Id of the trial.
-            step: Step at which it appears to be pruned.
-            value: Objective at that step.
-        """
+        """Show a running trial to samplers as pruned; they do not learn from running trials."""
         shown = copy.copy(self._trials[trial_id])
         shown.state = TrialState.PRUNED
         shown.intermediate_values = {step: value}
@@ -153,9 +142,7 @@ class StudyStorage(BaseStorage):
 
     # The methods below are Optuna's storage interface and documented there.
 
-    def create_new_study(
-        self, directions: Sequence[StudyDirection], study_name: str | None = None
-    ) -> int:
+    def create_new_study(self, *_: Any, **__: Any) -> int:
         """Refuse: this storage holds one study, made on construction."""
         raise StorageError(f"This storage holds one study, {self._name!r}.")
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,16 @@ import optuna
 from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
-from kt_tuning.core.errors import StorageError
+from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.core.quiet import quiet_optuna
 from kt_tuning.run.layout import STUDY
+from kt_tuning.search.distributions import SearchSpace, Values
 from kt_tuning.search.study.draft_storage import StudyStorage
-from kt_tuning.search.study.heartbeat_lock import is_shared
-from kt_tuning.search.study.storage import has_tables, open_storage
-from kt_tuning.search.study.urls import without_password
+from kt_tuning.search.study.storage import has_tables, is_shared, open_storage, without_password
+from kt_tuning.search.study.trial_states import VALUES
 
-"""The study's file in the project directory."""
 STUDY_NAME = "search"
 """Name of the study in `study.db`; in another storage it is the project's name."""
 OBJECTIVES = "objectives"
@@ -30,6 +29,8 @@ OBJECTIVES = "objectives"
 SPACE = "space"
 """Attribute of a study: configs of KerasTuner's hyperparameters, parents first."""
 DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
+ORIGIN = "warm_start"
+"""Attribute of an adopted trial: study and number of its origin."""
 
 
 def open_search(
@@ -38,16 +39,13 @@ def open_search(
     objectives: Sequence[keras_tuner.Objective],
     pruner: BasePruner,
 ) -> tuple[optuna.Study, StudyStorage]:
-    """Open the study of a search, or make it.
+    """Open the study of a search, or make it; return it and the storage that it is read from.
 
     Args:
         storage: See `open_storage`; None for a file in the project directory.
         project: The directory; None for an oracle without a tuner.
         objectives: One or several objectives.
         pruner: Pruner of the study.
-
-    Returns:
-        The study, and the storage that it is read from.
 
     Raises:
         StorageError: if it cannot be opened, or has other objectives.
@@ -89,34 +87,21 @@ def _remove_unused(backend: BaseStorage, name: str, objectives: list[list[str]])
             backend.delete_study(study)
 
 
-@dataclasses.dataclass(frozen=True)
-class EarlierStudy:
-    """The study of an earlier search, read without changes.
-
-    Attributes:
-        attributes: User attributes of the study.
-        trials: Number of trials.
-    """
-
-    attributes: Mapping[str, Any]
-    trials: int
-
-
-def read_earlier(storage: str | Path | BaseStorage, name: str) -> EarlierStudy | None:
-    """Read the study of a name in a storage; None if there is none.
+def read_earlier(storage: str | Path | BaseStorage, name: str) -> tuple[dict[str, Any], int]:
+    """Return attributes and number of trials of a study in a storage: {} and 0 if there is none.
 
     Raises:
         StorageError: if it cannot be opened.
     """
     if isinstance(storage, (str, Path)) and not has_tables(storage):
-        return None
+        return {}, 0
     with quiet_optuna():
         backend = open_storage(storage)
         try:
             study = backend.get_study_id_from_name(name)
-            return EarlierStudy(backend.get_study_user_attrs(study), backend.get_n_trials(study))
+            return backend.get_study_user_attrs(study), backend.get_n_trials(study)
         except KeyError:
-            return None
+            return {}, 0
         finally:
             if backend is not storage and isinstance(backend, RDBStorage):
                 backend.remove_session()
@@ -152,3 +137,69 @@ def open_study(source: optuna.Study | str | Path) -> optuna.Study:
 
 def _shown(where: object) -> str:
     return without_password(where) if isinstance(where, str) else str(where)
+
+
+def adopt_trials(
+    study: optuna.Study,
+    space: SearchSpace,
+    source: optuna.Study,
+    objectives: Sequence[keras_tuner.Objective],
+) -> int:
+    """Add the completed trials of another study that fit into the space.
+
+    Args:
+        study: The study that gets the trials, unless it has them.
+        space: Space of `study`.
+        source: The study of the trials.
+        objectives: Objectives of `study`.
+
+    Returns:
+        The number of added trials.
+
+    Raises:
+        OptionError: if the two studies have different objectives.
+    """
+    check_objectives(source, objectives)
+    there = {trial.user_attrs.get(ORIGIN) for trial in study.get_trials(deepcopy=False)}
+    added = 0
+    for trial in source.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        origin = trial.user_attrs.get(ORIGIN, f"{source.study_name}#{trial.number}")
+        values = None if origin in there else _fitting(space, trial)
+        if values is None:
+            continue
+        active = {p.name: p for p in space.active(values) if p.distribution is not None}
+        adopted = optuna.create_trial(
+            values=trial.values,
+            params={name: p.nearest(values[p.hp.name]) for name, p in active.items()},
+            distributions={name: p.distribution for name, p in active.items() if p.distribution},
+            user_attrs={ORIGIN: origin, VALUES: values},
+            intermediate_values=trial.intermediate_values,
+        )
+        study.add_trial(adopted)
+        added += 1
+    return added
+
+
+def check_objectives(source: optuna.Study, objectives: Sequence[keras_tuner.Objective]) -> None:
+    """Refuse a study with other objectives, with an `OptionError`."""
+    expected = [[objective.name, objective.direction] for objective in objectives]
+    known = source.user_attrs.get(OBJECTIVES, expected)
+    directions = [DIRECTIONS[objective.direction] for objective in objectives]
+    if known != expected or source.directions != directions:
+        raise OptionError(
+            f"A warm start needs a search for the same objectives, {expected}. Received one for "
+            f"{known}, {[direction.name.lower() for direction in source.directions]}."
+        )
+
+
+def _fitting(space: SearchSpace, trial: FrozenTrial) -> Values | None:
+    """The trial's configuration in this space, or None if a value is out of range."""
+    earlier = trial.user_attrs.get(VALUES, trial.params)
+    values = space.walk(lambda p: earlier.get(p.hp.name, p.hp.default))
+    try:
+        for parameter in space.active(values):
+            if parameter.hp.name in earlier:
+                parameter.to_study(earlier[parameter.hp.name])
+    except OptionError:
+        return None
+    return values if values.keys() & earlier.keys() else None

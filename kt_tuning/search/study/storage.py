@@ -1,8 +1,14 @@
-"""Opening Optuna's storages without its log lines."""
+"""Opening Optuna's storages; passwords, heartbeats and locks of shared ones."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import logging
+import os
 import sqlite3
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +20,136 @@ from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from kt_tuning.core.errors import MissingExtraError, StorageError
 from kt_tuning.core.extras import missing_extra
 from kt_tuning.core.quiet import quiet_optuna
-from kt_tuning.search.study.heartbeat_lock import advisory_lock, is_shared
-from kt_tuning.search.study.urls import DRIVERS, PASSWORD, completed, server_of, without_password
 
+logger = logging.getLogger("kt_tuning")
+
+PASSWORD = "KT_TUNING_STORAGE_PASSWORD"
+"""Environment variable with the password of a URL without one."""
+SECRETS = ("password", "passwd", "sslpassword")
+"""Query options of a URL that are secret."""
+DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql"}
+"""Package by server; the extra that installs it has the name of the server."""
+ALIASES = {"mariadb": "mysql"}
+"""Other names of servers."""
+LOCKS = {
+    "postgresql": ("SELECT pg_advisory_lock(:key)", "SELECT pg_advisory_unlock(:key)"),
+    # At most a year: MariaDB has no infinite timeout.
+    "mysql": ("SELECT GET_LOCK(:key, 31536000)", "SELECT RELEASE_LOCK(:key)"),
+}
+"""By database: statements that take and release an advisory lock. It is released when a session
+dies."""
 HEARTBEAT, GRACE = 20, 90
 """In a shared database: seconds between two heartbeats of a running trial, and seconds without one
 until another process takes the trial over."""
 BUSY_SECONDS = 60.0
 """Seconds that a writer waits for another one, such as a dashboard, to release the file."""
+
+
+def server_of(url: str) -> str | None:
+    """Return the server in `DRIVERS` of a URL; None for files and other databases."""
+    name = url.partition("://")[0].partition("+")[0]
+    name = ALIASES.get(name, name)
+    return name if name in DRIVERS else None
+
+
+def completed(url: str) -> str:
+    """Return the URL of a server with driver and password.
+
+    The default driver is that of the extra; the default password that in
+    KT_TUNING_STORAGE_PASSWORD.
+    """
+    server = server_of(url)
+    if server is None:
+        return url
+    parsed = sqlalchemy.make_url(url)
+    driver = parsed.drivername.partition("+")[2] or DRIVERS[server]
+    parsed = parsed.set(drivername=f"{server}+{driver}")
+    if parsed.password is None and PASSWORD in os.environ:
+        parsed = parsed.set(password=os.environ[PASSWORD])
+    return parsed.render_as_string(hide_password=False)
+
+
+def without_password(url: str) -> str:
+    """Return the URL without secrets, as it may be shown and written."""
+    try:
+        parsed = sqlalchemy.make_url(url)
+    except sqlalchemy.exc.ArgumentError:
+        # A path, or something that cannot be connected to anyway.
+        return url
+    # `URL.set` cannot remove a password.
+    shown = parsed._replace(password=None).difference_update_query(SECRETS)
+    return shown.render_as_string(hide_password=False)
+
+
+def is_shared(storage: str | Path | BaseStorage | None) -> bool:
+    """Whether several processes may share a storage.
+
+    True for the URL of a database server and for a storage of Optuna with heartbeats.
+    """
+    if isinstance(storage, str):
+        return server_of(storage) is not None
+    return isinstance(storage, RDBStorage) and storage.heartbeat_interval is not None
+
+
+@contextlib.contextmanager
+def advisory_lock(engine: sqlalchemy.Engine, name: str) -> Iterator[None]:
+    """Hold a lock of the database in the block; wait until no other process holds it."""
+    dialect = engine.dialect.name
+    if dialect not in LOCKS:
+        raise StorageError(
+            f"Processes share a study in a {' or '.join(LOCKS)} database. Received: {dialect}"
+        )
+    digest = hashlib.sha256(f"kt-tuning {name}".encode()).digest()
+    number = int.from_bytes(digest[:8], "big", signed=True)
+    key = {"key": number if dialect == "postgresql" else digest.hex()[:32]}
+    take, leave = LOCKS[dialect]
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(take), key)
+        try:
+            yield
+        finally:
+            connection.execute(sqlalchemy.text(leave), key)
+
+
+class Heartbeats:
+    """Heartbeats of the trials of this process, and locks of a study in a database."""
+
+    def __init__(self, backend: RDBStorage, study_id: int, name: str) -> None:
+        self._backend = backend
+        self._study_id = study_id
+        self._name = name
+        self._alive: set[int] = set()
+        self._thread: threading.Thread | None = None
+
+    def lock(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Exclude other processes from blocks of the same name."""
+        return advisory_lock(self._backend.engine, f"{name} {self._name}")
+
+    def start(self, backend_id: int) -> None:
+        """Record heartbeats of a trial from now on."""
+        self._backend.record_heartbeat(backend_id)
+        self._alive.add(backend_id)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._beat, name="heartbeats", daemon=True)
+            self._thread.start()
+
+    def stop(self, backend_id: int) -> None:
+        """Record no more heartbeats of a trial."""
+        self._alive.discard(backend_id)
+
+    def dead(self) -> list[int]:
+        """The running trials without a heartbeat for longer than the grace period."""
+        return self._backend._get_stale_trial_ids(self._study_id)
+
+    def _beat(self) -> None:
+        pause, interval = threading.Event(), self._backend.heartbeat_interval
+        while not pause.wait(interval):
+            for backend_id in list(self._alive):
+                try:
+                    self._backend.record_heartbeat(backend_id)
+                except Exception:
+                    # The next one may succeed, and the search itself reports the error.
+                    logger.debug("no heartbeat of trial %d", backend_id, exc_info=True)
 
 
 def open_storage(storage: str | Path | BaseStorage | None) -> BaseStorage:

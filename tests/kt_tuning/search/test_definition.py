@@ -10,15 +10,9 @@ from keras_tuner.oracles import RandomSearchOracle
 from hypermodels import MLP, ConvNet, Families
 from kt_tuning import Recipe
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.search.definition import (
-    SearchDefinition,
-    as_stored,
-    describe_hypermodel,
-    describe_model,
-)
-from kt_tuning.search.definition.space import space_differences
-from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
-from kt_tuning.search.space_discovery import discover_space
+from kt_tuning.search.definition import SearchDefinition, as_stored, space_differences
+from kt_tuning.search.descriptions import describe_hypermodel, describe_model
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel, discover_space
 
 SHAPE = (8, 8, 1)
 

@@ -1,4 +1,4 @@
-"""Trials that failed are tried again when the search is started again."""
+"""Failed trials are tried again; crashes of their processes are counted."""
 
 import json
 
@@ -9,9 +9,10 @@ from search_spaces import finish, make_oracle, mixed, space_of
 
 from kt_tuning.core.errors import SearchError
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.search.crashes import Crashes
+from kt_tuning.search.loop import SearchLoop
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.session import retry_failed
+from kt_tuning.search.trial_starter import CrashLog
 
 
 class Faulty(keras.callbacks.Callback):
@@ -126,7 +127,8 @@ def test_what_has_killed_its_process_three_times_is_given_up(crashes, retried, m
     oracle, (folder,) = tuner.oracle, tuner.run_directory.glob("trial_*")
     record = json.loads((folder / "result.json").read_text())
     (folder / "result.json").write_text(json.dumps({**record, "status": "FAILED"}))
-    Crashes(count=crashes).save(folder / "deaths.json")
+    for _ in range(crashes):
+        CrashLog(folder).add(0)
     heard = []
     oracle.retry_failed = lambda exclude, lost: heard.extend(exclude) or []
     run = RunDirectory(tuner.run_directory, tuner.objectives[0], overwrite=False)
@@ -139,3 +141,99 @@ def test_a_search_whose_defaults_failed_says_so_at_its_end(make_tuner, stripes, 
     tuner.search(stripes, callbacks=[faulty(0)])
     assert "Trial 0, the default configuration, failed: ValueError: a fault" in caplog.text
     assert "Trial 0, the default configuration, failed" in tuner.report().path.read_text()
+
+
+@pytest.fixture
+def notes(tmp_path):
+    return CrashLog(tmp_path)
+
+
+def test_a_trial_that_ends_leaves_no_note(notes, tmp_path):
+    assert notes.begin(0) == 0
+    assert list(tmp_path.iterdir())
+    notes.end()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_note_that_is_still_there_is_a_death(notes):
+    notes.begin(0)
+    assert notes.begin(0) == 1
+    assert notes.begin(0) == 2
+    # It has failed and is not begun.
+    assert notes.count == 2
+    # Tried again, the third death counts on.
+    assert notes.begin(0) == 0
+    assert notes.begin(0) == 3
+
+
+def test_the_count_is_read_back(notes, tmp_path):
+    notes.add(3)
+    assert CrashLog(tmp_path).add(3) == 2
+
+
+def test_a_further_epoch_between_two_deaths_makes_the_second_one_the_first(notes):
+    notes.begin(0)
+    assert notes.begin(0) == 1
+    assert notes.begin(4) == 1
+    assert notes.begin(4) == 2
+
+
+def test_an_end_in_order_keeps_the_number_of_deaths(notes, tmp_path):
+    assert notes.add(3) == 1
+    assert notes.begin(3) == 0
+    notes.end()
+    assert notes.add(3) == 2
+    notes.remove()
+    assert not list(tmp_path.iterdir())
+
+
+class Killed(BaseException):
+    """The process is gone: nobody notes anything any more."""
+
+
+class KillInEpoch(keras.callbacks.Callback):
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise Killed
+
+
+def test_a_trial_that_kills_the_search_twice_has_failed_and_the_search_goes_on(
+    make_tuner, stripes, monkeypatch, caplog
+):
+    def search(epoch=None):
+        tuner = make_tuner()
+        tuner.search(stripes, callbacks=[] if epoch is None else [KillInEpoch(epoch)])
+        return tuner
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SearchLoop, "leave", lambda loop: None)
+        for _ in range(2):
+            with pytest.raises(Killed):
+                search(1)
+    assert "trial 0: its process died while it was trained; it goes on" in caplog.text
+    results = search().results()
+    assert list(results["status"]) == ["FAILED", "COMPLETED"]
+    message = results["message"].iloc[0]
+    assert message.startswith("its process died while it was trained, twice. Memory may have run")
+    assert "TF_ENABLE_ONEDNN_OPTS=0" in message
+    # Another search tries it once more, from its last epoch on.
+    tuner = search()
+    assert list(tuner.results()["status"]) == ["COMPLETED"] * 2
+    assert not list(tuner.run_directory.glob("trial_*/deaths.json"))
+
+
+def test_an_interrupt_is_no_death(make_tuner, stripes):
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            raise KeyboardInterrupt
+
+    tuner = make_tuner()
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            tuner.search(stripes, callbacks=[Interrupt()])
+    assert not list(tuner.run_directory.glob("trial_*/deaths.json"))
+    assert tuner.results().empty

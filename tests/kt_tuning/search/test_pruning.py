@@ -1,3 +1,8 @@
+"""Pruners, the rule of successive halving, and the table of its rungs."""
+
+import math
+from types import SimpleNamespace
+
 import keras_tuner
 import optuna
 import pytest
@@ -6,7 +11,17 @@ from search_spaces import make_oracle, mixed, space_of
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.units import count
-from kt_tuning.search.pruning import PRUNERS, make_pruner
+from kt_tuning.search.pruning import (
+    PRUNERS,
+    HalvingRule,
+    Point,
+    Promotion,
+    Rung,
+    RungResult,
+    RungScores,
+    RungTable,
+    make_pruner,
+)
 
 
 def race(pruner, curves):
@@ -95,3 +110,168 @@ def test_several_objectives_have_no_pruner(options):
     objectives = [keras_tuner.Objective("loss", "min"), keras_tuner.Objective("size", "min")]
     with pytest.raises(OptionError, match=r'Received 2 objectives and the pruner .* pruner="none"'):
         make_oracle(**{"objective": objectives, **options})
+
+
+RULE = HalvingRule((Rung(1), Rung(3)), maximise=True)
+
+
+def curve(*values, seconds=1.0):
+    return [Point(n, n * seconds, value) for n, value in enumerate(values, 1)]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "rungs"), [(1, (1, 1)), (2, (1, 1)), (9, (1, 3)), (12, (1, 4)), (30, (3, 10))]
+)
+def test_trials_pause_after_a_ninth_and_a_third(epochs, rungs):
+    rule = HalvingRule.of(epochs, maximise=True)
+    assert [rung.epochs for rung in rule.rungs] == list(rungs)
+    assert {rung.seconds for rung in rule.rungs} == {math.inf}
+
+
+def test_a_time_limit_is_meant_for_seven_of_the_longest_trainings():
+    rule = HalvingRule.of(30, maximise=True, seconds=630)
+    assert [rung.epochs for rung in rule.rungs] == [3, 10, math.inf]
+    assert [rung.seconds for rung in rule.rungs] == pytest.approx([10, 30, 90])
+
+
+def test_a_rung_is_reached_by_epochs_or_by_time():
+    rule = HalvingRule((Rung(2, 10), Rung(5, 30), Rung(math.inf, 90)), maximise=True)
+    assert [rule.rung(curve(*[0.1] * n)) for n in (0, 1, 2, 4, 5, 30)] == [0, 0, 1, 1, 2, 2]
+    assert [rule.rung(curve(*[0.1] * n, seconds=40)) for n in (1, 2, 3)] == [2, 2, 3]
+
+
+def test_the_best_third_goes_on():
+    curves = {"a": curve(0.1), "b": curve(0.3)}
+    assert RULE.promotable(1, curves, ()) == []
+    curves["c"] = curve(0.2)
+    assert RULE.promotable(1, curves, ()) == ["b"]
+    assert HalvingRule((Rung(1),), maximise=False).promotable(1, curves, ()) == ["a"]
+
+
+def test_what_came_after_a_rung_does_not_count_there():
+    curves = {"late": curve(0.1, 0.1, 0.1, 0.9), "a": curve(0.1, 0.1, 0.2), "b": curve(0.1, 0.1, 0)}
+    assert RULE.promotable(2, curves, ()) == ["a"]
+
+
+def test_a_trial_that_ended_before_a_rung_is_compared_there():
+    curves = {"early": curve(0.5, 0.7), "a": curve(0.1, 0.1, 0.2), "b": curve(0.1, 0.1, 0.1)}
+    assert RULE.promotable(2, curves, {"early"}) == ["early"]
+    assert RULE.promotable(2, curves, ()) == []
+
+
+def test_when_no_more_trials_come_at_least_the_best_goes_on():
+    assert RULE.promotable(1, {"a": curve(0.1), "b": curve(0.3)}, (), Promotion.BEST) == ["b"]
+    assert RULE.promotable(1, {"a": curve(0.1), "b": curve(0.3)}, (), Promotion.ANY) == ["b", "a"]
+    assert RULE.promotable(1, {}, (), Promotion.BEST) == []
+
+
+def test_of_two_that_learn_alike_the_quicker_one_goes_on():
+    rule = HalvingRule((Rung(9, 10), Rung(27, 30)), maximise=True)
+    learned = [0.1 * n for n in range(1, 10)]
+    quick = curve(*learned)
+    slow = curve(*learned[:2], seconds=5)
+    bad = curve(*[0.0] * 9)
+    assert rule.promotable(1, {"slow": slow, "quick": quick, "bad": bad}, ()) == ["quick"]
+
+
+def test_trials_of_other_processes_are_compared():
+    curves = {"a": curve(0.1), "b": curve(0.3)}
+    there, ended = RungScores({1: 0.2}), RungScores({}, final=0.5)
+    assert RULE.promotable(1, curves, (), others={"there": there}) == ["b"]
+    assert RULE.promotable(1, curves, (), others={"below": RungScores({})}) == []
+    assert RULE.promotable(1, curves, (), others={"ended": ended}) == ["ended"]
+    # What runs here is known better.
+    assert RULE.promotable(1, curves, (), Promotion.ANY, {"a": RungScores({1: 0.9})}) == ["b", "a"]
+
+
+def test_a_trial_elsewhere_counts_at_a_rung_with_what_it_had_there():
+    scores = RungScores({1: 0.2, 3: 0.4}, final=0.6)
+    assert [scores.score(rung) for rung in (1, 2, 3, 4)] == [0.2, 0.4, 0.4, 0.6]
+    assert RungScores({1: 0.2}).score(2) is None
+
+
+def spec(trial):
+    return SimpleNamespace(trial_id=trial)
+
+
+@pytest.fixture
+def rungs():
+    return RungTable(RULE, {})
+
+
+def train(rungs, trial, *values):
+    """The rungs that a trial stops at, if it is not stopped."""
+    steps = [rungs.add_epoch(trial, n, 1.0, value) for n, value in enumerate(values, 1)]
+    return [step for step in steps if step]
+
+
+def test_a_trial_is_judged_once_a_rung(rungs):
+    assert train(rungs, "a", 0.1, 0.3, 0.2, 0.9) == [
+        RungResult(1, 0.1, pause=True),
+        RungResult(2, 0.3, pause=True),
+    ]
+
+
+def test_one_among_the_best_third_does_not_pause(rungs):
+    for trial, value in (("a", 0.1), ("b", 0.2)):
+        train(rungs, trial, value)
+    assert train(rungs, "c", 0.3) == [RungResult(1, 0.3, pause=False)]
+    assert train(rungs, "d", 0.2) == [RungResult(1, 0.2, pause=True)]
+
+
+def test_the_highest_rung_comes_first(rungs):
+    for trial, values in {"a": [0.9], "b": [0.1], "c": [0.2], "x": [0.1, 0.1, 0.3]}.items():
+        train(rungs, trial, *values)
+        rungs.pause(spec(trial))
+    assert rungs.promote(Promotion.BEST).trial_id == "x"
+    assert rungs.promote(Promotion.BEST_THIRD).trial_id == "a"
+    assert rungs.promote(Promotion.BEST_THIRD) is None
+    assert [paused.trial_id for paused in rungs.paused] == ["b", "c"]
+
+
+def test_a_trial_that_failed_takes_no_place(rungs):
+    for trial, value in (("a", 0.9), ("b", 0.1), ("c", 0.2)):
+        train(rungs, trial, value)
+        rungs.pause(spec(trial))
+    rungs.end("a", usable=False)
+    assert rungs.promote(Promotion.BEST_THIRD) is None
+    assert rungs.promote(Promotion.BEST).trial_id == "c"
+
+
+def test_an_epoch_that_is_trained_again_replaces_the_one_before(rungs):
+    train(rungs, "a", 0.1, 0.9)
+    assert rungs.add_epoch("a", 2, 1.0, 0.2) is None
+    assert rungs.add_epoch("a", 3, 1.0, 0.1) == RungResult(2, 0.2, pause=True)
+
+
+def test_what_ended_in_an_earlier_run_is_compared_and_what_failed_is_not():
+    earlier = {name: [Point(1, 1, value)] for name, value in (("a", 0.9), ("b", 0.8), ("c", 0.1))}
+    rungs = RungTable(RULE, earlier)
+    rungs.end("a", usable=False)
+    rungs.end("b", usable=True)
+    assert train(rungs, "d", 0.1, 0.1, 0.1)[-1] == RungResult(2, 0.1, pause=True)
+    assert train(rungs, "e", 0.85) == [RungResult(1, 0.85, pause=False)]
+
+
+def test_a_trial_of_an_earlier_run_stands_where_its_curve_ends():
+    earlier = {"a": [Point(n, n, n / 10) for n in range(1, 5)]}
+    rungs = RungTable(RULE, earlier)
+    assert rungs.pause(spec("a")) == RungResult(2, 0.3, pause=True)
+    assert rungs.pause(spec("unknown")) is None
+
+
+def test_others_are_asked_how_far_theirs_have_got():
+    others = {}
+    rungs = RungTable(RULE, {}, lambda: others)
+    others.update(x=RungScores({1: 0.5}), y=RungScores({1: 0.1}))
+    assert train(rungs, "a", 0.3) == [RungResult(1, 0.3, pause=True)]
+    rungs.pause(spec("a"))
+    # Of three the best is elsewhere; when that one has failed, the best of two is here.
+    assert rungs.promote(Promotion.BEST) is None
+    del others["x"]
+    assert rungs.promote(Promotion.BEST).trial_id == "a"
+
+
+def test_a_trial_that_another_process_has_left_goes_on_with_its_curve(rungs):
+    rungs.adopt("a", [Point(1, 1.0, 0.4), Point(2, 2.0, 0.2)])
+    assert rungs.add_epoch("a", 3, 1.0, 0.1) == RungResult(2, 0.4, pause=True)

@@ -29,9 +29,9 @@ from tiny_models import tiny
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.search import OptunaOracle, loop
-from kt_tuning.search.rungs import RungScores
+from kt_tuning.search.pruning import RungScores
 from kt_tuning.search.study import storage
-from kt_tuning.search.study.heartbeat_lock import is_shared
+from kt_tuning.search.study.storage import is_shared
 
 pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
 OTHER = os.environ.get("KT_TUNING_TEST_SERVER")

@@ -6,8 +6,7 @@ import pytest
 
 from kt_tuning import Tuner
 from kt_tuning.core.errors import MissingExtraError, OptionError, StorageError
-from kt_tuning.search.study.storage import open_storage
-from kt_tuning.search.study.urls import completed, server_of, without_password
+from kt_tuning.search.study.storage import completed, open_storage, server_of, without_password
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from tiny_models import tiny
 from kt_tuning import Recipe, Tuner
 from kt_tuning.core.errors import OptionError
 from kt_tuning.execution import Serial
-from kt_tuning.search import tuner as tuner_module
+from kt_tuning.search import session
 
 RECIPE = Recipe(batch_size=(8, 16), augment="search", mixup=(0.0, 0.4), cutmix=(1.0, 0.0))
 CELL = """
@@ -137,7 +137,7 @@ def test_a_trial_that_always_kills_its_worker_is_failed(make_tuner, stripes, mon
                 raise Death
             return model.fit(*args, **kwargs)
 
-    monkeypatch.setattr(tuner_module, "make_executor", lambda *_: Mortal())
+    monkeypatch.setattr(session, "make_executor", lambda *_: Mortal())
     tuner = make_tuner(Deadly(), max_trials=2)
     tuner.search(stripes)
     assert list(tuner.results()["status"]) == ["FAILED", "COMPLETED"]

@@ -5,26 +5,144 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras_tuner
 from keras_tuner.engine import hyperparameters as hps
+from optuna.distributions import FloatDistribution, IntDistribution
 
-from kt_tuning.core.errors import StorageError
+from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.core.json_record import Record
 from kt_tuning.core.records import SearchRecord, TrialRecord
 from kt_tuning.recipe import SEARCHED
 from kt_tuning.run import Run
 from kt_tuning.run.layout import DEFINITION, SEARCH
-from kt_tuning.search.definition.space import describe, lacking, space_differences
-from kt_tuning.search.definition.state import NAME, STATE
-from kt_tuning.search.definition.structure import structure_difference
+from kt_tuning.search.descriptions import NAME, STATE, Rows, structure_difference
+from kt_tuning.search.distributions import Parameter, SearchSpace, overlap
 
+ENOUGH = 1000
+"""Largest number of values of a range that are compared."""
 FIXED = "fixed"
 """Attribute of the hypermodels of `hypermodels`: values that are not searched."""
 
-Rows = list[dict[str, Any]]
+
+def space_differences(
+    before: Sequence[hps.HyperParameter],
+    now: Sequence[hps.HyperParameter],
+    fixed: Mapping[str, Any],
+) -> dict[str, str]:
+    """Return texts by name of the hyperparameters and values that a space has lost.
+
+    Args:
+        before: The space of earlier trials.
+        now: The present space.
+        fixed: Known values of hyperparameters that the hypermodel does not search.
+    """
+    found: dict[str, str] = {}
+    present = SearchSpace(now).parameters
+    for parameter in SearchSpace(before).parameters:
+        hp = parameter.hp
+        candidates = [other for other in present if overlap(hp, other.hp)]
+        if any(_covers(other, parameter) for other in candidates):
+            continue
+        if candidates:
+            told = _describe(candidates[0].hp)
+            if told == _describe(hp):
+                told = "under other conditions"
+        else:
+            told = f"fixed at {fixed[hp.name]}" if hp.name in fixed else "not searched"
+        found[hp.name] = f"{hp.name}: was {_describe(hp)}, now {told}"
+    return found
+
+
+def _untried(
+    before: Sequence[hps.HyperParameter],
+    now: Sequence[hps.HyperParameter],
+    trials: Iterable[TrialRecord],
+    *,
+    new: bool,
+) -> dict[str, str]:
+    """Return texts by name of hyperparameters without a value in earlier trials.
+
+    Those count that had another default then, and if `new` is true all that are new, as it is
+    unknown what the trials were trained with.
+    """
+    defaults = {hp.name: hp.default for hp in before}
+    found: dict[str, str] = {}
+    for trial in trials:
+        for parameter in SearchSpace(now).parameters:
+            hp = parameter.hp
+            if hp.name in trial.values or not parameter.is_active(trial.values):
+                continue
+            if hp.name not in defaults and new:
+                change = f"was not searched, now {_describe(hp)}"
+            elif defaults.get(hp.name, hp.default) != hp.default:
+                change = f"default was {defaults[hp.name]}, now {hp.default}"
+            else:
+                continue
+            told = f"{hp.name}: {change}; trial {trial.number} was trained without it"
+            found.setdefault(hp.name, told)
+    return found
+
+
+def _describe(hp: hps.HyperParameter) -> str:
+    """Describe a hyperparameter, such as "searched from {16, 32}" or "fixed at 8"."""
+    match hp:
+        case hps.Fixed():
+            return f"fixed at {hp.value}"
+        case hps.Choice():
+            return f"searched from {{{', '.join(map(str, hp.values))}}}"
+        case hps.Boolean():
+            return "searched from {False, True}"
+        case hps.Int() | hps.Float():
+            step = "" if hp.step in (None, 1) else f" in steps of {hp.step}"
+            scale = "" if hp.sampling == "linear" else f" ({hp.sampling})"
+            return f"searched from {hp.min_value} to {hp.max_value}{step}{scale}"
+    return repr(hp)
+
+
+def _covers(now: Parameter, before: Parameter) -> bool:
+    """Whether a present hyperparameter has each value of an earlier one, under its conditions."""
+    # 1 and 1.0 are equal but have different types.
+    if str(now.hp.get_config()) == str(before.hp.get_config()):
+        return type(now.hp) is type(before.hp)
+    conditions = {condition.name: set(condition.values) for condition in before.hp.conditions}
+    for condition in now.hp.conditions:
+        if not conditions.get(condition.name, {None}) <= set(condition.values):
+            return False
+    values = _values(before)
+    if not {type(value) for value in values} <= {type(value) for value in _values(now)}:
+        return False
+    ranged = (hps.Int, hps.Float)
+    if (
+        isinstance(before.hp, hps.Float)
+        and before.hp.step is None
+        and (not isinstance(now.hp, hps.Float) or now.hp.step is not None)
+    ):
+        return False
+    if isinstance(before.hp, ranged) and not isinstance(now.hp, ranged) and len(values) >= ENOUGH:
+        return False
+    try:
+        for value in values:
+            now.to_study(value)
+    except OptionError:
+        return False
+    return True
+
+
+def _values(parameter: Parameter) -> list[Any]:
+    """Return values of a hyperparameter; of a range its ends and values in between."""
+    match parameter.distribution:
+        case IntDistribution(low=low, high=high, step=step, log=False):
+            every = range(low, high + 1, step)
+            return [*every[: ENOUGH - 1], every[-1]]
+        case FloatDistribution(low=low, high=high, step=float(step)):
+            count = min(round((high - low) / step) + 1, ENOUGH)
+            return [parameter.to_keras(low + step * index) for index in range(count)]
+        case IntDistribution() | FloatDistribution():
+            return [parameter.hp.min_value, parameter.hp.max_value]
+    return list(parameter.choices)
 
 
 def as_stored(value: Any) -> Any:
@@ -96,7 +214,12 @@ class SearchDefinition(Record):
         ]
         found += _recipe_differences(self.recipe, now.recipe)
         found += self._searched_otherwise(now, trials)
-        found += _data_differences(self.data, now.data)
+        if self.data is not None and now.data is not None:
+            found += [
+                f"{name} of the data: was {self.data.get(name)}, now {now.data.get(name)}"
+                for name in sorted(self.data.keys() | now.data.keys())
+                if self.data.get(name) != now.data.get(name)
+            ]
         if found or self.model is None or model_of is None:
             return found
         return self._model_differences(now, model_of)
@@ -104,19 +227,19 @@ class SearchDefinition(Record):
     def _searched_otherwise(
         self, now: SearchDefinition, trials: Sequence[TrialRecord]
     ) -> list[str]:
-        was, here = (_state(one.hypermodel) for one in (self, now))
+        was, here = ((one.hypermodel or {STATE: {}})[STATE] for one in (self, now))
         told: dict[str, str] = {}
         if self.space is not None:
             told = space_differences(self.parameters, now.parameters, here.get(FIXED) or {})
             # Without the earlier model it is unknown whether trials were trained with the default
             # of a new hyperparameter.
-            new = lacking(self.parameters, now.parameters, trials, new=self.model is None)
+            new = _untried(self.parameters, now.parameters, trials, new=self.model is None)
             told = {**new, **told}
         if self.hypermodel is not None and now.hypermodel is not None:
             names = [one.hypermodel[NAME] for one in (self, now) if one.hypermodel]
             if names[0] != names[1]:
                 return [f"hypermodel: was {names[0]}, now {names[1]}", *told.values()]
-            searched = {hp.name: describe(hp) for hp in now.parameters}
+            searched = {hp.name: _describe(hp) for hp in now.parameters}
             told = {**_state_differences(was, here, searched), **told}
         return list(told.values())
 
@@ -150,10 +273,6 @@ def read_definition(run: Run) -> SearchDefinition | None:
             "--overwrite)."
         )
     return found
-
-
-def _state(hypermodel: dict[str, Any] | None) -> dict[str, Any]:
-    return {} if hypermodel is None else hypermodel[STATE]
 
 
 def _state_differences(
@@ -201,14 +320,3 @@ def _recipe_differences(was: dict[str, Any] | None, now: dict[str, Any] | None) 
         if one != other and not (wider and true):
             found.append(f"{name} of the recipe: was {one}, now {other}")
     return sorted(found)
-
-
-def _data_differences(was: dict[str, Any] | None, now: dict[str, Any] | None) -> list[str]:
-    if was is None or now is None:
-        return []
-    names = sorted(was.keys() | now.keys())
-    return [
-        f"{name} of the data: was {was.get(name)}, now {now.get(name)}"
-        for name in names
-        if was.get(name) != now.get(name)
-    ]

@@ -1,0 +1,164 @@
+"""Hypermodels, recipes and models as plain values, which other processes can compare."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import math
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+
+from kt_tuning.recipe import Recipe
+
+NAME, STATE = "name", "state"
+CLASS, WEIGHTS, SETTINGS = "class", "weights", "settings"
+LONGEST = 1000
+"""Largest number of characters of a text that is compared."""
+VOLATILE = {
+    *("name", "dtype", "seed", "module", "registered_name", "build_config", "function"),
+    "shared_object_id",
+}
+"""Settings of a layer that differ from process to process, or with the precision."""
+
+Rows = list[dict[str, Any]]
+
+
+def describe_recipe(recipe: Recipe) -> dict[str, Any]:
+    """Return the fields of a recipe; searched fields as lists of values."""
+    return {field.name: _plain(getattr(recipe, field.name)) for field in dataclasses.fields(recipe)}
+
+
+def describe_hypermodel(hypermodel: Any) -> dict[str, Any]:
+    """Return the name and the public attributes of a hypermodel or a build function.
+
+    Private attributes and closures are unknown; `describe_model` shows their effect on the model.
+
+    Args:
+        hypermodel: A `keras_tuner.HyperModel`, a function, a method or a `functools.partial`.
+    """
+    function = getattr(hypermodel, "func", hypermodel)
+    name = getattr(function, "__name__", type(function).__name__)
+    state: dict[str, Any] = {}
+    if function is not hypermodel:
+        state = {"args": _plain(hypermodel.args), "keywords": _plain(hypermodel.keywords)}
+    elif isinstance(hypermodel, keras_tuner.HyperModel):
+        # KerasTuner replaces `build` by a wrapper of its own.
+        skipped = {"build", "name", "tunable"}
+        public = {k: v for k, v in vars(hypermodel).items() if k[0] != "_" and k not in skipped}
+        state = {key: _plain(value) for key, value in public.items()}
+    return {NAME: name, STATE: state}
+
+
+def unchanged(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Remove attributes that builds have changed, such as counters, from a description."""
+    kept = {key: value for key, value in before[STATE].items() if after[STATE].get(key) == value}
+    return {**before, STATE: kept}
+
+
+def describe_model(model: keras.Model) -> Rows:
+    """Return a row a layer (class, shapes of its weights, settings), then the training."""
+    rows = [
+        {
+            CLASS: type(layer).__name__,
+            WEIGHTS: [list(weight.shape) for weight in layer.weights],
+            SETTINGS: {} if isinstance(layer, keras.Model) else _settings(layer),
+        }
+        for layer in _layers(model)
+    ]
+    for kind in ("optimizer", "loss"):
+        part = getattr(model, kind, None)
+        name = part if isinstance(part, str) else getattr(part, "__name__", type(part).__name__)
+        rows.append({CLASS: f"{kind} {name}", WEIGHTS: [], SETTINGS: _settings(part)})
+    return rows
+
+
+def structure_difference(before: Rows, now: Rows) -> str | None:
+    """Describe the first difference of two models; None if they are equal.
+
+    Settings of only one of them are ignored: another version of Keras may have added them.
+    """
+    classes = [[row[CLASS] for row in rows] for rows in (before, now)]
+    if classes[0] != classes[1]:
+        place = next(
+            (i for i, (a, b) in enumerate(zip(*classes, strict=False)) if a != b),
+            min(map(len, classes)),
+        )
+        was, here = (names[place] if place < len(names) else "nothing" for names in classes)
+        return f"layer {place} was {was}, now {here}" if " " not in was else f"{was}, now {here}"
+    for place, (one, other) in enumerate(zip(before, now, strict=True)):
+        label = one[CLASS] if " " in one[CLASS] else f"layer {place} ({one[CLASS]})"
+        if one[WEIGHTS] != other[WEIGHTS]:
+            was, here = (
+                ", ".join(str(tuple(shape)) for shape in row[WEIGHTS]) or "none"
+                for row in (one, other)
+            )
+            return f"{label} had weights {was}, now {here}"
+        if difference := _first_difference(one[SETTINGS], other[SETTINGS]):
+            return f"{label}: {difference}"
+    return None
+
+
+def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    for layer in getattr(model, "layers", []):
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+
+
+def _settings(part: Any) -> dict[str, Any]:
+    """Return the plain part of a configuration; an empty dict if it cannot be read."""
+    with contextlib.suppress(Exception):  # custom layers may lack a configuration
+        found = _plain(part.get_config(), skip=VOLATILE)
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _first_difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:
+    for name in before:
+        if name not in now or before[name] == now[name]:
+            continue
+        if isinstance(before[name], dict) and isinstance(now[name], dict):
+            if difference := _first_difference(before[name], now[name]):
+                return f"{name}: {difference}"
+            continue
+        return f"{name} was {before[name]}, now {now[name]}"
+    return None
+
+
+def _plain(value: Any, skip: Collection[str] = ()) -> Any:
+    """Convert a value to JSON types; objects of unknown types become the name of their class."""
+    match value:
+        case None | bool() | int():
+            return value
+        case str():
+            # Such as a model's configuration, in which Keras numbers the names.
+            return value if len(value) <= LONGEST else "long text"
+        case Path():
+            return str(value)
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case Mapping():
+            return {str(key): _plain(v, skip) for key, v in value.items() if key not in skip}
+        case list() | tuple():
+            return [_plain(item, skip) for item in value]
+        case set() | frozenset():
+            return sorted((_plain(item) for item in value), key=repr)
+        case np.ndarray():
+            digest = hashlib.blake2b(np.ascontiguousarray(value).data, digest_size=8).hexdigest()
+            return f"array {value.shape} {value.dtype} {digest}"
+        case np.generic():
+            return _plain(value.item())
+        case keras_tuner.HyperModel():
+            return describe_hypermodel(value)
+        case keras.Model():
+            return f"{type(value).__name__} of {value.count_params() if value.built else '?'}"
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {"class": type(value).__name__, **{k: _plain(v) for k, v in fields.items()}}
+    return getattr(value, "__name__", type(value).__name__)

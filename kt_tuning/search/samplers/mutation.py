@@ -1,0 +1,186 @@
+"""Samplers that change an earlier trial: evolution, PriorBand, perturbation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optuna import Study
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+
+from kt_tuning.search.samplers.base import (
+    FINISHED,
+    RelativeSampler,
+    from_unit,
+    nearby,
+    scored,
+    seen_space,
+    to_unit,
+)
+
+POPULATION = 25
+"""Newest finished trials that may be parents; half as many are drawn at random at first."""
+TOURNAMENT = 10
+"""Trials of the population that are drawn at random; the best of them is the parent."""
+
+
+class EvolutionSampler(RelativeSampler):
+    """Tournament selection, one mutation, removal by age (Real et al. 2019, arXiv:1802.01548).
+
+    Removal by age, not by rank, discards configurations whose score was lucky.
+
+    Args:
+        seed: Equal seeds give equal draws.
+    """
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return every parameter seen so far; a child inherits those that its parent has."""
+        return seen_space(study.get_trials(deepcopy=False, states=FINISHED))
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return the parent's parameters with one of them changed."""
+        finished = study.get_trials(deepcopy=False, states=FINISHED)
+        alive = [t for t in scored(finished) if t.values][-POPULATION:]
+        if len(finished) < POPULATION // 2 or not alive:
+            return {}
+        chosen = self._rng.choice(len(alive), min(TOURNAMENT, len(alive)), replace=False)
+        objective = int(self._rng.integers(len(study.directions)))
+        sign = -1 if study.directions[objective] == StudyDirection.MAXIMIZE else 1
+        parent = min((alive[i] for i in chosen), key=lambda t: sign * t.values[objective])
+        child = {name: parent.params[name] for name in search_space if name in parent.params}
+        if child:
+            mutated = list(child)[self._rng.integers(len(child))]
+            child[mutated] = nearby(self._rng, search_space[mutated], child[mutated])
+        return child
+
+
+ENOUGH = 10
+"""Trials with a score; with fewer TPE draws at random."""
+NEAR = 2 / 3
+"""Share of the draws near an earlier trial until then; the others are random."""
+CHANGED = 0.25
+"""Share of the parameters that are changed in such a draw."""
+
+
+class PriorBandSampler(RelativeSampler):
+    """Uses the defaults as a prior, after PriorBand (Mallik et al. 2023, arXiv:2306.12370).
+
+    Random configurations of a large space are rarely good, and a short search has few trials. At
+    first two of three configurations change some parameters of the defaults, or of the best trial
+    so far; the others are random, in case the defaults are bad.
+
+    Args:
+        seed: Equal seeds give equal draws.
+        later: Sampler that draws once there are enough trials.
+    """
+
+    def __init__(self, seed: int, later: BaseSampler) -> None:
+        super().__init__(seed)
+        self._later = later
+        self._anchor: FrozenTrial | None = None
+        self._learns = False
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return the parameters of the trial that is changed, or those of the later sampler."""
+        known = scored(study.get_trials(deepcopy=False, states=FINISHED))
+        self._learns = len(known) >= ENOUGH
+        if self._learns:
+            return self._later.infer_relative_search_space(study, trial)
+        self._anchor = self._chosen(study, known)
+        if self._anchor is None:
+            return {}
+        return seen_space([self._anchor])
+
+    def _chosen(self, study: Study, known: list[FrozenTrial]) -> FrozenTrial | None:
+        """Return the best trial, else the first (the defaults); None for a random draw."""
+        if self._rng.random() >= NEAR:
+            return None
+        if not known or len(study.directions) > 1:
+            return next((t for t in study.get_trials(deepcopy=False) if t.params), None)
+        best = max if study.directions[0] == StudyDirection.MAXIMIZE else min
+        values = [t.values[0] if t.values else best(t.intermediate_values.values()) for t in known]
+        return known[values.index(best(values))]
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return the parameters of that trial, some of them changed."""
+        if self._learns:
+            return self._later.sample_relative(study, trial, search_space)
+        if self._anchor is None:
+            return {}
+        return {
+            name: nearby(self._rng, distribution, self._anchor.params[name])
+            if self._rng.random() < CHANGED
+            else self._anchor.params[name]
+            for name, distribution in search_space.items()
+        }
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Draw one parameter uniformly, or by the later sampler."""
+        if self._learns:
+            return self._later.sample_independent(study, trial, param_name, param_distribution)
+        return super().sample_independent(study, trial, param_name, param_distribution)
+
+
+REACH = 0.05
+"""Standard deviation of a change as a share of the range; small enough to keep the score."""
+
+
+class PerturbationSampler(RelativeSampler):
+    """Perturbs all numbers of a trial and keeps its other values; changes at least one value.
+
+    It is the "perturb" of population based training (Jaderberg et al. 2017, arXiv:1711.09846,
+    section 3).
+
+    Args:
+        seed: Equal seeds give equal draws.
+        number: Number of the trial in the study.
+    """
+
+    def __init__(self, seed: int, number: int) -> None:
+        super().__init__(seed)
+        self._number = number
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return the parameters of that trial."""
+        return seen_space([self._anchor(study)])
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return its values, perturbed."""
+        before = self._anchor(study).params
+        drawn = {name: before[name] for name in search_space}
+        numbers = [
+            name
+            for name, distribution in search_space.items()
+            if not isinstance(distribution, CategoricalDistribution)
+        ]
+        for name in numbers:
+            position = to_unit(search_space[name], drawn[name]) + REACH * self._rng.normal()
+            drawn[name] = from_unit(search_space[name], position)
+        names = numbers or list(drawn)
+        if names and all(drawn[name] == before[name] for name in names):
+            name = names[self._rng.integers(len(names))]
+            drawn[name] = nearby(self._rng, search_space[name], drawn[name])
+        return drawn
+
+    def _anchor(self, study: Study) -> FrozenTrial:
+        return next(t for t in study.get_trials(deepcopy=False) if t.number == self._number)
