@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import math
 
-from kt_tuning.devices.found import TPU
+from kt_tuning.devices.devices import TPU
 
-LINEAR, SQUARE_ROOT = "linear", "square root"
 LEAST_STEPS = 10
 """Smallest number of steps an epoch to which batches are enlarged."""
 WARM_UP_EPOCHS = 5
@@ -42,30 +41,21 @@ def global_batch(batch: int, devices: int, images: int) -> int:
     return math.ceil(wanted / devices) * devices
 
 
-def rate_rule(optimizer: str) -> str:
-    """Return how the learning rate of an optimizer scales with the batch size.
+def rate_factor(optimizer: str, ratio: float) -> float:
+    """Return the factor by which the learning rate of an optimizer scales with the batch size.
 
-    "linear" for SGD: k small steps along similar gradients equal one step of k times the length
-    (Goyal et al. 2017, "Accurate, large minibatch SGD", 2.1). "square root" for other optimizers,
-    which divide by the size of the gradients, so that the batch size changes only their noise, by
-    √k (Malladi et al. 2022, "On the SDEs and scaling rules for adaptive gradient algorithms"; You
-    et al. 2020 and Granziol et al. 2022 find the same for Adam). The decay rates of the averages,
+    The ratio k itself for SGD: k small steps along similar gradients equal one step of k times the
+    length (Goyal et al. 2017, "Accurate, large minibatch SGD", 2.1). √k for other optimizers, which
+    divide by the size of the gradients, so that the batch size changes only their noise, by √k
+    (Malladi et al. 2022, "On the SDEs and scaling rules for adaptive gradient algorithms"; You et
+    al. 2020 and Granziol et al. 2022 find the same for Adam). The decay rates of the averages,
     which Malladi et al. change as well, stay the same.
 
     Args:
         optimizer: Name of its Keras class, in any case.
-    """
-    return LINEAR if optimizer.lower() == "sgd" else SQUARE_ROOT
-
-
-def rate_factor(optimizer: str, ratio: float) -> float:
-    """Return the factor of the learning rate; see `rate_rule`.
-
-    Args:
-        optimizer: Name of its Keras class.
         ratio: k, the images a step divided by those for which the rate was tuned.
     """
-    return ratio if rate_rule(optimizer) == LINEAR else math.sqrt(ratio)
+    return ratio if optimizer.lower() == "sgd" else math.sqrt(ratio)
 
 
 def warm_up_steps(steps_per_epoch: int, epochs: int) -> int:
