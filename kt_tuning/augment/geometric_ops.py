@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kt_tuning.augment.op_kinds import Floats, Frame
+from kt_tuning.augment.arrays import Floats, Frame
 
 
 def flip(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:

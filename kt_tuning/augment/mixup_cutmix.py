@@ -8,10 +8,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.augment.arrays import Floats, Pixels, check_batch
 from kt_tuning.core.errors import OptionError
 
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float64]
 Weights = NDArray[np.float32]
 Mixed = tuple[Pixels, NDArray[np.float32], Weights | None]
 
@@ -89,7 +88,7 @@ def mix(
     Raises:
         OptionError: if the arrays are of the wrong kind.
     """
-    _check(mixing, images, uniforms)
+    check_batch(images, uniforms, mixing.draws)
     partners = np.roll(np.arange(len(images)), -1)
     blended, pasted = _methods(mixing, uniforms[:, METHOD])
     kept = np.ones(len(images))
@@ -150,16 +149,3 @@ def _targets(
     targets[rows, labels] = kept
     targets[rows, others] += 1 - kept
     return targets
-
-
-def _check(mixing: Mixing, images: Pixels, uniforms: Floats) -> None:
-    if images.dtype != np.uint8 or images.ndim != 4:
-        raise OptionError(
-            "Mixing takes uint8 images (n, height, width, channels). "
-            f"Received: {images.dtype} {images.shape}"
-        )
-    if uniforms.shape != (len(images), mixing.draws):
-        raise OptionError(
-            f"Mixing needs uniforms of shape {(len(images), mixing.draws)}. "
-            f"Received: {uniforms.shape}"
-        )

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kt_tuning.augment.op_kinds import Floats, Pixels, Rows
-from kt_tuning.augment.pil_images import to_pil
+from kt_tuning.augment.arrays import Floats, Pixels, Rows, Size, to_pil
 
 # Border -> mode of `numpy.pad`.
 BORDERS = {"mirror": "symmetric", "edge": "edge", "wrap": "wrap", "constant": "constant"}
@@ -46,7 +45,7 @@ def window(images: Pixels, box: Box, border: str) -> Pixels:
 
 def sample(
     image: Image.Image,
-    size: tuple[int, int],
+    size: Size,
     method: Image.Transform,
     data: Sequence[Any],
     interpolation: str,
@@ -84,7 +83,7 @@ def for_small(interpolation: str) -> str:
     return "bilinear" if interpolation == AUTO else interpolation
 
 
-def choose(interpolation: str, matrices: Floats, size: tuple[int, int]) -> NDArray[np.str_]:
+def choose(interpolation: str, matrices: Floats, size: Size) -> NDArray[np.str_]:
     """Return the interpolation of each image for an output of (height, width)."""
     if interpolation != AUTO or is_small(size):
         return np.full(len(matrices), for_small(interpolation))
@@ -105,7 +104,7 @@ def keeps_grid(matrices: Floats) -> NDArray[np.bool_]:
     return whole & permuted & is_affine(matrices)
 
 
-def seen_corners(matrices: Floats, size: tuple[int, int]) -> Floats:
+def seen_corners(matrices: Floats, size: Size) -> Floats:
     """Return the corners of the output in the input, (n, 4, 2): clockwise from the top left."""
     height, width = size
     corners = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]])
@@ -117,7 +116,7 @@ def resample(
     images: Pixels,
     matrices: Floats,
     rows: Rows,
-    size: tuple[int, int],
+    size: Size,
     border: str,
     interpolation: str,
 ) -> Iterator[Image.Image]:

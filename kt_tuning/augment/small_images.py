@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.augment.op_kinds import Floats, Pixels, Rows
+from kt_tuning.augment.arrays import Floats, Pixels, Rows, Size
 from kt_tuning.augment.resampling import seen_corners, window
 
 # Images are worked on in groups of about so many pixels, which fit into the processor's caches.
@@ -33,7 +33,7 @@ FARTHEST = 2.0**29
 _LEVELS = np.uint64(0x00FF_00FF_00FF_00FF)
 
 
-def groups(rows: Rows, size: tuple[int, int], pixels: int = GROUP_PIXELS) -> Iterator[Rows]:
+def groups(rows: Rows, size: Size, pixels: int = GROUP_PIXELS) -> Iterator[Rows]:
     """Split rows of images of this size into groups of about so many pixels."""
     count = max(1, pixels // (size[0] * size[1]))
     for start in range(0, len(rows), count):
@@ -68,7 +68,7 @@ def to_pixels(lanes: Lanes, channels: int) -> Pixels:
     return pixels
 
 
-def interpolate(images: Pixels, matrices: Floats, size: tuple[int, int], border: str) -> Lanes:
+def interpolate(images: Pixels, matrices: Floats, size: Size, border: str) -> Lanes:
     """Resample each image by its matrix with bilinear interpolation.
 
     Args:
@@ -160,7 +160,7 @@ def _look_up(framed: Lanes, columns: Places, rows: Places) -> Lanes:
     return total
 
 
-def cut(images: Pixels, matrices: Floats, size: tuple[int, int], border: str) -> Pixels:
+def cut(images: Pixels, matrices: Floats, size: Size, border: str) -> Pixels:
     """Flip, turn and shift each image by its matrix, one of those that `keeps_grid` finds.
 
     Args:

@@ -17,9 +17,8 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from kt_tuning.core.errors import DataError, StorageError
 from kt_tuning.core.records import PixelFormat
-from kt_tuning.data.colour import largest_level, to_channels
-from kt_tuning.data.formats import formats
-from kt_tuning.data.sixteen_bit_colour import is_deep, reduce_levels
+from kt_tuning.data.colour import is_deep, largest_level, reduce_levels, to_channels
+from kt_tuning.data.image_files import formats
 
 #: Raised by one whenever the rule below gives other pixels for the same file.
 DECODE_RULE = 2
@@ -61,8 +60,8 @@ def decode_image(
         uint8 pixels, (height, width, channels).
 
     Raises:
-        DataError: if the content is no whole image of one of `formats.formats`, or is larger than
-            Pillow's limit for decompression bombs, `PIL.Image.MAX_IMAGE_PIXELS`.
+        DataError: if the content is no whole image of one of `image_files.formats`, or is larger
+            than Pillow's limit for decompression bombs, `PIL.Image.MAX_IMAGE_PIXELS`.
         StorageError: if the path cannot be read.
     """
     if isinstance(file, bytes):

@@ -1,15 +1,22 @@
-"""Groups of images, and changes to splits that keep each group in one part."""
+"""Groups of images, by their paths too, and changes to splits that keep each group in one part."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.errors import DataError
+from kt_tuning.core.errors import DataError, OptionError
+
+FOLDER = "folder"
+"""Groups are the folders below the class folders."""
+
+PathGroups = str | Callable[[str], Hashable]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,6 +35,22 @@ class Groups:
     def take(self, places: NDArray[np.int64]) -> Groups:
         """Return the groups of some images."""
         return Groups(self.of_image[places], self.required)
+
+
+def join_groups(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (N,) groups such that images of one group of either are in one group."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    # A graph of the images and of the groups of either kind, with an edge for each membership.
+    count = len(first)
+    _, first = np.unique(first, return_inverse=True)
+    _, second = np.unique(second, return_inverse=True)
+    nodes = np.concatenate([count + first, count + first.max() + 1 + second])
+    edges = (np.ones(2 * count), (np.tile(np.arange(count), 2), nodes))
+    graph = coo_array(edges, shape=(nodes.max() + 1,) * 2)
+    component = connected_components(graph, directed=False)[1]
+    return component[:count].astype(np.int64)
 
 
 def keep_together(
@@ -160,3 +183,74 @@ def _counts(
 ) -> NDArray[np.int64]:
     """Return (parts, classes) numbers of images."""
     return np.bincount(part * classes + labels, minlength=parts * classes).reshape(parts, classes)
+
+
+def check_groups(groups: PathGroups | None) -> None:
+    """Check the argument `groups`.
+
+    Raises:
+        OptionError: unless it is None, "folder", a regular expression with one group in
+            parentheses, or a function.
+    """
+    if groups is None or groups == FOLDER or callable(groups):
+        return
+    try:
+        fits = isinstance(groups, str) and re.compile(groups).groups == 1
+    except re.error as error:
+        raise OptionError(
+            f"groups is no regular expression: {error}. Received: {groups!r}"
+        ) from None
+    if not fits:
+        raise OptionError(
+            'groups should be "folder", a function of a path, or a regular expression with one '
+            r"group in parentheses, such as 'patient(\d+)'. "
+            f"Received: {groups!r}"
+        )
+
+
+def groups_of_paths(
+    paths: Sequence[str], class_folders: Sequence[str], groups: PathGroups
+) -> NDArray[np.int64]:
+    """Number the groups of image files.
+
+    Args:
+        paths: (N,) relative to the folder of images.
+        class_folders: (N,) the class folder that each lies in, relative likewise.
+        groups: "folder", for the folder below the class folder; a regular expression, whose group
+            in parentheses is looked for in the path; or a function of the path.
+
+    Returns:
+        (N,) the same number for images of a group. A file without a group is alone.
+
+    Raises:
+        DataError: if no file has a group.
+    """
+    pattern = re.compile(groups) if isinstance(groups, str) else None
+
+    def find(path: str, class_folder: str) -> Hashable:
+        if pattern is None:
+            return groups(path)  # type: ignore[operator]
+        if groups == FOLDER:
+            return str(PurePath(path).parent)[len(class_folder) + 1 :] or None
+        match = pattern.search(path)
+        return match and match.group(1)
+
+    numbers: dict[Hashable, int] = {}
+    result = np.arange(len(paths))
+    lost = []
+    for place, (path, class_folder) in enumerate(zip(paths, class_folders, strict=True)):
+        found = find(PurePath(path).as_posix(), PurePath(class_folder).as_posix())
+        if found is None:
+            lost.append(path)
+        else:
+            result[place] = numbers.setdefault(found, place)
+    if len(lost) == len(paths):
+        raise DataError(
+            f"groups={groups!r} finds a group in none of {len(paths)} paths, e.g. {paths[0]}"
+        )
+    if lost:
+        logging.getLogger("kt_tuning").warning(
+            "groups=%r finds no group in %d of %d paths, e.g. %s: each of those is on its own.",
+            *(groups, len(lost), len(paths), lost[0]),
+        )
+    return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,22 +15,26 @@ from numpy.typing import NDArray
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.core.records import DataCard, PixelFormat, TableSource
-from kt_tuning.data.class_table import class_table
-from kt_tuning.data.duplicates import Duplicates, find_duplicates
-from kt_tuning.data.fingerprint import ContentDigest, split_digest
+from kt_tuning.data.duplicates import Duplicates, find_duplicates, thumbnails
 from kt_tuning.data.from_arrays import join_arrays
-from kt_tuning.data.grouped_split import assign_folds, split_images
 from kt_tuning.data.groups import Groups
 from kt_tuning.data.image_split import HeldOut, ImageSplit, PixelFile
-from kt_tuning.data.pixel_cache import cache_folder
-from kt_tuning.data.stratified_split import PARTS, generator, limit_splits
+from kt_tuning.data.pixel_cache import cache_folder, content_digest, pixel_hash, split_digest
+from kt_tuning.data.stratified_split import (
+    PARTS,
+    assign_folds,
+    generator,
+    limit_splits,
+    split_images,
+)
 from kt_tuning.data.tf_dataset import read_dataset
-from kt_tuning.data.thumbnails import thumbnails
 
 LEVELS = 256
 """Values of a pixel."""
 CHUNK = 1024
 """Images that are processed together."""
+CLASSES_SHOWN = 30
+"""Rows of the table in a notebook, at most."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -126,9 +131,9 @@ class ImageData:
             class_names=names,
             name_of=lambda place: f"image {place}",
         )
-        digest = ContentDigest()
-        digest.update(pixels)
-        content = digest.finish(pixels.shape[1:], labels, names)
+        digest = pixel_hash()
+        digest.update(np.ascontiguousarray(pixels).data)
+        content = content_digest(digest, pixels.shape[1:], labels, names)
         return cls(pixels, labels, indices, names, content, duplicates=duplicates, groups=together)
 
     @classmethod
@@ -240,8 +245,12 @@ class ImageData:
 
     def _repr_html_(self) -> str:
         """Show the images of each class and split as a table in a notebook."""
-        counts = [self._counts(part).tolist() for part in PARTS]
-        return class_table(repr(self), PARTS, self.class_names, counts)
+        import pandas as pd
+
+        counts = pd.DataFrame({part: self._counts(part) for part in PARTS}, self.class_names)
+        hidden = self.classes - CLASSES_SHOWN
+        more = f"<p>and {hidden} more classes</p>" if hidden > 0 else ""
+        return f"<p>{html.escape(repr(self))}</p>{counts[:CLASSES_SHOWN].to_html()}{more}"
 
     def limit(self, images: int, *, seed: int = 0) -> ImageData:
         """Reduce the number of training and validation images; the test split stays unchanged.

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import hashlib
+import logging
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
-from kt_tuning.data.formats import extensions
+from PIL import Image
+
+from kt_tuning.core.errors import StorageError
 from kt_tuning.run.layout import is_run_directory
+
+#: Formats that are tried first, in this order.
+_COMMON = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+
+#: Readers of Pillow that stay closed: they start Ghostscript, read on Windows only, recognise a
+#: file without being able to decode it, or take files of other kinds for theirs.
+_CLOSED = frozenset(
+    {
+        *("EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5"),
+        *("IM", "IMT", "IPTC", "PCD", "SPIDER"),
+    }
+)
+
 
 #: Folders, in lower case, in which operating systems and programs keep files of their own.
 _SYSTEM_FOLDERS = frozenset(
@@ -59,6 +79,79 @@ class LeftOut:
             parts.append(f"folders of runs ({', '.join(sorted(self.runs))})")
         return " and ".join(parts)
 
+    def log(self, folder: str | os.PathLike[str]) -> None:
+        """Log what was left out of a folder, if anything was."""
+        if text := str(self):
+            logging.getLogger("kt_tuning").warning("Left out of %s: %s", folder, text)
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """The image files of a folder.
+
+    Attributes:
+        root: The folder, with symbolic links resolved.
+        class_names: Names of the class folders; the position is the label.
+        parts: Files by part and label. A folder without ready splits has "train" only.
+        folders: The folder of each part's classes, relative to the root.
+    """
+
+    root: str
+    class_names: tuple[str, ...]
+    parts: dict[str, tuple[tuple[ImageFile, ...], ...]]
+    folders: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def files(self) -> list[ImageFile]:
+        """All files: train before validation before test, then by label, then by path."""
+        return [file for part in self.parts.values() for files in part for file in files]
+
+    def class_folders(self, without: Collection[str] = ()) -> list[str]:
+        """Return the class folder of each of `files` but some, relative to the root.
+
+        Args:
+            without: Paths of files to leave out.
+        """
+        return [
+            os.path.join(self.folders[part], name)
+            for part, classes in self.parts.items()
+            for name, files in zip(self.class_names, classes, strict=True)
+            for file in files
+            if file.path not in without
+        ]
+
+    def digest(self, settings: str) -> str:
+        """Return a hexadecimal key that changes with any file and with the settings.
+
+        Reading every byte would take as long as decoding, so a file's size and times stand for
+        its content. An archive unpacked over another may keep both size and modification time,
+        which is why the inode's change time enters: no program can set it.
+        """
+        digest = hashlib.blake2b(os.fsencode(f"{settings}\0{self.root}\0"), digest_size=16)
+        for part, classes in self.parts.items():
+            digest.update(f"{part}\0".encode())
+            for name, files in zip(self.class_names, classes, strict=True):
+                lines = [f"{f.path}\0{f.size}\0{f.modified}\0{f.changed}\0" for f in files]
+                digest.update(os.fsencode(f"{name}\0{''.join(lines)}"))
+        return digest.hexdigest()
+
+
+def image_files(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the paths of the image files in and below a folder, sorted, whatever its layout.
+
+    Files and folders left out are logged, as by `load_images`.
+
+    Raises:
+        StorageError: if the folder cannot be read.
+    """
+    left_out = LeftOut()
+    try:
+        files = sorted(walk(os.fspath(folder), os.fspath(folder), left_out))
+    except OSError as error:
+        raise StorageError(f"Cannot read {error.filename}: {error.strerror}") from error
+    left_out.log(folder)
+    return [Path(file.path) for file in files]
+
 
 def sub_folders(folder: str, left_out: LeftOut, *, skip: str | None = None) -> list[str]:
     """Return the names of the folders in `folder` that may hold a user's images, sorted.
@@ -82,21 +175,17 @@ def sub_folders(folder: str, left_out: LeftOut, *, skip: str | None = None) -> l
     return sorted(found)
 
 
-def walk(folder: str, prefix: str, left_out: LeftOut) -> Iterator[ImageFile]:
+def walk(
+    folder: str, prefix: str, left_out: LeftOut, above: frozenset[tuple[int, int]] = frozenset()
+) -> Iterator[ImageFile]:
     """Yield the image files in and below a folder.
 
     Args:
         folder: Where to look.
         prefix: Start of the returned paths, in place of `folder`.
         left_out: Counts the files and folders that are left out.
+        above: Device and inode of the folders above, to which links are not followed.
     """
-    yield from _walk(folder, prefix, left_out, frozenset())
-
-
-def _walk(
-    folder: str, prefix: str, left_out: LeftOut, above: frozenset[tuple[int, int]]
-) -> Iterator[ImageFile]:
-    """Walk like `walk`, without following links back to one of the folders `above`."""
     status = os.stat(folder)
     identity = (status.st_dev, status.st_ino)
     if identity in above:
@@ -116,7 +205,7 @@ def _walk(
             elif is_run_directory(entry.path):
                 left_out.runs.add(entry.path)
             else:
-                yield from _walk(entry.path, path, left_out, above | {identity})
+                yield from walk(entry.path, path, left_out, above | {identity})
 
 
 def is_image(entry: os.DirEntry[str]) -> bool:
@@ -179,3 +268,18 @@ def _extension(name: str) -> str:
 def _counts(counter: Counter[str]) -> str:
     shown = ", ".join(f"{count} {name}" for name, count in counter.most_common(8))
     return shown + (", …" if len(counter) > 8 else "")
+
+
+@functools.cache
+def formats() -> tuple[str, ...]:
+    """Return the names of the supported formats, for `PIL.Image.open`."""
+    Image.init()
+    return (*_COMMON, *sorted(set(Image.OPEN) - _CLOSED - set(_COMMON)))
+
+
+@functools.cache
+def extensions() -> frozenset[str]:
+    """Return the extensions of these formats in lower case, with the dot."""
+    # An MPO file is a JPEG file with further pictures, which the reader of JPEG opens.
+    known = {*formats(), "MPO"}
+    return frozenset(ext for ext, name in Image.registered_extensions().items() if name in known)

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 from kt_tuning.core.errors import DataError, OptionError, StorageError
 from kt_tuning.core.extras import require_extra
 from kt_tuning.core.records import TableSource
-from kt_tuning.data.folder_listing import Listing
-from kt_tuning.data.image_files import ImageFile, LeftOut, walk
-from kt_tuning.data.split_folder_names import split_parts
+from kt_tuning.data.folder_layout import split_parts
+from kt_tuning.data.image_files import ImageFile, LeftOut, Listing, walk
 from kt_tuning.data.stratified_split import PARTS
 
 if TYPE_CHECKING:

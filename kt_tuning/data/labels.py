@@ -85,10 +85,20 @@ def _values(y: Any) -> tuple[NDArray[Any], int]:
     array = np.asarray(y)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    if array.dtype.kind == "O":
-        array = _homogeneous(array)
+    if array.dtype.kind == "O":  # such as a pandas column of strings
+        kinds = {type(value) for value in array.ravel().tolist()}
+        if len(kinds) != 1:
+            names = ", ".join(sorted(kind.__name__ for kind in kinds))
+            raise DataError(f"Expected labels of one type. Received: {names}")
+        array = np.array(array.tolist())
     if array.dtype.kind == "f":
-        array = _whole(array)
+        broken = ~np.isfinite(array) | (array != np.rint(array))
+        if broken.any():
+            raise DataError(
+                f"Expected whole numbers as labels. Received {int(broken.sum())} others, the first "
+                f"{array[broken].flat[0]} in row {int(np.argwhere(broken)[0, 0])}"
+            )
+        array = array.astype(np.int64)
     if array.dtype.kind not in "biuU" or array.ndim not in (1, 2) or array.size == 0:
         raise DataError(
             "Expected labels as integers, strings or one-hot rows: (N,), (N, 1) or (N, classes). "
@@ -102,25 +112,6 @@ def _values(y: Any) -> tuple[NDArray[Any], int]:
             "elsewhere. Turn probabilities into labels with argmax(axis=1)."
         )
     return array.argmax(1), array.shape[1]
-
-
-def _homogeneous(array: NDArray[Any]) -> NDArray[Any]:
-    """Give an object array, e.g. a pandas column of strings, the type of its items."""
-    kinds = {type(value) for value in array.ravel().tolist()}
-    if len(kinds) != 1:
-        names = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise DataError(f"Expected labels of one type. Received: {names}")
-    return np.array(array.tolist())
-
-
-def _whole(array: NDArray[Any]) -> NDArray[Any]:
-    broken = ~np.isfinite(array) | (array != np.rint(array))
-    if broken.any():
-        raise DataError(
-            f"Expected whole numbers as labels. Received {int(broken.sum())} others, the first "
-            f"{array[broken].flat[0]} in row {int(np.argwhere(broken)[0, 0])}"
-        )
-    return array.astype(np.int64)
 
 
 def _short(values: Sequence[Any]) -> str:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError, OptionError, StorageError
+from kt_tuning.data.folder_layout import split_parts
 from kt_tuning.data.image_data import ImageData
-from kt_tuning.data.split_folder_names import split_parts
 from kt_tuning.data.stratified_split import PARTS
 
 SUFFIX = ".npz"

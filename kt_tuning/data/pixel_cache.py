@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import math
 import os
 import sys
@@ -75,6 +76,43 @@ def part_labels(counts: Mapping[str, Sequence[int]]) -> dict[str, NDArray[np.int
     }
 
 
+def content_digest(
+    pixels: hashlib.blake2b,
+    shape: tuple[int, ...],
+    labels: NDArray[np.int64],
+    class_names: Sequence[str],
+) -> str:
+    """Return the hexadecimal digest of pixels, labels and class names.
+
+    It depends on the order of the images, not on names, dates or places of files.
+
+    Args:
+        pixels: Result of `pixel_hash`, updated with all pixels; it is updated further.
+        shape: (height, width, channels).
+        labels: (N,) of all images.
+        class_names: Names by label.
+    """
+    pixels.update(np.asarray(shape, dtype="<i8").data)
+    pixels.update(labels.astype("<i8").data)
+    for name in class_names:
+        pixels.update(name.encode("utf-8", "surrogateescape") + b"\0")
+    return pixels.hexdigest()
+
+
+def pixel_hash() -> hashlib.blake2b:
+    """Return the hash to update with the pixels, (n, height, width, channels) at a time."""
+    return hashlib.blake2b(digest_size=16)
+
+
+def split_digest(content: str, indices: Mapping[str, NDArray[np.int64]]) -> str:
+    """Return the hexadecimal digest of a content digest and the index sets drawn from it."""
+    digest = hashlib.blake2b(content.encode(), digest_size=16)
+    for part in sorted(indices):
+        digest.update(f"\0{part}\0".encode())
+        digest.update(indices[part].astype("<i8").data)
+    return digest.hexdigest()
+
+
 def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder given, or `$KT_TUNING_CACHE`, or `kt-tuning` in the user's cache folder."""
     chosen = cache or os.environ.get(ENVIRONMENT)
@@ -106,10 +144,6 @@ def storage_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-class _StoredMeanwhileError(Exception):
-    """Another process has stored the data set; its files stay."""
-
-
 class PixelCache:
     """One data set in a cache folder."""
 
@@ -134,7 +168,7 @@ class PixelCache:
     def write(
         self, pieces: Iterable[NDArray[np.uint8]], describe: Callable[[], CacheIndex]
     ) -> CacheIndex:
-        """Store a data set, unless another process has stored it meanwhile.
+        """Store a data set.
 
         Args:
             pieces: Consecutive images, (n, height, width, channels) each.
@@ -143,7 +177,7 @@ class PixelCache:
         Raises:
             StorageError: if the folder cannot be written or the disk is full.
         """
-        with contextlib.suppress(_StoredMeanwhileError), contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack:
             with storage_errors(self._folder):
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._sweep()
@@ -156,11 +190,9 @@ class PixelCache:
                     with storage_errors(self._folder):
                         rest = rest[file.write(rest) :]
             index = describe()
-            if self.read() is not None:
-                raise _StoredMeanwhileError
             with storage_errors(self._folder):
                 stack.close()
-            self.complete(index)
+        self.complete(index)
         return index
 
     def complete(self, index: CacheIndex) -> None:

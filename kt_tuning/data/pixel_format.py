@@ -90,22 +90,6 @@ def largest_side(images: int, *, time_limit: float | None, backbone: bool) -> in
     return next((side for side in SIDES if side**2 * cost_per_pixel <= budget), SIDES[-1])
 
 
-def default_image_size(
-    images: int, sides: Sequence[int], *, time_limit: float | None, backbone: bool
-) -> int:
-    """Return the side in pixels of the square that images are brought to by default.
-
-    The median of their shorter sides, rounded down to a multiple of 32, from 32 to `largest_side`.
-
-    Args:
-        images: Images to train on.
-        sides: The shorter side of each image file, in pixels.
-        time_limit: As for `largest_side`.
-        backbone: Likewise.
-    """
-    return _median_side(sides, largest_side(images, time_limit=time_limit, backbone=backbone))
-
-
 def choose_format(
     looks: Sequence[Look],
     size: tuple[int, int] | None,

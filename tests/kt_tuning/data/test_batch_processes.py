@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from kt_tuning.augment import Mixing, Policy, augment, mix
+from kt_tuning.data.batch_loader import Prefetcher
 from kt_tuning.data.batches import Batches, Random
-from kt_tuning.data.prefetch import Prefetcher
 from kt_tuning.data.worker_pool import BatchProcesses
 
 
@@ -29,15 +29,16 @@ def same(one, other):
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def test_processes_make_the_same_batches_in_the_same_order(batches):
+def test_processes_make_the_same_batches_in_the_same_order(batches, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with BatchProcesses(batches, 2) as processes:
-        folder = Path(processes._folder.name)
+        (folder,) = tmp_path.iterdir()
         run = batches.run_length(batches.batch_size)
         with Prefetcher(processes.read_run, len(batches), run, threads=2) as reader:
             for epoch in (0, 1):
                 for index in range(len(batches)):
                     assert same(reader.take(epoch, index), batches.read(epoch, index))
-        pids = [worker._process.pid for worker in processes._workers]
+        pids = [process.pid for process in processes.pool.processes]
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
@@ -46,7 +47,7 @@ def test_processes_make_the_same_batches_in_the_same_order(batches):
 
 def test_a_process_that_died_is_not_missed(batches):
     with BatchProcesses(batches, 1) as processes:
-        os.kill(processes._workers[0]._process.pid, signal.SIGKILL)
+        processes.pool.processes[0].send_signal(signal.SIGKILL)
         for epoch in (0, 1):
             (made, *_), expected = processes.read_run(epoch, 0), batches.read(epoch, 0)
             assert same(made, expected)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kt_tuning.core.errors import DataError
-from kt_tuning.data.folder_listing import scan
+from kt_tuning.data.folder_layout import scan
 
 Save = Callable[..., Path]
 

@@ -72,20 +72,6 @@ def test_failure_while_decoding_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_faster_process_wins(tmp_path: Path) -> None:
-    cache = PixelCache(tmp_path, "key")
-
-    def describe() -> CacheIndex:
-        cache.write([IMAGES], lambda: index("faster"))
-        return index("slower")
-
-    cache.write([IMAGES], describe)
-    found = cache.read()
-    assert found is not None
-    assert found.content == "faster"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["key.json", "key.pixels"]
-
-
 def test_full_disk_is_a_storage_error_and_leaves_nothing(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))

@@ -8,7 +8,7 @@ from kt_tuning.data.pixel_format import (
     check_channels,
     check_size,
     choose_format,
-    default_image_size,
+    largest_side,
     size_origin,
 )
 
@@ -76,11 +76,7 @@ def test_it_is_said_where_the_size_comes_from(
 def test_the_default_size_fits_the_time_limit(
     images: int, time_limit: float | None, backbone: bool, side: int
 ) -> None:
-    sides = [250, 300, 500]
-    found = default_image_size(images, sides, time_limit=time_limit, backbone=backbone)
-    assert found == side
-    small = default_image_size(images, [70], time_limit=time_limit, backbone=backbone)
-    assert small == 64
+    assert largest_side(images, time_limit=time_limit, backbone=backbone) == side
 
 
 def test_a_size_for_the_time_limit_is_said() -> None:

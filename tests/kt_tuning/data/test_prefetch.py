@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kt_tuning.core import processors as processors_module
-from kt_tuning.data.prefetch import AHEAD, Prefetcher, reading_threads
+from kt_tuning.data.batch_loader import AHEAD, Prefetcher, reading_threads
 
 BATCHES = 4
 

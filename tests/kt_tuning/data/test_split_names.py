@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kt_tuning.data.split_folder_names import split_parts
+from kt_tuning.data.folder_layout import split_parts
 
 
 @pytest.mark.parametrize(
