@@ -16,16 +16,20 @@ from PIL import Image
 
 from kt_tuning.augment.arrays import Floats, Pixels, Rows, Size, mean_colour, to_array, to_pil
 from kt_tuning.augment.pixel_ops import LUMA
-from kt_tuning.augment.resampling import choose, is_affine, is_small, keeps_grid, resample
-from kt_tuning.augment.small_images import (
+from kt_tuning.augment.resampling import (
     COPIED_PIXELS,
     Lanes,
     channels_of,
+    choose,
     cut,
     fill,
     groups,
     interpolate,
+    is_affine,
+    is_small,
+    keeps_grid,
     neighbours,
+    resample,
     to_pixels,
 )
 
@@ -43,16 +47,10 @@ def render(
     border: str,
     interpolation: str,
 ) -> Pixels:
-    """Resample each image by its geometric matrix, then apply its colour matrix.
+    """Resample each image by its geometric matrix (n, 3, 3), then apply its colour matrix.
 
-    Args:
-        images: (n, height, width, channels).
-        geometry: (n, 3, 3), from output to input coordinates.
-        colour: (n, 3, 7), see `pixel_ops`.
-        coloured: (n,) whether the colour matrix of an image applies.
-        size: (height, width) of the output.
-        border: Key of `BORDERS`.
-        interpolation: Key of `INTERPOLATIONS`, or `AUTO`.
+    Colour matrices, (n, 3, 7) as in `pixel_ops`, apply where `coloured` (n,) is true. `border` and
+    `interpolation` are keys of `BORDERS` and `INTERPOLATIONS`, or `AUTO`.
 
     Returns:
         uint8 (n, *size, channels), new.
@@ -101,20 +99,12 @@ def compose(later: Floats, earlier: Floats) -> Floats:
 
 
 def recolour_lanes(lanes: Lanes, matrices: Floats, channels: int) -> Pixels:
-    """Do the same as `recolour` to pixels of 64 bits (n, height, width), see `small_images`."""
+    """Do the same as `recolour` to pixels of 64 bits (n, height, width), see `resampling`."""
     return _recolour(channels_of(lanes).astype(np.float32), matrices, channels)
 
 
 def recolour(pixels: Pixels, matrices: Floats) -> Pixels:
-    """Apply colour matrices to small images, and round and clip once.
-
-    Args:
-        pixels: (n, height, width, channels), 1 or 3 of them.
-        matrices: (n, 3, 7), see `pixel_ops`.
-
-    Returns:
-        uint8 (n, height, width, channels), new.
-    """
+    """Apply colour matrices (n, 3, 7) to small images, and round and clip once."""
     values = np.zeros((*pixels.shape[:3], 4), np.float32)
     fill(values, pixels)
     return _recolour(values, matrices, pixels.shape[3])

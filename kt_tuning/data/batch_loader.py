@@ -221,13 +221,7 @@ class Prefetcher:
             self._pool.shutdown(cancel_futures=True)
 
     def change(self, read: ReadRun, batches: int, run: int = 1) -> None:
-        """Read other batches from now on, and drop those that were made ahead.
-
-        Args:
-            read: (epoch, run) -> its batches.
-            batches: Number of batches in an epoch.
-            run: Number of batches in a run.
-        """
+        """Read other batches from now on, and drop those that were made ahead; see the class."""
         with self._lock:
             self._drop()
             self._set(read, batches, run)

@@ -18,8 +18,14 @@ from kt_tuning.core.processors import count_processors
 from kt_tuning.core.progress import Task
 from kt_tuning.core.progress import progress as show_progress
 from kt_tuning.core.records import PixelFormat
-from kt_tuning.data.colour import GREY_MODES, bits_of
-from kt_tuning.data.decode import decode, explain, quiet_pillow, upright_size
+from kt_tuning.data.decode import (
+    GREY_MODES,
+    bits_of,
+    decode,
+    explain,
+    quiet_pillow,
+    upright_size,
+)
 from kt_tuning.data.duplicates import (
     find_duplicates,
     stacked,

@@ -234,13 +234,8 @@ def without_leaks(
 ) -> dict[str, NDArray[np.int64]]:
     """Leave out training images that have a copy in a ready validation or test split.
 
-    Args:
-        labels: (N,) of all images.
-        given: Index sets of ready splits; "train" always, and another one.
-        copies: (N,) result of `Duplicates.groups`.
-
-    Returns:
-        The index sets; unchanged where a class would lose more than half its training images.
+    The index sets `given` are returned unchanged if a class would lose more than half its training
+    images. `copies` is the result of `Duplicates.groups`.
     """
     train = given["train"]
     others = {part: index for part, index in given.items() if part != "train"}
@@ -280,14 +275,7 @@ def log_duplicates(
     class_names: Sequence[str],
     name_of: Callable[[int], str],
 ) -> None:
-    """Log the number of duplicates, and those with another label than their copy.
-
-    Args:
-        duplicates: The copies among the images.
-        labels: (N,).
-        class_names: Names by label.
-        name_of: Returns the name of the image at a place.
-    """
+    """Log the number of duplicates, and those with another label than their copy."""
     exact, similar = (
         sum(len(places) - 1 for places in sets) for sets in (duplicates.exact, duplicates.similar)
     )

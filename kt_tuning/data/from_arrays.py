@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError, OptionError
-from kt_tuning.data.colour import bits_of, composite_on_white
+from kt_tuning.data.decode import bits_of, composite_on_white
 from kt_tuning.data.labels import LabelMap
 
 _CHUNK = 1024

@@ -29,8 +29,6 @@ from kt_tuning.data.stratified_split import (
 )
 from kt_tuning.data.tf_dataset import read_dataset
 
-LEVELS = 256
-"""Values of a pixel."""
 CHUNK = 1024
 """Images that are processed together."""
 CLASSES_SHOWN = 30
@@ -111,7 +109,7 @@ class ImageData:
             DataError: if images, labels and groups do not fit each other or cannot be read as such.
             OptionError: if `split`, `seed` or `value_range` is wrong.
         """
-        joined = join_arrays(
+        pixels, labels, names, places, numbers = join_arrays(
             x,
             y,
             {"validation": validation, "test": test},
@@ -119,13 +117,12 @@ class ImageData:
             value_range=value_range,
             groups=groups,
         )
-        pixels, labels, names = joined.pixels, joined.labels, joined.class_names
         duplicates = find_duplicates(pixels, thumbnails(pixels))
         indices, together = split_images(
             labels,
-            joined.places,
+            places,
             duplicates,
-            joined.groups,
+            numbers,
             split=split,
             seed=seed,
             class_names=names,
@@ -171,15 +168,15 @@ class ImageData:
                 labels do not fit each other.
             OptionError: if `split`, `seed` or `value_range` is wrong.
         """
-        read = read_dataset(train, name="train", value_range=value_range)
+        pixels, labels, found = read_dataset(train, name="train", value_range=value_range)
         pairs: dict[str, tuple[Any, Any]] = {}
         for part, dataset in (("validation", validation), ("test", test)):
             if dataset is not None:
-                its = read_dataset(dataset, name=part, value_range=read.value_range)
-                pairs[part] = (its.pixels, its.labels)
+                *pair, _ = read_dataset(dataset, name=part, value_range=found)
+                pairs[part] = (pair[0], pair[1])
         return cls.from_arrays(
-            read.pixels,
-            read.labels,
+            pixels,
+            labels,
             class_names=class_names or getattr(train, "class_names", None),
             **pairs,
             split=split,
@@ -292,31 +289,26 @@ class ImageData:
         known = np.sort(np.concatenate([self.indices["train"], self.indices["validation"]]))
         groups = None if self.groups is None else self.groups.take(known)
         fold = assign_folds(self.labels[known], count, self.class_names, groups, seed=seed)
-        return [
-            dataclasses.replace(
-                self,
-                indices={
-                    **self.indices,
-                    "train": known[fold != number],
-                    "validation": known[fold == number],
-                },
-            )
+        splits = [
+            {"train": known[fold != number], "validation": known[fold == number]}
             for number in range(count)
         ]
+        return [dataclasses.replace(self, indices={**self.indices, **split}) for split in splits]
 
     def pixel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return means and standard deviations of the channels over the training split, 0 to 255.
 
         Pass them to a hypermodel as its `normalization`. A constant channel has a deviation of 1.
         """
-        counts = np.zeros((self.input_shape[-1], LEVELS), np.int64)
+        levels = np.arange(256)
+        counts = np.zeros((self.input_shape[-1], len(levels)))
         for start in range(0, len(self.train), CHUNK):
             images = self.train.take(np.arange(start, min(start + CHUNK, len(self.train))))
             for channel, count in enumerate(counts):
-                count += np.bincount(images[..., channel].ravel(), minlength=LEVELS)
+                count += np.bincount(images[..., channel].ravel(), minlength=len(levels))
         shares = counts / counts.sum(axis=1, keepdims=True)
-        means = shares @ np.arange(LEVELS)
-        deviations = np.sqrt((shares * (np.arange(LEVELS) - means[:, None]) ** 2).sum(axis=1))
+        means = shares @ levels
+        deviations = np.sqrt((shares * (levels - means[:, None]) ** 2).sum(axis=1))
         return tuple(means.tolist()), tuple(np.where(deviations > 0, deviations, 1.0).tolist())
 
     def class_weights(self) -> dict[int, float]:

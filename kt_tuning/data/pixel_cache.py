@@ -82,15 +82,10 @@ def content_digest(
     labels: NDArray[np.int64],
     class_names: Sequence[str],
 ) -> str:
-    """Return the hexadecimal digest of pixels, labels and class names.
+    """Return the hexadecimal digest of pixels, (N,) labels and class names.
 
-    It depends on the order of the images, not on names, dates or places of files.
-
-    Args:
-        pixels: Result of `pixel_hash`, updated with all pixels; it is updated further.
-        shape: (height, width, channels).
-        labels: (N,) of all images.
-        class_names: Names by label.
+    It depends on the order of the images, not on names, dates or places of files. `pixels` is the
+    `pixel_hash`, updated with all pixels, and `shape` is (height, width, channels).
     """
     pixels.update(np.asarray(shape, dtype="<i8").data)
     pixels.update(labels.astype("<i8").data)

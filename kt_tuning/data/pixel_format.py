@@ -72,14 +72,10 @@ def check_channels(channels: int | None) -> int | None:
 def largest_side(images: int, *, time_limit: float | None, backbone: bool) -> int:
     """Return the largest side in pixels at which networks can be trained within a time limit.
 
-    The largest of `SIDES` at which one training of the default `ConvNet` for `EPOCHS` epochs takes
-    `SHARE` of the time limit at most, at `FLOPS_PER_SECOND`; the smallest of them if there is none.
-
-    Args:
-        images: Images to train on.
-        time_limit: Seconds of the search; None for no limit.
-        backbone: Whether a pre-trained network is searched. It resizes images itself, and sees most
-            in large ones: then `LARGEST_FOR_BACKBONE`; without either, `LARGEST`.
+    The largest of `SIDES` at which one training of the default `ConvNet` for `EPOCHS` epochs on
+    these many images takes `SHARE` of the time limit at most, at `FLOPS_PER_SECOND`; the smallest
+    of them if there is none. A pre-trained network, `backbone`, resizes images itself, and sees
+    most in large ones: then `LARGEST_FOR_BACKBONE`.
     """
     if backbone:
         return LARGEST_FOR_BACKBONE
@@ -100,13 +96,7 @@ def choose_format(
 
     Size: that of the images if all have the same and no side exceeds `largest`; else a square with
     the median of their shorter sides, rounded down to a multiple of 32, from 32 to `largest`.
-    Channels: 1 if every image is grey, else 3.
-
-    Args:
-        looks: The readable images; only needed where `size` or `channels` is None.
-        size: (height, width), or None to choose.
-        channels: 1, 3, or None to choose.
-        largest: See `largest_side`.
+    Channels: 1 if every image is grey, else 3. `looks` is only needed where either is None.
     """
     if size is None:
         sizes = {(look.height, look.width) for look in looks}
@@ -119,13 +109,7 @@ def choose_format(
 
 
 def size_origin(looks: Sequence[Look], size: tuple[int, int] | None, largest: int = LARGEST) -> str:
-    """Return in words where the size that `choose_format` returns comes from.
-
-    Args:
-        looks: As for `choose_format`.
-        size: Likewise.
-        largest: Likewise.
-    """
+    """Return in words where the size that `choose_format` returns comes from."""
     if size is not None:
         return "as asked for"
     if len({(look.height, look.width) for look in looks}) == 1 and max(looks[0][:2]) <= largest:

@@ -72,7 +72,7 @@ def split_images(
 
     Args:
         labels: (N,) of all images.
-        given: Index sets by part; "train" always.
+        given: Index sets by part; "train" always. Missing parts are taken from it.
         duplicates: The copies among the images.
         groups: (N,) the same number for images that must stay together; None if there are none.
         split: Shares of train, validation and test.
@@ -113,19 +113,10 @@ def complete(
     class_names: Sequence[str],
     groups: Groups | None = None,
 ) -> dict[str, NDArray[np.int64]]:
-    """Take missing parts from the training images, stratified by class.
+    """Take missing parts from the training images, stratified by class; see `split_images`.
 
     Each class gives its share of a part, at least one image, and the total of a part is exact to
-    one image a class.
-
-    Args:
-        labels: (N,) of all images.
-        given: Index sets by part; "train" always.
-        split: Shares of train, validation and test; a missing part takes its share of the
-            given train images, none if its share is 0.
-        seed: Seed of the choice.
-        class_names: Names by label.
-        groups: Groups that stay in one part; the shares of classes are then approximate.
+    one image a class; with groups these shares are approximate.
 
     Returns:
         The three index sets, each ascending, disjoint.
@@ -172,15 +163,10 @@ def limit_splits(
 ) -> dict[str, NDArray[np.int64]]:
     """Choose `images` of the train and validation images, in the proportions of both splits.
 
-    Args:
-        labels: (N,) of all images.
-        indices: The index sets "train" and "validation", among others.
-        images: Total number, from 2 * classes to that of the images in both splits.
-        classes: Number of classes.
-        rng: Source of randomness.
+    In each, classes keep their proportions. `images` is at least 2 * classes.
 
     Returns:
-        The index sets "train" and "validation"; in each, classes keep their proportions.
+        The index sets "train" and "validation".
     """
     train, validation = len(indices["train"]), len(indices["validation"])
     wanted = round(images * validation / (train + validation))
@@ -196,14 +182,7 @@ def subset(
 ) -> NDArray[np.int64]:
     """Choose `total` images in the proportions of their classes, at least one of each.
 
-    Args:
-        labels: (N,), every class present.
-        total: From `classes` to N.
-        classes: Number of classes.
-        rng: Source of the choice.
-
-    Returns:
-        (total,) ascending places in `labels`.
+    Returns (total,) ascending places in `labels`, in which every class is present.
     """
     sizes = np.bincount(labels, minlength=classes)
     taken = _apportion(sizes * (total / len(labels)), total, sizes, rng)

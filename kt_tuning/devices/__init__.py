@@ -3,16 +3,16 @@
 from kt_tuning.devices.devices import (
     CPU,
     Devices,
-    describe,
     find_devices,
-    precision,
+    onednn_channel_block,
     scope,
     strategy,
     unasked_devices,
 )
-from kt_tuning.devices.instruction_sets import onednn_channel_block
 from kt_tuning.devices.rules import (
+    describe,
     global_batch,
+    precision,
     rate_factor,
     steps_per_execution,
     warm_up_steps,

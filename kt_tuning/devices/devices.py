@@ -8,30 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
+import functools
+import os
+import platform
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.devices.instruction_sets import multiplies_bfloat16
 
 CPU, GPU, TPU = "cpu", "gpu", "tpu"
 UNITS = {CPU: "processor", GPU: "GPU", TPU: "TPU core"}
-AMPERE = (8, 0)
-"""Compute capability from which tensor cores support bfloat16."""
-VOLTA = (7, 0)
-"""Compute capability from which there are tensor cores, which support float16."""
-STRATEGIES = {
-    "tensorflow": {CPU: "MirroredStrategy", GPU: "MirroredStrategy", TPU: "TPUStrategy"},
-    "jax": dict.fromkeys(UNITS, "keras.distribution.DataParallel"),
-}
-TRIALS = {
-    CPU: "one a worker, which have the processor's cores divided among them",
-    GPU: "one a GPU at a time; with more workers than GPUs several share one, each within its "
-    "part of 90% of the memory",
-    TPU: "one after the other, with workers=1: TensorFlow runs them on the host's processor, JAX "
-    "on the first core",
-}
+CPUINFO = Path("/proc/cpuinfo")
+AMX = "amx_bf16"
+AVX512 = "avx512_bf16"
+EVERYTHING = ("ALL", "DEFAULT")
+BEFORE_AMX = ("AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX10_1_512")
+"""Limits of oneDNN that still allow the bfloat16 units of AVX-512."""
+AVX512_CORE = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
+"""The parts of AVX-512 that oneDNN requires."""
+X86 = ("x86_64", "amd64")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,64 +165,6 @@ def scope(devices: Devices) -> Iterator[None]:
             yield
 
 
-def precision(devices: Devices) -> str:
-    """Return the fastest dtype policy of Keras on all of the devices.
-
-    bfloat16 has the range of float32, so that losses need no scaling: it is preferred where there
-    is a choice. A processor is faster in float32 than in either, unless it has units for matrices
-    of bfloat16.
-
-    Source: NVIDIA, "Train with mixed precision", and Google, "bfloat16: the secret to high
-    performance on Cloud TPUs".
-
-    Args:
-        devices: Devices of a training.
-
-    Returns:
-        "float32", "mixed_float16" or "mixed_bfloat16".
-    """
-    if devices.kind == TPU or devices.bfloat16:
-        return "mixed_bfloat16"
-    if devices.kind != GPU or devices.capability is None:
-        return "float32"
-    if devices.capability >= AMPERE:
-        return "mixed_bfloat16"
-    return "mixed_float16" if devices.capability >= VOLTA else "float32"
-
-
-def describe(devices: Devices) -> str:
-    """Describe devices and how trials and a refit use them.
-
-    Args:
-        devices: Result of `find_devices`.
-    """
-    import keras
-
-    capability = devices.capability
-    known = "" if capability is None else f" of compute capability {capability[0]}.{capability[1]}"
-    known += " with units for matrices of bfloat16" if devices.bfloat16 else ""
-    count = devices.count
-    backend = keras.backend.backend()
-    refit = f"on {devices}"
-    if count > 1:
-        refit += (
-            f" together by {STRATEGIES[backend][devices.kind]}: {count} times the images a step, a "
-            f"learning rate of {count} times that of the trial for SGD and "
-            f"{math.sqrt(count):.2f} times for other optimizers, warmed up"
-        )
-    if devices.kind == TPU:
-        refit += "; batches of one shape, several steps in a call"
-    lines = {
-        "found": f"{devices}{known}, on {backend}",
-        "trials": TRIALS[devices.kind],
-        "refit": refit,
-        "precision": f"{precision(devices)}, unless the recipe says otherwise",
-    }
-    if devices.kind != CPU:
-        lines["note"] = f"kt-tuning has not been run on real {UNITS[devices.kind]}s yet"
-    return "\n".join(f"{name:<10}{text}" for name, text in lines.items())
-
-
 def _of_tensorflow(resolver: Any) -> Devices:
     import tensorflow as tf
 
@@ -291,3 +229,57 @@ def _tpu_error(tpu: Any, error: Exception) -> OptionError:
         f"Expected the address of a TPU, or 'local' on its machine. Received: {named}, where "
         f"none answers ({reason})"
     )
+
+
+@functools.cache
+def multiplies_bfloat16() -> bool:
+    """Return whether TensorFlow multiplies bfloat16 matrices in units of the processor for them.
+
+    With oneDNN these are Intel's Advanced Matrix Extensions (AMX; Xeons from Sapphire Rapids on)
+    or the bfloat16 products of AVX-512 (AMD's from Zen 4 on). False on other systems
+    than Linux, where it is unknown, and if the environment disables oneDNN
+    (`TF_ENABLE_ONEDNN_OPTS=0`) or its use of these units (`ONEDNN_MAX_CPU_ISA`).
+    """
+    newest = _newest_allowed()
+    amx = newest in EVERYTHING or "AMX" in newest
+    units = {AMX: amx, AVX512: amx or newest in BEFORE_AMX}
+    usable = {unit for unit, allowed in units.items() if allowed}
+    return _uses_onednn() and bool(usable & (_flags() or set()))
+
+
+def onednn_channel_block() -> int:
+    """Return the channels of a feature map that oneDNN's float32 convolutions process at a time.
+
+    Returns:
+        16 with AVX-512, 8 with AVX2; 0 on other processors, and if the environment disables oneDNN
+        (`TF_ENABLE_ONEDNN_OPTS=0`) or its use of AVX2 (`ONEDNN_MAX_CPU_ISA`). On other systems than
+        Linux the flags of the processor are unknown: 16 for x86.
+    """
+    newest, flags = _newest_allowed(), _flags()
+    if not _uses_onednn() or newest in ("SSE41", "AVX"):
+        return 0
+    if flags is None:
+        flags = AVX512_CORE | {"avx2"} if platform.machine().lower() in X86 else set()
+    if flags >= AVX512_CORE and not newest.startswith("AVX2"):
+        return 16
+    return 8 if "avx2" in flags else 0
+
+
+def _uses_onednn() -> bool:
+    """Return whether the environment lets TensorFlow use oneDNN."""
+    return os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() not in ("0", "false")
+
+
+def _newest_allowed() -> str:
+    """Return the newest instruction set that oneDNN may use, in upper case."""
+    before = os.environ.get("DNNL_MAX_CPU_ISA", "ALL")
+    return os.environ.get("ONEDNN_MAX_CPU_ISA", before).upper()
+
+
+def _flags() -> set[str] | None:
+    """Return the flags of the processor; None if unknown."""
+    try:
+        lines = CPUINFO.read_text().splitlines()
+    except OSError:
+        return None
+    return {flag for line in lines if line.startswith("flags") for flag in line.split()}

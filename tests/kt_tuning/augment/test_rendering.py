@@ -11,8 +11,7 @@ from kt_tuning.augment.rendering import (
     render,
     retable,
 )
-from kt_tuning.augment.resampling import BORDERS, INTERPOLATIONS
-from kt_tuning.augment.small_images import channels_of, fill
+from kt_tuning.augment.resampling import BORDERS, INTERPOLATIONS, channels_of, fill
 
 
 def resample(images, matrices, size, border, interpolation):

@@ -4,8 +4,14 @@ from PIL import Image
 from smooth_images import smooth
 
 from kt_tuning.augment.arrays import to_array, to_pil
-from kt_tuning.augment.resampling import BORDERS, choose, keeps_grid, window
-from kt_tuning.augment.small_images import interpolate, to_pixels
+from kt_tuning.augment.resampling import (
+    BORDERS,
+    choose,
+    interpolate,
+    keeps_grid,
+    to_pixels,
+    window,
+)
 
 
 def affine(seed, count, scale=1.0):

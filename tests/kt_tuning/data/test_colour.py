@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kt_tuning.data.colour import composite_on_white, to_channels
+from kt_tuning.data.decode import composite_on_white, to_channels
 
 
 def one_pixel(mode: str, value: object) -> Image.Image:
