@@ -7,7 +7,6 @@ batches during a training step.
 from __future__ import annotations
 
 import collections
-import contextlib
 import functools
 import logging
 import math
@@ -66,10 +65,9 @@ class Loader(keras.utils.PyDataset):
         super().__init__(workers=1)
         self._batches = batches
         self._threads = reading_threads() if threads is None else threads
-        self._open = contextlib.ExitStack()
         self._source: Batches | BatchProcesses = batches
         self.batch_size = batches.batch_size
-        self._reader = self._read_ahead(self._threads)
+        self._reader = self._new_reader()
         self.processes = 0
         self._decided = False
         self._epoch = 0
@@ -80,7 +78,9 @@ class Loader(keras.utils.PyDataset):
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._open.close()
+        self._reader.close()
+        if isinstance(self._source, BatchProcesses):
+            self._source.close()
 
     def __len__(self) -> int:
         return self._batches.count(self.batch_size)
@@ -95,7 +95,8 @@ class Loader(keras.utils.PyDataset):
     def resize(self, batch_size: int) -> None:
         """Change the batch size, between two epochs."""
         self.batch_size = batch_size
-        self._reader.change(*self._source_of_runs())
+        self._reader.close()
+        self._reader = self._new_reader()
 
     def begin_epoch(self, epoch: int) -> None:
         """Start an epoch, counted from 0; called by the training thread."""
@@ -117,23 +118,18 @@ class Loader(keras.utils.PyDataset):
 
     def _start_processes(self, count: int) -> None:
         try:
-            processes = BatchProcesses(self._batches, count)
+            self._source = BatchProcesses(self._batches, count)
         except Exception as error:  # out of memory, files or processes: threads go on
             logger.info("Batches go on being made by threads: %s.", error)
             return
-        self._open.close()
-        self._open.enter_context(processes)
-        self._source = processes
-        self._reader = self._read_ahead(count)
-        self.processes = count
+        self._reader.close()
+        self._threads = self.processes = count
+        self._reader = self._new_reader()
 
-    def _source_of_runs(self) -> tuple[ReadRun, int, int]:
-        """Return the arguments of `Prefetcher`."""
+    def _new_reader(self) -> Prefetcher:
         read = functools.partial(self._source.read_run, batch_size=self.batch_size)
-        return read, len(self), self._batches.run_length(self.batch_size)
-
-    def _read_ahead(self, threads: int) -> Prefetcher:
-        return self._open.enter_context(Prefetcher(*self._source_of_runs(), threads=threads))
+        run = self._batches.run_length(self.batch_size)
+        return Prefetcher(read, len(self), run, threads=self._threads)
 
 
 class _Watch:
@@ -204,8 +200,8 @@ class Prefetcher:
 
     def __init__(self, read: ReadRun, batches: int, run: int = 1, *, threads: int) -> None:
         self._pool = ThreadPoolExecutor(threads, "kt-tuning-loader") if threads else None
-        self._threads = threads
-        self._set(read, batches, run)
+        self._read, self._run, self._runs = read, run, math.ceil(batches / run)
+        self._room = threads * max(1, AHEAD // run)
         self._ahead: collections.deque[Future[Sequence[Batch]]] = collections.deque()
         self._next = 0
         self._current: Future[Sequence[Batch]] | None = None
@@ -215,29 +211,19 @@ class Prefetcher:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads, and drop the batches that were made ahead."""
         with self._lock:
             self._drop()
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def change(self, read: ReadRun, batches: int, run: int = 1) -> None:
-        """Read other batches from now on, and drop those that were made ahead; see the class."""
-        with self._lock:
-            self._drop()
-            self._set(read, batches, run)
-
-    def _set(self, read: ReadRun, batches: int, run: int) -> None:
-        self._read, self._run, self._runs = read, run, math.ceil(batches / run)
-        self._room = self._threads * max(1, AHEAD // run)
-
     def take(self, epoch: int, index: int) -> Batch:
-        """Return a batch, after waiting for it if necessary.
+        """Return a batch, after waiting for it if necessary; epoch and index count from 0.
 
         Any batch can be requested; the one after the last one is ready first.
-
-        Args:
-            epoch: Counted from 0.
-            index: Index in the epoch, from 0.
         """
         run, place = divmod(index, self._run)
         with self._lock:

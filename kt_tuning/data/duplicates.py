@@ -290,11 +290,7 @@ def log_duplicates(
     logger.warning(
         "Found %d duplicate images of %d: %d have the same pixels as another one, %d show the same "
         "picture saved again. Copies stay on one side of the split. E.g. %s",
-        exact + similar,
-        len(labels),
-        exact,
-        similar,
-        examples,
+        *(exact + similar, len(labels), exact, similar, examples),
     )
     group = duplicates.groups(len(labels))
     mixed = np.flatnonzero(labels != labels[group])
@@ -304,9 +300,6 @@ def log_duplicates(
         logger.warning(
             "%d copies have another label than the same picture elsewhere, e.g. %s (%s) and %s "
             "(%s). Check the labels.",
-            len(mixed),
-            name_of(first),
-            class_names[labels[first]],
-            name_of(place),
-            class_names[labels[place]],
+            *(len(mixed), name_of(first), class_names[labels[first]]),
+            *(name_of(place), class_names[labels[place]]),
         )

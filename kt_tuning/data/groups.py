@@ -60,23 +60,17 @@ def keep_together(
     class_names: Sequence[str],
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Change a split so that no group is in two parts.
+    """Change a split, the numbers (N,) of parts, so that no group is in two parts.
 
     Groups of several images go, largest first, where they leave the smallest sum of
 
         (images of a class in a part - images wanted)^2 / images wanted
 
-    and single images then fill the gaps. The wanted numbers are those of the given split.
-
-    Args:
-        part: (N,) numbers of parts; each class is in every part.
-        labels: (N,).
-        groups: Of the same N images.
-        class_names: Names by label.
-        rng: Source of the order of groups of equal size.
+    and single images then fill the gaps. The wanted numbers are those of the given split. Groups of
+    equal size are in random order.
 
     Returns:
-        (N,) numbers of parts. Every class is in every part.
+        (N,) numbers of parts. Every class is in every part, as in the given split.
 
     Raises:
         DataError: if groups are required and a class has too few for all parts.
@@ -185,27 +179,30 @@ def _counts(
     return np.bincount(part * classes + labels, minlength=parts * classes).reshape(parts, classes)
 
 
-def check_groups(groups: PathGroups | None) -> None:
-    """Check the argument `groups`.
+def find_groups(groups: PathGroups) -> Callable[[str, str], Hashable]:
+    """Return the function of a path and of its class folder that finds the group of an image.
 
     Raises:
-        OptionError: unless it is None, "folder", a regular expression with one group in
+        OptionError: unless `groups` is "folder", a regular expression with one group in
             parentheses, or a function.
     """
-    if groups is None or groups == FOLDER or callable(groups):
-        return
+    if callable(groups):
+        return lambda path, _: groups(path)
+    if groups == FOLDER:
+        return lambda path, folder: str(PurePath(path).parent)[len(folder) + 1 :] or None
     try:
-        fits = isinstance(groups, str) and re.compile(groups).groups == 1
-    except re.error as error:
+        pattern = re.compile(groups)
+    except (re.error, TypeError) as error:
         raise OptionError(
             f"groups is no regular expression: {error}. Received: {groups!r}"
         ) from None
-    if not fits:
+    if pattern.groups != 1:
         raise OptionError(
             'groups should be "folder", a function of a path, or a regular expression with one '
             r"group in parentheses, such as 'patient(\d+)'. "
             f"Received: {groups!r}"
         )
+    return lambda path, _: (match := pattern.search(path)) and match.group(1)
 
 
 def groups_of_paths(
@@ -216,8 +213,7 @@ def groups_of_paths(
     Args:
         paths: (N,) relative to the folder of images.
         class_folders: (N,) the class folder that each lies in, relative likewise.
-        groups: "folder", for the folder below the class folder; a regular expression, whose group
-            in parentheses is looked for in the path; or a function of the path.
+        groups: See `load_images`.
 
     Returns:
         (N,) the same number for images of a group. A file without a group is alone.
@@ -225,16 +221,7 @@ def groups_of_paths(
     Raises:
         DataError: if no file has a group.
     """
-    pattern = re.compile(groups) if isinstance(groups, str) else None
-
-    def find(path: str, class_folder: str) -> Hashable:
-        if pattern is None:
-            return groups(path)  # type: ignore[operator]
-        if groups == FOLDER:
-            return str(PurePath(path).parent)[len(class_folder) + 1 :] or None
-        match = pattern.search(path)
-        return match and match.group(1)
-
+    find = find_groups(groups)
     numbers: dict[Hashable, int] = {}
     result = np.arange(len(paths))
     lost = []

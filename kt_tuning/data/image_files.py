@@ -107,11 +107,7 @@ class Listing:
         return [file for part in self.parts.values() for files in part for file in files]
 
     def class_folders(self, without: Collection[str] = ()) -> list[str]:
-        """Return the class folder of each of `files` but some, relative to the root.
-
-        Args:
-            without: Paths of files to leave out.
-        """
+        """Return the class folder of each of `files` but some paths, relative to the root."""
         return [
             os.path.join(self.folders[part], name)
             for part, classes in self.parts.items()
@@ -156,10 +152,7 @@ def image_files(folder: str | os.PathLike[str]) -> list[Path]:
 def sub_folders(folder: str, left_out: LeftOut, *, skip: str | None = None) -> list[str]:
     """Return the names of the folders in `folder` that may hold a user's images, sorted.
 
-    Args:
-        folder: Where to look.
-        left_out: Counts the files and folders that are left out.
-        skip: A folder, with symbolic links resolved, to pass over: the cache.
+    `left_out` counts the others; `skip` is the cache's folder, with symbolic links resolved.
     """
     with os.scandir(folder) as entries:
         folders = [entry for entry in entries if entry.is_dir()]

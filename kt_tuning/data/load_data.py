@@ -16,7 +16,7 @@ from kt_tuning.core.units import seconds
 from kt_tuning.data.decode import DECODE_RULE
 from kt_tuning.data.duplicates import Duplicates
 from kt_tuning.data.folder_layout import scan
-from kt_tuning.data.groups import FOLDER, PathGroups, check_groups, groups_of_paths
+from kt_tuning.data.groups import FOLDER, PathGroups, find_groups, groups_of_paths
 from kt_tuning.data.image_data import ImageData
 from kt_tuning.data.label_table import is_table, read_table
 from kt_tuning.data.npz_file import is_npz, load_npz
@@ -109,7 +109,8 @@ def load_images(
     generator(seed)
     if not 0 <= max_unreadable <= 1:
         raise OptionError(f"max_unreadable should be from 0 to 1. Received: {max_unreadable}")
-    check_groups(groups)
+    if groups is not None:
+        find_groups(groups)
     limit = seconds(time_limit)
     table = None
     if is_npz(folder) and images is columns is groups is None:
@@ -246,10 +247,7 @@ def _check_unreadable(
         )
     logging.getLogger("kt_tuning").warning(
         "Skipped %d of %d image files that cannot be read: %s%s",
-        len(unreadable),
-        files,
-        shown,
-        more,
+        *(len(unreadable), files, shown, more),
     )
 
 
