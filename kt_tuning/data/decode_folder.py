@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
@@ -27,11 +28,11 @@ from kt_tuning.data.decode import (
     upright_size,
 )
 from kt_tuning.data.duplicates import (
+    Duplicates,
     find_duplicates,
     stacked,
     thumbnail,
     thumbnail_shape,
-    thumbnails,
 )
 from kt_tuning.data.image_files import ImageFile, Listing, formats
 from kt_tuning.data.pixel_cache import (
@@ -94,84 +95,67 @@ def decode_folder(
                     if size is not None and not all(image.grey for image in found):
                         break  # one image in colour settles the channels
         pixels = choose_format(looks, size, channels, largest)
-        origin = size_origin(looks, size, largest)
-        try:
-            return _store(listing, cache, pixels, origin, task)
-        except _FewerBits as found:
+        found = _store(listing, cache, pixels, task)
+        if (bits := bits_of(found.largest_level)) < pixels.bits:
             # The bit depth is known only after all files were read: they are read again.
-            fewer = dataclasses.replace(pixels, bits=found.bits)
-            return _store(listing, cache, fewer, origin, task)
-
-
-class _FewerBits(Exception):  # noqa: N818
-    """Files of 16 bits a pixel have a smaller bit depth than they were decoded for."""
-
-    def __init__(self, bits: int) -> None:
-        super().__init__(bits)
-        self.bits = bits
-
-
-def _store(
-    listing: Listing, cache: PixelCache, pixels: PixelFormat, origin: str, task: Task
-) -> CacheIndex:
-    """Decode the files into the cache, and find duplicates.
-
-    Raises:
-        _FewerBits: if the files have a smaller bit depth than `pixels`; nothing is stored then.
-    """
-    task.begin("Decoding images", len(listing.files))
+            pixels = dataclasses.replace(pixels, bits=bits)
+            found = _store(listing, cache, pixels, task)
+    lost = {path for path, _ in found.failures}
+    counts = {
+        part: [sum(file.path not in lost for file in files) for files in classes]
+        for part, classes in listing.parts.items()
+    }
+    labels = np.concatenate([*part_labels(counts).values()])
     names = listing.class_names
-    digest = pixel_hash()
-    unreadable: list[tuple[str, str]] = []
-    unserved: Counter[str] = Counter()
-    small: list[NDArray[np.uint8]] = []
+    shape = (len(labels), *pixels.shape)
+    duplicates = Duplicates([], [])
+    if len(labels):
+        images = cache.pixel_file(shape).open()
+        duplicates = find_duplicates(images, np.concatenate(found.thumbnails))
+    index = CacheIndex(
+        pixels,
+        names,
+        counts,
+        content=content_digest(found.digest, pixels.shape, labels, names),
+        unreadable=found.failures,
+        exact=duplicates.exact,
+        similar=duplicates.similar,
+        size_origin=size_origin(looks, size, largest),
+        unserved=dict(found.unserved),
+    )
+    cache.save(index)
+    return index
+
+
+@dataclasses.dataclass
+class _Stored:
+    """What is known of the images after all were decoded; see `DecodedBatch`."""
+
+    digest: hashlib.blake2b = dataclasses.field(default_factory=pixel_hash)
+    thumbnails: list[NDArray[np.uint8]] = dataclasses.field(default_factory=list)
+    failures: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    largest_level: int = 0
+    unserved: Counter[str] = dataclasses.field(default_factory=Counter)
+
+
+def _store(listing: Listing, cache: PixelCache, pixels: PixelFormat, task: Task) -> _Stored:
+    """Decode the files and write their pixels into the cache."""
+    task.begin("Decoding images", len(listing.files))
+    stored = _Stored()
 
     def pieces() -> Generator[NDArray[np.uint8], None, None]:
-        largest = 0
-        for batch in _run(
-            functools.partial(decode_batch, listing.root, pixels), listing.files, task
-        ):
-            unreadable.extend(batch.failures)
-            unserved.update(batch.unserved)
-            digest.update(batch.images.data)
-            small.append(batch.thumbnails)
-            largest = max(largest, batch.largest_level)
+        decode_some = functools.partial(decode_batch, listing.root, pixels)
+        for batch in _run(decode_some, listing.files, task):
+            stored.digest.update(batch.images.data)
+            stored.thumbnails.append(batch.thumbnails)
+            stored.failures.extend(batch.failures)
+            stored.largest_level = max(stored.largest_level, batch.largest_level)
+            stored.unserved.update(batch.unserved)
             yield batch.images
-        if (bits := bits_of(largest)) < pixels.bits:
-            raise _FewerBits(bits)
-
-    def describe() -> CacheIndex:
-        lost = {path for path, _ in unreadable}
-        counts = {
-            part: [sum(file.path not in lost for file in files) for files in classes]
-            for part, classes in listing.parts.items()
-        }
-        labels = np.concatenate([*part_labels(counts).values()])
-        content = content_digest(digest, pixels.shape, labels, names)
-        return CacheIndex(pixels, names, counts, content, unreadable, origin, dict(unserved))
 
     with contextlib.closing(pieces()) as images:
-        index = cache.write(images, describe)
-    return with_duplicates(index, cache, np.concatenate(small))
-
-
-def with_duplicates(
-    index: CacheIndex, cache: PixelCache, small: NDArray[np.uint8] | None = None
-) -> CacheIndex:
-    """Find the duplicates in a cached data set and add them to its index.
-
-    Args:
-        index: The index of the data set.
-        cache: The cache of its pixels.
-        small: The thumbnails, if they are known.
-    """
-    if not index.shape[0]:
-        return index
-    pixels = cache.pixel_file(index).open()
-    found = find_duplicates(pixels, thumbnails(pixels) if small is None else small)
-    index = dataclasses.replace(index, exact=found.exact, similar=found.similar)
-    cache.complete(index)
-    return index
+        cache.write(images)
+    return stored
 
 
 class DecodedBatch(NamedTuple):

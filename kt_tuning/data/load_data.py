@@ -164,10 +164,6 @@ def load_images(
             largest=largest,
             progress=progress,
         )
-    if index.exact is None:  # it was made by a process that was killed before it had looked
-        from kt_tuning.data.decode_folder import with_duplicates
-
-        index = with_duplicates(index, stored)
     unreadable = [(os.path.join(listing.root, path), reason) for path, reason in index.unreadable]
     _check_unreadable(unreadable, len(listing.files), max_unreadable)
     _check_classes(index)
@@ -187,7 +183,7 @@ def load_images(
     names = index.class_names
     lost = {path for path, _ in index.unreadable}
     paths = [file.path for file in listing.files if file.path not in lost]
-    duplicates = Duplicates(index.exact or [], index.similar)
+    duplicates = Duplicates(index.exact, index.similar)
     _say_formats(index, listing.root)
     indices, together = split_images(
         all_labels,
@@ -200,7 +196,7 @@ def load_images(
         name_of=paths.__getitem__,
     )
     return ImageData(
-        pixels=stored.pixel_file(index),
+        pixels=stored.pixel_file(index.shape),
         labels=all_labels,
         indices=indices,
         class_names=names,

@@ -13,7 +13,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,10 +41,10 @@ class CacheIndex(Record):
         counts: Number of images by part and label, in the order of the pixels.
         content: Hex digest of pixels, labels and class names.
         unreadable: Files left out: path within the folder, and reason.
-        size_origin: Origin of the size, in words; empty in older files.
-        unserved: Number of images that an exported model cannot decode, by kind of file.
-        exact: Sets of images with equal pixels; None if they have not been searched yet.
+        exact: Sets of images with equal pixels.
         similar: Sets of images of the same picture, see `Duplicates`.
+        size_origin: Origin of the size, in words.
+        unserved: Number of images that an exported model cannot decode, by kind of file.
     """
 
     pixels: PixelFormat
@@ -52,10 +52,10 @@ class CacheIndex(Record):
     counts: dict[str, list[int]]
     content: str
     unreadable: list[tuple[str, str]]
-    size_origin: str = ""
-    unserved: dict[str, int] = dataclasses.field(default_factory=dict)
-    exact: list[list[int]] | None = None
-    similar: list[list[int]] = dataclasses.field(default_factory=list)
+    exact: list[list[int]]
+    similar: list[list[int]]
+    size_origin: str
+    unserved: dict[str, int]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))
@@ -152,22 +152,17 @@ class PixelCache:
         try:
             index = CacheIndex.load(self._index)
             whole = self._pixels.stat().st_size == math.prod(index.shape)
+            whole &= index.exact is not None  # older versions completed it later
         except (OSError, TypeError, ValueError):  # damaged: the images are decoded again
             return None
         return index if whole else None
 
-    def pixel_file(self, index: CacheIndex) -> PixelFile:
-        """Return the pixels that an index describes."""
-        return PixelFile(str(self._pixels.absolute()), index.shape)
+    def pixel_file(self, shape: tuple[int, ...]) -> PixelFile:
+        """Return the file of the pixels, of (N, height, width, channels)."""
+        return PixelFile(str(self._pixels.absolute()), shape)
 
-    def write(
-        self, pieces: Iterable[NDArray[np.uint8]], describe: Callable[[], CacheIndex]
-    ) -> CacheIndex:
-        """Store a data set.
-
-        Args:
-            pieces: Consecutive images, (n, height, width, channels) each.
-            describe: Makes the index, called after the last piece.
+    def write(self, pieces: Iterable[NDArray[np.uint8]]) -> None:
+        """Store pixels, consecutive images (n, height, width, channels) at a time.
 
         Raises:
             StorageError: if the folder cannot be written or the disk is full.
@@ -184,14 +179,11 @@ class PixelCache:
                 while len(rest):
                     with storage_errors(self._folder):
                         rest = rest[file.write(rest) :]
-            index = describe()
             with storage_errors(self._folder):
                 stack.close()
-        self.complete(index)
-        return index
 
-    def complete(self, index: CacheIndex) -> None:
-        """Replace the index by one with more information on the same pixels.
+    def save(self, index: CacheIndex) -> None:
+        """Store the index of the pixels, which makes them valid.
 
         Raises:
             StorageError: if the folder cannot be written or the disk is full.
