@@ -42,7 +42,7 @@ from kt_tuning.data.pixel_cache import (
     part_labels,
     pixel_hash,
 )
-from kt_tuning.data.pixel_format import LARGEST, Look, choose_format, size_origin
+from kt_tuning.data.pixel_format import LARGEST, Look, choose_format
 from kt_tuning.data.worker_pool import map_in_order
 
 _FILES = 256
@@ -94,7 +94,7 @@ def decode_folder(
                     looks += found
                     if size is not None and not all(image.grey for image in found):
                         break  # one image in colour settles the channels
-        pixels = choose_format(looks, size, channels, largest)
+        pixels, origin = choose_format(looks, size, channels, largest)
         found = _store(listing, cache, pixels, task)
         if (bits := bits_of(found.largest_level)) < pixels.bits:
             # The bit depth is known only after all files were read: they are read again.
@@ -120,7 +120,7 @@ def decode_folder(
         unreadable=found.failures,
         exact=duplicates.exact,
         similar=duplicates.similar,
-        size_origin=size_origin(looks, size, largest),
+        size_origin=origin,
         unserved=dict(found.unserved),
     )
     cache.save(index)

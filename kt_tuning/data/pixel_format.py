@@ -91,40 +91,27 @@ def choose_format(
     size: tuple[int, int] | None,
     channels: int | None,
     largest: int = LARGEST,
-) -> PixelFormat:
-    """Choose the format of the images where it is not given.
+) -> tuple[PixelFormat, str]:
+    """Choose the format of the images where it is not given, and say where the size comes from.
 
     Size: that of the images if all have the same and no side exceeds `largest`; else a square with
     the median of their shorter sides, rounded down to a multiple of 32, from 32 to `largest`.
     Channels: 1 if every image is grey, else 3. `looks` is only needed where either is None.
     """
+    origin = "as asked for"
     if size is None:
-        sizes = {(look.height, look.width) for look in looks}
-        same = next(iter(sizes)) if len(sizes) == 1 else None
-        side = _median_side(_shorter_sides(looks), largest)
-        size = same if same and max(same) <= largest else (side, side)
+        sizes = [(look.height, look.width) for look in looks]
+        if len(set(sizes)) == 1 and max(sizes[0]) <= largest:
+            size, origin = sizes[0], "the size of all files"
+        else:
+            median = statistics.median(list(map(min, sizes)) or [_STEP])
+            side = min(max(int(median) // _STEP * _STEP, _STEP), largest)
+            size = (side, side)
+            limited = "" if largest >= LARGEST else ", which fits the time limit"
+            origin = (
+                f"as the median of the files' shorter sides is {median:g}, in steps of {_STEP} up "
+                f"to {largest}{limited}"
+            )
     if channels is None:
         channels = 1 if looks and all(look.grey for look in looks) else 3
-    return PixelFormat(*size, channels)
-
-
-def size_origin(looks: Sequence[Look], size: tuple[int, int] | None, largest: int = LARGEST) -> str:
-    """Return in words where the size that `choose_format` returns comes from."""
-    if size is not None:
-        return "as asked for"
-    if len({(look.height, look.width) for look in looks}) == 1 and max(looks[0][:2]) <= largest:
-        return "the size of all files"
-    median = statistics.median(_shorter_sides(looks) or [_STEP])
-    limited = "" if largest >= LARGEST else ", which fits the time limit"
-    return (
-        f"as the median of the files' shorter sides is {median:g}, in steps of {_STEP} up to "
-        f"{largest}{limited}"
-    )
-
-
-def _shorter_sides(looks: Sequence[Look]) -> list[int]:
-    return [min(look.width, look.height) for look in looks]
-
-
-def _median_side(sides: Sequence[int], largest: int) -> int:
-    return min(max(int(statistics.median(sides or [_STEP])) // _STEP * _STEP, _STEP), largest)
+    return PixelFormat(*size, channels), origin
