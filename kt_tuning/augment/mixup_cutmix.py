@@ -90,7 +90,12 @@ def mix(
     """
     check_batch(images, uniforms, mixing.draws)
     partners = np.roll(np.arange(len(images)), -1)
-    blended, pasted = _methods(mixing, uniforms[:, METHOD])
+    if mixing.mixup and mixing.cutmix:
+        blended = uniforms[:, METHOD] < 0.5
+        pasted = ~blended
+    else:
+        blended = np.full(len(images), bool(mixing.mixup))
+        pasted = np.full(len(images), bool(mixing.cutmix))
     kept = np.ones(len(images))
     mixed = images.copy()
     kept[blended] = np.rint(UNIT * _beta(mixing.mixup, uniforms[blended, SHARE])) / UNIT
@@ -108,14 +113,6 @@ def mix(
         mixed_weights = own + (1 - kept) * weights[partners]
         kept, weights = own / mixed_weights, mixed_weights.astype(np.float32)
     return mixed, _targets(labels, labels[partners], kept.astype(np.float32), classes), weights
-
-
-def _methods(mixing: Mixing, uniforms: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which images MixUp mixes, and which CutMix."""
-    if mixing.mixup and mixing.cutmix:
-        return uniforms < 0.5, uniforms >= 0.5
-    every = np.ones(len(uniforms), dtype=bool)
-    return every & bool(mixing.mixup), every & bool(mixing.cutmix)
 
 
 def _beta(alpha: float, uniforms: Floats) -> Floats:

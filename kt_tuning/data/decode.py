@@ -257,10 +257,11 @@ def bits_of(largest: int) -> int:
 
 def is_deep(image: Image.Image) -> bool:
     """Return whether an image that is not loaded yet has 16 bits a colour channel."""
-    modes = [_raw_mode(tile) for tile in getattr(image, "tile", [])]
-    return bool(modes) and all(
-        mode.split(";")[0] in _DEEP_MODES and ";16" in mode for mode in modes
-    )
+    # The arguments of each tile's decoder begin with its raw mode, such as "RGB;16B".
+    arguments = [tile.args for tile in getattr(image, "tile", [])]
+    modes = [str(some[0] if isinstance(some, tuple) and some else some) for some in arguments]
+    deep = [mode.split(";")[0] in _DEEP_MODES and ";16" in mode for mode in modes]
+    return bool(deep) and all(deep)
 
 
 def reduce_levels(image: Image.Image, content: bytes, bits: int) -> int:
@@ -279,18 +280,15 @@ def reduce_levels(image: Image.Image, content: bytes, bits: int) -> int:
     brightest = int(high[..., :3].max())
     if bits == 16 and brightest >= _BRIGHT:
         return brightest << 8
-    levels = (high[..., :3].astype(np.int32) << 8) | _low_bytes(content)[..., :3]
+    with Image.open(io.BytesIO(content), formats=formats()) as again:
+        again.tile = [tile._replace(args=_swapped(tile.args)) for tile in again.tile]
+        low = np.asarray(again)
+    levels = (high[..., :3].astype(np.int32) << 8) | low[..., :3]
     if bits < 16:
         reduced = high.copy()
         reduced[..., :3] = np.minimum(levels >> (bits - 8), 255)
         image.paste(Image.fromarray(reduced))
     return int(levels.max())
-
-
-def _low_bytes(content: bytes) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(content), formats=formats()) as image:
-        image.tile = [tile._replace(args=_swapped(tile.args)) for tile in image.tile]
-        return np.asarray(image)
 
 
 def _swapped(arguments: Any) -> Any:
@@ -300,9 +298,3 @@ def _swapped(arguments: Any) -> Any:
     native = "L" if sys.byteorder == "little" else "B"
     order = arguments[-1].replace("N", native)
     return arguments[:-1] + ("L" if order == "B" else "B")
-
-
-def _raw_mode(tile: object) -> str:
-    arguments = getattr(tile, "args", None)
-    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    return first if isinstance(first, str) else ""

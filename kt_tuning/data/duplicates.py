@@ -89,8 +89,10 @@ def find_duplicates(pixels: NDArray[np.uint8], thumbnails: NDArray[np.uint8]) ->
     single = np.array([place for place in range(len(pixels)) if place not in repeated])
     if thumbnails.shape[1:] != (SIDE, SIDE):
         return Duplicates(exact, [])
-    pairs = single[_similar(pixels, thumbnails, single)]
-    return Duplicates(exact, _connected(pairs))
+    component = connected(single[_similar(pixels, thumbnails, single)], len(pixels))
+    order = np.argsort(component, kind="stable")
+    sets = np.split(order, np.cumsum(np.bincount(component))[:-1])
+    return Duplicates(exact, [places.tolist() for places in sets if len(places) > 1])
 
 
 def _exact(pixels: NDArray[np.uint8], thumbnails: NDArray[np.uint8]) -> list[list[int]]:
@@ -172,17 +174,16 @@ def _correlated(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> bool:
     return bool((a * b).sum() >= _CORRELATION * np.sqrt((a * a).sum() * (b * b).sum()))
 
 
-def _connected(pairs: NDArray[np.int64]) -> list[list[int]]:
-    """Return the connected components of the graph of pairs."""
+def connected(pairs: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Number the connected components of a graph of `count` nodes, by their least node: (count,).
+
+    `pairs` (n, 2) are the edges.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    if not len(pairs):
-        return []
-    places, nodes = np.unique(pairs, return_inverse=True)
-    graph = coo_array((np.ones(len(pairs)), nodes.reshape(-1, 2).T), shape=(len(places),) * 2)
-    count, component = connected_components(graph, directed=False)
-    return [places[component == number].tolist() for number in range(count)]
+    graph = coo_array((np.ones(len(pairs)), pairs.T), shape=(count, count))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
 def thumbnail_shape(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError, OptionError
+from kt_tuning.data.duplicates import connected
 
 FOLDER = "folder"
 """Groups are the folders below the class folders."""
@@ -37,20 +38,13 @@ class Groups:
         return Groups(self.of_image[places], self.required)
 
 
-def join_groups(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return (N,) groups such that images of one group of either are in one group."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    # A graph of the images and of the groups of either kind, with an edge for each membership.
-    count = len(first)
-    _, first = np.unique(first, return_inverse=True)
-    _, second = np.unique(second, return_inverse=True)
-    nodes = np.concatenate([count + first, count + first.max() + 1 + second])
-    edges = (np.ones(2 * count), (np.tile(np.arange(count), 2), nodes))
-    graph = coo_array(edges, shape=(nodes.max() + 1,) * 2)
-    component = connected_components(graph, directed=False)[1]
-    return component[:count].astype(np.int64)
+def join_groups(*partitions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (N,) groups such that images of one group in any partition are in one group."""
+    edges = []
+    for groups in partitions:
+        _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+        edges.append(np.stack([np.arange(len(groups)), first[group]], axis=1))
+    return connected(np.concatenate(edges), len(partitions[0]))
 
 
 def keep_together(

@@ -41,6 +41,9 @@ _SYSTEM_FOLDERS = frozenset(
 #: Files, in lower case, that operating systems leave in every folder.
 _SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})
 
+#: Sub-folders of a run, besides those of trials; see `kt_tuning.run.layout`.
+_RUN_FOLDERS = {"export", "refit", "distill", "bag", "boost", "snapshots", "tracking"}
+
 #: First bytes of image files whose names have no known extension.
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
 
@@ -159,9 +162,10 @@ def sub_folders(folder: str, left_out: LeftOut, *, skip: str | None = None) -> l
     found = []
     in_run = is_run_directory(folder)
     for entry in folders:
+        made_by_run = in_run and (entry.name in _RUN_FOLDERS or entry.name.startswith("trial_"))
         if is_hidden(entry.name):
             left_out.folders.add(entry.path)
-        elif holds_runs(entry.path) or (in_run and _is_made_by_run(entry.name)):
+        elif holds_runs(entry.path) or made_by_run:
             left_out.runs.add(entry.path)
         elif skip is None or os.path.realpath(entry.path) != skip:
             found.append(entry.name)
@@ -207,7 +211,14 @@ def is_image(entry: os.DirEntry[str]) -> bool:
         return False
     if _extension(entry.name) in extensions():
         return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
-    return entry.is_file() and _begins_like_an_image(entry.path)
+    if not entry.is_file():
+        return False
+    try:
+        with open(entry.path, "rb", buffering=0) as file:
+            start = file.read(12)
+    except OSError:
+        return False
+    return start.startswith(_SIGNATURES) or (start[:4] == b"RIFF" and start[8:] == b"WEBP")
 
 
 def is_hidden(name: str) -> bool:
@@ -235,23 +246,8 @@ def holds_runs(folder: str, depth: int = 2) -> bool:
     return found
 
 
-def _is_made_by_run(name: str) -> bool:
-    """Return whether a sub-folder of a run has a name that `kt_tuning.run.layout` lists."""
-    names = {"export", "refit", "distill", "bag", "boost", "snapshots", "tracking"}
-    return name in names or name.startswith("trial_")
-
-
 def _is_system_file(name: str) -> bool:
     return name.startswith(".") or name.lower() in _SYSTEM_FILES
-
-
-def _begins_like_an_image(path: str) -> bool:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            start = file.read(12)
-    except OSError:
-        return False
-    return start.startswith(_SIGNATURES) or (start[:4] == b"RIFF" and start[8:] == b"WEBP")
 
 
 def _extension(name: str) -> str:

@@ -170,7 +170,10 @@ class PixelCache:
         with contextlib.ExitStack() as stack:
             with storage_errors(self._folder):
                 self._folder.mkdir(parents=True, exist_ok=True)
-                self._sweep()
+                for path in self._folder.glob(f"{WRITING}*"):  # of killed processes
+                    with contextlib.suppress(FileNotFoundError):  # another process sweeps too
+                        if time.time() - path.stat().st_mtime > _ABANDONED:
+                            path.unlink()
                 temporary = stack.enter_context(atomic_write(self._pixels, durable=False))
                 # Unbuffered, so that a full disk is noticed here and not again at closing.
                 file = stack.enter_context(open(temporary, "wb", buffering=0))
@@ -190,10 +193,3 @@ class PixelCache:
         """
         with storage_errors(self._folder):
             index.save(self._index, durable=False)
-
-    def _sweep(self) -> None:
-        """Remove temporary files of killed processes."""
-        for path in self._folder.glob(f"{WRITING}*"):
-            with contextlib.suppress(FileNotFoundError):  # another process sweeps too
-                if time.time() - path.stat().st_mtime > _ABANDONED:
-                    path.unlink()

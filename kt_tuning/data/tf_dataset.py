@@ -77,7 +77,10 @@ def _batches(dataset: Any, name: str) -> Iterator[tuple[NDArray[Any], NDArray[An
         )
     single: list[tuple[Any, Any]] = []
     for image, label in dataset.as_numpy_iterator():
-        if _is_batch(np.shape(image), np.shape(label)):
+        shape, labels = np.shape(image), np.shape(label)
+        # Three axes are one image or several grey ones.
+        several_grey = labels and shape[0] == labels[0] and shape[-1] not in (1, 3, 4)
+        if len(shape) > 3 or (len(shape) == 3 and several_grey):
             yield np.asarray(image), np.asarray(label)
             continue
         if single and np.shape(image) != np.shape(single[0][0]):
@@ -88,13 +91,6 @@ def _batches(dataset: Any, name: str) -> Iterator[tuple[NDArray[Any], NDArray[An
             single = []
     if single:
         yield _stacked(single)
-
-
-def _is_batch(image: tuple[int, ...], label: tuple[int, ...]) -> bool:
-    """Return whether shapes are of a batch; three axes are one image or several grey ones."""
-    if len(image) != 3 or not label:
-        return len(image) > 3
-    return image[0] == label[0] and image[-1] not in (1, 3, 4)
 
 
 def _stacked(pairs: list[tuple[Any, Any]]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -219,12 +219,13 @@ class _BatchReader:
 
     def __call__(self, place: tuple[int, int, int | None]) -> list[Batch]:
         if self._batches is None:
-            self._batches = pickle.loads(self._content, buffers=map(_mapped, self._files))
+            maps: list[Any] = []
+            for path in self._files:
+                with open(path, "rb") as file:
+                    # An empty file cannot be mapped.
+                    empty = os.path.getsize(path) == 0
+                    maps.append(
+                        b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                    )
+            self._batches = pickle.loads(self._content, buffers=maps)
         return self._batches.read_run(*place)
-
-
-def _mapped(path: str) -> Any:
-    """Map a file into memory; an empty file cannot be mapped."""
-    with open(path, "rb") as file:
-        empty = os.path.getsize(path) == 0
-        return b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
