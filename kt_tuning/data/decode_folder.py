@@ -40,7 +40,6 @@ from kt_tuning.data.pixel_cache import (
     PixelCache,
     content_digest,
     part_labels,
-    pixel_hash,
 )
 from kt_tuning.data.pixel_format import LARGEST, Look, choose_format
 from kt_tuning.data.worker_pool import map_in_order
@@ -131,7 +130,9 @@ def decode_folder(
 class _Stored:
     """What is known of the images after all were decoded; see `DecodedBatch`."""
 
-    digest: hashlib.blake2b = dataclasses.field(default_factory=pixel_hash)
+    digest: hashlib.blake2b = dataclasses.field(
+        default_factory=lambda: hashlib.blake2b(digest_size=16)
+    )
     thumbnails: list[NDArray[np.uint8]] = dataclasses.field(default_factory=list)
     failures: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     largest_level: int = 0
@@ -141,7 +142,7 @@ class _Stored:
 def _store(listing: Listing, cache: PixelCache, pixels: PixelFormat, task: Task) -> _Stored:
     """Decode the files and write their pixels into the cache."""
     task.begin("Decoding images", len(listing.files))
-    stored = _Stored()
+    stored = _Stored(hashlib.blake2b(digest_size=16))
 
     def pieces() -> Generator[NDArray[np.uint8], None, None]:
         decode_some = functools.partial(decode_batch, listing.root, pixels)

@@ -100,8 +100,16 @@ class _Finder:
     ) -> None:
         self._root = root
         self._left_out = left_out
-        self._wanted = None if class_names is None else _checked(class_names)
         self._skip = skip
+        self._wanted: tuple[str, ...] | None = None
+        if class_names is not None:
+            names = (class_names,) if isinstance(class_names, str) else tuple(map(str, class_names))
+            if len(set(names)) < max(2, len(names)):
+                raise DataError(
+                    "class_names should be the names of at least 2 sub-folders, each once. "
+                    f"Received: {list(names)}"
+                )
+            self._wanted = names
 
     def layout(self) -> tuple[dict[str, str], tuple[str, ...]]:
         """Return the folder of each part's classes, "train" always, and the class names."""
@@ -111,9 +119,14 @@ class _Finder:
             parts = {"train": top}
         else:
             parts = {part: self._unwrapped(os.path.join(top, n)) for part, n in folders.items()}
-        found = {part: self._class_folders(where) for part, where in parts.items()}
-        for part in [part for part in parts if part != "train"]:
-            if not self._is_labelled(parts[part], found[part], found["train"]):
+        found = {
+            part: [n for n in self._sub_folders(where) if n in (self._wanted or (n,))]
+            for part, where in parts.items()
+        }
+        for part, names in list(found.items()):
+            unlabelled = not names or (len(names) == 1 and names[0] not in found["train"])
+            if part != "train" and unlabelled and self._any_image(parts[part]):
+                self._say_unlabelled(parts[part])
                 del parts[part], found[part]
         for part, where in parts.items():
             self._check_classes(where, found[part])
@@ -143,7 +156,13 @@ class _Finder:
             for name in names
             if name not in known and (not known or self._any_image(os.path.join(top, name)))
         ]
-        if not known or self._is_vehicle(top, known, others):
+        if not known:
+            return None
+        # A single folder "train", full of images and beside others, is a class.
+        single = next(iter(known))
+        is_class = len(known) == 1 and bool(others) and single.lower() == "train"
+        if is_class and not self._sub_folders(os.path.join(top, single)):
+            logger.warning("%s is taken for a class: it lies beside %s", single, ", ".join(others))
             return None
         folders = {part: name for name, part in known.items()}
         unclear = [name for name in others if not _UNLABELLED.search(name)]
@@ -160,15 +179,6 @@ class _Finder:
         for name in others:
             self._say_unlabelled(os.path.join(top, name))
         return {part: folders[part] for part in PARTS if part in folders}
-
-    def _is_vehicle(self, top: str, known: dict[str, str], others: list[str]) -> bool:
-        """Whether a single folder "train", full of images and beside others, is a class."""
-        if len(known) != 1 or not others or next(iter(known)).lower() != "train":
-            return False
-        if self._sub_folders(os.path.join(top, next(iter(known)))):
-            return False
-        logger.warning("%s is taken for a class: it lies beside %s", *known, ", ".join(others))
-        return True
 
     def _unwrapped(self, where: str) -> str:
         """Descend while a folder has nothing but a single sub-folder."""
@@ -192,14 +202,6 @@ class _Finder:
         same = name.lower() == os.path.basename(self._path(where)).lower()
         return named_so or same or "train" in split_parts(below).values()
 
-    def _is_labelled(self, where: str, names: list[str], train: list[str]) -> bool:
-        """Return whether a part has classes; log it if it has only images in one folder."""
-        unlabelled = not names or (len(names) == 1 and names[0] not in train)
-        if not unlabelled or not self._any_image(where):
-            return True
-        self._say_unlabelled(where)
-        return False
-
     def _say_unlabelled(self, where: str) -> None:
         count = sum(1 for _ in walk(self._path(where), "", LeftOut()))
         logger.warning(
@@ -208,10 +210,6 @@ class _Finder:
             self._path(where),
             count,
         )
-
-    def _class_folders(self, where: str) -> list[str]:
-        names = self._sub_folders(where)
-        return names if self._wanted is None else [n for n in names if n in set(self._wanted)]
 
     def _check_classes(self, where: str, names: list[str]) -> None:
         stray = self._images(where)
@@ -248,16 +246,6 @@ class _Finder:
 
     def _path(self, where: str) -> str:
         return os.path.join(self._root, where) if where else self._root
-
-
-def _checked(class_names: Sequence[str]) -> tuple[str, ...]:
-    names = (class_names,) if isinstance(class_names, str) else tuple(map(str, class_names))
-    if len(set(names)) < max(2, len(names)):
-        raise DataError(
-            "class_names should be the names of at least 2 sub-folders, each once. "
-            f"Received: {list(names)}"
-        )
-    return names
 
 
 def split_parts(names: Iterable[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import html
 from collections.abc import Sequence
 from functools import cached_property
@@ -19,7 +20,7 @@ from kt_tuning.data.duplicates import Duplicates, find_duplicates, thumbnails
 from kt_tuning.data.from_arrays import join_arrays
 from kt_tuning.data.groups import Groups
 from kt_tuning.data.image_split import HeldOut, ImageSplit, PixelFile
-from kt_tuning.data.pixel_cache import cache_folder, content_digest, pixel_hash, split_digest
+from kt_tuning.data.pixel_cache import cache_folder, content_digest, split_digest
 from kt_tuning.data.stratified_split import (
     PARTS,
     assign_folds,
@@ -128,8 +129,7 @@ class ImageData:
             class_names=names,
             name_of=lambda place: f"image {place}",
         )
-        digest = pixel_hash()
-        digest.update(np.ascontiguousarray(pixels).data)
+        digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16)
         content = content_digest(digest, pixels.shape[1:], labels, names)
         return cls(pixels, labels, indices, names, content, duplicates=duplicates, groups=together)
 

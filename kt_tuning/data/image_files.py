@@ -73,11 +73,12 @@ class LeftOut:
 
     def __str__(self) -> str:
         parts = []
-        if self.files:
-            parts.append(f"{self.files.total()} files that are no images ({_counts(self.files)})")
-        if self.folders:
-            names = Counter(map(os.path.basename, self.folders))
-            parts.append(f"{len(self.folders)} hidden folders ({_counts(names)})")
+        hidden = Counter(map(os.path.basename, self.folders))
+        for counter, what in ((self.files, "files that are no images"), (hidden, "hidden folders")):
+            if counter:
+                shown = ", ".join(f"{count} {name}" for name, count in counter.most_common(8))
+                more = ", …" if len(counter) > 8 else ""
+                parts.append(f"{counter.total()} {what} ({shown}{more})")
         if self.runs:
             parts.append(f"folders of runs ({', '.join(sorted(self.runs))})")
         return " and ".join(parts)
@@ -252,11 +253,6 @@ def _is_system_file(name: str) -> bool:
 
 def _extension(name: str) -> str:
     return os.path.splitext(name)[1].lower()
-
-
-def _counts(counter: Counter[str]) -> str:
-    shown = ", ".join(f"{count} {name}" for name, count in counter.most_common(8))
-    return shown + (", …" if len(counter) > 8 else "")
 
 
 @functools.cache

@@ -85,18 +85,13 @@ def content_digest(
     """Return the hexadecimal digest of pixels, (N,) labels and class names.
 
     It depends on the order of the images, not on names, dates or places of files. `pixels` is the
-    `pixel_hash`, updated with all pixels, and `shape` is (height, width, channels).
+    hash of 16 bytes of all pixels, and `shape` is (height, width, channels).
     """
     pixels.update(np.asarray(shape, dtype="<i8").data)
     pixels.update(labels.astype("<i8").data)
     for name in class_names:
         pixels.update(name.encode("utf-8", "surrogateescape") + b"\0")
     return pixels.hexdigest()
-
-
-def pixel_hash() -> hashlib.blake2b:
-    """Return the hash to update with the pixels, (n, height, width, channels) at a time."""
-    return hashlib.blake2b(digest_size=16)
 
 
 def split_digest(content: str, indices: Mapping[str, NDArray[np.int64]]) -> str:
