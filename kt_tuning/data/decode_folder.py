@@ -67,15 +67,7 @@ def decode_folder(
     largest: int = LARGEST,
     progress: bool,
 ) -> CacheIndex:
-    """Decode the files of a listing into the cache.
-
-    Args:
-        listing: The files.
-        cache: Where the pixels go.
-        size: (height, width), or None to choose by the images; see `choose_format`.
-        channels: 1, 3, or None to choose.
-        largest: Largest side to choose, see `choose_format`.
-        progress: Whether to show progress on the standard error stream.
+    """Decode the files of a listing into the cache, in the format that `choose_format` chooses.
 
     Returns:
         The index of the cache; it has only readable images.

@@ -54,14 +54,7 @@ def join_arrays(
     value_range: tuple[float, float] | None,
     groups: Any,
 ) -> JoinedArrays:
-    """Check and convert the arguments of `ImageData.from_arrays`.
-
-    `pairs` has `(x, y)` of the "validation" and "test" splits, or None.
-
-    Raises:
-        DataError: if images, labels and groups do not fit each other or cannot be read as such.
-        OptionError: if `value_range` is wrong.
-    """
+    """Check and convert the arguments of `ImageData.from_arrays`; `pairs` are those of splits."""
     label_map = LabelMap.fit(y, class_names)
     given = {part: pair for part, pair in pairs.items() if pair is not None}
     for part, pair in given.items():

@@ -202,15 +202,9 @@ def find_groups(groups: PathGroups) -> Callable[[str, str], Hashable]:
 def groups_of_paths(
     paths: Sequence[str], class_folders: Sequence[str], groups: PathGroups
 ) -> NDArray[np.int64]:
-    """Number the groups of image files.
+    """Number the groups (N,) of image files; see `load_images`. A file without a group is alone.
 
-    Args:
-        paths: (N,) relative to the folder of images.
-        class_folders: (N,) the class folder that each lies in, relative likewise.
-        groups: See `load_images`.
-
-    Returns:
-        (N,) the same number for images of a group. A file without a group is alone.
+    Paths and the class folder that each lies in are relative to the folder of images.
 
     Raises:
         DataError: if no file has a group.

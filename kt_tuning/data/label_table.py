@@ -47,13 +47,7 @@ SHOWN = 5
 
 @dataclasses.dataclass(frozen=True)
 class TableListing:
-    """The images, labels and groups of a table.
-
-    Attributes:
-        listing: The files by split and label.
-        source: Arguments for reading the table again.
-        groups: By path of a file in the listing: its group; empty without a column of groups.
-    """
+    """The files by split and label, the arguments for reading the table again, groups by path."""
 
     listing: Listing
     source: TableSource
@@ -235,12 +229,7 @@ def _find_files(
 
 
 def _listing(root: str, rows: Mapping[ImageFile, _Row]) -> Listing:
-    """Return the files by split and label.
-
-    Raises:
-        DataError: if there are fewer than 2 classes, a class has a single image, a split has an
-            unknown name or lacks a class.
-    """
+    """Return the files by split and label."""
     counts = collections.Counter(row.label for row in rows.values())
     single = [label for label, count in counts.items() if count == 1]
     if len(counts) < 2 or single:

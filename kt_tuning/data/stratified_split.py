@@ -74,14 +74,14 @@ def split_images(
         labels: (N,) of all images.
         given: Index sets by part; "train" always. Missing parts are taken from it.
         duplicates: The copies among the images.
-        groups: (N,) the same number for images that must stay together; None if there are none.
+        groups: (N,) the same number for images that must stay together, or None.
         split: Shares of train, validation and test.
         seed: Seed of the choice.
         class_names: Names by label.
         name_of: Returns the name of the image at a place.
 
     Returns:
-        The three index sets, and the groups for splits that come later; None if there are none.
+        The three index sets, and the groups for splits that come later, or None.
 
     Raises:
         OptionError: if the split or the seed is wrong.
@@ -243,22 +243,7 @@ def assign_folds(
     *,
     seed: int,
 ) -> NDArray[np.int64]:
-    """Assign images to the folds of a cross-validation: stratified, groups in one fold each.
-
-    Args:
-        labels: (N,).
-        count: Number of folds, at least 2.
-        class_names: Names by label.
-        groups: Of the same N images, or None.
-        seed: Seed of the assignment.
-
-    Returns:
-        (N,) the fold of each image.
-
-    Raises:
-        OptionError: if `count` is no such number.
-        DataError: if a class has fewer images, or groups, than folds.
-    """
+    """Return the fold (N,) of each image of a cross-validation; see `ImageData.folds`."""
     if isinstance(count, bool) or not isinstance(count, int) or count < 2:
         raise OptionError(f"`folds` is a whole number, at least 2. Received: {count!r}")
     sizes = np.bincount(labels, minlength=len(class_names))

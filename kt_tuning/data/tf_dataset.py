@@ -25,11 +25,7 @@ def read_dataset(
     The result does not depend on the order of the dataset, which may be shuffled anew each time:
     images are sorted by a digest of their pixels and labels.
 
-    Args:
-        dataset: A `tf.data.Dataset` of pairs (image, label).
-        name: What to call it in messages.
-        value_range: The values of black and white; None to guess from the first batch,
-            see `find_range`.
+    Messages call the dataset `name`. Without a `value_range`, it is guessed from the first batch.
 
     Returns:
         Pixels, uint8 (N, height, width, 1 or 3); labels as the dataset has them, (N,), (N, 1) or
