@@ -7,6 +7,7 @@ batches during a training step.
 from __future__ import annotations
 
 import collections
+import contextlib
 import functools
 import logging
 import math
@@ -66,6 +67,7 @@ class Loader(keras.utils.PyDataset):
         self._batches = batches
         self._threads = reading_threads() if threads is None else threads
         self._source: Batches | BatchProcesses = batches
+        self._open = contextlib.ExitStack()
         self.batch_size = batches.batch_size
         self._reader = self._new_reader()
         self.processes = 0
@@ -79,8 +81,7 @@ class Loader(keras.utils.PyDataset):
 
     def __exit__(self, *exception: object) -> None:
         self._reader.close()
-        if isinstance(self._source, BatchProcesses):
-            self._source.close()
+        self._open.close()
 
     def __len__(self) -> int:
         return self._batches.count(self.batch_size)
@@ -118,7 +119,7 @@ class Loader(keras.utils.PyDataset):
 
     def _start_processes(self, count: int) -> None:
         try:
-            self._source = BatchProcesses(self._batches, count)
+            self._source = self._open.enter_context(BatchProcesses(self._batches, count))
         except Exception as error:  # out of memory, files or processes: threads go on
             logger.info("Batches go on being made by threads: %s.", error)
             return

@@ -191,10 +191,6 @@ class BatchProcesses:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the processes, and remove the files."""
         self._open.close()
 
     def read_run(self, epoch: int, run: int, batch_size: int | None = None) -> list[Batch]:
