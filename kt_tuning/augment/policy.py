@@ -32,7 +32,7 @@ class Policy:
 
     Attributes:
         steps: The operations: `Step`, `OneOf` or `AugMix`.
-        border: What is beyond the edge: "mirror" (the image mirrored at it), "edge" (its outermost
+        border: Pixels beyond the edge: "mirror" (the image mirrored at it), "edge" (its outermost
             pixels), "wrap" (the opposite side) or "constant" (black).
         interpolation: "nearest", "box" (the mean of the pixels nearest to four places in the output
             pixel), "bilinear", "bicubic", or "auto": bilinear, but box for images of more than

@@ -33,7 +33,7 @@ from kt_tuning.augment.resampling import (
     to_pixels,
 )
 
-# NumPy is slow at rows of 4: so many pixels are one row.
+# Pixels that are summed as one row: NumPy is slow at rows of 4 values.
 LINE = 16
 
 

@@ -31,16 +31,16 @@ INTERPOLATIONS = {
 }
 # Bilinear, or box where it is faster and as good.
 AUTO = "auto"
-# Where box is neither faster nor as good: images of so many pixels or fewer.
+# Pixels of an image up to which box is neither faster nor as good.
 SMALL_PIXELS = 2**13
 # Least distance of neighbouring output pixels, in input pixels, at which box is as good.
 LEAST_STEP = 0.75
 # How far beyond the border, in sides, an image may be looked up: a horizon is infinitely far away.
 # Beyond that it is black.
 HORIZON = 7
-# Images are worked on in groups of about so many pixels, which fit into the processor's caches.
+# Pixels of the images that are processed together: about what fits into the processor's caches.
 GROUP_PIXELS = 2**14
-# Likewise where they are only copied.
+# The same for images that are only copied.
 COPIED_PIXELS = 2**16
 Lanes = NDArray[np.uint64]
 # In units of 1 / ONE of a pixel.
@@ -164,7 +164,7 @@ def resample(
 
 
 def groups(rows: Rows, size: Size, pixels: int = GROUP_PIXELS) -> Iterator[Rows]:
-    """Split rows of images of this size into groups of about so many pixels."""
+    """Split rows of images of this size into groups of about `pixels` pixels."""
     count = max(1, pixels // (size[0] * size[1]))
     for start in range(0, len(rows), count):
         yield rows[start : start + count]

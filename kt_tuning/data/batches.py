@@ -1,4 +1,4 @@
-"""Batches of a split, shuffled and augmented anew each epoch."""
+"""Batches of a split, shuffled and augmented differently in each epoch."""
 
 from __future__ import annotations
 

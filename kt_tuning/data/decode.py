@@ -40,7 +40,7 @@ class Decoded(NamedTuple):
     """An image file, decoded.
 
     Attributes:
-        picture: Of the size wanted, mode "L" or "RGB".
+        picture: The image in the target size, mode "L" or "RGB".
         largest_level: The largest level of a file with 16 bits a pixel, 0 of any other.
         unserved: What kind of file it is if an exported model cannot decode it, else "".
     """

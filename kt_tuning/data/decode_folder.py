@@ -120,7 +120,7 @@ def decode_folder(
 
 @dataclasses.dataclass
 class _Stored:
-    """What is known of the images after all were decoded; see `DecodedBatch`."""
+    """The results of all batches; see `DecodedBatch`."""
 
     digest: hashlib.blake2b = dataclasses.field(
         default_factory=lambda: hashlib.blake2b(digest_size=16)

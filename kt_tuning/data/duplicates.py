@@ -128,7 +128,7 @@ def _similar(
 def _neighbours(flat: NDArray[np.uint8], distance: float) -> NDArray[np.int64]:
     """Return (n, 2) pairs of thumbnails, all those that are as close as `distance` among them.
 
-    If so many images are alike that there would be too many pairs, none are returned.
+    No pairs are returned if there would be more than `_CANDIDATES` for each image.
     """
     from scipy.spatial import cKDTree
 
@@ -258,7 +258,7 @@ def without_leaks(
         logger.warning(
             "%d training images are copies of images in the ready validation and test splits. They "
             "are kept, since a class would lose more than half its training images without them: "
-            "scores are too good. Make the splits anew.",
+            "scores are too high. Make new splits.",
             int(leaked.sum()),
         )
         return dict(given)

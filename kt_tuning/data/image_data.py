@@ -153,9 +153,9 @@ class ImageData:
         difference: the same images are split in the same way.
 
         Args:
-            train: Of the images (height, width, channels), or batches of them.
-            validation: Of the validation split, instead of a share of the images above.
-            test: Of the test split, likewise.
+            train: Pairs of images (height, width, channels) and labels, or batches of them.
+            validation: The validation split, instead of a share of the images above.
+            test: The test split, instead of a share of the images above.
             class_names: Names by label; by default the dataset's attribute `class_names`, which
                 `.map` and others drop, else the labels themselves.
             split: Shares of train, validation and test, with sum 1.

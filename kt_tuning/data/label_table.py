@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("kt_tuning")
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
-"""Of the files that are tables."""
+"""Endings of files that are tables."""
 COLUMNS: dict[str, tuple[str, ...]] = {
     "file": (
         *("file", "filename", "file_name", "filepath", "file_path", "image_path", "img_path"),
@@ -85,8 +85,8 @@ def read_table(
             has labels: text or numbers. One may have the split ("train", "val", "test" and their
             usual other names), and one a group, whose images stay on one side of a split.
         images: The folder of the images; that of the file if None.
-        columns: Meaning ("file", "label", "split", "group") -> name of the column; what is not
-            given is found by its usual names, see `COLUMNS`.
+        columns: Meaning ("file", "label", "split", "group") -> name of the column; others
+            are found by their usual names, see `COLUMNS`.
         max_missing: Share of the rows, 0 to 1, that may be left out because their file is missing,
             their label is empty or another row has another label for the same file.
 

@@ -69,7 +69,7 @@ class LabelMap:
             raise DataError(
                 f"Expected one-hot labels with {len(self.class_names)} columns. Received: {columns}"
             )
-        # one-hot rows came back as positions, which is what they encode to
+        # `_values` has turned one-hot rows into positions
         integers = {i: i for i in range(columns)} if columns else self._integers
         unknown = sorted(set(raw.tolist()) - set(integers))
         if unknown:

@@ -60,8 +60,8 @@ def load_images(
     you like. Logged are: files and folders left out, how many images are there more than once,
     16-bit files that hold fewer bits, and files that an exported model cannot decode.
 
-    Copies of a picture stay on one side of the split. Of ready splits, training images that are
-    copies of validation or test images are left out.
+    Copies of a picture stay on one side of the split. Training images that are copies of images in
+    ready validation or test splits are left out.
 
     Args:
         folder: The folder. Sub-folder names are the class names, sorted. Names such as train,
@@ -86,14 +86,14 @@ def load_images(
             with one group in parentheses, which is looked for in paths relative to `folder`, such
             as "patient(\d+)"; or a function of such a path, None for an image on its own. Of a
             table, by default what its column of groups says.
-        images: Of a table: the folder of its files; that of the table if None.
-        columns: Of a table: meaning ("file", "label", "split", "group") -> name of the column; what
-            is not given is found by its usual names.
-        max_missing: Of a table: share of the rows, 0 to 1, that may be left out because their file
+        images: Folder of the files that a table names; that of the table if None.
+        columns: Meaning ("file", "label", "split", "group") -> name of the column of a table;
+            others are found by their usual names.
+        max_missing: Share of the rows of a table, 0 to 1, that may be left out because their file
             is missing, their label is empty or another row contradicts it.
         time_limit: Duration of the search that the images are for, such as "5m" or seconds.
-        backbone: Whether it is a search of pre-trained networks, for which the time limit does not
-            make images smaller.
+        backbone: Whether pre-trained networks are searched, for which the time limit does not make
+            images smaller.
         cache: Folder for the decoded pixels; by default `$KT_TUNING_CACHE`, or `kt-tuning` in the
             user's cache folder.
         progress: Whether to draw a progress bar on the standard error stream while decoding.
@@ -144,7 +144,7 @@ def load_images(
         listing = scan(folder, class_names=class_names, skip=cache_folder(cache))
     largest = LARGEST
     if size is None:
-        # Training images and those that are taken from them: at most so many are trained on.
+        # An upper bound: other splits may take some of them.
         files = sum(map(len, listing.parts.get("train", ())))
         largest = largest_side(files, time_limit=limit, backbone=backbone)
     settings = f"{size} {wanted_channels} {DECODE_RULE} {PIL.__version__}"

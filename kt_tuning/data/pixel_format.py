@@ -25,7 +25,7 @@ default `ConvNet`: three times those of a prediction, where a multiply-add count
 FLOPS_PER_SECOND = 2e11
 """Of two recent processors while they train; a rough figure."""
 SHARE = 0.25
-"""Of the time limit in which a network should be trained."""
+"""Share of the time limit in which a network should be trained."""
 _STEP = 32
 
 

@@ -221,7 +221,7 @@ def stratified_folds(
     Args:
         labels: (N,).
         folds: Number of folds, at least 2.
-        rng: Source of randomness.
+        rng: Random generator.
 
     Returns:
         (N,) the fold of each image. Folds differ by at most one image in size, and by at most one

@@ -22,7 +22,7 @@ def read_dataset(
 ) -> tuple[NDArray[np.uint8], NDArray[Any], tuple[float, float]]:
     """Read all images of a dataset once, holding only one batch as floating-point numbers.
 
-    The result does not depend on the order of the dataset, which may be shuffled anew each time:
+    The result does not depend on the order of the dataset, which may be shuffled each time:
     images are sorted by a digest of their pixels and labels.
 
     Messages call the dataset `name`. Without a `value_range`, it is guessed from the first batch.

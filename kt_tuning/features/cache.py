@@ -36,7 +36,7 @@ MOST_VIEWS = 8
 MEMORY = 768 << 20
 """Bytes that the features of all views may take in memory; fewer views if they would take more."""
 SEED = 0
-"""Of the views: all trials share them."""
+"""Seed of the views: all trials share them."""
 
 
 class Extractor(Protocol):
@@ -74,7 +74,7 @@ class FeatureCache:
     Args:
         content: Digest of the images, `ImageData.content`.
         images: Their number.
-        folder: Of the cache; by default that of the decoded images.
+        folder: Folder of the cache; by default that of the decoded images.
     """
 
     def __init__(self, content: str, images: int, folder: str | Path | None = None) -> None:
@@ -86,7 +86,7 @@ class FeatureCache:
         """Return the features (n, …) of a split's images, in their order; a copy.
 
         Args:
-            split: Of the data set.
+            split: Some images of the data set.
             extractor: What computes those that are not there yet.
 
         Raises:
@@ -103,7 +103,7 @@ class FeatureCache:
         at least `CHUNK` of them.
 
         Args:
-            split: Of the data set.
+            split: Some images of the data set.
             extractor: What computes those that are not there yet.
             at: Value of `time.monotonic()`, or None for no limit.
 
@@ -220,7 +220,7 @@ class Views:
     Args:
         split: The training images.
         extractor: The frozen network.
-        cache: Of the features.
+        cache: Cache of the features.
         policy: Makes the views; with one that does nothing there is one view.
         until: Value of `time.monotonic()` after which no further view is begun.
 
