@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.data.decode import bits_of, composite_on_white
-from kt_tuning.data.labels import LabelMap
 
 _CHUNK = 1024
 """Images converted at a time, so that the floating-point copy of a large array stays small."""
@@ -55,7 +54,6 @@ def join_arrays(
     groups: Any,
 ) -> JoinedArrays:
     """Check and convert the arguments of `ImageData.from_arrays`; `pairs` are those of splits."""
-    label_map = LabelMap.fit(y, class_names)
     given = {part: pair for part, pair in pairs.items() if pair is not None}
     for part, pair in given.items():
         if not isinstance(pair, tuple | list) or len(pair) != 2:
@@ -64,7 +62,7 @@ def join_arrays(
         pixel_range = find_range(x, *(pair[0] for pair in given.values()))
     else:
         pixel_range = check_range(value_range)
-    pixels, labels = [to_pixels(x, pixel_range)], [label_map.encode(y)]
+    pixels = [to_pixels(x, pixel_range)]
     for part, (more, _) in given.items():
         # One guess serves both, and floats beside integers may be 0..1 and 0..255.
         types = [np.asarray(array).dtype for array in (x, more)]
@@ -75,12 +73,12 @@ def join_arrays(
                 "same range."
             )
         pixels.append(to_pixels(more, pixel_range, name=f"the {part} images"))
-        labels.append(label_map.encode(given[part][1]))
         if pixels[-1].shape[1:] != pixels[0].shape[1:]:
             raise DataError(
                 f"The {part} images should have the shape of the training images, "
                 f"{pixels[0].shape[1:]}. Received: {pixels[-1].shape[1:]}"
             )
+    labels, names = encode_labels([y, *(pair[1] for pair in given.values())], class_names)
     for name, images, numbers in zip(["x and y", *given], pixels, labels, strict=True):
         if len(images) != len(numbers):
             raise DataError(
@@ -93,7 +91,7 @@ def join_arrays(
         # A single uint8 array is not copied.
         pixels[0] if len(pixels) == 1 else np.concatenate(pixels),
         np.concatenate(labels),
-        label_map.class_names,
+        names,
         dict(zip(["train", *given], places, strict=True)),
         _group_numbers(groups, len(labels[0]), int(ends[-1])),
     )
@@ -192,6 +190,61 @@ def check_range(value_range: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
+def encode_labels(
+    labels: Sequence[Any], class_names: Sequence[str] | None = None
+) -> tuple[list[NDArray[np.int64]], tuple[str, ...]]:
+    """Convert the labels of one or more splits to integers 0 … classes - 1.
+
+    Args:
+        labels: For each split integers, whole floats, bools or strings, (N,) or (N, 1), or one-hot
+            rows (N, C). The first split has all classes. Values are numbered in ascending order, so
+            0 … C - 1 stay unchanged.
+        class_names: Names by integer; by default the values themselves. For strings, the same
+            strings in the order wanted.
+
+    Returns:
+        For each split integers (N,), and the names by integer.
+
+    Raises:
+        DataError: if labels are NaN or of another form, have fewer than 2 classes or others than
+            the first split, or if `class_names` does not fit them.
+    """
+    raw, columns = _label_values(labels[0])
+    values: list[Any] = list(range(columns)) if columns else np.unique(raw).tolist()
+    if len(values) < 2:
+        raise DataError(f"Expected labels of at least 2 classes. Received: {values} only")
+    names = [str(name) for name in (values if class_names is None else class_names)]
+    if len(names) != len(values) or len(set(names)) != len(names):
+        raise DataError(
+            f"class_names should hold {len(values)} different names, one for each of the "
+            f"labels {_short(values)}. Received: {_short(names)}"
+        )
+    if isinstance(values[0], str):
+        if set(names) != set(values):
+            raise DataError(
+                "class_names should be the labels' own strings in the order wanted, "
+                f"{_short(values)}. Received: {_short(names)}"
+            )
+        values = names
+    encoded = []
+    for y in labels:
+        raw, columns = _label_values(y)
+        if columns and columns != len(names):
+            raise DataError(
+                f"Expected one-hot labels with {len(names)} columns. Received: {columns}"
+            )
+        # `_label_values` has turned one-hot rows into integers.
+        known = range(columns) if columns else values
+        integers = {value: integer for integer, value in enumerate(known)}
+        if unknown := sorted(set(raw.tolist()) - set(integers)):
+            raise DataError(
+                f"Expected labels among those of the training images, {_short(values)}. "
+                f"Received also: {_short(unknown)}"
+            )
+        encoded.append(np.array([integers[value] for value in raw.tolist()], dtype=np.int64))
+    return encoded, tuple(names)
+
+
 def _as_images(x: Any, name: str) -> NDArray[Any]:
     """Return `x` as (N, height, width, channels) of its own type."""
     try:
@@ -249,3 +302,42 @@ def _group_numbers(groups: Any, train: int, total: int) -> NDArray[np.int64] | N
     array = array.astype(str) if array.dtype == object else array
     numbers = np.unique(array, return_inverse=True)[1]
     return np.concatenate([numbers, np.arange(train, total) + train])
+
+
+def _label_values(y: Any) -> tuple[NDArray[Any], int]:
+    """Return (N,) integers or strings, and the number of one-hot columns, 0 if not one-hot."""
+    array = np.asarray(y)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.dtype.kind == "O":  # such as a pandas column of strings
+        kinds = {type(value) for value in array.ravel().tolist()}
+        if len(kinds) != 1:
+            names = ", ".join(sorted(kind.__name__ for kind in kinds))
+            raise DataError(f"Expected labels of one type. Received: {names}")
+        array = np.array(array.tolist())
+    if array.dtype.kind == "f":
+        broken = ~np.isfinite(array) | (array != np.rint(array))
+        if broken.any():
+            raise DataError(
+                f"Expected whole numbers as labels. Received {int(broken.sum())} others, the first "
+                f"{array[broken].flat[0]} in row {int(np.argwhere(broken)[0, 0])}"
+            )
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "biuU" or array.ndim not in (1, 2) or array.size == 0:
+        raise DataError(
+            "Expected labels as integers, strings or one-hot rows: (N,), (N, 1) or (N, classes). "
+            f"Received: {array.dtype} {array.shape}"
+        )
+    if array.ndim == 1:
+        return array, 0
+    if array.dtype.kind == "U" or not (np.isin(array, (0, 1)).all() and (array.sum(1) == 1).all()):
+        raise DataError(
+            f"Labels of shape {array.shape} should be one-hot: a single 1 in each row, zeros "
+            "elsewhere. Turn probabilities into labels with argmax(axis=1)."
+        )
+    return array.argmax(1), array.shape[1]
+
+
+def _short(values: Sequence[Any]) -> str:
+    shown = ", ".join(str(value) for value in values[:10])
+    return shown + (f", … ({len(values)} in all)" if len(values) > 10 else "")
