@@ -86,33 +86,32 @@ def decode_folder(
                     if size is not None and not all(image.grey for image in found):
                         break  # one image in colour settles the channels
         pixels, origin = choose_format(looks, size, channels, largest)
-        found = _store(listing, cache, pixels, task)
-        if (bits := bits_of(found.largest_level)) < pixels.bits:
+        stored = _store(listing, cache, pixels, task)
+        if (bits := bits_of(stored.largest_level)) < pixels.bits:
             # The bit depth is known only after all files were read: they are read again.
             pixels = dataclasses.replace(pixels, bits=bits)
-            found = _store(listing, cache, pixels, task)
-    lost = {path for path, _ in found.failures}
-    counts = {
-        part: [sum(file.path not in lost for file in files) for files in classes]
-        for part, classes in listing.parts.items()
-    }
-    labels = np.concatenate([*part_labels(counts).values()])
-    names = listing.class_names
-    shape = (len(labels), *pixels.shape)
-    duplicates = Duplicates([], [])
-    if len(labels):
-        images = cache.pixel_file(shape).open()
-        duplicates = find_duplicates(images, np.concatenate(found.thumbnails))
+            stored = _store(listing, cache, pixels, task)
+        lost = {path for path, _ in stored.failures}
+        counts = {
+            part: [sum(file.path not in lost for file in files) for files in classes]
+            for part, classes in listing.parts.items()
+        }
+        labels = np.concatenate([*part_labels(counts).values()])
+        names = listing.class_names
+        duplicates = Duplicates([], [])
+        if len(labels):
+            images = cache.pixel_file((len(labels), *pixels.shape)).open()
+            duplicates = find_duplicates(images, np.concatenate(stored.thumbnails))
     index = CacheIndex(
         pixels,
         names,
         counts,
-        content=content_digest(found.digest, pixels.shape, labels, names),
-        unreadable=found.failures,
+        content=content_digest(stored.digest, pixels.shape, labels, names),
+        unreadable=stored.failures,
         exact=duplicates.exact,
         similar=duplicates.similar,
         size_origin=origin,
-        unserved=dict(found.unserved),
+        unserved=dict(stored.unserved),
     )
     cache.save(index)
     return index
