@@ -95,8 +95,8 @@ class _Fused:
         self._policy = policy
         self._size = size
         self._frame: Size = (images.shape[1], images.shape[2])
-        # What comes before a crop to another size changes the images in their own size.
-        self._images = images if self._frame == size else images.copy()
+        self._images = images
+        self._owned = False
         self._result = np.empty((count, *size, images.shape[3]), np.uint8)
         # Which images are in the result already, in its size.
         self._arrived = np.zeros(count, dtype=bool)
@@ -155,6 +155,11 @@ class _Fused:
         """Carry out the operations collected for `rows`; return the array of their pixels."""
         rows = rows[self._waiting[rows]]
         finished = self._frame == self._size
+        if not len(rows):
+            return self._result if finished else self._images
+        if not finished and not self._owned:
+            # Operations before a crop to another size change the images in their own size.
+            self._images, self._owned = self._images.copy(), True
         target = self._result if finished else self._images
         arrived = self._arrived[rows]
         for source, some in ((self._result, rows[arrived]), (self._images, rows[~arrived])):
