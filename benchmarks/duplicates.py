@@ -23,8 +23,7 @@ from PIL import Image
 from kt_tuning.core.records import PixelFormat
 from kt_tuning.data import image_files, load_images
 from kt_tuning.data.decode import decode
-from kt_tuning.data.duplicates import find_duplicates
-from kt_tuning.data.thumbnails import thumbnail
+from kt_tuning.data.duplicates import find_duplicates, thumbnail
 
 COPIES = 30
 

@@ -35,8 +35,8 @@ import numpy as np
 
 from kt_tuning.augment import Policy, augment
 from kt_tuning.data import ImageData
+from kt_tuning.data.batch_loader import Prefetcher, ReadRun
 from kt_tuning.data.batches import Batch, Batches, Random
-from kt_tuning.data.prefetch import Prefetcher, ReadRun
 from kt_tuning.data.worker_pool import BatchProcesses
 
 if TYPE_CHECKING:

@@ -1,18 +1,19 @@
-"""A policy carried out operation by operation, each by PIL on one image after the other.
+"""A policy applied operation by operation, each by PIL on one image after the other.
 
-What one writes by hand. The tests hold `augment` to it, and the benchmarks compare with it.
+This is what one writes by hand. The tests compare `augment` with it, and so do the benchmarks.
 """
 
 from __future__ import annotations
 
-import numpy as np
-from PIL import Image
+from collections.abc import Callable
 
-from kt_tuning.augment.apply import Size, carry_out
+import numpy as np
+from PIL import Image, ImageEnhance, ImageOps
+
+from kt_tuning.augment import OPS, AugMix, Policy
+from kt_tuning.augment import pixel_ops as pixel
+from kt_tuning.augment.arrays import Floats, Frame, Pixels, Rows, Size, to_array, to_pil
 from kt_tuning.augment.geometric_ops import centre
-from kt_tuning.augment.op_kinds import Floats, Frame, Geometric, Pixels, Rows
-from kt_tuning.augment.pil_images import on_colours, to_array, to_pil
-from kt_tuning.augment.policy import Policy
 from kt_tuning.augment.resampling import (
     coefficients,
     for_small,
@@ -22,6 +23,38 @@ from kt_tuning.augment.resampling import (
     window,
 )
 from kt_tuning.augment.steps import Draw
+
+
+def by_matrix(function: Callable[..., Floats]) -> Callable[..., Image.Image]:
+    """The linear part of a colour matrix, by `Image.convert`."""
+
+    def convert(image: Image.Image, amount: float, parameters: Floats) -> Image.Image:
+        matrix = function(np.array([amount]), parameters[None])[0, :, :3]
+        twelve = np.concatenate([matrix, np.zeros((3, 1))], axis=1).ravel().tolist()
+        return image.convert("RGB").convert("RGB", tuple(twelve)).convert(image.mode)
+
+    return convert
+
+
+def gamma(image: Image.Image, amount: float, parameters: Floats) -> Image.Image:
+    table = [round(255 * (value / 255) ** 2**amount) for value in range(256)]
+    return image.point(table * len(image.getbands()))
+
+
+BY_PIL: dict[str, Callable[..., Image.Image]] = {
+    "brightness": lambda image, amount, _: ImageEnhance.Brightness(image).enhance(1 + amount),
+    "contrast": lambda image, amount, _: ImageEnhance.Contrast(image).enhance(1 + amount),
+    "saturation": lambda image, amount, _: ImageEnhance.Color(image).enhance(1 + amount),
+    "greyscale": lambda image, amount, _: ImageEnhance.Color(image).enhance(1 - amount),
+    "hue": by_matrix(pixel.hue),
+    "gains": by_matrix(pixel.gains),
+    "posterise": lambda image, amount, _: ImageOps.posterize(image, 8 - round(amount)),
+    "solarise": lambda image, amount, _: ImageOps.solarize(image, round(256 * (1 - amount))),
+    "invert": lambda image, amount, _: ImageOps.invert(image),
+    "gamma": gamma,
+    **{name: op.function for name, op in OPS.items() if op.kind == "filter"},
+}
+FUNCTIONS = {id(OPS[name]): function for name, function in BY_PIL.items()}
 
 
 def op_by_op(policy: Policy, images: Pixels, uniforms: Floats, size: Size | None = None) -> Pixels:
@@ -37,19 +70,36 @@ def op_by_op(policy: Policy, images: Pixels, uniforms: Floats, size: Size | None
 
     Returns:
         uint8 (n, *size, channels), new.
-
-    Raises:
-        OptionError: if the arrays are of the wrong kind.
     """
-    return carry_out(policy, images, uniforms, size, OneByOne)
+    size = (images.shape[1], images.shape[2]) if size is None else size
+    rows = np.arange(len(images))
+    batch = OneByOne(images, policy, size)
+    column = 0
+    for step in policy.steps:
+        numbers = uniforms[:, column : column + step.draws]
+        column += step.draws
+        if not isinstance(step, AugMix):
+            for draw in step.draw(rows, numbers):
+                batch.apply(draw)
+            continue
+        images = batch.pixels()
+        versions = [images]
+        for chain in step.chains(rows, numbers):
+            link = OneByOne(images, policy, size)
+            for draw in chain:
+                link.apply(draw)
+            versions.append(link.pixels())
+        mixed = np.einsum("nv,vnhwc->nhwc", step.weights(numbers), np.stack(versions))
+        batch = OneByOne(np.round(mixed).astype(np.uint8), policy, size)
+    return batch.pixels()
 
 
 class OneByOne:
-    """Carries operations out at once.
+    """Applies operations at once.
 
     Args:
         images: The batch.
-        policy: How pixels are looked up.
+        policy: Gives the border and the interpolation.
         size: (height, width) of the result.
     """
 
@@ -62,18 +112,18 @@ class OneByOne:
         self._channels = images.shape[3]
 
     def apply(self, draw: Draw) -> None:
-        """Carry one operation out on its images."""
-        form = draw.op.form
-        if isinstance(form, Geometric):
-            frame = self._to(self._size if form.reframes else self._frame)
-            self._move(form.matrices(draw.amounts, draw.parameters, frame), draw.rows, frame)
+        """Apply one operation to its images."""
+        if draw.op.kind == "geometric":
+            frame = self._to(self._size if draw.op.crops else self._frame)
+            self._move(draw.op.function(draw.amounts, draw.parameters, frame), draw.rows, frame)
             return
+        function = FUNCTIONS[id(draw.op)]
         rows, amounts = draw.rows.tolist(), draw.amounts.tolist()
         for row, amount, parameters in zip(rows, amounts, draw.parameters, strict=True):
-            self._images[row] = on_colours(form.pil, self._images[row], amount, parameters)
+            self._images[row] = function(self._images[row], amount, parameters)
 
     def pixels(self) -> Pixels:
-        """The images as they are now."""
+        """Return the images."""
         if self._frame != self._size:
             self._move(np.empty((0, 3, 3)), np.empty(0, np.intp), self._to(self._size))
         result = np.empty((len(self._images), *self._size, self._channels), np.uint8)

@@ -1,12 +1,11 @@
 """Augmentation by PIL and NumPy: policies (`Policy`) and their application (`augment`)."""
 
-from kt_tuning.augment.augmix import AugMix
 from kt_tuning.augment.fused import augment
 from kt_tuning.augment.mixup_cutmix import Mixing, mix
 from kt_tuning.augment.ops import OPS, Op
 from kt_tuning.augment.policy import POLICIES, Policy, default_policy, find_policy
 from kt_tuning.augment.preview import preview
-from kt_tuning.augment.steps import OneOf, Step
+from kt_tuning.augment.steps import AugMix, OneOf, Step
 
 __all__ = [
     "OPS",

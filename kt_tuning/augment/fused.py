@@ -12,23 +12,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from kt_tuning.augment.apply import Size, carry_out
-from kt_tuning.augment.geometric_ops import centre
-from kt_tuning.augment.op_kinds import (
-    Filter,
+from kt_tuning.augment.arrays import (
     Floats,
     Frame,
-    Geometric,
-    Linear,
     Pixels,
-    Pointwise,
     Rows,
+    Size,
+    check_batch,
+    to_array,
+    to_pil,
 )
-from kt_tuning.augment.pil_images import on_colours, to_array, to_pil
+from kt_tuning.augment.geometric_ops import centre
 from kt_tuning.augment.policy import Policy
-from kt_tuning.augment.recolouring import compose, retable
-from kt_tuning.augment.rendering import render
-from kt_tuning.augment.steps import Draw
+from kt_tuning.augment.rendering import compose, render, retable
+from kt_tuning.augment.steps import AugMix, Draw
+from kt_tuning.core.errors import OptionError
 
 # Identities.
 _STILL, _PLAIN, _SAME = np.eye(3), np.eye(3, 7), np.arange(256, dtype=np.uint8)
@@ -39,8 +37,7 @@ def augment(policy: Policy, images: Pixels, uniforms: Floats, size: Size | None 
 
     Args:
         policy: The policy.
-        images: uint8 (n, height, width, channels): 1 (grey), 3 (RGB) or 4 (RGBA; opacity moves with
-            the pixels, colours leave it as it is).
+        images: uint8 (n, height, width, channels): 1 (grey) or 3 (RGB).
         uniforms: Numbers in [0, 1), (n, policy.draws). Equal numbers give equal results.
         size: (height, width) of the result; by default that of the images. Crops of the policy
             place this window; without crops it is in the middle of the image.
@@ -51,10 +48,40 @@ def augment(policy: Policy, images: Pixels, uniforms: Floats, size: Size | None 
     Raises:
         OptionError: if the arrays have another type or shape.
     """
-    return carry_out(policy, images, uniforms, size, Fused)
+    check_batch(images, uniforms, policy.draws)
+    policy.check(images.shape[1:])
+    if size is None:
+        size = images.shape[1], images.shape[2]
+    elif len(size) != 2 or min(size) < 1:
+        raise OptionError(f"`size` is (height, width) in pixels. Received: size={size!r}")
+    uniforms = uniforms.astype(np.float64, copy=False)
+    rows = np.arange(len(images))
+    fused = _Fused(images, policy, size)
+    column = 0
+    for step in policy.steps:
+        numbers = uniforms[:, column : column + step.draws]
+        column += step.draws
+        if isinstance(step, AugMix):
+            fused = _Fused(_mix_chains(step, numbers, policy, fused.pixels()), policy, size)
+        else:
+            for draw in step.draw(rows, numbers):
+                fused.apply(draw)
+    return fused.pixels()
 
 
-class Fused:
+def _mix_chains(step: AugMix, numbers: Floats, policy: Policy, images: Pixels) -> Pixels:
+    """Average images with their chains of operations."""
+    weights = step.weights(numbers).astype(np.float32)[:, :, None, None, None]
+    total = weights[:, 0] * images
+    for number, chain in enumerate(step.chains(np.arange(len(images)), numbers), start=1):
+        fused = _Fused(images, policy, (images.shape[1], images.shape[2]))
+        for draw in chain:
+            fused.apply(draw)
+        total += weights[:, number] * fused.pixels()
+    return (total + np.float32(0.5)).astype(np.uint8)
+
+
+class _Fused:
     """Collects operations and carries them out together.
 
     Args:
@@ -81,31 +108,27 @@ class Fused:
 
     def apply(self, draw: Draw) -> None:
         """Collect an operation, after carrying out those that it does not commute with."""
-        rows = draw.rows
-        match draw.op.form:
-            case Geometric(matrices=matrices, reframes=reframes):
-                frame = self._to(self._size if reframes else self._frame)
-                self._move(matrices(draw.amounts, draw.parameters, frame), rows, frame)
-            case Linear(matrices=matrices):
-                self._settle(rows[self._is_mapped[rows]])
-                later = matrices(draw.amounts, draw.parameters)
-                self._colour[rows] = compose(later, self._colour[rows])
-                self._looks_at_mean[rows] |= later[:, :, 3:6].any(axis=(1, 2))
-                self._is_coloured[rows] = True
-            case Pointwise(tables=tables):
-                earlier = self._table[rows].astype(np.intp)
-                self._table[rows] = np.take_along_axis(
-                    tables(draw.amounts, draw.parameters), earlier, axis=1
-                )
-                self._is_mapped[rows] = True
-            case Filter(pil=pil):
-                pixels = self._settle(rows)
-                amounts = draw.amounts.tolist()
-                for row, amount, parameters in zip(
-                    rows.tolist(), amounts, draw.parameters, strict=True
-                ):
-                    pixels[row] = to_array(on_colours(pil, to_pil(pixels[row]), amount, parameters))
-                return
+        op, rows = draw.op, draw.rows
+        if op.kind == "geometric":
+            frame = self._to(self._size if op.crops else self._frame)
+            self._move(op.function(draw.amounts, draw.parameters, frame), rows, frame)
+        elif op.kind == "linear":
+            self._settle(rows[self._is_mapped[rows]])
+            later = op.function(draw.amounts, draw.parameters)
+            self._colour[rows] = compose(later, self._colour[rows])
+            self._looks_at_mean[rows] |= later[:, :, 3:6].any(axis=(1, 2))
+            self._is_coloured[rows] = True
+        elif op.kind == "pointwise":
+            earlier = self._table[rows].astype(np.intp)
+            tables = op.function(draw.amounts, draw.parameters)
+            self._table[rows] = np.take_along_axis(tables, earlier, axis=1)
+            self._is_mapped[rows] = True
+        else:
+            pixels = self._settle(rows)
+            numbers = zip(rows.tolist(), draw.amounts.tolist(), draw.parameters, strict=True)
+            for row, amount, parameters in numbers:
+                pixels[row] = to_array(op.function(to_pil(pixels[row]), amount, parameters))
+            return
         self._waiting[rows] = True
 
     def pixels(self) -> Pixels:
@@ -129,31 +152,30 @@ class Fused:
         self._waiting[rows] = True
 
     def _settle(self, rows: Rows) -> Pixels:
-        """Carry out what is collected for `rows`; return the array that has their pixels now."""
-        waiting = rows[self._waiting[rows]]
-        if len(waiting):
-            self._carry_out(waiting)
-        return self._result if self._frame == self._size else self._images
-
-    def _carry_out(self, rows: Rows) -> None:
+        """Carry out the operations collected for `rows`; return the array of their pixels."""
+        rows = rows[self._waiting[rows]]
         finished = self._frame == self._size
+        if not len(rows):
+            return self._result if finished else self._images
         if not finished and not self._owned:
+            # Operations before a crop to another size change the images in their own size.
             self._images, self._owned = self._images.copy(), True
+        target = self._result if finished else self._images
         arrived = self._arrived[rows]
         for source, some in ((self._result, rows[arrived]), (self._images, rows[~arrived])):
-            if not len(some):
-                continue
-            pixels = self._render(source, some)
-            if not finished:
-                self._images[some] = pixels
-            elif len(some) == len(self._result):
-                self._result = pixels
-            else:
-                self._result[some] = pixels
+            if len(some) == len(target):
+                target = self._render(source, some)
+            elif len(some):
+                target[some] = self._render(source, some)
+        if finished:
+            self._result = target
+        else:
+            self._images = target
         self._arrived[rows] = finished
         self._geometry[rows], self._colour[rows], self._table[rows] = _STILL, _PLAIN, _SAME
         for flags in (self._waiting, self._is_coloured, self._looks_at_mean, self._is_mapped):
             flags[rows] = False
+        return target
 
     def _render(self, source: Pixels, rows: Rows) -> Pixels:
         """Return the pixels of `rows` after all collected operations."""

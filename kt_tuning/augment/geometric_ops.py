@@ -8,23 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from kt_tuning.augment.op_kinds import Floats, Frame
+from kt_tuning.augment.arrays import Floats, Frame
 
 
 def flip(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
     """Mirror left and right."""
-    matrices = _identity(len(amounts))
-    matrices[:, 0, 0] = -1.0
-    matrices[:, 0, 2] = frame.width
-    return matrices
+    return _affine(len(amounts), -1, 0, frame.width, 0, 1, 0)
 
 
 def vertical_flip(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
     """Mirror top and bottom."""
-    matrices = _identity(len(amounts))
-    matrices[:, 1, 1] = -1.0
-    matrices[:, 1, 2] = frame.height
-    return matrices
+    return _affine(len(amounts), 1, 0, 0, 0, -1, frame.height)
 
 
 def turn(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
@@ -32,48 +26,40 @@ def turn(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
     quarters = np.floor(4 * parameters[:, 0]).astype(int)
     cosine = np.array([1.0, 0.0, -1.0, 0.0])[quarters]
     sine = np.array([0.0, 1.0, 0.0, -1.0])[quarters]
-    return _turned(cosine, sine, frame)
+    return _about_centre(frame, len(amounts), cosine, sine, -sine, cosine)
 
 
 def rotate(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
     """Rotate by `amounts` degrees, clockwise, about the centre."""
     angles = np.deg2rad(amounts)
-    return _turned(np.cos(angles), np.sin(angles), frame)
+    cosine, sine = np.cos(angles), np.sin(angles)
+    return _about_centre(frame, len(amounts), cosine, sine, -sine, cosine)
 
 
 def shear_x(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
     """Shear by `amounts` pixels sideways for each pixel down."""
-    matrices = _identity(len(amounts))
-    matrices[:, 0, 1] = amounts
-    return _about_centre(matrices, frame)
+    return _about_centre(frame, len(amounts), 1, amounts, 0, 1)
 
 
 def shear_y(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
     """Shear by `amounts` pixels down for each pixel sideways."""
-    matrices = _identity(len(amounts))
-    matrices[:, 1, 0] = amounts
-    return _about_centre(matrices, frame)
+    return _about_centre(frame, len(amounts), 1, 0, amounts, 1)
 
 
 def translate_x(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
     """Shift to the right by `amounts` times the width."""
-    matrices = _identity(len(amounts))
-    matrices[:, 0, 2] = -amounts * frame.width
-    return matrices
+    return _affine(len(amounts), 1, 0, -amounts * frame.width, 0, 1, 0)
 
 
 def translate_y(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
     """Shift down by `amounts` times the height."""
-    matrices = _identity(len(amounts))
-    matrices[:, 1, 2] = -amounts * frame.height
-    return matrices
+    return _affine(len(amounts), 1, 0, 0, 0, 1, -amounts * frame.height)
 
 
 def zoom(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
     """Enlarge by a factor of 2 ** `amounts`."""
-    matrices = _identity(len(amounts))
-    matrices[:, 0, 0] = matrices[:, 1, 1] = np.exp2(-amounts)
-    return _about_centre(matrices, frame)
+    scale = np.exp2(-amounts)
+    return _about_centre(frame, len(amounts), scale, 0, 0, scale)
 
 
 def crop(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
@@ -96,11 +82,10 @@ def resized_crop(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
     widest = np.log(np.minimum(4 / 3, 1 / area))
     stretch = np.exp(widest * (2 * parameters[:, 0] - 1))
     sides = np.sqrt(np.stack([area * stretch, area / stretch], axis=1))
-    matrices = _identity(len(amounts))
-    matrices[:, 0, 0] = sides[:, 0] * frame.width / frame.new_width
-    matrices[:, 1, 1] = sides[:, 1] * frame.height / frame.new_height
-    matrices[:, :2, 2] = parameters[:, 1:] * (1 - sides) * [frame.width, frame.height]
-    return matrices
+    left, top = (parameters[:, 1:] * (1 - sides) * [frame.width, frame.height]).T
+    across = sides[:, 0] * frame.width / frame.new_width
+    down = sides[:, 1] * frame.height / frame.new_height
+    return _affine(len(amounts), across, 0, left, 0, down, top)
 
 
 def perspective(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
@@ -126,28 +111,27 @@ def perspective(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
 
 def centre(n: int, frame: Frame) -> Floats:
     """Crop or pad to the new size around the centre, at the same scale."""
-    matrices = _identity(n)
-    matrices[:, 0, 2] = (frame.width - frame.new_width) // 2
-    matrices[:, 1, 2] = (frame.height - frame.new_height) // 2
+    left = (frame.width - frame.new_width) // 2
+    top = (frame.height - frame.new_height) // 2
+    return _affine(n, 1, 0, left, 0, 1, top)
+
+
+def _affine(n: int, *entries: Floats | float) -> Floats:
+    """Return matrices whose first two rows have these entries, each a number or (n,)."""
+    matrices = np.tile(np.eye(3), (n, 1, 1))
+    for place, values in enumerate(entries):
+        matrices[:, place // 3, place % 3] = values
     return matrices
 
 
-def _identity(n: int) -> Floats:
-    return np.tile(np.eye(3), (n, 1, 1))
-
-
-def _about_centre(matrices: Floats, frame: Frame) -> Floats:
-    """Move the origin of linear maps to the centre of the frame."""
+def _about_centre(
+    frame: Frame, n: int, a: Floats | float, b: Floats | float, c: Floats | float, d: Floats | float
+) -> Floats:
+    """Return the linear maps ((a, b), (c, d)) with the origin in the centre of the frame."""
+    matrices = _affine(n, a, b, 0, c, d, 0)
     middle = np.array([frame.width / 2, frame.height / 2])
     matrices[:, :2, 2] = middle - matrices[:, :2, :2] @ middle
     return matrices
-
-
-def _turned(cosine: Floats, sine: Floats, frame: Frame) -> Floats:
-    matrices = _identity(len(cosine))
-    matrices[:, 0, 0], matrices[:, 0, 1] = cosine, sine
-    matrices[:, 1, 0], matrices[:, 1, 1] = -sine, cosine
-    return _about_centre(matrices, frame)
 
 
 def _cross(a: Floats, b: Floats) -> Floats:

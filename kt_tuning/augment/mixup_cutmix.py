@@ -8,10 +8,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.augment.arrays import Floats, Pixels, check_batch
 from kt_tuning.core.errors import OptionError
 
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float64]
 Weights = NDArray[np.float32]
 Mixed = tuple[Pixels, NDArray[np.float32], Weights | None]
 
@@ -89,9 +88,14 @@ def mix(
     Raises:
         OptionError: if the arrays are of the wrong kind.
     """
-    _check(mixing, images, uniforms)
+    check_batch(images, uniforms, mixing.draws)
     partners = np.roll(np.arange(len(images)), -1)
-    blended, pasted = _methods(mixing, uniforms[:, METHOD])
+    if mixing.mixup and mixing.cutmix:
+        blended = uniforms[:, METHOD] < 0.5
+        pasted = ~blended
+    else:
+        blended = np.full(len(images), bool(mixing.mixup))
+        pasted = np.full(len(images), bool(mixing.cutmix))
     kept = np.ones(len(images))
     mixed = images.copy()
     kept[blended] = np.rint(UNIT * _beta(mixing.mixup, uniforms[blended, SHARE])) / UNIT
@@ -109,14 +113,6 @@ def mix(
         mixed_weights = own + (1 - kept) * weights[partners]
         kept, weights = own / mixed_weights, mixed_weights.astype(np.float32)
     return mixed, _targets(labels, labels[partners], kept.astype(np.float32), classes), weights
-
-
-def _methods(mixing: Mixing, uniforms: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which images MixUp mixes, and which CutMix."""
-    if mixing.mixup and mixing.cutmix:
-        return uniforms < 0.5, uniforms >= 0.5
-    every = np.ones(len(uniforms), dtype=bool)
-    return every & bool(mixing.mixup), every & bool(mixing.cutmix)
 
 
 def _beta(alpha: float, uniforms: Floats) -> Floats:
@@ -150,16 +146,3 @@ def _targets(
     targets[rows, labels] = kept
     targets[rows, others] += 1 - kept
     return targets
-
-
-def _check(mixing: Mixing, images: Pixels, uniforms: Floats) -> None:
-    if images.dtype != np.uint8 or images.ndim != 4:
-        raise OptionError(
-            "Mixing takes uint8 images (n, height, width, channels). "
-            f"Received: {images.dtype} {images.shape}"
-        )
-    if uniforms.shape != (len(images), mixing.draws):
-        raise OptionError(
-            f"Mixing needs uniforms of shape {(len(images), mixing.draws)}. "
-            f"Received: {uniforms.shape}"
-        )

@@ -1,4 +1,8 @@
-"""Augmentation policies: operations in their order, border and interpolation."""
+"""Augmentation policies: operations in their order, border and interpolation.
+
+The magnitudes of the built-in policies suit small images; lengths are shares of the side and grow
+with it.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,20 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kt_tuning.augment.augmix import AnyStep, AugMix, step_from_json
-from kt_tuning.augment.builtin_policies import SPACES
-from kt_tuning.augment.op_kinds import Geometric
 from kt_tuning.augment.ops import OPS
-from kt_tuning.augment.policy_space import suggest_steps
 from kt_tuning.augment.resampling import AUTO, BORDERS, INTERPOLATIONS
-from kt_tuning.augment.steps import OneOf, Step
+from kt_tuning.augment.steps import AnyStep, AugMix, OneOf, Step, step_from_json
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.names import find_name
 
 if TYPE_CHECKING:
     import keras_tuner
+
+MOST_OPERATIONS = 3
+"""Random operations of a searched policy, at most."""
+
+LARGE_SIDE = 96
+"""Pixels of the shorter side from which images count as photographs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +32,7 @@ class Policy:
 
     Attributes:
         steps: The operations: `Step`, `OneOf` or `AugMix`.
-        border: What is beyond the edge: "mirror" (the image mirrored at it), "edge" (its outermost
+        border: Pixels beyond the edge: "mirror" (the image mirrored at it), "edge" (its outermost
             pixels), "wrap" (the opposite side) or "constant" (black).
         interpolation: "nearest", "box" (the mean of the pixels nearest to four places in the output
             pixel), "bilinear", "bicubic", or "auto": bilinear, but box for images of more than
@@ -75,18 +81,17 @@ class Policy:
             shape: (height, width, channels) of the images.
 
         Raises:
-            OptionError: if there is anything but 1, 3 or 4 channels, or a quarter turn would not
+            OptionError: if there is anything but 1 or 3 channels, or a quarter turn would not
                 fit.
         """
-        if len(shape) != 3 or shape[2] not in (1, 3, 4) or min(shape) < 1:
+        if len(shape) != 3 or shape[2] not in (1, 3) or min(shape) < 1:
             raise OptionError(
-                "Augmentation takes images (height, width, channels) with 1 (grey), 3 (RGB) or 4 "
-                f"(RGBA) channels. Received: {tuple(shape)}"
+                "Augmentation takes images (height, width, channels) with 1 (grey) or 3 (RGB) "
+                f"channels. Received: {tuple(shape)}"
             )
         if shape[0] != shape[1]:
             for name in sorted({name for step in self.steps for name in step.operations}):
-                form = OPS[name].form
-                if isinstance(form, Geometric) and form.square:
+                if OPS[name].square:
                     raise OptionError(
                         f"{name!r} needs images that are as wide as high; leave it out. "
                         f"Received: {shape[0]}×{shape[1]}"
@@ -122,20 +127,131 @@ class Policy:
     def suggest(cls, hp: keras_tuner.HyperParameters) -> Policy:
         """Declare hyperparameters for operations, their number, probability and strength.
 
-        The hyperparameters are named "augment_…"; with their defaults the policy is "trivial".
+        The hyperparameters are named "augment_…"; with their defaults the policy is "trivial": in
+        `benchmarks/policies.py` it was the best of the named ones, so a search begins with it.
+        They are few, so that a short search can profit. Brightness, contrast and saturation share
+        one strength, as do the random operations: RandAugment (Cubuk et al. 2020) found that one
+        for all of them does as well as one for each. The strength of a random operation is uniform
+        up to that (TrivialAugment, Müller and Hutter 2021).
+
         For digits and text: `Policy.suggest(hp).label_preserving()`.
 
         Args:
             hp: A `keras_tuner.HyperParameters`, or anything that declares them the same way.
         """
-        return cls(suggest_steps(hp))
+        flip = hp.Boolean("augment_flip", default=True)
+        shift = hp.Float("augment_shift", 0.0, 0.25, step=0.0625, default=0.125)
+        angle = hp.Float("augment_rotate", 0.0, 30.0, step=5.0, default=0.0)
+        zoom = hp.Float("augment_zoom", 0.0, 0.5, step=0.125, default=0.0)
+        colour = hp.Float("augment_colour", 0.0, 0.8, step=0.1, default=0.0)
+        hole = hp.Float("augment_cutout", 0.0, 0.5, step=0.125, default=0.0)
+        # Of turning, zooming and cutting out; mirroring is even, colours always change a little.
+        often = hp.Float("augment_probability", 0.25, 1.0, step=0.25, default=0.5)
+        count = hp.Int("augment_operations", 0, MOST_OPERATIONS, default=1)
+        with hp.conditional_scope("augment_operations", list(range(1, MOST_OPERATIONS + 1))):
+            magnitude = hp.Float("augment_magnitude", 0.1, 1.0, step=0.1, default=1.0)
+        steps = (
+            Step("flip", 1.0, 0.5 * flip),
+            Step("crop", shift),
+            Step("rotate", angle, often),
+            Step("zoom", zoom, often),
+            Step("brightness", colour),
+            Step("contrast", colour),
+            Step("saturation", colour),
+        )
+        # Sums of steps may be a little over the range.
+        drawn = random_operations(min(magnitude, 1.0), count, fixed=False) if count else ()
+        active = tuple(step for step in steps if step.magnitude and step.probability)
+        # A hole that came earlier would be moved and coloured.
+        return cls((*active, *drawn, *((Step("cutout", hole, often),) if hole else ())))
 
 
-POLICIES: dict[str, Policy] = {name: Policy(steps) for name, steps in SPACES.items()}
+_MIRROR_AND_SHIFT = (Step("flip", 1.0, 0.5), Step("crop", 0.125))
+
+# Of RandAugment (Cubuk et al. 2020), at its largest magnitudes; the 14th is to do nothing.
+_FULL = (
+    Step("rotate", 30.0),
+    Step("shear_x", 0.3),
+    Step("shear_y", 0.3),
+    Step("translate_x", 0.3),
+    Step("translate_y", 0.3),
+    Step("brightness", 0.9),
+    Step("contrast", 0.9),
+    Step("saturation", 0.9),
+    Step("sharpness", 0.9),
+    Step("posterise", 4.0),
+    Step("solarise", 1.0),
+    Step("equalise"),
+    Step("autocontrast"),
+)
+_DOES_SOMETHING = len(_FULL) / (len(_FULL) + 1)
 
 
-LARGE_SIDE = 96
-"""Pixels of the shorter side from which images count as photographs."""
+def random_operations(magnitude: float, count: int, *, fixed: bool) -> tuple[OneOf, ...]:
+    """Return `count` steps, each a random operation of RandAugment.
+
+    Args:
+        magnitude: Strength as a share of the largest magnitude of each operation, in (0, 1].
+        count: Number of steps; each does nothing for 1 image in 14.
+        fixed: Whether all have this strength (RandAugment) or a uniform one up to it, which with
+            one operation and magnitude 1 is TrivialAugment.
+    """
+    scaled = tuple(
+        step
+        if step.op in ("equalise", "autocontrast")
+        else Step(step.op, magnitude * step.magnitude, fixed=fixed)
+        for step in _FULL
+    )
+    return (OneOf(scaled, _DOES_SOMETHING),) * count
+
+
+_STEPS: dict[str, tuple[AnyStep, ...]] = {
+    "none": (),
+    "light": _MIRROR_AND_SHIFT,
+    # Photographs: a mirror image, and a random half to all of the area, at most 4:3 out of shape
+    # (Szegedy et al. 2015, with less cut away).
+    "photo": (Step("flip", 1.0, 0.5), Step("resized_crop", 0.5)),
+    "standard": (
+        *_MIRROR_AND_SHIFT,
+        Step("rotate", 10.0, 0.5),
+        Step("brightness", 0.2),
+        Step("contrast", 0.2),
+        Step("saturation", 0.2),
+    ),
+    "strong": (
+        *_MIRROR_AND_SHIFT,
+        Step("rotate", 15.0),
+        Step("brightness", 0.4),
+        Step("contrast", 0.4),
+        Step("saturation", 0.4),
+        Step("cutout", 0.25, 0.5),
+    ),
+    # Mirroring turns a digit or a letter into another one; shifts and small turns do not.
+    "text": (Step("crop", 0.125), Step("rotate", 10.0)),
+    # RandAugment with N = 2, M = 5 of 10.
+    "randaugment": (*_MIRROR_AND_SHIFT, *random_operations(0.5, 2, fixed=True)),
+    # TrivialAugment (Müller and Hutter 2021): one operation, of uniform strength.
+    "trivial": (*_MIRROR_AND_SHIFT, *random_operations(1.0, 1, fixed=False)),
+    # AugMix (Hendrycks et al. 2020), severity 3 of 10, without operations of ImageNet-C.
+    "augmix": (
+        *_MIRROR_AND_SHIFT,
+        AugMix(
+            (
+                Step("rotate", 9.0),
+                Step("shear_x", 0.09),
+                Step("shear_y", 0.09),
+                Step("translate_x", 0.1),
+                Step("translate_y", 0.1),
+                Step("posterise", 5.0),
+                Step("solarise", 0.3),
+                Step("equalise"),
+                Step("autocontrast"),
+            )
+        ),
+    ),
+}
+
+POLICIES: dict[str, Policy] = {name: Policy(steps) for name, steps in _STEPS.items()}
 
 
 def default_policy(shape: Sequence[int]) -> str:

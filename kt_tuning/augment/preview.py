@@ -25,7 +25,7 @@ def preview(
 
     Args:
         policy: The policy, or its name.
-        images: uint8 (n, height, width, channels), grey, RGB or RGBA.
+        images: uint8 (n, height, width, channels), grey or RGB.
         draws: Augmented copies of each image, at least 1.
         seed: Seed of the augmentation.
 

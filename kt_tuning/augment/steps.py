@@ -1,4 +1,4 @@
-"""Steps of a policy: one operation, or one out of several; for chains see `augmix`.
+"""Steps of a policy: one operation, one out of several, or AugMix' chains of operations.
 
 Each takes its decisions and amounts from uniform numbers, `draws` an image.
 """
@@ -6,12 +6,12 @@ Each takes its decisions and amounts from uniform numbers, `draws` an image.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from kt_tuning.augment.op_kinds import Floats, Rows
+from kt_tuning.augment.arrays import Floats, Rows
 from kt_tuning.augment.ops import OPS, Op
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.names import find_name
@@ -53,10 +53,10 @@ class Step:
     def __post_init__(self) -> None:
         object.__setattr__(self, "op", find_name(self.op, sorted(OPS), "augmentation"))
         row = OPS[self.op]
-        check_number(
+        _check_number(
             self.magnitude, row.low, row.high, f"The magnitude of {self.op!r} ({row.unit})"
         )
-        check_number(self.probability, 0, 1, f"The probability of {self.op!r}")
+        _check_number(self.probability, 0, 1, f"The probability of {self.op!r}")
 
     @property
     def draws(self) -> int:
@@ -86,7 +86,34 @@ class Step:
 
 
 @dataclasses.dataclass(frozen=True)
-class OneOf:
+class _Choices:
+    """Steps of which each image gets some.
+
+    Attributes:
+        choices: The operations.
+    """
+
+    choices: tuple[Step, ...]
+
+    def __post_init__(self) -> None:
+        steps = tuple(self.choices)
+        if not steps or not all(isinstance(step, Step) for step in steps):
+            raise OptionError(f"`choices` are one `Step` or more. Received: {self.choices!r}")
+        object.__setattr__(self, "choices", steps)
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """Names of all operations that may be applied."""
+        return frozenset(step.op for step in self.choices)
+
+    def label_preserving(self) -> Self | None:
+        """Return it with the choices that keep the labels of digits; None if there is none."""
+        kept = tuple(limited for step in self.choices if (limited := step.label_preserving()))
+        return dataclasses.replace(self, choices=kept) if kept else None
+
+
+@dataclasses.dataclass(frozen=True)
+class OneOf(_Choices):
     """One operation out of several, all equally likely.
 
     Attributes:
@@ -94,27 +121,16 @@ class OneOf:
         probability: Share of images that get one of them, in [0, 1].
     """
 
-    choices: tuple[Step, ...]
     probability: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "choices", check_choices(self.choices))
-        check_number(self.probability, 0, 1, "The probability of `OneOf`")
+        super().__post_init__()
+        _check_number(self.probability, 0, 1, "The probability of `OneOf`")
 
     @property
     def draws(self) -> int:
         """Number of uniform numbers of one image: one to choose, and those of the choice."""
         return 1 + max(step.draws for step in self.choices)
-
-    @property
-    def operations(self) -> frozenset[str]:
-        """Names of all operations that may be applied."""
-        return frozenset(step.op for step in self.choices)
-
-    def label_preserving(self) -> OneOf | None:
-        """Return it with the choices that keep the labels of digits; None if there is none."""
-        kept = label_preserving_choices(self.choices)
-        return dataclasses.replace(self, choices=kept) if kept else None
 
     def draw(self, rows: Rows, uniforms: Floats) -> Iterator[Draw]:
         """Yield the operations of the images `rows`, decided by `uniforms` (n, draws)."""
@@ -125,29 +141,82 @@ class OneOf:
                 yield from step.draw(rows[chosen], uniforms[chosen, 1 : 1 + step.draws])
 
 
-def check_number(value: Any, low: float, high: float, what: str) -> None:
-    """Check that a value is a number in [low, high].
+@dataclasses.dataclass(frozen=True)
+class AugMix(_Choices):
+    """Chains of random operations, averaged with the original image.
+
+    AugMix (Hendrycks et al. 2020) with α = 1, without its consistency loss: chains of 1 to `depth`
+    operations, Dirichlet weights of the chains, a uniform weight of the original image.
+
+    Attributes:
+        choices: The operations to choose from.
+        width: Number of chains, at least 1.
+        depth: Maximum number of operations of a chain, at least 1.
+    """
+
+    width: int = 3
+    depth: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("width", "depth"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise OptionError(
+                    f"`{name}` of `AugMix` is a positive whole number. Received: {value!r}"
+                )
+
+    @property
+    def draws(self) -> int:
+        """Number of uniform random numbers that one image needs."""
+        return 1 + self.width * self._chain
+
+    @property
+    def _chain(self) -> int:
+        """Number of uniform random numbers of a chain: its weight, its length, its operations."""
+        return 2 + self.depth * OneOf(self.choices).draws
+
+    def weights(self, uniforms: Floats) -> Floats:
+        """Return the weights (n, 1 + width) of the image and of each chain, with sum 1."""
+        # Normalised exponential numbers are Dirichlet; a little more, as all may be zero.
+        shares = 1e-12 - np.log1p(-uniforms[:, 1 :: self._chain])
+        shares /= shares.sum(axis=1, keepdims=True)
+        kept = uniforms[:, :1]
+        return np.concatenate([kept, (1 - kept) * shares], axis=1)
+
+    def chains(self, rows: Rows, uniforms: Floats) -> Iterator[Iterator[Draw]]:
+        """Yield for each chain the operations that it applies."""
+        for start in range(1, self.draws, self._chain):
+            yield self._chain_draws(rows, uniforms[:, start + 1 : start + self._chain])
+
+    def _chain_draws(self, rows: Rows, uniforms: Floats) -> Iterator[Draw]:
+        lengths = 1 + np.floor(self.depth * uniforms[:, 0])
+        choice = OneOf(self.choices)
+        for position in range(self.depth):
+            long = lengths > position
+            start = 1 + position * choice.draws
+            yield from choice.draw(rows[long], uniforms[long, start : start + choice.draws])
+
+
+AnyStep = Step | OneOf | AugMix
+
+
+def step_from_json(content: Mapping[str, Any]) -> AnyStep:
+    """Make a step from the output of `dataclasses.asdict`.
 
     Raises:
-        OptionError: with `what` as its subject.
+        OptionError: if the content is not a step.
     """
+    try:
+        if "op" in content:
+            return Step(**content)
+        rest = dict(content)
+        choices = tuple(Step(**step) for step in rest.pop("choices"))
+        return (AugMix if "width" in rest else OneOf)(choices, **rest)
+    except (TypeError, KeyError) as error:
+        raise OptionError(f"Not a step of an augmentation policy: {dict(content)}") from error
+
+
+def _check_number(value: Any, low: float, high: float, what: str) -> None:
     if not isinstance(value, (int, float, np.number)) or not low <= value <= high:
         raise OptionError(f"{what} is in [{low}, {high}]. Received: {value!r}")
-
-
-def check_choices(choices: Any) -> tuple[Step, ...]:
-    """Check that choices are one step or more.
-
-    Raises:
-        OptionError: if there is none, or one is not a `Step`.
-    """
-    steps = tuple(choices)
-    if not steps or not all(isinstance(step, Step) for step in steps):
-        raise OptionError(f"`choices` are one `Step` or more. Received: {choices!r}")
-    return steps
-
-
-def label_preserving_choices(choices: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Return the choices that keep the labels of digits and letters."""
-    kept = (step.label_preserving() for step in choices)
-    return tuple(step for step in kept if step is not None)

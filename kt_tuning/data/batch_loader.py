@@ -1,23 +1,26 @@
-"""Loading of batches for `keras.Model.fit` on any backend, with the time that training waits."""
+"""Loading of batches for `keras.Model.fit` on any backend, with the time that training waits.
+
+PIL and NumPy release the interpreter's lock while they work on pixels, so that threads can make
+batches during a training step.
+"""
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import functools
 import logging
+import math
 import threading
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
 import keras
 
 from kt_tuning.core.processors import own_processors
 from kt_tuning.data.batches import Batch, Batches
-from kt_tuning.data.prefetch import (
-    Prefetcher,
-    ReadRun,
-    reading_threads,
-)
 from kt_tuning.data.worker_pool import BatchProcesses
 
 logger = logging.getLogger("kt_tuning")
@@ -27,6 +30,14 @@ DATA_WAIT = "data_wait"
 
 START_SECONDS = 2.0
 """Waiting time after which processes are started, which takes about as long."""
+
+ReadRun = Callable[[int, int], Sequence[Batch]]
+"""(epoch, run) -> the batches of that run."""
+
+MOST_THREADS = 8
+"""Maximum number of threads; more would wait for each other."""
+AHEAD = 2
+"""Batches that a thread makes ahead; at least one run."""
 
 
 class Loader(keras.utils.PyDataset):
@@ -55,10 +66,10 @@ class Loader(keras.utils.PyDataset):
         super().__init__(workers=1)
         self._batches = batches
         self._threads = reading_threads() if threads is None else threads
-        self._open = contextlib.ExitStack()
         self._source: Batches | BatchProcesses = batches
+        self._open = contextlib.ExitStack()
         self.batch_size = batches.batch_size
-        self._reader = self._read_ahead(self._threads)
+        self._reader = self._new_reader()
         self.processes = 0
         self._decided = False
         self._epoch = 0
@@ -69,6 +80,7 @@ class Loader(keras.utils.PyDataset):
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._reader.close()
         self._open.close()
 
     def __len__(self) -> int:
@@ -84,7 +96,8 @@ class Loader(keras.utils.PyDataset):
     def resize(self, batch_size: int) -> None:
         """Change the batch size, between two epochs."""
         self.batch_size = batch_size
-        self._reader.change(*self._source_of_runs())
+        self._reader.close()
+        self._reader = self._new_reader()
 
     def begin_epoch(self, epoch: int) -> None:
         """Start an epoch, counted from 0; called by the training thread."""
@@ -106,23 +119,18 @@ class Loader(keras.utils.PyDataset):
 
     def _start_processes(self, count: int) -> None:
         try:
-            processes = BatchProcesses(self._batches, count)
+            self._source = self._open.enter_context(BatchProcesses(self._batches, count))
         except Exception as error:  # out of memory, files or processes: threads go on
             logger.info("Batches go on being made by threads: %s.", error)
             return
-        self._open.close()
-        self._open.enter_context(processes)
-        self._source = processes
-        self._reader = self._read_ahead(count)
-        self.processes = count
+        self._reader.close()
+        self._threads = self.processes = count
+        self._reader = self._new_reader()
 
-    def _source_of_runs(self) -> tuple[ReadRun, int, int]:
-        """Return the arguments of `Prefetcher`."""
+    def _new_reader(self) -> Prefetcher:
         read = functools.partial(self._source.read_run, batch_size=self.batch_size)
-        return read, len(self), self._batches.run_length(self.batch_size)
-
-    def _read_ahead(self, threads: int) -> Prefetcher:
-        return self._open.enter_context(Prefetcher(*self._source_of_runs(), threads=threads))
+        run = self._batches.run_length(self.batch_size)
+        return Prefetcher(read, len(self), run, threads=self._threads)
 
 
 class _Watch:
@@ -171,3 +179,79 @@ class FollowEpochs(keras.callbacks.Callback):
         wait = self._loader.end_epoch()
         if wait is not None and logs is not None:
             logs[DATA_WAIT] = wait
+
+
+def reading_threads() -> int:
+    """Return the default number of threads: one for two processors of this process, at least 1."""
+    return max(1, min(own_processors() // 2, MOST_THREADS))
+
+
+class Prefetcher:
+    """Returns batches in order while threads make the next ones, in runs of several.
+
+    At most `AHEAD` batches or one run a thread are in memory, besides the current run. At the end
+    of an epoch the first batches of the next one are made. Leaving the context ends the threads.
+
+    Args:
+        read: (epoch, run) -> its batches.
+        batches: Number of batches in an epoch.
+        run: Number of batches in a run; the last run of an epoch may have fewer.
+        threads: Number of threads; with 0 batches are made when they are requested.
+    """
+
+    def __init__(self, read: ReadRun, batches: int, run: int = 1, *, threads: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, "kt-tuning-loader") if threads else None
+        self._read, self._run, self._runs = read, run, math.ceil(batches / run)
+        self._room = threads * max(1, AHEAD // run)
+        self._ahead: collections.deque[Future[Sequence[Batch]]] = collections.deque()
+        self._next = 0
+        self._current: Future[Sequence[Batch]] | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads, and drop the batches that were made ahead."""
+        with self._lock:
+            self._drop()
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def take(self, epoch: int, index: int) -> Batch:
+        """Return a batch, after waiting for it if necessary; epoch and index count from 0.
+
+        Any batch can be requested; the one after the last one is ready first.
+        """
+        run, place = divmod(index, self._run)
+        with self._lock:
+            future = self._begun(epoch * self._runs + run)
+        return future.result()[place]
+
+    def _begun(self, wanted: int) -> Future[Sequence[Batch]]:
+        """Return a run, counted from the first epoch on, and start the next ones."""
+        if self._current is not None and wanted == self._next - 1:
+            return self._current
+        if wanted != self._next:
+            self._drop()
+        while len(self._ahead) <= self._room:
+            self._ahead.append(self._begin(*divmod(wanted + len(self._ahead), self._runs)))
+        self._current, self._next = self._ahead.popleft(), wanted + 1
+        return self._current
+
+    def _begin(self, epoch: int, run: int) -> Future[Sequence[Batch]]:
+        if self._pool is not None:
+            return self._pool.submit(self._read, epoch, run)
+        made: Future[Sequence[Batch]] = Future()
+        made.set_result(self._read(epoch, run))
+        return made
+
+    def _drop(self) -> None:
+        """Drop the batches that were made ahead."""
+        for future in self._ahead:
+            future.cancel()
+        self._ahead.clear()
+        self._current = None

@@ -1,8 +1,7 @@
-"""Batches of a split, shuffled and augmented anew each epoch."""
+"""Batches of a split, shuffled and augmented differently in each epoch."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import threading
 from collections.abc import Callable
@@ -46,18 +45,11 @@ class Random(NamedTuple):
     draws: int
 
 
-@dataclasses.dataclass(frozen=True)
-class _Epoch:
-    """The random numbers of an epoch.
-
-    Attributes:
-        order: Images by place.
-        numbers: Rows of `augment` and `mix` by place.
-        augment: Uniform numbers, (rows, draws).
-        mix: Likewise.
-    """
+class _Epoch(NamedTuple):
+    """The order of the images in an epoch, and uniform numbers for each image, (n, draws)."""
 
     order: NDArray[np.int64]
+    #: Rows of `augment` and `mix` by place in `order`.
     numbers: NDArray[np.int64]
     augment: NDArray[np.float64]
     mix: NDArray[np.float64]
@@ -118,22 +110,13 @@ class Batches:
         return max(1, RUN_PIXELS // (batch_size * height * width))
 
     def read(self, epoch: int, index: int, batch_size: int | None = None) -> Batch:
-        """Make a batch; thread-safe.
-
-        Args:
-            epoch: Counted from 0.
-            index: Index in the epoch, from 0.
-            batch_size: Images a batch; the default one if None.
-        """
+        """Make the batch `index` of an epoch, both counted from 0; thread-safe."""
         return self._make(epoch, index, 1, batch_size or self.batch_size)[0]
 
     def read_run(self, epoch: int, run: int, batch_size: int | None = None) -> list[Batch]:
-        """Make a run of consecutive batches, equal to those of `read`.
+        """Make a run of consecutive batches, equal to those of `read`; thread-safe.
 
-        Args:
-            epoch: Counted from 0.
-            run: Index of the run in the epoch, from 0; the last one of an epoch may be shorter.
-            batch_size: As for `read`.
+        `run` is the index of the run in the epoch, from 0; the last one may be shorter.
         """
         size = batch_size or self.batch_size
         length = self.run_length(size)
@@ -175,7 +158,8 @@ class Batches:
             if epoch not in self._epochs:
                 rng = np.random.default_rng((self._seed, epoch))
                 count = len(self._images)
-                order = self._order(rng)
+                labels = self._images.labels
+                order = balanced_order(labels, rng) if self._balanced else rng.permutation(count)
                 # An image may have several places in an epoch only if classes are balanced.
                 numbers = np.arange(count) if self._balanced else order
                 drawn = _Epoch(
@@ -188,24 +172,12 @@ class Batches:
                 self._epochs = {**before, epoch: drawn}
             return self._epochs[epoch]
 
-    def _order(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        if self._balanced:
-            return balanced_order(self._images.labels, rng)
-        return rng.permutation(len(self._images))
-
 
 def balanced_order(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """Draw a balanced random order of as many images as there are.
 
     Classes differ by at most one image. No image of a class occurs again before all others of the
-    class have occurred as often.
-
-    Args:
-        labels: (n,), of all images.
-        rng: Source of randomness.
-
-    Returns:
-        Places of images in `labels`, (n,).
+    class have occurred as often. Returns places of images in `labels`, (n,).
     """
     classes = np.unique(labels)
     shares = np.full(len(classes), len(labels) // len(classes))

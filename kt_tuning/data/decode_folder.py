@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
@@ -17,16 +19,29 @@ from kt_tuning.core.processors import count_processors
 from kt_tuning.core.progress import Task
 from kt_tuning.core.progress import progress as show_progress
 from kt_tuning.core.records import PixelFormat
-from kt_tuning.data.colour import GREY_MODES, bits_of
-from kt_tuning.data.decode import decode, explain, quiet_pillow, upright_size
-from kt_tuning.data.duplicates import find_duplicates
-from kt_tuning.data.fingerprint import ContentDigest
-from kt_tuning.data.folder_listing import Listing
-from kt_tuning.data.formats import formats
-from kt_tuning.data.image_files import ImageFile
-from kt_tuning.data.pixel_cache import CacheIndex, PixelCache, part_labels
-from kt_tuning.data.pixel_format import LARGEST, Look, choose_format, size_origin
-from kt_tuning.data.thumbnails import stacked, thumbnail, thumbnail_shape, thumbnails
+from kt_tuning.data.decode import (
+    GREY_MODES,
+    bits_of,
+    decode,
+    explain,
+    quiet_pillow,
+    upright_size,
+)
+from kt_tuning.data.duplicates import (
+    Duplicates,
+    find_duplicates,
+    stacked,
+    thumbnail,
+    thumbnail_shape,
+)
+from kt_tuning.data.image_files import ImageFile, Listing, formats
+from kt_tuning.data.pixel_cache import (
+    CacheIndex,
+    PixelCache,
+    content_digest,
+    part_labels,
+)
+from kt_tuning.data.pixel_format import LARGEST, Look, choose_format
 from kt_tuning.data.worker_pool import map_in_order
 
 _FILES = 256
@@ -43,14 +58,6 @@ are worth starting."""
 _Result = TypeVar("_Result")
 
 
-class Batch(NamedTuple):
-    """Files that one job reads, and the format to decode them to."""
-
-    root: str
-    paths: list[str]
-    pixels: PixelFormat | None = None
-
-
 def decode_folder(
     listing: Listing,
     cache: PixelCache,
@@ -60,15 +67,7 @@ def decode_folder(
     largest: int = LARGEST,
     progress: bool,
 ) -> CacheIndex:
-    """Decode the files of a listing into the cache.
-
-    Args:
-        listing: The files.
-        cache: Where the pixels go.
-        size: (height, width), or None to choose by the images; see `choose_format`.
-        channels: 1, 3, or None to choose.
-        largest: Largest side to choose, see `choose_format`.
-        progress: Whether to show progress on the standard error stream.
+    """Decode the files of a listing into the cache, in the format that `choose_format` chooses.
 
     Returns:
         The index of the cache; it has only readable images.
@@ -76,96 +75,79 @@ def decode_folder(
     Raises:
         StorageError: if the cache cannot be written.
     """
-    files = listing.files
     with show_progress("Reading headers", shown=progress) as task:
         looks: list[Look] = []
         if size is None or channels is None:
-            with contextlib.closing(_run(look, listing.root, files, None, task)) as batches:
+            task.begin("Reading headers", len(listing.files))
+            look = functools.partial(read_headers, listing.root)
+            with contextlib.closing(_run(look, listing.files, task)) as batches:
                 for found in batches:
                     looks += found
                     if size is not None and not all(image.grey for image in found):
                         break  # one image in colour settles the channels
-        pixels = choose_format(looks, size, channels, largest)
-        origin = size_origin(looks, size, largest)
-        try:
-            return _store(listing, files, cache, pixels, origin, task)
-        except _FewerBits as found:
+        pixels, origin = choose_format(looks, size, channels, largest)
+        stored = _store(listing, cache, pixels, task)
+        if (bits := bits_of(stored.largest_level)) < pixels.bits:
             # The bit depth is known only after all files were read: they are read again.
-            fewer = dataclasses.replace(pixels, bits=found.bits)
-            return _store(listing, files, cache, fewer, origin, task)
-
-
-class _FewerBits(Exception):  # noqa: N818
-    """Files of 16 bits a pixel have a smaller bit depth than they were decoded for."""
-
-    def __init__(self, bits: int) -> None:
-        super().__init__(bits)
-        self.bits = bits
-
-
-def _store(
-    listing: Listing,
-    files: Sequence[ImageFile],
-    cache: PixelCache,
-    pixels: PixelFormat,
-    origin: str,
-    task: Task,
-) -> CacheIndex:
-    """Decode the files into the cache, and look for duplicates.
-
-    Raises:
-        _FewerBits: if the files have a smaller bit depth than `pixels`; nothing is stored then.
-    """
-    names = listing.class_names
-    digest = ContentDigest()
-    unreadable: list[tuple[str, str]] = []
-    unserved: Counter[str] = Counter()
-    small: list[NDArray[np.uint8]] = []
-
-    def pieces() -> Generator[NDArray[np.uint8], None, None]:
-        largest = 0
-        for batch in _run(decode_batch, listing.root, files, pixels, task):
-            unreadable.extend(batch.failures)
-            unserved.update(batch.unserved)
-            digest.update(batch.images)
-            small.append(batch.thumbnails)
-            largest = max(largest, batch.largest_level)
-            yield batch.images
-        if (bits := bits_of(largest)) < pixels.bits:
-            raise _FewerBits(bits)
-
-    def describe() -> CacheIndex:
-        lost = {path for path, _ in unreadable}
+            pixels = dataclasses.replace(pixels, bits=bits)
+            stored = _store(listing, cache, pixels, task)
+        lost = {path for path, _ in stored.failures}
         counts = {
             part: [sum(file.path not in lost for file in files) for files in classes]
             for part, classes in listing.parts.items()
         }
         labels = np.concatenate([*part_labels(counts).values()])
-        content = digest.finish(pixels.shape, labels, names)
-        return CacheIndex(pixels, names, counts, content, unreadable, origin, dict(unserved))
+        names = listing.class_names
+        duplicates = Duplicates([], [])
+        if len(labels):
+            images = cache.pixel_file((len(labels), *pixels.shape)).open()
+            duplicates = find_duplicates(images, np.concatenate(stored.thumbnails))
+    index = CacheIndex(
+        pixels,
+        names,
+        counts,
+        content=content_digest(stored.digest, pixels.shape, labels, names),
+        unreadable=stored.failures,
+        exact=duplicates.exact,
+        similar=duplicates.similar,
+        size_origin=origin,
+        unserved=dict(stored.unserved),
+    )
+    cache.save(index)
+    return index
+
+
+@dataclasses.dataclass
+class _Stored:
+    """The results of all batches; see `DecodedBatch`."""
+
+    digest: hashlib.blake2b = dataclasses.field(
+        default_factory=lambda: hashlib.blake2b(digest_size=16)
+    )
+    thumbnails: list[NDArray[np.uint8]] = dataclasses.field(default_factory=list)
+    failures: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    largest_level: int = 0
+    unserved: Counter[str] = dataclasses.field(default_factory=Counter)
+
+
+def _store(listing: Listing, cache: PixelCache, pixels: PixelFormat, task: Task) -> _Stored:
+    """Decode the files and write their pixels into the cache."""
+    task.begin("Decoding images", len(listing.files))
+    stored = _Stored(hashlib.blake2b(digest_size=16))
+
+    def pieces() -> Generator[NDArray[np.uint8], None, None]:
+        decode_some = functools.partial(decode_batch, listing.root, pixels)
+        for batch in _run(decode_some, listing.files, task):
+            stored.digest.update(batch.images.data)
+            stored.thumbnails.append(batch.thumbnails)
+            stored.failures.extend(batch.failures)
+            stored.largest_level = max(stored.largest_level, batch.largest_level)
+            stored.unserved.update(batch.unserved)
+            yield batch.images
 
     with contextlib.closing(pieces()) as images:
-        index = cache.write(images, describe)
-    return with_duplicates(index, cache, np.concatenate(small))
-
-
-def with_duplicates(
-    index: CacheIndex, cache: PixelCache, small: NDArray[np.uint8] | None = None
-) -> CacheIndex:
-    """Find duplicates in a data set and add them to its index.
-
-    Args:
-        index: The index of the data set.
-        cache: The cache of its pixels.
-        small: The thumbnails, if they are known.
-    """
-    if not index.shape[0]:
-        return index
-    pixels = cache.pixel_file(index).open()
-    found = find_duplicates(pixels, thumbnails(pixels) if small is None else small)
-    index = dataclasses.replace(index, exact=found.exact, similar=found.similar)
-    cache.complete(index)
-    return index
+        cache.write(images)
+    return stored
 
 
 class DecodedBatch(NamedTuple):
@@ -186,27 +168,29 @@ class DecodedBatch(NamedTuple):
     unserved: Counter[str]
 
 
-def look(batch: Batch) -> list[Look]:
+def read_headers(root: str, paths: list[str]) -> list[Look]:
     """Read the headers of some files; unreadable ones are left out."""
     looks = []
     with quiet_pillow():
-        for path in batch.paths:
+        for path in paths:
             # Any error occurs again in `decode`, which reports it.
-            with contextlib.suppress(Exception):
-                looks.append(_look(os.path.join(batch.root, path)))
+            with (
+                contextlib.suppress(Exception),
+                Image.open(os.path.join(root, path), formats=formats()) as image,
+            ):
+                looks.append(Look(*upright_size(image), image.mode in GREY_MODES))
     return looks
 
 
-def decode_batch(batch: Batch) -> DecodedBatch:
+def decode_batch(root: str, pixels: PixelFormat, paths: list[str]) -> DecodedBatch:
     """Decode some files."""
-    assert batch.pixels is not None
     pictures, failures, largest = [], [], 0
     unserved: Counter[str] = Counter()
     with quiet_pillow():
-        for path in batch.paths:
+        for path in paths:
             try:
-                with open(os.path.join(batch.root, path), "rb") as file:
-                    picture, level, kind = decode(file.read(), batch.pixels)
+                with open(os.path.join(root, path), "rb") as file:
+                    picture, level, kind = decode(file.read(), pixels)
             except Exception as error:  # Pillow raises many kinds for broken files
                 failures.append((path, explain(error)))
                 continue
@@ -214,35 +198,22 @@ def decode_batch(batch: Batch) -> DecodedBatch:
             largest = max(largest, level)
             if kind:
                 unserved[kind] += 1
-    shape = batch.pixels.shape
-    images = stacked(pictures, shape)
-    small = stacked(map(thumbnail, pictures), thumbnail_shape(shape))
+    images = stacked(pictures, pixels.shape)
+    small = stacked(map(thumbnail, pictures), thumbnail_shape(pixels.shape))
     return DecodedBatch(images, small, failures, largest, unserved)
 
 
-def _look(path: str) -> Look:
-    with Image.open(path, formats=formats()) as image:
-        return Look(*upright_size(image), image.mode in GREY_MODES)
-
-
 def _run(
-    function: Callable[[Batch], _Result],
-    root: str,
-    files: Sequence[ImageFile],
-    pixels: PixelFormat | None,
-    task: Task,
+    function: Callable[[list[str]], _Result], files: Sequence[ImageFile], task: Task
 ) -> Generator[_Result, None, None]:
-    """Yield the function's result for each batch, in the order of the files."""
+    """Yield the function's result for batches of paths, in the order of the files."""
     total = sum(file.size for file in files)
     length = min(_FILES, max(1, _BYTES * len(files) // max(1, total)))
-    batches = [
-        Batch(root, [file.path for file in files[start : start + length]], pixels)
-        for start in range(0, len(files), length)
-    ]
+    paths = [file.path for file in files]
+    jobs = [paths[start : start + length] for start in range(0, len(paths), length)]
     seconds = len(files) * _SECONDS_A_FILE + total * _SECONDS_A_BYTE
-    workers = min(count_processors(), len(batches), int(seconds / _SECONDS_A_WORKER))
-    task.begin("Decoding images" if pixels else "Reading headers", len(files))
-    with contextlib.closing(map_in_order(function, batches, workers=workers)) as results:
-        for batch, result in zip(batches, results, strict=True):
+    workers = min(count_processors(), len(jobs), int(seconds / _SECONDS_A_WORKER))
+    with contextlib.closing(map_in_order(function, jobs, workers=workers)) as results:
+        for job, result in zip(jobs, results, strict=True):
             yield result
-            task.advance(len(batch.paths))
+            task.advance(len(job))

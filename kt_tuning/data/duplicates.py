@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from PIL import Image
 
-from kt_tuning.data.thumbnails import SIDE
+logger = logging.getLogger("kt_tuning")
+
+SIDE = 16
+"""Cells of a thumbnail, a small grey copy of an image, in each direction."""
 
 #: Root mean square difference of two thumbnails, in grey levels, up to which they may show the same
 #: picture. Photos saved again as JPEG of quality 30, or at a third of their size, are 0.1 to 1.7
@@ -31,11 +35,14 @@ _CORRELATION = 0.9
 #: Principal components by which candidates are found; how many an image has at most, on average.
 _DIMENSIONS, _CANDIDATES = 6, 20
 
-#: Pairs drawn to find out how far images are apart; images and pairs compared at a time.
-_PAIRS, _ROWS, _BATCH = 2048, 256, 1024
+#: Pairs drawn to find out how far images are apart; pairs compared at a time.
+_PAIRS, _BATCH = 2048, 1024
 
 #: About how many rows and columns of two images are compared.
 _COMPARED = 64
+
+#: Pairs of copies named in a message.
+_SHOWN = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,32 +76,34 @@ def find_duplicates(pixels: NDArray[np.uint8], thumbnails: NDArray[np.uint8]) ->
 
     Same pixels are found among images with the same thumbnail. For the same picture, saved again
     in another format, quality or size, thumbnails are reduced to 4×4 cells and then to their
-    principal components, which only makes distances shorter, and sorted by the first: neighbours
-    lie close together there. Pairs that are close are compared by their thumbnails and then by
-    their pixels. That takes images of at least 16×16 pixels with some contrast.
+    principal components, which only makes distances shorter, and close ones are found by a k-d
+    tree. These pairs are compared by their thumbnails and then by their pixels. That takes images
+    of at least 16×16 pixels with some contrast.
 
     Args:
         pixels: uint8 (N, height, width, channels).
-        thumbnails: uint8 (N, h, w), see `thumbnails.thumbnail`.
+        thumbnails: uint8 (N, h, w), see `thumbnail`.
     """
     exact = _exact(pixels, thumbnails)
     repeated = {place for places in exact for place in places[1:]}
     single = np.array([place for place in range(len(pixels)) if place not in repeated])
     if thumbnails.shape[1:] != (SIDE, SIDE):
         return Duplicates(exact, [])
-    pairs = single[_similar(pixels, thumbnails, single)]
-    return Duplicates(exact, _connected(pairs))
+    component = connected(single[_similar(pixels, thumbnails, single)], len(pixels))
+    order = np.argsort(component, kind="stable")
+    sets = np.split(order, np.cumsum(np.bincount(component))[:-1])
+    return Duplicates(exact, [places.tolist() for places in sets if len(places) > 1])
 
 
 def _exact(pixels: NDArray[np.uint8], thumbnails: NDArray[np.uint8]) -> list[list[int]]:
-    keys = np.array([hash(thumbnail.tobytes()) for thumbnail in thumbnails], np.int64)
-    order = np.argsort(keys, kind="stable")
-    starts = np.flatnonzero(np.diff(keys[order], prepend=keys[order[:1]] - 1))
+    by_thumbnail: dict[bytes, list[int]] = {}
+    for place, thumbnail in enumerate(thumbnails):
+        by_thumbnail.setdefault(thumbnail.tobytes(), []).append(place)
     by_pixels: dict[bytes, list[int]] = {}
-    for run in np.split(order, starts[1:]):
-        for place in run if len(run) > 1 else ():
-            digest = hashlib.blake2b(np.ascontiguousarray(pixels[place]).data, digest_size=16)
-            by_pixels.setdefault(digest.digest(), []).append(int(place))
+    for candidates in by_thumbnail.values():
+        for place in candidates if len(candidates) > 1 else ():
+            digest = hashlib.blake2b(pixels[place].tobytes(), digest_size=16).digest()
+            by_pixels.setdefault(digest, []).append(place)
     return sorted(places for places in by_pixels.values() if len(places) > 1)
 
 
@@ -108,11 +117,10 @@ def _similar(
         return np.empty((0, 2), np.int64)
     flat = flat[usable]
     distance = min(_DISTANCE, _SHARE * _usual_distance(flat))
-    # The products are small: threads would wait for each other longer than they work.
-    with threadpool_limits(1, user_api="blas"):
-        candidates = _neighbours(flat, distance)
-    close = [batch[_rms(flat, batch) <= distance] for batch in _batches(candidates)]
-    pairs = usable[np.concatenate(close)]
+    candidates = _neighbours(flat, distance)
+    starts = range(0, max(1, len(candidates)), _BATCH)
+    batches = [candidates[start : start + _BATCH] for start in starts]
+    pairs = usable[np.concatenate([batch[_rms(flat, batch) <= distance] for batch in batches])]
     alike = [_correlated(pixels[places[a]], pixels[places[b]]) for a, b in pairs]
     return pairs[np.array(alike, dtype=bool)]
 
@@ -120,34 +128,22 @@ def _similar(
 def _neighbours(flat: NDArray[np.uint8], distance: float) -> NDArray[np.int64]:
     """Return (n, 2) pairs of thumbnails, all those that are as close as `distance` among them.
 
-    If so many images are alike that there would be too many pairs, none are returned.
+    No pairs are returned if there would be more than `_CANDIDATES` for each image.
     """
+    from scipy.spatial import cKDTree
+
     quarter = SIDE // 4
     cells = flat.reshape(-1, 4, quarter, 4, quarter).mean((2, 4), np.float32).reshape(-1, 16)
     cells -= cells.mean(axis=0)
     _, axes = np.linalg.eigh(cells.T @ cells)
-    points = cells @ axes[:, : -_DIMENSIONS - 1 : -1]
-    order = np.argsort(points[:, 0])
-    points = points[order]
-    # The distance of 16 cells is 4 times their root mean square difference.
-    radius = 4 * distance
-    ends = np.searchsorted(points[:, 0], points[:, 0] + radius, side="right")
-    # |a - b|^2 = a·a - 2 a·b + b·b, as one product of matrices
-    squares = (points**2).sum(axis=1, keepdims=True)
-    left = np.concatenate([points, squares, np.ones_like(squares)], axis=1)
-    right = np.concatenate([-2 * points, np.ones_like(squares), squares], axis=1)
-    found, total = [], 0
-    for start in range(0, len(points), _ROWS):
-        rows = left[start : start + _ROWS]
-        # Single precision may round a distance up: an image more among the candidates is no harm.
-        near = rows @ right[start : ends[start + len(rows) - 1]].T <= radius**2 + 1
-        near[:, : len(rows)] &= np.triu(np.ones((len(rows), len(rows)), bool), 1)
-        row, other = np.nonzero(near)
-        found.append(np.stack([row, other], axis=1) + start)
-        total += len(row)
-        if total > _CANDIDATES * len(points):
-            return np.empty((0, 2), np.int64)
-    return order[np.concatenate(found)]
+    tree = cKDTree(cells @ axes[:, : -_DIMENSIONS - 1 : -1])
+    # The distance of 16 cells is 4 times their root mean square difference. Single precision may
+    # round a distance up.
+    radius = 4 * distance + 0.1
+    if tree.count_neighbors(tree, radius) > (2 * _CANDIDATES + 1) * len(flat):
+        return np.empty((0, 2), np.int64)
+    pairs: NDArray[np.int64] = tree.query_pairs(radius, output_type="ndarray")
+    return np.sort(pairs, axis=1)
 
 
 def _usual_distance(flat: NDArray[np.uint8]) -> float:
@@ -161,11 +157,6 @@ def _usual_distance(flat: NDArray[np.uint8]) -> float:
 def _rms(flat: NDArray[np.uint8], pairs: NDArray[np.int64]) -> NDArray[np.float32]:
     difference = flat[pairs[:, 0]].astype(np.float32) - flat[pairs[:, 1]]
     return np.sqrt((difference**2).mean(axis=1))
-
-
-def _batches(pairs: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    for start in range(0, max(1, len(pairs)), _BATCH):
-        yield pairs[start : start + _BATCH]
 
 
 def _correlated(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> bool:
@@ -183,12 +174,133 @@ def _correlated(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> bool:
     return bool((a * b).sum() >= _CORRELATION * np.sqrt((a * a).sum() * (b * b).sum()))
 
 
-def _connected(pairs: NDArray[np.int64]) -> list[list[int]]:
-    """Return the connected components of the graph of pairs."""
-    sets: dict[int, list[int]] = {}
-    for first, second in pairs.tolist():
-        a, b = sets.setdefault(first, [first]), sets.setdefault(second, [second])
-        if a is not b:
-            a += b
-            sets.update(dict.fromkeys(b, a))
-    return sorted(sorted(places) for place, places in sets.items() if place == min(places))
+def connected(pairs: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Number the connected components of a graph of `count` nodes, by their least node: (count,).
+
+    `pairs` (n, 2) are the edges.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(pairs)), pairs.T), shape=(count, count))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
+
+
+def thumbnail_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return the shape of the thumbnail of an image of (height, width, …)."""
+    return min(shape[0], SIDE), min(shape[1], SIDE)
+
+
+def thumbnail(picture: Image.Image) -> Image.Image:
+    """Average the pixels of an image over cells of equal size, and turn them grey.
+
+    Where the sides are no multiples of 16, a margin of less than 8 pixels is left out on all sides.
+    An image of fewer than 16 pixels in a direction keeps them.
+
+    Args:
+        picture: Mode "L" or "RGB".
+
+    Returns:
+        Mode "L", of (min(width, 16), min(height, 16)).
+    """
+    width, height = picture.size
+    across, down = min(width, SIDE), min(height, SIDE)
+    cell = (width // across, height // down)
+    left, top = (width - cell[0] * across) // 2, (height - cell[1] * down) // 2
+    box = (left, top, left + cell[0] * across, top + cell[1] * down)
+    return picture.reduce(cell, box).convert("L")
+
+
+def thumbnails(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the thumbnails of images in memory, uint8 (N, h, w).
+
+    Args:
+        images: uint8 (N, height, width, 1 or 3).
+    """
+    planes = images[..., 0] if images.shape[-1] == 1 else images
+    small = (thumbnail(Image.fromarray(plane)) for plane in planes)
+    return stacked(small, thumbnail_shape(images.shape[1:]))
+
+
+def stacked(pictures: Iterable[Image.Image], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return the pixels of images of one shape, uint8 (N, *shape), faster than `np.stack`."""
+    content = b"".join(picture.tobytes() for picture in pictures)
+    return np.frombuffer(content, np.uint8).reshape(-1, *shape)
+
+
+def without_leaks(
+    labels: NDArray[np.int64],
+    given: Mapping[str, NDArray[np.int64]],
+    copies: NDArray[np.int64],
+) -> dict[str, NDArray[np.int64]]:
+    """Leave out training images that have a copy in a ready validation or test split.
+
+    The index sets `given` are returned unchanged if a class would lose more than half its training
+    images. `copies` is the result of `Duplicates.groups`.
+    """
+    train = given["train"]
+    others = {part: index for part, index in given.items() if part != "train"}
+    elsewhere = np.concatenate([*others.values()])
+    leaked = np.isin(copies[train], copies[elsewhere])
+    if len(others) > 1:
+        first, second = (np.unique(copies[index]) for index in others.values())
+        if shared := len(np.intersect1d(first, second)):
+            logger.warning(
+                "%d pictures are both in the ready validation and test splits, which stay as they "
+                "are: move their copies into one of them.",
+                shared,
+            )
+    if not leaked.any():
+        return dict(given)
+    before = np.bincount(labels[train])
+    after = np.bincount(labels[train[~leaked]], minlength=len(before))
+    if (after < before / 2).any():
+        logger.warning(
+            "%d training images are copies of images in the ready validation and test splits. They "
+            "are kept, since a class would lose more than half its training images without them: "
+            "scores are too high. Make new splits.",
+            int(leaked.sum()),
+        )
+        return dict(given)
+    logger.warning(
+        "%d training images are left out: they are copies of images in the ready validation and "
+        "test splits, which stay as they are.",
+        int(leaked.sum()),
+    )
+    return {**given, "train": train[~leaked]}
+
+
+def log_duplicates(
+    duplicates: Duplicates,
+    labels: NDArray[np.int64],
+    class_names: Sequence[str],
+    name_of: Callable[[int], str],
+) -> None:
+    """Log the number of duplicates, and those with another label than their copy."""
+    exact, similar = (
+        sum(len(places) - 1 for places in sets) for sets in (duplicates.exact, duplicates.similar)
+    )
+    if not exact + similar:
+        return
+    pairs = [(places[0], places[1]) for places in (*duplicates.exact, *duplicates.similar)]
+    # a few of either kind
+    shown = [*pairs[:_SHOWN], *pairs[len(duplicates.exact) :][:_SHOWN]]
+    examples = "; ".join(
+        f"{name_of(first)} and {name_of(second)}" for first, second in dict.fromkeys(shown)
+    )
+    logger.warning(
+        "Found %d duplicate images of %d: %d have the same pixels as another one, %d show the same "
+        "picture saved again. Copies stay on one side of the split. E.g. %s",
+        *(exact + similar, len(labels), exact, similar, examples),
+    )
+    group = duplicates.groups(len(labels))
+    mixed = np.flatnonzero(labels != labels[group])
+    if len(mixed):
+        place = int(mixed[0])
+        first = int(group[place])
+        logger.warning(
+            "%d copies have another label than the same picture elsewhere, e.g. %s (%s) and %s "
+            "(%s). Check the labels.",
+            *(len(mixed), name_of(first), class_names[labels[first]]),
+            *(name_of(place), class_names[labels[place]]),
+        )

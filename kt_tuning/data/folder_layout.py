@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from kt_tuning.core.errors import DataError
-from kt_tuning.data.image_files import LeftOut, is_image, sub_folders, walk
-from kt_tuning.data.split_folder_names import split_parts
+from kt_tuning.core.errors import DataError, StorageError
+from kt_tuning.data.image_files import ImageFile, LeftOut, Listing, is_image, sub_folders, walk
+from kt_tuning.data.stratified_split import PARTS
 
 logger = logging.getLogger("kt_tuning")
-
-PARTS = ("train", "validation", "test")
 
 #: Names of folders, in lower case, that only wrap what counts.
 _WRAPPERS = frozenset({"images", "image", "imgs", "img", "data", "dataset", "photos"})
@@ -24,35 +21,77 @@ _UNLABELLED = re.compile(
     r"(?i)(?:^|[^a-z])(?:pred|predict|prediction|unlabell?ed|unsup)(?:$|[^a-z])"
 )
 
+#: Words that name a split.
+_WORDS = {
+    "train": ("train", "training", "trn"),
+    "validation": (
+        *("val", "valid", "validation", "validate"),
+        *("dev", "development", "eval", "evaluation"),
+    ),
+    "test": ("test", "testing", "tst"),
+}
+_PART_OF_WORD = {word: part for part, words in _WORDS.items() for word in words}
 
-@dataclasses.dataclass(frozen=True)
-class Layout:
-    """The folders of splits and classes.
-
-    Attributes:
-        parts: The folder of each part's classes, relative to the root; "train" always.
-        class_names: Names of the class folders, which every part has; the position is the label.
-    """
-
-    parts: dict[str, str]
-    class_names: tuple[str, ...]
+#: Words that say nothing about which split it is.
+_NEUTRAL = frozenset(
+    {
+        *("set", "sets", "data", "dataset", "split", "folder", "dir"),
+        *("image", "images", "img", "imgs", "photos", "pictures"),
+    }
+)
 
 
-def find_layout(
-    root: str, left_out: LeftOut, class_names: Sequence[str] | None, skip: str | None
-) -> Layout:
-    """Detect which sub-folders are splits and which are classes.
+def scan(
+    folder: str | os.PathLike[str],
+    *,
+    class_names: Sequence[str] | None = None,
+    skip: str | os.PathLike[str] | None = None,
+) -> Listing:
+    """List the image files of a folder with one sub-folder a class, or of ready splits of those.
+
+    Files that are no images, hidden folders and run directories are left out and logged.
 
     Args:
-        root: The folder.
-        left_out: Counts the files and folders that are left out.
-        class_names: The sub-folders that are classes; all if None.
-        skip: A folder to pass over.
+        folder: The folder.
+        class_names: The sub-folders that are classes, in the order of their labels; by default
+            all, sorted.
+        skip: A folder to pass over: that of the cache.
 
     Raises:
-        DataError: if the folder is laid out neither as classes nor as splits of classes.
+        StorageError: if the folder is missing, is a file or cannot be read.
+        DataError: if there are fewer than 2 classes, a class is empty, or splits disagree.
     """
-    return _Finder(root, left_out, class_names, skip).layout()
+    root = os.path.realpath(folder)
+    if not os.path.isdir(root):
+        found = "a file" if os.path.exists(root) else "nothing there"
+        raise StorageError(f"Expected a folder of images. Received: {folder} ({found})")
+    left_out = LeftOut()
+    skipped = None if skip is None else os.path.realpath(skip)
+    try:
+        folders, names = _Finder(root, left_out, class_names, skipped).layout()
+        parts = {part: _files(root, where, names, left_out) for part, where in folders.items()}
+    except OSError as error:
+        raise StorageError(f"Cannot read {error.filename}: {error.strerror}") from error
+    left_out.log(root)
+    return Listing(root, names, parts, folders)
+
+
+def _files(
+    root: str, where: str, class_names: Sequence[str], left_out: LeftOut
+) -> tuple[tuple[ImageFile, ...], ...]:
+    """Return the files of each class in one part's folder, sorted by path."""
+    classes: dict[str, tuple[ImageFile, ...]] = {}
+    for name in class_names:
+        place = os.path.join(where, name)
+        classes[name] = tuple(sorted(walk(os.path.join(root, place), place, left_out)))
+    empty = [name for name, files in classes.items() if not files]
+    if empty:
+        raise DataError(
+            f"Expected images in every class folder of {os.path.join(root, where)}. Found none in: "
+            f"{', '.join(empty)}. Add images, remove the folder, or name the classes "
+            "(class_names; --class)." + (f" Left out: {left_out}." if left_out.files else "")
+        )
+    return tuple(classes.values())
 
 
 class _Finder:
@@ -61,19 +100,33 @@ class _Finder:
     ) -> None:
         self._root = root
         self._left_out = left_out
-        self._wanted = None if class_names is None else _checked(class_names)
         self._skip = skip
+        self._wanted: tuple[str, ...] | None = None
+        if class_names is not None:
+            names = (class_names,) if isinstance(class_names, str) else tuple(map(str, class_names))
+            if len(set(names)) < max(2, len(names)):
+                raise DataError(
+                    "class_names should be the names of at least 2 sub-folders, each once. "
+                    f"Received: {list(names)}"
+                )
+            self._wanted = names
 
-    def layout(self) -> Layout:
+    def layout(self) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Return the folder of each part's classes, "train" always, and the class names."""
         top = self._unwrapped("")
         folders = self._split_folders(top)
         if folders is None:
             parts = {"train": top}
         else:
             parts = {part: self._unwrapped(os.path.join(top, n)) for part, n in folders.items()}
-        found = {part: self._class_folders(where) for part, where in parts.items()}
-        for part in [part for part in parts if part != "train"]:
-            if not self._is_labelled(parts[part], found[part], found["train"]):
+        found = {
+            part: [n for n in self._sub_folders(where) if n in (self._wanted or (n,))]
+            for part, where in parts.items()
+        }
+        for part, names in list(found.items()):
+            unlabelled = not names or (len(names) == 1 and names[0] not in found["train"])
+            if part != "train" and unlabelled and self._any_image(parts[part]):
+                self._say_unlabelled(parts[part])
                 del parts[part], found[part]
         for part, where in parts.items():
             self._check_classes(where, found[part])
@@ -90,7 +143,7 @@ class _Finder:
                 "the folders, remove those classes from the other splits, or name the classes "
                 "that count (class_names; --class)."
             )
-        return Layout(parts, tuple(self._wanted or found["train"]))
+        return parts, tuple(self._wanted or found["train"])
 
     def _split_folders(self, top: str) -> dict[str, str] | None:
         """Return the folder name of each part, in order; None if the folders are classes."""
@@ -103,7 +156,13 @@ class _Finder:
             for name in names
             if name not in known and (not known or self._any_image(os.path.join(top, name)))
         ]
-        if not known or self._is_vehicle(top, known, others):
+        if not known:
+            return None
+        # A single folder "train", full of images and beside others, is a class.
+        single = next(iter(known))
+        is_class = len(known) == 1 and bool(others) and single.lower() == "train"
+        if is_class and not self._sub_folders(os.path.join(top, single)):
+            logger.warning("%s is taken for a class: it lies beside %s", single, ", ".join(others))
             return None
         folders = {part: name for name, part in known.items()}
         unclear = [name for name in others if not _UNLABELLED.search(name)]
@@ -120,15 +179,6 @@ class _Finder:
         for name in others:
             self._say_unlabelled(os.path.join(top, name))
         return {part: folders[part] for part in PARTS if part in folders}
-
-    def _is_vehicle(self, top: str, known: dict[str, str], others: list[str]) -> bool:
-        """Whether a single folder "train", full of images and beside others, is a class."""
-        if len(known) != 1 or not others or next(iter(known)).lower() != "train":
-            return False
-        if self._sub_folders(os.path.join(top, next(iter(known)))):
-            return False
-        logger.warning("%s is taken for a class: it lies beside %s", *known, ", ".join(others))
-        return True
 
     def _unwrapped(self, where: str) -> str:
         """Descend while a folder has nothing but a single sub-folder."""
@@ -152,14 +202,6 @@ class _Finder:
         same = name.lower() == os.path.basename(self._path(where)).lower()
         return named_so or same or "train" in split_parts(below).values()
 
-    def _is_labelled(self, where: str, names: list[str], train: list[str]) -> bool:
-        """Return whether a part has classes; log it if it has only images in one folder."""
-        unlabelled = not names or (len(names) == 1 and names[0] not in train)
-        if not unlabelled or not self._any_image(where):
-            return True
-        self._say_unlabelled(where)
-        return False
-
     def _say_unlabelled(self, where: str) -> None:
         count = sum(1 for _ in walk(self._path(where), "", LeftOut()))
         logger.warning(
@@ -168,10 +210,6 @@ class _Finder:
             self._path(where),
             count,
         )
-
-    def _class_folders(self, where: str) -> list[str]:
-        names = self._sub_folders(where)
-        return names if self._wanted is None else [n for n in names if n in set(self._wanted)]
 
     def _check_classes(self, where: str, names: list[str]) -> None:
         stray = self._images(where)
@@ -210,11 +248,36 @@ class _Finder:
         return os.path.join(self._root, where) if where else self._root
 
 
-def _checked(class_names: Sequence[str]) -> tuple[str, ...]:
-    names = (class_names,) if isinstance(class_names, str) else tuple(map(str, class_names))
-    if len(set(names)) < max(2, len(names)):
-        raise DataError(
-            "class_names should be the names of at least 2 sub-folders, each once. "
-            f"Received: {list(names)}"
-        )
-    return names
+def split_parts(names: Iterable[str]) -> dict[str, str]:
+    """Return the part, "train", "validation" or "test", of each name that means one.
+
+    A name is cut into words at anything but letters, at a capital inside a word, and before "set"
+    and "data". One of the words names the part; "set", "images" and the like may be added. Any
+    other word, as in `seg_train` and `seg_test`, must be shared with a name of another part: alone,
+    `freight_train` is a kind of train.
+    """
+    parsed = {name: found for name in names if (found := _parse(name)) is not None}
+    parts_of_affix: dict[tuple[str, ...], set[str]] = {}
+    for part, affix in parsed.values():
+        parts_of_affix.setdefault(affix, set()).add(part)
+    return {
+        name: part
+        for name, (part, affix) in parsed.items()
+        if not affix or len(parts_of_affix[affix]) > 1
+    }
+
+
+def _parse(name: str) -> tuple[str, tuple[str, ...]] | None:
+    """Return the part in a name, and its words that are neither part nor neutral."""
+    words = [word.lower() for word in re.findall(r"[A-Z]*[a-z]+|[A-Z]+|\d+|[^\W\d_]+", name)]
+    # "trainset" and "testdata" are two words each.
+    endings = ("set", "data", "images")
+    words = [
+        next((stem for e in endings if (stem := word.removesuffix(e)) in _PART_OF_WORD), word)
+        for word in words
+    ]
+    parts = {_PART_OF_WORD[word] for word in words if word in _PART_OF_WORD}
+    if len(parts) != 1:
+        return None
+    affix = tuple(word for word in words if word not in _PART_OF_WORD and word not in _NEUTRAL)
+    return parts.pop(), affix

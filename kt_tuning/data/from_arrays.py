@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError, OptionError
-from kt_tuning.data.colour import bits_of, composite_on_white
-from kt_tuning.data.labels import LabelMap
+from kt_tuning.data.decode import bits_of, composite_on_white
 
 _CHUNK = 1024
 """Images converted at a time, so that the floating-point copy of a large array stays small."""
@@ -54,56 +53,58 @@ def join_arrays(
     value_range: tuple[float, float] | None,
     groups: Any,
 ) -> JoinedArrays:
-    """Check and convert the arguments of `ImageData.from_arrays`.
-
-    Args:
-        x: Images.
-        y: Their labels.
-        pairs: `(x, y)` of the "validation" and "test" splits, or None.
-        class_names: Names by label, or None.
-        value_range: The values of black and white; None to guess them.
-        groups: (N,) of the images of x, or None.
-
-    Raises:
-        DataError: if images, labels and groups do not fit each other or cannot be read as such.
-        OptionError: if `value_range` is wrong.
-    """
-    label_map = LabelMap.fit(y, class_names)
+    """Check and convert the arguments of `ImageData.from_arrays`; `pairs` are those of splits."""
     given = {part: pair for part, pair in pairs.items() if pair is not None}
+    for part, pair in given.items():
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise DataError(f"{part} should be a pair (x, y). Received: {type(pair).__name__}")
     if value_range is None:
-        pixel_range = find_range(x, *(pair[0] for pair in given.values() if _is_pair(pair)))
+        pixel_range = find_range(x, *(pair[0] for pair in given.values()))
     else:
         pixel_range = check_range(value_range)
-    pixels, labels = [to_pixels(x, pixel_range)], [label_map.encode(y)]
-    _check_lengths(pixels[0], labels[0], "x and y")
-    for part, pair in given.items():
-        more, its_labels = _unpack(pair, part)
-        if value_range is None:
-            _check_type(more, x, part)
+    pixels = [to_pixels(x, pixel_range)]
+    for part, (more, _) in given.items():
+        # One guess serves both, and floats beside integers may be 0..1 and 0..255.
+        types = [np.asarray(array).dtype for array in (x, more)]
+        if value_range is None and (types[0].kind == "f") != (types[1].kind == "f"):
+            raise DataError(
+                f"The {part} images should have the type of the training images, {types[0]}. "
+                f"Received: {types[1]}. Convert one of them, or give value_range if both have the "
+                "same range."
+            )
         pixels.append(to_pixels(more, pixel_range, name=f"the {part} images"))
-        labels.append(label_map.encode(its_labels))
-        _check_lengths(pixels[-1], labels[-1], part)
-        _check_shape(pixels[-1], pixels[0], part)
+        if pixels[-1].shape[1:] != pixels[0].shape[1:]:
+            raise DataError(
+                f"The {part} images should have the shape of the training images, "
+                f"{pixels[0].shape[1:]}. Received: {pixels[-1].shape[1:]}"
+            )
+    labels, names = encode_labels([y, *(pair[1] for pair in given.values())], class_names)
+    for name, images, numbers in zip(["x and y", *given], pixels, labels, strict=True):
+        if len(images) != len(numbers):
+            raise DataError(
+                f"{name}: expected one label an image. Received: {len(images)} images, "
+                f"{len(numbers)} labels"
+            )
     ends = np.cumsum([len(part_labels) for part_labels in labels])
     places = np.split(np.arange(int(ends[-1])), ends[:-1])
     return JoinedArrays(
         # A single uint8 array is not copied.
         pixels[0] if len(pixels) == 1 else np.concatenate(pixels),
         np.concatenate(labels),
-        label_map.class_names,
+        names,
         dict(zip(["train", *given], places, strict=True)),
         _group_numbers(groups, len(labels[0]), int(ends[-1])),
     )
 
 
 def to_pixels(x: Any, pixel_range: tuple[float, float], *, name: str = "x") -> NDArray[np.uint8]:
-    """Turn an array of images into uint8 pixels.
+    """Convert an array of images to uint8 pixels.
 
     Args:
         x: (N, height, width) or (N, height, width, channels) with 1, 3 or 4 channels; bool,
             integers or floats. 4 channels are RGBA and are laid over white.
         pixel_range: The values of black and white.
-        name: What to call the array in messages.
+        name: Name of the array in messages.
 
     Returns:
         (N, height, width, 1 or 3); `x` itself if it has that form already.
@@ -126,7 +127,12 @@ def to_pixels(x: Any, pixel_range: tuple[float, float], *, name: str = "x") -> N
             f"{largest:g}. {_remedy(smallest, largest, low, high, name)}"
         )
     if not (array.dtype == np.uint8 and pixel_range == (0, 255)):
-        array = _scaled(array, low, high)
+        scaled = np.empty(array.shape, np.uint8)
+        for start in range(0, len(array), _CHUNK):
+            part = array[start : start + _CHUNK].astype(np.float64)
+            part = np.clip((part - low) * (255 / (high - low)), 0, 255)
+            scaled[start : start + _CHUNK] = np.rint(part)
+        array = scaled
     return composite_on_white(array) if array.shape[-1] == 4 else array
 
 
@@ -184,6 +190,61 @@ def check_range(value_range: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
+def encode_labels(
+    labels: Sequence[Any], class_names: Sequence[str] | None = None
+) -> tuple[list[NDArray[np.int64]], tuple[str, ...]]:
+    """Convert the labels of one or more splits to integers 0 … classes - 1.
+
+    Args:
+        labels: For each split integers, whole floats, bools or strings, (N,) or (N, 1), or one-hot
+            rows (N, C). The first split has all classes. Values are numbered in ascending order, so
+            0 … C - 1 stay unchanged.
+        class_names: Names by integer; by default the values themselves. For strings, the same
+            strings in the order wanted.
+
+    Returns:
+        For each split integers (N,), and the names by integer.
+
+    Raises:
+        DataError: if labels are NaN or of another form, have fewer than 2 classes or others than
+            the first split, or if `class_names` does not fit them.
+    """
+    raw, columns = _label_values(labels[0])
+    values: list[Any] = list(range(columns)) if columns else np.unique(raw).tolist()
+    if len(values) < 2:
+        raise DataError(f"Expected labels of at least 2 classes. Received: {values} only")
+    names = [str(name) for name in (values if class_names is None else class_names)]
+    if len(names) != len(values) or len(set(names)) != len(names):
+        raise DataError(
+            f"class_names should hold {len(values)} different names, one for each of the "
+            f"labels {_short(values)}. Received: {_short(names)}"
+        )
+    if isinstance(values[0], str):
+        if set(names) != set(values):
+            raise DataError(
+                "class_names should be the labels' own strings in the order wanted, "
+                f"{_short(values)}. Received: {_short(names)}"
+            )
+        values = names
+    encoded = []
+    for y in labels:
+        raw, columns = _label_values(y)
+        if columns and columns != len(names):
+            raise DataError(
+                f"Expected one-hot labels with {len(names)} columns. Received: {columns}"
+            )
+        # `_label_values` has turned one-hot rows into integers.
+        known = range(columns) if columns else values
+        integers = {value: integer for integer, value in enumerate(known)}
+        if unknown := sorted(set(raw.tolist()) - set(integers)):
+            raise DataError(
+                f"Expected labels among those of the training images, {_short(values)}. "
+                f"Received also: {_short(unknown)}"
+            )
+        encoded.append(np.array([integers[value] for value in raw.tolist()], dtype=np.int64))
+    return encoded, tuple(names)
+
+
 def _as_images(x: Any, name: str) -> NDArray[Any]:
     """Return `x` as (N, height, width, channels) of its own type."""
     try:
@@ -207,20 +268,15 @@ def _as_images(x: Any, name: str) -> NDArray[Any]:
 
 def _remedy(smallest: float, largest: float, low: float, high: float, name: str) -> str:
     """Say what to do about pixels outside their range."""
-    width = high - low
-    if smallest >= low - 0.1 * width and largest <= high + 0.1 * width and smallest > -0.5:
-        return (
-            f"Clip them, np.clip({name}, {low:g}, {high:g}), or "
-            f"{_range_advice(smallest, largest, name)}."
-        )
-    if -1.1 <= smallest < 0 and largest <= _OVERSHOT:
+    if -1.1 <= smallest < -0.5 and largest <= _OVERSHOT:
         return f"If -1 is black and 1 is white, {_range_advice(-1, 1, name)}."
     if smallest >= 0 and largest == int(largest) and high == 255:
         white = 2 ** bits_of(int(largest)) - 1
         return f"If {white} is white, {_range_advice(0, white, name)}."
     return (
-        "Use the images as they were before they were standardised; or, where "
-        f"{smallest:g} is black and {largest:g} is white, {_range_advice(smallest, largest, name)}."
+        f"Clip them, np.clip({name}, {low:g}, {high:g}), or use the images as they were before "
+        f"they were standardised. Where {smallest:g} is black and {largest:g} is white, "
+        f"{_range_advice(smallest, largest, name)}."
     )
 
 
@@ -233,15 +289,6 @@ def _range_advice(black: float, white: float, name: str) -> str:
     )
 
 
-def _scaled(array: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
-    result = np.empty(array.shape, np.uint8)
-    for start in range(0, len(array), _CHUNK):
-        part = array[start : start + _CHUNK].astype(np.float64)
-        part = np.clip((part - low) * (255 / (high - low)), 0, 255)
-        result[start : start + _CHUNK] = np.rint(part)
-    return result
-
-
 def _group_numbers(groups: Any, train: int, total: int) -> NDArray[np.int64] | None:
     """Number the groups of the `train` images of x; the images after them have no group."""
     if groups is None:
@@ -252,48 +299,45 @@ def _group_numbers(groups: Any, train: int, total: int) -> NDArray[np.int64] | N
             f"groups should hold one number or string an image of x, ({train},). "
             f"Received: {array.dtype} {array.shape}"
         )
-    _, numbers = np.unique(
-        array.astype(str) if array.dtype == object else array, return_inverse=True
-    )
+    array = array.astype(str) if array.dtype == object else array
+    numbers = np.unique(array, return_inverse=True)[1]
     return np.concatenate([numbers, np.arange(train, total) + train])
 
 
-def _is_pair(pair: Any) -> bool:
-    """Whether something may be a pair (x, y)."""
-    return isinstance(pair, tuple | list) and len(pair) == 2
-
-
-def _unpack(pair: Any, part: str) -> tuple[Any, Any]:
-    """Return x and y of a pair that messages call `part`."""
-    if not _is_pair(pair):
-        raise DataError(f"{part} should be a pair (x, y). Received: {type(pair).__name__}")
-    return pair[0], pair[1]
-
-
-def _check_lengths(pixels: NDArray[np.uint8], labels: NDArray[np.int64], name: str) -> None:
-    """Refuse images and labels that differ in number."""
-    if len(pixels) != len(labels):
+def _label_values(y: Any) -> tuple[NDArray[Any], int]:
+    """Return (N,) integers or strings, and the number of one-hot columns, 0 if not one-hot."""
+    array = np.asarray(y)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.dtype.kind == "O":  # such as a pandas column of strings
+        kinds = {type(value) for value in array.ravel().tolist()}
+        if len(kinds) != 1:
+            names = ", ".join(sorted(kind.__name__ for kind in kinds))
+            raise DataError(f"Expected labels of one type. Received: {names}")
+        array = np.array(array.tolist())
+    if array.dtype.kind == "f":
+        broken = ~np.isfinite(array) | (array != np.rint(array))
+        if broken.any():
+            raise DataError(
+                f"Expected whole numbers as labels. Received {int(broken.sum())} others, the first "
+                f"{array[broken].flat[0]} in row {int(np.argwhere(broken)[0, 0])}"
+            )
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "biuU" or array.ndim not in (1, 2) or array.size == 0:
         raise DataError(
-            f"{name}: expected one label an image. Received: {len(pixels)} images, "
-            f"{len(labels)} labels"
+            "Expected labels as integers, strings or one-hot rows: (N,), (N, 1) or (N, classes). "
+            f"Received: {array.dtype} {array.shape}"
         )
-
-
-def _check_shape(pixels: NDArray[np.uint8], train: NDArray[np.uint8], part: str) -> None:
-    """Refuse images of another shape than the training images."""
-    if pixels.shape[1:] != train.shape[1:]:
+    if array.ndim == 1:
+        return array, 0
+    if array.dtype.kind == "U" or not (np.isin(array, (0, 1)).all() and (array.sum(1) == 1).all()):
         raise DataError(
-            f"The {part} images should have the shape of the training images, {train.shape[1:]}. "
-            f"Received: {pixels.shape[1:]}"
+            f"Labels of shape {array.shape} should be one-hot: a single 1 in each row, zeros "
+            "elsewhere. Turn probabilities into labels with argmax(axis=1)."
         )
+    return array.argmax(1), array.shape[1]
 
 
-def _check_type(x: Any, train: Any, part: str) -> None:
-    """Refuse floats beside integers: they may be 0..1 and 0..255, and one guess serves both."""
-    floats = [np.asarray(array).dtype.kind == "f" for array in (x, train)]
-    if floats[0] != floats[1]:
-        raise DataError(
-            f"The {part} images should have the type of the training images, "
-            f"{np.asarray(train).dtype}. Received: {np.asarray(x).dtype}. Convert one of them, or "
-            "give value_range if both have the same range."
-        )
+def _short(values: Sequence[Any]) -> str:
+    shown = ", ".join(str(value) for value in values[:10])
+    return shown + (f", … ({len(values)} in all)" if len(values) > 10 else "")

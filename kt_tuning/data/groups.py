@@ -1,15 +1,23 @@
-"""Groups of images, and changes to splits that keep each group in one part."""
+"""Groups of images, by their paths too, and changes to splits that keep each group in one part."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.errors import DataError
+from kt_tuning.core.errors import DataError, OptionError
+from kt_tuning.data.duplicates import connected
+
+FOLDER = "folder"
+"""Groups are the folders below the class folders."""
+
+PathGroups = str | Callable[[str], Hashable]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,6 +38,15 @@ class Groups:
         return Groups(self.of_image[places], self.required)
 
 
+def join_groups(*partitions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (N,) groups such that images of one group in any partition are in one group."""
+    edges = []
+    for groups in partitions:
+        _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+        edges.append(np.stack([np.arange(len(groups)), first[group]], axis=1))
+    return connected(np.concatenate(edges), len(partitions[0]))
+
+
 def keep_together(
     part: NDArray[np.int64],
     labels: NDArray[np.int64],
@@ -37,23 +54,17 @@ def keep_together(
     class_names: Sequence[str],
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Change a split so that no group is in two parts.
+    """Change a split, the numbers (N,) of parts, so that no group is in two parts.
 
     Groups of several images go, largest first, where they leave the smallest sum of
 
         (images of a class in a part - images wanted)^2 / images wanted
 
-    and single images then fill the gaps. The wanted numbers are those of the given split.
-
-    Args:
-        part: (N,) numbers of parts; each class is in every part.
-        labels: (N,).
-        groups: Of the same N images.
-        class_names: Names by label.
-        rng: Source of the order of groups of equal size.
+    and single images then fill the gaps. The wanted numbers are those of the given split. Groups of
+    equal size are in random order.
 
     Returns:
-        (N,) numbers of parts. Every class is in every part.
+        (N,) numbers of parts. Every class is in every part, as in the given split.
 
     Raises:
         DataError: if groups are required and a class has too few for all parts.
@@ -160,3 +171,61 @@ def _counts(
 ) -> NDArray[np.int64]:
     """Return (parts, classes) numbers of images."""
     return np.bincount(part * classes + labels, minlength=parts * classes).reshape(parts, classes)
+
+
+def find_groups(groups: PathGroups) -> Callable[[str, str], Hashable]:
+    """Return the function of a path and of its class folder that finds the group of an image.
+
+    Raises:
+        OptionError: unless `groups` is "folder", a regular expression with one group in
+            parentheses, or a function.
+    """
+    if callable(groups):
+        return lambda path, _: groups(path)
+    if groups == FOLDER:
+        return lambda path, folder: str(PurePath(path).parent)[len(folder) + 1 :] or None
+    try:
+        pattern = re.compile(groups)
+    except (re.error, TypeError) as error:
+        raise OptionError(
+            f"groups is no regular expression: {error}. Received: {groups!r}"
+        ) from None
+    if pattern.groups != 1:
+        raise OptionError(
+            'groups should be "folder", a function of a path, or a regular expression with one '
+            r"group in parentheses, such as 'patient(\d+)'. "
+            f"Received: {groups!r}"
+        )
+    return lambda path, _: (match := pattern.search(path)) and match.group(1)
+
+
+def groups_of_paths(
+    paths: Sequence[str], class_folders: Sequence[str], groups: PathGroups
+) -> NDArray[np.int64]:
+    """Number the groups (N,) of image files; see `load_images`. A file without a group is alone.
+
+    Paths and the class folder that each lies in are relative to the folder of images.
+
+    Raises:
+        DataError: if no file has a group.
+    """
+    find = find_groups(groups)
+    numbers: dict[Hashable, int] = {}
+    result = np.arange(len(paths))
+    lost = []
+    for place, (path, class_folder) in enumerate(zip(paths, class_folders, strict=True)):
+        found = find(PurePath(path).as_posix(), PurePath(class_folder).as_posix())
+        if found is None:
+            lost.append(path)
+        else:
+            result[place] = numbers.setdefault(found, place)
+    if len(lost) == len(paths):
+        raise DataError(
+            f"groups={groups!r} finds a group in none of {len(paths)} paths, e.g. {paths[0]}"
+        )
+    if lost:
+        logging.getLogger("kt_tuning").warning(
+            "groups=%r finds no group in %d of %d paths, e.g. %s: each of those is on its own.",
+            *(groups, len(lost), len(paths), lost[0]),
+        )
+    return result

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import html
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,22 +16,24 @@ from numpy.typing import NDArray
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.core.records import DataCard, PixelFormat, TableSource
-from kt_tuning.data.class_table import class_table
-from kt_tuning.data.duplicates import Duplicates, find_duplicates
-from kt_tuning.data.fingerprint import ContentDigest, split_digest
+from kt_tuning.data.duplicates import Duplicates, find_duplicates, thumbnails
 from kt_tuning.data.from_arrays import join_arrays
-from kt_tuning.data.grouped_split import assign_folds, split_images
 from kt_tuning.data.groups import Groups
 from kt_tuning.data.image_split import HeldOut, ImageSplit, PixelFile
-from kt_tuning.data.pixel_cache import cache_folder
-from kt_tuning.data.stratified_split import PARTS, generator, limit_splits
+from kt_tuning.data.pixel_cache import cache_folder, content_digest, split_digest
+from kt_tuning.data.stratified_split import (
+    PARTS,
+    assign_folds,
+    generator,
+    limit_splits,
+    split_images,
+)
 from kt_tuning.data.tf_dataset import read_dataset
-from kt_tuning.data.thumbnails import thumbnails
 
-LEVELS = 256
-"""Values of a pixel."""
 CHUNK = 1024
 """Images that are processed together."""
+CLASSES_SHOWN = 30
+"""Rows of the table in a notebook, at most."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -106,7 +110,7 @@ class ImageData:
             DataError: if images, labels and groups do not fit each other or cannot be read as such.
             OptionError: if `split`, `seed` or `value_range` is wrong.
         """
-        joined = join_arrays(
+        pixels, labels, names, places, numbers = join_arrays(
             x,
             y,
             {"validation": validation, "test": test},
@@ -114,21 +118,19 @@ class ImageData:
             value_range=value_range,
             groups=groups,
         )
-        pixels, labels, names = joined.pixels, joined.labels, joined.class_names
         duplicates = find_duplicates(pixels, thumbnails(pixels))
         indices, together = split_images(
             labels,
-            joined.places,
+            places,
             duplicates,
-            joined.groups,
+            numbers,
             split=split,
             seed=seed,
             class_names=names,
             name_of=lambda place: f"image {place}",
         )
-        digest = ContentDigest()
-        digest.update(pixels)
-        content = digest.finish(pixels.shape[1:], labels, names)
+        digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16)
+        content = content_digest(digest, pixels.shape[1:], labels, names)
         return cls(pixels, labels, indices, names, content, duplicates=duplicates, groups=together)
 
     @classmethod
@@ -151,9 +153,9 @@ class ImageData:
         difference: the same images are split in the same way.
 
         Args:
-            train: Of the images (height, width, channels), or batches of them.
-            validation: Of the validation split, instead of a share of the images above.
-            test: Of the test split, likewise.
+            train: Pairs of images (height, width, channels) and labels, or batches of them.
+            validation: The validation split, instead of a share of the images above.
+            test: The test split, instead of a share of the images above.
             class_names: Names by label; by default the dataset's attribute `class_names`, which
                 `.map` and others drop, else the labels themselves.
             split: Shares of train, validation and test, with sum 1.
@@ -166,15 +168,15 @@ class ImageData:
                 labels do not fit each other.
             OptionError: if `split`, `seed` or `value_range` is wrong.
         """
-        read = read_dataset(train, name="train", value_range=value_range)
+        pixels, labels, found = read_dataset(train, name="train", value_range=value_range)
         pairs: dict[str, tuple[Any, Any]] = {}
         for part, dataset in (("validation", validation), ("test", test)):
             if dataset is not None:
-                its = read_dataset(dataset, name=part, value_range=read.value_range)
-                pairs[part] = (its.pixels, its.labels)
+                *pair, _ = read_dataset(dataset, name=part, value_range=found)
+                pairs[part] = (pair[0], pair[1])
         return cls.from_arrays(
-            read.pixels,
-            read.labels,
+            pixels,
+            labels,
             class_names=class_names or getattr(train, "class_names", None),
             **pairs,
             split=split,
@@ -240,8 +242,12 @@ class ImageData:
 
     def _repr_html_(self) -> str:
         """Show the images of each class and split as a table in a notebook."""
-        counts = [self._counts(part).tolist() for part in PARTS]
-        return class_table(repr(self), PARTS, self.class_names, counts)
+        import pandas as pd
+
+        counts = pd.DataFrame({part: self._counts(part) for part in PARTS}, self.class_names)
+        hidden = self.classes - CLASSES_SHOWN
+        more = f"<p>and {hidden} more classes</p>" if hidden > 0 else ""
+        return f"<p>{html.escape(repr(self))}</p>{counts[:CLASSES_SHOWN].to_html()}{more}"
 
     def limit(self, images: int, *, seed: int = 0) -> ImageData:
         """Reduce the number of training and validation images; the test split stays unchanged.
@@ -283,31 +289,26 @@ class ImageData:
         known = np.sort(np.concatenate([self.indices["train"], self.indices["validation"]]))
         groups = None if self.groups is None else self.groups.take(known)
         fold = assign_folds(self.labels[known], count, self.class_names, groups, seed=seed)
-        return [
-            dataclasses.replace(
-                self,
-                indices={
-                    **self.indices,
-                    "train": known[fold != number],
-                    "validation": known[fold == number],
-                },
-            )
+        splits = [
+            {"train": known[fold != number], "validation": known[fold == number]}
             for number in range(count)
         ]
+        return [dataclasses.replace(self, indices={**self.indices, **split}) for split in splits]
 
     def pixel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return means and standard deviations of the channels over the training split, 0 to 255.
 
         Pass them to a hypermodel as its `normalization`. A constant channel has a deviation of 1.
         """
-        counts = np.zeros((self.input_shape[-1], LEVELS), np.int64)
+        levels = np.arange(256)
+        counts = np.zeros((self.input_shape[-1], len(levels)))
         for start in range(0, len(self.train), CHUNK):
             images = self.train.take(np.arange(start, min(start + CHUNK, len(self.train))))
             for channel, count in enumerate(counts):
-                count += np.bincount(images[..., channel].ravel(), minlength=LEVELS)
+                count += np.bincount(images[..., channel].ravel(), minlength=len(levels))
         shares = counts / counts.sum(axis=1, keepdims=True)
-        means = shares @ np.arange(LEVELS)
-        deviations = np.sqrt((shares * (np.arange(LEVELS) - means[:, None]) ** 2).sum(axis=1))
+        means = shares @ levels
+        deviations = np.sqrt((shares * (levels - means[:, None]) ** 2).sum(axis=1))
         return tuple(means.tolist()), tuple(np.where(deviations > 0, deviations, 1.0).tolist())
 
     def class_weights(self) -> dict[int, float]:

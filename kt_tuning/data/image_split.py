@@ -38,7 +38,7 @@ class PixelFile:
         except (OSError, ValueError) as error:
             raise StorageError(
                 f"The cached pixels {self.path} cannot be opened ({error}). "
-                "Call load_images again to make them anew."
+                "Call load_images again to decode the images again."
             ) from error
 
 
@@ -47,7 +47,7 @@ class HeldOut:
     """Marks a test split, whose uses are noted.
 
     Attributes:
-        fingerprint: Of the data.
+        fingerprint: Fingerprint of the data.
         runs: Directories of the searches on the data in this process; it grows.
         without_run: Folder for notes while there is no run.
     """
@@ -144,7 +144,7 @@ class ImageSplit:
 
     @property
     def dtype(self) -> np.dtype[np.uint8]:
-        """Of the pixels, uint8."""
+        """Type of the pixels, uint8."""
         return self._pixels.dtype
 
     def take(self, indices: ArrayLike) -> NDArray[np.uint8]:

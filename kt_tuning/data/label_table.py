@@ -9,14 +9,13 @@ import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kt_tuning.core.errors import DataError, OptionError, StorageError
 from kt_tuning.core.extras import require_extra
 from kt_tuning.core.records import TableSource
-from kt_tuning.data.folder_listing import Listing
-from kt_tuning.data.image_files import ImageFile, LeftOut, walk
-from kt_tuning.data.split_folder_names import split_parts
+from kt_tuning.data.folder_layout import split_parts
+from kt_tuning.data.image_files import ImageFile, LeftOut, Listing, walk
 from kt_tuning.data.stratified_split import PARTS
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("kt_tuning")
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
-"""Of the files that are tables."""
+"""Endings of files that are tables."""
 COLUMNS: dict[str, tuple[str, ...]] = {
     "file": (
         *("file", "filename", "file_name", "filepath", "file_path", "image_path", "img_path"),
@@ -48,17 +47,20 @@ SHOWN = 5
 
 @dataclasses.dataclass(frozen=True)
 class TableListing:
-    """The images, labels and groups of a table.
-
-    Attributes:
-        listing: The files by split and label.
-        source: Arguments for reading the table again.
-        groups: By path of a file in the listing: its group; empty without a column of groups.
-    """
+    """The files by split and label, the arguments for reading the table again, groups by path."""
 
     listing: Listing
     source: TableSource
     groups: dict[str, str]
+
+
+class _Row(NamedTuple):
+    """The cells of a row as text; empty ones are ""."""
+
+    name: str
+    label: str
+    split: str
+    group: str
 
 
 def is_table(source: Any) -> bool:
@@ -83,8 +85,8 @@ def read_table(
             has labels: text or numbers. One may have the split ("train", "val", "test" and their
             usual other names), and one a group, whose images stay on one side of a split.
         images: The folder of the images; that of the file if None.
-        columns: Meaning ("file", "label", "split", "group") -> name of the column; what is not
-            given is found by its usual names, see `COLUMNS`.
+        columns: Meaning ("file", "label", "split", "group") -> name of the column; others
+            are found by their usual names, see `COLUMNS`.
         max_missing: Share of the rows, 0 to 1, that may be left out because their file is missing,
             their label is empty or another row has another label for the same file.
 
@@ -107,15 +109,38 @@ def read_table(
         raise StorageError(f"Expected a folder of images. Received: {images}")
     names = _find_columns([str(column) for column in table.columns], dict(columns or {}))
     table = table.rename(columns=str)
-    values = {meaning: _texts(table[name]) for meaning, name in names.items()}
+    if not len(table):
+        raise DataError("The table has no rows.")
+    cells = [
+        _texts(table[names[meaning]]) if meaning in names else [""] * len(table)
+        for meaning in COLUMNS
+    ]
+    rows = list(map(_Row, *cells))
     files = list(walk(root, "", LeftOut()))
-    rows, faults = _resolve(root, files, values)
-    _refuse_or_say(faults, total=len(table), allowed=max_missing, names=names, root=root)
-    _say_unlisted(files, rows, root)
+    found, faults = _find_files(root, files, rows)
+    if faults:
+        parts = [f"{len(some)} {fault} ({_shown(some)})" for fault, some in faults.items()]
+        wrong = sum(map(len, faults.values()))
+        message = (
+            f"{wrong} of {len(rows)} rows cannot be used: {'; '.join(parts)}. Files are those of "
+            f"the column {names['file']!r} below {root}, labels those of {names['label']!r}"
+        )
+        if wrong > max_missing * len(rows):
+            raise DataError(
+                f"{message}. Correct them, name the right folder and columns, or allow a share to "
+                f"be left out: max_missing={max(0.01, wrong / len(rows)):.2g}."
+            )
+        logger.warning("%s. They are left out.", message)
+    if unlisted := [file.path for file in files if file not in found]:
+        logger.warning(
+            "%d image files in %s are in no row of the table and are left out, e.g. %s",
+            *(len(unlisted), root, _shown(unlisted)),
+        )
     known = TableSource(
         "" if path is None else str(path.resolve()), dict(columns or {}), max_missing
     )
-    return _listing(root, rows, known)
+    groups = {file.path: row.group for file, row in found.items() if row.group}
+    return TableListing(_listing(root, found), known, groups)
 
 
 def _read_file(path: Path) -> pd.DataFrame:
@@ -172,121 +197,39 @@ def _texts(column: pd.Series) -> list[str]:
     ]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Row:
-    file: ImageFile
-    label: str
-    split: str
-    group: str
-
-
-def _resolve(
-    root: str, files: Iterable[ImageFile], values: Mapping[str, Sequence[str]]
-) -> tuple[dict[str, _Row], dict[str, list[str]]]:
-    """Return the valid rows by path of their file, and examples of other rows by fault."""
-    index = _Index(root, files)
-    count = len(values["file"])
-    empty = [""] * count
-    rows: dict[str, _Row] = {}
+def _find_files(
+    root: str, files: Iterable[ImageFile], rows: Iterable[_Row]
+) -> tuple[dict[ImageFile, _Row], dict[str, list[str]]]:
+    """Return the valid rows by their file, and the names in other rows by fault."""
+    # By path, by path without extension, by name, by name without extension.
+    levels: list[dict[str, list[ImageFile]]] = [{}, {}, {}, {}]
+    for file in files:
+        stem = os.path.splitext(file.path)[0]
+        names = (file.path, stem, os.path.basename(file.path), os.path.basename(stem))
+        for level, name in zip(levels, names, strict=True):
+            level.setdefault(name, []).append(file)
+    valid: dict[ImageFile, _Row] = {}
     faults: dict[str, list[str]] = collections.defaultdict(list)
-    contradicted: set[str] = set()
-    columns = (values.get(meaning, empty) for meaning in COLUMNS)
-    for name, label, split, group in zip(*columns, strict=True):
-        file = index.find(name)
-        if file is None:
-            ambiguous = index.is_ambiguous(name)
-            faults["name several files" if ambiguous else "name a file that is missing"].append(
-                name
-            )
-        elif not label:
-            faults["have no label"].append(name)
-        elif file.path in rows and rows[file.path].label != label:
-            contradicted.add(file.path)
-            faults["give a file another label than an earlier row"].append(name)
+    contradicted: set[ImageFile] = set()
+    for row in rows:
+        if os.path.isabs(row.name):
+            name = os.path.relpath(os.path.realpath(row.name), root)
         else:
-            rows[file.path] = _Row(file, label, split, group)
-    for path in contradicted:
-        del rows[path]
-    return rows, dict(faults)
+            name = os.path.normpath(row.name) if row.name else ""
+        meant: list[ImageFile] = next((level[name] for level in levels if name in level), [])
+        if len(meant) != 1:
+            fault = "name several files" if meant else "name a file that is missing"
+            faults[fault].append(row.name)
+        elif not row.label:
+            faults["have no label"].append(row.name)
+        elif valid.setdefault(meant[0], row).label != row.label:
+            contradicted.add(meant[0])
+            faults["give a file another label than an earlier row"].append(row.name)
+    return {file: row for file, row in valid.items() if file not in contradicted}, dict(faults)
 
 
-class _Index:
-    """Image files by path, else by path without extension, else by name, else by that without."""
-
-    def __init__(self, root: str, files: Iterable[ImageFile]) -> None:
-        self._root = root
-        # None: several files have that name.
-        self._levels: list[dict[str, ImageFile | None]] = [{}, {}, {}, {}]
-        for file in files:
-            stem = os.path.splitext(file.path)[0]
-            names = (file.path, stem, os.path.basename(file.path), os.path.basename(stem))
-            for level, name in zip(self._levels, names, strict=True):
-                level[name] = None if name in level else file
-
-    def find(self, name: str) -> ImageFile | None:
-        """The one file of a name, or None."""
-        name = self._normal(name)
-        return next((level[name] for level in self._levels if name in level), None)
-
-    def is_ambiguous(self, name: str) -> bool:
-        """Whether several files have a name."""
-        return any(self._normal(name) in level for level in self._levels)
-
-    def _normal(self, name: str) -> str:
-        if os.path.isabs(name):
-            return os.path.relpath(os.path.realpath(name), self._root)
-        return os.path.normpath(name) if name else ""
-
-
-def _refuse_or_say(
-    faults: Mapping[str, list[str]],
-    *,
-    total: int,
-    allowed: float,
-    names: Mapping[str, str],
-    root: str,
-) -> None:
-    """Refuse a table with more wrong rows than allowed, or say how many are left out.
-
-    Raises:
-        DataError: if it is refused.
-    """
-    if not total:
-        raise DataError("The table has no rows.")
-    if not faults:
-        return
-    parts = [f"{len(found)} {fault} ({_shown(found)})" for fault, found in faults.items()]
-    wrong = sum(map(len, faults.values()))
-    said = (
-        f"{wrong} of {total} rows cannot be used: {'; '.join(parts)}. Files are those of the "
-        f"column {names['file']!r} below {root}, labels those of {names['label']!r}"
-    )
-    if wrong > allowed * total:
-        raise DataError(
-            f"{said}. Correct them, name the right folder and columns, or allow a share to be left "
-            f"out: max_missing={max(0.01, wrong / total):.2g}."
-        )
-    logger.warning("%s. They are left out.", said)
-
-
-def _say_unlisted(files: Sequence[ImageFile], rows: Mapping[str, _Row], root: str) -> None:
-    left = [file.path for file in files if file.path not in rows]
-    if left:
-        logger.warning(
-            "%d image files in %s are in no row of the table and are left out, e.g. %s",
-            len(left),
-            root,
-            _shown(left),
-        )
-
-
-def _listing(root: str, rows: Mapping[str, _Row], source: TableSource) -> TableListing:
-    """The files by split and label.
-
-    Raises:
-        DataError: if there are fewer than 2 classes, a class has a single image, a split has an
-            unknown name or lacks a class.
-    """
+def _listing(root: str, rows: Mapping[ImageFile, _Row]) -> Listing:
+    """Return the files by split and label."""
     counts = collections.Counter(row.label for row in rows.values())
     single = [label for label, count in counts.items() if count == 1]
     if len(counts) < 2 or single:
@@ -298,23 +241,20 @@ def _listing(root: str, rows: Mapping[str, _Row], source: TableSource) -> TableL
     numbers = all(label.isdecimal() for label in counts)
     class_names = sorted(counts, key=lambda label: (int(label) if numbers else 0, label))
     found: dict[str, dict[str, list[ImageFile]]] = {}
-    for row in rows.values():
+    for file, row in rows.items():
         classes = found.setdefault(_part(row.split), {name: [] for name in class_names})
-        classes[row.label].append(row.file)
+        classes[row.label].append(file)
     if "train" not in found:
         raise DataError(f"Expected rows of the train split. The table has: {', '.join(found)}")
     for part, classes in found.items():
-        lacking = [name for name, files in classes.items() if not files]
-        if lacking:
+        if lacking := [name for name, files in classes.items() if not files]:
             raise DataError(f"The {part} split has no image of: {_shown(lacking)}")
     parts = {
         part: tuple(tuple(sorted(files)) for files in found[part].values())
         for part in PARTS
         if part in found
     }
-    groups = {row.file.path: row.group for row in rows.values() if row.group}
-    listing = Listing(root, tuple(class_names), parts, dict.fromkeys(parts, ""))
-    return TableListing(listing, source, groups)
+    return Listing(root, tuple(class_names), parts, dict.fromkeys(parts, ""))
 
 
 @functools.lru_cache

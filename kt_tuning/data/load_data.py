@@ -15,15 +15,14 @@ from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.core.units import seconds
 from kt_tuning.data.decode import DECODE_RULE
 from kt_tuning.data.duplicates import Duplicates
-from kt_tuning.data.folder_listing import scan
-from kt_tuning.data.grouped_split import split_images
+from kt_tuning.data.folder_layout import scan
+from kt_tuning.data.groups import FOLDER, PathGroups, find_groups, groups_of_paths
 from kt_tuning.data.image_data import ImageData
 from kt_tuning.data.label_table import is_table, read_table
 from kt_tuning.data.npz_file import is_npz, load_npz
-from kt_tuning.data.path_groups import FOLDER, PathGroups, check_groups, groups_of_paths
 from kt_tuning.data.pixel_cache import CacheIndex, PixelCache, cache_folder, part_labels
 from kt_tuning.data.pixel_format import LARGEST, check_channels, check_size, largest_side
-from kt_tuning.data.stratified_split import PARTS, check_split, generator
+from kt_tuning.data.stratified_split import PARTS, check_split, generator, split_images
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,8 +60,8 @@ def load_images(
     you like. Logged are: files and folders left out, how many images are there more than once,
     16-bit files that hold fewer bits, and files that an exported model cannot decode.
 
-    Copies of a picture stay on one side of the split. Of ready splits, training images that are
-    copies of validation or test images are left out.
+    Copies of a picture stay on one side of the split. Training images that are copies of images in
+    ready validation or test splits are left out.
 
     Args:
         folder: The folder. Sub-folder names are the class names, sorted. Names such as train,
@@ -87,14 +86,14 @@ def load_images(
             with one group in parentheses, which is looked for in paths relative to `folder`, such
             as "patient(\d+)"; or a function of such a path, None for an image on its own. Of a
             table, by default what its column of groups says.
-        images: Of a table: the folder of its files; that of the table if None.
-        columns: Of a table: meaning ("file", "label", "split", "group") -> name of the column; what
-            is not given is found by its usual names.
-        max_missing: Of a table: share of the rows, 0 to 1, that may be left out because their file
+        images: Folder of the files that a table names; that of the table if None.
+        columns: Meaning ("file", "label", "split", "group") -> name of the column of a table;
+            others are found by their usual names.
+        max_missing: Share of the rows of a table, 0 to 1, that may be left out because their file
             is missing, their label is empty or another row contradicts it.
         time_limit: Duration of the search that the images are for, such as "5m" or seconds.
-        backbone: Whether it is a search of pre-trained networks, for which the time limit does not
-            make images smaller.
+        backbone: Whether pre-trained networks are searched, for which the time limit does not make
+            images smaller.
         cache: Folder for the decoded pixels; by default `$KT_TUNING_CACHE`, or `kt-tuning` in the
             user's cache folder.
         progress: Whether to draw a progress bar on the standard error stream while decoding.
@@ -110,7 +109,8 @@ def load_images(
     generator(seed)
     if not 0 <= max_unreadable <= 1:
         raise OptionError(f"max_unreadable should be from 0 to 1. Received: {max_unreadable}")
-    check_groups(groups)
+    if groups is not None:
+        find_groups(groups)
     limit = seconds(time_limit)
     table = None
     if is_npz(folder) and images is columns is groups is None:
@@ -144,7 +144,7 @@ def load_images(
         listing = scan(folder, class_names=class_names, skip=cache_folder(cache))
     largest = LARGEST
     if size is None:
-        # Training images and those that are taken from them: at most so many are trained on.
+        # An upper bound: other splits may take some of them.
         files = sum(map(len, listing.parts.get("train", ())))
         largest = largest_side(files, time_limit=limit, backbone=backbone)
     settings = f"{size} {wanted_channels} {DECODE_RULE} {PIL.__version__}"
@@ -164,10 +164,6 @@ def load_images(
             largest=largest,
             progress=progress,
         )
-    if index.exact is None:  # it was made by a process that was killed before it had looked
-        from kt_tuning.data.decode_folder import with_duplicates
-
-        index = with_duplicates(index, stored)
     unreadable = [(os.path.join(listing.root, path), reason) for path, reason in index.unreadable]
     _check_unreadable(unreadable, len(listing.files), max_unreadable)
     _check_classes(index)
@@ -187,7 +183,7 @@ def load_images(
     names = index.class_names
     lost = {path for path, _ in index.unreadable}
     paths = [file.path for file in listing.files if file.path not in lost]
-    duplicates = Duplicates(index.exact or [], index.similar)
+    duplicates = Duplicates(index.exact, index.similar)
     _say_formats(index, listing.root)
     indices, together = split_images(
         all_labels,
@@ -200,7 +196,7 @@ def load_images(
         name_of=paths.__getitem__,
     )
     return ImageData(
-        pixels=stored.pixel_file(index),
+        pixels=stored.pixel_file(index.shape),
         labels=all_labels,
         indices=indices,
         class_names=names,
@@ -247,10 +243,7 @@ def _check_unreadable(
         )
     logging.getLogger("kt_tuning").warning(
         "Skipped %d of %d image files that cannot be read: %s%s",
-        len(unreadable),
-        files,
-        shown,
-        more,
+        *(len(unreadable), files, shown, more),
     )
 
 

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError, OptionError, StorageError
+from kt_tuning.data.folder_layout import split_parts
 from kt_tuning.data.image_data import ImageData
-from kt_tuning.data.split_folder_names import split_parts
 from kt_tuning.data.stratified_split import PARTS
 
 SUFFIX = ".npz"
@@ -40,24 +39,18 @@ def is_npz(source: Any) -> bool:
 def load_npz(
     path: str | os.PathLike[str],
     *,
-    image_size: tuple[int, int] | None = None,
-    channels: int | None = None,
-    split: Sequence[float] = (0.6, 0.2, 0.2),
-    seed: int = 0,
-    class_names: Sequence[str] | None = None,
+    image_size: tuple[int, int] | None,
+    channels: int | None,
+    split: Sequence[float],
+    seed: int,
+    class_names: Sequence[str] | None,
 ) -> ImageData:
-    """Load the images of an `.npz` file, such as Keras' data sets.
+    """Load the images of an `.npz` file, such as Keras' data sets; see `load_images`.
 
     Arrays are found by their names, see `IMAGES` and `LABELS`; nothing is unpickled. Without a
-    validation or test split, each takes its share of the images for training.
-
-    Args:
-        path: The file.
-        image_size: (height, width) that the images should have; None for any.
-        channels: 1 or 3 that the images should have; None for any.
-        split: Shares of train, validation and test, with sum 1.
-        seed: Seed of the split.
-        class_names: Names by label; by default those of the file, else the labels themselves.
+    validation or test split, each takes its share of the images for training. Images stay in the
+    size and with the channels that they have: `image_size` and `channels` only check that. Class
+    names are by default those of the file, else the labels themselves.
 
     Raises:
         StorageError: if the file cannot be read.
@@ -134,9 +127,9 @@ def _find_arrays(path: Path, keys: Sequence[str]) -> dict[tuple[str, str], str]:
     return places
 
 
-def _array(file: Any, key: str, path: Path) -> NDArray[Any]:
+def _array(file: Any, key: str, path: Path) -> Any:
     try:
-        array: NDArray[Any] = file[key]
+        return file[key]
     except ValueError as error:
         if "allow_pickle" not in str(error):
             raise
@@ -145,4 +138,3 @@ def _array(file: Any, key: str, path: Path) -> NDArray[Any]:
             "could run any code. Save numbers or text of one shape: numpy.savez(path, "
             "x=numpy.stack(images), y=numpy.array(labels))."
         ) from None
-    return array

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +41,10 @@ class CacheIndex(Record):
         counts: Number of images by part and label, in the order of the pixels.
         content: Hex digest of pixels, labels and class names.
         unreadable: Files left out: path within the folder, and reason.
-        size_origin: Origin of the size, in words; empty in older files.
-        unserved: Number of images that an exported model cannot decode, by kind of file.
-        exact: Sets of images with equal pixels; None if they have not been searched yet.
+        exact: Sets of images with equal pixels.
         similar: Sets of images of the same picture, see `Duplicates`.
+        size_origin: Origin of the size, in words.
+        unserved: Number of images that an exported model cannot decode, by kind of file.
     """
 
     pixels: PixelFormat
@@ -51,10 +52,10 @@ class CacheIndex(Record):
     counts: dict[str, list[int]]
     content: str
     unreadable: list[tuple[str, str]]
-    size_origin: str = ""
-    unserved: dict[str, int] = dataclasses.field(default_factory=dict)
-    exact: list[list[int]] | None = None
-    similar: list[list[int]] = dataclasses.field(default_factory=list)
+    exact: list[list[int]]
+    similar: list[list[int]]
+    size_origin: str
+    unserved: dict[str, int]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))
@@ -73,6 +74,33 @@ def part_labels(counts: Mapping[str, Sequence[int]]) -> dict[str, NDArray[np.int
     return {
         part: np.repeat(np.arange(len(of_class)), of_class) for part, of_class in counts.items()
     }
+
+
+def content_digest(
+    pixels: hashlib.blake2b,
+    shape: tuple[int, ...],
+    labels: NDArray[np.int64],
+    class_names: Sequence[str],
+) -> str:
+    """Return the hexadecimal digest of pixels, (N,) labels and class names.
+
+    It depends on the order of the images, not on names, dates or places of files. `pixels` is the
+    hash of 16 bytes of all pixels, and `shape` is (height, width, channels).
+    """
+    pixels.update(np.asarray(shape, dtype="<i8").data)
+    pixels.update(labels.astype("<i8").data)
+    for name in class_names:
+        pixels.update(name.encode("utf-8", "surrogateescape") + b"\0")
+    return pixels.hexdigest()
+
+
+def split_digest(content: str, indices: Mapping[str, NDArray[np.int64]]) -> str:
+    """Return the hexadecimal digest of a content digest and the index sets drawn from it."""
+    digest = hashlib.blake2b(content.encode(), digest_size=16)
+    for part in sorted(indices):
+        digest.update(f"\0{part}\0".encode())
+        digest.update(indices[part].astype("<i8").data)
+    return digest.hexdigest()
 
 
 def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
@@ -106,10 +134,6 @@ def storage_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-class _StoredMeanwhileError(Exception):
-    """Another process has stored the data set; its files stay."""
-
-
 class PixelCache:
     """One data set in a cache folder."""
 
@@ -123,30 +147,28 @@ class PixelCache:
         try:
             index = CacheIndex.load(self._index)
             whole = self._pixels.stat().st_size == math.prod(index.shape)
+            whole &= index.exact is not None  # older versions completed it later
         except (OSError, TypeError, ValueError):  # damaged: the images are decoded again
             return None
         return index if whole else None
 
-    def pixel_file(self, index: CacheIndex) -> PixelFile:
-        """Return the pixels that an index describes."""
-        return PixelFile(str(self._pixels.absolute()), index.shape)
+    def pixel_file(self, shape: tuple[int, ...]) -> PixelFile:
+        """Return the file of the pixels, of (N, height, width, channels)."""
+        return PixelFile(str(self._pixels.absolute()), shape)
 
-    def write(
-        self, pieces: Iterable[NDArray[np.uint8]], describe: Callable[[], CacheIndex]
-    ) -> CacheIndex:
-        """Store a data set, unless another process has stored it meanwhile.
-
-        Args:
-            pieces: Consecutive images, (n, height, width, channels) each.
-            describe: Makes the index, called after the last piece.
+    def write(self, pieces: Iterable[NDArray[np.uint8]]) -> None:
+        """Store pixels, consecutive images (n, height, width, channels) at a time.
 
         Raises:
             StorageError: if the folder cannot be written or the disk is full.
         """
-        with contextlib.suppress(_StoredMeanwhileError), contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack:
             with storage_errors(self._folder):
                 self._folder.mkdir(parents=True, exist_ok=True)
-                self._sweep()
+                for path in self._folder.glob(f"{WRITING}*"):  # of killed processes
+                    with contextlib.suppress(FileNotFoundError):  # another process sweeps too
+                        if time.time() - path.stat().st_mtime > _ABANDONED:
+                            path.unlink()
                 temporary = stack.enter_context(atomic_write(self._pixels, durable=False))
                 # Unbuffered, so that a full disk is noticed here and not again at closing.
                 file = stack.enter_context(open(temporary, "wb", buffering=0))
@@ -155,26 +177,14 @@ class PixelCache:
                 while len(rest):
                     with storage_errors(self._folder):
                         rest = rest[file.write(rest) :]
-            index = describe()
-            if self.read() is not None:
-                raise _StoredMeanwhileError
             with storage_errors(self._folder):
                 stack.close()
-            self.complete(index)
-        return index
 
-    def complete(self, index: CacheIndex) -> None:
-        """Replace the index by one with more information on the same pixels.
+    def save(self, index: CacheIndex) -> None:
+        """Store the index of the pixels, which makes them valid.
 
         Raises:
             StorageError: if the folder cannot be written or the disk is full.
         """
         with storage_errors(self._folder):
             index.save(self._index, durable=False)
-
-    def _sweep(self) -> None:
-        """Remove temporary files of killed processes."""
-        for path in self._folder.glob(f"{WRITING}*"):
-            with contextlib.suppress(FileNotFoundError):  # another process sweeps too
-                if time.time() - path.stat().st_mtime > _ABANDONED:
-                    path.unlink()

@@ -25,7 +25,7 @@ default `ConvNet`: three times those of a prediction, where a multiply-add count
 FLOPS_PER_SECOND = 2e11
 """Of two recent processors while they train; a rough figure."""
 SHARE = 0.25
-"""Of the time limit in which a network should be trained."""
+"""Share of the time limit in which a network should be trained."""
 _STEP = 32
 
 
@@ -72,14 +72,10 @@ def check_channels(channels: int | None) -> int | None:
 def largest_side(images: int, *, time_limit: float | None, backbone: bool) -> int:
     """Return the largest side in pixels at which networks can be trained within a time limit.
 
-    The largest of `SIDES` at which one training of the default `ConvNet` for `EPOCHS` epochs takes
-    `SHARE` of the time limit at most, at `FLOPS_PER_SECOND`; the smallest of them if there is none.
-
-    Args:
-        images: Images to train on.
-        time_limit: Seconds of the search; None for no limit.
-        backbone: Whether a pre-trained network is searched. It resizes images itself, and sees most
-            in large ones: then `LARGEST_FOR_BACKBONE`; without either, `LARGEST`.
+    The largest of `SIDES` at which one training of the default `ConvNet` for `EPOCHS` epochs on
+    these many images takes `SHARE` of the time limit at most, at `FLOPS_PER_SECOND`; the smallest
+    of them if there is none. A pre-trained network, `backbone`, resizes images itself, and sees
+    most in large ones: then `LARGEST_FOR_BACKBONE`.
     """
     if backbone:
         return LARGEST_FOR_BACKBONE
@@ -90,73 +86,32 @@ def largest_side(images: int, *, time_limit: float | None, backbone: bool) -> in
     return next((side for side in SIDES if side**2 * cost_per_pixel <= budget), SIDES[-1])
 
 
-def default_image_size(
-    images: int, sides: Sequence[int], *, time_limit: float | None, backbone: bool
-) -> int:
-    """Return the side in pixels of the square that images are brought to by default.
-
-    The median of their shorter sides, rounded down to a multiple of 32, from 32 to `largest_side`.
-
-    Args:
-        images: Images to train on.
-        sides: The shorter side of each image file, in pixels.
-        time_limit: As for `largest_side`.
-        backbone: Likewise.
-    """
-    return _median_side(sides, largest_side(images, time_limit=time_limit, backbone=backbone))
-
-
 def choose_format(
     looks: Sequence[Look],
     size: tuple[int, int] | None,
     channels: int | None,
     largest: int = LARGEST,
-) -> PixelFormat:
-    """Choose the format of the images where it is not given.
+) -> tuple[PixelFormat, str]:
+    """Choose the format of the images where it is not given, and say where the size comes from.
 
     Size: that of the images if all have the same and no side exceeds `largest`; else a square with
     the median of their shorter sides, rounded down to a multiple of 32, from 32 to `largest`.
-    Channels: 1 if every image is grey, else 3.
-
-    Args:
-        looks: The readable images; only needed where `size` or `channels` is None.
-        size: (height, width), or None to choose.
-        channels: 1, 3, or None to choose.
-        largest: See `largest_side`.
+    Channels: 1 if every image is grey, else 3. `looks` is only needed where either is None.
     """
+    origin = "as asked for"
     if size is None:
-        sizes = {(look.height, look.width) for look in looks}
-        same = next(iter(sizes)) if len(sizes) == 1 else None
-        side = _median_side(_shorter_sides(looks), largest)
-        size = same if same and max(same) <= largest else (side, side)
+        sizes = [(look.height, look.width) for look in looks]
+        if len(set(sizes)) == 1 and max(sizes[0]) <= largest:
+            size, origin = sizes[0], "the size of all files"
+        else:
+            median = statistics.median(list(map(min, sizes)) or [_STEP])
+            side = min(max(int(median) // _STEP * _STEP, _STEP), largest)
+            size = (side, side)
+            limited = "" if largest >= LARGEST else ", which fits the time limit"
+            origin = (
+                f"as the median of the files' shorter sides is {median:g}, in steps of {_STEP} up "
+                f"to {largest}{limited}"
+            )
     if channels is None:
         channels = 1 if looks and all(look.grey for look in looks) else 3
-    return PixelFormat(*size, channels)
-
-
-def size_origin(looks: Sequence[Look], size: tuple[int, int] | None, largest: int = LARGEST) -> str:
-    """Return in words where the size that `choose_format` returns comes from.
-
-    Args:
-        looks: As for `choose_format`.
-        size: Likewise.
-        largest: Likewise.
-    """
-    if size is not None:
-        return "as asked for"
-    if len({(look.height, look.width) for look in looks}) == 1 and max(looks[0][:2]) <= largest:
-        return "the size of all files"
-    median = statistics.median(_shorter_sides(looks) or [_STEP])
-    limited = "" if largest >= LARGEST else ", which fits the time limit"
-    return (
-        f"as the median of the files' shorter sides is {median:g}, in steps of {_STEP} up to "
-        f"{largest}{limited}"
-    )
-
-
-def _shorter_sides(looks: Sequence[Look]) -> list[int]:
-    return [min(look.width, look.height) for look in looks]
-
-
-def _median_side(sides: Sequence[int], largest: int) -> int:
-    return min(max(int(statistics.median(sides or [_STEP])) // _STEP * _STEP, _STEP), largest)
+    return PixelFormat(*size, channels), origin

@@ -1,4 +1,4 @@
-"""Stratified, seeded splits and folds.
+"""Stratified, seeded splits and folds that keep duplicates and groups of images together.
 
 Not those of scikit-learn, whose import alone takes longer than a cached load, and whose stratified
 splits may leave a small class without a validation or test image.
@@ -6,15 +6,17 @@ splits may leave a small class without a validation or test image.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError, OptionError
-from kt_tuning.data.groups import Groups, keep_together
+from kt_tuning.data.duplicates import Duplicates, log_duplicates, without_leaks
+from kt_tuning.data.groups import Groups, join_groups, keep_together
 
 PARTS = ("train", "validation", "test")
 
@@ -52,6 +54,56 @@ def generator(seed: int) -> np.random.Generator:
         raise OptionError(f"seed should be an integer of 0 or more. Received: {seed!r}") from None
 
 
+def split_images(
+    labels: NDArray[np.int64],
+    given: Mapping[str, NDArray[np.int64]],
+    duplicates: Duplicates,
+    groups: NDArray[np.int64] | None,
+    *,
+    split: Sequence[float],
+    seed: int,
+    class_names: Sequence[str],
+    name_of: Callable[[int], str],
+) -> tuple[dict[str, NDArray[np.int64]], Groups | None]:
+    """Split images so that neither groups nor copies of a picture are in two parts.
+
+    Given parts stay unchanged, except that training images with a copy in the validation or test
+    part are left out. The number of copies is logged.
+
+    Args:
+        labels: (N,) of all images.
+        given: Index sets by part; "train" always. Missing parts are taken from it.
+        duplicates: The copies among the images.
+        groups: (N,) the same number for images that must stay together, or None.
+        split: Shares of train, validation and test.
+        seed: Seed of the choice.
+        class_names: Names by label.
+        name_of: Returns the name of the image at a place.
+
+    Returns:
+        The three index sets, and the groups for splits that come later, or None.
+
+    Raises:
+        OptionError: if the split or the seed is wrong.
+        DataError: if a class has too few images or groups, or a group is in two parts given.
+    """
+    together = None
+    copies = duplicates.groups(len(labels))
+    if len(given) > 1:
+        if groups is not None:
+            _check_parts_of_groups(groups, given, name_of)
+        given = without_leaks(labels, given, copies)
+    if groups is not None:
+        together = Groups(join_groups(groups, copies), required=True)
+    elif duplicates.exact or duplicates.similar:
+        together = Groups(copies)
+    log_duplicates(duplicates, labels, class_names, name_of)
+    indices = complete(
+        labels, given, split=split, seed=seed, class_names=class_names, groups=together
+    )
+    return indices, together
+
+
 def complete(
     labels: NDArray[np.int64],
     given: Mapping[str, NDArray[np.int64]],
@@ -61,19 +113,10 @@ def complete(
     class_names: Sequence[str],
     groups: Groups | None = None,
 ) -> dict[str, NDArray[np.int64]]:
-    """Take missing parts from the training images, stratified by class.
+    """Take missing parts from the training images, stratified by class; see `split_images`.
 
     Each class gives its share of a part, at least one image, and the total of a part is exact to
-    one image a class.
-
-    Args:
-        labels: (N,) of all images.
-        given: Index sets by part; "train" always.
-        split: Shares of train, validation and test; a missing part takes its share of the
-            given train images, none if its share is 0.
-        seed: Seed of the choice.
-        class_names: Names by label.
-        groups: Groups that stay in one part; the shares of classes are then approximate.
+    one image a class; with groups these shares are approximate.
 
     Returns:
         The three index sets, each ascending, disjoint.
@@ -87,10 +130,16 @@ def complete(
     rng = generator(seed)
     train = given["train"]
     sizes = np.bincount(labels[train], minlength=len(class_names))
-    _check_sizes(sizes, ["train", *missing], split, class_names)
-
-    result = {part: given.get(part, np.empty(0, np.int64)) for part in PARTS}
     filled = ["train", *missing]
+    if len(small := np.flatnonzero(sizes < len(filled))):
+        found = ", ".join(f"{class_names[label]!r} {sizes[label]}" for label in small[:5])
+        more = f" and {len(small) - 5} more" if len(small) > 5 else ""
+        raise DataError(
+            f"Too few images for the split {tuple(split)}. Found: {found}{more}. Expected: at "
+            f"least {len(filled)} a class, one each for {', '.join(filled)}. Add images or leave "
+            "the class out."
+        )
+    result = {part: given.get(part, np.empty(0, np.int64)) for part in PARTS}
     number = np.zeros(len(train), np.int64)
     rank = _ranks(labels[train], sizes, rng)
     used = np.zeros_like(sizes)
@@ -114,15 +163,10 @@ def limit_splits(
 ) -> dict[str, NDArray[np.int64]]:
     """Choose `images` of the train and validation images, in the proportions of both splits.
 
-    Args:
-        labels: (N,) of all images.
-        indices: The index sets "train" and "validation", among others.
-        images: Total number, from 2 * classes to that of the images in both splits.
-        classes: Number of classes.
-        rng: Source of randomness.
+    In each, classes keep their proportions. `images` is at least 2 * classes.
 
     Returns:
-        The index sets "train" and "validation"; in each, classes keep their proportions.
+        The index sets "train" and "validation".
     """
     train, validation = len(indices["train"]), len(indices["validation"])
     wanted = round(images * validation / (train + validation))
@@ -138,14 +182,7 @@ def subset(
 ) -> NDArray[np.int64]:
     """Choose `total` images in the proportions of their classes, at least one of each.
 
-    Args:
-        labels: (N,), every class present.
-        total: From `classes` to N.
-        classes: Number of classes.
-        rng: Source of the choice.
-
-    Returns:
-        (total,) ascending places in `labels`.
+    Returns (total,) ascending places in `labels`, in which every class is present.
     """
     sizes = np.bincount(labels, minlength=classes)
     taken = _apportion(sizes * (total / len(labels)), total, sizes, rng)
@@ -176,23 +213,6 @@ def _apportion(
     return taken
 
 
-def _check_sizes(
-    sizes: NDArray[np.int64],
-    parts: Sequence[str],
-    split: Sequence[float],
-    class_names: Sequence[str],
-) -> None:
-    small = np.flatnonzero(sizes < len(parts))
-    if len(small):
-        found = ", ".join(f"{class_names[label]!r} {sizes[label]}" for label in small[:5])
-        more = f" and {len(small) - 5} more" if len(small) > 5 else ""
-        raise DataError(
-            f"Too few images for the split {tuple(split)}. Found: {found}{more}. Expected: at "
-            f"least {len(parts)} a class, one each for {', '.join(parts)}. Add images or leave "
-            "the class out."
-        )
-
-
 def stratified_folds(
     labels: NDArray[np.integer[Any]], folds: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
@@ -201,7 +221,7 @@ def stratified_folds(
     Args:
         labels: (N,).
         folds: Number of folds, at least 2.
-        rng: Source of randomness.
+        rng: Random generator.
 
     Returns:
         (N,) the fold of each image. Folds differ by at most one image in size, and by at most one
@@ -213,3 +233,41 @@ def stratified_folds(
     # One round over all classes: each begins at the fold after the last one of the class before.
     fold[order] = np.arange(len(labels)) % folds
     return fold
+
+
+def assign_folds(
+    labels: NDArray[np.int64],
+    count: int,
+    class_names: Sequence[str],
+    groups: Groups | None,
+    *,
+    seed: int,
+) -> NDArray[np.int64]:
+    """Return the fold (N,) of each image of a cross-validation; see `ImageData.folds`."""
+    if isinstance(count, bool) or not isinstance(count, int) or count < 2:
+        raise OptionError(f"`folds` is a whole number, at least 2. Received: {count!r}")
+    sizes = np.bincount(labels, minlength=len(class_names))
+    if sizes.min() < count:
+        label = int(sizes.argmin())
+        raise DataError(
+            f"{count} folds need at least {count} images a class outside the test split. "
+            f"Found: {class_names[label]!r} {sizes[label]}. Ask for fewer folds."
+        )
+    rng = generator(seed)
+    fold = stratified_folds(labels, count, rng)
+    return fold if groups is None else keep_together(fold, labels, groups, class_names, rng)
+
+
+def _check_parts_of_groups(
+    groups: NDArray[np.int64],
+    given: Mapping[str, NDArray[np.int64]],
+    name_of: Callable[[int], str],
+) -> None:
+    for (part, own), (other, its) in itertools.combinations(given.items(), 2):
+        torn = own[np.isin(groups[own], groups[its])]
+        if len(torn):
+            raise DataError(
+                f"{len(np.unique(groups[torn]))} groups have images in the ready {part} and "
+                f"{other} splits, e.g. that of {name_of(int(torn[0]))}. Move each group into "
+                "one split, or leave the groups out."
+            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,33 +17,19 @@ _CHUNK = 256
 _EXPECTED = "a tf.data.Dataset of pairs (image, label), batched or not"
 
 
-class DatasetArrays(NamedTuple):
-    """The content of a dataset.
-
-    Attributes:
-        pixels: uint8 (N, height, width, 1 or 3).
-        labels: (N,), (N, 1) or (N, classes), as the dataset has them.
-        value_range: The dataset's values of black and white.
-    """
-
-    pixels: NDArray[np.uint8]
-    labels: NDArray[Any]
-    value_range: tuple[float, float]
-
-
 def read_dataset(
     dataset: Any, *, name: str, value_range: tuple[float, float] | None = None
-) -> DatasetArrays:
+) -> tuple[NDArray[np.uint8], NDArray[Any], tuple[float, float]]:
     """Read all images of a dataset once, holding only one batch as floating-point numbers.
 
-    The result does not depend on the order of the dataset, which may be shuffled anew each time:
+    The result does not depend on the order of the dataset, which may be shuffled each time:
     images are sorted by a digest of their pixels and labels.
 
-    Args:
-        dataset: A `tf.data.Dataset` of pairs (image, label).
-        name: What to call it in messages.
-        value_range: The values of black and white; None to guess from the first batch,
-            see `find_range`.
+    Messages call the dataset `name`. Without a `value_range`, it is guessed from the first batch.
+
+    Returns:
+        Pixels, uint8 (N, height, width, 1 or 3); labels as the dataset has them, (N,), (N, 1) or
+        (N, classes); and its values of black and white.
 
     Raises:
         DataError: if it is no such dataset, is infinite or empty, or its images differ in shape.
@@ -61,8 +47,12 @@ def read_dataset(
     if pixel_range is None:
         raise DataError(f"{name} is empty: expected {_EXPECTED}.")
     all_pixels, all_labels = np.concatenate(pixels), np.concatenate(labels)
-    order = _order(all_pixels, all_labels)
-    return DatasetArrays(all_pixels[order], all_labels[order], pixel_range)
+    digests = [
+        hashlib.blake2b(image.tobytes() + label.tobytes(), digest_size=16).digest()
+        for image, label in zip(all_pixels, all_labels, strict=True)
+    ]
+    order = sorted(range(len(digests)), key=digests.__getitem__)
+    return all_pixels[order], all_labels[order], pixel_range
 
 
 def _batches(dataset: Any, name: str) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
@@ -83,27 +73,23 @@ def _batches(dataset: Any, name: str) -> Iterator[tuple[NDArray[Any], NDArray[An
         )
     single: list[tuple[Any, Any]] = []
     for image, label in dataset.as_numpy_iterator():
-        if _is_batch(np.shape(image), np.shape(label)):
+        shape, labels = np.shape(image), np.shape(label)
+        # Three axes are one image or several grey ones.
+        several_grey = labels and shape[0] == labels[0] and shape[-1] not in (1, 3, 4)
+        if len(shape) > 3 or (len(shape) == 3 and several_grey):
             yield np.asarray(image), np.asarray(label)
             continue
         if single and np.shape(image) != np.shape(single[0][0]):
             raise _different_shapes(name, np.shape(single[0][0]), np.shape(image))
         single.append((image, label))
         if len(single) == _CHUNK:
-            yield _stack(single)
+            yield _stacked(single)
             single = []
     if single:
-        yield _stack(single)
+        yield _stacked(single)
 
 
-def _is_batch(image: tuple[int, ...], label: tuple[int, ...]) -> bool:
-    """Return whether shapes are of a batch; three axes are one image or several grey ones."""
-    if len(image) != 3 or not label:
-        return len(image) > 3
-    return image[0] == label[0] and image[-1] not in (1, 3, 4)
-
-
-def _stack(pairs: list[tuple[Any, Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _stacked(pairs: list[tuple[Any, Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
     images, labels = zip(*pairs, strict=True)
     return np.stack(images), np.stack(labels)
 
@@ -114,12 +100,3 @@ def _different_shapes(name: str, first: tuple[int, ...], other: tuple[int, ...])
         "them, such as dataset.map(lambda image, label: (tf.image.resize(image, (height, width)), "
         "label)) before `.batch`."
     )
-
-
-def _order(pixels: NDArray[np.uint8], labels: NDArray[Any]) -> NDArray[np.int64]:
-    """Return an order that depends only on images and labels."""
-    digests = [
-        hashlib.blake2b(image.tobytes() + label.tobytes(), digest_size=16).digest()
-        for image, label in zip(pixels, labels, strict=True)
-    ]
-    return np.array(sorted(range(len(digests)), key=digests.__getitem__), np.int64)

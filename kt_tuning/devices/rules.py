@@ -1,4 +1,4 @@
-"""Batch size, learning rate and steps of a training on several devices.
+"""Precision, batch size, learning rate and steps of a training by its devices.
 
 The batch of each device stays the same, so k devices together take k times as many images a step
 and a k-th of the steps; the learning rate is scaled up.
@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import math
 
-from kt_tuning.devices.found import TPU
+from kt_tuning.devices.devices import CPU, GPU, TPU, UNITS, Devices
 
-LINEAR, SQUARE_ROOT = "linear", "square root"
 LEAST_STEPS = 10
 """Smallest number of steps an epoch to which batches are enlarged."""
 WARM_UP_EPOCHS = 5
@@ -22,6 +21,46 @@ WARM_UP_SHARE = 0.1
 """Largest share of a training."""
 STEPS_PER_EXECUTION = 32
 """Steps of a TPU between two communications with its host."""
+AMPERE = (8, 0)
+"""Compute capability from which tensor cores support bfloat16."""
+VOLTA = (7, 0)
+"""Compute capability from which there are tensor cores, which support float16."""
+STRATEGIES = {
+    "tensorflow": {CPU: "MirroredStrategy", GPU: "MirroredStrategy", TPU: "TPUStrategy"},
+    "jax": dict.fromkeys(UNITS, "keras.distribution.DataParallel"),
+}
+TRIALS = {
+    CPU: "one a worker, which have the processor's cores divided among them",
+    GPU: "one a GPU at a time; with more workers than GPUs several share one, each within its "
+    "part of 90% of the memory",
+    TPU: "one after the other, with workers=1: TensorFlow runs them on the host's processor, JAX "
+    "on the first core",
+}
+
+
+def precision(devices: Devices) -> str:
+    """Return the fastest dtype policy of Keras on all of the devices.
+
+    bfloat16 has the range of float32, so that losses need no scaling: it is preferred where there
+    is a choice. A processor is faster in float32 than in either, unless it has units for matrices
+    of bfloat16.
+
+    Source: NVIDIA, "Train with mixed precision", and Google, "bfloat16: the secret to high
+    performance on Cloud TPUs".
+
+    Args:
+        devices: Devices of a training.
+
+    Returns:
+        "float32", "mixed_float16" or "mixed_bfloat16".
+    """
+    if devices.kind == TPU or devices.bfloat16:
+        return "mixed_bfloat16"
+    if devices.kind != GPU or devices.capability is None:
+        return "float32"
+    if devices.capability >= AMPERE:
+        return "mixed_bfloat16"
+    return "mixed_float16" if devices.capability >= VOLTA else "float32"
 
 
 def global_batch(batch: int, devices: int, images: int) -> int:
@@ -42,30 +81,21 @@ def global_batch(batch: int, devices: int, images: int) -> int:
     return math.ceil(wanted / devices) * devices
 
 
-def rate_rule(optimizer: str) -> str:
-    """Return how the learning rate of an optimizer scales with the batch size.
+def rate_factor(optimizer: str, ratio: float) -> float:
+    """Return the factor by which the learning rate of an optimizer scales with the batch size.
 
-    "linear" for SGD: k small steps along similar gradients equal one step of k times the length
-    (Goyal et al. 2017, "Accurate, large minibatch SGD", 2.1). "square root" for other optimizers,
-    which divide by the size of the gradients, so that the batch size changes only their noise, by
-    √k (Malladi et al. 2022, "On the SDEs and scaling rules for adaptive gradient algorithms"; You
-    et al. 2020 and Granziol et al. 2022 find the same for Adam). The decay rates of the averages,
+    The ratio k itself for SGD: k small steps along similar gradients equal one step of k times the
+    length (Goyal et al. 2017, "Accurate, large minibatch SGD", 2.1). √k for other optimizers, which
+    divide by the size of the gradients, so that the batch size changes only their noise, by √k
+    (Malladi et al. 2022, "On the SDEs and scaling rules for adaptive gradient algorithms"; You et
+    al. 2020 and Granziol et al. 2022 find the same for Adam). The decay rates of the averages,
     which Malladi et al. change as well, stay the same.
 
     Args:
         optimizer: Name of its Keras class, in any case.
-    """
-    return LINEAR if optimizer.lower() == "sgd" else SQUARE_ROOT
-
-
-def rate_factor(optimizer: str, ratio: float) -> float:
-    """Return the factor of the learning rate; see `rate_rule`.
-
-    Args:
-        optimizer: Name of its Keras class.
         ratio: k, the images a step divided by those for which the rate was tuned.
     """
-    return ratio if rate_rule(optimizer) == LINEAR else math.sqrt(ratio)
+    return ratio if optimizer.lower() == "sgd" else math.sqrt(ratio)
 
 
 def warm_up_steps(steps_per_epoch: int, epochs: int) -> int:
@@ -88,3 +118,36 @@ def steps_per_execution(kind: str, steps_per_epoch: int) -> int:
         steps_per_epoch: Steps an epoch.
     """
     return min(STEPS_PER_EXECUTION, steps_per_epoch) if kind == TPU else 1
+
+
+def describe(devices: Devices) -> str:
+    """Describe devices and how trials and a refit use them.
+
+    Args:
+        devices: Result of `find_devices`.
+    """
+    import keras
+
+    capability = devices.capability
+    known = "" if capability is None else f" of compute capability {capability[0]}.{capability[1]}"
+    known += " with units for matrices of bfloat16" if devices.bfloat16 else ""
+    count = devices.count
+    backend = keras.backend.backend()
+    refit = f"on {devices}"
+    if count > 1:
+        refit += (
+            f" together by {STRATEGIES[backend][devices.kind]}: {count} times the images a step, a "
+            f"learning rate of {count} times that of the trial for SGD and "
+            f"{math.sqrt(count):.2f} times for other optimizers, warmed up"
+        )
+    if devices.kind == TPU:
+        refit += "; batches of one shape, several steps in a call"
+    lines = {
+        "found": f"{devices}{known}, on {backend}",
+        "trials": TRIALS[devices.kind],
+        "refit": refit,
+        "precision": f"{precision(devices)}, unless the recipe says otherwise",
+    }
+    if devices.kind != CPU:
+        lines["note"] = f"kt-tuning has not been run on real {UNITS[devices.kind]}s yet"
+    return "\n".join(f"{name:<10}{text}" for name, text in lines.items())

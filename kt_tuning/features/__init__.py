@@ -1,6 +1,5 @@
 """Features of frozen networks, computed once."""
 
-from kt_tuning.features.cache import FeatureCache
-from kt_tuning.features.views import Views
+from kt_tuning.features.cache import FeatureCache, Views
 
 __all__ = ["FeatureCache", "Views"]

@@ -88,9 +88,9 @@ def test_wrong_values_are_refused(arguments):
 
 
 def test_images_that_a_policy_cannot_take_are_refused():
-    turning = next(name for name, op in OPS.items() if getattr(op.form, "square", False))
+    turning = next(name for name, op in OPS.items() if op.square)
     recipe = Recipe(augment=Policy((Step(turning),)))
-    recipe.check((8, 8, 4))
+    recipe.check((8, 8, 3))
     with pytest.raises(OptionError, match="as wide as high"):
         recipe.check((8, 12, 3))
     with pytest.raises(OptionError, match="channels"):

@@ -84,9 +84,9 @@ def test_scores_are_named_on_one_line(stripes):
 
 
 def test_images_are_shown_as_a_table_in_a_notebook(stripes):
-    shown = stripes._repr_html_()
+    shown = "".join(stripes._repr_html_().split("\n"))
     assert "ImageData(8×8×1, 2 classes: train 36, validation 12, test 12)" in shown
-    assert "<tr><th>lying</th><td>18</td><td>6</td><td>6</td></tr>" in shown
+    assert "<th>lying</th>      <td>18</td>      <td>6</td>      <td>6</td>    </tr>" in shown
 
 
 def test_a_table_of_many_classes_is_cut():

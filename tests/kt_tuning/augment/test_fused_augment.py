@@ -88,7 +88,7 @@ def test_values_are_clipped_once_at_the_end():
 
 
 @pytest.mark.parametrize("name", POLICIES)
-@pytest.mark.parametrize("shape", [(32, 32, 1), (28, 20, 3), (100, 96, 3), (20, 20, 4)])
+@pytest.mark.parametrize("shape", [(32, 32, 1), (28, 20, 3), (100, 96, 3)])
 def test_named_policies_keep_shape_and_input(name, shape):
     images = smooth(3, *shape)
     before = images.copy()
@@ -196,7 +196,7 @@ def test_borders_reach_any_distance(side):
     [
         (np.zeros((2, 8, 8, 3), np.float32), r"uint8 images .*float32 \(2, 8, 8, 3\)"),
         (np.zeros((8, 8, 3), np.uint8), r"uint8 images .*\(8, 8, 3\)"),
-        (np.zeros((2, 8, 8, 2), np.uint8), r"1 \(grey\), 3 \(RGB\) or 4 .*\(8, 8, 2\)"),
+        (np.zeros((2, 8, 8, 2), np.uint8), r"1 \(grey\) or 3 .*\(8, 8, 2\)"),
     ],
 )
 def test_other_input_is_refused(images, message):

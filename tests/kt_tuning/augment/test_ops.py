@@ -6,7 +6,7 @@ from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
 from smooth_images import smooth
 
 from kt_tuning.augment import OPS, Policy, Step, augment
-from kt_tuning.augment.colour_ops import LUMA
+from kt_tuning.augment.pixel_ops import LUMA
 
 NEARLY_ONE = np.nextafter(1.0, 0.0)
 

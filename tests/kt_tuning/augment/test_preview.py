@@ -4,7 +4,7 @@ import pytest
 from kt_tuning.augment import POLICIES, Policy, Step, preview
 from kt_tuning.core.errors import OptionError
 
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+MODES = {1: "L", 3: "RGB"}
 MIRROR = Policy((Step("flip", 1.0, 1.0),))
 
 

@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from kt_tuning.data.duplicates import Duplicates, find_duplicates
-from kt_tuning.data.thumbnails import thumbnail, thumbnails
+from kt_tuning.data.duplicates import Duplicates, find_duplicates, thumbnail, thumbnails
 
 
 def photos(count: int, side: int = 64, seed: int = 0) -> np.ndarray:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from kt_tuning.core.errors import DataError
-from kt_tuning.data.folder_listing import scan
+from kt_tuning.core.errors import DataError, StorageError
+from kt_tuning.data.folder_layout import scan, split_parts
 
 Save = Callable[..., Path]
 
@@ -120,3 +121,204 @@ def test_class_names_that_are_not_there(save: Save, tmp_path: Path) -> None:
     classes_in(save, ".")
     with pytest.raises(DataError, match=r"Not there: cow\. Found: cat, dog"):
         scan(tmp_path, class_names=["cat", "cow"])
+
+
+@pytest.mark.parametrize(
+    ("part", "names"),
+    [
+        (
+            "train",
+            "train TRAIN Training training_set trainset TrainingSet train-data trn",
+        ),
+        ("validation", "val Valid validation validation_set val_data dev DevSet eval evaluation"),
+        ("test", "test Testing test_set TESTSET testset test_images testData"),
+    ],
+)
+def test_usual_names_of_splits_in_any_case(part: str, names: str) -> None:
+    for name in names.split():
+        assert split_parts([name]) == {name: part}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("seg_train", "seg_test"),
+        ("train2017", "val2017"),
+        ("images_train", "images_valid"),
+        ("flowers-training", "flowers-testing"),
+    ],
+)
+def test_other_words_may_be_shared_with_another_part(names: tuple[str, str]) -> None:
+    assert set(split_parts(names)) == set(names)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("freight_train", "passenger_train", "bus"),
+        ("test_tube", "beaker"),
+        ("strain", "contest", "valley", "device"),
+        ("train_test", "other"),
+    ],
+)
+def test_names_that_only_contain_such_a_word_are_none(names: tuple[str, ...]) -> None:
+    assert split_parts(names) == {}
+
+
+def paths(folder: Path, part: str = "train") -> list[list[str]]:
+    return [[file.path for file in files] for files in scan(folder).parts[part]]
+
+
+def test_one_sub_folder_a_class_in_sorted_order(save: Save, tmp_path: Path) -> None:
+    for name in ("dog/b.png", "dog/a.png", "Cat/c.png"):
+        save(name)
+    listing = scan(tmp_path)
+    assert listing.class_names == ("Cat", "dog")
+    assert paths(tmp_path) == [["Cat/c.png"], ["dog/a.png", "dog/b.png"]]
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "Validation"])
+def test_ready_splits_are_recognised(save: Save, tmp_path: Path, name: str) -> None:
+    for part in ("train", name, "test"):
+        save(f"{part}/cat/a.png")
+        save(f"{part}/dog/a.png")
+    assert list(scan(tmp_path).parts) == ["train", "validation", "test"]
+    assert paths(tmp_path, "validation") == [[f"{name}/cat/a.png"], [f"{name}/dog/a.png"]]
+
+
+def test_train_beside_other_classes_is_a_class(save: Save, tmp_path: Path) -> None:
+    for name in ("train", "bus", "car"):
+        save(f"{name}/a.png")
+    assert scan(tmp_path).class_names == ("bus", "car", "train")
+
+
+def test_train_alone_is_a_split(save: Save, tmp_path: Path) -> None:
+    save("train/cat/a.png")
+    save("train/dog/a.png")
+    assert scan(tmp_path).class_names == ("cat", "dog")
+
+
+def test_nested_folders_belong_to_their_class(save: Save, tmp_path: Path) -> None:
+    save("cat/2024/may/a.png")
+    save("dog/a.png")
+    assert paths(tmp_path)[0] == ["cat/2024/may/a.png"]
+
+
+def test_hidden_files_and_other_extensions_are_ignored(save: Save, tmp_path: Path) -> None:
+    for name in ("cat/a.JPG", "cat/.b.png", "cat/.git/c.png", "dog/a.webp", ".cache/d.png"):
+        save(name)
+    save("__MACOSX/cat/a.png")
+    (tmp_path / "cat" / "notes.txt").write_text("hello")
+    assert paths(tmp_path) == [["cat/a.JPG"], ["dog/a.webp"]]
+
+
+def test_symbolic_links_are_followed(save: Save, tmp_path: Path) -> None:
+    save("elsewhere/cats/a.png")
+    save("photos/dog/a.png")
+    (tmp_path / "photos" / "cat").symlink_to(tmp_path / "elsewhere" / "cats")
+    (tmp_path / "photos" / "dog" / "b.png").symlink_to(tmp_path / "elsewhere" / "cats" / "a.png")
+    assert paths(tmp_path / "photos") == [["cat/a.png"], ["dog/a.png", "dog/b.png"]]
+
+
+def test_link_to_a_folder_above_is_followed_once(save: Save, tmp_path: Path) -> None:
+    save("cat/a.png")
+    save("dog/a.png")
+    (tmp_path / "cat" / "again").symlink_to(tmp_path / "cat")
+    assert paths(tmp_path)[0] == ["cat/a.png"]
+
+
+def test_broken_link_is_listed(save: Save, tmp_path: Path) -> None:
+    save("cat/a.png")
+    save("dog/a.png")
+    (tmp_path / "cat" / "b.png").symlink_to(tmp_path / "gone.png")
+    assert paths(tmp_path)[0] == ["cat/a.png", "cat/b.png"]
+
+
+def test_images_outside_class_folders_are_named(
+    save: Save, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("cat/a.png", "dog/a.png", "cover.png"):
+        save(name)
+    with caplog.at_level(logging.WARNING, "kt_tuning"):
+        scan(tmp_path)
+    assert "1 images" in caplog.text
+    assert "cover.png" in caplog.text
+
+
+def test_digest_changes_with_settings_files_and_their_dates(photos: Path) -> None:
+    digests = [scan(photos).digest("a"), scan(photos).digest("a"), scan(photos).digest("b")]
+    os.utime(photos / "cat" / "0.png", ns=(1, 1))
+    digests.append(scan(photos).digest("a"))
+    (photos / "cat" / "0.png").rename(photos / "cat" / "zero.png")
+    digests.append(scan(photos).digest("a"))
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 4
+
+
+def test_digest_sees_a_file_replaced_with_its_size_and_date_kept(photos: Path, save: Save) -> None:
+    path = photos / "cat" / "0.png"
+    before, digest = path.stat(), scan(photos).digest("")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = path.stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert scan(photos).digest("") != digest
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="nothing there"):
+        scan(tmp_path / "none")
+
+
+def test_a_file_in_place_of_the_folder(save: Save) -> None:
+    with pytest.raises(StorageError, match="a file"):
+        scan(save("a.png"))
+
+
+def test_no_class_folders(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Found: no folder"):
+        scan(tmp_path)
+
+
+def test_images_directly_in_the_folder(save: Save, tmp_path: Path) -> None:
+    save("a.png")
+    save("b.png")
+    with pytest.raises(DataError, match="no folder and 2 images outside class folders"):
+        scan(tmp_path)
+
+
+def test_one_class(save: Save, tmp_path: Path) -> None:
+    save("cat/a.png")
+    with pytest.raises(DataError, match=r"at least 2 classes.*Found: cat"):
+        scan(tmp_path)
+
+
+def test_empty_class(save: Save, tmp_path: Path) -> None:
+    save("cat/a.png")
+    save("dog/a.png")
+    (tmp_path / "eel").mkdir()
+    with pytest.raises(DataError, match="Found none in: eel"):
+        scan(tmp_path)
+
+
+def test_splits_with_different_classes(save: Save, tmp_path: Path) -> None:
+    for name in ("train/cat", "train/dog", "test/cat", "test/cow", "val/cat", "val/dog"):
+        save(f"{name}/a.png")
+    with pytest.raises(DataError, match="train lacks cow; val lacks cow; test lacks dog"):
+        scan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [("train", "val", "extra"), ("train", "val", "validation"), ("val", "test"), ("test",)],
+)
+def test_ready_splits_that_are_not_clear(
+    save: Save, tmp_path: Path, parts: tuple[str, ...]
+) -> None:
+    for part in parts:
+        save(f"{part}/cat/a.png")
+        save(f"{part}/dog/a.png")
+    with pytest.raises(DataError, match="each at most once, and no other"):
+        scan(tmp_path)

@@ -13,7 +13,7 @@ from PIL import Image
 from run_markers import write_marker
 
 from kt_tuning.data import image_files, load_images
-from kt_tuning.data.folder_listing import scan
+from kt_tuning.data.folder_layout import scan
 from kt_tuning.run.layout import RUN_MARKERS
 
 Save = Callable[..., Path]

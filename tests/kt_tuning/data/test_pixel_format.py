@@ -8,8 +8,7 @@ from kt_tuning.data.pixel_format import (
     check_channels,
     check_size,
     choose_format,
-    default_image_size,
-    size_origin,
+    largest_side,
 )
 
 
@@ -29,7 +28,7 @@ def looks(*sizes: tuple[int, int], grey: bool = False) -> list[Look]:
     ],
 )
 def test_default_size(sizes: list[tuple[int, int]], expected: tuple[int, int]) -> None:
-    chosen = choose_format(looks(*sizes), None, None)
+    chosen, _ = choose_format(looks(*sizes), None, None)
     assert (chosen.height, chosen.width) == expected
 
 
@@ -53,7 +52,7 @@ def test_default_size(sizes: list[tuple[int, int]], expected: tuple[int, int]) -
 def test_it_is_said_where_the_size_comes_from(
     sizes: list[tuple[int, int]], asked: tuple[int, int] | None, origin: str
 ) -> None:
-    assert size_origin(looks(*sizes), asked) == origin
+    assert choose_format(looks(*sizes), asked, None)[1] == origin
 
 
 @pytest.mark.parametrize(
@@ -76,31 +75,27 @@ def test_it_is_said_where_the_size_comes_from(
 def test_the_default_size_fits_the_time_limit(
     images: int, time_limit: float | None, backbone: bool, side: int
 ) -> None:
-    sides = [250, 300, 500]
-    found = default_image_size(images, sides, time_limit=time_limit, backbone=backbone)
-    assert found == side
-    small = default_image_size(images, [70], time_limit=time_limit, backbone=backbone)
-    assert small == 64
+    assert largest_side(images, time_limit=time_limit, backbone=backbone) == side
 
 
 def test_a_size_for_the_time_limit_is_said() -> None:
-    chosen = choose_format(looks((300, 400), (300, 300)), None, None, 128)
+    chosen, origin = choose_format(looks((300, 400), (300, 300)), None, None, 128)
     assert chosen.shape == (128, 128, 3)
-    assert size_origin(looks((300, 400), (300, 300)), None, 128) == (
+    assert origin == (
         "as the median of the files' shorter sides is 300, in steps of 32 up to 128, which fits "
         "the time limit"
     )
-    assert choose_format(looks((200, 200)), None, None, 128).shape == (128, 128, 3)
+    assert choose_format(looks((200, 200)), None, None, 128)[0].shape == (128, 128, 3)
 
 
 def test_default_channels_are_grey_only_if_every_image_is() -> None:
     grey = looks((8, 8), grey=True)
-    assert choose_format(grey, None, None).channels == 1
-    assert choose_format(grey + looks((8, 8)), None, None).channels == 3
+    assert choose_format(grey, None, None)[0].channels == 1
+    assert choose_format(grey + looks((8, 8)), None, None)[0].channels == 3
 
 
 def test_what_was_asked_for_is_kept() -> None:
-    assert choose_format(looks((8, 8), grey=True), (5, 6), 3).shape == (5, 6, 3)
+    assert choose_format(looks((8, 8), grey=True), (5, 6), 3)[0].shape == (5, 6, 3)
 
 
 def test_one_number_is_a_square() -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from kt_tuning.core.records import DataCard, PixelFormat
 from kt_tuning.data import decode_image, load_images
-from kt_tuning.data.colour import bits_of
+from kt_tuning.data.decode import bits_of
 
 
 def write(folder: Path, top: int, kind: str = "png") -> Path:

@@ -65,7 +65,7 @@ def test_there_may_be_one_view_alone(cache, policy, options):
 
 def test_there_are_no_more_views_than_memory_holds(cache, monkeypatch):
     # 8 numbers of 2 bytes an image.
-    monkeypatch.setattr("kt_tuning.features.views.MEMORY", 2 * 16 * len(DATA.train))
+    monkeypatch.setattr("kt_tuning.features.cache.MEMORY", 2 * 16 * len(DATA.train))
     extractor = Extractor()
     Views(DATA.train, extractor, cache, FLIP)
     assert extractor.seen == 2 * len(DATA.train)

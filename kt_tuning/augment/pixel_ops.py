@@ -1,6 +1,11 @@
-"""Operations that are PIL functions of one image.
+"""Operations on colours and on neighbouring pixels.
 
-Every function is (image, amount, parameters (k,)) -> image, for grey and RGB images.
+There are three kinds of functions:
+
+- linear ones, (amounts (n,), parameters (n, k)) -> matrices (n, 3, 7), to be multiplied with the
+  column (red, green, blue, their means in the image, 1) of each pixel;
+- pointwise ones, (amounts (n,), parameters (n, k)) -> tables, uint8 (n, 256);
+- filters, (image, amount, parameters (k,)) -> image, by PIL for a grey or RGB image.
 """
 
 from __future__ import annotations
@@ -10,8 +15,94 @@ import io
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from kt_tuning.augment.op_kinds import Floats
-from kt_tuning.augment.pil_images import mean_colour, to_pil
+from kt_tuning.augment.arrays import Floats, Pixels, mean_colour, to_pil
+
+# ITU-R 601-2 luma, as in PIL's conversion from RGB to L.
+LUMA = np.array([0.299, 0.587, 0.114])
+
+
+def brightness(amounts: Floats, parameters: Floats) -> Floats:
+    """Scale the difference to black by 1 + `amounts`."""
+    return _blend(1 + amounts)
+
+
+def contrast(amounts: Floats, parameters: Floats) -> Floats:
+    """Scale the difference to the mean luminance of the image by 1 + `amounts`."""
+    return _blend(1 + amounts, mean=LUMA)
+
+
+def saturation(amounts: Floats, parameters: Floats) -> Floats:
+    """Scale the difference to the luminance of the pixel by 1 + `amounts`."""
+    return _blend(1 + amounts, pixel=LUMA)
+
+
+def greyscale(amounts: Floats, parameters: Floats) -> Floats:
+    """Remove the share `amounts` of the colour."""
+    return saturation(-amounts, parameters)
+
+
+def hue(amounts: Floats, parameters: Floats) -> Floats:
+    """Rotate colours by `amounts` degrees about the grey axis, keeping the luminance.
+
+    As `feColorMatrix type="hueRotate"` (W3C Filter Effects, section 9.6), with PIL's luma.
+    """
+    angles = np.deg2rad(amounts)[:, None, None]
+    red, green, blue = LUMA
+    first, third = np.array([-red, -green, 1 - blue]), np.array([red - 1, green, blue])
+    second = -(red * first + blue * third) / green
+    quarter_turn = np.stack([first, second, third])
+    grey = np.tile(LUMA, (3, 1))
+    return _linear(grey + np.cos(angles) * (np.eye(3) - grey) + np.sin(angles) * quarter_turn)
+
+
+def gains(amounts: Floats, parameters: Floats) -> Floats:
+    """Scale each channel by a factor of its own in 1 ± `amounts`."""
+    factors = 1 + amounts[:, None] * (2 * parameters - 1)
+    return _linear(factors[:, :, None] * np.eye(3))
+
+
+def posterise(amounts: Floats, parameters: Floats) -> Pixels:
+    """Clear the lowest `amounts` bits; amounts are rounded."""
+    bits = np.round(amounts).astype(int)[:, None]
+    return (np.arange(256) >> bits << bits).astype(np.uint8)
+
+
+def solarise(amounts: Floats, parameters: Floats) -> Pixels:
+    """Invert the brightest share `amounts` of the range."""
+    values = np.arange(256)
+    threshold = np.round(256 * (1 - amounts))[:, None]
+    return np.where(values < threshold, values, 255 - values).astype(np.uint8)
+
+
+def invert(amounts: Floats, parameters: Floats) -> Pixels:
+    """Invert all values."""
+    return np.tile(np.arange(255, -1, -1, dtype=np.uint8), (len(amounts), 1))
+
+
+def gamma(amounts: Floats, parameters: Floats) -> Pixels:
+    """Raise values in [0, 1] to the power of 2 ** `amounts`."""
+    powers = np.exp2(amounts)[:, None]
+    return np.round(255 * (np.arange(256) / 255) ** powers).astype(np.uint8)
+
+
+def _blend(factors: Floats, pixel: Floats | None = None, mean: Floats | None = None) -> Floats:
+    """Blend as PIL's ImageEnhance: factor · colour + (1 - factor) · degenerate.
+
+    The degenerate image is `pixel` · colour + `mean` · mean colour in all channels; black if both
+    are None.
+    """
+    matrices = _linear(factors[:, None, None] * np.eye(3))
+    rest = (1 - factors)[:, None, None]
+    if pixel is not None:
+        matrices[:, :, :3] += rest * pixel
+    if mean is not None:
+        matrices[:, :, 3:6] = rest * mean
+    return matrices
+
+
+def _linear(matrices: Floats) -> Floats:
+    """Extend matrices (n, 3, 3) to (n, 3, 7) with zeros for the means and the constant."""
+    return np.concatenate([matrices, np.zeros((len(matrices), 3, 4))], axis=2)
 
 
 def equalise(image: Image.Image, amount: float, parameters: Floats) -> Image.Image:
