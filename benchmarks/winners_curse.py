@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kt_tuning.evaluation import METRICS, corrected_best
-from kt_tuning.evaluation.winners_curse import METHODS
+from kt_tuning.evaluation.selection_bias import METHODS
 
 POOL = 60
 TRAIN, HELD_OUT = 2000, 18000

@@ -1,6 +1,5 @@
 """Several models that answer as one: who joins, their weights, and the combined model."""
 
-from kt_tuning.ensembling.augmented import AugmentedPredictor, predict_augmented
 from kt_tuning.ensembling.boosting import BoostingRound, boosting_round
 from kt_tuning.ensembling.calibration import (
     CALIBRATIONS,
@@ -8,12 +7,18 @@ from kt_tuning.ensembling.calibration import (
     fit_temperature,
     fit_vector,
 )
-from kt_tuning.ensembling.combination import Combination
-from kt_tuning.ensembling.combine import combine_models, weighted_sum
+from kt_tuning.ensembling.combination import Combination, combine_models, weighted_sum
 from kt_tuning.ensembling.convex import convex_weights
-from kt_tuning.ensembling.diversity import Diversity, measure_diversity
+from kt_tuning.ensembling.cost_penalty import PRICE
 from kt_tuning.ensembling.ensemble import Ensemble
-from kt_tuning.ensembling.greedy import greedy_weights
+from kt_tuning.ensembling.external_members import (
+    AugmentedPredictor,
+    Candidates,
+    candidates_of,
+    join_candidates,
+    predict_augmented,
+    read_candidates,
+)
 from kt_tuning.ensembling.members import (
     MEMBER_CHOICES,
     Member,
@@ -22,9 +27,8 @@ from kt_tuning.ensembling.members import (
     take_best,
     take_diverse,
 )
-from kt_tuning.ensembling.outside import candidates_of
-from kt_tuning.ensembling.record import EnsembleRecord
-from kt_tuning.ensembling.run_figures import (
+from kt_tuning.ensembling.record import Diversity, EnsembleRecord, measure_diversity
+from kt_tuning.ensembling.run_files import (
     Validated,
     combination_digest,
     is_refitted,
@@ -32,15 +36,9 @@ from kt_tuning.ensembling.run_figures import (
     read_validated,
     trained_on_validation,
 )
-from kt_tuning.ensembling.run_members import (
-    Candidates,
-    join_candidates,
-    read_candidates,
-)
-from kt_tuning.ensembling.serving import PRICE
 from kt_tuning.ensembling.solve import SMALLEST_WEIGHT, Solution, solve
+from kt_tuning.ensembling.solvers import SOLVERS, greedy_weights
 from kt_tuning.ensembling.soup import Soup, soup
-from kt_tuning.ensembling.weights import SOLVERS
 
 __all__ = [
     "CALIBRATIONS",

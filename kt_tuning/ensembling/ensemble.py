@@ -13,17 +13,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.core.records import REFITTED, DataCard
-from kt_tuning.ensembling.combination import Combination, sharpening_of
-from kt_tuning.ensembling.combine import as_model, check_members, combine_folds, member_name
-from kt_tuning.ensembling.ensemble_file import (
+from kt_tuning.ensembling.combination import (
+    Combination,
+    as_model,
+    check_members,
+    combine_folds,
+    member_name,
+    sharpening_of,
+)
+from kt_tuning.ensembling.cost_penalty import PRICE
+from kt_tuning.ensembling.members import Member, Select, costs_of, stack_predictions
+from kt_tuning.ensembling.problem import LOG_LOSS, check_predictions
+from kt_tuning.ensembling.record import EnsembleRecord, record_of
+from kt_tuning.ensembling.run_files import (
     find_ensemble_file,
     read_ensemble_file,
     write_ensemble_file,
 )
-from kt_tuning.ensembling.members import Member, Select, costs_of, stack_predictions
-from kt_tuning.ensembling.problem import LOG_LOSS, check_predictions
-from kt_tuning.ensembling.record import EnsembleRecord, record_of
-from kt_tuning.ensembling.serving import PRICE
 from kt_tuning.ensembling.solve import AUTO, solve
 from kt_tuning.evaluation import model_digest
 

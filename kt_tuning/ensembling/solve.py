@@ -15,13 +15,12 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.core.names import find_name
 from kt_tuning.data.stratified_split import stratified_folds
 from kt_tuning.ensembling.calibration import CALIBRATIONS, fit_temperature, temper
-from kt_tuning.ensembling.choice import Chooser, standard_errors
 from kt_tuning.ensembling.combination import GEOMETRIC, Combination
-from kt_tuning.ensembling.cross_fitting import CrossFit
+from kt_tuning.ensembling.cost_penalty import PRICE, Serving, worth_serving
 from kt_tuning.ensembling.members import Select
+from kt_tuning.ensembling.model_selection import Chooser, CrossFit, standard_errors
 from kt_tuning.ensembling.problem import LOG_LOSS, Problem, check_predictions
-from kt_tuning.ensembling.serving import PRICE, Serving, worth_serving
-from kt_tuning.ensembling.weights import SOLVERS
+from kt_tuning.ensembling.solvers import SOLVERS
 from kt_tuning.evaluation import METRICS
 
 Floats = NDArray[np.floating[Any]]

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.core.names import find_name
 from kt_tuning.data import ImageData, ImageSplit
+from kt_tuning.ensembling.external_members import Candidates
 from kt_tuning.ensembling.members import Member
 from kt_tuning.ensembling.problem import LOG_LOSS, cost
-from kt_tuning.ensembling.run_members import Candidates
 from kt_tuning.evaluation import METRICS, predict_split
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.evaluation.confidence import (
+from kt_tuning.evaluation.intervals import (
+    Interval,
     effective_rows,
     effective_share_interval,
     loss_interval,
     share_interval,
 )
-from kt_tuning.evaluation.interval import Interval
 from kt_tuning.evaluation.metrics import METRICS, Metric, metrics_for
 
 Labels = NDArray[np.integer[Any]]

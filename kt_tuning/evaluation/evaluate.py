@@ -11,22 +11,23 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.core.progress import progress
 from kt_tuning.core.quiet import without_retracing_advice
 from kt_tuning.evaluation.bootstrap import bootstrap_intervals
-from kt_tuning.evaluation.cost import LATENCY_CALLS, LATENCY_SECONDS
-from kt_tuning.evaluation.curves import class_curves, confusion_matrix
-from kt_tuning.evaluation.digest import model_digest
-from kt_tuning.evaluation.held_out import note_use_of
-from kt_tuning.evaluation.latency import measure_latency
+from kt_tuning.evaluation.cost import LATENCY_CALLS, LATENCY_SECONDS, measure_latency
+from kt_tuning.evaluation.diagnostics import (
+    class_curves,
+    confusion_matrix,
+    measure_reliability,
+    worst_mistakes,
+)
 from kt_tuning.evaluation.metrics import check_labels
-from kt_tuning.evaluation.mistakes import worst_mistakes
-from kt_tuning.evaluation.parts import PARTS, Parts, Splits, Subject, has_splits
+from kt_tuning.evaluation.optional_parts import PARTS, Parts, Splits, Subject, has_splits
 from kt_tuning.evaluation.predict import (
     Predicted,
     Split,
     predict_function,
     predict_probabilities,
 )
-from kt_tuning.evaluation.reliability import measure_reliability
 from kt_tuning.evaluation.scores import Scores
+from kt_tuning.evaluation.test_uses import model_digest, note_use_of
 
 
 @without_retracing_advice()

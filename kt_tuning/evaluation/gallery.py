@@ -14,9 +14,8 @@ from PIL import Image
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.json_record import Record
-from kt_tuning.evaluation.grad_cam import grad_cam
-from kt_tuning.evaluation.mistakes import Mistake
-from kt_tuning.evaluation.occlusion import occlusion_map
+from kt_tuning.evaluation.diagnostics import Mistake
+from kt_tuning.evaluation.explanations import grad_cam, occlusion_map
 from kt_tuning.evaluation.predict import Split, predict_function, predict_images
 from kt_tuning.run.layout import GALLERY
 

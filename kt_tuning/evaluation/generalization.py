@@ -13,11 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from kt_tuning.core.errors import DataError
 from kt_tuning.core.json_record import Record
 from kt_tuning.evaluation.bootstrap import bootstrap_intervals
-from kt_tuning.evaluation.confidence import difference_interval
-from kt_tuning.evaluation.held_out import note_use_of
-from kt_tuning.evaluation.interval import Interval
+from kt_tuning.evaluation.intervals import Interval, difference_interval
 from kt_tuning.evaluation.metrics import DEFAULT_METRICS, Metric, check_labels, find_metric
 from kt_tuning.evaluation.predict import Predicted, Split
+from kt_tuning.evaluation.test_uses import note_use_of
 
 Labels = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]

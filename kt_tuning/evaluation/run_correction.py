@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.evaluation.metrics import find_metric, metric_of
-from kt_tuning.evaluation.winners_curse import CorrectedBest, corrected_best
+from kt_tuning.evaluation.selection_bias import CorrectedBest, corrected_best
 from kt_tuning.run import Run
 
 

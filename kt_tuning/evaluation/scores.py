@@ -8,11 +8,9 @@ import html
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.json_record import Record
 from kt_tuning.evaluation.cost import Cost
-from kt_tuning.evaluation.curves import ClassCurves
+from kt_tuning.evaluation.diagnostics import ClassCurves, Mistake, Reliability
 from kt_tuning.evaluation.generalization import Generalization
-from kt_tuning.evaluation.interval import Interval
-from kt_tuning.evaluation.mistakes import Mistake
-from kt_tuning.evaluation.reliability import Reliability
+from kt_tuning.evaluation.intervals import Interval
 from kt_tuning.evaluation.robustness import Robustness
 
 SHOWN = ("accuracy", "log_loss")

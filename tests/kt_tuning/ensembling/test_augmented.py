@@ -6,7 +6,7 @@ import pytest
 from kt_tuning.augment import Policy, Step, augment
 from kt_tuning.core.errors import OptionError
 from kt_tuning.ensembling import AugmentedPredictor, candidates_of, predict_augmented
-from kt_tuning.ensembling.augmented import latin_hypercube
+from kt_tuning.ensembling.external_members import latin_hypercube
 from kt_tuning.evaluation import evaluate
 
 POLICY = Policy((Step("flip", 1.0, 0.5), Step("rotate", 20.0), Step("brightness", 0.4)))

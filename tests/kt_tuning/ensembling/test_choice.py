@@ -5,14 +5,14 @@ import pytest
 
 from kt_tuning.ensembling import Combination
 from kt_tuning.ensembling.calibration import temper
-from kt_tuning.ensembling.choice import (
+from kt_tuning.ensembling.cost_penalty import Serving
+from kt_tuning.ensembling.model_selection import (
     Candidate,
     Chooser,
+    CrossFit,
     standard_errors,
     steadiest_within_one_error,
 )
-from kt_tuning.ensembling.cross_fitting import CrossFit
-from kt_tuning.ensembling.serving import Serving
 
 FREE = Serving(np.ones(1), 0.0)
 

@@ -4,7 +4,7 @@ from member_cases import make_members
 
 from kt_tuning.data.stratified_split import stratified_folds
 from kt_tuning.ensembling import Combination
-from kt_tuning.ensembling.cross_fitting import CrossFit
+from kt_tuning.ensembling.model_selection import CrossFit
 
 FOLD = np.array([0, 1, 2, 0, 1, 2, 3, 3])
 

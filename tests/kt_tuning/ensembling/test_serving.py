@@ -6,9 +6,9 @@ from member_cases import make_members
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.ensembling import Combination, Member, solve
+from kt_tuning.ensembling.cost_penalty import Serving, worth_serving
 from kt_tuning.ensembling.members import costs_of
 from kt_tuning.ensembling.problem import Problem
-from kt_tuning.ensembling.serving import Serving, worth_serving
 
 
 def mean(problem):

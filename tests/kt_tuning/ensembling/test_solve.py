@@ -13,10 +13,9 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.data.stratified_split import stratified_folds
 from kt_tuning.ensembling import SMALLEST_WEIGHT, SOLVERS, Combination, Member, selection, solve
 from kt_tuning.ensembling.calibration import temper
-from kt_tuning.ensembling.choice import Chooser
-from kt_tuning.ensembling.cross_fitting import CrossFit
+from kt_tuning.ensembling.cost_penalty import Serving
+from kt_tuning.ensembling.model_selection import Chooser, CrossFit
 from kt_tuning.ensembling.problem import Problem
-from kt_tuning.ensembling.serving import Serving
 from kt_tuning.ensembling.solve import CANDIDATES, CANDIDATES_FOR_OTHER_METRICS, drop_small, fit_all
 from kt_tuning.evaluation import METRICS, score
 

@@ -7,7 +7,7 @@ from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
 from kt_tuning.ensembling.problem import Problem
-from kt_tuning.ensembling.stack import stacked
+from kt_tuning.ensembling.solvers import stacked
 
 
 def run(predictions, labels):

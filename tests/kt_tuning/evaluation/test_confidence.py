@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from kt_tuning.evaluation import Interval
-from kt_tuning.evaluation.confidence import (
+from kt_tuning.evaluation.intervals import (
     difference_interval,
     effective_rows,
     effective_share_interval,

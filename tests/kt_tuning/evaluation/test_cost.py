@@ -7,7 +7,7 @@ import pytest
 from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.core.records import DataCard, PixelFormat, SearchRecord, TrialRecord
 from kt_tuning.evaluation import Cost, Throughput, measure_cost, stored_bytes, training_speed
-from kt_tuning.evaluation import latency as latency_module
+from kt_tuning.evaluation import cost as latency_module
 
 
 @pytest.fixture

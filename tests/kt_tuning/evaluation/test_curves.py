@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from kt_tuning.evaluation import METRICS, class_curves, confusion_matrix
-from kt_tuning.evaluation.curves import MOST_POINTS
+from kt_tuning.evaluation.diagnostics import MOST_POINTS
 
 
 def predictions(rows, classes):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kt_tuning.evaluation.empirical_bayes import optimism_of_best
+from kt_tuning.evaluation.selection_bias import optimism_of_best
 
 
 def measured(true, event, rng):

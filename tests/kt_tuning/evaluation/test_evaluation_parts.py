@@ -5,7 +5,7 @@ import pytest
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.evaluation import PARTS, Parts, Predicted, evaluate, sample
-from kt_tuning.evaluation import parts as parts_module
+from kt_tuning.evaluation import optional_parts as parts_module
 
 
 class Bright:

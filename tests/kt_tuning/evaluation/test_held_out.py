@@ -6,8 +6,8 @@ import pytest
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.evaluation import held_out as module
 from kt_tuning.evaluation import held_out_uses, note_held_out_use
+from kt_tuning.evaluation import test_uses as module
 from kt_tuning.run.layout import TEST_USES
 
 

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.evaluation.keras_models import as_keras, float_twin
+from kt_tuning.evaluation.float_twin import as_keras, float_twin
 
 
 def functional(name="member"):

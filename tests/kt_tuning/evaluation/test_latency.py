@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kt_tuning.evaluation import latency as module
+from kt_tuning.evaluation import cost as module
 from kt_tuning.evaluation import measure_latency, measure_throughput
 
 IMAGE = np.zeros((1, 2, 2, 3), dtype=np.uint8)

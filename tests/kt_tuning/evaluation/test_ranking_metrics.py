@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from kt_tuning.evaluation.ranking_metrics import pr_auc, roc_auc
+from kt_tuning.evaluation.metric_functions import pr_auc, roc_auc
 
 
 def plain(labels, probabilities):

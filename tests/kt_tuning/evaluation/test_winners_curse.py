@@ -10,7 +10,7 @@ from sklearn.metrics import f1_score
 from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.evaluation import METRICS, CorrectedBest, Interval, corrected_best
 from kt_tuning.evaluation import bootstrap as bootstrap_module
-from kt_tuning.evaluation.winners_curse import METHODS
+from kt_tuning.evaluation.selection_bias import METHODS
 
 
 def guesses(candidates, rows, classes=2, seed=0):

@@ -5,19 +5,25 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.json_record import read_json
+from kt_tuning.core.json_record import read_json, to_json_text
 from kt_tuning.ensembling.combination import Combination
 from kt_tuning.ensembling.record import EnsembleRecord
 from kt_tuning.evaluation import Scores
 from kt_tuning.run import Run
-from kt_tuning.run.layout import ENSEMBLE, PREDICTIONS, SCORES, SPLIT
+from kt_tuning.run.layout import ENSEMBLE, PREDICTIONS, SCORES, SPLIT, final_model_file
+
+if TYPE_CHECKING:
+    import keras
 
 VALIDATION, OUT_OF_FOLD = "validation", "out-of-fold"
 
@@ -133,3 +139,73 @@ def combination_digest(directory: str | Path) -> str:
     """
     content = json.dumps(read_json(Path(directory) / ENSEMBLE), sort_keys=True)
     return hashlib.blake2b(content.encode(), digest_size=6).hexdigest()
+
+
+FACTS = "kt_tuning.json"
+"""File in the archive: what an `Ensemble` knows besides its models."""
+
+
+def write_ensemble_file(path: Path, model: keras.Model, facts: Mapping[str, Any]) -> None:
+    """Write a combined model and its facts; the file appears whole or not at all.
+
+    Args:
+        path: The file, with the suffix ".keras".
+        model: The combined model.
+        facts: JSON-able.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path, durable=True) as temporary:
+        model.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(FACTS, to_json_text(facts))
+
+
+def read_ensemble_file(path: Path) -> tuple[keras.Model, dict[str, Any]]:
+    """Read what `write_ensemble_file` wrote: the combined model, and its facts.
+
+    Raises:
+        StorageError: if the file is missing, or something else.
+    """
+    facts = _read_facts(path)
+    return load_keras_model(path), facts
+
+
+def load_keras_model(path: Path) -> keras.Model:
+    """Read a Keras model that may have layers of `hypermodels`."""
+    import keras
+
+    import hypermodels  # noqa: F401  its layers are registered by being imported
+
+    model: keras.Model = keras.models.load_model(path, compile=False)
+    return model
+
+
+def find_ensemble_file(run: Path) -> Path:
+    """Return the file of a run's present ensemble: of the one in its `ensemble.json`.
+
+    Raises:
+        StorageError: if there is none.
+    """
+    path = final_model_file(run, combination_digest(run))
+    if not path.is_file():
+        raise StorageError(
+            f"{run} has no Keras model of its ensemble: expected {path.name}. Run `kt-tuning "
+            f"finalize {run}`, or in Python `tuner.ensemble()`, which write it."
+        )
+    return path
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise StorageError(
+            f"No such file: {path}. Expected what `ensemble.save` wrote, or a run directory."
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            facts: dict[str, Any] = json.loads(archive.read(FACTS))
+            return facts
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise StorageError(
+            f"{path} was not written by `ensemble.save`, or is damaged. Any other Keras model is "
+            f"read by `keras.models.load_model`. ({error})"
+        ) from error
