@@ -5,18 +5,16 @@ from kt_tuning.ensembling.calibration import (
     CALIBRATIONS,
     Calibration,
     fit_temperature,
-    fit_vector,
 )
 from kt_tuning.ensembling.combination import Combination, combine_models, weighted_sum
 from kt_tuning.ensembling.convex import convex_weights
-from kt_tuning.ensembling.cost_penalty import PRICE
+from kt_tuning.ensembling.cost_penalty import COST_PENALTY
 from kt_tuning.ensembling.ensemble import Ensemble
 from kt_tuning.ensembling.external_members import (
     AugmentedPredictor,
     Candidates,
     candidates_of,
     join_candidates,
-    predict_augmented,
     read_candidates,
 )
 from kt_tuning.ensembling.members import (
@@ -42,8 +40,8 @@ from kt_tuning.ensembling.soup import Soup, soup
 
 __all__ = [
     "CALIBRATIONS",
+    "COST_PENALTY",
     "MEMBER_CHOICES",
-    "PRICE",
     "SMALLEST_WEIGHT",
     "SOLVERS",
     "AugmentedPredictor",
@@ -64,12 +62,10 @@ __all__ = [
     "combine_models",
     "convex_weights",
     "fit_temperature",
-    "fit_vector",
     "greedy_weights",
     "is_refitted",
     "join_candidates",
     "measure_diversity",
-    "predict_augmented",
     "read_candidates",
     "read_scores",
     "read_validated",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -74,8 +74,6 @@ class Combination(Record):
             raise OptionError(f"No pool is called {self.pool!r}. Known pools: {', '.join(POOLS)}.")
         object.__setattr__(self, "weights", tuple(weights.tolist()))
         object.__setattr__(self, "temperatures", tuple(temperatures.tolist()))
-        calibrations = (Calibration.of(calibration) for calibration in self.calibrations)
-        object.__setattr__(self, "calibrations", tuple(calibrations))
 
     @classmethod
     def average(cls, weights: ArrayLike) -> Self:
@@ -98,6 +96,15 @@ class Combination(Record):
             self,
             weights=tuple(self.weights[index] for index in kept),
             temperatures=tuple(self.temperatures[index] for index in kept),
+        )
+
+    def among(self, places: Sequence[int], count: int) -> Self:
+        """Return the same combination of `count` members, those of this one at `places`."""
+        weights, temperatures = np.zeros(count), np.ones(count)
+        kept = list(places)
+        weights[kept], temperatures[kept] = self.weights, self.temperatures
+        return dataclasses.replace(
+            self, weights=tuple(weights.tolist()), temperatures=tuple(temperatures.tolist())
         )
 
     def predict(self, predictions: Sequence[Floats] | Floats) -> Floats:
@@ -177,14 +184,6 @@ def sharpening_of(
 
 def _numbers(values: Sequence[float]) -> Floats:
     return np.asarray(values, dtype=np.float64)
-
-
-def as_model(member: keras.Model | Callable[[], keras.Model]) -> keras.Model:
-    """Return a model as it is, and what a loader loads."""
-    import keras
-
-    # A model is callable too.
-    return member if isinstance(member, keras.Model) else member()
 
 
 def check_members(models: Sequence[keras.Model]) -> None:

@@ -1,4 +1,4 @@
-"""Candidates from run directories: those of several searches on the same images, on common rows."""
+"""Candidates for an ensemble from other runs, models trained elsewhere, augmented predictions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from kt_tuning.augment import Policy, augment
 from kt_tuning.core.errors import DataError, OptionError, StorageError
-from kt_tuning.core.records import SearchRecord, TrialRecord
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.units import count
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling.members import Member, serving_cost, stack_predictions
-from kt_tuning.ensembling.problem import LOG_LOSS
-from kt_tuning.evaluation import score
+from kt_tuning.ensembling.problem import LOG_LOSS, cost
 from kt_tuning.evaluation.predict import predict_function, predict_images, predict_probabilities
 from kt_tuning.run import Run
 from kt_tuning.run.layout import SPLIT
@@ -26,6 +25,7 @@ from kt_tuning.run.layout import SPLIT
 if TYPE_CHECKING:
     import keras
 
+Floats = NDArray[np.floating[Any]]
 Loader = Callable[[TrialRecord], "keras.Model"]
 
 
@@ -56,9 +56,9 @@ def read_candidates(
     """Read the trials of a run directory that predicted every validated row.
 
     Args:
-        directory: What a search wrote.
+        directory: The run directory of a search.
         load: Makes a trial's model, or None if only weights are asked for.
-        prefix: Of the members' names, e.g. "last_week/".
+        prefix: Prefix of the members' names, e.g. "last_week/".
 
     Raises:
         StorageError: if the directory holds no search on images, or no such trial.
@@ -68,36 +68,26 @@ def read_candidates(
     rows = split.predicted
     if rows is None:
         raise StorageError(f"{run.path / SPLIT} should say which images were predicted.")
-    labels = split.predicted_labels
-    members = []
-    for record in run.best_trials():
-        predictions = run.predictions(record.trial_id)
+    members = tuple(
+        Member(
+            name=prefix + record.trial_id,
+            predictions=predictions,
+            score=record.metrics[search.objective],
+            configuration=record.values,
+            load=None if load is None else functools.partial(load, record),
+            cost=serving_cost(record, search.folds),
+        )
+        for record in run.best_trials()
         # One that was pruned before its last fold lacks rows.
-        if predictions is not None and len(predictions) == len(rows):
-            members.append(_member(record, search, predictions, load, prefix))
+        if (predictions := run.predictions(record.trial_id)) is not None
+        and len(predictions) == len(rows)
+    )
     if not members:
         raise StorageError(
             f"No trial of {run.path} has predicted all {len(rows)} validation images: search "
             "longer, or name another run directory."
         )
-    return Candidates(tuple(members), labels, rows, card.fingerprint)
-
-
-def _member(
-    record: TrialRecord,
-    search: SearchRecord,
-    predictions: NDArray[np.floating[Any]],
-    load: Loader | None,
-    prefix: str,
-) -> Member:
-    return Member(
-        name=prefix + record.trial_id,
-        predictions=predictions,
-        score=record.metrics[search.objective],
-        configuration=record.values,
-        load=None if load is None else functools.partial(load, record),
-        cost=serving_cost(record, search.folds),
-    )
+    return Candidates(members, split.predicted_labels, rows, card.fingerprint)
 
 
 def join_candidates(runs: Sequence[Candidates]) -> Candidates:
@@ -134,7 +124,7 @@ def join_candidates(runs: Sequence[Candidates]) -> Candidates:
         for member in run.members
     ]
     if len(runs) > 1:
-        members.sort(key=lambda m: score(labels, m.predictions, [LOG_LOSS])[LOG_LOSS])
+        members.sort(key=lambda m: cost(LOG_LOSS, labels, m.predictions))
     return Candidates(tuple(members), labels, common, first.fingerprint)
 
 
@@ -150,7 +140,7 @@ Floats = NDArray[np.floating[Any]]
 def candidates_of(models: Mapping[str, Any], data: ImageData) -> Candidates:
     """Make members of models that were trained elsewhere, though not on the validation images.
 
-    `join_candidates` puts them beside the trials of searches and what was trained again:
+    `join_candidates` puts them beside the trials of searches and retrained models:
 
         join_candidates([read_candidates("runs/photos"), candidates_of({"theirs": model}, data)])
 
@@ -170,39 +160,29 @@ def candidates_of(models: Mapping[str, Any], data: ImageData) -> Candidates:
         StorageError: if a file is no Keras model.
     """
     members = [_member(name, model, data) for name, model in models.items()]
-    predictions, labels = stack_predictions(members, data.validation.labels)
-    losses = [score(labels, member, [LOG_LOSS])[LOG_LOSS] for member in predictions]
-    return Candidates(
-        members=tuple(members[place] for place in np.argsort(losses, kind="stable")),
-        labels=data.validation.labels,
-        rows=data.indices["validation"],
-        fingerprint=data.fingerprint,
-    )
+    _, labels = stack_predictions(members, data.validation.labels)
+    members.sort(key=lambda member: cost(LOG_LOSS, labels, member.predictions))
+    rows = data.indices["validation"]
+    return Candidates(tuple(members), data.validation.labels, rows, data.fingerprint)
 
 
 def _member(name: str, model: Any, data: ImageData) -> Member:
-    if isinstance(model, np.ndarray):
-        return Member(name, model)
-    if isinstance(model, (str, Path)):
-        load = functools.partial(_read, model)
-        read = load()
-        predictions = predict_probabilities(read, data.validation)
-        return Member(name, predictions, load=load, cost=_parameters(read))
-    predictions = predict_probabilities(model, data.validation)
-    return Member(name, predictions, load=_loader(model), cost=_parameters(model))
-
-
-def _parameters(model: Any) -> float | None:
-    count = getattr(model, "count_params", None)
-    return None if count is None else float(max(1, count()))
-
-
-def _loader(model: Any) -> Callable[[], keras.Model] | None:
     import keras
 
-    if isinstance(model, keras.Model):
-        return lambda: model
-    return getattr(model, "to_keras", None)
+    if isinstance(model, np.ndarray):
+        return Member(name, model)
+    load = getattr(model, "to_keras", None)
+    if isinstance(model, (str, Path)):
+        path, load = model, functools.partial(_read, model)
+        model = _read(path)
+    elif isinstance(model, keras.Model):
+        load = functools.partial(_same, model)
+    size = float(max(1, model.count_params())) if hasattr(model, "count_params") else None
+    return Member(name, predict_probabilities(model, data.validation), load=load, cost=size)
+
+
+def _same(model: keras.Model) -> keras.Model:
+    return model
 
 
 def _read(path: str | Path) -> keras.Model:
@@ -215,18 +195,20 @@ def _read(path: str | Path) -> keras.Model:
 
 
 class AugmentedPredictor:
-    """Predicts the mean over the image as it is and several augmented versions.
+    """Test-time augmentation: the mean prediction of an image and augmented versions of it.
 
-    What is drawn is drawn once, and is the same for all images: an image's prediction depends on
-    that image alone. It answers wherever a model is asked to predict, such as in `evaluate` and
-    `candidates_of`; as PIL augments, it has no Keras model that could be exported.
+    Parameters of the versions are drawn once, and are the same for all images: an image's
+    prediction depends on that image alone. It can be used wherever a model is asked to predict,
+    such as in `evaluate` and `candidates_of`; as PIL augments, it has no Keras model that could be
+    exported.
 
     Args:
         model: A Keras model, an `Ensemble`, or a function: uint8 images (n, H, W, C) ->
             probabilities (n, classes).
         policy: How images are varied, or the name of a policy; gentle ones help most.
         draws: Augmented versions of each image, at least 1.
-        seed: Of what is drawn.
+        seed: Seed of the draws, a Latin hypercube (McKay, Beckman and Conover 1979): half of 8
+            versions are mirrored where every second image should be, not 2 or 6 of them.
 
     Raises:
         OptionError: if an argument is wrong.
@@ -239,7 +221,9 @@ class AugmentedPredictor:
             )
         self._predict = predict_function(model)
         self.policy = Policy.named(policy) if isinstance(policy, str) else policy
-        self.uniforms = latin_hypercube(draws, self.policy.draws, np.random.default_rng(seed))
+        rng, dimensions = np.random.default_rng(seed), self.policy.draws
+        slices = rng.permuted(np.tile(np.arange(draws), (dimensions, 1)), axis=1).T
+        self.uniforms = (slices + rng.random((draws, dimensions))) / draws
 
     def predict_on_batch(self, images: NDArray[np.uint8]) -> Floats:
         """Return probabilities (n, classes) of uint8 images (n, H, W, C), in one go."""
@@ -256,39 +240,3 @@ class AugmentedPredictor:
             DataError: if there are no images, or the model returns no probabilities.
         """
         return predict_images(self.predict_on_batch, images)
-
-
-def predict_augmented(
-    model: Any,
-    images: NDArray[np.uint8],
-    policy: Policy | str,
-    draws: int = 8,
-    *,
-    seed: int = 0,
-) -> Floats:
-    """Return the mean prediction (N, classes) of images and augmented versions of them.
-
-    Args:
-        model: See `AugmentedPredictor`, as for the other arguments.
-        images: uint8 (N, H, W, C).
-        policy: How images are varied, or the name of a policy.
-        draws: Augmented versions of each image, besides the image itself.
-        seed: Of what is drawn.
-
-    Raises:
-        OptionError: if an argument is wrong.
-        DataError: if there are no images, or the model returns no probabilities.
-    """
-    return AugmentedPredictor(model, policy, draws=draws, seed=seed).predict(images)
-
-
-def latin_hypercube(count: int, dimensions: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return points (count, dimensions) in [0, 1), one in each of `count` slices of each dimension.
-
-    So half of 8 draws are mirrored where every second image should be, not 2 or 6 of them.
-
-    Source: McKay, Beckman and Conover (1979), "A comparison of three methods for selecting values
-    of input variables in the analysis of output from a computer code".
-    """
-    slices = rng.permuted(np.tile(np.arange(count), (dimensions, 1)), axis=1).T
-    return (slices + rng.random((count, dimensions))) / count

@@ -48,6 +48,20 @@ class Member:
     cost: float | None = None
     load_folds: Callable[[], Sequence[keras.Model]] | None = None
 
+    def model(self) -> keras.Model:
+        """Load the Keras model.
+
+        Raises:
+            OptionError: if there are only predictions.
+        """
+        if self.load is None:
+            raise OptionError(
+                f"The member {self.name!r} counts in the ensemble, but there are only its "
+                "predictions. Give it a `load` that returns the Keras model, or call `solve`, "
+                "which finds weights without models."
+            )
+        return self.load()
+
 
 def serving_cost(record: TrialRecord, folds: int) -> float:
     """What serving a trial costs, see `Member.cost`.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kt_tuning.ensembling.calibration import CALIBRATIONS, NEUTRAL, Calibration
 from kt_tuning.ensembling.combination import Combination
-from kt_tuning.ensembling.cost_penalty import Serving
+from kt_tuning.ensembling.cost_penalty import ServingCosts
 from kt_tuning.ensembling.problem import LOG_LOSS, cost, oriented, shortfall
 from kt_tuning.evaluation import METRICS
 
@@ -51,12 +51,12 @@ class Chooser:
     costs least. The error is that of the difference, by a bootstrap of the rows: two solvers mostly
     fail on the same rows, so that it is much smaller than the error of either. It is a half for a
     single member since on some hundred rows a whole one is more than different members gain
-    together, and since what they cost has been counted already (see `Serving`).
+    together, and since what they cost has been counted already (see `ServingCosts`).
 
     That `STEADY` comes before a cheaper one is measured: which of two weighted means ties with it
     changes from fold to fold, and to take the cheaper each time cost up to 0.014 nats in real
     searches, two standard errors. What members are worth is asked once, where each combination is
-    fitted, see `worth_serving`.
+    fitted, see `drop_costly_members`.
 
     Args:
         crossing: The fits.
@@ -72,7 +72,7 @@ class Chooser:
         calibrations: Sequence[str],
         metric: str,
         seed: int,
-        serving: Serving,
+        serving: ServingCosts,
     ) -> None:
         self._crossing = crossing
         self._calibrations = tuple(calibrations)
@@ -151,7 +151,7 @@ class Candidate:
     Attributes:
         predictions: Out of fold, (N, C).
         size: How many members its fits have on average.
-        cost: What they cost to serve on average, see `Serving.cost`.
+        cost: What they cost to serve on average, see `ServingCosts.cost`.
     """
 
     predictions: Floats
@@ -163,7 +163,7 @@ def steadiest_within_one_error(
     metric: str,
     labels: Integers,
     candidates: Mapping[str, Candidate],
-    serving: Serving,
+    serving: ServingCosts,
     rng: np.random.Generator,
 ) -> str:
     """Return the steadiest solver of those that tie with the best for its cost.

@@ -1,4 +1,4 @@
-"""The content of `ensemble.json`, as `Ensemble.fit` writes it."""
+"""The content of `ensemble.json`, and how differently the members of an ensemble err."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from kt_tuning.ensembling.combination import ARITHMETIC, Combination
 from kt_tuning.ensembling.members import Member, costs_of
 from kt_tuning.ensembling.problem import LOG_LOSS, Integers, check_predictions, cost
 from kt_tuning.ensembling.solve import Solution
-from kt_tuning.evaluation import Reliability, measure_reliability, score
+from kt_tuning.evaluation import METRICS, Reliability, measure_reliability
+
+Floats = NDArray[np.floating[Any]]
+Matrix = tuple[tuple[float | None, ...], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,16 +71,6 @@ class EnsembleRecord(Record):
     model: str | None = None
     refitted: bool = False
 
-    def __post_init__(self) -> None:
-        for name in ("trial_ids", "weights", "member_scores", "temperatures", "costs"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        calibrations = (Calibration.of(calibration) for calibration in self.calibrations)
-        object.__setattr__(self, "calibrations", tuple(calibrations))
-        if isinstance(self.diversity, dict):
-            object.__setattr__(self, "diversity", Diversity.from_json(self.diversity))
-        if isinstance(self.reliability, dict):
-            object.__setattr__(self, "reliability", Reliability.from_json(self.reliability))
-
     @property
     def relative_cost(self) -> float | None:
         """What serving the whole costs, over that of the best single candidate."""
@@ -105,13 +98,19 @@ def record_of(solution: Solution, members: Sequence[Member], labels: Integers) -
         temper(member.predictions, temperature)
         for member, temperature in zip(kept, combination.temperatures, strict=True)
     ]
+    best = min(
+        solution.selected,
+        key=lambda place: cost(solution.metric, labels, members[place].predictions),
+    )
     return EnsembleRecord(
         trial_ids=tuple(member.name for member in kept),
         weights=combination.weights,
         solver=solution.solver,
         cross_fitted=solution.cross_fitted,
         member_scores=tuple(
-            _log_loss(member, labels) if member.score is None else float(member.score)
+            cost(LOG_LOSS, labels, member.predictions)
+            if member.score is None
+            else float(member.score)
             for member in kept
         ),
         temperatures=combination.temperatures,
@@ -122,24 +121,8 @@ def record_of(solution: Solution, members: Sequence[Member], labels: Integers) -
         diversity=measure_diversity(tempered, labels, combination.weights),
         reliability=measure_reliability(labels, solution.predictions),
         costs=() if costs is None else tuple(costs[place] for place in places),
-        single_cost=None if costs is None else costs[_best(solution, members, labels)],
+        single_cost=None if costs is None else costs[best],
     )
-
-
-def _best(solution: Solution, members: Sequence[Member], labels: Integers) -> int:
-    costs = [
-        cost(solution.metric, labels, members[place].predictions) for place in solution.selected
-    ]
-    return solution.selected[int(np.argmin(costs))]
-
-
-def _log_loss(member: Member, labels: Integers) -> float:
-    return score(labels, member.predictions, [LOG_LOSS])[LOG_LOSS]
-
-
-Floats = NDArray[np.floating[Any]]
-
-Matrix = tuple[tuple[float | None, ...], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,16 +149,14 @@ class Diversity(Record):
     ambiguity: float
     ensemble_error: float
 
-    def __post_init__(self) -> None:
-        for name in ("disagreement", "q_statistic", "error_correlation"):
-            object.__setattr__(self, name, tuple(map(tuple, getattr(self, name))))
-
     def pair_means(self) -> dict[str, float | None]:
         """Return the mean of each measure over the pairs where it is defined; None without one."""
-        return {
-            name: _pair_mean(getattr(self, name))
-            for name in ("disagreement", "q_statistic", "error_correlation")
-        }
+        means: dict[str, float | None] = {}
+        for name in ("disagreement", "q_statistic", "error_correlation"):
+            rows = enumerate(getattr(self, name))
+            pairs = [cell for place, row in rows for cell in row[:place] if cell is not None]
+            means[name] = float(np.mean(pairs)) if pairs else None
+        return means
 
 
 def measure_diversity(predictions: ArrayLike, labels: ArrayLike, weights: ArrayLike) -> Diversity:
@@ -206,31 +187,16 @@ def measure_diversity(predictions: ArrayLike, labels: ArrayLike, weights: ArrayL
     other = one.T
     marginal = right.sum(axis=1) * wrong.sum(axis=1)
     odds = both * neither - one * other
+    squared_error = METRICS["brier"].function
     mean = np.tensordot(shares, members.astype(np.float64), axes=1)
     return Diversity(
         disagreement=_matrix(one + other, np.full_like(one, len(truth))),
         q_statistic=_matrix(odds, both * neither + one * other),
         error_correlation=_matrix(odds, np.sqrt(np.outer(marginal, marginal))),
-        member_error=float(
-            sum(
-                share * _squared_error(member, truth)
-                for share, member in zip(shares, members, strict=True)
-            )
-        ),
-        ambiguity=float(
-            sum(
-                share * ((member - mean) ** 2).sum(axis=1).mean()
-                for share, member in zip(shares, members, strict=True)
-            )
-        ),
-        ensemble_error=_squared_error(mean, truth),
+        member_error=float(shares @ [squared_error(truth, member) for member in members]),
+        ambiguity=float(shares @ [((one - mean) ** 2).sum(axis=1).mean() for one in members]),
+        ensemble_error=squared_error(truth, mean),
     )
-
-
-def _squared_error(probabilities: Floats, labels: NDArray[np.integer[Any]]) -> float:
-    errors = probabilities.astype(np.float64)
-    errors[np.arange(len(labels)), labels] -= 1.0
-    return float((errors**2).sum(axis=1).mean())
 
 
 def _matrix(numerator: Floats, denominator: Floats) -> Matrix:
@@ -238,10 +204,3 @@ def _matrix(numerator: Floats, denominator: Floats) -> Matrix:
         tuple(float(a / b) if b > 0 else None for a, b in zip(*rows, strict=True))
         for rows in zip(numerator, denominator, strict=True)
     )
-
-
-def _pair_mean(matrix: Matrix) -> float | None:
-    pairs = [
-        value for index, row in enumerate(matrix) for value in row[:index] if value is not None
-    ]
-    return float(np.mean(pairs)) if pairs else None

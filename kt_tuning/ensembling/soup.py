@@ -79,7 +79,7 @@ def soup(candidates: Candidates, data: ImageData, *, metric: str = LOG_LOSS) -> 
         raise OptionError("A soup is made of models. Received only candidates without a `load`.")
     members.sort(key=lambda member: cost(metric, candidates.labels, member.predictions))
     split = ImageSplit(data.pixels, candidates.rows, candidates.labels)
-    model = _load(members[0])
+    model = members[0].model()
     tasted: list[str] = []
 
     def predict(weights: Arrays) -> NDArray[np.floating[Any]]:
@@ -132,12 +132,7 @@ def _weights(model: keras.Model, members: list[Member], tasted: list[str]) -> It
     """Weights of the models that are built like the first one, which is loaded already."""
     first = model.get_weights()
     for member in members:
-        weights = first if member is members[0] else _load(member).get_weights()
+        weights = first if member is members[0] else member.model().get_weights()
         if [array.shape for array in weights] == [array.shape for array in first]:
             tasted.append(member.name)
             yield weights
-
-
-def _load(member: Member) -> keras.Model:
-    assert member.load is not None
-    return member.load()

@@ -46,9 +46,13 @@ from kt_tuning.evaluation.metrics import (
 from kt_tuning.evaluation.optional_parts import PARTS, Parts, Splits
 from kt_tuning.evaluation.predict import Predicted, Split, predict_split
 from kt_tuning.evaluation.robustness import Robustness, robustness
-from kt_tuning.evaluation.run_correction import corrected_best_of_run
 from kt_tuning.evaluation.scores import Scores
-from kt_tuning.evaluation.selection_bias import EPOCH_CAVEAT, CorrectedBest, corrected_best
+from kt_tuning.evaluation.selection_bias import (
+    EPOCH_CAVEAT,
+    CorrectedBest,
+    corrected_best,
+    corrected_best_of_run,
+)
 from kt_tuning.evaluation.test_uses import (
     HeldOutUse,
     HeldOutUses,

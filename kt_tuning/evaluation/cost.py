@@ -46,10 +46,6 @@ class Cost(Record):
     latency_ms: dict[str, float]
     throughput: Throughput
 
-    def __post_init__(self) -> None:
-        if isinstance(self.throughput, dict):
-            object.__setattr__(self, "throughput", Throughput(**self.throughput))
-
 
 def measure_cost(model: Any, image: NDArray[np.uint8] | None = None) -> Cost:
     """Measure a model's size, arithmetic, latency and throughput.
@@ -189,11 +185,6 @@ class Throughput:
     batch_size: int
     images_per_second: float
     by_batch_size: dict[int, float]
-
-    def __post_init__(self) -> None:
-        # JSON knows no integers as names.
-        rates = {int(size): rate for size, rate in self.by_batch_size.items()}
-        object.__setattr__(self, "by_batch_size", rates)
 
 
 def measure_throughput(

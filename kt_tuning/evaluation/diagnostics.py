@@ -42,10 +42,6 @@ class ClassCurves:
     precision: tuple[float, ...]
     average_precision: float
 
-    def __post_init__(self) -> None:
-        for name in ("false_positive_rate", "true_positive_rate", "recall", "precision"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-
 
 def class_curves(labels: Labels, probabilities: Floats) -> tuple[ClassCurves, ...]:
     """Return the curves of every class that has images both of it and of others.
@@ -113,10 +109,6 @@ class Reliability(Record):
     count: tuple[int, ...]
     confidence: tuple[float, ...]
     accuracy: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
 
     @property
     def expected_error(self) -> float:

@@ -17,7 +17,6 @@ from kt_tuning.core.json_record import Record
 from kt_tuning.evaluation.diagnostics import Mistake
 from kt_tuning.evaluation.explanations import grad_cam, occlusion_map
 from kt_tuning.evaluation.predict import Split, predict_function, predict_images
-from kt_tuning.run.layout import GALLERY
 
 MISTAKES, EXAMPLES = 12, 12
 """Pictures, at most."""
@@ -66,14 +65,6 @@ class Gallery(Record):
     method: str
     mistakes: tuple[Picture, ...]
     examples: tuple[Picture, ...]
-
-    def __post_init__(self) -> None:
-        for name in ("mistakes", "examples"):
-            pictures = [
-                Picture.from_json(item, source=GALLERY) if isinstance(item, dict) else item
-                for item in getattr(self, name)
-            ]
-            object.__setattr__(self, name, tuple(pictures))
 
 
 def make_gallery(model: Any, split: Split, mistakes: Sequence[Mistake]) -> Gallery:

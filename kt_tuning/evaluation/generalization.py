@@ -39,14 +39,6 @@ class Generalization(Record):
     images: dict[str, int] = dataclasses.field(default_factory=dict)
     available: dict[str, int] = dataclasses.field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        for name in ("scores", "gaps"):
-            table = {
-                row: {metric: Interval.of(cell) for metric, cell in cells.items()}
-                for row, cells in getattr(self, name).items()
-            }
-            object.__setattr__(self, name, table)
-
     @property
     def sample(self) -> str:
         """Such as "train on 500 of 5,000 images"; empty if every split was measured as a whole."""

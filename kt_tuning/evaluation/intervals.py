@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,11 +41,6 @@ class Interval:
         if math.isnan(self.low) or math.isnan(self.high):
             return "n/a (a class has no images)"
         return f"{self.low:.4f} to {self.high:.4f}"
-
-    @classmethod
-    def of(cls, content: Self | dict[str, Any]) -> Self:
-        """Return an interval as it is, and make one of what JSON gave back."""
-        return cls(**content) if isinstance(content, dict) else content
 
 
 Floats = NDArray[np.floating[Any]]

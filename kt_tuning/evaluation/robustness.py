@@ -42,17 +42,6 @@ class Robustness(Record):
     adversarial: dict[str, dict[float, float]] = dataclasses.field(default_factory=dict)
     available: int | None = None
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "severities", tuple(self.severities))
-        rows = {name: tuple(values) for name, values in self.corrupted.items()}
-        object.__setattr__(self, "corrupted", rows)
-        # JSON knows no numbers as names.
-        attacks = {
-            name: {float(epsilon): value for epsilon, value in row.items()}
-            for name, row in self.adversarial.items()
-        }
-        object.__setattr__(self, "adversarial", attacks)
-
     @property
     def sample(self) -> str:
         """Such as "100 of 400 images", or "400 images" if they are all."""

@@ -55,25 +55,6 @@ class Scores(Record):
     robustness: Robustness | None = None
     generalization: Generalization | None = None
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "class_names", tuple(self.class_names))
-        intervals = {name: Interval.of(item) for name, item in self.metrics.items()}
-        object.__setattr__(self, "metrics", intervals)
-        for name, kind in (("curves", ClassCurves), ("mistakes", Mistake)):
-            items = [
-                kind(**item) if isinstance(item, dict) else item for item in getattr(self, name)
-            ]
-            object.__setattr__(self, name, tuple(items))
-        for name, part in (
-            ("reliability", Reliability),
-            ("cost", Cost),
-            ("robustness", Robustness),
-            ("generalization", Generalization),
-        ):
-            content = getattr(self, name)
-            if isinstance(content, dict):
-                object.__setattr__(self, name, part.from_json(content, source=name))
-
     def __getitem__(self, name: str) -> float:
         if name not in self.metrics:
             known = ", ".join(self.metrics)

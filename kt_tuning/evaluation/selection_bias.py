@@ -1,30 +1,32 @@
-"""What the best of K validation scores is really worth.
+"""Selection bias: the best of K validation scores, corrected for having been chosen.
 
-The best of K scores on the same rows is too good: the winner was chosen for its luck, too.
+Of several scores on the same rows the best is too good, as the candidate was chosen for its luck,
+too. `benchmarks/winners_curse.py` measures the correction on trained networks,
+`benchmarks/coverage.py` where the truth is known.
 
 Sources: Efron (2011), "Tweedie's formula and selection bias"; Morris (1983), "Parametric empirical
-Bayes inference: theory and applications"; Tsamardinos, Greasidou and Borboudakis (2018),
-"Bootstrapping the out-of-sample predictions for efficient and accurate cross-validation",
-algorithm 2 (BBC-CV). `benchmarks/winners_curse.py` measures both on trained
-networks, `benchmarks/coverage.py` where the truth is known.
+Bayes inference: theory and applications"; Laird (1978), "Nonparametric maximum likelihood
+estimation of a mixing distribution", for the EM algorithm.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
-from collections.abc import Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.core.json_record import Record
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.evaluation.bootstrap import draw_counts, metric_interval
 from kt_tuning.evaluation.intervals import Interval
-from kt_tuning.evaluation.metrics import Metric, RowMetric, check_labels, find_metric
+from kt_tuning.evaluation.metrics import check_labels, find_metric, metric_of
+from kt_tuning.run import Run
 
 Labels = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
@@ -33,10 +35,17 @@ EPOCH_CAVEAT = (
     "that the epoch of each was chosen on the same images is not corrected, and typically adds 1.4 "
     "to 2.4 points of accuracy"
 )
-"""What is said wherever a score is shown that a correction, or cross-fitting, leaves too good."""
+"""Shown with every score that a correction, or cross-fitting, leaves too good."""
 
-METHODS = ("empirical-bayes", "bbc-cv")
-"""How the best score can be corrected; see `corrected_best`."""
+RESAMPLES_OF_RUN = 100
+"""Resamples of `corrected_best_of_run`."""
+STEPS = 30
+"""Of the EM algorithm. Further ones would follow the noise of the scores."""
+_POINTS = 200
+# Candidates further from the best than this, in standard deviations, say nothing about it.
+_FARTHEST = 20.0
+# Errors closer than this, in standard deviations, count as equal: memory is bounded so.
+_WIDTH = 1.0 / 32.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,9 +75,6 @@ class CorrectedBest(Record):
     best_epochs: bool = False
     epochs: int = 0
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "corrected", Interval.of(self.corrected))
-
     @property
     def optimism(self) -> float:
         """By how much the raw score is too good; not below 0."""
@@ -94,131 +100,112 @@ def corrected_best(
     metric: str = "accuracy",
     *,
     other_epochs: ArrayLike | None = None,
-    method: str = METHODS[0],
     resamples: int = 1000,
     seed: int = 0,
 ) -> CorrectedBest:
     """Correct the best of K scores on the same rows for having been chosen.
 
-    "empirical-bayes": the candidates' true scores are estimated from all of them together, see
-    `optimism_of_best`: the winner's is drawn towards those of the others by as much as luck
-    could have set them apart.
-
-    "bbc-cv": on each bootstrap of the rows the candidate that is best there is judged on the rows
-    that are not in it; the mean of these scores is the corrected one. As a bootstrap tells
-    candidates apart only as well as half as many rows would, this is lower than it should be where
-    candidates differ.
+    The candidates' true scores are estimated from all of them together by empirical Bayes, see
+    `optimism_of_best`: the best one is moved towards the others by as much as luck could have set
+    them apart.
 
     If each candidate is a training's best epoch, and that epoch was chosen on the same rows, give
-    the scores of the other epochs: they are candidates, too. How large their noise is, is taken
-    from the predictions of the K best ones. Otherwise that choice is not corrected, nor can it be
-    with a single training or with "bbc-cv".
+    the scores of the other epochs: they are candidates, too. The size of their noise is taken from
+    the predictions of the K best ones. Otherwise that choice is not corrected, nor can it be with a
+    single training.
 
-    Either way the interval is that of a model which has the corrected score on as many rows, see
+    The interval is that of a model which has the corrected score on as many rows, see
     `bootstrap_intervals`, and a little wider, as the correction is an estimate, too. Of many
     candidates that err independently it is wider than it need be.
 
-    By "empirical-bayes" a metric that is a mean over rows (accuracy, log-loss, Brier, top-k) needs
-    no resamples, as the variance of a mean is known. Of 200 candidates, 10,000 rows and 1,000
-    resamples, macro-averages take ten seconds, areas under curves two minutes: give fewer there.
+    A metric that is a mean over rows (accuracy, log-loss, Brier, top-k) needs no resamples, as the
+    variance of a mean is known. Of 200 candidates, 10,000 rows and 1,000 resamples, macro-averages
+    take ten seconds, areas under curves two minutes: give fewer there.
 
     Args:
         predictions: K arrays (N, C) of probabilities, in the order in which equals are preferred;
             None for one that has none. One with a nan or infinite value cannot win. An array
             (E, N, C) is a candidate that was trained E times: its score is the mean over them.
         labels: (N,) integers in 0..C-1.
-        metric: Name in `METRICS`: what the best was chosen by.
+        metric: Name in `METRICS` by which the best was chosen.
         other_epochs: (M,) the metric on the same rows after all other epochs of all candidates;
             nan after one that diverged. None if the candidates are no best epochs, or the scores
             are not known.
-        method: One of `METHODS`.
         resamples: Number of resamples, at least 1.
         seed: Seed of the resamples.
 
     Raises:
-        OptionError: on an unknown metric or method, fewer than 1 resample, or `other_epochs` with
-            "bbc-cv".
+        OptionError: on an unknown metric, or fewer than 1 resample.
         DataError: if no candidate has finite predictions, shapes and labels do not fit, or there
             are fewer than 2 rows.
     """
     row = find_metric(metric)
-    if method not in METHODS:
-        raise OptionError(
-            f"method should be one of {', '.join(map(repr, METHODS))}. Received: {method!r}."
-        )
     if resamples < 1:
         raise OptionError(f"resamples should be 1 or more. Received: {resamples}.")
-    if other_epochs is not None and method == "bbc-cv":
-        raise OptionError(
-            "method 'bbc-cv' cannot correct the choice of the epoch: leave out `other_epochs`, or "
-            "pass method='empirical-bayes'."
-        )
     truth = np.asarray(labels)
+    sign = 1.0 if row.direction == "max" else -1.0
     places: list[int] = []
     kept: list[Floats] = []
-    sign = 1.0 if row.direction == "max" else -1.0
-    winner: Floats = np.empty(0)
-    highest = -np.inf
+    measured: list[float] = []
+    best, winner = 0, np.empty(0)
     for place, prediction in enumerate(predictions):
         array = None if prediction is None else _finite(prediction, truth)
         if array is None:
             continue
         places.append(place)
-        kept.append(array if row.per_row is None else _mean_per_row(row.per_row, truth, array))
-        scores = (
-            [row.function(truth, training) for training in array]
-            if row.per_row is None
-            else kept[-1]
-        )
-        score = sign * float(np.mean(scores))
-        if score > highest or not winner.size:
-            # The only predictions that are needed again; of several trainings the first.
-            winner, highest = array[0], score
+        if row.per_row is None:
+            kept.append(array)
+            measured.append(float(np.mean([row.function(truth, one) for one in array])))
+        else:
+            kept.append(np.mean([row.per_row(truth, one) for one in array], axis=0))
+            measured.append(float(kept[-1].mean()))
+        # Only the best one's predictions are needed again; of several trainings the first.
+        if not winner.size or sign * measured[-1] > sign * measured[best]:
+            best, winner = len(measured) - 1, array[0]
     if not kept:
         raise DataError(
             "The best of no candidates: give at least one array of finite predictions (N, classes)."
         )
     if len(truth) < 2:
         raise DataError("A choice cannot be judged on the 1 row it was made on: give at least 2.")
-    candidates: _Candidates
-    candidates = _Scored(row, kept, truth) if row.per_row is None else _Averaged(kept)
-    everything = candidates.scores(np.ones((len(truth), 1)))[:, 0]
-    best = int(_best(sign * everything[:, None])[0])
-    raw = float(everything[best])
-    blocks = functools.partial(draw_counts, len(truth), resamples)
+    scores = np.array(measured)
     drawn = None
-    if row.per_row is None or method == "bbc-cv":
+    if row.per_row is None:
+        blocks = draw_counts(len(truth), resamples, np.random.default_rng(seed))
         drawn = np.concatenate(
-            [candidates.scores(counts) for counts in blocks(np.random.default_rng(seed))], axis=1
+            [
+                [
+                    np.mean([row.counted(truth, one, counts) for one in array], axis=0)
+                    for array in kept
+                ]
+                for counts in blocks
+            ],
+            axis=1,
         )
-    epochs = np.ravel(np.asarray([] if other_epochs is None else other_epochs, dtype=np.float64))
-    epochs = epochs[~np.isnan(epochs)]
-    if method == "bbc-cv":
-        assert drawn is not None
-        judged = _judged(candidates, sign * drawn, blocks(np.random.default_rng(seed)))
-        # Nothing that was chosen for its score is expected to be better than that.
-        optimism = max(0.0, sign * (raw - judged))
+        luck = drawn - scores[:, None]
     else:
         # Over N columns, a mean's deviations divided by the root of N have the variance that it
         # has over resamples: the infinitesimal jackknife.
-        luck = (
-            (np.stack(kept) - everything[:, None]) / math.sqrt(len(truth))
-            if drawn is None
-            else drawn - everything[:, None]
-        )
-        optimism = _optimism(row, everything, luck, epochs)
-    value = float(np.clip(raw - sign * optimism, 0.0, row.largest))
-    # Of having estimated how the candidates are spread: Morris (1983).
+        luck = (np.stack(kept) - scores[:, None]) / math.sqrt(len(truth))
+    epochs = np.ravel(np.asarray([] if other_epochs is None else other_epochs, dtype=np.float64))
+    epochs = epochs[~np.isnan(epochs)]
+    perfect = row.largest if row.direction == "max" else 0.0
+    errors, other_errors = (np.maximum(sign * (perfect - found), 0.0) for found in (scores, epochs))
+    defined = ~np.isnan(scores)
+    optimism = math.nan
+    if defined.any():
+        optimism = optimism_of_best(errors[defined], -sign * luck[defined], other_errors)
+    # The variance of having estimated how the candidates are spread: Morris (1983).
     estimated = 2.0 * optimism**2 / max(1, len(places) - 3)
     return CorrectedBest(
         metric=metric,
-        raw=raw,
+        raw=measured[best],
         corrected=metric_interval(
             row,
             truth,
             winner,
             None if drawn is None else drawn[best],
-            value=value,
+            value=float(np.clip(measured[best] - sign * optimism, 0.0, row.largest)),
             added_variance=estimated,
         ),
         best=places[best],
@@ -237,112 +224,6 @@ def _finite(prediction: ArrayLike, labels: Labels) -> Floats | None:
     return array if np.isfinite(array).all() else None
 
 
-def _mean_per_row(per_row: RowMetric, labels: Labels, predictions: Floats) -> Floats:
-    """Return a candidate's number a row (N,), the mean over its trainings (E, N, C)."""
-    means: Floats = np.mean([per_row(labels, training) for training in predictions], axis=0)
-    return means
-
-
-class _Candidates(Protocol):
-    """K models on the same N rows."""
-
-    def scores(self, counts: Floats) -> Floats:
-        """Return everyone's score (K, R) on resamples given as counts (N, R)."""
-
-    def scores_of(self, chosen: Labels, counts: Floats) -> Floats:
-        """Return the score (R,) of one chosen model (R,) on each resample."""
-
-
-class _Averaged:
-    """Candidates by a metric that is a mean over rows: one number a row and candidate is kept."""
-
-    def __init__(self, values: list[Floats]) -> None:
-        self._values = np.stack(values)
-
-    def scores(self, counts: Floats) -> Floats:
-        return self._values @ counts / counts.sum(axis=0)
-
-    def scores_of(self, chosen: Labels, counts: Floats) -> Floats:
-        totals = np.einsum("rn,nr->r", self._values[chosen], counts)
-        rows = counts.sum(axis=0)
-        return np.divide(totals, rows, out=np.full(len(rows), np.nan), where=rows > 0)
-
-
-class _Scored:
-    """Candidates by any other metric."""
-
-    def __init__(self, metric: Metric, predictions: list[Floats], labels: Labels) -> None:
-        self._metric = metric
-        self._predictions = predictions
-        self._labels = labels
-
-    def scores(self, counts: Floats) -> Floats:
-        return np.stack([self._score(place, counts) for place in range(len(self._predictions))])
-
-    def scores_of(self, chosen: Labels, counts: Floats) -> Floats:
-        found = np.full(len(chosen), np.nan)
-        some = counts.sum(axis=0) > 0
-        for place in np.unique(chosen):
-            where = some & (chosen == place)
-            if where.any():
-                found[where] = self._score(place, counts[:, where])
-        return found
-
-    def _score(self, place: int, counts: Floats) -> Floats:
-        trainings = self._predictions[place]
-        return np.mean([self._metric.counted(self._labels, t, counts) for t in trainings], axis=0)
-
-
-def _optimism(metric: Metric, scores: Floats, luck: Floats, others: Floats) -> float:
-    """Return by how much the best score is too good, by empirical Bayes; nan if it is undefined.
-
-    Args:
-        metric: What scores are of.
-        scores: (K,) on all rows.
-        luck: (K, R) by how much they differ on resamples.
-        others: (M,) scores of other epochs on all rows.
-    """
-    defined = ~np.isnan(scores)
-    if not defined.any():
-        return float("nan")
-    sign = 1.0 if metric.direction == "min" else -1.0
-    perfect = 0.0 if metric.direction == "min" else metric.largest
-    errors, other_errors = (
-        np.maximum(sign * (found - perfect), 0.0) for found in (scores[defined], others)
-    )
-    return optimism_of_best(errors, sign * luck[defined], other_errors)
-
-
-def _judged(candidates: _Candidates, drawn: Floats, blocks: Iterable[Floats]) -> float:
-    """Choose on each resample and judge on what it left out: the mean score; nan if undefined.
-
-    Args:
-        candidates: To choose from.
-        drawn: (K, R) scores on the resamples, higher is better.
-        blocks: Counts (N, r) of the same resamples, some at a time.
-    """
-    chosen, scores = _best(drawn), []
-    for counts in blocks:
-        some, chosen = np.split(chosen, [counts.shape[1]])
-        scores.append(candidates.scores_of(some, (counts == 0).astype(np.float64)))
-    judged = np.concatenate(scores)
-    return float("nan") if np.isnan(judged).all() else float(np.nanmean(judged))
-
-
-def _best(scores: Floats) -> Labels:
-    """Return the first of the best candidates (R,) by scores (K, R); an undefined one is last."""
-    return np.where(np.isnan(scores), -np.inf, scores).argmax(axis=0)
-
-
-STEPS = 30
-"""Of the EM algorithm. Further ones would follow the noise of the scores."""
-_POINTS = 200
-# Candidates further from the best than this, in standard deviations, say nothing about it.
-_FARTHEST = 20.0
-# Errors closer than this, in standard deviations, count as equal: memory is bounded so.
-_WIDTH = 1.0 / 32.0
-
-
 def optimism_of_best(errors: Floats, luck: Floats, others: Floats | None = None) -> float:
     """Return by how much the least of several measured errors is expected to be too low.
 
@@ -356,9 +237,6 @@ def optimism_of_best(errors: Floats, luck: Floats, others: Floats | None = None)
     As the winner's own error is weighed by what the others show, nothing is left of the bias of
     having been chosen if the distribution is right. It is estimated, however: where all candidates
     are alike, a fifth to a third of the bias stays.
-
-    Sources: Efron (2011), "Tweedie's formula and selection bias"; Laird (1978), "Nonparametric
-    maximum likelihood estimation of a mixing distribution", for the EM algorithm.
 
     Args:
         errors: (K,) measured, lower is better, none below 0.
@@ -408,3 +286,65 @@ def _event_size(errors: Floats, luck: Floats) -> float:
 def _posterior(likelihood: Floats, weights: Floats) -> Floats:
     joint = likelihood * weights
     return joint / joint.sum(axis=1, keepdims=True)
+
+
+def corrected_best_of_run(directory: str | Path) -> CorrectedBest | None:
+    """Correct a search's best validation score for having been chosen; see `corrected_best`.
+
+    The choice of each trial's epoch is corrected, too, by the objective after the other epochs,
+    from their `history.csv`; but not with folds, several executions of a trial, or a single trial.
+    The result says so.
+
+    Every trial with a score is a candidate, pruned ones included. One of several executions is one
+    candidate: its score is the mean over them, as it was when it was chosen. With folds the rows
+    are the out-of-fold ones; one that was pruned before its last fold is left out. Reading goes
+    trial by trial: memory does not grow with their number if the objective is a mean over rows.
+
+    Args:
+        directory: The run directory.
+
+    Returns:
+        The correction; `best` is the trial's number. None where there is nothing to correct: no
+        trial has kept predictions on labelled images, or the objective is none of `METRICS`.
+
+    Raises:
+        StorageError: if the directory holds no search, or a file of it is damaged.
+    """
+    run = Run(directory)
+    search, split = run.read_search(), run.split()
+    metric = metric_of(search.objective)
+    labels = None if split is None else split.predicted_labels
+    if metric is None or labels is None or len(labels) < 2:
+        return None
+    found = [
+        trial
+        for trial in run.trials()
+        if trial.usable and run.predicted_rows(trial.trial_id) == len(labels)
+    ]
+    if not found:
+        return None
+    executions = ((trial.trial_id, run.executions(trial.trial_id)) for trial in found)
+    single = search.folds == search.executions == 1
+    corrected = corrected_best(
+        (run.predictions(name) if several is None else several for name, several in executions),
+        labels,
+        metric,
+        other_epochs=_other_epochs(run, found, search.objective) if single else None,
+        resamples=RESAMPLES_OF_RUN,
+    )
+    return dataclasses.replace(
+        corrected,
+        best=found[corrected.best].number,
+        best_epochs=corrected.epochs == 0 and any(trial.epochs > 1 for trial in found),
+    )
+
+
+def _other_epochs(run: Run, trials: Sequence[TrialRecord], objective: str) -> list[float]:
+    """Return the objective after each epoch that is not the best one of its trial."""
+    found: list[float] = []
+    for trial in trials:
+        history = run.history(trial.trial_id)
+        if objective in history:
+            values = history[objective][history["epoch"] != trial.best_epoch]
+            found += values[~np.isnan(values)].tolist()
+    return found

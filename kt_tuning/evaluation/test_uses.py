@@ -52,10 +52,6 @@ class HeldOutUses(Record):
 
     uses: tuple[HeldOutUse, ...] = ()
 
-    def __post_init__(self) -> None:
-        uses = [HeldOutUse(**use) if isinstance(use, dict) else use for use in self.uses]
-        object.__setattr__(self, "uses", tuple(uses))
-
     def of(self, fingerprint: str) -> HeldOutUses:
         """Return the uses of the data with this fingerprint: other data were not looked at."""
         return HeldOutUses(tuple(use for use in self.uses if use.fingerprint == fingerprint))

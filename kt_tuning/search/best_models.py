@@ -157,7 +157,7 @@ class BestModels:
             labels,
             solver=solver,
             metric=metric,
-            price=cost_penalty,
+            cost_penalty=cost_penalty,
             select=selection(candidates, members, size, metric=metric_of(objective)),
             seed=seed,
         )

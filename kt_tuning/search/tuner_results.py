@@ -15,7 +15,7 @@ from kt_tuning.core.errors import SearchError
 from kt_tuning.core.quiet import quiet_keras_tuner
 from kt_tuning.core.units import count
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import PRICE, Ensemble
+from kt_tuning.ensembling import COST_PENALTY, Ensemble
 from kt_tuning.search.best_models import BestModels, with_values
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.objectives import pareto_records
@@ -146,7 +146,7 @@ class TunerResults(keras_tuner.Tuner):
         *,
         metric: str = "log_loss",
         members: str = "best",
-        cost_penalty: float = PRICE,
+        cost_penalty: float = COST_PENALTY,
     ) -> Ensemble:
         """Combine the best trials by weights that are fitted on their validation predictions.
 

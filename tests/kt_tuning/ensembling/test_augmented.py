@@ -5,8 +5,7 @@ import pytest
 
 from kt_tuning.augment import Policy, Step, augment
 from kt_tuning.core.errors import OptionError
-from kt_tuning.ensembling import AugmentedPredictor, candidates_of, predict_augmented
-from kt_tuning.ensembling.external_members import latin_hypercube
+from kt_tuning.ensembling import AugmentedPredictor, candidates_of
 from kt_tuning.evaluation import evaluate
 
 POLICY = Policy((Step("flip", 1.0, 0.5), Step("rotate", 20.0), Step("brightness", 0.4)))
@@ -28,7 +27,7 @@ def test_the_mean_of_the_image_and_its_versions(stripes):
             answers.append(left_brightness(augment(POLICY, image[None], uniforms[None]))[0])
         expected.append(np.mean(answers, axis=0))
     assert len(answers) == 6
-    found = predict_augmented(left_brightness, images, POLICY, 5, seed=3)
+    found = predictor.predict(images)
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert found.dtype == np.float32
 
@@ -40,22 +39,22 @@ def test_an_image_is_predicted_alike_in_any_company(stripes):
     np.testing.assert_array_equal(together[7:9], predictor.predict_on_batch(images[7:9]))
     again = AugmentedPredictor(left_brightness, "standard", draws=3).predict(images)
     np.testing.assert_array_equal(together, again)
-    other = predict_augmented(left_brightness, images, "standard", 3, seed=1)
+    other = AugmentedPredictor(left_brightness, "standard", draws=3, seed=1).predict(images)
     assert not np.array_equal(together, other)
 
 
 def test_nothing_drawn_nothing_changed(stripes):
     images = stripes.validation.images
-    found = predict_augmented(left_brightness, images, "none", 2)
+    found = AugmentedPredictor(left_brightness, "none", draws=2).predict(images)
     np.testing.assert_allclose(found, left_brightness(images), atol=1e-6)
 
 
 def test_each_slice_of_each_dimension_has_one_point():
-    points = latin_hypercube(8, 3, np.random.default_rng(0))
-    assert points.shape == (8, 3)
+    points = AugmentedPredictor(left_brightness, POLICY, draws=8).uniforms
+    assert points.shape == (8, POLICY.draws)
     for column in points.T:
         assert sorted(np.floor(column * 8)) == list(range(8))
-    assert len({tuple(np.argsort(column)) for column in points.T}) == 3
+    assert len({tuple(np.argsort(column)) for column in points.T}) == POLICY.draws
 
 
 def test_it_is_judged_and_weighed_like_a_model(stripes):

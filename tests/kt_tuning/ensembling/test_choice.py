@@ -5,7 +5,7 @@ import pytest
 
 from kt_tuning.ensembling import Combination
 from kt_tuning.ensembling.calibration import temper
-from kt_tuning.ensembling.cost_penalty import Serving
+from kt_tuning.ensembling.cost_penalty import ServingCosts
 from kt_tuning.ensembling.model_selection import (
     Candidate,
     Chooser,
@@ -14,7 +14,7 @@ from kt_tuning.ensembling.model_selection import (
     steadiest_within_one_error,
 )
 
-FREE = Serving(np.ones(1), 0.0)
+FREE = ServingCosts(np.ones(1), 0.0)
 
 
 def predictions_of(of_truth):
@@ -22,13 +22,13 @@ def predictions_of(of_truth):
     return np.stack([of_truth, 1 - of_truth], axis=1)
 
 
-def choose(of_truth, sizes, metric="log_loss", price=0.0):
+def choose(of_truth, sizes, metric="log_loss", cost_penalty=0.0):
     candidates = {
         name: Candidate(predictions_of(np.asarray(row)), sizes[name], sizes[name])
         for name, row in of_truth.items()
     }
     labels = np.zeros(len(next(iter(of_truth.values()))), dtype=int)
-    serving = Serving(np.ones(1), price)
+    serving = ServingCosts(np.ones(1), cost_penalty)
     return steadiest_within_one_error(metric, labels, candidates, serving, np.random.default_rng(0))
 
 
@@ -63,11 +63,11 @@ def test_of_several_members_that_tie_the_fewer_win():
     assert choose(rows, {"many": 9, "few": 2}) == "few"
 
 
-@pytest.mark.parametrize(("price", "winner"), [(0.01, "many"), (0.05, "few")])
-def test_a_clear_gain_must_be_worth_its_cost(price, winner):
+@pytest.mark.parametrize(("cost_penalty", "winner"), [(0.01, "many"), (0.05, "few")])
+def test_a_clear_gain_must_be_worth_its_cost(cost_penalty, winner):
     # 9 members are 3.2 doublings; the gain is a twelfth of the loss.
     rows = {"few": logistic(NOISE), "many": logistic(NOISE + 0.1)}
-    assert choose(rows, {"few": 1, "many": 9}, price=price) == winner
+    assert choose(rows, {"few": 1, "many": 9}, cost_penalty=cost_penalty) == winner
 
 
 def test_of_equal_sizes_the_better_wins():

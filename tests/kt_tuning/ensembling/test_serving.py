@@ -6,7 +6,7 @@ from member_cases import make_members
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.ensembling import Combination, Member, solve
-from kt_tuning.ensembling.cost_penalty import Serving, worth_serving
+from kt_tuning.ensembling.cost_penalty import ServingCosts, drop_costly_members
 from kt_tuning.ensembling.members import costs_of
 from kt_tuning.ensembling.problem import Problem
 
@@ -22,35 +22,35 @@ def of_truth(*rows):
 
 
 def test_costs_are_told_in_those_of_the_cheapest():
-    serving = Serving(np.array([300.0, 100.0, 200.0]))
+    serving = ServingCosts(np.array([300.0, 100.0, 200.0]))
     assert serving.cost(Combination((0.5, 0.0, 0.5))) == 5
     assert serving.cost(Combination((0.0, 1.0, 0.0))) == 1
 
 
 def test_each_doubling_has_its_price():
-    serving = Serving(np.ones(2), price=0.1)
+    serving = ServingCosts(np.ones(2), cost_penalty=0.1)
     assert serving.factor(1) == 1
     assert serving.factor(2) == pytest.approx(1 / 0.9)
     assert serving.factor(8) == pytest.approx(1 / 0.9**3)
 
 
-@pytest.mark.parametrize(("price", "weights"), [(0.05, (0.5, 0.5)), (0.06, (1.0, 0.0))])
-def test_a_member_is_worth_its_cost_up_to_a_price(price, weights):
+@pytest.mark.parametrize(("cost_penalty", "weights"), [(0.05, (0.5, 0.5)), (0.06, (1.0, 0.0))])
+def test_a_member_is_worth_its_cost_up_to_a_price(cost_penalty, weights):
     # Alone each has (-log 0.9 - log 0.5) / 2 = 0.3993 nats, both -log 0.7 = 0.3567: 10.7% less, for
     # two doublings, as the second costs three times what the first does.
     problem = of_truth([0.9, 0.5], [0.5, 0.9])
-    serving = Serving(np.array([1.0, 3.0]), price)
-    assert worth_serving(mean, problem, serving).weights == weights
+    serving = ServingCosts(np.array([1.0, 3.0]), cost_penalty)
+    assert drop_costly_members(mean, problem, serving).weights == weights
 
 
 def test_free_members_all_stay():
     problem = of_truth([0.8] * 4, [0.5] * 4)
-    assert worth_serving(mean, problem, Serving(np.array([1.0, 99.0]), 0.0)).size == 2
+    assert drop_costly_members(mean, problem, ServingCosts(np.array([1.0, 99.0]), 0.0)).size == 2
 
 
 def test_what_hurts_is_left_out_at_any_price():
     problem = of_truth([0.9] * 4, [0.5] * 4, [0.9] * 4)
-    found = worth_serving(mean, problem, Serving(np.array([1.0, 1.0, 1.0]), 1e-9))
+    found = drop_costly_members(mean, problem, ServingCosts(np.array([1.0, 1.0, 1.0]), 1e-9))
     assert found.weights[1] == 0
 
 
@@ -62,19 +62,19 @@ def test_the_others_are_fitted_anew():
         return mean(problem)
 
     problem = of_truth([0.9] * 4, [0.5] * 4, [0.4] * 4, [0.95, 0.85, 0.95, 0.85])
-    found = worth_serving(fit, problem, Serving(np.ones(4), 0.01))
+    found = drop_costly_members(fit, problem, ServingCosts(np.ones(4), 0.01))
     assert seen[0] == 4
     assert seen[-1] == found.size < 4
     assert found.temperatures == (1.0,) * 4
 
 
 def test_scores_count_by_what_they_lack():
-    # 3 of 4 right against 2 of 4: half of what is wrong is worth any price below a half.
+    # 3 of 4 right against 2 of 4: half of what is wrong is worth any cost_penalty below a half.
     first, second = [0.9, 0.9, 0.1, 0.1], [0.9, 0.9, 0.9, 0.4]
     problem = Problem(of_truth(first, second).predictions, np.zeros(4, dtype=int), "accuracy")
     kept = [
-        worth_serving(mean, problem, Serving(np.array([1.0, 1.0]), price)).size
-        for price in (0.0, 0.3)
+        drop_costly_members(mean, problem, ServingCosts(np.array([1.0, 1.0]), cost_penalty)).size
+        for cost_penalty in (0.0, 0.3)
     ]
     assert kept == [2, 1]
 
@@ -100,7 +100,7 @@ def test_a_large_weak_member_is_not_worth_its_cost(dear):
 
 def test_for_nothing_it_is_taken(dear):
     predictions, labels, costs = dear
-    found = solve(predictions, labels, costs=costs, price=0.0)
+    found = solve(predictions, labels, costs=costs, cost_penalty=0.0)
     assert found.combination.size == 4
 
 
@@ -111,7 +111,7 @@ def test_a_solver_that_is_asked_for_keeps_all_that_it_takes(dear):
 
 def test_at_a_high_price_the_cheapest_good_one_is_left(dear):
     predictions, labels, costs = dear
-    found = solve(predictions, labels, costs=costs, price=0.6)
+    found = solve(predictions, labels, costs=costs, cost_penalty=0.6)
     assert found.combination.size == 1
     assert found.combination.weights[1] == found.combination.weights[3] == 0
 
@@ -123,15 +123,15 @@ def test_where_a_cost_is_not_known_none_counts(dear):
     assert costs_of([*members, Member("theirs", predictions[0])]) is None
 
 
-@pytest.mark.parametrize("price", [-0.1, 1.0, float("nan")])
-def test_a_price_is_a_share(price):
-    with pytest.raises(OptionError, match=r"`price`.*Received: price="):
-        solve(*make_members([1.0]), price=price)
+@pytest.mark.parametrize("cost_penalty", [-0.1, 1.0, float("nan")])
+def test_a_price_is_a_share(cost_penalty):
+    with pytest.raises(OptionError, match=r"`cost_penalty`.*Received: cost_penalty="):
+        solve(*make_members([1.0]), cost_penalty=cost_penalty)
 
 
 @pytest.mark.parametrize("costs", [[1.0, 0.0], [1.0, float("nan")], [[1.0]]])
 def test_costs_are_more_than_nothing(costs):
-    with pytest.raises(OptionError, match="cost something"):
+    with pytest.raises(OptionError, match="cost should be a number above 0"):
         solve(*make_members([1.0, 1.0]), costs=costs)
 
 

@@ -65,8 +65,8 @@ def run(tmp_path):
 )
 def test_candidates_in_the_order_of_their_numbers(run, objective, metric):
     directory, predictions, labels = run(objective)
-    found = corrected_best_of_run(directory, resamples=20, seed=3)
-    expected = corrected_best(predictions, labels, metric, resamples=20, seed=3)
+    found = corrected_best_of_run(directory)
+    expected = corrected_best(predictions, labels, metric, resamples=100)
     assert found.best == (0, 2)[expected.best]
     assert found.corrected == expected.corrected
     assert (found.metric, found.candidates, found.raw) == (metric, 2, expected.raw)
@@ -81,7 +81,7 @@ def train_for_epochs(directory, **fields):
 
 def test_epochs_that_were_chosen_on_the_same_rows_are_said(run):
     directory, _, _ = run()
-    assert not corrected_best_of_run(directory, resamples=5).best_epochs
+    assert not corrected_best_of_run(directory).best_epochs
     train_for_epochs(directory)
     assert "epoch of each was chosen on the same images" in str(corrected_best_of_run(directory))
 
@@ -154,9 +154,9 @@ def test_a_trial_of_several_executions_is_one_candidate(run, objective, metric):
     best = right.copy()
     best[:5] = np.roll(best[:5], 1, axis=1)
     np.save(directory / "trial_9" / "val_predictions.npy", best)
-    found = corrected_best_of_run(directory, resamples=20)
+    found = corrected_best_of_run(directory)
     assert (found.candidates, found.best) == (2, 0)
     assert found.raw == METRICS[metric].function(labels, best)
     # Without trial 0 the mean of its executions, of which one is always wrong, is what it scored.
     (directory / "trial_9" / "result.json").unlink()
-    assert corrected_best_of_run(directory, resamples=20).raw == 0.5
+    assert corrected_best_of_run(directory).raw == 0.5

@@ -5,12 +5,10 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score
 
 from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.evaluation import METRICS, CorrectedBest, Interval, corrected_best
 from kt_tuning.evaluation import bootstrap as bootstrap_module
-from kt_tuning.evaluation.selection_bias import METHODS
 
 
 def guesses(candidates, rows, classes=2, seed=0):
@@ -20,57 +18,14 @@ def guesses(candidates, rows, classes=2, seed=0):
     return rng.dirichlet(np.ones(classes), size=(candidates, rows)), labels
 
 
-def by_definition(predictions, labels, measure, better, draws):
-    """Choose on each resample, judge on the rest, one by one."""
-    scores = []
-    for rows in draws:
-        rest = np.setdiff1d(np.arange(len(labels)), rows)
-        on_resample = [measure(labels[rows], one[rows]) for one in predictions]
-        chosen = on_resample.index(better(on_resample))
-        scores.append(measure(labels[rest], predictions[chosen][rest]))
-    return scores
-
-
-@pytest.mark.parametrize(
-    ("metric", "better"),
-    [("accuracy", max), ("log_loss", min), ("brier", min), ("f1", max), ("roc_auc", max)],
-)
-def test_the_bootstrap_is_that_of_the_definition(metric, better):
-    predictions, labels = guesses(6, 30, classes=3)
-    draws = np.random.default_rng(5).integers(30, size=(20, 30))
-    measure = METRICS[metric].function
-    expected = by_definition(predictions, labels, measure, better, draws)
-    found = corrected_best(predictions, labels, metric, method="bbc-cv", resamples=20, seed=5)
-    plain = [measure(labels, one) for one in predictions]
-    never_better_than = min if better is max else max
-    expected = never_better_than(np.mean(expected), better(plain))
-    assert found.corrected.value == pytest.approx(expected, abs=1e-12)
-    assert found.raw == pytest.approx(better(plain), abs=1e-12)
-    assert found.best == plain.index(better(plain))
-    assert (found.metric, found.candidates, found.rows) == (metric, 6, 30)
-
-
-def test_f1_on_the_rows_left_out_by_an_independent_library():
-    predictions, labels = guesses(1, 40, classes=3)
-    draws = np.random.default_rng(0).integers(40, size=(10, 40))
-    rests = [np.setdiff1d(np.arange(40), rows) for rows in draws]
-    predicted = predictions[0].argmax(axis=1)
-    expected = [
-        f1_score(labels[rest], predicted[rest], average="macro", zero_division=0) for rest in rests
-    ]
-    found = corrected_best(predictions, labels, "f1", method="bbc-cv", resamples=10)
-    assert found.corrected.value == pytest.approx(min(np.mean(expected), found.raw), abs=1e-12)
-
-
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("metric", ["accuracy", "log_loss", "f1", "roc_auc"])
 @pytest.mark.parametrize("wrong", [0.0, 0.01, 0.2, 1.0])
-def test_never_better_than_the_raw_score_nor_outside_its_interval(method, metric, wrong):
+def test_never_better_than_the_raw_score_nor_outside_its_interval(metric, wrong):
     rng = np.random.default_rng(int(100 * wrong))
     labels = rng.integers(2, size=60)
     mistaken = rng.random((8, 60)) < wrong
     predictions = 0.1 + 0.8 * np.eye(2)[np.where(mistaken, 1 - labels, labels)]
-    found = corrected_best(predictions, labels, metric, method=method, resamples=50)
+    found = corrected_best(predictions, labels, metric, resamples=50)
     interval, row = found.corrected, METRICS[metric]
     assert found.optimism >= 0
     assert 0 <= interval.low <= interval.value <= interval.high <= row.largest
@@ -90,18 +45,14 @@ def test_intervals_contain_the_truth_of_the_best_of_twenty(accuracy):
     assert np.mean(covered) >= 0.9
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_the_best_of_many_guesses_is_worth_a_guess(method):
+def test_the_best_of_many_guesses_is_worth_a_guess():
     # Means over 20 draws: the best of 50 coins on 200 rows shows 0.58, and is worth 0.5.
-    found = [
-        corrected_best(*guesses(50, 200, seed=seed), method=method, resamples=100)
-        for seed in range(20)
-    ]
+    found = [corrected_best(*guesses(50, 200, seed=seed), resamples=100) for seed in range(20)]
     raw, corrected = ([one.raw for one in found], [one.corrected.value for one in found])
     error = np.std(corrected, ddof=1) / math.sqrt(20)
     assert np.mean(raw) > 0.56
     # Where all are alike empirical Bayes leaves a fifth of the bias.
-    left = 0.25 * (np.mean(raw) - 0.5) if method == "empirical-bayes" else 0.0
+    left = 0.25 * (np.mean(raw) - 0.5)
     assert abs(np.mean(corrected) - 0.5) < left + 3 * error
     assert np.mean([one.optimism for one in found]) > 0.05
 
@@ -275,8 +226,6 @@ def test_a_choice_of_epochs_is_said_in_the_same_sentence():
     [
         ({"metric": "acuracy"}, OptionError, "'acuracy'"),
         ({"resamples": 0}, OptionError, "Received: 0"),
-        ({"method": "nested"}, OptionError, "Received: 'nested'"),
-        ({"method": "bbc-cv", "other_epochs": [0.5]}, OptionError, "leave out `other_epochs`"),
         ({"predictions": [[[0.5, 0.5]]], "labels": [1]}, DataError, "at least 2"),
         ({"predictions": []}, DataError, "no candidates"),
         ({"predictions": [None]}, DataError, "no candidates"),
