@@ -1,13 +1,7 @@
 """Several models that answer as one: who joins, their weights, and the combined model."""
 
 from kt_tuning.ensembling.boosting import BoostingRound, boosting_round
-from kt_tuning.ensembling.calibration import (
-    CALIBRATIONS,
-    Calibration,
-    fit_temperature,
-)
-from kt_tuning.ensembling.combination import Combination, combine_models, weighted_sum
-from kt_tuning.ensembling.convex import convex_weights
+from kt_tuning.ensembling.combination import Combination, weighted_sum
 from kt_tuning.ensembling.cost_penalty import COST_PENALTY
 from kt_tuning.ensembling.ensemble import Ensemble
 from kt_tuning.ensembling.external_members import (
@@ -17,15 +11,8 @@ from kt_tuning.ensembling.external_members import (
     join_candidates,
     read_candidates,
 )
-from kt_tuning.ensembling.members import (
-    MEMBER_CHOICES,
-    Member,
-    selection,
-    serving_cost,
-    take_best,
-    take_diverse,
-)
-from kt_tuning.ensembling.record import Diversity, EnsembleRecord, measure_diversity
+from kt_tuning.ensembling.members import MEMBER_CHOICES, Member, selection, serving_cost, take_best
+from kt_tuning.ensembling.record import EnsembleRecord, measure_diversity
 from kt_tuning.ensembling.run_files import (
     Validated,
     combination_digest,
@@ -34,35 +21,25 @@ from kt_tuning.ensembling.run_files import (
     read_validated,
     trained_on_validation,
 )
-from kt_tuning.ensembling.solve import SMALLEST_WEIGHT, Solution, solve
-from kt_tuning.ensembling.solvers import SOLVERS, greedy_weights
-from kt_tuning.ensembling.soup import Soup, soup
+from kt_tuning.ensembling.solve import solve
+from kt_tuning.ensembling.solvers import SOLVERS
+from kt_tuning.ensembling.soup import soup
 
 __all__ = [
-    "CALIBRATIONS",
     "COST_PENALTY",
     "MEMBER_CHOICES",
-    "SMALLEST_WEIGHT",
     "SOLVERS",
     "AugmentedPredictor",
     "BoostingRound",
-    "Calibration",
     "Candidates",
     "Combination",
-    "Diversity",
     "Ensemble",
     "EnsembleRecord",
     "Member",
-    "Solution",
-    "Soup",
     "Validated",
     "boosting_round",
     "candidates_of",
     "combination_digest",
-    "combine_models",
-    "convex_weights",
-    "fit_temperature",
-    "greedy_weights",
     "is_refitted",
     "join_candidates",
     "measure_diversity",
@@ -74,7 +51,6 @@ __all__ = [
     "solve",
     "soup",
     "take_best",
-    "take_diverse",
     "trained_on_validation",
     "weighted_sum",
 ]

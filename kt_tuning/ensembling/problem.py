@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.core.errors import DataError
-from kt_tuning.evaluation import EPSILON, METRICS, check_labels
+from kt_tuning.evaluation import METRICS
+from kt_tuning.evaluation.metric_functions import EPSILON
+from kt_tuning.evaluation.metrics import check_labels
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]

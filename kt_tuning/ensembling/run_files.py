@@ -1,4 +1,4 @@
-"""Figures of a run that hold for the models in it: validation predictions and test scores."""
+"""Files of a run's ensemble: its model, its validation predictions, its test scores."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import keras
 
 VALIDATION, OUT_OF_FOLD = "validation", "out-of-fold"
+FACTS = "kt_tuning.json"
+"""File in the archive, which Keras ignores: record, data card and provenance of an `Ensemble`."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -116,10 +118,10 @@ def read_scores(directory: str | Path) -> Scores | None:
         return None
     try:
         scores = run.read(Scores, SCORES)
-    except (StorageError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except StorageError as error:
         raise StorageError(
             f"{run.path / SCORES} should hold the scores that `evaluate` wrote; evaluate again to "
-            f"rewrite it. Received: {type(error).__name__}: {error}"
+            f"rewrite it. {error}"
         ) from error
     if scores is None:
         return None
@@ -139,10 +141,6 @@ def combination_digest(directory: str | Path) -> str:
     """
     content = json.dumps(read_json(Path(directory) / ENSEMBLE), sort_keys=True)
     return hashlib.blake2b(content.encode(), digest_size=6).hexdigest()
-
-
-FACTS = "kt_tuning.json"
-"""File in the archive: what an `Ensemble` knows besides its models."""
 
 
 def write_ensemble_file(path: Path, model: keras.Model, facts: Mapping[str, Any]) -> None:
@@ -166,7 +164,18 @@ def read_ensemble_file(path: Path) -> tuple[keras.Model, dict[str, Any]]:
     Raises:
         StorageError: if the file is missing, or something else.
     """
-    facts = _read_facts(path)
+    if not path.is_file():
+        raise StorageError(
+            f"No such file: {path}. Expected a file of `ensemble.save`, or a run directory."
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            facts = json.loads(archive.read(FACTS))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise StorageError(
+            f"{path} was not written by `ensemble.save`, or is damaged. Any other Keras model is "
+            f"read by `keras.models.load_model`. ({error})"
+        ) from error
     return load_keras_model(path), facts
 
 
@@ -193,19 +202,3 @@ def find_ensemble_file(run: Path) -> Path:
             f"finalize {run}`, or in Python `tuner.ensemble()`, which write it."
         )
     return path
-
-
-def _read_facts(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise StorageError(
-            f"No such file: {path}. Expected what `ensemble.save` wrote, or a run directory."
-        )
-    try:
-        with zipfile.ZipFile(path) as archive:
-            facts: dict[str, Any] = json.loads(archive.read(FACTS))
-            return facts
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise StorageError(
-            f"{path} was not written by `ensemble.save`, or is damaged. Any other Keras model is "
-            f"read by `keras.models.load_model`. ({error})"
-        ) from error

@@ -1,8 +1,8 @@
 """How good a model is, how sure that is, what it costs, what it withstands and where it looks."""
 
-from kt_tuning.evaluation.adversarial import ATTACKS, adversarial_accuracy, attack
+from kt_tuning.evaluation.adversarial import adversarial_accuracy, attack
 from kt_tuning.evaluation.bootstrap import bootstrap_intervals
-from kt_tuning.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from kt_tuning.evaluation.corruptions import CORRUPTIONS, corrupt
 from kt_tuning.evaluation.cost import (
     Cost,
     Throughput,
@@ -14,7 +14,6 @@ from kt_tuning.evaluation.cost import (
 )
 from kt_tuning.evaluation.diagnostics import (
     ClassCurves,
-    Mistake,
     Reliability,
     class_curves,
     confusion_matrix,
@@ -23,7 +22,7 @@ from kt_tuning.evaluation.diagnostics import (
 )
 from kt_tuning.evaluation.evaluate import evaluate
 from kt_tuning.evaluation.explanations import grad_cam, occlusion_map
-from kt_tuning.evaluation.flops import Complexity, count_flops, measure_complexity
+from kt_tuning.evaluation.flops import count_flops, measure_complexity
 from kt_tuning.evaluation.gallery import Gallery, Picture, make_gallery
 from kt_tuning.evaluation.generalization import (
     Decomposition,
@@ -33,18 +32,9 @@ from kt_tuning.evaluation.generalization import (
 )
 from kt_tuning.evaluation.importances import hyperparameter_importances
 from kt_tuning.evaluation.intervals import Interval
-from kt_tuning.evaluation.metric_functions import EPSILON
-from kt_tuning.evaluation.metrics import (
-    DEFAULT_METRICS,
-    METRICS,
-    Metric,
-    check_labels,
-    metric_of,
-    metrics_for,
-    score,
-)
-from kt_tuning.evaluation.optional_parts import PARTS, Parts, Splits
-from kt_tuning.evaluation.predict import Predicted, Split, predict_split
+from kt_tuning.evaluation.metrics import METRICS, metric_of, metrics_for, score
+from kt_tuning.evaluation.optional_parts import PARTS, Parts
+from kt_tuning.evaluation.predict import Predicted, predict_split
 from kt_tuning.evaluation.robustness import Robustness, robustness
 from kt_tuning.evaluation.scores import Scores
 from kt_tuning.evaluation.selection_bias import (
@@ -53,26 +43,14 @@ from kt_tuning.evaluation.selection_bias import (
     corrected_best,
     corrected_best_of_run,
 )
-from kt_tuning.evaluation.test_uses import (
-    HeldOutUse,
-    HeldOutUses,
-    add_uses,
-    held_out_uses,
-    model_digest,
-    note_held_out_use,
-)
+from kt_tuning.evaluation.test_uses import HeldOutUse, HeldOutUses, held_out_uses, model_digest
 
 __all__ = [
-    "ATTACKS",
     "CORRUPTIONS",
-    "DEFAULT_METRICS",
     "EPOCH_CAVEAT",
-    "EPSILON",
     "METRICS",
     "PARTS",
-    "SEVERITIES",
     "ClassCurves",
-    "Complexity",
     "CorrectedBest",
     "Cost",
     "Decomposition",
@@ -81,23 +59,17 @@ __all__ = [
     "HeldOutUse",
     "HeldOutUses",
     "Interval",
-    "Metric",
-    "Mistake",
     "Parts",
     "Picture",
     "Predicted",
     "Reliability",
     "Robustness",
     "Scores",
-    "Split",
-    "Splits",
     "Throughput",
-    "add_uses",
     "adversarial_accuracy",
     "attack",
     "bias_variance",
     "bootstrap_intervals",
-    "check_labels",
     "class_curves",
     "confusion_matrix",
     "corrected_best",
@@ -118,7 +90,6 @@ __all__ = [
     "metric_of",
     "metrics_for",
     "model_digest",
-    "note_held_out_use",
     "occlusion_map",
     "predict_split",
     "robustness",

@@ -19,7 +19,14 @@ from kt_tuning.evaluation.diagnostics import (
     worst_mistakes,
 )
 from kt_tuning.evaluation.metrics import check_labels
-from kt_tuning.evaluation.optional_parts import PARTS, Parts, Splits, Subject, has_splits
+from kt_tuning.evaluation.optional_parts import (
+    GENERALIZATION,
+    PARTS,
+    Parts,
+    Splits,
+    Subject,
+    has_splits,
+)
 from kt_tuning.evaluation.predict import (
     Predicted,
     Split,
@@ -92,7 +99,11 @@ def evaluate(
         class_names = data.class_names if class_names is None else class_names
     else:
         split = cast(Split, data)
-    wanted.check(earlier)
+    if GENERALIZATION in wanted.names and not earlier:
+        raise OptionError(
+            "The part 'generalization' compares the test split with those before it. Give "
+            "`evaluate` all of the data and not one split: evaluate(model, data, …)."
+        )
     if bootstrap < 1:
         raise OptionError(f"bootstrap should be 1 or more resamples. Received: {bootstrap}.")
     predict = predict_function(model)

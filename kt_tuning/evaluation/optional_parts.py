@@ -1,4 +1,4 @@
-"""What `evaluate` measures beside the scores: one table."""
+"""The optional parts of an evaluation: one table."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ logger = logging.getLogger("kt_tuning")
 
 GENERALIZATION, CORRUPTED, ATTACKED = "generalization", "corruptions", "attacks"
 SECONDS = 60.0
-"""Time of each part that depends on the number of images, unless told otherwise."""
+"""Default time of each part that depends on the number of images."""
 ALL = "all"
 """`Parts.images` for every image."""
 
 
 class Splits(Protocol):
-    """All three splits: an `ImageData`, or anything alike."""
+    """All three splits, such as an `ImageData`."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -58,15 +58,15 @@ class Splits(Protocol):
 
     @property
     def train(self) -> Split:
-        """What the model was fitted on."""
+        """Images that the model was fitted on."""
 
     @property
     def validation(self) -> Split:
-        """What it was chosen on."""
+        """Images that it was chosen on."""
 
     @property
     def test(self) -> Split:
-        """What it has not seen."""
+        """Images that it has not seen."""
 
 
 def has_splits(data: Any) -> TypeGuard[Splits]:
@@ -76,7 +76,7 @@ def has_splits(data: Any) -> TypeGuard[Splits]:
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """What to measure beside the scores.
+    """The parts to measure besides the scores.
 
     Attributes:
         names: Rows of `PARTS`.
@@ -108,21 +108,6 @@ class Parts:
         if not self.seconds > 0:
             raise OptionError(f"seconds should be above 0. Received: {self.seconds}.")
 
-    def check(self, earlier: Mapping[str, Split]) -> None:
-        """Refuse what cannot be measured, before anything is.
-
-        Args:
-            earlier: See `Subject`.
-
-        Raises:
-            OptionError: if a part needs splits that are not known.
-        """
-        if GENERALIZATION in self.names and not earlier:
-            raise OptionError(
-                "The part 'generalization' compares the test split with those before it. Give "
-                "`evaluate` all of the data and not one split: evaluate(model, data, …)."
-            )
-
     @classmethod
     def of(cls, parts: Parts | Sequence[str]) -> Parts:
         """Return parts as they are, and make them of names."""
@@ -133,15 +118,15 @@ class Parts:
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What is evaluated.
+    """The model and images of an evaluation, and how it is measured.
 
     Attributes:
-        model: As for `evaluate`.
+        model: See `evaluate`.
         split: The images that it is evaluated on.
         earlier: Splits that were used before this one, in the order of use; empty if unknown.
-        parts: What is measured, and on how many images.
+        parts: The parts to measure, and on how many images.
         bootstrap: Resamples behind an interval.
-        seed: Of everything random.
+        seed: Seed of everything random.
         predicted: The predictions of `split`.
         seen: See `evaluate`.
         out_of_fold: See `evaluate`.
@@ -238,43 +223,17 @@ class Subject:
         return self.split.take(self.sample), np.asarray(self.split.labels)[self.sample]
 
 
-@dataclasses.dataclass(frozen=True)
-class SampledSplit:
-    """Some images of a split.
-
-    Attributes:
-        split: The split.
-        places: (n,) which of its images.
-    """
-
-    split: Split
-    places: NDArray[np.int64]
-
-    @property
-    def labels(self) -> NDArray[np.integer[Any]]:
-        """(n,) labels of the images."""
-        return np.asarray(self.split.labels)[self.places]
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def take(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
-        """Return the images at `indices`, uint8 (n, H, W, C)."""
-        return self.split.take(self.places[indices])
-
-
 def _generalization(subject: Subject, scores: Scores, task: Task) -> Scores:
     available = {name: len(split) for name, split in subject.earlier.items()}
-    each = subject.earlier_size
     sampled = {
-        name: SampledSplit(split, stratified_sample(split.labels, each, subject.seed))
+        name: stratified_sample(split.labels, subject.earlier_size, subject.seed)
         for name, split in subject.earlier.items()
     }
     task.total = sum(map(len, sampled.values()))
     splits: dict[str, Predicted] = {}
-    for name, split in sampled.items():
-        splits[name] = Predicted.by(subject.model, split)
-        task.advance(len(split))
+    for name, split in subject.earlier.items():
+        splits[name] = Predicted.by(subject.model, split, sampled[name])
+        task.advance(len(sampled[name]))
     if subject.seen:
         splits = {"train": Predicted.joined(*splits.values())}
         available = {"train": sum(available.values())}

@@ -1,4 +1,4 @@
-"""The test set is opened once: a note of every time that it was used."""
+"""The log of test uses: when a model was measured on the test split, and which one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,15 @@ logger = logging.getLogger("kt_tuning")
 
 @dataclasses.dataclass(frozen=True)
 class HeldOutUse(Record):
-    """One time that somebody looked at the test split.
+    """One use of the test split.
 
     Attributes:
         time: When, in seconds since 1970.
-        by: What looked, e.g. "evaluate".
-        fingerprint: Of the data, as in `DataCard`.
+        by: The function that used it, e.g. "evaluate".
+        fingerprint: Fingerprint of the data, as in `DataCard`.
         images: Number of images.
-        judged: Digest of the model that was measured, see `model_digest`: measuring the same model
-            again tells nothing new. None if it is not known: then it counts as another model.
+        judged: Digest of the measured model, see `model_digest`: measuring the same model again
+            tells nothing new. None if it is not known: then it counts as another model.
     """
 
     time: float
@@ -81,36 +81,6 @@ class HeldOutUses(Record):
             "The test split is no longer unseen: " + "; ".join(parts) + ". Choices that were made "
             "knowing its scores make them optimistic."
         )
-
-
-def note_held_out_use(
-    directory: str | Path,
-    *,
-    by: str,
-    fingerprint: str,
-    images: int,
-    judged: str | None = None,
-) -> HeldOutUses:
-    """Write down that the test split is being used, before it is.
-
-    Args:
-        directory: The run directory. If it is in another one of the same data, such as a refit, the
-            use is noted in both: who reads either should know of it.
-        by: What looks, e.g. "evaluate".
-        fingerprint: Of the data.
-        images: Number of images.
-        judged: See `HeldOutUse`.
-
-    Returns:
-        All uses, this one included.
-
-    Raises:
-        StorageError: if the note cannot be read or written.
-    """
-    use = HeldOutUse(time.time(), by, fingerprint, images, judged)
-    for folder in _with_outer(directory):
-        add_uses(folder, (use,))
-    return held_out_uses(directory)
 
 
 def add_uses(directory: str | Path, uses: Iterable[HeldOutUse]) -> None:
@@ -199,8 +169,8 @@ def _with_outer(directory: str | Path) -> list[Path]:
 
 
 _BYTES = 8
-_PASSING = ("build_config", "compile_config", "registered_name", "shared_object_id")
-"""What a Keras configuration says that is lost or changes when a model is saved and loaded."""
+_NOT_KEPT = ("build_config", "compile_config", "registered_name", "shared_object_id")
+"""Keys of a Keras configuration whose values saving and loading may lose or change."""
 
 
 def model_digest(model: Any) -> str | None:
@@ -235,25 +205,25 @@ def _architecture(model: Any) -> str:
     except (NotImplementedError, TypeError, ValueError):
         # A subclassed model that does not say how it is made.
         return type(model).__qualname__
-    names = {name: f"#{place}" for place, name in enumerate(dict.fromkeys(_names(content)))}
+    names: dict[str, str] = {}
+    _number(content, names)
     return json.dumps(_canonical(content, names), sort_keys=True)
 
 
-def _names(content: Any) -> Iterator[str]:
-    """Names of layers, in the order in which the configuration has them."""
+def _number(content: Any, names: dict[str, str]) -> None:
+    """Number the layers in the order in which a configuration has their names."""
     if isinstance(content, dict):
-        if isinstance(content.get("name"), str):
-            yield content["name"]
-        for value in content.values():
-            yield from _names(value)
-    elif isinstance(content, list):
-        for value in content:
-            yield from _names(value)
+        if isinstance(name := content.get("name"), str):
+            names.setdefault(name, f"#{len(names)}")
+        content = list(content.values())
+    for value in content if isinstance(content, list) else []:
+        _number(value, names)
 
 
 def _canonical(content: Any, names: dict[str, str]) -> Any:
     if isinstance(content, dict):
-        return {k: _canonical(v, names) for k, v in content.items() if k not in _PASSING}
+        kept = {key: value for key, value in content.items() if key not in _NOT_KEPT}
+        return {key: _canonical(value, names) for key, value in kept.items()}
     if isinstance(content, list):
         return [_canonical(value, names) for value in content]
     return names.get(content, content) if isinstance(content, str) else content

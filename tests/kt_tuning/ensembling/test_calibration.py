@@ -4,8 +4,13 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.ensembling import CALIBRATIONS, Calibration, fit_temperature
-from kt_tuning.ensembling.calibration import cross_entropy, temper
+from kt_tuning.ensembling.calibration import (
+    CALIBRATIONS,
+    Calibration,
+    cross_entropy,
+    fit_temperature,
+    temper,
+)
 from kt_tuning.evaluation import score
 
 

@@ -5,7 +5,8 @@ import pytest
 from member_cases import make_members, of_truth
 
 from kt_tuning.core.errors import MissingExtraError
-from kt_tuning.ensembling import SOLVERS, convex_weights
+from kt_tuning.ensembling import SOLVERS
+from kt_tuning.ensembling.convex import convex_weights
 from kt_tuning.ensembling.problem import Problem
 from kt_tuning.evaluation import score
 

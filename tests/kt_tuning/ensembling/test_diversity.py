@@ -5,7 +5,7 @@ import pytest
 from member_cases import make_members
 
 from kt_tuning.core.errors import DataError
-from kt_tuning.ensembling import Diversity, measure_diversity
+from kt_tuning.ensembling.record import Diversity, measure_diversity
 
 LABELS = np.zeros(10, dtype=int)
 

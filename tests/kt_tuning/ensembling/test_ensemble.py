@@ -7,14 +7,9 @@ import pytest
 import kt_tuning.export
 from kt_tuning.core.errors import DataError, OptionError, StorageError
 from kt_tuning.core.records import DataCard, PixelFormat
-from kt_tuning.ensembling import (
-    Calibration,
-    Combination,
-    Ensemble,
-    EnsembleRecord,
-    Member,
-    combination_digest,
-)
+from kt_tuning.ensembling import Combination, Ensemble, EnsembleRecord, Member
+from kt_tuning.ensembling.calibration import Calibration
+from kt_tuning.ensembling.run_files import combination_digest
 from kt_tuning.evaluation import evaluate, score
 
 SHAPE = (6, 6, 3)

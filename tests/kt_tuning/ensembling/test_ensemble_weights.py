@@ -7,7 +7,8 @@ import pytest
 from member_cases import CLASSES, make_members, of_truth
 from sklearn.metrics import log_loss
 
-from kt_tuning.ensembling import SOLVERS, convex_weights
+from kt_tuning.ensembling import SOLVERS
+from kt_tuning.ensembling.convex import convex_weights
 from kt_tuning.ensembling.problem import Problem
 from kt_tuning.evaluation import METRICS
 

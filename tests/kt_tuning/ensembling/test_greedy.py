@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from member_cases import make_members, of_truth
 
-from kt_tuning.ensembling import greedy_weights
 from kt_tuning.ensembling.problem import Problem
+from kt_tuning.ensembling.solvers import greedy_weights
 from kt_tuning.evaluation import score
 
 

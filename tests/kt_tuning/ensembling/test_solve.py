@@ -11,12 +11,18 @@ from threadpoolctl import threadpool_limits
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.data.stratified_split import stratified_folds
-from kt_tuning.ensembling import SMALLEST_WEIGHT, SOLVERS, Combination, Member, selection, solve
+from kt_tuning.ensembling import SOLVERS, Combination, Member, selection, solve
 from kt_tuning.ensembling.calibration import temper
 from kt_tuning.ensembling.cost_penalty import ServingCosts
 from kt_tuning.ensembling.model_selection import Chooser, CrossFit
 from kt_tuning.ensembling.problem import Problem
-from kt_tuning.ensembling.solve import CANDIDATES, CANDIDATES_FOR_OTHER_METRICS, drop_small, fit_all
+from kt_tuning.ensembling.solve import (
+    CANDIDATES,
+    CANDIDATES_FOR_OTHER_METRICS,
+    SMALLEST_WEIGHT,
+    drop_small,
+    fit_all,
+)
 from kt_tuning.evaluation import METRICS, score
 
 QUICK = ("single", "mean", "convex", "stack")

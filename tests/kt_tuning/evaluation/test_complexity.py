@@ -5,7 +5,8 @@ import pytest
 from keras import layers
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.evaluation import Complexity, count_flops, measure_complexity
+from kt_tuning.evaluation import count_flops, measure_complexity
+from kt_tuning.evaluation.flops import Complexity
 
 
 def multiply_adds(shape, *stack):

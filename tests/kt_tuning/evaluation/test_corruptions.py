@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from kt_tuning.core.errors import DataError, OptionError
-from kt_tuning.evaluation import CORRUPTIONS, SEVERITIES, corrupt
+from kt_tuning.evaluation import corrupt
 from kt_tuning.evaluation import corruption_functions as functions
+from kt_tuning.evaluation.corruptions import CORRUPTIONS, SEVERITIES
 
 RANDOM = {"motion_blur", "snow", "fog", "elastic_transform"} | {
     name for name, row in CORRUPTIONS.items() if row.kind == "noise"

@@ -6,8 +6,9 @@ import pytest
 
 from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.core.records import DataCard, PixelFormat, SearchRecord, TrialRecord
-from kt_tuning.evaluation import Cost, Throughput, measure_cost, stored_bytes, training_speed
 from kt_tuning.evaluation import cost as latency_module
+from kt_tuning.evaluation import measure_cost, stored_bytes, training_speed
+from kt_tuning.evaluation.cost import Cost, Throughput
 
 
 @pytest.fixture

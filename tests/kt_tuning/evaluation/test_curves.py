@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from kt_tuning.evaluation import METRICS, class_curves, confusion_matrix
-from kt_tuning.evaluation.diagnostics import MOST_POINTS
+from kt_tuning.evaluation import METRICS
+from kt_tuning.evaluation.diagnostics import MOST_POINTS, class_curves, confusion_matrix
 
 
 def predictions(rows, classes):

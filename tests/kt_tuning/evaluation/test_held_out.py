@@ -6,20 +6,18 @@ import pytest
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.evaluation import held_out_uses, note_held_out_use
-from kt_tuning.evaluation import test_uses as module
+from kt_tuning.evaluation import held_out_uses
+from kt_tuning.evaluation.test_uses import HeldOutUse, add_uses
 from kt_tuning.run.layout import TEST_USES
 
 
 @pytest.fixture
-def note(tmp_path, monkeypatch):
+def note(tmp_path):
     """Note a use at a given time."""
 
     def use(at, fingerprint="abc", judged=None):
-        monkeypatch.setattr(module.time, "time", lambda: at)
-        return note_held_out_use(
-            tmp_path, by="evaluate", fingerprint=fingerprint, images=12, judged=judged
-        )
+        add_uses(tmp_path, [HeldOutUse(at, "evaluate", fingerprint, 12, judged)])
+        return held_out_uses(tmp_path)
 
     return use
 

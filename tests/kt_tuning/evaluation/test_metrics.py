@@ -7,8 +7,9 @@ import pytest
 from sklearn import metrics as reference
 
 from kt_tuning.core.errors import DataError, OptionError
-from kt_tuning.evaluation import DEFAULT_METRICS, METRICS, metric_of, metrics_for, score
+from kt_tuning.evaluation import METRICS, metric_of, metrics_for, score
 from kt_tuning.evaluation.metric_functions import among_top, correct
+from kt_tuning.evaluation.metrics import DEFAULT_METRICS
 
 
 def random_predictions(rows, classes, seed=0):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kt_tuning.evaluation import Mistake, worst_mistakes
+from kt_tuning.evaluation.diagnostics import Mistake, worst_mistakes
 
 LABELS = np.array([0, 1, 2, 0, 1])
 PROBABILITIES = np.array(
