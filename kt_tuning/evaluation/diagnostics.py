@@ -1,4 +1,4 @@
-"""Confusion matrix, ROC and precision-recall curves: what is drawn of a classifier."""
+"""Diagnostics of a classifier: confusion matrix, curves, reliability, worst mistakes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from kt_tuning.evaluation.metrics import check_labels
 Labels = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
 
+BINS = 15
+"""As in Guo et al. (2017)."""
 MOST_POINTS = 200
 """Points of a curve that are kept: more than a screen can show."""
 
@@ -88,10 +90,6 @@ def confusion_matrix(labels: Labels, probabilities: Floats) -> Labels:
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
-BINS = 15
-"""As in Guo et al. (2017)."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Reliability(Record):
     """The data of a reliability diagram: predictions binned by their confidence.
@@ -126,24 +124,21 @@ class Reliability(Record):
 
 
 def measure_reliability(
-    labels: ArrayLike, probabilities: ArrayLike, *, bins: int = BINS, adaptive: bool = False
+    labels: ArrayLike, probabilities: ArrayLike, *, bins: int = BINS
 ) -> Reliability:
-    """Bin predictions by confidence.
+    """Put predictions into bins of equal width by confidence.
 
     Args:
         labels: (N,) integers in 0..C-1.
         probabilities: (N, C), rows summing to 1.
         bins: Number of bins, at least 1.
-        adaptive: False makes bins of equal width on [0, 1]; True, bins of about equally many
-            rows: equal confidences stay together, so that there may be fewer.
 
     Raises:
         OptionError: if there are fewer than 1 bins.
         DataError: if labels and probabilities do not belong together.
 
     Sources: Naeini, Cooper and Hauskrecht (2015), "Obtaining well calibrated probabilities using
-    Bayesian binning"; Guo et al. (2017), "On calibration of modern neural networks"; adaptive
-    bins: Nixon et al. (2019), "Measuring calibration in deep learning".
+    Bayesian binning"; Guo et al. (2017), "On calibration of modern neural networks".
     """
     if bins < 1:
         raise OptionError(f"bins should be 1 or more. Received: {bins}.")
@@ -151,13 +146,13 @@ def measure_reliability(
     check_labels(truth, predictions)
     confidence = predictions.max(axis=1).astype(np.float64)
     right = (predictions.argmax(axis=1) == truth).astype(np.float64)
-    edges = _adaptive_edges(confidence, bins) if adaptive else np.linspace(0.0, 1.0, bins + 1)
+    edges = np.linspace(0.0, 1.0, bins + 1)
     # A float32 softmax may end a hair above 1.
-    bin_of = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, len(edges) - 2)
-    count = np.bincount(bin_of, minlength=len(edges) - 1)
+    bin_of = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
+    count = np.bincount(bin_of, minlength=bins)
     present = np.maximum(count, 1)
     means = [
-        np.bincount(bin_of, weights=values, minlength=len(count)) / present
+        np.bincount(bin_of, weights=values, minlength=bins) / present
         for values in (confidence, right)
     ]
     return Reliability(
@@ -169,22 +164,15 @@ def measure_reliability(
     )
 
 
-def _adaptive_edges(confidence: Floats, bins: int) -> Floats:
-    inner = np.quantile(confidence, np.arange(1, bins) / bins, method="lower")
-    # Upper ends are included: one at the largest confidence would leave the last bin empty.
-    inner = np.unique(inner[inner < confidence.max()])
-    return np.concatenate([[0.0], inner, [1.0]])
-
-
 @dataclasses.dataclass(frozen=True)
 class Mistake:
-    """One image that was classified wrong.
+    """A misclassified image.
 
     Attributes:
         index: Its place in the split.
-        label: What it is.
-        predicted: What it was taken for.
-        confidence: Probability of that, 0 to 1.
+        label: The true class.
+        predicted: The predicted class.
+        confidence: Probability of the predicted class, 0 to 1.
         loss: -log of the probability of the truth, in nats.
     """
 

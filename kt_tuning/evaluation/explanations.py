@@ -1,4 +1,4 @@
-"""Where a convolutional network looks: class activation maps by gradients."""
+"""Explanations: Grad-CAM for convolutional networks, occlusion maps for any model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.evaluation.float_twin import (
@@ -74,23 +73,25 @@ def grad_cam(model: Any, images: NDArray[np.uint8], labels: ArrayLike | None = N
             )
             of_class = tf.gather(logs, classes, batch_dims=1)
             score = tf.reduce_sum(of_class - tf.reduce_mean(logs, axis=1))
-        return [
-            tf.nn.relu(tf.reduce_sum(tf.reduce_mean(slope, (1, 2), keepdims=True) * one, axis=3))
-            for slope, one in zip(tape.gradient(score, maps), maps, strict=True)
-        ]
+        size, shown = tf.shape(pixels)[1:3], []
+        for slope, one in zip(tape.gradient(score, maps), maps, strict=True):
+            weights = tf.reduce_mean(slope, (1, 2), keepdims=True)
+            summed = tf.nn.relu(tf.reduce_sum(weights * one, axis=3, keepdims=True))
+            shown.append(tf.image.resize(tf.cast(summed, tf.float32), size)[..., 0])
+        return tf.add_n(shown)
 
-    classes = None if labels is None else np.asarray(labels, np.int64)
+    asked = None if labels is None else np.asarray(labels, np.int64)
     found = []
     for start in range(0, len(images), BATCH_SIZE):
         batch = images[start : start + BATCH_SIZE]
-        pixels = batch.astype(np.float32)
-        if classes is None:
-            asked = np.asarray(network.predict_on_batch(batch)).argmax(axis=1)
+        if asked is None:
+            classes = np.asarray(network.predict_on_batch(batch)).argmax(axis=1)
         else:
-            asked = classes[start : start + BATCH_SIZE]
-        maps = [_enlarged(one.numpy(), images.shape[1:3]) for one in weighted(pixels, asked)]
-        found.append(np.sum(maps, axis=0))
-    return _normalised(np.concatenate(found))
+            classes = asked[start : start + BATCH_SIZE]
+        found.append(weighted(batch.astype(np.float32), classes).numpy())
+    summed = np.concatenate(found)
+    highest = summed.max(axis=(1, 2), keepdims=True)
+    return np.divide(summed, highest, out=np.zeros_like(summed), where=highest > 0)
 
 
 def _last_feature_map(model: Any) -> Any:
@@ -119,25 +120,6 @@ def _is_map(operation: Any) -> bool:
     """Whether it yields one tensor (n, h, w, k) of more than one place."""
     shape = getattr(operation.output, "shape", ())
     return len(shape) == 4 and shape[1:3] != (1, 1)
-
-
-def _enlarged(maps: Floats, size: tuple[int, ...]) -> Floats:
-    """Return maps (n, h, w) at the images' size, interpolated linearly."""
-    height, width = size
-    resized = [
-        np.asarray(
-            Image.fromarray(one.astype(np.float32)).resize(
-                (width, height), Image.Resampling.BILINEAR
-            )
-        )
-        for one in maps
-    ]
-    return np.stack(resized)
-
-
-def _normalised(maps: Floats) -> Floats:
-    highest = maps.max(axis=(1, 2), keepdims=True)
-    return np.divide(maps, highest, out=np.zeros_like(maps), where=highest > 0)
 
 
 def occlusion_map(

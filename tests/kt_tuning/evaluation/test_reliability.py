@@ -48,36 +48,26 @@ def test_agrees_with_scikit_learn():
     np.testing.assert_allclose(np.array(found.confidence)[present], confidence)
 
 
-def test_adaptive_bins_hold_equally_many_rows():
-    predictions, labels = make_predictions(1500)
-    found = measure_reliability(labels, predictions, bins=15, adaptive=True)
-    assert len(found.count) == 15
-    assert sum(found.count) == 1500
-    assert max(found.count) - min(found.count) <= 1
-
-
-@pytest.mark.parametrize("adaptive", [False, True])
-def test_equal_confidences_stay_together(adaptive):
+def test_equal_confidences_stay_together():
     probabilities = np.tile([0.7, 0.3], (20, 1))
-    found = measure_reliability([0] * 14 + [1] * 6, probabilities, bins=4, adaptive=adaptive)
+    found = measure_reliability([0] * 14 + [1] * 6, probabilities, bins=4)
     assert sorted(found.count)[-1] == 20
     assert found.expected_error == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize("adaptive", [False, True])
-def test_the_order_of_rows_makes_no_difference(adaptive):
+def test_the_order_of_rows_makes_no_difference():
     predictions, labels = make_predictions(300)
     probabilities = np.round(predictions, 1)
     order = np.random.default_rng(0).permutation(300)
-    first = measure_reliability(labels, probabilities, adaptive=adaptive)
-    again = measure_reliability(labels[order], probabilities[order], adaptive=adaptive)
+    first = measure_reliability(labels, probabilities)
+    again = measure_reliability(labels[order], probabilities[order])
     assert first.count == again.count
     assert first.expected_error == pytest.approx(again.expected_error, abs=1e-12)
 
 
 def test_a_certain_row_in_one_class():
-    found = measure_reliability([0, 0], np.ones((2, 1)), bins=3, adaptive=True)
-    assert (found.count, found.expected_error) == ((2,), 0.0)
+    found = measure_reliability([0, 0], np.ones((2, 1)), bins=3)
+    assert (found.count, found.expected_error) == ((0, 0, 2), 0.0)
 
 
 def test_calibrated_predictions_have_little_error():
