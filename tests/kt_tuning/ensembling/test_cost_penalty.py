@@ -1,4 +1,4 @@
-"""What a member must bring for what it costs."""
+"""Members that are worth their serving cost."""
 
 import numpy as np
 import pytest

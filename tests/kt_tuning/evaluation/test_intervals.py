@@ -1,4 +1,4 @@
-"""Intervals against SciPy, against formulas of the papers, and at the ends of the range."""
+"""Confidence intervals of shares, losses and differences."""
 
 import math
 

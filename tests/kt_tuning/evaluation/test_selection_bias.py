@@ -1,14 +1,23 @@
 """The correction of the best of many scores."""
 
+import dataclasses
 import math
 from statistics import NormalDist
 
 import numpy as np
 import pytest
 
-from kt_tuning.core.errors import DataError, OptionError
-from kt_tuning.evaluation import METRICS, CorrectedBest, Interval, corrected_best
+from kt_tuning.core.errors import DataError, OptionError, StorageError
+from kt_tuning.core.records import SearchRecord, TrialRecord
+from kt_tuning.evaluation import (
+    METRICS,
+    CorrectedBest,
+    Interval,
+    corrected_best,
+    corrected_best_of_run,
+)
 from kt_tuning.evaluation import bootstrap as bootstrap_module
+from kt_tuning.evaluation.selection_bias import optimism_of_best
 
 
 def guesses(candidates, rows, classes=2, seed=0):
@@ -236,3 +245,214 @@ def test_refused(arguments, error, message):
     predictions = [[[0.5, 0.5], [0.1, 0.9]]]
     with pytest.raises(error, match=message):
         corrected_best(**{"predictions": predictions, "labels": [0, 1], **arguments})
+
+
+def measured(true, event, rng):
+    """Errors that are Poisson counts of events, and the luck of bootstraps of them."""
+    counts = rng.poisson(true / event)
+    luck = rng.poisson(np.repeat(counts[:, None], 200, axis=1)) - counts[:, None]
+    return event * counts, event * luck
+
+
+def test_a_gamma_distribution_has_the_textbook_answer():
+    # Of a Poisson count k with a Gamma(a, scale) mean the posterior mean is
+    # (k + a) / (1 + 1 / scale).
+    rng = np.random.default_rng(0)
+    shape, scale, event = 4.0, 5.0, 0.01
+    errors, luck = measured(event * rng.gamma(shape, scale, size=2000), event, rng)
+    count = errors.min() / event
+    expected = event * ((count + shape) / (1 + 1 / scale) - count)
+    assert optimism_of_best(errors, luck) == pytest.approx(expected, rel=0.3)
+
+
+def test_the_best_of_equals_is_worth_little_more_than_their_mean():
+    rng = np.random.default_rng(1)
+    found, whole = [], []
+    for _ in range(20):
+        errors, luck = measured(np.full(50, 0.1), 0.001, rng)
+        found.append(optimism_of_best(errors, luck))
+        whole.append(0.1 - errors.min())
+    assert 0.7 * np.mean(whole) < np.mean(found) < 1.05 * np.mean(whole)
+
+
+def test_candidates_that_failed_change_nothing():
+    rng = np.random.default_rng(2)
+    errors, luck = measured(np.full(30, 0.1), 0.001, rng)
+    failed, theirs = measured(np.full(20, 0.8), 0.001, rng)
+    among = optimism_of_best(np.append(errors, failed), np.concatenate([luck, theirs]))
+    assert among == pytest.approx(optimism_of_best(errors, luck), rel=0.15)
+
+
+def test_a_clear_winner_was_not_lucky():
+    rng = np.random.default_rng(3)
+    errors, luck = measured(np.array([0.1, 0.3, 0.32, 0.31]), 0.0001, rng)
+    assert optimism_of_best(errors, luck) < 0.001
+
+
+@pytest.mark.parametrize(
+    ("errors", "spread"),
+    [([0.2], 0.01), ([0.2, 0.2, 0.2], 0.01), ([0.1, 0.2], 0.0), ([0.0] * 3, 0.0)],
+)
+def test_nothing_to_correct(errors, spread):
+    luck = spread * np.random.default_rng(0).normal(size=(len(errors), 50))
+    assert optimism_of_best(np.array(errors), luck) == pytest.approx(0.0, abs=1e-15)
+
+
+def test_resamples_on_which_a_score_is_undefined_are_left_out():
+    rng = np.random.default_rng(4)
+    errors, luck = measured(np.full(10, 0.1), 0.001, rng)
+    broken = np.column_stack([luck, np.full(10, np.nan)])
+    assert optimism_of_best(errors, broken) == optimism_of_best(errors, luck)
+
+
+ROWS, CLASSES = 30, 3
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of four trials: completed, failed, pruned, and pruned before its last fold."""
+
+    def make(objective="val_accuracy"):
+        rng = np.random.default_rng(0)
+        labels = rng.integers(CLASSES, size=2 * ROWS)
+        predicted = rng.permutation(2 * ROWS)[:ROWS]
+        np.savez(tmp_path / "split.npz", labels=labels, predicted=predicted)
+        SearchRecord(
+            objective=objective,
+            direction="max",
+            strategy="random",
+            seed=0,
+            epochs=1,
+            max_trials=4,
+            time_limit=None,
+            hypermodel="ConvNet",
+            versions={},
+        ).save(tmp_path / "search.json")
+        predictions = rng.dirichlet(np.ones(CLASSES), size=(2, ROWS)).astype(np.float32)
+        for number, status, rows in (
+            (2, "PRUNED", predictions[1]),
+            (0, "COMPLETED", predictions[0]),
+            (1, "FAILED", None),
+            (3, "PRUNED", predictions[1][:20]),
+        ):
+            folder = tmp_path / f"trial_{9 - number}"
+            folder.mkdir()
+            TrialRecord(
+                str(9 - number),
+                number,
+                status,
+                {},
+                {},
+                best_epoch=0,
+                epochs=1,
+                seconds=1.0,
+                parameters=1,
+            ).save(folder / "result.json")
+            if rows is not None:
+                np.save(folder / "val_predictions.npy", rows)
+        return tmp_path, predictions, labels[predicted]
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("objective", "metric"),
+    [("val_accuracy", "accuracy"), ("val_loss", "log_loss"), ("val_f1", "f1")],
+)
+def test_candidates_in_the_order_of_their_numbers(run, objective, metric):
+    directory, predictions, labels = run(objective)
+    found = corrected_best_of_run(directory)
+    expected = corrected_best(predictions, labels, metric, resamples=100)
+    assert found.best == (0, 2)[expected.best]
+    assert found.corrected == expected.corrected
+    assert (found.metric, found.candidates, found.raw) == (metric, 2, expected.raw)
+
+
+def train_for_epochs(directory, **fields):
+    for path in directory.glob("trial_*/result.json"):
+        dataclasses.replace(TrialRecord.load(path), epochs=12).save(path)
+    path = directory / "search.json"
+    dataclasses.replace(SearchRecord.load(path), epochs=12, **fields).save(path)
+
+
+def test_epochs_that_were_chosen_on_the_same_rows_are_said(run):
+    directory, _, _ = run()
+    assert not corrected_best_of_run(directory).best_epochs
+    train_for_epochs(directory)
+    assert "epoch of each was chosen on the same images" in str(corrected_best_of_run(directory))
+
+
+@pytest.mark.parametrize("fields", [{}, {"folds": 3}, {"executions": 2}])
+def test_the_choice_of_the_epoch_is_corrected_by_the_other_epochs(run, fields):
+    directory, predictions, labels = run()
+    train_for_epochs(directory, **fields)
+    for number, others in ((9, "1,0.35\n2,0.3\n3,nan\n4,"), (7, "1,0.5\n")):
+        history = f"epoch,val_accuracy\n0,0.9\n{others}"
+        (directory / f"trial_{number}" / "history.csv").write_text(history)
+    found = corrected_best_of_run(directory)
+    if fields:
+        # Each training has chosen its own epoch, and the score is the mean of all.
+        assert (found.epochs, found.best_epochs) == (0, True)
+    else:
+        expected = corrected_best(predictions, labels, other_epochs=[0.35, 0.3, 0.5])
+        assert found.corrected == expected.corrected
+        assert found.epochs == 5
+        assert not found.best_epochs
+
+
+def test_an_objective_that_is_no_metric(run):
+    assert corrected_best_of_run(run("val_mae")[0]) is None
+
+
+def test_unknown_labels(run):
+    directory, _, _ = run()
+    (directory / "split.npz").unlink()
+    assert corrected_best_of_run(directory) is None
+
+
+def test_no_predictions(run):
+    directory, _, _ = run()
+    for path in directory.glob("trial_*/val_predictions.npy"):
+        path.unlink()
+    assert corrected_best_of_run(directory) is None
+
+
+def test_no_search(tmp_path):
+    with pytest.raises(StorageError, match=r"search\.json"):
+        corrected_best_of_run(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["split.npz", "trial_9/val_predictions.npy"])
+def test_damaged_files(run, name):
+    directory, _, _ = run()
+    (directory / name).write_bytes(b"not an array")
+    with pytest.raises(StorageError, match=name):
+        corrected_best_of_run(directory)
+
+
+@pytest.mark.parametrize(
+    ("objective", "metric", "resamples"),
+    [("val_accuracy", "accuracy", 1000), ("val_f1", "f1", 100)],
+)
+def test_metrics_that_take_longer_get_fewer_resamples(run, objective, metric, resamples):
+    directory, predictions, labels = run(objective)
+    expected = corrected_best(predictions, labels, metric, resamples=resamples)
+    assert corrected_best_of_run(directory).corrected == expected.corrected
+
+
+@pytest.mark.parametrize(("objective", "metric"), [("val_accuracy", "accuracy"), ("val_f1", "f1")])
+def test_a_trial_of_several_executions_is_one_candidate(run, objective, metric):
+    directory, _, labels = run(objective)
+    # Alone the second execution of trial 2 would win; its mean loses to trial 0.
+    right = np.eye(CLASSES)[labels]
+    executions = np.stack([np.roll(right, 1, axis=1), right])
+    np.save(directory / "trial_7" / "execution_predictions.npy", executions)
+    best = right.copy()
+    best[:5] = np.roll(best[:5], 1, axis=1)
+    np.save(directory / "trial_9" / "val_predictions.npy", best)
+    found = corrected_best_of_run(directory)
+    assert (found.candidates, found.best) == (2, 0)
+    assert found.raw == METRICS[metric].function(labels, best)
+    # Without trial 0 the mean of its executions, of which one is always wrong, is what it scored.
+    (directory / "trial_9" / "result.json").unlink()
+    assert corrected_best_of_run(directory).raw == 0.5
