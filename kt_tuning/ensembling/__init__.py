@@ -1,4 +1,4 @@
-"""Several models that answer as one: who joins, their weights, and the combined model."""
+"""Ensembles: members, weights, calibration, and the combined model."""
 
 from kt_tuning.ensembling.boosting import BoostingRound, boosting_round
 from kt_tuning.ensembling.combination import Combination, weighted_sum

@@ -20,7 +20,7 @@ _ROUNDING = 1e-9
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class BoostingRound:
-    """What a round of boosting comes to.
+    """The result of a round of boosting.
 
     Attributes:
         error: Share of the weight that the member gets wrong, 0 to 1.

@@ -83,7 +83,9 @@ def softmax(logits: Floats) -> Floats:
 
 
 def temper(probabilities: Floats, temperature: float) -> Floats:
-    """Return softmax(log(p) / T): the probabilities (N, C) that logits / T would have given."""
+    """Return softmax(log(p) / T), float64: the probabilities (N, C) that logits / T would give."""
+    if temperature == 1:
+        return np.asarray(probabilities, dtype=np.float64)
     return softmax(logarithm(probabilities) / temperature)
 
 

@@ -1,4 +1,4 @@
-"""How members answer as one: the arithmetic, apart from any model."""
+"""Combinations: weights, temperatures and calibration, as arithmetic and as one Keras model."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Combination(Record):
 
     @property
     def size(self) -> int:
-        """How many members count."""
+        """Number of members with a weight above 0."""
         return sum(weight > 0 for weight in self.weights)
 
     def kept(self) -> list[int]:
@@ -117,20 +117,18 @@ class Combination(Record):
             (N, C), float64.
         """
         rows = zip(predictions, self.weights, self.temperatures, strict=True)
+        counted = [(weight, temperature, member) for member, weight, temperature in rows if weight]
         if self.pool == GEOMETRIC:
             # Each member's own softmax would divide its row by a number, which the last one undoes.
             logits = sum(
-                weight / heat * logarithm(member) for member, weight, heat in rows if weight
+                weight / temperature * logarithm(member) for weight, temperature, member in counted
             )
-            return self._calibrated(softmax(np.asarray(logits)))
-        total = sum(
-            weight * (np.asarray(member, dtype=np.float64) if heat == 1 else temper(member, heat))
-            for member, weight, heat in rows
-            if weight
-        )
-        return self._calibrated(np.asarray(total, dtype=np.float64))
-
-    def _calibrated(self, probabilities: Floats) -> Floats:
+            probabilities = softmax(np.asarray(logits))
+        else:
+            mean = sum(
+                weight * temper(member, temperature) for weight, temperature, member in counted
+            )
+            probabilities = np.asarray(mean)
         for calibration in self.calibrations:
             probabilities = calibration.apply(probabilities)
         return probabilities

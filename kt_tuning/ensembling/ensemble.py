@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 class Ensemble:
     """A weighted mean of Keras models: of their calibrated probabilities, on the same pixels.
 
-    It is itself a Keras model (`to_keras`), so that what is measured is what is served.
+    It is itself a Keras model (`to_keras`), so that the measured model is the served one.
 
     Attributes:
         record: Which trials were combined and how the weights were found, or None.

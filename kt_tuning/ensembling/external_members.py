@@ -57,7 +57,7 @@ def read_candidates(
 
     Args:
         directory: The run directory of a search.
-        load: Makes a trial's model, or None if only weights are asked for.
+        load: Makes a trial's model, or None if models are not needed.
         prefix: Prefix of the members' names, e.g. "last_week/".
 
     Raises:

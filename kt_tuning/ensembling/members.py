@@ -1,4 +1,4 @@
-"""Who may join an ensemble: the candidates, and the choice among many."""
+"""Members of an ensemble: the candidates, and the choice among many."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Member:
         configuration: Hyperparameter values; None if they are not known.
         load: Returns the Keras model, with folds the mean of all folds' models. None if there
             are only predictions: it can be weighed, but not exported.
-        cost: What serving it costs: its parameters, with folds those of all folds' models. None if
-            it is not known; it then counts for no candidate.
+        cost: Serving cost: its parameters, with folds those of all folds' models. None if it is
+            not known; costs then count for no candidate.
         load_folds: With folds, returns the models of all folds, which an ensemble calibrates one
             by one; see `combine_folds`.
     """
@@ -64,10 +64,10 @@ class Member:
 
 
 def serving_cost(record: TrialRecord, folds: int) -> float:
-    """What serving a trial costs, see `Member.cost`.
+    """Return the serving cost of a trial, see `Member.cost`.
 
-    Arithmetic would need a build of every candidate; parameters are known, and they are what is
-    stored, loaded and kept in memory.
+    Arithmetic would need a build of every candidate; the number of parameters is known, and
+    determines storage, loading time and memory.
     """
     return float(max(1, record.parameters) * folds)
 

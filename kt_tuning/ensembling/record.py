@@ -24,7 +24,7 @@ Matrix = tuple[tuple[float | None, ...], ...]
 
 @dataclasses.dataclass(frozen=True)
 class EnsembleRecord(Record):
-    """Which models were combined, how, and what is known of the whole.
+    """The members, their combination, and measurements of the ensemble.
 
     Attributes:
         trial_ids: The members, K of them.
@@ -37,7 +37,7 @@ class EnsembleRecord(Record):
         pool: "arithmetic" or "geometric"; see `Combination`.
         calibrations: Of the whole, one after the other.
         metric: A name in `METRICS`.
-        errors: Standard error of each solver's difference from what was asked for.
+        errors: Standard error of each solver's difference from the solver asked for.
         diversity: Of the members, on the rows that the weights were fitted on.
         reliability: Of the whole, on rows that neither its weights nor its calibration were
             fitted on.
@@ -73,12 +73,12 @@ class EnsembleRecord(Record):
 
     @property
     def relative_cost(self) -> float | None:
-        """What serving the whole costs, over that of the best single candidate."""
+        """Serving cost of the ensemble, over that of the best single candidate."""
         return None if self.single_cost is None else sum(self.costs) / self.single_cost
 
     @property
     def combination(self) -> Combination:
-        """How the members' predictions become the ensemble's."""
+        """The combination of the members' predictions."""
         return Combination(self.weights, self.temperatures, self.pool, self.calibrations)
 
 

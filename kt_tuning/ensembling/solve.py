@@ -37,7 +37,7 @@ CANDIDATES_FOR_OTHER_METRICS = (*CANDIDATES, "nelder-mead")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Solution:
-    """What `solve` found.
+    """The result of `solve`.
 
     Attributes:
         combination: Of all K members; weights are exactly 0 for those that were dropped.
@@ -48,7 +48,7 @@ class Solution:
             calibration was fitted on, nor its members selected on. "auto" is the choice itself,
             made again for each fold without a look at it: what the choosing costs is in it. What
             happened before, such as the choice of each member's epoch, is not.
-        errors: Standard error of each one's difference from what was asked for.
+        errors: Standard error of each one's difference from the solver asked for.
         predictions: (N, C), of which "auto", or the solver asked for, was measured.
         selected: Places of the members that could count.
     """
@@ -123,7 +123,7 @@ def solve(
     members, truth = check_predictions(predictions, labels)
     serving = ServingCosts.of(costs, len(members), cost_penalty)
     if solver != AUTO:
-        # Whoever asks for a solver asks for what it finds.
+        # The result of a solver that was asked for is not changed.
         serving = dataclasses.replace(serving, cost_penalty=0.0)
     auto = CANDIDATES if metric == LOG_LOSS else CANDIDATES_FOR_OTHER_METRICS
     names = (solver,) if solver != AUTO else auto
@@ -174,7 +174,7 @@ def fit_all(
     temperatures = [fit_temperature(member, labels) if tempered else 1.0 for member in predictions]
     if tempered:
         pairs = zip(predictions, temperatures, strict=True)
-        predictions = np.stack([temper(member, heat) for member, heat in pairs])
+        predictions = np.stack([temper(member, temperature) for member, temperature in pairs])
     problem = Problem(predictions.astype(np.float64, copy=False), labels, metric)
 
     def fitted(name: str, part: Problem) -> Combination:
@@ -195,7 +195,7 @@ def _selected(select: Select | None, predictions: Floats, labels: Integers) -> t
 
 
 def drop_small(combination: Combination) -> Combination:
-    """Give members below `SMALLEST_WEIGHT` none, and the others what they had in proportion."""
+    """Drop members below `SMALLEST_WEIGHT`, and rescale the weights of the others."""
     weights = np.array(combination.weights)
     # The largest is always kept: of 2,000 equal members each is below the threshold.
     kept = np.where(weights >= min(SMALLEST_WEIGHT, weights.max()), weights, 0.0)

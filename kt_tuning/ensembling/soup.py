@@ -39,7 +39,7 @@ class Soup:
     Attributes:
         member: The averaged model and its predictions on the candidates' rows.
         ingredients: Names of the members whose weights it is the mean of, best first.
-        score: The metric on these rows. As they decided what was kept, it is optimistic.
+        score: The metric on these rows. As they decided the ingredients, it is optimistic.
         best_alone: The metric of the best ingredient alone; the score is never worse.
     """
 

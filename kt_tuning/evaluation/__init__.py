@@ -1,4 +1,4 @@
-"""How good a model is, how sure that is, what it costs, what it withstands and where it looks."""
+"""Metrics with intervals, selection bias, cost, robustness and explanations of a model."""
 
 from kt_tuning.evaluation.adversarial import adversarial_accuracy, attack
 from kt_tuning.evaluation.bootstrap import bootstrap_intervals

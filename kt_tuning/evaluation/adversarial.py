@@ -167,7 +167,7 @@ def adversarial_accuracy(
     seed: int = 0,
     gradient: LossGradient | None = None,
 ) -> dict[str, dict[float, float]]:
-    """Attack a model with its own gradient and measure what is still classified right.
+    """Attack a model with its own gradient and measure its accuracy.
 
     PGD takes ten gradients an image and epsilon, each about three predictions' time.
 

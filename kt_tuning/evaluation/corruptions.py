@@ -189,7 +189,7 @@ def corrupt(
         images: (n, H, W, C) uint8, grey or RGB.
         name: Name in `CORRUPTIONS`.
         severity: 1 (mild) to 5.
-        seed: Of what is drawn.
+        seed: Seed of the random draws.
 
     Raises:
         OptionError: on an unknown corruption or severity.

@@ -1,4 +1,4 @@
-"""What a model costs: its size, its arithmetic, its speed."""
+"""Cost of a model: size, arithmetic, latency and throughput."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LATENCY_SECONDS = 1.0
 
 @dataclasses.dataclass(frozen=True)
 class Cost(Record):
-    """What one model costs, measured on this machine as loaded as it was.
+    """The cost of one model, measured on this machine under its load at that time.
 
     Attributes:
         parameters: Scalars in its weights.
@@ -174,7 +174,7 @@ def measure_latency(
 
 @dataclasses.dataclass(frozen=True)
 class Throughput:
-    """How many images a second a model predicts.
+    """Images that a model predicts a second.
 
     Attributes:
         batch_size: The best one.

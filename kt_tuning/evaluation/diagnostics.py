@@ -24,7 +24,7 @@ MOST_POINTS = 200
 
 @dataclasses.dataclass(frozen=True)
 class ClassCurves:
-    """How one class is told from all others, over all thresholds.
+    """One class against all others, over all thresholds.
 
     Attributes:
         label: The class.

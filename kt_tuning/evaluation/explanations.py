@@ -24,7 +24,7 @@ _SMALLEST_PROBABILITY = 1e-30
 
 
 def grad_cam(model: Any, images: NDArray[np.uint8], labels: ArrayLike | None = None) -> Floats:
-    """Return how much each place speaks for a class, after the last convolutions.
+    """Return how much each place supports a class, by the feature maps of the last convolutions.
 
     The feature maps A_k of the last convolutional stage (before pooling; nested models are looked
     into) are weighted by the mean gradient of the class's score, summed, and what is negative is
@@ -39,7 +39,7 @@ def grad_cam(model: Any, images: NDArray[np.uint8], labels: ArrayLike | None = N
         model: An `Ensemble` or a functional Keras model, uint8 pixels -> probabilities, with
             convolutions.
         images: (n, H, W, C) uint8.
-        labels: (n,) the class of each image that is asked about; the predicted one if None.
+        labels: (n,) the class of each image to explain; the predicted one if None.
 
     Returns:
         (n, H, W) in 0..1, the highest place of each map 1; all 0 where nothing speaks for the
@@ -141,7 +141,7 @@ def occlusion_map(
     Args:
         predict: uint8 images (n, H, W, C) -> probabilities (n, classes); any model's.
         image: (H, W, C) uint8.
-        label: The class that is asked about; the predicted one if None.
+        label: The class to explain; the predicted one if None.
         patch: Side of the square, in pixels; a quarter of the shorter side if None.
         stride: Step of the square, in pixels; half of `patch` if None.
 

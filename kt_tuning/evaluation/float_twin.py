@@ -1,7 +1,7 @@
-"""Looking into Keras models: a twin that takes floats, and shows what it computes on the way.
+"""Float twins of Keras models: with gradients at the input, and outputs of inner layers.
 
-A model whose input is uint8 has no gradient with respect to it, and a nested model casts what it
-is given to its own input's type. The twin shares every layer and weight, but each input, nested
+A model whose input is uint8 has no gradient with respect to it, and a nested model casts its input
+to its own input's type. The twin shares every layer and weight, but each input, nested
 ones included, is float32.
 """
 
@@ -103,7 +103,7 @@ def float_twin(model: Any, select: Select | None = None) -> Any:
 
 
 def _watched(operation: Any, shown: list[Any], *, whole: bool) -> Any:
-    """Return `operation` as a function that notes what is to be shown of each call.
+    """Return `operation` as a function that collects the outputs to show of each call.
 
     Args:
         operation: What is called; a list that it returns is its output, and outputs to show.

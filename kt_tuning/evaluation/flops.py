@@ -1,4 +1,8 @@
-"""How much a model computes for one image."""
+"""Arithmetic of a model for one image, counted in its TensorFlow graph, loops included.
+
+TensorFlow's own profiler knows no einsum, counts operations that the output does not need, and does
+not look into loops.
+"""
 
 from __future__ import annotations
 

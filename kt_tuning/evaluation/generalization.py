@@ -1,4 +1,4 @@
-"""How much of what a model can do carries over to images that it has not seen."""
+"""Generalization: scores on several splits with the gaps between them; bias and variance."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclasses.dataclass(frozen=True)
 class Generalization(Record):
-    """One model's scores on several splits, and what is lost from one to the next.
+    """One model's scores on several splits, and the gaps from one to the next.
 
     Attributes:
         scores: Split -> metric -> value with its 95% interval.
@@ -68,13 +68,13 @@ def generalization(
 ) -> Generalization:
     """Measure a model on several splits, and the gaps between neighbouring ones.
 
-    From train to validation is what it has learnt by heart; from validation to test is what the
-    search has fitted to the validation images.
+    The gap from train to validation shows overfitting to the training images; that from validation
+    to test shows how far the search has fitted the validation images.
 
     Args:
         model: As for `evaluate`.
         splits: Name -> images, in the order of use: {"train": …, "validation": …, "test": …}; or
-            what was predicted of them.
+            predictions of them.
         metrics: Rows of `METRICS`.
         bootstrap: Resamples behind an interval, at least 1; splits are resampled independently.
         seed: Seed of the resamples.
@@ -123,7 +123,7 @@ class Decomposition:
     Attributes:
         total: Mean loss of one training.
         bias: Loss of all trainings' central prediction, noise of the labels included.
-        variance: What one training loses by differing from it: `total - bias`. Below 0 for the
+        variance: Loss of one training from differing from it: `total - bias`. Below 0 for the
             error rate where most trainings are wrong.
     """
 
@@ -133,7 +133,7 @@ class Decomposition:
 
 
 def bias_variance(predictions: ArrayLike, labels: ArrayLike) -> dict[str, Decomposition]:
-    """Split the loss of a configuration into what averaging could remove and what it could not.
+    """Split the loss of a configuration into bias, and variance that averaging could remove.
 
     The central prediction is, for each loss, the one that makes the split exact: the mean of the
     probabilities for "brier", their normalised geometric mean for "log_loss" (Heskes 1998), and

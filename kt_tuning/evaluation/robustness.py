@@ -1,4 +1,4 @@
-"""What a model can still do with images that are worse than those it was trained on."""
+"""Robustness: a metric on corrupted images and under attacks."""
 
 from __future__ import annotations
 

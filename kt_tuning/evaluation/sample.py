@@ -1,4 +1,4 @@
-"""How many images a costly measurement looks at, and which."""
+"""Samples: the number of images of a costly measurement, and their choice."""
 
 from __future__ import annotations
 

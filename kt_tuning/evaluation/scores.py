@@ -1,4 +1,4 @@
-"""What `evaluate` found: the record, and how it is shown."""
+"""The result of `evaluate`: the record, and its representations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN = ("accuracy", "log_loss")
 
 @dataclasses.dataclass(frozen=True)
 class Scores(Record):
-    """How good, how big and how fast a model is; the content of `scores.json`.
+    """Metrics, size and speed of a model; the content of `scores.json`.
 
     `scores["accuracy"]` is the value alone.
 
@@ -34,7 +34,7 @@ class Scores(Record):
         curves: ROC and precision-recall curve of each class.
         mistakes: The worst ones, the worst first.
         reliability: How often predictions of each confidence are right; None in older records.
-        model: What was judged, as `HeldOutUse` has it; None if nobody says.
+        model: Digest of the model, see `model_digest`; None if it is not known.
         cost: What `measure_cost` found, if it was asked.
         robustness: What `robustness` found, if it was asked.
         generalization: What `generalization` found, if it was asked.
@@ -64,7 +64,7 @@ class Scores(Record):
     def completed_by(self, other: Scores) -> Scores:
         """Return these scores, with parts that were only measured in earlier ones.
 
-        Scores of another model add nothing, nor do any if it is not known which was judged.
+        Scores of another or an unknown model add nothing.
         """
         if self.model is None or self.model != other.model:
             return self

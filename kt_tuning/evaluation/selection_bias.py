@@ -50,7 +50,7 @@ _WIDTH = 1.0 / 32.0
 
 @dataclasses.dataclass(frozen=True)
 class CorrectedBest(Record):
-    """The best validation score, and what it is worth.
+    """The best validation score, raw and corrected.
 
     Attributes:
         metric: Name in `METRICS`.
