@@ -31,10 +31,9 @@ from threadpoolctl import threadpool_limits
 
 from kt_tuning.ensembling import SOLVERS, join_candidates, read_candidates, solve
 from kt_tuning.ensembling.calibration import CALIBRATIONS, softmax
-from kt_tuning.ensembling.convex import convex_weights
 from kt_tuning.ensembling.problem import Problem
 from kt_tuning.ensembling.solve import CANDIDATES
-from kt_tuning.ensembling.solvers import greedy_weights
+from kt_tuning.ensembling.solvers import convex_weights, greedy_weights
 from kt_tuning.evaluation import score
 
 CLASSES = 10

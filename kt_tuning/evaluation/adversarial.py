@@ -14,8 +14,12 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.core.names import find_name
 from kt_tuning.evaluation.float_twin import as_keras, check_tensorflow, float_twin
 from kt_tuning.evaluation.metrics import check_labels
-from kt_tuning.evaluation.predict import Predict, predict_function, predict_images
-from kt_tuning.evaluation.sample import seconds_per_image
+from kt_tuning.evaluation.predict import (
+    Predict,
+    predict_function,
+    predict_images,
+    seconds_per_image,
+)
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.names import find_name
@@ -26,17 +26,17 @@ from kt_tuning.evaluation.corruptions import CORRUPTIONS
 from kt_tuning.evaluation.cost import measure_cost
 from kt_tuning.evaluation.generalization import generalization
 from kt_tuning.evaluation.metrics import find_metric
-from kt_tuning.evaluation.predict import Predicted, Split, predict_function, predict_images
+from kt_tuning.evaluation.predict import (
+    Predicted,
+    Split,
+    predict_function,
+    predict_images,
+    seconds_per_image,
+)
 from kt_tuning.evaluation.robustness import (
     Robustness,
     robustness,
     seconds_per_corrupted_image,
-)
-from kt_tuning.evaluation.sample import (
-    TIMED,
-    affordable,
-    seconds_per_image,
-    stratified_sample,
 )
 from kt_tuning.evaluation.scores import Scores
 
@@ -45,6 +45,10 @@ logger = logging.getLogger("kt_tuning")
 GENERALIZATION, CORRUPTED, ATTACKED = "generalization", "corruptions", "attacks"
 SECONDS = 60.0
 """Default time of each part that depends on the number of images."""
+FEWEST = 50
+"""Images that are measured whatever they cost, if there are so many."""
+TIMED = 16
+"""Images in the batch that is timed."""
 ALL = "all"
 """`Parts.images` for every image."""
 
@@ -221,6 +225,50 @@ class Subject:
     def sampled_images(self) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
         """Return images (n, H, W, C) and labels (n,) for corruptions and attacks."""
         return self.split.take(self.sample), np.asarray(self.split.labels)[self.sample]
+
+
+def affordable(available: int, seconds_per_image: float, seconds: float) -> int:
+    """Return the number of images that can be measured in a given time.
+
+    It is rounded down to 1, 2 or 5 times a power of ten, so that measuring again on the same
+    machine takes the same number.
+
+    Args:
+        available: Images that there are.
+        seconds_per_image: Estimated time of one.
+        seconds: Time for all of them.
+
+    Returns:
+        `available`, if all of them can be measured; otherwise at least `FEWEST`.
+    """
+    if available <= FEWEST or available * seconds_per_image <= seconds:
+        return available
+    most = max(float(FEWEST), seconds / seconds_per_image)
+    power = 10 ** int(np.log10(most))
+    rounded = max(mantissa * power for mantissa in (1, 2, 5) if mantissa * power <= most)
+    return min(available, max(FEWEST, rounded))
+
+
+def stratified_sample(labels: ArrayLike, size: int, seed: int) -> NDArray[np.int64]:
+    """Choose images at random so that each class has its share, to one image.
+
+    This is systematic sampling with equal steps through the images, shuffled and sorted by class
+    (Cochran, 1977, "Sampling techniques", chapter 8).
+
+    Args:
+        labels: (N,) integers.
+        size: Images to choose; all if there are not more.
+        seed: Seed of the choice.
+
+    Returns:
+        (min(size, N),) ascending places in `labels`.
+    """
+    classes = np.asarray(labels)
+    if size >= len(classes):
+        return np.arange(len(classes))
+    order = np.random.default_rng(seed).permutation(len(classes))
+    order = order[np.argsort(classes[order], kind="stable")]
+    return np.sort(order[np.arange(size) * len(classes) // size])
 
 
 def _generalization(subject: Subject, scores: Scores, task: Task) -> Scores:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 from typing import Any, Protocol, Self
 
@@ -159,3 +160,11 @@ def checked_probabilities(probabilities: NDArray[Any], images: int) -> NDArray[n
             f"{sums[worst]:.4g}. End the model with a softmax over two or more classes."
         )
     return probabilities
+
+
+def seconds_per_image(call: Callable[[Any], Any], images: NDArray[Any]) -> float:
+    """Time a call on a batch (n, …), after one that is not counted as it may trace and compile."""
+    call(images)
+    start = time.perf_counter()
+    call(images)
+    return (time.perf_counter() - start) / len(images)

@@ -14,8 +14,7 @@ from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.core.json_record import Record
 from kt_tuning.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from kt_tuning.evaluation.metrics import check_labels, find_metric
-from kt_tuning.evaluation.predict import Predict, predict_images
-from kt_tuning.evaluation.sample import seconds_per_image
+from kt_tuning.evaluation.predict import Predict, predict_images, seconds_per_image
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,9 +12,8 @@ from sklearn.metrics import log_loss
 
 from kt_tuning.core.errors import MissingExtraError
 from kt_tuning.ensembling import SOLVERS
-from kt_tuning.ensembling.convex import convex_weights
 from kt_tuning.ensembling.problem import Problem
-from kt_tuning.ensembling.solvers import greedy_weights, stacked
+from kt_tuning.ensembling.solvers import convex_weights, greedy_weights, stacked
 from kt_tuning.evaluation import METRICS, score
 
 INSTALLED = [name for name in SOLVERS if name != "cmaes" or importlib.util.find_spec("cmaes")]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.evaluation import PARTS, Parts, Predicted, evaluate, sample
+from kt_tuning.evaluation import PARTS, Parts, Predicted, evaluate
 from kt_tuning.evaluation import optional_parts as parts_module
-from kt_tuning.evaluation.sample import affordable, stratified_sample
+from kt_tuning.evaluation.optional_parts import affordable, stratified_sample
 
 
 class Bright:
@@ -96,7 +96,7 @@ def slow(seconds):
 def test_corruptions_are_measured_on_as_many_images_as_fit_into_the_time(monkeypatch, caplog):
     caplog.set_level("INFO", logger="kt_tuning")
     monkeypatch.setattr(parts_module, "seconds_per_corrupted_image", slow(0.5))
-    monkeypatch.setattr(sample, "FEWEST", 5)
+    monkeypatch.setattr(parts_module, "FEWEST", 5)
     found = evaluate(
         predict, Bright(2), parts=Parts(("corruptions",), seconds=12.0), bootstrap=5
     ).robustness
@@ -113,7 +113,7 @@ def test_all_images_whatever_they_cost(monkeypatch):
 
 def test_generalization_of_some_images_of_each_earlier_split(monkeypatch):
     monkeypatch.setattr(parts_module, "seconds_per_image", slow(1.0))
-    monkeypatch.setattr(sample, "FEWEST", 5)
+    monkeypatch.setattr(parts_module, "FEWEST", 5)
     parts = Parts(("generalization",), seconds=21.0)
     found = evaluate(predict, Data(), parts=parts, bootstrap=5).generalization
     # Two splits share the time: 10 images of each; the test images are predicted in any case.
