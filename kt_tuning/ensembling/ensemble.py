@@ -35,6 +35,8 @@ from kt_tuning.evaluation import model_digest
 if TYPE_CHECKING:
     import keras
 
+Floats = NDArray[np.floating[Any]]
+
 
 class Ensemble:
     """A weighted mean of Keras models: of their calibrated probabilities, on the same pixels.
@@ -141,14 +143,12 @@ class Ensemble:
         )
         record = record_of(found, members, truth)
         kept = found.combination.kept()
-        by_fold = [load() for index in kept if (load := members[index].load_folds) is not None]
+        by_fold = [members[index].models() for index in kept]
         folds = {len(models) for models in by_fold}
-        if len(by_fold) < len(kept) or len(folds) > 1:
-            # Members of different numbers of folds, or of none, cannot be combined fold by fold.
-            return cls(
-                [members[index].model() for index in kept], record.combination, record=record
-            )
-        if folds != {1}:
+        if len(folds) > 1:
+            # Members of different numbers of folds cannot be combined fold by fold.
+            by_fold = [[members[index].model()] for index in kept]
+        elif folds != {1}:
             sharpening = sharpening_of(record.combination, predictions[kept], truth, *folds)
             record = dataclasses.replace(record, folds=len(by_fold[0]), sharpening=sharpening)
         return cls(by_fold, record.combination, record=record, sharpening=record.sharpening)
@@ -190,7 +190,7 @@ class Ensemble:
         return cls.from_members(members, labels, solver=solver, seed=seed)
 
     @property
-    def weights(self) -> NDArray[np.floating[Any]]:
+    def weights(self) -> Floats:
         """(K,) on the simplex; a copy."""
         return np.array(self._combination.weights)
 
@@ -216,9 +216,7 @@ class Ensemble:
         self.record = dataclasses.replace(self.record, model=model_digest(self))
         return self.record
 
-    def predict(
-        self, images: NDArray[np.uint8], batch_size: int = 256
-    ) -> NDArray[np.floating[Any]]:
+    def predict(self, images: NDArray[np.uint8], batch_size: int = 256) -> Floats:
         """Return float32 probabilities (N, classes) of uint8 images (N, H, W, C).
 
         Raises:
@@ -227,13 +225,13 @@ class Ensemble:
         self._check_images(images)
         return self.to_keras().predict(images, batch_size=batch_size, verbose=0)
 
-    def predict_on_batch(self, images: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:
+    def predict_on_batch(self, images: NDArray[np.uint8]) -> Floats:
         """Like `predict`, in one go: what a server does, and what `evaluate` times."""
         self._check_images(images)
         return self._predict_on_batch(images)
 
     @functools.cached_property
-    def _predict_on_batch(self) -> Callable[[NDArray[np.uint8]], NDArray[np.floating[Any]]]:
+    def _predict_on_batch(self) -> Callable[[NDArray[np.uint8]], Floats]:
         """Predicts as a server does: on TensorFlow one graph for any number of images."""
         import keras
 
@@ -312,14 +310,12 @@ class Ensemble:
         # Deferred: exporting needs TensorFlow, combining only Keras.
         from kt_tuning.export import export_saved_model
 
-        provenance = dict(self.provenance)
-        if self.record is not None:
-            provenance.setdefault("ensemble", self.record.to_json())
+        described = {} if self.record is None else {"ensemble": self.record.to_json()}
         return export_saved_model(
             self.to_keras(),
             path,
             card=self.card,
-            provenance=provenance,
+            provenance=described | self.provenance,
             parity_images=parity_images,
         )
 

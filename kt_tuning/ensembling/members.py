@@ -62,6 +62,10 @@ class Member:
             )
         return self.load()
 
+    def models(self) -> Sequence[keras.Model]:
+        """Load the models of all folds, or the only one."""
+        return [self.model()] if self.load_folds is None else self.load_folds()
+
 
 def serving_cost(record: TrialRecord, folds: int) -> float:
     """Return the serving cost of a trial, see `Member.cost`.
