@@ -307,7 +307,6 @@ class Ensemble:
                 "export writes the class names and the image size, which are in the data's "
                 "card. Set `ensemble.card = data.card` first."
             )
-        # Deferred: exporting needs TensorFlow, combining only Keras.
         from kt_tuning.export import export_saved_model
 
         described = {} if self.record is None else {"ensemble": self.record.to_json()}

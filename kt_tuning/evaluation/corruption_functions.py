@@ -1,4 +1,7 @@
-"""Noise: each takes an image (H, W, C) of floats in 0..1 and returns another, not yet clipped."""
+"""Corruptions: (image (H, W, C) of floats in 0..1, constants of a severity, rng) -> image.
+
+Results are not clipped yet. `corruptions.py` is the table of them with their constants.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from PIL import Image
 from scipy import ndimage
 
 Floats = NDArray[np.floating[Any]]
+
+_LUMA = np.array([0.299, 0.587, 0.114])
 
 
 def gaussian_noise(image: Floats, deviation: float, rng: np.random.Generator) -> Floats:
@@ -65,8 +70,8 @@ def smear(image: Floats, radius: int, deviation: float, *, angle: float) -> Floa
     Args:
         image: (H, W, C).
         radius: Half of the line's length, in pixels.
-        deviation: Of the normal curve, in pixels.
-        angle: Of the line, in degrees from the horizontal.
+        deviation: Deviation of the normal curve, in pixels.
+        angle: Angle of the line, in degrees from the horizontal.
     """
     height, width = image.shape[:2]
     steps = np.arange(2 * radius + 1)
@@ -99,15 +104,8 @@ def _disc(radius: float, deviation: float) -> Floats:
     offsets = np.arange(-reach, reach + 1)
     disc = (np.add.outer(offsets**2, offsets**2) <= radius**2).astype(np.float64)
     border = 1 if radius <= 8 else 2
-    taps = np.exp(-(np.arange(-border, border + 1) ** 2) / (2 * deviation**2))
-    taps /= taps.sum()
-    smoothed = np.pad(disc / disc.sum(), border)
-    for axis in (0, 1):
-        smoothed = ndimage.correlate1d(smoothed, taps, axis=axis, mode="constant")
-    return smoothed
-
-
-_LUMA = np.array([0.299, 0.587, 0.114])
+    padded = np.pad(disc / disc.sum(), border)
+    return ndimage.gaussian_filter(padded, deviation, radius=border, mode="constant")
 
 
 def brightness(image: Floats, added: float, rng: np.random.Generator) -> Floats:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,21 @@ from kt_tuning.core.json_record import Record
 from kt_tuning.core.records import COMPLETED, DataCard, SearchRecord, TrialRecord
 from kt_tuning.evaluation.float_twin import as_keras
 from kt_tuning.evaluation.flops import measure_complexity
-from kt_tuning.evaluation.predict import predict_function
+from kt_tuning.evaluation.predict import Predict, predict_function
 
 LATENCY_CALLS = 300
 LATENCY_SECONDS = 1.0
 """Calls that time a prediction, at most; and their time, after which they end."""
+
+
+WARM_UP = 10
+REPEATS = 100
+FEWEST = 50
+"""Least number of timed calls, however long they take."""
+LARGEST_BATCH = 512
+_SECONDS_A_BATCH_SIZE = 0.3
+_LONGEST_CALL = 2.0
+_GAIN = 1.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,20 +80,11 @@ def measure_cost(model: Any, image: NDArray[np.uint8] | None = None) -> Cost:
     predict = predict_function(model)
     return Cost(
         parameters=int(network.count_params()),
-        weight_bytes=_weight_bytes(network),
+        weight_bytes=sum(array.nbytes for array in network.get_weights()),
         multiply_adds=None if counted is None else counted.multiply_adds,
         flops=None if counted is None else counted.flops,
         latency_ms=measure_latency(predict, image, repeats=LATENCY_CALLS, seconds=LATENCY_SECONDS),
         throughput=measure_throughput(predict, image),
-    )
-
-
-def _weight_bytes(model: Any) -> int:
-    import keras
-
-    return sum(
-        math.prod(weight.shape) * np.dtype(keras.backend.standardize_dtype(weight.dtype)).itemsize
-        for weight in model.weights
     )
 
 
@@ -108,9 +109,9 @@ def training_speed(
     Building, validation and checkpoints are in the time.
 
     Args:
-        trials: Of the search.
-        data: What it was run on.
-        search: How; with folds, a training sees all images but one fold's.
+        trials: Trials of the search.
+        data: Its data.
+        search: Its record; with folds, a training sees all images but one fold's.
 
     Returns:
         Images a second, or None if no trial has completed.
@@ -126,18 +127,6 @@ def training_speed(
     return statistics.median(speeds) if speeds else None
 
 
-Predict = Callable[[NDArray[np.uint8]], Any]
-
-WARM_UP = 10
-REPEATS = 100
-FEWEST = 50
-"""Calls that are timed even if they take longer than they may."""
-LARGEST_BATCH = 512
-_SECONDS_A_BATCH_SIZE = 0.3
-_LONGEST_CALL = 2.0
-_GAIN = 1.05
-
-
 def measure_latency(
     predict_one: Predict,
     image: NDArray[np.uint8],
@@ -147,9 +136,9 @@ def measure_latency(
 ) -> dict[str, float]:
     """Time single predictions, one after the other, after a warm-up that is not counted.
 
-    The warm-up takes tracing, compiling and cold caches out: a server pays them once. What is
-    left is wall-clock, from pixels in memory to probabilities in memory, on this machine as
-    loaded as it is.
+    The warm-up excludes tracing, compiling and cold caches, which a server pays for once. The rest
+    is wall-clock, from pixels in memory to probabilities in memory, under the machine's present
+    load.
 
     Args:
         predict_one: Called as it is; give the path that serves, not one that prints.
@@ -196,7 +185,7 @@ def measure_throughput(
     more than 2 s.
 
     Args:
-        predict: As for `measure_latency`.
+        predict: See `measure_latency`.
         image: (1, H, W, C) uint8; batches are copies of it.
         largest: Batch size, at most.
     """
