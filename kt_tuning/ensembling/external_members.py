@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 Floats = NDArray[np.floating[Any]]
 Loader = Callable[[TrialRecord], "keras.Model"]
 
+Floats = NDArray[np.floating[Any]]
+Floats = NDArray[np.floating[Any]]
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Candidates:
@@ -132,9 +135,6 @@ def _places(rows: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.in
     """Return where each wanted row is among the rows, which are in any order."""
     order = np.argsort(rows)
     return order[np.searchsorted(rows, wanted, sorter=order)]
-
-
-Floats = NDArray[np.floating[Any]]
 
 
 def candidates_of(models: Mapping[str, Any], data: ImageData) -> Candidates:

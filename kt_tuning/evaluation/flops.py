@@ -13,6 +13,20 @@ from typing import Any
 
 from kt_tuning.core.errors import OptionError
 
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_LOOPS = ("While", "StatelessWhile")
+_A_RESULT = {
+    **dict.fromkeys(("Add", "AddV2", "Sub", "Mul", "RealDiv", "BiasAdd", "Neg", "Pow"), 1),
+    **dict.fromkeys(("Maximum", "Minimum", "Square", "Sqrt", "Exp", "Log", "Erf", "Abs"), 1),
+    **dict.fromkeys(("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Sigmoid", "Tanh"), 1),
+    **dict.fromkeys(("Softplus", "Softsign", "AddN"), 1),
+    **dict.fromkeys(("SquaredDifference", "Rsqrt", "FusedBatchNormV3"), 2),
+    **dict.fromkeys(("Softmax", "LogSoftmax"), 5),
+}
+"""Operations for each element of the result."""
+_AN_INPUT = ("Sum", "Mean", "Max", "Min", "Prod")
+_POOLINGS = ("MaxPool", "AvgPool", "MaxPool3D", "AvgPool3D")
+
 
 @dataclasses.dataclass(frozen=True)
 class Complexity:
@@ -54,8 +68,6 @@ def measure_complexity(model: Any) -> Complexity:
         )
     import tensorflow as tf
 
-    from kt_tuning.evaluation.flops import graph_cost
-
     spec = tf.TensorSpec((1, *model.input_shape[1:]), model.inputs[0].dtype)
     forward = tf.function(lambda x: model(x, training=False), autograph=False)
     return Complexity(*graph_cost(forward.get_concrete_function(spec).graph))
@@ -71,13 +83,6 @@ def count_flops(model: Any) -> int:
         OptionError: if the Keras backend is not TensorFlow.
     """
     return measure_complexity(model).flops
-
-
-Cost = tuple[int, int]
-"""Multiply-adds, other floating-point operations."""
-
-_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
-_LOOPS = ("While", "StatelessWhile")
 
 
 def _elements(tensor: Any) -> int:
@@ -129,38 +134,21 @@ _PRODUCTS: dict[str, Callable[[Any], int]] = {
     "Einsum": _einsum,
 }
 
-_A_RESULT = {
-    **dict.fromkeys(("Add", "AddV2", "Sub", "Mul", "RealDiv", "BiasAdd", "Neg", "Pow"), 1),
-    **dict.fromkeys(("Maximum", "Minimum", "Square", "Sqrt", "Exp", "Log", "Erf", "Abs"), 1),
-    **dict.fromkeys(("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Sigmoid", "Tanh"), 1),
-    **dict.fromkeys(("Softplus", "Softsign", "AddN"), 1),
-    **dict.fromkeys(("SquaredDifference", "Rsqrt", "FusedBatchNormV3"), 2),
-    **dict.fromkeys(("Softmax", "LogSoftmax"), 5),
-}
-"""Operations for each element of the result."""
-_AN_INPUT = ("Sum", "Mean", "Max", "Min", "Prod")
-_POOLINGS = ("MaxPool", "AvgPool", "MaxPool3D", "AvgPool3D")
 
-
-def graph_cost(graph: Any) -> Cost:
+def graph_cost(graph: Any) -> tuple[int, int]:
     """Return the multiply-adds and other operations that a function graph's outputs need."""
-    costs = [_operation_cost(op) for op in _needed(graph)]
-    return sum(cost[0] for cost in costs), sum(cost[1] for cost in costs)
-
-
-def _needed(graph: Any) -> list[Any]:
-    """The operations that the outputs depend on: a recurrent layer's dry first step is none."""
-    found: dict[str, Any] = {}
+    needed: dict[str, Any] = {}
     waiting = [tensor.op for tensor in graph.outputs]
     while waiting:
         op = waiting.pop()
-        if op.name not in found:
-            found[op.name] = op
+        if op.name not in needed:
+            needed[op.name] = op
             waiting.extend(tensor.op for tensor in op.inputs)
-    return list(found.values())
+    products, others = zip(*map(_operation_cost, needed.values()), strict=True)
+    return sum(products), sum(others)
 
 
-def _operation_cost(op: Any) -> Cost:
+def _operation_cost(op: Any) -> tuple[int, int]:
     if op.type in _CALLS:
         return graph_cost(_function(op, "f"))
     if op.type in _LOOPS:

@@ -19,6 +19,10 @@ from kt_tuning.run.layout import DATA, RESULT, TEST_USES
 
 logger = logging.getLogger("kt_tuning")
 
+_BYTES = 8
+_NOT_KEPT = ("build_config", "compile_config", "registered_name", "shared_object_id")
+"""Keys of a Keras configuration whose values saving and loading may lose or change."""
+
 
 @dataclasses.dataclass(frozen=True)
 class HeldOutUse(Record):
@@ -166,11 +170,6 @@ def _with_outer(directory: str | Path) -> list[Path]:
         if (parent / DATA).is_file() and DataCard.load(parent / DATA).fingerprint == fingerprint
     ]
     return [directory, *outer]
-
-
-_BYTES = 8
-_NOT_KEPT = ("build_config", "compile_config", "registered_name", "shared_object_id")
-"""Keys of a Keras configuration whose values saving and loading may lose or change."""
 
 
 def model_digest(model: Any) -> str | None:
