@@ -111,11 +111,11 @@ def greedy_weights(
     *,
     rounds: int = ROUNDS,
     bags: int = BAGS,
-    sorted_start: bool = True,
 ) -> Floats:
     """Select members with replacement, in random halves of them, and average over the halves.
 
-    Each round adds the member that improves the mean most. Selecting from fewer members than there
+    A selection starts from as many of the best members as average best (2004, section 2.2); each
+    round adds the member that improves the mean most. Selecting from fewer members than there
     are overfits less (2004, section 2.4). Each half has the best member in it, as a half without a
     good one would vote for bad ones.
 
@@ -124,8 +124,6 @@ def greedy_weights(
         rng: Draws the halves.
         rounds: Members that a selection ends with; its best prefix is kept.
         bags: Halves; 1 selects once, from all members.
-        sorted_start: Start from as many of the best members as average best (2004, section 2.2);
-            otherwise with the best one.
 
     Returns:
         Weights (K,) on the simplex.
@@ -133,22 +131,22 @@ def greedy_weights(
     members = problem.members
     # Half of two or three members is too few to select from.
     if bags == 1 or members < 4:
-        return _select(problem, np.arange(members), rounds, sorted_start)
+        return _select(problem, np.arange(members), rounds)
     best = problem.member_costs.argmin()
     total = np.zeros(members)
     for _ in range(bags):
         drawn = rng.choice(members, size=members // 2, replace=False)
-        total += _select(problem, np.union1d(drawn, best), rounds, sorted_start)
+        total += _select(problem, np.union1d(drawn, best), rounds)
     return total / bags
 
 
-def _select(problem: Problem, library: Integers, rounds: int, sorted_start: bool) -> Floats:
+def _select(problem: Problem, library: Integers, rounds: int) -> Floats:
     """Return weights (K,) of one selection among the members of `library`."""
     mixed = problem.mixed[library]
     order = np.argsort(problem.member_costs[library], kind="stable")
     starts: list[float] = []
     total = np.zeros(mixed.shape[1:])
-    for place in order[: rounds if sorted_start else 1]:
+    for place in order[:rounds]:
         total = total + mixed[place]
         starts += problem.costs_of_sums(total[None], len(starts) + 1).tolist()
     chosen = order[: int(np.argmin(starts)) + 1].tolist()

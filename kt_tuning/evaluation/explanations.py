@@ -128,12 +128,11 @@ def occlusion_map(
     label: int | None = None,
     *,
     patch: int | None = None,
-    stride: int | None = None,
 ) -> NDArray[np.floating[Any]]:
     """Return by how much the probability of a class falls when a place is covered.
 
-    A square of the image's mean colour is moved over it; each place gets the mean fall over all
-    squares that covered it.
+    A square of the image's mean colour is moved over it by half of its side; each place gets the
+    mean fall over all squares that covered it.
 
     Source: Zeiler and Fergus (2014), "Visualizing and understanding convolutional networks",
     section 4.2.
@@ -143,24 +142,22 @@ def occlusion_map(
         image: (H, W, C) uint8.
         label: The class to explain; the predicted one if None.
         patch: Side of the square, in pixels; a quarter of the shorter side if None.
-        stride: Step of the square, in pixels; half of `patch` if None.
 
     Returns:
         (H, W): -1 to 1, above 0 where the place speaks for the class.
 
     Raises:
-        OptionError: if the square does not fit into the image, or the step is below 1 or larger
-            than the square, which would leave places out.
+        OptionError: if the square does not fit into the image.
         DataError: if what comes back is not one distribution an image.
     """
     height, width = image.shape[:2]
     side = max(1, min(height, width) // 4) if patch is None else patch
-    step = max(1, side // 2) if stride is None else stride
-    if not 1 <= step <= side <= min(height, width):
+    if not 1 <= side <= min(height, width):
         raise OptionError(
-            "Expected 1 <= stride <= patch <= the image's shorter side. "
-            f"Received: stride={step}, patch={side}, image {height} x {width}."
+            "Expected 1 <= patch <= the image's shorter side. "
+            f"Received: patch={side}, image {height} x {width}."
         )
+    step = max(1, side // 2)
     corners = [
         (top, left) for top in _starts(height, side, step) for left in _starts(width, side, step)
     ]
