@@ -40,5 +40,5 @@ def test_unknown_fields_are_ignored_at_any_depth():
     "content", [{"one": {}}, {"one": [1]}, {"parts": 3}, {"by_size": {"a": {}}}]
 )
 def test_content_of_another_shape_is_refused(content):
-    with pytest.raises(StorageError, match="whole.json is not a Whole"):
+    with pytest.raises(StorageError, match=r"whole\.json is not a Whole"):
         Whole.from_json(content, source="whole.json")
