@@ -24,7 +24,7 @@ class BoostingRound:
 
     Attributes:
         error: Share of the weight that the member gets wrong, 0 to 1.
-        vote: How much the member counts, if it is `useful`.
+        vote: Weight of the member, if it is `useful`.
         weights: (N,) of the training images in the next round, summing to 1.
     """
 

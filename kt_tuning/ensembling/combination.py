@@ -42,7 +42,7 @@ class Combination(Record):
             none are given.
         pool: "arithmetic", the weighted mean of the probabilities; or "geometric", the softmax of
             the weighted mean of their logarithms (the logarithmic opinion pool).
-        calibrations: Of the pooled probabilities, one after the other.
+        calibrations: Calibrations of the pooled probabilities, one after the other.
     """
 
     weights: tuple[float, ...]
@@ -138,7 +138,7 @@ def mean_over_folds(folds: int, sharpening: float) -> Combination:
     """Return how the predictions of all folds' models become one: softmax(s * mean of log p).
 
     Args:
-        folds: How many predictions there are.
+        folds: Number of predictions.
         sharpening: s; see `sharpening_of`.
     """
     return Combination(
@@ -217,7 +217,7 @@ def check_members(models: Sequence[keras.Model]) -> None:
 
 
 def member_name(index: int) -> str:
-    """Return what a member is called in the combined model."""
+    """Return the name of a member in the combined model."""
     return f"member_{index}"
 
 
@@ -233,7 +233,7 @@ def combine_models(models: Sequence[keras.Model], combination: Combination) -> k
 
     Args:
         models: K models that `check_members` accepts.
-        combination: Of K members.
+        combination: The combination of K members.
 
     Returns:
         uint8 pixels (n, H, W, C) -> float32 probabilities (n, classes).
@@ -269,7 +269,7 @@ def combine_models(models: Sequence[keras.Model], combination: Combination) -> k
 def combine_folds(
     members: Sequence[Sequence[keras.Model]], combination: Combination, sharpening: float
 ) -> keras.Model:
-    """Build the mean over the folds of what the models of one fold say together.
+    """Build the mean over the folds of the combined models of each fold.
 
     A combination that was fitted on out-of-fold predictions is of one model a member. So the models
     of each fold are combined by it, and the mean is taken over the folds, of the logits; see
@@ -277,7 +277,7 @@ def combine_folds(
 
     Args:
         members: For each member its models, one a fold, as many as the others have.
-        combination: Of the members.
+        combination: The combination of the members.
         sharpening: See `sharpening_of`.
 
     Returns:

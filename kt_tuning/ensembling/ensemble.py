@@ -44,9 +44,9 @@ class Ensemble:
     It is itself a Keras model (`to_keras`), so that the measured model is the served one.
 
     Attributes:
-        record: Which trials were combined and how the weights were found, or None.
+        record: The members and how their weights were found, or None.
         card: The data that the members were trained on, or None; `export` needs it.
-        provenance: What `export` writes beside the model.
+        provenance: Content of the file that `export` writes beside the model.
     """
 
     def __init__(

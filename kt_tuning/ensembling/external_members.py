@@ -40,7 +40,7 @@ class Candidates:
         members: Best first.
         labels: (N,) of the rows.
         rows: (N,) places of the rows in the data set.
-        fingerprint: Of the data set: places mean the same in those that have the same.
+        fingerprint: Fingerprint of the data set: places mean the same if it is the same.
     """
 
     members: tuple[Member, ...]

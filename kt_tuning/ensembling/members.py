@@ -97,8 +97,8 @@ def take_best(members: Sequence[Member], labels: ArrayLike, size: int) -> list[M
 
     Args:
         members: Candidates, best first.
-        labels: Not looked at.
-        size: How many, at most.
+        labels: Not used.
+        size: Largest number of members.
 
     Raises:
         OptionError: if `size` is below 1.
@@ -117,7 +117,7 @@ def take_diverse(members: Sequence[Member], labels: ArrayLike, size: int) -> lis
     Args:
         members: Candidates.
         labels: (N,) integers in 0..C-1, of the members' rows.
-        size: How many, at most.
+        size: Largest number of members.
 
     Raises:
         OptionError: if `size` is below 1.
@@ -153,7 +153,7 @@ def selection(members: Sequence[Member], choice: str, size: int, *, metric: str 
     Args:
         members: K candidates, best first.
         choice: Name in `MEMBER_CHOICES`.
-        size: How many, at most.
+        size: Largest number of members.
         metric: Name in `METRICS` that "best" means; None keeps their order on whatever rows.
     """
 

@@ -35,14 +35,14 @@ class EnsembleRecord(Record):
         member_scores: (K,) objective of each member.
         temperatures: (K,) by which each member's logits are divided before they are averaged.
         pool: "arithmetic" or "geometric"; see `Combination`.
-        calibrations: Of the whole, one after the other.
+        calibrations: Calibrations of the ensemble, one after the other.
         metric: A name in `METRICS`.
         errors: Standard error of each solver's difference from the solver asked for.
-        diversity: Of the members, on the rows that the weights were fitted on.
-        reliability: Of the whole, on rows that neither its weights nor its calibration were
+        diversity: That of the members, on the rows that the weights were fitted on.
+        reliability: That of the ensemble, on rows that neither its weights nor its calibration were
             fitted on.
         costs: (K,) what serving each member costs, in parameters; empty if that is not known.
-        single_cost: What the best single candidate costs; None if that is not known.
+        single_cost: Serving cost of the best single candidate; None if it is not known.
         folds: Models of each member, each trained without one fold; what is known of the whole is
             then of one model a member, on the fold that it was not trained on.
         sharpening: With folds, see `sharpening_of`.
@@ -83,10 +83,10 @@ class EnsembleRecord(Record):
 
 
 def record_of(solution: Solution, members: Sequence[Member], labels: Integers) -> EnsembleRecord:
-    """Return the record of what `solve` found, of the members that count.
+    """Return the record of a solution, with the members that have a weight.
 
     Args:
-        solution: What was found.
+        solution: The result of `solve`.
         members: All K that it was found for. Where one has no score, its log-loss stands in.
         labels: (N,) of the rows that they predicted.
     """

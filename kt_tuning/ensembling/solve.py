@@ -40,7 +40,7 @@ class Solution:
     """The result of `solve`.
 
     Attributes:
-        combination: Of all K members; weights are exactly 0 for those that were dropped.
+        combination: That of all K members; weights of dropped ones are exactly 0.
         solver: Name in `SOLVERS`.
         metric: Name in `METRICS`.
         fitted: The metric on the rows that the combination was fitted on: optimistic.

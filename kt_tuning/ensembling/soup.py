@@ -61,8 +61,8 @@ def soup(candidates: Candidates, data: ImageData, *, metric: str = LOG_LOSS) -> 
     statistics of batch normalisations are averaged like everything else.
 
     Args:
-        candidates: Of trainings without folds: a member of several folds has seen all rows.
-        data: What they were trained on.
+        candidates: Members trained without folds: one of several folds has seen all rows.
+        data: The data that they were trained on.
         metric: Name in `METRICS`.
 
     Raises:

@@ -90,7 +90,7 @@ def metric_interval(
     """Return a metric with its 95% interval; see `bootstrap_intervals`.
 
     Args:
-        metric: What to measure.
+        metric: The metric.
         labels: (N,) integers in 0..C-1.
         probabilities: (N, C).
         drawn: (R,) the metric on resamples of the rows; not used for a mean over rows.

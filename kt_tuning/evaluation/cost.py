@@ -42,7 +42,7 @@ class Cost(Record):
     Attributes:
         parameters: Scalars in its weights.
         weight_bytes: Bytes of its weights in memory.
-        multiply_adds: Of convolutions and matrix products for one image; None if the backend is
+        multiply_adds: Those of convolutions and matrix products for one image; None if the backend is
             not TensorFlow.
         flops: All floating-point operations for one image, a multiply-add as two; None likewise.
         latency_ms: Milliseconds for one image: the percentiles "p50", "p95" and "p99".

@@ -106,7 +106,7 @@ def _watched(operation: Any, shown: list[Any], *, whole: bool) -> Any:
     """Return `operation` as a function that collects the outputs to show of each call.
 
     Args:
-        operation: What is called; a list that it returns is its output, and outputs to show.
+        operation: The operation; a list that it returns is its output, and outputs to show.
         shown: Gets the outputs.
         whole: Whether its own output is to be shown.
     """

@@ -33,7 +33,7 @@ class Complexity:
     """Arithmetic of one prediction for one image.
 
     Attributes:
-        multiply_adds: Of convolutions and matrix products; what papers call "FLOPs" or "MACs".
+        multiply_adds: Those of convolutions and matrix products, "FLOPs" or "MACs" in papers.
         elementwise: Other floating-point operations: activations, normalisation, biases, pooling.
     """
 

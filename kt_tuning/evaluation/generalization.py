@@ -72,7 +72,7 @@ def generalization(
     to test shows how far the search has fitted the validation images.
 
     Args:
-        model: As for `evaluate`.
+        model: See `evaluate`.
         splits: Name -> images, in the order of use: {"train": …, "validation": …, "test": …}; or
             predictions of them.
         metrics: Rows of `METRICS`.

@@ -135,7 +135,7 @@ def effective_rows(value: float, variance: float, most: float) -> float:
 
     Args:
         value: The metric, 0 to 1.
-        variance: Of `value`, estimated; 0 says nothing, as it does where no row failed.
+        variance: Estimated variance of `value`; 0, as where no row failed, is not used.
         most: Upper limit: a variance that was estimated from few failures may be far too small.
     """
     return min(value * (1.0 - value) / variance, most) if variance > 0 else most
@@ -153,8 +153,8 @@ def loss_interval(mean: float, variance: float, largest: float, rows: int) -> tu
     based on the gamma distribution".
 
     Args:
-        mean: Of the losses, none below 0.
-        variance: Of `mean`.
+        mean: Mean of the losses, none below 0.
+        variance: Variance of `mean`.
         largest: The largest loss that a row can be expected to have, at least that of any here.
         rows: Number of losses.
 

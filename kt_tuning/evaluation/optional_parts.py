@@ -198,7 +198,7 @@ class Subject:
         """Return the number of images to measure, and log it if it is not all of them.
 
         Args:
-            title: What is measured.
+            title: The name of the measurement.
             available: Images that there are.
             cost: Estimates the seconds that one image takes.
             seconds: Time that may be used.

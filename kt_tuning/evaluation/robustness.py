@@ -93,7 +93,7 @@ def seconds_per_corrupted_image(predict: Predict, images: NDArray[np.uint8]) -> 
     """Estimate the time that all corruptions of one image take, and their predictions.
 
     Args:
-        predict: As for `robustness`.
+        predict: See `robustness`.
         images: (n, H, W, C) uint8; the first of them is corrupted.
     """
     severity = SEVERITIES[len(SEVERITIES) // 2]
@@ -126,7 +126,7 @@ def robustness(
         corruptions: Names in `CORRUPTIONS`.
         severities: From 1 (mild) to 5.
         metric: Name in `METRICS`.
-        seed: Of what the corruptions draw.
+        seed: Seed of the corruptions.
 
     Returns:
         The table; `adversarial_accuracy` measures attacks, to be put beside it with

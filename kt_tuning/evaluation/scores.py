@@ -33,11 +33,11 @@ class Scores(Record):
         split: Name of the split that was measured.
         curves: ROC and precision-recall curve of each class.
         mistakes: The worst ones, the worst first.
-        reliability: How often predictions of each confidence are right; None in older records.
+        reliability: Accuracy by confidence; None in older records.
         model: Digest of the model, see `model_digest`; None if it is not known.
-        cost: What `measure_cost` found, if it was asked.
-        robustness: What `robustness` found, if it was asked.
-        generalization: What `generalization` found, if it was asked.
+        cost: Result of `measure_cost`, if it was measured.
+        robustness: Result of `robustness`, if it was measured.
+        generalization: Result of `generalization`, if it was measured.
     """
 
     metrics: dict[str, Interval]

@@ -55,9 +55,9 @@ class CorrectedBest(Record):
     Attributes:
         metric: Name in `METRICS`.
         raw: The best score, as it was measured: optimistic.
-        corrected: What a model chosen in this way is expected to score on new images, with its
+        corrected: Expected score on new images of a model chosen in this way, with its
             95% interval; never better than `raw`.
-        best: Which one it is: its place among the predictions; in a run, the trial's number.
+        best: Its place among the predictions; in a run, the trial's number.
         candidates: Models that it was chosen from.
         rows: Images that it was chosen on.
         best_epochs: Whether each candidate is a training's best epoch, chosen on the same images,

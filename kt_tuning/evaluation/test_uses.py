@@ -128,8 +128,8 @@ def note_use_of(split: Any, model: Any, *, by: str) -> None:
     Args:
         split: The split. An `ImageSplit` knows whether it is a test split, and where its uses are
             noted; any other object is taken for a split of the user's own.
-        model: What is measured; its digest is noted.
-        by: What measures.
+        model: The measured model; its digest is noted.
+        by: The function that measures it.
 
     Raises:
         StorageError: if a note in a run directory cannot be read or written.
