@@ -42,8 +42,8 @@ class Cost(Record):
     Attributes:
         parameters: Scalars in its weights.
         weight_bytes: Bytes of its weights in memory.
-        multiply_adds: Those of convolutions and matrix products for one image; None if the backend is
-            not TensorFlow.
+        multiply_adds: Those of convolutions and matrix products for one image; None if the backend
+            is not TensorFlow.
         flops: All floating-point operations for one image, a multiply-add as two; None likewise.
         latency_ms: Milliseconds for one image: the percentiles "p50", "p95" and "p99".
         throughput: Images a second at the best batch size.
