@@ -112,7 +112,7 @@ def _typed(value: Any, kind: Any) -> Any:
     arguments, origin = typing.get_args(kind), typing.get_origin(kind)
     if value is None:
         return None
-    if dataclasses.is_dataclass(kind):
+    if hasattr(kind, "__dataclass_fields__"):
         kinds = _hints(kind)
         known = {key: _typed(item, kinds[key]) for key, item in value.items() if key in kinds}
         return kind(**known)

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.floating[Any]]
 Loader = Callable[[TrialRecord], "keras.Model"]
 
-Floats = NDArray[np.floating[Any]]
-Floats = NDArray[np.floating[Any]]
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Candidates:
