@@ -43,7 +43,7 @@ from threadpoolctl import threadpool_limits
 
 from kt_tuning.ensembling import Member, selection, solve
 from kt_tuning.evaluation import METRICS, bootstrap_intervals, corrected_best, metrics_for
-from kt_tuning.evaluation.confidence import share_interval
+from kt_tuning.evaluation.intervals import share_interval
 
 Floats = NDArray[np.floating]
 Labels = NDArray[np.int64]

@@ -29,18 +29,11 @@ import numpy as np
 import scipy.optimize
 from threadpoolctl import threadpool_limits
 
-from kt_tuning.ensembling import (
-    CALIBRATIONS,
-    SOLVERS,
-    convex_weights,
-    greedy_weights,
-    join_candidates,
-    read_candidates,
-    solve,
-)
-from kt_tuning.ensembling.calibration import softmax
+from kt_tuning.ensembling import SOLVERS, join_candidates, read_candidates, solve
+from kt_tuning.ensembling.calibration import CALIBRATIONS, softmax
 from kt_tuning.ensembling.problem import Problem
 from kt_tuning.ensembling.solve import CANDIDATES
+from kt_tuning.ensembling.solvers import convex_weights, greedy_weights
 from kt_tuning.evaluation import score
 
 CLASSES = 10

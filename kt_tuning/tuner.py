@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kt_tuning import finalize, search
 from kt_tuning.core.errors import SearchError
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import PRICE, Ensemble, trained_on_validation
+from kt_tuning.ensembling import COST_PENALTY, Ensemble, trained_on_validation
 from kt_tuning.evaluation import Parts, Scores
 from kt_tuning.finalize import IMAGES, Configuration, Pruning
 from kt_tuning.finalize.refit import Refit, RefitOptions, refit
@@ -43,7 +43,7 @@ class Tuner(search.Tuner):
         *,
         metric: str = "log_loss",
         members: str = "best",
-        cost_penalty: float = PRICE,
+        cost_penalty: float = COST_PENALTY,
     ) -> Ensemble:
         """Combine the best trials; see `kt_tuning.search.Tuner.ensemble`.
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
+import types
+import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -97,8 +100,30 @@ class Record:
     @classmethod
     def from_json(cls, content: dict[str, Any], source: str = "the record") -> Self:
         """Make the record from `to_json`'s output."""
-        names = {field.name for field in dataclasses.fields(cls)}
         try:
-            return cls(**{key: value for key, value in content.items() if key in names})
-        except TypeError as error:
+            record: Self = _typed(content, cls)
+        except (AttributeError, TypeError, ValueError) as error:
             raise StorageError(f"{source} is not a {cls.__name__}: {error}") from error
+        return record
+
+
+def _typed(value: Any, kind: Any) -> Any:
+    """Convert JSON content to the type of a field: nested dataclasses, tuples, numbers as keys."""
+    arguments, origin = typing.get_args(kind), typing.get_origin(kind)
+    if value is None:
+        return None
+    if hasattr(kind, "__dataclass_fields__"):
+        kinds = _hints(kind)
+        known = {key: _typed(item, kinds[key]) for key, item in value.items() if key in kinds}
+        return kind(**known)
+    if origin in (types.UnionType, typing.Union):
+        return _typed(value, arguments[0])
+    if origin is dict:
+        key_kind = arguments[0] if arguments[0] in (int, float) else str
+        return {key_kind(key): _typed(item, arguments[1]) for key, item in value.items()}
+    if origin is tuple and arguments[1:] == (...,):
+        return tuple(_typed(item, arguments[0]) for item in value)
+    return tuple(map(_typed, value, arguments)) if origin is tuple else value
+
+
+_hints = functools.cache(typing.get_type_hints)

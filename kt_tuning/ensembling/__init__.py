@@ -1,30 +1,19 @@
-"""Several models that answer as one: who joins, their weights, and the combined model."""
+"""Ensembles: members, weights, calibration, and the combined model."""
 
-from kt_tuning.ensembling.augmented import AugmentedPredictor, predict_augmented
 from kt_tuning.ensembling.boosting import BoostingRound, boosting_round
-from kt_tuning.ensembling.calibration import (
-    CALIBRATIONS,
-    Calibration,
-    fit_temperature,
-    fit_vector,
-)
-from kt_tuning.ensembling.combination import Combination
-from kt_tuning.ensembling.combine import combine_models, weighted_sum
-from kt_tuning.ensembling.convex import convex_weights
-from kt_tuning.ensembling.diversity import Diversity, measure_diversity
+from kt_tuning.ensembling.combination import Combination, weighted_sum
+from kt_tuning.ensembling.cost_penalty import COST_PENALTY
 from kt_tuning.ensembling.ensemble import Ensemble
-from kt_tuning.ensembling.greedy import greedy_weights
-from kt_tuning.ensembling.members import (
-    MEMBER_CHOICES,
-    Member,
-    selection,
-    serving_cost,
-    take_best,
-    take_diverse,
+from kt_tuning.ensembling.external_members import (
+    AugmentedPredictor,
+    Candidates,
+    candidates_of,
+    join_candidates,
+    read_candidates,
 )
-from kt_tuning.ensembling.outside import candidates_of
-from kt_tuning.ensembling.record import EnsembleRecord
-from kt_tuning.ensembling.run_figures import (
+from kt_tuning.ensembling.members import MEMBER_CHOICES, Member, selection, serving_cost, take_best
+from kt_tuning.ensembling.record import EnsembleRecord, measure_diversity
+from kt_tuning.ensembling.run_files import (
     Validated,
     combination_digest,
     is_refitted,
@@ -32,46 +21,28 @@ from kt_tuning.ensembling.run_figures import (
     read_validated,
     trained_on_validation,
 )
-from kt_tuning.ensembling.run_members import (
-    Candidates,
-    join_candidates,
-    read_candidates,
-)
-from kt_tuning.ensembling.serving import PRICE
-from kt_tuning.ensembling.solve import SMALLEST_WEIGHT, Solution, solve
-from kt_tuning.ensembling.soup import Soup, soup
-from kt_tuning.ensembling.weights import SOLVERS
+from kt_tuning.ensembling.solve import solve
+from kt_tuning.ensembling.solvers import SOLVERS
+from kt_tuning.ensembling.soup import soup
 
 __all__ = [
-    "CALIBRATIONS",
+    "COST_PENALTY",
     "MEMBER_CHOICES",
-    "PRICE",
-    "SMALLEST_WEIGHT",
     "SOLVERS",
     "AugmentedPredictor",
     "BoostingRound",
-    "Calibration",
     "Candidates",
     "Combination",
-    "Diversity",
     "Ensemble",
     "EnsembleRecord",
     "Member",
-    "Solution",
-    "Soup",
     "Validated",
     "boosting_round",
     "candidates_of",
     "combination_digest",
-    "combine_models",
-    "convex_weights",
-    "fit_temperature",
-    "fit_vector",
-    "greedy_weights",
     "is_refitted",
     "join_candidates",
     "measure_diversity",
-    "predict_augmented",
     "read_candidates",
     "read_scores",
     "read_validated",
@@ -80,7 +51,6 @@ __all__ = [
     "solve",
     "soup",
     "take_best",
-    "take_diverse",
     "trained_on_validation",
     "weighted_sum",
 ]

@@ -20,11 +20,11 @@ _ROUNDING = 1e-9
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class BoostingRound:
-    """What a round of boosting comes to.
+    """The result of a round of boosting.
 
     Attributes:
         error: Share of the weight that the member gets wrong, 0 to 1.
-        vote: How much the member counts, if it is `useful`.
+        vote: Weight of the member, if it is `useful`.
         weights: (N,) of the training images in the next round, summing to 1.
     """
 

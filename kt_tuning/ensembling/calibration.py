@@ -1,10 +1,9 @@
-"""Calibration: probabilities that mean what they say.
+"""Calibration: temperatures that make probabilities agree with observed frequencies.
 
-A network trained with label smoothing is too modest, one trained for long too sure. One number a
-member, its temperature, puts that right without changing what it predicts; averaging members that
-speak of the same certainty alike is what makes their weights comparable. The average of calibrated
-members is too modest again (Ranjan and Gneiting 2010, "Combining probability forecasts"), so the
-whole is calibrated, too.
+A network trained with label smoothing is underconfident, one trained for long overconfident. One
+number a member, its temperature, corrects that without changing the predicted classes, and makes
+the members' weights comparable. The average of calibrated members is underconfident again (Ranjan
+and Gneiting 2010, "Combining probability forecasts"), so the whole is calibrated, too.
 """
 
 from __future__ import annotations
@@ -56,11 +55,6 @@ class Calibration(Record):
                 )
             object.__setattr__(self, name, numbers)
 
-    @classmethod
-    def of(cls, content: Calibration | dict[str, Any]) -> Calibration:
-        """Return a calibration as it is, and what JSON kept of one."""
-        return content if isinstance(content, Calibration) else cls.from_json(content)
-
     @property
     def neutral(self) -> bool:
         """Whether it leaves probabilities as they are."""
@@ -89,7 +83,9 @@ def softmax(logits: Floats) -> Floats:
 
 
 def temper(probabilities: Floats, temperature: float) -> Floats:
-    """Return softmax(log(p) / T): the probabilities (N, C) that logits / T would have given."""
+    """Return softmax(log(p) / T), float64: the probabilities (N, C) that logits / T would give."""
+    if temperature == 1:
+        return np.asarray(probabilities, dtype=np.float64)
     return softmax(logarithm(probabilities) / temperature)
 
 
@@ -139,39 +135,6 @@ def _moments(logs: Floats, inverse: float) -> tuple[float, float]:
     return float(means.mean()), float((squares - means**2).mean())
 
 
-def fit_vector(probabilities: Floats, labels: Integers) -> Calibration:
-    """Fit vector scaling: a scale and a shift for each class.
-
-    A ridge of 1 / (2 N), towards the best temperature, keeps classes finite that have no row.
-
-    Args:
-        probabilities: (N, C), of a model that was not trained on these rows.
-        labels: (N,) integers in 0..C-1.
-
-    Source: Guo et al. (2017), section 4.2, with scales that are not below 0.
-    """
-    # Deferred: SciPy takes longer to import than all else here.
-    from scipy.optimize import minimize
-
-    logs = logarithm(probabilities)
-    rows, classes = logs.shape
-    start = np.concatenate(
-        [np.full(classes, 1 / fit_temperature(probabilities, labels)), np.zeros(classes)]
-    )
-
-    def loss(unknowns: Floats) -> tuple[float, Floats]:
-        scales, shifts = np.split(unknowns, 2)
-        away = unknowns - start
-        value, residuals = cross_entropy(logs * scales + shifts, labels)
-        slopes = np.concatenate([np.einsum("nc,nc->c", residuals, logs), residuals.sum(axis=0)])
-        return value + away @ away / (2 * rows), (slopes + away) / rows
-
-    bounds = [(0.0, None)] * classes + [(None, None)] * classes
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    scales, shifts = np.split(found.x, 2)
-    return Calibration(tuple(scales.tolist()), tuple(shifts.tolist()))
-
-
 def cross_entropy(logits: Floats, labels: Integers) -> tuple[float, Floats]:
     """Return the mean log-loss of logits (N, C) in nats, and softmax(logits) - truth (N, C)."""
     picked = np.arange(len(labels)), labels
@@ -184,17 +147,12 @@ def cross_entropy(logits: Floats, labels: Integers) -> tuple[float, Floats]:
     return value, raised
 
 
-def _leave(probabilities: Floats, labels: Integers) -> Calibration:
-    return NEUTRAL
-
-
-def _temperature(probabilities: Floats, labels: Integers) -> Calibration:
+def _scaled(probabilities: Floats, labels: Integers) -> Calibration:
     return Calibration(scales=(1 / fit_temperature(probabilities, labels),))
 
 
 CALIBRATIONS: dict[str, Callable[[Floats, Integers], Calibration]] = {
-    "none": _leave,
-    "temperature": _temperature,
-    "vector": fit_vector,
+    "none": lambda probabilities, labels: NEUTRAL,
+    "temperature": _scaled,
 }
-"""How a whole ensemble can be calibrated: (probabilities (N, C), labels (N,)) -> calibration."""
+"""Calibrations of a whole ensemble: (probabilities (N, C), labels (N,)) -> calibration."""

@@ -1,4 +1,4 @@
-"""Several models that answer as one."""
+"""The ensemble: a weighted mean of Keras models that is itself a Keras model."""
 
 from __future__ import annotations
 
@@ -13,33 +13,40 @@ from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.core.records import REFITTED, DataCard
-from kt_tuning.ensembling.combination import Combination, sharpening_of
-from kt_tuning.ensembling.combine import as_model, check_members, combine_folds, member_name
-from kt_tuning.ensembling.ensemble_file import (
+from kt_tuning.ensembling.combination import (
+    Combination,
+    check_members,
+    combine_folds,
+    member_name,
+    sharpening_of,
+)
+from kt_tuning.ensembling.cost_penalty import COST_PENALTY
+from kt_tuning.ensembling.members import Member, Select, costs_of, stack_predictions
+from kt_tuning.ensembling.problem import LOG_LOSS
+from kt_tuning.ensembling.record import EnsembleRecord, record_of
+from kt_tuning.ensembling.run_files import (
     find_ensemble_file,
     read_ensemble_file,
     write_ensemble_file,
 )
-from kt_tuning.ensembling.members import Member, Select, costs_of, stack_predictions
-from kt_tuning.ensembling.problem import LOG_LOSS, check_predictions
-from kt_tuning.ensembling.record import EnsembleRecord, record_of
-from kt_tuning.ensembling.serving import PRICE
 from kt_tuning.ensembling.solve import AUTO, solve
 from kt_tuning.evaluation import model_digest
 
 if TYPE_CHECKING:
     import keras
 
+Floats = NDArray[np.floating[Any]]
+
 
 class Ensemble:
     """A weighted mean of Keras models: of their calibrated probabilities, on the same pixels.
 
-    It is itself a Keras model (`to_keras`), so that what is measured is what is served.
+    It is itself a Keras model (`to_keras`), so that the measured model is the served one.
 
     Attributes:
-        record: Which trials were combined and how the weights were found, or None.
+        record: The members and how their weights were found, or None.
         card: The data that the members were trained on, or None; `export` needs it.
-        provenance: What `export` writes beside the model.
+        provenance: Content of the file that `export` writes beside the model.
     """
 
     def __init__(
@@ -101,7 +108,7 @@ class Ensemble:
         solver: str = AUTO,
         metric: str = LOG_LOSS,
         calibration: str = AUTO,
-        price: float = PRICE,
+        cost_penalty: float = COST_PENALTY,
         select: Select | None = None,
         seed: int = 0,
     ) -> Self:
@@ -113,13 +120,13 @@ class Ensemble:
             solver: "auto" or a name in `SOLVERS`; see `solve`.
             metric: Name in `METRICS`; see `solve`.
             calibration: "auto" or a name in `CALIBRATIONS`; see `solve`.
-            price: The share of the loss that is worth a doubling of the cost; see `solve`.
+            cost_penalty: The share of the loss that is worth a doubling of the cost; see `solve`.
             select: Which members may count; see `solve`.
             seed: Seed of `solve`.
 
         Raises:
-            OptionError: on an unknown name, a price that is out of range, a member that counts
-                but has no model, or models that do not fit together.
+            OptionError: on an unknown name, a cost penalty out of range, a member that counts but
+                has no model, or models that do not fit together.
             DataError: if `solve` refuses the predictions or labels.
         """
         predictions, truth = stack_predictions(members, labels)
@@ -130,37 +137,33 @@ class Ensemble:
             metric=metric,
             calibration=calibration,
             costs=costs_of(members),
-            price=price,
+            cost_penalty=cost_penalty,
             select=select,
             seed=seed,
         )
         record = record_of(found, members, truth)
         kept = found.combination.kept()
-        by_fold = [load() for index in kept if (load := members[index].load_folds) is not None]
-        models: list[Any] = by_fold
-        if len(by_fold) < len(kept) or len(set(map(len, by_fold))) > 1:
-            # Members of different numbers of folds, or of none, cannot be combined fold by fold.
-            models = [_loaded(members[index]) for index in kept]
-        elif len(by_fold[0]) > 1:
-            folds = len(by_fold[0])
-            sharpening = sharpening_of(record.combination, predictions[kept], truth, folds)
-            record = dataclasses.replace(record, folds=folds, sharpening=sharpening)
-        return cls(models, record.combination, record=record, sharpening=record.sharpening)
+        by_fold = [members[index].models() for index in kept]
+        folds = {len(models) for models in by_fold}
+        if len(folds) > 1:
+            # Members of different numbers of folds cannot be combined fold by fold.
+            by_fold = [[members[index].model()] for index in kept]
+        elif folds != {1}:
+            sharpening = sharpening_of(record.combination, predictions[kept], truth, *folds)
+            record = dataclasses.replace(record, folds=len(by_fold[0]), sharpening=sharpening)
+        return cls(by_fold, record.combination, record=record, sharpening=record.sharpening)
 
     @classmethod
     def fit(
         cls,
         models: Sequence[keras.Model | Callable[[], keras.Model]],
-        predictions: ArrayLike,
+        predictions: Sequence[ArrayLike],
         labels: ArrayLike,
         *,
         solver: str = AUTO,
         seed: int = 0,
-        trials: Mapping[str, float] | None = None,
-        card: DataCard | None = None,
-        provenance: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Do what `from_members` does, for models and their predictions side by side.
+        """Combine models by their predictions, named by position; see `from_members`.
 
         Args:
             models: K models, or functions without arguments that load one: only those of the
@@ -169,36 +172,25 @@ class Ensemble:
             labels: (N,) integers in 0..C-1.
             solver: "auto" or a name in `SOLVERS`; see `solve`.
             seed: Seed of `solve`.
-            trials: Trial id -> objective, K of them in the order of `models`. If None, the
-                positions in `models` and the log-losses stand in for them.
-            card: See the class.
-            provenance: See the class.
 
         Raises:
             OptionError: on an unknown solver, or models that do not fit together.
-            DataError: if there are not as many models, predictions and trials, or `solve`
-                refuses the predictions or labels.
+            DataError: if there are not as many models as predictions, or `solve` refuses the
+                predictions or labels.
         """
-        checked, truth = check_predictions(predictions, labels)
-        scores: Mapping[str, float | None] = (
-            dict.fromkeys(map(str, range(len(checked)))) if trials is None else trials
-        )
-        if not len(models) == len(scores) == len(checked):
+        if len(models) != len(predictions):
             raise DataError(
-                "Expected as many models as trials and predictions. Received: "
-                f"{len(models)} models, {len(scores)} trials, {len(checked)} predictions."
+                "Expected as many models as predictions. Received: "
+                f"{len(models)} models, {len(predictions)} predictions."
             )
         members = [
-            Member(name, member, score, load=functools.partial(as_model, model))
-            for model, member, (name, score) in zip(models, checked, scores.items(), strict=True)
+            Member(str(place), np.asarray(one), load=functools.partial(_as_model, model))
+            for place, (model, one) in enumerate(zip(models, predictions, strict=True))
         ]
-        ensemble = cls.from_members(members, truth, solver=solver, seed=seed)
-        ensemble.card = card
-        ensemble.provenance = dict(provenance or {})
-        return ensemble
+        return cls.from_members(members, labels, solver=solver, seed=seed)
 
     @property
-    def weights(self) -> NDArray[np.floating[Any]]:
+    def weights(self) -> Floats:
         """(K,) on the simplex; a copy."""
         return np.array(self._combination.weights)
 
@@ -224,9 +216,7 @@ class Ensemble:
         self.record = dataclasses.replace(self.record, model=model_digest(self))
         return self.record
 
-    def predict(
-        self, images: NDArray[np.uint8], batch_size: int = 256
-    ) -> NDArray[np.floating[Any]]:
+    def predict(self, images: NDArray[np.uint8], batch_size: int = 256) -> Floats:
         """Return float32 probabilities (N, classes) of uint8 images (N, H, W, C).
 
         Raises:
@@ -235,13 +225,13 @@ class Ensemble:
         self._check_images(images)
         return self.to_keras().predict(images, batch_size=batch_size, verbose=0)
 
-    def predict_on_batch(self, images: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:
+    def predict_on_batch(self, images: NDArray[np.uint8]) -> Floats:
         """Like `predict`, in one go: what a server does, and what `evaluate` times."""
         self._check_images(images)
         return self._predict_on_batch(images)
 
     @functools.cached_property
-    def _predict_on_batch(self) -> Callable[[NDArray[np.uint8]], NDArray[np.floating[Any]]]:
+    def _predict_on_batch(self) -> Callable[[NDArray[np.uint8]], Floats]:
         """Predicts as a server does: on TensorFlow one graph for any number of images."""
         import keras
 
@@ -269,8 +259,8 @@ class Ensemble:
             "combination": self._combination.to_json(),
             "folds": len(self._members[0]),
             "sharpening": self._sharpening,
-            "record": None if self.record is None else self.record.to_json(),
-            "card": None if self.card is None else self.card.to_json(),
+            "record": self.record and self.record.to_json(),
+            "card": self.card and self.card.to_json(),
             "provenance": self.provenance,
         }
         write_ensemble_file(path, self.to_keras(), facts)
@@ -287,15 +277,15 @@ class Ensemble:
         """
         path = Path(path)
         model, facts = read_ensemble_file(find_ensemble_file(path) if path.is_dir() else path)
-        record, card = facts["record"], facts["card"]
+        record, card, folds = facts["record"], facts["card"], facts["folds"]
         combination = Combination.from_json(facts["combination"], source=str(path))
-        folds, count = facts["folds"], len(combination.weights)
         parts = [model] if folds == 1 else [model.get_layer(member_name(k)) for k in range(folds)]
+        names = [member_name(index) for index in range(len(combination.weights))]
         ensemble = cls(
-            [[part.get_layer(member_name(index)) for part in parts] for index in range(count)],
+            [[part.get_layer(name) for part in parts] for name in names],
             combination,
-            record=None if record is None else EnsembleRecord.from_json(record, source=str(path)),
-            card=None if card is None else DataCard.from_json(card, source=str(path)),
+            record=record and EnsembleRecord.from_json(record, source=str(path)),
+            card=card and DataCard.from_json(card, source=str(path)),
             provenance=facts["provenance"],
             sharpening=facts["sharpening"],
         )
@@ -320,14 +310,12 @@ class Ensemble:
         # Deferred: exporting needs TensorFlow, combining only Keras.
         from kt_tuning.export import export_model
 
-        provenance = dict(self.provenance)
-        if self.record is not None:
-            provenance.setdefault("ensemble", self.record.to_json())
+        described = {} if self.record is None else {"ensemble": self.record.to_json()}
         return export_model(
             self.to_keras(),
             path,
             card=self.card,
-            provenance=provenance,
+            provenance=described | self.provenance,
             check_images=check_images,
         ).path
 
@@ -346,10 +334,8 @@ class Ensemble:
 
     def _check_images(self, images: NDArray[np.uint8]) -> None:
         expected = self._models[0].input_shape[1:]
-        shape = images.shape[1:]
-        fits = len(shape) == len(expected) and all(
-            wanted in (None, size) for wanted, size in zip(expected, shape, strict=True)
-        )
+        pairs = zip(expected, images.shape[1:], strict=False)
+        fits = images.ndim == 4 and all(wanted in (None, size) for wanted, size in pairs)
         # Floats in 0..1 would all be cut to 0, and predicted without a word.
         if images.dtype != np.uint8 or not fits or len(images) == 0:
             raise DataError(
@@ -358,11 +344,8 @@ class Ensemble:
             )
 
 
-def _loaded(member: Member) -> keras.Model:
-    if member.load is None:
-        raise OptionError(
-            f"The member {member.name!r} counts in the ensemble, but there are only its "
-            "predictions. Give it a `load` that returns the Keras model, or call `solve`, which "
-            "finds weights without models."
-        )
-    return member.load()
+def _as_model(model: keras.Model | Callable[[], keras.Model]) -> keras.Model:
+    import keras
+
+    # A model is callable, too.
+    return model if isinstance(model, keras.Model) else model()

@@ -1,4 +1,4 @@
-"""Who may join an ensemble: the candidates, and the choice among many."""
+"""Members of an ensemble: the candidates, and the choice among many."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Member:
         configuration: Hyperparameter values; None if they are not known.
         load: Returns the Keras model, with folds the mean of all folds' models. None if there
             are only predictions: it can be weighed, but not exported.
-        cost: What serving it costs: its parameters, with folds those of all folds' models. None if
-            it is not known; it then counts for no candidate.
+        cost: Serving cost: its parameters, with folds those of all folds' models. None if it is
+            not known; costs then count for no candidate.
         load_folds: With folds, returns the models of all folds, which an ensemble calibrates one
             by one; see `combine_folds`.
     """
@@ -48,12 +48,30 @@ class Member:
     cost: float | None = None
     load_folds: Callable[[], Sequence[keras.Model]] | None = None
 
+    def model(self) -> keras.Model:
+        """Load the Keras model.
+
+        Raises:
+            OptionError: if there are only predictions.
+        """
+        if self.load is None:
+            raise OptionError(
+                f"The member {self.name!r} counts in the ensemble, but there are only its "
+                "predictions. Give it a `load` that returns the Keras model, or call `solve`, "
+                "which finds weights without models."
+            )
+        return self.load()
+
+    def models(self) -> Sequence[keras.Model]:
+        """Load the models of all folds, or the only one."""
+        return [self.model()] if self.load_folds is None else self.load_folds()
+
 
 def serving_cost(record: TrialRecord, folds: int) -> float:
-    """What serving a trial costs, see `Member.cost`.
+    """Return the serving cost of a trial, see `Member.cost`.
 
-    Arithmetic would need a build of every candidate; parameters are known, and they are what is
-    stored, loaded and kept in memory.
+    Arithmetic would need a build of every candidate; the number of parameters is known, and
+    determines storage, loading time and memory.
     """
     return float(max(1, record.parameters) * folds)
 
@@ -79,8 +97,8 @@ def take_best(members: Sequence[Member], labels: ArrayLike, size: int) -> list[M
 
     Args:
         members: Candidates, best first.
-        labels: Not looked at.
-        size: How many, at most.
+        labels: Not used.
+        size: Largest number of members.
 
     Raises:
         OptionError: if `size` is below 1.
@@ -99,7 +117,7 @@ def take_diverse(members: Sequence[Member], labels: ArrayLike, size: int) -> lis
     Args:
         members: Candidates.
         labels: (N,) integers in 0..C-1, of the members' rows.
-        size: How many, at most.
+        size: Largest number of members.
 
     Raises:
         OptionError: if `size` is below 1.
@@ -135,7 +153,7 @@ def selection(members: Sequence[Member], choice: str, size: int, *, metric: str 
     Args:
         members: K candidates, best first.
         choice: Name in `MEMBER_CHOICES`.
-        size: How many, at most.
+        size: Largest number of members.
         metric: Name in `METRICS` that "best" means; None keeps their order on whatever rows.
     """
 

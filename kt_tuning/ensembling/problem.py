@@ -1,4 +1,4 @@
-"""What a solver is given: the members' predictions, the truth, and what to be good at."""
+"""The problem that a solver solves: members' predictions, labels and a metric."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.core.errors import DataError
-from kt_tuning.evaluation import EPSILON, METRICS, check_labels
+from kt_tuning.evaluation import METRICS
+from kt_tuning.evaluation.metric_functions import EPSILON
+from kt_tuning.evaluation.metrics import check_labels
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
@@ -28,7 +30,7 @@ _FACTORS = 32
 class Problem:
     """Members' predictions, and the cost of weights.
 
-    A cost is lower the better: the metric itself, or its negative where more is better.
+    A cost is the metric itself, or its negative where more is better: lower is better.
 
     Attributes:
         predictions: (K, N, C) probabilities on rows that no member was trained on.
@@ -47,9 +49,20 @@ class Problem:
 
     @functools.cached_property
     def of_truth(self) -> Floats:
-        """Each member's probability of the truth (K, N), clipped as the metric clips it."""
+        """Each member's probability of the true class (K, N), clipped as the metric clips it."""
         chosen = self.predictions[:, np.arange(len(self.labels)), self.labels]
         return np.clip(chosen.astype(np.float64), EPSILON, 1.0)
+
+    @property
+    def mixed(self) -> Floats:
+        """The arrays that weights are applied to: (K, N, C), for log-loss `of_truth` (K, N)."""
+        return self.of_truth if self.metric == LOG_LOSS else self.predictions
+
+    def costs_of_sums(self, sums: Floats, count: int = 1) -> Floats:
+        """Costs (M,) of M means, given as sums (M, ...) of `count` arrays of `mixed`."""
+        if self.metric == LOG_LOSS:
+            return np.log(count) - mean_log(sums)
+        return np.array([cost(self.metric, self.labels, total / count) for total in sums])
 
     def cost(self, weights: Floats) -> float:
         """Cost of the members' mean with weights (K,)."""
@@ -57,18 +70,10 @@ class Problem:
 
     def costs(self, weights: Floats) -> Floats:
         """Costs (M,) of weights (M, K)."""
-        if self.metric == LOG_LOSS:
-            # A mixture's log-loss depends on the probabilities of the truth alone.
-            block = max(1, _BLOCK_CELLS // len(self.labels))
-            parts = range(0, len(weights), block)
-            return -np.concatenate(
-                [mean_log(weights[part : part + block] @ self.of_truth) for part in parts]
-            )
-        return np.array(
-            [
-                cost(self.metric, self.labels, np.tensordot(row, self.predictions, axes=1))
-                for row in weights
-            ]
+        block = max(1, _BLOCK_CELLS // self.mixed[0].size)
+        blocks = (weights[start : start + block] for start in range(0, len(weights), block))
+        return np.concatenate(
+            [self.costs_of_sums(np.tensordot(some, self.mixed, axes=1)) for some in blocks]
         )
 
     @functools.cached_property
@@ -89,7 +94,7 @@ def oriented(metric: str, values: Floats) -> Floats:
 
 
 def shortfall(metric: str, cost: float) -> float:
-    """How far a cost is from the least there is: every metric is perfect at 0, or at 1."""
+    """Return the distance of a cost from that of a perfect score, which is 0 or -1."""
     return cost + 1.0 if METRICS[metric].direction == "max" else cost
 
 

@@ -1,4 +1,4 @@
-"""Find how to combine members: one solver, or the choice between them."""
+"""Find weights and temperatures by one solver, or choose between solvers by cross-fitting."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.core.names import find_name
 from kt_tuning.data.stratified_split import stratified_folds
 from kt_tuning.ensembling.calibration import CALIBRATIONS, fit_temperature, temper
-from kt_tuning.ensembling.choice import Chooser, standard_errors
 from kt_tuning.ensembling.combination import GEOMETRIC, Combination
-from kt_tuning.ensembling.cross_fitting import CrossFit
+from kt_tuning.ensembling.cost_penalty import COST_PENALTY, ServingCosts, drop_costly_members
 from kt_tuning.ensembling.members import Select
+from kt_tuning.ensembling.model_selection import Chooser, CrossFit, standard_errors
 from kt_tuning.ensembling.problem import LOG_LOSS, Problem, check_predictions
-from kt_tuning.ensembling.serving import PRICE, Serving, worth_serving
-from kt_tuning.ensembling.weights import SOLVERS
+from kt_tuning.ensembling.solvers import SOLVERS
 from kt_tuning.evaluation import METRICS
 
 Floats = NDArray[np.floating[Any]]
@@ -38,10 +37,10 @@ CANDIDATES_FOR_OTHER_METRICS = (*CANDIDATES, "nelder-mead")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Solution:
-    """What `solve` found.
+    """The result of `solve`.
 
     Attributes:
-        combination: Of all K members; weights are exactly 0 for those that were dropped.
+        combination: That of all K members; weights of dropped ones are exactly 0.
         solver: Name in `SOLVERS`.
         metric: Name in `METRICS`.
         fitted: The metric on the rows that the combination was fitted on: optimistic.
@@ -49,7 +48,7 @@ class Solution:
             calibration was fitted on, nor its members selected on. "auto" is the choice itself,
             made again for each fold without a look at it: what the choosing costs is in it. What
             happened before, such as the choice of each member's epoch, is not.
-        errors: Standard error of each one's difference from what was asked for.
+        errors: Standard error of each one's difference from the solver asked for.
         predictions: (N, C), of which "auto", or the solver asked for, was measured.
         selected: Places of the members that could count.
     """
@@ -75,7 +74,7 @@ def solve(
     metric: str = LOG_LOSS,
     calibration: str = AUTO,
     costs: ArrayLike | None = None,
-    price: float = PRICE,
+    cost_penalty: float = COST_PENALTY,
     select: Select | None = None,
     seed: int = 0,
     folds: int = 5,
@@ -87,7 +86,7 @@ def solve(
     error of the best for its cost, the steadiest wins (see `Chooser`) and is fitted again on all
     rows: the best single member, which is chosen across the folds too, unless something beats it.
     Members below `SMALLEST_WEIGHT` are dropped, in the folds as in the end; with "auto" those, too,
-    that are not worth what they cost (see `worth_serving`).
+    that are not worth what they cost (see `drop_costly_members`).
 
     Args:
         predictions: (K, N, C) probabilities of K members, on rows that none was trained on.
@@ -99,8 +98,8 @@ def solve(
             with "auto", by a temperature if that lowers the cross-fitted log-loss.
         costs: (K,) what serving each member costs, in any unit, above 0. If they are not known,
             of two combinations that tie the one of fewer members counts as the cheaper one.
-        price: The share of the loss (of what a score lacks of 1) that is worth a doubling of the
-            cost, in [0, 1); 0 takes every gain there is, whatever it costs. For "auto" alone.
+        cost_penalty: The share of the loss (for a score: of its distance from 1) that a doubling of
+            the cost must save, in [0, 1); 0 takes every gain, whatever it costs. For "auto" alone.
         select: Which members may count, asked wherever weights are fitted with the rows that they
             are fitted on: a choice of members that was made on all rows would make what is
             measured on some of them too good. All if None.
@@ -109,7 +108,7 @@ def solve(
 
     Raises:
         OptionError: on an unknown solver, metric or calibration, fewer than 3 folds, costs that
-            are none, or a price that is out of range.
+            are none, or a cost penalty that is out of range.
         DataError: if the shapes do not match, a label is out of range, the predictions are not
             probabilities, or there are fewer than 3 rows.
     """
@@ -122,11 +121,12 @@ def solve(
             f"Received: {folds}."
         )
     members, truth = check_predictions(predictions, labels)
-    serving = Serving.of(costs, len(members), price)
+    serving = ServingCosts.of(costs, len(members), cost_penalty)
     if solver != AUTO:
-        # Whoever asks for a solver asks for what it finds.
-        serving = dataclasses.replace(serving, price=0.0)
-    names = (solver,) if solver != AUTO else _candidates(metric)
+        # The result of a solver that was asked for is not changed.
+        serving = dataclasses.replace(serving, cost_penalty=0.0)
+    auto = CANDIDATES if metric == LOG_LOSS else CANDIDATES_FOR_OTHER_METRICS
+    names = (solver,) if solver != AUTO else auto
     fold = stratified_folds(truth, min(folds, len(truth)), np.random.default_rng(seed))
     tempered = calibration != "none"
     fit = functools.partial(
@@ -156,10 +156,6 @@ def solve(
     )
 
 
-def _candidates(metric: str) -> tuple[str, ...]:
-    return CANDIDATES if metric == LOG_LOSS else CANDIDATES_FOR_OTHER_METRICS
-
-
 def fit_all(
     names: Sequence[str],
     predictions: Floats,
@@ -167,7 +163,7 @@ def fit_all(
     *,
     metric: str,
     tempered: bool,
-    serving: Serving,
+    serving: ServingCosts,
     seed: int,
     select: Select | None = None,
 ) -> dict[str, Combination]:
@@ -178,22 +174,19 @@ def fit_all(
     temperatures = [fit_temperature(member, labels) if tempered else 1.0 for member in predictions]
     if tempered:
         pairs = zip(predictions, temperatures, strict=True)
-        predictions = np.stack([temper(member, heat) for member, heat in pairs])
+        predictions = np.stack([temper(member, temperature) for member, temperature in pairs])
     problem = Problem(predictions.astype(np.float64, copy=False), labels, metric)
 
     def fitted(name: str, part: Problem) -> Combination:
         return drop_small(SOLVERS[name](part, np.random.default_rng(seed)))
 
-    return {
-        name: _among_all(
-            dataclasses.replace(
-                worth_serving(functools.partial(fitted, name), problem, serving),
-                temperatures=tuple(temperatures),
-            ),
-            places,
-            count,
-        )
+    found = {
+        name: drop_costly_members(functools.partial(fitted, name), problem, serving)
         for name in names
+    }
+    return {
+        name: dataclasses.replace(one, temperatures=tuple(temperatures)).among(places, count)
+        for name, one in found.items()
     }
 
 
@@ -201,18 +194,8 @@ def _selected(select: Select | None, predictions: Floats, labels: Integers) -> t
     return tuple(range(len(predictions)) if select is None else select(predictions, labels))
 
 
-def _among_all(combination: Combination, places: Sequence[int], count: int) -> Combination:
-    """Return a combination of the members at some places as one of all of them."""
-    weights, temperatures = np.zeros(count), np.ones(count)
-    weights[list(places)] = combination.weights
-    temperatures[list(places)] = combination.temperatures
-    return dataclasses.replace(
-        combination, weights=tuple(weights.tolist()), temperatures=tuple(temperatures.tolist())
-    )
-
-
 def drop_small(combination: Combination) -> Combination:
-    """Give members below `SMALLEST_WEIGHT` none, and the others what they had in proportion."""
+    """Drop members below `SMALLEST_WEIGHT`, and rescale the weights of the others."""
     weights = np.array(combination.weights)
     # The largest is always kept: of 2,000 equal members each is below the threshold.
     kept = np.where(weights >= min(SMALLEST_WEIGHT, weights.max()), weights, 0.0)

@@ -1,4 +1,4 @@
-"""Model soup: the mean of the weights of several models, which costs no more than one of them.
+"""Model soup: the mean of the weights of several models, with the serving cost of one.
 
 It helps where the models lie in one basin of the loss: snapshots of one training, fine-tunings of
 one backbone. Elsewhere their mean is worse than each, and only the best of them is kept.
@@ -10,7 +10,8 @@ improves accuracy without increasing inference time", recipe 1.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,13 +20,13 @@ from numpy.typing import NDArray
 from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.core.names import find_name
 from kt_tuning.data import ImageData, ImageSplit
+from kt_tuning.ensembling.external_members import Candidates
 from kt_tuning.ensembling.members import Member
 from kt_tuning.ensembling.problem import LOG_LOSS, cost
-from kt_tuning.ensembling.run_members import Candidates
 from kt_tuning.evaluation import METRICS, predict_split
 
 if TYPE_CHECKING:
-    import keras
+    pass
 
 Arrays = list[NDArray[Any]]
 """A model's weights, as `keras.Model.get_weights` returns them."""
@@ -33,12 +34,12 @@ Arrays = list[NDArray[Any]]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Soup:
-    """What `soup` made.
+    """The result of `soup`.
 
     Attributes:
         member: The averaged model and its predictions on the candidates' rows.
         ingredients: Names of the members whose weights it is the mean of, best first.
-        score: The metric on these rows. As they decided what was kept, it is optimistic.
+        score: The metric on these rows. As they decided the ingredients, it is optimistic.
         best_alone: The metric of the best ingredient alone; the score is never worse.
     """
 
@@ -52,7 +53,7 @@ class Soup:
 
 
 def soup(candidates: Candidates, data: ImageData, *, metric: str = LOG_LOSS) -> Soup:
-    """Average the weights of the candidates that do not make the average worse.
+    """Average the weights of candidates that do not make the average worse.
 
     From the best on, each is put into the mean if the metric on the candidates' rows is then no
     worse. Weights can be averaged among models that are built alike: candidates whose weights have
@@ -60,8 +61,8 @@ def soup(candidates: Candidates, data: ImageData, *, metric: str = LOG_LOSS) -> 
     statistics of batch normalisations are averaged like everything else.
 
     Args:
-        candidates: Of trainings without folds: a member of several folds has seen all rows.
-        data: What they were trained on.
+        candidates: Members trained without folds: one of several folds has seen all rows.
+        data: The data that they were trained on.
         metric: Name in `METRICS`.
 
     Raises:
@@ -79,22 +80,23 @@ def soup(candidates: Candidates, data: ImageData, *, metric: str = LOG_LOSS) -> 
         raise OptionError("A soup is made of models. Received only candidates without a `load`.")
     members.sort(key=lambda member: cost(metric, candidates.labels, member.predictions))
     split = ImageSplit(data.pixels, candidates.rows, candidates.labels)
-    model = _load(members[0])
-    tasted: list[str] = []
+    model = members[0].model()
 
     def predict(weights: Arrays) -> NDArray[np.floating[Any]]:
         model.set_weights(weights)
         return predict_split(model.predict_on_batch, split)
 
     average, kept, costs = greedy_soup(
-        _weights(model, members, tasted),
+        itertools.chain(
+            [model.get_weights()], (member.model().get_weights() for member in members[1:])
+        ),
         lambda weights: cost(metric, candidates.labels, predict(weights)),
     )
     predictions = predict(average)
     sign = -1.0 if METRICS[metric].direction == "max" else 1.0
     return Soup(
         member=Member("soup", predictions, load=lambda: model, cost=float(model.count_params())),
-        ingredients=tuple(tasted[place] for place in kept),
+        ingredients=tuple(members[place].name for place in kept),
         score=METRICS[metric].function(candidates.labels, predictions),
         best_alone=sign * costs[0],
     )
@@ -106,16 +108,18 @@ def greedy_soup(
     """Average weights, each of which must not make the average cost more.
 
     Args:
-        ingredients: Best first, all of the same shapes; at least one.
-        cost_of: What weights cost, the less the better.
+        ingredients: Weights of models, the best first; those of other shapes are left out.
+        cost_of: Cost of weights; lower is better.
 
     Returns:
         The average, the places of the ingredients in it, and the cost after each of them.
     """
-    pot = iter(ingredients)
-    average = next(pot)
+    others = iter(ingredients)
+    average = next(others)
     kept, costs = [0], [cost_of(average)]
-    for place, weights in enumerate(pot, start=1):
+    for place, weights in enumerate(others, start=1):
+        if [array.shape for array in weights] != [array.shape for array in average]:
+            continue
         mixed = [
             old + (new - old) / (len(kept) + 1) if np.issubdtype(old.dtype, np.floating) else old
             for old, new in zip(average, weights, strict=True)
@@ -126,18 +130,3 @@ def greedy_soup(
             kept.append(place)
             costs.append(after)
     return average, kept, costs
-
-
-def _weights(model: keras.Model, members: list[Member], tasted: list[str]) -> Iterator[Arrays]:
-    """Weights of the models that are built like the first one, which is loaded already."""
-    first = model.get_weights()
-    for member in members:
-        weights = first if member is members[0] else _load(member).get_weights()
-        if [array.shape for array in weights] == [array.shape for array in first]:
-            tasted.append(member.name)
-            yield weights
-
-
-def _load(member: Member) -> keras.Model:
-    assert member.load is not None
-    return member.load()

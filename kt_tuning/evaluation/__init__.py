@@ -1,13 +1,28 @@
-"""How good a model is, how sure that is, what it costs, what it withstands and where it looks."""
+"""Metrics with intervals, selection bias, cost, robustness and explanations of a model."""
 
-from kt_tuning.evaluation.adversarial import ATTACKS, adversarial_accuracy, attack
+from kt_tuning.evaluation.adversarial import adversarial_accuracy, attack
 from kt_tuning.evaluation.bootstrap import bootstrap_intervals
-from kt_tuning.evaluation.complexity import Complexity, count_flops, measure_complexity
-from kt_tuning.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from kt_tuning.evaluation.cost import Cost, measure_cost, stored_bytes, training_speed
-from kt_tuning.evaluation.curves import ClassCurves, class_curves, confusion_matrix
-from kt_tuning.evaluation.digest import model_digest
+from kt_tuning.evaluation.corruptions import CORRUPTIONS, corrupt
+from kt_tuning.evaluation.cost import (
+    Cost,
+    Throughput,
+    measure_cost,
+    measure_latency,
+    measure_throughput,
+    stored_bytes,
+    training_speed,
+)
+from kt_tuning.evaluation.diagnostics import (
+    ClassCurves,
+    Reliability,
+    class_curves,
+    confusion_matrix,
+    measure_reliability,
+    worst_mistakes,
+)
 from kt_tuning.evaluation.evaluate import evaluate
+from kt_tuning.evaluation.explanations import grad_cam, occlusion_map
+from kt_tuning.evaluation.flops import count_flops, measure_complexity
 from kt_tuning.evaluation.gallery import Gallery, Picture, make_gallery
 from kt_tuning.evaluation.generalization import (
     Decomposition,
@@ -15,48 +30,27 @@ from kt_tuning.evaluation.generalization import (
     bias_variance,
     generalization,
 )
-from kt_tuning.evaluation.grad_cam import grad_cam
-from kt_tuning.evaluation.held_out import (
-    HeldOutUse,
-    HeldOutUses,
-    add_uses,
-    held_out_uses,
-    note_held_out_use,
-)
 from kt_tuning.evaluation.importances import hyperparameter_importances
-from kt_tuning.evaluation.interval import Interval
-from kt_tuning.evaluation.latency import Throughput, measure_latency, measure_throughput
-from kt_tuning.evaluation.metrics import (
-    DEFAULT_METRICS,
-    METRICS,
-    Metric,
-    check_labels,
-    metric_of,
-    metrics_for,
-    score,
-)
-from kt_tuning.evaluation.mistakes import Mistake, worst_mistakes
-from kt_tuning.evaluation.occlusion import occlusion_map
-from kt_tuning.evaluation.parts import PARTS, Parts, Splits
-from kt_tuning.evaluation.predict import Predicted, Split, predict_split
-from kt_tuning.evaluation.reliability import Reliability, measure_reliability
+from kt_tuning.evaluation.intervals import Interval
+from kt_tuning.evaluation.metrics import METRICS, metric_of, metrics_for, score
+from kt_tuning.evaluation.optional_parts import PARTS, Parts
+from kt_tuning.evaluation.predict import Predicted, predict_split
 from kt_tuning.evaluation.robustness import Robustness, robustness
-from kt_tuning.evaluation.row_metrics import EPSILON
-from kt_tuning.evaluation.run_correction import corrected_best_of_run
 from kt_tuning.evaluation.scores import Scores
-from kt_tuning.evaluation.winners_curse import EPOCH_CAVEAT, CorrectedBest, corrected_best
+from kt_tuning.evaluation.selection_bias import (
+    EPOCH_CAVEAT,
+    CorrectedBest,
+    corrected_best,
+    corrected_best_of_run,
+)
+from kt_tuning.evaluation.test_uses import HeldOutUse, HeldOutUses, held_out_uses, model_digest
 
 __all__ = [
-    "ATTACKS",
     "CORRUPTIONS",
-    "DEFAULT_METRICS",
     "EPOCH_CAVEAT",
-    "EPSILON",
     "METRICS",
     "PARTS",
-    "SEVERITIES",
     "ClassCurves",
-    "Complexity",
     "CorrectedBest",
     "Cost",
     "Decomposition",
@@ -65,23 +59,17 @@ __all__ = [
     "HeldOutUse",
     "HeldOutUses",
     "Interval",
-    "Metric",
-    "Mistake",
     "Parts",
     "Picture",
     "Predicted",
     "Reliability",
     "Robustness",
     "Scores",
-    "Split",
-    "Splits",
     "Throughput",
-    "add_uses",
     "adversarial_accuracy",
     "attack",
     "bias_variance",
     "bootstrap_intervals",
-    "check_labels",
     "class_curves",
     "confusion_matrix",
     "corrected_best",
@@ -102,7 +90,6 @@ __all__ = [
     "metric_of",
     "metrics_for",
     "model_digest",
-    "note_held_out_use",
     "occlusion_map",
     "predict_split",
     "robustness",

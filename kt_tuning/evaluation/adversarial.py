@@ -1,9 +1,10 @@
-"""Images that are changed as little as can be seen, so as to be mistaken."""
+"""Adversarial attacks: images changed by a few levels so that a model misclassifies them."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,14 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.names import find_name
-from kt_tuning.evaluation.keras_models import as_keras, check_tensorflow, float_twin
+from kt_tuning.evaluation.float_twin import as_keras, check_tensorflow, float_twin
 from kt_tuning.evaluation.metrics import check_labels
-from kt_tuning.evaluation.predict import Predict, predict_function, predict_images
-from kt_tuning.evaluation.sample import seconds_per_image
+from kt_tuning.evaluation.predict import (
+    Predict,
+    predict_function,
+    predict_images,
+    seconds_per_image,
+)
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]
@@ -22,10 +27,9 @@ Labels = NDArray[np.integer[Any]]
 
 EPSILONS = (1.0, 2.0, 4.0, 8.0)
 BATCH_SIZE = 128
-"""Images of a gradient, at most."""
+"""Largest number of images in a batch."""
 BATCH_PIXELS = 128 * 64 * 64
-"""Pixels of a gradient, at most: activations of all layers are kept for it."""
-PGD_STEPS = 10
+"""Largest number of pixels in a batch: activations of all layers are kept for a gradient."""
 _SMALLEST_PROBABILITY = 1e-30
 
 
@@ -68,42 +72,27 @@ class LossGradient:
         return self._gradient(pixels.astype(np.float32), labels.astype(np.int64)).numpy()
 
 
-Attack = Callable[[LossGradient, Floats, Labels, float, np.random.Generator], Floats]
-"""(gradient, pixels, labels, epsilon, rng) -> pixels, none further than epsilon from before."""
+@dataclasses.dataclass(frozen=True)
+class Attack:
+    """One row of `ATTACKS`: steps along the sign of the gradient, kept within epsilon.
 
-
-def _fgsm(
-    gradient: LossGradient,
-    pixels: Floats,
-    labels: Labels,
-    epsilon: float,
-    rng: np.random.Generator,
-) -> Floats:
-    """One step of epsilon along the sign of the gradient: Goodfellow et al. (2015), section 4."""
-    return pixels + epsilon * np.sign(gradient(pixels, labels))
-
-
-def _pgd(
-    gradient: LossGradient,
-    pixels: Floats,
-    labels: Labels,
-    epsilon: float,
-    rng: np.random.Generator,
-) -> Floats:
-    """Small steps from a random start, each brought back into the epsilon-ball.
-
-    Source: Madry et al. (2018), section 2.1; steps of 2.5 epsilon / number of steps, so that any
-    point of the ball can be reached.
+    Attributes:
+        steps: Number of steps.
+        length: Length of a step, as a share of epsilon.
+        random_start: Whether it starts at a random point within epsilon, instead of the image.
     """
-    found = pixels + rng.uniform(-epsilon, epsilon, pixels.shape)
-    for _ in range(PGD_STEPS):
-        found = np.clip(found, 0.0, 255.0)
-        found = found + 2.5 * epsilon / PGD_STEPS * np.sign(gradient(found, labels))
-        found = np.clip(found, pixels - epsilon, pixels + epsilon)
-    return found
+
+    steps: int
+    length: float
+    random_start: bool
 
 
-ATTACKS: dict[str, Attack] = {"fgsm": _fgsm, "pgd": _pgd}
+ATTACKS: dict[str, Attack] = {
+    "fgsm": Attack(1, 1.0, random_start=False),
+    "pgd": Attack(10, 0.25, random_start=True),
+}
+"""FGSM of Goodfellow et al. (2015), section 4; PGD of Madry et al. (2018), section 2.1, whose steps
+together are 2.5 epsilon long, so that any point within epsilon can be reached."""
 
 
 def attack(
@@ -123,13 +112,13 @@ def attack(
         labels: (n,) integers: the truth.
         name: "fgsm" or "pgd".
         epsilon: Largest change of a pixel, at least 1 of 255.
-        seed: Of the random start.
+        seed: Seed of the random start.
 
     Raises:
         OptionError: on an unknown attack, an epsilon below 1, or a model that `LossGradient`
             refuses.
     """
-    name = find_name(name, ATTACKS, "attack")
+    row = ATTACKS[find_name(name, ATTACKS, "attack")]
     if not epsilon >= 1:
         raise OptionError(
             "epsilon is in units of a pixel's 0 to 255; below 1 no pixel would change. "
@@ -141,8 +130,15 @@ def attack(
     size = max(1, min(BATCH_SIZE, BATCH_PIXELS // math.prod(images.shape[1:3])))
     for start in range(0, len(images), size):
         pixels = images[start : start + size].astype(np.float64)
-        found = ATTACKS[name](gradient, pixels, labels[start : start + size], epsilon, rng)
-        # Whole pixels, rounded towards the ball's centre at its border.
+        found = pixels
+        if row.random_start:
+            found = pixels + rng.uniform(-epsilon, epsilon, pixels.shape)
+        for _ in range(row.steps):
+            found = np.clip(found, 0.0, 255.0)
+            slope = gradient(found, labels[start : start + size])
+            found = found + row.length * epsilon * np.sign(slope)
+            found = np.clip(found, pixels - epsilon, pixels + epsilon)
+        # Whole pixels, rounded towards the original pixel at the limit.
         whole = np.clip(np.rint(found), np.ceil(pixels - epsilon), np.floor(pixels + epsilon))
         changed.append(np.clip(whole, 0, 255).astype(np.uint8))
     return np.concatenate(changed)
@@ -154,14 +150,15 @@ def seconds_per_attacked_image(
     """Estimate the time that all attacks on one image take, and their predictions.
 
     Args:
-        gradient: Of the model.
+        gradient: The model's gradient.
         predict: uint8 images (n, H, W, C) -> probabilities (n, classes).
         images: (n, H, W, C) uint8: a batch to time.
         labels: (n,) integers.
     """
     slope = seconds_per_image(lambda batch: gradient(batch, labels), images)
     each = seconds_per_image(predict, images)
-    return len(EPSILONS) * ((1 + PGD_STEPS) * slope + len(ATTACKS) * each)
+    steps = sum(row.steps for row in ATTACKS.values())
+    return len(EPSILONS) * (steps * slope + len(ATTACKS) * each)
 
 
 def adversarial_accuracy(
@@ -174,7 +171,7 @@ def adversarial_accuracy(
     seed: int = 0,
     gradient: LossGradient | None = None,
 ) -> dict[str, dict[float, float]]:
-    """Attack a model with its own gradient and measure what is still classified right.
+    """Attack a model with its own gradient and measure its accuracy.
 
     PGD takes ten gradients an image and epsilon, each about three predictions' time.
 
@@ -184,8 +181,8 @@ def adversarial_accuracy(
         labels: (n,) integers: the truth.
         attacks: Names in `ATTACKS`.
         epsilons: Largest changes of a pixel, each at least 1 of 255.
-        seed: Of the random starts.
-        gradient: Of the model, if it was made before.
+        seed: Seed of the random starts.
+        gradient: The model's gradient, if it was made before.
 
     Returns:
         Attack -> epsilon -> accuracy, 0 to 1.

@@ -1,4 +1,4 @@
-"""A 95% interval for every metric, and the bootstrap of the rows behind some of them."""
+"""A 95% interval for every metric, some of them by the bootstrap."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.evaluation.confidence import (
+from kt_tuning.evaluation.intervals import (
+    Interval,
     effective_rows,
     effective_share_interval,
     loss_interval,
     share_interval,
 )
-from kt_tuning.evaluation.interval import Interval
 from kt_tuning.evaluation.metrics import METRICS, Metric, metrics_for
 
 Labels = NDArray[np.integer[Any]]
@@ -63,9 +63,17 @@ def bootstrap_intervals(
     """
     chosen = metrics_for(probabilities.shape[1]) if names is None else tuple(names)
     resampled = [name for name in chosen if METRICS[name].per_row is None]
-    drawn = bootstrap_draws(labels, probabilities, resampled, resamples=resamples, rng=rng)
+    drawn: dict[str, list[Floats]] = {name: [] for name in resampled}
+    for counts in draw_counts(len(labels), resamples, rng):
+        for name, values in drawn.items():
+            values.append(METRICS[name].counted(labels, probabilities, counts))
     return {
-        name: metric_interval(METRICS[name], labels, probabilities, drawn.get(name))
+        name: metric_interval(
+            METRICS[name],
+            labels,
+            probabilities,
+            np.concatenate(drawn[name]) if name in drawn else None,
+        )
         for name in chosen
     }
 
@@ -82,13 +90,13 @@ def metric_interval(
     """Return a metric with its 95% interval; see `bootstrap_intervals`.
 
     Args:
-        metric: What to measure.
+        metric: The metric.
         labels: (N,) integers in 0..C-1.
         probabilities: (N, C).
-        drawn: (R,) the metric on resamples of the rows; not looked at for a mean over rows.
-        value: If the model is known to be worth another value than that measured, which; the
-            interval is then around this one, with what the rows say about the noise.
-        added_variance: Of how `value` became known, beside that noise.
+        drawn: (R,) the metric on resamples of the rows; not used for a mean over rows.
+        value: The model's value, if it is known to differ from the measured one, such as after a
+            correction; the interval is then around this one, with the noise of the rows.
+        added_variance: Variance of `value` besides that noise.
     """
     measured = metric.function(labels, probabilities)
     value = measured if value is None else value
@@ -153,32 +161,12 @@ def unseen_loss(metric: Metric, probabilities: Floats) -> float:
     return float(np.average(metric.per_row(second, probabilities), weights=weights))
 
 
-def bootstrap_draws(
-    labels: Labels,
-    probabilities: Floats,
-    names: Sequence[str],
-    *,
-    resamples: int,
-    rng: np.random.Generator,
-) -> dict[str, Floats]:
-    """Return what each metric is on each resample of the rows: name -> (resamples,)."""
-    drawn: dict[str, list[Floats]] = {name: [] for name in names}
-    for counts in draw_counts(len(labels), resamples, rng):
-        for name in names:
-            drawn[name].append(METRICS[name].counted(labels, probabilities, counts))
-    return {name: np.concatenate(values) for name, values in drawn.items()}
-
-
 def draw_counts(rows: int, resamples: int, rng: np.random.Generator) -> Iterator[Floats]:
     """Yield how often each row was drawn, (rows, r), for some resamples at a time."""
-    for size in _blocks(rows, resamples):
+    block = max(1, _BLOCK_CELLS // rows)
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
         chosen = rng.integers(rows, size=(size, rows))
         cells = chosen * size + np.arange(size)[:, None]
         counts = np.bincount(cells.ravel(), minlength=rows * size)
         yield counts.reshape(rows, size).astype(np.float64)
-
-
-def _blocks(rows: int, resamples: int) -> list[int]:
-    """Return how many resamples are drawn at a time."""
-    block = max(1, _BLOCK_CELLS // rows)
-    return [min(block, resamples - start) for start in range(0, resamples, block)]

@@ -11,22 +11,30 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.core.progress import progress
 from kt_tuning.core.quiet import without_retracing_advice
 from kt_tuning.evaluation.bootstrap import bootstrap_intervals
-from kt_tuning.evaluation.cost import LATENCY_CALLS, LATENCY_SECONDS
-from kt_tuning.evaluation.curves import class_curves, confusion_matrix
-from kt_tuning.evaluation.digest import model_digest
-from kt_tuning.evaluation.held_out import note_use_of
-from kt_tuning.evaluation.latency import measure_latency
+from kt_tuning.evaluation.cost import LATENCY_CALLS, LATENCY_SECONDS, measure_latency
+from kt_tuning.evaluation.diagnostics import (
+    class_curves,
+    confusion_matrix,
+    measure_reliability,
+    worst_mistakes,
+)
 from kt_tuning.evaluation.metrics import check_labels
-from kt_tuning.evaluation.mistakes import worst_mistakes
-from kt_tuning.evaluation.parts import PARTS, Parts, Splits, Subject, has_splits
+from kt_tuning.evaluation.optional_parts import (
+    GENERALIZATION,
+    PARTS,
+    Parts,
+    Splits,
+    Subject,
+    has_splits,
+)
 from kt_tuning.evaluation.predict import (
     Predicted,
     Split,
     predict_function,
     predict_probabilities,
 )
-from kt_tuning.evaluation.reliability import measure_reliability
 from kt_tuning.evaluation.scores import Scores
+from kt_tuning.evaluation.test_uses import model_digest, note_use_of
 
 
 @without_retracing_advice()
@@ -91,7 +99,11 @@ def evaluate(
         class_names = data.class_names if class_names is None else class_names
     else:
         split = cast(Split, data)
-    wanted.check(earlier)
+    if GENERALIZATION in wanted.names and not earlier:
+        raise OptionError(
+            "The part 'generalization' compares the test split with those before it. Give "
+            "`evaluate` all of the data and not one split: evaluate(model, data, …)."
+        )
     if bootstrap < 1:
         raise OptionError(f"bootstrap should be 1 or more resamples. Received: {bootstrap}.")
     predict = predict_function(model)

@@ -1,4 +1,4 @@
-"""Pictures of what a model sees: its worst mistakes and some others, with where it looks."""
+"""Pictures of a model's worst mistakes and some other images, each with an explanation."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from PIL import Image
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.json_record import Record
-from kt_tuning.evaluation.grad_cam import grad_cam
-from kt_tuning.evaluation.mistakes import Mistake
-from kt_tuning.evaluation.occlusion import occlusion_map
+from kt_tuning.evaluation.diagnostics import Mistake
+from kt_tuning.evaluation.explanations import grad_cam, occlusion_map
 from kt_tuning.evaluation.predict import Split, predict_function, predict_images
-from kt_tuning.run.layout import GALLERY
 
 MISTAKES, EXAMPLES = 12, 12
 """Pictures, at most."""
@@ -35,15 +33,15 @@ _OPACITY = 0.8
 
 @dataclasses.dataclass(frozen=True)
 class Picture(Record):
-    """One image, and where a model looks to find what it takes it for.
+    """An image, and the places that speak for the predicted class.
 
     Attributes:
         index: Its place in the split.
-        label: What it is.
-        predicted: What it was taken for.
-        confidence: Probability of that, 0 to 1.
+        label: The true class.
+        predicted: The predicted class.
+        confidence: Probability of the predicted class, 0 to 1.
         image: The image, as a `data:` URI.
-        heat: The image in grey, and in orange what speaks for `predicted`, likewise.
+        heat: The image in grey with the places that speak for `predicted` in orange, likewise.
     """
 
     index: int
@@ -68,22 +66,14 @@ class Gallery(Record):
     mistakes: tuple[Picture, ...]
     examples: tuple[Picture, ...]
 
-    def __post_init__(self) -> None:
-        for name in ("mistakes", "examples"):
-            pictures = [
-                Picture.from_json(item, source=GALLERY) if isinstance(item, dict) else item
-                for item in getattr(self, name)
-            ]
-            object.__setattr__(self, name, tuple(pictures))
-
 
 def make_gallery(model: Any, split: Split, mistakes: Sequence[Mistake]) -> Gallery:
-    """Draw what a model takes some images for, and where it looks.
+    """Explain a model's predictions of its worst mistakes and of one image of each class.
 
     Args:
-        model: As for `evaluate`.
-        split: The images that were judged.
-        mistakes: Of the scores, the worst first.
+        model: See `evaluate`.
+        split: The evaluated images.
+        mistakes: Those of the scores, the worst first.
 
     Raises:
         DataError: if what the model returns is not one distribution an image.

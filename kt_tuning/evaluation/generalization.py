@@ -1,4 +1,4 @@
-"""How much of what a model can do carries over to images that it has not seen."""
+"""Generalization: scores on several splits with the gaps between them; bias and variance."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from kt_tuning.core.errors import DataError
 from kt_tuning.core.json_record import Record
 from kt_tuning.evaluation.bootstrap import bootstrap_intervals
-from kt_tuning.evaluation.confidence import difference_interval
-from kt_tuning.evaluation.held_out import note_use_of
-from kt_tuning.evaluation.interval import Interval
+from kt_tuning.evaluation.intervals import Interval, difference_interval
 from kt_tuning.evaluation.metrics import DEFAULT_METRICS, Metric, check_labels, find_metric
 from kt_tuning.evaluation.predict import Predicted, Split
+from kt_tuning.evaluation.test_uses import note_use_of
 
 Labels = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
@@ -25,7 +24,7 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclasses.dataclass(frozen=True)
 class Generalization(Record):
-    """One model's scores on several splits, and what is lost from one to the next.
+    """One model's scores on several splits, and the gaps from one to the next.
 
     Attributes:
         scores: Split -> metric -> value with its 95% interval.
@@ -39,14 +38,6 @@ class Generalization(Record):
     gaps: dict[str, dict[str, Interval]]
     images: dict[str, int] = dataclasses.field(default_factory=dict)
     available: dict[str, int] = dataclasses.field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name in ("scores", "gaps"):
-            table = {
-                row: {metric: Interval.of(cell) for metric, cell in cells.items()}
-                for row, cells in getattr(self, name).items()
-            }
-            object.__setattr__(self, name, table)
 
     @property
     def sample(self) -> str:
@@ -77,13 +68,13 @@ def generalization(
 ) -> Generalization:
     """Measure a model on several splits, and the gaps between neighbouring ones.
 
-    From train to validation is what it has learnt by heart; from validation to test is what the
-    search has fitted to the validation images.
+    The gap from train to validation shows overfitting to the training images; that from validation
+    to test shows how far the search has fitted the validation images.
 
     Args:
-        model: As for `evaluate`.
+        model: See `evaluate`.
         splits: Name -> images, in the order of use: {"train": …, "validation": …, "test": …}; or
-            what was predicted of them.
+            predictions of them.
         metrics: Rows of `METRICS`.
         bootstrap: Resamples behind an interval, at least 1; splits are resampled independently.
         seed: Seed of the resamples.
@@ -132,7 +123,7 @@ class Decomposition:
     Attributes:
         total: Mean loss of one training.
         bias: Loss of all trainings' central prediction, noise of the labels included.
-        variance: What one training loses by differing from it: `total - bias`. Below 0 for the
+        variance: Loss of one training from differing from it: `total - bias`. Below 0 for the
             error rate where most trainings are wrong.
     """
 
@@ -142,7 +133,7 @@ class Decomposition:
 
 
 def bias_variance(predictions: ArrayLike, labels: ArrayLike) -> dict[str, Decomposition]:
-    """Split the loss of a configuration into what averaging could remove and what it could not.
+    """Split the loss of a configuration into bias, and variance that averaging could remove.
 
     The central prediction is, for each loss, the one that makes the split exact: the mean of the
     probabilities for "brier", their normalised geometric mean for "log_loss" (Heskes 1998), and

@@ -1,4 +1,4 @@
-"""How much each hyperparameter tells the best trials of a search from all of them."""
+"""Importances of hyperparameters, by PED-ANOVA."""
 
 from __future__ import annotations
 

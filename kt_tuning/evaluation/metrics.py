@@ -1,4 +1,4 @@
-"""The metrics: one table, read by the trial loop, `evaluate`, the command line and the tests.
+"""The metrics: one table.
 
 Every metric is written once, for weighted rows: `counts[n, r]` says how often row n counts in
 resample r. All ones, it is the plain value; drawn with replacement, it is the bootstrap, for all
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.core.errors import DataError
 from kt_tuning.core.names import find_name
-from kt_tuning.evaluation import macro_metrics, ranking_metrics, row_metrics
+from kt_tuning.evaluation import metric_functions as functions
 
 Labels = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
@@ -30,28 +30,27 @@ CountedMetric = Callable[[Labels, Floats, Floats], Floats]
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """One row of `METRICS`.
+    """One row of `METRICS`, with a function of either rows or counts.
 
     Attributes:
         name: Name in the table; "val_<name>" is the objective.
-        counted: The metric for weighted rows: (labels, probabilities, counts (N, R)) -> (R,).
         direction: "max" if more is better, "min" if less is.
         description: One line with range and unit.
-        per_row: If the metric is the mean of one number a row, that number:
-            (labels, probabilities) -> (N,).
+        per_row: For the mean of one number a row: (labels, probabilities) -> (N,).
+        of_counts: For any other metric: (labels, probabilities, counts (N, R)) -> (R,).
         fewest_classes: Classes below which it says nothing, such as the top 3 of 3.
         largest: The largest value there is; the smallest is 0.
-        failed_row: What a row that fails costs of what it counts: 1, but one that is ranked at
-            random loses only half of an area under the ROC.
+        failed_row: The loss from a row that fails, as a share of what the row counts: 1, but one
+            that is ranked at random loses only half of an area under the ROC.
         every_class: Whether it is comparable only if every class has rows: a class that is
             predicted and has none counts 0.
     """
 
     name: str
-    counted: CountedMetric
     direction: Literal["max", "min"]
     description: str
     per_row: RowMetric | None = None
+    of_counts: CountedMetric | None = None
     fewest_classes: int = 2
     largest: float = 1.0
     failed_row: float = 1.0
@@ -62,89 +61,84 @@ class Metric:
         """Whether it is the share of rows for which something holds."""
         return self.per_row is not None and self.largest == 1.0
 
+    def counted(self, labels: Labels, probabilities: Floats, counts: Floats) -> Floats:
+        """Return the metric (R,) of rows that count `counts` (N, R) times; nan where undefined."""
+        if self.of_counts is not None:
+            return self.of_counts(labels, probabilities, counts)
+        assert self.per_row is not None
+        return self.per_row(labels, probabilities) @ counts / counts.sum(axis=0)
+
     def function(self, labels: Labels, probabilities: Floats) -> float:
         """Return the metric of labels (N,) and probabilities (N, C); nan where undefined."""
         return float(self.counted(labels, probabilities, np.ones((len(labels), 1)))[0])
 
 
-def _row_mean(per_row: RowMetric, labels: Labels, probabilities: Floats, counts: Floats) -> Floats:
-    return per_row(labels, probabilities) @ counts / counts.sum(axis=0)
-
-
-def _mean_of_rows(
-    name: str,
-    per_row: RowMetric,
-    direction: Literal["max", "min"],
-    description: str,
-    fewest_classes: int = 2,
-    largest: float = 1.0,
-) -> Metric:
-    counted = functools.partial(_row_mean, per_row)
-    return Metric(name, counted, direction, description, per_row, fewest_classes, largest)
-
-
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        _mean_of_rows(
-            "accuracy", row_metrics.correct, "max", "share of images classified right, 0 to 1"
-        ),
+        Metric("accuracy", "max", "share of images classified right, 0 to 1", functions.correct),
         Metric(
             "balanced_accuracy",
-            macro_metrics.balanced_accuracy,
             "max",
             "recall averaged over the classes that have images, 0 to 1",
+            of_counts=functions.balanced_accuracy,
         ),
         *(
-            Metric(name, counted, "max", f"macro-averaged {title}, 0 to 1", every_class=True)
-            for name, title, counted in (
-                ("precision", "precision", macro_metrics.precision),
-                ("recall", "recall", macro_metrics.recall),
-                ("f1", "F1", macro_metrics.f1),
+            Metric(
+                function.__name__,
+                "max",
+                f"macro-averaged {title}, 0 to 1",
+                of_counts=function,
+                every_class=True,
+            )
+            for title, function in (
+                ("precision", functions.precision),
+                ("recall", functions.recall),
+                ("F1", functions.f1),
             )
         ),
         *(
-            _mean_of_rows(
+            Metric(
                 f"top_{k}_accuracy",
-                functools.partial(row_metrics.among_top, k=k),
                 "max",
                 f"share of images whose class is among the {k} most probable, 0 to 1",
+                functools.partial(functions.among_top, k=k),
                 fewest_classes=k + 1,
             )
             for k in (3, 5)
         ),
         Metric(
             "roc_auc",
-            ranking_metrics.roc_auc,
             "max",
             "area under the ROC, macro one-vs-rest, 0 to 1",
+            of_counts=functions.roc_auc,
             failed_row=0.5,
         ),
         Metric(
             "pr_auc",
-            ranking_metrics.pr_auc,
             "max",
             "average precision, macro one-vs-rest, 0 to 1",
+            of_counts=functions.pr_auc,
         ),
-        _mean_of_rows(
+        Metric(
             "log_loss",
-            row_metrics.log_losses,
             "min",
             "cross-entropy in nats, 0 to 16.1",
-            largest=-math.log(row_metrics.EPSILON),
+            functions.log_losses,
+            largest=-math.log(functions.EPSILON),
         ),
-        _mean_of_rows(
+        Metric(
             "brier",
-            row_metrics.squared_errors,
             "min",
             "squared error of the probabilities, 0 to 2",
+            functions.squared_errors,
             largest=2.0,
         ),
     )
 }
 
 DEFAULT_METRICS = ("accuracy", "log_loss")
-"""What `score` measures unless told: cheap enough for every epoch."""
+"""Metrics that `score` measures by default: cheap enough for every epoch."""
 
 
 def metrics_for(classes: int) -> tuple[str, ...]:

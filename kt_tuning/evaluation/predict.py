@@ -1,8 +1,9 @@
-"""Predict with anything that can, and refuse what comes back if it is no probabilities."""
+"""Predictions of any model, in batches, checked to be probabilities."""
 
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 from typing import Any, Protocol, Self
 
@@ -19,7 +20,7 @@ Predict = Callable[[NDArray[np.uint8]], ArrayLike]
 
 
 class Split(Protocol):
-    """Labelled images: an `ImageSplit`, or anything alike."""
+    """Labelled images, such as an `ImageSplit`."""
 
     @property
     def labels(self) -> NDArray[np.integer[Any]]:
@@ -33,7 +34,7 @@ class Split(Protocol):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predicted:
-    """Predictions of labelled images, whoever made them.
+    """Predictions of labelled images.
 
     Attributes:
         labels: (N,) integers in 0..C-1.
@@ -44,15 +45,11 @@ class Predicted:
     probabilities: NDArray[np.floating[Any]]
 
     @classmethod
-    def by(cls, model: Any, *splits: Split) -> Self:
-        """Predict splits, one after the other; see `predict_probabilities`."""
-        found = [predict_probabilities(model, split) for split in splits]
-        return cls.joined(
-            *(
-                cls(np.asarray(split.labels), probabilities)
-                for split, probabilities in zip(splits, found, strict=True)
-            )
-        )
+    def by(cls, model: Any, split: Split, places: NDArray[np.integer[Any]] | None = None) -> Self:
+        """Predict a split, or its images at `places`; see `predict_probabilities`."""
+        labels = np.asarray(split.labels)
+        labels = labels if places is None else labels[places]
+        return cls(labels, predict_probabilities(model, split, places))
 
     @classmethod
     def joined(cls, *parts: Predicted) -> Self:
@@ -63,20 +60,19 @@ class Predicted:
         )
 
 
-def predict_split(predict: Predict, split: Split) -> NDArray[np.floating[Any]]:
+def predict_split(
+    predict: Predict, split: Split, places: NDArray[np.integer[Any]] | None = None
+) -> NDArray[np.floating[Any]]:
     """Return the predictions (N, …) of a split, in order, `BATCH_SIZE` images at a time.
 
     Args:
         predict: uint8 images (n, H, W, C) -> predictions (n, …).
         split: The images, N at least 1.
+        places: (N,) which of the images; all if None.
     """
-    starts = range(0, len(split), BATCH_SIZE)
-    return np.concatenate(
-        [
-            np.asarray(predict(split.take(np.arange(i, min(i + BATCH_SIZE, len(split))))))
-            for i in starts
-        ]
-    )
+    chosen = np.arange(len(split)) if places is None else places
+    batches = [chosen[start : start + BATCH_SIZE] for start in range(0, len(chosen), BATCH_SIZE)]
+    return np.concatenate([np.asarray(predict(split.take(batch))) for batch in batches])
 
 
 def predict_images(predict: Predict, images: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:
@@ -93,12 +89,15 @@ def predict_images(predict: Predict, images: NDArray[np.uint8]) -> NDArray[np.fl
     )
 
 
-def predict_probabilities(model: Any, split: Split) -> NDArray[np.floating[Any]]:
+def predict_probabilities(
+    model: Any, split: Split, places: NDArray[np.integer[Any]] | None = None
+) -> NDArray[np.floating[Any]]:
     """Return the checked probabilities (N, C) of a split.
 
     Args:
         model: See `predict_function`.
         split: The images and labels.
+        places: (N,) which of the images; all if None.
 
     Raises:
         DataError: if the split is empty, or what the model returns is not one distribution an
@@ -108,13 +107,15 @@ def predict_probabilities(model: Any, split: Split) -> NDArray[np.floating[Any]]
     predict = predict_function(model)
     if len(split) == 0:
         raise DataError("The split is empty: it needs at least one labelled image.")
-    return predict_split(
-        lambda images: checked_probabilities(np.asarray(predict(images)), len(images)), split
-    )
+
+    def checked(images: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:
+        return checked_probabilities(np.asarray(predict(images)), len(images))
+
+    return predict_split(checked, split, places)
 
 
 def predict_function(model: Any) -> Predict:
-    """Return what is called to predict with `model`.
+    """Return the function that predicts with `model`.
 
     That is its `predict_on_batch` if it has one (in Keras the compiled path that neither prints
     nor sets up an epoch), else its `predict`, else itself.
@@ -159,3 +160,11 @@ def checked_probabilities(probabilities: NDArray[Any], images: int) -> NDArray[n
             f"{sums[worst]:.4g}. End the model with a softmax over two or more classes."
         )
     return probabilities
+
+
+def seconds_per_image(call: Callable[[Any], Any], images: NDArray[Any]) -> float:
+    """Time a call on a batch (n, …), after one that is not counted as it may trace and compile."""
+    call(images)
+    start = time.perf_counter()
+    call(images)
+    return (time.perf_counter() - start) / len(images)

@@ -1,4 +1,4 @@
-"""What a model can still do with images that are worse than those it was trained on."""
+"""Robustness: a metric on corrupted images and under attacks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.core.json_record import Record
 from kt_tuning.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from kt_tuning.evaluation.metrics import check_labels, find_metric
-from kt_tuning.evaluation.predict import Predict, predict_images
-from kt_tuning.evaluation.sample import seconds_per_image
+from kt_tuning.evaluation.predict import Predict, predict_images, seconds_per_image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,17 +40,6 @@ class Robustness(Record):
     corrupted: dict[str, tuple[float, ...]]
     adversarial: dict[str, dict[float, float]] = dataclasses.field(default_factory=dict)
     available: int | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "severities", tuple(self.severities))
-        rows = {name: tuple(values) for name, values in self.corrupted.items()}
-        object.__setattr__(self, "corrupted", rows)
-        # JSON knows no numbers as names.
-        attacks = {
-            name: {float(epsilon): value for epsilon, value in row.items()}
-            for name, row in self.adversarial.items()
-        }
-        object.__setattr__(self, "adversarial", attacks)
 
     @property
     def sample(self) -> str:
@@ -105,7 +93,7 @@ def seconds_per_corrupted_image(predict: Predict, images: NDArray[np.uint8]) -> 
     """Estimate the time that all corruptions of one image take, and their predictions.
 
     Args:
-        predict: As for `robustness`.
+        predict: See `robustness`.
         images: (n, H, W, C) uint8; the first of them is corrupted.
     """
     severity = SEVERITIES[len(SEVERITIES) // 2]
@@ -138,7 +126,7 @@ def robustness(
         corruptions: Names in `CORRUPTIONS`.
         severities: From 1 (mild) to 5.
         metric: Name in `METRICS`.
-        seed: Of what the corruptions draw.
+        seed: Seed of the corruptions.
 
     Returns:
         The table; `adversarial_accuracy` measures attacks, to be put beside it with

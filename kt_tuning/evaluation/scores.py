@@ -1,4 +1,4 @@
-"""What `evaluate` found: the record, and how it is shown."""
+"""The result of `evaluate`: the record, and its representations."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ import html
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.json_record import Record
 from kt_tuning.evaluation.cost import Cost
-from kt_tuning.evaluation.curves import ClassCurves
+from kt_tuning.evaluation.diagnostics import ClassCurves, Mistake, Reliability
 from kt_tuning.evaluation.generalization import Generalization
-from kt_tuning.evaluation.interval import Interval
-from kt_tuning.evaluation.mistakes import Mistake
-from kt_tuning.evaluation.reliability import Reliability
+from kt_tuning.evaluation.intervals import Interval
 from kt_tuning.evaluation.robustness import Robustness
 
 SHOWN = ("accuracy", "log_loss")
@@ -21,7 +19,7 @@ SHOWN = ("accuracy", "log_loss")
 
 @dataclasses.dataclass(frozen=True)
 class Scores(Record):
-    """How good, how big and how fast a model is; the content of `scores.json`.
+    """Metrics, size and speed of a model; the content of `scores.json`.
 
     `scores["accuracy"]` is the value alone.
 
@@ -35,11 +33,11 @@ class Scores(Record):
         split: Name of the split that was measured.
         curves: ROC and precision-recall curve of each class.
         mistakes: The worst ones, the worst first.
-        reliability: How often predictions of each confidence are right; None in older records.
-        model: What was judged, as `HeldOutUse` has it; None if nobody says.
-        cost: What `measure_cost` found, if it was asked.
-        robustness: What `robustness` found, if it was asked.
-        generalization: What `generalization` found, if it was asked.
+        reliability: Accuracy by confidence; None in older records.
+        model: Digest of the model, see `model_digest`; None if it is not known.
+        cost: Result of `measure_cost`, if it was measured.
+        robustness: Result of `robustness`, if it was measured.
+        generalization: Result of `generalization`, if it was measured.
     """
 
     metrics: dict[str, Interval]
@@ -57,25 +55,6 @@ class Scores(Record):
     robustness: Robustness | None = None
     generalization: Generalization | None = None
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "class_names", tuple(self.class_names))
-        intervals = {name: Interval.of(item) for name, item in self.metrics.items()}
-        object.__setattr__(self, "metrics", intervals)
-        for name, kind in (("curves", ClassCurves), ("mistakes", Mistake)):
-            items = [
-                kind(**item) if isinstance(item, dict) else item for item in getattr(self, name)
-            ]
-            object.__setattr__(self, name, tuple(items))
-        for name, part in (
-            ("reliability", Reliability),
-            ("cost", Cost),
-            ("robustness", Robustness),
-            ("generalization", Generalization),
-        ):
-            content = getattr(self, name)
-            if isinstance(content, dict):
-                object.__setattr__(self, name, part.from_json(content, source=name))
-
     def __getitem__(self, name: str) -> float:
         if name not in self.metrics:
             known = ", ".join(self.metrics)
@@ -85,7 +64,7 @@ class Scores(Record):
     def completed_by(self, other: Scores) -> Scores:
         """Return these scores, with parts that were only measured in earlier ones.
 
-        Scores of another model add nothing, nor do any if it is not known which was judged.
+        Scores of another or an unknown model add nothing.
         """
         if self.model is None or self.model != other.model:
             return self

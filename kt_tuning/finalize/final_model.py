@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.ensembling import Ensemble, EnsembleRecord, combination_digest
-from kt_tuning.ensembling.ensemble_file import find_ensemble_file, load_keras_model
+from kt_tuning.ensembling.run_files import find_ensemble_file, load_keras_model
 from kt_tuning.run import Run
 from kt_tuning.run.layout import ENSEMBLE, final_model_file
 

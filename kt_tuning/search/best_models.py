@@ -93,7 +93,7 @@ class BestModels(keras_tuner.Tuner):
         *,
         metric: str = "log_loss",
         members: str = "best",
-        cost_penalty: float = PRICE,
+        cost_penalty: float = COST_PENALTY,
     ) -> Ensemble:
         """Combine the best trials by weights that are fitted on their validation predictions.
 
@@ -150,7 +150,7 @@ class BestModels(keras_tuner.Tuner):
                 labels,
                 solver=solver,
                 metric=metric,
-                price=cost_penalty,
+                cost_penalty=cost_penalty,
                 select=selection(candidates, members, size, metric=metric_of(objective)),
                 seed=self.seed,
             )

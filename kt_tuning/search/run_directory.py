@@ -20,7 +20,7 @@ from kt_tuning.core.errors import StorageError
 from kt_tuning.core.records import FAILED, PAUSED, SearchRecord, TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.evaluation.held_out import add_uses, held_out_uses
+from kt_tuning.evaluation.test_uses import add_uses, held_out_uses
 from kt_tuning.run import Run, RunLock, trial_folder
 from kt_tuning.run.layout import (
     CHECKPOINT,

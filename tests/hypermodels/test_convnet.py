@@ -6,7 +6,7 @@ import pytest
 
 from hypermodels import ConvNet
 from hypermodels.catalogue import random_configuration
-from kt_tuning.evaluation.complexity import measure_complexity
+from kt_tuning.evaluation.flops import measure_complexity
 
 
 def build(hypermodel, **values):

@@ -1,6 +1,7 @@
 """`kt-tuning distill`, `bag`, `boost` and `snapshots`: results that the other verbs take."""
 
 import dataclasses
+import time
 
 import pytest
 from command_line import kt_tuning, write_photos
@@ -11,7 +12,8 @@ from kt_tuning import Recipe, open_run
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.data import load_images
 from kt_tuning.ensembling import Ensemble, EnsembleRecord
-from kt_tuning.evaluation import held_out_uses, note_held_out_use
+from kt_tuning.evaluation import held_out_uses
+from kt_tuning.evaluation.test_uses import HeldOutUse, add_uses
 from kt_tuning.finalize import RunRecords, load_final_model, load_run_data, save_final_model
 from kt_tuning.report.run_reader import load_run
 
@@ -34,7 +36,7 @@ def run(tmp_path_factory):
         ("01",), (1.0,), "single", {"single": 0.5}, (0.6,), costs=(1234.0,), single_cost=1234.0
     ).save(directory / "ensemble.json")
     save_final_model(Ensemble([small_model()], [1.0]), directory)
-    note_held_out_use(directory, by="evaluate", fingerprint=data.fingerprint, images=12)
+    add_uses(directory, [HeldOutUse(time.time(), "evaluate", data.fingerprint, 12)])
     return directory
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from kt_tuning import Recipe, Tuner
 from kt_tuning.cli.run import run
-from kt_tuning.ensembling import PRICE
+from kt_tuning.ensembling import COST_PENALTY
 from kt_tuning.run_options import CALL, RECIPE, TUNER, RunOptions
 
 FIELDS = dataclasses.fields(RunOptions)
@@ -44,7 +44,7 @@ def test_every_option_is_documented_in_python():
 
 
 def test_the_cost_penalty_is_that_of_ensembles():
-    assert RunOptions().cost_penalty == PRICE
+    assert RunOptions().cost_penalty == COST_PENALTY
 
 
 def test_options_of_an_older_run_directory_are_read():

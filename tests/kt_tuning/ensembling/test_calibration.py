@@ -4,8 +4,13 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.ensembling import CALIBRATIONS, Calibration, fit_temperature, fit_vector
-from kt_tuning.ensembling.calibration import cross_entropy, temper
+from kt_tuning.ensembling.calibration import (
+    CALIBRATIONS,
+    Calibration,
+    cross_entropy,
+    fit_temperature,
+    temper,
+)
 from kt_tuning.evaluation import score
 
 
@@ -90,51 +95,6 @@ def test_a_member_that_says_nothing_is_left_alone():
 def test_absolute_certainty_ends_at_a_bound(labels):
     found = fit_temperature(np.eye(2, dtype=np.float32), np.array(labels))
     assert 0.05 <= found <= 20
-
-
-# Vector scaling
-
-
-def test_classes_that_are_sure_by_themselves_are_put_right(calibrated):
-    logits, labels = calibrated
-    scales, shifts = np.array([1.0, 0.5, 2.0, 1.0]), np.array([0.0, 1.0, 0.0, -1.0])
-    distorted = softmax(logits * scales + shifts, axis=1)
-    vector = fit_vector(distorted, labels).apply(distorted)
-    one = temper(distorted, fit_temperature(distorted, labels))
-    assert score(labels, vector)["log_loss"] < score(labels, one)["log_loss"] - 0.05
-
-
-def test_vector_scaling_finds_a_prior_that_has_shifted(calibrated):
-    logits, labels = calibrated
-    shifts = np.array([0.0, 1.0, -1.0, 0.5])
-    found = fit_vector(softmax(logits + shifts, axis=1), labels)
-    np.testing.assert_allclose(found.scales, 1, atol=0.1)
-    np.testing.assert_allclose(np.subtract(found.shifts, found.shifts[0]), -shifts, atol=0.15)
-
-
-def test_vector_scaling_is_the_regularised_minimum(calibrated):
-    logits, labels = calibrated[0][:40], calibrated[1][:40]
-    probabilities = softmax(3 * logits, axis=1)
-    found = fit_vector(probabilities, labels)
-    centre = 1 / fit_temperature(probabilities, labels)
-
-    def loss(scales, shifts):
-        value = -log_softmax(np.log(probabilities) * scales + shifts, axis=1)
-        ridge = ((scales - centre) ** 2).sum() + (shifts**2).sum()
-        return value[np.arange(40), labels].mean() + ridge / 80
-
-    best = loss(np.array(found.scales), np.array(found.shifts))
-    rng = np.random.default_rng(1)
-    for _ in range(50):
-        near = np.maximum(0, found.scales + rng.normal(0, 0.03, 4))
-        assert best <= loss(near, found.shifts + rng.normal(0, 0.03, 4)) + 1e-7
-
-
-def test_a_class_without_rows_stays_finite():
-    rng = np.random.default_rng(0)
-    probabilities = softmax(rng.normal(size=(30, 4)), axis=1)
-    found = fit_vector(probabilities, rng.integers(3, size=30))
-    assert np.isfinite([*found.scales, *found.shifts]).all()
 
 
 # The record

@@ -5,8 +5,8 @@ import pytest
 from member_cases import make_members, softmax
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.ensembling import Calibration, Combination
-from kt_tuning.ensembling.calibration import temper
+from kt_tuning.ensembling import Combination
+from kt_tuning.ensembling.calibration import Calibration, temper
 
 TWO = np.array([[[0.9, 0.1]], [[0.5, 0.5]]])
 

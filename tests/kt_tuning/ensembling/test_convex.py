@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from kt_tuning.ensembling import convex_weights
+from kt_tuning.ensembling.solvers import convex_weights
 
 RNG = np.random.default_rng
 

@@ -9,14 +9,9 @@ import pytest
 import kt_tuning.export
 from kt_tuning.core.errors import DataError, OptionError, StorageError
 from kt_tuning.core.records import DataCard, PixelFormat
-from kt_tuning.ensembling import (
-    Calibration,
-    Combination,
-    Ensemble,
-    EnsembleRecord,
-    Member,
-    combination_digest,
-)
+from kt_tuning.ensembling import Combination, Ensemble, EnsembleRecord, Member
+from kt_tuning.ensembling.calibration import Calibration
+from kt_tuning.ensembling.run_files import combination_digest
 from kt_tuning.evaluation import evaluate, score
 
 SHAPE = (6, 6, 3)
@@ -188,17 +183,12 @@ def fitting_data(predictions):
 def test_fit_drops_members_and_records_the_rest(models, images, fitting_data):
     predictions, labels = fitting_data
     predictions[2] = np.eye(CLASSES)[(labels + 1) % CLASSES]
-    trials = {"07": 0.9, "08": 0.8, "09": 0.1}
-    ensemble = Ensemble.fit(
-        models, predictions, labels, solver="convex", trials=trials, card=CARD, provenance={"x": 1}
-    )
+    ensemble = Ensemble.fit(models, predictions, labels, solver="convex")
     assert len(ensemble) == 2
-    assert ensemble.record.trial_ids == ("07", "08")
-    assert ensemble.record.member_scores == (0.9, 0.8)
+    assert ensemble.record.trial_ids == ("0", "1")
     assert ensemble.record.weights == tuple(ensemble.weights)
     assert ensemble.record.solver == "convex"
     assert list(ensemble.record.cross_fitted) == ["convex"]
-    assert (ensemble.card, ensemble.provenance) == (CARD, {"x": 1})
     assert repr(ensemble).endswith("solver='convex')")
     members = [model.predict(images, verbose=0) for model in models[:2]]
     expected = ensemble.record.combination.predict(members)
@@ -257,13 +247,13 @@ def test_members_of_any_origin(models, fitting_data):
         Member("mine", predictions[0], 0.7, load=lambda: models[0]),
         Member("theirs", predictions[1], load=lambda: models[1]),
     ]
-    ensemble = Ensemble.from_members(members, labels, solver="mean", calibration="vector")
+    ensemble = Ensemble.from_members(members, labels, solver="stack", calibration="none")
     record = ensemble.record
     assert record.trial_ids == ("mine", "theirs")
     assert record.member_scores[0] == 0.7
     assert record.member_scores[1] == pytest.approx(score(labels, predictions[1])["log_loss"])
-    assert (record.metric, record.errors) == ("log_loss", {"mean": 0.0})
-    assert len(record.calibrations[0].scales) == CLASSES
+    assert (record.metric, record.errors) == ("log_loss", {"stack": 0.0})
+    assert len(record.calibrations[0].shifts) == CLASSES
     assert record.diversity.ensemble_error == pytest.approx(
         record.diversity.member_error - record.diversity.ambiguity
     )
@@ -297,7 +287,7 @@ def test_only_the_loaders_of_members_kept_are_called(models, fitting_data):
     assert called == [int(ensemble.record.trial_ids[0])]
 
 
-def test_without_trials_positions_and_log_losses_stand_in(models, fitting_data):
+def test_positions_are_names_and_log_losses_scores(models, fitting_data):
     predictions, labels = fitting_data
     record = Ensemble.fit(models, predictions, labels, solver="mean").record
     of_truth = predictions[:, np.arange(len(labels)), labels].astype(np.float64)
@@ -317,13 +307,9 @@ def test_a_record_of_an_earlier_version_is_read(tmp_path):
     assert record.combination == Combination((0.5, 0.5))
 
 
-@pytest.mark.parametrize(
-    ("count", "trials"), [(2, None), (3, {"1": 0.5})], ids=["models", "trials"]
-)
-def test_counts_that_do_not_match(models, fitting_data, count, trials):
-    predictions, labels = fitting_data
-    with pytest.raises(DataError, match="as many models as trials"):
-        Ensemble.fit(models[:count], predictions, labels, trials=trials)
+def test_counts_that_do_not_match(models, fitting_data):
+    with pytest.raises(DataError, match="2 models, 3 predictions"):
+        Ensemble.fit(models[:2], *fitting_data)
 
 
 # Export
@@ -414,9 +400,8 @@ def test_save_wants_a_keras_file(ensemble, tmp_path):
 @saves
 def test_a_saved_ensemble_is_loaded_with_all_that_it_knows(models, images, fitting_data, tmp_path):
     predictions, labels = fitting_data
-    saved = Ensemble.fit(
-        models, predictions, labels, solver="stack", card=CARD, provenance={"search": {"seed": 3}}
-    )
+    saved = Ensemble.fit(models, predictions, labels, solver="stack")
+    saved.card, saved.provenance = CARD, {"search": {"seed": 3}}
     saved.save(tmp_path / "one.keras")
     loaded = Ensemble.load(tmp_path / "one.keras")
     assert np.array_equal(loaded.predict(images), saved.predict(images))

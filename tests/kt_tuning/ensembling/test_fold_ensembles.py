@@ -6,7 +6,8 @@ import pytest
 from member_cases import softmax
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.ensembling import Calibration, Combination, Ensemble, Member, fit_temperature
+from kt_tuning.ensembling import Combination, Ensemble, Member
+from kt_tuning.ensembling.calibration import Calibration, fit_temperature
 from kt_tuning.ensembling.combination import mean_over_folds, sharpening_of
 from kt_tuning.evaluation import measure_reliability, model_digest
 

@@ -3,16 +3,9 @@ import pytest
 from member_cases import make_members, softmax
 
 from kt_tuning.core.errors import DataError, OptionError
-from kt_tuning.ensembling import (
-    MEMBER_CHOICES,
-    Member,
-    fit_temperature,
-    selection,
-    take_best,
-    take_diverse,
-)
-from kt_tuning.ensembling.calibration import temper
-from kt_tuning.ensembling.members import distinct, stack_predictions
+from kt_tuning.ensembling import MEMBER_CHOICES, Member, selection
+from kt_tuning.ensembling.calibration import fit_temperature, temper
+from kt_tuning.ensembling.members import distinct, stack_predictions, take_best, take_diverse
 
 
 def named(predictions, configurations=None):

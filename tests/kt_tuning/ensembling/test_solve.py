@@ -11,13 +11,18 @@ from threadpoolctl import threadpool_limits
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.data.stratified_split import stratified_folds
-from kt_tuning.ensembling import SMALLEST_WEIGHT, SOLVERS, Combination, Member, selection, solve
+from kt_tuning.ensembling import SOLVERS, Combination, Member, selection, solve
 from kt_tuning.ensembling.calibration import temper
-from kt_tuning.ensembling.choice import Chooser
-from kt_tuning.ensembling.cross_fitting import CrossFit
+from kt_tuning.ensembling.cost_penalty import ServingCosts
+from kt_tuning.ensembling.model_selection import Chooser, CrossFit
 from kt_tuning.ensembling.problem import Problem
-from kt_tuning.ensembling.serving import Serving
-from kt_tuning.ensembling.solve import CANDIDATES, CANDIDATES_FOR_OTHER_METRICS, drop_small, fit_all
+from kt_tuning.ensembling.solve import (
+    CANDIDATES,
+    CANDIDATES_FOR_OTHER_METRICS,
+    SMALLEST_WEIGHT,
+    drop_small,
+    fit_all,
+)
 from kt_tuning.evaluation import METRICS, score
 
 QUICK = ("single", "mean", "convex", "stack")
@@ -107,14 +112,9 @@ def test_the_mean_of_calibrated_members_is_made_surer():
     assert tempered.cross_fitted["mean"] < plain.cross_fitted["mean"] - 0.02
 
 
-def test_vector_scaling_has_a_number_for_each_class():
-    found = solve(*make_members([1.0, 1.0]), solver="mean", calibration="vector").combination
-    assert len(found.calibrations[0].scales) == len(found.calibrations[0].shifts) == CLASSES
-
-
 def test_calibrated_in_steps_by_hand():
     predictions, labels = make_members([1.0, 1.4, 0.3], rows=150)
-    found = solve(predictions, labels, solver="convex", calibration="vector")
+    found = solve(predictions, labels, solver="convex", calibration="temperature")
     members = [
         temper(*pair) for pair in zip(predictions, found.combination.temperatures, strict=True)
     ]
@@ -132,7 +132,7 @@ def test_the_labels_of_a_fold_make_no_difference_to_its_predictions(kinds):
     predictions, labels = make_members([0.3, 1.0, 1.2, 1.5], rows=120)
     fold = np.arange(120) % 4
     spoilt = np.where(fold == 2, (labels + 1) % CLASSES, labels)
-    serving = Serving(np.array([1.0, 2.0, 1.0, 4.0]))
+    serving = ServingCosts(np.array([1.0, 2.0, 1.0, 4.0]))
     fit = functools.partial(
         fit_all, QUICK, metric="log_loss", tempered=True, serving=serving, seed=0
     )
@@ -281,7 +281,7 @@ def test_dropping_leaves_the_coefficients_of_a_geometric_mean():
             r"Unknown solver 'mena'. Did you mean 'mean'\?",
         ),
         ({"metric": "f2"}, r"Unknown metric 'f2'. Known: accuracy"),
-        ({"calibration": "platt"}, r"'platt'. Known: auto, none, temperature, vector"),
+        ({"calibration": "platt"}, r"'platt'. Known: auto, none, temperature"),
         ({"folds": 2}, "3 or more.*Received: 2"),
     ],
 )

@@ -6,7 +6,8 @@ import pytest
 from keras import layers
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.evaluation import ATTACKS, adversarial_accuracy, attack
+from kt_tuning.evaluation import adversarial_accuracy, attack
+from kt_tuning.evaluation.adversarial import ATTACKS
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 
 from kt_tuning.evaluation import METRICS, bootstrap_intervals, metrics_for
 from kt_tuning.evaluation import bootstrap as bootstrap_module
-from kt_tuning.evaluation.confidence import share_interval
+from kt_tuning.evaluation.intervals import share_interval
 
 
 def predictions(rows, classes, seed=0):

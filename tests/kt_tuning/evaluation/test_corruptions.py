@@ -1,15 +1,15 @@
 """The corruptions: one conformance suite over the table, and what single ones do."""
 
 import math
-import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from kt_tuning.core.errors import DataError, OptionError
-from kt_tuning.evaluation import CORRUPTIONS, SEVERITIES, corrupt
-from kt_tuning.evaluation.corruptions import blur, digital, noise, weather
+from kt_tuning.evaluation import corrupt
+from kt_tuning.evaluation import corruption_functions as functions
+from kt_tuning.evaluation.corruptions import CORRUPTIONS, SEVERITIES
 
 RANDOM = {"motion_blur", "snow", "fog", "elastic_transform"} | {
     name for name, row in CORRUPTIONS.items() if row.kind == "noise"
@@ -87,16 +87,6 @@ def test_constants_of_the_nearest_size(side, expected):
 def test_fifteen_corruptions_of_four_kinds():
     assert len(CORRUPTIONS) == 15
     assert {row.kind for row in CORRUPTIONS.values()} == {"noise", "blur", "weather", "digital"}
-    assert all(name == row.name for name, row in CORRUPTIONS.items())
-
-
-def test_a_thousand_small_images_are_affordable():
-    images = scene(count=20)
-    start = time.process_time()
-    for name in CORRUPTIONS:
-        corrupt(images, name, 5)
-    # 300 images; the prediction of as many takes longer.
-    assert time.process_time() - start < 3.0
 
 
 def rng():
@@ -107,24 +97,24 @@ GREY = np.full((100, 100, 1), 0.5)
 
 
 def test_gaussian_noise_has_its_deviation():
-    assert noise.gaussian_noise(GREY, 0.1, rng()).std() == pytest.approx(0.1, rel=0.03)
+    assert functions.gaussian_noise(GREY, 0.1, rng()).std() == pytest.approx(0.1, rel=0.03)
 
 
 def test_shot_noise_is_poisson():
-    got = noise.shot_noise(GREY, 50, rng())
+    got = functions.shot_noise(GREY, 50, rng())
     # Variance of a Poisson count of 25, over 50^2.
     assert got.var() == pytest.approx(25 / 50**2, rel=0.05)
     np.testing.assert_allclose(got * 50, np.rint(got * 50), atol=1e-9)
 
 
 def test_impulse_noise_hits_its_share_black_or_white():
-    got = noise.impulse_noise(GREY, 0.2, rng())
+    got = functions.impulse_noise(GREY, 0.2, rng())
     assert (got == 0.0).mean() == pytest.approx(0.1, abs=0.01)
     assert (got == 1.0).mean() == pytest.approx(0.1, abs=0.01)
 
 
 def test_missing_pixels_are_missing_in_all_channels():
-    got = noise.missing_pixels(np.full((100, 100, 3), 0.5), 0.3, rng())
+    got = functions.missing_pixels(np.full((100, 100, 3), 0.5), 0.3, rng())
     black = (got == 0).all(axis=2)
     assert black.mean() == pytest.approx(0.3, abs=0.02)
     assert (got[~black] == 0.5).all()
@@ -138,7 +128,7 @@ def dot(size=31):
 
 @pytest.mark.parametrize("lens", [(0.3, 0.4), (1.5, 0.1), (3.0, 0.1), (10.0, 0.5)])
 def test_defocus_spreads_a_dot_into_a_disc(lens):
-    got = blur.defocus_blur(dot(41), lens, rng())[..., 0]
+    got = functions.defocus_blur(dot(41), lens, rng())[..., 0]
     assert got.sum() == pytest.approx(1.0)
     np.testing.assert_allclose(got, got.T)
     np.testing.assert_allclose(got, got[::-1])
@@ -147,65 +137,65 @@ def test_defocus_spreads_a_dot_into_a_disc(lens):
 
 
 def test_motion_smears_a_dot_along_its_line():
-    got = blur.smear(dot(), 3, 2.0, angle=0.0)[..., 0]
+    got = functions.smear(dot(), 3, 2.0, angle=0.0)[..., 0]
     # Images moved by 0 to 6 pixels: the dot appears to the left, ever weaker.
     row = got[15]
     assert got.sum() == pytest.approx(1.0) == row.sum()
     np.testing.assert_array_equal(np.flatnonzero(row), np.arange(9, 16))
     assert row[14] / row[15] == pytest.approx(math.exp(-1 / 8))
-    upright = blur.smear(dot(), 3, 2.0, angle=-90.0)[..., 0]
+    upright = functions.smear(dot(), 3, 2.0, angle=-90.0)[..., 0]
     np.testing.assert_array_equal(np.flatnonzero(upright[:, 15]), np.arange(15, 22))
 
 
 def test_enlarging_keeps_the_size_and_doubles_what_is_in_the_middle():
     image = np.zeros((32, 32, 1))
     image[12:20, 12:20] = 1.0
-    got = blur.enlarge(image, 2.0)
+    got = functions.enlarge(image, 2.0)
     assert got.shape == image.shape
     assert got.sum() == pytest.approx(4 * image.sum(), rel=0.15)
-    np.testing.assert_allclose(blur.enlarge(image, 1.0), image, atol=1e-12)
+    np.testing.assert_allclose(functions.enlarge(image, 1.0), image, atol=1e-12)
 
 
 def test_brightness_raises_the_value_and_keeps_the_hue():
     image = np.array([[[0.4, 0.2, 0.1], [0.0, 0.0, 0.0], [1.0, 0.5, 0.5]]])
-    got = weather.brightness(image, 0.2, rng())
+    got = functions.brightness(image, 0.2, rng())
     np.testing.assert_allclose(got[0], [[0.6, 0.3, 0.15], [0.2, 0.2, 0.2], [1.0, 0.5, 0.5]])
 
 
 def test_fog_keeps_the_brightest_below_itself_and_lifts_black():
     image = np.zeros((32, 32, 3))
     image[:16] = 0.8
-    got = weather.fog(image, (1.5, 1.75), rng())
+    got = functions.fog(image, (1.5, 1.75), rng())
     assert got.max() <= 0.8 + 1e-12
     assert got[16:].mean() > 0.1
 
 
 def test_a_cloud_is_fractal():
-    cloud = weather.cloud(64, 2.0, rng())
+    cloud = functions.cloud(64, 2.0, rng())
     assert (cloud.min(), cloud.max()) == (0.0, 1.0)
     # Neighbours are alike, and more so the faster finer detail fades.
     rough, smooth = (
-        np.abs(np.diff(weather.cloud(64, decay, rng()), axis=0)).mean() for decay in (1.2, 3.0)
+        np.abs(np.diff(functions.cloud(64, decay, rng()), axis=0)).mean() for decay in (1.2, 3.0)
     )
     assert smooth < rough / 2
 
 
 def test_contrast_by_hand():
     image = np.array([[[0.2], [0.6]]])
-    np.testing.assert_allclose(digital.contrast(image, 0.5, rng())[0, :, 0], [0.3, 0.5])
+    np.testing.assert_allclose(functions.contrast(image, 0.5, rng())[0, :, 0], [0.3, 0.5])
 
 
 def test_pixelate_by_hand():
     image = np.array([[0, 255], [255, 0]] * 2, dtype=float).repeat(2, axis=1)[..., None] / 255
     # Blocks of two by two average 0.5.
-    got = digital.pixelate(image.repeat(2, axis=2)[..., :1], 0.5, rng())
+    got = functions.pixelate(image.repeat(2, axis=2)[..., :1], 0.5, rng())
     assert got.shape == (4, 4, 1)
     assert set(np.unique(np.rint(got * 255))) <= {127.0, 128.0}
 
 
 def test_an_elastic_transform_without_stretch_is_the_image():
     image = scene(count=1)[0] / 255
-    got = digital.elastic_transform(image, (0.0, 0.0, 0.0), rng())
+    got = functions.elastic_transform(image, (0.0, 0.0, 0.0), rng())
     np.testing.assert_allclose(got, image, atol=1e-9)
 
 

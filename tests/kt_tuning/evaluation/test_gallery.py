@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kt_tuning.evaluation import Gallery, make_gallery, worst_mistakes
+from kt_tuning.evaluation import Gallery, make_gallery
+from kt_tuning.evaluation.diagnostics import worst_mistakes
 
 
 class Corner:

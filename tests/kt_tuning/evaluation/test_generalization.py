@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kt_tuning.core.errors import DataError, OptionError
-from kt_tuning.evaluation import Generalization, bias_variance, generalization
+from kt_tuning.evaluation import bias_variance, generalization
+from kt_tuning.evaluation.generalization import Generalization
 
 
 class Rows:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kt_tuning.core.errors import DataError, OptionError
-from kt_tuning.evaluation import CORRUPTIONS, Robustness, corrupt, robustness
+from kt_tuning.evaluation import Robustness, corrupt, robustness
+from kt_tuning.evaluation.corruptions import CORRUPTIONS
 
 
 def model(images):

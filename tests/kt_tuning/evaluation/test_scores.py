@@ -7,17 +7,10 @@ import numpy as np
 import pytest
 
 from kt_tuning.core.errors import OptionError, StorageError
-from kt_tuning.evaluation import (
-    Cost,
-    Generalization,
-    Interval,
-    Robustness,
-    Scores,
-    Throughput,
-    class_curves,
-    measure_reliability,
-    worst_mistakes,
-)
+from kt_tuning.evaluation import Interval, Robustness, Scores, measure_reliability
+from kt_tuning.evaluation.cost import Cost, Throughput
+from kt_tuning.evaluation.diagnostics import class_curves, worst_mistakes
+from kt_tuning.evaluation.generalization import Generalization
 
 
 @pytest.fixture

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 
 import pytest
 from shipped_run import write_search
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.data import ImageData
-from kt_tuning.evaluation import note_held_out_use
+from kt_tuning.evaluation.test_uses import HeldOutUse, add_uses
 from kt_tuning.export import Measurement
 from kt_tuning.finalize import RunRecords, write_model_card
 
@@ -102,8 +103,8 @@ def test_what_is_missing_is_said(tmp_path, stripes, folder):
 
 def test_the_caveat_of_the_test_split_is_told(run_directory, folder, stripes):
     for judged in ("one", "other"):
-        note_held_out_use(
-            run_directory, by="evaluate", fingerprint=stripes.fingerprint, images=12, judged=judged
+        add_uses(
+            run_directory, [HeldOutUse(time.time(), "evaluate", stripes.fingerprint, 12, judged)]
         )
     assert "no longer unseen: it has been opened 2 times" in card(run_directory, folder)
 

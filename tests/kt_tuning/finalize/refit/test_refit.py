@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import shutil
+import time
 
 import keras
 import keras_tuner
@@ -17,8 +18,10 @@ from kt_tuning.core.errors import OptionError, SearchError, StorageError
 from kt_tuning.data import ImageData
 from kt_tuning.data.batches import Batches
 from kt_tuning.devices import Devices
-from kt_tuning.ensembling import EnsembleRecord, combination_digest
-from kt_tuning.evaluation import held_out_uses, model_digest, note_held_out_use
+from kt_tuning.ensembling import EnsembleRecord
+from kt_tuning.ensembling.run_files import combination_digest
+from kt_tuning.evaluation import held_out_uses, model_digest
+from kt_tuning.evaluation.test_uses import HeldOutUse, add_uses
 from kt_tuning.finalize import load_final_model, save_final_model
 from kt_tuning.finalize.refit import procedure
 from kt_tuning.finalize.refit.training import check_shareable
@@ -170,8 +173,8 @@ def test_one_that_is_done_is_kept_and_another_one_refused(tuner, data):
 
 def test_that_the_test_images_were_used_before_is_said(tuner, data, caplog):
     run = tuner.run_directory
-    note_held_out_use(run, by="evaluate", fingerprint=data.fingerprint, images=12)
-    note_held_out_use(run, by="evaluate", fingerprint="of other images", images=12)
+    add_uses(run, [HeldOutUse(time.time(), "evaluate", data.fingerprint, 12)])
+    add_uses(run, [HeldOutUse(time.time(), "evaluate", "of other images", 12)])
     made = tuner.refit(BEST, data)
     assert len(made.record.test_uses) == 1
     assert f"opened once before this refit, first on {made.record.test_uses[0]}" in caplog.text

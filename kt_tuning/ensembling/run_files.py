@@ -1,0 +1,204 @@
+"""Files of a run's ensemble: its model, its validation predictions, its test scores."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.core.atomic import atomic_write
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.json_record import read_json, to_json_text
+from kt_tuning.ensembling.combination import Combination
+from kt_tuning.ensembling.record import EnsembleRecord
+from kt_tuning.evaluation import Scores
+from kt_tuning.run import Run
+from kt_tuning.run.layout import ENSEMBLE, PREDICTIONS, SCORES, SPLIT, final_model_file
+
+if TYPE_CHECKING:
+    import keras
+
+VALIDATION, OUT_OF_FOLD = "validation", "out-of-fold"
+FACTS = "kt_tuning.json"
+"""File in the archive, which Keras ignores: record, data card and provenance of an `Ensemble`."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Validated:
+    """Predictions of images by models that were not trained on them.
+
+    Attributes:
+        labels: (N,) integers in 0..C-1.
+        probabilities: (N, C), members combined and calibrated as the ensemble is. Its weights and
+            calibration were fitted on these rows.
+        kind: "validation"; or "out-of-fold", where the N rows are those of the training and the
+            validation split and each is predicted by models of the fold that left it out, one a
+            member.
+    """
+
+    labels: NDArray[np.integer[Any]]
+    probabilities: NDArray[np.floating[Any]]
+    kind: str
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the rows that are predicted right."""
+        return float((self.probabilities.argmax(axis=1) == self.labels).mean())
+
+
+def trained_on_validation(directory: str | Path) -> bool:
+    """Whether the models of a run were trained on its validation images: with folds, or again.
+
+    Raises:
+        StorageError: if the directory holds no search.
+    """
+    return Run(directory).read_search().folds > 1 or is_refitted(directory)
+
+
+def is_refitted(directory: str | Path) -> bool:
+    """Whether a run's models were trained again, on training and validation images.
+
+    Raises:
+        StorageError: if `ensemble.json` cannot be read.
+    """
+    run = Run(directory)
+    record = run.read(EnsembleRecord, ENSEMBLE)
+    return run.is_refit() or (record is not None and record.refitted)
+
+
+def read_validated(directory: str | Path, best: str | None = None) -> Validated | None:
+    """Read what the run's ensemble, or its best trial, says of validation images.
+
+    Args:
+        directory: The run directory.
+        best: Id of the trial to read if there is no ensemble.
+
+    Returns:
+        The predictions; None if the run's models kept none: those that were trained again have
+        none that are theirs.
+
+    Raises:
+        StorageError: if a file is damaged.
+    """
+    run = Run(directory)
+    record, split = run.read(EnsembleRecord, ENSEMBLE), run.split()
+    names = [name for name in (best,) if name is not None] if record is None else record.trial_ids
+    combination = Combination((1.0,)) if record is None else record.combination
+    members = [found for name in names if (found := run.predictions(name)) is not None]
+    if split is None or not members or len(members) < len(names):
+        return None
+    labels = split.predicted_labels
+    if len({member.shape for member in members}) > 1 or len(members[0]) != len(labels):
+        raise StorageError(
+            f"{PREDICTIONS} of each member in {directory} should have one row a validation image "
+            f"of {SPLIT} and one column a class. Received: {[len(member) for member in members]} "
+            f"rows for {len(labels)} labels"
+        )
+    probabilities = combination.predict(members)
+    folds = run.read_search().folds
+    return Validated(labels, probabilities, OUT_OF_FOLD if folds > 1 else VALIDATION)
+
+
+def read_scores(directory: str | Path) -> Scores | None:
+    """Read the test scores of a run's ensemble; None if it was not measured, or only another model.
+
+    Raises:
+        StorageError: if a file is damaged.
+    """
+    run = Run(directory)
+    ensemble = run.read(EnsembleRecord, ENSEMBLE)
+    if ensemble is None:
+        return None
+    try:
+        scores = run.read(Scores, SCORES)
+    except StorageError as error:
+        raise StorageError(
+            f"{run.path / SCORES} should hold the scores that `evaluate` wrote; evaluate again to "
+            f"rewrite it. {error}"
+        ) from error
+    if scores is None:
+        return None
+    if ensemble.model is None:
+        # Earlier versions only knew which trials had been combined, and how.
+        known = scores.model in (None, combination_digest(directory))
+    else:
+        known = scores.model == ensemble.model
+    return scores if known else None
+
+
+def combination_digest(directory: str | Path) -> str:
+    """Return a digest of which models a run has combined, and how.
+
+    Raises:
+        StorageError: if the run has no `ensemble.json`.
+    """
+    content = json.dumps(read_json(Path(directory) / ENSEMBLE), sort_keys=True)
+    return hashlib.blake2b(content.encode(), digest_size=6).hexdigest()
+
+
+def write_ensemble_file(path: Path, model: keras.Model, facts: Mapping[str, Any]) -> None:
+    """Write a combined model and its facts; the file appears whole or not at all.
+
+    Args:
+        path: The file, with the suffix ".keras".
+        model: The combined model.
+        facts: JSON-able.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path, durable=True) as temporary:
+        model.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(FACTS, to_json_text(facts))
+
+
+def read_ensemble_file(path: Path) -> tuple[keras.Model, dict[str, Any]]:
+    """Read what `write_ensemble_file` wrote: the combined model, and its facts.
+
+    Raises:
+        StorageError: if the file is missing, or something else.
+    """
+    if not path.is_file():
+        raise StorageError(
+            f"No such file: {path}. Expected a file of `ensemble.save`, or a run directory."
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            facts = json.loads(archive.read(FACTS))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise StorageError(
+            f"{path} was not written by `ensemble.save`, or is damaged. Any other Keras model is "
+            f"read by `keras.models.load_model`. ({error})"
+        ) from error
+    return load_keras_model(path), facts
+
+
+def load_keras_model(path: Path) -> keras.Model:
+    """Read a Keras model that may have layers of `hypermodels`."""
+    import keras
+
+    import hypermodels  # noqa: F401  its layers are registered by being imported
+
+    model: keras.Model = keras.models.load_model(path, compile=False)
+    return model
+
+
+def find_ensemble_file(run: Path) -> Path:
+    """Return the file of a run's present ensemble: of the one in its `ensemble.json`.
+
+    Raises:
+        StorageError: if there is none.
+    """
+    path = final_model_file(run, combination_digest(run))
+    if not path.is_file():
+        raise StorageError(
+            f"{run} has no Keras model of its ensemble: expected {path.name}. Run `kt-tuning "
+            f"finalize {run}`, or in Python `tuner.ensemble()`, which write it."
+        )
+    return path

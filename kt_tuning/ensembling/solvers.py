@@ -1,0 +1,320 @@
+"""Solvers: how much each member of an ensemble counts.
+
+`convex` finds the weights of least log-loss with a certificate; `random`, `nelder-mead` and `cmaes`
+search for the weights that are best by any metric.
+
+Sources: Caruana, Niculescu-Mizil, Crew and Ksikes (2004), "Ensemble selection from libraries of
+models", and Caruana, Munson and Niculescu-Mizil (2006), "Getting the most out of ensemble
+selection", for `greedy`; Wolpert (1992), "Stacked generalization", and Ting and Witten (1999),
+"Issues in stacked generalization", for `stack`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.core.extras import require_extra
+from kt_tuning.ensembling.calibration import Calibration, cross_entropy, logarithm
+from kt_tuning.ensembling.combination import GEOMETRIC, Combination
+from kt_tuning.ensembling.problem import Problem
+
+Floats = NDArray[np.floating[Any]]
+Integers = NDArray[np.integer[Any]]
+Solver = Callable[[Problem, np.random.Generator], Combination]
+"""(problem, rng) -> combination."""
+
+DRAWS = 500
+"""Weights that `random` tries."""
+EVALUATIONS, EVALUATIONS_PER_MEMBER = 2000, 200
+"""Weights that `nelder-mead` and `cmaes` try, at most: in all, and for each member."""
+ROUNDS, BAGS = 50, 20
+STACK_ITERATIONS = 200
+CONVEX_STEPS = 200
+CONVEX_SAMPLE, CONVEX_ROUGH_GAP = 10, 1e-3
+"""`convex` starts from one row in so many, solved to this gap: most members are out by then."""
+
+
+def random_weights(problem: Problem, rng: np.random.Generator) -> Floats:
+    """Return the best of 500 Dirichlet draws and the mean; half the draws favour a few members."""
+    members = problem.members
+    even = rng.dirichlet(np.ones(members), size=DRAWS // 2)
+    sparse = rng.dirichlet(np.full(members, 1.0 / members), size=DRAWS // 2)
+    drawn = np.concatenate([np.full((1, members), 1.0 / members), even, sparse])
+    return drawn[problem.costs(drawn).argmin()]
+
+
+def nelder_mead_weights(problem: Problem, rng: np.random.Generator) -> Floats:
+    """Return the minimum that the simplex search of Nelder and Mead (1965) finds over softmax(x).
+
+    It starts from the mean, and takes the parameters of Gao and Han (2012). It draws nothing.
+    """
+    # Deferred: SciPy takes longer to import than all else here.
+    from scipy.optimize import minimize
+
+    members = problem.members
+    origin = np.zeros(members)
+    found = minimize(
+        lambda logits: problem.cost(_on_simplex(logits)),
+        origin,
+        method="Nelder-Mead",
+        options={
+            "adaptive": True,
+            "maxfev": _evaluations(members),
+            # In the first simplex each member in turn has e times the weight of the others.
+            "initial_simplex": np.vstack([origin, np.eye(members)]),
+        },
+    )
+    return _on_simplex(found.x)
+
+
+def cmaes_weights(problem: Problem, rng: np.random.Generator) -> Floats:
+    """Return the best weights of CMA-ES (Hansen and Ostermeier 2001) over softmax(x), or the mean.
+
+    Raises:
+        MissingExtraError: without the package cmaes.
+    """
+    require_extra("The solver 'cmaes'", "cmaes")
+    from cmaes import CMA  # type: ignore[import-not-found, unused-ignore]
+
+    members = problem.members
+    if members == 1:
+        return np.ones(1)
+    tried = [np.full((1, members), 1.0 / members)]
+    costs = [problem.costs(tried[0])]
+    optimizer = CMA(mean=np.zeros(members), sigma=1.0, seed=int(rng.integers(2**31)))
+    for _ in range(_evaluations(members) // optimizer.population_size):
+        asked = [optimizer.ask() for _ in range(optimizer.population_size)]
+        tried.append(np.stack([_on_simplex(logits) for logits in asked]))
+        costs.append(problem.costs(tried[-1]))
+        optimizer.tell(list(zip(asked, costs[-1].tolist(), strict=True)))
+        if optimizer.should_stop():
+            break
+    return np.concatenate(tried)[np.concatenate(costs).argmin()]
+
+
+def _evaluations(members: int) -> int:
+    return min(EVALUATIONS, EVALUATIONS_PER_MEMBER * members)
+
+
+def _on_simplex(logits: Floats) -> Floats:
+    raised = np.exp(logits - logits.max())
+    return raised / raised.sum()
+
+
+def greedy_weights(
+    problem: Problem,
+    rng: np.random.Generator,
+    *,
+    rounds: int = ROUNDS,
+    bags: int = BAGS,
+) -> Floats:
+    """Select members with replacement, in random halves of them, and average over the halves.
+
+    A selection starts from as many of the best members as average best (2004, section 2.2); each
+    round adds the member that improves the mean most. Selecting from fewer members than there
+    are overfits less (2004, section 2.4). Each half has the best member in it, as a half without a
+    good one would vote for bad ones.
+
+    Args:
+        problem: Members, labels and metric.
+        rng: Draws the halves.
+        rounds: Members that a selection ends with; its best prefix is kept.
+        bags: Halves; 1 selects once, from all members.
+
+    Returns:
+        Weights (K,) on the simplex.
+    """
+    members = problem.members
+    # Half of two or three members is too few to select from.
+    if bags == 1 or members < 4:
+        return _select(problem, np.arange(members), rounds)
+    best = problem.member_costs.argmin()
+    total = np.zeros(members)
+    for _ in range(bags):
+        drawn = rng.choice(members, size=members // 2, replace=False)
+        total += _select(problem, np.union1d(drawn, best), rounds)
+    return total / bags
+
+
+def _select(problem: Problem, library: Integers, rounds: int) -> Floats:
+    """Return weights (K,) of one selection among the members of `library`."""
+    mixed = problem.mixed[library]
+    order = np.argsort(problem.member_costs[library], kind="stable")
+    starts: list[float] = []
+    total = np.zeros(mixed.shape[1:])
+    for place in order[:rounds]:
+        total = total + mixed[place]
+        starts += problem.costs_of_sums(total[None], len(starts) + 1).tolist()
+    chosen = order[: int(np.argmin(starts)) + 1].tolist()
+    start, costs = len(chosen), [min(starts)]
+    total = mixed[chosen].sum(axis=0)
+    while len(chosen) < rounds:
+        added = problem.costs_of_sums(mixed + total, len(chosen) + 1)
+        chosen.append(int(added.argmin()))
+        costs.append(float(added.min()))
+        total = total + mixed[chosen[-1]]
+    length = start + int(np.argmin(costs))
+    return np.bincount(library[chosen[:length]], minlength=problem.members) / length
+
+
+def convex_weights(of_truth: Floats, *, tolerance: float = 1e-9) -> tuple[Floats, float]:
+    """Minimise mean_n -log(sum_k w_k P_kn) over the simplex, to a certified gap.
+
+    The log-loss of a mixture depends on the predictions only through P, each member's probability
+    of the true class, and is convex in the weights.
+
+    Dropping the constraint sum(w) = 1 and adding sum(w) to the loss leaves the same minimum.
+    Each step minimises the quadratic model of that loss over w >= 0, which is non-negative least
+    squares in K unknowns, and backtracks. Members outside the support come in when the gradient
+    asks for them. Convergence is quadratic: four to ten steps are usual, fewer from the solution
+    for a tenth of the rows, which is where many rows start.
+
+    With g_k = mean_n P_kn / (w P)_n, the log-loss of w is above the minimum by no more than
+    max_k g_k - 1, whatever the minimum is (duality): that is the gap.
+
+    Sources: Lindsay (1983), "The geometry of mixture likelihoods"; Kim, Carbonetto, Stephens and
+    Anitescu (2020), "A fast algorithm for maximum likelihood estimation of mixture proportions
+    using sequential quadratic programming" (mixsqp).
+
+    Args:
+        of_truth: P, (K, N) probabilities of the true class, all above 0 and at most 1.
+        tolerance: Stop when the gap, in nats, is no more than this.
+
+    Returns:
+        Weights (K,) on the simplex, and their gap in nats. If 200 steps were not enough, the
+        gap says how good the weights are.
+    """
+    members, rows = of_truth.shape
+    weights = np.full(members, 1.0 / members)
+    if rows >= CONVEX_SAMPLE * CONVEX_SAMPLE * members:
+        sample = np.ascontiguousarray(of_truth[:, ::CONVEX_SAMPLE])
+        weights, _ = convex_weights(sample, tolerance=max(tolerance, CONVEX_ROUGH_GAP))
+    mixture = weights @ of_truth
+    for _ in range(CONVEX_STEPS):
+        inverse = 1.0 / mixture
+        gradient = of_truth @ inverse / rows
+        if gradient.max() - 1.0 <= tolerance:
+            break
+        try:
+            target = _newton_target(of_truth, inverse, weights, gradient)
+        except (np.linalg.LinAlgError, RuntimeError):
+            # The model was too close to singular. The step of expectation maximisation needs
+            # no model and always gains, only less.
+            target = weights * gradient
+        weights = _line_search(of_truth, mixture, weights, target, gradient)
+        mixture = weights @ of_truth
+    gradient = of_truth @ (1.0 / mixture) / rows
+    return weights, max(0.0, float(gradient.max()) - 1.0)
+
+
+def _newton_target(of_truth: Floats, inverse: Floats, weights: Floats, gradient: Floats) -> Floats:
+    """Minimise the quadratic model over v >= 0, for the members in use or worth using.
+
+    `inverse` is 1 / (w P). With A = P / (w P) and M = A A' / N: the minimiser of v'Mv / 2 - b'v,
+    b = M w + g - 1. Through the Cholesky factor L of M it is that of |L'v - L^-1 b|^2.
+    """
+    # Deferred: SciPy takes longer to import than all else here.
+    from scipy.optimize import nnls
+
+    active = np.flatnonzero((weights > 0) | (gradient > 1.0))
+    ratios = of_truth[active] * inverse
+    model = ratios @ ratios.T / ratios.shape[1]
+    # Twins among the members make M singular. The minimum stays in its place, as b has M too.
+    model[np.diag_indices_from(model)] *= 1.0 + 1e-10
+    factor = np.linalg.cholesky(model)
+    linear = model @ weights[active] + gradient[active] - 1.0
+    target = np.zeros_like(weights)
+    target[active] = nnls(factor.T, np.linalg.solve(factor, linear), maxiter=30 * len(active))[0]
+    return target
+
+
+def _line_search(
+    of_truth: Floats, mixture: Floats, weights: Floats, target: Floats, gradient: Floats
+) -> Floats:
+    """Go from `weights` towards `target` until the loss falls enough (Armijo), then rescale."""
+    change = (target - weights) @ of_truth
+    mass = target.sum() - 1.0
+    slope = float((gradient - 1.0) @ (target - weights))
+    before = np.log(mixture).mean()
+    length = 1.0
+    while length > 1e-9:
+        # Written so that weights which the target has at 0 become 0, not a speck.
+        moved = (1.0 - length) * weights + length * target
+        mixed = mixture + length * change
+        # The allowance is rounding: near the minimum there is less than that to gain.
+        enough = before + length * (mass + 1e-4 * slope) - 1e-12
+        if mixed.min() > 0 and np.log(mixed).mean() >= enough:
+            return moved / moved.sum()
+        length /= 2.0
+    return weights
+
+
+def stacked(problem: Problem, rng: np.random.Generator) -> Combination:
+    """Fit a multinomial logistic regression to the members' log-probabilities.
+
+    The coefficients a >= 0 (K,), one a member, are shared by all classes; the intercepts b (C,) are
+    one a class. So it is a weighted geometric mean of the members with a temperature and a shift
+    for each class, which an ensemble can serve. The usual stack, a coefficient for each pair of a
+    member's class and a class, has K C^2 unknowns for as few rows.
+
+    Minimises mean log-loss of softmax(sum_k a_k log p_k + b) + (|a - 1/K|^2 + |b|^2) / (2 N): a
+    ridge of the strength that scikit-learn's LogisticRegression has, towards the plain geometric
+    mean. The loss is convex. It draws nothing.
+    """
+    # Deferred: SciPy takes longer to import than all else here.
+    from scipy.optimize import minimize
+
+    members, rows, classes = problem.predictions.shape
+    logs = logarithm(problem.predictions).reshape(members, rows * classes)
+    start = np.concatenate([np.full(members, 1.0 / members), np.zeros(classes)])
+
+    def loss(unknowns: Floats) -> tuple[float, Floats]:
+        coefficients, intercepts = unknowns[:members], unknowns[members:]
+        away = unknowns - start
+        logits = (coefficients @ logs).reshape(rows, classes) + intercepts
+        value, residuals = cross_entropy(logits, problem.labels)
+        slopes = np.concatenate([logs @ residuals.ravel(), residuals.sum(axis=0)])
+        return value + away @ away / (2 * rows), (slopes + away) / rows
+
+    bounds = [(0.0, None)] * members + [(None, None)] * classes
+    found = minimize(
+        loss,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": STACK_ITERATIONS},
+    )
+    coefficients, intercepts = found.x[:members], found.x[members:]
+    # If no member tells anything, all coefficients are 0 and the intercepts say how common the
+    # classes are; weights have to be something.
+    total = float(coefficients.sum())
+    weights = coefficients / total if total > 0 else start[:members]
+    return Combination(
+        weights=tuple(weights.tolist()),
+        pool=GEOMETRIC,
+        calibrations=(Calibration(scales=(total,), shifts=tuple(intercepts.tolist())),),
+    )
+
+
+def _averaged(weights_of: Callable[[Problem, np.random.Generator], Any]) -> Solver:
+    """Return a solver that takes the weighted mean of the members."""
+    return lambda problem, rng: Combination.average(weights_of(problem, rng))
+
+
+SOLVERS: dict[str, Solver] = {
+    "single": _averaged(lambda problem, _: np.eye(problem.members)[problem.member_costs.argmin()]),
+    "mean": _averaged(lambda problem, _: np.full(problem.members, 1.0 / problem.members)),
+    "random": _averaged(random_weights),
+    "greedy": _averaged(greedy_weights),
+    "convex": _averaged(lambda problem, _: convex_weights(problem.of_truth)[0]),
+    "nelder-mead": _averaged(nelder_mead_weights),
+    "cmaes": _averaged(cmaes_weights),
+    "stack": stacked,
+}
+"""From the simplest on. "mean" fits nothing; "convex" and "stack" minimise log-loss whatever the
+metric."""

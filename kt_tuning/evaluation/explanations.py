@@ -1,0 +1,183 @@
+"""Explanations: Grad-CAM for convolutional networks, occlusion maps for any model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kt_tuning.core.errors import OptionError
+from kt_tuning.evaluation.float_twin import (
+    as_keras,
+    check_tensorflow,
+    float_twin,
+    functional_view,
+    is_functional,
+)
+from kt_tuning.evaluation.predict import Predict, predict_images
+
+Floats = NDArray[np.floating[Any]]
+
+BATCH_SIZE = 32
+_SMALLEST_PROBABILITY = 1e-30
+
+
+def grad_cam(model: Any, images: NDArray[np.uint8], labels: ArrayLike | None = None) -> Floats:
+    """Return how much each place supports a class, by the feature maps of the last convolutions.
+
+    The feature maps A_k of the last convolutional stage (before pooling; nested models are looked
+    into) are weighted by the mean gradient of the class's score, summed, and what is negative is
+    cut off: L = ReLU(Σ_k α_k A_k). The score is the class's logit above the mean of all logits,
+    log p_c - mean_j log p_j: unlike the probability it does not saturate. For an ensemble the
+    members' maps are added, as their weights say.
+
+    Source: Selvaraju et al. (2017), "Grad-CAM: visual explanations from deep networks via
+    gradient-based localization", equations 1 and 2.
+
+    Args:
+        model: An `Ensemble` or a functional Keras model, uint8 pixels -> probabilities, with
+            convolutions.
+        images: (n, H, W, C) uint8.
+        labels: (n,) the class of each image to explain; the predicted one if None.
+
+    Returns:
+        (n, H, W) in 0..1, the highest place of each map 1; all 0 where nothing speaks for the
+        class.
+
+    Raises:
+        OptionError: if it is no such model, the backend is not TensorFlow or its images are
+            channels first.
+    """
+    check_tensorflow("Grad-CAM")
+    import keras
+    import tensorflow as tf
+
+    if keras.config.image_data_format() != "channels_last":
+        raise OptionError("Grad-CAM reads maps (n, h, w, channels). Received: channels_first.")
+    network = as_keras(model)
+    twin = float_twin(network, _last_feature_map)
+    if len(twin.outputs) < 2:
+        raise OptionError(
+            f"{network.name!r} has no convolutional feature map. `occlusion_map` explains any "
+            "model."
+        )
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def weighted(pixels: Any, classes: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(pixels)
+            probabilities, *maps = twin(pixels, training=False)
+            logs = tf.math.log(
+                tf.maximum(tf.cast(probabilities, tf.float32), _SMALLEST_PROBABILITY)
+            )
+            of_class = tf.gather(logs, classes, batch_dims=1)
+            score = tf.reduce_sum(of_class - tf.reduce_mean(logs, axis=1))
+        size, shown = tf.shape(pixels)[1:3], []
+        for slope, one in zip(tape.gradient(score, maps), maps, strict=True):
+            weights = tf.reduce_mean(slope, (1, 2), keepdims=True)
+            summed = tf.nn.relu(tf.reduce_sum(weights * one, axis=3, keepdims=True))
+            shown.append(tf.image.resize(tf.cast(summed, tf.float32), size)[..., 0])
+        return tf.add_n(shown)
+
+    asked = None if labels is None else np.asarray(labels, np.int64)
+    found = []
+    for start in range(0, len(images), BATCH_SIZE):
+        batch = images[start : start + BATCH_SIZE]
+        if asked is None:
+            classes = np.asarray(network.predict_on_batch(batch)).argmax(axis=1)
+        else:
+            classes = asked[start : start + BATCH_SIZE]
+        found.append(weighted(batch.astype(np.float32), classes).numpy())
+    summed = np.concatenate(found)
+    highest = summed.max(axis=(1, 2), keepdims=True)
+    return np.divide(summed, highest, out=np.zeros_like(summed), where=highest > 0)
+
+
+def _last_feature_map(model: Any) -> Any:
+    """Return the last operation that yields feature maps of a convolution, before any pooling."""
+    import keras
+
+    convolutions = (
+        keras.layers.Conv2D,
+        keras.layers.SeparableConv2D,
+        keras.layers.DepthwiseConv2D,
+        keras.layers.Conv2DTranspose,
+    )
+    last, convolved = None, False
+    for operation in model.operations:
+        nested = is_functional(operation)
+        # A backbone without its head is a convolution as a whole.
+        convolved |= isinstance(operation, convolutions) or (
+            nested and _last_feature_map(functional_view(operation)) is not None
+        )
+        if convolved and _is_map(operation) and "Pool" not in type(operation).__name__:
+            last = operation
+    return last
+
+
+def _is_map(operation: Any) -> bool:
+    """Whether it yields one tensor (n, h, w, k) of more than one place."""
+    shape = getattr(operation.output, "shape", ())
+    return len(shape) == 4 and shape[1:3] != (1, 1)
+
+
+def occlusion_map(
+    predict: Predict,
+    image: NDArray[np.uint8],
+    label: int | None = None,
+    *,
+    patch: int | None = None,
+) -> NDArray[np.floating[Any]]:
+    """Return by how much the probability of a class falls when a place is covered.
+
+    A square of the image's mean colour is moved over it by half of its side; each place gets the
+    mean fall over all squares that covered it.
+
+    Source: Zeiler and Fergus (2014), "Visualizing and understanding convolutional networks",
+    section 4.2.
+
+    Args:
+        predict: uint8 images (n, H, W, C) -> probabilities (n, classes); any model's.
+        image: (H, W, C) uint8.
+        label: The class to explain; the predicted one if None.
+        patch: Side of the square, in pixels; a quarter of the shorter side if None.
+
+    Returns:
+        (H, W): -1 to 1, above 0 where the place speaks for the class.
+
+    Raises:
+        OptionError: if the square does not fit into the image.
+        DataError: if what comes back is not one distribution an image.
+    """
+    height, width = image.shape[:2]
+    side = max(1, min(height, width) // 4) if patch is None else patch
+    if not 1 <= side <= min(height, width):
+        raise OptionError(
+            "Expected 1 <= patch <= the image's shorter side. "
+            f"Received: patch={side}, image {height} x {width}."
+        )
+    step = max(1, side // 2)
+    corners = [
+        (top, left) for top in _starts(height, side, step) for left in _starts(width, side, step)
+    ]
+    covered = np.repeat(image[None], len(corners) + 1, axis=0)
+    colour = np.rint(image.mean(axis=(0, 1))).astype(np.uint8)
+    for one, (top, left) in zip(covered, corners, strict=False):
+        one[top : top + side, left : left + side] = colour
+    # The last one is the image as it is.
+    probabilities = predict_images(predict, covered)
+    asked = int(probabilities[-1].argmax()) if label is None else label
+    falls, times = np.zeros((height, width)), np.zeros((height, width))
+    for fall, (top, left) in zip(
+        probabilities[-1, asked] - probabilities[:, asked], corners, strict=False
+    ):
+        falls[top : top + side, left : left + side] += fall
+        times[top : top + side, left : left + side] += 1
+    return falls / times
+
+
+def _starts(length: int, side: int, step: int) -> list[int]:
+    """Return where squares begin; the last one ends at the border."""
+    starts = list(range(0, length - side, step))
+    return [*starts, length - side]
