@@ -17,8 +17,8 @@ from kt_tuning.core.quiet import quiet_keras_tuner
 from kt_tuning.core.records import DataCard, TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import (
+    COST_PENALTY,
     MEMBER_CHOICES,
-    PRICE,
     Ensemble,
     EnsembleRecord,
     Member,
