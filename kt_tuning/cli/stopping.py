@@ -111,7 +111,7 @@ def _terminable() -> Iterator[None]:
 @contextlib.contextmanager
 def _watched() -> Iterator[None]:
     """Have a death by a signal told: where, by Python, and what to try, by a shell that stays."""
-    from kt_tuning.execution.crash_hint import crash_hint
+    from kt_tuning.execution import crash_hint
 
     if not faulthandler.is_enabled():
         with contextlib.suppress(OSError, ValueError):  # standard error is no file

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from kt_tuning.execution import Driver, Executor, Report, Work
-from kt_tuning.trials.folder import Changes, Files, Watch, read_folder
 from kt_tuning.trials.spec import TrialSpec
-from kt_tuning.trials.storage import Storage
+from kt_tuning.trials.storage import Changes, Files, Storage, Watch, read_folder
 
 
 class RemoteExecutor(Executor):

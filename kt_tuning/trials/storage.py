@@ -1,58 +1,89 @@
-"""Storage of the checkpoints of trials on a cluster: a shared directory, or a URL."""
+"""Folders of trials: snapshots, changes, and their storage while trials run on a cluster.
+
+A storage is a directory that all nodes share, or a URL that fsspec understands.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import shutil
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from kt_tuning.core.atomic import WRITING, atomic_write
 from kt_tuning.core.errors import MissingExtraError, OptionError, StorageError
 from kt_tuning.core.extras import require_extra
 from kt_tuning.core.json_record import read_json, write_json
-from kt_tuning.trials.folder import Changes, Files, read_folder
+from kt_tuning.trials.trial_files import COMMITS
 
 IDENTITY = "storage.json"
 """File of a run directory with the name of its part of a storage."""
 
-
-class Storage(Protocol):
-    """Keeps folders by name; it is sent to the nodes."""
-
-    def read(self, name: str) -> Files:
-        """Return all files of a folder; none if it does not exist."""
-
-    def write(self, name: str, changes: Changes) -> None:
-        """Apply changes to a folder."""
-
-    def remove(self, name: str) -> None:
-        """Remove a folder, if it exists."""
+Files = Mapping[str, bytes]
+"""Contents by path in the folder, in the order in which they must be written."""
 
 
-def open_storage(place: str, run: Path) -> Storage:
-    """Return the part of a storage that belongs to a run directory alone.
+@dataclasses.dataclass(frozen=True)
+class Changes:
+    """Changes of a folder.
+
+    Attributes:
+        written: New and changed files.
+        removed: Paths of removed files.
+    """
+
+    written: Files = dataclasses.field(default_factory=dict)
+    removed: tuple[str, ...] = ()
+
+    def apply(self, folder: Path) -> None:
+        """Apply the changes to `folder`.
+
+        A kill leaves a state that a kill in the original folder could have left: each file is
+        complete, and files that refer to others are written after them.
+        """
+        for name, content in self.written.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(path, durable=True, sync_name=path.name in COMMITS) as temporary:
+                temporary.write_bytes(content)
+        for name in self.removed:
+            (folder / name).unlink(missing_ok=True)
+            # Only an empty folder is removed.
+            with contextlib.suppress(OSError):
+                if "/" in name:
+                    (folder / name).parent.rmdir()
+
+
+def read_folder(folder: Path) -> Files:
+    """Return all files in `folder`; none if it does not exist."""
+    return {name: (folder / name).read_bytes() for name in _stamps(folder)}
+
+
+class Watch:
+    """Reports changes of a folder since the last report.
 
     Args:
-        place: A directory, or a URL that fsspec understands.
-        run: The run directory.
-
-    Raises:
-        MissingExtraError: if the URL needs a package that is not installed.
-        OptionError: if fsspec does not know the URL.
-        StorageError: if the directory cannot be written.
+        folder: The folder in its present state.
     """
-    path = run / IDENTITY
-    known = path.exists()
-    name = read_json(path)["name"] if known else f"{run.name}-{uuid.uuid4().hex}"
-    opened: Storage
-    if "://" in place:
-        opened = UrlStorage(f"{place.rstrip('/')}/{name}")
-    else:
-        opened = DirectoryStorage(Path(place).expanduser().absolute() / name)
-    if not known:
-        # Last, so a refused storage leaves nothing in the run directory.
-        write_json(path, {"name": name})
-    return opened
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known = _stamps(folder)
+
+    def changes(self) -> Changes:
+        """Return the changes since the last call, or since construction."""
+        known, self._known = self._known, _stamps(self._folder)
+        return Changes(
+            {
+                name: (self._folder / name).read_bytes()
+                for name, stamp in self._known.items()
+                if known.get(name) != stamp
+            },
+            tuple(name for name in known if name not in self._known),
+        )
 
 
 class DirectoryStorage:
@@ -146,3 +177,52 @@ class UrlStorage:
         system, root = self._open()
         if system.exists(f"{root}/{name}"):
             system.rm(f"{root}/{name}", recursive=True)
+
+
+Storage = DirectoryStorage | UrlStorage
+"""Keeps folders by name; it is sent to the nodes."""
+
+
+def open_storage(place: str, run: Path) -> Storage:
+    """Return the part of a storage that belongs to a run directory alone.
+
+    Args:
+        place: A directory, or a URL that fsspec understands.
+        run: The run directory.
+
+    Raises:
+        MissingExtraError: if the URL needs a package that is not installed.
+        OptionError: if fsspec does not know the URL.
+        StorageError: if the directory cannot be written.
+    """
+    path = run / IDENTITY
+    known = path.exists()
+    name = read_json(path)["name"] if known else f"{run.name}-{uuid.uuid4().hex}"
+    opened: Storage
+    if "://" in place:
+        opened = UrlStorage(f"{place.rstrip('/')}/{name}")
+    else:
+        opened = DirectoryStorage(Path(place).expanduser().absolute() / name)
+    if not known:
+        # Last, so a refused storage leaves nothing in the run directory.
+        write_json(path, {"name": name})
+    return opened
+
+
+def _stamps(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Return time, inode and size of each file, in the order in which files must be written.
+
+    The inode identifies a file that is replaced within a tick of the clock.
+    """
+    found = {}
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.name.startswith(WRITING):
+            status = path.stat()
+            name = path.relative_to(folder).as_posix()
+            found[name] = (status.st_mtime_ns, status.st_ino, status.st_size)
+    return dict(sorted(found.items(), key=lambda item: (_rank(item[0]), item[1])))
+
+
+def _rank(name: str) -> int:
+    base = name.rpartition("/")[2]
+    return COMMITS.index(base) + 1 if base in COMMITS else 0
