@@ -37,7 +37,7 @@ from kt_tuning.run.layout import (
 )
 from kt_tuning.run.removal import check_removable, remove_run
 from kt_tuning.search.rungs import Point
-from kt_tuning.trials.damage import damaged_files
+from kt_tuning.trials.trial_files import damaged_files
 
 logger = logging.getLogger("kt_tuning")
 

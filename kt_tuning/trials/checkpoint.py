@@ -12,6 +12,7 @@ import dataclasses
 import json
 import logging
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.atomic import atomic_write
-from kt_tuning.trials.damage import UNREADABLE
 
 logger = logging.getLogger("kt_tuning")
 
@@ -32,6 +32,9 @@ SYNC_SECONDS = 5.0
 """Seconds between two checkpoints that are flushed to the disk. After a power loss others may be
 damaged, in which case the training begins anew; ext4 flushes them by itself, as they are replaced.
 """
+
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
+"""Errors of the readers of JSON (StorageError is an OSError), NumPy and HDF5 for damaged files."""
 
 Arrays = list[NDArray[Any]]
 

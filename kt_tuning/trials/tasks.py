@@ -1,10 +1,11 @@
-"""The task of a trial: its protocol, and the task on images with a recipe."""
+"""The task of a trial: its interface, and the task on images with a recipe."""
 
 from __future__ import annotations
 
 import functools
 import time
 import weakref
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -25,14 +26,17 @@ from kt_tuning.evaluation import METRICS, metrics_for, predict_split, score
 from kt_tuning.evaluation.predict import checked_probabilities
 from kt_tuning.features import FeatureCache, Views
 from kt_tuning.recipe import NO_BALANCE, SAMPLING, WEIGHTS, FitPlan, Recipe
-from kt_tuning.trials.batch_growth import SIZE, BatchGrowth
-from kt_tuning.trials.callbacks import copy_callbacks
-from kt_tuning.trials.costs import COSTS
+from kt_tuning.trials.building import training_precision
+from kt_tuning.trials.callbacks import SIZE, BatchGrowth, copy_callbacks
+from kt_tuning.trials.classifiers import (
+    check_classifier,
+    compiled_metrics,
+    needs_one_hot,
+    one_hot,
+)
 from kt_tuning.trials.deadline import Deadline
 from kt_tuning.trials.keras_fast import is_prepared, prepare_classifier
-from kt_tuning.trials.label_encoding import compiled_metrics, needs_one_hot, one_hot
-from kt_tuning.trials.outputs import check_classifier
-from kt_tuning.trials.precision import training_precision
+from kt_tuning.trials.metrics import COSTS
 from kt_tuning.trials.spec import TrialFailedError
 
 Probabilities = NDArray[np.float32]
@@ -44,18 +48,30 @@ TRIED_IMAGES = 8
 
 
 class Task(Protocol):
-    """What `run_trial` needs: the hypermodel, the data, training and evaluation."""
+    """What `run_trial` needs: the hypermodel, the data, training and evaluation.
+
+    Attributes:
+        hypermodel: Builds the models.
+        measures_itself: Whether `predict` and `measure` evaluate each epoch. If not, Keras does.
+    """
 
     hypermodel: keras_tuner.HyperModel
-    measures_itself: bool
+    measures_itself: bool = False
 
     @property
     def measures_every_epoch(self) -> bool:
         """Whether the objective has to be among the logs of every epoch."""
+        return True
 
     def fixes_epochs(self, values: Mapping[str, Any]) -> bool:
         """Whether a training ends when it has trained the epochs of its specification."""
+        return True
 
+    def patience(self, values: Mapping[str, Any]) -> int | None:
+        """Return the epochs without improvement after which a trial stops, or None."""
+        return None
+
+    @abstractmethod
     def precision(self, values: Mapping[str, Any]) -> str:
         """Return the precision of a configuration, see `computing`."""
 
@@ -65,6 +81,7 @@ class Task(Protocol):
     def prepare(self, model: keras.Model) -> None:
         """Prepare a built model for `fit`."""
 
+    @abstractmethod
     def fit(
         self,
         hp: keras_tuner.HyperParameters,
@@ -83,23 +100,24 @@ class Task(Protocol):
         the subdirectory of this training in the log directories of the user's callbacks.
         """
 
-    def patience(self, values: Mapping[str, Any]) -> int | None:
-        """Return the epochs without improvement after which a trial stops, or None."""
-
+    @abstractmethod
     def predict(self, model: keras.Model) -> Probabilities | None:
         """Return probabilities (N, classes) on the validation split, or None."""
 
     def measure(self, predictions: Probabilities) -> dict[str, float]:
         """Return the metrics of an epoch from its predictions, named `val_…`."""
+        return {}
 
     def describe(self, predictions: Probabilities) -> dict[str, float]:
         """Return every metric of the best epoch, named `val_…`."""
+        return {}
 
     def evaluate(self, model: keras.Model) -> dict[str, float]:
         """Return further metrics of Keras on the validation split, named `val_…`."""
+        return {}
 
 
-class ImageTask:
+class ImageTask(Task):
     """Trains on images with a recipe; one pass over the validation split gives every metric.
 
     Args:
@@ -112,7 +130,6 @@ class ImageTask:
     """
 
     measures_itself = True
-    measures_every_epoch = True
 
     def __init__(
         self,
@@ -134,10 +151,6 @@ class ImageTask:
         names = [objective.removeprefix("val_") for objective in objectives]
         asked = [name for name in names if name in METRICS]
         self._names = tuple(dict.fromkeys((*EVERY_EPOCH, *asked)))
-
-    def fixes_epochs(self, values: Mapping[str, Any]) -> bool:
-        """True: a recipe says how long a model is trained."""
-        return True
 
     def precision(self, values: Mapping[str, Any]) -> str:
         """Return the recipe's precision; "auto" depends on the family."""
@@ -317,10 +330,6 @@ class ImageTask:
     def describe(self, predictions: Probabilities) -> dict[str, float]:
         """Return every metric in `METRICS`."""
         return self._score(predictions, metrics_for(self._data.classes))
-
-    def evaluate(self, model: keras.Model) -> dict[str, float]:
-        """Return nothing: `describe` returns all metrics."""
-        return {}
 
     def _score(self, predictions: Probabilities, names: tuple[str, ...]) -> dict[str, float]:
         measured = score(self._data.validation.labels, predictions, names)

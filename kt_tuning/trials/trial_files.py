@@ -1,23 +1,37 @@
-"""The trainings of a trial (one a fold and execution) and their files."""
+"""The trainings of a trial (one a fold and execution), their files, and damaged files.
+
+A power loss may leave files empty or cut short.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import h5py  # type: ignore[import-untyped]
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.atomic import atomic_write, remove_leftovers
+from kt_tuning.core.atomic import CsvTable, atomic_write, remove_leftovers
 from kt_tuning.core.json_record import Record, read_json, write_json
-from kt_tuning.run.layout import CHECKPOINT, EXECUTIONS, PAUSE, PREDICTIONS, RESULT
-from kt_tuning.trials.checkpoint import LAST, Checkpoint
-from kt_tuning.trials.damage import UNREADABLE
+from kt_tuning.core.records import TrialRecord
+from kt_tuning.run.layout import (
+    CHECKPOINT,
+    EXECUTIONS,
+    HISTORY,
+    PAUSE,
+    PREDICTIONS,
+    RESULT,
+    TRIAL_STATE,
+    WEIGHTS,
+)
+from kt_tuning.trials.checkpoint import LAST, UNREADABLE, Checkpoint
 from kt_tuning.trials.spec import weights_file
 from kt_tuning.trials.weights import save_build_config, save_weights
 
@@ -178,6 +192,99 @@ class TrialFiles:
         (self._directory / PAUSE).unlink(missing_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
         remove_leftovers(self._directory)
+
+
+class Curve:
+    """Writes and rewinds `history.csv`, with one row an epoch.
+
+    Args:
+        path: The file.
+        several: Whether the trial trains more than once, which adds a column "run".
+    """
+
+    def __init__(self, path: Path, *, several: bool) -> None:
+        self._table = CsvTable(path)
+        self._several = several
+
+    def add(
+        self,
+        run: int,
+        epoch: int,
+        seconds: float,
+        numbers: dict[str, float],
+        *,
+        data_wait: float | None,
+    ) -> None:
+        """Write an epoch.
+
+        Args:
+            run: Index of the training, from 0.
+            epoch: Index, from 0.
+            seconds: Wall-clock of the epoch, evaluation included.
+            numbers: Metrics.
+            data_wait: Share of the training time that was spent waiting for data, in [0, 1]; None
+                (unknown) leaves the field empty.
+        """
+        row: dict[str, Any] = {"run": run} if self._several else {}
+        wait = None if data_wait is None else round(data_wait, 4)
+        row.update(epoch=epoch, seconds=round(seconds, 3), data_wait=wait, **numbers)
+        self._table.add(row)
+
+    def rewind(self, run: int, epoch: int) -> None:
+        """Remove the rows that a killed attempt wrote after its last checkpoint.
+
+        Args:
+            run: Index of the training that continues.
+            epoch: Index of its next epoch.
+        """
+        if self._table.path.exists():
+            self._table.replace(
+                row
+                for row in self._table.read()
+                if row.get("epoch", "").isdecimal()
+                and (int(row.get("run", 0)), int(row["epoch"])) < (run, epoch)
+            )
+
+
+def damaged_files(folder: Path) -> list[Path]:
+    """Return the unreadable files of a trial, apart from its checkpoint and failed attempts.
+
+    Headers and lengths are checked, not every byte. Files that no trial writes are ignored.
+
+    Args:
+        folder: The folder of the trial.
+    """
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and not _is_readable(path)]
+
+
+def _is_readable(path: Path) -> bool:
+    name = WEIGHTS if re.fullmatch(r"fold_\d+\.weights\.h5", path.name) else path.name
+    try:
+        if read := _READERS.get(name):
+            read(path)
+    except UNREADABLE:
+        return False
+    return True
+
+
+def _read_array(path: Path) -> None:
+    np.load(path, mmap_mode="r")
+
+
+def _read_curve(path: Path) -> None:
+    if not path.read_bytes().endswith(b"\n"):
+        raise ValueError("The last row is cut short.")
+
+
+_READERS: dict[str, Callable[[Path], object]] = {
+    RESULT: TrialRecord.load,
+    PAUSE: TrialRecord.load,
+    HISTORY: _read_curve,
+    TRIAL_STATE: read_json,
+    PREDICTIONS: _read_array,
+    EXECUTIONS: _read_array,
+    WEIGHTS: lambda path: h5py.File(path, "r").close(),
+}
 
 
 def _predictions(fold: int | None) -> str:

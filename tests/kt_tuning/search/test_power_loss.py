@@ -9,7 +9,7 @@ from tiny_models import tiny
 import kt_tuning
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.trials.damage import damaged_files
+from kt_tuning.trials.trial_files import damaged_files
 
 
 def make(folder):

@@ -8,7 +8,7 @@ import pytest
 from tracked_runs import Recorder
 
 from kt_tuning.core.records import FAILED
-from kt_tuning.tracking import background
+from kt_tuning.tracking import delivery
 
 
 def nothing():
@@ -161,7 +161,7 @@ def test_a_search_waits_for_no_tracker_and_in_the_end_not_for_long(run, caplog, 
             self.calls.append("stuck")
             self.free.wait()
 
-    monkeypatch.setattr(background, "LAST_WAIT", 0.05)
+    monkeypatch.setattr(delivery, "LAST_WAIT", 0.05)
     tracker = Stuck()
     tracking = run.tracking(tracker)
     tracking.tell(run.train(0, 0.5, 0.75))

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from kt_tuning.trials.curve import Curve
+from kt_tuning.trials.trial_files import Curve
 
 
 def test_a_row_an_epoch(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kt_tuning.trials.checkpoint import BEST, LAST, Checkpoint
-from kt_tuning.trials.damage import damaged_files
+from kt_tuning.trials.trial_files import damaged_files
 
 
 @pytest.fixture

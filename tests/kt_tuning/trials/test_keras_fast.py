@@ -11,8 +11,8 @@ from kt_tuning.augment import Mixing, mix
 from kt_tuning.data.batch_loader import DATA_WAIT, FollowEpochs, Loader
 from kt_tuning.data.batches import Batches, Random
 from kt_tuning.trials.building import new_model
+from kt_tuning.trials.classifiers import build_metrics, example_targets
 from kt_tuning.trials.keras_fast import is_prepared, prepare_classifier
-from kt_tuning.trials.label_encoding import build_metrics, example_targets
 
 
 def mixed(images, labels, uniforms, weights):

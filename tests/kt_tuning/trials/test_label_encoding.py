@@ -7,7 +7,7 @@ import pytest
 from hypermodels.compiling import CrossEntropy
 from kt_tuning import Recipe
 from kt_tuning.core.errors import OptionError
-from kt_tuning.trials.label_encoding import (
+from kt_tuning.trials.classifiers import (
     build_metrics,
     check_soft_targets,
     example_targets,

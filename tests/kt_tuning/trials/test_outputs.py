@@ -9,7 +9,7 @@ from keras import layers
 from kt_tuning import Recipe
 from kt_tuning.core.errors import OptionError
 from kt_tuning.trials import ImageTask
-from kt_tuning.trials.outputs import check_classifier
+from kt_tuning.trials.classifiers import check_classifier
 from kt_tuning.trials.spec import TrialFailedError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1)).astype(np.uint8)

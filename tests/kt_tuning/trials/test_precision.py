@@ -10,8 +10,7 @@ from hypermodels import ConvNet, Families, FineTune
 from kt_tuning import Recipe, devices
 from kt_tuning.core.errors import OptionError
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
-from kt_tuning.trials.building import new_model
-from kt_tuning.trials.precision import computing, training_precision
+from kt_tuning.trials.building import computing, new_model, training_precision
 
 
 def policy():

@@ -9,7 +9,7 @@ from keras import layers
 
 from kt_tuning import devices
 from kt_tuning.trials import building, unsafe_layers
-from kt_tuning.trials.unsafe_layers import warnings_when_built
+from kt_tuning.trials.building import warnings_when_built
 
 AVX512, AVX2 = 16, 8
 
