@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import typer
 
 from kt_tuning.core.errors import KtTuningError, is_disk_full
-from kt_tuning.core.interrupts import Stopped, interrupts_kept
+from kt_tuning.core.process import Stopped, interrupts_kept
 
 HINT = (
     "kt-tuning was killed, by a signal: {advice} What was finished is kept: the same command goes "

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
-from kt_tuning.core.processors import own_processors
+from kt_tuning.core.process import own_processors
 from kt_tuning.data.batches import Batch
 
 ReadRun = Callable[[int, int], Sequence[Batch]]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.extras import require_extra
+from kt_tuning.core.errors import require_extra
 from kt_tuning.ensembling.problem import Problem
 
 Floats = NDArray[np.floating[Any]]

@@ -9,8 +9,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from kt_tuning.core.errors import OptionError
-from kt_tuning.core.extras import require_extra
+from kt_tuning.core.errors import OptionError, require_extra
 
 NAME = "ray"
 CLIENT = "ray://"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.extras import require_extra
+from kt_tuning.core.errors import require_extra
 from kt_tuning.core.names import find_name
 from kt_tuning.export import keras_file, litert, onnx, openvino, saved_model
 from kt_tuning.export.parity import FLOAT32, Tolerance

@@ -21,7 +21,7 @@ from kt_tuning.core.records import FAILED, PAUSED, SearchRecord, TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation.held_out import add_uses, held_out_uses
-from kt_tuning.run import Run, RunLock, trial_folder
+from kt_tuning.run import Run, run_lock, trial_folder
 from kt_tuning.run.layout import (
     CHECKPOINT,
     DATA,
@@ -34,8 +34,9 @@ from kt_tuning.run.layout import (
     SEARCH,
     SPLIT,
     TRIAL_STATE,
+    check_removable,
+    remove_run,
 )
-from kt_tuning.run.removal import check_removable, remove_run
 from kt_tuning.search.rungs import Point
 from kt_tuning.trials.trial_files import damaged_files
 
@@ -94,7 +95,7 @@ class RunDirectory(Run):
                 with _storage_errors(self.path):
                     self.path.mkdir(parents=True, exist_ok=True)
                     if lock:
-                        held.enter_context(RunLock(self.path))
+                        held.enter_context(run_lock(self.path))
                     if self.overwrite:
                         remove_run(self.path, folder)
                         self.overwrite = False

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from kt_tuning.core.errors import SearchError
-from kt_tuning.core.interrupts import interrupts_kept
+from kt_tuning.core.process import interrupts_kept
 from kt_tuning.core.quiet import light_collections, quiet_keras_tuner
 from kt_tuning.core.records import FAILED, SearchRecord, TrialRecord, first_trial_failure
 from kt_tuning.core.units import count

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.core.errors import OptionError
-from kt_tuning.core.extras import require_extra
+from kt_tuning.core.errors import OptionError, require_extra
 from kt_tuning.core.quiet import ignored_warnings
 from kt_tuning.core.records import COMPLETED, PRUNED, TrialRecord
 from kt_tuning.run.layout import HISTORY, RESULT
@@ -102,7 +101,6 @@ class MlflowTracker(Tracker):
             self._client.create_experiment(name) if experiment is None else experiment.experiment_id
         )
         self._runs: dict[str, str] = {}
-        self._known: dict[str, set[str]] = {}
         self._run = self._find_or_create(NO_TRIAL, search.name, {})
         record = search.record.to_json()
         versions = {f"versions.{name}": text for name, text in record.pop("versions").items()}
@@ -157,7 +155,6 @@ class MlflowTracker(Tracker):
             made = self._client.create_run(self._experiment, run_name=name, tags={**mine, **tags})
             return str(made.info.run_id)
         run = found[0]
-        self._known[run.info.run_id] = set(run.data.params)
         self._client.update_run(run.info.run_id, status="RUNNING")
         return str(run.info.run_id)
 
@@ -165,12 +162,14 @@ class MlflowTracker(Tracker):
         """Log parameters that the run lacks; MLflow refuses changes."""
         from mlflow.entities import Param
 
-        known = self._known.setdefault(run, set())
-        new = {name: value for name, value in values.items() if name not in known}
-        texts = [Param(name, str(value)[:LONGEST_VALUE]) for name, value in new.items()]
-        if texts:
-            self._client.log_batch(run, params=texts)
-        known.update(new)
+        known = self._client.get_run(run).data.params
+        new = [
+            Param(name, str(value)[:LONGEST_VALUE])
+            for name, value in values.items()
+            if name not in known
+        ]
+        if new:
+            self._client.log_batch(run, params=new)
 
     def _log_metrics(
         self, run: str, metrics: Mapping[str, float], step: int, moment: float

@@ -7,7 +7,7 @@ from kt_tuning.trials.classifiers import check_soft_targets
 from kt_tuning.trials.keras_fast import fuse_batch_normalization
 from kt_tuning.trials.keras_task import EPOCHS, KerasTask, has_own_fit
 from kt_tuning.trials.metrics import COSTS, best_epoch_of, metrics_of
-from kt_tuning.trials.remote import RemoteExecutor
+from kt_tuning.trials.remote import RemoteExecutor, open_storage
 from kt_tuning.trials.spec import (
     Decision,
     Progress,
@@ -16,7 +16,6 @@ from kt_tuning.trials.spec import (
     describe_failure,
     weights_file,
 )
-from kt_tuning.trials.storage import open_storage
 from kt_tuning.trials.tasks import ImageTask, Task
 from kt_tuning.trials.trial import end_trial, run_trial, train_trial
 from kt_tuning.trials.trial_files import TrialFiles

@@ -83,7 +83,9 @@ def metrics_of(result: Any, objective: keras_tuner.Objective, source: str) -> di
     try:
         metrics = convert_to_metrics_dict(result, objective)
     except KeyError:
-        raise unknown_objective(objective, _history(result)) from None
+        results = result if isinstance(result, list) else [result]
+        logs = [one.history for one in results if isinstance(one, keras.callbacks.History)]
+        raise unknown_objective(objective, logs[0] if logs else {}) from None
     found = {name: scalar(value) for name, value in metrics.items()}
     if objective.has_value(found):
         # A sum of several objectives has a name of its own.
@@ -107,9 +109,3 @@ def unknown_objective(objective: keras_tuner.Objective, logs: Mapping[str, Any])
         f"The objective {objective.name!r} is not among what training measures: "
         f"{', '.join(sorted(logs))}. Pass another `objective`, or `validation_data`."
     )
-
-
-def _history(result: Any) -> Mapping[str, Any]:
-    results = result if isinstance(result, list) else [result]
-    histories = [one for one in results if isinstance(one, keras.callbacks.History)]
-    return histories[0].history if histories else {}

@@ -27,14 +27,13 @@ from kt_tuning.evaluation.predict import checked_probabilities
 from kt_tuning.features import FeatureCache, Views
 from kt_tuning.recipe import NO_BALANCE, SAMPLING, WEIGHTS, FitPlan, Recipe
 from kt_tuning.trials.building import training_precision
-from kt_tuning.trials.callbacks import SIZE, BatchGrowth, copy_callbacks
+from kt_tuning.trials.callbacks import SIZE, BatchGrowth, Deadline, copy_callbacks
 from kt_tuning.trials.classifiers import (
     check_classifier,
     compiled_metrics,
     needs_one_hot,
     one_hot,
 )
-from kt_tuning.trials.deadline import Deadline
 from kt_tuning.trials.keras_fast import is_prepared, prepare_classifier
 from kt_tuning.trials.metrics import COSTS
 from kt_tuning.trials.spec import TrialFailedError

@@ -15,15 +15,14 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.units import count
-from kt_tuning.run.layout import HISTORY
 from kt_tuning.trials.building import (
     build_model,
     computes_in_16_bits,
     new_model,
     warnings_when_built,
 )
+from kt_tuning.trials.callbacks import Deadline
 from kt_tuning.trials.checkpoint import RunState, copy_state
-from kt_tuning.trials.deadline import Deadline
 from kt_tuning.trials.keras_fast import fuse_batch_normalization
 from kt_tuning.trials.metrics import check_costs, measure_costs, metrics_of
 from kt_tuning.trials.spec import (
@@ -36,7 +35,7 @@ from kt_tuning.trials.spec import (
 )
 from kt_tuning.trials.tasks import Task
 from kt_tuning.trials.trial_callback import TrainingOverError, TrialCallback
-from kt_tuning.trials.trial_files import Curve, Outcome, Run, TrialFiles
+from kt_tuning.trials.trial_files import Outcome, Run, TrialFiles
 from kt_tuning.trials.weights import load_weights
 
 
@@ -72,9 +71,7 @@ class Training:
         self._tasks = tasks
         self._objectives = objectives
         self._runs = Run.all(len(tasks), spec.executions)
-        several = len(self._runs) > 1
-        self._files = TrialFiles(spec.directory, several=several)
-        self._curve = Curve(spec.directory / HISTORY, several=several)
+        self._files = TrialFiles(spec.directory, several=len(self._runs) > 1)
         self.outcomes = self._files.outcomes()
         self.results: list[Any] = []
         self.model: keras.Model | None = None
@@ -141,7 +138,7 @@ class Training:
         if state is None or best is None:
             state, best = RunState(run.index, spec.epochs, spec.initial_epoch), None
         self.state = state
-        self._curve.rewind(run.index, state.done)
+        self._files.curve.rewind(run.index, state.done)
         deadline = None if spec.deadline is None else self._deadline(run, state)
         callback = TrialCallback(
             model,
@@ -150,8 +147,7 @@ class Training:
             values=spec.hp.values,
             state=state,
             best=best,
-            curve=self._curve,
-            checkpoint=self._files.checkpoint,
+            files=self._files,
             deadline=deadline,
             report=functools.partial(self._epoch_ended, run, state),
             began=self.began,
@@ -249,13 +245,10 @@ class Training:
             predictions = task.predict(returned)
         if predictions is not None:
             metrics.update(task.describe(predictions))
-            if self._spec.executions > 1:
-                self._files.keep_execution(run, predictions)
         if not run.index:
             names = [objective.name for objective in self._objectives]
             metrics.update(measure_costs(model, names))
-        if not run.execution:
-            self._files.keep(model, run.fold, predictions, built_by_fit=self._built_by_fit)
+        self._files.keep(model, run, predictions, built_by_fit=self._built_by_fit)
         return Outcome(
             fold=run.fold,
             value=metrics[objective.name],

@@ -12,12 +12,12 @@ import keras_tuner
 
 from kt_tuning.core.units import count
 from kt_tuning.data.batch_loader import DATA_WAIT
-from kt_tuning.trials.checkpoint import Best, Checkpoint, RunState
-from kt_tuning.trials.deadline import Deadline
+from kt_tuning.trials.callbacks import Deadline
+from kt_tuning.trials.checkpoint import Best, RunState
 from kt_tuning.trials.metrics import scalar, unknown_objective
 from kt_tuning.trials.spec import Decision, TrialFailedError
 from kt_tuning.trials.tasks import Task
-from kt_tuning.trials.trial_files import Curve
+from kt_tuning.trials.trial_files import TrialFiles
 
 
 class TrainingOverError(Exception):
@@ -37,8 +37,7 @@ class TrialCallback(keras.callbacks.Callback):
         values: Hyperparameter values.
         state: State of the training, which is kept up to date.
         best: The best epoch so far, or None.
-        curve: Gets a row an epoch.
-        checkpoint: Written after every epoch.
+        files: The curve gets a row an epoch, and the checkpoint is written after each.
         deadline: May shorten the training after an epoch, or None.
         report: (epochs done, objective, seconds of the epoch) -> decision.
         began: Value of `time.monotonic()` when the training began.
@@ -59,8 +58,7 @@ class TrialCallback(keras.callbacks.Callback):
         values: Mapping[str, Any],
         state: RunState,
         best: Best | None,
-        curve: Curve,
-        checkpoint: Checkpoint,
+        files: TrialFiles,
         deadline: Deadline | None,
         report: Callable[[int, float, float], Decision],
         began: float,
@@ -76,8 +74,7 @@ class TrialCallback(keras.callbacks.Callback):
         self._objective = objective
         self.state = state
         self.best = best
-        self._curve = curve
-        self._checkpoint = checkpoint
+        self._files = files
         self._patience = task.patience(values)
         self._deadline = deadline
         self._report = report
@@ -142,7 +139,7 @@ class TrialCallback(keras.callbacks.Callback):
         # Like the seconds, the wait is no metric of the model.
         wait = numbers.pop(DATA_WAIT, None)
         seconds = time.monotonic() - self._began
-        self._curve.add(self.state.index, epoch, seconds, numbers, data_wait=wait)
+        self._files.curve.add(self.state.index, epoch, seconds, numbers, data_wait=wait)
         self.state.trained += 1
         self.state.done = epoch + 1
         self.state.seconds = self.seconds()
@@ -154,9 +151,9 @@ class TrialCallback(keras.callbacks.Callback):
                 self.unmeasured = Best(epoch, math.nan, numbers, weights, predictions)
         elif self.best is None or self._objective.better_than(value, self.best.value):
             self.best = Best(epoch, value, numbers, self.model.get_weights(), predictions)
-            self._checkpoint.save_best(self.best)
+            self._files.checkpoint.save_best(self.best)
         self._decide(epoch, seconds)
-        self._checkpoint.save(self.model, self.state)
+        self._files.checkpoint.save(self.model, self.state)
         if value is None:
             self.model.stop_training = self.state.over
             return

@@ -109,6 +109,10 @@ class TrialFiles:
         directory: Directory of the trial.
         several: Whether the trial has several trainings: those which have ended must then survive
             a power loss while the others run.
+
+    Attributes:
+        checkpoint: Of the training that runs.
+        curve: Of all trainings.
     """
 
     def __init__(self, directory: Path, *, several: bool = False) -> None:
@@ -116,6 +120,7 @@ class TrialFiles:
         self._several = several
         self._folder = directory / CHECKPOINT
         self.checkpoint = Checkpoint(self._folder)
+        self.curve = Curve(directory / HISTORY, several=several)
 
     def outcomes(self) -> list[Outcome]:
         """Return the trainings that have ended, those of an earlier attempt included."""
@@ -134,38 +139,32 @@ class TrialFiles:
     def keep(
         self,
         model: keras.Model,
-        fold: int | None,
+        run: Run,
         predictions: NDArray[np.float32] | None,
         *,
         built_by_fit: bool = False,
     ) -> None:
-        """Write the weights and the validation predictions of a fold.
+        """Write the validation predictions of a training, and the weights of the first execution.
 
         Args:
             model: With the weights.
-            fold: Its index, or None.
+            run: The training.
             predictions: (n, C), or None.
             built_by_fit: Whether the hypermodel returned the model unbuilt: then how it was built
                 is written, too.
         """
         if predictions is not None:
             self._folder.mkdir(exist_ok=True)
-            _save(self._folder / _predictions(fold), predictions, durable=self._several)
-        if not model.built:
+            name = _predictions(run.execution, run.fold)
+            _save(self._folder / name, predictions, durable=self._several)
+        if run.execution or not model.built:
             # A hypermodel's own `fit` need not train it.
             return
-        path = weights_file(self._directory, fold)
+        path = weights_file(self._directory, run.fold)
         with atomic_write(path, durable=True, sync_name=False) as temporary:
             save_weights(model, temporary)
         if built_by_fit:
             save_build_config(model, self._directory)
-
-    def keep_execution(self, run: Run, predictions: NDArray[np.float32]) -> None:
-        """Write the validation predictions of one of several executions."""
-        self._folder.mkdir(exist_ok=True)
-        _save(
-            self._folder / _execution(run.execution, run.fold), predictions, durable=self._several
-        )
 
     def note(self, outcomes: Sequence[Outcome]) -> None:
         """Write the results of the trainings that have ended, and remove the checkpoint."""
@@ -176,12 +175,11 @@ class TrialFiles:
 
     def finish(self, folds: Sequence[int | None], executions: int = 1) -> None:
         """Concatenate the predictions of all folds in order, also those of each execution."""
-        paths = [self._folder / _predictions(fold) for fold in folds]
-        arrays = [np.load(path) for path in paths if path.exists()]
-        if arrays:
-            _save(self._directory / PREDICTIONS, np.concatenate(arrays), durable=True)
-        rows = [[self._folder / _execution(e, fold) for fold in folds] for e in range(executions)]
+        rows = [[self._folder / _predictions(e, fold) for fold in folds] for e in range(executions)]
         # A shortened trial lacks the last ones.
+        first = [np.load(path) for path in rows[0] if path.exists()]
+        if first:
+            _save(self._directory / PREDICTIONS, np.concatenate(first), durable=True)
         rows = [row for row in rows if all(path.exists() for path in row)]
         if len(rows) > 1:
             stacked = np.stack([np.concatenate([np.load(path) for path in row]) for row in rows])
@@ -287,12 +285,9 @@ _READERS: dict[str, Callable[[Path], object]] = {
 }
 
 
-def _predictions(fold: int | None) -> str:
-    return f"predictions_{fold or 0}.npy"
-
-
-def _execution(execution: int, fold: int | None) -> str:
-    return f"execution_{execution}_{fold or 0}.npy"
+def _predictions(execution: int, fold: int | None) -> str:
+    prefix = f"execution_{execution}" if execution else "predictions"
+    return f"{prefix}_{fold or 0}.npy"
 
 
 def _save(path: Path, array: NDArray[Any], *, durable: bool) -> None:

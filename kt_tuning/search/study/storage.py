@@ -11,8 +11,7 @@ import sqlalchemy.exc
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 
-from kt_tuning.core.errors import MissingExtraError, StorageError
-from kt_tuning.core.extras import missing_extra
+from kt_tuning.core.errors import MissingExtraError, StorageError, missing_extra
 from kt_tuning.core.quiet import quiet_optuna
 from kt_tuning.search.study.heartbeat_lock import advisory_lock, is_shared
 from kt_tuning.search.study.urls import DRIVERS, PASSWORD, completed, server_of, without_password

@@ -5,9 +5,9 @@ import math
 import keras
 import pytest
 
-from kt_tuning.trials import deadline as module
+from kt_tuning.trials import callbacks as module
+from kt_tuning.trials.callbacks import PROBE, Deadline
 from kt_tuning.trials.checkpoint import RunState
-from kt_tuning.trials.deadline import PROBE, Deadline
 from kt_tuning.trials.spec import InfeasibleError
 
 

@@ -10,8 +10,7 @@ import pytest
 
 from kt_tuning.execution import Executor
 from kt_tuning.trials import Decision, TrialSpec
-from kt_tuning.trials.remote import RemoteExecutor
-from kt_tuning.trials.storage import DirectoryStorage
+from kt_tuning.trials.remote import RemoteExecutor, Storage
 
 
 class WorkerLostError(BaseException):
@@ -82,7 +81,10 @@ def spec(tmp_path):
 
 @pytest.fixture(params=[False, True], ids=["at home", "in a storage"])
 def storage(request, tmp_path):
-    return DirectoryStorage(tmp_path / "storage") if request.param else None
+    if not request.param:
+        return None
+    pytest.importorskip("fsspec", reason="fsspec is not installed: it is in the extra `ray`")
+    return Storage(str(tmp_path / "storage"))
 
 
 def count(spec, report):
@@ -111,7 +113,7 @@ def test_files_come_home_with_each_report_and_the_answer_arrives(spec):
 
 def test_with_a_storage_files_come_home_at_the_end_and_leave_nothing_there(spec, tmp_path):
     driver = Decider(spec)
-    RemoteExecutor(PostOffice(), DirectoryStorage(tmp_path / "storage")).run(count, driver)
+    RemoteExecutor(PostOffice(), Storage(str(tmp_path / "storage"))).run(count, driver)
     assert [home for _, home in driver.news] == [{}, {}, {}]
     assert sorted(path.name for path in spec.directory.iterdir()) == ["1.txt", "2.txt", "3.txt"]
     assert not list((tmp_path / "storage").iterdir())
@@ -154,7 +156,7 @@ def test_a_trial_that_is_given_up_leaves_nothing_in_the_storage(spec, tmp_path):
         raise WorkerLostError("gone")
 
     driver = Decider(spec)
-    RemoteExecutor(PostOffice(), DirectoryStorage(tmp_path / "storage")).run(work, driver)
+    RemoteExecutor(PostOffice(), Storage(str(tmp_path / "storage"))).run(work, driver)
     assert (driver.crashes, driver.results) == (["gone"], [])
     assert not list((tmp_path / "storage").iterdir())
 

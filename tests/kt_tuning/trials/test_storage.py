@@ -5,14 +5,14 @@ import os
 import pytest
 
 from kt_tuning.core.errors import MissingExtraError, OptionError, StorageError
-from kt_tuning.trials.storage import Changes, Watch, open_storage, read_folder
+from kt_tuning.trials.remote import Changes, Watch, open_storage, read_folder
 
 
 @pytest.fixture(params=["directory", "file", "memory"])
 def place(request, tmp_path):
+    pytest.importorskip("fsspec", reason="fsspec is not installed: it is in the extra `ray`")
     if request.param == "directory":
         return str(tmp_path / "shared")
-    pytest.importorskip("fsspec", reason="fsspec is not installed: it is in the extra `ray`")
     return f"file://{tmp_path}/shared" if request.param == "file" else f"memory://{tmp_path}"
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypermodels import ConvNet
 from kt_tuning import Recipe
 from kt_tuning.trials import Decision, KerasTask
-from kt_tuning.trials.checkpoint import Checkpoint, RunState
+from kt_tuning.trials.checkpoint import RunState
 from kt_tuning.trials.trial_callback import TrialCallback
-from kt_tuning.trials.trial_files import Curve
+from kt_tuning.trials.trial_files import TrialFiles
 
 
 class SlowEpochs(keras.callbacks.Callback):
@@ -124,8 +124,7 @@ def monitor(tmp_path):
             values={},
             state=RunState(0, epochs, 0),
             best=None,
-            curve=Curve(tmp_path / "history.csv", several=False),
-            checkpoint=Checkpoint(tmp_path / "checkpoint"),
+            files=TrialFiles(tmp_path),
             deadline=None,
             report=lambda *args: Decision.CONTINUE,
             began=time.monotonic(),

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 from kt_tuning import devices
-from kt_tuning.trials import building, unsafe_layers
+from kt_tuning.trials import building
 from kt_tuning.trials.building import warnings_when_built
 
 AVX512, AVX2 = 16, 8
@@ -18,7 +18,7 @@ def names(layer, shape, block=AVX512, **compiling):
     model = keras.Sequential([keras.Input(shape), layer])
     if compiling:
         model.compile(**compiling)
-    return unsafe_layers.unsafe_layers(model, block)
+    return building.unsafe_layers(model, block)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_layers_in_other_layers_are_found():
         (keras.Model(inputs, stacked(inputs)), ["stacked/encoder/thin"]),
         (keras.Model(frames, each(frames)), ["each/frame"]),
     ]:
-        assert unsafe_layers.unsafe_layers(outer, AVX512) == expected
+        assert building.unsafe_layers(outer, AVX512) == expected
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_building_a_model_for_training_warns_by_name(caplog):
 @pytest.mark.usefixtures("_avx512")
 def test_no_warning_where_tensorflow_computes_on_a_gpu(caplog, monkeypatch):
     monkeypatch.setattr(devices, "unasked_devices", lambda: devices.Devices("gpu", ("gpu",), 1))
-    unsafe_layers.warn_of_unsafe_layers(unsafe(None))
+    building.warn_of_unsafe_layers(unsafe(None))
     assert caplog.records == []
 
 
@@ -116,7 +116,7 @@ def test_no_warning_where_tensorflow_computes_on_a_gpu(caplog, monkeypatch):
 def test_layers_that_the_training_builds_are_warned_of_when_it_begins(caplog):
     model = keras.Sequential([layers.Conv2D(1, 1, strides=2, name="thin")])
     (callback,) = warnings_when_built(model)
-    unsafe_layers.warn_of_unsafe_layers(model)
+    building.warn_of_unsafe_layers(model)
     assert caplog.records == []
     model.build((None, 8, 8, 3))
     callback.on_train_begin(None)
