@@ -40,12 +40,8 @@ def specify(directory, **options):
         "number": 0,
         "hp": keras_tuner.HyperParameters(),
         "epochs": 4,
-        "initial_epoch": 0,
-        "origin": None,
         "seed": 3,
         "directory": directory,
-        "deadline": None,
-        "least_epochs": 0,
     }
     return TrialSpec(**{**arguments, **options})
 
