@@ -110,11 +110,15 @@ class CsvTable:
 
     Args:
         path: The file; made with the first row.
+
+    Attributes:
+        path: As above.
+        header: Names of the columns, as far as the file has been read or written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._header: list[str] | None = None
+        self.header: list[str] = []
 
     def read(self) -> list[dict[str, str]]:
         """Return the complete rows; a kill may have left an incomplete last one."""
@@ -123,18 +127,17 @@ class CsvTable:
             text = self.path.read_bytes().decode("utf-8", errors="replace")
         reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
         rows = [row for row in reader if None not in (*row, *row.values())]
-        self._header = list(reader.fieldnames or [])
+        self.header = list(reader.fieldnames or [])
         return rows
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Append a row; the file is written anew if it has new columns."""
-        if self._header is None or row.keys() - set(self._header):
+        if row.keys() - set(self.header):
             rows = self.read()
-            assert self._header is not None
-            self._header += [name for name in row if name not in self._header]
+            self.header += [name for name in row if name not in self.header]
             self.replace(rows)
         with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, self._header).writerow(row)
+            csv.DictWriter(file, self.header).writerow(row)
 
     def replace(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write the file anew with the columns that were read, and these rows."""
@@ -142,6 +145,6 @@ class CsvTable:
             atomic_write(self.path, durable=False) as temporary,
             temporary.open("w", newline="", encoding="utf-8") as file,
         ):
-            writer = csv.DictWriter(file, self._header or [])
+            writer = csv.DictWriter(file, self.header)
             writer.writeheader()
             writer.writerows(rows)

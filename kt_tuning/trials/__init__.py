@@ -1,6 +1,5 @@
 """One trial: build, train, evaluate every epoch, keep the best one."""
 
-from kt_tuning.core.quiet import ONCE
 from kt_tuning.trials.building import build_model, member_of, new_model
 from kt_tuning.trials.callbacks import SharedCallback, check_callbacks
 from kt_tuning.trials.classifiers import check_soft_targets
@@ -24,7 +23,6 @@ from kt_tuning.trials.weights import load_stock_weights, load_weights, save_with
 __all__ = [
     "COSTS",
     "EPOCHS",
-    "ONCE",
     "Decision",
     "ImageTask",
     "KerasTask",
