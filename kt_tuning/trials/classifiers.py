@@ -39,7 +39,7 @@ def check_classifier(model: keras.Model, images: NDArray[np.uint8], classes: int
             outputs are no distributions, as logits and independent sigmoids are none.
     """
     shape, advice = images.shape[1:], ADVICE.format(classes=classes)
-    inputs, outputs = _tensors(model, "inputs"), _tensors(model, "outputs")
+    inputs, outputs = (list(getattr(model, name, None) or ()) for name in ("inputs", "outputs"))
     if not inputs or not outputs:
         raise OptionError(
             "With an ImageData the hypermodel should build a functional model, or a Sequential one "
@@ -84,10 +84,6 @@ def _check_probabilities(model: keras.Model, answer: NDArray[np.floating], advic
             "The model returns logits, and its loss has from_logits=True: metrics, ensembles and "
             f"exports need probabilities. {advice}"
         ) from error
-
-
-def _tensors(model: keras.Model, name: str) -> list[Any]:
-    return list(getattr(model, name, None) or [])
 
 
 def example_targets(classes: int, *, soft: bool) -> NDArray[Any]:

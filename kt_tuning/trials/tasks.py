@@ -207,7 +207,9 @@ class ImageTask(Task):
         else:
             until = None if deadline is None else self._extracting_until(deadline)
             views = Views(self._data.train, frozen, self._cache, plan.policy, until=until)
-            loader = Loader(self._batches_of_views(views, plan, seed, soft=soft), threads=0)
+            loader = Loader(
+                self._batches(plan, plan.batch_size, seed, soft=soft, views=views), threads=0
+            )
             options["frozen"] = True
         with loader:
             return self.hypermodel.fit(
@@ -271,37 +273,28 @@ class ImageTask(Task):
             )
         return [BatchGrowth(loader, plan.max_batch_size, memory)]
 
-    def _batches(self, plan: FitPlan, batch_size: int, seed: int, *, soft: bool) -> Batches:
-        policy, mixing, change, blend = plan.policy, plan.mixing, None, None
-        if policy.steps:
-            change = Random(functools.partial(augment, policy), policy.draws)
-        if mixing is not None:
-            partial = functools.partial(mix, mixing, classes=self._data.classes)
-            blend = Random(partial, mixing.draws)
+    def _batches(
+        self, plan: FitPlan, size: int, seed: int, *, soft: bool, views: Views | None = None
+    ) -> Batches:
+        """Return batches of images, or of features of one view of each image, without mixing."""
+        classes, change, blend = self._data.classes, None, None
+        if views is not None:
+            change = Random(views.choose, 1)
+        elif plan.policy.steps:
+            change = Random(functools.partial(augment, plan.policy), plan.policy.draws)
+        if plan.mixing is not None and views is None:
+            blend = Random(functools.partial(mix, plan.mixing, classes=classes), plan.mixing.draws)
         elif soft:
-            blend = self._one_hot()
+            blend = Random(functools.partial(one_hot, classes=classes), 0)
         return Batches(
-            self._data.train, batch_size, seed=seed, augment=change, mix=blend, **self._order(plan)
-        )
-
-    def _batches_of_views(self, views: Views, plan: FitPlan, seed: int, *, soft: bool) -> Batches:
-        """Return batches of features of one view of each image; images are not mixed."""
-        return Batches(
-            views,
-            plan.batch_size,
+            self._data.train if views is None else views,
+            size,
             seed=seed,
-            augment=Random(views.choose, 1),
-            mix=self._one_hot() if soft else None,
-            **self._order(plan),
+            augment=change,
+            mix=blend,
+            balanced=plan.balance == SAMPLING,
+            class_weight=self._data.class_weights() if plan.balance == WEIGHTS else None,
         )
-
-    def _one_hot(self) -> Random:
-        return Random(functools.partial(one_hot, classes=self._data.classes), 0)
-
-    def _order(self, plan: FitPlan) -> dict[str, Any]:
-        """Return the arguments of `Batches` that balance classes."""
-        weights = self._data.class_weights() if plan.balance == WEIGHTS else None
-        return {"balanced": plan.balance == SAMPLING, "class_weight": weights}
 
     def patience(self, values: Mapping[str, Any]) -> int | None:
         """Return the recipe's patience."""
