@@ -1,6 +1,6 @@
 """Records that one stage writes into the run directory and a later one reads.
 
-`run_layout` lists the files.
+`kt_tuning.run.layout` lists the files.
 """
 
 from __future__ import annotations
