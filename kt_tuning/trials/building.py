@@ -44,7 +44,7 @@ def build_model(
 ) -> keras.Model:
     """Build a model to be trained, after Keras has released earlier models.
 
-    A warning is logged for layers that can crash the process, see above.
+    A warning is logged for layers that can crash the process; this module says which.
 
     Args:
         hypermodel: Builds the model.
