@@ -41,39 +41,25 @@ main({descriptor}, {imports!r})
 
 
 class Processes(Executor):
-    """Runs up to `workers` jobs at once.
+    """Runs up to `workers` jobs at once; they share the processors.
 
     Args:
         workers: Processes, at least 1.
         logs: Folder of the workers' output, `worker_<n>.log`, and, while they run, of the shared
             arrays; made if missing.
         imports: Modules that take long to import; workers import them while they wait for work.
-        threads: Threads of each worker; the processors divided by `workers` if None.
-        environment: Variables of the workers in addition to those of this process.
 
     Raises:
-        OptionError: if a number is below 1.
+        OptionError: if there is no worker.
     """
 
-    def __init__(
-        self,
-        workers: int,
-        *,
-        logs: Path,
-        imports: Sequence[str] = (),
-        threads: int | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        threads = max(1, count_processors() // max(1, workers)) if threads is None else threads
-        if workers < 1 or threads < 1:
-            raise OptionError(
-                "A search has at least 1 worker with at least 1 thread. "
-                f"Received: workers={workers}, threads={threads}"
-            )
+    def __init__(self, workers: int, *, logs: Path, imports: Sequence[str] = ()) -> None:
+        if workers < 1:
+            raise OptionError(f"A search has at least 1 worker. Received: workers={workers}")
         self.workers = workers
         self._logs = logs
         self._imports = imports
-        self._environment = {**thread_environment(threads), **(environment or {})}
+        self._environment = thread_environment(max(1, count_processors() // workers))
         self._gpus = visible_gpus()
         self._pool: list[_Process] = []
         self._started = itertools.count()

@@ -12,7 +12,7 @@ from typing import Any
 from kt_tuning.core.errors import OptionError, require_extra
 from kt_tuning.core.quiet import ignored_warnings
 from kt_tuning.core.records import COMPLETED, PRUNED, TrialRecord
-from kt_tuning.run.layout import HISTORY, RESULT
+from kt_tuning.run.layout import DATA, HISTORY, RESULT, SEARCH
 from kt_tuning.tracking.tracker import (
     Epoch,
     SearchOutcome,
@@ -136,9 +136,7 @@ class MlflowTracker(Tracker):
         if best is not None:
             self._log_tags(run, {"best_trial": best.trial_id})
             self._log_metrics(run, _best(best), best.number, best.began + best.seconds)
-        self._log_files(
-            run, [self._search.directory / name for name in ("search.json", "data.json")]
-        )
+        self._log_files(run, [self._search.directory / name for name in (SEARCH, DATA)])
         if outcome.model is not None:
             self._log_model(outcome.model)
         self._client.set_terminated(run, "FINISHED" if outcome.finished else "KILLED")

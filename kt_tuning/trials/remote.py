@@ -21,12 +21,9 @@ from kt_tuning.core.atomic import WRITING, atomic_write
 from kt_tuning.core.errors import MissingExtraError, OptionError, StorageError, require_extra
 from kt_tuning.core.json_record import read_json, write_json
 from kt_tuning.execution import Driver, Executor, Report, Work
+from kt_tuning.run.layout import STORAGE
 from kt_tuning.trials.spec import TrialSpec
 from kt_tuning.trials.trial_files import COMMITS
-
-IDENTITY = "storage.json"
-"""File of a run directory with the name of its part of a storage."""
-
 
 Files = Mapping[str, bytes]
 """Contents by path in the folder, in the order in which they must be written."""
@@ -168,7 +165,7 @@ def open_storage(place: str, run: Path) -> Storage:
         OptionError: if fsspec does not know the URL.
         StorageError: if the directory cannot be written.
     """
-    path = run / IDENTITY
+    path = run / STORAGE
     known = path.exists()
     name = read_json(path)["name"] if known else f"{run.name}-{uuid.uuid4().hex}"
     if "://" in place:

@@ -14,11 +14,10 @@ import keras
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json, write_json
+from kt_tuning.run.layout import BUILD_CONFIG
 
 FROZEN = "frozen"
 """Attribute of a weights file: the digest of the frozen part, which is not in it."""
-BUILD_CONFIG = "build_config.json"
-"""File beside the weights: how to build a model that only `fit` builds."""
 PACKAGE = "hypermodels>"
 """How the registered names of the parts in `hypermodels` begin."""
 CROSS_ENTROPY = f"{PACKAGE}CrossEntropy"

@@ -12,7 +12,7 @@ import pytest
 from recorder import PATIENCE, Recorder, alive, wait_for
 
 from kt_tuning.core.errors import OptionError, SearchError
-from kt_tuning.execution import Processes
+from kt_tuning.execution import Processes, processes
 
 
 def started(folder, count):
@@ -62,11 +62,12 @@ def test_a_job_that_always_kills_its_worker_is_given_up(tmp_path):
     assert driver.crashes == [(1, "its process ended with status 3")] * 2
 
 
-def test_threads_are_shared_out(tmp_path):
+def test_processors_are_shared_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "count_processors", lambda: 6)
     driver = Recorder([0])
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
     work = lambda job, report: [os.environ[name] for name in names]  # noqa: E731
-    Processes(1, logs=tmp_path / "logs", threads=3).run(work, driver)
+    Processes(2, logs=tmp_path / "logs").run(work, driver)
     assert driver.results == {0: ["3", "3"]}
 
 
@@ -80,10 +81,9 @@ def test_work_that_cannot_be_sent_is_an_error(tmp_path):
         Processes(1, logs=tmp_path).run(lambda job, report: file.name, Recorder([0]))
 
 
-@pytest.mark.parametrize("numbers", [{"workers": 0}, {"workers": 1, "threads": 0}])
-def test_numbers_below_one_are_refused(numbers, tmp_path):
-    with pytest.raises(OptionError, match="at least 1"):
-        Processes(**numbers, logs=tmp_path)
+def test_no_worker_is_refused(tmp_path):
+    with pytest.raises(OptionError, match="at least 1 worker"):
+        Processes(0, logs=tmp_path)
 
 
 ORPHANS = """
