@@ -157,6 +157,7 @@ def test_an_interrupted_search_goes_on_where_it_was(spec, storage):
 
 def test_a_trial_that_is_given_up_leaves_nothing_in_the_storage(spec, tmp_path):
     def work(spec, report):
+        (spec.directory / "1.txt").write_text("done")
         report(1)
         raise WorkerLostError("gone")
 
