@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import time
 import weakref
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import keras_tuner
@@ -46,7 +45,7 @@ TRIED_IMAGES = 8
 """Images that a model predicts before it is trained."""
 
 
-class Task(Protocol):
+class Task:
     """What `run_trial` needs: the hypermodel, the data, training and evaluation.
 
     Attributes:
@@ -70,9 +69,9 @@ class Task(Protocol):
         """Return the epochs without improvement after which a trial stops, or None."""
         return None
 
-    @abstractmethod
     def precision(self, values: Mapping[str, Any]) -> str:
         """Return the precision of a configuration, see `computing`."""
+        raise NotImplementedError
 
     def check(self, model: keras.Model) -> None:
         """Raise an `OptionError` if a built model is not one for the data."""
@@ -80,7 +79,6 @@ class Task(Protocol):
     def prepare(self, model: keras.Model) -> None:
         """Prepare a built model for `fit`."""
 
-    @abstractmethod
     def fit(
         self,
         hp: keras_tuner.HyperParameters,
@@ -98,10 +96,11 @@ class Task(Protocol):
         The content of `memory` is restored when an interrupted training continues. `folder` is
         the subdirectory of this training in the log directories of the user's callbacks.
         """
+        raise NotImplementedError
 
-    @abstractmethod
     def predict(self, model: keras.Model) -> Probabilities | None:
         """Return probabilities (N, classes) on the validation split, or None."""
+        raise NotImplementedError
 
     def measure(self, predictions: Probabilities) -> dict[str, float]:
         """Return the metrics of an epoch from its predictions, named `val_…`."""
