@@ -200,7 +200,7 @@ def first_trial_failure(trials: Iterable[TrialRecord], search: SearchRecord) -> 
 
     Args:
         trials: The trials of a search.
-        search: How the search was asked for.
+        search: Settings of the search.
     """
     first = next((record for record in trials if record.number == 0), None)
     if first is None or first.usable:

@@ -116,7 +116,7 @@ class RayActor:
         return self._news.get()
 
     def give(self, job: bytes, work: Sequence[Any]) -> None:
-        """Receive a pickled job and the reference to the work, in a list lest Ray resolve it."""
+        """Receive a pickled job and, in a list that Ray leaves alone, the reference to the work."""
         self._jobs.put((job, work[0]))
 
     def answer(self, answer: Any) -> None:

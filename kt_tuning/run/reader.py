@@ -81,7 +81,7 @@ class Run:
         return kind.load(path) if path.is_file() else None
 
     def read_search(self) -> SearchRecord:
-        """Return how the search was asked for, the last time.
+        """Return the settings of the last search.
 
         Raises:
             StorageError: if there was none.
