@@ -44,7 +44,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from kt_tuning.core.atomic import WRITING
+from kt_tuning.core import atomic
 from kt_tuning.core.errors import StorageError
 
 logger = logging.getLogger("kt_tuning")
@@ -280,7 +280,7 @@ def _find(folder: Path, layout: Layout, found: _Found) -> None:
 
 def _lookup(name: str, layout: Layout) -> tuple[bool, Layout | None]:
     """Return whether a run writes this name, and the layout of such a folder."""
-    written = re.sub(rf"^{re.escape(WRITING)}([0-9a-f]{{8}}\.)?", "", name)
+    written = re.sub(rf"^{re.escape(atomic.WRITING)}([0-9a-f]{{8}}\.)?", "", name)
     for pattern, inner in layout.items():
         if re.fullmatch(pattern, written):
             return True, inner
