@@ -194,8 +194,8 @@ def train(rounds: dict[str, int]) -> dict[str, dict[str, Any]]:
     from hypermodels import ConvNet
     from kt_tuning.data.batch_loader import DATA_WAIT, Loader
     from kt_tuning.trials.building import build_model
+    from kt_tuning.trials.classifiers import build_metrics, example_targets
     from kt_tuning.trials.keras_fast import fuse_batch_normalization, prepare_classifier
-    from kt_tuning.trials.label_encoding import build_metrics, example_targets
 
     data = make_data(32, EPOCH)
     figures: dict[str, dict[str, Any]] = {}

@@ -64,7 +64,7 @@ class Recipe:
     Attributes:
         batch_size: Images a step.
         max_batch_size: Lets batches grow: they are doubled, up to so many images, whenever the
-            training loss stalls (see `kt_tuning.trials.batch_growth`; Smith et al. 2018). None, or
+            training loss stalls (see `kt_tuning.trials.callbacks`; Smith et al. 2018). None, or
             no more than the batch size, keeps them as they are.
         augment: A `Policy` or the name of one, such as `default_policy(data.input_shape)` of
             `kt_tuning.augment`, which `kt-tuning run` takes; "search" searches the policy itself,

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import typer
 
 from kt_tuning.core.errors import KtTuningError, is_disk_full
-from kt_tuning.core.interrupts import Stopped, interrupts_kept
+from kt_tuning.core.process import Stopped, interrupts_kept
 
 HINT = (
     "kt-tuning was killed, by a signal: {advice} What was finished is kept: the same command goes "
@@ -111,7 +111,7 @@ def _terminable() -> Iterator[None]:
 @contextlib.contextmanager
 def _watched() -> Iterator[None]:
     """Have a death by a signal told: where, by Python, and what to try, by a shell that stays."""
-    from kt_tuning.execution.crash_hint import crash_hint
+    from kt_tuning.execution import crash_hint
 
     if not faulthandler.is_enabled():
         with contextlib.suppress(OSError, ValueError):  # standard error is no file

@@ -1,4 +1,4 @@
-"""Atomic file writes: a file is replaced as a whole or stays as it was.
+"""Atomic file writes: a file is replaced as a whole or stays as it was; and growing CSV files.
 
 A durable write also survives a power loss: the data are flushed to the disk before the file gets
 its name, and the name before the write returns. Pillai et al. (2014), "All File Systems Are Not
@@ -8,11 +8,14 @@ Created Equal", OSDI, explains why both are needed.
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 WRITING = "writing."
 """Prefix of the names of files that are being written."""
@@ -100,3 +103,48 @@ def remove_leftovers(folder: Path) -> None:
     for path in folder.glob(f"{WRITING}*"):
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+class CsvTable:
+    """A CSV file that grows by rows, and by columns if a row has new ones.
+
+    Args:
+        path: The file; made with the first row.
+
+    Attributes:
+        path: As above.
+        header: Names of the columns, as far as the file has been read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.header: list[str] = []
+
+    def read(self) -> list[dict[str, str]]:
+        """Return the complete rows; a kill may have left an incomplete last one."""
+        text = ""
+        if self.path.exists():
+            text = self.path.read_bytes().decode("utf-8", errors="replace")
+        reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+        rows = [row for row in reader if None not in (*row, *row.values())]
+        self.header = list(reader.fieldnames or [])
+        return rows
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Append a row; the file is written anew if it has new columns."""
+        if row.keys() - set(self.header):
+            rows = self.read()
+            self.header += [name for name in row if name not in self.header]
+            self.replace(rows)
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, self.header).writerow(row)
+
+    def replace(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write the file anew with the columns that were read, and these rows."""
+        with (
+            atomic_write(self.path, durable=False) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, self.header)
+            writer.writeheader()
+            writer.writerows(rows)

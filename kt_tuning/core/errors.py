@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,3 +84,28 @@ def full_disk_explained(folder: str | Path) -> Iterator[None]:
             f"The disk is full: cannot write {getattr(error, 'filename', None) or folder}. Free "
             "some space and start the same command again: finished trials are kept."
         ) from error
+
+
+def require_extra(purpose: str, extra: str, *packages: str) -> None:
+    """Refuse to go on without the packages of an extra. Nothing is imported.
+
+    Args:
+        purpose: What needs them, as the subject of the message: "The tracker 'wandb'".
+        extra: The extra in setup.cfg that installs them.
+        *packages: Their import names; by default that of the extra.
+
+    Raises:
+        MissingExtraError: if one is missing.
+    """
+    needed = packages or (extra,)
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        raise missing_extra(purpose, extra, *missing)
+
+
+def missing_extra(purpose: str, extra: str, *packages: str) -> MissingExtraError:
+    """Return the error that says what to install; see `require_extra`."""
+    noun = "package" if len(packages) == 1 else "packages"
+    return MissingExtraError(
+        f"{purpose} needs the {noun} {', '.join(packages)}: pip install 'kt-tuning[{extra}]'"
+    )

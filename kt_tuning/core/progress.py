@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar, overload
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -77,7 +77,7 @@ class Task:
         self.total = total
         self.done = 0
         self.note = ""
-        self.changed: Callable[[], None] = _nothing
+        self.changed: Callable[[], None] = lambda: None
 
     def begin(self, title: str, total: int | None = None) -> None:
         """Start other work, with no step done."""
@@ -138,23 +138,16 @@ def _bar(task: Task, console: Console) -> Iterator[None]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.fields[share]}"),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[state].share}"),
+        TextColumn("{task.fields[state].note}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
     bar = Progress(*columns, console=console, refresh_per_second=4, transient=True)
-    drawn = bar.add_task(task.title, total=task.total, share=task.share, note=task.note)
+    drawn = bar.add_task(task.title, total=task.total, state=task)
 
     def draw() -> None:
-        bar.update(
-            drawn,
-            description=task.title,
-            total=task.total,
-            completed=task.done,
-            share=task.share,
-            note=task.note,
-        )
+        bar.update(drawn, description=task.title, total=task.total, completed=task.done)
 
     task.changed = draw
     with bar:
@@ -185,30 +178,14 @@ def _lines(task: Task, console: Console) -> Iterator[None]:
         write_line(f"{task.title}: done in {clock(time.monotonic() - began)}", console)
 
 
-class _Followed(Sequence[T]):
-    """A sequence that advances a task as it is iterated over."""
+class _Followed(list[T]):
+    """A list that advances a task as it is iterated over."""
 
     def __init__(self, items: Sequence[T], task: Task) -> None:
-        self._items = items
+        super().__init__(items)
         self._task = task
 
-    def __len__(self) -> int:
-        return len(self._items)
-
-    @overload
-    def __getitem__(self, index: int) -> T: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[T]: ...
-
-    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
-        return self._items[index]
-
     def __iter__(self) -> Iterator[T]:
-        for item in self._items:
+        for item in super().__iter__():
             yield item
             self._task.advance()
-
-
-def _nothing() -> None:
-    pass

@@ -46,11 +46,6 @@ def quiet_logger(name: str, level: int = logging.WARNING) -> Iterator[None]:
         logger.setLevel(before)
 
 
-class _NoRetracingAdvice(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        return "tf.function retracing" not in record.getMessage()
-
-
 @contextlib.contextmanager
 def without_retracing_advice() -> Iterator[None]:
     """Hide TensorFlow's advice to trace functions less often.
@@ -58,8 +53,12 @@ def without_retracing_advice() -> Iterator[None]:
     TensorFlow counts by the code of a function, and the functions of all Keras models have the same
     code. So the first prediction of each new model counts as a function that is traced again.
     """
+    logger = logging.getLogger("tensorflow")
+
     # A filter for each block: of nested blocks the inner one would remove a shared filter.
-    logger, hidden = logging.getLogger("tensorflow"), _NoRetracingAdvice()
+    def hidden(record: logging.LogRecord) -> bool:
+        return "tf.function retracing" not in record.getMessage()
+
     logger.addFilter(hidden)
     try:
         yield

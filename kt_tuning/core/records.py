@@ -1,6 +1,6 @@
 """Records that one stage writes into the run directory and a later one reads.
 
-`run_layout` lists the files.
+`kt_tuning.run.layout` lists the files.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def first_trial_failure(trials: Iterable[TrialRecord], search: SearchRecord) -> 
 
     Args:
         trials: The trials of a search.
-        search: How the search was asked for.
+        search: Settings of the search.
     """
     first = next((record for record in trials if record.number == 0), None)
     if first is None or first.usable:

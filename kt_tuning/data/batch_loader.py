@@ -19,7 +19,7 @@ from typing import Self
 
 import keras
 
-from kt_tuning.core.processors import own_processors
+from kt_tuning.core.process import own_processors
 from kt_tuning.data.batches import Batch, Batches
 from kt_tuning.data.worker_pool import BatchProcesses
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kt_tuning.core.processors import count_processors
+from kt_tuning.core.process import count_processors
 from kt_tuning.core.progress import Task
 from kt_tuning.core.progress import progress as show_progress
 from kt_tuning.core.records import PixelFormat

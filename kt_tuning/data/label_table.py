@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kt_tuning.core.errors import DataError, OptionError, StorageError
-from kt_tuning.core.extras import require_extra
+from kt_tuning.core.errors import DataError, OptionError, StorageError, require_extra
 from kt_tuning.core.records import TableSource
 from kt_tuning.data.folder_layout import split_parts
 from kt_tuning.data.image_files import ImageFile, LeftOut, Listing, walk

@@ -7,7 +7,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 
-from kt_tuning.core.processors import count_processors
+from kt_tuning.core.process import count_processors
 
 WORKER_BYTES = 3 * 2**29
 """Memory of a worker that trains a small model: 1.5 GiB."""

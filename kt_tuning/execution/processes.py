@@ -2,68 +2,66 @@
 
 The work is sent to each worker once by cloudpickle, so functions and classes of a notebook cell
 work; large arrays are files that all workers map into memory. The death of a worker loses only the
-time of its job.
+time of its job. Workers are new interpreters, not forks: TensorFlow does not survive a fork, and
+scripts need no `if __name__ == "__main__"`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Self
 
-from kt_tuning.core.errors import KtTuningError, OptionError
-from kt_tuning.core.processors import count_processors
-from kt_tuning.execution import shared_arrays
-from kt_tuning.execution.devices import (
-    gpu_environment,
-    thread_environment,
-    visible_gpus,
-)
-from kt_tuning.execution.executor import Driver, Executor, Work
-from kt_tuning.execution.logs import LOGGED, show
-from kt_tuning.execution.worker_process import WorkerProcess
+import cloudpickle
+
+from kt_tuning.core.errors import OptionError, SearchError
+from kt_tuning.core.process import count_processors
+from kt_tuning.execution import pickling
+from kt_tuning.execution.devices import gpu_environment, thread_environment, visible_gpus
+from kt_tuning.execution.executor import Driver, Executor, Work, Worker
+
+STOP_SECONDS = 5
+"""Seconds that a worker may take to exit before it is killed."""
+
+_BOOT = """
+import sys
+sys.path[:] = {path!r}
+from kt_tuning.execution.worker import main
+main({descriptor}, {imports!r})
+"""
 
 
 class Processes(Executor):
-    """Runs up to `workers` jobs at once.
+    """Runs up to `workers` jobs at once; they share the processors.
 
     Args:
         workers: Processes, at least 1.
         logs: Folder of the workers' output, `worker_<n>.log`, and, while they run, of the shared
             arrays; made if missing.
         imports: Modules that take long to import; workers import them while they wait for work.
-        threads: Threads of each worker; the processors divided by `workers` if None.
-        environment: Variables of the workers in addition to those of this process.
 
     Raises:
-        OptionError: if a number is below 1.
+        OptionError: if there is no worker.
     """
 
-    def __init__(
-        self,
-        workers: int,
-        *,
-        logs: Path,
-        imports: Sequence[str] = (),
-        threads: int | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        threads = max(1, count_processors() // max(1, workers)) if threads is None else threads
-        if workers < 1 or threads < 1:
-            raise OptionError(
-                "A search has at least 1 worker with at least 1 thread. "
-                f"Received: workers={workers}, threads={threads}"
-            )
+    def __init__(self, workers: int, *, logs: Path, imports: Sequence[str] = ()) -> None:
+        if workers < 1:
+            raise OptionError(f"A search has at least 1 worker. Received: workers={workers}")
         self.workers = workers
         self._logs = logs
         self._imports = imports
-        self._environment = {**thread_environment(threads), **(environment or {})}
+        self._environment = thread_environment(max(1, count_processors() // workers))
         self._gpus = visible_gpus()
-        self._pool: list[WorkerProcess] = []
+        self._pool: list[_Process] = []
         self._started = itertools.count()
 
     @contextlib.contextmanager
@@ -94,10 +92,10 @@ class Processes(Executor):
         shutil.rmtree(shared, ignore_errors=True)
         retries: list[Any] = []
         try:
-            load = _pickle(work, shared)
+            load = pickling.dumps(work, shared)
             while True:
                 self._hand_out(load, driver, retries)
-                busy: dict[Any, WorkerProcess] = {
+                busy: dict[Any, _Process] = {
                     worker.line: worker for worker in self._pool if worker.job is not None
                 }
                 if not busy:
@@ -111,7 +109,8 @@ class Processes(Executor):
     def _hand_out(self, load: bytes, driver: Driver, retries: list[Any]) -> None:
         """Give every free worker a job; start workers as needed."""
         while True:
-            free = self._free()
+            self._stop([w for w in self._pool if w.job is None and not w.alive])
+            free = next((worker for worker in self._pool if worker.job is None), None)
             if free is None and len(self._pool) >= self.workers:
                 return
             job = retries.pop() if retries else driver.next_job()
@@ -119,35 +118,22 @@ class Processes(Executor):
                 return
             (free or self._start()).give(job, load)
 
-    def _free(self) -> WorkerProcess | None:
-        """Return a worker without a job; dead ones are removed."""
-        self._stop([w for w in self._pool if w.job is None and not w.alive])
-        return next((worker for worker in self._pool if worker.job is None), None)
-
-    def _listen(self, worker: WorkerProcess, driver: Driver, retries: list[Any]) -> None:
+    def _listen(self, worker: _Process, driver: Driver, retries: list[Any]) -> None:
         job = worker.job
         try:
-            kind, content = worker.receive()
-        except EOFError:
+            message = worker.receive()
+        except EOFError as error:
             self._stop([worker])
-            if driver.crashed(job, worker.exit_reason()):
+            if driver.crashed(job, str(error)):
                 retries.append(job)
-            return
-        if kind == "report":
-            worker.answer(driver.reported(job, *content))
-        elif kind == LOGGED:
-            show(content)
-        elif kind == "raised":
-            raise content
-        elif kind == "finished":
-            worker.job = None
-            driver.finished(job, content)
+        else:
+            worker.handle(message, driver)
 
-    def _start(self) -> WorkerProcess:
-        self._logs.mkdir(parents=True, exist_ok=True)
+    def _start(self) -> _Process:
         taken = {worker.slot for worker in self._pool}
         slot = next(slot for slot in itertools.count() if slot not in taken)
-        worker = WorkerProcess(
+        self._logs.mkdir(parents=True, exist_ok=True)
+        worker = _Process(
             slot,
             self._logs / f"worker_{next(self._started)}.log",
             imports=self._imports,
@@ -159,7 +145,7 @@ class Processes(Executor):
         self._pool.append(worker)
         return worker
 
-    def _stop(self, workers: Sequence[WorkerProcess]) -> None:
+    def _stop(self, workers: Sequence[_Process]) -> None:
         """Stop several workers in parallel."""
         workers = list(workers)
         for worker in workers:
@@ -169,13 +155,98 @@ class Processes(Executor):
             self._pool.remove(worker)
 
 
-def _pickle(work: Work, shared: Path) -> bytes:
-    try:
-        return shared_arrays.dumps(work, shared)
-    except KtTuningError:
-        raise
-    except Exception as error:
-        raise OptionError(
-            f"The hypermodel or the data cannot be sent to worker processes ({error}). "
-            "A tf.data.Dataset, an open file or a lock cannot: use arrays, or workers=1."
-        ) from error
+class _Process(Worker):
+    """A worker process and the connection to it.
+
+    Args:
+        slot: Its worker slot, from 0.
+        log: File of its output.
+        imports: Modules that it imports while it waits for work.
+        environment: Variables in addition to those of this process.
+    """
+
+    def __init__(
+        self, slot: int, log: Path, *, imports: Sequence[str], environment: Mapping[str, str]
+    ) -> None:
+        self.slot = slot
+        self.line, theirs = Pipe()
+        self._log = log
+        self._ready = False
+        self._loaded = False
+        # Functions and classes that are pickled by name are imported from the same path.
+        boot = _BOOT.format(path=sys.path, descriptor=theirs.fileno(), imports=list(imports))
+        with theirs, open(log, "wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-u", "-c", boot],
+                pass_fds=[theirs.fileno()],
+                # Held open: it closes when this process ends in any way, and the worker exits.
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environment},
+                # The parent handles Ctrl-C and then stops its workers.
+                start_new_session=True,
+            )
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    def give(self, job: Any, load: bytes) -> None:
+        """Send a job, and before the first one the pickled work, `load`."""
+        self.job = job
+        # If it has just died, `receive` says so.
+        with contextlib.suppress(ConnectionError):
+            if not self._loaded:
+                self._loaded = True
+                self.line.send_bytes(load)
+            self.line.send_bytes(cloudpickle.dumps(job))
+
+    def receive(self) -> tuple[str, Any]:
+        """Return its next message.
+
+        Raises:
+            EOFError: if it died.
+            SearchError: if it exited before it was ready.
+        """
+        try:
+            message: tuple[str, Any] = cloudpickle.loads(self.line.recv_bytes())
+        except (EOFError, ConnectionError) as error:
+            status = self._status()
+            reason = f"its process ended with status {status}"
+            if status < 0:
+                reason = f"its process was killed by {signal.Signals(-status).name}"
+            elif status and not self._ready:
+                raise SearchError(
+                    f"A worker process did not start: {reason}. See {self._log}."
+                ) from error
+            raise EOFError(reason) from error
+        self._ready = True
+        return message
+
+    def answer(self, answer: Any) -> None:
+        """Send the answer to its report."""
+        with contextlib.suppress(ConnectionError):
+            self.line.send(answer)
+
+    def _status(self) -> int:
+        """Return the exit status; negative for a signal."""
+        try:
+            return self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            # The connection is closed but the process still runs.
+            self._process.kill()
+            return self._process.wait()
+
+    def close(self) -> None:
+        """Close the connection, which ends an idle worker; terminate a busy one."""
+        self.line.close()
+        if self.job is not None or not self._ready:
+            self._process.terminate()
+
+    def wait(self) -> None:
+        """Wait until it has exited after `close`."""
+        self._status()
+        assert self._process.stdin is not None
+        self._process.stdin.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.extras import require_extra
+from kt_tuning.core.errors import require_extra
 from kt_tuning.core.names import find_name
 from kt_tuning.export import litert, onnx_openvino
 from kt_tuning.export.export_source import Predict, Source, graph_of

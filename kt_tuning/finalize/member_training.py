@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from kt_tuning.core.errors import SearchError, full_disk_explained
-from kt_tuning.core.interrupts import interrupts_kept
+from kt_tuning.core.process import interrupts_kept
 from kt_tuning.core.quiet import light_collections, quiet_keras_tuner
 from kt_tuning.core.records import FAILED, SearchRecord, TrialRecord
 from kt_tuning.data import ImageData

@@ -32,7 +32,7 @@ from kt_tuning.pipeline.refitted import refitted
 from kt_tuning.pipeline.timing import RunTime
 from kt_tuning.pipeline.without_effect import unused_options
 from kt_tuning.report import write_report
-from kt_tuning.run import Run, RunLock
+from kt_tuning.run import Run, run_lock
 from kt_tuning.run.layout import AUGMENTATION, OPTIONS, REPORT
 from kt_tuning.run_options import CALL, RunOptions
 from kt_tuning.search import SharedFinalize, Tuner
@@ -180,7 +180,7 @@ def finalize(tuner: Tuner, images: Callable[[], ImageData], *, verbose: bool = T
         )
     data = images()
     shared = getattr(tuner.oracle, "shared", False)
-    alone = contextlib.nullcontext() if shared else RunLock(out)
+    alone = contextlib.nullcontext() if shared else run_lock(out)
     with alone, SharedFinalize(tuner.oracle, out, first=OPTIONS, last=REPORT).lock():
         return _finalize(tuner, data, out, options, RunTime.of(time.monotonic(), None, data))
 

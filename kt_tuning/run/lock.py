@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
 import sys
-from io import TextIOWrapper
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.run.layout import LOCK
@@ -39,8 +38,9 @@ else:
 logger = logging.getLogger("kt_tuning")
 
 
-class RunLock:
-    """Locks a run directory for the duration of its `with` block.
+@contextlib.contextmanager
+def run_lock(path: Path) -> Iterator[None]:
+    """Lock a run directory in the block.
 
     The file stays; only whether a process holds it counts. The operating system releases the lock
     when this process ends, for whatever reason. Programs that this process starts do not hold it,
@@ -49,57 +49,38 @@ class RunLock:
 
     Args:
         path: The run directory; it exists.
+
+    Raises:
+        StorageError: if another process holds it, or the directory cannot be written.
     """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: TextIOWrapper | None = None
-
-    def __enter__(self) -> Self:
-        """Acquire the lock.
-
-        Raises:
-            StorageError: if another process holds it, or the directory cannot be written.
-        """
+    with contextlib.ExitStack() as opened:
         try:
-            file = open(self._path / LOCK, "a+", encoding="utf-8")
+            file = opened.enter_context(open(path / LOCK, "a+", encoding="utf-8"))
         except OSError as error:
             raise StorageError(
-                f"Cannot write {self._path / LOCK}: {error.strerror}. Choose another run directory."
+                f"Cannot write {path / LOCK}: {error.strerror}. Choose another run directory."
             ) from error
         try:
             _lock(file.fileno())
         except (BlockingIOError, PermissionError):
-            with file:
-                file.seek(0)
-                owner = file.read()
+            file.seek(0)
             raise StorageError(
-                f"{self._path} is in use by {owner or 'another process'}: wait for it to end, or "
+                f"{path} is in use by {file.read() or 'another process'}: wait for it to end, or "
                 "choose another project_name."
             ) from None
         except OSError as error:
             logger.warning(
                 "%s cannot be locked (%s): see to it that no other process searches there.",
-                self._path,
+                path,
                 error.strerror,
             )
-            file.close()
-            return self
-        self._file = file
+            yield
+            return
         file.truncate(0)
         file.write(f"process {os.getpid()} on host {socket.gethostname()}")
         file.flush()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Release the lock."""
-        if self._file is not None:
-            with self._file as file:
-                # Closing would do, but for a fork that has a copy of the file.
-                _unlock(file.fileno())
-            self._file = None
+        try:
+            yield
+        finally:
+            # Closing would do, but for a fork that has a copy of the file.
+            _unlock(file.fileno())

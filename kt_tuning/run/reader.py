@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.atomic import CsvTable
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import Record
 from kt_tuning.core.records import DataCard, SearchRecord, TrialRecord
@@ -81,7 +81,7 @@ class Run:
         return kind.load(path) if path.is_file() else None
 
     def read_search(self) -> SearchRecord:
-        """Return how the search was asked for, the last time.
+        """Return the settings of the last search.
 
         Raises:
             StorageError: if there was none.
@@ -253,15 +253,12 @@ def read_history(path: Path) -> dict[str, NDArray[np.float64]]:
         StorageError: if it is not a table of numbers under a header.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith(("\n", "\r"))]
-        table = csv.DictReader(whole, strict=True)
-        rows = list(table)
+        table = CsvTable(path)
+        rows = table.read()
         return {
-            name: np.array([float(row[name] or "nan") for row in rows])
-            for name in table.fieldnames or ()
+            name: np.array([float(row[name] or "nan") for row in rows]) for name in table.header
         }
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError) as error:
         raise StorageError(
             f"{path} should be a table of numbers under a header, one row an epoch: {error}"
         ) from error

@@ -22,6 +22,8 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation.test_uses import add_uses, held_out_uses
 from kt_tuning.run import Run, RunLock, trial_folder
+from kt_tuning.evaluation.held_out import add_uses, held_out_uses
+from kt_tuning.run import Run, run_lock, trial_folder
 from kt_tuning.run.layout import (
     CHECKPOINT,
     DATA,
@@ -34,10 +36,14 @@ from kt_tuning.run.layout import (
     SEARCH,
     SPLIT,
     TRIAL_STATE,
+    check_removable,
+    remove_run,
 )
 from kt_tuning.run.removal import check_removable, remove_run
 from kt_tuning.search.pruning import Point
 from kt_tuning.trials.damage import damaged_files
+from kt_tuning.search.rungs import Point
+from kt_tuning.trials.trial_files import damaged_files
 
 logger = logging.getLogger("kt_tuning")
 
@@ -94,7 +100,7 @@ class RunDirectory(Run):
                 try:
                     self.path.mkdir(parents=True, exist_ok=True)
                     if lock:
-                        held.enter_context(RunLock(self.path))
+                        held.enter_context(run_lock(self.path))
                     if self.overwrite:
                         remove_run(self.path, folder)
                         self.overwrite = False

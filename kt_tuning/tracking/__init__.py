@@ -2,7 +2,6 @@
 
 from kt_tuning.tracking.csv import CsvTracker
 from kt_tuning.tracking.mlflow import MlflowTracker
-from kt_tuning.tracking.registry import TRACKERS, find_trackers
 from kt_tuning.tracking.tensorboard import TensorBoardTracker
 from kt_tuning.tracking.tracker import (
     Epoch,
@@ -11,7 +10,7 @@ from kt_tuning.tracking.tracker import (
     TrackedTrial,
     Tracker,
 )
-from kt_tuning.tracking.tracking import Tracking
+from kt_tuning.tracking.tracking import TRACKERS, Tracking, find_trackers
 from kt_tuning.tracking.wandb import WandbTracker
 
 __all__ = [

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.core.atomic import atomic_write
+from kt_tuning.core.atomic import CsvTable
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.tracking.tracker import (
     Epoch,
@@ -34,8 +32,8 @@ class CsvTracker(Tracker):
         """Open the files."""
         folder = search.directory / FOLDER
         folder.mkdir(exist_ok=True)
-        self._epochs = GrowingTable(folder / "epochs.csv", key=("trial_id", "step"))
-        self._trials = GrowingTable(folder / "trials.csv", key=("trial_id",))
+        self._epochs = _KeyedTable(folder / "epochs.csv", "trial_id", "step")
+        self._trials = _KeyedTable(folder / "trials.csv", "trial_id")
 
     def trial_began(self, trial: TrackedTrial, *, logged: int) -> None:
         """Do nothing: a trial gets its row when it has ended."""
@@ -58,53 +56,23 @@ class CsvTracker(Tracker):
         """Do nothing: rows are written immediately."""
 
 
-class GrowingTable:
-    """A CSV file that grows by rows, and by columns if a row has new ones.
+class _KeyedTable(CsvTable):
+    """A CSV file in which a row with a known key is not written again."""
 
-    Args:
-        path: The file; made with the first row.
-        key: Columns that identify a row; an existing row is not written again.
-    """
-
-    def __init__(self, path: Path, key: tuple[str, ...]) -> None:
-        self._path = path
+    def __init__(self, path: Path, *key: str) -> None:
+        super().__init__(path)
         self._key = key
-        self._header: list[str] = []
-        self._known: set[tuple[str, ...]] = set()
+        rows = self.read()
+        self._known = {self._place(row) for row in rows}
         if path.exists():
-            rows = self._read()
-            self._known = {self._place(row) for row in rows}
-            self._rewrite(rows)
+            self.replace(rows)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Write a row unless it exists."""
+        """Append a row unless its key is known."""
         place = self._place(row)
-        if place in self._known:
-            return
-        new = [name for name in row if name not in self._header]
-        if new:
-            rows = self._read() if self._path.exists() else []
-            self._header += new
-            self._rewrite(rows)
-        with self._path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, self._header).writerow(row)
-        self._known.add(place)
+        if place not in self._known:
+            super().add(row)
+            self._known.add(place)
 
     def _place(self, row: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(str(row[name]) for name in self._key)
-
-    def _read(self) -> list[dict[str, str]]:
-        """Return the complete rows; a kill may have left an incomplete last one."""
-        text = self._path.read_bytes().decode("utf-8", errors="replace")
-        reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-        self._header = list(reader.fieldnames or [])
-        return [row for row in reader if None not in row.values()]
-
-    def _rewrite(self, rows: list[dict[str, str]]) -> None:
-        with (
-            atomic_write(self._path, durable=False) as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.DictWriter(file, self._header)
-            writer.writeheader()
-            writer.writerows(rows)

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.core.errors import OptionError
-from kt_tuning.core.extras import require_extra
+from kt_tuning.core.errors import OptionError, require_extra
 from kt_tuning.core.quiet import ignored_warnings
 from kt_tuning.core.records import COMPLETED, PRUNED, TrialRecord
-from kt_tuning.run.layout import HISTORY, RESULT
+from kt_tuning.run.layout import DATA, HISTORY, RESULT, SEARCH
 from kt_tuning.tracking.tracker import (
     Epoch,
     SearchOutcome,
@@ -102,7 +101,6 @@ class MlflowTracker(Tracker):
             self._client.create_experiment(name) if experiment is None else experiment.experiment_id
         )
         self._runs: dict[str, str] = {}
-        self._known: dict[str, set[str]] = {}
         self._run = self._find_or_create(NO_TRIAL, search.name, {})
         record = search.record.to_json()
         versions = {f"versions.{name}": text for name, text in record.pop("versions").items()}
@@ -138,9 +136,7 @@ class MlflowTracker(Tracker):
         if best is not None:
             self._log_tags(run, {"best_trial": best.trial_id})
             self._log_metrics(run, _best(best), best.number, best.began + best.seconds)
-        self._log_files(
-            run, [self._search.directory / name for name in ("search.json", "data.json")]
-        )
+        self._log_files(run, [self._search.directory / name for name in (SEARCH, DATA)])
         if outcome.model is not None:
             self._log_model(outcome.model)
         self._client.set_terminated(run, "FINISHED" if outcome.finished else "KILLED")
@@ -157,7 +153,6 @@ class MlflowTracker(Tracker):
             made = self._client.create_run(self._experiment, run_name=name, tags={**mine, **tags})
             return str(made.info.run_id)
         run = found[0]
-        self._known[run.info.run_id] = set(run.data.params)
         self._client.update_run(run.info.run_id, status="RUNNING")
         return str(run.info.run_id)
 
@@ -165,12 +160,14 @@ class MlflowTracker(Tracker):
         """Log parameters that the run lacks; MLflow refuses changes."""
         from mlflow.entities import Param
 
-        known = self._known.setdefault(run, set())
-        new = {name: value for name, value in values.items() if name not in known}
-        texts = [Param(name, str(value)[:LONGEST_VALUE]) for name, value in new.items()]
-        if texts:
-            self._client.log_batch(run, params=texts)
-        known.update(new)
+        known = self._client.get_run(run).data.params
+        new = [
+            Param(name, str(value)[:LONGEST_VALUE])
+            for name, value in values.items()
+            if name not in known
+        ]
+        if new:
+            self._client.log_batch(run, params=new)
 
     def _log_metrics(
         self, run: str, metrics: Mapping[str, float], step: int, moment: float

@@ -1,4 +1,4 @@
-"""Passing a search to all of its trackers."""
+"""All trackers by name, and passing a search to those that are chosen."""
 
 from __future__ import annotations
 
@@ -7,12 +7,48 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
 from kt_tuning.core.records import PAUSED, SearchRecord, TrialRecord
-from kt_tuning.tracking.background import BackgroundTracker
-from kt_tuning.tracking.delivered import search_key
+from kt_tuning.run.layout import trial_folder
+from kt_tuning.tracking.csv import CsvTracker
+from kt_tuning.tracking.delivery import Delivery, search_key
+from kt_tuning.tracking.mlflow import MlflowTracker
+from kt_tuning.tracking.tensorboard import TensorBoardTracker
 from kt_tuning.tracking.tracker import SearchOutcome, TrackedSearch, TrackedTrial, Tracker
+from kt_tuning.tracking.wandb import WandbTracker
 
 logger = logging.getLogger("kt_tuning")
+
+TRACKERS: dict[str, Callable[[], Tracker]] = {
+    "tensorboard": TensorBoardTracker,
+    "csv": CsvTracker,
+    "mlflow": MlflowTracker,
+    "wandb": WandbTracker,
+}
+
+
+def find_trackers(trackers: str | Tracker | Sequence[str | Tracker] | None) -> list[Tracker]:
+    """Return trackers for names in `TRACKERS`.
+
+    Args:
+        trackers: Names or trackers; one, several or None.
+
+    Raises:
+        OptionError: if there is no such tracker, or one is passed twice.
+        MissingExtraError: if one needs a package that is not installed.
+    """
+    if trackers is None:
+        return []
+    wanted = [trackers] if isinstance(trackers, (str, Tracker)) else list(trackers)
+    found: list[Tracker] = []
+    for one in wanted:
+        if not isinstance(one, Tracker):
+            one = TRACKERS[find_name(one, TRACKERS, "tracker", hint="or a Tracker")]()
+        if one.name in {other.name for other in found}:
+            raise OptionError(f"The tracker {one.name!r} is passed twice. Pass it once.")
+        found.append(one)
+    return found
 
 
 class Tracking:
@@ -36,20 +72,20 @@ class Tracking:
         trials: Iterable[TrialRecord] = (),
     ) -> None:
         self.finished = False
-        self._background: list[BackgroundTracker] = []
+        self._deliveries: list[Delivery] = []
         if trackers:
             key = search_key(directory)
             search = TrackedSearch(key, directory.resolve().name, directory, record)
-            self._background = [BackgroundTracker(tracker, search) for tracker in trackers]
+            self._deliveries = [Delivery(tracker, search) for tracker in trackers]
             for trial in trials:
-                folder = directory / f"trial_{trial.trial_id}"
+                folder = trial_folder(directory, trial.trial_id)
                 ended = None if trial.status == PAUSED else trial
                 self.tell(TrackedTrial(trial.trial_id, trial.number, trial.values, folder, ended))
 
     def tell(self, trial: TrackedTrial) -> None:
         """Log a trial that has started, finished an epoch or ended."""
-        for each in self._background:
-            each.tell(trial)
+        for delivery in self._deliveries:
+            delivery.tell(trial)
 
     def close(self, best: TrialRecord | None, model: Callable[[], Any]) -> None:
         """Log the end of the search and wait for the trackers, with a time limit.
@@ -58,17 +94,15 @@ class Tracking:
             best: The best trial, or None.
             model: Makes the best trial's model; called only if a tracker takes it.
         """
-        wanting = [
-            each
-            for each in self._background
-            if self.finished and best and each.takes_models and each.delivered.best != best.trial_id
-        ]
+        wanting: list[Delivery] = []
+        if self.finished and best:
+            wanting = [each for each in self._deliveries if each.wants_model(best.trial_id)]
         made = None
         if wanting:
             try:
                 made = model()
             except Exception as error:
                 logger.warning("The best model is not logged: it cannot be made (%s).", error)
-        for each in self._background:
-            wanted = made if each in wanting else None
-            each.close(SearchOutcome(best, self.finished, wanted))
+        for delivery in self._deliveries:
+            wanted = made if delivery in wanting else None
+            delivery.close(SearchOutcome(best, self.finished, wanted))

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
-from kt_tuning.core.extras import require_extra
+from kt_tuning.core.errors import require_extra
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.tracking.tracker import (
     Epoch,

@@ -1,16 +1,12 @@
 """One trial: build, train, evaluate every epoch, keep the best one."""
 
-from kt_tuning.core.quiet import ONCE
-from kt_tuning.trials.building import build_model, new_model
+from kt_tuning.trials.building import build_model, member_of, new_model
 from kt_tuning.trials.callbacks import SharedCallback, check_callbacks
-from kt_tuning.trials.costs import COSTS
+from kt_tuning.trials.classifiers import check_soft_targets
 from kt_tuning.trials.keras_fast import fuse_batch_normalization
 from kt_tuning.trials.keras_task import EPOCHS, KerasTask, has_own_fit
-from kt_tuning.trials.label_encoding import check_soft_targets
-from kt_tuning.trials.plain_compile import save_with_keras_parts
-from kt_tuning.trials.precision import member_of
-from kt_tuning.trials.remote import RemoteExecutor
-from kt_tuning.trials.results import best_epoch_of, metrics_of
+from kt_tuning.trials.metrics import COSTS, best_epoch_of, metrics_of
+from kt_tuning.trials.remote import RemoteExecutor, open_storage
 from kt_tuning.trials.spec import (
     Decision,
     Progress,
@@ -19,16 +15,14 @@ from kt_tuning.trials.spec import (
     describe_failure,
     weights_file,
 )
-from kt_tuning.trials.storage import open_storage
 from kt_tuning.trials.tasks import ImageTask, Task
 from kt_tuning.trials.trial import end_trial, run_trial, train_trial
 from kt_tuning.trials.trial_files import TrialFiles
-from kt_tuning.trials.weights import load_stock_weights, load_weights
+from kt_tuning.trials.weights import load_stock_weights, load_weights, save_with_keras_parts
 
 __all__ = [
     "COSTS",
     "EPOCHS",
-    "ONCE",
     "Decision",
     "ImageTask",
     "KerasTask",

@@ -1,18 +1,40 @@
-"""Building the model of a trial."""
+"""Building the model of a trial in its precision. GPUs: not tested on hardware.
+
+A warning is logged for layers whose training can crash the process: strided 1×1 convolutions with
+few channels. On x86 processors TensorFlow computes convolutions by oneDNN. The version in
+TensorFlow 2.21 computes a wrong weight gradient, and writes past its memory, for kernels of size 1,
+strides that divide the image, and fewer channels than oneDNN processes at a time (16 with AVX-512,
+8 with AVX2). Found by experiment for Conv1D, Conv2D, their transposed and recurrent forms;
+depthwise, separable, grouped and 3-D convolutions, pooling and XLA (`jit_compile=True`) gave right
+gradients.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import keras
 import keras_tuner
 
+from kt_tuning import devices
 from kt_tuning.core.errors import OptionError
-from kt_tuning.trials.fatal_errors import NoModelError
-from kt_tuning.trials.precision import AUTO, FLOAT32, computing, returns_float32
-from kt_tuning.trials.unsafe_layers import warn_of_unsafe_layers
+from kt_tuning.core.quiet import ONCE
 
 logger = logging.getLogger("kt_tuning")
+
+FLOAT32 = "float32"
+AUTO = "auto"
+HALVES = ("float16", "bfloat16")
+CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D)
+TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)
+RECURRENT = (keras.layers.ConvLSTM1D, keras.layers.ConvLSTM2D)
+
+
+class NoModelError(OptionError, keras_tuner.errors.FatalTypeError):
+    """The hypermodel should build a Keras model; a FatalTypeError in KerasTuner."""
 
 
 def build_model(
@@ -22,7 +44,7 @@ def build_model(
 ) -> keras.Model:
     """Build a model to be trained, after Keras has released earlier models.
 
-    A warning is logged for layers that can crash the process, see `unsafe_layers`.
+    A warning is logged for layers that can crash the process; this module says which.
 
     Args:
         hypermodel: Builds the model.
@@ -81,4 +103,166 @@ def _built(
     raise NoModelError(
         "Expected the model-building function, or HyperModel.build(), to return a compiled "
         f"keras.Model. Received: {type(model).__name__}"
+    )
+
+
+def member_of(
+    hypermodel: keras_tuner.HyperModel, values: Mapping[str, Any]
+) -> keras_tuner.HyperModel:
+    """Return the hypermodel of a configuration: that of the chosen family if there are several.
+
+    Args:
+        hypermodel: With a method `member(values)`, such as `hypermodels.Families`, or without.
+        values: Hyperparameter values by name.
+    """
+    find = getattr(hypermodel, "member", None)
+    return hypermodel if find is None else find(values)
+
+
+def training_precision(
+    hypermodel: keras_tuner.HyperModel, precision: str, values: Mapping[str, Any]
+) -> str:
+    """Return the precision in which the model of a configuration is trained.
+
+    Args:
+        hypermodel: Its `allows_mixed_precision` (that of the chosen family) is true if its models
+            are known to work in 16 bits, as those of `hypermodels`.
+        precision: One of `kt_tuning.recipe.PRECISIONS`.
+        values: Hyperparameter values by name.
+
+    Returns:
+        `precision`, but "float32" for "auto" on other hypermodels: a bfloat16 rounds a number such
+        as a year to a multiple of 8.
+    """
+    allowed = getattr(member_of(hypermodel, values), "allows_mixed_precision", False)
+    return FLOAT32 if precision == AUTO and not allowed else precision
+
+
+def computes_in_16_bits(model: Any) -> bool:
+    """Whether a layer of a model, or of a model inside it, computes in 16 bits."""
+    return any(
+        getattr(layer, "compute_dtype", None) in HALVES or computes_in_16_bits(layer)
+        for layer in getattr(model, "layers", ())
+    )
+
+
+@contextlib.contextmanager
+def computing(precision: str) -> Iterator[str]:
+    """Build models of a precision in the block; Keras' policy is restored afterwards.
+
+    Args:
+        precision: One of `kt_tuning.recipe.PRECISIONS`. "auto" is the fastest of the device; "auto"
+            and "float32" keep a policy that was set in Keras before.
+
+    Yields:
+        The name of Keras' policy in the block.
+    """
+    before = keras.config.dtype_policy()
+    if precision == AUTO and before.name == FLOAT32:
+        keras.config.set_dtype_policy(devices.precision(devices.unasked_devices()))
+    elif precision not in (AUTO, FLOAT32):
+        keras.config.set_dtype_policy(precision)
+    try:
+        yield keras.config.dtype_policy().name
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def returns_float32(model: keras.Model) -> bool:
+    """Set the last layers of a model to float32; return whether its outputs are float32.
+
+    A bfloat16 has 8 bits of mantissa, too few for a loss.
+
+    Args:
+        model: A model of which nothing has been traced.
+
+    Returns:
+        False if an output does not come from a plain layer, or the outputs are unknown.
+    """
+    outputs = getattr(model, "outputs", None) or []
+    for output in outputs:
+        if output.dtype == FLOAT32:
+            continue
+        layer = next((found for found in model.layers if found.output is output), None)
+        if layer is None or isinstance(layer, keras.Model):
+            return False
+        layer.dtype_policy = FLOAT32
+    return bool(outputs)
+
+
+def warn_of_unsafe_layers(model: keras.Model) -> None:
+    """Log a warning with the names of layers that can crash this process."""
+    if keras.backend.backend() != "tensorflow" or devices.unasked_devices().kind != devices.CPU:
+        return
+    block = devices.onednn_channel_block()
+    names = unsafe_layers(model, block)
+    if not names:
+        return
+    plural = "s" if len(names) > 1 else ""
+    logger.warning(
+        "The model's layer%s %s can crash the process (SIGSEGV) or get a wrong gradient while it "
+        "is trained on this processor: a convolution with a kernel of size 1, strides above 1 and "
+        "fewer than %d channels, of which oneDNN in TensorFlow computes the weight gradient "
+        "wrongly. Take every nth pixel first, x[:, ::2, ::2], and convolve with strides=1, which "
+        "computes the same; or set TF_ENABLE_ONEDNN_OPTS=0 before Python starts.",
+        plural,
+        ", ".join(map(repr, names)),
+        block,
+        extra={ONCE: __name__},
+    )
+
+
+def warnings_when_built(model: keras.Model) -> list[keras.callbacks.Callback]:
+    """Return callbacks that warn of layers which are built only by the training."""
+    if model.built:
+        return []
+    return [keras.callbacks.LambdaCallback(on_train_begin=lambda _: warn_of_unsafe_layers(model))]
+
+
+def unsafe_layers(model: keras.Model, block: int) -> list[str]:
+    """Return the names of layers for which oneDNN computes a wrong weight gradient.
+
+    Args:
+        model: A model; layers that are not built yet are ignored.
+        block: Channels that oneDNN processes at a time, see `devices.onednn_channel_block`.
+
+    Returns:
+        Names; those of nested layers such as "encoder/shrink".
+    """
+    if getattr(model, "jit_compile", False) is True:
+        return []
+    found = (name for name, layer in _named_layers(model, "") if _channels(layer) < block)
+    return list(dict.fromkeys(found))
+
+
+def _named_layers(parent: keras.layers.Layer, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield all layers in a layer with names as `unsafe_layers` returns them."""
+    for layer in parent._flatten_layers(include_self=False, recursive=False):
+        name = f"{prefix}{layer.name}"
+        yield name, layer
+        yield from _named_layers(layer, f"{name}/")
+
+
+def _channels(layer: Any) -> float:
+    """Return the input channels of a strided 1×1 convolution; infinity for other layers."""
+    transposed = isinstance(layer, TRANSPOSED)
+    if not layer.built or not isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED, *RECURRENT)):
+        return float("inf")
+    pointwise = max(layer.kernel_size) == 1 and max(layer.strides) > 1
+    if not pointwise or getattr(layer, "groups", 1) > 1 or not _divides(layer):
+        return float("inf")
+    # A transposed convolution is the gradient of a convolution on its output.
+    kernel = (layer.cell if isinstance(layer, RECURRENT) else layer).kernel
+    return layer.filters if transposed else kernel.shape[-2]
+
+
+def _divides(layer: Any) -> bool:
+    """Whether the strides divide the size of the feature maps; true if it is unknown."""
+    if isinstance(layer, RECURRENT) or len(layer._inbound_nodes) != 1:
+        return True
+    shape = (layer.output if isinstance(layer, TRANSPOSED) else layer.input).shape[1:]
+    sizes = shape[:-1] if layer.data_format == "channels_last" else shape[1:]
+    return all(
+        size is None or size % stride == 0
+        for size, stride in zip(sizes, layer.strides, strict=True)
     )

@@ -12,6 +12,7 @@ import dataclasses
 import json
 import logging
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.atomic import atomic_write
-from kt_tuning.trials.damage import UNREADABLE
 
 logger = logging.getLogger("kt_tuning")
 
@@ -32,6 +32,9 @@ SYNC_SECONDS = 5.0
 """Seconds between two checkpoints that are flushed to the disk. After a power loss others may be
 damaged, in which case the training begins anew; ext4 flushes them by itself, as they are replaced.
 """
+
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
+"""Errors of the readers of JSON (StorageError is an OSError), NumPy and HDF5 for damaged files."""
 
 Arrays = list[NDArray[Any]]
 
@@ -116,12 +119,12 @@ class Checkpoint:
         if found is None or ((self._folder / BEST).exists() and self._read(BEST) is None):
             return None
         content, arrays = found
-        variables = _variables(model)
-        if not content.get("resumable", True):
+        variables, values = _variables(model), list(arrays.values())
+        if not content.get("resumable", True) or content["index"] != index:
             return None
-        if content["index"] != index or [v.shape for v in variables] != [a.shape for a in arrays]:
+        if [v.shape for v in variables] != [value.shape for value in values]:
             return None
-        for variable, value in zip(variables, arrays, strict=True):
+        for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         return RunState(**content)
 
@@ -138,9 +141,8 @@ class Checkpoint:
         if found is None:
             return None
         content, arrays = found
-        with np.load(self._folder / BEST) as file:
-            predictions = file.get(PREDICTIONS)
-        return Best(**content, weights=arrays, predictions=predictions)
+        predictions = arrays.pop(PREDICTIONS, None)
+        return Best(**content, weights=list(arrays.values()), predictions=predictions)
 
     def clear(self) -> None:
         """Remove the files: the training has ended and its results are written."""
@@ -165,14 +167,15 @@ class Checkpoint:
             self._synced[name] = now
         return due
 
-    def _read(self, name: str) -> tuple[dict[str, Any], Arrays] | None:
+    def _read(self, name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
         path = self._folder / name
         if not path.exists():
             return None
         try:
             with np.load(path) as file:
-                content = json.loads(file[STATE].tobytes())
-                return content, [file[f"v{i}"] for i in range(sum(n[0] == "v" for n in file.files))]
+                # In the order in which they were written.
+                arrays = dict(file)
+                return json.loads(arrays.pop(STATE).tobytes()), arrays
         except UNREADABLE as error:
             logger.warning("%s is damaged (%s): the training begins anew.", path, error)
             self.clear()

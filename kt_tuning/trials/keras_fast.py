@@ -16,11 +16,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
-from keras import ops
 
 from kt_tuning.data.batch_loader import Loader
 from kt_tuning.data.batches import Batch
-from kt_tuning.trials.label_encoding import build_metrics
+from kt_tuning.trials.classifiers import build_metrics
 
 UNDERSTOOD = {"epochs", "initial_epoch", "callbacks", "shuffle", "verbose"}
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
@@ -223,8 +222,8 @@ def _fused_call(
     import tensorflow as tf
 
     normalizes_batch = training and layer.trainable
-    as_in_keras = not normalizes_batch and ops.dtype(inputs) == "float32"
-    if as_in_keras or mask is not None or ops.dtype(inputs) == "float64":
+    as_in_keras = not normalizes_batch and keras.ops.dtype(inputs) == "float32"
+    if as_in_keras or mask is not None or keras.ops.dtype(inputs) == "float64":
         return unfused(inputs, training=training, mask=mask)
     channels = inputs.shape[-1]
     arguments = {
@@ -257,7 +256,12 @@ def forget_gradients() -> Iterator[None]:
     name at each tracing and keeps it with the whole graph of the training step
     (https://github.com/tensorflow/tensorflow/issues/97697).
     """
-    registry = _gradient_registry()
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    from tensorflow.python.framework import ops
+
+    registry = ops.gradient_registry._registry
     before = set(registry)
     try:
         yield
@@ -265,16 +269,3 @@ def forget_gradients() -> Iterator[None]:
         for name in registry.keys() - before:
             if name.startswith("CustomGradient-"):
                 del registry[name]
-
-
-def _gradient_registry() -> dict[str, Any]:
-    """Return TensorFlow's dictionary; an empty one if it is not where TensorFlow 2.21 has it."""
-    if keras.backend.backend() != "tensorflow":
-        return {}
-    try:
-        from tensorflow.python.framework import ops
-
-        registry = ops.gradient_registry._registry
-    except (ImportError, AttributeError):
-        return {}
-    return registry if isinstance(registry, dict) else {}

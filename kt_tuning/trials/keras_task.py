@@ -11,15 +11,15 @@ import keras_tuner
 import numpy as np
 
 from kt_tuning.core.errors import OptionError
+from kt_tuning.trials.building import AUTO, FLOAT32, training_precision
 from kt_tuning.trials.callbacks import copy_callbacks
-from kt_tuning.trials.precision import AUTO, FLOAT32, training_precision
-from kt_tuning.trials.tasks import Probabilities
+from kt_tuning.trials.tasks import Probabilities, Task
 
 EPOCHS = "tuner/epochs"
 """Hyperparameter by which KerasTuner's Hyperband sets the epochs of a trial."""
 
 
-class KerasTask:
+class KerasTask(Task):
     """Trains on whatever `keras.Model.fit` takes; Keras evaluates, as in KerasTuner.
 
     A hypermodel with its own `fit` gets the arguments of `search` and the callbacks, and nothing
@@ -37,8 +37,6 @@ class KerasTask:
         OptionError: if models should train in 16 bits with `validation_split`: the float32 models
             that are returned cannot be evaluated then.
     """
-
-    measures_itself = False
 
     def __init__(
         self,
@@ -59,7 +57,8 @@ class KerasTask:
         self._has_own_fit = has_own_fit(hypermodel)
         if not self._has_own_fit:
             self._kwargs.setdefault("verbose", 0)
-            if args and _is_dataset(args[0]):
+            # A `tf.data.Dataset`; TensorFlow need not be installed.
+            if args and hasattr(args[0], "element_spec"):
                 # With Keras' default, True, it warns that a data set shuffles itself.
                 self._kwargs.setdefault("shuffle", False)
 
@@ -86,12 +85,6 @@ class KerasTask:
     def precision(self, values: Mapping[str, Any]) -> str:
         """Return the precision of a configuration; "auto" depends on the family."""
         return training_precision(self.hypermodel, self._precision, values)
-
-    def check(self, model: keras.Model) -> None:
-        """Do nothing: only Keras knows the data."""
-
-    def prepare(self, model: keras.Model) -> None:
-        """Do nothing: only Keras knows the data."""
 
     def fit(
         self,
@@ -122,10 +115,6 @@ class KerasTask:
             **arguments,
         )
 
-    def patience(self, values: Mapping[str, Any]) -> int | None:
-        """Return None: pass `keras.callbacks.EarlyStopping`."""
-        return None
-
     def predict(self, model: keras.Model) -> Probabilities | None:
         """Return predictions (N, classes) on `validation_data`, None for other shapes.
 
@@ -145,14 +134,6 @@ class KerasTask:
         if predictions.ndim != 2 or predictions.shape[1] < 2:
             return None
         return predictions.astype(np.float32)
-
-    def measure(self, predictions: Probabilities) -> dict[str, float]:
-        """Return nothing: Keras has evaluated."""
-        return {}
-
-    def describe(self, predictions: Probabilities) -> dict[str, float]:
-        """Return nothing: Keras has evaluated."""
-        return {}
 
     def evaluate(self, model: keras.Model) -> dict[str, float]:
         """Return the loss and the compiled metrics on `validation_data`, as `fit` does."""
@@ -177,8 +158,3 @@ def has_own_fit(hypermodel: Any) -> bool:
     while hasattr(own, "wrapped"):
         own = own.wrapped
     return "fit" in vars(own) or type(own).fit is not keras_tuner.HyperModel.fit
-
-
-def _is_dataset(x: Any) -> bool:
-    """Whether `x` is a `tf.data.Dataset`; TensorFlow need not be installed."""
-    return hasattr(x, "element_spec")

@@ -23,10 +23,10 @@ class TrialSpec:
         number: Order of start, from 0.
         hp: Hyperparameters with their values.
         epochs: Epochs of each training.
+        directory: Directory of the trial.
         initial_epoch: Epochs that the trial in `origin` has trained.
         origin: Directory of the trial whose weights are the initial ones, or None.
         seed: Seed of initial weights, order and augmentation.
-        directory: Directory of the trial.
         deadline: Value of `time.monotonic()` at which training stops, or None.
         least_epochs: The trial ends at once if this many epochs cannot end by the deadline,
         longest: or would take more seconds than this; infinity for no such limit.
@@ -39,12 +39,12 @@ class TrialSpec:
     number: int
     hp: keras_tuner.HyperParameters
     epochs: int
-    initial_epoch: int
-    origin: Path | None
-    seed: int
     directory: Path
-    deadline: float | None
-    least_epochs: int
+    initial_epoch: int = 0
+    origin: Path | None = None
+    seed: int = 0
+    deadline: float | None = None
+    least_epochs: int = 0
     longest: float = math.inf
     executions: int = 1
     limits: Mapping[str, float] = dataclasses.field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The task of a trial: its protocol, and the task on images with a recipe."""
+"""The task of a trial: its interface, and the task on images with a recipe."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import time
 import weakref
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import keras_tuner
@@ -25,14 +25,16 @@ from kt_tuning.evaluation import METRICS, metrics_for, predict_split, score
 from kt_tuning.evaluation.predict import checked_probabilities
 from kt_tuning.features import FeatureCache, Views
 from kt_tuning.recipe import NO_BALANCE, SAMPLING, WEIGHTS, FitPlan, Recipe
-from kt_tuning.trials.batch_growth import SIZE, BatchGrowth
-from kt_tuning.trials.callbacks import copy_callbacks
-from kt_tuning.trials.costs import COSTS
-from kt_tuning.trials.deadline import Deadline
+from kt_tuning.trials.building import training_precision
+from kt_tuning.trials.callbacks import SIZE, BatchGrowth, Deadline, copy_callbacks
+from kt_tuning.trials.classifiers import (
+    check_classifier,
+    compiled_metrics,
+    needs_one_hot,
+    one_hot,
+)
 from kt_tuning.trials.keras_fast import is_prepared, prepare_classifier
-from kt_tuning.trials.label_encoding import compiled_metrics, needs_one_hot, one_hot
-from kt_tuning.trials.outputs import check_classifier
-from kt_tuning.trials.precision import training_precision
+from kt_tuning.trials.metrics import COSTS
 from kt_tuning.trials.spec import TrialFailedError
 
 Probabilities = NDArray[np.float32]
@@ -43,21 +45,33 @@ TRIED_IMAGES = 8
 """Images that a model predicts before it is trained."""
 
 
-class Task(Protocol):
-    """What `run_trial` needs: the hypermodel, the data, training and evaluation."""
+class Task:
+    """What `run_trial` needs: the hypermodel, the data, training and evaluation.
+
+    Attributes:
+        hypermodel: Builds the models.
+        measures_itself: Whether `predict` and `measure` evaluate each epoch. If not, Keras does.
+    """
 
     hypermodel: keras_tuner.HyperModel
-    measures_itself: bool
+    measures_itself: bool = False
 
     @property
     def measures_every_epoch(self) -> bool:
         """Whether the objective has to be among the logs of every epoch."""
+        return True
 
     def fixes_epochs(self, values: Mapping[str, Any]) -> bool:
         """Whether a training ends when it has trained the epochs of its specification."""
+        return True
+
+    def patience(self, values: Mapping[str, Any]) -> int | None:
+        """Return the epochs without improvement after which a trial stops, or None."""
+        return None
 
     def precision(self, values: Mapping[str, Any]) -> str:
         """Return the precision of a configuration, see `computing`."""
+        raise NotImplementedError
 
     def check(self, model: keras.Model) -> None:
         """Raise an `OptionError` if a built model is not one for the data."""
@@ -82,24 +96,26 @@ class Task(Protocol):
         The content of `memory` is restored when an interrupted training continues. `folder` is
         the subdirectory of this training in the log directories of the user's callbacks.
         """
-
-    def patience(self, values: Mapping[str, Any]) -> int | None:
-        """Return the epochs without improvement after which a trial stops, or None."""
+        raise NotImplementedError
 
     def predict(self, model: keras.Model) -> Probabilities | None:
         """Return probabilities (N, classes) on the validation split, or None."""
+        raise NotImplementedError
 
     def measure(self, predictions: Probabilities) -> dict[str, float]:
         """Return the metrics of an epoch from its predictions, named `val_…`."""
+        return {}
 
     def describe(self, predictions: Probabilities) -> dict[str, float]:
         """Return every metric of the best epoch, named `val_…`."""
+        return {}
 
     def evaluate(self, model: keras.Model) -> dict[str, float]:
         """Return further metrics of Keras on the validation split, named `val_…`."""
+        return {}
 
 
-class ImageTask:
+class ImageTask(Task):
     """Trains on images with a recipe; one pass over the validation split gives every metric.
 
     Args:
@@ -112,7 +128,6 @@ class ImageTask:
     """
 
     measures_itself = True
-    measures_every_epoch = True
 
     def __init__(
         self,
@@ -134,10 +149,6 @@ class ImageTask:
         names = [objective.removeprefix("val_") for objective in objectives]
         asked = [name for name in names if name in METRICS]
         self._names = tuple(dict.fromkeys((*EVERY_EPOCH, *asked)))
-
-    def fixes_epochs(self, values: Mapping[str, Any]) -> bool:
-        """True: a recipe says how long a model is trained."""
-        return True
 
     def precision(self, values: Mapping[str, Any]) -> str:
         """Return the recipe's precision; "auto" depends on the family."""
@@ -195,7 +206,9 @@ class ImageTask:
         else:
             until = None if deadline is None else self._extracting_until(deadline)
             views = Views(self._data.train, frozen, self._cache, plan.policy, until=until)
-            loader = Loader(self._batches_of_views(views, plan, seed, soft=soft), threads=0)
+            loader = Loader(
+                self._batches(plan, plan.batch_size, seed, soft=soft, views=views), threads=0
+            )
             options["frozen"] = True
         with loader:
             return self.hypermodel.fit(
@@ -259,37 +272,28 @@ class ImageTask:
             )
         return [BatchGrowth(loader, plan.max_batch_size, memory)]
 
-    def _batches(self, plan: FitPlan, batch_size: int, seed: int, *, soft: bool) -> Batches:
-        policy, mixing, change, blend = plan.policy, plan.mixing, None, None
-        if policy.steps:
-            change = Random(functools.partial(augment, policy), policy.draws)
-        if mixing is not None:
-            partial = functools.partial(mix, mixing, classes=self._data.classes)
-            blend = Random(partial, mixing.draws)
+    def _batches(
+        self, plan: FitPlan, size: int, seed: int, *, soft: bool, views: Views | None = None
+    ) -> Batches:
+        """Return batches of images, or of features of one view of each image, without mixing."""
+        classes, change, blend = self._data.classes, None, None
+        if views is not None:
+            change = Random(views.choose, 1)
+        elif plan.policy.steps:
+            change = Random(functools.partial(augment, plan.policy), plan.policy.draws)
+        if plan.mixing is not None and views is None:
+            blend = Random(functools.partial(mix, plan.mixing, classes=classes), plan.mixing.draws)
         elif soft:
-            blend = self._one_hot()
+            blend = Random(functools.partial(one_hot, classes=classes), 0)
         return Batches(
-            self._data.train, batch_size, seed=seed, augment=change, mix=blend, **self._order(plan)
-        )
-
-    def _batches_of_views(self, views: Views, plan: FitPlan, seed: int, *, soft: bool) -> Batches:
-        """Return batches of features of one view of each image; images are not mixed."""
-        return Batches(
-            views,
-            plan.batch_size,
+            self._data.train if views is None else views,
+            size,
             seed=seed,
-            augment=Random(views.choose, 1),
-            mix=self._one_hot() if soft else None,
-            **self._order(plan),
+            augment=change,
+            mix=blend,
+            balanced=plan.balance == SAMPLING,
+            class_weight=self._data.class_weights() if plan.balance == WEIGHTS else None,
         )
-
-    def _one_hot(self) -> Random:
-        return Random(functools.partial(one_hot, classes=self._data.classes), 0)
-
-    def _order(self, plan: FitPlan) -> dict[str, Any]:
-        """Return the arguments of `Batches` that balance classes."""
-        weights = self._data.class_weights() if plan.balance == WEIGHTS else None
-        return {"balanced": plan.balance == SAMPLING, "class_weight": weights}
 
     def patience(self, values: Mapping[str, Any]) -> int | None:
         """Return the recipe's patience."""
@@ -317,10 +321,6 @@ class ImageTask:
     def describe(self, predictions: Probabilities) -> dict[str, float]:
         """Return every metric in `METRICS`."""
         return self._score(predictions, metrics_for(self._data.classes))
-
-    def evaluate(self, model: keras.Model) -> dict[str, float]:
-        """Return nothing: `describe` returns all metrics."""
-        return {}
 
     def _score(self, predictions: Probabilities, names: tuple[str, ...]) -> dict[str, float]:
         measured = score(self._data.validation.labels, predictions, names)

@@ -1,4 +1,4 @@
-"""One training of a trial: build, fit, keep the best epoch, evaluate."""
+"""The trainings of a trial, each: build, fit, keep the best epoch, evaluate."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.run.layout import HISTORY
-from kt_tuning.trials.building import build_model, new_model
+from kt_tuning.core.units import count
+from kt_tuning.trials.building import (
+    build_model,
+    computes_in_16_bits,
+    new_model,
+    warnings_when_built,
+)
+from kt_tuning.trials.callbacks import Deadline
 from kt_tuning.trials.checkpoint import RunState, copy_state
-from kt_tuning.trials.costs import check_costs, measure_costs
-from kt_tuning.trials.curve import Curve
-from kt_tuning.trials.deadline import Deadline
 from kt_tuning.trials.keras_fast import fuse_batch_normalization
-from kt_tuning.trials.precision import computes_in_16_bits
-from kt_tuning.trials.results import metrics_of
+from kt_tuning.trials.metrics import check_costs, measure_costs, metrics_of
 from kt_tuning.trials.spec import (
     Decision,
     Progress,
@@ -34,7 +36,6 @@ from kt_tuning.trials.spec import (
 from kt_tuning.trials.tasks import Task
 from kt_tuning.trials.trial_callback import TrainingOverError, TrialCallback
 from kt_tuning.trials.trial_files import Outcome, Run, TrialFiles
-from kt_tuning.trials.unsafe_layers import warnings_when_built
 from kt_tuning.trials.weights import load_weights
 
 
@@ -43,18 +44,18 @@ class Training:
 
     Args:
         spec: The configuration.
-        report: Called after each epoch.
+        report: Called after each epoch, and with several trainings after each of them.
         tasks: One task a fold.
         objectives: What is optimised; the first decides which epoch is best.
-        files: Files of the trial.
 
     Attributes:
-        runs: All trainings of the trial.
         outcomes: Results of the trainings that have ended.
         results: What `HyperModel.fit` returned for each training of this attempt.
         model: The model, once it has been built.
         state: State of the training that runs, or None.
         paused: Whether the last training has paused.
+        pruned: Whether the pruner stopped the trial.
+        message: Why the trial was shortened, or None.
         began: Value of `time.monotonic()` when the last training began.
     """
 
@@ -64,31 +65,66 @@ class Training:
         report: Report,
         tasks: Sequence[Task],
         objectives: Sequence[keras_tuner.Objective],
-        files: TrialFiles,
     ) -> None:
         self._spec = spec
         self._report = report
         self._tasks = tasks
         self._objectives = objectives
-        self._files = files
-        self.runs = Run.all(len(tasks), spec.executions)
-        self.outcomes = files.outcomes()
+        self._runs = Run.all(len(tasks), spec.executions)
+        self._files = TrialFiles(spec.directory, several=len(self._runs) > 1)
+        self.outcomes = self._files.outcomes()
         self.results: list[Any] = []
-        self._curve = Curve(spec.directory / HISTORY, several=len(self.runs) > 1)
         self.model: keras.Model | None = None
         self._as_built: list[int] = []
         self._built_by_fit = False
         self._returned: keras.Model | None = None
         self.state: RunState | None = None
-        self.paused = False
+        self.paused = self.pruned = False
+        self.message: str | None = None
         self.began = time.monotonic()
 
-    def train(self, run: Run) -> Outcome:
-        """Run one training to its end or to a pause, and add its outcome to `outcomes`.
+    def run(self) -> None:
+        """Run the trainings that are left, until the trial has ended or pauses.
 
         Raises:
             TrialFailedError: if the model is not one for the data, or diverges.
         """
+        runs, outcomes = self._runs, self.outcomes
+        for run in runs[len(outcomes) :]:
+            if outcomes and self._late():
+                self.message = f"{len(outcomes)} of {len(runs)} trainings within the time limit"
+                break
+            outcome = self._train(run)
+            if self.paused:
+                # Its checkpoint is kept.
+                self.message = f"paused after {count(outcome.epochs, 'epoch')}"
+                break
+            self._files.note(outcomes)
+            self.message = self.message or outcome.message
+            self.pruned = outcome.pruned or (len(runs) > 1 and self._pruned_after(run, outcome))
+            if self.pruned:
+                break
+        self._files.finish([run.fold for run in runs[: len(self._tasks)]], self._spec.executions)
+
+    def _late(self) -> bool:
+        return self._spec.deadline is not None and time.monotonic() >= self._spec.deadline
+
+    def _pruned_after(self, run: Run, outcome: Outcome) -> bool:
+        """Report the end of one of several trainings; return whether the others are left out."""
+        done = sum(each.epochs for each in self.outcomes)
+        later = self._later_epochs(run)
+        progress = Progress(done, done + later, outcome.value, step=run.index)
+        pruned = self._report(progress) is Decision.STOP and later > 0
+        if pruned:
+            self.message = f"pruned after {run.index + 1} of {len(self._runs)} trainings"
+        return pruned
+
+    def _later_epochs(self, run: Run) -> int:
+        """Return the epochs of the trainings after this one."""
+        return (len(self._runs) - run.index - 1) * self._spec.epochs
+
+    def _train(self, run: Run) -> Outcome:
+        """Run one training to its end or to a pause, and add its outcome to `outcomes`."""
         self.began = time.monotonic()
         spec, task = self._spec, self._tasks[run.fold or 0]
         seed = spec.seed
@@ -102,22 +138,19 @@ class Training:
         if state is None or best is None:
             state, best = RunState(run.index, spec.epochs, spec.initial_epoch), None
         self.state = state
-        self._curve.rewind(run.index, state.done)
+        self._files.curve.rewind(run.index, state.done)
         deadline = None if spec.deadline is None else self._deadline(run, state)
         callback = TrialCallback(
             model,
             task,
             self._objectives[0],
+            values=spec.hp.values,
             state=state,
             best=best,
-            curve=self._curve,
-            checkpoint=self._files.checkpoint,
-            patience=task.patience(spec.hp.values),
+            files=self._files,
             deadline=deadline,
             report=functools.partial(self._epoch_ended, run, state),
             began=self.began,
-            expects_objective=task.measures_every_epoch,
-            fixed_epochs=task.fixes_epochs(spec.hp.values),
         )
         result = None
         if not state.over:
@@ -143,11 +176,7 @@ class Training:
         return outcome
 
     def _fresh_model(self, task: Task, seed: int) -> keras.Model:
-        """Return a model with new weights; the same object if possible, which is not traced again.
-
-        Raises:
-            TrialFailedError: if the model is not one for the data.
-        """
+        """Return a model with new weights: if possible the same one, which is not traced again."""
         keras.utils.set_random_seed(seed)
         hp = self._spec.hp
         precision = task.precision(hp.values)
@@ -173,7 +202,7 @@ class Training:
         """Give each training an equal share of the remaining time."""
         assert self._spec.deadline is not None
         now = time.monotonic()
-        share = (self._spec.deadline - now) / (len(self.runs) - run.index)
+        share = (self._spec.deadline - now) / (len(self._runs) - run.index)
         return Deadline(
             state,
             now + share,
@@ -185,13 +214,11 @@ class Training:
     def _epoch_ended(
         self, run: Run, state: RunState, done: int, value: float, seconds: float
     ) -> Decision:
-        if len(self.runs) == 1:
+        if len(self._runs) == 1:
             return self._report(Progress(done, state.epochs, value, done - 1, seconds))
         before = sum(outcome.epochs for outcome in self.outcomes)
-        later = (len(self.runs) - run.index - 1) * self._spec.epochs
-        return self._report(
-            Progress(before + done, before + state.epochs + later, value, None, seconds)
-        )
+        epochs = before + state.epochs + self._later_epochs(run)
+        return self._report(Progress(before + done, epochs, value, None, seconds))
 
     def _outcome(
         self, run: Run, model: keras.Model, task: Task, callback: TrialCallback, result: Any
@@ -218,13 +245,10 @@ class Training:
             predictions = task.predict(returned)
         if predictions is not None:
             metrics.update(task.describe(predictions))
-            if self._spec.executions > 1:
-                self._files.keep_execution(run, predictions)
         if not run.index:
             names = [objective.name for objective in self._objectives]
             metrics.update(measure_costs(model, names))
-        if not run.execution:
-            self._files.keep(model, run.fold, predictions, built_by_fit=self._built_by_fit)
+        self._files.keep(model, run, predictions, built_by_fit=self._built_by_fit)
         return Outcome(
             fold=run.fold,
             value=metrics[objective.name],

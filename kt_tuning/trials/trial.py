@@ -1,4 +1,4 @@
-"""One trial: its trainings on each fold and execution, and its record."""
+"""One trial, wherever it runs, and its record."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ import keras_tuner
 from kt_tuning.core.atomic import sync_file
 from kt_tuning.core.errors import KtTuningError, StorageError, full_disk_explained
 from kt_tuning.core.records import COMPLETED, PAUSED, PRUNED, TrialRecord
-from kt_tuning.core.units import count
 from kt_tuning.run.layout import HISTORY, PAUSE, RESULT
 from kt_tuning.trials.keras_fast import forget_gradients
-from kt_tuning.trials.spec import Decision, Progress, Report, TrialSpec, describe_failure
+from kt_tuning.trials.spec import Report, TrialSpec, describe_failure
 from kt_tuning.trials.tasks import Task
 from kt_tuning.trials.training import Training
-from kt_tuning.trials.trial_files import Outcome, Run, TrialFiles, mean_metrics
+from kt_tuning.trials.trial_files import TrialFiles, mean_metrics
 
 logger = logging.getLogger("kt_tuning")
 
@@ -51,11 +50,11 @@ def run_trial(
         KtTuningError: if the cause is in the arguments or data.
         keras_tuner.errors.FatalError: if the hypermodel says that nothing can work.
     """
-    trial = _Trial(spec, report, tasks, objectives)
+    training = Training(spec, report, tasks, objectives)
     status, message = None, None
     try:
         with full_disk_explained(spec.directory), forget_gradients():
-            trial.run()
+            training.run()
     except (KtTuningError, keras_tuner.errors.FatalError):
         raise
     except Exception as error:
@@ -66,7 +65,8 @@ def run_trial(
             ) from error
         status, message = describe_failure(error)
         logger.debug("trial %d failed", spec.number, exc_info=True)
-    return end_trial(trial.record(status, message), spec.directory)
+    record = _record(spec, training, tasks, status, message)
+    return end_trial(record, spec.directory)
 
 
 def train_trial(
@@ -88,12 +88,11 @@ def train_trial(
         What `HyperModel.fit` returned for each training, and the record, which is not written.
         For a training of an interrupted attempt, its metrics.
     """
-    trial = _Trial(spec, report, tasks, objectives)
+    training = Training(spec, report, tasks, objectives)
     with full_disk_explained(spec.directory), forget_gradients():
-        trial.run()
-    training = trial.training
+        training.run()
     earlier = [outcome.metrics for outcome in training.outcomes[: -len(training.results) or None]]
-    return [*earlier, *training.results], trial.record(None, None)
+    return [*earlier, *training.results], _record(spec, training, tasks)
 
 
 def end_trial(record: TrialRecord, directory: Path) -> TrialRecord:
@@ -108,98 +107,41 @@ def end_trial(record: TrialRecord, directory: Path) -> TrialRecord:
     return record
 
 
-class _Trial:
-    """The state of one trial."""
-
-    def __init__(
-        self,
-        spec: TrialSpec,
-        report: Report,
-        tasks: Sequence[Task],
-        objectives: Sequence[keras_tuner.Objective],
-    ) -> None:
-        self.spec = spec
-        self.report = report
-        self.tasks = tasks
-        several = len(tasks) * spec.executions > 1
-        self.files = TrialFiles(spec.directory, several=several)
-        self.training = Training(spec, report, tasks, objectives, self.files)
-        self.message: str | None = None
-        self.pruned = False
-
-    def run(self) -> None:
-        runs, outcomes = self.training.runs, self.training.outcomes
-        for run in runs[len(outcomes) :]:
-            if outcomes and self._late():
-                self.message = f"{len(outcomes)} of {len(runs)} trainings within the time limit"
-                break
-            outcome = self.training.train(run)
-            if self.training.paused:
-                # Its checkpoint is kept.
-                self.message = f"paused after {count(outcome.epochs, 'epoch')}"
-                break
-            self.files.note(outcomes)
-            if not self._continues(run, outcome):
-                break
-        folds = [run.fold for run in runs[: len(self.tasks)]]
-        self.files.finish(folds, self.spec.executions)
-
-    def _late(self) -> bool:
-        return self.spec.deadline is not None and time.monotonic() >= self.spec.deadline
-
-    def _continues(self, run: Run, outcome: Outcome) -> bool:
-        runs = self.training.runs
-        self.message = self.message or outcome.message
-        self.pruned = outcome.pruned
-        if len(runs) > 1 and not self.pruned:
-            done = sum(outcome.epochs for outcome in self.training.outcomes)
-            later = (len(runs) - run.index - 1) * self.spec.epochs
-            progress = Progress(done, done + later, outcome.value, step=run.index)
-            if self.report(progress) is Decision.STOP and later:
-                self.pruned = True
-                self.message = f"pruned after {run.index + 1} of {len(runs)} trainings"
-        return not self.pruned
-
-    def record(self, status: str | None, message: str | None) -> TrialRecord:
-        """Return the record of the trial.
-
-        Args:
-            status: Status of a trial that failed, else None.
-            message: Reason of the failure, else None.
-        """
-        spec, training, outcomes = self.spec, self.training, self.training.outcomes
-        seconds = sum(outcome.seconds for outcome in outcomes)
-        epochs = sum(outcome.epochs for outcome in outcomes)
-        if status is not None:
-            seconds += time.monotonic() - training.began
-            epochs += 0 if training.state is None else training.state.trained
-        model = training.model
-        parameters = 0 if model is None or not model.built else int(model.count_params())
-        return TrialRecord(
-            trial_id=spec.trial_id,
-            number=spec.number,
-            status=status or self._status(),
-            values=dict(spec.hp.values),
-            metrics=mean_metrics(outcomes) if status is None else {},
-            best_epoch=outcomes[0].best_epoch if outcomes else spec.initial_epoch,
-            epochs=epochs,
-            seconds=round(seconds, 3),
-            parameters=outcomes[0].parameters if outcomes else parameters,
-            message=message or self.message,
-            began=time.time() - seconds,
-            scores=tuple(outcome.value for outcome in outcomes),
-            backbone=self._backbone(),
-        )
-
-    def _backbone(self) -> dict[str, str | None] | None:
-        """Return the origin of the pre-trained network, if the model has one."""
-        origin_of = getattr(self.tasks[0].hypermodel, "backbone_origin", None)
-        if origin_of is None or self.training.model is None:
-            return None
-        origin = origin_of(self.spec.hp)
-        return None if origin is None else dataclasses.asdict(origin)
-
-    def _status(self) -> str:
-        if self.training.paused:
-            return PAUSED
-        return PRUNED if self.pruned else COMPLETED
+def _record(
+    spec: TrialSpec,
+    training: Training,
+    tasks: Sequence[Task],
+    status: str | None = None,
+    message: str | None = None,
+) -> TrialRecord:
+    """Return the record of a trial; `status` and `message` say that it failed, and why."""
+    outcomes, model, state = training.outcomes, training.model, training.state
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    epochs = sum(outcome.epochs for outcome in outcomes)
+    metrics = mean_metrics(outcomes)
+    if status is not None:
+        seconds += time.monotonic() - training.began
+        epochs += 0 if state is None else state.trained
+        metrics = {}
+    elif training.paused:
+        status = PAUSED
+    else:
+        status = PRUNED if training.pruned else COMPLETED
+    parameters = 0 if model is None or not model.built else int(model.count_params())
+    origin_of = getattr(tasks[0].hypermodel, "backbone_origin", None)
+    backbone = None if origin_of is None or model is None else origin_of(spec.hp)
+    return TrialRecord(
+        trial_id=spec.trial_id,
+        number=spec.number,
+        status=status,
+        values=dict(spec.hp.values),
+        metrics=metrics,
+        best_epoch=outcomes[0].best_epoch if outcomes else spec.initial_epoch,
+        epochs=epochs,
+        seconds=round(seconds, 3),
+        parameters=outcomes[0].parameters if outcomes else parameters,
+        message=message or training.message,
+        began=time.time() - seconds,
+        scores=tuple(outcome.value for outcome in outcomes),
+        backbone=None if backbone is None else dataclasses.asdict(backbone),
+    )

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import keras_tuner
 
 from kt_tuning.core.units import count
 from kt_tuning.data.batch_loader import DATA_WAIT
-from kt_tuning.trials.checkpoint import Best, Checkpoint, RunState
-from kt_tuning.trials.curve import Curve
-from kt_tuning.trials.deadline import Deadline
-from kt_tuning.trials.results import scalar, unknown_objective
+from kt_tuning.trials.callbacks import Deadline
+from kt_tuning.trials.checkpoint import Best, RunState
+from kt_tuning.trials.metrics import scalar, unknown_objective
 from kt_tuning.trials.spec import Decision, TrialFailedError
 from kt_tuning.trials.tasks import Task
+from kt_tuning.trials.trial_files import TrialFiles
 
 
 class TrainingOverError(Exception):
@@ -26,25 +27,20 @@ class TrainingOverError(Exception):
 class TrialCallback(keras.callbacks.Callback):
     """Writes the best epoch, the curve and a checkpoint of a training.
 
-    A hypermodel's `fit` may consist of several fits, whose epochs are counted together.
+    A hypermodel's `fit` may consist of several fits, whose epochs are counted together. The methods
+    raise a `TrainingOverError` if it goes on after it was pruned or paused.
 
     Args:
         built: The built model, to detect a `fit` that trains another one.
         task: Predicts and evaluates.
         objective: What is optimised.
+        values: Hyperparameter values.
         state: State of the training, which is kept up to date.
         best: The best epoch so far, or None.
-        curve: Gets a row an epoch.
-        checkpoint: Written after every epoch.
-        patience: Epochs without improvement after which training stops, or None.
+        files: The curve gets a row an epoch, and the checkpoint is written after each.
         deadline: May shorten the training after an epoch, or None.
         report: (epochs done, objective, seconds of the epoch) -> decision.
         began: Value of `time.monotonic()` when the training began.
-        expects_objective: Whether every epoch has to measure the objective. If not, `fit` may
-            return it instead, or measure it in some epochs only.
-        fixed_epochs: Whether `state.epochs` is known before `fit` begins. If not, the number is
-            taken from what Keras tells its callbacks; a training loop that tells them nothing
-            decides alone when it ends.
 
     Attributes:
         state: See there.
@@ -59,20 +55,18 @@ class TrialCallback(keras.callbacks.Callback):
         task: Task,
         objective: keras_tuner.Objective,
         *,
+        values: Mapping[str, Any],
         state: RunState,
         best: Best | None,
-        curve: Curve,
-        checkpoint: Checkpoint,
-        patience: int | None,
+        files: TrialFiles,
         deadline: Deadline | None,
         report: Callable[[int, float, float], Decision],
         began: float,
-        expects_objective: bool = True,
-        fixed_epochs: bool = True,
     ) -> None:
         super().__init__()
-        self._expects_objective = expects_objective
-        self._fixed_epochs = self._knows_epochs = fixed_epochs
+        # If not, the number is taken from what Keras tells its callbacks; a training loop that
+        # tells them nothing decides alone when it ends.
+        self._fixed_epochs = self._knows_epochs = task.fixes_epochs(values)
         self._began = time.monotonic()
         self.unmeasured: Best | None = None
         self._built, self._optimizer = built, getattr(built, "optimizer", None)
@@ -80,9 +74,8 @@ class TrialCallback(keras.callbacks.Callback):
         self._objective = objective
         self.state = state
         self.best = best
-        self._curve = curve
-        self._checkpoint = checkpoint
-        self._patience = patience
+        self._files = files
+        self._patience = task.patience(values)
         self._deadline = deadline
         self._report = report
         self.paused = False
@@ -101,11 +94,7 @@ class TrialCallback(keras.callbacks.Callback):
         return self._fits > 0 and self.model is not self._built
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Record whether the fit can be resumed.
-
-        Raises:
-            TrainingOverError: if the training should have ended with the fit before.
-        """
+        """Record whether the fit can be resumed."""
         self._raise_if_over()
         self._fits += 1
         self._first_of_fit = None
@@ -115,11 +104,7 @@ class TrialCallback(keras.callbacks.Callback):
         self.state.resumable = as_built and self._fits == 1
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Start the clock.
-
-        Raises:
-            TrainingOverError: if a training loop of the user's own goes on after it was stopped.
-        """
+        """Start the clock."""
         self._raise_if_over()
         self._began = time.monotonic()
         if self._first_of_fit is None:
@@ -130,15 +115,12 @@ class TrialCallback(keras.callbacks.Callback):
                 self._knows_epochs = True
 
     def _raise_if_over(self) -> None:
+        """Raise if a hypermodel's fits, or a training loop of its own, go on after the end."""
         if self.paused or self.state.pruned:
             raise TrainingOverError
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Evaluate, write curve, best epoch and checkpoint, and decide whether to continue.
-
-        Raises:
-            TrainingOverError: if a training loop of the user's own goes on after it was stopped.
-        """
+        """Evaluate, write curve, best epoch and checkpoint, and decide whether to continue."""
         self._raise_if_over()
         epoch = self.state.done
         logs = {} if logs is None else logs
@@ -157,7 +139,7 @@ class TrialCallback(keras.callbacks.Callback):
         # Like the seconds, the wait is no metric of the model.
         wait = numbers.pop(DATA_WAIT, None)
         seconds = time.monotonic() - self._began
-        self._curve.add(self.state.index, epoch, seconds, numbers, data_wait=wait)
+        self._files.curve.add(self.state.index, epoch, seconds, numbers, data_wait=wait)
         self.state.trained += 1
         self.state.done = epoch + 1
         self.state.seconds = self.seconds()
@@ -169,9 +151,9 @@ class TrialCallback(keras.callbacks.Callback):
                 self.unmeasured = Best(epoch, math.nan, numbers, weights, predictions)
         elif self.best is None or self._objective.better_than(value, self.best.value):
             self.best = Best(epoch, value, numbers, self.model.get_weights(), predictions)
-            self._checkpoint.save_best(self.best)
+            self._files.checkpoint.save_best(self.best)
         self._decide(epoch, seconds)
-        self._checkpoint.save(self.model, self.state)
+        self._files.checkpoint.save(self.model, self.state)
         if value is None:
             self.model.stop_training = self.state.over
             return
@@ -188,7 +170,7 @@ class TrialCallback(keras.callbacks.Callback):
         if not math.isfinite(logs.get("loss", 0.0)):
             raise TrialFailedError(f"the loss became {logs['loss']} in epoch {epoch + 1}")
         if not self._objective.has_value(logs):
-            if self._expects_objective:
+            if self._task.measures_every_epoch:
                 raise unknown_objective(self._objective, logs)
             return None
         value = logs[self._objective.name]

@@ -1,23 +1,37 @@
-"""The trainings of a trial (one a fold and execution) and their files."""
+"""The trainings of a trial (one a fold and execution), their files, and damaged files.
+
+A power loss may leave files empty or cut short.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import h5py  # type: ignore[import-untyped]
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.atomic import atomic_write, remove_leftovers
+from kt_tuning.core.atomic import CsvTable, atomic_write, remove_leftovers
 from kt_tuning.core.json_record import Record, read_json, write_json
-from kt_tuning.run.layout import CHECKPOINT, EXECUTIONS, PAUSE, PREDICTIONS, RESULT
-from kt_tuning.trials.checkpoint import LAST, Checkpoint
-from kt_tuning.trials.damage import UNREADABLE
+from kt_tuning.core.records import TrialRecord
+from kt_tuning.run.layout import (
+    CHECKPOINT,
+    EXECUTIONS,
+    HISTORY,
+    PAUSE,
+    PREDICTIONS,
+    RESULT,
+    TRIAL_STATE,
+    WEIGHTS,
+)
+from kt_tuning.trials.checkpoint import LAST, UNREADABLE, Checkpoint
 from kt_tuning.trials.spec import weights_file
 from kt_tuning.trials.weights import save_build_config, save_weights
 
@@ -95,6 +109,10 @@ class TrialFiles:
         directory: Directory of the trial.
         several: Whether the trial has several trainings: those which have ended must then survive
             a power loss while the others run.
+
+    Attributes:
+        checkpoint: Of the training that runs.
+        curve: Of all trainings.
     """
 
     def __init__(self, directory: Path, *, several: bool = False) -> None:
@@ -102,6 +120,7 @@ class TrialFiles:
         self._several = several
         self._folder = directory / CHECKPOINT
         self.checkpoint = Checkpoint(self._folder)
+        self.curve = Curve(directory / HISTORY, several=several)
 
     def outcomes(self) -> list[Outcome]:
         """Return the trainings that have ended, those of an earlier attempt included."""
@@ -120,38 +139,32 @@ class TrialFiles:
     def keep(
         self,
         model: keras.Model,
-        fold: int | None,
+        run: Run,
         predictions: NDArray[np.float32] | None,
         *,
         built_by_fit: bool = False,
     ) -> None:
-        """Write the weights and the validation predictions of a fold.
+        """Write the validation predictions of a training, and the weights of the first execution.
 
         Args:
             model: With the weights.
-            fold: Its index, or None.
+            run: The training.
             predictions: (n, C), or None.
             built_by_fit: Whether the hypermodel returned the model unbuilt: then how it was built
                 is written, too.
         """
         if predictions is not None:
             self._folder.mkdir(exist_ok=True)
-            _save(self._folder / _predictions(fold), predictions, durable=self._several)
-        if not model.built:
+            name = _predictions(run.execution, run.fold)
+            _save(self._folder / name, predictions, durable=self._several)
+        if run.execution or not model.built:
             # A hypermodel's own `fit` need not train it.
             return
-        path = weights_file(self._directory, fold)
+        path = weights_file(self._directory, run.fold)
         with atomic_write(path, durable=True, sync_name=False) as temporary:
             save_weights(model, temporary)
         if built_by_fit:
             save_build_config(model, self._directory)
-
-    def keep_execution(self, run: Run, predictions: NDArray[np.float32]) -> None:
-        """Write the validation predictions of one of several executions."""
-        self._folder.mkdir(exist_ok=True)
-        _save(
-            self._folder / _execution(run.execution, run.fold), predictions, durable=self._several
-        )
 
     def note(self, outcomes: Sequence[Outcome]) -> None:
         """Write the results of the trainings that have ended, and remove the checkpoint."""
@@ -162,12 +175,11 @@ class TrialFiles:
 
     def finish(self, folds: Sequence[int | None], executions: int = 1) -> None:
         """Concatenate the predictions of all folds in order, also those of each execution."""
-        paths = [self._folder / _predictions(fold) for fold in folds]
-        arrays = [np.load(path) for path in paths if path.exists()]
-        if arrays:
-            _save(self._directory / PREDICTIONS, np.concatenate(arrays), durable=True)
-        rows = [[self._folder / _execution(e, fold) for fold in folds] for e in range(executions)]
+        rows = [[self._folder / _predictions(e, fold) for fold in folds] for e in range(executions)]
         # A shortened trial lacks the last ones.
+        first = [np.load(path) for path in rows[0] if path.exists()]
+        if first:
+            _save(self._directory / PREDICTIONS, np.concatenate(first), durable=True)
         rows = [row for row in rows if all(path.exists() for path in row)]
         if len(rows) > 1:
             stacked = np.stack([np.concatenate([np.load(path) for path in row]) for row in rows])
@@ -180,12 +192,102 @@ class TrialFiles:
         remove_leftovers(self._directory)
 
 
-def _predictions(fold: int | None) -> str:
-    return f"predictions_{fold or 0}.npy"
+class Curve:
+    """Writes and rewinds `history.csv`, with one row an epoch.
+
+    Args:
+        path: The file.
+        several: Whether the trial trains more than once, which adds a column "run".
+    """
+
+    def __init__(self, path: Path, *, several: bool) -> None:
+        self._table = CsvTable(path)
+        self._several = several
+
+    def add(
+        self,
+        run: int,
+        epoch: int,
+        seconds: float,
+        numbers: dict[str, float],
+        *,
+        data_wait: float | None,
+    ) -> None:
+        """Write an epoch.
+
+        Args:
+            run: Index of the training, from 0.
+            epoch: Index, from 0.
+            seconds: Wall-clock of the epoch, evaluation included.
+            numbers: Metrics.
+            data_wait: Share of the training time that was spent waiting for data, in [0, 1]; None
+                (unknown) leaves the field empty.
+        """
+        row: dict[str, Any] = {"run": run} if self._several else {}
+        wait = None if data_wait is None else round(data_wait, 4)
+        row.update(epoch=epoch, seconds=round(seconds, 3), data_wait=wait, **numbers)
+        self._table.add(row)
+
+    def rewind(self, run: int, epoch: int) -> None:
+        """Remove the rows that a killed attempt wrote after its last checkpoint.
+
+        Args:
+            run: Index of the training that continues.
+            epoch: Index of its next epoch.
+        """
+        if self._table.path.exists():
+            self._table.replace(
+                row
+                for row in self._table.read()
+                if row.get("epoch", "").isdecimal()
+                and (int(row.get("run", 0)), int(row["epoch"])) < (run, epoch)
+            )
 
 
-def _execution(execution: int, fold: int | None) -> str:
-    return f"execution_{execution}_{fold or 0}.npy"
+def damaged_files(folder: Path) -> list[Path]:
+    """Return the unreadable files of a trial, apart from its checkpoint and failed attempts.
+
+    Headers and lengths are checked, not every byte. Files that no trial writes are ignored.
+
+    Args:
+        folder: The folder of the trial.
+    """
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and not _is_readable(path)]
+
+
+def _is_readable(path: Path) -> bool:
+    name = WEIGHTS if re.fullmatch(r"fold_\d+\.weights\.h5", path.name) else path.name
+    try:
+        if read := _READERS.get(name):
+            read(path)
+    except UNREADABLE:
+        return False
+    return True
+
+
+def _read_array(path: Path) -> None:
+    np.load(path, mmap_mode="r")
+
+
+def _read_curve(path: Path) -> None:
+    if not path.read_bytes().endswith(b"\n"):
+        raise ValueError("The last row is cut short.")
+
+
+_READERS: dict[str, Callable[[Path], object]] = {
+    RESULT: TrialRecord.load,
+    PAUSE: TrialRecord.load,
+    HISTORY: _read_curve,
+    TRIAL_STATE: read_json,
+    PREDICTIONS: _read_array,
+    EXECUTIONS: _read_array,
+    WEIGHTS: lambda path: h5py.File(path, "r").close(),
+}
+
+
+def _predictions(execution: int, fold: int | None) -> str:
+    prefix = f"execution_{execution}" if execution else "predictions"
+    return f"{prefix}_{fold or 0}.npy"
 
 
 def _save(path: Path, array: NDArray[Any], *, durable: bool) -> None:

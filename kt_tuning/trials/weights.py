@@ -1,21 +1,26 @@
-"""Weights of a model in a file, without the optimizer's state, which is up to twice as large."""
+"""Saving models: weights without the optimizer's state, and models that plain Keras loads."""
 
 from __future__ import annotations
 
 import contextlib
+import copy
+import functools
 import warnings
 from pathlib import Path
+from typing import Any
 
 import h5py  # type: ignore[import-untyped]
 import keras
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json, write_json
+from kt_tuning.run.layout import BUILD_CONFIG
 
 FROZEN = "frozen"
 """Attribute of a weights file: the digest of the frozen part, which is not in it."""
-BUILD_CONFIG = "build_config.json"
-"""File beside the weights: how to build a model that only `fit` builds."""
+PACKAGE = "hypermodels>"
+"""How the registered names of the parts in `hypermodels` begin."""
+CROSS_ENTROPY = f"{PACKAGE}CrossEntropy"
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
@@ -112,3 +117,34 @@ def _without_optimizer(model: keras.Model) -> keras.Model:
     part = model if frozen is None else frozen.head
     inputs = getattr(part, "inputs", None)
     return part if inputs is None else keras.Model(inputs, part.outputs)
+
+
+def save_with_keras_parts(model: keras.Model) -> None:
+    """Have `model.save` write the parts of its training that Keras has, too, as Keras's own.
+
+    A learning-rate schedule, which has ended, becomes the constant peak rate; cross-entropy becomes
+    Keras's for integer labels, which has no label smoothing. The model itself stays as it is.
+    Parts that Keras lacks are written as they are: the error on loading such a file then names the
+    module to import, such as `hypermodels.compiling.losses`.
+
+    Args:
+        model: With the weights that it is to be saved with.
+    """
+    config = model.get_compile_config()
+    plain = _plain(config)
+    if plain != config:
+        model.get_compile_config = functools.partial(copy.deepcopy, plain)
+
+
+def _plain(config: Any) -> Any:
+    """A serialized object with the replaceable parts of `hypermodels` replaced."""
+    if isinstance(config, (list, tuple)):
+        return [_plain(part) for part in config]
+    if not isinstance(config, dict):
+        return config
+    name, arguments = config.get("registered_name") or "", config.get("config") or {}
+    if name.startswith(PACKAGE) and "peak" in arguments:
+        return arguments["peak"]
+    if name == CROSS_ENTROPY:
+        return keras.losses.serialize(keras.losses.SparseCategoricalCrossentropy())
+    return {key: _plain(value) for key, value in config.items()}

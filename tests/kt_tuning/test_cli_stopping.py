@@ -12,7 +12,7 @@ import typer
 
 from kt_tuning.cli import stopping
 from kt_tuning.core.errors import DataError
-from kt_tuning.core.interrupts import Stopped
+from kt_tuning.core.process import Stopped
 
 
 @pytest.fixture(autouse=True)

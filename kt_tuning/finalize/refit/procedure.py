@@ -33,7 +33,7 @@ from kt_tuning.finalize.refit.plan import (
 )
 from kt_tuning.finalize.refit.record import RefitRecord
 from kt_tuning.finalize.refit.training import train_member
-from kt_tuning.run import Run, RunLock, trial_folder
+from kt_tuning.run import Run, run_lock, trial_folder
 from kt_tuning.run.layout import REFIT, WEIGHTS
 from kt_tuning.search import Tuner
 from kt_tuning.search.run_directory import check_same_data
@@ -124,7 +124,7 @@ def refit(tuner: Tuner, data: ImageData, options: RefitOptions | None = None) ->
     )
     check_compatible(folder, record, overwrite=options.overwrite)
     folder.mkdir(exist_ok=True)
-    with full_disk_explained(folder), RunLock(folder), quiet_keras_tuner():
+    with full_disk_explained(folder), run_lock(folder), quiet_keras_tuner():
         record = begin(run, folder, record, combination, overwrite=options.overwrite)
         logger.info("Refit: %s", record)
         if record.caveat is not None:

@@ -24,8 +24,8 @@ from kt_tuning.run.layout import CHECKPOINT, HISTORY, RESULT, WEIGHTS
 from kt_tuning.search import Tuner
 from kt_tuning.trials import ImageTask, fuse_batch_normalization, new_model
 from kt_tuning.trials.checkpoint import Checkpoint, RunState
-from kt_tuning.trials.curve import Curve
 from kt_tuning.trials.keras_fast import forget_gradients
+from kt_tuning.trials.trial_files import Curve
 from kt_tuning.trials.weights import save_weights
 
 Tell = Callable[[int, float], None]

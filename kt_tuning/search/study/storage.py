@@ -17,8 +17,7 @@ import sqlalchemy.exc
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 
-from kt_tuning.core.errors import MissingExtraError, StorageError
-from kt_tuning.core.extras import missing_extra
+from kt_tuning.core.errors import MissingExtraError, StorageError, missing_extra
 from kt_tuning.core.quiet import quiet_optuna
 
 logger = logging.getLogger("kt_tuning")

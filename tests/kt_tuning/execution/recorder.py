@@ -1,4 +1,27 @@
-"""A driver for tests."""
+"""A driver for tests, and waiting for what other processes do."""
+
+import os
+import time
+
+PATIENCE = 120
+"""Seconds for what takes one on an idle machine."""
+
+
+def alive(pid):
+    """Whether a process runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def wait_for(happened):
+    """Wait until a condition holds; fail after `PATIENCE` seconds."""
+    patience = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < patience
+        time.sleep(0.02)
 
 
 class Recorder:

@@ -6,7 +6,7 @@ import pytest
 from recorder import Recorder
 
 from kt_tuning.core.errors import SearchError
-from kt_tuning.execution import Processes, Serial
+from kt_tuning.execution import Processes, Serial, crash_hint
 
 
 @pytest.fixture(params=["serial", "processes"])
@@ -67,3 +67,22 @@ def test_a_job_that_must_wait_for_another_is_asked_for_again(executor):
     driver.finished = finished
     executor.run(lambda job, report: -job, driver)
     assert sorted(driver.results) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("reason", "memory", "native"),
+    [
+        ("its process was killed by SIGKILL", True, False),
+        ("its process was killed by SIGSEGV", False, True),
+        ("its process was killed by SIGILL", False, True),
+        ("its process was killed by SIGABRT", False, True),
+        ("its process was killed by SIGBUS", False, True),
+        ("its process ended with status 1", True, True),
+    ],
+)
+def test_crash_hint_depends_on_the_signal(reason, memory, native):
+    text = crash_hint(reason)
+    assert ("fewer workers" in text) is memory
+    assert ("TF_ENABLE_ONEDNN_OPTS=0" in text) is native
+    assert text[0].isupper()
+    assert text.endswith(".")

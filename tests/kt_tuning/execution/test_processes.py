@@ -9,21 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recorder import Recorder
+from recorder import PATIENCE, Recorder, alive, wait_for
 
 from kt_tuning.core.errors import OptionError, SearchError
-from kt_tuning.execution import Processes
-
-PATIENCE = 120
-"""Seconds for what takes one on an idle machine."""
+from kt_tuning.execution import Processes, processes
 
 
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def started(folder, count):
+    """Processes that have left a file named by their id, once there are `count`."""
+    wait_for(lambda: len(list(folder.glob("[0-9]*"))) >= count)
+    return {int(path.name) for path in folder.glob("[0-9]*")}
 
 
 def test_processes_run_at_the_same_time_in_processes_of_their_own(tmp_path):
@@ -67,11 +62,12 @@ def test_a_job_that_always_kills_its_worker_is_given_up(tmp_path):
     assert driver.crashes == [(1, "its process ended with status 3")] * 2
 
 
-def test_threads_are_shared_out(tmp_path):
+def test_processors_are_shared_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "count_processors", lambda: 6)
     driver = Recorder([0])
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
     work = lambda job, report: [os.environ[name] for name in names]  # noqa: E731
-    Processes(1, logs=tmp_path / "logs", threads=3).run(work, driver)
+    Processes(2, logs=tmp_path / "logs").run(work, driver)
     assert driver.results == {0: ["3", "3"]}
 
 
@@ -85,10 +81,9 @@ def test_work_that_cannot_be_sent_is_an_error(tmp_path):
         Processes(1, logs=tmp_path).run(lambda job, report: file.name, Recorder([0]))
 
 
-@pytest.mark.parametrize("numbers", [{"workers": 0}, {"workers": 1, "threads": 0}])
-def test_numbers_below_one_are_refused(numbers, tmp_path):
-    with pytest.raises(OptionError, match="at least 1"):
-        Processes(**numbers, logs=tmp_path)
+def test_no_worker_is_refused(tmp_path):
+    with pytest.raises(OptionError, match="at least 1 worker"):
+        Processes(0, logs=tmp_path)
 
 
 ORPHANS = """
@@ -113,15 +108,10 @@ Processes(2, logs=Path({folder!r}) / "logs").run(work, Recorder([0, 1]))
 def test_workers_end_with_their_parent_however_it_ends(sign, tmp_path):
     script = ORPHANS.format(here=str(Path(__file__).parent), folder=str(tmp_path))
     parent = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
-    patience = time.monotonic() + PATIENCE
-    while len(pids := [int(path.name) for path in tmp_path.glob("[0-9]*")]) < 2:
-        assert time.monotonic() < patience
-        time.sleep(0.05)
+    pids = started(tmp_path, 2)
     parent.send_signal(sign)
     parent.wait(PATIENCE)
-    while any(map(alive, pids)):
-        assert time.monotonic() < patience, "orphans"
-        time.sleep(0.05)
+    wait_for(lambda: not any(map(alive, pids)))
 
 
 @pytest.fixture
@@ -133,23 +123,14 @@ def marking(tmp_path, monkeypatch):
     return "marking_module"
 
 
-def metadata(folder, count):
-    """Processes that have left a file, once there are `count`."""
-    patience = time.monotonic() + PATIENCE
-    while len(pids := {int(path.name) for path in folder.glob("[0-9]*")}) < count:
-        assert time.monotonic() < patience
-        time.sleep(0.01)
-    return pids
-
-
 def test_workers_start_before_the_work_is_known_and_are_the_ones_that_run(marking, tmp_path):
     executor = Processes(3, logs=tmp_path / "logs", imports=[marking])
     driver = Recorder(range(4))
     with executor.started(jobs=2):
-        early = metadata(tmp_path, 2)
+        early = started(tmp_path, 2)
         executor.run(lambda job, report: os.getpid(), driver)
-    assert early <= set(driver.results.values()) <= metadata(tmp_path, 2)
-    assert not any(map(alive, metadata(tmp_path, 2)))
+    assert early <= set(driver.results.values()) <= started(tmp_path, 2)
+    assert not any(map(alive, started(tmp_path, 2)))
 
 
 @pytest.mark.parametrize("jobs", [0, 2, 7, None])
@@ -161,7 +142,7 @@ def test_no_more_workers_are_started_than_there_are_jobs(jobs, tmp_path):
 def test_workers_that_are_not_needed_after_all_are_stopped(marking, tmp_path):
     executor = Processes(2, logs=tmp_path / "logs", imports=[marking])
     with executor.started():
-        early = metadata(tmp_path, 2)
+        early = started(tmp_path, 2)
     assert not any(map(alive, early))
 
 
@@ -169,7 +150,7 @@ def test_a_worker_that_dies_before_it_has_work_is_not_missed(marking, tmp_path):
     executor = Processes(1, logs=tmp_path / "logs", imports=[marking])
     driver = Recorder([0])
     with executor.started():
-        (early,) = metadata(tmp_path, 1)
+        (early,) = started(tmp_path, 1)
         os.kill(early, signal.SIGKILL)
         os.waitid(os.P_PID, early, os.WEXITED | os.WNOWAIT)
         executor.run(lambda job, report: os.getpid(), driver)

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from recorder import Recorder
+from recorder import PATIENCE, Recorder, alive, wait_for
 from test_executors import (  # noqa: F401
     test_a_driver_without_jobs_ends_at_once,
     test_a_job_that_must_wait_for_another_is_asked_for_again,
@@ -30,8 +30,6 @@ pytest.importorskip("ray", reason="Ray is not installed: it is the extra `ray`")
 
 STORE = 100 * 2**20
 """Bytes of each node's object store: 100 MiB."""
-PATIENCE = 120
-"""Seconds in which everything that is waited for has happened."""
 
 
 @pytest.fixture(scope="module")
@@ -52,21 +50,6 @@ def cluster():
 @pytest.fixture
 def executor(cluster):
     return RayExecutor(Ray(cluster.address))
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def wait_for(happened):
-    patience = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < patience
-        time.sleep(0.05)
 
 
 def test_a_worker_has_its_threads_and_a_view_of_the_arrays_and_leaves_nothing(executor, tmp_path):

@@ -20,7 +20,7 @@ import importlib.util, os, pathlib, subprocess, sys, time
 spec = importlib.util.spec_from_file_location("lock", {lock.__file__!r})
 lock = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(lock)
-held = lock.RunLock(pathlib.Path(sys.argv[1]))
+held = lock.run_lock(pathlib.Path(sys.argv[1]))
 """
 HOLDER = """
 with held:
@@ -59,7 +59,7 @@ def running(script, folder):
 def test_a_second_process_is_told_who_holds_it(tmp_path):
     with running(HOLDER, tmp_path) as (process, _):
         who = f"{tmp_path} is in use by process {process.pid} on host {socket.gethostname()}: wait"
-        with pytest.raises(StorageError, match=who), lock.RunLock(tmp_path):
+        with pytest.raises(StorageError, match=who), lock.run_lock(tmp_path):
             pass
 
 
@@ -67,38 +67,37 @@ def test_a_killed_process_holds_nothing_though_its_child_lives_on(tmp_path):
     with running(HOLDER, tmp_path) as (process, child):
         process.kill()
         process.wait()
-        with lock.RunLock(tmp_path):
+        with lock.run_lock(tmp_path):
             os.kill(child, 0)
             text = (tmp_path / "lock").read_text()
     assert text == f"process {os.getpid()} on host {socket.gethostname()}"
 
 
 def test_a_fork_does_not_go_on_holding_it(tmp_path):
-    with running(FORKER, tmp_path), lock.RunLock(tmp_path):
+    with running(FORKER, tmp_path), lock.run_lock(tmp_path):
         pass
 
 
 def test_within_a_process_it_is_held_once_and_can_be_taken_again(tmp_path):
-    held = lock.RunLock(tmp_path)
-    with held:
-        with pytest.raises(StorageError, match=f"process {os.getpid()} "), lock.RunLock(tmp_path):
+    with lock.run_lock(tmp_path):
+        with pytest.raises(StorageError, match=f"process {os.getpid()} "), lock.run_lock(tmp_path):
             pass
         # The refusal has not let go of it.
-        with pytest.raises(StorageError, match="in use"), lock.RunLock(tmp_path):
+        with pytest.raises(StorageError, match="in use"), lock.run_lock(tmp_path):
             pass
-    with held:
+    with lock.run_lock(tmp_path):
         pass
 
 
 def test_an_exception_lets_go_of_it(tmp_path):
-    with pytest.raises(KeyError), lock.RunLock(tmp_path):
+    with pytest.raises(KeyError), lock.run_lock(tmp_path):
         raise KeyError
-    with lock.RunLock(tmp_path):
+    with lock.run_lock(tmp_path):
         pass
 
 
 def test_a_directory_that_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(StorageError, match="No such file"), lock.RunLock(tmp_path / "none"):
+    with pytest.raises(StorageError, match="No such file"), lock.run_lock(tmp_path / "none"):
         pass
 
 
@@ -109,6 +108,6 @@ def test_without_locks_in_the_file_system_everybody_passes_with_a_warning(
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(lock, "_lock", refuse)
-    with caplog.at_level(logging.WARNING), lock.RunLock(tmp_path), lock.RunLock(tmp_path):
+    with caplog.at_level(logging.WARNING), lock.run_lock(tmp_path), lock.run_lock(tmp_path):
         pass
     assert caplog.text.count("cannot be locked (No locks available)") == 2

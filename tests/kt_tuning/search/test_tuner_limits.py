@@ -8,7 +8,7 @@ from tiny_models import tiny
 
 from kt_tuning import Tuner
 from kt_tuning.core.errors import OptionError, SearchError, StorageError
-from kt_tuning.run.lock import RunLock
+from kt_tuning.run.lock import run_lock
 from kt_tuning.search import budget
 from kt_tuning.search.budget import Budget
 
@@ -202,11 +202,11 @@ def test_if_all_are_infeasible_the_first_reason_is_told(make_tuner, stripes):
 def test_a_run_that_somebody_holds_is_not_searched(make_tuner, stripes):
     tuner = make_tuner(max_trials=1, epochs=1)
     tuner.run_directory.mkdir()
-    with RunLock(tuner.run_directory), pytest.raises(StorageError, match="in use by"):
+    with run_lock(tuner.run_directory), pytest.raises(StorageError, match="in use by"):
         tuner.search(stripes)
     assert tuner.results().empty
     tuner.search(stripes)
-    with RunLock(tuner.run_directory):
+    with run_lock(tuner.run_directory):
         assert len(tuner.results()) == 1
 
 
@@ -222,7 +222,7 @@ def test_a_search_that_runs_is_not_overwritten(make_tuner, stripes):
     tuner = make_tuner(max_trials=1, epochs=1)
     tuner.search(stripes)
     result = tuner.run_directory / "trial_0" / "result.json"
-    with RunLock(tuner.run_directory), pytest.raises(StorageError, match="in use by"):
+    with run_lock(tuner.run_directory), pytest.raises(StorageError, match="in use by"):
         make_tuner(overwrite=True).search(stripes)
     assert result.exists()
 

@@ -9,12 +9,12 @@ os.environ["WANDB_ERROR_REPORTING"] = "false"
 import pytest
 from tracked_runs import FakeRun
 
-from kt_tuning.tracking import background
+from kt_tuning.tracking import delivery
 
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch):
-    monkeypatch.setattr(background, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.01)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What trackers are told, whatever happens to them and to the search."""
 
+import importlib.util
 import logging
 import threading
 import time
@@ -7,8 +8,9 @@ import time
 import pytest
 from tracked_runs import Recorder
 
+from kt_tuning.core.errors import MissingExtraError, OptionError
 from kt_tuning.core.records import FAILED
-from kt_tuning.tracking import background
+from kt_tuning.tracking import TRACKERS, delivery, find_trackers
 
 
 def nothing():
@@ -161,7 +163,7 @@ def test_a_search_waits_for_no_tracker_and_in_the_end_not_for_long(run, caplog, 
             self.calls.append("stuck")
             self.free.wait()
 
-    monkeypatch.setattr(background, "LAST_WAIT", 0.05)
+    monkeypatch.setattr(delivery, "LAST_WAIT", 0.05)
     tracker = Stuck()
     tracking = run.tracking(tracker)
     tracking.tell(run.train(0, 0.5, 0.75))
@@ -217,3 +219,38 @@ def test_a_note_that_a_kill_cut_short_was_never_written(run, cut):
         tracking.tell(trial)
         tracking.close(None, nothing)
     assert [call for call in again.calls if call[0] == "epoch"] == [("epoch", "0", 1, 0.75)]
+
+
+def test_names_and_trackers_are_found_in_order():
+    mine = Recorder()
+    assert [tracker.name for tracker in find_trackers(["csv", mine])] == ["csv", "recorder"]
+    assert [tracker.name for tracker in find_trackers("tensorboard")] == ["tensorboard"]
+    assert find_trackers(None) == []
+    assert find_trackers(mine) == [mine]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("neptune", "Unknown tracker 'neptune'. Known: tensorboard, csv, mlflow, wandb"),
+        (["csv", "csv"], "'csv' is passed twice"),
+    ],
+)
+def test_wrong_names_are_refused(asked, message):
+    with pytest.raises(OptionError, match=message):
+        find_trackers(asked)
+
+
+@pytest.mark.parametrize("name", ["mlflow", "wandb"])
+def test_a_missing_extra_is_named(name, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
+    with pytest.raises(MissingExtraError, match=rf"pip install 'kt-tuning\[{name}\]'"):
+        find_trackers(name)
+
+
+@pytest.mark.parametrize("name", TRACKERS)
+def test_each_has_the_name_of_its_row(name):
+    if name in ("mlflow", "wandb"):
+        pytest.importorskip(name, reason=f"the extra {name} is not installed")
+    (tracker,) = find_trackers(name)
+    assert tracker.name == name

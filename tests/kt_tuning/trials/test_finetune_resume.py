@@ -47,12 +47,8 @@ def train(directory, made, *, interrupted_after=None):
         number=0,
         hp=keras_tuner.HyperParameters(),
         epochs=4,
-        initial_epoch=0,
-        origin=None,
         seed=3,
         directory=directory,
-        deadline=None,
-        least_epochs=0,
     )
     heard = []
 

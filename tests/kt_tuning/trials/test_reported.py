@@ -90,12 +90,8 @@ def paused_after_an_epoch(directory, stripes):
         number=0,
         hp=hp,
         epochs=2,
-        initial_epoch=0,
-        origin=None,
         seed=3,
         directory=directory,
-        deadline=None,
-        least_epochs=0,
     )
     task = ImageTask(wrapped, stripes, BFLOAT16, objectives=["val_loss"])
     objectives = [keras_tuner.Objective("val_loss", "min")]

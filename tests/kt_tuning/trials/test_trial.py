@@ -40,12 +40,8 @@ def specify(directory, **options):
         "number": 0,
         "hp": keras_tuner.HyperParameters(),
         "epochs": 4,
-        "initial_epoch": 0,
-        "origin": None,
         "seed": 3,
         "directory": directory,
-        "deadline": None,
-        "least_epochs": 0,
     }
     return TrialSpec(**{**arguments, **options})
 
@@ -272,9 +268,9 @@ def test_with_its_time_up_a_trial_ends_after_the_folds_it_has(tmp_path, stripes,
         late.append(news.step == 1)
         return Decision.CONTINUE
 
-    from kt_tuning.trials import trial
+    from kt_tuning.trials.training import Training
 
-    monkeypatch.setattr(trial._Trial, "_late", lambda self: any(late))
+    monkeypatch.setattr(Training, "_late", lambda self: any(late))
     record = run_trial(spec, report, tasks=made, objectives=OBJECTIVES)
     assert record.status == "COMPLETED"
     assert record.message == "2 of 3 trainings within the time limit"

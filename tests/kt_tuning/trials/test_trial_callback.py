@@ -3,15 +3,16 @@
 import time
 
 import keras
+import keras_tuner
 import numpy as np
 import pytest
 
 from hypermodels import ConvNet
 from kt_tuning import Recipe
-from kt_tuning.trials import Decision
-from kt_tuning.trials.checkpoint import Checkpoint, RunState
-from kt_tuning.trials.curve import Curve
+from kt_tuning.trials import Decision, KerasTask
+from kt_tuning.trials.checkpoint import RunState
 from kt_tuning.trials.trial_callback import TrialCallback
+from kt_tuning.trials.trial_files import TrialFiles
 
 
 class SlowEpochs(keras.callbacks.Callback):
@@ -100,28 +101,30 @@ def test_a_finished_search_does_not_start_again_within_the_same_limit(make_tuner
     assert len(tuner.results()) == 1
 
 
-class NoTask:
+class Patient(KerasTask):
     """Measures nothing itself."""
 
-    measures_itself = False
+    def __init__(self, epochs):
+        super().__init__(keras_tuner.HyperModel(), (), {})
+        self.epochs = epochs
+
+    def patience(self, values):
+        return self.epochs
 
 
 @pytest.fixture
 def monitor(tmp_path):
     def make(direction="max", epochs=3, **options):
-        import keras_tuner
-
         model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
         model.compile("sgd", "mse")
         made = TrialCallback(
             model,
-            NoTask(),
+            Patient(options.get("patience")),
             keras_tuner.Objective("score", direction),
+            values={},
             state=RunState(0, epochs, 0),
             best=None,
-            curve=Curve(tmp_path / "history.csv", several=False),
-            checkpoint=Checkpoint(tmp_path / "checkpoint"),
-            patience=options.get("patience"),
+            files=TrialFiles(tmp_path),
             deadline=None,
             report=lambda *args: Decision.CONTINUE,
             began=time.monotonic(),

@@ -9,7 +9,7 @@ import pytest
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.data import ImageData
-from kt_tuning.execution import shared_arrays
+from kt_tuning.execution import pickling
 
 ROWS = 2**18
 
@@ -22,7 +22,7 @@ def numbers():
 
 def send(content, folder):
     """What arrives, and how much went by the line."""
-    load = shared_arrays.dumps(content, folder)
+    load = pickling.dumps(content, folder)
     return cloudpickle.loads(load), len(load)
 
 
@@ -156,7 +156,7 @@ def test_keras_trains_on_shared_arrays_as_it_does_on_its_own(tmp_path):
 def test_a_folder_that_cannot_be_made_is_an_error(numbers, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match=r"2 MB .* Not a directory.*workers=1"):
-        shared_arrays.dumps(numbers, tmp_path / "file" / "folder")
+        pickling.dumps(numbers, tmp_path / "file" / "folder")
 
 
 def test_a_full_disk_is_an_error(numbers, tmp_path):
@@ -164,13 +164,13 @@ def test_a_full_disk_is_an_error(numbers, tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limits[1]))
     try:
         with pytest.raises(StorageError, match=r"Cannot write .*0\.npy.*Free space"):
-            shared_arrays.dumps(numbers, tmp_path)
+            pickling.dumps(numbers, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_file_that_is_gone_is_an_error(numbers, tmp_path):
-    load = shared_arrays.dumps(numbers, tmp_path)
+    load = pickling.dumps(numbers, tmp_path)
     (tmp_path / "0.npy").unlink()
     with pytest.raises(StorageError, match="Leave the file there"):
         cloudpickle.loads(load)

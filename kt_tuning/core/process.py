@@ -1,9 +1,10 @@
-"""Interrupts (Ctrl-C, SIGTERM) that also work where Python ignores exceptions."""
+"""This process: its share of the processors, and interrupts (Ctrl-C, SIGTERM) that always work."""
 
 from __future__ import annotations
 
 import _thread
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -66,3 +67,20 @@ def _runs(code: CodeType, thread: int) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def count_processors() -> int:
+    """Return the number of processors that this process may run on (its CPU affinity)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def own_processors() -> int:
+    """Return this process' share of the processors.
+
+    A worker process gets its share as OMP_NUM_THREADS; other processes may use all.
+    """
+    share = os.environ.get("OMP_NUM_THREADS", "")
+    count = count_processors()
+    return min(count, int(share)) if share.isdecimal() and int(share) else count

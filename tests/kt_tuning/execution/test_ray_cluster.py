@@ -4,7 +4,7 @@ import pytest
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.execution import Ray
-from kt_tuning.execution.ray.cluster import gpus_of, room
+from kt_tuning.execution.ray_cluster import gpus_of, room
 
 NODES = [{"CPU": 8.0, "GPU": 2.0}, {"CPU": 3.0}, {"memory": 1e9}]
 

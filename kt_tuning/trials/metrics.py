@@ -1,8 +1,8 @@
-"""Metrics from what `HyperModel.fit` or `Tuner.run_trial` returns."""
+"""Metrics of a trial: from the result of its training, and costs of its model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import keras
@@ -15,6 +15,53 @@ from keras_tuner.src.engine.tuner_utils import (
 )
 
 from kt_tuning.core.errors import SearchError
+from kt_tuning.evaluation import count_flops, measure_latency
+from kt_tuning.trials.spec import InfeasibleError
+
+
+def _latency(model: keras.Model) -> float:
+    """Return the median of 100 predictions of one image in milliseconds."""
+    image = np.zeros((1, *model.input_shape[1:]), model.inputs[0].dtype)
+    return measure_latency(model.predict_on_batch, image)["p50"]
+
+
+COSTS: dict[str, Callable[[keras.Model], float]] = {
+    "parameters": lambda model: float(model.count_params()),
+    "flops": lambda model: float(count_flops(model)),
+    "latency": _latency,
+}
+"""Cost of one prediction by name; lower is better. Other trials make latency noisy."""
+
+AMOUNTS = {
+    "parameters": "Oversized model: {:,.0f} parameters",
+    "flops": "{:,.0f} FLOPs an image",
+    "latency": "{:.3g} ms an image",
+}
+"""Format of each cost in messages."""
+
+
+def measure_costs(model: keras.Model, names: Iterable[str]) -> dict[str, float]:
+    """Return the costs among `names`."""
+    return {name: COSTS[name](model) for name in names if name in COSTS}
+
+
+def check_costs(model: keras.Model, limits: Mapping[str, float]) -> None:
+    """Refuse a model that is over a limit before it is trained.
+
+    Args:
+        model: A model that is not built yet is accepted.
+        limits: Upper limits by name in `COSTS`.
+
+    Raises:
+        InfeasibleError: if a cost is higher.
+    """
+    if not model.built:
+        return
+    for name, limit in limits.items():
+        cost = COSTS[name](model)
+        if cost > limit:
+            amount = AMOUNTS[name].format(cost)
+            raise InfeasibleError(f"{amount}, more than max_{name}={limit:,}")
 
 
 def metrics_of(result: Any, objective: keras_tuner.Objective, source: str) -> dict[str, float]:
@@ -36,7 +83,9 @@ def metrics_of(result: Any, objective: keras_tuner.Objective, source: str) -> di
     try:
         metrics = convert_to_metrics_dict(result, objective)
     except KeyError:
-        raise unknown_objective(objective, _history(result)) from None
+        results = result if isinstance(result, list) else [result]
+        logs = [one.history for one in results if isinstance(one, keras.callbacks.History)]
+        raise unknown_objective(objective, logs[0] if logs else {}) from None
     found = {name: scalar(value) for name, value in metrics.items()}
     if objective.has_value(found):
         # A sum of several objectives has a name of its own.
@@ -60,9 +109,3 @@ def unknown_objective(objective: keras_tuner.Objective, logs: Mapping[str, Any])
         f"The objective {objective.name!r} is not among what training measures: "
         f"{', '.join(sorted(logs))}. Pass another `objective`, or `validation_data`."
     )
-
-
-def _history(result: Any) -> Mapping[str, Any]:
-    results = result if isinstance(result, list) else [result]
-    histories = [one for one in results if isinstance(one, keras.callbacks.History)]
-    return histories[0].history if histories else {}

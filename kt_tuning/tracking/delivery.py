@@ -1,19 +1,31 @@
-"""Calls of a tracker in a background thread, so that a search never waits for it."""
+"""Calls of a tracker in a background thread, and the log of what it has received."""
 
 from __future__ import annotations
 
-import csv
+import collections
+import contextlib
+import json
 import logging
+import math
+import os
+import secrets
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from kt_tuning.core.json_record import read_json, write_json
 from kt_tuning.run.layout import HISTORY
-from kt_tuning.tracking.delivered import Delivered
+from kt_tuning.run.reader import read_history
 from kt_tuning.tracking.tracker import Epoch, SearchOutcome, TrackedSearch, TrackedTrial, Tracker
 
 logger = logging.getLogger("kt_tuning")
 
+FOLDER = "tracking"
+"""Folder of the logs in a run directory."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds between two attempts to reach a tracker; each pause is twice the last one."""
 LAST_WAIT, LAST_ATTEMPT = 60.0, 10.0
@@ -22,7 +34,7 @@ INDICES = ("run", "epoch")
 """Columns of `history.csv` that are no metrics."""
 
 
-class BackgroundTracker:
+class Delivery:
     """Calls a tracker in its own thread and repeats failed calls.
 
     The queue holds the latest state of each trial with unsent results; epochs are read from the run
@@ -40,7 +52,7 @@ class BackgroundTracker:
     def __init__(self, tracker: Tracker, search: TrackedSearch) -> None:
         self._tracker = tracker
         self._search = search
-        self.delivered = Delivered(search.directory, tracker.name)
+        self._received = Received(search.directory / FOLDER / f"{tracker.name}.jsonl")
         self._pending: dict[str, TrackedTrial] = {}
         self._outcome: SearchOutcome | None = None
         self._changed = threading.Condition()
@@ -55,14 +67,13 @@ class BackgroundTracker:
         )
         self._thread.start()
 
-    @property
-    def takes_models(self) -> bool:
-        """Whether the tracker logs the best trial's model."""
-        return self._tracker.takes_models
+    def wants_model(self, trial_id: str) -> bool:
+        """Whether the tracker logs the best trial's model and lacks that of this trial."""
+        return self._tracker.takes_models and self._received.best != trial_id
 
     def tell(self, trial: TrackedTrial) -> None:
         """Queue a trial that has started, finished an epoch or ended."""
-        if not self.delivered.ended(trial.trial_id):
+        if not self._received.trials[trial.trial_id].get("ended"):
             with self._changed:
                 self._pending[trial.trial_id] = trial
                 self._changed.notify()
@@ -85,11 +96,11 @@ class BackgroundTracker:
                 self._changed.wait_for(lambda: self._pending or self._outcome)
                 last = self._outcome
             try:
-                self._catch_up()
+                self._send_all()
                 if last is not None and not self._given_up:
                     self._tracker.search_ended(last)
                     if last.model is not None and last.best is not None:
-                        self.delivered.note_best(last.best.trial_id)
+                        self._received.note(best=last.best.trial_id)
             except Exception as error:
                 self._down = True
                 self._warn(str(error).partition("\n")[0] or type(error).__name__)
@@ -106,12 +117,8 @@ class BackgroundTracker:
             if last is not None:
                 return
 
-    def _catch_up(self) -> None:
-        """Send all queued trials.
-
-        Raises:
-            Exception: the first error of the tracker, after all trials were attempted.
-        """
+    def _send_all(self) -> None:
+        """Send all queued trials; then raise the first error, if there was one."""
         if not self._search_began:
             self._tracker.search_began(self._search)
             self._search_began = True
@@ -120,7 +127,7 @@ class BackgroundTracker:
         failure: Exception | None = None
         for trial in pending.values():
             try:
-                self._log(trial)
+                self._send(trial)
             except Exception as error:
                 failure = failure or error
                 with self._changed:
@@ -128,24 +135,29 @@ class BackgroundTracker:
         if failure is not None:
             raise failure
 
-    def _log(self, trial: TrackedTrial) -> None:
-        name, delivered = trial.trial_id, self.delivered
-        if self._given_up or delivered.ended(name):
-            return
+    def _send(self, trial: TrackedTrial) -> None:
+        name, received = trial.trial_id, self._received
         if name not in self._started:
             # Another process may have logged its first epochs.
-            delivered.catch_up()
-            self._tracker.trial_began(trial, logged=delivered.epochs(name))
+            received.read()
+        known = received.trials[name]
+        if self._given_up or known.get("ended"):
+            return
+        if name not in self._started:
+            self._tracker.trial_began(trial, logged=known.get("epochs", 0))
             self._started.add(name)
-        began, done = delivered.began(name), delivered.epochs(name)
-        for epoch in read_epochs(trial.directory, began, start=done):
+        if "began" not in known:
+            received.note(trial=name, began=round(time.time(), 3))
+        for epoch in _epochs(trial.directory / HISTORY, known["began"]):
+            if epoch.step < known.get("epochs", 0):
+                continue
             if self._given_up:
                 return
             self._tracker.epoch(trial, epoch)
-            delivered.note_epoch(name, epoch.step)
+            received.note(trial=name, epochs=epoch.step + 1)
         if trial.record is not None:
             self._tracker.trial_ended(trial, trial.record)
-            delivered.note_end(name)
+            received.note(trial=name, ended=True)
             self._started.discard(name)
 
     def _warn(self, reason: str) -> None:
@@ -160,25 +172,92 @@ class BackgroundTracker:
             )
 
 
-def read_epochs(directory: Path, began: float, *, start: int) -> Iterator[Epoch]:
-    """Yield the complete rows of a trial's `history.csv`, which the trial may be writing.
+class Received:
+    """The log of what a tracker has received, a file of JSON lines.
+
+    An incomplete last line, which a kill has left, is removed.
 
     Args:
-        directory: Directory of the trial.
-        began: Start of the trial in seconds since 1970.
-        start: Index of the first epoch to yield.
+        path: The file; its folder exists.
+
+    Attributes:
+        trials: By id: "began", when it was first logged in seconds since 1970; "epochs", their
+            number; "ended", whether the tracker has the whole trial; as far as they are known.
+        best: Id of the trial whose model the tracker has, or None.
     """
-    try:
-        text = (directory / HISTORY).read_text(encoding="utf-8")
-    except FileNotFoundError:
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._size = 0
+        self.trials: dict[str, dict[str, Any]] = collections.defaultdict(dict)
+        self.best: str | None = None
+        self.read()
+        if path.exists():
+            os.truncate(path, self._size)
+
+    def read(self) -> None:
+        """Read new lines, perhaps of another process."""
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                file.seek(self._size)
+                text = file.read()
+            whole = text[: text.rfind(b"\n") + 1]
+            self._size += len(whole)
+            for line in whole.splitlines():
+                self._apply(json.loads(line))
+
+    def note(self, **content: Any) -> None:
+        """Append a line: facts of a `trial`, or the `best` trial."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(content) + "\n")
+        self._apply(content)
+
+    def _apply(self, content: dict[str, Any]) -> None:
+        if "trial" in content:
+            self.trials[content.pop("trial")].update(content)
+        else:
+            self.best = content["best"]
+
+
+def search_key(run_directory: Path) -> str:
+    """Return the key of a search, which is made by the first call.
+
+    Raises:
+        StorageError: if it cannot be read.
+    """
+    path = run_directory / FOLDER / "search.json"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        key = secrets.token_hex(6)
+        mine = path.with_name(f"{key}.json")
+        write_json(mine, {"key": key})
+        try:
+            # Of several processes that share the search the first one counts.
+            with contextlib.suppress(FileExistsError):
+                os.link(mine, path)
+        except OSError:
+            # A file system without hard links.
+            write_json(path, {"key": key})
+        mine.unlink(missing_ok=True)
+    return str(read_json(path)["key"])
+
+
+def _epochs(history: Path, began: float) -> Iterator[Epoch]:
+    """Yield the complete rows of a file that the trial may be writing.
+
+    Args:
+        history: The trial's `history.csv`.
+        began: Start of the trial in seconds since 1970.
+    """
+    if not history.is_file():
         return
-    # The last line may be incomplete.
-    lines = text[: text.rfind("\n") + 1].splitlines()
-    moment = began
-    for step, row in enumerate(csv.DictReader(lines)):
+    columns = read_history(history)
+    ends = began + np.cumsum(columns.get("seconds", ()))
+    for step, end in enumerate(ends.tolist()):
+        row = {name: float(column[step]) for name, column in columns.items()}
         metrics = {
-            name: float(number) for name, number in row.items() if number and name not in INDICES
+            name: number
+            for name, number in row.items()
+            if name not in INDICES and not math.isnan(number)
         }
-        moment += metrics.get("seconds", 0.0)
-        if step >= start:
-            yield Epoch(step, metrics, moment)
+        yield Epoch(step, metrics, end)

@@ -5,7 +5,10 @@ import logging
 import pytest
 
 from kt_tuning.core.progress import write_line
-from kt_tuning.execution.logs import LOGGER, ForwardingHandler, show
+from kt_tuning.execution.executor import Worker
+from kt_tuning.execution.worker import ForwardingHandler
+
+LOGGER = "kt_tuning"
 
 
 def test_warnings_and_lines_of_progress_are_forwarded(monkeypatch, caplog):
@@ -23,9 +26,19 @@ def test_warnings_and_lines_of_progress_are_forwarded(monkeypatch, caplog):
     ]
 
 
+class Silent(Worker):
+    """A worker that sends nothing."""
+
+    def receive(self):
+        raise EOFError("silent")
+
+    def answer(self, answer):
+        raise AssertionError("no report was sent")
+
+
 @pytest.mark.parametrize(("level", "shown"), [(logging.INFO, 1), (logging.WARNING, 0)])
 def test_they_are_shown_to_those_who_want_them(caplog, level, shown):
     record = logging.makeLogRecord({"name": LOGGER, "levelno": logging.INFO, "msg": "line"})
     with caplog.at_level(level, LOGGER):
-        show(record)
+        Silent().handle(("logged", record), driver=None)
     assert caplog.messages == ["line"] * shown

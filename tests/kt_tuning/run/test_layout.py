@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.run import layout, removal
-from kt_tuning.run.layout import is_run_directory
-from kt_tuning.run.removal import check_removable, remove_run
+from kt_tuning.run import layout
+from kt_tuning.run.layout import check_removable, is_run_directory, remove_run
 
 SEARCH = {"objective": "val_accuracy", "hypermodel": "build", "versions": {}}
 WRITTEN = (
@@ -172,10 +171,10 @@ def test_every_name_in_the_layout_is_one_that_a_run_writes():
         if name.isupper() and isinstance(value, str) and name[0] != "_"
     ]
     folders = (
-        removal.RUN,
-        removal.RUN["refit|distill|bag|boost|snapshots"],
-        removal.RUN[r"trial_\d+"],
+        layout.RUN,
+        layout.RUN["refit|distill|bag|boost|snapshots"],
+        layout.RUN[r"trial_\d+"],
     )
     for name in names:
         known = any(re.fullmatch(pattern, name) for folder in folders for pattern in folder)
-        assert known or name in removal.KEPT, name
+        assert known or name in layout.KEPT, name

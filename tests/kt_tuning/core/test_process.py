@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from kt_tuning.core.interrupts import interrupts_kept
+from kt_tuning.core.process import interrupts_kept
 
 
 class Finalized:

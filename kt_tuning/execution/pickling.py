@@ -1,12 +1,14 @@
-"""Pickling with large arrays in files that all worker processes map into memory.
+"""Pickling of work with large arrays for workers, so that a machine holds the arrays once.
 
-N workers then hold the data once, in the page cache, and not N times.
+For processes each array is a file that all of them map into memory; N workers then hold it once, in
+the page cache. On a Ray cluster it is a buffer in the object store of each node.
 """
 
 from __future__ import annotations
 
 import io
 import mmap
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,13 @@ import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.errors import StorageError
+from kt_tuning.core.errors import KtTuningError, OptionError, StorageError
 
 LARGE = 2**20
-"""Smallest array in bytes that gets a file: 1 MiB."""
+"""Smallest array in bytes that is not part of the pickle: 1 MiB."""
+
+Packed = list[NDArray[np.uint8]]
+"""The pickled object, then each large array in it."""
 
 
 def dumps(content: Any, folder: Path) -> bytes:
@@ -33,14 +38,63 @@ def dumps(content: Any, folder: Path) -> bytes:
 
     Raises:
         StorageError: if an array cannot be written.
-        Exception: any error of pickling.
+        OptionError: if the content cannot be pickled.
     """
     buffer = io.BytesIO()
-    _Pickler(buffer, folder).dump(content)
+    _dump(_FilePickler(buffer, folder), content, "worker processes")
     return buffer.getvalue()
 
 
-class _Pickler(cloudpickle.Pickler):
+def pack(content: Any) -> Packed:
+    """Pickle by cloudpickle with large NumPy arrays as separate buffers, for Ray's object store.
+
+    Raises:
+        OptionError: if the content cannot be pickled.
+    """
+    buffers: list[pickle.PickleBuffer] = []
+    stream = io.BytesIO()
+
+    def stays_in(array: pickle.PickleBuffer) -> bool:
+        small = array.raw().nbytes < LARGE
+        if not small:
+            buffers.append(array)
+        return small
+
+    pickler = _BufferPickler(stream, protocol=5, buffer_callback=stays_in)
+    _dump(pickler, content, "a cluster")
+    parts = [stream.getbuffer(), *(buffer.raw() for buffer in buffers)]
+    return [np.frombuffer(part, np.uint8) for part in parts]
+
+
+def load_packed(reference: Any) -> Any:
+    """Return a packed object from Ray's store; its large arrays are read-only views."""
+    import ray
+
+    pickled, *arrays = ray.get(reference)
+    return pickle.loads(pickled, buffers=arrays)
+
+
+def _dump(pickler: cloudpickle.Pickler, content: Any, where: str) -> None:
+    try:
+        pickler.dump(content)
+    except KtTuningError:
+        raise
+    except Exception as error:
+        raise OptionError(
+            f"The hypermodel or the data cannot be sent to {where} ({error}). A tf.data.Dataset, "
+            "an open file or a lock cannot: use arrays, or workers=1."
+        ) from error
+
+
+class _BufferPickler(cloudpickle.Pickler):
+    def reducer_override(self, obj: Any) -> Any:
+        """Reduce a view of a file like an array, whose bytes stay out of the pickle."""
+        if type(obj) is np.memmap:
+            return np.asarray(obj).__reduce_ex__(5)
+        return super().reducer_override(obj)
+
+
+class _FilePickler(cloudpickle.Pickler):
     def __init__(self, buffer: io.BytesIO, folder: Path) -> None:
         super().__init__(buffer)
         self._folder = folder

@@ -2,8 +2,7 @@
 
 import pytest
 
-from kt_tuning.core.errors import MissingExtraError
-from kt_tuning.core.extras import require_extra
+from kt_tuning.core.errors import MissingExtraError, require_extra
 
 
 def test_packages_that_are_there():
