@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.extras import require_extra
+from kt_tuning.core.errors import require_extra
 from kt_tuning.ensembling.calibration import Calibration, cross_entropy, logarithm
 from kt_tuning.ensembling.combination import GEOMETRIC, Combination
 from kt_tuning.ensembling.problem import Problem

@@ -21,8 +21,6 @@ from kt_tuning.core.records import FAILED, PAUSED, SearchRecord, TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation.test_uses import add_uses, held_out_uses
-from kt_tuning.run import Run, RunLock, trial_folder
-from kt_tuning.evaluation.held_out import add_uses, held_out_uses
 from kt_tuning.run import Run, run_lock, trial_folder
 from kt_tuning.run.layout import (
     CHECKPOINT,
@@ -39,10 +37,7 @@ from kt_tuning.run.layout import (
     check_removable,
     remove_run,
 )
-from kt_tuning.run.removal import check_removable, remove_run
 from kt_tuning.search.pruning import Point
-from kt_tuning.trials.damage import damaged_files
-from kt_tuning.search.rungs import Point
 from kt_tuning.trials.trial_files import damaged_files
 
 logger = logging.getLogger("kt_tuning")

@@ -15,13 +15,9 @@ import keras
 from rich.console import Console
 
 from kt_tuning.core.errors import SearchError, full_disk_explained
-from kt_tuning.core.interrupts import interrupts_kept
+from kt_tuning.core.process import interrupts_kept
 from kt_tuning.core.quiet import light_collections, quiet_keras_tuner, without_repetitions
 from kt_tuning.core.records import FAILED, SearchRecord, first_trial_failure
-from kt_tuning.core.errors import SearchError
-from kt_tuning.core.process import interrupts_kept
-from kt_tuning.core.quiet import light_collections, quiet_keras_tuner
-from kt_tuning.core.records import FAILED, SearchRecord, TrialRecord, first_trial_failure
 from kt_tuning.core.units import count
 from kt_tuning.data import ImageData
 from kt_tuning.execution import Executor, Ray, Serial, Work

@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 from optuna import samplers
 
-from kt_tuning.core.errors import OptionError
-from kt_tuning.core.extras import require_extra
+from kt_tuning.core.errors import OptionError, require_extra
 from kt_tuning.core.names import find_name
 from kt_tuning.search.pruning import REDUCTION, RUNGS
 from kt_tuning.search.samplers.gaussian_process import GaussianProcessSampler

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from kt_tuning.core import processors as processors_module
+from kt_tuning.core import process
 from kt_tuning.data import batch_loader as loading
 from kt_tuning.data.batch_loader import (
     AHEAD,
@@ -260,6 +260,6 @@ def test_no_thread_is_left_behind(error):
     [(1, "", 1), (2, "", 1), (8, "", 4), (64, "", 8), (8, "2", 1), (8, "99", 4), (8, "all", 4)],
 )
 def test_threads_go_by_the_share_of_the_processors(processors, share, threads, monkeypatch):
-    monkeypatch.setattr(processors_module, "count_processors", lambda: processors)
+    monkeypatch.setattr(process, "count_processors", lambda: processors)
     monkeypatch.setenv("OMP_NUM_THREADS", share)
     assert reading_threads() == threads

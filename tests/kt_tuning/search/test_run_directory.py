@@ -12,7 +12,7 @@ import kt_tuning
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.search.run_directory import RunDirectory
-from kt_tuning.trials.damage import damaged_files
+from kt_tuning.trials.trial_files import damaged_files
 
 
 @pytest.fixture
