@@ -2,18 +2,154 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras_tuner
 
+from hypermodels import HYPERMODELS, Families
+from kt_tuning.core.errors import SearchError, StorageError
+from kt_tuning.core.json_record import read_json
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.finalize import has_final_model
-from kt_tuning.finalize.recorded_search import RecordedSearch
 from kt_tuning.recipe import Recipe
-from kt_tuning.search.definition import SearchDefinition
+from kt_tuning.run import Run
+from kt_tuning.run.layout import AUTO_CHOICE, OPTIONS
+from kt_tuning.search import STRATEGIES
+from kt_tuning.search.auto import AutoChoice, Chosen
+from kt_tuning.search.definition import SearchDefinition, read_definition
+from kt_tuning.search.definition.state import NAME, STATE
 from kt_tuning.tuner import Tuner
+
+OPTUNA = "optuna"
+_ARGUMENTS = ("per_stage", "space", "normalization", "weights", "penalty")
+"""Arguments of the classes in `HYPERMODELS` that are attributes of the same name."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RecordedSearch:
+    """A search as its run directory records it.
+
+    Attributes:
+        definition: What decides what its trials mean.
+        hypermodel: Made again, if it is one of `hypermodels`; or None: code that is not in the
+            directory.
+        options: Arguments of `Tuner`, by name.
+    """
+
+    definition: SearchDefinition
+    hypermodel: Any
+    options: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path, recipe: Recipe | None = None) -> RecordedSearch:
+        """Read a run directory.
+
+        Args:
+            path: The directory.
+            recipe: How the models were trained; as recorded if None.
+
+        Raises:
+            StorageError: if it holds no search, one with an oracle of KerasTuner, or a recipe that
+                cannot be made again.
+        """
+        run = Run(path)
+        search, definition = run.read_search(), read_definition(run)
+        assert definition is not None
+        if definition.oracle not in (None, OPTUNA):
+            raise StorageError(
+                f"{path} was searched with {definition.oracle}, an oracle of KerasTuner, which is "
+                "not kept in it. Make its tuner as it was made for the search: Tuner(…, "
+                f"strategy={definition.oracle}(…), directory=…, project_name=…)."
+            )
+        asked = read_json(path / OPTIONS) if (path / OPTIONS).is_file() else {}
+        objectives = definition.objectives or [[search.objective, search.direction]]
+        limits = definition.limits or {}
+        options = {
+            "objective": [keras_tuner.Objective(*objective) for objective in objectives],
+            "strategy": search.strategy if search.strategy in STRATEGIES else "auto",
+            "max_trials": search.max_trials,
+            "epochs": search.epochs,
+            "folds": search.folds if search.folds > 1 else None,
+            "executions_per_trial": search.executions,
+            "recipe": recipe or _recipe(path, definition),
+            "hyperparameters": _space(definition),
+            "seed": search.seed,
+            "directory": path.absolute().parent,
+            "project_name": path.absolute().name,
+            "storage": asked.get("storage"),
+            **{f"max_{name}": limit for name, limit in limits.items()},
+        }
+        return cls(definition, _hypermodel(run, definition), options)
+
+    @property
+    def missing(self) -> Callable[[keras_tuner.HyperParameters], Any]:
+        """Stands in for a hypermodel that is not known: raises SearchError when called."""
+        name = "build" if self.definition.hypermodel is None else self.definition.hypermodel[NAME]
+
+        def build(hp: keras_tuner.HyperParameters) -> Any:
+            raise SearchError(
+                f"The hypermodel of this search, {name}, is code that its run directory does not "
+                "have. Pass it: open_run(path, hypermodel=…)."
+            )
+
+        build.__name__ = name
+        return build
+
+
+def _hypermodel(run: Run, definition: SearchDefinition) -> Any:
+    described = definition.hypermodel
+    made = None if described is None else _made(described)
+    choice = run.read(AutoChoice, AUTO_CHOICE)
+    return made if made is None or choice is None else Chosen(choice, made)
+
+
+def _made(described: Mapping[str, Any]) -> keras_tuner.HyperModel | None:
+    """Make a hypermodel of `hypermodels` from its description; None if it is another one."""
+    name, state = described[NAME], described[STATE]
+    if name == Families.__name__ and "members" in state:
+        members = {family: _made(member) for family, member in state["members"].items()}
+        known = {family: member for family, member in members.items() if member is not None}
+        return Families(known) if known and len(known) == len(members) else None
+    kinds = {kind.__name__: kind for kind in HYPERMODELS.values()}
+    if name not in kinds or "input_shape" not in state:
+        return None
+    arguments = {key: state[key] for key in _ARGUMENTS if key in state}
+    if (backbone := state.get("backbone")) is not None:
+        found = backbone.get("path") or backbone.get("name") if isinstance(backbone, dict) else None
+        if found is None:
+            return None
+        arguments["backbone"] = found
+    fixed = {**state.get("fixed", {}), **arguments}
+    height, width, channels = state["input_shape"]
+    return kinds[name]((height, width, channels), state["classes"], **fixed)
+
+
+def _recipe(path: Path, definition: SearchDefinition) -> Recipe:
+    known = definition.recipe or {}
+    if isinstance(known.get("augment"), dict):
+        raise StorageError(
+            f"{path} was searched with an augmentation policy of your own, which is not kept in "
+            "it. Pass the recipe: open_run(path, recipe=Recipe(augment=…))."
+        )
+    return Recipe(**known)
+
+
+def _space(definition: SearchDefinition) -> keras_tuner.HyperParameters | None:
+    if not definition.space:
+        return None
+    # KerasTuner changes what it reads.
+    config = {"space": copy.deepcopy(definition.space), "values": {}}
+    space = keras_tuner.HyperParameters.from_config(config)
+    # Parents come before their children.
+    for parameter in space.space:
+        if space.is_active(parameter):
+            space.values[parameter.name] = parameter.default
+    return space
 
 
 class OpenedTuner(Tuner):

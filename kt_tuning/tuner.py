@@ -103,7 +103,7 @@ class Tuner(search.Tuner):
     def refit(self, options: RefitOptions | None = None, data: Images = None) -> Refit:
         """Train the ensemble's members again, on training and validation images, on all devices.
 
-        See `kt_tuning.finalize.refit.procedure`. The models go to `refit` in the run directory;
+        See `kt_tuning.finalize.refit`. The models go to `refit` in the run directory;
         `tuner.refit().ensemble` predicts, saves and exports like any ensemble.
 
         Args:

@@ -10,7 +10,7 @@ from hypermodels import MLP, Families, FineTune, ResNet
 from kt_tuning import Recipe, RefitOptions, Tuner, load_images, open_run
 from kt_tuning.core.errors import OptionError, SearchError, StorageError
 from kt_tuning.core.records import SearchRecord
-from kt_tuning.finalize.recorded_search import RecordedSearch
+from kt_tuning.recorded_tuner import RecordedSearch
 
 SHAPE = (8, 8, 1)
 

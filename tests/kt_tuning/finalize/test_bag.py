@@ -12,7 +12,7 @@ from kt_tuning.ensembling import (
     take_best,
 )
 from kt_tuning.finalize import bag, member_training
-from kt_tuning.finalize.bag import bootstrap_rows
+from kt_tuning.finalize.bag_boost_snapshots import bootstrap_rows
 
 
 def test_each_class_keeps_its_number_of_images():

@@ -11,7 +11,7 @@ from kt_tuning.core.errors import SearchError
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble, boosting_round
 from kt_tuning.finalize import boost
-from kt_tuning.finalize.boost import draw_rows
+from kt_tuning.finalize.bag_boost_snapshots import draw_rows
 
 
 def test_rows_are_drawn_by_weight():

@@ -6,7 +6,7 @@ import pytest
 from stripe_models import reader
 
 from kt_tuning.finalize import distillation_loss
-from kt_tuning.finalize.distillation_loss import teach
+from kt_tuning.finalize.distill import teach
 
 
 def distributions(seed, rows=6, classes=4):

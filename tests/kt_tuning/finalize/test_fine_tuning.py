@@ -5,7 +5,7 @@ import pytest
 from shipped_run import small_model
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.finalize.fine_tuning import fine_tuning
+from kt_tuning.finalize.export import fine_tuning
 
 
 def test_a_round_trains_on_the_training_images(stripes):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from kt_tuning.finalize.markdown import code, escape_markdown
+from kt_tuning.finalize.model_card import code, escape_markdown
 
 
 def test_markup_of_users_is_shown_as_it_is():

@@ -9,7 +9,7 @@ from hypermodels import MLP
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.finalize import snapshots
-from kt_tuning.finalize.snapshots import _annealed
+from kt_tuning.finalize.bag_boost_snapshots import _annealed
 from kt_tuning.trials.weights import save_weights
 
 

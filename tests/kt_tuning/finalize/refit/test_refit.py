@@ -14,14 +14,14 @@ from tiny_models import tiny
 
 from kt_tuning import Recipe, RefitOptions, Tuner
 from kt_tuning.core.errors import OptionError, SearchError, StorageError
+from kt_tuning.core.progress import Task
 from kt_tuning.data import ImageData
 from kt_tuning.data.batches import Batches
 from kt_tuning.devices import Devices
 from kt_tuning.ensembling import EnsembleRecord, combination_digest
 from kt_tuning.evaluation import held_out_uses, model_digest, note_held_out_use
 from kt_tuning.finalize import load_final_model, save_final_model
-from kt_tuning.finalize.refit import procedure
-from kt_tuning.finalize.refit.training import check_shareable
+from kt_tuning.finalize.refit_training import check_shareable
 
 QUIET = RefitOptions(verbose=False)
 BEST = RefitOptions(members="best", verbose=False)
@@ -137,12 +137,12 @@ def test_members_of_an_ensemble_keep_their_weights(tuner, data):
 def test_one_that_was_interrupted_goes_on(tuner, data, monkeypatch):
     options = dataclasses.replace(BEST, epochs=3)
 
-    def interrupted(task, done, loss):
+    def interrupted(task, done, note=""):
         if done == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(procedure, "_tell", interrupted)
+        patched.setattr(Task, "update", interrupted)
         with pytest.raises(KeyboardInterrupt):
             tuner.refit(options, data)
     (folder,) = (tuner.run_directory / "refit").glob("trial_*")

@@ -4,7 +4,7 @@ import pytest
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.finalize.refit.plan import chosen_epochs
+from kt_tuning.finalize.refit_plan import chosen_epochs
 from kt_tuning.run.layout import HISTORY
 
 

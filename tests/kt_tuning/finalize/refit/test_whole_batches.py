@@ -5,7 +5,7 @@ import pytest
 
 from kt_tuning.data.batch_loader import Loader
 from kt_tuning.data.batches import Batches
-from kt_tuning.finalize.refit.whole_batches import WholeBatches, whole_batches
+from kt_tuning.finalize.refit_training import WholeBatches, whole_batches
 
 
 @pytest.mark.parametrize("size", [12, 10, 25, 50, 80])

@@ -5,23 +5,60 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from pathlib import Path
+from typing import Any
 
 import keras_tuner
 import numpy as np
 
 from kt_tuning.core.errors import OptionError, SearchError, StorageError
+from kt_tuning.core.names import find_name
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.devices import Devices, global_batch
 from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.finalize.refit.options import AUTO, BEST, RefitOptions
 from kt_tuning.recipe import BATCH_SIZE, MAX_BATCH_SIZE, Recipe
 from kt_tuning.run import Run, read_history, trial_folder
 from kt_tuning.run.layout import ENSEMBLE, HISTORY
 from kt_tuning.search import Tuner
 from kt_tuning.search.best_models import with_values
+from kt_tuning.search.options import check_count
 
-SINGLE = "single"
+AUTO, ALL, BEST = "auto", "ensemble", "best"
+
+
+@dataclasses.dataclass(frozen=True)
+class RefitOptions:
+    """Options of a refit.
+
+    Attributes:
+        members: "ensemble": every member of the run's ensemble, which keep their weights;
+            "best": the best trial alone; "auto": the ensemble if the run has one.
+        epochs: Of every member; None for those that validation chose, each its own.
+        batch_size: Images a step, of all devices together; None for the trial's times the number
+            of devices, see `kt_tuning.devices.global_batch`.
+        devices: How many devices share the training; None for all.
+        tpu: Address of a TPU, see `kt_tuning.devices.find_devices`.
+        overwrite: Whether an earlier refit of other models, or in another way, is deleted. The
+            same one is kept, and continued, in any case.
+        verbose: Whether to show a progress bar.
+
+    Raises:
+        OptionError: if a value is out of range.
+    """
+
+    members: str = AUTO
+    epochs: int | None = None
+    batch_size: int | None = None
+    devices: int | None = None
+    tpu: Any = None
+    overwrite: bool = False
+    verbose: bool = True
+
+    def __post_init__(self) -> None:
+        members = find_name(self.members, (AUTO, ALL, BEST), "choice of members")
+        object.__setattr__(self, "members", members)
+        for name in ("epochs", "batch_size", "devices"):
+            check_count(name, getattr(self, name), optional=True)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,7 +66,7 @@ class MemberPlan:
     """One training.
 
     Attributes:
-        trial: Whose configuration it has.
+        trial: The trial whose configuration is trained.
         hp: Its hyperparameters.
         recipe: How it is trained.
         epochs: Of the training.
@@ -50,14 +87,7 @@ class MemberPlan:
 def plan_member(
     tuner: Tuner, trial: TrialRecord, images: int, devices: Devices, options: RefitOptions
 ) -> MemberPlan:
-    """Return how a trial's configuration is trained again.
-
-    Args:
-        tuner: Has searched.
-        trial: One of its trials.
-        images: How many it is trained on.
-        devices: On what.
-        options: As asked for.
+    """Return how a trial's configuration is trained again, on a number of images.
 
     Raises:
         OptionError: if the devices cannot share the batches.
@@ -73,7 +103,7 @@ def plan_member(
         )
     recipe = tuner.recipe
     if size != found.batch_size or not devices.alone:
-        # Batches that grow do so in our own training loop alone, on one device.
+        # Only our own training loop, on one device, can enlarge batches.
         recipe = dataclasses.replace(recipe, batch_size=size, max_batch_size=None)
         for name in (BATCH_SIZE, MAX_BATCH_SIZE):
             hp.values.pop(name, None)
@@ -93,21 +123,16 @@ def with_validation(data: ImageData) -> ImageData:
 
 
 def choose_members(tuner: Tuner, members: str) -> tuple[EnsembleRecord, list[TrialRecord]]:
-    """Return the trials whose configurations are trained again, and how they are combined.
+    """Return how the models are combined, without earlier measurements, and their trials in order.
 
     Args:
-        tuner: Has searched.
+        tuner: The tuner of the search.
         members: "auto", "ensemble" or "best", see `RefitOptions`.
-
-    Returns:
-        The combination and its members, in its order. What is known of the models before they
-        were trained again is not in it.
 
     Raises:
         OptionError: if the ensemble has members that are no trials of this run.
         SearchError: if no trial has completed, or there is no ensemble.
     """
-    objective = tuner.objectives[0]
     run = Run(tuner.run_directory)
     trials = run.best_trials()
     if not trials:
@@ -118,9 +143,9 @@ def choose_members(tuner: Tuner, members: str) -> tuple[EnsembleRecord, list[Tri
         alone = EnsembleRecord(
             trial_ids=(best.trial_id,),
             weights=(1.0,),
-            solver=SINGLE,
+            solver="single",
             cross_fitted={},
-            member_scores=(best.metrics[objective.name],),
+            member_scores=(best.metrics[tuner.objectives[0].name],),
             temperatures=(1.0,),
         )
         return alone, [best]

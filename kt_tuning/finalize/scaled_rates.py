@@ -11,18 +11,19 @@ from keras import ops
 
 from hypermodels.compiling.parts import parts_of
 from kt_tuning.devices import rate_factor
+from kt_tuning.trials.results import scalar
 
 
 def scale_rates(model: keras.Model, ratio: float, warm_up: int) -> list[keras.callbacks.Callback]:
-    """Multiply the learning rates of a model's optimizer by what larger batches ask for.
+    """Multiply the learning rates of a model's optimizer by the factor for larger batches.
 
-    Whatever the schedule is, it is multiplied by a number that rises linearly from 1 during the
+    The rate, or its schedule, is multiplied by a number that rises linearly from 1 during the
     warm-up. A lower rate, for smaller batches, applies at once.
 
     Args:
         model: Compiled, not traced yet.
         ratio: Images a step over those that the rate was found with.
-        warm_up: Steps.
+        warm_up: Steps of the warm-up.
 
     Returns:
         Callbacks that the training needs.
@@ -32,7 +33,7 @@ def scale_rates(model: keras.Model, ratio: float, warm_up: int) -> list[keras.ca
     constant: list[Factor | None] = []
     for part in parts_of(model.optimizer):
         factor = Factor(rate_factor(type(part).__name__, ratio), max(1, warm_up))
-        # `learning_rate` would be its value now.
+        # `learning_rate` would be its present value.
         rate = part._learning_rate
         scheduled = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
         if scheduled:
@@ -43,29 +44,29 @@ def scale_rates(model: keras.Model, ratio: float, warm_up: int) -> list[keras.ca
 
 @dataclasses.dataclass(frozen=True)
 class Factor:
-    """What a learning rate is multiplied by.
+    """The factor of a learning rate.
 
     Attributes:
         final: After the warm-up.
-        steps: Of the warm-up.
+        steps: Steps of the warm-up.
     """
 
     final: float
     steps: int
 
     def at(self, done: Any) -> Any:
-        """The factor when so much of the warm-up is done, in [0, 1]: a number or a tensor."""
+        """Return the factor after a share of the warm-up in [0, 1], a number or a tensor."""
         first = min(1.0, self.final)
         return first + (self.final - first) * done
 
+    def of(self, optimizer: keras.optimizers.Optimizer) -> float:
+        """Return the factor after the steps that an optimizer has done."""
+        done = min(scalar(optimizer.iterations) / self.steps, 1.0)
+        return self.final if done == 1 else float(self.at(done))
+
 
 class ScaledSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Another schedule, multiplied.
-
-    Args:
-        schedule: The other one; what changes in it during the training counts here.
-        factor: What its rates are multiplied by.
-    """
+    """A schedule multiplied by a factor; later changes of the schedule apply."""
 
     def __init__(
         self, schedule: keras.optimizers.schedules.LearningRateSchedule, factor: Factor
@@ -75,13 +76,13 @@ class ScaledSchedule(keras.optimizers.schedules.LearningRateSchedule):
         self._factor = factor
 
     def __call__(self, step: Any) -> Any:
-        """The rate at a step, from 0."""
+        """Return the rate at a step, from 0."""
         step = ops.cast(step, "float32")
         return self._schedule(step) * self._factor.at(ops.minimum(step / self._factor.steps, 1.0))
 
 
 class ScaleConstantRates(keras.callbacks.Callback):
-    """Multiplies rates that are no schedules, whoever else changes them meanwhile.
+    """Multiplies rates that are no schedules; other callbacks may change them meanwhile.
 
     Args:
         factors: One for each optimizer of the model; None for those that have a schedule.
@@ -98,31 +99,21 @@ class ScaleConstantRates(keras.callbacks.Callback):
         """Apply the first factor, unless the training continues: a checkpoint has it already."""
         parts = parts_of(self.model.optimizer)
         self._applied = {
-            index: _factor(parts[index], factor) if number(parts[index].iterations) else 1.0
+            index: factor.of(parts[index]) if scalar(parts[index].iterations) else 1.0
             for index, factor in enumerate(self._factors)
             if factor is not None
         }
         self._apply()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Go on to the next step's factor."""
+        """Apply the factor of the next step."""
         self._apply()
 
     def _apply(self) -> None:
         for index, before in self._applied.items():
             factor = self._factors[index]
-            # After the warm-up nobody waits for the device to tell how many steps it has done.
+            # After the warm-up nothing waits for the device to tell its number of steps.
             if factor is not None and before != factor.final:
                 part = parts_of(self.model.optimizer)[index]
-                self._applied[index] = _factor(part, factor)
-                part.learning_rate = number(part.learning_rate) * self._applied[index] / before
-
-
-def _factor(part: keras.optimizers.Optimizer, factor: Factor) -> float:
-    done = min(number(part.iterations) / factor.steps, 1.0)
-    return factor.final if done == 1 else float(factor.at(done))
-
-
-def number(value: Any) -> float:
-    """A scalar of the backend's, which may be a variable that all devices have."""
-    return float(ops.convert_to_numpy(value))
+                self._applied[index] = factor.of(part)
+                part.learning_rate = scalar(part.learning_rate) * self._applied[index] / before
