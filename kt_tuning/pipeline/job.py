@@ -27,10 +27,8 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.evaluation import CorrectedBest, Scores, corrected_best_of_run
 from kt_tuning.finalize import evaluate_run, export_run, save_final_model
-from kt_tuning.pipeline.make_tuner import make_tuner, recorded_options, write_files
-from kt_tuning.pipeline.refitted import refitted
-from kt_tuning.pipeline.timing import RunTime
-from kt_tuning.pipeline.without_effect import unused_options
+from kt_tuning.pipeline.make_tuner import make_tuner, recorded_options, unused_options, write_files
+from kt_tuning.pipeline.refitted import RunTime, refitted
 from kt_tuning.report import write_report
 from kt_tuning.run import Run, RunLock
 from kt_tuning.run.layout import AUGMENTATION, OPTIONS, REPORT

@@ -20,16 +20,14 @@ from kt_tuning.core.records import backbones_of
 from kt_tuning.core.units import count
 from kt_tuning.evaluation import EPOCH_CAVEAT
 from kt_tuning.export import accuracy_note, measurement_rows
-from kt_tuning.report import formatting, page_tables, summary_lines
-from kt_tuning.report.figures.class_curves import MOST_CURVES, class_curves_data
+from kt_tuning.report import formatting, page_content
 from kt_tuning.report.figures.confusion import MOST_CLASSES_WITH_COUNTS, confusion_data
-from kt_tuning.report.figures.importances import FEWEST_TRIALS
-from kt_tuning.report.figures.reliability import reliability_data
+from kt_tuning.report.figures.evaluation import MOST_CURVES, class_curves_data, reliability_data
 from kt_tuning.report.figures.scored_trials import ScoredTrials
+from kt_tuning.report.figures.search_trials import FEWEST_TRIALS
+from kt_tuning.report.figures.style import svg_markup
 from kt_tuning.report.plots import Plots
-from kt_tuning.report.run_reader import load_run
-from kt_tuning.report.run_summary import RunSummary
-from kt_tuning.report.svg import svg_markup
+from kt_tuning.report.run_summary import RunSummary, load_run
 from kt_tuning.run.layout import REPORT
 
 FRAME_HEIGHT = 720
@@ -59,11 +57,11 @@ _FILTERS = (
     *(formatting.metric_label, formatting.number, formatting.metric_value, formatting.ends),
     *(formatting.percent, formatting.duration, formatting.milliseconds, formatting.value_text),
     *(formatting.shorten, formatting.images_of, formatting.inline_label, count),
-    *(page_tables.short_message, page_tables.ensemble_gain, page_tables.solver_rows),
+    *(page_content.short_message, page_content.ensemble_gain, page_content.solver_rows),
     *(
-        page_tables.lost_share,
-        page_tables.worst_first,
-        page_tables.value_names,
+        page_content.lost_share,
+        page_content.worst_first,
+        page_content.value_names,
         backbones_of,
         measurement_rows,
         accuracy_note,
@@ -139,8 +137,8 @@ def render_page(run: RunSummary) -> str:
     script = _source("script.js")
     return templates.get_template("page.html").render(
         run=run,
-        lines=summary_lines.summary_lines(run),
-        notes=summary_lines.notes(run),
+        lines=page_content.summary_lines(run),
+        notes=page_content.notes(run),
         sections=[section for section in rendered if section[2]],
         style=_source("style.css"),
         script=script,
@@ -178,13 +176,13 @@ def environment() -> jinja2.Environment:
         FEWEST_TRIALS=FEWEST_TRIALS,
         MOST_CLASSES_WITH_COUNTS=MOST_CLASSES_WITH_COUNTS,
         MOST_CURVES=MOST_CURVES,
-        best_first=page_tables.best_first,
+        best_first=page_content.best_first,
         class_curves_data=class_curves_data,
         confusion_data=confusion_data,
-        cost_rows=page_tables.cost_rows,
-        failure_rows=page_tables.failure_rows,
-        metric_columns=page_tables.metric_columns,
-        model_line=summary_lines.model_line,
+        cost_rows=page_content.cost_rows,
+        failure_rows=page_content.failure_rows,
+        metric_columns=page_content.metric_columns,
+        model_line=page_content.model_line,
         reliability_data=reliability_data,
         slice_names=_slice_names,
     )
@@ -207,7 +205,7 @@ def _title(run: RunSummary, key: str) -> str:
     if key == "scores" and run.scores is not None:
         return f"{run.scores.split.capitalize()} scores"
     if key == "model":
-        return summary_lines.model_line(run).label
+        return page_content.model_line(run).label
     return SECTIONS[key]
 
 

@@ -7,21 +7,31 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.report.figures.class_curves import draw_precision_recall, draw_roc
 from kt_tuning.report.figures.confusion import draw_confusion
-from kt_tuning.report.figures.contour import draw_contour
-from kt_tuning.report.figures.history import draw_history
-from kt_tuning.report.figures.importances import draw_importances
-from kt_tuning.report.figures.learning_curves import draw_intermediate_values, draw_losses
-from kt_tuning.report.figures.parallel_coordinates import MOST_COLUMNS, draw_parallel_coordinates
-from kt_tuning.report.figures.pareto import draw_pareto
-from kt_tuning.report.figures.reliability import draw_confidence, draw_reliability
-from kt_tuning.report.figures.robustness import draw_attacks, draw_corruptions
+from kt_tuning.report.figures.evaluation import (
+    draw_attacks,
+    draw_confidence,
+    draw_corruptions,
+    draw_precision_recall,
+    draw_reliability,
+    draw_roc,
+)
+from kt_tuning.report.figures.hyperparameters import (
+    MOST_COLUMNS,
+    draw_contour,
+    draw_parallel_coordinates,
+    draw_slices,
+)
 from kt_tuning.report.figures.scored_trials import ScoredTrials
-from kt_tuning.report.figures.slices import draw_slices
+from kt_tuning.report.figures.search_trials import (
+    draw_history,
+    draw_importances,
+    draw_intermediate_values,
+    draw_losses,
+    draw_pareto,
+)
 from kt_tuning.report.figures.style import ReportFigure
-from kt_tuning.report.run_reader import load_run
-from kt_tuning.report.run_summary import RunSummary
+from kt_tuning.report.run_summary import RunSummary, load_run
 
 
 class Plots:

@@ -7,8 +7,7 @@ import pytest
 
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.pipeline import RunOptions
-from kt_tuning.pipeline.refitted import _is_cheap
-from kt_tuning.pipeline.timing import RunTime
+from kt_tuning.pipeline.refitted import RunTime, _is_cheap
 from kt_tuning.run.layout import RESULT
 
 PROBE = TrialRecord(

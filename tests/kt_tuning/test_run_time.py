@@ -3,7 +3,7 @@
 import pytest
 
 from kt_tuning.pipeline import timing
-from kt_tuning.pipeline.timing import RunTime
+from kt_tuning.pipeline.refitted import RunTime
 
 
 @pytest.fixture

@@ -9,8 +9,18 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from kt_tuning.core.errors import SearchError, StorageError
-from kt_tuning.palette import CORRECT, INK, MISTAKEN, MUTED, ON_CELL, RULE
-from kt_tuning.report.figures.style import FONT_SIZE, ReportFigure, default_style, new_figure
+from kt_tuning.report.figures.style import (
+    CORRECT,
+    FONT_SIZE,
+    INK,
+    MISTAKEN,
+    MUTED,
+    ON_CELL,
+    RULE,
+    ReportFigure,
+    default_style,
+    new_figure,
+)
 from kt_tuning.report.formatting import images_of, percent, printable, shorten
 from kt_tuning.report.run_summary import CountArray, FloatArray, RunSummary
 

@@ -10,7 +10,7 @@ from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json, write_json
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation import HeldOutUse, HeldOutUses
-from kt_tuning.report.run_reader import load_run
+from kt_tuning.report.run_summary import load_run
 
 
 def test_reads_everything(run_directory: Path) -> None:

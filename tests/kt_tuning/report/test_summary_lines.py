@@ -8,14 +8,14 @@ import numpy as np
 
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation import EPOCH_CAVEAT, CorrectedBest, Interval, Scores
-from kt_tuning.report.run_reader import load_run
-from kt_tuning.report.summary_lines import (
+from kt_tuning.report.page_content import (
     model_line,
     notes,
     score_line,
     selection_line,
     summary_lines,
 )
+from kt_tuning.report.run_summary import load_run
 
 SCORES = Scores(
     metrics={"accuracy": Interval(0.7128, 0.684, 0.741)},

@@ -7,8 +7,8 @@ import pytest
 from kt_tuning.core.errors import SearchError
 from kt_tuning.evaluation import ClassCurves
 from kt_tuning.report import Plots
-from kt_tuning.report.figures.class_curves import ClassCurvesData, class_curves_data
-from kt_tuning.report.run_reader import load_run
+from kt_tuning.report.figures.evaluation import ClassCurvesData, class_curves_data
+from kt_tuning.report.run_summary import load_run
 
 
 def _curve(label: int, area: float) -> ClassCurves:

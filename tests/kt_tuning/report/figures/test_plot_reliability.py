@@ -9,7 +9,7 @@ from kt_tuning.core.errors import SearchError
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation import Interval, Reliability, Scores
 from kt_tuning.report import Plots
-from kt_tuning.report.figures.reliability import ReliabilityData, reliability_data
+from kt_tuning.report.figures.evaluation import ReliabilityData, reliability_data
 
 # 20 images, 70% sure and 60% right; 80 images, 90% sure and 95% right
 BINS = Reliability((0.5, 0.8), (0.8, 1.0), (20, 80), (0.7, 0.9), (0.6, 0.95))

@@ -8,12 +8,12 @@ import pytest
 from kt_tuning.core.errors import SearchError
 from kt_tuning.evaluation import Robustness
 from kt_tuning.report import Plots
-from kt_tuning.report.figures.robustness import (
+from kt_tuning.report.figures.evaluation import (
     attacks_description,
     by_kind,
     corruptions_description,
 )
-from kt_tuning.report.run_reader import load_run
+from kt_tuning.report.run_summary import load_run
 
 TABLE = Robustness(
     metric="accuracy",

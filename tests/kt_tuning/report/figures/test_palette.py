@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kt_tuning import palette
+from kt_tuning.report.figures import style as palette
 
 SHOWN = {name: getattr(palette, name) for name in ("INK", "MUTED", "FAINT", "BLUE", "ORANGE")}
 # Machado, Oliveira and Fernandes (2009), "A physiologically-based model for simulation of color
@@ -71,8 +71,8 @@ def test_shades_darken():
 
 
 def test_no_figure_has_a_colour_of_its_own():
-    root = Path(palette.__file__).parent
-    for path in (root / "report").rglob("*.py"):
+    style = Path(palette.__file__)
+    for path in {*style.parents[1].rglob("*.py")} - {style}:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
         assert not [t for t in texts if isinstance(t, str) and re.fullmatch("#[0-9a-f]{6}", t)]
@@ -80,6 +80,6 @@ def test_no_figure_has_a_colour_of_its_own():
 
 @pytest.mark.parametrize("name", [*SHOWN, "RULE"])
 def test_the_light_page_has_the_colours_of_the_figures(name):
-    style = Path(palette.__file__).parent / "report" / "templates" / "style.css"
+    style = Path(palette.__file__).parents[1] / "templates" / "style.css"
     light = style.read_text(encoding="utf-8").split("@media")[0]
     assert f"--{name.lower()}: {getattr(palette, name)};" in light

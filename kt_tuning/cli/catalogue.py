@@ -1,4 +1,4 @@
-"""`backbones`: the pre-trained networks that there are, and downloading one."""
+"""`hypermodels`, `backbones`, `preview` and `devices`: lists of what can be used."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import dataclasses
 import json
 import logging
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kt_tuning.cli.options import TPU, Class
 from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
 from kt_tuning.core.quiet import import_tensorflow
 
 if TYPE_CHECKING:
@@ -124,3 +127,79 @@ def _print_table(rows: list[BackboneRow]) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def hypermodels(
+    family: Annotated[
+        list[str] | None, typer.Argument(help="Families to describe.", show_default="all")
+    ] = None,
+    image_size: Annotated[int, typer.Option(help="Side of the images, in pixels.")] = 32,
+    channels: Annotated[int, typer.Option(help="1 or 3.")] = 3,
+    classes: Annotated[int, typer.Option(help="Number of classes.")] = 10,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Also what is searched in a wide space only.")
+    ] = False,
+) -> None:
+    """List the families of models: what is searched, and how large they are."""
+    import_tensorflow()
+    from rich.console import Console
+    from rich.table import Table
+
+    from hypermodels import HYPERMODELS
+    from hypermodels.catalogue import describe
+
+    console = Console()
+    for name in [find_name(one, HYPERMODELS, "hypermodel") for one in family or HYPERMODELS]:
+        try:
+            described = describe(
+                name,
+                (image_size, image_size, channels),
+                classes,
+                space="wide" if wide else "default",
+            )
+        except ValueError as error:
+            raise OptionError(str(error)) from error
+        sizes = [described.smallest, described.default, described.largest]
+        smallest, default, largest = (f"{size:,}" for size in sizes)
+        title = f"{name}: {described.summary}"
+        table = Table("hyperparameter", "values", "default", "if", title=title)
+        table.title_justify, table.columns[0].no_wrap = "left", True
+        table.caption = f"{default} parameters by default; {smallest} to {largest} in a sample"
+        for row in described.rows:
+            table.add_row(row.name, row.values, str(row.default), row.condition)
+        console.print(table)
+
+
+def preview(
+    folder: Annotated[Path, typer.Argument(help="Images, as for `run`.")],
+    augment: Annotated[str, typer.Option(help="Name of a policy.")] = "standard",
+    out: Annotated[Path, typer.Option(help="The picture.")] = Path("preview.png"),
+    images: Annotated[int, typer.Option(help="Rows: images of the training split.")] = 6,
+    draws: Annotated[int, typer.Option(help="Columns: augmented copies of each.")] = 8,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side in pixels.", show_default="from the images")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the images and the draws.")] = 0,
+    class_names: Class = None,
+) -> None:
+    """Draw what an augmentation policy does to your images."""
+    import numpy as np
+
+    from kt_tuning.augment import Policy
+    from kt_tuning.augment import preview as draw
+    from kt_tuning.data import load_images
+
+    policy = Policy.named(augment)
+    train = load_images(folder, image_size=image_size, class_names=class_names, seed=seed).train
+    count = min(max(images, 1), len(train))
+    chosen = np.random.default_rng(seed).choice(len(train), count, replace=False)
+    draw(policy, train.take(chosen), draws=draws, seed=seed).save(out)
+    print(out)
+
+
+def devices(tpu: TPU = None) -> None:
+    """Say what there is to compute on, and what trials and a refit make of it."""
+    import_tensorflow()
+    from kt_tuning.devices import describe, find_devices
+
+    print(describe(find_devices(tpu)))
