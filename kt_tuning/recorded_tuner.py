@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import keras_tuner
 from hypermodels import HYPERMODELS, Families
 from kt_tuning.core.errors import SearchError, StorageError
 from kt_tuning.core.json_record import read_json
+from kt_tuning.core.records import SearchRecord
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.finalize import has_final_model
@@ -30,78 +30,110 @@ _ARGUMENTS = ("per_stage", "space", "normalization", "weights", "penalty")
 """Arguments of the classes in `HYPERMODELS` that are attributes of the same name."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class RecordedSearch:
-    """A search as its run directory records it.
+class OpenedTuner(Tuner):
+    """The tuner of a run whose hypermodel is code that the run directory does not have.
 
-    Attributes:
-        definition: What decides what its trials mean.
-        hypermodel: Made again, if it is one of `hypermodels`; or None: code that is not in the
-            directory.
-        options: Arguments of `Tuner`, by name.
+    Results, plots, the report, the saved ensemble, its evaluation and export need no hypermodel.
+    Training raises SearchError.
     """
 
-    definition: SearchDefinition
-    hypermodel: Any
-    options: dict[str, Any]
+    def __init__(self, definition: SearchDefinition, **options: Any) -> None:
+        self._recorded = definition
+        self._missing = _missing(definition)
+        super().__init__(self._missing, **options)
 
-    @classmethod
-    def read(cls, path: Path, recipe: Recipe | None = None) -> RecordedSearch:
-        """Read a run directory.
+    def _populate_initial_space(self) -> None:
+        """Take the space from the record: nothing is built."""
+        self._defaults = self._recorded.values or {}
+        self._default_model = self._recorded.model or []
 
-        Args:
-            path: The directory.
-            recipe: How the models were trained; as recorded if None.
+    def search(self, *args: Any, **options: Any) -> None:
+        """Refuse: there is nothing to build."""
+        self._check_buildable()
 
-        Raises:
-            StorageError: if it holds no search, one with an oracle of KerasTuner, or a recipe that
-                cannot be made again.
-        """
-        run = Run(path)
-        search, definition = run.read_search(), read_definition(run)
-        assert definition is not None
-        if definition.oracle not in (None, OPTUNA):
-            raise StorageError(
-                f"{path} was searched with {definition.oracle}, an oracle of KerasTuner, which is "
-                "not kept in it. Make its tuner as it was made for the search: Tuner(…, "
-                f"strategy={definition.oracle}(…), directory=…, project_name=…)."
-            )
-        asked = read_json(path / OPTIONS) if (path / OPTIONS).is_file() else {}
-        objectives = definition.objectives or [[search.objective, search.direction]]
-        limits = definition.limits or {}
-        options = {
-            "objective": [keras_tuner.Objective(*objective) for objective in objectives],
-            "strategy": search.strategy if search.strategy in STRATEGIES else "auto",
-            "max_trials": search.max_trials,
-            "epochs": search.epochs,
-            "folds": search.folds if search.folds > 1 else None,
-            "executions_per_trial": search.executions,
-            "recipe": recipe or _recipe(path, definition),
-            "hyperparameters": _space(definition),
-            "seed": search.seed,
-            "directory": path.absolute().parent,
-            "project_name": path.absolute().name,
-            "storage": asked.get("storage"),
-            **{f"max_{name}": limit for name, limit in limits.items()},
-        }
-        return cls(definition, _hypermodel(run, definition), options)
+    def _check_buildable(self) -> None:
+        self._missing(keras_tuner.HyperParameters())
 
-    @property
-    def missing(self) -> Callable[[keras_tuner.HyperParameters], Any]:
-        """Stands in for a hypermodel that is not known: raises SearchError when called."""
-        name = "build" if self.definition.hypermodel is None else self.definition.hypermodel[NAME]
-
-        def build(hp: keras_tuner.HyperParameters) -> Any:
-            raise SearchError(
-                f"The hypermodel of this search, {name}, is code that its run directory does not "
-                "have. Pass it: open_run(path, hypermodel=…)."
-            )
-
-        build.__name__ = name
-        return build
+    def _current_ensemble(self, data: ImageData) -> Ensemble:
+        if self._ensemble is None and has_final_model(self.run_directory):
+            self._ensemble = Ensemble.load(self.run_directory)
+        return super()._current_ensemble(data)
 
 
-def _hypermodel(run: Run, definition: SearchDefinition) -> Any:
+def open_run(
+    path: str | Path,
+    *,
+    hypermodel: Any = None,
+    recipe: Recipe | None = None,
+    storage: str | None = None,
+) -> Tuner:
+    """Return the tuner of an earlier search: its results, plots and methods.
+
+    The images are loaded again, from where they were, only when a method needs them.
+
+    Args:
+        path: The run directory, of `kt-tuning run` or of a search in Python.
+        hypermodel: What was searched. None for a class of `hypermodels` or "auto", which are made
+            again from the records. If it is code of your own and not passed, results, plots, the
+            report and the saved ensemble are there, but nothing can be trained.
+        recipe: How the models were trained; as recorded if None.
+        storage: URL of the database that keeps the study, see `Tuner`; as `kt-tuning run` recorded
+            it, or `study.db`, if None.
+
+    Raises:
+        StorageError: if the directory holds no search, one of another hypermodel, or one with an
+            oracle of KerasTuner.
+    """
+    run = Run(path)
+    search, definition = run.read_search(), read_definition(run)
+    assert definition is not None
+    options = recorded_options(run, search, definition, recipe)
+    if storage is not None:
+        options["storage"] = storage
+    known = recorded_hypermodel(run, definition) if hypermodel is None else hypermodel
+    if known is None:
+        return OpenedTuner(definition, **options)
+    return Tuner(known, **options)
+
+
+def recorded_options(
+    run: Run, search: SearchRecord, definition: SearchDefinition, recipe: Recipe | None = None
+) -> dict[str, Any]:
+    """Return the arguments of the `Tuner` of a recorded search, but for its hypermodel.
+
+    Raises:
+        StorageError: if it was searched with an oracle of KerasTuner, or with a recipe that cannot
+            be made again and is not passed.
+    """
+    path = run.path
+    if definition.oracle not in (None, OPTUNA):
+        raise StorageError(
+            f"{path} was searched with {definition.oracle}, an oracle of KerasTuner, which is "
+            "not kept in it. Make its tuner as it was made for the search: Tuner(…, "
+            f"strategy={definition.oracle}(…), directory=…, project_name=…)."
+        )
+    asked = read_json(path / OPTIONS) if (path / OPTIONS).is_file() else {}
+    objectives = definition.objectives or [[search.objective, search.direction]]
+    limits = definition.limits or {}
+    return {
+        "objective": [keras_tuner.Objective(*objective) for objective in objectives],
+        "strategy": search.strategy if search.strategy in STRATEGIES else "auto",
+        "max_trials": search.max_trials,
+        "epochs": search.epochs,
+        "folds": search.folds if search.folds > 1 else None,
+        "executions_per_trial": search.executions,
+        "recipe": recipe or _recipe(path, definition),
+        "hyperparameters": _space(definition),
+        "seed": search.seed,
+        "directory": path.absolute().parent,
+        "project_name": path.absolute().name,
+        "storage": asked.get("storage"),
+        **{f"max_{name}": limit for name, limit in limits.items()},
+    }
+
+
+def recorded_hypermodel(run: Run, definition: SearchDefinition) -> Any:
+    """Return the hypermodel of a search if it is one of `hypermodels`; else None."""
     described = definition.hypermodel
     made = None if described is None else _made(described)
     choice = run.read(AutoChoice, AUTO_CHOICE)
@@ -152,67 +184,15 @@ def _space(definition: SearchDefinition) -> keras_tuner.HyperParameters | None:
     return space
 
 
-class OpenedTuner(Tuner):
-    """The tuner of a run whose hypermodel is code that the run directory does not have.
+def _missing(definition: SearchDefinition) -> Callable[[keras_tuner.HyperParameters], Any]:
+    """Return the stand-in for a hypermodel that is not known: it raises SearchError when called."""
+    name = "build" if definition.hypermodel is None else definition.hypermodel[NAME]
 
-    Results, plots, the report, the saved ensemble, its evaluation and export need no hypermodel.
-    Training raises SearchError.
-    """
+    def build(hp: keras_tuner.HyperParameters) -> Any:
+        raise SearchError(
+            f"The hypermodel of this search, {name}, is code that its run directory does not "
+            "have. Pass it: open_run(path, hypermodel=…)."
+        )
 
-    def __init__(self, definition: SearchDefinition, hypermodel: Any, **options: Any) -> None:
-        self._recorded = definition
-        self._missing = hypermodel
-        super().__init__(hypermodel, **options)
-
-    def _populate_initial_space(self) -> None:
-        """Take the space from the record: nothing is built."""
-        self._defaults = self._recorded.values or {}
-        self._default_model = self._recorded.model or []
-
-    def search(self, *args: Any, **options: Any) -> None:
-        """Refuse: there is nothing to build.
-
-        Raises:
-            SearchError: always.
-        """
-        self._check_buildable()
-
-    def _check_buildable(self) -> None:
-        self._missing(keras_tuner.HyperParameters())
-
-    def _current_ensemble(self, data: ImageData) -> Ensemble:
-        if self._ensemble is None and has_final_model(self.run_directory):
-            self._ensemble = Ensemble.load(self.run_directory)
-        return super()._current_ensemble(data)
-
-
-def open_run(
-    path: str | Path,
-    *,
-    hypermodel: Any = None,
-    recipe: Recipe | None = None,
-    storage: str | None = None,
-) -> Tuner:
-    """Return the tuner of an earlier search: its results, plots and methods.
-
-    The images are loaded again, from where they were, only when a method needs them.
-
-    Args:
-        path: The run directory, of `kt-tuning run` or of a search in Python.
-        hypermodel: What was searched. None for a class of `hypermodels` or "auto", which are made
-            again from the records. If it is code of your own and not passed, results, plots, the
-            report and the saved ensemble are there, but nothing can be trained.
-        recipe: How the models were trained; as recorded if None.
-        storage: URL of the database that keeps the study, see `Tuner`; as `kt-tuning run` recorded
-            it, or `study.db`, if None.
-
-    Raises:
-        StorageError: if the directory holds no search, one of another hypermodel, or one with an
-            oracle of KerasTuner.
-    """
-    recorded = RecordedSearch.read(Path(path), recipe)
-    options = recorded.options if storage is None else {**recorded.options, "storage": storage}
-    known = recorded.hypermodel if hypermodel is None else hypermodel
-    if known is None:
-        return OpenedTuner(recorded.definition, recorded.missing, **options)
-    return Tuner(known, **options)
+    build.__name__ = name
+    return build

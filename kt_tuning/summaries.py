@@ -92,15 +92,7 @@ def search_summary(
     time_limit: str | float | None,
     out: Path,
 ) -> str:
-    """What is searched, how much of it, and where it goes.
-
-    Args:
-        hypermodels: Names in `HYPERMODELS`.
-        max_trials: Trials, at most, or None.
-        epochs: Of a full training.
-        time_limit: Of the search, as it was asked for, or None.
-        out: The run directory.
-    """
+    """What is searched, how much of it, and where it goes."""
     limits = [] if max_trials is None else [f"at most {count(max_trials, 'trial')}"]
     if time_limit is not None:
         limits.append(f"at most {time_limit}{'' if isinstance(time_limit, str) else ' s'}")
@@ -134,11 +126,7 @@ def _mean_over_classes(confusion: NDArray[np.int64]) -> str:
 
 
 def refit_summary(models: int) -> str:
-    """Say that the models were trained again after the search.
-
-    Args:
-        models: How many, at least 1.
-    """
+    """Say that the models were trained again after the search."""
     subject = "The model was" if models == 1 else f"The {models} models were"
     return (
         f"{subject} {REFITTED} after the search; validation figures are of the search, before that."
@@ -166,12 +154,7 @@ def trials_summary(trials: Sequence[TrialRecord]) -> str:
 
 
 def next_steps(out: Path, export: Path | None) -> list[str]:
-    """Commands that go on from here.
-
-    Args:
-        out: The run directory.
-        export: The SavedModel, or None.
-    """
+    """Commands that go on from here."""
     steps = [("look at it", f"kt-tuning report {out} --open")]
     if export is not None:
         steps.append(("use it", f"kt-tuning predict {export} IMAGE…"))

@@ -62,18 +62,7 @@ def fetch(
 
 
 def usable_backbone(name: str, *, required: bool) -> str | None:
-    """Return a pre-trained network that can be used, downloaded if need be.
-
-    Args:
-        name: As for `FineTune`.
-        required: Whether there is no search without it.
-
-    Returns:
-        `name`; None if it exists but cannot be had, which is logged.
-
-    Raises:
-        OptionError: if there is no such network, or it is required and cannot be had.
-    """
+    """Return a pre-trained network that can be used, downloaded if need be."""
     import_tensorflow()
     from hypermodels.backbones import find_backbone
     from hypermodels.named_backbone import IMAGENET

@@ -153,12 +153,7 @@ def recorded_size(out: Path) -> tuple[int, int] | None:
 
 
 def searches_backbone(families: Sequence[str] | None, backbone: str | None) -> bool:
-    """Return whether one of the families has a pre-trained network, however it is spelled.
-
-    Args:
-        families: As they were given; None is "auto", which uses an installed network.
-        backbone: The network that was named and can be used, or None.
-    """
+    """Return whether one of the families has a pre-trained network, however it is spelled."""
     if _chooses_families(families):
         from hypermodels.backbones import at_hand
 

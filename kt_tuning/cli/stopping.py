@@ -28,11 +28,7 @@ WATCH = 'read -r end || printf "%s\\n" "$1" >&2'
 
 @contextlib.contextmanager
 def on_interrupt(way_on: str) -> Iterator[None]:
-    """Have a verb that is interrupted in the block say more.
-
-    Args:
-        way_on: Follows "To go on, run the same command again".
-    """
+    """Have a verb that is interrupted in the block say more."""
     try:
         yield
     except KeyboardInterrupt as stop:

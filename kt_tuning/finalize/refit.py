@@ -215,11 +215,7 @@ def refit(tuner: Tuner, data: ImageData, options: RefitOptions | None = None) ->
 def _begin(
     run: Path, folder: Path, record: RefitRecord, combination: EnsembleRecord, *, overwrite: bool
 ) -> RefitRecord:
-    """Write the records of a refit, unless they are there; return those of the call that began it.
-
-    Raises:
-        StorageError: if the folder holds another refit, or files that must not be deleted.
-    """
+    """Write the records of a refit unless they are there; return those that are there then."""
     known = Run(folder).read(RefitRecord, REFIT_RECORD)
     if known is not None:
         names = known.differs_from(record)

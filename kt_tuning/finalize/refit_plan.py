@@ -87,11 +87,7 @@ class MemberPlan:
 def plan_member(
     tuner: Tuner, trial: TrialRecord, images: int, devices: Devices, options: RefitOptions
 ) -> MemberPlan:
-    """Return how a trial's configuration is trained again, on a number of images.
-
-    Raises:
-        OptionError: if the devices cannot share the batches.
-    """
+    """Return how a trial's configuration is trained again, on a number of images."""
     objective = tuner.objectives[0]
     hp = with_values(tuner.oracle.get_space(), trial)
     found = tuner.recipe.plan(hp.values)

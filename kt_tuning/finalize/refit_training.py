@@ -31,23 +31,7 @@ from kt_tuning.trials import Decision, ImageTask, Progress, TrialSpec, member_of
 def train_member(
     tuner: Tuner, plan: MemberPlan, data: ImageData, devices: Devices, folder: Path, bar: Task
 ) -> TrialRecord:
-    """Train a configuration, or continue after its last finished epoch.
-
-    Args:
-        tuner: The tuner of the search.
-        plan: What to train, and how.
-        data: The images.
-        devices: The devices that share the training.
-        folder: Folder of the model; made if missing.
-        bar: The progress bar, which shows epochs and loss.
-
-    Returns:
-        The record, also written as `result.json` after the weights.
-
-    Raises:
-        OptionError: if the devices cannot share the training.
-        SearchError: if the training fails, e.g. because the loss is not finite any more.
-    """
+    """Train a configuration, or continue after its last finished epoch."""
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / RESULT).exists():
         return TrialRecord.load(folder / RESULT)
@@ -94,11 +78,7 @@ def train_member(
 
 
 def check_shareable(model: keras.Model, devices: Devices) -> None:
-    """Refuse gradient accumulation, which Keras 3.15 cannot trace for several TensorFlow devices.
-
-    Raises:
-        OptionError: if a step of the model's optimizer is made from several batches.
-    """
+    """Refuse gradient accumulation on several TensorFlow devices: Keras 3.15 cannot trace it."""
     accumulated = [part.gradient_accumulation_steps for part in parts_of(model.optimizer)]
     if devices.count > 1 and keras.backend.backend() == "tensorflow" and any(accumulated):
         raise OptionError(
@@ -120,15 +100,7 @@ class LastEpoch(keras_tuner.Objective):
 
 
 class RefitTask(ImageTask):
-    """Trains on images without a validation split, on all devices.
-
-    Args:
-        hypermodel: Builds the model.
-        data: The images.
-        plan: What to train, and how.
-        devices: The devices that share the training.
-        objective: Name of the search's objective.
-    """
+    """Trains on images without a validation split, on all devices."""
 
     measures_itself = False
 
@@ -150,11 +122,7 @@ class RefitTask(ImageTask):
         """Accept the model: the trial has shown that it fits the data."""
 
     def prepare(self, model: keras.Model) -> None:
-        """Scale the learning rates to the batches, and have the training step traced once.
-
-        Raises:
-            OptionError: if the devices cannot share the training.
-        """
+        """Scale the learning rates to the batches, and have the training step traced once."""
         check_shareable(model, self._devices)
         warm_up = warm_up_steps(self._steps, self._plan.epochs)
         self._rates = scale_rates(model, self._plan.ratio, warm_up)
@@ -203,12 +171,7 @@ class WholeBatches(keras.utils.PyDataset):
 
 
 class WholeBatchesHyperModel(keras_tuner.HyperModel):
-    """A hypermodel that is fitted on whole batches of a known shape.
-
-    Args:
-        hypermodel: The wrapped one.
-        before_build: Called before the first build, when Keras has cleared its session.
-    """
+    """A hypermodel that is fitted on whole batches of a known shape."""
 
     def __init__(
         self, hypermodel: keras_tuner.HyperModel, *, before_build: Callable[[], object]

@@ -44,12 +44,7 @@ def scale_rates(model: keras.Model, ratio: float, warm_up: int) -> list[keras.ca
 
 @dataclasses.dataclass(frozen=True)
 class Factor:
-    """The factor of a learning rate.
-
-    Attributes:
-        final: After the warm-up.
-        steps: Steps of the warm-up.
-    """
+    """The factor of a learning rate."""
 
     final: float
     steps: int
@@ -82,11 +77,7 @@ class ScaledSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class ScaleConstantRates(keras.callbacks.Callback):
-    """Multiplies rates that are no schedules; other callbacks may change them meanwhile.
-
-    Args:
-        factors: One for each optimizer of the model; None for those that have a schedule.
-    """
+    """Multiplies rates that are no schedules; other callbacks may change them meanwhile."""
 
     reads_batch_logs = False
 

@@ -29,11 +29,7 @@ CONVNET = "convnet"
 
 
 class RecordedTuner(Tuner):
-    """A tuner that writes the options of its run when the search begins, after all checks.
-
-    Attributes:
-        files: File name -> text, for the run directory.
-    """
+    """A tuner that writes the options of its run when the search begins, after all checks."""
 
     files: Mapping[str, str] = types.MappingProxyType({})
 
@@ -50,12 +46,7 @@ class RecordedTuner(Tuner):
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> None:
-    """Write texts into files of a folder.
-
-    Args:
-        folder: The folder.
-        files: File name -> text.
-    """
+    """Write texts into files of a folder."""
     for name, text in files.items():
         with atomic_write(folder / name, durable=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -64,18 +55,7 @@ def write_files(folder: Path, files: Mapping[str, str]) -> None:
 def make_tuner(
     data: ImageData, out: Path, options: RunOptions, files: Mapping[str, str] | None = None
 ) -> Tuner:
-    """Return the tuner of a run.
-
-    Args:
-        data: The images.
-        out: The run directory.
-        options: Options of the run.
-        files: File name -> text, written into the run directory when the search begins.
-
-    Raises:
-        OptionError: if an option is wrong.
-        StorageError: if the directory cannot be written or holds something else.
-    """
+    """Return the tuner of a run."""
     if options.ensemble_size < 1:
         raise OptionError(
             f"The ensemble has at least 1 candidate. Received: {options.ensemble_size}"
@@ -106,11 +86,7 @@ def make_tuner(
 
 
 def recorded_options(out: Path) -> RunOptions:
-    """Return the options of a run, without deletion and tracking; defaults of a search in Python.
-
-    Args:
-        out: The run directory.
-    """
+    """Return the options of a run without deletion and tracking; defaults if it has none."""
     path = out / OPTIONS
     if not path.is_file():
         return RunOptions()
@@ -206,12 +182,7 @@ UNUSED_FROZEN = ("max_batch_size", "mixup", "cutmix")
 
 
 def unused_options(options: RunOptions, families: Sequence[str]) -> str | None:
-    """Return a line that names the given options which some families do not use, or None.
-
-    Args:
-        options: Of the run.
-        families: Names in `HYPERMODELS` that are searched.
-    """
+    """Return a line that names the given options which some families do not use, or None."""
     defaults = RunOptions()
     given = {
         field.name

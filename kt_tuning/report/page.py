@@ -147,12 +147,7 @@ def render_page(run: RunSummary) -> str:
 
 
 def render_section(run: RunSummary, key: str) -> Markup:
-    """Return the content of one section without its heading; empty if there is none.
-
-    Args:
-        run: The run.
-        key: A key of `SECTIONS`.
-    """
+    """Return the content of one section without its heading; empty if there is none."""
     template = environment().get_template(f"sections/{key}.html")
     return Markup(template.render(run=run, figure=functools.partial(_figure, Plots(run))).strip())
 

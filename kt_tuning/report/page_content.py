@@ -36,13 +36,7 @@ from kt_tuning.report.run_summary import RunSummary, TrialRun
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One line of the summary.
-
-    Attributes:
-        label: Its subject.
-        value: The figure to remember.
-        detail: Further facts.
-    """
+    """One line of the summary."""
 
     label: str
     value: str

@@ -146,13 +146,7 @@ BAG = "bag"
 
 @dataclasses.dataclass(frozen=True)
 class TrainedAgain:
-    """A folder of a run directory with a student, a bag, a boosting or snapshots.
-
-    Attributes:
-        folder: Its name.
-        ensemble: Its members and weights.
-        scores: Scores on the test split, or None.
-    """
+    """A folder of a run directory with a student, a bag, a boosting or snapshots."""
 
     folder: str
     ensemble: EnsembleRecord
@@ -161,13 +155,7 @@ class TrainedAgain:
 
 @dataclasses.dataclass(frozen=True)
 class Repeats:
-    """Bias and variance of trainings of one configuration, on the validation images.
-
-    Attributes:
-        name: Name of the group of trainings, e.g. "bag".
-        trainings: Number of trainings.
-        losses: "error", "brier" and "log_loss" -> its bias and variance.
-    """
+    """Bias and variance of trainings of one configuration, on the validation images."""
 
     name: str
     trainings: int
@@ -175,11 +163,7 @@ class Repeats:
 
 
 def load_trained_again(directory: Path) -> tuple[TrainedAgain, ...]:
-    """Read the folders that `kt-tuning distill`, `bag`, `boost` and `snapshots` have written.
-
-    Raises:
-        StorageError: if a file is damaged.
-    """
+    """Read the folders that `kt-tuning distill`, `bag`, `boost` and `snapshots` have written."""
     return tuple(
         TrainedAgain(run.path.name, record, read_scores(run.path))
         for run in Run(directory).trained_later()
@@ -188,15 +172,7 @@ def load_trained_again(directory: Path) -> tuple[TrainedAgain, ...]:
 
 
 def load_repeats(directory: Path, best: str | None) -> tuple[Repeats, ...]:
-    """Measure bias and variance of every configuration that was trained several times.
-
-    Args:
-        directory: The run directory.
-        best: Id of its best trial, whose executions are compared if there are several; or None.
-
-    Raises:
-        StorageError: if predictions are not of the validation images.
-    """
+    """Measure bias and variance of every configuration that was trained several times."""
     run = Run(directory)
     executions = None if best is None else run.executions(best)
     found = [] if executions is None else [_repeats(run, "the best trial", executions)]

@@ -111,11 +111,7 @@ def natural_width(classes: int) -> int:
 
 @default_style()
 def draw_confusion(run: RunSummary) -> ReportFigure:
-    """Draw the confusion matrix; a cell is the stronger, the larger its share of the row.
-
-    Raises:
-        SearchError: if the run has no predictions yet.
-    """
+    """Draw the confusion matrix; a cell is the stronger, the larger its share of the row."""
     data = confusion_data(run)
     if data is None:
         raise SearchError(

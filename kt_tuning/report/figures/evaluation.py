@@ -34,13 +34,7 @@ MOST_CURVES = 20
 
 @dataclasses.dataclass(frozen=True)
 class ClassCurvesData:
-    """The curves of a run.
-
-    Attributes:
-        split: Name of the split.
-        curves: Of each class that has images, the one hardest to tell first.
-        class_names: Names by label.
-    """
+    """The curves of a run."""
 
     split: str
     curves: tuple[ClassCurves, ...]
@@ -75,11 +69,7 @@ def class_curves_data(run: RunSummary) -> ClassCurvesData | None:
 
 @default_style()
 def draw_roc(run: RunSummary) -> ReportFigure:
-    """Draw the ROC curve of each class, the one hardest to tell in front.
-
-    Raises:
-        SearchError: if the run was not evaluated.
-    """
+    """Draw the ROC curve of each class, the one hardest to tell in front."""
     data, figure, axes = _begin(run)
     axes.plot([0, 1], [0, 1], color=RULE, linewidth=1.0, linestyle=(0, (3, 3)))
     for curve in reversed(data.curves[:MOST_CURVES]):
@@ -91,11 +81,7 @@ def draw_roc(run: RunSummary) -> ReportFigure:
 
 @default_style()
 def draw_precision_recall(run: RunSummary) -> ReportFigure:
-    """Draw the precision of each class by its recall.
-
-    Raises:
-        SearchError: if the run was not evaluated.
-    """
+    """Draw the precision of each class by its recall."""
     data, figure, axes = _begin(run)
     for curve in reversed(data.curves[:MOST_CURVES]):
         axes.plot(curve.recall, curve.precision, **_style(data, curve))
@@ -133,12 +119,7 @@ def _finish(axes: Axes, title: str, x: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class ReliabilityData:
-    """The bins of a reliability diagram.
-
-    Attributes:
-        split: Name of the split.
-        reliability: The bins.
-    """
+    """The bins of a reliability diagram."""
 
     split: str
     reliability: Reliability
@@ -180,11 +161,7 @@ def reliability_data(run: RunSummary) -> ReliabilityData | None:
 
 @default_style()
 def draw_reliability(run: RunSummary) -> ReportFigure:
-    """Draw the accuracy of predictions by confidence; calibrated ones are on the diagonal.
-
-    Raises:
-        SearchError: if the run has neither test scores nor an ensemble.
-    """
+    """Draw the accuracy of predictions by confidence; calibrated ones are on the diagonal."""
     data, figure, axes = _begin_reliability(run)
     _draw_bars(axes, data, np.array(data.reliability.accuracy), color=BLUE)
     axes.plot([0, 1], [0, 1], color=INK, linewidth=1.0, linestyle=(0, (3, 3)))
@@ -196,11 +173,7 @@ def draw_reliability(run: RunSummary) -> ReportFigure:
 
 @default_style()
 def draw_confidence(run: RunSummary) -> ReportFigure:
-    """Draw the share of the images by confidence.
-
-    Raises:
-        SearchError: if the run has neither test scores nor an ensemble.
-    """
+    """Draw the share of the images by confidence."""
     data, figure, axes = _begin_reliability(run)
     _draw_bars(axes, data, data.shares, color=FAINT)
     name_axes(axes, "Share of the images", "Confidence")
@@ -265,11 +238,7 @@ def attacks_description(table: Robustness) -> str:
 
 @default_style()
 def draw_corruptions(run: RunSummary) -> ReportFigure:
-    """Draw the metric by severity, a line a kind of corruption.
-
-    Raises:
-        SearchError: if it was not measured.
-    """
+    """Draw the metric by severity, a line a kind of corruption."""
     table = _table(run, "corrupted")
     figure = new_figure()
     axes = figure.axes[0]
@@ -286,11 +255,7 @@ def draw_corruptions(run: RunSummary) -> ReportFigure:
 
 @default_style()
 def draw_attacks(run: RunSummary) -> ReportFigure:
-    """Draw the accuracy by the largest change of a pixel, a line an attack.
-
-    Raises:
-        SearchError: if it was not measured.
-    """
+    """Draw the accuracy by the largest change of a pixel, a line an attack."""
     table = _table(run, "adversarial")
     figure = new_figure()
     axes = figure.axes[0]

@@ -34,16 +34,7 @@ class ScoredTrials:
 
     @classmethod
     def of(cls, run: RunSummary, objective: str, direction: str) -> Self:
-        """Return all finished trials of a run.
-
-        Args:
-            run: The run.
-            objective: Name of a metric.
-            direction: "max" or "min".
-
-        Raises:
-            SearchError: if no trial has finished.
-        """
+        """Return all finished trials of a run."""
         if not run.trials:
             raise SearchError("No trial has finished yet: call `search` first.")
         records = [trial.record for trial in run.trials]
@@ -53,15 +44,7 @@ class ScoredTrials:
         return cls(objective, direction == "max", run.trials, np.array(scores, dtype=float))
 
     def with_score(self, *, completed: bool = False) -> Self:
-        """Return the trials that have a score.
-
-        Args:
-            completed: Whether to leave out pruned and paused ones, whose scores are of shorter
-                trainings.
-
-        Raises:
-            SearchError: if there are none.
-        """
+        """Return the trials that have a score."""
         kept = np.isfinite(self.scores)
         if completed:
             kept &= np.array([trial.record.status == COMPLETED for trial in self.trials])
@@ -87,11 +70,7 @@ class ScoredTrials:
         return [trial.record.values.get(name) for trial in self.trials]
 
     def varying(self) -> list[str]:
-        """Return the hyperparameters with two or more values, in order of declaration.
-
-        Raises:
-            SearchError: if there are none.
-        """
+        """Return the hyperparameters with two or more values, in order of declaration."""
         names = dict.fromkeys(name for trial in self.trials for name in trial.record.values)
         found = [
             name

@@ -96,11 +96,7 @@ FEWEST_TRIALS = 6
 
 @default_style()
 def draw_importances(trials: ScoredTrials) -> ReportFigure:
-    """Draw a bar a hyperparameter, the most important one on top.
-
-    Raises:
-        SearchError: if there are too few trials with a score, or they do not differ.
-    """
+    """Draw a bar a hyperparameter, the most important one on top."""
     found = trials.importances()
     if np.isfinite(trials.scores).sum() < FEWEST_TRIALS or not found:
         raise SearchError(
@@ -154,11 +150,7 @@ def curve_of(trial: TrialRun, metric: str) -> Curve | None:
 
 @default_style()
 def draw_intermediate_values(run: RunSummary) -> ReportFigure:
-    """Draw the objective by epoch of every trial, the best one in front.
-
-    Raises:
-        SearchError: if no trial has recorded the objective by epoch.
-    """
+    """Draw the objective by epoch of every trial, the best one in front."""
     objective = run.search.objective
     curves = [curve for trial in run.trials if (curve := curve_of(trial, objective)) is not None]
     if not curves:
@@ -186,11 +178,7 @@ def draw_intermediate_values(run: RunSummary) -> ReportFigure:
 
 @default_style()
 def draw_losses(run: RunSummary) -> ReportFigure:
-    """Draw training and validation loss of the best trial by epoch.
-
-    Raises:
-        SearchError: if no trial has a score, or the best one recorded no loss.
-    """
+    """Draw training and validation loss of the best trial by epoch."""
     if run.best is None:
         raise SearchError("No trial has a score yet: let the search go on.")
     train, validation = curve_of(run.best, "loss"), curve_of(run.best, "val_loss")
@@ -234,16 +222,7 @@ def _number_epochs(axes: Axes, curves: Sequence[Curve]) -> None:
 
 @default_style()
 def draw_pareto(run: RunSummary, objectives: Sequence[tuple[str, str]]) -> ReportFigure:
-    """Draw each trial as a point, those of the Pareto front in blue.
-
-    Args:
-        run: The run.
-        objectives: (name, direction) of two or three; directions are "max" or "min".
-
-    Raises:
-        OptionError: if there is another number of objectives.
-        SearchError: if no trial has all of them.
-    """
+    """Draw each trial as a point, those of the Pareto front in blue."""
     names = [name for name, _ in objectives]
     if len(names) not in (2, 3):
         raise OptionError(

@@ -85,14 +85,7 @@ class ReportFigure(Figure):
 def new_figure(
     width: float = WIDTH, height: float = HEIGHT, *, rows: int = 1, columns: int = 1
 ) -> ReportFigure:
-    """Return a figure with a grid of axes in the common style.
-
-    Args:
-        width: Natural width in CSS pixels.
-        height: Natural height in CSS pixels.
-        rows: Rows of the grid.
-        columns: Columns of the grid.
-    """
+    """Return a figure with a grid of axes in the common style."""
     figure = empty_figure(width, height)
     for axes in figure.subplots(rows, columns, squeeze=False).flat:
         _style_axes(axes)
