@@ -156,28 +156,24 @@ def _rows() -> list[inspect.Parameter]:
     rows = []
     for field in dataclasses.fields(RunOptions):
         row = field.metadata
-        if row["flag"] == "":
+        flags = [row["flag"]] if "flag" in row else []
+        if flags == [""]:
             continue
-        kind = row["kind"] or _shell_type(hints[field.name])
-        option = typer.Option(
-            *([row["flag"]] if row["flag"] else []),
-            help=row["help"],
-            show_default=row["shown"] or True,
-            rich_help_panel=row["panel"],
-        )
+        kind = row.get("kind") or _shell_type(hints[field.name])
+        shown, panel = row.get("shown", True), row["panel"]
+        option = typer.Option(*flags, help=row["help"], show_default=shown, rich_help_panel=panel)
+        default = row.get("shell_default", field.default)
+        if default is dataclasses.MISSING or _is_list(kind):
+            default = None
         rows.append(
             inspect.Parameter(
-                row["shell_name"] or field.name,
+                row.get("shell_name", field.name),
                 inspect.Parameter.POSITIONAL_OR_KEYWORD,
-                default=None if _is_list(kind) else row["shell_default"] or _default(field),
+                default=default,
                 annotation=Annotated[kind, option],
             )
         )
     return rows
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    return None if field.default is dataclasses.MISSING else field.default
 
 
 def _shell_type(hint: Any) -> Any:

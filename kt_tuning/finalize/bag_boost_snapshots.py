@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,12 @@ from kt_tuning.finalize.member_training import MemberTraining, TrainingSubset, w
 from kt_tuning.run.layout import TRAIN_ERRORS
 from kt_tuning.search.options import check_count
 
+logger = logging.getLogger("kt_tuning")
+
+Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
+ANNEALED = {"schedule": "cosine", "restarts": 0}
+"""A configuration's own schedule gives way to one that ends each cycle near 0."""
 
 
 def bag(
@@ -83,23 +87,9 @@ def bag(
 
 
 def bootstrap_rows(labels: Integers, rng: np.random.Generator) -> Integers:
-    """Draw rows with replacement, of each class as many as it has.
-
-    Args:
-        labels: (N,).
-        rng: Draws.
-
-    Returns:
-        (N,) positions in `labels`, grouped by class.
-    """
+    """Draw positions in `labels`, (N,), with replacement, of each class as many as it has."""
     groups = (np.flatnonzero(labels == label) for label in np.unique(labels))
     return np.concatenate([rng.choice(group, size=len(group)) for group in groups])
-
-
-logger = logging.getLogger("kt_tuning")
-
-Floats = NDArray[np.floating[Any]]
-Integers = NDArray[np.integer[Any]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -192,17 +182,9 @@ def boost(
 
 
 def draw_rows(weights: Floats, labels: Integers, rng: np.random.Generator) -> Integers:
-    """Draw as many rows as there are, by their weights; the heaviest of each class is among them.
+    """Draw N positions by weights (N,) that sum to 1, and the heaviest of each class.
 
     Without these a class of small weight could be missing.
-
-    Args:
-        weights: (N,) summing to 1.
-        labels: (N,).
-        rng: Draws.
-
-    Returns:
-        (N,) positions.
     """
     groups = (np.flatnonzero(labels == label) for label in np.unique(labels))
     heaviest = np.array([group[weights[group].argmax()] for group in groups])
@@ -235,10 +217,6 @@ def _errors(run: MemberTraining, record: TrialRecord) -> NDArray[np.bool_]:
             np.save(temporary, wrong)
     errors: NDArray[np.bool_] = np.load(path)
     return errors
-
-
-ANNEALED = {"schedule": "cosine", "restarts": 0}
-"""A configuration's own schedule gives way to one that ends each cycle near 0."""
 
 
 def snapshots(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from kt_tuning.finalize.configuration import Configuration
 from kt_tuning.finalize.member_training import MemberTraining, TrainingSubset
 from kt_tuning.finalize.retrain import combine
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
-from kt_tuning.trials import member_of
 
 logger = logging.getLogger("kt_tuning")
 
@@ -70,11 +68,21 @@ def distill(
         SearchError: if the training fails.
         StorageError: if the directory holds something else, or another process uses it.
     """
-    _check(temperature, soft_weight)
+    # Written so that nan fails it.
+    if not 0 < temperature < float("inf"):
+        raise OptionError(
+            "`temperature` is a number more than 0, such as 2. "
+            f"Received: temperature={temperature!r}"
+        )
+    if not 0 < soft_weight <= 1:
+        raise OptionError(
+            "`soft_weight` is a share of the loss, more than 0 and at most 1. "
+            f"Received: soft_weight={soft_weight!r}"
+        )
     model = teacher.to_keras() if isinstance(teacher, Ensemble) else teacher
     _check_teacher(model, data)
-    folds = 1 if not isinstance(teacher, Ensemble) or not teacher.record else teacher.record.folds
-    teacher_seen = teacher_seen or folds > 1
+    record = teacher.record if isinstance(teacher, Ensemble) else None
+    teacher_seen = teacher_seen or (record is not None and record.folds > 1)
     if teacher_seen:
         logger.warning(
             "The teacher was trained on the validation images, so that the student's validation "
@@ -90,35 +98,16 @@ def distill(
         overwrite=overwrite,
     )
     taught = DistilledHyperModel(
-        student.hypermodel, model, temperature=temperature, soft_weight=soft_weight
+        student, teacher=model, temperature=temperature, soft_weight=soft_weight
     )
-    run.train(
-        1,
-        lambda index: TrainingSubset(data),
-        hypermodel=RecipeHyperModel(taught, student.recipe),
-        verbose=verbose,
-    )
+    run.train(1, lambda index: TrainingSubset(data), hypermodel=taught, verbose=verbose)
     ensemble = combine(run.candidates(1), data, directory, solver="single")
     ensemble.provenance["distillation"] = {
         **metadata,
-        "teacher": _describe(teacher),
+        "teacher": record and record.to_json() if isinstance(teacher, Ensemble) else teacher.name,
         "teacher_trained_on_validation": teacher_seen,
     }
     return ensemble
-
-
-def _check(temperature: float, soft_weight: float) -> None:
-    # Written so that nan fails it.
-    if not 0 < temperature < float("inf"):
-        raise OptionError(
-            "`temperature` is a number more than 0, such as 2. "
-            f"Received: temperature={temperature!r}"
-        )
-    if not 0 < soft_weight <= 1:
-        raise OptionError(
-            "`soft_weight` is a share of the loss, more than 0 and at most 1. "
-            f"Received: soft_weight={soft_weight!r}"
-        )
 
 
 def _check_teacher(model: keras.Model, data: ImageData) -> None:
@@ -131,39 +120,17 @@ def _check_teacher(model: keras.Model, data: ImageData) -> None:
         )
 
 
-def _describe(teacher: Ensemble | keras.Model) -> Any:
-    if not isinstance(teacher, Ensemble):
-        return teacher.name
-    return None if teacher.record is None else teacher.record.to_json()
-
-
-class DistilledHyperModel(keras_tuner.HyperModel):
-    """A hypermodel whose models learn from a teacher.
+class DistilledHyperModel(RecipeHyperModel):
+    """The hypermodel of a configuration, whose models learn from a teacher.
 
     Args:
-        wrapped: Hypermodel of the students, with a fit of its own.
-        teacher: Pixels as the students take them -> probabilities (n, classes).
-        temperature: See `teach`.
-        soft_weight: See `teach`.
+        student: The configuration.
+        **teaching: The arguments of `teach`, but for the student.
     """
 
-    def __init__(
-        self,
-        wrapped: keras_tuner.HyperModel,
-        teacher: keras.Model,
-        *,
-        temperature: float,
-        soft_weight: float,
-    ) -> None:
-        super().__init__()
-        self._wrapped = wrapped
-        self._teacher = teacher
-        self._temperature = temperature
-        self._soft_weight = soft_weight
-
-    def member(self, values: Mapping[str, Any]) -> keras_tuner.HyperModel:
-        """Return the hypermodel that builds a configuration: of several families the chosen one."""
-        return member_of(self._wrapped, values)
+    def __init__(self, student: Configuration, **teaching: Any) -> None:
+        super().__init__(student.hypermodel.wrapped, student.recipe)
+        self._teaching = teaching
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build a student whose loss includes its teacher.
@@ -171,21 +138,15 @@ class DistilledHyperModel(keras_tuner.HyperModel):
         Raises:
             OptionError: if the student is not trained by a loss, as a linear probe is not.
         """
-        model = self._wrapped.build(hp)
+        model = super().build(hp)
         if getattr(model, "frozen", None) is not None:
             raise OptionError(
                 f"A student is trained by a loss, and {model.name!r} is a linear probe, whose "
                 "weights a solver finds. `Configuration.student_of(tuner, data)` is one that can "
                 "learn; `bag` trains several probes."
             )
-        teach(model, self._teacher, temperature=self._temperature, soft_weight=self._soft_weight)
+        teach(model, **self._teaching)
         return model
-
-    def fit(
-        self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any
-    ) -> Any:
-        """Train as the wrapped hypermodel does."""
-        return self._wrapped.fit(hp, model, *args, **kwargs)
 
 
 def teach(

@@ -7,7 +7,9 @@ import functools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import keras
 
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import DataError, OptionError, StorageError
@@ -26,8 +28,7 @@ from kt_tuning.run import Run
 from kt_tuning.run.layout import ENSEMBLE, GALLERY, SCORES, SPLIT, final_model_file
 from kt_tuning.run.reader import PARTS
 
-if TYPE_CHECKING:
-    import keras
+logger = logging.getLogger("kt_tuning")
 
 ARRAYS = "arrays"
 """Source of data that were not read from files."""
@@ -128,21 +129,8 @@ def has_final_model(directory: str | Path) -> bool:
     return (directory / ENSEMBLE).is_file() and _file(directory).is_file()
 
 
-def final_model_digest(directory: str | Path) -> str | None:
-    """Return the digest of a run's final model; None if there is none yet.
-
-    Raises:
-        StorageError: if `ensemble.json` cannot be read.
-    """
-    record = Run(directory).read(EnsembleRecord, ENSEMBLE)
-    return None if record is None else record.model
-
-
 def _file(directory: Path) -> Path:
     return final_model_file(directory, combination_digest(directory))
-
-
-logger = logging.getLogger("kt_tuning")
 
 
 def evaluate_run(
@@ -184,9 +172,6 @@ def evaluate_run(
         data.runs.append(directory)
     seen = trained_on_validation(directory)
     validated = read_validated(directory) if seen else None
-    out_of_fold = None
-    if validated is not None:
-        out_of_fold = Predicted(validated.labels, validated.probabilities)
     scores = evaluate(
         model,
         data,
@@ -194,9 +179,10 @@ def evaluate_run(
         bootstrap=bootstrap,
         seed=seed,
         seen=seen,
-        out_of_fold=out_of_fold,
+        out_of_fold=validated and Predicted(validated.labels, validated.probabilities),
     )
-    if scores.model is None or scores.model != final_model_digest(directory):
+    record = Run(directory).read(EnsembleRecord, ENSEMBLE)
+    if scores.model is None or record is None or scores.model != record.model:
         logger.info("Scores are not kept: the model is not the ensemble of %s.", directory)
         return scores
     if (earlier := read_scores(directory)) is not None:

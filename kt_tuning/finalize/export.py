@@ -6,8 +6,10 @@ import dataclasses
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import keras
+import keras_tuner
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,15 +34,16 @@ from kt_tuning.export import (
 )
 from kt_tuning.finalize.model_card import MODEL_CARD_FILE, RunRecords, write_model_card
 from kt_tuning.recipe import Recipe
-
-if TYPE_CHECKING:
-    import keras
+from kt_tuning.trials import ImageTask
 
 SAVED_MODEL = "saved_model"
 IMAGES = 1000
 """Validation images that an export is compared with the trained model on."""
 EXAMPLES = 500
 """Training images that int8 formats take the range of activations from."""
+_BESIDE_THE_MODEL = {LABELS_FILE, PROVENANCE_FILE, MEASUREMENT_FILE, MODEL_CARD_FILE}
+_LATENCY_CALLS = 50
+RECIPE = Recipe(batch_size=64, augment="light")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,10 +121,14 @@ def export_run(
     seen = trained_on_validation(directory)
     validated = read_validated(directory) if seen else None
     examples = data.train.take(_some(len(data.train), EXAMPLES, rng))
-    provenance = records.provenance() | _described(pruning, pruned)
+    provenance = records.provenance()
+    if pruning is not None and pruned is not None:
+        provenance["pruning"] = dataclasses.asdict(pruning) | dataclasses.asdict(pruned)
     found = []
     for name in (row.name for row in rows):
-        place = path or next_version(_place(directory, name))
+        # A SavedModel is where TensorFlow Serving looks.
+        parent = directory / "export" / ("" if name == SAVED_MODEL else name)
+        place = path or next_version(parent)
         inside = place.is_relative_to(directory)
         exported = export_model(
             model,
@@ -145,33 +152,16 @@ def export_run(
     return found
 
 
-def _place(directory: Path, name: str) -> Path:
-    return directory / "export" if name == SAVED_MODEL else directory / "export" / name
-
-
 def _some(count: int, wanted: int, rng: np.random.Generator) -> np.ndarray[Any, Any]:
     return np.sort(rng.permutation(count)[:wanted])
 
 
 def _prune(model: keras.Model, data: ImageData, pruning: Pruning, seed: int) -> Pruned:
-    import keras
-
     # The same layers in another model: compiled itself, the final model would be saved with an
     # optimizer, which is twice as large as its weights.
     trained = keras.Model(model.inputs, model.outputs[0])
     fit = fine_tuning(trained, data, epochs=pruning.epochs, seed=seed)
     return prune(trained, fit, sparsity=pruning.sparsity, rounds=pruning.rounds)
-
-
-def _described(pruning: Pruning | None, pruned: Pruned | None) -> dict[str, Any]:
-    if pruning is None or pruned is None:
-        return {}
-    return {"pruning": dataclasses.asdict(pruning) | dataclasses.asdict(pruned)}
-
-
-_BESIDE_THE_MODEL = {LABELS_FILE, PROVENANCE_FILE, MEASUREMENT_FILE, MODEL_CARD_FILE}
-_LATENCY_CALLS = 50
-_CHUNK = 1 << 20
 
 
 def measure_export(
@@ -204,7 +194,7 @@ def measure_export(
         format=exported.format,
         folder=folder,
         size=sum(path.stat().st_size for path in model_files),
-        zipped=sum(map(_zipped, model_files)),
+        zipped=sum(len(zlib.compress(path.read_bytes())) for path in model_files),
         latency_ms=measure_latency(exported.predict, images[:1], repeats=_LATENCY_CALLS),
         accuracy=accuracy,
         images=len(images),
@@ -230,24 +220,12 @@ def format_table(found: Sequence[Measurement]) -> str:
     )
 
 
-def _zipped(path: Path) -> int:
-    packer, size = zlib.compressobj(), 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            size += len(packer.compress(chunk))
-    return size + len(packer.flush())
-
-
-LEARNING_RATE = 1e-3
-RECIPE = Recipe(batch_size=64, augment="light")
-
-
 def fine_tuning(
     model: keras.Model,
     data: ImageData,
     *,
     epochs: int = 1,
-    learning_rate: float = LEARNING_RATE,
+    learning_rate: float = 1e-3,
     seed: int = 0,
 ) -> Callable[[keras.Model, int], None]:
     """Prepare to train a model on the training images, lightly augmented, as trials are.
@@ -267,11 +245,6 @@ def fine_tuning(
     """
     if epochs < 1:
         raise OptionError(f"A round has at least 1 epoch. Received: {epochs}")
-    import keras
-    import keras_tuner
-
-    from kt_tuning.trials import ImageTask
-
     model.compile(
         keras.optimizers.Adam(learning_rate),
         keras.losses.SparseCategoricalCrossentropy(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,9 +24,11 @@ from kt_tuning.data.batches import Batch
 from kt_tuning.devices import Devices, scope, steps_per_execution, warm_up_steps
 from kt_tuning.finalize.refit_plan import MemberPlan
 from kt_tuning.finalize.scaled_rates import scale_rates
+from kt_tuning.recipe import Recipe
 from kt_tuning.run.layout import RESULT
 from kt_tuning.search import Tuner
-from kt_tuning.trials import Decision, ImageTask, Progress, TrialSpec, member_of, run_trial
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
+from kt_tuning.trials import Decision, ImageTask, Progress, TrialSpec, run_trial
 
 
 def train_member(
@@ -55,9 +58,9 @@ def train_member(
     with contextlib.ExitStack() as stack:
         hypermodel = tuner.hypermodel
         if not devices.alone:
-            hypermodel = WholeBatchesHyperModel(
-                hypermodel, before_build=lambda: stack.enter_context(scope(devices))
-            )
+            # When Keras has cleared its session, which ends the scope on JAX.
+            enter = functools.partial(stack.enter_context, scope(devices))
+            hypermodel = WholeBatchesHyperModel(hypermodel, plan.recipe, enter)
         task = RefitTask(hypermodel, data, plan, devices, tuner.objectives[0].name)
         record = run_trial(spec, report, tasks=[task], objectives=[LastEpoch()])
     if not record.usable:
@@ -170,33 +173,26 @@ class WholeBatches(keras.utils.PyDataset):
         )
 
 
-class WholeBatchesHyperModel(keras_tuner.HyperModel):
-    """A hypermodel that is fitted on whole batches of a known shape."""
+class WholeBatchesHyperModel(RecipeHyperModel):
+    """A hypermodel that is fitted on whole batches; before the first build it calls a function."""
 
-    def __init__(
-        self, hypermodel: keras_tuner.HyperModel, *, before_build: Callable[[], object]
-    ) -> None:
-        super().__init__()
-        self._hypermodel = hypermodel
+    def __init__(self, hypermodel: Any, recipe: Recipe, before_build: Callable[[], object]) -> None:
+        super().__init__(hypermodel, recipe)
         self._before_build: Callable[[], object] | None = before_build
-
-    def member(self, values: Mapping[str, Any]) -> keras_tuner.HyperModel:
-        """Return the hypermodel that builds a configuration: of several families the chosen one."""
-        return member_of(self._hypermodel, values)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build the wrapped hypermodel's model."""
         if self._before_build is not None:
             self._before_build()
             self._before_build = None
-        return self._hypermodel.build(hp)
+        return super().build(hp)
 
     def fit(
         self, hp: keras_tuner.HyperParameters, model: keras.Model, data: Any, **kwargs: Any
     ) -> Any:
         """Train as the wrapped hypermodel does."""
         data = whole_batches(data) if isinstance(data, Loader) else data
-        return self._hypermodel.fit(hp, model, data, **kwargs)
+        return super().fit(hp, model, data, **kwargs)
 
 
 def whole_batches(loader: Loader) -> Any:

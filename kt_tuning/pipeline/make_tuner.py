@@ -22,7 +22,7 @@ from kt_tuning.recipe import Recipe
 from kt_tuning.run.layout import OPTIONS
 from kt_tuning.run_options import RECIPE, TUNER, RunOptions
 from kt_tuning.search import Tuner, narrow
-from kt_tuning.search.auto import AUTO, Chosen, choice_for, choose
+from kt_tuning.search.auto import AUTO, AutoChoice, Chosen, choice_for, choose
 from kt_tuning.search.run_directory import check_same_data
 
 CONVNET = "convnet"
@@ -34,22 +34,18 @@ class RecordedTuner(Tuner):
     files: Mapping[str, str] = types.MappingProxyType({})
 
     def on_search_begin(self) -> None:
-        """Write files that have changed: another process of the search may have written them."""
+        """Write the options."""
         super().on_search_begin()
-        places = {name: self.run_directory / name for name in self.files}
-        changed = [
-            name
-            for name, place in places.items()
-            if not place.is_file() or place.read_text(encoding="utf-8") != self.files[name]
-        ]
-        write_files(self.run_directory, {name: self.files[name] for name in changed})
+        write_files(self.run_directory, self.files)
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> None:
-    """Write texts into files of a folder."""
+    """Write texts into files of a folder that do not hold them yet."""
     for name, text in files.items():
-        with atomic_write(folder / name, durable=True) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        path = folder / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            with atomic_write(path, durable=True) as temporary:
+                temporary.write_text(text, encoding="utf-8")
 
 
 def make_tuner(
@@ -69,12 +65,15 @@ def make_tuner(
         check_same_data(out, data)
     # The name of "." is empty.
     out = out if out.name else out.absolute()
-    auto = _chosen(data, out, options) if options.hypermodel == (AUTO,) else None
-    hypermodel = auto.hypermodel if auto else _hypermodel(data, options)
+    choice = None
+    if options.hypermodel == (AUTO,):
+        named = options.backbone
+        choice = choose(data, named) if options.overwrite else choice_for(data, out, named)
+    hypermodel = _hypermodel(data, options, choice)
     policy = options.augment or default_policy(data.input_shape)
     recipe = Recipe(**{**options.arguments(RECIPE), "augment": policy})
     tuner = RecordedTuner(
-        auto or hypermodel,
+        hypermodel if choice is None else Chosen(choice, hypermodel),
         recipe=recipe,
         hyperparameters=_narrowed(hypermodel, recipe, options.hyperparameters),
         directory=out.parent,
@@ -105,42 +104,34 @@ def _narrowed(
     return narrow(space, wanted)
 
 
-def _chosen(data: ImageData, out: Path, options: RunOptions) -> Chosen:
-    """Return the hypermodel that `hypermodel="auto"` stands for."""
-    named = options.backbone
-    choice = choose(data, named) if options.overwrite else choice_for(data, out, named)
+def _hypermodel(
+    data: ImageData, options: RunOptions, choice: AutoChoice | None
+) -> ImageHyperModel | Families:
+    """Return the hypermodel of some families, or of those that "auto" has chosen."""
+    names = options.hypermodel if choice is None else choice.families
+    shape, classes = data.input_shape, data.classes
     fixed = dict(options.fixed)
     if options.normalize:
-        # The other families bring their own preprocessing.
-        prefix = f"{CONVNET}{SEPARATOR}" if choice.several else ""
+        # The other families of a choice bring their own preprocessing.
+        prefix = f"{CONVNET}{SEPARATOR}" if choice is not None and choice.several else ""
         fixed[f"{prefix}normalization"] = data.pixel_statistics()
-    fixed |= _with_backbone(options, choice.families)
+    fixed |= _with_backbone(options, names)
     try:
-        made = choice.hypermodel(data.input_shape, data.classes, fixed)
-        if fixed:
+        if choice is not None:
+            made = choice.hypermodel(shape, classes, fixed)
+        elif len(names) == 1:
+            made = HYPERMODELS[names[0]](shape, classes, **fixed)
+        else:
+            made = Families.named(names, shape, classes, fixed)
+        if choice is None or fixed:
             made.hyperparameters()
     except ValueError as error:
+        if choice is None:
+            raise OptionError(str(error)) from error
         raise OptionError(
             f"{error} With --hypermodel auto, {CONVNET}/NAME is for one of its families; "
             f"--hypermodel {CONVNET} searches that family alone."
         ) from error
-    return Chosen(choice, made)
-
-
-def _hypermodel(data: ImageData, options: RunOptions) -> ImageHyperModel | Families:
-    names, shape, classes = options.hypermodel, data.input_shape, data.classes
-    fixed = dict(options.fixed)
-    if options.normalize:
-        fixed["normalization"] = data.pixel_statistics()
-    fixed |= _with_backbone(options, names)
-    try:
-        if len(names) == 1:
-            made = HYPERMODELS[names[0]](shape, classes, **fixed)
-        else:
-            made = Families.named(names, shape, classes, fixed)
-        made.hyperparameters()
-    except ValueError as error:
-        raise OptionError(str(error)) from error
     return made
 
 

@@ -17,6 +17,8 @@ from kt_tuning.run.layout import ENSEMBLE
 from kt_tuning.run_options import RunOptions
 from kt_tuning.search import Tuner
 
+logger = logging.getLogger("kt_tuning")
+
 FINISHING, A_TEST_IMAGE = 20.0, 0.01
 """Seconds that combining, evaluating, exporting and reporting take, and those of each test image:
 of EfficientNet-Lite0 on two processor cores."""
@@ -25,6 +27,14 @@ REFIT_SHARE, REFIT_FROM = 0.4, 120.0
 which it is: probes are solved for again in no time."""
 LEAST = 0.35
 """Share of the limit that the search has in any case."""
+SHARE = 0.3
+"""Of the time of a search without a limit: what a refit that was not asked for may take."""
+NO_MATTER = 10.0
+"""Seconds that a refit may take in any case."""
+MORE_IMAGES = 1.3
+"""An epoch on training and validation images over one on training images, and to spare."""
+PROBE_SECONDS = 5.0
+"""What it takes to solve for a probe again, whose features are there."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,18 +70,6 @@ class RunTime:
         if self.limit is None:
             return None
         return max(0.0, self.began + self.limit - self.finishing - time.monotonic())
-
-
-logger = logging.getLogger("kt_tuning")
-
-SHARE = 0.3
-"""Of the time of a search without a limit: what a refit that was not asked for may take."""
-NO_MATTER = 10.0
-"""Seconds that a refit may take in any case."""
-MORE_IMAGES = 1.3
-"""An epoch on training and validation images over one on training images, and to spare."""
-PROBE_SECONDS = 5.0
-"""What it takes to solve for a probe again, whose features are there."""
 
 
 def refitted(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -162,18 +163,17 @@ class Repeats:
     losses: dict[str, Decomposition]
 
 
-def load_trained_again(directory: Path) -> tuple[TrainedAgain, ...]:
+def _load_trained_again(run: Run) -> tuple[TrainedAgain, ...]:
     """Read the folders that `kt-tuning distill`, `bag`, `boost` and `snapshots` have written."""
     return tuple(
-        TrainedAgain(run.path.name, record, read_scores(run.path))
-        for run in Run(directory).trained_later()
-        if (record := run.read(EnsembleRecord, ENSEMBLE)) is not None
+        TrainedAgain(folder.path.name, record, read_scores(folder.path))
+        for folder in run.trained_later()
+        if (record := folder.read(EnsembleRecord, ENSEMBLE)) is not None
     )
 
 
-def load_repeats(directory: Path, best: str | None) -> tuple[Repeats, ...]:
+def _load_repeats(run: Run, best: str | None) -> tuple[Repeats, ...]:
     """Measure bias and variance of every configuration that was trained several times."""
-    run = Run(directory)
     executions = None if best is None else run.executions(best)
     found = [] if executions is None else [_repeats(run, "the best trial", executions)]
     for folder in run.trained_later():
@@ -208,44 +208,34 @@ def load_run(directory: str | Path) -> RunSummary:
     Raises:
         StorageError: if the folder is missing, is no run directory, or a file of it is damaged.
     """
-    run_files = Run(directory)
-    directory = run_files.path
-    search = run_files.read_search()
-    trials = [_load_trial(run_files, record, search.objective) for record in run_files.trials()]
-    scores, newest = read_scores(directory), run_files.newest_export()
-    run = RunSummary(
-        name=directory.resolve().name,
-        data=run_files.data_card(),
+    run = Run(directory)
+    search, data, scores = run.read_search(), run.data_card(), read_scores(directory)
+    trials = tuple(_load_trial(run, record, search.objective) for record in run.trials())
+    best = next((record.trial_id for record in run.best_trials(1)), None)
+    newest, picture = run.newest_export(), run.path / AUGMENTATION
+    validated, caveat = None, None
+    if data is not None:
+        validated = read_validated(directory, best)
+        caveat = held_out_uses(directory).of(data.fingerprint).caveat(run.trials())
+    return RunSummary(
+        name=run.path.resolve().name,
+        data=data,
         search=search,
-        trials=tuple(trials),
-        unfinished=len(run_files.trial_folders()) - len(trials),
-        ensemble=_load_ensemble(run_files, trials),
+        trials=trials,
+        unfinished=len(run.trial_folders()) - len(trials),
+        ensemble=_load_ensemble(run, trials),
         scores=scores,
-        validation_confusion=None,
-        export=None if newest is None else newest.name,
-        gallery=None if scores is None else run_files.read(Gallery, GALLERY),
-    )
-    picture = directory / AUGMENTATION
-    exported = None if newest is None else stored_bytes(newest)
-    validated = None
-    if run.data is not None:
-        validated = read_validated(
-            directory, None if run.best is None else run.best.record.trial_id
-        )
-    if validated is not None and run.data is not None:
-        confusion = _validation_confusion(validated, len(run.data.class_names))
-        run = dataclasses.replace(
-            run, validation_confusion=confusion, validation_kind=validated.kind
-        )
-    return dataclasses.replace(
-        run,
+        validation_confusion=_confusion(validated, data),
+        validation_kind="validation" if validated is None else validated.kind,
         refitted=is_refitted(directory),
-        export_bytes=exported,
+        export=None if newest is None else newest.name,
+        export_bytes=None if newest is None else stored_bytes(newest),
         correction=corrected_best_of_run(directory),
-        caveat=_caveat(directory, run),
+        caveat=caveat,
+        gallery=None if scores is None else run.read(Gallery, GALLERY),
         augmentation=picture.read_bytes() if picture.is_file() else None,
-        again=load_trained_again(directory),
-        repeats=load_repeats(directory, None if run.best is None else run.best.record.trial_id),
+        again=_load_trained_again(run),
+        repeats=_load_repeats(run, best),
         exports=tuple(measurements(directory)),
     )
 
@@ -259,7 +249,7 @@ def _load_trial(run: Run, record: TrialRecord, objective: str) -> TrialRun:
     )
 
 
-def _load_ensemble(run: Run, trials: list[TrialRun]) -> EnsembleRecord | None:
+def _load_ensemble(run: Run, trials: Sequence[TrialRun]) -> EnsembleRecord | None:
     ensemble, path = run.read(EnsembleRecord, ENSEMBLE), run.path / ENSEMBLE
     if ensemble is None:
         return None
@@ -273,15 +263,10 @@ def _load_ensemble(run: Run, trials: list[TrialRun]) -> EnsembleRecord | None:
     return ensemble
 
 
-def _caveat(directory: Path, run: RunSummary) -> str | None:
-    if run.data is None:
-        return None
-    uses = held_out_uses(directory).of(run.data.fingerprint)
-    return uses.caveat(trial.record for trial in run.trials)
-
-
-def _validation_confusion(validated: Validated, classes: int) -> CountArray:
+def _confusion(validated: Validated | None, data: DataCard | None) -> CountArray | None:
     """Count validation predictions by true class and predicted class."""
-    confusion = np.zeros((classes, classes), dtype=np.int64)
+    if validated is None or data is None:
+        return None
+    confusion = np.zeros((len(data.class_names),) * 2, dtype=np.int64)
     np.add.at(confusion, (validated.labels, validated.probabilities.argmax(axis=1)), 1)
     return confusion

@@ -218,47 +218,29 @@ def by_kind(table: Robustness) -> dict[str, tuple[float, ...]]:
     return {kind: tuple(np.mean(rows, axis=0).tolist()) for kind, rows in kinds.items()}
 
 
-def corruptions_description(table: Robustness) -> str:
-    """Return the figure of the corruptions in words."""
-    ends = ", ".join(f"{kind} {number(values[-1])}" for kind, values in by_kind(table).items())
-    return (
-        f"{metric_label(table.metric)} on {table.sample} by severity of corruption: "
-        f"{number(table.clean)} clean; at severity {table.severities[-1]} {ends}."
-    )
-
-
-def attacks_description(table: Robustness) -> str:
-    """Return the figure of the attacks in words."""
-    ends = "; ".join(
-        f"{name.upper()} {number(row[max(row)])} at {max(row):g} of 255"
-        for name, row in table.adversarial.items()
-    )
-    return f"Accuracy under attack on {table.sample}: {number(table.clean)} clean; {ends}."
-
-
 @default_style()
 def draw_corruptions(run: RunSummary) -> ReportFigure:
     """Draw the metric by severity, a line a kind of corruption."""
-    table = _table(run, "corrupted")
-    figure = new_figure()
-    axes = figure.axes[0]
-    severities = (0, *table.severities)
-    for (kind, values), (color, dashes) in zip(by_kind(table).items(), _LINES, strict=False):
+    table, figure, axes = _begin_robustness(run, "corrupted")
+    severities, kinds = (0, *table.severities), by_kind(table)
+    for (kind, values), (color, dashes) in zip(kinds.items(), _LINES, strict=False):
         axes.plot(severities, (table.clean, *values), color=color, linestyle=dashes, label=kind)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(bottom=0)
     name_axes(axes, metric_label(table.metric), "Severity of the corruption (0: none)")
     add_legend(axes)
-    figure.description = corruptions_description(table)
+    ends = ", ".join(f"{kind} {number(values[-1])}" for kind, values in kinds.items())
+    figure.description = (
+        f"{metric_label(table.metric)} on {table.sample} by severity of corruption: "
+        f"{number(table.clean)} clean; at severity {table.severities[-1]} {ends}."
+    )
     return figure
 
 
 @default_style()
 def draw_attacks(run: RunSummary) -> ReportFigure:
     """Draw the accuracy by the largest change of a pixel, a line an attack."""
-    table = _table(run, "adversarial")
-    figure = new_figure()
-    axes = figure.axes[0]
+    table, figure, axes = _begin_robustness(run, "adversarial")
     for (name, row), (color, dashes) in zip(table.adversarial.items(), _LINES, strict=False):
         epsilons = sorted(row)
         values = [table.clean, *(row[epsilon] for epsilon in epsilons)]
@@ -266,15 +248,22 @@ def draw_attacks(run: RunSummary) -> ReportFigure:
     axes.set_ylim(bottom=0)
     name_axes(axes, "Accuracy under attack", "Largest change of a pixel, of 255")
     add_legend(axes)
-    figure.description = attacks_description(table)
+    ends = "; ".join(
+        f"{name.upper()} {number(row[max(row)])} at {max(row):g} of 255"
+        for name, row in table.adversarial.items()
+    )
+    figure.description = (
+        f"Accuracy under attack on {table.sample}: {number(table.clean)} clean; {ends}."
+    )
     return figure
 
 
-def _table(run: RunSummary, part: str) -> Robustness:
+def _begin_robustness(run: RunSummary, part: str) -> tuple[Robustness, ReportFigure, Axes]:
     table = None if run.scores is None else run.scores.robustness
     if table is None or not getattr(table, part):
         raise SearchError(
             "Robustness is in scores.json if it was asked for. Received a run without; "
             "`kt-tuning evaluate` measures it."
         )
-    return table
+    figure = new_figure()
+    return table, figure, figure.axes[0]

@@ -38,6 +38,16 @@ from kt_tuning.report.run_summary import FloatArray
 LABEL_LENGTH = 10
 MOST_CATEGORIES, MOST_NUMBERS = 8, 4
 """Values that are all ticks of an axis from 0 to 1; else no category is, and three numbers are."""
+PANEL_WIDTH, PANEL_HEIGHT = 260, 200
+COLUMNS = 4
+CHARACTERS_ACROSS = 20
+"""Characters of tick labels that fit along one panel."""
+LEVELS = 12
+COLUMN_WIDTH, FIGURE_HEIGHT = 120, 300
+MOST_COLUMNS = 7
+GOOD = 0.3
+"""Share of the trials that are drawn as the best ones."""
+NAME_LENGTH = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,22 +111,9 @@ class ValueAxis:
         return list(zip(self.unit(shown).tolist(), labels, strict=True))
 
 
-PANEL_WIDTH, PANEL_HEIGHT = 260, 200
-COLUMNS = 4
-CHARACTERS_ACROSS = 20
-"""Characters of tick labels that fit along one panel."""
-
-
 @default_style()
 def draw_slices(trials: ScoredTrials, names: Sequence[str]) -> ReportFigure:
-    """Draw the score against each of `names`, four panels a row, with a common y axis.
-
-    A trial is in the panels of the hyperparameters that it has. The best trial is blue.
-
-    Args:
-        trials: Those with a score.
-        names: Hyperparameters, at least one.
-    """
+    """Draw the score against each of `names`, four panels a row; the best trial is blue."""
     columns = min(COLUMNS, len(names))
     rows = math.ceil(len(names) / columns)
     width, height = columns * PANEL_WIDTH, rows * PANEL_HEIGHT
@@ -156,36 +153,17 @@ def _set_ticks(axes: Axes, axis: ValueAxis) -> None:
     """Put a tick at each value where the labels do not overlap, and at each category."""
     places = axis.distinct
     labels = [axis.label(position) for position in places]
-    clear = _labels_fit(axis.unit(places), labels)
+    gap = np.diff(axis.unit(places)).min(initial=1.0)
+    clear = gap >= max(map(len, labels)) / CHARACTERS_ACROSS
     if clear or axis.categories:
         tilt: dict[str, Any] = {"rotation": 30, "rotation_mode": "anchor", "ha": "right"}
         axes.set_xticks(places, labels, parse_math=False, **({} if clear else tilt))
         axes.minorticks_off()
 
 
-def _labels_fit(places: FloatArray, labels: Sequence[str]) -> bool:
-    """Return whether labels at these sorted places in 0..1 do not overlap."""
-    gap = np.diff(places).min(initial=1.0)
-    return bool(gap >= max(map(len, labels)) / CHARACTERS_ACROSS)
-
-
-LEVELS = 12
-
-
 @default_style()
 def draw_contour(trials: ScoredTrials, a: str, b: str) -> ReportFigure:
-    """Draw the score as shades between trials, by linear interpolation on a triangulation.
-
-    Trials on one line have no area between them: they are points alone.
-
-    Args:
-        trials: Completed ones with a score.
-        a: Hyperparameter of the x axis.
-        b: Hyperparameter of the y axis.
-
-    Raises:
-        SearchError: if no two trials have both and differ in each.
-    """
+    """Draw the score as shades between trials, by linear interpolation on a triangulation."""
     x, y = ValueAxis.of(trials.values(a)), ValueAxis.of(trials.values(b))
     both = np.isfinite(x.positions) & np.isfinite(y.positions)
     if a == b or any(len(np.unique(axis.positions[both])) < 2 for axis in (x, y)):
@@ -219,23 +197,9 @@ def draw_contour(trials: ScoredTrials, a: str, b: str) -> ReportFigure:
     return figure
 
 
-COLUMN_WIDTH, FIGURE_HEIGHT = 120, 300
-MOST_COLUMNS = 7
-GOOD = 0.3
-"""Share of the trials that are drawn as the best ones."""
-NAME_LENGTH = 16
-
-
 @default_style()
 def draw_parallel_coordinates(trials: ScoredTrials, names: Sequence[str]) -> ReportFigure:
-    """Draw a line a trial; the best 30% are blue, and the best one is the boldest.
-
-    A line breaks where a trial has no such hyperparameter.
-
-    Args:
-        trials: Completed ones with a score.
-        names: Hyperparameters from left to right; the score is on the right of them.
-    """
+    """Draw a line a trial; it breaks where a trial has no such hyperparameter."""
     columns = {name: ValueAxis.of(trials.values(name)) for name in names}
     metric = metric_label(trials.objective.removeprefix("val_"))
     axes_of = [*columns.items(), (metric, ValueAxis.of(trials.scores.tolist()))]
@@ -274,14 +238,10 @@ def draw_parallel_coordinates(trials: ScoredTrials, names: Sequence[str]) -> Rep
 
 def _worst_first(trials: ScoredTrials) -> list[tuple[int, dict[str, Any]]]:
     """Return (index, style of the line) of each trial, so that the best is drawn last."""
-    scores = trials.scores if trials.maximise else -trials.scores
-    order = np.argsort(scores, kind="stable").tolist()
-    good = len(order) - max(1, round(GOOD * len(order)))
-    styles: list[dict[str, Any]] = [
-        {"color": BLUE, "linewidth": 1.2, "alpha": 0.6}
-        if rank >= good
-        else {"color": FAINT, "linewidth": 0.8, "alpha": 0.45}
-        for rank in range(len(order))
-    ]
-    styles[-1] = {"color": BLUE, "linewidth": 2.6, "alpha": 1.0}
-    return list(zip(order, styles, strict=True))
+    order = np.argsort(trials.scores if trials.maximise else -trials.scores, kind="stable")
+    good = max(1, round(GOOD * len(order)))
+    others = {"color": FAINT, "linewidth": 0.8, "alpha": 0.45}
+    better = {"color": BLUE, "linewidth": 1.2, "alpha": 0.6}
+    best = {"color": BLUE, "linewidth": 2.6, "alpha": 1.0}
+    styles = [others] * (len(order) - good) + [better] * (good - 1) + [best]
+    return list(zip(order.tolist(), styles, strict=True))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -34,6 +34,12 @@ from kt_tuning.report.figures.style import (
 )
 from kt_tuning.report.formatting import metric_label, number, percent, shorten
 from kt_tuning.report.run_summary import FloatArray, RunSummary, TrialRun
+
+ROW_HEIGHT = 24
+MOST_BARS = 12
+NAME_LENGTH = 24
+FEWEST_TRIALS = 6
+"""The best 30% of fewer are a single trial, which tells nothing."""
 
 
 @default_style()
@@ -70,28 +76,14 @@ def draw_history(trials: ScoredTrials) -> ReportFigure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     name_axes(axes, metric_label(trials.objective), "Trial, in order of start")
     add_legend(axes)
-    figure.description = _describe(trials)
-    return figure
-
-
-def _describe(trials: ScoredTrials) -> str:
-    best = trials.best
-    found = (
-        "none has a score"
-        if best is None
-        else f"the best is {number(trials.scores[best])} in trial {trials.numbers[best]}"
-    )
-    return (
+    found = "none has a score"
+    if best is not None:
+        found = f"the best is {number(scores[best])} in trial {trials.numbers[best]}"
+    figure.description = (
         f"{metric_label(trials.objective)} of {count(len(trials.trials), 'trial')} in order of "
-        f"start: {found}; {int(np.isnan(trials.scores).sum())} without a score."
+        f"start: {found}; {int(np.isnan(scores).sum())} without a score."
     )
-
-
-ROW_HEIGHT = 24
-MOST_BARS = 12
-NAME_LENGTH = 24
-FEWEST_TRIALS = 6
-"""The best 30% of fewer are a single trial, which tells nothing."""
+    return figure
 
 
 @default_style()
@@ -122,55 +114,26 @@ def draw_importances(trials: ScoredTrials) -> ReportFigure:
     return figure
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Curve:
-    """A metric of one trial by epoch; the mean where several trainings have the same epoch.
-
-    Attributes:
-        number: The trial's number.
-        epochs: (epochs,) from 1.
-        values: (epochs,) the metric.
-    """
-
-    number: int
-    epochs: FloatArray
-    values: FloatArray
-
-
-def curve_of(trial: TrialRun, metric: str) -> Curve | None:
-    """Return the curve of a metric, or None if it was not recorded."""
-    values = trial.history.get(metric)
-    if values is None or np.isnan(values).all():
-        return None
-    epochs = trial.history.get("epoch", np.arange(len(values), dtype=float))
-    distinct, index = np.unique(epochs, return_inverse=True)
-    means = np.bincount(index, weights=values) / np.bincount(index)
-    return Curve(trial.record.number, distinct + 1, means)
-
-
 @default_style()
 def draw_intermediate_values(run: RunSummary) -> ReportFigure:
     """Draw the objective by epoch of every trial, the best one in front."""
-    objective = run.search.objective
-    curves = [curve for trial in run.trials if (curve := curve_of(trial, objective)) is not None]
+    objective, best = run.search.objective, run.best
+    curves = [curve for trial in run.trials if (curve := _curve_of(trial, objective)) is not None]
     if not curves:
         raise SearchError("No trial has reported a value before its end: there are no curves.")
-    figure = new_figure()
-    axes = figure.axes[0]
-    if spans_decades(np.concatenate([curve.values for curve in curves])):
-        use_log_scale(axes, "y")
+    figure, axes = _begin_curves(curves)
     for curve in curves:
-        _draw_line(axes, curve, FAINT, "", linewidth=0.9, alpha=0.7)
-    best = None if run.best is None else curve_of(run.best, objective)
+        _draw_line(axes, curve, color=FAINT, linewidth=0.9, alpha=0.7)
     description = f"{metric_label(objective)} by epoch, {count(len(curves), 'curve')}."
-    if best is not None:
-        _draw_line(axes, best, BLUE, f"trial {best.number}, the best", linewidth=2.0)
+    curve = None if best is None else _curve_of(best, objective)
+    if best is not None and curve is not None:
+        label = f"trial {best.record.number}, the best"
+        _draw_line(axes, curve, color=BLUE, label=label, linewidth=2.0)
         add_legend(axes)
         description += (
-            f" The best, trial {best.number}, goes from {number(best.values[0])} to "
-            f"{number(best.values[-1])} in {count(len(best.epochs), 'epoch')}."
+            f" The best, trial {best.record.number}, goes from {number(curve.iloc[0])} to "
+            f"{number(curve.iloc[-1])} in {count(len(curve), 'epoch')}."
         )
-    _number_epochs(axes, curves)
     name_axes(axes, metric_label(objective), "Epoch")
     figure.description = description
     return figure
@@ -179,45 +142,50 @@ def draw_intermediate_values(run: RunSummary) -> ReportFigure:
 @default_style()
 def draw_losses(run: RunSummary) -> ReportFigure:
     """Draw training and validation loss of the best trial by epoch."""
-    if run.best is None:
+    best = run.best
+    if best is None:
         raise SearchError("No trial has a score yet: let the search go on.")
-    train, validation = curve_of(run.best, "loss"), curve_of(run.best, "val_loss")
-    curves = [curve for curve in (train, validation) if curve is not None]
+    found = {
+        "training": (_curve_of(best, "loss"), {"color": ORANGE, "linestyle": (0, (5, 1.5))}),
+        "validation": (_curve_of(best, "val_loss"), {"color": BLUE, "linewidth": 2.0}),
+    }
+    curves = {name: (curve, style) for name, (curve, style) in found.items() if curve is not None}
     if not curves:
         raise SearchError("The best trial has recorded no loss by epoch.")
-    figure = new_figure()
-    axes = figure.axes[0]
-    if spans_decades(np.concatenate([curve.values for curve in curves])):
-        use_log_scale(axes, "y")
-    kept = run.best.record.best_epoch + 1
+    figure, axes = _begin_curves([curve for curve, _ in curves.values()])
+    kept = best.record.best_epoch + 1
     axes.axvline(kept, color=FAINT, linewidth=1.0, linestyle=(0, (3, 3)))
-    if train is not None:
-        _draw_line(axes, train, ORANGE, "training", linestyle=(0, (5, 1.5)))
-    if validation is not None:
-        _draw_line(axes, validation, BLUE, "validation", linewidth=2.0)
-    _number_epochs(axes, curves)
-    name_axes(axes, f"Loss of trial {curves[0].number}", "Epoch (dashed: the epoch kept)")
+    for name, (curve, style) in curves.items():
+        _draw_line(axes, curve, label=name, **style)
+    name_axes(axes, f"Loss of trial {best.record.number}", "Epoch (dashed: the epoch kept)")
     add_legend(axes)
-    ends = [
-        f"{name} loss ends at {number(curve.values[-1])}"
-        for name, curve in (("training", train), ("validation", validation))
-        if curve is not None
-    ]
+    ends = [f"{name} loss ends at {number(curve.iloc[-1])}" for name, (curve, _) in curves.items()]
     figure.description = f"Loss of the best trial by epoch: {', '.join(ends)}; best epoch {kept}."
     return figure
 
 
-def _draw_line(axes: Axes, curve: Curve, color: str, label: str, **style: Any) -> None:
-    """Draw a curve; one of a single epoch is a dot, since a line through one point is invisible."""
-    marker = "o" if len(curve.epochs) == 1 else None
-    axes.plot(
-        curve.epochs, curve.values, color=color, label=label, marker=marker, markersize=4, **style
-    )
+def _curve_of(trial: TrialRun, metric: str) -> pd.Series[float] | None:
+    """Return a metric by epoch from 1, the mean of several trainings; None if not recorded."""
+    values = trial.history.get(metric)
+    if values is None or np.isnan(values).all():
+        return None
+    epochs = trial.history.get("epoch", np.arange(len(values), dtype=float))
+    return pd.Series(values, index=epochs + 1).groupby(level=0).mean()
 
 
-def _number_epochs(axes: Axes, curves: Sequence[Curve]) -> None:
-    axes.set_xlim(0.5, max(curve.epochs[-1] for curve in curves) + 0.5)
+def _begin_curves(curves: Sequence[pd.Series[float]]) -> tuple[ReportFigure, Axes]:
+    figure = new_figure()
+    axes = figure.axes[0]
+    if spans_decades(np.concatenate([curve.to_numpy() for curve in curves])):
+        use_log_scale(axes, "y")
+    axes.set_xlim(0.5, max(curve.index[-1] for curve in curves) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    return figure, axes
+
+
+def _draw_line(axes: Axes, curve: pd.Series[float], **style: Any) -> None:
+    """Draw a curve; one of a single epoch is a dot, since a line through one point is invisible."""
+    axes.plot(curve, marker="o" if len(curve) == 1 else None, markersize=4, **style)
 
 
 @default_style()
@@ -256,14 +224,7 @@ def draw_pareto(run: RunSummary, objectives: Sequence[tuple[str, str]]) -> Repor
 
 
 def pareto_front(costs: FloatArray) -> np.ndarray:
-    """Return whether each row is dominated by no other: one nowhere worse and somewhere better.
-
-    Args:
-        costs: (n, objectives), lower is better.
-
-    Returns:
-        (n,) booleans.
-    """
+    """Return whether each row of costs (n, objectives) is dominated by no other, (n,) booleans."""
     no_worse = (costs[:, None] <= costs[None]).all(axis=2)
     better = (costs[:, None] < costs[None]).any(axis=2)
     return np.asarray(~(no_worse & better).any(axis=0))

@@ -8,11 +8,7 @@ import pytest
 from kt_tuning.core.errors import SearchError
 from kt_tuning.evaluation import Robustness
 from kt_tuning.report import Plots
-from kt_tuning.report.figures.evaluation import (
-    attacks_description,
-    by_kind,
-    corruptions_description,
-)
+from kt_tuning.report.figures.evaluation import by_kind
 from kt_tuning.report.run_summary import load_run
 
 TABLE = Robustness(
@@ -38,21 +34,20 @@ def test_corruptions_of_a_kind_are_averaged() -> None:
     }
 
 
-def test_descriptions() -> None:
-    assert corruptions_description(TABLE) == (
-        "Accuracy on 50 images by severity of corruption: 0.7500 clean; at severity 5 noise "
-        "0.3750, weather 0.1250, other 0.5000."
-    )
-    assert attacks_description(TABLE) == (
-        "Accuracy under attack on 50 images: 0.7500 clean; FGSM 0.2500 at 8 of 255."
-    )
-
-
-def test_lines_begin_at_the_clean_score(shared_run: Path) -> None:
+def test_lines_begin_at_the_clean_score_and_words_say_where_they_end(
+    shared_run: Path,
+) -> None:
     run = load_run(shared_run)
     assert run.scores is not None
     scores = dataclasses.replace(run.scores, robustness=TABLE)
     plots = Plots(dataclasses.replace(run, scores=scores))
+    assert plots.corruptions().description == (
+        "Accuracy on 50 images by severity of corruption: 0.7500 clean; at severity 5 noise "
+        "0.3750, weather 0.1250, other 0.5000."
+    )
+    assert plots.attacks().description == (
+        "Accuracy under attack on 50 images: 0.7500 clean; FGSM 0.2500 at 8 of 255."
+    )
     corruptions, attacks = plots.corruptions().axes[0], plots.attacks().axes[0]
     noise = corruptions.lines[0]
     assert list(noise.get_xdata()) == [0, 1, 5]
