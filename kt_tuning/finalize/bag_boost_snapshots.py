@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,6 @@ from kt_tuning.run.layout import TRAIN_ERRORS
 from kt_tuning.search.options import check_count
 
 logger = logging.getLogger("kt_tuning")
-
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
 ANNEALED = {"schedule": "cosine", "restarts": 0}

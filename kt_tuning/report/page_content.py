@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
+from rich.filesize import decimal
 
 from kt_tuning.core.records import (
     COMPLETED,
@@ -21,7 +22,6 @@ from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation import EPOCH_CAVEAT, METRICS, Robustness, training_speed
 from kt_tuning.report.figures.confusion import confusion_data
 from kt_tuning.report.formatting import (
-    byte_size,
     duration,
     ends,
     large_number,
@@ -120,7 +120,7 @@ def model_line(run: RunSummary) -> Line:
     if run.refitted:
         details.append(REFITTED)
     if run.export is not None:
-        size = "" if run.export_bytes is None else f", {byte_size(run.export_bytes)}"
+        size = "" if run.export_bytes is None else f", {decimal(run.export_bytes)}"
         details.append(f"in export/{run.export}{size}")
     return Line(label, value, ", ".join(details))
 
@@ -239,12 +239,12 @@ def cost_rows(run: RunSummary) -> list[tuple[str, str]]:
     if scores.parameters is not None:
         rows.append(("Parameters", f"{scores.parameters:,}"))
     if cost is not None:
-        rows.append(("Weights in memory", byte_size(cost.weight_bytes)))
+        rows.append(("Weights in memory", decimal(cost.weight_bytes)))
         if cost.multiply_adds is not None and cost.flops is not None:
             rows.append(("Multiply-adds an image", large_number(cost.multiply_adds)))
             rows.append(("Floating-point operations an image", large_number(cost.flops)))
     if run.export is not None and run.export_bytes is not None:
-        rows.append((f"Files of export {run.export}", byte_size(run.export_bytes)))
+        rows.append((f"Files of export {run.export}", decimal(run.export_bytes)))
     latency = scores.latency_ms if cost is None else cost.latency_ms
     rows += [(f"Latency of one image, {name}", milliseconds(ms)) for name, ms in latency.items()]
     if cost is not None:
