@@ -20,12 +20,7 @@ from kt_tuning.devices import find_devices
 from kt_tuning.ensembling import Ensemble, EnsembleRecord
 from kt_tuning.evaluation import held_out_uses
 from kt_tuning.export import next_version
-from kt_tuning.finalize.refit_plan import (
-    RefitOptions,
-    choose_members,
-    plan_member,
-    with_validation,
-)
+from kt_tuning.finalize.refit_plan import RefitOptions, choose_members, plan_member, with_validation
 from kt_tuning.finalize.refit_training import train_member
 from kt_tuning.run import Run, RunLock, remove_run, trial_folder
 from kt_tuning.run.layout import DATA, ENSEMBLE, REFIT, REFIT_RECORD, SEARCH, SPLIT, WEIGHTS

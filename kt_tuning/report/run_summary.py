@@ -13,13 +13,7 @@ import numpy.typing as npt
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json
 from kt_tuning.core.records import FAILED, INFEASIBLE, DataCard, SearchRecord, TrialRecord
-from kt_tuning.ensembling import (
-    EnsembleRecord,
-    Validated,
-    is_refitted,
-    read_scores,
-    read_validated,
-)
+from kt_tuning.ensembling import EnsembleRecord, Validated, is_refitted, read_scores, read_validated
 from kt_tuning.evaluation import (
     CorrectedBest,
     Decomposition,

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from kt_tuning.core.errors import SearchError
 from kt_tuning.core.units import count
 from kt_tuning.evaluation import CORRUPTIONS, ClassCurves, Reliability, Robustness
+from kt_tuning.report.figures.scored_trials import RunFigures
 from kt_tuning.report.figures.style import (
     BLUE,
     FAINT,
@@ -67,27 +68,93 @@ def class_curves_data(run: RunSummary) -> ClassCurvesData | None:
     return ClassCurvesData(scores.split, tuple(hardest_first), scores.class_names)
 
 
-@default_style()
-def draw_roc(run: RunSummary) -> ReportFigure:
-    """Draw the ROC curve of each class, the one hardest to tell in front."""
-    data, figure, axes = _begin(run)
-    axes.plot([0, 1], [0, 1], color=RULE, linewidth=1.0, linestyle=(0, (3, 3)))
-    for curve in reversed(data.curves[:MOST_CURVES]):
-        axes.plot(curve.false_positive_rate, curve.true_positive_rate, **_style(data, curve))
-    _finish(axes, "ROC", "False positive rate")
-    figure.description = f"ROC. {data.description}"
-    return figure
+class ScoreFigures(RunFigures):
+    """Figures of the test scores."""
 
+    @default_style()
+    def roc(self) -> ReportFigure:
+        """Draw the ROC curve of each class on the test split, the hardest one in orange."""
+        run = self._run
+        data, figure, axes = _begin(run)
+        axes.plot([0, 1], [0, 1], color=RULE, linewidth=1.0, linestyle=(0, (3, 3)))
+        for curve in reversed(data.curves[:MOST_CURVES]):
+            axes.plot(curve.false_positive_rate, curve.true_positive_rate, **_style(data, curve))
+        _finish(axes, "ROC", "False positive rate")
+        figure.description = f"ROC. {data.description}"
+        return figure
 
-@default_style()
-def draw_precision_recall(run: RunSummary) -> ReportFigure:
-    """Draw the precision of each class by its recall."""
-    data, figure, axes = _begin(run)
-    for curve in reversed(data.curves[:MOST_CURVES]):
-        axes.plot(curve.recall, curve.precision, **_style(data, curve))
-    _finish(axes, "Precision", "Recall")
-    figure.description = f"Precision by recall. {data.description}"
-    return figure
+    @default_style()
+    def precision_recall(self) -> ReportFigure:
+        """Draw precision by recall of each class on the test split, the hardest one in orange."""
+        run = self._run
+        data, figure, axes = _begin(run)
+        for curve in reversed(data.curves[:MOST_CURVES]):
+            axes.plot(curve.recall, curve.precision, **_style(data, curve))
+        _finish(axes, "Precision", "Recall")
+        figure.description = f"Precision by recall. {data.description}"
+        return figure
+
+    @default_style()
+    def reliability(self) -> ReportFigure:
+        """Draw the accuracy of predictions by their confidence."""
+        run = self._run
+        data, figure, axes = _begin_reliability(run)
+        _draw_bars(axes, data, np.array(data.reliability.accuracy), color=BLUE)
+        axes.plot([0, 1], [0, 1], color=INK, linewidth=1.0, linestyle=(0, (3, 3)))
+        axes.set_ylim(0, 1.02)
+        name_axes(axes, "Accuracy", "Confidence (dashed: calibrated)")
+        figure.description = f"Accuracy by confidence. {data.description}"
+        return figure
+
+    @default_style()
+    def confidence(self) -> ReportFigure:
+        """Draw the share of the images by the confidence of their predictions."""
+        run = self._run
+        data, figure, axes = _begin_reliability(run)
+        _draw_bars(axes, data, data.shares, color=FAINT)
+        name_axes(axes, "Share of the images", "Confidence")
+        figure.description = f"Images by confidence. {data.description}"
+        return figure
+
+    @default_style()
+    def corruptions(self) -> ReportFigure:
+        """Draw the score on corrupted test images by severity."""
+        run = self._run
+        table, figure, axes = _begin_robustness(run, "corrupted")
+        severities, kinds = (0, *table.severities), by_kind(table)
+        for (kind, values), (color, dashes) in zip(kinds.items(), _LINES, strict=False):
+            axes.plot(severities, (table.clean, *values), color=color, linestyle=dashes, label=kind)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_ylim(bottom=0)
+        name_axes(axes, metric_label(table.metric), "Severity of the corruption (0: none)")
+        add_legend(axes)
+        ends = ", ".join(f"{kind} {number(values[-1])}" for kind, values in kinds.items())
+        figure.description = (
+            f"{metric_label(table.metric)} on {table.sample} by severity of corruption: "
+            f"{number(table.clean)} clean; at severity {table.severities[-1]} {ends}."
+        )
+        return figure
+
+    @default_style()
+    def attacks(self) -> ReportFigure:
+        """Draw the accuracy under attack by the largest change of a pixel."""
+        run = self._run
+        table, figure, axes = _begin_robustness(run, "adversarial")
+        for (name, row), (color, dashes) in zip(table.adversarial.items(), _LINES, strict=False):
+            epsilons = sorted(row)
+            values = [table.clean, *(row[epsilon] for epsilon in epsilons)]
+            axes.plot([0, *epsilons], values, color=color, linestyle=dashes, label=name.upper())
+        axes.set_ylim(bottom=0)
+        name_axes(axes, "Accuracy under attack", "Largest change of a pixel, of 255")
+        add_legend(axes)
+        ends = "; ".join(
+            f"{name.upper()} {number(row[max(row)])} at {max(row):g} of 255"
+            for name, row in table.adversarial.items()
+        )
+        figure.description = (
+            f"Accuracy under attack on {table.sample}: {number(table.clean)} clean; {ends}."
+        )
+        return figure
 
 
 def _begin(run: RunSummary) -> tuple[ClassCurvesData, ReportFigure, Axes]:
@@ -159,28 +226,6 @@ def reliability_data(run: RunSummary) -> ReliabilityData | None:
     return None
 
 
-@default_style()
-def draw_reliability(run: RunSummary) -> ReportFigure:
-    """Draw the accuracy of predictions by confidence; calibrated ones are on the diagonal."""
-    data, figure, axes = _begin_reliability(run)
-    _draw_bars(axes, data, np.array(data.reliability.accuracy), color=BLUE)
-    axes.plot([0, 1], [0, 1], color=INK, linewidth=1.0, linestyle=(0, (3, 3)))
-    axes.set_ylim(0, 1.02)
-    name_axes(axes, "Accuracy", "Confidence (dashed: calibrated)")
-    figure.description = f"Accuracy by confidence. {data.description}"
-    return figure
-
-
-@default_style()
-def draw_confidence(run: RunSummary) -> ReportFigure:
-    """Draw the share of the images by confidence."""
-    data, figure, axes = _begin_reliability(run)
-    _draw_bars(axes, data, data.shares, color=FAINT)
-    name_axes(axes, "Share of the images", "Confidence")
-    figure.description = f"Images by confidence. {data.description}"
-    return figure
-
-
 def _begin_reliability(run: RunSummary) -> tuple[ReliabilityData, ReportFigure, Axes]:
     data = reliability_data(run)
     if data is None:
@@ -216,46 +261,6 @@ def by_kind(table: Robustness) -> dict[str, tuple[float, ...]]:
         kind = CORRUPTIONS[name].kind if name in CORRUPTIONS else "other"
         kinds.setdefault(kind, []).append(values)
     return {kind: tuple(np.mean(rows, axis=0).tolist()) for kind, rows in kinds.items()}
-
-
-@default_style()
-def draw_corruptions(run: RunSummary) -> ReportFigure:
-    """Draw the metric by severity, a line a kind of corruption."""
-    table, figure, axes = _begin_robustness(run, "corrupted")
-    severities, kinds = (0, *table.severities), by_kind(table)
-    for (kind, values), (color, dashes) in zip(kinds.items(), _LINES, strict=False):
-        axes.plot(severities, (table.clean, *values), color=color, linestyle=dashes, label=kind)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylim(bottom=0)
-    name_axes(axes, metric_label(table.metric), "Severity of the corruption (0: none)")
-    add_legend(axes)
-    ends = ", ".join(f"{kind} {number(values[-1])}" for kind, values in kinds.items())
-    figure.description = (
-        f"{metric_label(table.metric)} on {table.sample} by severity of corruption: "
-        f"{number(table.clean)} clean; at severity {table.severities[-1]} {ends}."
-    )
-    return figure
-
-
-@default_style()
-def draw_attacks(run: RunSummary) -> ReportFigure:
-    """Draw the accuracy by the largest change of a pixel, a line an attack."""
-    table, figure, axes = _begin_robustness(run, "adversarial")
-    for (name, row), (color, dashes) in zip(table.adversarial.items(), _LINES, strict=False):
-        epsilons = sorted(row)
-        values = [table.clean, *(row[epsilon] for epsilon in epsilons)]
-        axes.plot([0, *epsilons], values, color=color, linestyle=dashes, label=name.upper())
-    axes.set_ylim(bottom=0)
-    name_axes(axes, "Accuracy under attack", "Largest change of a pixel, of 255")
-    add_legend(axes)
-    ends = "; ".join(
-        f"{name.upper()} {number(row[max(row)])} at {max(row):g} of 255"
-        for name, row in table.adversarial.items()
-    )
-    figure.description = (
-        f"Accuracy under attack on {table.sample}: {number(table.clean)} clean; {ends}."
-    )
-    return figure
 
 
 def _begin_robustness(run: RunSummary, part: str) -> tuple[Robustness, ReportFigure, Axes]:

@@ -14,7 +14,7 @@ from matplotlib.colors import LinearSegmentedColormap
 
 from kt_tuning.core.errors import SearchError
 from kt_tuning.core.units import count
-from kt_tuning.report.figures.scored_trials import ScoredTrials
+from kt_tuning.report.figures.scored_trials import RunFigures, ScoredTrials
 from kt_tuning.report.figures.style import (
     BLUE,
     FAINT,
@@ -111,22 +111,128 @@ class ValueAxis:
         return list(zip(self.unit(shown).tolist(), labels, strict=True))
 
 
-@default_style()
-def draw_slices(trials: ScoredTrials, names: Sequence[str]) -> ReportFigure:
-    """Draw the score against each of `names`, four panels a row; the best trial is blue."""
-    columns = min(COLUMNS, len(names))
-    rows = math.ceil(len(names) / columns)
-    width, height = columns * PANEL_WIDTH, rows * PANEL_HEIGHT
-    figure = new_figure(width, height, rows=rows, columns=columns)
-    for axes, name in zip(figure.axes, names, strict=False):
-        _draw_panel(axes, trials, name)
-    for axes in figure.axes[len(names) :]:
-        axes.remove()
-    figure.description = (
-        f"{metric_label(trials.objective)} against {', '.join(names)}, "
-        f"{count(len(trials.trials), 'trial')}."
-    )
-    return figure
+class HyperparameterFigures(RunFigures):
+    """Figures of the score by hyperparameters."""
+
+    @default_style()
+    def slice(self, *names: str, objective: str | None = None) -> ReportFigure:
+        """Draw the value of each trial against each hyperparameter.
+
+        Args:
+            *names: Hyperparameters; all that vary if there are none.
+            objective: Name of an objective; the first one if None.
+        """
+        trials = self._trials(objective).with_score()
+        shown = self._known(trials, names) or trials.varying()
+        columns = min(COLUMNS, len(shown))
+        rows = math.ceil(len(shown) / columns)
+        width, height = columns * PANEL_WIDTH, rows * PANEL_HEIGHT
+        figure = new_figure(width, height, rows=rows, columns=columns)
+        for axes, name in zip(figure.axes, shown, strict=False):
+            _draw_panel(axes, trials, name)
+        for axes in figure.axes[len(shown) :]:
+            axes.remove()
+        figure.description = (
+            f"{metric_label(trials.objective)} against {', '.join(shown)}, "
+            f"{count(len(trials.trials), 'trial')}."
+        )
+        return figure
+
+    @default_style()
+    def parallel_coordinates(self, *names: str, objective: str | None = None) -> ReportFigure:
+        """Draw each completed trial as a line through its hyperparameters and its value.
+
+        Args:
+            *names: Hyperparameters; the seven most important ones if there are none.
+            objective: Name of an objective; the first one if None.
+        """
+        every = self._trials(objective)
+        trials = every.with_score(completed=True)
+        chosen = self._known(trials, names)
+        if not chosen:
+            varying = trials.varying()
+            chosen = [name for name in every.importances() if name in varying][:MOST_COLUMNS]
+        columns = {name: ValueAxis.of(trials.values(name)) for name in chosen}
+        metric = metric_label(trials.objective.removeprefix("val_"))
+        axes_of = [*columns.items(), (metric, ValueAxis.of(trials.scores.tolist()))]
+        places = np.stack([axis.unit(axis.positions) for _, axis in axes_of])
+        figure = new_figure(max(360, COLUMN_WIDTH * len(axes_of)), FIGURE_HEIGHT)
+        axes = figure.axes[0]
+        x = np.arange(len(axes_of))
+        for index, style in _worst_first(trials):
+            axes.plot(x, places[:, index], marker="o", markersize=2.5, **style)
+        for position, (_, axis) in enumerate(axes_of):
+            axes.axvline(position, color=RULE, linewidth=1.0, zorder=0)
+            for place, label in axis.unit_ticks():
+                axes.annotate(
+                    label,
+                    (position, place),
+                    xytext=(4, 2),
+                    textcoords="offset points",
+                    fontsize=FONT_SIZE,
+                    color=MUTED,
+                    parse_math=False,
+                )
+        axes.set_xticks(x, [shorten(name, NAME_LENGTH) for name, _ in axes_of], parse_math=False)
+        axes.tick_params(
+            axis="x", top=False, labeltop=True, bottom=False, labelbottom=False, length=0
+        )
+        axes.tick_params(axis="x", labelcolor=INK)
+        axes.set_yticks([])
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+        axes.set_xlim(-0.3, len(axes_of) - 0.45)
+        axes.set_ylim(-0.06, 1.1)
+        figure.description = (
+            f"{count(len(trials.trials), 'trial')} as lines through {', '.join(chosen)} and "
+            f"{metric_label(trials.objective)}, the best 30% in blue."
+        )
+        return figure
+
+    @default_style()
+    def contour(self, a: str, b: str, *, objective: str | None = None) -> ReportFigure:
+        """Draw the value over two hyperparameters, interpolated between the completed trials.
+
+        Args:
+            a: Name of a hyperparameter.
+            b: Name of another one.
+            objective: Name of an objective; the first one if None.
+        """
+        trials = self._trials(objective).with_score(completed=True)
+        self._known(trials, (a, b))
+        x, y = ValueAxis.of(trials.values(a)), ValueAxis.of(trials.values(b))
+        both = np.isfinite(x.positions) & np.isfinite(y.positions)
+        if a == b or any(len(np.unique(axis.positions[both])) < 2 for axis in (x, y)):
+            raise SearchError(
+                "A contour needs two hyperparameters that completed trials have both and differ "
+                f"in. Received: {a!r} and {b!r}, which {int(both.sum())} trials have. See `slice`."
+            )
+        figure = new_figure(WIDTH, 1.15 * HEIGHT)
+        axes = figure.axes[0]
+        places = x.unit(x.positions[both]), y.unit(y.positions[both])
+        scores = trials.scores[both]
+        shades = LinearSegmentedColormap.from_list(
+            "shades", SHADES if trials.maximise else SHADES[::-1]
+        )
+        # Raised for points on one line.
+        with contextlib.suppress(RuntimeError, ValueError):
+            axes.tricontourf(*places, scores, levels=LEVELS, cmap=shades)
+        points = axes.scatter(
+            *places, c=scores, s=18, cmap=shades, edgecolors="white", clip_on=False
+        )
+        bar = figure.colorbar(points, ax=axes, fraction=0.03, pad=0.02)
+        bar.outline.set_visible(False)
+        bar.set_label(metric_label(trials.objective), fontsize=FONT_SIZE, color=MUTED)
+        bar.ax.tick_params(labelsize=FONT_SIZE, color=RULE, labelcolor=MUTED)
+        name_axes(axes, f"{metric_label(trials.objective)} by {a} and {b}", a)
+        axes.set_ylabel(b, fontsize=FONT_SIZE, color=MUTED, parse_math=False)
+        for axis, values in ((axes.xaxis, x), (axes.yaxis, y)):
+            ticks = values.unit_ticks()
+            axis.set_ticks([place for place, _ in ticks])
+            axis.set_ticklabels([label for _, label in ticks], parse_math=False)
+        axes.grid(visible=False)
+        figure.description = f"{metric_label(trials.objective)} over {a} and {b}."
+        return figure
 
 
 def _draw_panel(axes: Axes, trials: ScoredTrials, name: str) -> None:
@@ -159,81 +265,6 @@ def _set_ticks(axes: Axes, axis: ValueAxis) -> None:
         tilt: dict[str, Any] = {"rotation": 30, "rotation_mode": "anchor", "ha": "right"}
         axes.set_xticks(places, labels, parse_math=False, **({} if clear else tilt))
         axes.minorticks_off()
-
-
-@default_style()
-def draw_contour(trials: ScoredTrials, a: str, b: str) -> ReportFigure:
-    """Draw the score as shades between trials, by linear interpolation on a triangulation."""
-    x, y = ValueAxis.of(trials.values(a)), ValueAxis.of(trials.values(b))
-    both = np.isfinite(x.positions) & np.isfinite(y.positions)
-    if a == b or any(len(np.unique(axis.positions[both])) < 2 for axis in (x, y)):
-        raise SearchError(
-            "A contour needs two hyperparameters that completed trials have both and differ in. "
-            f"Received: {a!r} and {b!r}, which {int(both.sum())} trials have. See `slice`."
-        )
-    figure = new_figure(WIDTH, 1.15 * HEIGHT)
-    axes = figure.axes[0]
-    places = x.unit(x.positions[both]), y.unit(y.positions[both])
-    scores = trials.scores[both]
-    shades = LinearSegmentedColormap.from_list(
-        "shades", SHADES if trials.maximise else SHADES[::-1]
-    )
-    # Raised for points on one line.
-    with contextlib.suppress(RuntimeError, ValueError):
-        axes.tricontourf(*places, scores, levels=LEVELS, cmap=shades)
-    points = axes.scatter(*places, c=scores, s=18, cmap=shades, edgecolors="white", clip_on=False)
-    bar = figure.colorbar(points, ax=axes, fraction=0.03, pad=0.02)
-    bar.outline.set_visible(False)
-    bar.set_label(metric_label(trials.objective), fontsize=FONT_SIZE, color=MUTED)
-    bar.ax.tick_params(labelsize=FONT_SIZE, color=RULE, labelcolor=MUTED)
-    name_axes(axes, f"{metric_label(trials.objective)} by {a} and {b}", a)
-    axes.set_ylabel(b, fontsize=FONT_SIZE, color=MUTED, parse_math=False)
-    for axis, values in ((axes.xaxis, x), (axes.yaxis, y)):
-        ticks = values.unit_ticks()
-        axis.set_ticks([place for place, _ in ticks])
-        axis.set_ticklabels([label for _, label in ticks], parse_math=False)
-    axes.grid(visible=False)
-    figure.description = f"{metric_label(trials.objective)} over {a} and {b}."
-    return figure
-
-
-@default_style()
-def draw_parallel_coordinates(trials: ScoredTrials, names: Sequence[str]) -> ReportFigure:
-    """Draw a line a trial; it breaks where a trial has no such hyperparameter."""
-    columns = {name: ValueAxis.of(trials.values(name)) for name in names}
-    metric = metric_label(trials.objective.removeprefix("val_"))
-    axes_of = [*columns.items(), (metric, ValueAxis.of(trials.scores.tolist()))]
-    places = np.stack([axis.unit(axis.positions) for _, axis in axes_of])
-    figure = new_figure(max(360, COLUMN_WIDTH * len(axes_of)), FIGURE_HEIGHT)
-    axes = figure.axes[0]
-    x = np.arange(len(axes_of))
-    for index, style in _worst_first(trials):
-        axes.plot(x, places[:, index], marker="o", markersize=2.5, **style)
-    for position, (_, axis) in enumerate(axes_of):
-        axes.axvline(position, color=RULE, linewidth=1.0, zorder=0)
-        for place, label in axis.unit_ticks():
-            axes.annotate(
-                label,
-                (position, place),
-                xytext=(4, 2),
-                textcoords="offset points",
-                fontsize=FONT_SIZE,
-                color=MUTED,
-                parse_math=False,
-            )
-    axes.set_xticks(x, [shorten(name, NAME_LENGTH) for name, _ in axes_of], parse_math=False)
-    axes.tick_params(axis="x", top=False, labeltop=True, bottom=False, labelbottom=False, length=0)
-    axes.tick_params(axis="x", labelcolor=INK)
-    axes.set_yticks([])
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
-    axes.set_xlim(-0.3, len(axes_of) - 0.45)
-    axes.set_ylim(-0.06, 1.1)
-    figure.description = (
-        f"{count(len(trials.trials), 'trial')} as lines through {', '.join(names)} and "
-        f"{metric_label(trials.objective)}, the best 30% in blue."
-    )
-    return figure
 
 
 def _worst_first(trials: ScoredTrials) -> list[tuple[int, dict[str, Any]]]:

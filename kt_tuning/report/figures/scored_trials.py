@@ -1,16 +1,19 @@
-"""Finished trials of a run by one of its objectives."""
+"""Finished trials of a run by one of its objectives; the run of some figures."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from kt_tuning.core.errors import SearchError
+from kt_tuning.core.errors import OptionError, SearchError
 from kt_tuning.core.records import COMPLETED
 from kt_tuning.evaluation import hyperparameter_importances
-from kt_tuning.report.run_summary import FloatArray, RunSummary, TrialRun
+from kt_tuning.report.run_summary import FloatArray, RunSummary, TrialRun, load_run
 
 BOOKKEEPING = "tuner/"
 """Prefix of the values that Hyperband keeps among the hyperparameters."""
@@ -96,3 +99,46 @@ class ScoredTrials:
             for trial, score in zip(shown.trials, shown.scores.tolist(), strict=True)
         ]
         return hyperparameter_importances(scored, maximise=self.maximise)
+
+
+class RunFigures:
+    """The run of some figures.
+
+    Args:
+        run: A run directory, or the summary of one.
+        objectives: (name, direction) of each objective; by default the one in `search.json`.
+    """
+
+    def __init__(
+        self, run: RunSummary | str | Path, *, objectives: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        self._source = run
+        self._asked = tuple(objectives)
+
+    @functools.cached_property
+    def _run(self) -> RunSummary:
+        source = self._source
+        return source if isinstance(source, RunSummary) else load_run(source)
+
+    @property
+    def _objectives(self) -> tuple[tuple[str, str], ...]:
+        search = self._run.search
+        return self._asked or ((search.objective, search.direction),)
+
+    def _trials(self, objective: str | None) -> ScoredTrials:
+        directions = dict(self._objectives)
+        name = self._objectives[0][0] if objective is None else objective
+        if name not in directions:
+            raise OptionError(f"No such objective: {name!r}. Known: {', '.join(directions)}.")
+        return ScoredTrials.of(self._run, name, directions[name])
+
+    @staticmethod
+    def _known(trials: ScoredTrials, names: Iterable[str]) -> list[str]:
+        known = {name for trial in trials.trials for name in trial.record.values}
+        for name in names:
+            if name not in known:
+                raise OptionError(
+                    f"No completed trial has a hyperparameter {name!r}. "
+                    f"Known: {', '.join(sorted(known))}."
+                )
+        return list(dict.fromkeys(names))
