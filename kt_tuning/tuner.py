@@ -14,7 +14,9 @@ from kt_tuning.core.errors import SearchError
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import PRICE, Ensemble, EnsembleRecord, trained_on_validation
 from kt_tuning.evaluation import Parts, Scores
-from kt_tuning.finalize import IMAGES, Configuration, Pruning
+from kt_tuning.finalize import Configuration, Pruning
+from kt_tuning.finalize.evaluate import ARRAYS
+from kt_tuning.finalize.export import IMAGES
 from kt_tuning.finalize.refit import Refit, RefitOptions, refit
 from kt_tuning.finalize.retrain import Retrained, combine
 from kt_tuning.pipeline import RunOutcome
@@ -332,7 +334,7 @@ class Tuner(search.Tuner):
         if data is None and self._data is not None:
             return self._data
         card = self._run.data_card()
-        if card is None or (data is None and card.source == finalize.ARRAYS):
+        if card is None or (data is None and card.source == ARRAYS):
             raise SearchError(
                 "The ImageData that was searched on is needed: call `search(data)` first, or pass "
                 "`data`."

@@ -145,13 +145,8 @@ def export(
     import_tensorflow()
     from kt_tuning.core.progress import progress
     from kt_tuning.export import accuracy_note, measurements
-    from kt_tuning.finalize import (
-        Pruning,
-        export_run,
-        format_table,
-        load_final_model,
-        load_run_data,
-    )
+    from kt_tuning.finalize import Pruning, export_run, load_final_model, load_run_data
+    from kt_tuning.finalize.export import format_table
 
     pruning = None if sparsity is None else Pruning(sparsity, rounds, epochs)
     model = load_final_model(run_directory)
