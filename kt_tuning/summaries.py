@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kt_tuning.evaluation import Scores
 
 REASONS = 3
-"""Reasons of failed trials that are told, at most."""
+"""Largest number of reasons of failed trials."""
 REASON_LENGTH = 100
 """Characters of a reason, at most."""
 CUT_SHORT = "cut short by the time limit"
@@ -134,22 +134,21 @@ def refit_summary(models: int) -> str:
 
 
 def trials_summary(trials: Sequence[TrialRecord]) -> str:
-    """How many trials were trained to their end, and what became of the others."""
+    """Return the number of trials that were trained to the end, and the states of the others."""
     whole = sum(trial.status == COMPLETED and not trial.message for trial in trials)
     parts = [f"{whole:,} of {count(len(trials), 'trial')} trained to the end"]
-    for status, name in (
-        (PRUNED, "stopped early, as others were better"),
-        (PAUSED, "paused"),
-        (COMPLETED, "shortened"),
-        (INFEASIBLE, "not trained, over a limit"),
-        (FAILED, "failed"),
+    for status, name, reasons in (
+        (PRUNED, "stopped early, as others were better", False),
+        (PAUSED, "paused", False),
+        (COMPLETED, "shortened", True),
+        (INFEASIBLE, "not trained, over a limit", True),
+        (FAILED, "failed", True),
     ):
-        of_status = [trial for trial in trials if trial.status == status]
+        found = [trial for trial in trials if trial.status == status]
         if status == COMPLETED:
-            of_status = [trial for trial in of_status if trial.message]
-        if of_status:
-            told = "" if status in (PRUNED, PAUSED) else f" ({_reasons(of_status)})"
-            parts.append(f"{len(of_status):,} {name}{told}")
+            found = [trial for trial in found if trial.message]
+        if found:
+            parts.append(f"{len(found):,} {name}{f' ({_reasons(found)})' if reasons else ''}")
     return f"{', '.join(parts)}."
 
 

@@ -26,7 +26,7 @@ def list_backbones(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with every detail.")] = False,
 ) -> None:
-    """List the pre-trained networks, cheap ones first: what is at hand is used without being named.
+    """List the pre-trained networks, cheap ones first; installed ones are used by default.
 
     Others have to be named by `run --backbone NAME`, or fetched before.
     """
@@ -187,7 +187,7 @@ def preview(
 
 
 def devices(tpu: TPU = None) -> None:
-    """Say what there is to compute on, and what trials and a refit make of it."""
+    """List the devices, and how trials and a refit use them."""
     import_tensorflow()
     from kt_tuning.devices import describe, find_devices
 

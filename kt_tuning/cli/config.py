@@ -52,7 +52,7 @@ def as_asked(
 
     written = options.limited().without_password()
     values = {name: getattr(written, name, value) for name, value in given.items()}
-    # Whoever repeats the run does not mean to delete it.
+    # A repeated run does not delete the first one.
     values |= {"folder": given["folder"].resolve(), "out": out.resolve(), "overwrite": False}
     if given.get("images") is not None:
         values["images"] = given["images"].resolve()

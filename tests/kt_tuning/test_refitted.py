@@ -57,6 +57,5 @@ def test_a_refit_that_was_not_asked_for_takes_little_time(trial, limit, expected
     (tmp_path / "trial_0").mkdir()
     trial.save(tmp_path / "trial_0" / RESULT)
     tuner = SimpleNamespace(run_directory=tmp_path)
-    ensemble = SimpleNamespace(record=SimpleNamespace(trial_ids=("0",)))
     clock = RunTime(began=0.0, limit=limit, finishing=0.0)
-    assert _is_cheap(tuner, ensemble, RunOptions(), clock) is expected
+    assert _is_cheap(tuner, [trial], RunOptions(), clock) is expected
