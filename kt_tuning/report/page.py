@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import hashlib
 import html
+import inspect
 import webbrowser
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ from markupsafe import Markup
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import SearchError, StorageError
 from kt_tuning.core.records import backbones_of
-from kt_tuning.core.units import count
 from kt_tuning.evaluation import EPOCH_CAVEAT
 from kt_tuning.export import accuracy_note, measurement_rows
 from kt_tuning.report import formatting, page_content
@@ -52,21 +52,6 @@ SECTIONS = {
     "reproduce": "Load, serve, reproduce",
 }
 """Template in `templates/sections/` -> title, in the page's order. Empty ones are left out."""
-
-_FILTERS = (
-    *(formatting.metric_label, formatting.number, formatting.metric_value, formatting.ends),
-    *(formatting.percent, formatting.duration, formatting.milliseconds, formatting.value_text),
-    *(formatting.shorten, formatting.images_of, formatting.inline_label, count),
-    *(page_content.short_message, page_content.ensemble_gain, page_content.solver_rows),
-    *(
-        page_content.lost_share,
-        page_content.worst_first,
-        page_content.value_names,
-        backbones_of,
-        measurement_rows,
-        accuracy_note,
-    ),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +139,10 @@ def render_section(run: RunSummary, key: str) -> Markup:
 
 @functools.cache
 def environment() -> jinja2.Environment:
-    """Return the templates' environment; every value that they show is escaped for HTML."""
+    """Return the templates' environment; every value that they show is escaped for HTML.
+
+    The functions of `formatting` and `page_content` are its filters and globals.
+    """
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("kt_tuning.report"),
         autoescape=True,
@@ -164,20 +152,27 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update({function.__name__: function for function in _FILTERS})
-    made.filters["base64"] = lambda content: base64.b64encode(content).decode()
+    helpers = {
+        name: value
+        for module in (formatting, page_content)
+        for name, value in vars(module).items()
+        if inspect.isfunction(value)
+    }
+    made.filters.update(
+        helpers,
+        accuracy_note=accuracy_note,
+        backbones_of=backbones_of,
+        base64=lambda content: base64.b64encode(content).decode(),
+        measurement_rows=measurement_rows,
+    )
     made.globals.update(
+        helpers,
         EPOCH_CAVEAT=EPOCH_CAVEAT,
         FEWEST_TRIALS=FEWEST_TRIALS,
         MOST_CLASSES_WITH_COUNTS=MOST_CLASSES_WITH_COUNTS,
         MOST_CURVES=MOST_CURVES,
-        best_first=page_content.best_first,
         class_curves_data=class_curves_data,
         confusion_data=confusion_data,
-        cost_rows=page_content.cost_rows,
-        failure_rows=page_content.failure_rows,
-        metric_columns=page_content.metric_columns,
-        model_line=page_content.model_line,
         reliability_data=reliability_data,
         slice_names=_slice_names,
     )
