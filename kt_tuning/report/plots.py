@@ -24,5 +24,6 @@ class Plots(TrialFigures, HyperparameterFigures, ConfusionFigure, ScoreFigures):
     """
 
     def __repr__(self) -> str:
-        names = [name for name in dir(type(self)) if not name.startswith("_")]
+        kinds = type(self).__mro__
+        names = [name for kind in kinds for name in vars(kind) if not name.startswith("_")]
         return f"Plots({', '.join(names)})"

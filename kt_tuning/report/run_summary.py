@@ -205,6 +205,7 @@ def load_run(directory: str | Path) -> RunSummary:
     run = Run(directory)
     search, data, scores = run.read_search(), run.data_card(), read_scores(directory)
     trials = tuple(_load_trial(run, record, search.objective) for record in run.trials())
+    ensemble = _load_ensemble(run, trials)
     best = next((record.trial_id for record in run.best_trials(1)), None)
     newest, picture = run.newest_export(), run.path / AUGMENTATION
     validated, caveat = None, None
@@ -217,7 +218,7 @@ def load_run(directory: str | Path) -> RunSummary:
         search=search,
         trials=trials,
         unfinished=len(run.trial_folders()) - len(trials),
-        ensemble=_load_ensemble(run, trials),
+        ensemble=ensemble,
         scores=scores,
         validation_confusion=_confusion(validated, data),
         validation_kind="validation" if validated is None else validated.kind,

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -35,6 +34,8 @@ from kt_tuning.report.figures.style import (
 from kt_tuning.report.formatting import metric_label, number, percent, shorten
 from kt_tuning.report.run_summary import FloatArray, TrialRun
 
+Curve = tuple[FloatArray, FloatArray]
+"""Epochs from 1, and a metric after each of them."""
 ROW_HEIGHT = 24
 MOST_BARS = 12
 NAME_LENGTH = 24
@@ -148,8 +149,8 @@ class TrialFigures(RunFigures):
             _draw_line(axes, curve, color=BLUE, label=label, linewidth=2.0)
             add_legend(axes)
             description += (
-                f" The best, trial {best.record.number}, goes from {number(curve.iloc[0])} to "
-                f"{number(curve.iloc[-1])} in {count(len(curve), 'epoch')}."
+                f" The best, trial {best.record.number}, goes from {number(curve[1][0])} to "
+                f"{number(curve[1][-1])} in {count(len(curve[0]), 'epoch')}."
             )
         name_axes(axes, metric_label(objective), "Epoch")
         figure.description = description
@@ -179,7 +180,7 @@ class TrialFigures(RunFigures):
         name_axes(axes, f"Loss of trial {best.record.number}", "Epoch (dashed: the epoch kept)")
         add_legend(axes)
         ends = [
-            f"{name} loss ends at {number(curve.iloc[-1])}" for name, (curve, _) in curves.items()
+            f"{name} loss ends at {number(curve[1][-1])}" for name, (curve, _) in curves.items()
         ]
         figure.description = (
             f"Loss of the best trial by epoch: {', '.join(ends)}; best epoch {kept}."
@@ -226,28 +227,29 @@ class TrialFigures(RunFigures):
         return figure
 
 
-def _curve_of(trial: TrialRun, metric: str) -> pd.Series[float] | None:
-    """Return a metric by epoch from 1, the mean of several trainings; None if not recorded."""
+def _curve_of(trial: TrialRun, metric: str) -> Curve | None:
+    """Return a metric by epoch, the mean of several trainings; None if it was not recorded."""
     values = trial.history.get(metric)
     if values is None or np.isnan(values).all():
         return None
     epochs = trial.history.get("epoch", np.arange(len(values), dtype=float))
-    return pd.Series(values, index=epochs + 1).groupby(level=0).mean()
+    distinct, index = np.unique(epochs, return_inverse=True)
+    return distinct + 1, np.bincount(index, weights=values) / np.bincount(index)
 
 
-def _begin_curves(curves: Sequence[pd.Series[float]]) -> tuple[ReportFigure, Axes]:
+def _begin_curves(curves: Sequence[Curve]) -> tuple[ReportFigure, Axes]:
     figure = new_figure()
     axes = figure.axes[0]
-    if spans_decades(np.concatenate([curve.to_numpy() for curve in curves])):
+    if spans_decades(np.concatenate([values for _, values in curves])):
         use_log_scale(axes, "y")
-    axes.set_xlim(0.5, max(curve.index[-1] for curve in curves) + 0.5)
+    axes.set_xlim(0.5, max(epochs[-1] for epochs, _ in curves) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return figure, axes
 
 
-def _draw_line(axes: Axes, curve: pd.Series[float], **style: Any) -> None:
+def _draw_line(axes: Axes, curve: Curve, **style: Any) -> None:
     """Draw a curve; one of a single epoch is a dot, since a line through one point is invisible."""
-    axes.plot(curve, marker="o" if len(curve) == 1 else None, markersize=4, **style)
+    axes.plot(*curve, marker="o" if len(curve[0]) == 1 else None, markersize=4, **style)
 
 
 def pareto_front(costs: FloatArray) -> np.ndarray:
