@@ -17,7 +17,8 @@ from kt_tuning.evaluation import Parts, Scores
 from kt_tuning.finalize import Configuration, Pruning
 from kt_tuning.finalize.evaluate import ARRAYS
 from kt_tuning.finalize.export import IMAGES
-from kt_tuning.finalize.refit import Refit, RefitOptions, refit
+from kt_tuning.finalize.refit import Refit, refit
+from kt_tuning.finalize.refit_plan import RefitOptions
 from kt_tuning.finalize.retrain import Retrained, combine
 from kt_tuning.pipeline import RunOutcome
 from kt_tuning.pipeline import finalize as finalize_run

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -52,7 +53,7 @@ def refit(
     tuner = open_tuner(run_directory)
     from kt_tuning.core.progress import progress
     from kt_tuning.finalize import load_run_data
-    from kt_tuning.finalize.refit import RefitOptions
+    from kt_tuning.finalize.refit_plan import RefitOptions
 
     options = RefitOptions(members, epochs, batch_size, devices, tpu, overwrite, not quiet)
     images = load_run_data(run_directory, data, progress=not quiet)
@@ -83,7 +84,7 @@ def distill(
     like one. It gains from more epochs than a trial has. Started again, it continues after its last
     finished epoch.
     """
-    training = {"epochs": epochs, "data": data, "overwrite": overwrite, "verbose": not quiet}
+    training = _training(epochs, data, overwrite, quiet)
     tuner = open_tuner(run_directory)
     print(tuner.distill(temperature=temperature, soft_weight=soft_weight, **training))
 
@@ -107,7 +108,7 @@ def bag(
     The ensemble goes to bag/ in the run directory, which evaluate, export and report take like one.
     Started again, it continues; with more members it adds some.
     """
-    training = {"epochs": epochs, "data": data, "overwrite": overwrite, "verbose": not quiet}
+    training = _training(epochs, data, overwrite, quiet)
     print(open_tuner(run_directory).bag(members, bootstrap=bootstrap, **training))
 
 
@@ -125,7 +126,7 @@ def boost(
     one. It is for small models: one that learns its training images by heart leaves nothing to
     boost. Started again, it continues; with more rounds it adds some.
     """
-    training = {"epochs": epochs, "data": data, "overwrite": overwrite, "verbose": not quiet}
+    training = _training(epochs, data, overwrite, quiet)
     print(open_tuner(run_directory).boost(rounds, **training))
 
 
@@ -142,5 +143,12 @@ def snapshots(
     The ensemble goes to snapshots/ in the run directory, which evaluate, export and report take
     like one. Started again, it continues.
     """
-    training = {"epochs": epochs, "data": data, "overwrite": overwrite, "verbose": not quiet}
+    training = _training(epochs, data, overwrite, quiet)
     print(open_tuner(run_directory).snapshots(cycles, **training))
+
+
+def _training(
+    epochs: int | None, data: Path | None, overwrite: bool, quiet: bool
+) -> dict[str, Any]:
+    """Return the arguments that `Tuner.bag` and its likes have in common."""
+    return {"epochs": epochs, "data": data, "overwrite": overwrite, "verbose": not quiet}

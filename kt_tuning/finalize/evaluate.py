@@ -172,6 +172,9 @@ def evaluate_run(
         data.runs.append(directory)
     seen = trained_on_validation(directory)
     validated = read_validated(directory) if seen else None
+    out_of_fold = None
+    if validated is not None:
+        out_of_fold = Predicted(validated.labels, validated.probabilities)
     scores = evaluate(
         model,
         data,
@@ -179,7 +182,7 @@ def evaluate_run(
         bootstrap=bootstrap,
         seed=seed,
         seen=seen,
-        out_of_fold=validated and Predicted(validated.labels, validated.probabilities),
+        out_of_fold=out_of_fold,
     )
     record = Run(directory).read(EnsembleRecord, ENSEMBLE)
     if scores.model is None or record is None or scores.model != record.model:

@@ -11,7 +11,8 @@ from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.units import clock as duration
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
-from kt_tuning.finalize.refit import RefitOptions, refit
+from kt_tuning.finalize.refit import refit
+from kt_tuning.finalize.refit_plan import RefitOptions
 from kt_tuning.run import Run
 from kt_tuning.run.layout import ENSEMBLE
 from kt_tuning.run_options import RunOptions

@@ -163,7 +163,7 @@ class TrialFigures(RunFigures):
         best = run.best
         if best is None:
             raise SearchError("No trial has a score yet: let the search go on.")
-        found = {
+        found: dict[str, tuple[Curve | None, dict[str, Any]]] = {
             "training": (_curve_of(best, "loss"), {"color": ORANGE, "linestyle": (0, (5, 1.5))}),
             "validation": (_curve_of(best, "val_loss"), {"color": BLUE, "linewidth": 2.0}),
         }
