@@ -163,7 +163,8 @@ def _rows() -> list[inspect.Parameter]:
         shown, panel = row.get("shown", True), row["panel"]
         option = typer.Option(*flags, help=row["help"], show_default=shown, rich_help_panel=panel)
         default = row.get("shell_default", field.default)
-        if default is dataclasses.MISSING or _is_list(kind):
+        several = any(typing.get_origin(each) is list for each in typing.get_args(kind))
+        if several or default is dataclasses.MISSING:
             default = None
         rows.append(
             inspect.Parameter(
@@ -185,7 +186,3 @@ def _shell_type(hint: Any) -> Any:
     if str in choices and {int, float} & set(choices):
         return str | None if types.NoneType in choices else str
     return hint
-
-
-def _is_list(kind: Any) -> bool:
-    return any(typing.get_origin(each) is list for each in typing.get_args(kind))

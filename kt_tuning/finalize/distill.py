@@ -80,7 +80,13 @@ def distill(
             f"Received: soft_weight={soft_weight!r}"
         )
     model = teacher.to_keras() if isinstance(teacher, Ensemble) else teacher
-    _check_teacher(model, data)
+    shapes = (tuple(model.input_shape[1:]), tuple(model.output_shape[1:]))
+    wanted = (tuple(data.input_shape), (data.classes,))
+    if shapes != wanted:
+        raise OptionError(
+            f"The teacher maps {shapes[0]} to {shapes[1]}, the data need {wanted[0]} to "
+            f"{wanted[1]}: it should have been trained on such images."
+        )
     record = teacher.record if isinstance(teacher, Ensemble) else None
     teacher_seen = teacher_seen or (record is not None and record.folds > 1)
     if teacher_seen:
@@ -108,16 +114,6 @@ def distill(
         "teacher_trained_on_validation": teacher_seen,
     }
     return ensemble
-
-
-def _check_teacher(model: keras.Model, data: ImageData) -> None:
-    shapes = (tuple(model.input_shape[1:]), tuple(model.output_shape[1:]))
-    wanted = (tuple(data.input_shape), (data.classes,))
-    if shapes != wanted:
-        raise OptionError(
-            f"The teacher maps {shapes[0]} to {shapes[1]}, the data need {wanted[0]} to "
-            f"{wanted[1]}: it should have been trained on such images."
-        )
 
 
 class DistilledHyperModel(RecipeHyperModel):

@@ -10,7 +10,6 @@ import html
 import inspect
 import webbrowser
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -146,7 +145,8 @@ def environment() -> jinja2.Environment:
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("kt_tuning.report"),
         autoescape=True,
-        finalize=_printable,
+        # What no HTML file may hold is replaced in values that are not markup yet.
+        finalize=lambda value: value if isinstance(value, Markup) else formatting.printable(value),
         undefined=jinja2.StrictUndefined,
         extensions=["jinja2.ext.do"],
         trim_blocks=True,
@@ -177,11 +177,6 @@ def environment() -> jinja2.Environment:
         slice_names=_slice_names,
     )
     return made
-
-
-def _printable(value: Any) -> Any:
-    """Replace what no HTML file may hold in a value that is not markup yet."""
-    return value if isinstance(value, Markup) else formatting.printable(value)
 
 
 def _source(name: str) -> Markup:

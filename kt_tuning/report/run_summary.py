@@ -157,15 +157,6 @@ class Repeats:
     losses: dict[str, Decomposition]
 
 
-def _load_trained_again(run: Run) -> tuple[TrainedAgain, ...]:
-    """Read the folders that `kt-tuning distill`, `bag`, `boost` and `snapshots` have written."""
-    return tuple(
-        TrainedAgain(folder.path.name, record, read_scores(folder.path))
-        for folder in run.trained_later()
-        if (record := folder.read(EnsembleRecord, ENSEMBLE)) is not None
-    )
-
-
 def _load_repeats(run: Run, best: str | None) -> tuple[Repeats, ...]:
     """Measure bias and variance of every configuration that was trained several times."""
     executions = None if best is None else run.executions(best)
@@ -229,7 +220,11 @@ def load_run(directory: str | Path) -> RunSummary:
         caveat=caveat,
         gallery=None if scores is None else run.read(Gallery, GALLERY),
         augmentation=picture.read_bytes() if picture.is_file() else None,
-        again=_load_trained_again(run),
+        again=tuple(
+            TrainedAgain(folder.path.name, record, read_scores(folder.path))
+            for folder in run.trained_later()
+            if (record := folder.read(EnsembleRecord, ENSEMBLE)) is not None
+        ),
         repeats=_load_repeats(run, best),
         exports=tuple(measurements(directory)),
     )
