@@ -32,14 +32,12 @@ import numpy as np
 
 import kt_tuning as ktt
 from hypermodels import ConvNet
+from kt_tuning.cli.demo import write_digits
 from kt_tuning.core.errors import ExportError
-from kt_tuning.demo import write_digits
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.export import FORMATS, export_model, prune
 from kt_tuning.export.measurement import Measurement
-from kt_tuning.finalize.export import EXAMPLES
-from kt_tuning.finalize.export_measurement import format_table, measure_export
-from kt_tuning.finalize.fine_tuning import fine_tuning
+from kt_tuning.finalize.export import EXAMPLES, fine_tuning, format_table, measure_export
 
 COMPARED = 1000
 SPARSITY = 0.8

@@ -28,11 +28,11 @@ import numpy as np
 
 import kt_tuning as ktt
 from hypermodels import HYPERMODELS
+from kt_tuning.cli.demo import write_digits
 from kt_tuning.core.errors import ExportError
-from kt_tuning.demo import write_digits
 from kt_tuning.export import FORMATS, export_model
 from kt_tuning.export.measurement import Measurement
-from kt_tuning.finalize.export_measurement import format_table, measure_export
+from kt_tuning.finalize.export import format_table, measure_export
 
 WANTED = ("saved_model", "litert", "onnx")
 COMPARED = 200

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from kt_tuning.evaluation import Scores, evaluate
     from kt_tuning.execution import Ray
     from kt_tuning.export import export_model
-    from kt_tuning.finalize.refit import RefitOptions
+    from kt_tuning.finalize.refit_plan import RefitOptions
     from kt_tuning.recipe import Recipe
     from kt_tuning.recorded_tuner import open_run
     from kt_tuning.report import write_report
@@ -54,7 +54,7 @@ _HOMES = {
     "RandomSearch": "kt_tuning.tuners",
     "Ray": "kt_tuning.execution",
     "Recipe": "kt_tuning.recipe",
-    "RefitOptions": "kt_tuning.finalize.refit",
+    "RefitOptions": "kt_tuning.finalize.refit_plan",
     "Scores": "kt_tuning.evaluation",
     "SklearnTuner": "keras_tuner",
     "Tuner": "kt_tuning.tuner",

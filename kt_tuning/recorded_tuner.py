@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras_tuner
 
+from hypermodels import HYPERMODELS, Families
+from kt_tuning.core.errors import SearchError, StorageError
+from kt_tuning.core.json_record import read_json
+from kt_tuning.core.records import SearchRecord
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.finalize import has_final_model
-from kt_tuning.finalize.recorded_search import RecordedSearch
 from kt_tuning.recipe import Recipe
-from kt_tuning.search.definition import SearchDefinition
+from kt_tuning.run import Run
+from kt_tuning.run.layout import AUTO_CHOICE, OPTIONS
+from kt_tuning.search import STRATEGIES
+from kt_tuning.search.auto import AutoChoice, Chosen
+from kt_tuning.search.definition import SearchDefinition, read_definition
+from kt_tuning.search.definition.state import NAME, STATE
 from kt_tuning.tuner import Tuner
+
+OPTUNA = "optuna"
+_ARGUMENTS = ("per_stage", "space", "normalization", "weights", "penalty")
+"""Arguments of the classes in `HYPERMODELS` that are attributes of the same name."""
 
 
 class OpenedTuner(Tuner):
@@ -23,10 +37,10 @@ class OpenedTuner(Tuner):
     Training raises SearchError.
     """
 
-    def __init__(self, definition: SearchDefinition, hypermodel: Any, **options: Any) -> None:
+    def __init__(self, definition: SearchDefinition, **options: Any) -> None:
         self._recorded = definition
-        self._missing = hypermodel
-        super().__init__(hypermodel, **options)
+        self._missing = _missing(definition)
+        super().__init__(self._missing, **options)
 
     def _populate_initial_space(self) -> None:
         """Take the space from the record: nothing is built."""
@@ -34,11 +48,7 @@ class OpenedTuner(Tuner):
         self._default_model = self._recorded.model or []
 
     def search(self, *args: Any, **options: Any) -> None:
-        """Refuse: there is nothing to build.
-
-        Raises:
-            SearchError: always.
-        """
+        """Refuse: there is nothing to build."""
         self._check_buildable()
 
     def _check_buildable(self) -> None:
@@ -74,9 +84,115 @@ def open_run(
         StorageError: if the directory holds no search, one of another hypermodel, or one with an
             oracle of KerasTuner.
     """
-    recorded = RecordedSearch.read(Path(path), recipe)
-    options = recorded.options if storage is None else {**recorded.options, "storage": storage}
-    known = recorded.hypermodel if hypermodel is None else hypermodel
+    run = Run(path)
+    search, definition = run.read_search(), read_definition(run)
+    assert definition is not None
+    options = recorded_options(run, search, definition, recipe)
+    if storage is not None:
+        options["storage"] = storage
+    known = recorded_hypermodel(run, definition) if hypermodel is None else hypermodel
     if known is None:
-        return OpenedTuner(recorded.definition, recorded.missing, **options)
+        return OpenedTuner(definition, **options)
     return Tuner(known, **options)
+
+
+def recorded_options(
+    run: Run, search: SearchRecord, definition: SearchDefinition, recipe: Recipe | None = None
+) -> dict[str, Any]:
+    """Return the arguments of the `Tuner` of a recorded search, but for its hypermodel.
+
+    Raises:
+        StorageError: if it was searched with an oracle of KerasTuner, or with a recipe that cannot
+            be made again and is not passed.
+    """
+    path = run.path
+    if definition.oracle not in (None, OPTUNA):
+        raise StorageError(
+            f"{path} was searched with {definition.oracle}, an oracle of KerasTuner, which is "
+            "not kept in it. Make its tuner as it was made for the search: Tuner(…, "
+            f"strategy={definition.oracle}(…), directory=…, project_name=…)."
+        )
+    asked = read_json(path / OPTIONS) if (path / OPTIONS).is_file() else {}
+    objectives = definition.objectives or [[search.objective, search.direction]]
+    limits = definition.limits or {}
+    return {
+        "objective": [keras_tuner.Objective(*objective) for objective in objectives],
+        "strategy": search.strategy if search.strategy in STRATEGIES else "auto",
+        "max_trials": search.max_trials,
+        "epochs": search.epochs,
+        "folds": search.folds if search.folds > 1 else None,
+        "executions_per_trial": search.executions,
+        "recipe": recipe or _recipe(path, definition),
+        "hyperparameters": _space(definition),
+        "seed": search.seed,
+        "directory": path.absolute().parent,
+        "project_name": path.absolute().name,
+        "storage": asked.get("storage"),
+        **{f"max_{name}": limit for name, limit in limits.items()},
+    }
+
+
+def recorded_hypermodel(run: Run, definition: SearchDefinition) -> Any:
+    """Return the hypermodel of a search if it is one of `hypermodels`; else None."""
+    described = definition.hypermodel
+    made = None if described is None else _made(described)
+    choice = run.read(AutoChoice, AUTO_CHOICE)
+    return made if made is None or choice is None else Chosen(choice, made)
+
+
+def _made(described: Mapping[str, Any]) -> keras_tuner.HyperModel | None:
+    """Make a hypermodel of `hypermodels` from its description; None if it is another one."""
+    name, state = described[NAME], described[STATE]
+    if name == Families.__name__ and "members" in state:
+        members = {family: _made(member) for family, member in state["members"].items()}
+        known = {family: member for family, member in members.items() if member is not None}
+        return Families(known) if known and len(known) == len(members) else None
+    kinds = {kind.__name__: kind for kind in HYPERMODELS.values()}
+    if name not in kinds or "input_shape" not in state:
+        return None
+    arguments = {key: state[key] for key in _ARGUMENTS if key in state}
+    if (backbone := state.get("backbone")) is not None:
+        found = backbone.get("path") or backbone.get("name") if isinstance(backbone, dict) else None
+        if found is None:
+            return None
+        arguments["backbone"] = found
+    fixed = {**state.get("fixed", {}), **arguments}
+    height, width, channels = state["input_shape"]
+    return kinds[name]((height, width, channels), state["classes"], **fixed)
+
+
+def _recipe(path: Path, definition: SearchDefinition) -> Recipe:
+    known = definition.recipe or {}
+    if isinstance(known.get("augment"), dict):
+        raise StorageError(
+            f"{path} was searched with an augmentation policy of your own, which is not kept in "
+            "it. Pass the recipe: open_run(path, recipe=Recipe(augment=…))."
+        )
+    return Recipe(**known)
+
+
+def _space(definition: SearchDefinition) -> keras_tuner.HyperParameters | None:
+    if not definition.space:
+        return None
+    # KerasTuner changes what it reads.
+    config = {"space": copy.deepcopy(definition.space), "values": {}}
+    space = keras_tuner.HyperParameters.from_config(config)
+    # Parents come before their children.
+    for parameter in space.space:
+        if space.is_active(parameter):
+            space.values[parameter.name] = parameter.default
+    return space
+
+
+def _missing(definition: SearchDefinition) -> Callable[[keras_tuner.HyperParameters], Any]:
+    """Return the stand-in for a hypermodel that is not known: it raises SearchError when called."""
+    name = "build" if definition.hypermodel is None else definition.hypermodel[NAME]
+
+    def build(hp: keras_tuner.HyperParameters) -> Any:
+        raise SearchError(
+            f"The hypermodel of this search, {name}, is code that its run directory does not "
+            "have. Pass it: open_run(path, hypermodel=…)."
+        )
+
+    build.__name__ = name
+    return build

@@ -28,39 +28,19 @@ TUNER, RECIPE, CALL = "Tuner", "Recipe", "Tuner.search"
 """What an option is an argument of."""
 
 
-def _option(
-    default: Any,
-    help: str,
-    panel: str | None = None,
-    *,
-    sets: str | None = None,
-    argument: str | None = None,
-    shown: str | None = None,
-    flag: str | None = None,
-    kind: Any = None,
-    shell_name: str | None = None,
-    shell_default: Any = None,
-) -> Any:
+def _option(default: Any, help: str, panel: str | None = None, **row: Any) -> Any:
     """Declare an option.
 
     Args:
         default: Default in Python.
         help: What it means.
         panel: Panel of the help page; None for the first one.
-        sets: What it is an argument of: `TUNER`, `RECIPE`, `CALL`, or None.
-        argument: Name of that argument, if it differs.
-        shown: Default as the help page shows it, where that is no value.
-        flag: Name of a command-line flag that differs, such as "--refit/--no-refit"; "" if the
-            option is not on the command line.
-        kind: Type on the command line, if it does not follow from the annotation.
-        shell_name: Name on the command line, if it differs.
-        shell_default: Default on the command line, if it differs.
+        **row: `sets`: what it is an argument of, `TUNER`, `RECIPE` or `CALL`; `argument`: name of
+            that argument, if it differs; `shown`: default as the help page shows it, where that is
+            no value. On the command line, if they differ: `flag`, such as "--refit/--no-refit", ""
+            if there is none; `kind`, its type; `shell_name`; and `shell_default`.
     """
-    metadata = {
-        **{"help": help, "panel": panel, "sets": sets, "argument": argument},
-        **{"shown": shown, "flag": flag, "kind": kind},
-        **{"shell_name": shell_name, "shell_default": shell_default},
-    }
+    metadata = {"help": help, "panel": panel, **row}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -304,9 +284,9 @@ class RunOptions:
             sets: `TUNER`, `RECIPE` or `CALL`.
         """
         return {
-            field.metadata["argument"] or field.name: getattr(self, field.name)
+            field.metadata.get("argument", field.name): getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.metadata["sets"] == sets
+            if field.metadata.get("sets") == sets
         }
 
     def limited(self) -> RunOptions:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kt_tuning.evaluation import Scores
 
 REASONS = 3
-"""Reasons of failed trials that are told, at most."""
+"""Largest number of reasons of failed trials."""
 REASON_LENGTH = 100
 """Characters of a reason, at most."""
 CUT_SHORT = "cut short by the time limit"
@@ -92,15 +92,7 @@ def search_summary(
     time_limit: str | float | None,
     out: Path,
 ) -> str:
-    """What is searched, how much of it, and where it goes.
-
-    Args:
-        hypermodels: Names in `HYPERMODELS`.
-        max_trials: Trials, at most, or None.
-        epochs: Of a full training.
-        time_limit: Of the search, as it was asked for, or None.
-        out: The run directory.
-    """
+    """What is searched, how much of it, and where it goes."""
     limits = [] if max_trials is None else [f"at most {count(max_trials, 'trial')}"]
     if time_limit is not None:
         limits.append(f"at most {time_limit}{'' if isinstance(time_limit, str) else ' s'}")
@@ -134,11 +126,7 @@ def _mean_over_classes(confusion: NDArray[np.int64]) -> str:
 
 
 def refit_summary(models: int) -> str:
-    """Say that the models were trained again after the search.
-
-    Args:
-        models: How many, at least 1.
-    """
+    """Say that the models were trained again after the search."""
     subject = "The model was" if models == 1 else f"The {models} models were"
     return (
         f"{subject} {REFITTED} after the search; validation figures are of the search, before that."
@@ -146,32 +134,26 @@ def refit_summary(models: int) -> str:
 
 
 def trials_summary(trials: Sequence[TrialRecord]) -> str:
-    """How many trials were trained to their end, and what became of the others."""
+    """Return the number of trials that were trained to the end, and the states of the others."""
     whole = sum(trial.status == COMPLETED and not trial.message for trial in trials)
     parts = [f"{whole:,} of {count(len(trials), 'trial')} trained to the end"]
-    for status, name in (
-        (PRUNED, "stopped early, as others were better"),
-        (PAUSED, "paused"),
-        (COMPLETED, "shortened"),
-        (INFEASIBLE, "not trained, over a limit"),
-        (FAILED, "failed"),
+    for status, name, reasons in (
+        (PRUNED, "stopped early, as others were better", False),
+        (PAUSED, "paused", False),
+        (COMPLETED, "shortened", True),
+        (INFEASIBLE, "not trained, over a limit", True),
+        (FAILED, "failed", True),
     ):
-        of_status = [trial for trial in trials if trial.status == status]
+        found = [trial for trial in trials if trial.status == status]
         if status == COMPLETED:
-            of_status = [trial for trial in of_status if trial.message]
-        if of_status:
-            told = "" if status in (PRUNED, PAUSED) else f" ({_reasons(of_status)})"
-            parts.append(f"{len(of_status):,} {name}{told}")
+            found = [trial for trial in found if trial.message]
+        if found:
+            parts.append(f"{len(found):,} {name}{f' ({_reasons(found)})' if reasons else ''}")
     return f"{', '.join(parts)}."
 
 
 def next_steps(out: Path, export: Path | None) -> list[str]:
-    """Commands that go on from here.
-
-    Args:
-        out: The run directory.
-        export: The SavedModel, or None.
-    """
+    """Commands that go on from here."""
     steps = [("look at it", f"kt-tuning report {out} --open")]
     if export is not None:
         steps.append(("use it", f"kt-tuning predict {export} IMAGE…"))

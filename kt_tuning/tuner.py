@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 from collections.abc import Sequence
@@ -11,14 +12,18 @@ from typing import TYPE_CHECKING, Any
 from kt_tuning import finalize, search
 from kt_tuning.core.errors import SearchError
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import COST_PENALTY, Ensemble, trained_on_validation
+from kt_tuning.ensembling import COST_PENALTY, Ensemble, EnsembleRecord, trained_on_validation
 from kt_tuning.evaluation import Parts, Scores
-from kt_tuning.finalize import IMAGES, Configuration, Pruning
-from kt_tuning.finalize.refit import Refit, RefitOptions, refit
-from kt_tuning.finalize.retrain import Retrained, Train, retrain
+from kt_tuning.finalize import Configuration, Pruning
+from kt_tuning.finalize.evaluate import ARRAYS
+from kt_tuning.finalize.export import IMAGES
+from kt_tuning.finalize.refit import Refit, refit
+from kt_tuning.finalize.refit_plan import RefitOptions
+from kt_tuning.finalize.retrain import Retrained, combine
 from kt_tuning.pipeline import RunOutcome
 from kt_tuning.pipeline import finalize as finalize_run
 from kt_tuning.report import Plots, Report, write_report
+from kt_tuning.run.layout import ENSEMBLE
 
 if TYPE_CHECKING:
     import keras
@@ -103,7 +108,7 @@ class Tuner(search.Tuner):
     def refit(self, options: RefitOptions | None = None, data: Images = None) -> Refit:
         """Train the ensemble's members again, on training and validation images, on all devices.
 
-        See `kt_tuning.finalize.refit.procedure`. The models go to `refit` in the run directory;
+        See `kt_tuning.finalize.refit`. The models go to `refit` in the run directory;
         `tuner.refit().ensemble` predicts, saves and exports like any ensemble.
 
         Args:
@@ -303,10 +308,18 @@ class Tuner(search.Tuner):
         overwrite: bool = False,
         verbose: bool = True,
     ) -> Retrained:
+        """Train a configuration in a folder of the run directory, and combine its models."""
         self._check_buildable()
         images = self._images(data, progress=verbose)
-        whole: Train = functools.partial(train, overwrite=overwrite, verbose=verbose)
-        return retrain(self, name, whole, images, configuration=configuration, epochs=epochs)
+        folder = self.run_directory / name
+        before = EnsembleRecord.load(self.run_directory / ENSEMBLE)
+        configuration = configuration or Configuration.of(self)
+        if epochs is not None:
+            configuration = dataclasses.replace(configuration, epochs=epochs)
+        made = train(configuration, images, folder, overwrite=overwrite, verbose=verbose)
+        ensemble = made if isinstance(made, Ensemble) else combine(made, images, folder)
+        finalize.save_final_model(ensemble, folder)
+        return Retrained(ensemble, folder, before)
 
     def _check_buildable(self) -> None:
         """Refuse to train if the hypermodel is not known."""
@@ -322,7 +335,7 @@ class Tuner(search.Tuner):
         if data is None and self._data is not None:
             return self._data
         card = self._run.data_card()
-        if card is None or (data is None and card.source == finalize.ARRAYS):
+        if card is None or (data is None and card.source == ARRAYS):
             raise SearchError(
                 "The ImageData that was searched on is needed: call `search(data)` first, or pass "
                 "`data`."

@@ -10,9 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"core"},
-    {"palette"},
     {"run"},
-    {"augment", "data", "evaluation", "export", "demo", "tracking", "devices"},
+    {"augment", "data", "evaluation", "export", "tracking", "devices"},
     {"recipe", "ensembling", "execution", "features"},
     {"trials"},
     {"search"},

@@ -28,12 +28,7 @@ HEADER = """\
 
 
 def as_yaml(verb: Callable[..., Any], values: Mapping[str, Any] | None = None) -> str:
-    """Every option of a verb, with what it means as a comment.
-
-    Args:
-        verb: A function that Typer makes a command of.
-        values: By option; the defaults of what is left out.
-    """
+    """Every option of a verb, with what it means as a comment."""
     hints = typing.get_type_hints(verb, include_extras=True)
     panels: dict[str | None, list[str]] = {None: [HEADER]}
     for name, parameter in inspect.signature(verb).parameters.items():
@@ -52,19 +47,12 @@ def as_yaml(verb: Callable[..., Any], values: Mapping[str, Any] | None = None) -
 def as_asked(
     verb: Callable[..., Any], given: Mapping[str, Any], out: Path, options: RunOptions
 ) -> dict[str, str]:
-    """The files of a run directory that say how the run was asked for, by name.
-
-    Args:
-        verb: `run`.
-        given: Its arguments.
-        out: The run directory.
-        options: What became of them: each option as it came out.
-    """
+    """The files of a run directory that say how the run was asked for, by name."""
     from kt_tuning.execution import automatic_workers
 
     written = options.limited().without_password()
     values = {name: getattr(written, name, value) for name, value in given.items()}
-    # Whoever repeats the run does not mean to delete it.
+    # A repeated run does not delete the first one.
     values |= {"folder": given["folder"].resolve(), "out": out.resolve(), "overwrite": False}
     if given.get("images") is not None:
         values["images"] = given["images"].resolve()
@@ -86,12 +74,7 @@ def _inline(value: Any) -> str:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """Read a YAML file that is a mapping.
-
-    Raises:
-        StorageError: if it cannot be read.
-        OptionError: if it is no YAML, or no mapping.
-    """
+    """Read a YAML file that is a mapping."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -109,12 +92,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def read_config(context: typer.Context, path: Path | None) -> Path | None:
-    """Take the options in a file as defaults of the command that is being read.
-
-    Raises:
-        StorageError: if the file cannot be read.
-        OptionError: if it has an option that the command has not, or a value of a wrong kind.
-    """
+    """Take the options in a file as defaults of the command that is being read."""
     if path is not None:
         parameters = {str(p.name): p for p in context.command.params if p.name != OWN_NAME}
         given = {name.replace("-", "_"): value for name, value in read_mapping(path).items()}

@@ -7,9 +7,9 @@ import enum
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,14 +28,6 @@ class Format(enum.StrEnum):
     TABLE = "table"
     CSV = "csv"
     JSON = "json"
-
-
-class Row(NamedTuple):
-    """What is said of one image file: its probabilities by class, or why there are none."""
-
-    path: Path
-    probabilities: tuple[float, ...] = ()
-    error: str = ""
 
 
 def predict(
@@ -71,8 +63,11 @@ def predict(
 
     served = load_saved_model(model)
     rows = list(_predicted(served, files))
-    failed = [row for row in rows if row.error]
-    text = _WRITERS[chosen](rows, served.class_names)
+    failed = [row for row in rows if row["error"]]
+    if chosen is Format.JSON:
+        text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
+    else:
+        text = _csv(rows, served.class_names) if chosen is Format.CSV else _table(rows)
     if out is None:
         sys.stdout.write(text)
     else:
@@ -81,7 +76,7 @@ def predict(
         except OSError as error:
             raise StorageError(f"Cannot write {out}: {error.strerror}.") from error
     if len(failed) == len(rows):
-        reasons = "; ".join(row.error for row in failed[:3])
+        reasons = "; ".join(row["error"] for row in failed[:3])
         raise DataError(f"None of {len(rows)} image files can be read: {reasons}")
     if failed:
         print(f"{len(failed)} of {len(rows)} image files cannot be read.", file=sys.stderr)
@@ -105,64 +100,46 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def _predicted(served: LoadedModel, files: Sequence[Path]) -> Iterator[Row]:
-    """Yield a row for each file, in the order given."""
+def _predicted(served: LoadedModel, files: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    """Yield the prediction of each file, in the order given: None of one that has an error."""
     import numpy as np
 
     from kt_tuning.data import decode_image
 
+    names = served.class_names
     for start in range(0, len(files), _BATCH):
-        rows = {}
+        fields = ("path", "label", "probability", "probabilities", "error")
+        batch = files[start : start + _BATCH]
+        rows: list[dict[str, Any]] = [dict.fromkeys(fields) | {"path": str(f)} for f in batch]
         decoded = []
-        for file in files[start : start + _BATCH]:
+        for row in rows:
             try:
-                decoded.append((file, decode_image(file, served.pixels)))
+                decoded.append((row, decode_image(Path(row["path"]), served.pixels)))
             except KtTuningError as error:
-                rows[file] = Row(file, error=str(error))
+                row["error"] = str(error)
         if decoded:
-            probabilities = served.predict(np.stack([image for _, image in decoded]))
-            for (file, _), row in zip(decoded, probabilities.tolist(), strict=True):
-                rows[file] = Row(file, tuple(row))
-        yield from (rows[file] for file in files[start : start + _BATCH])
+            predicted = served.predict(np.stack([image for _, image in decoded])).tolist()
+            for (row, _), probabilities in zip(decoded, predicted, strict=True):
+                row["probabilities"] = dict(zip(names, probabilities, strict=True))
+                best = max(range(len(names)), key=probabilities.__getitem__)
+                row["label"], row["probability"] = names[best], probabilities[best]
+        yield from rows
 
 
-def _best(row: Row, names: Sequence[str]) -> tuple[str, float]:
-    """Return the most probable class, and its probability."""
-    place = max(range(len(names)), key=row.probabilities.__getitem__)
-    return names[place], row.probabilities[place]
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(
+        f"{row['path']}\terror: {row['error']}\n"
+        if row["error"]
+        else f"{row['path']}\t{row['label']}\t{row['probability']:.4f}\n"
+        for row in rows
+    )
 
 
-def _table(rows: Sequence[Row], names: Sequence[str]) -> str:
-    lines = []
-    for row in rows:
-        if row.error:
-            lines.append(f"{row.path}\terror: {row.error}\n")
-        else:
-            label, probability = _best(row, names)
-            lines.append(f"{row.path}\t{label}\t{probability:.4f}\n")
-    return "".join(lines)
-
-
-def _csv(rows: Sequence[Row], names: Sequence[str]) -> str:
+def _csv(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["path", "label", "probability", *names, "error"])
     for row in rows:
-        best = ("", "") if row.error else _best(row, names)
-        writer.writerow([row.path, *best, *(row.probabilities or [""] * len(names)), row.error])
+        found = (row["probabilities"] or dict.fromkeys(names)).values()
+        writer.writerow([row["path"], row["label"], row["probability"], *found, row["error"]])
     return text.getvalue()
-
-
-def _json(rows: Sequence[Row], names: Sequence[str]) -> str:
-    content = []
-    for row in rows:
-        entry: dict[str, Any] = {"path": str(row.path), "label": None, "probability": None}
-        entry |= {"probabilities": None, "error": row.error or None}
-        if not row.error:
-            entry["label"], entry["probability"] = _best(row, names)
-            entry["probabilities"] = dict(zip(names, row.probabilities, strict=True))
-        content.append(entry)
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-
-
-_WRITERS = {Format.TABLE: _table, Format.CSV: _csv, Format.JSON: _json}

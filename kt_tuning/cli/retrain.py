@@ -1,13 +1,13 @@
-"""`distill`, `bag`, `boost` and `snapshots`: training of a run's best configuration."""
+"""`refit`, `distill`, `bag`, `boost` and `snapshots`: training after the search."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from kt_tuning.cli.options import ImagesNow, Overwrite, Quiet, RunFolder
-from kt_tuning.core.quiet import import_tensorflow
+from kt_tuning.cli.options import TPU, ImagesNow, Overwrite, Quiet, RunFolder, open_tuner
 
 Epochs = Annotated[
     int | None,
@@ -16,6 +16,52 @@ Epochs = Annotated[
         show_default="those of a full trial",
     ),
 ]
+
+
+def refit(
+    run_directory: RunFolder,
+    members: Annotated[
+        str,
+        typer.Option(help="ensemble: all its members; best: the best trial alone; auto."),
+    ] = "auto",
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Of each training.", show_default="those that validation chose"),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Images a step, of all devices together.",
+            show_default="the trial's, times the devices",
+        ),
+    ] = None,
+    devices: Annotated[
+        int | None, typer.Option(help="How many share a training.", show_default="all")
+    ] = None,
+    tpu: TPU = None,
+    data: ImagesNow = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train the models of a run again on training and validation images, on all devices.
+
+    Each model is trained for as many epochs as validation chose, with a checkpoint after each of
+    them: started again, it continues. The models and a SavedModel go to refit/ in the run
+    directory, which `evaluate` and `export` take like one. On several devices, batches and learning
+    rates grow with their number; not run on several real GPUs or on a TPU yet.
+    """
+    tuner = open_tuner(run_directory)
+    from kt_tuning.core.progress import progress
+    from kt_tuning.finalize import load_run_data
+    from kt_tuning.finalize.refit_plan import RefitOptions
+
+    options = RefitOptions(members, epochs, batch_size, devices, tpu, overwrite, not quiet)
+    images = load_run_data(run_directory, data, progress=not quiet)
+    made = tuner.refit(options, images)
+    print(made.record)
+    with progress("Exporting a SavedModel", shown=not quiet):
+        exported = made.export(images)
+    print(f"model   {exported}")
 
 
 def distill(
@@ -38,20 +84,9 @@ def distill(
     like one. It gains from more epochs than a trial has. Started again, it continues after its last
     finished epoch.
     """
-    import_tensorflow()
-    from kt_tuning.recorded_tuner import open_run
-
-    tuner = open_run(run_directory)
-    print(
-        tuner.distill(
-            temperature=temperature,
-            soft_weight=soft_weight,
-            epochs=epochs,
-            data=data,
-            overwrite=overwrite,
-            verbose=not quiet,
-        )
-    )
+    training = _training(epochs, data, overwrite, quiet)
+    tuner = open_tuner(run_directory)
+    print(tuner.distill(temperature=temperature, soft_weight=soft_weight, **training))
 
 
 def bag(
@@ -73,20 +108,8 @@ def bag(
     The ensemble goes to bag/ in the run directory, which evaluate, export and report take like one.
     Started again, it continues; with more members it adds some.
     """
-    import_tensorflow()
-    from kt_tuning.recorded_tuner import open_run
-
-    tuner = open_run(run_directory)
-    print(
-        tuner.bag(
-            members,
-            bootstrap=bootstrap,
-            epochs=epochs,
-            data=data,
-            overwrite=overwrite,
-            verbose=not quiet,
-        )
-    )
+    training = _training(epochs, data, overwrite, quiet)
+    print(open_tuner(run_directory).bag(members, bootstrap=bootstrap, **training))
 
 
 def boost(
@@ -103,11 +126,8 @@ def boost(
     one. It is for small models: one that learns its training images by heart leaves nothing to
     boost. Started again, it continues; with more rounds it adds some.
     """
-    import_tensorflow()
-    from kt_tuning.recorded_tuner import open_run
-
-    tuner = open_run(run_directory)
-    print(tuner.boost(rounds, epochs=epochs, data=data, overwrite=overwrite, verbose=not quiet))
+    training = _training(epochs, data, overwrite, quiet)
+    print(open_tuner(run_directory).boost(rounds, **training))
 
 
 def snapshots(
@@ -123,8 +143,12 @@ def snapshots(
     The ensemble goes to snapshots/ in the run directory, which evaluate, export and report take
     like one. Started again, it continues.
     """
-    import_tensorflow()
-    from kt_tuning.recorded_tuner import open_run
+    training = _training(epochs, data, overwrite, quiet)
+    print(open_tuner(run_directory).snapshots(cycles, **training))
 
-    tuner = open_run(run_directory)
-    print(tuner.snapshots(cycles, epochs=epochs, data=data, overwrite=overwrite, verbose=not quiet))
+
+def _training(
+    epochs: int | None, data: Path | None, overwrite: bool, quiet: bool
+) -> dict[str, Any]:
+    """Return the arguments that `Tuner.bag` and its likes have in common."""
+    return {"epochs": epochs, "data": data, "overwrite": overwrite, "verbose": not quiet}

@@ -6,25 +6,30 @@ import ast
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from kt_tuning.cli import run_options as option
-from kt_tuning.cli.backbones import usable_backbone
+from kt_tuning.cli import options as option
+from kt_tuning.cli.catalogue import usable_backbone
 from kt_tuning.cli.config import as_asked, as_yaml, read_mapping
 from kt_tuning.cli.finalize import print_outcome
-from kt_tuning.cli.image_size import chooses_families, recorded_size, searches_backbone
-from kt_tuning.cli.run_place import run_directory
 from kt_tuning.cli.stopping import on_interrupt
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.quiet import import_tensorflow
-from kt_tuning.run.layout import REPORT
+from kt_tuning.data.label_table import is_table
+from kt_tuning.data.npz_file import is_npz
+from kt_tuning.run import Run
+from kt_tuning.run.layout import REPORT, is_run_directory
 from kt_tuning.run_options import RunOptions
 
 logger = logging.getLogger("kt_tuning")
 
 STARTED = time.monotonic()
 """Start of the command, after that of Python."""
+RUNS, AUTO = "runs", "auto"
+BACKBONE_FAMILIES = ("linearprobe", "finetune")
+"""Families of `hypermodels.HYPERMODELS` that have a pre-trained network."""
 
 
 @option.with_run_options
@@ -59,7 +64,7 @@ def run(
     if given["backbone"] is not None:
         # Before the images are read, which may take long.
         given["backbone"] = usable_backbone(
-            given["backbone"], required=not chooses_families(given["hypermodel"])
+            given["backbone"], required=not _chooses_families(given["hypermodel"])
         )
     resumes = image_size is None and not given["overwrite"] and not is_npz(folder)
     columns = dict(_named(text, "--column", "file=image_id") for text in column or []) or None
@@ -103,6 +108,65 @@ def run(
 def config() -> None:
     """Print every option of `run` as YAML, for `run --config`."""
     print(as_yaml(run), end="")
+
+
+def run_directory(source: Path, out: Path | None, images: Path | None = None) -> Path:
+    """Return the run directory: `out`, or by default `runs/<name of the source>`.
+
+    If the current directory is inside the folder of images, the default is beside that folder. A
+    run that is inside already may be resumed there: it is never read as a class.
+
+    Args:
+        source: The folder of images, a table, or an `.npz` file.
+        out: The requested run directory, or None.
+        images: The folder of a table's images; None for that of the table.
+
+    Raises:
+        OptionError: if `out` is inside the folder of images and not a run.
+    """
+    folder, name = source.resolve(), source.resolve().name
+    if is_table(source):
+        folder, name = (images or source.parent).resolve(), source.stem
+    elif is_npz(source):
+        name = source.stem
+    chosen = Path(RUNS) / name if out is None else out
+    place = chosen.resolve()
+    inside = place == folder or folder in place.parents
+    if not inside or is_run_directory(place):
+        return chosen
+    beside = folder.parent / RUNS / name
+    if out is not None:
+        raise OptionError(
+            f"--out {out} is inside the folder of images, {folder}, where it would look like a "
+            f"class. Choose a directory outside, such as --out {beside}."
+        )
+    logger.warning(
+        "The run directory is %s: the current directory is inside the folder of images.", beside
+    )
+    return beside
+
+
+def recorded_size(out: Path) -> tuple[int, int] | None:
+    """Return (height, width) of a run's images, which a resumed run keeps; None if it is new."""
+    card = Run(out).data_card()
+    return None if card is None else (card.pixels.height, card.pixels.width)
+
+
+def searches_backbone(families: Sequence[str] | None, backbone: str | None) -> bool:
+    """Return whether one of the families has a pre-trained network, however it is spelled."""
+    if _chooses_families(families):
+        from hypermodels.backbones import at_hand
+
+        return backbone is not None or bool(at_hand())
+    return not _spelled(families).isdisjoint(BACKBONE_FAMILIES)
+
+
+def _chooses_families(families: Sequence[str] | None) -> bool:
+    return AUTO in _spelled(families)
+
+
+def _spelled(families: Sequence[str] | None) -> set[str]:
+    return {family.casefold().replace("_", "").replace("-", "") for family in families or (AUTO,)}
 
 
 def _chosen(given: Mapping[str, Any]) -> dict[str, Any]:

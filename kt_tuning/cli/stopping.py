@@ -1,4 +1,4 @@
-"""How a verb ends that does not come to its end: Ctrl-C, SIGTERM, a kill, an error."""
+"""The end of a verb that is stopped by Ctrl-C, SIGTERM, a kill or an error."""
 
 from __future__ import annotations
 
@@ -23,16 +23,12 @@ HINT = (
     "on from there."
 )
 WATCH = 'read -r end || printf "%s\\n" "$1" >&2'
-"""A shell that speaks when its standard input closes before it got a line."""
+"""A shell script that prints its argument if its standard input closes without a line."""
 
 
 @contextlib.contextmanager
 def on_interrupt(way_on: str) -> Iterator[None]:
-    """Have a verb that is interrupted in the block say more.
-
-    Args:
-        way_on: Follows "To go on, run the same command again".
-    """
+    """Add `way_on` to the message of a verb that is interrupted in the block."""
     try:
         yield
     except KeyboardInterrupt as stop:
@@ -40,7 +36,7 @@ def on_interrupt(way_on: str) -> Iterator[None]:
 
 
 def stoppable(verb: Callable[..., None]) -> Callable[..., None]:
-    """Have a verb end with one line and the right status however it is stopped.
+    """Return a verb that ends with one line and the right status however it is stopped.
 
     130 after Ctrl-C, 143 after SIGTERM, 2 after an error that the user can mend.
     """
@@ -53,9 +49,9 @@ def stoppable(verb: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt as stop:
             _interrupted(stop)
         except Exception as error:
-            if not _is_told_plainly(error):
+            if not _is_users(error):
                 raise
-            print(f"error: {_told(error)}", file=sys.stderr)
+            print(f"error: {_message(error)}", file=sys.stderr)
             raise typer.Exit(2) from error
 
     return run
@@ -72,17 +68,17 @@ def _interrupted(stop: KeyboardInterrupt) -> NoReturn:
     raise typer.Exit(128 + number) from None
 
 
-def _is_told_plainly(error: Exception) -> bool:
-    """Whether an error is about something that the user can mend without our code."""
+def _is_users(error: Exception) -> bool:
+    """Return whether the user can correct the cause of an error without our code."""
     if isinstance(error, (KtTuningError, OSError)) or is_disk_full(error):
-        # Of a pipe that was closed, as by `head`, Typer takes care.
+        # Typer handles a closed pipe, as by `head`.
         return not isinstance(error, BrokenPipeError)
     # Raised in a hypermodel to end the search. KerasTuner need not have been imported.
     tuner = sys.modules.get("keras_tuner")
     return tuner is not None and isinstance(error, tuner.errors.FatalError)
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if is_disk_full(error) and not isinstance(error, KtTuningError):
         name = getattr(error, "filename", None)
         where = f": cannot write {name}" if name else ""
@@ -92,7 +88,7 @@ def _told(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """Have SIGTERM raise `Stopped`, where that is possible."""
+    """Raise `Stopped` on SIGTERM, in the main thread."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         raise Stopped
@@ -110,8 +106,8 @@ def _terminable() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _watched() -> Iterator[None]:
-    """Have a death by a signal told: where, by Python, and what to try, by a shell that stays."""
-    from kt_tuning.execution import crash_hint
+    """Report a death by a signal: Python prints where, and a shell that remains what to try."""
+    from kt_tuning.execution.executor import crash_hint
 
     if not faulthandler.is_enabled():
         with contextlib.suppress(OSError, ValueError):  # standard error is no file

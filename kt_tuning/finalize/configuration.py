@@ -64,7 +64,7 @@ class Configuration:
         """Return a trial's configuration, to be trained for as many epochs as a full trial.
 
         Args:
-            tuner: Has searched.
+            tuner: The tuner of a search.
             rank: 0 is the best trial, 1 the second best, and so on.
 
         Raises:
@@ -89,8 +89,8 @@ class Configuration:
         `ConvNet` with its default values.
 
         Args:
-            tuner: Has searched.
-            data: What it searched on.
+            tuner: The tuner of a search.
+            data: The data of the search.
 
         Raises:
             SearchError: if no trial has completed.
@@ -117,7 +117,7 @@ class Configuration:
 
     @property
     def by_epochs(self) -> bool:
-        """Whether it is trained by a loss, epoch after epoch, as a linear probe is not."""
+        """Whether it is trained by a loss in epochs; a linear probe is not."""
         return bool(getattr(member_of(self.hypermodel, self.values), "by_epochs", True))
 
     def hyperparameters(self, **metadata: Any) -> keras_tuner.HyperParameters:

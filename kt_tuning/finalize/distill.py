@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import keras_tuner
+from keras import ops
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
+from kt_tuning.ensembling.calibration import SMALLEST_PROBABILITY
 from kt_tuning.evaluation import model_digest
-from kt_tuning.finalize.combine_members import combine
 from kt_tuning.finalize.configuration import Configuration
-from kt_tuning.finalize.distillation_loss import DistilledHyperModel
 from kt_tuning.finalize.member_training import MemberTraining, TrainingSubset
+from kt_tuning.finalize.retrain import combine
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 
 logger = logging.getLogger("kt_tuning")
@@ -66,11 +68,27 @@ def distill(
         SearchError: if the training fails.
         StorageError: if the directory holds something else, or another process uses it.
     """
-    _check(temperature, soft_weight)
+    # Written so that nan fails it.
+    if not 0 < temperature < float("inf"):
+        raise OptionError(
+            "`temperature` is a number more than 0, such as 2. "
+            f"Received: temperature={temperature!r}"
+        )
+    if not 0 < soft_weight <= 1:
+        raise OptionError(
+            "`soft_weight` is a share of the loss, more than 0 and at most 1. "
+            f"Received: soft_weight={soft_weight!r}"
+        )
     model = teacher.to_keras() if isinstance(teacher, Ensemble) else teacher
-    _check_teacher(model, data)
-    folds = 1 if not isinstance(teacher, Ensemble) or not teacher.record else teacher.record.folds
-    teacher_seen = teacher_seen or folds > 1
+    shapes = (tuple(model.input_shape[1:]), tuple(model.output_shape[1:]))
+    wanted = (tuple(data.input_shape), (data.classes,))
+    if shapes != wanted:
+        raise OptionError(
+            f"The teacher maps {shapes[0]} to {shapes[1]}, the data need {wanted[0]} to "
+            f"{wanted[1]}: it should have been trained on such images."
+        )
+    record = teacher.record if isinstance(teacher, Ensemble) else None
+    teacher_seen = teacher_seen or (record is not None and record.folds > 1)
     if teacher_seen:
         logger.warning(
             "The teacher was trained on the validation images, so that the student's validation "
@@ -86,48 +104,107 @@ def distill(
         overwrite=overwrite,
     )
     taught = DistilledHyperModel(
-        student.hypermodel, model, temperature=temperature, soft_weight=soft_weight
+        student, teacher=model, temperature=temperature, soft_weight=soft_weight
     )
-    run.train(
-        1,
-        lambda index: TrainingSubset(data),
-        hypermodel=RecipeHyperModel(taught, student.recipe),
-        verbose=verbose,
-    )
+    run.train(1, lambda index: TrainingSubset(data), hypermodel=taught, verbose=verbose)
     ensemble = combine(run.candidates(1), data, directory, solver="single")
     ensemble.provenance["distillation"] = {
         **metadata,
-        "teacher": _describe(teacher),
+        "teacher": record and record.to_json() if isinstance(teacher, Ensemble) else teacher.name,
         "teacher_trained_on_validation": teacher_seen,
     }
     return ensemble
 
 
-def _check(temperature: float, soft_weight: float) -> None:
-    # Written so that nan fails it.
-    if not 0 < temperature < float("inf"):
-        raise OptionError(
-            "`temperature` is a number more than 0, such as 2. "
-            f"Received: temperature={temperature!r}"
-        )
-    if not 0 < soft_weight <= 1:
-        raise OptionError(
-            "`soft_weight` is a share of the loss, more than 0 and at most 1. "
-            f"Received: soft_weight={soft_weight!r}"
-        )
+class DistilledHyperModel(RecipeHyperModel):
+    """The hypermodel of a configuration, whose models learn from a teacher.
+
+    Args:
+        student: The configuration.
+        **teaching: The arguments of `teach`, but for the student.
+    """
+
+    def __init__(self, student: Configuration, **teaching: Any) -> None:
+        super().__init__(student.hypermodel.wrapped, student.recipe)
+        self._teaching = teaching
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Build a student whose loss includes its teacher.
+
+        Raises:
+            OptionError: if the student is not trained by a loss, as a linear probe is not.
+        """
+        model = super().build(hp)
+        if getattr(model, "frozen", None) is not None:
+            raise OptionError(
+                f"A student is trained by a loss, and {model.name!r} is a linear probe, whose "
+                "weights a solver finds. `Configuration.student_of(tuner, data)` is one that can "
+                "learn; `bag` trains several probes."
+            )
+        teach(model, **self._teaching)
+        return model
 
 
-def _check_teacher(model: keras.Model, data: ImageData) -> None:
-    shapes = (tuple(model.input_shape[1:]), tuple(model.output_shape[1:]))
-    wanted = (tuple(data.input_shape), (data.classes,))
-    if shapes != wanted:
-        raise OptionError(
-            f"The teacher maps {shapes[0]} to {shapes[1]}, the data need {wanted[0]} to "
-            f"{wanted[1]}: it should have been trained on such images."
-        )
+def teach(
+    student: keras.Model, teacher: keras.Model, *, temperature: float, soft_weight: float
+) -> None:
+    """Change a student's loss to (1 - s) · loss + s · `distillation_loss`; penalties stay whole.
+
+    `keras.distillation.Distiller` is a model around both, for models that return logits; its
+    checkpoints hold the teacher. Here the student is trained like any trial.
+
+    The teacher sees the very pixels that the student is trained on, augmented and mixed: labels
+    that were computed once for an image would be wrong for what augmentation makes of it (Beyer et
+    al. 2022, "Knowledge distillation: a good teacher is patient and consistent").
+
+    Args:
+        student: Compiled; its loss and metrics of the labels stay what they are.
+        teacher: Is not changed, and does not become part of the student.
+        temperature: T, more than 0.
+        soft_weight: s, in (0, 1].
+    """
+    loss_of_labels = student.compute_loss
+
+    def compute_loss(
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        loss = loss_of_labels(x, y, y_pred, sample_weight, training)
+        if x is None:
+            # Without images it is asked which labels it takes.
+            return loss
+        soft = distillation_loss(teacher(x, training=False), y_pred, temperature)
+        if sample_weight is not None:
+            soft = soft * ops.cast(sample_weight, soft.dtype)
+        penalties = sum(student.losses)
+        return (1 - soft_weight) * loss + soft_weight * (ops.mean(soft) + penalties)
+
+    student.compute_loss = compute_loss
 
 
-def _describe(teacher: Ensemble | keras.Model) -> Any:
-    if not isinstance(teacher, Ensemble):
-        return teacher.name
-    return None if teacher.record is None else teacher.record.to_json()
+def distillation_loss(teacher: Any, student: Any, temperature: float) -> Any:
+    """T² KL(q ‖ p) in nats, with q and p the answers that logits divided by T would have given.
+
+    The factor keeps the gradient as large as that of the labels, whatever T is.
+
+    Args:
+        teacher: Probabilities (n, classes).
+        student: Probabilities (n, classes).
+        temperature: T; the higher, the more what is said of unlikely classes counts.
+
+    Returns:
+        (n,).
+
+    Source: Hinton, Vinyals and Dean (2015), "Distilling the knowledge in a neural network",
+    section 2.
+    """
+    wanted, said = (_log_softened(answer, temperature) for answer in (teacher, student))
+    return temperature**2 * ops.sum(ops.exp(wanted) * (wanted - said), axis=-1)
+
+
+def _log_softened(probabilities: Any, temperature: float) -> Any:
+    floor = ops.maximum(ops.cast(probabilities, "float32"), SMALLEST_PROBABILITY)
+    return ops.log_softmax(ops.log(floor) / temperature, axis=-1)

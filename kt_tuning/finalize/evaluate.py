@@ -1,22 +1,136 @@
-"""Evaluation of a model on the test split of a run: scores, a gallery, and a note of the use."""
+"""Evaluation of a run's final model on the test split; the final model and the data of a run."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kt_tuning.core.errors import DataError
-from kt_tuning.data import ImageData
-from kt_tuning.ensembling import read_scores, read_validated, trained_on_validation
+import keras
+
+from kt_tuning.core.atomic import atomic_write
+from kt_tuning.core.errors import DataError, OptionError, StorageError
+from kt_tuning.data import Groups, ImageData, load_images
+from kt_tuning.ensembling import (
+    Ensemble,
+    EnsembleRecord,
+    combination_digest,
+    read_scores,
+    read_validated,
+    trained_on_validation,
+)
+from kt_tuning.ensembling.ensemble_file import find_ensemble_file, load_keras_model
 from kt_tuning.evaluation import Parts, Predicted, Scores, evaluate, make_gallery, model_digest
-from kt_tuning.finalize.final_model import final_model_digest
 from kt_tuning.run import Run
-from kt_tuning.run.layout import GALLERY, SCORES
+from kt_tuning.run.layout import ENSEMBLE, GALLERY, SCORES, SPLIT, final_model_file
+from kt_tuning.run.reader import PARTS
 
 logger = logging.getLogger("kt_tuning")
+
+ARRAYS = "arrays"
+"""Source of data that were not read from files."""
+
+
+def load_run_data(
+    directory: str | Path, folder: str | Path | None = None, *, progress: bool = True
+) -> ImageData:
+    """Load the images that a search was run on, split as they were then.
+
+    Args:
+        directory: The run directory.
+        folder: Where the images are now; where they were if None.
+        progress: Whether to show a progress bar while files are decoded.
+
+    Raises:
+        StorageError: if the run directory or the folder cannot be read.
+        OptionError: if the search was run on arrays.
+        DataError: if the folder holds other images now.
+    """
+    run = Run(directory)
+    card = run.read_data()
+    table = card.table
+    if folder is None and card.source == ARRAYS:
+        raise OptionError(
+            f"{directory} was searched on arrays, which are not kept in it. Pass them as `data` in "
+            "Python, such as `open_run(…).evaluate(data=data)`, or name a folder of the same "
+            "images."
+        )
+    if table is not None and not table.path:
+        raise OptionError(
+            f"{directory} was searched on a DataFrame, which is not kept in it. Pass the "
+            "`ImageData` as `data` in Python, such as `open_run(…).evaluate(data=data)`."
+        )
+    split = run.read_split()
+    if missing := [name for name in PARTS if name not in split.indices]:
+        raise StorageError(f"{run.path / SPLIT} has no index set {missing[0]}: it is damaged.")
+    pixels = card.pixels
+    load = functools.partial(
+        load_images,
+        image_size=(pixels.height, pixels.width),
+        channels=pixels.channels,
+        # Only whether the readable images are those of the search counts.
+        max_unreadable=1.0,
+        progress=progress,
+    )
+    images = card.source if folder is None else folder
+    if table is None:
+        data = load(images, class_names=card.class_names)
+    else:
+        data = load(table.path, images=images, columns=table.columns, max_missing=table.max_missing)
+    data = dataclasses.replace(data, indices=split.indices, runs=[run.path])
+    if split.groups is not None and len(split.groups) == len(data.labels):
+        data = dataclasses.replace(data, groups=Groups(split.groups, required=True))
+    if data.fingerprint != card.fingerprint:
+        raise DataError(
+            f"{data.source} holds other images than the search of {directory} was run on: "
+            f"fingerprint {data.fingerprint[:12]}, expected {card.fingerprint[:12]}. Name the "
+            "folder that has them, or put it back as it was."
+        )
+    return data
+
+
+def save_final_model(ensemble: Ensemble, directory: str | Path) -> Path:
+    """Write a run's ensemble as one Keras file, for `load_final_model`.
+
+    The file name contains the digest of `ensemble.json`, so that a file of an earlier ensemble is
+    never mistaken for it; such files are deleted.
+
+    Args:
+        ensemble: The ensemble that `ensemble.json` describes.
+        directory: The run directory.
+
+    Returns:
+        The file.
+    """
+    path = _file(Path(directory))
+    with atomic_write(path, durable=True) as temporary:
+        ensemble.save(temporary)
+    for earlier in path.parent.glob(final_model_file(Path(), "[0-9a-f]" * 12).name):
+        if earlier != path:
+            earlier.unlink()
+    return path
+
+
+def load_final_model(directory: str | Path) -> keras.Model:
+    """Read the final model of a run: uint8 pixels (n, H, W, C) -> probabilities (n, classes).
+
+    Raises:
+        StorageError: if the run has no ensemble, or its ensemble has not been saved.
+    """
+    return load_keras_model(find_ensemble_file(Path(directory)))
+
+
+def has_final_model(directory: str | Path) -> bool:
+    """Whether the present ensemble of a run has been saved."""
+    directory = Path(directory)
+    return (directory / ENSEMBLE).is_file() and _file(directory).is_file()
+
+
+def _file(directory: Path) -> Path:
+    return final_model_file(directory, combination_digest(directory))
 
 
 def evaluate_run(
@@ -70,7 +184,8 @@ def evaluate_run(
         seen=seen,
         out_of_fold=out_of_fold,
     )
-    if scores.model is None or scores.model != final_model_digest(directory):
+    record = Run(directory).read(EnsembleRecord, ENSEMBLE)
+    if scores.model is None or record is None or scores.model != record.model:
         logger.info("Scores are not kept: the model is not the ensemble of %s.", directory)
         return scores
     if (earlier := read_scores(directory)) is not None:

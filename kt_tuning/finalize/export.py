@@ -3,37 +3,47 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import keras
+import keras_tuner
 import numpy as np
+from numpy.typing import NDArray
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import read_validated, trained_on_validation
+from kt_tuning.evaluation import measure_latency
 from kt_tuning.export import (
     FORMATS,
+    LABELS_FILE,
+    MEASUREMENT_FILE,
+    MEASUREMENT_HEADER,
+    PROVENANCE_FILE,
+    Exported,
     Measurement,
     Pruned,
     export_model,
     format_named,
+    measurement_rows,
     next_version,
     prune,
 )
-from kt_tuning.finalize.export_measurement import measure_export
-from kt_tuning.finalize.fine_tuning import fine_tuning
-from kt_tuning.finalize.model_card import write_model_card
-from kt_tuning.finalize.run_records import RunRecords
-
-if TYPE_CHECKING:
-    import keras
+from kt_tuning.finalize.model_card import MODEL_CARD_FILE, RunRecords, write_model_card
+from kt_tuning.recipe import Recipe
+from kt_tuning.trials import ImageTask
 
 SAVED_MODEL = "saved_model"
 IMAGES = 1000
 """Validation images that an export is compared with the trained model on."""
 EXAMPLES = 500
 """Training images that int8 formats take the range of activations from."""
+_BESIDE_THE_MODEL = {LABELS_FILE, PROVENANCE_FILE, MEASUREMENT_FILE, MODEL_CARD_FILE}
+_LATENCY_CALLS = 50
+RECIPE = Recipe(batch_size=64, augment="light")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,10 +121,14 @@ def export_run(
     seen = trained_on_validation(directory)
     validated = read_validated(directory) if seen else None
     examples = data.train.take(_some(len(data.train), EXAMPLES, rng))
-    provenance = records.provenance() | _described(pruning, pruned)
+    provenance = records.provenance()
+    if pruning is not None and pruned is not None:
+        provenance["pruning"] = dataclasses.asdict(pruning) | dataclasses.asdict(pruned)
     found = []
     for name in (row.name for row in rows):
-        place = path or next_version(_place(directory, name))
+        # A SavedModel is where TensorFlow Serving looks.
+        parent = directory / "export" / ("" if name == SAVED_MODEL else name)
+        place = path or next_version(parent)
         inside = place.is_relative_to(directory)
         exported = export_model(
             model,
@@ -138,17 +152,11 @@ def export_run(
     return found
 
 
-def _place(directory: Path, name: str) -> Path:
-    return directory / "export" if name == SAVED_MODEL else directory / "export" / name
-
-
 def _some(count: int, wanted: int, rng: np.random.Generator) -> np.ndarray[Any, Any]:
     return np.sort(rng.permutation(count)[:wanted])
 
 
 def _prune(model: keras.Model, data: ImageData, pruning: Pruning, seed: int) -> Pruned:
-    import keras
-
     # The same layers in another model: compiled itself, the final model would be saved with an
     # optimizer, which is twice as large as its weights.
     trained = keras.Model(model.inputs, model.outputs[0])
@@ -156,7 +164,104 @@ def _prune(model: keras.Model, data: ImageData, pruning: Pruning, seed: int) -> 
     return prune(trained, fit, sparsity=pruning.sparsity, rounds=pruning.rounds)
 
 
-def _described(pruning: Pruning | None, pruned: Pruned | None) -> dict[str, Any]:
-    if pruning is None or pruned is None:
-        return {}
-    return {"pruning": dataclasses.asdict(pruning) | dataclasses.asdict(pruned)}
+def measure_export(
+    exported: Exported,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer[Any]] | None,
+    *,
+    folder: str,
+    sparsity: float | None = None,
+    out_of_fold: float | None = None,
+) -> Measurement:
+    """Measure an export in the runtime that it is meant for, and keep the result beside it.
+
+    Args:
+        exported: What `export_model` returned.
+        images: (N, H, W, C) uint8 of the validation split, which the two were compared on.
+        labels: (N,) integers in 0..classes-1; None if the model was trained on these images.
+        folder: See `Measurement`.
+        sparsity: See `Measurement`.
+        out_of_fold: Without labels, the accuracy that the model has out of fold, if it is known.
+    """
+    files = [path for path in exported.path.rglob("*") if path.is_file()]
+    model_files = [path for path in files if path.name not in _BESIDE_THE_MODEL]
+    accuracy = None
+    if labels is not None:
+        accuracy = float((exported.probabilities.argmax(axis=1) == labels).mean())
+    elif exported.check.agreement == 1 and sparsity is None:
+        accuracy = out_of_fold
+    measurement = Measurement(
+        format=exported.format,
+        folder=folder,
+        size=sum(path.stat().st_size for path in model_files),
+        zipped=sum(len(zlib.compress(path.read_bytes())) for path in model_files),
+        latency_ms=measure_latency(exported.predict, images[:1], repeats=_LATENCY_CALLS),
+        accuracy=accuracy,
+        images=len(images),
+        agreement=exported.check.agreement,
+        difference=exported.check.difference,
+        sparsity=sparsity,
+        seen=labels is None,
+    )
+    measurement.save(exported.path / MEASUREMENT_FILE)
+    return measurement
+
+
+def format_table(found: Sequence[Measurement]) -> str:
+    """Return the table for a terminal."""
+    lines = [MEASUREMENT_HEADER, *measurement_rows(found)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    )
+
+
+def fine_tuning(
+    model: keras.Model,
+    data: ImageData,
+    *,
+    epochs: int = 1,
+    learning_rate: float = 1e-3,
+    seed: int = 0,
+) -> Callable[[keras.Model, int], None]:
+    """Prepare to train a model on the training images, lightly augmented, as trials are.
+
+    Args:
+        model: From uint8 pixels to probabilities. It is compiled anew, with Adam.
+        data: Its training split is used.
+        epochs: Epochs per round.
+        learning_rate: Of the first round; it is halved in each further round.
+        seed: Seed of the order of images, and of augmentation.
+
+    Returns:
+        A function of the model and a round, from 0, that trains it: what `prune` takes.
+
+    Raises:
+        OptionError: if `epochs` is below 1.
+    """
+    if epochs < 1:
+        raise OptionError(f"A round has at least 1 epoch. Received: {epochs}")
+    model.compile(
+        keras.optimizers.Adam(learning_rate),
+        keras.losses.SparseCategoricalCrossentropy(),
+        jit_compile=False,
+    )
+    task = ImageTask(keras_tuner.HyperModel(), data, RECIPE, objectives=["val_accuracy"])
+
+    def fit(model: keras.Model, number: int) -> None:
+        model.optimizer.learning_rate = learning_rate / 2**number
+        task.fit(
+            keras_tuner.HyperParameters(),
+            model,
+            epochs=(number + 1) * epochs,
+            initial_epoch=number * epochs,
+            seed=seed,
+            memory={},
+            callbacks=[],
+        )
+
+    return fit

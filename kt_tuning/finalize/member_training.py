@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
+import json
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,18 +17,18 @@ from rich.console import Console
 
 from kt_tuning.core.errors import SearchError, full_disk_explained
 from kt_tuning.core.process import interrupts_kept
+from kt_tuning.core.errors import SearchError, StorageError, full_disk_explained
+from kt_tuning.core.interrupts import interrupts_kept
+from kt_tuning.core.json_record import read_json, write_json
 from kt_tuning.core.quiet import light_collections, quiet_keras_tuner
 from kt_tuning.core.records import FAILED, SearchRecord, TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates, read_candidates
 from kt_tuning.finalize.configuration import Configuration
-from kt_tuning.finalize.member_definition import (
-    check_compatible,
-    definition,
-    write_definition,
-)
 from kt_tuning.run import trial_folder
 from kt_tuning.run.layout import RESULT
+from kt_tuning.run.layout import CONFIGURATION, RESULT, SEARCH
+from kt_tuning.search.data_tasks import image_tasks
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.options import image_tasks
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
@@ -61,12 +61,7 @@ class TrainingSubset:
 
 
 def with_train_rows(data: ImageData, rows: NDArray[np.integer[Any]]) -> ImageData:
-    """Return the same data with other training images.
-
-    Args:
-        data: The images; validation and test stay as they are.
-        rows: Positions in the training split, in any order, each as often as it is used.
-    """
+    """Return data with these rows of the training split, each as often as it is given."""
     train = data.indices["train"][np.sort(rows)]
     return dataclasses.replace(data, indices={**data.indices, "train": train})
 
@@ -117,15 +112,9 @@ class MemberTraining:
         path = self.folder(index) / RESULT
         return TrialRecord.load(path) if path.exists() else None
 
-    def _is_done(self, index: int) -> bool:
-        """Whether a member need not be trained; what is kept of one that failed is set aside."""
-        record = self.record(index)
-        if record is None or record.status != FAILED:
-            return record is not None
-        name = record.trial_id
-        logger.warning("Member %d failed in an earlier run; it is trained again.", index)
-        self.files.set_aside(name, self.files.failures(name) + 1)
-        return False
+    def name(self, index: int) -> str:
+        """Return the name of a member among candidates."""
+        return f"{self._kind}/{_trial_id(index)}"
 
     def load(self, record: TrialRecord) -> keras.Model:
         """Return the model of a member, at its best epoch."""
@@ -135,6 +124,13 @@ class MemberTraining:
             model = new_model(self.configuration.hypermodel, hp)
         load_weights(model, weights_file(self.files.trial(record.trial_id), None))
         return model
+
+    def candidates(self, count: int) -> Candidates:
+        """Return the first `count` members that there are, best first."""
+        found = read_candidates(self.files.path, load=self.load, prefix=f"{self._kind}/")
+        names = {self.name(index) for index in range(count)}
+        members = tuple(member for member in found.members if member.name in names)
+        return dataclasses.replace(found, members=members)
 
     def train(
         self,
@@ -163,18 +159,22 @@ class MemberTraining:
                 disk is full.
             KeyboardInterrupt: on Ctrl-C.
         """
-        hypermodel = hypermodel or self.configuration.hypermodel
-        if self.files.overwrite or any(not self._is_done(index) for index in range(count)):
+        files, hypermodel = self.files, hypermodel or self.configuration.hypermodel
+        if files.overwrite or any(not self._is_done(index) for index in range(count)):
             self._check(hypermodel)
-        asked = definition(self.configuration, self._kind, self._metadata)
-        check = functools.partial(check_compatible, self.files, asked, self.data, self._kind)
-        with (
-            full_disk_explained(self.files.path),
-            self.files.begin(check, source=self.data.source),
-        ):
-            write_definition(self.files, asked, self.data)
-            self._note_search(count)
-            display = self._display(count, verbose=verbose)
+        check = self._check_compatible
+        with full_disk_explained(files.path), files.begin(check, source=self.data.source):
+            files.claim(self.data, [self.data.indices["validation"]])
+            write_json(files.path / CONFIGURATION, self._definition())
+            self._write_search(count)
+            display = SearchDisplay(
+                self._objective.name,
+                max_trials=count,
+                time_limit=None,
+                done=len(files.trials()),
+                used=files.seconds_spent(),
+                console=Console(stderr=True) if verbose else None,
+            )
             missing = [index for index in range(count) if not self._is_done(index)]
             try:
                 with quiet_keras_tuner(), light_collections(), interrupts_kept(), display:
@@ -186,22 +186,25 @@ class MemberTraining:
             except KeyboardInterrupt:
                 logger.warning(
                     "Interrupted. %d finished members are kept in %s; the same call continues.",
-                    len(self.files.best_trials()),
-                    self.files.path,
+                    len(files.best_trials()),
+                    files.path,
                 )
                 raise
-        self._raise_if_all_failed()
+        records = files.trials()
+        if not any(record.usable for record in records):
+            raise SearchError(
+                f"All {len(records)} members failed; the first one: {records[0].message}"
+            )
 
-    def candidates(self, count: int) -> Candidates:
-        """Return the first `count` members that there are, best first."""
-        found = read_candidates(self.files.path, load=self.load, prefix=f"{self._kind}/")
-        names = {self.name(index) for index in range(count)}
-        members = tuple(member for member in found.members if member.name in names)
-        return dataclasses.replace(found, members=members)
-
-    def name(self, index: int) -> str:
-        """Return the name of a member among candidates."""
-        return f"{self._kind}/{_trial_id(index)}"
+    def _is_done(self, index: int) -> bool:
+        """Return whether a member need not be trained; files of one that failed are set aside."""
+        record = self.record(index)
+        if record is None or record.status != FAILED:
+            return record is not None
+        name = record.trial_id
+        logger.warning("Member %d failed in an earlier run; it is trained again.", index)
+        self.files.set_aside(name, self.files.failures(name) + 1)
+        return False
 
     def _train(
         self,
@@ -250,7 +253,43 @@ class MemberTraining:
                 defaults=self.configuration.hyperparameters(),
             )
 
-    def _note_search(self, count: int) -> None:
+    def _definition(self) -> dict[str, Any]:
+        """Return the options that decide what a member becomes, JSON-able."""
+        configuration = self.configuration
+        asked = {
+            "kind": self._kind,
+            "hypermodel": configuration.hypermodel.title,
+            "objective": self._objective.name,
+            "epochs": configuration.epochs,
+            "seed": configuration.seed,
+            "recipe": repr(configuration.recipe),
+            **configuration.values,
+            **self._metadata,
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(asked))
+        return plain
+
+    def _check_compatible(self) -> None:
+        """Refuse a folder that holds other members, or a search; nothing is written."""
+        files = self.files
+        path = files.path / CONFIGURATION
+        if path.exists():
+            known = read_json(path)
+            for name, value in self._definition().items():
+                if known.get(name) != value:
+                    raise StorageError(
+                        f"{files.path} holds members of something else: "
+                        f"{name}={known.get(name)!r}, now {value!r}. Choose another directory, or "
+                        "pass overwrite=True."
+                    )
+        elif (files.path / SEARCH).exists():
+            raise StorageError(
+                f"{files.path} holds a search: members go into a folder of their own, such as "
+                f"{files.path / self._kind}."
+            )
+        files.check_data(self.data)
+
+    def _write_search(self, count: int) -> None:
         """Write the search record that readers of a run directory need."""
         self.files.write_search(
             SearchRecord(
@@ -265,23 +304,6 @@ class MemberTraining:
                 versions=versions(),
             )
         )
-
-    def _display(self, count: int, *, verbose: bool) -> SearchDisplay:
-        return SearchDisplay(
-            self._objective.name,
-            max_trials=count,
-            time_limit=None,
-            done=len(self.files.trials()),
-            used=self.files.seconds_spent(),
-            console=Console(stderr=True) if verbose else None,
-        )
-
-    def _raise_if_all_failed(self) -> None:
-        records = self.files.trials()
-        if not any(record.usable for record in records):
-            raise SearchError(
-                f"All {len(records)} members failed; the first one: {records[0].message}"
-            )
 
 
 def _trial_id(index: int) -> str:

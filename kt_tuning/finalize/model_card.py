@@ -1,20 +1,37 @@
-"""MODEL_CARD.md: facts that somebody should know before using an exported model.
-
-Source: Mitchell et al. (2019), "Model cards for model reporting".
-"""
+"""MODEL_CARD.md: facts that somebody should know before using an exported model."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import html
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
+from markupsafe import Markup
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json
-from kt_tuning.core.records import REFITTED, DataCard, backbones_of
+from kt_tuning.core.records import (
+    REFITTED,
+    UNEVEN,
+    DataCard,
+    SearchRecord,
+    TrialRecord,
+    backbones_of,
+)
+from kt_tuning.ensembling import EnsembleRecord, is_refitted, read_scores
+from kt_tuning.evaluation import (
+    CorrectedBest,
+    HeldOutUses,
+    Scores,
+    corrected_best_of_run,
+    held_out_uses,
+)
 from kt_tuning.export import (
     MEASUREMENT_HEADER,
     PROVENANCE_FILE,
@@ -22,12 +39,85 @@ from kt_tuning.export import (
     accuracy_note,
     measurement_rows,
 )
-from kt_tuning.finalize.export_measurement import MODEL_CARD_FILE
-from kt_tuning.finalize.limits import limits
-from kt_tuning.finalize.markdown import code, escape_markdown
-from kt_tuning.finalize.run_records import RunRecords
+from kt_tuning.run import Run
+from kt_tuning.run.layout import ENSEMBLE
 
-MODEL_CARD_TEMPLATE = "model_card.md"
+
+@dataclasses.dataclass(frozen=True)
+class RunRecords:
+    """The records of a run.
+
+    Attributes:
+        name: Of the directory.
+        data: The data that were searched on.
+        search: Options of the search.
+        trials: All finished trials, in the order of their start.
+        ensemble: The ensemble, or None.
+        scores: Test scores of that ensemble, or None.
+        correction: The best validation score, corrected for selection; or None.
+        uses: Uses of the test split of these data.
+        refitted: Whether the models were trained again, on training and validation images.
+    """
+
+    name: str
+    data: DataCard
+    search: SearchRecord
+    trials: tuple[TrialRecord, ...]
+    ensemble: EnsembleRecord | None
+    scores: Scores | None
+    correction: CorrectedBest | None
+    uses: HeldOutUses
+    refitted: bool = False
+
+    @classmethod
+    def load(cls, directory: str | Path) -> RunRecords:
+        """Read a run directory.
+
+        Raises:
+            StorageError: if it holds no search on images, or a file of it is damaged.
+        """
+        run = Run(directory)
+        search, data = run.read_search(), run.read_data()
+        return cls(
+            name=run.path.resolve().name,
+            data=data,
+            search=search,
+            trials=tuple(run.trials()),
+            ensemble=run.read(EnsembleRecord, ENSEMBLE),
+            scores=read_scores(directory),
+            correction=corrected_best_of_run(directory),
+            uses=held_out_uses(directory).of(data.fingerprint),
+            refitted=is_refitted(directory),
+        )
+
+    @property
+    def members(self) -> list[tuple[TrialRecord, float, float]]:
+        """Trials that were combined, with their weights and temperatures."""
+        if self.ensemble is None:
+            return []
+        records = {trial.trial_id: trial for trial in self.trials}
+        combination = self.ensemble.combination
+        rows = zip(
+            self.ensemble.trial_ids, combination.weights, combination.temperatures, strict=True
+        )
+        return [
+            (records[name], weight, temperature)
+            for name, weight, temperature in rows
+            if name in records
+        ]
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what is recorded beside an exported model."""
+        return {
+            "search": self.search.to_json(),
+            "trials": {trial.trial_id: trial.provenance() for trial, _, _ in self.members},
+            "ensemble": None if self.ensemble is None else self.ensemble.to_json(),
+            "scores": None if self.scores is None else self.scores.to_json(),
+            "correction": None if self.correction is None else self.correction.to_json(),
+        }
+
+
+MODEL_CARD_FILE, MODEL_CARD_TEMPLATE = "MODEL_CARD.md", "model_card.md"
 
 
 def write_model_card(
@@ -145,3 +235,92 @@ def _fitted_on(records: RunRecords) -> str:
             f"that were not trained on it. The model is the mean over {records.search.folds} folds"
         )
     return "the validation images"
+
+
+FEW = 100
+"""Training images of a class below which a warning is due."""
+_WEAKEST = 3
+
+
+def limits(records: RunRecords, measurement: Measurement | None) -> list[str]:
+    """Return a sentence a limit."""
+    names, pixels = records.data.class_names, records.data.pixels
+    found = [
+        f"It answers with one of its {len(names)} classes whatever an image shows, and was tested "
+        "on images from the same source as those that it was trained on.",
+        f"Images are resized to {pixels.height} × {pixels.width} pixels: details that are lost "
+        "there do not count.",
+    ]
+    found += _of_the_data(records)
+    found += _of_the_scores(records)
+    if measurement is not None and measurement.sparsity is not None:
+        found.append(
+            f"{measurement.sparsity:.0%} of the weights were pruned after the test scores were "
+            "measured: "
+            + (
+                "of the pruned model no accuracy is known."
+                if measurement.accuracy is None
+                else "of the pruned model only the validation accuracy above is known."
+            )
+        )
+    return found
+
+
+def _of_the_data(records: RunRecords) -> list[str]:
+    names = records.data.class_names
+    counts = np.array(records.data.counts.get("train", ()))
+    if len(counts) != len(names) or counts.min() < 1:
+        return []
+    found = []
+    few = [name for name, count in zip(names, counts, strict=True) if count < FEW]
+    if few:
+        found.append(f"Fewer than {FEW} training images: {_listed(few)}.")
+    if counts.max() >= UNEVEN * counts.min():
+        most, least = names[counts.argmax()], names[counts.argmin()]
+        found.append(
+            f"Classes are uneven: {counts.max():,} training images of {most}, "
+            f"{counts.min():,} of {least}."
+        )
+    return found
+
+
+def _of_the_scores(records: RunRecords) -> list[str]:
+    scores = records.scores
+    if scores is None:
+        return ["How good it is on new images is not known."]
+    found = []
+    confusion = np.array(scores.confusion)
+    totals = confusion.sum(axis=1)
+    recall = np.divide(confusion.diagonal(), totals, out=np.ones(len(totals)), where=totals > 0)
+    weak = [label for label in np.argsort(recall, kind="stable")[:_WEAKEST] if recall[label] < 1]
+    if weak:
+        cells = ", ".join(f"{scores.class_names[label]} ({recall[label]:.0%})" for label in weak)
+        found.append(f"Classes recognised least often, and how often: {cells}.")
+    if scores.robustness is None:
+        found.append("Robustness (noise, blur, weather, attacks) has not been measured.")
+    return found
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:10])
+    return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"
+
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]#|~])")
+
+
+def escape_markdown(text: object) -> Markup:
+    """Return text that Markdown and HTML show as it is, on one line; markup stays as it is."""
+    if isinstance(text, Markup):
+        return text
+    line = " ".join(str(text).split())
+    return Markup(_MARKUP.sub(r"\\\1", html.escape(line, quote=False)))
+
+
+def code(text: object) -> Markup:
+    """Return text as a code span, on one line, whatever back-ticks it has."""
+    line = " ".join(str(text).split())
+    runs = [len(run) for run in re.findall("`+", line)]
+    fence = "`" * (max(runs, default=0) + 1)
+    padding = " " if runs else ""
+    return Markup(f"{fence}{padding}{line}{padding}{fence}")

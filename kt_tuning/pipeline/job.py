@@ -18,19 +18,14 @@ from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import SearchError, full_disk_explained
 from kt_tuning.core.progress import progress
 from kt_tuning.core.quiet import without_retracing_advice
-from kt_tuning.core.records import (
-    TrialRecord,
-    first_trial_failure,
-)
+from kt_tuning.core.records import TrialRecord, first_trial_failure
 from kt_tuning.core.units import count, seconds
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.evaluation import CorrectedBest, Scores, corrected_best_of_run
 from kt_tuning.finalize import evaluate_run, export_run, save_final_model
-from kt_tuning.pipeline.make_tuner import make_tuner, recorded_options, write_files
-from kt_tuning.pipeline.refitted import refitted
-from kt_tuning.pipeline.timing import RunTime
-from kt_tuning.pipeline.without_effect import unused_options
+from kt_tuning.pipeline.make_tuner import make_tuner, recorded_options, unused_options, write_files
+from kt_tuning.pipeline.refitted import RunTime, refitted
 from kt_tuning.report import write_report
 from kt_tuning.run import Run, run_lock
 from kt_tuning.run.layout import AUGMENTATION, OPTIONS, REPORT
@@ -141,11 +136,7 @@ def run(
         )
     )
     shared = SharedFinalize(tuner.oracle, out, first=OPTIONS, last=REPORT)
-    tuner.search(
-        data,
-        time_limit=clock.for_search(),
-        **options.arguments(CALL),
-    )
+    tuner.search(data, time_limit=clock.for_search(), **options.arguments(CALL))
     with shared.lock() as due:
         if not due:
             return None
@@ -170,9 +161,8 @@ def finalize(tuner: Tuner, images: Callable[[], ImageData], *, verbose: bool = T
     """
     out = tuner.run_directory
     folds = Run(out).read_search().folds
-    options = dataclasses.replace(
-        recorded_options(out), folds=folds if folds > 1 else None, verbose=verbose
-    )
+    recorded = recorded_options(out)
+    options = dataclasses.replace(recorded, folds=folds if folds > 1 else None, verbose=verbose)
     if not any(record.usable for record in Run(out).trials()):
         raise SearchError(
             f"No trial of {out} has a score yet: search on, by the same `kt-tuning run` command or "
@@ -189,28 +179,22 @@ def _finalize(
     tuner: Tuner, data: ImageData, out: Path, options: RunOptions, clock: RunTime
 ) -> RunOutcome:
     """Combine, evaluate, export and report."""
-    with full_disk_explained(out), without_retracing_advice():
-        return _results(tuner, data, out, options, clock)
-
-
-def _results(
-    tuner: Tuner, data: ImageData, out: Path, options: RunOptions, clock: RunTime
-) -> RunOutcome:
     stage = functools.partial(progress, shown=options.verbose)
-    with stage("Combining the best trials"):
-        ensemble = tuner.ensemble(options.ensemble_size, cost_penalty=options.cost_penalty)
-    ensemble = refitted(tuner, ensemble, data, options, clock)
-    save_final_model(ensemble, out)
-    with stage(f"Evaluating on {count(len(data.test), 'test image')}"):
-        scores = evaluate_run(ensemble, data, out)
-    ensemble.provenance["scores"] = scores.to_json()
-    with stage("Exporting a SavedModel and comparing it with the Keras model"):
-        (shipped,) = export_run(out, ensemble.to_keras(), data, images=COMPARED)
-    with stage("Correcting the best validation score for having been chosen"):
-        _preview_augmentation(tuner, data, out)
-        correction = corrected_best_of_run(out)
-    with stage("Writing the report"):
-        report = write_report(out, path=out / REPORT)
+    with full_disk_explained(out), without_retracing_advice():
+        with stage("Combining the best trials"):
+            ensemble = tuner.ensemble(options.ensemble_size, cost_penalty=options.cost_penalty)
+        ensemble = refitted(tuner, ensemble, data, options, clock)
+        save_final_model(ensemble, out)
+        with stage(f"Evaluating on {count(len(data.test), 'test image')}"):
+            scores = evaluate_run(ensemble, data, out)
+        ensemble.provenance["scores"] = scores.to_json()
+        with stage("Exporting a SavedModel and comparing it with the Keras model"):
+            (shipped,) = export_run(out, ensemble.to_keras(), data, images=COMPARED)
+        with stage("Correcting the best validation score for having been chosen"):
+            _preview_augmentation(tuner, data, out)
+            correction = corrected_best_of_run(out)
+        with stage("Writing the report"):
+            report = write_report(out, path=out / REPORT)
     trials = tuple(Run(out).trials())
     warning = first_trial_failure(trials, Run(out).read_search())
     return RunOutcome(ensemble, scores, correction, out / shipped.folder, report, trials, warning)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,60 +22,36 @@ from kt_tuning.recipe import Recipe
 from kt_tuning.run.layout import OPTIONS
 from kt_tuning.run_options import RECIPE, TUNER, RunOptions
 from kt_tuning.search import Tuner, narrow
-from kt_tuning.search.auto import AUTO, Chosen, choice_for, choose
+from kt_tuning.search.auto import AUTO, AutoChoice, Chosen, choice_for, choose
 from kt_tuning.search.run_directory import check_same_data
 
 CONVNET = "convnet"
 
 
 class RecordedTuner(Tuner):
-    """A tuner that writes the options of its run when the search begins, after all checks.
-
-    Attributes:
-        files: File name -> text, for the run directory.
-    """
+    """A tuner that writes the options of its run when the search begins, after all checks."""
 
     files: Mapping[str, str] = types.MappingProxyType({})
 
     def on_search_begin(self) -> None:
-        """Write files that have changed: another process of the search may have written them."""
+        """Write the options."""
         super().on_search_begin()
-        places = {name: self.run_directory / name for name in self.files}
-        changed = [
-            name
-            for name, place in places.items()
-            if not place.is_file() or place.read_text(encoding="utf-8") != self.files[name]
-        ]
-        write_files(self.run_directory, {name: self.files[name] for name in changed})
+        write_files(self.run_directory, self.files)
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> None:
-    """Write texts into files of a folder.
-
-    Args:
-        folder: The folder.
-        files: File name -> text.
-    """
+    """Write texts into files of a folder that do not hold them yet."""
     for name, text in files.items():
-        with atomic_write(folder / name, durable=True) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        path = folder / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            with atomic_write(path, durable=True) as temporary:
+                temporary.write_text(text, encoding="utf-8")
 
 
 def make_tuner(
     data: ImageData, out: Path, options: RunOptions, files: Mapping[str, str] | None = None
 ) -> Tuner:
-    """Return the tuner of a run.
-
-    Args:
-        data: The images.
-        out: The run directory.
-        options: Options of the run.
-        files: File name -> text, written into the run directory when the search begins.
-
-    Raises:
-        OptionError: if an option is wrong.
-        StorageError: if the directory cannot be written or holds something else.
-    """
+    """Return the tuner of a run."""
     if options.ensemble_size < 1:
         raise OptionError(
             f"The ensemble has at least 1 candidate. Received: {options.ensemble_size}"
@@ -88,12 +65,15 @@ def make_tuner(
         check_same_data(out, data)
     # The name of "." is empty.
     out = out if out.name else out.absolute()
-    auto = _chosen(data, out, options) if options.hypermodel == (AUTO,) else None
-    hypermodel = auto.hypermodel if auto else _hypermodel(data, options)
+    choice = None
+    if options.hypermodel == (AUTO,):
+        named = options.backbone
+        choice = choose(data, named) if options.overwrite else choice_for(data, out, named)
+    hypermodel = _hypermodel(data, options, choice)
     policy = options.augment or default_policy(data.input_shape)
     recipe = Recipe(**{**options.arguments(RECIPE), "augment": policy})
     tuner = RecordedTuner(
-        auto or hypermodel,
+        hypermodel if choice is None else Chosen(choice, hypermodel),
         recipe=recipe,
         hyperparameters=_narrowed(hypermodel, recipe, options.hyperparameters),
         directory=out.parent,
@@ -105,11 +85,7 @@ def make_tuner(
 
 
 def recorded_options(out: Path) -> RunOptions:
-    """Return the options of a run, without deletion and tracking; defaults of a search in Python.
-
-    Args:
-        out: The run directory.
-    """
+    """Return the options of a run without deletion and tracking; defaults if it has none."""
     path = out / OPTIONS
     if not path.is_file():
         return RunOptions()
@@ -128,42 +104,34 @@ def _narrowed(
     return narrow(space, wanted)
 
 
-def _chosen(data: ImageData, out: Path, options: RunOptions) -> Chosen:
-    """Return the hypermodel that `hypermodel="auto"` stands for."""
-    named = options.backbone
-    choice = choose(data, named) if options.overwrite else choice_for(data, out, named)
+def _hypermodel(
+    data: ImageData, options: RunOptions, choice: AutoChoice | None
+) -> ImageHyperModel | Families:
+    """Return the hypermodel of some families, or of those that "auto" has chosen."""
+    names = options.hypermodel if choice is None else choice.families
+    shape, classes = data.input_shape, data.classes
     fixed = dict(options.fixed)
     if options.normalize:
-        # The other families bring their own preprocessing.
-        prefix = f"{CONVNET}{SEPARATOR}" if choice.several else ""
+        # The other families of a choice bring their own preprocessing.
+        prefix = f"{CONVNET}{SEPARATOR}" if choice is not None and choice.several else ""
         fixed[f"{prefix}normalization"] = data.pixel_statistics()
-    fixed |= _with_backbone(options, choice.families)
+    fixed |= _with_backbone(options, names)
     try:
-        made = choice.hypermodel(data.input_shape, data.classes, fixed)
-        if fixed:
+        if choice is not None:
+            made = choice.hypermodel(shape, classes, fixed)
+        elif len(names) == 1:
+            made = HYPERMODELS[names[0]](shape, classes, **fixed)
+        else:
+            made = Families.named(names, shape, classes, fixed)
+        if choice is None or fixed:
             made.hyperparameters()
     except ValueError as error:
+        if choice is None:
+            raise OptionError(str(error)) from error
         raise OptionError(
             f"{error} With --hypermodel auto, {CONVNET}/NAME is for one of its families; "
             f"--hypermodel {CONVNET} searches that family alone."
         ) from error
-    return Chosen(choice, made)
-
-
-def _hypermodel(data: ImageData, options: RunOptions) -> ImageHyperModel | Families:
-    names, shape, classes = options.hypermodel, data.input_shape, data.classes
-    fixed = dict(options.fixed)
-    if options.normalize:
-        fixed["normalization"] = data.pixel_statistics()
-    fixed |= _with_backbone(options, names)
-    try:
-        if len(names) == 1:
-            made = HYPERMODELS[names[0]](shape, classes, **fixed)
-        else:
-            made = Families.named(names, shape, classes, fixed)
-        made.hyperparameters()
-    except ValueError as error:
-        raise OptionError(str(error)) from error
     return made
 
 
@@ -181,3 +149,47 @@ def _with_backbone(options: RunOptions, families: Sequence[str]) -> dict[str, st
     if len(families) == 1:
         return {"backbone": options.backbone}
     return {f"{name}/backbone": options.backbone for name in has_one}
+
+
+UNUSED: dict[str, tuple[str, ...]] = {
+    "linearprobe": (
+        "batch_size",
+        "max_batch_size",
+        "augment",
+        "mixup",
+        "cutmix",
+        "patience",
+        "normalize",
+    ),
+    "finetune": ("normalize",),
+}
+"""Family -> fields of `RunOptions` that its trainings do not use.
+
+A linear probe is fitted by a solver, on features of the images as they are; pre-trained networks
+bring their own preprocessing.
+"""
+UNUSED_FROZEN = ("max_batch_size", "mixup", "cutmix")
+"""Fields that fine-tuning does not use where it trains the head alone, on features."""
+
+
+def unused_options(options: RunOptions, families: Sequence[str]) -> str | None:
+    """Return a line that names the given options which some families do not use, or None."""
+    defaults = RunOptions()
+    given = {
+        field.name
+        for field in dataclasses.fields(options)
+        if getattr(options, field.name) != getattr(defaults, field.name)
+    }
+    parts = [
+        f"{family} does not use {_as_flags(names)}"
+        for family in families
+        if (names := [name for name in UNUSED.get(family, ()) if name in given])
+    ]
+    frozen = [name for name in UNUSED_FROZEN if name in given]
+    if frozen and "finetune" in families:
+        parts.append(f"finetune uses {_as_flags(frozen)} only where it trains more than its head")
+    return f"{'; '.join(parts)}." if parts else None
+
+
+def _as_flags(names: Sequence[str]) -> str:
+    return ", ".join(f"--{name.replace('_', '-')}" for name in names)

@@ -2,7 +2,6 @@
 
 from kt_tuning.report.page import Report, write_report
 from kt_tuning.report.plots import Plots
-from kt_tuning.report.run_reader import load_run
-from kt_tuning.report.run_summary import RunSummary
+from kt_tuning.report.run_summary import RunSummary, load_run
 
 __all__ = ["Plots", "Report", "RunSummary", "load_run", "write_report"]

@@ -11,7 +11,6 @@ import math
 import re
 from typing import Any
 
-from kt_tuning.core.units import count
 from kt_tuning.evaluation import Interval
 
 # C0 and C1 controls except tab and newline, surrogates (undecodable file names), non-characters.
@@ -94,24 +93,15 @@ def milliseconds(value: float) -> str:
     return f"{value:,.{digits}f} ms"
 
 
-def byte_size(value: int) -> str:
-    """Return "812 bytes", "1.3 kB" or "24.5 MB", in powers of 1,000."""
-    if value < 1000:
-        return count(value, "byte")
-    size, unit = value / 1e3, "kB"
-    for larger in ("MB", "GB"):
-        if size >= 999.95:
-            size, unit = size / 1e3, larger
-    return f"{size:,.1f} {unit}"
-
-
 def large_number(value: float) -> str:
     """Return "812", "1.3 k", "24.5 M" or "3.2 G"."""
-    unit = ""
-    for larger in (" k", " M", " G"):
-        if value >= 999.95:
-            value, unit = value / 1e3, larger
-    return f"{value:,.1f}{unit}" if unit else f"{value:,.0f}"
+    text = f"{value:,.0f}"
+    for unit in ("k", "M", "G"):
+        if value < 999.95:
+            break
+        value /= 1e3
+        text = f"{value:,.1f} {unit}"
+    return text
 
 
 def value_text(value: Any) -> str:

@@ -7,9 +7,9 @@ import dataclasses
 import functools
 import hashlib
 import html
+import inspect
 import webbrowser
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -17,19 +17,16 @@ from markupsafe import Markup
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import SearchError, StorageError
 from kt_tuning.core.records import backbones_of
-from kt_tuning.core.units import count
 from kt_tuning.evaluation import EPOCH_CAVEAT
 from kt_tuning.export import accuracy_note, measurement_rows
-from kt_tuning.report import formatting, page_tables, summary_lines
-from kt_tuning.report.figures.class_curves import MOST_CURVES, class_curves_data
+from kt_tuning.report import formatting, page_content
 from kt_tuning.report.figures.confusion import MOST_CLASSES_WITH_COUNTS, confusion_data
-from kt_tuning.report.figures.importances import FEWEST_TRIALS
-from kt_tuning.report.figures.reliability import reliability_data
+from kt_tuning.report.figures.evaluation import MOST_CURVES, class_curves_data, reliability_data
 from kt_tuning.report.figures.scored_trials import ScoredTrials
+from kt_tuning.report.figures.search_trials import FEWEST_TRIALS
+from kt_tuning.report.figures.style import svg_markup
 from kt_tuning.report.plots import Plots
-from kt_tuning.report.run_reader import load_run
-from kt_tuning.report.run_summary import RunSummary
-from kt_tuning.report.svg import svg_markup
+from kt_tuning.report.run_summary import RunSummary, load_run
 from kt_tuning.run.layout import REPORT
 
 FRAME_HEIGHT = 720
@@ -54,21 +51,6 @@ SECTIONS = {
     "reproduce": "Load, serve, reproduce",
 }
 """Template in `templates/sections/` -> title, in the page's order. Empty ones are left out."""
-
-_FILTERS = (
-    *(formatting.metric_label, formatting.number, formatting.metric_value, formatting.ends),
-    *(formatting.percent, formatting.duration, formatting.milliseconds, formatting.value_text),
-    *(formatting.shorten, formatting.images_of, formatting.inline_label, count),
-    *(page_tables.short_message, page_tables.ensemble_gain, page_tables.solver_rows),
-    *(
-        page_tables.lost_share,
-        page_tables.worst_first,
-        page_tables.value_names,
-        backbones_of,
-        measurement_rows,
-        accuracy_note,
-    ),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,8 +121,8 @@ def render_page(run: RunSummary) -> str:
     script = _source("script.js")
     return templates.get_template("page.html").render(
         run=run,
-        lines=summary_lines.summary_lines(run),
-        notes=summary_lines.notes(run),
+        lines=page_content.summary_lines(run),
+        notes=page_content.notes(run),
         sections=[section for section in rendered if section[2]],
         style=_source("style.css"),
         script=script,
@@ -149,51 +131,52 @@ def render_page(run: RunSummary) -> str:
 
 
 def render_section(run: RunSummary, key: str) -> Markup:
-    """Return the content of one section without its heading; empty if there is none.
-
-    Args:
-        run: The run.
-        key: A key of `SECTIONS`.
-    """
+    """Return the content of one section without its heading; empty if there is none."""
     template = environment().get_template(f"sections/{key}.html")
     return Markup(template.render(run=run, figure=functools.partial(_figure, Plots(run))).strip())
 
 
 @functools.cache
 def environment() -> jinja2.Environment:
-    """Return the templates' environment; every value that they show is escaped for HTML."""
+    """Return the templates' environment; every value that they show is escaped for HTML.
+
+    The functions of `formatting` and `page_content` are its filters and globals.
+    """
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("kt_tuning.report"),
         autoescape=True,
-        finalize=_printable,
+        # What no HTML file may hold is replaced in values that are not markup yet.
+        finalize=lambda value: value if isinstance(value, Markup) else formatting.printable(value),
         undefined=jinja2.StrictUndefined,
         extensions=["jinja2.ext.do"],
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update({function.__name__: function for function in _FILTERS})
-    made.filters["base64"] = lambda content: base64.b64encode(content).decode()
+    helpers = {
+        name: value
+        for module in (formatting, page_content)
+        for name, value in vars(module).items()
+        if inspect.isfunction(value)
+    }
+    made.filters.update(
+        helpers,
+        accuracy_note=accuracy_note,
+        backbones_of=backbones_of,
+        base64=lambda content: base64.b64encode(content).decode(),
+        measurement_rows=measurement_rows,
+    )
     made.globals.update(
+        helpers,
         EPOCH_CAVEAT=EPOCH_CAVEAT,
         FEWEST_TRIALS=FEWEST_TRIALS,
         MOST_CLASSES_WITH_COUNTS=MOST_CLASSES_WITH_COUNTS,
         MOST_CURVES=MOST_CURVES,
-        best_first=page_tables.best_first,
         class_curves_data=class_curves_data,
         confusion_data=confusion_data,
-        cost_rows=page_tables.cost_rows,
-        failure_rows=page_tables.failure_rows,
-        metric_columns=page_tables.metric_columns,
-        model_line=summary_lines.model_line,
         reliability_data=reliability_data,
         slice_names=_slice_names,
     )
     return made
-
-
-def _printable(value: Any) -> Any:
-    """Replace what no HTML file may hold in a value that is not markup yet."""
-    return value if isinstance(value, Markup) else formatting.printable(value)
 
 
 def _source(name: str) -> Markup:
@@ -207,7 +190,7 @@ def _title(run: RunSummary, key: str) -> str:
     if key == "scores" and run.scores is not None:
         return f"{run.scores.split.capitalize()} scores"
     if key == "model":
-        return summary_lines.model_line(run).label
+        return page_content.model_line(run).label
     return SECTIONS[key]
 
 

@@ -1,18 +1,32 @@
-"""A run in memory: everything that the report shows."""
+"""A run in memory: everything that the report shows, read from the run directory."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from kt_tuning.core.errors import StorageError
+from kt_tuning.core.json_record import read_json
 from kt_tuning.core.records import FAILED, INFEASIBLE, DataCard, SearchRecord, TrialRecord
-from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.evaluation import CorrectedBest, Gallery, Scores
-from kt_tuning.export import Measurement
-from kt_tuning.report.repeated_trainings import Repeats, TrainedAgain
+from kt_tuning.ensembling import EnsembleRecord, Validated, is_refitted, read_scores, read_validated
+from kt_tuning.evaluation import (
+    CorrectedBest,
+    Decomposition,
+    Gallery,
+    Scores,
+    bias_variance,
+    corrected_best_of_run,
+    held_out_uses,
+    stored_bytes,
+)
+from kt_tuning.export import Measurement, measurements
+from kt_tuning.run import Run
+from kt_tuning.run.layout import AUGMENTATION, CONFIGURATION, ENSEMBLE, GALLERY, SPLIT
 
 FloatArray = npt.NDArray[np.float64]
 CountArray = npt.NDArray[np.int64]
@@ -119,3 +133,130 @@ class RunSummary:
         if self.scores is not None:
             names = self.scores.class_names
         return names[label] if 0 <= label < len(names) else f"class {label}"
+
+
+BAG = "bag"
+"""The kind whose members are independent trainings of one configuration."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedAgain:
+    """A folder of a run directory with a student, a bag, a boosting or snapshots."""
+
+    folder: str
+    ensemble: EnsembleRecord
+    scores: Scores | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Repeats:
+    """Bias and variance of trainings of one configuration, on the validation images."""
+
+    name: str
+    trainings: int
+    losses: dict[str, Decomposition]
+
+
+def _load_repeats(run: Run, best: str | None) -> tuple[Repeats, ...]:
+    """Measure bias and variance of every configuration that was trained several times."""
+    executions = None if best is None else run.executions(best)
+    found = [] if executions is None else [_repeats(run, "the best trial", executions)]
+    for folder in run.trained_later():
+        trials = map(folder.predictions, folder.trial_folders())
+        members = [predictions for predictions in trials if predictions is not None]
+        kind = read_json(folder.path / CONFIGURATION).get("kind")
+        if kind == BAG and len(members) > 1:
+            found.append(_repeats(folder, folder.path.name, np.stack(members)))
+    return tuple(found)
+
+
+def _repeats(run: Run, name: str, predictions: npt.NDArray[np.floating]) -> Repeats:
+    labels = run.read_split().predicted_labels
+    try:
+        return Repeats(name, len(predictions), bias_variance(predictions, labels))
+    except (ValueError, IndexError) as error:
+        raise StorageError(
+            f"The predictions of {name} in {run.path} should be of the validation images in "
+            f"{SPLIT}. Received: {error}"
+        ) from error
+
+
+def load_run(directory: str | Path) -> RunSummary:
+    """Read a run directory; files of stages that have not run yet may be missing.
+
+    Args:
+        directory: The folder that a search wrote.
+
+    Returns:
+        Its content, checked.
+
+    Raises:
+        StorageError: if the folder is missing, is no run directory, or a file of it is damaged.
+    """
+    run = Run(directory)
+    search, data, scores = run.read_search(), run.data_card(), read_scores(directory)
+    trials = tuple(_load_trial(run, record, search.objective) for record in run.trials())
+    ensemble = _load_ensemble(run, trials)
+    best = next((record.trial_id for record in run.best_trials(1)), None)
+    newest, picture = run.newest_export(), run.path / AUGMENTATION
+    validated, caveat = None, None
+    if data is not None:
+        validated = read_validated(directory, best)
+        caveat = held_out_uses(directory).of(data.fingerprint).caveat(run.trials())
+    return RunSummary(
+        name=run.path.resolve().name,
+        data=data,
+        search=search,
+        trials=trials,
+        unfinished=len(run.trial_folders()) - len(trials),
+        ensemble=ensemble,
+        scores=scores,
+        validation_confusion=_confusion(validated, data),
+        validation_kind="validation" if validated is None else validated.kind,
+        refitted=is_refitted(directory),
+        export=None if newest is None else newest.name,
+        export_bytes=None if newest is None else stored_bytes(newest),
+        correction=corrected_best_of_run(directory),
+        caveat=caveat,
+        gallery=None if scores is None else run.read(Gallery, GALLERY),
+        augmentation=picture.read_bytes() if picture.is_file() else None,
+        again=tuple(
+            TrainedAgain(folder.path.name, record, read_scores(folder.path))
+            for folder in run.trained_later()
+            if (record := folder.read(EnsembleRecord, ENSEMBLE)) is not None
+        ),
+        repeats=_load_repeats(run, best),
+        exports=tuple(measurements(directory)),
+    )
+
+
+def _load_trial(run: Run, record: TrialRecord, objective: str) -> TrialRun:
+    value = record.metrics.get(objective)
+    return TrialRun(
+        record=record,
+        score=float(value) if record.usable and value is not None else math.nan,
+        history=run.history(record.trial_id),
+    )
+
+
+def _load_ensemble(run: Run, trials: Sequence[TrialRun]) -> EnsembleRecord | None:
+    ensemble, path = run.read(EnsembleRecord, ENSEMBLE), run.path / ENSEMBLE
+    if ensemble is None:
+        return None
+    if missing := set(ensemble.trial_ids) - {trial.record.trial_id for trial in trials}:
+        raise StorageError(
+            f"{path} should name trials of its own run. "
+            f"Received: {sorted(missing)}, which have no result.json or paused.json."
+        )
+    if not len(ensemble.trial_ids) == len(ensemble.weights) == len(ensemble.member_scores):
+        raise StorageError(f"{path} should hold one weight and one score a member.")
+    return ensemble
+
+
+def _confusion(validated: Validated | None, data: DataCard | None) -> CountArray | None:
+    """Count validation predictions by true class and predicted class."""
+    if validated is None or data is None:
+        return None
+    confusion = np.zeros((len(data.class_names),) * 2, dtype=np.int64)
+    np.add.at(confusion, (validated.labels, validated.probabilities.argmax(axis=1)), 1)
+    return confusion

@@ -131,7 +131,7 @@ class TrialCallback(keras.callbacks.Callback):
             logs.update(self._task.measure(predictions))
         rate = getattr(getattr(self.model, "optimizer", None), "learning_rate", None)
         if rate is not None:
-            logs.setdefault("learning_rate", float(rate))
+            logs.setdefault("learning_rate", scalar(rate))
         numbers = {name: scalar(number) for name, number in logs.items()}
         if self._objective.has_value(numbers):
             # A sum of several objectives has a name of its own.

@@ -15,7 +15,7 @@ from kt_tuning.ensembling import Ensemble, EnsembleRecord
 from kt_tuning.evaluation import held_out_uses
 from kt_tuning.evaluation.test_uses import HeldOutUse, add_uses
 from kt_tuning.finalize import RunRecords, load_final_model, load_run_data, save_final_model
-from kt_tuning.report.run_reader import load_run
+from kt_tuning.report.run_summary import load_run
 
 
 @pytest.fixture(scope="module")

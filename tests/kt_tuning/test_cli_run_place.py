@@ -11,8 +11,7 @@ from command_line import kt_tuning, write_photos
 from run_markers import write_marker
 from striped import striped_images
 
-from kt_tuning.cli.image_size import recorded_size, searches_backbone
-from kt_tuning.cli.run_place import run_directory
+from kt_tuning.cli.run import recorded_size, run_directory, searches_backbone
 from kt_tuning.core.errors import OptionError
 from kt_tuning.data import load_images
 from kt_tuning.finalize import load_run_data

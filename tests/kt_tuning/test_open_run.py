@@ -10,7 +10,9 @@ from hypermodels import MLP, Families, FineTune, ResNet
 from kt_tuning import Recipe, RefitOptions, Tuner, load_images, open_run
 from kt_tuning.core.errors import OptionError, SearchError, StorageError
 from kt_tuning.core.records import SearchRecord
-from kt_tuning.finalize.recorded_search import RecordedSearch
+from kt_tuning.recorded_tuner import recorded_hypermodel, recorded_options
+from kt_tuning.run import Run
+from kt_tuning.search.definition import read_definition
 
 SHAPE = (8, 8, 1)
 
@@ -133,7 +135,8 @@ def write_records(path, hypermodel, **definition):
 )
 def test_hypermodels_are_made_again_from_their_description(hypermodel, tmp_path):
     write_records(tmp_path, hypermodel)
-    assert repr(RecordedSearch.read(tmp_path).hypermodel) == repr(hypermodel)
+    run = Run(tmp_path)
+    assert repr(recorded_hypermodel(run, read_definition(run))) == repr(hypermodel)
 
 
 def test_what_cannot_be_made_again_is_asked_for(tmp_path):
@@ -143,7 +146,9 @@ def test_what_cannot_be_made_again_is_asked_for(tmp_path):
     write_records(tmp_path, MLP(SHAPE, 2), recipe=recipe)
     with pytest.raises(StorageError, match=r"open_run\(path, recipe="):
         open_run(tmp_path)
-    assert RecordedSearch.read(tmp_path, recipe).options["recipe"] == recipe
+    run = Run(tmp_path)
+    options = recorded_options(run, run.read_search(), read_definition(run), recipe)
+    assert options["recipe"] == recipe
     write_records(tmp_path, MLP(SHAPE, 2), oracle="RandomSearchOracle")
     with pytest.raises(StorageError, match="searched with RandomSearchOracle"):
         open_run(tmp_path)

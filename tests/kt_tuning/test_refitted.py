@@ -1,4 +1,6 @@
-"""When `run` trains the best model again without being asked to."""
+"""When a run trains its best model again, and the time that it has."""
+
+from __future__ import annotations
 
 import dataclasses
 from types import SimpleNamespace
@@ -6,10 +8,34 @@ from types import SimpleNamespace
 import pytest
 
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.pipeline import RunOptions
-from kt_tuning.pipeline.refitted import _is_cheap
-from kt_tuning.pipeline.timing import RunTime
+from kt_tuning.pipeline import RunOptions, refitted
+from kt_tuning.pipeline.refitted import RunTime, _is_cheap
 from kt_tuning.run.layout import RESULT
+
+
+@pytest.fixture
+def now(monkeypatch):
+    """The clock stands at 110 seconds; the runs began at 100."""
+    monkeypatch.setattr(refitted.time, "monotonic", lambda: 110.0)
+
+
+@pytest.mark.parametrize(
+    ("limit", "search", "refit"),
+    [
+        (None, None, None),
+        # 60 less 10 before and 24 after the search.
+        (60.0, 26.0, 26.0),
+        # 40% of the 266 that are left are for training the winner again.
+        (300.0, 0.65 * 266, 266.0),
+        # What comes after the search takes longer than that: a third is left in any case.
+        (20.0, 7.0, 0.0),
+    ],
+)
+def test_the_search_leaves_time_for_what_comes_after_it(now, limit, search, refit):
+    clock = RunTime(began=100.0, limit=limit, finishing=24.0)
+    assert clock.for_search() == pytest.approx(search)
+    assert clock.for_refit() == pytest.approx(refit)
+
 
 PROBE = TrialRecord(
     "0", 0, "COMPLETED", {}, {"val_accuracy": 0.9}, 0, 1, 20.0, 10, backbone={"name": "Lite0"}
@@ -31,6 +57,5 @@ def test_a_refit_that_was_not_asked_for_takes_little_time(trial, limit, expected
     (tmp_path / "trial_0").mkdir()
     trial.save(tmp_path / "trial_0" / RESULT)
     tuner = SimpleNamespace(run_directory=tmp_path)
-    ensemble = SimpleNamespace(record=SimpleNamespace(trial_ids=("0",)))
     clock = RunTime(began=0.0, limit=limit, finishing=0.0)
-    assert _is_cheap(tuner, ensemble, RunOptions(), clock) is expected
+    assert _is_cheap(tuner, [trial], RunOptions(), clock) is expected

@@ -9,8 +9,7 @@ from hypermodels import MLP, ConvNet, Families, FineTune, ResNet
 from kt_tuning import ImageData, Recipe
 from kt_tuning.ensembling import Candidates, Member
 from kt_tuning.evaluation import CorrectedBest, Interval, evaluate
-from kt_tuning.finalize.refit import Refit
-from kt_tuning.finalize.refit.record import RefitRecord
+from kt_tuning.finalize.refit import Refit, RefitRecord
 from kt_tuning.report import Report
 
 SHAPE = (64, 64, 3)

@@ -21,10 +21,10 @@ tuner decides for itself where it follows KerasTuner."""
 )
 def test_an_option_has_the_default_of_the_argument_that_it_sets(sets, callee):
     parameters = inspect.signature(callee).parameters
-    fields = [field for field in FIELDS if field.metadata["sets"] == sets]
-    assert {field.metadata["argument"] or field.name for field in fields} <= parameters.keys()
+    fields = [field for field in FIELDS if field.metadata.get("sets") == sets]
+    assert {field.metadata.get("argument", field.name) for field in fields} <= parameters.keys()
     for field in fields:
-        default = parameters[field.metadata["argument"] or field.name].default
+        default = parameters[field.metadata.get("argument", field.name)].default
         value = field.default[0] if isinstance(field.default, tuple) and field.default else default
         if field.name not in OTHER_DEFAULTS and field.name != "augment":
             assert default == (value if isinstance(field.default, tuple) else field.default)
@@ -33,8 +33,8 @@ def test_an_option_has_the_default_of_the_argument_that_it_sets(sets, callee):
 def test_every_option_is_on_the_command_line_with_its_help_text():
     parameters = inspect.signature(run).parameters
     for field in FIELDS:
-        if field.metadata["flag"] != "":
-            name = field.metadata["shell_name"] or field.name
+        if field.metadata.get("flag") != "":
+            name = field.metadata.get("shell_name", field.name)
             assert parameters[name].annotation.__metadata__[0].help == field.metadata["help"]
 
 

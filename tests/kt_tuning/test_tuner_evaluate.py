@@ -13,7 +13,7 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord, read_validated
 from kt_tuning.evaluation import Scores, held_out_uses, model_digest
 from kt_tuning.finalize import RunRecords, export_run
-from kt_tuning.report.run_reader import load_run
+from kt_tuning.report.run_summary import load_run
 
 
 @pytest.fixture(scope="module")

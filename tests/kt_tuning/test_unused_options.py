@@ -3,7 +3,7 @@
 import pytest
 
 from kt_tuning.pipeline import RunOptions
-from kt_tuning.pipeline.without_effect import unused_options
+from kt_tuning.pipeline.make_tuner import unused_options
 
 FAMILIES = ("linearprobe", "finetune", "convnet")
 

@@ -9,8 +9,19 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from kt_tuning.core.errors import SearchError, StorageError
-from kt_tuning.palette import CORRECT, INK, MISTAKEN, MUTED, ON_CELL, RULE
-from kt_tuning.report.figures.style import FONT_SIZE, ReportFigure, default_style, new_figure
+from kt_tuning.report.figures.scored_trials import RunFigures
+from kt_tuning.report.figures.style import (
+    CORRECT,
+    FONT_SIZE,
+    INK,
+    MISTAKEN,
+    MUTED,
+    ON_CELL,
+    RULE,
+    ReportFigure,
+    default_style,
+    new_figure,
+)
 from kt_tuning.report.formatting import images_of, percent, printable, shorten
 from kt_tuning.report.run_summary import CountArray, FloatArray, RunSummary
 
@@ -99,24 +110,27 @@ def natural_width(classes: int) -> int:
     return max(320, 120 + cell * classes)
 
 
-@default_style()
-def draw_confusion(run: RunSummary) -> ReportFigure:
-    """Draw the confusion matrix; a cell is the stronger, the larger its share of the row.
+class ConfusionFigure(RunFigures):
+    """The figure of the confusion matrix."""
 
-    Raises:
-        SearchError: if the run has no predictions yet.
-    """
-    data = confusion_data(run)
-    if data is None:
-        raise SearchError(
-            "A confusion matrix needs scores.json or the best trial's val_predictions.npy. "
-            "Received a run with neither; let a trial finish first."
-        )
-    width = natural_width(len(data.class_names))
-    figure = new_figure(width, width)
-    _draw_cells(figure.axes[0], data)
-    figure.description = data.description
-    return figure
+    @default_style()
+    def confusion(self) -> ReportFigure:
+        """Draw the confusion matrix, of the test split or, before evaluation, of validation.
+
+        Blue is right, orange is mistaken; counts are printed for up to 20 classes.
+        """
+        run = self._run
+        data = confusion_data(run)
+        if data is None:
+            raise SearchError(
+                "A confusion matrix needs scores.json or the best trial's val_predictions.npy. "
+                "Received a run with neither; let a trial finish first."
+            )
+        width = natural_width(len(data.class_names))
+        figure = new_figure(width, width)
+        _draw_cells(figure.axes[0], data)
+        figure.description = data.description
+        return figure
 
 
 def _draw_cells(axes: Axes, data: ConfusionData) -> None:

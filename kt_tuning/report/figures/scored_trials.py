@@ -1,16 +1,19 @@
-"""Finished trials of a run by one of its objectives."""
+"""Finished trials of a run by one of its objectives; the run of some figures."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from kt_tuning.core.errors import SearchError
+from kt_tuning.core.errors import OptionError, SearchError
 from kt_tuning.core.records import COMPLETED
 from kt_tuning.evaluation import hyperparameter_importances
-from kt_tuning.report.run_summary import FloatArray, RunSummary, TrialRun
+from kt_tuning.report.run_summary import FloatArray, RunSummary, TrialRun, load_run
 
 BOOKKEEPING = "tuner/"
 """Prefix of the values that Hyperband keeps among the hyperparameters."""
@@ -34,16 +37,7 @@ class ScoredTrials:
 
     @classmethod
     def of(cls, run: RunSummary, objective: str, direction: str) -> Self:
-        """Return all finished trials of a run.
-
-        Args:
-            run: The run.
-            objective: Name of a metric.
-            direction: "max" or "min".
-
-        Raises:
-            SearchError: if no trial has finished.
-        """
+        """Return all finished trials of a run."""
         if not run.trials:
             raise SearchError("No trial has finished yet: call `search` first.")
         records = [trial.record for trial in run.trials]
@@ -53,15 +47,7 @@ class ScoredTrials:
         return cls(objective, direction == "max", run.trials, np.array(scores, dtype=float))
 
     def with_score(self, *, completed: bool = False) -> Self:
-        """Return the trials that have a score.
-
-        Args:
-            completed: Whether to leave out pruned and paused ones, whose scores are of shorter
-                trainings.
-
-        Raises:
-            SearchError: if there are none.
-        """
+        """Return the trials that have a score."""
         kept = np.isfinite(self.scores)
         if completed:
             kept &= np.array([trial.record.status == COMPLETED for trial in self.trials])
@@ -87,11 +73,7 @@ class ScoredTrials:
         return [trial.record.values.get(name) for trial in self.trials]
 
     def varying(self) -> list[str]:
-        """Return the hyperparameters with two or more values, in order of declaration.
-
-        Raises:
-            SearchError: if there are none.
-        """
+        """Return the hyperparameters with two or more values, in order of declaration."""
         names = dict.fromkeys(name for trial in self.trials for name in trial.record.values)
         found = [
             name
@@ -117,3 +99,46 @@ class ScoredTrials:
             for trial, score in zip(shown.trials, shown.scores.tolist(), strict=True)
         ]
         return hyperparameter_importances(scored, maximise=self.maximise)
+
+
+class RunFigures:
+    """The run of some figures.
+
+    Args:
+        run: A run directory, or the summary of one.
+        objectives: (name, direction) of each objective; by default the one in `search.json`.
+    """
+
+    def __init__(
+        self, run: RunSummary | str | Path, *, objectives: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        self._source = run
+        self._asked = tuple(objectives)
+
+    @functools.cached_property
+    def _run(self) -> RunSummary:
+        source = self._source
+        return source if isinstance(source, RunSummary) else load_run(source)
+
+    @property
+    def _objectives(self) -> tuple[tuple[str, str], ...]:
+        search = self._run.search
+        return self._asked or ((search.objective, search.direction),)
+
+    def _trials(self, objective: str | None) -> ScoredTrials:
+        directions = dict(self._objectives)
+        name = self._objectives[0][0] if objective is None else objective
+        if name not in directions:
+            raise OptionError(f"No such objective: {name!r}. Known: {', '.join(directions)}.")
+        return ScoredTrials.of(self._run, name, directions[name])
+
+    @staticmethod
+    def _known(trials: ScoredTrials, names: Iterable[str]) -> list[str]:
+        known = {name for trial in trials.trials for name in trial.record.values}
+        for name in names:
+            if name not in known:
+                raise OptionError(
+                    f"No completed trial has a hyperparameter {name!r}. "
+                    f"Known: {', '.join(sorted(known))}."
+                )
+        return list(dict.fromkeys(names))

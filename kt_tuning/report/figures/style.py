@@ -1,4 +1,4 @@
-"""What all figures share: size, fonts, axes, legends, and how a notebook shows them.
+"""The common style and colours of the figures, and their conversion to SVG.
 
 Figures are made with matplotlib's object-oriented interface only. Pyplot's list of open figures is
 not touched, so figures can be made in any thread and beside a user's own.
@@ -8,16 +8,44 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import threading
+import warnings
 from collections.abc import Iterable, Iterator
 
+import matplotlib
 import matplotlib.style
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-from kt_tuning.palette import INK, MUTED, RULE
+from kt_tuning.report.formatting import printable
+
+# The page's style sheet has the same colours.
+# Blue and orange are told apart with every kind of colour blindness, as in the palette of Okabe and
+# Ito that Wong (2011), "Points of view: Color blindness", Nature Methods 8, recommends; they are
+# darker here, so that lines and text have a contrast of at least 3 to 1 on white.
+INK = "#1b2430"
+"""Titles."""
+MUTED = "#5b6673"
+"""Labels of axes and ticks."""
+RULE = "#d5dbe3"
+"""Grids and frames."""
+FAINT = "#8592a1"
+"""Background: the other trials, grey marks."""
+BLUE = "#0b6bb0"
+"""The main series."""
+ORANGE = "#c2500a"
+"""Highlights: mistakes, failures, the hardest class."""
+CORRECT, MISTAKEN = "#1f78b8", "#c9560f"
+"""Blue and orange of the cells of a confusion matrix. They are pixels of an image and cannot follow
+a light or dark page as lines and text do: they stand out from both, and carry white digits."""
+SHADES = ("#c2daec", BLUE, "#0a2b45")
+"""Colour map from light to dark, interpolated between these."""
+ON_CELL = "#fefefe"
+"""Digits on a saturated cell of a confusion matrix."""
 
 PIXELS_PER_INCH = 96
 WIDTH, HEIGHT = 460, 290
@@ -57,14 +85,7 @@ class ReportFigure(Figure):
 def new_figure(
     width: float = WIDTH, height: float = HEIGHT, *, rows: int = 1, columns: int = 1
 ) -> ReportFigure:
-    """Return a figure with a grid of axes in the common style.
-
-    Args:
-        width: Natural width in CSS pixels.
-        height: Natural height in CSS pixels.
-        rows: Rows of the grid.
-        columns: Columns of the grid.
-    """
+    """Return a figure with a grid of axes in the common style."""
     figure = empty_figure(width, height)
     for axes in figure.subplots(rows, columns, squeeze=False).flat:
         _style_axes(axes)
@@ -129,3 +150,59 @@ def use_log_scale(axes: Axes, axis: str) -> None:
     target.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     target.set_minor_formatter(NullFormatter())
     target.set_minor_locator(NullLocator())
+
+
+# The page's style sheet declares these variables for light and dark.
+_VARIABLES = {
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    RULE: "var(--rule)",
+    FAINT: "var(--faint)",
+    BLUE: "var(--blue)",
+    ORANGE: "var(--orange)",
+}
+_COLOR = re.compile("|".join(_VARIABLES))
+_UNUSED = re.compile(r"<(metadata|style)\b.*?</\1>", re.DOTALL)
+# Text between tags has its angle brackets escaped, so this matches tags only.
+_TAG = re.compile(r"<[^<>]*>")
+_FONT_FAMILY = re.compile(r"font-family:[^;\"]*;?\s*")
+_LONG_DECIMAL = re.compile(r"(\.\d\d)\d+")
+_GROUP_ID = re.compile(r'<g id="[^"]*"')
+_SPACE_BETWEEN_TAGS = re.compile(r">\s+<")
+_POINTS_PER_INCH = 72
+
+
+def svg_markup(figure: ReportFigure, key: str) -> Markup:
+    """Return a figure as an `<svg>` element, the same text for the same figure.
+
+    The palette's colours become CSS variables, and fonts are left to the page.
+
+    Args:
+        figure: The figure; its description becomes the label of the element.
+        key: Unique in the page: identifiers in the SVG are hashed with it.
+    """
+    buffer = io.StringIO()
+    with default_style(), warnings.catch_warnings():
+        matplotlib.rcParams.update({"svg.hashsalt": key, "svg.fonttype": "none"})
+        # matplotlib's font is only used to measure text; the browser has the missing glyphs.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    start = text.index(">", text.index("<svg")) + 1
+    body = _UNUSED.sub("", text[start : text.rindex("</svg>")])
+    body = _SPACE_BETWEEN_TAGS.sub("><", _TAG.sub(_tidy, body)).strip()
+    width, height = figure.get_size_inches()
+    return Markup(
+        '<svg viewBox="0 0 {:.4g} {:.4g}" role="img" aria-label="{}" '
+        'style="--natural-width: {:.0f}px">{}</svg>'
+    ).format(
+        *(width * _POINTS_PER_INCH, height * _POINTS_PER_INCH, printable(figure.description)),
+        *(width * PIXELS_PER_INCH, Markup(body)),
+    )
+
+
+def _tidy(match: re.Match[str]) -> str:
+    """Shorten a tag, and replace its colours and fonts."""
+    tag = _GROUP_ID.sub("<g", match[0]).replace("xlink:href", "href")
+    tag = _FONT_FAMILY.sub("", _COLOR.sub(lambda color: _VARIABLES[color[0]], tag))
+    return tag if tag.startswith("<image") else _LONG_DECIMAL.sub(r"\1", tag)

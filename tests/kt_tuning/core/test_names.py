@@ -8,7 +8,7 @@ from kt_tuning.core.names import find_name
 from kt_tuning.evaluation import Parts
 from kt_tuning.evaluation.metrics import METRICS, find_metric
 from kt_tuning.export import format_named
-from kt_tuning.finalize.refit import RefitOptions
+from kt_tuning.finalize.refit_plan import RefitOptions
 from kt_tuning.pipeline import RunOptions
 from kt_tuning.search import OptunaOracle
 from kt_tuning.search.options import find_objectives

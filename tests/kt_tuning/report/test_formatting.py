@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from kt_tuning.report.formatting import (
-    byte_size,
     duration,
     large_number,
     metric_label,
@@ -85,20 +84,6 @@ def test_percent_and_value_text() -> None:
 )
 def test_milliseconds(value: float, expected: str) -> None:
     assert milliseconds(value) == expected
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (1, "1 byte"),
-        (999, "999 bytes"),
-        (1300, "1.3 kB"),
-        (999_960, "1.0 MB"),
-        (3.2e12, "3,200.0 GB"),
-    ],
-)
-def test_byte_size(value: int, expected: str) -> None:
-    assert byte_size(value) == expected
 
 
 @pytest.mark.parametrize(

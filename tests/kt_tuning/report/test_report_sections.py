@@ -11,9 +11,7 @@ import pytest
 from kt_tuning.ensembling import EnsembleRecord, measure_diversity
 from kt_tuning.evaluation import EPOCH_CAVEAT, Gallery, Picture, bias_variance
 from kt_tuning.report.page import SECTIONS, render_section
-from kt_tuning.report.repeated_trainings import Repeats
-from kt_tuning.report.run_reader import load_run
-from kt_tuning.report.run_summary import RunSummary
+from kt_tuning.report.run_summary import Repeats, RunSummary, load_run
 
 
 @pytest.fixture

@@ -6,9 +6,7 @@ from xml.etree.ElementTree import Element
 import matplotlib
 import pytest
 
-from kt_tuning.palette import BLUE
-from kt_tuning.report.figures.style import ReportFigure, new_figure
-from kt_tuning.report.svg import svg_markup
+from kt_tuning.report.figures.style import BLUE, ReportFigure, new_figure, svg_markup
 
 
 def _figure(text: str = "title") -> ReportFigure:

@@ -8,7 +8,7 @@ import pytest
 from kt_tuning.core.errors import SearchError, StorageError
 from kt_tuning.report import Plots
 from kt_tuning.report.figures.confusion import ConfusionData, confusion_data
-from kt_tuning.report.run_reader import load_run
+from kt_tuning.report.run_summary import load_run
 
 COUNTS = np.array([[6, 2, 0], [1, 3, 4], [0, 0, 0]])
 DATA = ConfusionData("test", COUNTS, ("cat", "dog", "emu"))

@@ -1,0 +1,291 @@
+"""Ensembles of one configuration: bagging, boosting and snapshots of one training."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kt_tuning.core.atomic import atomic_write
+from kt_tuning.core.errors import OptionError, SearchError
+from kt_tuning.core.records import TrialRecord
+from kt_tuning.data import ImageData
+from kt_tuning.ensembling import BoostingRound, Candidates, Combination, boosting_round
+from kt_tuning.evaluation import predict_split
+from kt_tuning.finalize.configuration import Configuration
+from kt_tuning.finalize.member_training import MemberTraining, TrainingSubset, with_train_rows
+from kt_tuning.run.layout import TRAIN_ERRORS
+from kt_tuning.search.options import check_count
+
+logger = logging.getLogger("kt_tuning")
+Floats = NDArray[np.floating[Any]]
+Integers = NDArray[np.integer[Any]]
+ANNEALED = {"schedule": "cosine", "restarts": 0}
+"""A configuration's own schedule gives way to one that ends each cycle near 0."""
+
+
+def bag(
+    configuration: Configuration,
+    data: ImageData,
+    directory: str | Path,
+    *,
+    members: int = 5,
+    bootstrap: bool = True,
+    overwrite: bool = False,
+    verbose: bool = True,
+) -> Candidates:
+    """Train a configuration several times, each time on a bootstrap sample of the training images.
+
+    A sample leaves out about 37% of the images and repeats others, so that the influence of single
+    images is averaged out. Each class keeps its number of images; a repeated image is augmented
+    anew each time. Networks differ by their initial weights and the order of images already. If
+    there are few images, train each member on all of them, a deep ensemble: `bootstrap=False`.
+
+    Called again, it continues; with more members it adds some. Ctrl-C stops it
+    and keeps the finished ones.
+
+    Sources: Breiman (1996), "Bagging predictors"; without the samples, Lakshminarayanan, Pritzel
+    and Blundell (2017), "Simple and scalable predictive uncertainty estimation using deep
+    ensembles".
+
+    Args:
+        configuration: What is trained, e.g. `Configuration.of(tuner)`.
+        data: The images; all members are validated on the same ones.
+        directory: Folder of the members, e.g. "bag" in the run directory.
+        members: How many.
+        bootstrap: Whether samples are drawn; otherwise each member gets all training images.
+        overwrite: Whether members in the directory are deleted first.
+        verbose: Whether to show the live view.
+
+    Returns:
+        The members, best first: for `Ensemble.from_members`, or for `join_candidates` with others.
+
+    Raises:
+        OptionError: if an argument is wrong, or the configuration does not fit the data.
+        SearchError: if every member fails.
+        StorageError: if the directory holds something else, or another process uses it.
+    """
+    check_count("members", members)
+    metadata = {"bootstrap": bootstrap}
+    run = MemberTraining(
+        "bag", configuration, data, directory, metadata=metadata, overwrite=overwrite
+    )
+
+    def plan(index: int) -> TrainingSubset:
+        if not bootstrap:
+            return TrainingSubset(data)
+        rng = np.random.default_rng((configuration.seed, index))
+        return TrainingSubset(with_train_rows(data, bootstrap_rows(data.train.labels, rng)))
+
+    run.train(members, plan, verbose=verbose)
+    return run.candidates(members)
+
+
+def bootstrap_rows(labels: Integers, rng: np.random.Generator) -> Integers:
+    """Draw positions in `labels`, (N,), with replacement, of each class as many as it has."""
+    groups = (np.flatnonzero(labels == label) for label in np.unique(labels))
+    return np.concatenate([rng.choice(group, size=len(group)) for group in groups])
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Boosted(Candidates):
+    """Members of a boosting.
+
+    Attributes:
+        votes: How much each member counts, by name, more than 0.
+    """
+
+    votes: Mapping[str, float]
+
+    @property
+    def combination(self) -> Combination:
+        """The members' mean, weighted by their votes; `solve` finds weights of its own."""
+        votes = np.array([self.votes[member.name] for member in self.members])
+        return Combination.average(votes / votes.sum())
+
+
+def boost(
+    configuration: Configuration,
+    data: ImageData,
+    directory: str | Path,
+    *,
+    rounds: int = 5,
+    overwrite: bool = False,
+    verbose: bool = True,
+) -> Boosted:
+    """Train a configuration several times, with more and more weight on what it gets wrong.
+
+    The first member is trained on the training images as they are; each next one on as many that
+    are drawn from them by their weights (see `boosting_round`). Drawing goes better with
+    stochastic gradients than weights of the loss (An, Ying and Zhu 2021, "Why resampling
+    outperforms reweighting"), and an image that is drawn often is augmented anew each time.
+
+    It ends early after a member that gets no training image wrong, or that is no better than
+    guessing, which gets no vote. So it is for configurations that do not learn their training
+    images by heart.
+
+    Called again, it continues; with more rounds it adds some. Ctrl-C stops it
+    and keeps the finished ones.
+
+    Args:
+        configuration: What is trained, e.g. `Configuration.of(tuner)`.
+        data: The images; all members are validated on the same ones.
+        directory: Folder of the members, e.g. "boost" in the run directory.
+        rounds: How many, at most.
+        overwrite: Whether members in the directory are deleted first.
+        verbose: Whether to show the live view.
+
+    Returns:
+        The members, best first, and their votes.
+
+    Raises:
+        OptionError: if an argument is wrong, or the configuration does not fit the data.
+        SearchError: if the first member fails, or is no better than guessing.
+        StorageError: if the directory holds something else, or another process uses it.
+    """
+    check_count("rounds", rounds)
+    run = MemberTraining("boost", configuration, data, directory, overwrite=overwrite)
+
+    def plan(index: int) -> TrainingSubset | None:
+        if index == 0:
+            return TrainingSubset(data)
+        done = _replay(run, index)
+        if len(done) < index or done[-1].last:
+            return None
+        rng = np.random.default_rng((configuration.seed, index))
+        return TrainingSubset(
+            with_train_rows(data, draw_rows(done[-1].weights, data.train.labels, rng))
+        )
+
+    run.train(rounds, plan, verbose=verbose)
+    done = _replay(run, rounds)
+    votes = {run.name(index): found.vote for index, found in enumerate(done) if found.useful}
+    if not votes:
+        raise SearchError(
+            "The first member of a boosting should be better than guessing on its training "
+            f"images. Received: one that gets {done[0].error:.0%} of them wrong. Train it for "
+            "more epochs."
+        )
+    if len(done) == 1 and done[0].error == 0:
+        logger.warning(
+            "The first member gets every training image right, so that there is nothing to boost. "
+            "`kt-tuning bag` (`bag` in Python) trains several on samples of the images."
+        )
+    found = run.candidates(rounds)
+    members = tuple(member for member in found.members if member.name in votes)
+    return Boosted(members, found.labels, found.rows, found.fingerprint, votes)
+
+
+def draw_rows(weights: Floats, labels: Integers, rng: np.random.Generator) -> Integers:
+    """Draw N positions by weights (N,) that sum to 1, and the heaviest of each class.
+
+    Without these a class of small weight could be missing.
+    """
+    groups = (np.flatnonzero(labels == label) for label in np.unique(labels))
+    heaviest = np.array([group[weights[group].argmax()] for group in groups])
+    drawn = rng.choice(len(labels), size=len(labels) - len(heaviest), p=weights)
+    return np.concatenate([heaviest, drawn])
+
+
+def _replay(run: MemberTraining, count: int) -> list[BoostingRound]:
+    """The rounds that are done, of the first `count`, until one that ends it."""
+    weights = np.full(len(run.data.train), 1 / len(run.data.train))
+    done: list[BoostingRound] = []
+    for index in range(count):
+        record = run.record(index)
+        if record is None or not record.usable:
+            break
+        done.append(boosting_round(weights, _errors(run, record), run.data.classes))
+        if done[-1].last:
+            break
+        weights = done[-1].weights
+    return done
+
+
+def _errors(run: MemberTraining, record: TrialRecord) -> NDArray[np.bool_]:
+    """Whether a member gets each training image wrong, as it is, without augmentation."""
+    path = run.folder(record.number) / TRAIN_ERRORS
+    if not path.exists():
+        model, train = run.load(record), run.data.train
+        wrong = predict_split(model.predict_on_batch, train).argmax(axis=1) != train.labels
+        with atomic_write(path, durable=True) as temporary:
+            np.save(temporary, wrong)
+    errors: NDArray[np.bool_] = np.load(path)
+    return errors
+
+
+def snapshots(
+    configuration: Configuration,
+    data: ImageData,
+    directory: str | Path,
+    *,
+    cycles: int = 5,
+    epochs: int | None = None,
+    overwrite: bool = False,
+    verbose: bool = True,
+) -> Candidates:
+    """Train a configuration once, in cycles of its learning rate, and keep a member of each cycle.
+
+    Within a cycle the rate falls along a cosine; then it is raised again, and the training leaves
+    the minimum that it was in for another one. A cycle starts from the weights that the one before
+    it kept, those of its best epoch, with a new optimizer. Hypermodels with a schedule of their
+    own that cannot be set to "cosine" go through that one in each cycle.
+
+    Called again, it continues; with more cycles of the same length it adds some.
+    Ctrl-C stops it and keeps the finished ones.
+
+    Source: Huang et al. (2017), "Snapshot ensembles: train 1, get M for free".
+
+    Args:
+        configuration: What is trained, e.g. `Configuration.of(tuner)`.
+        data: The images.
+        directory: Folder of the members, e.g. "snapshots" in the run directory.
+        cycles: How many.
+        epochs: Of one cycle; by default all together take as long as one training of the
+            configuration.
+        overwrite: Whether members in the directory are deleted first.
+        verbose: Whether to show the live view.
+
+    Returns:
+        The members, best first: for `Ensemble.from_members`, for `soup`, or for `join_candidates`
+        with others.
+
+    Raises:
+        OptionError: if an argument is wrong, or the configuration does not fit the data.
+        SearchError: if the first cycle fails.
+        StorageError: if the directory holds something else, or another process uses it.
+    """
+    check_count("cycles", cycles)
+    if not configuration.by_epochs:
+        raise OptionError(
+            "Snapshots are taken along the epochs of a training, and the best trial is a linear "
+            "probe, which has none. Use `kt-tuning bag` (`bag` in Python): several probes, each on "
+            "a sample of the images."
+        )
+    check_count("epochs", epochs, optional=True)
+    cycle = dataclasses.replace(
+        configuration,
+        values=_annealed(configuration.values),
+        epochs=epochs or max(1, configuration.epochs // cycles),
+    )
+    run = MemberTraining("snapshot", cycle, data, directory, overwrite=overwrite)
+
+    def plan(index: int) -> TrainingSubset | None:
+        if index == 0:
+            return TrainingSubset(data)
+        before = run.record(index - 1)
+        usable = before is not None and before.usable
+        return TrainingSubset(data, origin=run.folder(index - 1)) if usable else None
+
+    run.train(cycles, plan, verbose=verbose)
+    return run.candidates(cycles)
+
+
+def _annealed(values: Any) -> dict[str, Any]:
+    """The values with a cosine for a schedule; in a search of several families names have paths."""
+    return {name: ANNEALED.get(name.rpartition("/")[2], value) for name, value in values.items()}

@@ -1,0 +1,216 @@
+"""One training of a refit: a trial without validation images, on all devices."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+
+from hypermodels.compiling.fit_schedule import inner_optimizers
+from kt_tuning.core.errors import OptionError, SearchError
+from kt_tuning.core.progress import Task
+from kt_tuning.core.records import TrialRecord
+from kt_tuning.data import ImageData
+from kt_tuning.data.batch_loader import Loader
+from kt_tuning.data.batches import Batch
+from kt_tuning.devices import Devices, scope, steps_per_execution, warm_up_steps
+from kt_tuning.finalize.refit_plan import MemberPlan
+from kt_tuning.finalize.scaled_rates import scale_rates
+from kt_tuning.recipe import Recipe
+from kt_tuning.run.layout import RESULT
+from kt_tuning.search import Tuner
+from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
+from kt_tuning.trials import Decision, ImageTask, Progress, TrialSpec, run_trial
+
+
+def train_member(
+    tuner: Tuner, plan: MemberPlan, data: ImageData, devices: Devices, folder: Path, bar: Task
+) -> TrialRecord:
+    """Train a configuration, or continue after its last finished epoch."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / RESULT).exists():
+        return TrialRecord.load(folder / RESULT)
+    spec = TrialSpec(
+        trial_id=plan.trial.trial_id,
+        number=plan.trial.number,
+        hp=plan.hp,
+        epochs=plan.epochs,
+        initial_epoch=0,
+        origin=None,
+        seed=plan.seed,
+        directory=folder,
+        deadline=None,
+        least_epochs=0,
+    )
+
+    def report(progress: Progress) -> Decision:
+        bar.update(progress.epoch, f"loss {progress.value:.4f}")
+        return Decision.CONTINUE
+
+    with contextlib.ExitStack() as stack:
+        hypermodel = tuner.hypermodel
+        if not devices.alone:
+            # When Keras has cleared its session, which ends the scope on JAX.
+            enter = functools.partial(stack.enter_context, scope(devices))
+            hypermodel = WholeBatchesHyperModel(hypermodel, plan.recipe, enter)
+        task = RefitTask(hypermodel, data, plan, devices, tuner.objectives[0].name)
+        record = run_trial(spec, report, tasks=[task], objectives=[LastEpoch()])
+    if not record.usable:
+        (folder / RESULT).unlink()
+        raise SearchError(
+            f"The refit of trial {spec.trial_id} failed: {record.message}. If its loss is not "
+            "finite, smaller batches, which go with a lower learning rate, may help: pass "
+            "`batch_size`."
+        )
+    record = dataclasses.replace(
+        record,
+        values=plan.trial.values,
+        message="trained again on the training and the validation images",
+        backbone=plan.trial.backbone,
+    )
+    record.save(folder / RESULT)
+    return record
+
+
+def check_shareable(model: keras.Model, devices: Devices) -> None:
+    """Refuse gradient accumulation on several TensorFlow devices: Keras 3.15 cannot trace it."""
+    accumulated = [part.gradient_accumulation_steps for part in inner_optimizers(model.optimizer)]
+    if devices.count > 1 and keras.backend.backend() == "tensorflow" and any(accumulated):
+        raise OptionError(
+            "Several devices of TensorFlow cannot share a step that is made from several batches. "
+            f"Received: gradient_accumulation_steps={max(filter(None, accumulated))}. Refit on one "
+            "device: devices=1."
+        )
+
+
+class LastEpoch(keras_tuner.Objective):
+    """An objective by which the last epoch is the best: there are no images to validate on."""
+
+    def __init__(self) -> None:
+        super().__init__("loss", "min")
+
+    def better_than(self, a: float, b: float) -> bool:
+        """Return True: `a` is of a later epoch than `b`."""
+        return True
+
+
+class RefitTask(ImageTask):
+    """Trains on images without a validation split, on all devices."""
+
+    measures_itself = False
+
+    def __init__(
+        self,
+        hypermodel: keras_tuner.HyperModel,
+        data: ImageData,
+        plan: MemberPlan,
+        devices: Devices,
+        objective: str,
+    ) -> None:
+        super().__init__(hypermodel, data, plan.recipe, objectives=[objective])
+        self._plan = plan
+        self._devices = devices
+        self._steps = math.ceil(len(data.train) / plan.batch_size)
+        self._rates: list[keras.callbacks.Callback] = []
+
+    def check(self, model: keras.Model) -> None:
+        """Accept the model: the trial has shown that it fits the data."""
+
+    def prepare(self, model: keras.Model) -> None:
+        """Scale the learning rates to the batches, and have the training step traced once."""
+        check_shareable(model, self._devices)
+        warm_up = warm_up_steps(self._steps, self._plan.epochs)
+        self._rates = scale_rates(model, self._plan.ratio, warm_up)
+        model.steps_per_execution = steps_per_execution(self._devices.kind, self._steps)
+        super().prepare(model)
+
+    def fit(self, *args: Any, callbacks: Sequence[keras.callbacks.Callback], **options: Any) -> Any:
+        """Train as a trial does, with the scaled learning rates."""
+        return super().fit(*args, callbacks=[*self._rates, *callbacks], **options)
+
+    def patience(self, values: Mapping[str, Any]) -> None:
+        """Return None: nothing measures an improvement."""
+
+    def predict(self, model: keras.Model) -> None:  # type: ignore[override]
+        """Return None: there are no validation images."""
+
+
+class WholeBatches(keras.utils.PyDataset):
+    """The batches of a loader; the last one of an epoch is filled up with images of the first one.
+
+    Its images would otherwise count more where devices share it, JAX could not divide it among
+    them, and a TPU would compile it a second time.
+
+    Args:
+        loader: The loader.
+    """
+
+    def __init__(self, loader: Loader) -> None:
+        super().__init__(workers=1)
+        self._loader = loader
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Return a batch of the epoch."""
+        batch = self._loader[index]
+        missing = self._loader.batch_size - len(batch[0])
+        if not missing:
+            return batch
+        filler = self._loader[0] if index else batch
+        rows = np.arange(missing) % len(filler[0])
+        return tuple(
+            np.concatenate([part, more[rows]]) for part, more in zip(batch, filler, strict=True)
+        )
+
+
+class WholeBatchesHyperModel(RecipeHyperModel):
+    """A hypermodel that is fitted on whole batches; before the first build it calls a function."""
+
+    def __init__(self, hypermodel: Any, recipe: Recipe, before_build: Callable[[], object]) -> None:
+        super().__init__(hypermodel, recipe)
+        self._before_build: Callable[[], object] | None = before_build
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Build the wrapped hypermodel's model."""
+        if self._before_build is not None:
+            self._before_build()
+            self._before_build = None
+        return super().build(hp)
+
+    def fit(
+        self, hp: keras_tuner.HyperParameters, model: keras.Model, data: Any, **kwargs: Any
+    ) -> Any:
+        """Train as the wrapped hypermodel does."""
+        data = whole_batches(data) if isinstance(data, Loader) else data
+        return super().fit(hp, model, data, **kwargs)
+
+
+def whole_batches(loader: Loader) -> Any:
+    """Return whole batches in the form that the Keras backend divides among devices best.
+
+    On TensorFlow a `tf.data.Dataset` of static shapes, since Keras would leave the number of images
+    open; elsewhere a `keras.utils.PyDataset`.
+    """
+    batches = WholeBatches(loader)
+    if keras.backend.backend() != "tensorflow":
+        return batches
+    import tensorflow as tf
+
+    shapes = tuple(tf.TensorSpec(part.shape, part.dtype) for part in batches[0])
+    dataset = tf.data.Dataset.from_generator(
+        # By index: Keras may start to read an epoch that it then gives up.
+        lambda: (batches[index] for index in range(len(batches))),
+        output_signature=shapes,
+    )
+    counted = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
+    return counted.prefetch(tf.data.AUTOTUNE)
