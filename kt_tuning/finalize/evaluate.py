@@ -22,7 +22,7 @@ from kt_tuning.ensembling import (
     read_validated,
     trained_on_validation,
 )
-from kt_tuning.ensembling.ensemble_file import find_ensemble_file, load_keras_model
+from kt_tuning.ensembling.run_files import find_ensemble_file, load_keras_model
 from kt_tuning.evaluation import Parts, Predicted, Scores, evaluate, make_gallery, model_digest
 from kt_tuning.run import Run
 from kt_tuning.run.layout import ENSEMBLE, GALLERY, SCORES, SPLIT, final_model_file

@@ -15,20 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from kt_tuning.core.errors import SearchError, full_disk_explained
-from kt_tuning.core.process import interrupts_kept
 from kt_tuning.core.errors import SearchError, StorageError, full_disk_explained
-from kt_tuning.core.interrupts import interrupts_kept
 from kt_tuning.core.json_record import read_json, write_json
+from kt_tuning.core.process import interrupts_kept
 from kt_tuning.core.quiet import light_collections, quiet_keras_tuner
 from kt_tuning.core.records import FAILED, SearchRecord, TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates, read_candidates
 from kt_tuning.finalize.configuration import Configuration
 from kt_tuning.run import trial_folder
-from kt_tuning.run.layout import RESULT
 from kt_tuning.run.layout import CONFIGURATION, RESULT, SEARCH
-from kt_tuning.search.data_tasks import image_tasks
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.options import image_tasks
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel

@@ -22,7 +22,7 @@ from kt_tuning.evaluation import held_out_uses
 from kt_tuning.export import next_version
 from kt_tuning.finalize.refit_plan import RefitOptions, choose_members, plan_member, with_validation
 from kt_tuning.finalize.refit_training import train_member
-from kt_tuning.run import Run, run_lock, remove_run, trial_folder
+from kt_tuning.run import Run, remove_run, run_lock, trial_folder
 from kt_tuning.run.layout import DATA, ENSEMBLE, REFIT, REFIT_RECORD, SEARCH, SPLIT, WEIGHTS
 from kt_tuning.search import Tuner
 from kt_tuning.search.run_directory import check_same_data

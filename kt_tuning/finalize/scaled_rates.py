@@ -11,7 +11,7 @@ from keras import ops
 
 from hypermodels.compiling.fit_schedule import inner_optimizers
 from kt_tuning.devices import rate_factor
-from kt_tuning.trials.results import scalar
+from kt_tuning.trials.metrics import scalar
 
 
 def scale_rates(model: keras.Model, ratio: float, warm_up: int) -> list[keras.callbacks.Callback]:

@@ -12,7 +12,14 @@ import pytest
 from shipped_run import small_model
 
 from kt_tuning.core.errors import MissingExtraError, OptionError
-from kt_tuning.export import FORMATS, Exported, Measurement, NumericalCheck, accuracy_note, measurements
+from kt_tuning.export import (
+    FORMATS,
+    Exported,
+    Measurement,
+    NumericalCheck,
+    accuracy_note,
+    measurements,
+)
 from kt_tuning.finalize.export import Pruning, export_run, fine_tuning, format_table, measure_export
 
 
@@ -130,7 +137,11 @@ def exported(tmp_path):
         (folder / name).write_bytes(bytes(100))
     answers = np.tile(np.float32([0.2, 0.8]), (4, 1))
     return Exported(
-        folder, "keras", NumericalCheck(4, 1e-7, 0.75), lambda images: answers[: len(images)], answers
+        folder,
+        "keras",
+        NumericalCheck(4, 1e-7, 0.75),
+        lambda images: answers[: len(images)],
+        answers,
     )
 
 
