@@ -73,6 +73,7 @@ def predict(
     rows = list(_predicted(served, files))
     failed = [row for row in rows if row.error]
     text = _WRITERS[chosen](rows, served.class_names)
+    text = text.encode("utf-8", "backslashreplace").decode()  # file names need not be Unicode
     if out is None:
         sys.stdout.write(text)
     else:

@@ -77,6 +77,8 @@ class _Finder:
                 del parts[part], found[part]
         for part, where in parts.items():
             self._check_classes(where, found[part])
+        if self._wanted is None:
+            self._check_no_splits_below(parts["train"], found["train"])
         everywhere = set().union(*found.values())
         missing = {part: sorted(everywhere - set(names)) for part, names in found.items()}
         if any(missing.values()):
@@ -194,6 +196,21 @@ class _Finder:
                 len(stray),
                 self._path(where),
                 stray[0],
+            )
+
+    def _check_no_splits_below(self, where: str, names: list[str]) -> None:
+        """Refuse ready splits inside the class folders, which would be mixed up."""
+        for name in names:
+            below = self._sub_folders(os.path.join(where, name))
+            known = split_parts(below)
+            if len(below) < 2 or len(set(known.values())) < 2:
+                continue
+            options = " ".join(f"--class {name}" for name in names)
+            raise DataError(
+                f"Expected the splits above the class folders, such as train/{name}. Found splits "
+                f"inside {self._path(os.path.join(where, name))}: {', '.join(known)}. Move them "
+                "above the class folders; or, to split all images anew, list the class folders: "
+                f"class_names={names} in Python, {options} on the command line."
             )
 
     def _any_image(self, where: str) -> bool:

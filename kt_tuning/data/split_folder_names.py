@@ -56,7 +56,8 @@ def _parse(name: str) -> tuple[str, tuple[str, ...]] | None:
     parts = {_PARTS[word] for word in words if word in _PARTS}
     if len(parts) != 1:
         return None
-    affix = tuple(word for word in words if word not in _PARTS and word not in _NEUTRAL)
+    ignored = _NEUTRAL | _PARTS.keys()
+    affix = tuple(word for word in words if word not in ignored and not word.isdigit())
     return parts.pop(), affix
 
 

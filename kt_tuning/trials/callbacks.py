@@ -10,21 +10,27 @@ import keras
 import keras_tuner
 from keras_tuner.src.engine.tuner_utils import convert_hyperparams_to_hparams
 
+from kt_tuning.core.errors import OptionError
 from kt_tuning.trials.fatal_errors import CallbackError
 
 TENSORBOARD = "TensorBoard"
 
 
 def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
-    """Refuse callbacks that cannot be copied for each training.
+    """Refuse what is no callback, and callbacks that cannot be copied for each training.
 
     Args:
         callbacks: As passed to `search`.
 
     Raises:
+        OptionError: if it is no list of callbacks.
         CallbackError: if one cannot be copied; it names that callback and the reason.
     """
+    if not isinstance(callbacks, Sequence) or isinstance(callbacks, str):
+        raise OptionError(f"`callbacks` is a list of Keras callbacks. Received: {callbacks!r}")
     for callback in callbacks:
+        if not hasattr(callback, "set_model"):
+            raise OptionError(f"`callbacks` is a list of Keras callbacks. In it is: {callback!r}")
         try:
             copy.deepcopy(callback)
         except Exception as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 
 import keras
 import numpy as np
@@ -99,6 +100,14 @@ def test_table_by_default(exported, folder, monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(f"{folder / 'in/broken.jpg'}\terror: Cannot decode")
     assert lines[1].startswith(f"{folder / 'in/d.webp'}\tlight\t0.")
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_a_file_name_that_is_no_unicode(form, exported, tmp_path, monkeypatch, capsys):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    Image.new("L", (12, 16)).save(path)
+    assert kt_tuning(monkeypatch, "predict", exported, path, "--format", form) == 0
+    assert "caf\\udce9.png" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

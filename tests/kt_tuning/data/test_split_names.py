@@ -10,7 +10,7 @@ from kt_tuning.data.split_folder_names import split_parts
     [
         (
             "train",
-            "train TRAIN Training training_set trainset TrainingSet train-data trn",
+            "train TRAIN Training training_set trainset TrainingSet train-data trn 01_train",
         ),
         ("validation", "val Valid validation validation_set val_data dev DevSet eval evaluation"),
         ("test", "test Testing test_set TESTSET testset test_images testData"),
@@ -26,6 +26,7 @@ def test_usual_names_of_splits_in_any_case(part: str, names: str) -> None:
     [
         ("seg_train", "seg_test"),
         ("train2017", "val2017"),
+        ("01_seg_train", "02_seg_test"),
         ("images_train", "images_valid"),
         ("flowers-training", "flowers-testing"),
     ],

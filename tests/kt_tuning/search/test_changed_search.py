@@ -7,11 +7,13 @@ import shutil
 import keras
 import keras_tuner
 import numpy as np
+import pandas
 import pytest
 from striped import striped_images
 
 from kt_tuning import ImageData, Recipe, Tuner
 from kt_tuning.core.errors import StorageError
+from kt_tuning.search.identity import describe_arguments
 
 RECIPE = {"batch_size": 16, "augment": "none", "precision": "float32"}
 
@@ -264,3 +266,18 @@ def test_arrays_are_known_again(tmp_path):
     again.search(**given, verbose=False)
     assert json.loads((tmp_path / "run" / "definition.json").read_text())["data"] == before
     assert np.array_equal(again.results()["number"], [0, 1])
+
+
+def test_arguments_of_fit_that_change_the_training_are_compared():
+    def described(**arguments):
+        return describe_arguments(arguments)
+
+    images = np.arange(6.0)
+    assert described(class_weight={0: 1.0, 1: 2.0}) != described(class_weight={0: 1.0, 1: 9.0})
+    assert described(class_weight={0: 1.0}) == {"class_weight": "{0: 1.0}"}
+    tensor = keras.ops.convert_to_tensor
+    assert described(x=tensor(images)) != described(x=tensor(images + 1))
+    assert described(x=pandas.DataFrame(images)) != described(x=pandas.DataFrame(images + 1))
+    days = images.astype("datetime64[D]")  # has no buffer
+    assert described(x=days) == described(x=days.copy())
+    assert len(described(x=list(range(1000)))["x"]) < 200

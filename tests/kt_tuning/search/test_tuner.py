@@ -288,6 +288,7 @@ def test_results_of_nothing_are_empty(make_tuner):
         ({"seed": -1}, "seed=-1"),
         ({"project_name": ""}, "project_name"),
         ({"hypermodel": 3}, "keras_tuner.HyperModel"),
+        ({"recipe": "strong"}, "kt_tuning.Recipe.*'strong'"),
         ({"hypermodel": ConvNet}, r"ConvNet\(data.input_shape, data.classes\)"),
     ],
 )
@@ -306,6 +307,8 @@ def test_wrong_options_are_refused_at_once(options, message, make_tuner, tmp_pat
         ({"workers": "many"}, "workers"),
         ({"workers": 0}, "workers"),
         ({"max_stale_trials": 0}, "max_stale_trials"),
+        ({"callbacks": keras.callbacks.TerminateOnNaN()}, "a list of Keras callbacks"),
+        ({"callbacks": ["early_stopping"]}, "early_stopping"),
     ],
 )
 def test_wrong_search_arguments_are_refused_and_leave_nothing(
