@@ -73,7 +73,7 @@ class ImageData:
         if broken:
             raise DataError(
                 "Expected class names in Unicode, each on one line, as labels.txt of an exported "
-                f"model lists them. Received: {', '.join(map(ascii, broken))}. Rename these classes."
+                f"model lists them. Received: {', '.join(map(ascii, broken))}. Rename these."
             )
 
     @classmethod

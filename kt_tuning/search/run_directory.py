@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.records import FAILED, PAUSED, SearchRecord, TrialRecord
+from kt_tuning.core.records import FAILED, PAUSED, DataCard, SearchRecord, TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation.held_out import add_uses, held_out_uses
@@ -319,11 +319,30 @@ def check_same_data(run: Path, data: ImageData) -> None:
     known = Run(run).data_card()
     if known is not None and known.fingerprint != data.fingerprint:
         raise StorageError(
-            f"{run} holds a search on other data: {known.source}, fingerprint "
-            f"{known.fingerprint[:12]}; now {data.source}, {data.fingerprint[:12]}. Choose another "
-            "run directory (project_name=, --out), or have the earlier search deleted "
-            "(overwrite=True, --overwrite)."
+            f"{run} holds a search on other data. {_data_difference(Run(run), known, data)}. "
+            "Choose another run directory (project_name=, --out), or have the earlier search "
+            "deleted (overwrite=True, --overwrite)."
         )
+
+
+def _data_difference(run: Run, known: DataCard, data: ImageData) -> str:
+    """Describe how images differ from those of a run, with another fingerprint."""
+    now = data.card
+    compared = {
+        "images": (known.source, now.source),
+        "height, width and channels": (known.pixels.shape, now.pixels.shape),
+        "classes": (known.class_names, now.class_names),
+        "images of each class": (known.counts, now.counts),
+    }
+    told = [
+        f"{name}: was {was}, now {here}" for name, (was, here) in compared.items() if was != here
+    ]
+    split = run.split()
+    if not told and split is not None and np.array_equal(split.labels, data.labels):
+        moved = [part for part, at in split.indices.items() if set(at) != set(data.indices[part])]
+        if moved:
+            told = [f"other images in the splits {', '.join(moved)} (seed, groups)"]
+    return "; ".join(told) or "pixels or labels of some images have changed"
 
 
 def check_writable(path: Path) -> None:

@@ -123,6 +123,11 @@ class StudyOracle(keras_tuner.Oracle):
         if self.study.user_attrs.get(name) != content:
             self.study.set_user_attr(name, content)
 
+    def close(self) -> None:
+        """Close the file of the study, so that nothing changes it later; the next use opens it."""
+        if "_search_study" in vars(self):
+            self._search_study.close()
+
     def lock(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Exclude other processes that share the study from blocks of the same name."""
         return self._search_study.lock(name)

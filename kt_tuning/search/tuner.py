@@ -413,6 +413,7 @@ class Tuner(OverridableTuner):
             full_disk_explained(self.run_directory),
             self._run.begin(check, source=source, lock=not shared),
             make_executor(found, self._run, jobs).started(jobs) as executor,
+            contextlib.closing(self._oracle),
         ):
             self._oracle.open()
             if (known := self._oracle.known_trials()) is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import DuplicatedStudyError
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -57,6 +57,12 @@ class StudyStorage(BaseStorage):
         self._backend_ids: dict[int, int] = {}
         self._shown: dict[int, FrozenTrial] = {}
         self._draft: int | None = None
+
+    def close(self) -> None:
+        """Close the connections to a database; the next use opens them again."""
+        if isinstance(self._backend, RDBStorage):
+            self._backend.remove_session()
+            self._backend.engine.dispose()
 
     def translate(self, space: SearchSpace) -> None:
         """Show all trials as if they had been drawn from a space that may be wider than theirs."""

@@ -265,6 +265,11 @@ class SearchStudy(SharedStudy):
                 sync_folder(log.parent)
                 self._named = True
 
+    def close(self) -> None:
+        """Close the file of the study: SQLite then merges its write-ahead log into it."""
+        if self._file is not None:
+            self.storage.close()
+
     def _note(self, trial_id: str, attributes: dict[str, Any]) -> None:
         for name, value in attributes.items():
             self.storage.set_trial_user_attr(self._numbers[trial_id], name, value)

@@ -76,7 +76,7 @@ def test_a_split_of_classes_beside_classes_is_an_error(save: Save, tmp_path: Pat
 
 def test_splits_inside_class_folders_are_an_error(save: Save, tmp_path: Path) -> None:
     make(save, "cat/train", "cat/Test", "dog/train", "dog/Test")
-    with pytest.raises(DataError, match="splits inside .*cat: Test, train.*--class cat --class"):
+    with pytest.raises(DataError, match=r"splits inside .*cat: Test, train.*--class cat --class"):
         scan(tmp_path)
     assert scan(tmp_path, class_names=["cat", "dog"]).class_names == ("cat", "dog")
 

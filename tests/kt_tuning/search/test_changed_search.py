@@ -142,14 +142,24 @@ def test_what_makes_earlier_trials_untrue_is_refused_and_named(change, copied):
         assert way in str(refused.value)
 
 
-@pytest.mark.parametrize("other", ["pixels", "order", "split"])
-def test_other_images_are_refused(other, copied, stripes):
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        ("pixels", "pixels or labels of some images"),
+        ("order", "pixels or labels of some images"),
+        ("split", r"other images in the splits train, validation, test \(seed, groups\)"),
+        ("names", r"classes: was \('0', '1'\), now \('a', 'b'\)"),
+    ],
+)
+def test_other_images_are_refused(other, difference, copied, stripes):
     images, labels = striped_images(60, seed=1 if other == "pixels" else 0)
     if other == "order":
         images, labels = images[::-1], labels[::-1]
-    data = ImageData.from_arrays(images, labels, seed=3 if other == "split" else 0)
+    names = ["a", "b"] if other == "names" else None
+    seed = 3 if other == "split" else 0
+    data = ImageData.from_arrays(images, labels, seed=seed, class_names=names)
     before = contents(copied)
-    with pytest.raises(StorageError, match="holds a search on other data"):
+    with pytest.raises(StorageError, match=f"holds a search on other data. {difference}"):
         tuner_in(copied, max_trials=2).search(data, verbose=False)
     assert contents(copied) == before
 
