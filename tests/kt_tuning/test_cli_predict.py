@@ -117,6 +117,7 @@ def test_a_file_name_that_is_no_unicode(form, exported, tmp_path, monkeypatch, c
         (["new/in/broken.jpg"], "None of 1 image files can be read"),
         (["new", "--out", "none/answers.csv"], "there is no folder"),
         (["new", "--format", "xml"], "xml"),
+        (["new", "--out", "new/in/../a.png"], "is one of the image files"),
     ],
 )
 def test_what_cannot_be_done_is_an_error(
@@ -126,3 +127,4 @@ def test_what_cannot_be_done_is_an_error(
     (tmp_path / "nothing").mkdir()
     assert kt_tuning(monkeypatch, "predict", exported, *arguments) == 2
     assert message in capsys.readouterr().err
+    assert (folder / "a.png").read_bytes().startswith(b"\x89PNG")

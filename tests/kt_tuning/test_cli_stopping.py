@@ -10,6 +10,7 @@ import keras_tuner
 import pytest
 import typer
 
+from kt_tuning import cli
 from kt_tuning.cli import stopping
 from kt_tuning.core.errors import DataError
 from kt_tuning.core.interrupts import Stopped
@@ -40,6 +41,17 @@ def test_ctrl_c_is_status_130_and_says_how_to_go_on(capfd):
     assert outcome(capfd, verb) == (130, told)
     # A second one does not break into the end.
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_ctrl_c_while_modules_are_imported_is_no_traceback(capfd, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kt_tuning.cli.app.main", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 130
+    assert capfd.readouterr().err == "Interrupted.\n"
 
 
 def test_sigterm_is_status_143(capfd):
