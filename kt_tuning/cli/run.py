@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from kt_tuning.cli import run_options as option
@@ -18,6 +19,7 @@ from kt_tuning.cli.run_place import run_directory
 from kt_tuning.cli.stopping import on_interrupt
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.quiet import import_tensorflow
+from kt_tuning.run import Run
 from kt_tuning.run.layout import REPORT
 from kt_tuning.run_options import RunOptions
 
@@ -90,7 +92,7 @@ def run(
     if given["workers"].isdecimal():
         given["workers"] = int(given["workers"])
     options = RunOptions(**_chosen(given), verbose=not quiet)
-    with on_interrupt(f"; to use the trials so far: kt-tuning finalize {out}"):
+    with on_interrupt(lambda: _way_on(out)):
         outcome = run_pipeline(
             data, out, options, files=as_asked(run, asked, out, options), began=STARTED
         )
@@ -98,6 +100,13 @@ def run(
         print(f"Another process has finished this search: {out / REPORT}")
         return
     print_outcome(outcome)
+
+
+def _way_on(out: Path) -> str:
+    """Say how to use the trials of an interrupted run, if there are any with a score."""
+    if any(trial.usable for trial in Run(out).trials()):
+        return f"; to use the trials so far: kt-tuning finalize {out}"
+    return "."
 
 
 def config() -> None:

@@ -34,7 +34,7 @@ def outcome(capfd, verb):
 
 def test_ctrl_c_is_status_130_and_says_how_to_go_on(capfd):
     def verb():
-        with stopping.on_interrupt("; or finish it"):
+        with stopping.on_interrupt(lambda: "; or finish it"):
             raise KeyboardInterrupt
 
     told = "Interrupted. To go on, run the same command again; or finish it\n"
@@ -56,7 +56,7 @@ def test_ctrl_c_while_modules_are_imported_is_no_traceback(capfd, monkeypatch):
 
 def test_sigterm_is_status_143(capfd):
     def verb():
-        with stopping.on_interrupt("; or finish it"):
+        with stopping.on_interrupt(lambda: "; or finish it"):
             os.kill(os.getpid(), signal.SIGTERM)
             signal.pause()
 
