@@ -43,7 +43,7 @@ class RecordedTuner(Tuner):
         changed = [
             name
             for name, place in places.items()
-            if not place.is_file() or place.read_text(encoding="utf-8") != self.files[name]
+            if not place.is_file() or place.read_bytes() != self.files[name].encode()
         ]
         write_files(self.run_directory, {name: self.files[name] for name in changed})
 
