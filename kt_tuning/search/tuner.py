@@ -410,10 +410,10 @@ class Tuner(OverridableTuner):
         check = partial(self._identity.check_run, data)
         with (
             without_repetitions(),
+            contextlib.closing(self._oracle),  # a refusal, too, leaves the study as it was
             full_disk_explained(self.run_directory),
             self._run.begin(check, source=source, lock=not shared),
             make_executor(found, self._run, jobs).started(jobs) as executor,
-            contextlib.closing(self._oracle),
         ):
             self._oracle.open()
             if (known := self._oracle.known_trials()) is not None:

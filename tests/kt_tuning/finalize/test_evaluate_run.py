@@ -214,7 +214,7 @@ def test_the_winner_is_found_again(run, data, model):
 def test_a_damaged_winner_is_written_anew(run, model):
     path = save_final_model(Ensemble([model], [1.0]), run)
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(StorageError, match="damaged.*kt-tuning finalize"):
+    with pytest.raises(StorageError, match=r"damaged.*kt-tuning finalize"):
         load_final_model(run)
     save_final_model(Ensemble([model], [1.0]), run)
     assert load_final_model(run).output_shape == model.output_shape
