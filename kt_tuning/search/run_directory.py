@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import platform
+import reprlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -328,6 +329,7 @@ def check_same_data(run: Path, data: ImageData) -> None:
 def _data_difference(run: Run, known: DataCard, data: ImageData) -> str:
     """Describe how images differ from those of a run, with another fingerprint."""
     now = data.card
+    shortened = reprlib.Repr(maxtuple=20, maxlist=20, maxstring=1000).repr  # of 1,000 classes, 20
     compared = {
         "images": (known.source, now.source),
         "height, width and channels": (known.pixels.shape, now.pixels.shape),
@@ -335,7 +337,9 @@ def _data_difference(run: Run, known: DataCard, data: ImageData) -> str:
         "images of each class": (known.counts, now.counts),
     }
     told = [
-        f"{name}: was {was}, now {here}" for name, (was, here) in compared.items() if was != here
+        f"{name}: was {shortened(was)}, now {shortened(here)}"
+        for name, (was, here) in compared.items()
+        if was != here
     ]
     split = run.split()
     if not told and split is not None and np.array_equal(split.labels, data.labels):
