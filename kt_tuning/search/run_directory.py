@@ -8,7 +8,7 @@ import logging
 import math
 import os
 import platform
-import reprlib
+import textwrap
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -41,6 +41,9 @@ from kt_tuning.search.rungs import Point
 from kt_tuning.trials.damage import damaged_files
 
 logger = logging.getLogger("kt_tuning")
+
+LONGEST = 300
+"""Largest number of characters of a value in a message about other data."""
 
 
 class RunDirectory(Run):
@@ -329,7 +332,6 @@ def check_same_data(run: Path, data: ImageData) -> None:
 def _data_difference(run: Run, known: DataCard, data: ImageData) -> str:
     """Describe how images differ from those of a run, with another fingerprint."""
     now = data.card
-    shortened = reprlib.Repr(maxtuple=20, maxlist=20, maxstring=1000).repr  # of 1,000 classes, 20
     compared = {
         "images": (known.source, now.source),
         "height, width and channels": (known.pixels.shape, now.pixels.shape),
@@ -337,7 +339,7 @@ def _data_difference(run: Run, known: DataCard, data: ImageData) -> str:
         "images of each class": (known.counts, now.counts),
     }
     told = [
-        f"{name}: was {shortened(was)}, now {shortened(here)}"
+        f"{name}: was {_shortened(was)}, now {_shortened(here)}"
         for name, (was, here) in compared.items()
         if was != here
     ]
@@ -347,6 +349,10 @@ def _data_difference(run: Run, known: DataCard, data: ImageData) -> str:
         if moved:
             told = [f"other images in the splits {', '.join(moved)} (seed, groups)"]
     return "; ".join(told) or "pixels or labels of some images have changed"
+
+
+def _shortened(value: object) -> str:
+    return textwrap.shorten(str(value), LONGEST, placeholder=" …")
 
 
 def check_writable(path: Path) -> None:
