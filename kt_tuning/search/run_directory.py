@@ -333,7 +333,6 @@ def _data_difference(run: Run, known: DataCard, data: ImageData) -> str:
     """Describe how images differ from those of a run, with another fingerprint."""
     now = data.card
     compared = {
-        "images": (known.source, now.source),
         "height, width and channels": (known.pixels.shape, now.pixels.shape),
         "classes": (known.class_names, now.class_names),
         "images of each class": (known.counts, now.counts),
@@ -348,7 +347,7 @@ def _data_difference(run: Run, known: DataCard, data: ImageData) -> str:
         moved = [part for part, at in split.indices.items() if set(at) != set(data.indices[part])]
         if moved:
             told = [f"other images in the splits {', '.join(moved)} (seed, groups)"]
-    return "; ".join(told) or "pixels or labels of some images have changed"
+    return "; ".join(told) or f"images: was {known.source}, now others in {now.source}"
 
 
 def _shortened(value: object) -> str:

@@ -145,17 +145,17 @@ def test_what_makes_earlier_trials_untrue_is_refused_and_named(change, copied):
 @pytest.mark.parametrize(
     ("other", "difference"),
     [
-        ("pixels", "pixels or labels of some images"),
-        ("order", "pixels or labels of some images"),
+        ("pixels", "images: was arrays, now others in arrays"),
+        ("order", "images: was arrays, now others in arrays"),
         ("split", r"other images in the splits train, validation, test \(seed, groups\)"),
-        ("names", r"classes: was \('0', '1'\), now \('a', 'b'\)"),
+        ("names", r"classes: was \('lying', 'standing'\), now \('a', 'b'\)"),
     ],
 )
 def test_other_images_are_refused(other, difference, copied, stripes):
     images, labels = striped_images(60, seed=1 if other == "pixels" else 0)
     if other == "order":
         images, labels = images[::-1], labels[::-1]
-    names = ["a", "b"] if other == "names" else None
+    names = ["a", "b"] if other == "names" else stripes.class_names
     seed = 3 if other == "split" else 0
     data = ImageData.from_arrays(images, labels, seed=seed, class_names=names)
     before = contents(copied)
