@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import keras_tuner
 import numpy as np
+from numpy.typing import NDArray
 
 from kt_tuning.core.errors import OtherSearchError, StorageError
 from kt_tuning.core.records import TrialRecord
@@ -177,7 +178,7 @@ def describe_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _digest(arrays: Sequence[np.ndarray]) -> str:
+def _digest(arrays: Sequence[NDArray[Any]]) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for array in arrays:
         digest.update(f"{array.shape} {array.dtype}".encode())
