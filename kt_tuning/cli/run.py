@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Mapping
@@ -92,7 +93,7 @@ def run(
     if given["workers"].isdecimal():
         given["workers"] = int(given["workers"])
     options = RunOptions(**_chosen(given), verbose=not quiet)
-    with on_interrupt(lambda: _way_on(out)):
+    with on_interrupt(functools.partial(_way_on, out)):
         outcome = run_pipeline(
             data, out, options, files=as_asked(run, asked, out, options), began=STARTED
         )
