@@ -22,7 +22,7 @@ from kt_tuning.run.layout import AUTO_CHOICE, OPTIONS
 from kt_tuning.search import STRATEGIES
 from kt_tuning.search.auto import AutoChoice, Chosen
 from kt_tuning.search.definition import SearchDefinition, read_definition
-from kt_tuning.search.definition.state import NAME, STATE
+from kt_tuning.search.descriptions import NAME, STATE
 from kt_tuning.tuner import Tuner
 
 OPTUNA = "optuna"

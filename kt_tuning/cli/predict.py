@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kt_tuning.core.errors import DataError, KtTuningError, StorageError
+from kt_tuning.core.errors import DataError, KtTuningError, OptionError, StorageError
 from kt_tuning.core.quiet import import_tensorflow
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def predict(
     if out is not None and not out.parent.is_dir():
         raise StorageError(f"Cannot write {out}: there is no folder {out.parent}.")
     files = list(_files(images))
+    if out is not None and out.resolve() in {file.resolve() for file in files}:
+        raise OptionError(f"--out {out} is one of the image files: it would be overwritten.")
     if not files:
         raise DataError(f"Found no image files in {', '.join(map(str, images))}.")
     import_tensorflow()
@@ -68,6 +70,7 @@ def predict(
         text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
     else:
         text = _csv(rows, served.class_names) if chosen is Format.CSV else _table(rows)
+    text = text.encode("utf-8", "backslashreplace").decode()  # file names need not be Unicode
     if out is None:
         sys.stdout.write(text)
     else:

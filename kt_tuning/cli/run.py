@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from kt_tuning.data.label_table import is_table
 from kt_tuning.data.npz_file import is_npz
 from kt_tuning.run import Run
 from kt_tuning.run.layout import REPORT, is_run_directory
+from kt_tuning.run import Run
+from kt_tuning.run.layout import REPORT
 from kt_tuning.run_options import RunOptions
 
 logger = logging.getLogger("kt_tuning")
@@ -95,7 +99,7 @@ def run(
     if given["workers"].isdecimal():
         given["workers"] = int(given["workers"])
     options = RunOptions(**_chosen(given), verbose=not quiet)
-    with on_interrupt(f"; to use the trials so far: kt-tuning finalize {out}"):
+    with on_interrupt(functools.partial(_way_on, out)):
         outcome = run_pipeline(
             data, out, options, files=as_asked(run, asked, out, options), began=STARTED
         )
@@ -103,6 +107,13 @@ def run(
         print(f"Another process has finished this search: {out / REPORT}")
         return
     print_outcome(outcome)
+
+
+def _way_on(out: Path) -> str:
+    """Say how to use the trials of an interrupted run, if there are any with a score."""
+    if any(trial.usable for trial in Run(out).trials()):
+        return f"; to use the trials so far: kt-tuning finalize {out}"
+    return "."
 
 
 def config() -> None:

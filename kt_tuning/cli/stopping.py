@@ -27,12 +27,16 @@ WATCH = 'read -r end || printf "%s\\n" "$1" >&2'
 
 
 @contextlib.contextmanager
-def on_interrupt(way_on: str) -> Iterator[None]:
-    """Add `way_on` to the message of a verb that is interrupted in the block."""
+def on_interrupt(way_on: Callable[[], str]) -> Iterator[None]:
+    """Have a verb that is interrupted in the block say more.
+
+    Args:
+        way_on: Returns what follows "To go on, run the same command again".
+    """
     try:
         yield
     except KeyboardInterrupt as stop:
-        raise type(stop)(way_on) from None
+        raise type(stop)(way_on()) from None
 
 
 def stoppable(verb: Callable[..., None]) -> Callable[..., None]:

@@ -130,6 +130,8 @@ class _Finder:
                 del parts[part], found[part]
         for part, where in parts.items():
             self._check_classes(where, found[part])
+        if self._wanted is None:
+            self._check_no_splits_below(parts["train"], found["train"])
         everywhere = set().union(*found.values())
         missing = {part: sorted(everywhere - set(names)) for part, names in found.items()}
         if any(missing.values()):
@@ -234,6 +236,21 @@ class _Finder:
                 stray[0],
             )
 
+    def _check_no_splits_below(self, where: str, names: list[str]) -> None:
+        """Refuse ready splits inside the class folders, which would be mixed up."""
+        for name in names:
+            below = self._sub_folders(os.path.join(where, name))
+            known = split_parts(below)
+            if len(below) < 2 or len(set(known.values())) < 2:
+                continue
+            options = " ".join(f"--class {name}" for name in names)
+            raise DataError(
+                f"Expected the splits above the class folders, such as train/{name}. Found splits "
+                f"inside {self._path(os.path.join(where, name))}: {', '.join(known)}. Move them "
+                "above the class folders; or, to split all images anew, list the class folders: "
+                f"class_names={names} in Python, {options} on the command line."
+            )
+
     def _any_image(self, where: str) -> bool:
         return next(walk(self._path(where), "", LeftOut()), None) is not None
 
@@ -279,5 +296,6 @@ def _parse(name: str) -> tuple[str, tuple[str, ...]] | None:
     parts = {_PART_OF_WORD[word] for word in words if word in _PART_OF_WORD}
     if len(parts) != 1:
         return None
-    affix = tuple(word for word in words if word not in _PART_OF_WORD and word not in _NEUTRAL)
+    ignored = _NEUTRAL | _PART_OF_WORD.keys()
+    affix = tuple(word for word in words if word not in ignored and not word.isdigit())
     return parts.pop(), affix

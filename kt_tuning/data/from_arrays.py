@@ -162,7 +162,7 @@ def find_range(x: Any, *others: Any) -> tuple[float, float]:
                 "The 16-bit pixels of x hold %d bits: 0 to %d become 0 to 255.", bits, white
             )
             return (0.0, float(white))
-    if 0 < largest <= _DARK:
+    if 0 < largest <= _DARK and array.min() >= 0:  # values below 0 are refused later
         logging.getLogger("kt_tuning").warning(
             "The brightest pixel of x is %g of 255. If %g is white, %s.",
             largest,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.atomic import atomic_write
-from kt_tuning.core.errors import OptionError, StorageError
+from kt_tuning.core.errors import DataError, OptionError, StorageError
 from kt_tuning.core.records import DataCard, PixelFormat, TableSource
 from kt_tuning.data.duplicates import Duplicates, find_duplicates, thumbnails
 from kt_tuning.data.from_arrays import join_arrays
@@ -71,6 +71,14 @@ class ImageData:
     duplicates: Duplicates = dataclasses.field(default_factory=lambda: Duplicates([], []))
     groups: Groups | None = None
     table: TableSource | None = None
+
+    def __post_init__(self) -> None:
+        broken = [name for name in self.class_names if not _is_line(name)]
+        if broken:
+            raise DataError(
+                "Expected class names in Unicode, each on one line, as labels.txt of an exported "
+                f"model lists them. Received: {', '.join(map(ascii, broken))}. Rename these."
+            )
 
     @classmethod
     def from_arrays(
@@ -347,3 +355,12 @@ class ImageData:
 
     def _counts(self, part: str) -> NDArray[np.int64]:
         return np.bincount(self.labels[self.indices[part]], minlength=self.classes)
+
+
+def _is_line(name: str) -> bool:
+    """Whether a name is valid Unicode without a line break."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # of a folder whose name is not in UTF-8
+        return False
+    return len(name.splitlines()) < 2

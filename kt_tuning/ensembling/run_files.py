@@ -180,11 +180,20 @@ def read_ensemble_file(path: Path) -> tuple[keras.Model, dict[str, Any]]:
 
 
 def load_keras_model(path: Path) -> keras.Model:
-    """Read a Keras model that may have layers of `hypermodels`."""
+    """Read a Keras model that may have layers of `hypermodels`.
+
+    Raises:
+        StorageError: if the file is damaged.
+    """
     import keras
 
     import hypermodels  # noqa: F401  its layers are registered by being imported
 
+    if not zipfile.is_zipfile(path):
+        raise StorageError(
+            f"{path} is damaged: it is no archive of a Keras model. `kt-tuning finalize "
+            f"{path.parent}`, or in Python `tuner.ensemble()`, write it anew."
+        )
     model: keras.Model = keras.models.load_model(path, compile=False)
     return model
 

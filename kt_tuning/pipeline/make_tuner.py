@@ -43,7 +43,7 @@ def write_files(folder: Path, files: Mapping[str, str]) -> None:
     """Write texts into files of a folder that do not hold them yet."""
     for name, text in files.items():
         path = folder / name
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        if not path.is_file() or path.read_bytes() != text.encode():
             with atomic_write(path, durable=True) as temporary:
                 temporary.write_text(text, encoding="utf-8")
 

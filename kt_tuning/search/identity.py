@@ -13,6 +13,7 @@ import keras
 import keras_tuner
 import numpy as np
 from optuna.storages import BaseStorage
+from numpy.typing import NDArray
 
 from kt_tuning.core.errors import OtherSearchError, StorageError
 from kt_tuning.core.records import TrialRecord
@@ -27,6 +28,9 @@ from kt_tuning.search.study.storage import without_password
 
 LARGEST = 60_000
 """Largest attribute of a study in bytes that every database takes."""
+LONGEST = 200
+"""Largest number of characters of a container of plain values that is kept as text."""
+_PLAIN = (bool, int, float, str)
 
 
 class Identity:
@@ -130,21 +134,33 @@ class Identity:
 
 
 def _describe_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return digests of the arrays and the plain values among the arguments of `fit`, by name."""
+    """Return digests of the arrays and the plain values among the arguments of `fit`.
+
+    Args:
+        arguments: By name. Tensors and tables count as arrays, containers of plain values, such as
+            `class_weight`, as text; others, such as data sets, are left out.
+    """
     found: dict[str, Any] = {}
     for name, value in arguments.items():
         leaves = [leaf for leaf in keras.tree.flatten(value) if leaf is not None]
-        if leaves and all(
-            isinstance(leaf, np.ndarray) and not leaf.dtype.hasobject for leaf in leaves
-        ):
-            digest = hashlib.blake2b(digest_size=8)
-            for leaf in leaves:
-                digest.update(f"{leaf.shape} {leaf.dtype}".encode())
-                digest.update(np.ascontiguousarray(leaf).data)
-            found[name] = digest.hexdigest()
-        elif isinstance(value, (bool, int, float, str)):
+        arrays = [np.asarray(leaf) for leaf in leaves if hasattr(leaf, "__array__")]
+        if isinstance(value, _PLAIN):
             found[name] = value
+        elif all(isinstance(leaf, _PLAIN) for leaf in leaves):
+            text = repr(value)
+            digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+            found[name] = text if len(text) <= LONGEST else digest
+        elif len(arrays) == len(leaves) and not any(array.dtype.hasobject for array in arrays):
+            found[name] = _digest(arrays)
     return found
+
+
+def _digest(arrays: Sequence[NDArray[Any]]) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for array in arrays:
+        digest.update(f"{array.shape} {array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def named(args: tuple[Any, ...], fit_kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import platform
+import textwrap
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.records import FAILED, PAUSED, SearchRecord, TrialRecord
+from kt_tuning.core.records import FAILED, PAUSED, DataCard, SearchRecord, TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation.test_uses import add_uses, held_out_uses
@@ -41,6 +42,9 @@ from kt_tuning.search.pruning import Point
 from kt_tuning.trials.trial_files import damaged_files
 
 logger = logging.getLogger("kt_tuning")
+
+LONGEST = 300
+"""Largest number of characters of a value in a message about other data."""
 
 
 class RunDirectory(Run):
@@ -313,11 +317,35 @@ def check_same_data(run: Path, data: ImageData) -> None:
     known = Run(run).data_card()
     if known is not None and known.fingerprint != data.fingerprint:
         raise StorageError(
-            f"{run} holds a search on other data: {known.source}, fingerprint "
-            f"{known.fingerprint[:12]}; now {data.source}, {data.fingerprint[:12]}. Choose another "
-            "run directory (project_name=, --out), or have the earlier search deleted "
-            "(overwrite=True, --overwrite)."
+            f"{run} holds a search on other data. {_data_difference(Run(run), known, data)}. "
+            "Choose another run directory (project_name=, --out), or have the earlier search "
+            "deleted (overwrite=True, --overwrite)."
         )
+
+
+def _data_difference(run: Run, known: DataCard, data: ImageData) -> str:
+    """Describe how images differ from those of a run, with another fingerprint."""
+    now = data.card
+    compared = {
+        "height, width and channels": (known.pixels.shape, now.pixels.shape),
+        "classes": (known.class_names, now.class_names),
+        "images of each class": (known.counts, now.counts),
+    }
+    told = [
+        f"{name}: was {_shortened(was)}, now {_shortened(here)}"
+        for name, (was, here) in compared.items()
+        if was != here
+    ]
+    split = run.split()
+    if not told and split is not None and np.array_equal(split.labels, data.labels):
+        moved = [part for part, at in split.indices.items() if set(at) != set(data.indices[part])]
+        if moved:
+            told = [f"other images in the splits {', '.join(moved)} (seed, groups)"]
+    return "; ".join(told) or f"images: was {known.source}, now others in {now.source}"
+
+
+def _shortened(value: object) -> str:
+    return textwrap.shorten(str(value), LONGEST, placeholder=" …")
 
 
 def _check_writable(path: Path) -> None:

@@ -106,6 +106,7 @@ class SessionTuner(OverridableTuner):
         shared = is_worker() or self._oracle.shared
         with (
             without_repetitions(),
+            contextlib.closing(self._oracle),  # a refusal, too, leaves the study as it was
             full_disk_explained(self.run_directory),
             self._run.begin(check, source=source, lock=not shared),
             make_executor(workers, self._run, jobs).started(jobs) as executor,

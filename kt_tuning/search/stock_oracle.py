@@ -98,6 +98,9 @@ class StockOracle:
     def open(self) -> None:
         """Do nothing: there is no study."""
 
+    def close(self) -> None:
+        """Do nothing: there is no study."""
+
     def known_trials(self) -> Collection[str] | None:
         """Return None: trials are not compared with the run directory."""
         return None

@@ -119,6 +119,11 @@ class StudyOracle(keras_tuner.Oracle):
     def trials(self, trials: dict[str, Trial]) -> None:
         self._trials = trials
 
+    def close(self) -> None:
+        """Close the file of the study, so that nothing changes it later; the next use opens it."""
+        if "_search_study" in vars(self):
+            self._search_study.close()
+
     def lock(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Exclude other processes that share the study from blocks of the same name."""
         return self._search_study.lock(name)

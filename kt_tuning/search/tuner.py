@@ -17,6 +17,9 @@ from optuna.samplers import BaseSampler
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.quiet import quiet_keras_tuner
+from kt_tuning.core.errors import OptionError, full_disk_explained
+from kt_tuning.core.json_record import write_json
+from kt_tuning.core.quiet import quiet_keras_tuner, without_repetitions
 from kt_tuning.core.units import seconds
 from kt_tuning.data import ImageData
 from kt_tuning.execution import Ray, Work
@@ -196,6 +199,11 @@ class Tuner(SessionTuner):
             flops=max_flops,
             latency=max_latency,
         )
+        if recipe is not None and not isinstance(recipe, Recipe):
+            raise OptionError(
+                "`recipe` is a kt_tuning.Recipe, such as Recipe(batch_size=32), or None. "
+                f"Received: {recipe!r}"
+            )
         self._trackers = find_trackers(tracker)
         self.recipe = recipe or Recipe()
         self.seed = seed

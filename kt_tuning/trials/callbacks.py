@@ -18,6 +18,7 @@ from kt_tuning.core.units import clock, count
 from kt_tuning.data.batch_loader import Loader
 from kt_tuning.trials.checkpoint import RunState
 from kt_tuning.trials.spec import InfeasibleError
+from kt_tuning.trials.fatal_errors import CallbackError
 
 PROBE = 8
 """Steps after the first from which the time of an epoch is estimated."""
@@ -38,15 +39,20 @@ class CallbackError(OptionError, keras_tuner.errors.FatalValueError):
 
 
 def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
-    """Refuse callbacks that cannot be copied for each training.
+    """Refuse what is no callback, and callbacks that cannot be copied for each training.
 
     Args:
         callbacks: As passed to `search`.
 
     Raises:
+        OptionError: if it is no list of callbacks.
         CallbackError: if one cannot be copied; it names that callback and the reason.
     """
+    if not isinstance(callbacks, Sequence) or isinstance(callbacks, str):
+        raise OptionError(f"`callbacks` is a list of Keras callbacks. Received: {callbacks!r}")
     for callback in callbacks:
+        if not hasattr(callback, "set_model"):
+            raise OptionError(f"`callbacks` is a list of Keras callbacks. In it is: {callback!r}")
         try:
             copy.deepcopy(callback)
         except Exception as error:

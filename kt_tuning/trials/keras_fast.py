@@ -20,6 +20,8 @@ import keras
 from kt_tuning.data.batch_loader import Loader
 from kt_tuning.data.batches import Batch
 from kt_tuning.trials.classifiers import build_metrics
+from kt_tuning.trials.label_encoding import build_metrics
+from kt_tuning.trials.results import scalar
 
 UNDERSTOOD = {"epochs", "initial_epoch", "callbacks", "shuffle", "verbose"}
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
@@ -129,7 +131,7 @@ class _Training:
             measured = model.get_metrics_result()
             # A custom training step may return other logs.
             logs = measured if measured.keys() == logs.keys() else logs
-            logs = {name: float(value) for name, value in logs.items()}
+            logs = {name: scalar(value) for name, value in logs.items()}
             hooks.on_epoch_end(epoch, logs)
             if model.stop_training:
                 break
@@ -170,7 +172,7 @@ def _floats(logs: dict[str, Any], callback: keras.callbacks.Callback) -> dict[st
     """Return the logs as floats, for which an asynchronous device must be awaited."""
     if not getattr(callback, "reads_batch_logs", True):
         return None
-    return {name: float(value) for name, value in logs.items()}
+    return {name: scalar(value) for name, value in logs.items()}
 
 
 def fuse_batch_normalization(model: keras.Model) -> None:

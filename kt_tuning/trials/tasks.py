@@ -149,6 +149,7 @@ class ImageTask(Task):
         names = [objective.removeprefix("val_") for objective in objectives]
         asked = [name for name in names if name in METRICS]
         self._names = tuple(dict.fromkeys((*EVERY_EPOCH, *asked)))
+        self._asks_log_loss = "log_loss" in asked
 
     def precision(self, values: Mapping[str, Any]) -> str:
         """Return the recipe's precision; "auto" depends on the family."""
@@ -325,7 +326,9 @@ class ImageTask(Task):
     def _score(self, predictions: Probabilities, names: tuple[str, ...]) -> dict[str, float]:
         measured = score(self._data.validation.labels, predictions, names)
         values = {f"val_{name}": value for name, value in measured.items()}
-        values = {"val_loss": values.pop("val_log_loss"), **values}
+        values = {"val_loss": values["val_log_loss"], **values}
+        if not self._asks_log_loss:
+            del values["val_log_loss"]
         model = self._model() if self._compiled and self._model else None
         if model is not None:
             own = compiled_metrics(model, self._targets(model), predictions)

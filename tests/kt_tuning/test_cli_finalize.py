@@ -44,11 +44,19 @@ def interrupt_after(monkeypatch, pauses):
     monkeypatch.setattr(SearchLoop, "_pause", paused)
 
 
+def interrupted(*arguments, **options):
+    raise KeyboardInterrupt
+
+
 def test_an_interrupted_run_stops_and_can_be_finished_and_gone_on_with(
     tmp_path, monkeypatch, capsys, caplog
 ):
     photos, out = write_photos(tmp_path / "photos"), tmp_path / "run"
     command = ["run", photos, "--out", out, *OPTIONS]
+    with monkeypatch.context() as patch:
+        patch.setattr("kt_tuning.pipeline.run", interrupted)
+        assert kt_tuning(patch, *command) == 130
+    assert "run the same command again.\n" in capsys.readouterr().err  # there is nothing to finish
     with monkeypatch.context() as patch:
         interrupt_after(patch, 2)
         assert kt_tuning(patch, *command) == 130

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 
 import keras
 import numpy as np
@@ -101,6 +102,14 @@ def test_table_by_default(exported, folder, monkeypatch, capsys):
     assert lines[1].startswith(f"{folder / 'in/d.webp'}\tlight\t0.")
 
 
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_a_file_name_that_is_no_unicode(form, exported, tmp_path, monkeypatch, capsys):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    Image.new("L", (12, 16)).save(path)
+    assert kt_tuning(monkeypatch, "predict", exported, path, "--format", form) == 0
+    assert "caf\\udce9.png" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -108,6 +117,7 @@ def test_table_by_default(exported, folder, monkeypatch, capsys):
         (["new/in/broken.jpg"], "None of 1 image files can be read"),
         (["new", "--out", "none/answers.csv"], "there is no folder"),
         (["new", "--format", "xml"], "xml"),
+        (["new", "--out", "new/in/../a.png"], "is one of the image files"),
     ],
 )
 def test_what_cannot_be_done_is_an_error(
@@ -117,3 +127,4 @@ def test_what_cannot_be_done_is_an_error(
     (tmp_path / "nothing").mkdir()
     assert kt_tuning(monkeypatch, "predict", exported, *arguments) == 2
     assert message in capsys.readouterr().err
+    assert (folder / "a.png").read_bytes().startswith(b"\x89PNG")

@@ -10,6 +10,7 @@ import keras_tuner
 import pytest
 import typer
 
+from kt_tuning import cli
 from kt_tuning.cli import stopping
 from kt_tuning.core.errors import DataError
 from kt_tuning.core.process import Stopped
@@ -33,7 +34,7 @@ def outcome(capfd, verb):
 
 def test_ctrl_c_is_status_130_and_says_how_to_go_on(capfd):
     def verb():
-        with stopping.on_interrupt("; or finish it"):
+        with stopping.on_interrupt(lambda: "; or finish it"):
             raise KeyboardInterrupt
 
     told = "Interrupted. To go on, run the same command again; or finish it\n"
@@ -42,9 +43,20 @@ def test_ctrl_c_is_status_130_and_says_how_to_go_on(capfd):
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
+def test_ctrl_c_while_modules_are_imported_is_no_traceback(capfd, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kt_tuning.cli.app.main", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 130
+    assert capfd.readouterr().err == "Interrupted.\n"
+
+
 def test_sigterm_is_status_143(capfd):
     def verb():
-        with stopping.on_interrupt("; or finish it"):
+        with stopping.on_interrupt(lambda: "; or finish it"):
             os.kill(os.getpid(), signal.SIGTERM)
             signal.pause()
 

@@ -60,6 +60,12 @@ class StudyStorage(BaseStorage):
         self._shown: dict[int, FrozenTrial] = {}
         self._draft: int | None = None
 
+    def close(self) -> None:
+        """Close the connections to a database; the next use opens them again."""
+        if isinstance(self._backend, RDBStorage):
+            self._backend.remove_session()
+            self._backend.engine.dispose()
+
     def translate(self, space: SearchSpace) -> None:
         """Show all trials as if they had been drawn from a space that may be wider than theirs."""
         self._space = space

@@ -334,6 +334,11 @@ class SearchStudy:
             sync_file(log)
             sync_folder(log.parent)
 
+    def close(self) -> None:
+        """Close the file of the study: SQLite then merges its write-ahead log into it."""
+        if self._file is not None:
+            self.storage.close()
+
     def _note(self, trial_id: str, attributes: dict[str, Any]) -> None:
         for name, value in attributes.items():
             self.storage.set_trial_user_attr(self._numbers[trial_id], name, value)

@@ -75,6 +75,13 @@ def test_a_split_of_classes_beside_classes_is_an_error(save: Save, tmp_path: Pat
         scan(tmp_path)
 
 
+def test_splits_inside_class_folders_are_an_error(save: Save, tmp_path: Path) -> None:
+    make(save, "cat/train", "cat/Test", "dog/train", "dog/Test")
+    with pytest.raises(DataError, match=r"splits inside .*cat: Test, train.*--class cat --class"):
+        scan(tmp_path)
+    assert scan(tmp_path, class_names=["cat", "dog"]).class_names == ("cat", "dog")
+
+
 def test_images_without_labels_are_left_out_and_said(
     save: Save, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -128,7 +135,7 @@ def test_class_names_that_are_not_there(save: Save, tmp_path: Path) -> None:
     [
         (
             "train",
-            "train TRAIN Training training_set trainset TrainingSet train-data trn",
+            "train TRAIN Training training_set trainset TrainingSet train-data trn 01_train",
         ),
         ("validation", "val Valid validation validation_set val_data dev DevSet eval evaluation"),
         ("test", "test Testing test_set TESTSET testset test_images testData"),
@@ -144,6 +151,7 @@ def test_usual_names_of_splits_in_any_case(part: str, names: str) -> None:
     [
         ("seg_train", "seg_test"),
         ("train2017", "val2017"),
+        ("01_seg_train", "02_seg_test"),
         ("images_train", "images_valid"),
         ("flowers-training", "flowers-testing"),
     ],

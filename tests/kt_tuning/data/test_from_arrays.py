@@ -95,6 +95,13 @@ def test_dark_images_are_remarked_on(caplog: pytest.LogCaptureFixture) -> None:
     assert "value_range=(0, 16)" in caplog.text
 
 
+def test_advice_for_dark_images_is_not_given_for_standardised_ones(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    find_range(image(-2.1, 2.6))
+    assert caplog.text == ""
+
+
 def test_advice_about_dark_images_works(caplog: pytest.LogCaptureFixture) -> None:
     x = image(0.0, 3.14159265)
     with caplog.at_level(logging.WARNING, "kt_tuning"):

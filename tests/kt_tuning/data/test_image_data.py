@@ -94,6 +94,8 @@ def test_strings_become_class_names() -> None:
         ({"test": (np.zeros((2, 4, 5, 3)), [0, 1])}, "uint8. Received: float64"),
         ({"test": (np.zeros((0, 4, 5, 3), np.uint8), [])}, "the test images should hold"),
         ({"class_names": ["a", "b", "c"]}, "class_names should hold 2"),
+        ({"class_names": ["even", "o\ndd"]}, r"on one line.*Received: 'o\\ndd'"),
+        ({"class_names": ["even", "caf\udce9"]}, r"in Unicode.*Received: 'caf\\udce9'"),
         ({"x": np.full((100, 4, 5), np.nan)}, "NaN"),
     ],
 )

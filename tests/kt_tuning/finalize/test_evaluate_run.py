@@ -211,6 +211,15 @@ def test_the_winner_is_found_again(run, data, model):
     assert [found.name for found in run.glob("*.keras")] == [path.name]
 
 
+def test_a_damaged_winner_is_written_anew(run, model):
+    path = save_final_model(Ensemble([model], [1.0]), run)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(StorageError, match=r"damaged.*kt-tuning finalize"):
+        load_final_model(run)
+    save_final_model(Ensemble([model], [1.0]), run)
+    assert load_final_model(run).output_shape == model.output_shape
+
+
 def test_an_earlier_winner_is_not_taken_for_it(run, model):
     save_final_model(Ensemble([model], [1.0]), run)
     dataclasses.replace(RECORD, member_scores=(0.75,)).save(run / "ensemble.json")

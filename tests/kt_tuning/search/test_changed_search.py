@@ -7,11 +7,13 @@ import shutil
 import keras
 import keras_tuner
 import numpy as np
+import pandas
 import pytest
 from striped import striped_images
 
 from kt_tuning import ImageData, Recipe, Tuner
 from kt_tuning.core.errors import StorageError
+from kt_tuning.search.identity import describe_arguments
 
 RECIPE = {"batch_size": 16, "augment": "none", "precision": "float32"}
 
@@ -140,14 +142,24 @@ def test_what_makes_earlier_trials_untrue_is_refused_and_named(change, copied):
         assert way in str(refused.value)
 
 
-@pytest.mark.parametrize("other", ["pixels", "order", "split"])
-def test_other_images_are_refused(other, copied, stripes):
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        ("pixels", "images: was arrays, now others in arrays"),
+        ("order", "images: was arrays, now others in arrays"),
+        ("split", r"other images in the splits train, validation, test \(seed, groups\)"),
+        ("names", r"classes: was \('lying', 'standing'\), now \('a', 'b'\)"),
+    ],
+)
+def test_other_images_are_refused(other, difference, copied, stripes):
     images, labels = striped_images(60, seed=1 if other == "pixels" else 0)
     if other == "order":
         images, labels = images[::-1], labels[::-1]
-    data = ImageData.from_arrays(images, labels, seed=3 if other == "split" else 0)
+    names = ["a", "b"] if other == "names" else stripes.class_names
+    seed = 3 if other == "split" else 0
+    data = ImageData.from_arrays(images, labels, seed=seed, class_names=names)
     before = contents(copied)
-    with pytest.raises(StorageError, match="holds a search on other data"):
+    with pytest.raises(StorageError, match=f"holds a search on other data. {difference}"):
         tuner_in(copied, max_trials=2).search(data, verbose=False)
     assert contents(copied) == before
 
@@ -264,3 +276,18 @@ def test_arrays_are_known_again(tmp_path):
     again.search(**given, verbose=False)
     assert json.loads((tmp_path / "run" / "definition.json").read_text())["data"] == before
     assert np.array_equal(again.results()["number"], [0, 1])
+
+
+def test_arguments_of_fit_that_change_the_training_are_compared():
+    def described(**arguments):
+        return describe_arguments(arguments)
+
+    images = np.arange(6.0)
+    assert described(class_weight={0: 1.0, 1: 2.0}) != described(class_weight={0: 1.0, 1: 9.0})
+    assert described(class_weight={0: 1.0}) == {"class_weight": "{0: 1.0}"}
+    tensor = keras.ops.convert_to_tensor
+    assert described(x=tensor(images)) != described(x=tensor(images + 1))
+    assert described(x=pandas.DataFrame(images)) != described(x=pandas.DataFrame(images + 1))
+    days = images.astype("datetime64[D]")  # has no buffer
+    assert described(x=days) == described(x=days.copy())
+    assert len(described(x=list(range(1000)))["x"]) < 200

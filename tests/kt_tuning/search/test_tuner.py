@@ -83,6 +83,13 @@ def test_the_study_knows_every_epoch(searched):
     assert np.allclose(curves, known)
 
 
+def test_after_a_search_the_study_is_one_file_that_nothing_changes_later(make_tuner, stripes):
+    tuner = make_tuner(max_trials=1, epochs=1)
+    tuner.search(stripes, verbose=False)
+    assert [path.name for path in tuner.run_directory.glob("study.db*")] == ["study.db"]
+    assert len(tuner.study.trials) == 1
+
+
 def test_an_ensemble_combines_the_best_trials(again, stripes):
     tuner = again()
     tuner.search(stripes)
@@ -261,12 +268,12 @@ def test_a_pruned_trial_keeps_its_curve_and_its_predictions(make_tuner, stripes)
     assert [trial.state.name for trial in tuner.study.trials] == ["COMPLETE", "PRUNED"]
 
 
-@pytest.mark.parametrize("objective", ["val_f1", "val_loss", "val_roc_auc"])
+@pytest.mark.parametrize("objective", ["val_f1", "val_loss", "val_log_loss", "val_roc_auc"])
 def test_any_metric_is_an_objective(objective, make_tuner, stripes):
     tuner = make_tuner(objective=objective, max_trials=1, epochs=3)
     tuner.search(stripes)
     column = tuner.history().groupby("number")[objective]
-    best = column.min() if objective == "val_loss" else column.max()
+    best = column.min() if "loss" in objective else column.max()
     assert np.allclose(tuner.results()[objective], best)
 
 
@@ -288,6 +295,7 @@ def test_results_of_nothing_are_empty(make_tuner):
         ({"seed": -1}, "seed=-1"),
         ({"project_name": ""}, "project_name"),
         ({"hypermodel": 3}, "keras_tuner.HyperModel"),
+        ({"recipe": "strong"}, "kt_tuning.Recipe.*'strong'"),
         ({"hypermodel": ConvNet}, r"ConvNet\(data.input_shape, data.classes\)"),
     ],
 )
@@ -306,6 +314,8 @@ def test_wrong_options_are_refused_at_once(options, message, make_tuner, tmp_pat
         ({"workers": "many"}, "workers"),
         ({"workers": 0}, "workers"),
         ({"max_stale_trials": 0}, "max_stale_trials"),
+        ({"callbacks": keras.callbacks.TerminateOnNaN()}, "a list of Keras callbacks"),
+        ({"callbacks": ["early_stopping"]}, "early_stopping"),
     ],
 )
 def test_wrong_search_arguments_are_refused_and_leave_nothing(

@@ -118,6 +118,21 @@ def test_a_callback_stops_training_within_an_epoch(make):
     assert history.epoch == [0]
 
 
+def test_a_metric_of_several_values_is_logged_as_its_mean(make):
+    class Shares(keras.metrics.Metric):
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            pass
+
+        def result(self):
+            return keras.ops.array([0.25, 0.75])
+
+    model, diary = make[0](), Diary()
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=[Shares(name="shares")])
+    prepare_classifier(model, 2)
+    history = model.fit(make[1](), callbacks=[diary], verbose=0)
+    assert history.history["shares"] == [0.5]
+
+
 def test_an_error_in_the_data_is_raised(make):
     def broken(images, uniforms):
         raise OSError("disk on fire")
