@@ -8,7 +8,6 @@ import functools
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,6 @@ from kt_tuning.data.label_table import is_table
 from kt_tuning.data.npz_file import is_npz
 from kt_tuning.run import Run
 from kt_tuning.run.layout import REPORT, is_run_directory
-from kt_tuning.run import Run
-from kt_tuning.run.layout import REPORT
 from kt_tuning.run_options import RunOptions
 
 logger = logging.getLogger("kt_tuning")

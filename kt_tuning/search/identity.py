@@ -12,8 +12,8 @@ from typing import Any
 import keras
 import keras_tuner
 import numpy as np
-from optuna.storages import BaseStorage
 from numpy.typing import NDArray
+from optuna.storages import BaseStorage
 
 from kt_tuning.core.errors import OtherSearchError, StorageError
 from kt_tuning.core.records import TrialRecord
@@ -53,7 +53,7 @@ class Identity:
         """Set the data of the search: the images, or arguments of `fit` by name."""
         told: dict[str, Any] = {"kind": "ImageData"}
         if data is None:
-            told = {"kind": "arguments of fit", **_describe_arguments(arguments)}
+            told = {"kind": "arguments of fit", **describe_arguments(arguments)}
         self._definition = dataclasses.replace(self._definition, data=as_stored(told))
 
     def check_run(self, data: ImageData | None) -> None:
@@ -133,7 +133,7 @@ class Identity:
         return self._models[key]
 
 
-def _describe_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def describe_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return digests of the arrays and the plain values among the arguments of `fit`.
 
     Args:

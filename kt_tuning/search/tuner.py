@@ -17,9 +17,6 @@ from optuna.samplers import BaseSampler
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.quiet import quiet_keras_tuner
-from kt_tuning.core.errors import OptionError, full_disk_explained
-from kt_tuning.core.json_record import write_json
-from kt_tuning.core.quiet import quiet_keras_tuner, without_repetitions
 from kt_tuning.core.units import seconds
 from kt_tuning.data import ImageData
 from kt_tuning.execution import Ray, Work

@@ -18,7 +18,6 @@ from kt_tuning.core.units import clock, count
 from kt_tuning.data.batch_loader import Loader
 from kt_tuning.trials.checkpoint import RunState
 from kt_tuning.trials.spec import InfeasibleError
-from kt_tuning.trials.fatal_errors import CallbackError
 
 PROBE = 8
 """Steps after the first from which the time of an epoch is estimated."""

@@ -20,8 +20,7 @@ import keras
 from kt_tuning.data.batch_loader import Loader
 from kt_tuning.data.batches import Batch
 from kt_tuning.trials.classifiers import build_metrics
-from kt_tuning.trials.label_encoding import build_metrics
-from kt_tuning.trials.results import scalar
+from kt_tuning.trials.metrics import scalar
 
 UNDERSTOOD = {"epochs", "initial_epoch", "callbacks", "shuffle", "verbose"}
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
