@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import keras
@@ -76,7 +77,7 @@ class ImageHyperModel(keras_tuner.HyperModel):
     ) -> None:
         super().__init__(name=name)
         input_shape = tuple(input_shape)  # type: ignore[assignment]
-        if len(input_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in input_shape):
+        if len(input_shape) != 3 or not all(isinstance(n, Integral) and n > 0 for n in input_shape):
             raise ValueError(
                 "`input_shape` is (height, width, channels), three positive integers. "
                 f"Received: input_shape={input_shape}"
@@ -89,8 +90,8 @@ class ImageHyperModel(keras_tuner.HyperModel):
         if space not in SPACES:
             raise ValueError(f"`space` is one of {', '.join(SPACES)}. Received: space={space!r}")
         self.normalization = _check_normalization(normalization, input_shape[-1])
-        self.input_shape = input_shape
-        self.classes = classes
+        self.input_shape = tuple(map(int, input_shape))
+        self.classes = int(classes)
         self.per_stage = tuple(per_stage)
         self.space = space
         self.fixed = fixed

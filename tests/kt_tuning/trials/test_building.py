@@ -207,6 +207,21 @@ def test_what_cannot_be_built_in_bfloat16_is_left_in_float32_by_auto(build, capl
 
 
 @pytest.mark.usefixtures("with_units_for_bfloat16")
+@pytest.mark.parametrize(
+    ("name", "accepted"),
+    [("_net", "net"), ("my model!", "my_model_"), ("_", "model"), ("a/b", "a/b")],
+)
+def test_a_name_that_tensorflow_refuses_is_replaced(name, accepted):
+    def named(hp):
+        model = keras.Sequential([keras.Input((2,)), layers.Dense(2)], name=name)
+        model.compile("adam", "mse")
+        return model
+
+    model = new_model(keras_tuner.engine.hypermodel.DefaultHyperModel(named), None)
+    assert model.name == accepted
+    assert model.predict(np.zeros((1, 2)), verbose=0).shape == (1, 2)
+
+
 def test_an_error_of_the_users_own_is_raised():
     with pytest.raises(ZeroDivisionError):
         new_model(Built(lambda hp: 1 / 0), keras_tuner.HyperParameters(), "auto")
