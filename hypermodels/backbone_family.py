@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
@@ -135,7 +134,7 @@ class BackboneHyperModel(ImageHyperModel):
         if not self.resizable:
             return height, width
         side = space.choice("size", SIZES, default=default)
-        if not isinstance(side, Integral) or side < 32:
+        if not isinstance(side, int) or side < 32:
             raise ValueError(f"`size` is a number of pixels, at least 32. Received: size={side}")
         if not backbone.resizable:
             return height, width

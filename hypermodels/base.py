@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import keras
 import keras_tuner
+import numpy as np
 from keras import layers
 
 from hypermodels.blocks import channel_axis
@@ -94,7 +95,7 @@ class ImageHyperModel(keras_tuner.HyperModel):
         self.classes = int(classes)
         self.per_stage = tuple(per_stage)
         self.space = space
-        self.fixed = fixed
+        self.fixed = {name: _python_value(value) for name, value in fixed.items()}
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments that are not the defaults, for the representation."""
@@ -226,3 +227,12 @@ def _check_normalization(
             f"a channel. Received: normalization={normalization}"
         )
     return found
+
+
+def _python_value(value: Any) -> Any:
+    """Return NumPy's numbers and arrays, also those in a sequence, as Python values."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_python_value, value))
+    return value
