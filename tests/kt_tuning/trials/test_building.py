@@ -217,7 +217,8 @@ def test_a_name_that_tensorflow_refuses_is_replaced(name, accepted):
         model.compile("adam", "mse")
         return model
 
-    model = new_model(keras_tuner.engine.hypermodel.DefaultHyperModel(named), None)
+    hypermodel = RecipeHyperModel(named, Recipe())
+    model = new_model(hypermodel, keras_tuner.HyperParameters())
     assert model.name == accepted
     assert model.predict(np.zeros((1, 2)), verbose=0).shape == (1, 2)
 
