@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import keras
 import keras_tuner
+import numpy as np
 from keras import layers
 
 from hypermodels.blocks import channel_axis
@@ -76,7 +78,7 @@ class ImageHyperModel(keras_tuner.HyperModel):
     ) -> None:
         super().__init__(name=name)
         input_shape = tuple(input_shape)  # type: ignore[assignment]
-        if len(input_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in input_shape):
+        if len(input_shape) != 3 or not all(isinstance(n, Integral) and n > 0 for n in input_shape):
             raise ValueError(
                 "`input_shape` is (height, width, channels), three positive integers. "
                 f"Received: input_shape={input_shape}"
@@ -89,11 +91,11 @@ class ImageHyperModel(keras_tuner.HyperModel):
         if space not in SPACES:
             raise ValueError(f"`space` is one of {', '.join(SPACES)}. Received: space={space!r}")
         self.normalization = _check_normalization(normalization, input_shape[-1])
-        self.input_shape = input_shape
-        self.classes = classes
+        self.input_shape = tuple(map(int, input_shape))
+        self.classes = int(classes)
         self.per_stage = tuple(per_stage)
         self.space = space
-        self.fixed = fixed
+        self.fixed = {name: _python_value(value) for name, value in fixed.items()}
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments that are not the defaults, for the representation."""
@@ -225,3 +227,12 @@ def _check_normalization(
             f"a channel. Received: normalization={normalization}"
         )
     return found
+
+
+def _python_value(value: Any) -> Any:
+    """Return NumPy's numbers and arrays, also those in a sequence, as Python values."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_python_value, value))
+    return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import keras_tuner
@@ -11,6 +12,7 @@ import keras_tuner
 from kt_tuning.augment import Mixing, Policy, find_policy
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.names import find_name
+from kt_tuning.core.units import check_count
 
 BATCH_SIZE = "batch_size"
 MAX_BATCH_SIZE = "max_batch_size"
@@ -112,17 +114,12 @@ class Recipe:
         for name in (MIXUP, CUTMIX):
             for alpha in self._choices(name):
                 Mixing(**{name: alpha})
-            if isinstance(getattr(self, name), tuple):
-                # A hyperparameter's values are of one type.
-                object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
+            # A hyperparameter's values are of one type.
+            self._set(name, [float(alpha) for alpha in self._choices(name)])
         self._set(BALANCE, [find_name(one, BALANCES, BALANCE) for one in self._choices(BALANCE)])
         precision = find_name(self.precision, PRECISIONS, "precision", aliases=PRECISION_ALIASES)
         object.__setattr__(self, "precision", precision)
-        if self.patience is not None and self.patience < 1:
-            raise OptionError(
-                "`patience` is a number of epochs, at least 1, or None. "
-                f"Received: patience={self.patience}"
-            )
+        object.__setattr__(self, "patience", check_count("patience", self.patience, optional=True))
 
     def __repr__(self) -> str:
         changed = (
@@ -182,12 +179,15 @@ class Recipe:
     def _check_sizes(self) -> None:
         sizes, largest = self._choices(BATCH_SIZE), self._choices(MAX_BATCH_SIZE)
         for name, values in ((BATCH_SIZE, sizes), (MAX_BATCH_SIZE, largest)):
-            for size in () if values == (None,) else values:
-                if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            if values == (None,):
+                continue
+            for size in values:
+                if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
                     raise OptionError(
                         f"`{name}` is a positive whole number, or several to choose from. "
                         f"Received: {name}={getattr(self, name)!r}"
                     )
+            self._set(name, [int(size) for size in values])
         if largest != (None,) and max(largest) <= min(sizes):
             raise OptionError(
                 "`max_batch_size` is what batches may grow to, more than `batch_size`. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,7 @@ class Mixing:
 
     def __post_init__(self) -> None:
         for name, alpha in (("mixup", self.mixup), ("cutmix", self.cutmix)):
-            number = isinstance(alpha, (int, float)) and not isinstance(alpha, bool)
+            number = isinstance(alpha, Real) and not isinstance(alpha, bool)
             if not number or not 0 <= alpha < math.inf:
                 raise OptionError(
                     f"`{name}` is the α of a Beta distribution, such as 0.2, or 0 for off. "

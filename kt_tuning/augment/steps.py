@@ -15,6 +15,7 @@ from kt_tuning.augment.arrays import Floats, Rows
 from kt_tuning.augment.ops import OPS, Op
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.names import find_name
+from kt_tuning.core.units import check_count
 
 
 class Draw(NamedTuple):
@@ -160,11 +161,7 @@ class AugMix(_Choices):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("width", "depth"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise OptionError(
-                    f"`{name}` of `AugMix` is a positive whole number. Received: {value!r}"
-                )
+            object.__setattr__(self, name, check_count(name, getattr(self, name)))
 
     @property
     def draws(self) -> int:

@@ -1,15 +1,51 @@
-"""Parsing and formatting of durations and counts."""
+"""Checks, parsing and formatting of counts and durations."""
 
 from __future__ import annotations
 
 import math
 import re
+from numbers import Integral
+from typing import Any, Literal, overload
 
 from kt_tuning.core.errors import OptionError
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _UNIT = r"s|sec|seconds?|m|min|minutes?|h|hours?|d|days?"
 _PART = re.compile(rf"(\d+(?:\.\d+)?)\s*({_UNIT})(?![a-z])\s*")
+
+
+@overload
+def check_count(
+    name: str, value: Any, *, least: int = 1, optional: Literal[False] = False
+) -> int: ...
+
+
+@overload
+def check_count(
+    name: str, value: Any, *, least: int = 1, optional: Literal[True]
+) -> int | None: ...
+
+
+def check_count(name: str, value: Any, *, least: int = 1, optional: bool = False) -> int | None:
+    """Return a whole number as a Python int, also that of NumPy's integers.
+
+    Args:
+        name: Name of the option, for the message.
+        value: The number.
+        least: The smallest one that is allowed.
+        optional: Whether None is allowed.
+
+    Raises:
+        OptionError: if it is not a whole number, or too small.
+    """
+    if value is None and optional:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        none = ", or None" if optional else ""
+        raise OptionError(
+            f"`{name}` is a whole number, at least {least}{none}. Received: {name}={value!r}"
+        )
+    return int(value)
 
 
 def seconds(duration: str | float | None, name: str = "time_limit") -> float | None:

@@ -23,13 +23,15 @@ _UNLABELLED = re.compile(
 
 #: Words that name a split.
 _WORDS = {
-    "train": ("train", "training", "trn"),
+    "train": ("train", "training", "trn", "tr"),
     "validation": (
         *("val", "valid", "validation", "validate"),
         *("dev", "development", "eval", "evaluation"),
     ),
-    "test": ("test", "testing", "tst"),
+    "test": ("test", "testing", "tst", "ts", "te"),
 }
+#: Words that name a split only beside another split: "tr" and "te" may be languages.
+_SHORT = frozenset({"tr", "ts", "te"})
 _PART_OF_WORD = {word: part for part, words in _WORDS.items() for word in words}
 
 #: Words that say nothing about which split it is.
@@ -271,21 +273,21 @@ def split_parts(names: Iterable[str]) -> dict[str, str]:
     A name is cut into words at anything but letters, at a capital inside a word, and before "set"
     and "data". One of the words names the part; "set", "images" and the like may be added. Any
     other word, as in `seg_train` and `seg_test`, must be shared with a name of another part: alone,
-    `freight_train` is a kind of train.
+    `freight_train` is a kind of train. So must words of two letters, as in `imagesTr`.
     """
     parsed = {name: found for name in names if (found := _parse(name)) is not None}
     parts_of_affix: dict[tuple[str, ...], set[str]] = {}
-    for part, affix in parsed.values():
+    for part, affix, _ in parsed.values():
         parts_of_affix.setdefault(affix, set()).add(part)
     return {
         name: part
-        for name, (part, affix) in parsed.items()
-        if not affix or len(parts_of_affix[affix]) > 1
+        for name, (part, affix, short) in parsed.items()
+        if not (affix or short) or len(parts_of_affix[affix]) > 1
     }
 
 
-def _parse(name: str) -> tuple[str, tuple[str, ...]] | None:
-    """Return the part in a name, and its words that are neither part nor neutral."""
+def _parse(name: str) -> tuple[str, tuple[str, ...], bool] | None:
+    """Return the part in a name, its other words that are not neutral, and whether it is short."""
     words = [word.lower() for word in re.findall(r"[A-Z]*[a-z]+|[A-Z]+|\d+|[^\W\d_]+", name)]
     # "trainset" and "testdata" are two words each.
     endings = ("set", "data", "images")
@@ -298,4 +300,4 @@ def _parse(name: str) -> tuple[str, tuple[str, ...]] | None:
         return None
     ignored = _NEUTRAL | _PART_OF_WORD.keys()
     affix = tuple(word for word in words if word not in ignored and not word.isdigit())
-    return parts.pop(), affix
+    return parts.pop(), affix, not _SHORT.isdisjoint(words)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError, OptionError
+from kt_tuning.core.units import check_count
 from kt_tuning.data.duplicates import Duplicates, log_duplicates, without_leaks
 from kt_tuning.data.groups import Groups, join_groups, keep_together
 
@@ -244,8 +245,7 @@ def assign_folds(
     seed: int,
 ) -> NDArray[np.int64]:
     """Return the fold (N,) of each image of a cross-validation; see `ImageData.folds`."""
-    if isinstance(count, bool) or not isinstance(count, int) or count < 2:
-        raise OptionError(f"`folds` is a whole number, at least 2. Received: {count!r}")
+    count = check_count("folds", count, least=2)
     sizes = np.bincount(labels, minlength=len(class_names))
     if sizes.min() < count:
         label = int(sizes.argmin())

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.augment import Policy, augment
-from kt_tuning.core.errors import DataError, OptionError, StorageError
+from kt_tuning.core.errors import DataError, StorageError
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.core.units import count
+from kt_tuning.core.units import check_count, count
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling.members import Member, serving_cost, stack_predictions
 from kt_tuning.ensembling.problem import LOG_LOSS, cost
@@ -212,10 +212,7 @@ class AugmentedPredictor:
     """
 
     def __init__(self, model: Any, policy: Policy | str, *, draws: int = 8, seed: int = 0) -> None:
-        if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
-            raise OptionError(
-                f"`draws` is a number of augmented versions, at least 1. Received: draws={draws!r}"
-            )
+        draws = check_count("draws", draws)
         self._predict = predict_function(model)
         self.policy = Policy.named(policy) if isinstance(policy, str) else policy
         rng, dimensions = np.random.default_rng(seed), self.policy.draws

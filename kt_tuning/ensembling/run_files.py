@@ -204,10 +204,12 @@ def find_ensemble_file(run: Path) -> Path:
     Raises:
         StorageError: if there is none.
     """
+    advice = f"Run `kt-tuning finalize {run}`, or in Python `tuner.ensemble()`, which write it."
+    if not (run / ENSEMBLE).is_file():
+        raise StorageError(f"The trials of {run} have not been combined into a model yet. {advice}")
     path = final_model_file(run, combination_digest(run))
     if not path.is_file():
         raise StorageError(
-            f"{run} has no Keras model of its ensemble: expected {path.name}. Run `kt-tuning "
-            f"finalize {run}`, or in Python `tuner.ensemble()`, which write it."
+            f"{run} has no Keras model of its ensemble: expected {path.name}. {advice}"
         )
     return path

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import OptionError, SearchError
 from kt_tuning.core.records import TrialRecord
+from kt_tuning.core.units import check_count
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import BoostingRound, Candidates, Combination, boosting_round
 from kt_tuning.evaluation import predict_split
 from kt_tuning.finalize.configuration import Configuration
 from kt_tuning.finalize.member_training import MemberTraining, TrainingSubset, with_train_rows
 from kt_tuning.run.layout import TRAIN_ERRORS
-from kt_tuning.search.options import check_count
 
 logger = logging.getLogger("kt_tuning")
 Floats = NDArray[np.floating[Any]]
@@ -70,7 +70,7 @@ def bag(
         SearchError: if every member fails.
         StorageError: if the directory holds something else, or another process uses it.
     """
-    check_count("members", members)
+    members = check_count("members", members)
     metadata = {"bootstrap": bootstrap}
     run = MemberTraining(
         "bag", configuration, data, directory, metadata=metadata, overwrite=overwrite
@@ -148,7 +148,7 @@ def boost(
         SearchError: if the first member fails, or is no better than guessing.
         StorageError: if the directory holds something else, or another process uses it.
     """
-    check_count("rounds", rounds)
+    rounds = check_count("rounds", rounds)
     run = MemberTraining("boost", configuration, data, directory, overwrite=overwrite)
 
     def plan(index: int) -> TrainingSubset | None:
@@ -260,14 +260,14 @@ def snapshots(
         SearchError: if the first cycle fails.
         StorageError: if the directory holds something else, or another process uses it.
     """
-    check_count("cycles", cycles)
+    cycles = check_count("cycles", cycles)
     if not configuration.by_epochs:
         raise OptionError(
             "Snapshots are taken along the epochs of a training, and the best trial is a linear "
             "probe, which has none. Use `kt-tuning bag` (`bag` in Python): several probes, each on "
             "a sample of the images."
         )
-    check_count("epochs", epochs, optional=True)
+    epochs = check_count("epochs", epochs, optional=True)
     cycle = dataclasses.replace(
         configuration,
         values=_annealed(configuration.values),

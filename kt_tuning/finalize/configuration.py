@@ -11,13 +11,14 @@ import keras_tuner
 
 from hypermodels import ConvNet
 from kt_tuning.core.errors import SearchError
+from kt_tuning.core.units import check_count
 from kt_tuning.data import ImageData
 from kt_tuning.recipe import Recipe
 from kt_tuning.run import Run
 from kt_tuning.search import Tuner
 from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import family_of
-from kt_tuning.search.options import check_count, find_objectives
+from kt_tuning.search.options import find_objectives
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.trials import member_of
 
@@ -49,8 +50,8 @@ class Configuration:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_count("epochs", self.epochs)
-        check_count("seed", self.seed, least=0)
+        object.__setattr__(self, "epochs", check_count("epochs", self.epochs))
+        object.__setattr__(self, "seed", check_count("seed", self.seed, least=0))
         (found,) = find_objectives(self.objective)
         object.__setattr__(self, "objective", found)
         hypermodel = self.hypermodel

@@ -13,6 +13,7 @@ import numpy as np
 from kt_tuning.core.errors import OptionError, SearchError, StorageError
 from kt_tuning.core.names import find_name
 from kt_tuning.core.records import TrialRecord
+from kt_tuning.core.units import check_count
 from kt_tuning.data import ImageData
 from kt_tuning.devices import Devices, global_batch
 from kt_tuning.ensembling import EnsembleRecord
@@ -21,7 +22,6 @@ from kt_tuning.run import Run, read_history, trial_folder
 from kt_tuning.run.layout import ENSEMBLE, HISTORY
 from kt_tuning.search import Tuner
 from kt_tuning.search.best_models import with_values
-from kt_tuning.search.options import check_count
 
 AUTO, ALL, BEST = "auto", "ensemble", "best"
 
@@ -58,7 +58,7 @@ class RefitOptions:
         members = find_name(self.members, (AUTO, ALL, BEST), "choice of members")
         object.__setattr__(self, "members", members)
         for name in ("epochs", "batch_size", "devices"):
-            check_count(name, getattr(self, name), optional=True)
+            object.__setattr__(self, name, check_count(name, getattr(self, name), optional=True))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

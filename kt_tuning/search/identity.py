@@ -119,9 +119,9 @@ class Identity:
         if differences := earlier.differences(self._definition, trials, model_of):
             raise OtherSearchError(
                 f"{self._run.path} holds trials of another search. {'; '.join(differences)}. "
-                "Choose another run directory (project_name=, --out), which may learn from this "
-                "one (warm_start=), or pass `overwrite=True` (--overwrite) to delete the earlier "
-                "search."
+                "On the command line choose another run directory (--out) or delete the earlier "
+                "search (--overwrite). In Python choose another project_name, which may learn from "
+                "this search (warm_start=), or pass overwrite=True."
             )
 
     def _model_of(self, values: dict[str, Any]) -> list[dict[str, Any]]:

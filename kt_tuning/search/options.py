@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import keras_tuner
@@ -69,21 +70,6 @@ def _objective(objective: str | keras_tuner.Objective) -> keras_tuner.Objective:
     return plain if direction is None else keras_tuner.Objective(objective, direction)
 
 
-def check_count(name: str, value: Any, *, least: int = 1, optional: bool = False) -> None:
-    """Check a whole number.
-
-    Raises:
-        OptionError: if it is no whole number, or too small.
-    """
-    if value is None and optional:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        none = ", or None" if optional else ""
-        raise OptionError(
-            f"`{name}` is a whole number, at least {least}{none}. Received: {name}={value!r}"
-        )
-
-
 def check_limits(**limits: float | None) -> dict[str, float]:
     """Return those upper limits of a model's costs, by name in `COSTS`, that are not None.
 
@@ -91,12 +77,17 @@ def check_limits(**limits: float | None) -> dict[str, float]:
         OptionError: if one is not a positive number.
     """
     for name, limit in limits.items():
-        number = isinstance(limit, (int, float)) and not isinstance(limit, bool)
+        number = isinstance(limit, Real) and not isinstance(limit, bool)
         if limit is not None and not (number and limit > 0):
             raise OptionError(
                 f"`max_{name}` is a number above 0, or None. Received: max_{name}={limit!r}"
             )
-    return {name: limit for name, limit in limits.items() if limit is not None}
+    # NumPy's numbers cannot be written as JSON.
+    return {
+        name: int(limit) if isinstance(limit, Integral) else float(limit)
+        for name, limit in limits.items()
+        if limit is not None
+    }
 
 
 def find_workers(workers: int | str | Ray) -> int | Ray:
@@ -113,12 +104,12 @@ def find_workers(workers: int | str | Ray) -> int | Ray:
         return cluster
     if workers == "auto":
         return automatic_workers()
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+    if isinstance(workers, bool) or not isinstance(workers, Integral) or workers < 1:
         raise OptionError(
             "`workers` is a whole number, at least 1, or 'auto', or a cluster: Ray(…), 'ray' or "
             f"'ray://host:port'. Received: {workers!r}"
         )
-    return workers
+    return int(workers)
 
 
 def make_executor(workers: int | Ray, run: RunDirectory, jobs: int | None) -> Executor:

@@ -17,7 +17,7 @@ from optuna.samplers import BaseSampler
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.quiet import quiet_keras_tuner
-from kt_tuning.core.units import seconds
+from kt_tuning.core.units import check_count, seconds
 from kt_tuning.data import ImageData
 from kt_tuning.execution import Ray, Work
 from kt_tuning.recipe import Recipe
@@ -29,7 +29,6 @@ from kt_tuning.search.identity import named
 from kt_tuning.search.objectives import objectives_of
 from kt_tuning.search.options import (
     Objectives,
-    check_count,
     check_limits,
     find_workers,
     split_folds,
@@ -186,11 +185,11 @@ class Tuner(SessionTuner):
             raise OptionError(
                 "`project_name` is the name of the run directory in `directory`. Received: ''"
             )
-        check_count("max_trials", max_trials, optional=True)
-        check_count("epochs", epochs, optional=True)
-        check_count("folds", folds, least=2, optional=True)
-        check_count("executions_per_trial", executions_per_trial)
-        check_count("seed", seed, least=0)
+        max_trials = check_count("max_trials", max_trials, optional=True)
+        epochs = check_count("epochs", epochs, optional=True)
+        folds = check_count("folds", folds, least=2, optional=True)
+        executions_per_trial = check_count("executions_per_trial", executions_per_trial)
+        seed = check_count("seed", seed, least=0)
         limits = check_limits(
             parameters=max_model_size if max_parameters is None else max_parameters,
             flops=max_flops,
@@ -320,9 +319,8 @@ class Tuner(SessionTuner):
                 is using it, or the disk is full.
             KeyboardInterrupt: on Ctrl-C, after the workers have been stopped.
         """
-        epochs = self._epochs if epochs is None else epochs
-        check_count("epochs", epochs, optional=True)
-        check_count("max_stale_trials", max_stale_trials, optional=True)
+        epochs = check_count("epochs", self._epochs if epochs is None else epochs, optional=True)
+        max_stale_trials = check_count("max_stale_trials", max_stale_trials, optional=True)
         check_callbacks(callbacks or [])
         limit = seconds(time_limit)
         if workers == "auto" and self.choice is not None and self.choice.is_short(limit):

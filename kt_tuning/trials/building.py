@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -30,6 +31,8 @@ AUTO = "auto"
 HALVES = ("float16", "bfloat16")
 CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D)
 TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)
+ROOT_SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
+"""Names that TensorFlow accepts for the outermost scope of a graph."""
 RECURRENT = (keras.layers.ConvLSTM1D, keras.layers.ConvLSTM2D)
 
 
@@ -91,6 +94,9 @@ def _built(
     is_model = isinstance(model, keras.Model)
     usable = is_model and (not reduced or returns_float32(model))
     if usable:
+        if not ROOT_SCOPE.fullmatch(model.name):
+            # TensorFlow could not trace its predictions: the name is that of the outermost scope.
+            model.name = re.sub(r"[^A-Za-z0-9_.]", "_", model.name).lstrip("_") or "model"
         return model
     if reduced and not asked_for:
         logger.info("The model is built in float32; building it in %s failed: %s", computed, reason)

@@ -56,6 +56,13 @@ def test_a_tuple_fixes_the_layers_one_by_one():
     assert [layer.units for layer in dense(model)] == [50, 20, 3]
 
 
+def test_shapes_and_fixed_values_may_be_numbers_of_numpy():
+    shape = tuple(np.array([8, 8, 1]))
+    hypermodel = MLP(shape, np.int64(3), stages=np.int64(2), units=np.array([50, 20]))
+    assert [layer.units for layer in dense(build(hypermodel))] == [50, 20, 3]
+    assert repr(hypermodel) == "MLP((8, 8, 1), 3, stages=2, units=[50, 20])"
+
+
 def test_layers_can_be_searched_one_by_one():
     model = build(MLP((8, 8, 1), 3, per_stage=("units",)), stages=3, units_1=256, units_3=64)
     assert [layer.units for layer in dense(model)] == [256, 512, 64, 3]

@@ -91,6 +91,15 @@ def test_another_search_is_refused_and_leaves_every_file_as_it_was(
     assert contents(base) == before
 
 
+def test_the_refusal_names_the_options_of_the_command_line(base, monkeypatch, capsys):
+    arguments = [*BASE, "--fix", "optimizer=sgd"]
+    assert kt_tuning(monkeypatch, "run", "photos", "--out", "runs/photos", *arguments) == 2
+    told, _, _ = capsys.readouterr().err.partition("In Python")
+    assert "(--out)" in told
+    assert "(--overwrite)" in told
+    assert "=)" not in told
+
+
 def test_other_images_are_refused(base, monkeypatch, capsys):
     Image.new("L", (8, 8)).save(base / "photos" / "lying" / "one_more.png")
     before = contents(base)

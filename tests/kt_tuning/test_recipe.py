@@ -1,4 +1,5 @@
 import keras_tuner
+import numpy as np
 import pytest
 
 from kt_tuning.augment import OPS, POLICIES, Mixing, Policy, Step
@@ -95,3 +96,10 @@ def test_images_that_a_policy_cannot_take_are_refused():
         recipe.check((8, 12, 3))
     with pytest.raises(OptionError, match="channels"):
         Recipe(augment="search").check((8, 8, 2))
+
+
+def test_numbers_of_numpy_become_those_of_python():
+    recipe = Recipe(batch_size=[np.int64(8), np.int64(16)], mixup=np.float32(0.25))
+    assert [type(size) for size in recipe.batch_size] == [int, int]
+    assert recipe == Recipe(batch_size=[8, 16], mixup=0.25)
+    assert type(recipe.mixup) is float

@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.core.units import clock, count, seconds
+from kt_tuning.core.units import check_count, clock, count, seconds
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,15 @@ def test_count_agrees_in_number():
         "1,200 trials",
         "2 classes",
     ]
+
+
+@pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3)])
+def test_whole_numbers_of_numpy_become_ints(value):
+    assert type(check_count("max_trials", value)) is int
+    assert check_count("max_trials", value) == 3
+
+
+@pytest.mark.parametrize("value", [3.0, np.float64(3), True, np.bool_(True), "3", None, 0])
+def test_other_values_are_no_counts(value):
+    with pytest.raises(OptionError, match="`max_trials` is a whole number, at least 1"):
+        check_count("max_trials", value)

@@ -31,6 +31,8 @@ def classes_in(save: Save, *folders: str) -> None:
         (("training_set", "test_set"), ["train", "test"]),
         (("seg_train", "seg_test"), ["train", "test"]),
         (("train", "dev"), ["train", "validation"]),
+        (("imagesTr", "imagesTs"), ["train", "test"]),
+        (("Tr", "Te"), ["train", "test"]),
         (("TRAIN", "VAL", "TEST"), ["train", "validation", "test"]),
         (("seg_train/seg_train", "seg_test/seg_test"), ["train", "test"]),
         (("images/train", "images/val"), ["train", "validation"]),
@@ -46,6 +48,12 @@ def test_ready_splits(
     assert list(listing.parts) == parts
     files = {part: files[0][0].path for part, files in listing.parts.items()}
     assert files == {p: f"{f}/cat/a.png" for p, f in zip(parts, folders, strict=True)}
+
+
+@pytest.mark.parametrize("names", [("de", "tr"), ("en", "te")])
+def test_two_letters_alone_are_a_class(save: Save, tmp_path: Path, names: tuple[str, ...]) -> None:
+    make(save, *names)
+    assert scan(tmp_path).class_names == names
 
 
 def test_labels_may_lie_beside_images(save: Save, tmp_path: Path) -> None:

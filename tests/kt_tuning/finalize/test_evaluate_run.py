@@ -230,7 +230,7 @@ def test_an_earlier_winner_is_not_taken_for_it(run, model):
 
 
 def test_a_run_without_an_ensemble(tmp_path):
-    with pytest.raises(StorageError, match=r"ensemble\.json"):
+    with pytest.raises(StorageError, match=r"not been combined.*kt-tuning finalize"):
         load_final_model(tmp_path)
 
 

@@ -285,6 +285,19 @@ def test_results_of_nothing_are_empty(make_tuner):
         tuner.best_model()
 
 
+def test_whole_numbers_may_be_those_of_numpy(make_tuner, stripes):
+    recipe = Recipe(batch_size=np.int64(16), patience=np.int64(2))
+    options = {"max_trials": np.int64(1), "epochs": np.int64(1), "seed": np.uint8(3)}
+    limits = {"executions_per_trial": np.int32(1), "max_parameters": np.int64(10**6)}
+    make_tuner(recipe=recipe, **options, **limits).search(
+        stripes, workers=np.int64(1), max_stale_trials=np.int64(5)
+    )
+    plain = Recipe(batch_size=16, patience=2)
+    again = make_tuner(max_trials=1, epochs=1, seed=3, max_parameters=10**6, recipe=plain)
+    again.search(stripes)
+    assert len(again.results()) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -206,6 +206,22 @@ def test_what_cannot_be_built_in_bfloat16_is_left_in_float32_by_auto(build, capl
     assert "The model is built in float32; building it in mixed_bfloat16 failed: " in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("name", "accepted"),
+    [("_net", "net"), ("my model!", "my_model_"), ("_", "model"), ("net-2", "net-2")],
+)
+def test_a_name_that_tensorflow_refuses_is_replaced(name, accepted):
+    def named(hp):
+        model = keras.Sequential([keras.Input((2,)), layers.Dense(2)], name=name)
+        model.compile("adam", "mse")
+        return model
+
+    hypermodel = RecipeHyperModel(named, Recipe())
+    model = new_model(hypermodel, keras_tuner.HyperParameters())
+    assert model.name == accepted
+    assert model.predict(np.zeros((1, 2)), verbose=0).shape == (1, 2)
+
+
 @pytest.mark.usefixtures("with_units_for_bfloat16")
 def test_an_error_of_the_users_own_is_raised():
     with pytest.raises(ZeroDivisionError):
