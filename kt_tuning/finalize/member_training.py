@@ -25,10 +25,12 @@ from kt_tuning.ensembling import Candidates, read_candidates
 from kt_tuning.finalize.configuration import Configuration
 from kt_tuning.run import trial_folder
 from kt_tuning.run.layout import CONFIGURATION, RESULT, SEARCH
+from kt_tuning.search.descriptions import versions
 from kt_tuning.search.display import SearchDisplay
+from kt_tuning.search.identity import check_same_data
 from kt_tuning.search.options import image_tasks
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
-from kt_tuning.search.run_directory import RunDirectory, versions
+from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.trials import (
     Decision,
     ImageTask,
@@ -283,7 +285,7 @@ class MemberTraining:
                 f"{files.path} holds a search: members go into a folder of their own, such as "
                 f"{files.path / self._kind}."
             )
-        files.check_data(self.data)
+        check_same_data(files.path, self.data)
 
     def _write_search(self, count: int) -> None:
         """Write the search record that readers of a run directory need."""

@@ -25,7 +25,7 @@ from kt_tuning.finalize.refit_training import train_member
 from kt_tuning.run import Run, remove_run, run_lock, trial_folder
 from kt_tuning.run.layout import DATA, ENSEMBLE, REFIT, REFIT_RECORD, SEARCH, SPLIT, WEIGHTS
 from kt_tuning.search import Tuner
-from kt_tuning.search.run_directory import check_same_data
+from kt_tuning.search.identity import check_same_data
 from kt_tuning.trials import load_weights, new_model
 
 logger = logging.getLogger("kt_tuning")

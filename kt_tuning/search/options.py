@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras_tuner
@@ -16,6 +17,7 @@ from kt_tuning.recipe import Recipe
 from kt_tuning.search.objectives import metric_direction
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.search.run_directory import RunDirectory
+from kt_tuning.search.stock_oracle import is_oracle
 from kt_tuning.trials import (
     COSTS,
     ImageTask,
@@ -34,6 +36,36 @@ WORKERS = "workers"
 """Folder of a run for the output of worker processes."""
 IMPORTS = ("kt_tuning.trials",)
 """Modules that workers import while the search is prepared."""
+
+
+def check_arguments(oracle: Any, hypermodel: Any, logger: Any, unknown: Mapping[str, Any]) -> None:
+    """Refuse arguments of a tuner that KerasTuner refuses, and warn of one that it ignores.
+
+    Args:
+        oracle: The first argument: an oracle, or the hypermodel of a search without.
+        hypermodel: The second one.
+        logger: Ignored.
+        unknown: Keyword arguments that no tuner has.
+
+    Raises:
+        OptionError: if an argument is unknown, or the first one is no oracle where it should be.
+    """
+    if unknown:
+        raise OptionError(
+            f"Unrecognized arguments {list(unknown)} for a tuner. See `help(kt_tuning.Tuner)` for "
+            "those it has."
+        )
+    if hypermodel is not None and oracle is not None and not is_oracle(oracle):
+        raise OptionError(
+            "Expected `oracle` argument to be an instance of `Oracle`, such as "
+            f"kt_tuning.oracles.RandomSearchOracle(...). Received: oracle={oracle!r}"
+        )
+    if logger is not None:
+        warnings.warn(
+            "The `logger` argument is ignored, as in KerasTuner. Use `tracker`.",
+            DeprecationWarning,
+            stacklevel=3,
+        )
 
 
 def find_objectives(objective: Objectives) -> list[keras_tuner.Objective]:
@@ -97,6 +129,20 @@ def check_limits(**limits: float | None) -> dict[str, float]:
                 f"`max_{name}` is a number above 0, or None. Received: max_{name}={limit!r}"
             )
     return {name: limit for name, limit in limits.items() if limit is not None}
+
+
+def find_recipe(recipe: Recipe | None) -> Recipe:
+    """Return the recipe, or the default one if it is None.
+
+    Raises:
+        OptionError: if it is something else.
+    """
+    if recipe is not None and not isinstance(recipe, Recipe):
+        raise OptionError(
+            "`recipe` is a kt_tuning.Recipe, such as Recipe(batch_size=32), or None. "
+            f"Received: {recipe!r}"
+        )
+    return recipe or Recipe()
 
 
 def find_workers(workers: int | str | Ray) -> int | Ray:

@@ -31,6 +31,7 @@ from kt_tuning.search.descriptions import (
     describe_model,
     describe_recipe,
     unchanged,
+    versions,
 )
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.distributed import is_chief, is_worker, serve, warn_of_absent
@@ -39,7 +40,7 @@ from kt_tuning.search.loop import SearchLoop
 from kt_tuning.search.options import make_executor
 from kt_tuning.search.overridable import OverridableTuner
 from kt_tuning.search.recipe_hypermodel import discover_space
-from kt_tuning.search.run_directory import RunDirectory, versions
+from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import SearchOracle, adapt
 from kt_tuning.search.trial_starter import MAX_CRASHES, CrashLog
 from kt_tuning.tracking import Tracker, Tracking
