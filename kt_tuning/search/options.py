@@ -9,17 +9,13 @@ from typing import Any
 import keras_tuner
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.core.names import find_name
 from kt_tuning.data import ImageData
-from kt_tuning.evaluation import METRICS
 from kt_tuning.execution import Executor, Processes, Ray, RayExecutor, Serial, automatic_workers
 from kt_tuning.recipe import Recipe
-from kt_tuning.search.objectives import metric_direction
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import is_oracle
 from kt_tuning.trials import (
-    COSTS,
     ImageTask,
     KerasTask,
     RemoteExecutor,
@@ -30,8 +26,6 @@ from kt_tuning.trials import (
     open_storage,
 )
 
-Objectives = Any
-"""The name of an objective, a `keras_tuner.Objective`, or a sequence of these."""
 WORKERS = "workers"
 """Folder of a run for the output of worker processes."""
 IMPORTS = ("kt_tuning.trials",)
@@ -66,39 +60,6 @@ def check_arguments(oracle: Any, hypermodel: Any, logger: Any, unknown: Mapping[
             DeprecationWarning,
             stacklevel=3,
         )
-
-
-def find_objectives(objective: Objectives) -> list[keras_tuner.Objective]:
-    """Return KerasTuner's objectives for names in `METRICS` ("val_…"), `COSTS`, or of Keras.
-
-    Raises:
-        OptionError: if the direction of one is unknown, or the first is a cost.
-    """
-    several = isinstance(objective, Sequence) and not isinstance(objective, str)
-    names = objective if several else [objective]
-    found = [_objective(name) for name in names]
-    if not found or found[0].name in COSTS:
-        raise OptionError(
-            "The first objective is how good a model is, such as val_accuracy; it selects the best "
-            f"epoch. Received: {objective!r}"
-        )
-    return found
-
-
-def _objective(objective: str | keras_tuner.Objective) -> keras_tuner.Objective:
-    if isinstance(objective, keras_tuner.Objective):
-        return objective
-    try:
-        # Keras logs further metrics, such as the training loss.
-        plain = keras_tuner.Oracle(objective=objective).objective
-    except (ValueError, TypeError):
-        plain = None
-    known = ("val_loss", *(f"val_{name}" for name in METRICS), *COSTS)
-    if plain is None or objective in known:
-        hint = "for a metric of your own pass keras_tuner.Objective(name, direction)"
-        objective = find_name(objective, known, "objective", hint=hint)
-    direction = metric_direction(objective)
-    return plain if direction is None else keras_tuner.Objective(objective, direction)
 
 
 def check_count(name: str, value: Any, *, least: int = 1, optional: bool = False) -> None:

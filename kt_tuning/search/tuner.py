@@ -25,9 +25,8 @@ from kt_tuning.search.budget import Budget
 from kt_tuning.search.descriptions import describe_hypermodel
 from kt_tuning.search.distributed import is_chief, is_worker
 from kt_tuning.search.identity import named
-from kt_tuning.search.objectives import objectives_of
+from kt_tuning.search.objectives import Objectives, objectives_of
 from kt_tuning.search.options import (
-    Objectives,
     check_arguments,
     check_count,
     check_limits,
