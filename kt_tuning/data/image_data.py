@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import DataError, OptionError, StorageError
 from kt_tuning.core.names import is_one_line
-from kt_tuning.core.records import DataCard, PixelFormat, TableSource
+from kt_tuning.core.records import PARTS, DataCard, PixelFormat, TableSource
 from kt_tuning.data.duplicates import Duplicates, find_duplicates, thumbnails
 from kt_tuning.data.from_arrays import join_arrays
 from kt_tuning.data.groups import Groups
 from kt_tuning.data.image_split import HeldOut, ImageSplit, PixelFile, channel_statistics
 from kt_tuning.data.pixel_cache import cache_folder, content_digest, split_digest
 from kt_tuning.data.stratified_split import (
-    PARTS,
     assign_folds,
     generator,
     limit_splits,

@@ -65,10 +65,6 @@ class RefitRecord(Record):
     devices: str = ""
     test_uses: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        for name in ("trial_ids", "epochs", "batch_sizes", "rate_ratios", "seeds", "test_uses"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-
     def differs_from(self, other: RefitRecord) -> list[str]:
         """Names of what decides the models and is not the same in `other`."""
         decisive = ("trial_ids", "epochs", "batch_sizes", "seeds", "fingerprint")

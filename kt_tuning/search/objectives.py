@@ -1,4 +1,4 @@
-"""Objectives: their directions, the scores of trials, and the Pareto set."""
+"""Objectives: their directions, and the scores of trials."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras_tuner
-import numpy as np
 from keras_tuner.engine.metrics_tracking import infer_metric_direction
 from keras_tuner.engine.trial import Trial
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.names import find_name
-from kt_tuning.core.records import TrialRecord
 from kt_tuning.evaluation import METRICS
 from kt_tuning.trials import COSTS
 
@@ -178,22 +176,4 @@ def objective_values(trial: Trial, objectives: Sequence[keras_tuner.Objective]) 
     return [
         float(next(one.mean() for one in history if one.step == trial.best_step))
         for history in histories
-    ]
-
-
-def pareto_records(
-    records: Sequence[TrialRecord], objectives: Sequence[keras_tuner.Objective]
-) -> list[TrialRecord]:
-    """Return the records that no other one dominates; records without an objective are ignored."""
-    names = [objective.name for objective in objectives]
-    whole = [record for record in records if record.metrics.keys() >= set(names)]
-    if not whole:
-        return []
-    signs = [-1.0 if objective.direction == "max" else 1.0 for objective in objectives]
-    costs = np.array([[record.metrics[name] for name in names] for record in whole]) * signs
-    # Another one is nowhere worse, and better once.
-    return [
-        record
-        for record, cost in zip(whole, costs, strict=True)
-        if not (np.all(costs <= cost, axis=1) & np.any(costs < cost, axis=1)).any()
     ]

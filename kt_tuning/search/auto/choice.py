@@ -79,11 +79,6 @@ class AutoChoice(Record):
     aspect: float
     reason: str
 
-    def __post_init__(self) -> None:
-        # As lists they come back from JSON.
-        object.__setattr__(self, "families", tuple(self.families))
-        object.__setattr__(self, "backbones", tuple(self.backbones))
-
     @property
     def several(self) -> bool:
         """Whether there are several families."""
