@@ -289,19 +289,18 @@ class MemberTraining:
 
     def _write_search(self, count: int) -> None:
         """Write the search record that readers of a run directory need."""
-        self.files.write_search(
-            SearchRecord(
-                objective=self._objective.name,
-                direction=self._objective.direction,
-                strategy=self._kind,
-                seed=self.configuration.seed,
-                epochs=self.configuration.epochs,
-                max_trials=count,
-                time_limit=None,
-                hypermodel=self.configuration.hypermodel.title,
-                versions=versions(),
-            )
+        record = SearchRecord(
+            objective=self._objective.name,
+            direction=self._objective.direction,
+            strategy=self._kind,
+            seed=self.configuration.seed,
+            epochs=self.configuration.epochs,
+            max_trials=count,
+            time_limit=None,
+            hypermodel=self.configuration.hypermodel.title,
+            versions=versions(),
         )
+        record.save(self.files.path / SEARCH)
 
 
 def _trial_id(index: int) -> str:

@@ -14,21 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.records import FAILED, PAUSED, SearchRecord, TrialRecord
+from kt_tuning.core.records import FAILED, PAUSED, TrialRecord
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation.test_uses import add_uses, held_out_uses
 from kt_tuning.run import Run, run_lock, trial_folder
 from kt_tuning.run.layout import (
     CHECKPOINT,
     DATA,
-    ENSEMBLE,
     FAILED_ATTEMPT,
     HISTORY,
     LOCK,
     PAUSE,
     RESULT,
-    SEARCH,
     SPLIT,
     TRIAL_STATE,
     check_removable,
@@ -283,14 +280,6 @@ class RunDirectory(Run):
             data.runs.append(self.path)
         # The test split may have been looked at before there was a run to note that in.
         add_uses(self.path, held_out_uses(data.uses_without_run).uses)
-
-    def write_search(self, record: SearchRecord) -> None:
-        """Write the arguments of the search."""
-        record.save(self.path / SEARCH)
-
-    def write_ensemble(self, record: EnsembleRecord) -> None:
-        """Write the members and weights of the ensemble."""
-        record.save(self.path / ENSEMBLE)
 
 
 def _check_writable(path: Path) -> None:

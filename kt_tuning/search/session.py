@@ -22,7 +22,7 @@ from kt_tuning.core.units import count
 from kt_tuning.data import ImageData
 from kt_tuning.execution import Executor, Ray, Serial, Work
 from kt_tuning.recipe import Recipe
-from kt_tuning.run.layout import AUTO_CHOICE
+from kt_tuning.run.layout import AUTO_CHOICE, SEARCH
 from kt_tuning.search.auto import AutoChoice, Plan
 from kt_tuning.search.budget import Budget, epochs_by_family
 from kt_tuning.search.definition import SearchDefinition
@@ -205,22 +205,21 @@ class SessionTuner(OverridableTuner):
         return plan
 
     def _write_record(self, budget: Budget) -> None:
-        self._run.write_search(
-            SearchRecord(
-                objective=self.objectives[0].name,
-                direction=self.objectives[0].direction,
-                strategy=self._strategy,
-                seed=self.seed,
-                epochs=budget.epochs,
-                max_trials=self.oracle.max_trials,
-                time_limit=budget.time_limit,
-                hypermodel=self._searched.title,
-                versions=versions(),
-                folds=self._options.folds,
-                executions=self._options.executions,
-                defaults_first=self._defaults_first,
-            )
+        record = SearchRecord(
+            objective=self.objectives[0].name,
+            direction=self.objectives[0].direction,
+            strategy=self._strategy,
+            seed=self.seed,
+            epochs=budget.epochs,
+            max_trials=self.oracle.max_trials,
+            time_limit=budget.time_limit,
+            hypermodel=self._searched.title,
+            versions=versions(),
+            folds=self._options.folds,
+            executions=self._options.executions,
+            defaults_first=self._defaults_first,
         )
+        record.save(self.run_directory / SEARCH)
 
     def _retry_failed(self) -> list[str]:
         retried = [] if is_worker() else retry_failed(self._oracle, self._run)
