@@ -15,7 +15,7 @@ from kt_tuning.search.budget import Budget
 
 POINTS = (
     StartingPoint("mlp", {"units": 64}),
-    StartingPoint("recurrent", {"units": 99}, spared=True),
+    StartingPoint("recurrent", {"units": 99}, never_pauses=True),
     StartingPoint("mlp", {"units": 128}),
 )
 
@@ -65,7 +65,7 @@ def test_the_spared_starting_point_is_known(stripes, tmp_path):
     tuner = auto(stripes, tmp_path)
     plan = Plan.of(tuner.choice, tuner.oracle.get_space(), None)
     mlp, recurrent, other = plan.first
-    assert [plan.spares(values) for values in plan.first] == [False, True, False]
+    assert [plan.never_pauses(values) for values in plan.first] == [False, True, False]
     assert plan.includes({**other, "further": 1})
     assert not plan.includes({**mlp, "mlp/units": 7})
     assert recurrent["family"] == "recurrent"
