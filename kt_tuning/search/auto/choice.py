@@ -123,10 +123,9 @@ class AutoChoice(Record):
         if not self.several:
             return []
         found: list[StartingPoint] = []
+        skipped = self.unaffordable(seconds) | waiting_families(self.images, self.count)
         for point in PORTFOLIOS[self.images]:
-            if point.family in self.unaffordable(seconds) | waiting_families(
-                self.images, self.count
-            ):
+            if point.family in skipped:
                 continue
             if point.family == PROBE and seconds is not None:
                 share = FIRST_SHARE if not found else LATER_SHARE
@@ -240,11 +239,8 @@ class Plan:
                 out; starting points that become equal count once.
             seconds: Time limit of the search, or None.
         """
-        points = choice.starting_points(seconds)
-        found = [
-            (_configuration(point, SearchSpace(space.space)), point.never_pauses)
-            for point in points
-        ]
+        points, known = choice.starting_points(seconds), SearchSpace(space.space)
+        found = [(_configuration(point, known), point.never_pauses) for point in points]
         first = _different(values for values, _ in found)
         unpaused = tuple(values for values, never_pauses in found if never_pauses)
         return cls(tuple(first), unpaused, choice, choice.unaffordable(seconds))

@@ -61,7 +61,7 @@ def test_a_family_that_there_is_no_time_for_is_not_begun(stripes, tmp_path, monk
     assert tuner.results()["hp/family"].tolist() == ["mlp"] * 4
 
 
-def test_the_spared_starting_point_is_known(stripes, tmp_path):
+def test_the_starting_point_that_never_pauses_is_known(stripes, tmp_path):
     tuner = auto(stripes, tmp_path)
     plan = Plan.of(tuner.choice, tuner.oracle.get_space(), None)
     mlp, recurrent, other = plan.first
