@@ -21,6 +21,7 @@ SLOW = (
     "hypermodels/test_linear_probe.py",
     "hypermodels/test_pretrained.py",
     "hypermodels/test_training_step.py",
+    "kt_tuning/core/test_pickling.py",
     "kt_tuning/data/test_worker_pool.py",
     "kt_tuning/ensembling/test_ensemble.py",
     "kt_tuning/evaluation/test_optional_parts.py",
