@@ -74,14 +74,14 @@ def make_images(folder: Path) -> None:
 
 def first_batch(work: Path) -> Callable[[], object]:
     """Return the use "folder to batch"."""
-    import kt_tuning as kt
+    from kt_tuning import Recipe, load_images
     from kt_tuning.augment import augment
     from kt_tuning.data.batch_loader import Loader
     from kt_tuning.data.batches import Batches, Random
 
     def use() -> None:
-        data = kt.load_images(work / "images", cache=work / "cache", progress=False)
-        plan = kt.Recipe().plan({})
+        data = load_images(work / "images", cache=work / "cache", progress=False)
+        plan = Recipe().plan({})
         change = Random(functools.partial(augment, plan.policy), plan.policy.draws)
         batches = Batches(data.train, plan.batch_size, seed=0, augment=change)
         with Loader(batches) as loader:
@@ -94,13 +94,13 @@ def first_batch(work: Path) -> Callable[[], object]:
 
 def search(work: Path) -> Callable[[], Any]:
     """Return the use "search"."""
-    import kt_tuning as kt
     from hypermodels import ConvNet
+    from kt_tuning import Tuner, load_images
 
-    data = kt.load_images(work / "images", cache=work / "cache", progress=False)
+    data = load_images(work / "images", cache=work / "cache", progress=False)
 
     def use() -> Any:
-        tuner = kt.Tuner(
+        tuner = Tuner(
             ConvNet(data.input_shape, data.classes),
             max_trials=2,
             epochs=1,
