@@ -29,7 +29,7 @@ import numpy as np
 
 import kt_tuning as ktt
 from kt_tuning import open_run
-from kt_tuning.cli.demo import write_digits
+from kt_tuning.cli.run import write_digits
 from kt_tuning.ensembling import EnsembleRecord, read_candidates
 from kt_tuning.evaluation import measure_complexity, measure_latency, score
 from kt_tuning.finalize import Configuration, bag, distill, load_final_model, load_run_data

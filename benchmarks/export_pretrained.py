@@ -28,7 +28,7 @@ import numpy as np
 
 import kt_tuning as ktt
 from hypermodels import HYPERMODELS
-from kt_tuning.cli.demo import write_digits
+from kt_tuning.cli.run import write_digits
 from kt_tuning.core.errors import ExportError
 from kt_tuning.export import FORMATS, export_model
 from kt_tuning.export.measurement import Measurement

@@ -15,11 +15,11 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import COST_PENALTY, Ensemble, EnsembleRecord, trained_on_validation
 from kt_tuning.evaluation import Parts, Scores
 from kt_tuning.finalize import Configuration, Pruning
+from kt_tuning.finalize.configuration import Retrained, combine
 from kt_tuning.finalize.evaluate import ARRAYS
 from kt_tuning.finalize.export import IMAGES
 from kt_tuning.finalize.refit import Refit, refit
 from kt_tuning.finalize.refit_plan import RefitOptions
-from kt_tuning.finalize.retrain import Retrained, combine
 from kt_tuning.pipeline import RunOutcome
 from kt_tuning.pipeline import finalize as finalize_run
 from kt_tuning.report import Plots, Report, write_report

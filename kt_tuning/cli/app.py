@@ -10,11 +10,10 @@ from typing import Annotated, TextIO
 import typer
 
 from kt_tuning.cli.catalogue import devices, fetch, hypermodels, list_backbones, preview
-from kt_tuning.cli.demo import demo
 from kt_tuning.cli.finalize import evaluate, export, finalize, report
 from kt_tuning.cli.predict import predict
 from kt_tuning.cli.retrain import bag, boost, distill, refit, snapshots
-from kt_tuning.cli.run import config, run
+from kt_tuning.cli.run import config, demo, run
 from kt_tuning.cli.stopping import stoppable
 from kt_tuning.core.errors import KtTuningError
 

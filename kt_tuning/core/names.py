@@ -50,3 +50,12 @@ def find_name(
 
 def _plain(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def is_one_line(name: str) -> bool:
+    """Return whether a name is valid Unicode without a line break."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # of a folder whose name is not in UTF-8
+        return False
+    return len(name.splitlines()) < 2

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+import operator
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from kt_tuning.core.json_record import Record
 
+PARTS = ("train", "validation", "test")
+"""Names of the splits of a data set."""
 COMPLETED = "COMPLETED"
 PRUNED = "PRUNED"
 FAILED = "FAILED"
@@ -81,13 +84,6 @@ class DataCard(Record):
     counts: dict[str, list[int]]
     source: str = "arrays"
     table: TableSource | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "class_names", tuple(self.class_names))
-        if isinstance(self.pixels, dict):
-            object.__setattr__(self, "pixels", PixelFormat(**self.pixels))
-        if isinstance(self.table, dict):
-            object.__setattr__(self, "table", TableSource(**self.table))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,9 +159,6 @@ class TrialRecord(Record):
     scores: tuple[float, ...] = ()
     backbone: dict[str, str | None] | None = None
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "scores", tuple(self.scores))
-
     @property
     def usable(self) -> bool:
         """Whether the trial has a model and a score."""
@@ -175,6 +168,33 @@ class TrialRecord(Record):
         """Return what an export records of the trial."""
         found = {"values": self.values, "metrics": self.metrics, "best_epoch": self.best_epoch}
         return found if self.backbone is None else {**found, "backbone": self.backbone}
+
+
+def pareto_records(
+    records: Sequence[TrialRecord], objectives: Sequence[tuple[str, str]]
+) -> list[TrialRecord]:
+    """Return the records that no other one dominates; records without an objective are ignored.
+
+    One dominates another if it is worse in no objective and better in at least one.
+
+    Args:
+        records: Of trials with a score.
+        objectives: Name and direction ("max" or "min") of each objective.
+    """
+    names = {name for name, _ in objectives}
+    whole = [record for record in records if record.metrics.keys() >= names]
+    costs = [
+        [
+            -record.metrics[name] if way == "max" else record.metrics[name]
+            for name, way in objectives
+        ]
+        for record in whole
+    ]
+    return [
+        record
+        for record, cost in zip(whole, costs, strict=True)
+        if not any(other != cost and all(map(operator.le, other, cost)) for other in costs)
+    ]
 
 
 def backbones_of(

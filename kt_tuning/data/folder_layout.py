@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from kt_tuning.core.errors import DataError, StorageError
+from kt_tuning.core.records import PARTS
 from kt_tuning.data.image_files import ImageFile, LeftOut, Listing, is_image, sub_folders, walk
-from kt_tuning.data.stratified_split import PARTS
 
 logger = logging.getLogger("kt_tuning")
 

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import DataError, OptionError, StorageError
-from kt_tuning.core.records import DataCard, PixelFormat, TableSource
+from kt_tuning.core.names import is_one_line
+from kt_tuning.core.records import PARTS, DataCard, PixelFormat, TableSource
 from kt_tuning.data.duplicates import Duplicates, find_duplicates, thumbnails
 from kt_tuning.data.from_arrays import join_arrays
 from kt_tuning.data.groups import Groups
-from kt_tuning.data.image_split import HeldOut, ImageSplit, PixelFile
+from kt_tuning.data.image_split import HeldOut, ImageSplit, PixelFile, channel_statistics
 from kt_tuning.data.pixel_cache import cache_folder, content_digest, split_digest
 from kt_tuning.data.stratified_split import (
-    PARTS,
     assign_folds,
     generator,
     limit_splits,
@@ -30,8 +30,6 @@ from kt_tuning.data.stratified_split import (
 )
 from kt_tuning.data.tf_dataset import read_dataset
 
-CHUNK = 1024
-"""Images that are processed together."""
 CLASSES_SHOWN = 30
 """Rows of the table in a notebook, at most."""
 
@@ -73,7 +71,7 @@ class ImageData:
     table: TableSource | None = None
 
     def __post_init__(self) -> None:
-        broken = [name for name in self.class_names if not _is_line(name)]
+        broken = [name for name in self.class_names if not is_one_line(name)]
         if broken:
             raise DataError(
                 "Expected class names in Unicode, each on one line, as labels.txt of an exported "
@@ -308,16 +306,7 @@ class ImageData:
 
         Pass them to a hypermodel as its `normalization`. A constant channel has a deviation of 1.
         """
-        levels = np.arange(256)
-        counts = np.zeros((self.input_shape[-1], len(levels)))
-        for start in range(0, len(self.train), CHUNK):
-            images = self.train.take(np.arange(start, min(start + CHUNK, len(self.train))))
-            for channel, count in enumerate(counts):
-                count += np.bincount(images[..., channel].ravel(), minlength=len(levels))
-        shares = counts / counts.sum(axis=1, keepdims=True)
-        means = shares @ levels
-        deviations = np.sqrt((shares * (levels - means[:, None]) ** 2).sum(axis=1))
-        return tuple(means.tolist()), tuple(np.where(deviations > 0, deviations, 1.0).tolist())
+        return channel_statistics(self.train)
 
     def class_weights(self) -> dict[int, float]:
         """Return weights by label that give all classes the same total weight in training.
@@ -355,12 +344,3 @@ class ImageData:
 
     def _counts(self, part: str) -> NDArray[np.int64]:
         return np.bincount(self.labels[self.indices[part]], minlength=self.classes)
-
-
-def _is_line(name: str) -> bool:
-    """Whether a name is valid Unicode without a line break."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:  # of a folder whose name is not in UTF-8
-        return False
-    return len(name.splitlines()) < 2

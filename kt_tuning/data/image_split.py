@@ -13,6 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.units import count
 
+CHUNK = 1024
+"""Images that are processed together."""
+
 
 @dataclasses.dataclass(frozen=True)
 class PixelFile:
@@ -170,3 +173,20 @@ class ImageSplit:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
+
+
+def channel_statistics(split: ImageSplit) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return means and standard deviations of the channels of a split, 0 to 255.
+
+    A constant channel has a deviation of 1.
+    """
+    levels = np.arange(256)
+    counts = np.zeros((split.shape[-1], len(levels)))
+    for start in range(0, len(split), CHUNK):
+        images = split.take(np.arange(start, min(start + CHUNK, len(split))))
+        for channel, histogram in enumerate(counts):
+            histogram += np.bincount(images[..., channel].ravel(), minlength=len(levels))
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    means = shares @ levels
+    deviations = np.sqrt((shares * (levels - means[:, None]) ** 2).sum(axis=1))
+    return tuple(means.tolist()), tuple(np.where(deviations > 0, deviations, 1.0).tolist())

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kt_tuning.core.errors import DataError, OptionError, StorageError, require_extra
-from kt_tuning.core.records import TableSource
+from kt_tuning.core.records import PARTS, TableSource
 from kt_tuning.data.folder_layout import split_parts
 from kt_tuning.data.image_files import ImageFile, LeftOut, Listing, walk
-from kt_tuning.data.stratified_split import PARTS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,6 +12,7 @@ import numpy as np
 import PIL
 
 from kt_tuning.core.errors import DataError, OptionError
+from kt_tuning.core.records import PARTS
 from kt_tuning.core.units import seconds
 from kt_tuning.data.decode import DECODE_RULE
 from kt_tuning.data.duplicates import Duplicates
@@ -22,7 +23,7 @@ from kt_tuning.data.label_table import is_table, read_table
 from kt_tuning.data.npz_file import is_npz, load_npz
 from kt_tuning.data.pixel_cache import CacheIndex, PixelCache, cache_folder, part_labels
 from kt_tuning.data.pixel_format import LARGEST, check_channels, check_size, largest_side
-from kt_tuning.data.stratified_split import PARTS, check_split, generator, split_images
+from kt_tuning.data.stratified_split import check_split, generator, split_images
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from kt_tuning.core.errors import DataError, OptionError, StorageError
+from kt_tuning.core.records import PARTS
 from kt_tuning.data.folder_layout import split_parts
 from kt_tuning.data.image_data import ImageData
-from kt_tuning.data.stratified_split import PARTS
 
 SUFFIX = ".npz"
 IMAGES = frozenset({"x", "image", "images", "img", "imgs", "pixels", "data"})

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.core.units import check_count
+from kt_tuning.core.records import PARTS
 from kt_tuning.data.duplicates import Duplicates, log_duplicates, without_leaks
 from kt_tuning.data.groups import Groups, join_groups, keep_together
-
-PARTS = ("train", "validation", "test")
 
 
 def check_split(split: Sequence[float]) -> tuple[float, float, float]:

@@ -9,7 +9,6 @@ are safe to start beside TensorFlow's threads.
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import pickle
 import queue
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from kt_tuning.core.errors import KtTuningError
+from kt_tuning.core.pickling import dumps
 from kt_tuning.data.batches import Batch, Batches
 
 _Job = TypeVar("_Job")
@@ -163,8 +163,8 @@ def _send(process: subprocess.Popen[bytes], value: Any) -> None:
 class BatchProcesses:
     """Processes that make batches, where training outruns the threads of one interpreter.
 
-    They map the arrays that the batches are made of into memory from files; batches come back
-    through a pipe. Leaving the context ends them.
+    They map large arrays into memory from files, see `dumps`; batches come back through a pipe.
+    Leaving the context ends them.
 
     Args:
         batches: The batches.
@@ -178,12 +178,7 @@ class BatchProcesses:
         self._batches = batches
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kt-tuning-"))
-            arrays: list[pickle.PickleBuffer] = []
-            content = pickle.dumps(batches, protocol=5, buffer_callback=arrays.append)
-            files = [os.path.join(folder, str(number)) for number in range(len(arrays))]
-            for file, array in zip(files, arrays, strict=True):
-                Path(file).write_bytes(array.raw())
-            reader = _BatchReader(content, files)
+            reader = _BatchReader(dumps(batches, Path(folder)))
             self.pool = stack.enter_context(WorkerPool(reader, processes))
             self._open = stack.pop_all()
 
@@ -208,20 +203,11 @@ class BatchProcesses:
 class _BatchReader:
     """The function of a worker: it makes batches of arrays that all processes share."""
 
-    def __init__(self, content: bytes, files: list[str]) -> None:
+    def __init__(self, content: bytes) -> None:
         self._content = content
-        self._files = files
         self._batches: Batches | None = None
 
     def __call__(self, place: tuple[int, int, int | None]) -> list[Batch]:
         if self._batches is None:
-            maps: list[Any] = []
-            for path in self._files:
-                with open(path, "rb") as file:
-                    # An empty file cannot be mapped.
-                    empty = os.path.getsize(path) == 0
-                    maps.append(
-                        b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-                    )
-            self._batches = pickle.loads(self._content, buffers=maps)
+            self._batches = pickle.loads(self._content)
         return self._batches.read_run(*place)

@@ -1,6 +1,5 @@
 """Ensembles: members, weights, calibration, and the combined model."""
 
-from kt_tuning.ensembling.boosting import BoostingRound, boosting_round
 from kt_tuning.ensembling.combination import Combination, weighted_sum
 from kt_tuning.ensembling.cost_penalty import COST_PENALTY
 from kt_tuning.ensembling.ensemble import Ensemble
@@ -30,14 +29,12 @@ __all__ = [
     "MEMBER_CHOICES",
     "SOLVERS",
     "AugmentedPredictor",
-    "BoostingRound",
     "Candidates",
     "Combination",
     "Ensemble",
     "EnsembleRecord",
     "Member",
     "Validated",
-    "boosting_round",
     "candidates_of",
     "combination_digest",
     "is_refitted",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kt_tuning.core.errors import OptionError
+from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.core.json_record import Record
 from kt_tuning.ensembling.calibration import (
     SMALLEST_PROBABILITY,
@@ -213,6 +213,23 @@ def check_members(models: Sequence[keras.Model]) -> None:
         raise OptionError(
             "Members should take the same pixels (H, W, C) and return the same (classes,). "
             f"Received: {', '.join(f'{pixels} -> {classes}' for pixels, classes in shapes)}."
+        )
+
+
+def check_images(images: NDArray[np.uint8], model: keras.Model) -> None:
+    """Refuse images that a member does not take.
+
+    Raises:
+        DataError: if the images are not uint8, or not of the member's shape.
+    """
+    expected = model.input_shape[1:]
+    pairs = zip(expected, images.shape[1:], strict=False)
+    fits = images.ndim == 4 and all(wanted in (None, size) for wanted, size in pairs)
+    # Floats in 0..1 would all be cut to 0, and predicted without a word.
+    if images.dtype != np.uint8 or not fits or len(images) == 0:
+        raise DataError(
+            f"Expected uint8 images {('N', *expected)}, values 0 to 255, N at least 1. "
+            f"Received: {images.dtype} {images.shape}."
         )
 
 

@@ -15,6 +15,7 @@ from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.core.records import REFITTED, DataCard
 from kt_tuning.ensembling.combination import (
     Combination,
+    check_images,
     check_members,
     combine_folds,
     member_name,
@@ -222,12 +223,12 @@ class Ensemble:
         Raises:
             DataError: if the images are not uint8, or not of the members' shape.
         """
-        self._check_images(images)
+        check_images(images, self._models[0])
         return self.to_keras().predict(images, batch_size=batch_size, verbose=0)
 
     def predict_on_batch(self, images: NDArray[np.uint8]) -> Floats:
         """Like `predict`, in one go: what a server does, and what `evaluate` times."""
-        self._check_images(images)
+        check_images(images, self._models[0])
         return self._predict_on_batch(images)
 
     @functools.cached_property
@@ -331,17 +332,6 @@ class Ensemble:
         solver = "" if self.record is None else f", solver={self.record.solver!r}"
         refitted = "" if self.record is None or not self.record.refitted else f", {REFITTED}"
         return f"Ensemble(members={len(self)}, weights=[{shares}]{solver}{refitted})"
-
-    def _check_images(self, images: NDArray[np.uint8]) -> None:
-        expected = self._models[0].input_shape[1:]
-        pairs = zip(expected, images.shape[1:], strict=False)
-        fits = images.ndim == 4 and all(wanted in (None, size) for wanted, size in pairs)
-        # Floats in 0..1 would all be cut to 0, and predicted without a word.
-        if images.dtype != np.uint8 or not fits or len(images) == 0:
-            raise DataError(
-                f"Expected uint8 images {('N', *expected)}, values 0 to 255, N at least 1. "
-                f"Received: {images.dtype} {images.shape}."
-            )
 
 
 def _as_model(model: keras.Model | Callable[[], keras.Model]) -> keras.Model:

@@ -23,9 +23,9 @@ from typing import Any, Self
 
 import cloudpickle
 
+from kt_tuning.core import pickling
 from kt_tuning.core.errors import OptionError, SearchError
 from kt_tuning.core.process import count_processors
-from kt_tuning.execution import pickling
 from kt_tuning.execution.devices import gpu_environment, thread_environment, visible_gpus
 from kt_tuning.execution.executor import Driver, Executor, Work, Worker
 

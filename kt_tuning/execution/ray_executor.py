@@ -17,8 +17,8 @@ from typing import Any, Self
 import cloudpickle
 
 from kt_tuning.core.errors import SearchError
+from kt_tuning.core.pickling import pack
 from kt_tuning.execution.executor import Driver, Executor, Work, Worker
-from kt_tuning.execution.pickling import pack
 from kt_tuning.execution.ray_cluster import Ray, connected, gpus_of, resources, room
 from kt_tuning.execution.worker import THREADS, RayActor
 

@@ -27,6 +27,7 @@ from typing import Any
 import cloudpickle
 
 from kt_tuning.core.errors import SearchError
+from kt_tuning.core.pickling import load_packed
 from kt_tuning.core.progress import FORWARDED
 from kt_tuning.execution.devices import (
     gpu_environment,
@@ -34,7 +35,6 @@ from kt_tuning.execution.devices import (
     thread_environment,
     visible_gpus,
 )
-from kt_tuning.execution.pickling import load_packed
 
 THREADS = 2
 """Ray's threads of an actor: one waits in `hear`, the other receives calls meanwhile."""

@@ -9,13 +9,13 @@ from kt_tuning.export.measurement import (
     MEASUREMENT_FILE,
     MEASUREMENT_HEADER,
     Measurement,
+    NumericalCheck,
     accuracy_note,
     measurement_rows,
     measurements,
 )
-from kt_tuning.export.numerical_check import NumericalCheck
 from kt_tuning.export.pruning import Pruned, prune
-from kt_tuning.export.saved_model_loader import LoadedModel, load_saved_model
+from kt_tuning.export.saved_model import LoadedModel, load_saved_model
 
 __all__ = [
     "FORMATS",

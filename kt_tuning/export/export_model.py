@@ -17,7 +17,7 @@ from kt_tuning.export.export_folder import check_free, new_export, write_labels,
 from kt_tuning.export.export_source import Predict, Source, predict_all
 from kt_tuning.export.formats import format_named
 from kt_tuning.export.layer_overrides import clean_names, half_precision, in_float32
-from kt_tuning.export.numerical_check import NumericalCheck, Tolerance, check_tolerance, compare
+from kt_tuning.export.measurement import NumericalCheck, Tolerance, check_tolerance, compare
 
 if TYPE_CHECKING:
     import keras

@@ -13,9 +13,8 @@ from kt_tuning.core.errors import require_extra
 from kt_tuning.core.names import find_name
 from kt_tuning.export import litert, onnx_openvino
 from kt_tuning.export.export_source import Predict, Source, graph_of
-from kt_tuning.export.numerical_check import FLOAT32, Tolerance
-from kt_tuning.export.saved_model import check_files, write_saved_model
-from kt_tuning.export.saved_model_loader import load_saved_model
+from kt_tuning.export.measurement import FLOAT32, Tolerance
+from kt_tuning.export.saved_model import check_files, load_saved_model, write_saved_model
 
 KERAS_FILE = "model.keras"
 

@@ -1,21 +1,33 @@
-"""A Keras model as a TensorFlow SavedModel that classifies pixels and image files."""
+"""A Keras model as a TensorFlow SavedModel that classifies pixels and image files.
+
+`LoadedModel` predicts with it by TensorFlow alone, without Keras and the training code.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.errors import ExportError
+from kt_tuning.core.errors import DataError, ExportError, StorageError
+from kt_tuning.core.json_record import read_json
 from kt_tuning.core.quiet import quiet_logger
-from kt_tuning.export.export_source import Predict, Source
-from kt_tuning.export.numerical_check import FLOAT32, check_tolerance, compare
-from kt_tuning.export.saved_model_loader import BYTES_SIGNATURE, PIXELS_SIGNATURE, LoadedModel
+from kt_tuning.core.records import PixelFormat
+from kt_tuning.export.export_folder import LABELS_FILE, PROVENANCE_FILE
+from kt_tuning.export.export_source import Predict, Source, predict_all
+from kt_tuning.export.measurement import FLOAT32, check_tolerance, compare
 
 if TYPE_CHECKING:
     import keras
+
+# TensorFlow is imported where it is used: the command line reaches this module before it knows
+# whether there is anything to predict.
+
+PIXELS_SIGNATURE = "serving_default"
+BYTES_SIGNATURE = "serve_bytes"
 
 
 def write_saved_model(source: Source, folder: Path) -> None:
@@ -100,3 +112,125 @@ def _resources(model: keras.Model) -> list[Any]:
         *(variable.value for variable in model.variables),
         *(value for value in held if isinstance(value, kind)),
     ]
+
+
+class LoadedModel:
+    """An exported SavedModel in memory; `load_saved_model` makes one.
+
+    Attributes:
+        class_names: Names by label, 0 first.
+        pixels: Shape of the images that `predict` takes, and how image files become such images.
+    """
+
+    def __init__(self, loaded: Any, class_names: Sequence[str], bits: int = 16) -> None:
+        # Kept, as its signatures stop working when it is collected.
+        self._loaded = loaded
+        self.class_names = tuple(class_names)
+        _, inputs = loaded.signatures[PIXELS_SIGNATURE].structured_input_signature
+        height, width, channels = inputs["images"].shape[1:]
+        self.pixels = PixelFormat(height, width, channels, bits)
+
+    def __repr__(self) -> str:
+        shape = "×".join(map(str, self.pixels.shape))
+        return f"LoadedModel({shape}, {len(self.class_names)} classes)"
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the probabilities of images.
+
+        Args:
+            images: uint8 (N, height, width, channels), 0 to 255; any number of them, which are
+                given to the model in batches.
+
+        Returns:
+            float32 (N, classes).
+
+        Raises:
+            DataError: if there are no images, or they have another type or shape.
+        """
+        import tensorflow as tf
+
+        images = np.asarray(images)
+        if images.dtype != np.uint8 or images.shape[1:] != self.pixels.shape or not len(images):
+            raise DataError(
+                f"The model takes uint8 images of shape (N, {_join(self.pixels.shape)}), at least "
+                f"one of them. Received: {images.dtype} of shape ({_join(images.shape)})."
+            )
+        run = self._loaded.signatures[PIXELS_SIGNATURE]
+        return predict_all(
+            lambda batch: run(images=tf.constant(batch))["probabilities"].numpy(), images
+        )
+
+    __call__ = predict
+
+    def predict_bytes(self, image_bytes: Sequence[bytes]) -> dict[str, NDArray[Any]]:
+        """Return what the signature `serve_bytes` gives for image files.
+
+        Args:
+            image_bytes: Contents of N files: JPEG, PNG, WebP, GIF or BMP; see `export.decode`.
+
+        Returns:
+            "probabilities", float32 (N, classes), and "label", (N,) class names in UTF-8.
+
+        Raises:
+            tf.errors.InvalidArgumentError: if a file cannot be decoded.
+        """
+        import tensorflow as tf
+
+        outputs = self._loaded.signatures[BYTES_SIGNATURE](image_bytes=tf.constant(image_bytes))
+        return {name: output.numpy() for name, output in outputs.items()}
+
+
+def load_saved_model(path: str | Path) -> LoadedModel:
+    """Load an exported SavedModel for prediction.
+
+    Args:
+        path: The folder that `export_model` wrote.
+
+    Raises:
+        StorageError: if the folder is not there, or is something else.
+        ExportError: if its content is damaged.
+    """
+    path = Path(path)
+    for needed in ("saved_model.pb", LABELS_FILE):
+        if not (path / needed).is_file():
+            raise StorageError(
+                f"{path} is not an exported model: it has no {needed}.{_suggestion(path)}"
+            )
+
+    import tensorflow as tf
+
+    try:
+        loaded = tf.saved_model.load(str(path))
+        outputs = [
+            loaded.signatures[name].structured_outputs["probabilities"]
+            for name in (PIXELS_SIGNATURE, BYTES_SIGNATURE)
+        ]
+    except Exception as error:  # damaged files make TensorFlow raise almost anything
+        reason = str(error).partition("\n")[0]
+        raise ExportError(f"{path} is damaged: export the model again. ({reason})") from error
+    class_names = (path / LABELS_FILE).read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    if any(output.shape[1] != len(class_names) for output in outputs):
+        raise ExportError(
+            f"{path / LABELS_FILE} should name {outputs[0].shape[1]} classes, one a line. "
+            f"Received: {len(class_names)}."
+        )
+    return LoadedModel(loaded, class_names, _bits(path))
+
+
+def _bits(path: Path) -> int:
+    """Return how many bits the training files with 16 bits a pixel used; 16 if not recorded."""
+    try:
+        return int(read_json(path / PROVENANCE_FILE)["data"]["pixels"]["bits"])
+    except (StorageError, KeyError, TypeError, ValueError):
+        return 16
+
+
+def _suggestion(path: Path) -> str:
+    """Name the newest version below `path`, which may be the folder of all versions."""
+    folders = [file.parent for file in path.glob("*/saved_model.pb")]
+    versions = [int(folder.name) for folder in folders if folder.name.isdecimal()]
+    return f" Did you mean {path / str(max(versions))}?" if versions else ""
+
+
+def _join(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))

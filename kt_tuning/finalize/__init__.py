@@ -1,7 +1,7 @@
 """After a search: evaluate, refit, distill, bag, boost, snapshots, export, model card."""
 
 from kt_tuning.finalize.bag_boost_snapshots import Boosted, bag, boost, snapshots
-from kt_tuning.finalize.configuration import Configuration
+from kt_tuning.finalize.configuration import Configuration, combine
 from kt_tuning.finalize.distill import distill
 from kt_tuning.finalize.evaluate import (
     evaluate_run,
@@ -12,7 +12,6 @@ from kt_tuning.finalize.evaluate import (
 )
 from kt_tuning.finalize.export import Pruning, export_run
 from kt_tuning.finalize.model_card import RunRecords, write_model_card
-from kt_tuning.finalize.retrain import combine
 
 __all__ = [
     "Boosted",

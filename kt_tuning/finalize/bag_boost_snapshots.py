@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from kt_tuning.core.errors import OptionError, SearchError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.units import check_count
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import BoostingRound, Candidates, Combination, boosting_round
+from kt_tuning.ensembling import Candidates, Combination
 from kt_tuning.evaluation import predict_split
 from kt_tuning.finalize.configuration import Configuration
 from kt_tuning.finalize.member_training import MemberTraining, TrainingSubset, with_train_rows
@@ -27,6 +28,8 @@ Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
 ANNEALED = {"schedule": "cosine", "restarts": 0}
 """A configuration's own schedule gives way to one that ends each cycle near 0."""
+_ROUNDING = 1e-9
+"""A smaller vote is that of guessing, apart from rounding."""
 
 
 def bag(
@@ -289,3 +292,51 @@ def snapshots(
 def _annealed(values: Any) -> dict[str, Any]:
     """The values with a cosine for a schedule; in a search of several families names have paths."""
     return {name: ANNEALED.get(name.rpartition("/")[2], value) for name, value in values.items()}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class BoostingRound:
+    """The result of a round of boosting.
+
+    Attributes:
+        error: Share of the weight that the member gets wrong, 0 to 1.
+        vote: Weight of the member, if it is `useful`.
+        weights: (N,) of the training images in the next round, summing to 1.
+    """
+
+    error: float
+    vote: float
+    weights: Floats
+
+    @property
+    def useful(self) -> bool:
+        """Whether the member is better than guessing: its vote is above 0."""
+        return self.vote > _ROUNDING
+
+    @property
+    def last(self) -> bool:
+        """Whether there is nothing to learn from in a next round."""
+        return self.error == 0 or not self.useful
+
+
+def boosting_round(weights: Floats, wrong: NDArray[np.bool_], classes: int) -> BoostingRound:
+    """Evaluate a member by SAMME, and weight the images for the next one.
+
+    With e the weight of the images that it gets wrong, the vote is ln((1 - e) / e) + ln(C - 1), and
+    the weight of each of these images is multiplied by exp(vote). A member without an error counts
+    as one that gets half an image wrong: its vote would be infinite.
+
+    Source: Zhu, Zou, Rosset and Hastie (2009), "Multi-class AdaBoost", algorithm 2.
+
+    Args:
+        weights: (N,) of the training images; they need not sum to 1.
+        wrong: (N,) whether the member gets each wrong.
+        classes: C, at least 2.
+    """
+    shares = weights / weights.sum()
+    error = float(shares @ wrong)
+    half = 0.5 / len(shares)
+    bounded = min(max(error, half), 1 - half)
+    vote = math.log((1 - bounded) / bounded) + math.log(classes - 1)
+    raised = np.where(wrong, shares * math.exp(vote), shares)
+    return BoostingRound(error, vote, raised / raised.sum())

@@ -15,9 +15,8 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.ensembling.calibration import SMALLEST_PROBABILITY
 from kt_tuning.evaluation import model_digest
-from kt_tuning.finalize.configuration import Configuration
+from kt_tuning.finalize.configuration import Configuration, combine
 from kt_tuning.finalize.member_training import MemberTraining, TrainingSubset
-from kt_tuning.finalize.retrain import combine
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 
 logger = logging.getLogger("kt_tuning")

@@ -13,6 +13,7 @@ import keras
 
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import DataError, OptionError, StorageError
+from kt_tuning.core.records import PARTS
 from kt_tuning.data import Groups, ImageData, load_images
 from kt_tuning.ensembling import (
     Ensemble,
@@ -26,7 +27,6 @@ from kt_tuning.ensembling.run_files import find_ensemble_file, load_keras_model
 from kt_tuning.evaluation import Parts, Predicted, Scores, evaluate, make_gallery, model_digest
 from kt_tuning.run import Run
 from kt_tuning.run.layout import ENSEMBLE, GALLERY, SCORES, SPLIT, final_model_file
-from kt_tuning.run.reader import PARTS
 
 logger = logging.getLogger("kt_tuning")
 

@@ -25,10 +25,12 @@ from kt_tuning.ensembling import Candidates, read_candidates
 from kt_tuning.finalize.configuration import Configuration
 from kt_tuning.run import trial_folder
 from kt_tuning.run.layout import CONFIGURATION, RESULT, SEARCH
+from kt_tuning.search.descriptions import versions
 from kt_tuning.search.display import SearchDisplay
+from kt_tuning.search.identity import check_same_data
 from kt_tuning.search.options import image_tasks
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
-from kt_tuning.search.run_directory import RunDirectory, versions
+from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.trials import (
     Decision,
     ImageTask,
@@ -283,23 +285,22 @@ class MemberTraining:
                 f"{files.path} holds a search: members go into a folder of their own, such as "
                 f"{files.path / self._kind}."
             )
-        files.check_data(self.data)
+        check_same_data(files.path, self.data)
 
     def _write_search(self, count: int) -> None:
         """Write the search record that readers of a run directory need."""
-        self.files.write_search(
-            SearchRecord(
-                objective=self._objective.name,
-                direction=self._objective.direction,
-                strategy=self._kind,
-                seed=self.configuration.seed,
-                epochs=self.configuration.epochs,
-                max_trials=count,
-                time_limit=None,
-                hypermodel=self.configuration.hypermodel.title,
-                versions=versions(),
-            )
+        record = SearchRecord(
+            objective=self._objective.name,
+            direction=self._objective.direction,
+            strategy=self._kind,
+            seed=self.configuration.seed,
+            epochs=self.configuration.epochs,
+            max_trials=count,
+            time_limit=None,
+            hypermodel=self.configuration.hypermodel.title,
+            versions=versions(),
         )
+        record.save(self.files.path / SEARCH)
 
 
 def _trial_id(index: int) -> str:

@@ -25,7 +25,7 @@ from kt_tuning.finalize.refit_training import train_member
 from kt_tuning.run import Run, remove_run, run_lock, trial_folder
 from kt_tuning.run.layout import DATA, ENSEMBLE, REFIT, REFIT_RECORD, SEARCH, SPLIT, WEIGHTS
 from kt_tuning.search import Tuner
-from kt_tuning.search.run_directory import check_same_data
+from kt_tuning.search.identity import check_same_data
 from kt_tuning.trials import load_weights, new_model
 
 logger = logging.getLogger("kt_tuning")
@@ -64,10 +64,6 @@ class RefitRecord(Record):
     fingerprint: str
     devices: str = ""
     test_uses: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name in ("trial_ids", "epochs", "batch_sizes", "rate_ratios", "seeds", "test_uses"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     def differs_from(self, other: RefitRecord) -> list[str]:
         """Names of what decides the models and is not the same in `other`."""

@@ -23,7 +23,7 @@ from kt_tuning.run.layout import OPTIONS
 from kt_tuning.run_options import RECIPE, TUNER, RunOptions
 from kt_tuning.search import Tuner, narrow
 from kt_tuning.search.auto import AUTO, AutoChoice, Chosen, choice_for, choose
-from kt_tuning.search.run_directory import check_same_data
+from kt_tuning.search.identity import check_same_data
 
 CONVNET = "convnet"
 

@@ -20,12 +20,12 @@ from kt_tuning.core.records import backbones_of
 from kt_tuning.evaluation import EPOCH_CAVEAT
 from kt_tuning.export import accuracy_note, measurement_rows
 from kt_tuning.report import formatting, page_content
+from kt_tuning.report.figures import Plots
 from kt_tuning.report.figures.confusion import MOST_CLASSES_WITH_COUNTS, confusion_data
 from kt_tuning.report.figures.evaluation import MOST_CURVES, class_curves_data, reliability_data
 from kt_tuning.report.figures.scored_trials import ScoredTrials
 from kt_tuning.report.figures.search_trials import FEWEST_TRIALS
 from kt_tuning.report.figures.style import svg_markup
-from kt_tuning.report.plots import Plots
 from kt_tuning.report.run_summary import RunSummary, load_run
 from kt_tuning.run.layout import REPORT
 

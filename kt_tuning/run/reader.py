@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kt_tuning.core.atomic import CsvTable
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import Record
-from kt_tuning.core.records import DataCard, SearchRecord, TrialRecord
+from kt_tuning.core.records import PARTS, DataCard, SearchRecord, TrialRecord
 from kt_tuning.run.layout import (
     CONFIGURATION,
     DATA,
@@ -28,7 +28,6 @@ from kt_tuning.run.layout import (
     trial_folder,
 )
 
-PARTS = ("train", "validation", "test")
 R = TypeVar("R", bound=Record)
 Integers = NDArray[np.int64]
 

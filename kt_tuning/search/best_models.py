@@ -157,7 +157,7 @@ class BestModels(keras_tuner.Tuner):
         record = ensemble.record_model()
         ensemble.card = card
         ensemble.provenance = self._provenance([records[name] for name in record.trial_ids])
-        self._run.write_ensemble(record)
+        record.save(self.run_directory / ENSEMBLE)
         self._ensemble = ensemble
         return ensemble
 

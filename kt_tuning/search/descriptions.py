@@ -1,11 +1,13 @@
-"""Hypermodels, recipes and models as plain values, which other processes can compare."""
+"""Hypermodels, recipes, models and package versions as plain values, which can be compared."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import hashlib
+import importlib.metadata
 import math
+import platform
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -162,3 +164,10 @@ def _plain(value: Any, skip: Collection[str] = ()) -> Any:
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return {"class": type(value).__name__, **{k: _plain(v) for k, v in fields.items()}}
     return getattr(value, "__name__", type(value).__name__)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that affect results."""
+    names = ("kt-tuning", "keras", "keras-tuner", "numpy", "pillow", keras.backend.backend())
+    found = {name: importlib.metadata.version(name) for name in names}
+    return {"python": platform.python_version(), **found}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 from optuna.storages import BaseStorage
 
 from kt_tuning.core.errors import OtherSearchError, StorageError
-from kt_tuning.core.records import TrialRecord
+from kt_tuning.core.records import DataCard, TrialRecord
 from kt_tuning.data import ImageData
+from kt_tuning.run import Run
 from kt_tuning.run.layout import DEFINITION, STUDY
 from kt_tuning.search.definition import SearchDefinition, as_stored, read_definition
 from kt_tuning.search.descriptions import describe_model
@@ -30,6 +32,8 @@ LARGEST = 60_000
 """Largest attribute of a study in bytes that every database takes."""
 LONGEST = 200
 """Largest number of characters of a container of plain values that is kept as text."""
+LONGEST_SHOWN = 300
+"""Largest number of characters of a value in a message about other data."""
 _PLAIN = (bool, int, float, str)
 
 
@@ -66,7 +70,7 @@ class Identity:
         if self._oracle.storage is not None:
             self._check_study(self._oracle.storage)
         if data is not None:
-            self._run.check_data(data)
+            check_same_data(self._run.path, data)
 
     def check(self) -> None:
         """Refuse a run directory whose trials belong to another search.
@@ -167,3 +171,43 @@ def named(args: tuple[Any, ...], fit_kwargs: Mapping[str, Any]) -> dict[str, Any
     """Return the arguments of `fit` by name, except those without effect on the results."""
     names = dict(zip(("x", "y"), args, strict=False))
     return {**names, **{k: v for k, v in fit_kwargs.items() if k not in ("callbacks", "verbose")}}
+
+
+def check_same_data(run: Path, data: ImageData) -> None:
+    """Refuse other images than a run directory holds a search on.
+
+    Raises:
+        StorageError: if they are others.
+    """
+    known = Run(run).data_card()
+    if known is not None and known.fingerprint != data.fingerprint:
+        raise StorageError(
+            f"{run} holds a search on other data. {_data_difference(Run(run), known, data)}. "
+            "Choose another run directory (project_name=, --out), or have the earlier search "
+            "deleted (overwrite=True, --overwrite)."
+        )
+
+
+def _data_difference(run: Run, known: DataCard, data: ImageData) -> str:
+    """Describe how images differ from those of a run, with another fingerprint."""
+    now = data.card
+    compared = {
+        "height, width and channels": (known.pixels.shape, now.pixels.shape),
+        "classes": (known.class_names, now.class_names),
+        "images of each class": (known.counts, now.counts),
+    }
+    told = [
+        f"{name}: was {_shortened(was)}, now {_shortened(here)}"
+        for name, (was, here) in compared.items()
+        if was != here
+    ]
+    split = run.split()
+    if not told and split is not None and np.array_equal(split.labels, data.labels):
+        moved = [part for part, at in split.indices.items() if set(at) != set(data.indices[part])]
+        if moved:
+            told = [f"other images in the splits {', '.join(moved)} (seed, groups)"]
+    return "; ".join(told) or f"images: was {known.source}, now others in {now.source}"
+
+
+def _shortened(value: object) -> str:
+    return textwrap.shorten(str(value), LONGEST_SHOWN, placeholder=" …")

@@ -242,7 +242,7 @@ class SearchLoop(TrialStarter):
             return Decision.CONTINUE
         self._oracle.rank(trial_id, result.rung, result.value)
         never_pauses = self._oracle.default_never_pauses and job.number == 0
-        if not result.pause or never_pauses or self._plan.spares(job.hp.values):
+        if not result.pause or never_pauses or self._plan.never_pauses(job.hp.values):
             return Decision.CONTINUE
         perturbs = trial_id in self._oracle.neighbours()
         return Decision.CONTINUE if perturbs else Decision.PAUSE

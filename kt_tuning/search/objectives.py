@@ -1,21 +1,23 @@
-"""Objectives: their directions, the scores of trials, and the Pareto set."""
+"""Objectives: their directions, and the scores of trials."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import keras_tuner
-import numpy as np
 from keras_tuner.engine.metrics_tracking import infer_metric_direction
 from keras_tuner.engine.trial import Trial
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.core.records import TrialRecord
+from kt_tuning.core.names import find_name
 from kt_tuning.evaluation import METRICS
 from kt_tuning.trials import COSTS
 
+Objectives = Any
+"""The name of an objective, a `keras_tuner.Objective`, or a sequence of these."""
 MORE_IS_BETTER = {
     *("binary_io_u", "io_u", "mean_io_u", "one_hot_io_u", "one_hot_mean_io_u"),
     *("concordance_correlation", "pearson_correlation", "r2_score", "f1_score", "fbeta_score"),
@@ -23,6 +25,39 @@ MORE_IS_BETTER = {
     *("sensitivity_at_specificity", "specificity_at_sensitivity"),
 }
 """Metrics of Keras that KerasTuner 1.4.8 minimises, does not know, or fails on."""
+
+
+def find_objectives(objective: Objectives) -> list[keras_tuner.Objective]:
+    """Return KerasTuner's objectives for names in `METRICS` ("val_…"), `COSTS`, or of Keras.
+
+    Raises:
+        OptionError: if the direction of one is unknown, or the first is a cost.
+    """
+    several = isinstance(objective, Sequence) and not isinstance(objective, str)
+    names = objective if several else [objective]
+    found = [_objective(name) for name in names]
+    if not found or found[0].name in COSTS:
+        raise OptionError(
+            "The first objective is how good a model is, such as val_accuracy; it selects the best "
+            f"epoch. Received: {objective!r}"
+        )
+    return found
+
+
+def _objective(objective: str | keras_tuner.Objective) -> keras_tuner.Objective:
+    if isinstance(objective, keras_tuner.Objective):
+        return objective
+    try:
+        # Keras logs further metrics, such as the training loss.
+        plain = keras_tuner.Oracle(objective=objective).objective
+    except (ValueError, TypeError):
+        plain = None
+    known = ("val_loss", *(f"val_{name}" for name in METRICS), *COSTS)
+    if plain is None or objective in known:
+        hint = "for a metric of your own pass keras_tuner.Objective(name, direction)"
+        objective = find_name(objective, known, "objective", hint=hint)
+    direction = metric_direction(objective)
+    return plain if direction is None else keras_tuner.Objective(objective, direction)
 
 
 def metric_direction(name: str) -> str | None:
@@ -141,22 +176,4 @@ def objective_values(trial: Trial, objectives: Sequence[keras_tuner.Objective]) 
     return [
         float(next(one.mean() for one in history if one.step == trial.best_step))
         for history in histories
-    ]
-
-
-def pareto_records(
-    records: Sequence[TrialRecord], objectives: Sequence[keras_tuner.Objective]
-) -> list[TrialRecord]:
-    """Return the records that no other one dominates; records without an objective are ignored."""
-    names = [objective.name for objective in objectives]
-    whole = [record for record in records if record.metrics.keys() >= set(names)]
-    if not whole:
-        return []
-    signs = [-1.0 if objective.direction == "max" else 1.0 for objective in objectives]
-    costs = np.array([[record.metrics[name] for name in names] for record in whole]) * signs
-    # Another one is nowhere worse, and better once.
-    return [
-        record
-        for record, cost in zip(whole, costs, strict=True)
-        if not (np.all(costs <= cost, axis=1) & np.any(costs < cost, axis=1)).any()
     ]

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral, Real
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras_tuner
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.core.names import find_name
 from kt_tuning.data import ImageData
-from kt_tuning.evaluation import METRICS
 from kt_tuning.execution import Executor, Processes, Ray, RayExecutor, Serial, automatic_workers
 from kt_tuning.recipe import Recipe
-from kt_tuning.search.objectives import metric_direction
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.search.run_directory import RunDirectory
+from kt_tuning.search.stock_oracle import is_oracle
 from kt_tuning.trials import (
-    COSTS,
     ImageTask,
     KerasTask,
     RemoteExecutor,
@@ -29,45 +28,40 @@ from kt_tuning.trials import (
     open_storage,
 )
 
-Objectives = Any
-"""The name of an objective, a `keras_tuner.Objective`, or a sequence of these."""
 WORKERS = "workers"
 """Folder of a run for the output of worker processes."""
 IMPORTS = ("kt_tuning.trials",)
 """Modules that workers import while the search is prepared."""
 
 
-def find_objectives(objective: Objectives) -> list[keras_tuner.Objective]:
-    """Return KerasTuner's objectives for names in `METRICS` ("val_…"), `COSTS`, or of Keras.
+def check_arguments(oracle: Any, hypermodel: Any, logger: Any, unknown: Mapping[str, Any]) -> None:
+    """Refuse arguments of a tuner that KerasTuner refuses, and warn of one that it ignores.
+
+    Args:
+        oracle: The first argument: an oracle, or the hypermodel of a search without.
+        hypermodel: The second one.
+        logger: Ignored.
+        unknown: Keyword arguments that no tuner has.
 
     Raises:
-        OptionError: if the direction of one is unknown, or the first is a cost.
+        OptionError: if an argument is unknown, or the first one is no oracle where it should be.
     """
-    several = isinstance(objective, Sequence) and not isinstance(objective, str)
-    names = objective if several else [objective]
-    found = [_objective(name) for name in names]
-    if not found or found[0].name in COSTS:
+    if unknown:
         raise OptionError(
-            "The first objective is how good a model is, such as val_accuracy; it selects the best "
-            f"epoch. Received: {objective!r}"
+            f"Unrecognized arguments {list(unknown)} for a tuner. See `help(kt_tuning.Tuner)` for "
+            "those it has."
         )
-    return found
-
-
-def _objective(objective: str | keras_tuner.Objective) -> keras_tuner.Objective:
-    if isinstance(objective, keras_tuner.Objective):
-        return objective
-    try:
-        # Keras logs further metrics, such as the training loss.
-        plain = keras_tuner.Oracle(objective=objective).objective
-    except (ValueError, TypeError):
-        plain = None
-    known = ("val_loss", *(f"val_{name}" for name in METRICS), *COSTS)
-    if plain is None or objective in known:
-        hint = "for a metric of your own pass keras_tuner.Objective(name, direction)"
-        objective = find_name(objective, known, "objective", hint=hint)
-    direction = metric_direction(objective)
-    return plain if direction is None else keras_tuner.Objective(objective, direction)
+    if hypermodel is not None and oracle is not None and not is_oracle(oracle):
+        raise OptionError(
+            "Expected `oracle` argument to be an instance of `Oracle`, such as "
+            f"kt_tuning.oracles.RandomSearchOracle(...). Received: oracle={oracle!r}"
+        )
+    if logger is not None:
+        warnings.warn(
+            "The `logger` argument is ignored, as in KerasTuner. Use `tracker`.",
+            DeprecationWarning,
+            stacklevel=3,
+        )
 
 
 def check_limits(**limits: float | None) -> dict[str, float]:
@@ -88,6 +82,20 @@ def check_limits(**limits: float | None) -> dict[str, float]:
         for name, limit in limits.items()
         if limit is not None
     }
+
+
+def find_recipe(recipe: Recipe | None) -> Recipe:
+    """Return the recipe, or the default one if it is None.
+
+    Raises:
+        OptionError: if it is something else.
+    """
+    if recipe is not None and not isinstance(recipe, Recipe):
+        raise OptionError(
+            "`recipe` is a kt_tuning.Recipe, such as Recipe(batch_size=32), or None. "
+            f"Received: {recipe!r}"
+        )
+    return recipe or Recipe()
 
 
 def find_workers(workers: int | str | Ray) -> int | Ray:

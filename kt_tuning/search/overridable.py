@@ -20,7 +20,6 @@ from kt_tuning.search.auto import AUTO
 from kt_tuning.search.distributed import is_worker
 from kt_tuning.search.objectives import objectives_of
 from kt_tuning.search.options import make_tasks, split_folds
-from kt_tuning.search.stock_oracle import is_oracle
 from kt_tuning.search.tuner_results import TunerResults
 from kt_tuning.trials import (
     EPOCHS,
@@ -51,29 +50,6 @@ class NoHyperModel(keras_tuner.HyperModel):
 
     def build(self, hp: keras_tuner.HyperParameters) -> None:
         """Build nothing."""
-
-
-def check_arguments(oracle: Any, hypermodel: Any, unknown: Mapping[str, Any]) -> None:
-    """Refuse arguments of a tuner that KerasTuner refuses.
-
-    Args:
-        oracle: The first argument: an oracle, or the hypermodel of a search without.
-        hypermodel: The second one.
-        unknown: Keyword arguments that no tuner has.
-
-    Raises:
-        OptionError: if an argument is unknown, or the first one is no oracle where it should be.
-    """
-    if unknown:
-        raise OptionError(
-            f"Unrecognized arguments {list(unknown)} for a tuner. See `help(kt_tuning.Tuner)` for "
-            "those it has."
-        )
-    if hypermodel is not None and oracle is not None and not is_oracle(oracle):
-        raise OptionError(
-            "Expected `oracle` argument to be an instance of `Oracle`, such as "
-            f"kt_tuning.oracles.RandomSearchOracle(...). Received: oracle={oracle!r}"
-        )
 
 
 class OverridableTuner(TunerResults):

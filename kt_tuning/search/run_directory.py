@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import logging
 import math
 import os
-import platform
-import textwrap
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
-import keras
 import keras_tuner
 import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.records import FAILED, PAUSED, DataCard, SearchRecord, TrialRecord
+from kt_tuning.core.records import FAILED, PAUSED, TrialRecord
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation.test_uses import add_uses, held_out_uses
 from kt_tuning.run import Run, run_lock, trial_folder
 from kt_tuning.run.layout import (
     CHECKPOINT,
     DATA,
-    ENSEMBLE,
     FAILED_ATTEMPT,
     HISTORY,
     LOCK,
     PAUSE,
     RESULT,
-    SEARCH,
     SPLIT,
     TRIAL_STATE,
     check_removable,
@@ -42,9 +35,6 @@ from kt_tuning.search.pruning import Point
 from kt_tuning.trials.trial_files import damaged_files
 
 logger = logging.getLogger("kt_tuning")
-
-LONGEST = 300
-"""Largest number of characters of a value in a message about other data."""
 
 
 class RunDirectory(Run):
@@ -277,75 +267,19 @@ class RunDirectory(Run):
                 found.append((ended - (curve[-1].seconds - before), ended))
         return found
 
-    def check_data(self, data: ImageData) -> None:
-        """Refuse other images than the run began with; see `check_same_data`."""
-        check_same_data(self.path, data)
-
     def claim(self, data: ImageData, validated: Sequence[NDArray[np.int64]]) -> None:
         """Write the data card and the split.
 
         Args:
             data: The images.
             validated: Indices of the images that each fold is validated on.
-
-        Raises:
-            StorageError: if the run began with other data.
         """
-        self.check_data(data)
         data.card.save(self.path / DATA)
         data.save_split(self.path / SPLIT, predicted=np.concatenate(validated))
         if self.path not in data.runs:
             data.runs.append(self.path)
         # The test split may have been looked at before there was a run to note that in.
         add_uses(self.path, held_out_uses(data.uses_without_run).uses)
-
-    def write_search(self, record: SearchRecord) -> None:
-        """Write the arguments of the search."""
-        record.save(self.path / SEARCH)
-
-    def write_ensemble(self, record: EnsembleRecord) -> None:
-        """Write the members and weights of the ensemble."""
-        record.save(self.path / ENSEMBLE)
-
-
-def check_same_data(run: Path, data: ImageData) -> None:
-    """Refuse other images than a run directory holds a search on.
-
-    Raises:
-        StorageError: if they are others.
-    """
-    known = Run(run).data_card()
-    if known is not None and known.fingerprint != data.fingerprint:
-        raise StorageError(
-            f"{run} holds a search on other data. {_data_difference(Run(run), known, data)}. "
-            "Choose another run directory (project_name=, --out), or have the earlier search "
-            "deleted (overwrite=True, --overwrite)."
-        )
-
-
-def _data_difference(run: Run, known: DataCard, data: ImageData) -> str:
-    """Describe how images differ from those of a run, with another fingerprint."""
-    now = data.card
-    compared = {
-        "height, width and channels": (known.pixels.shape, now.pixels.shape),
-        "classes": (known.class_names, now.class_names),
-        "images of each class": (known.counts, now.counts),
-    }
-    told = [
-        f"{name}: was {_shortened(was)}, now {_shortened(here)}"
-        for name, (was, here) in compared.items()
-        if was != here
-    ]
-    split = run.split()
-    if not told and split is not None and np.array_equal(split.labels, data.labels):
-        moved = [part for part, at in split.indices.items() if set(at) != set(data.indices[part])]
-        if moved:
-            told = [f"other images in the splits {', '.join(moved)} (seed, groups)"]
-    return "; ".join(told) or f"images: was {known.source}, now others in {now.source}"
-
-
-def _shortened(value: object) -> str:
-    return textwrap.shorten(str(value), LONGEST, placeholder=" …")
 
 
 def _check_writable(path: Path) -> None:
@@ -365,10 +299,3 @@ def _remove_unused(path: Path, made: Sequence[Path]) -> None:
         if {entry.name for entry in path.iterdir()} <= {LOCK}:
             for each in made:
                 each.unlink() if each.name == LOCK else each.rmdir()
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of the packages that affect results."""
-    names = ("kt-tuning", "keras", "keras-tuner", "numpy", "pillow", keras.backend.backend())
-    found = {name: importlib.metadata.version(name) for name in names}
-    return {"python": platform.python_version(), **found}

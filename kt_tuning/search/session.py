@@ -22,7 +22,7 @@ from kt_tuning.core.units import count
 from kt_tuning.data import ImageData
 from kt_tuning.execution import Executor, Ray, Serial, Work
 from kt_tuning.recipe import Recipe
-from kt_tuning.run.layout import AUTO_CHOICE
+from kt_tuning.run.layout import AUTO_CHOICE, SEARCH
 from kt_tuning.search.auto import AutoChoice, Plan
 from kt_tuning.search.budget import Budget, epochs_by_family
 from kt_tuning.search.definition import SearchDefinition
@@ -31,6 +31,7 @@ from kt_tuning.search.descriptions import (
     describe_model,
     describe_recipe,
     unchanged,
+    versions,
 )
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.distributed import is_chief, is_worker, serve, warn_of_absent
@@ -39,7 +40,7 @@ from kt_tuning.search.loop import SearchLoop
 from kt_tuning.search.options import make_executor
 from kt_tuning.search.overridable import OverridableTuner
 from kt_tuning.search.recipe_hypermodel import discover_space
-from kt_tuning.search.run_directory import RunDirectory, versions
+from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import SearchOracle, adapt
 from kt_tuning.search.trial_starter import MAX_CRASHES, CrashLog
 from kt_tuning.tracking import Tracker, Tracking
@@ -204,22 +205,21 @@ class SessionTuner(OverridableTuner):
         return plan
 
     def _write_record(self, budget: Budget) -> None:
-        self._run.write_search(
-            SearchRecord(
-                objective=self.objectives[0].name,
-                direction=self.objectives[0].direction,
-                strategy=self._strategy,
-                seed=self.seed,
-                epochs=budget.epochs,
-                max_trials=self.oracle.max_trials,
-                time_limit=budget.time_limit,
-                hypermodel=self._searched.title,
-                versions=versions(),
-                folds=self._options.folds,
-                executions=self._options.executions,
-                defaults_first=self._defaults_first,
-            )
+        record = SearchRecord(
+            objective=self.objectives[0].name,
+            direction=self.objectives[0].direction,
+            strategy=self._strategy,
+            seed=self.seed,
+            epochs=budget.epochs,
+            max_trials=self.oracle.max_trials,
+            time_limit=budget.time_limit,
+            hypermodel=self._searched.title,
+            versions=versions(),
+            folds=self._options.folds,
+            executions=self._options.executions,
+            defaults_first=self._defaults_first,
         )
+        record.save(self.run_directory / SEARCH)
 
     def _retry_failed(self) -> list[str]:
         retried = [] if is_worker() else retry_failed(self._oracle, self._run)

@@ -13,8 +13,7 @@ from optuna.samplers import BaseSampler
 from kt_tuning.core.errors import OptionError, SearchError
 from kt_tuning.core.records import COMPLETED, FAILED, INFEASIBLE, TrialRecord
 from kt_tuning.run.layout import ORACLE
-from kt_tuning.search.objectives import metrics_at_best
-from kt_tuning.search.options import Objectives, find_objectives
+from kt_tuning.search.objectives import Objectives, find_objectives, metrics_at_best
 from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.pruning import HalvingRule, RungScores
 from kt_tuning.search.run_directory import RunDirectory

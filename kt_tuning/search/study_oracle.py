@@ -62,6 +62,7 @@ class StudyOracle(keras_tuner.Oracle):
         keeps_study: True, which tells it apart from a `StockOracle`.
         kind: Name of the kind of oracle in the definition of a search.
         objectives: The objective, or several.
+        storage: Where the study is kept; None for the project directory.
         pruner: Decides which trials stop early.
         ignores_earlier: Whether trials of an earlier run in the project directory do not count, as
             they are about to be deleted.
@@ -82,7 +83,7 @@ class StudyOracle(keras_tuner.Oracle):
         self.seed = options["seed"]
         self.objectives = objectives_of(self.objective)
         self.ignores_earlier = False
-        self._storage = storage
+        self.storage = storage
         self._project: Path | None = None
         self._opening = False
         self._warm_start: Source | None = None
@@ -99,14 +100,9 @@ class StudyOracle(keras_tuner.Oracle):
             return self._search_study.study
 
     @property
-    def storage(self) -> str | Path | BaseStorage | None:
-        """Where the study is kept; None for the project directory."""
-        return self._storage
-
-    @property
     def shared(self) -> bool:
         """Whether other processes may run trials of the same study."""
-        return is_shared(self._storage)
+        return is_shared(self.storage)
 
     @property
     def trials(self) -> dict[str, Trial]:
@@ -243,7 +239,7 @@ class StudyOracle(keras_tuner.Oracle):
             self._opening = False
 
     def _open(self) -> SearchStudy:
-        kept = SearchStudy(self._storage, self._project, self.objective, self.pruner, self.seed)
+        kept = SearchStudy(self.storage, self._project, self.objective, self.pruner, self.seed)
         self.seed = kept.seed
         self.hyperparameters = kept.known_space(self.hyperparameters)
         for trial in kept.restore(self.hyperparameters):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -26,14 +25,16 @@ from kt_tuning.search.budget import Budget
 from kt_tuning.search.descriptions import describe_hypermodel
 from kt_tuning.search.distributed import is_chief, is_worker
 from kt_tuning.search.identity import named
-from kt_tuning.search.objectives import objectives_of
+from kt_tuning.search.objectives import Objectives, objectives_of
 from kt_tuning.search.options import (
-    Objectives,
+    check_arguments,
+    check_count,
     check_limits,
+    find_recipe,
     find_workers,
     split_folds,
 )
-from kt_tuning.search.overridable import DEFAULT_EPOCHS, NoHyperModel, check_arguments
+from kt_tuning.search.overridable import DEFAULT_EPOCHS, NoHyperModel
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.samplers import strategy_name
@@ -168,19 +169,13 @@ class Tuner(SessionTuner):
             StorageError: if the run directory cannot be written or holds something else. Nothing
                 is written before `search`.
         """
-        check_arguments(oracle, hypermodel, unknown)
+        check_arguments(oracle, hypermodel, logger, unknown)
         if oracle is not None and not is_oracle(oracle):
             oracle, hypermodel = None, oracle
         self._follows_oracle = oracle is not None
         directory = directory or ("runs" if oracle is None else ".")
         if project_name is None:
             project_name = "search" if oracle is None else "untitled_project"
-        if logger is not None:
-            warnings.warn(
-                "The `logger` argument is ignored, as in KerasTuner. Use `tracker`.",
-                DeprecationWarning,
-                stacklevel=2,
-            )
         if not project_name:
             raise OptionError(
                 "`project_name` is the name of the run directory in `directory`. Received: ''"
@@ -195,13 +190,8 @@ class Tuner(SessionTuner):
             flops=max_flops,
             latency=max_latency,
         )
-        if recipe is not None and not isinstance(recipe, Recipe):
-            raise OptionError(
-                "`recipe` is a kt_tuning.Recipe, such as Recipe(batch_size=32), or None. "
-                f"Received: {recipe!r}"
-            )
         self._trackers = find_trackers(tracker)
-        self.recipe = recipe or Recipe()
+        self.recipe = find_recipe(recipe)
         self.seed = seed
         self._epochs, self._folds = epochs, folds
         self._options = TrialOptions(seed, folds or 1, executions_per_trial, limits)

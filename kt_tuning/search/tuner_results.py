@@ -11,12 +11,11 @@ import optuna
 import pandas as pd
 
 from kt_tuning.core.errors import SearchError
-from kt_tuning.core.records import TrialRecord
+from kt_tuning.core.records import TrialRecord, pareto_records
 from kt_tuning.core.units import count
 from kt_tuning.run.layout import HISTORY, trial_folder
 from kt_tuning.search.best_models import BestModels, with_values
 from kt_tuning.search.distributions import SearchSpace
-from kt_tuning.search.objectives import pareto_records
 from kt_tuning.search.stock_oracle import SearchOracle
 from kt_tuning.search.trial_starter import TrialOptions
 
@@ -97,7 +96,8 @@ class TunerResults(BestModels):
 
         With one objective it is the best trial.
         """
-        return _results_frame(pareto_records(self._run.best_trials(), self.objectives))
+        objectives = [(objective.name, objective.direction) for objective in self.objectives]
+        return _results_frame(pareto_records(self._run.best_trials(), objectives))
 
     def get_default_hyperparameters(self) -> keras_tuner.HyperParameters:
         """Return the default configuration: trial 0 of most strategies."""

@@ -1,5 +1,6 @@
-"""Tuners that share a run directory, and time that a test makes pass."""
+"""Tuners that share a run directory, restored signals, and time that a test makes pass."""
 
+import signal
 import time
 
 import pytest
@@ -56,3 +57,12 @@ def clock(monkeypatch):
         real = getattr(time, name)
         monkeypatch.setattr(time, name, lambda real=real: real() + made.slept)
     return made
+
+
+@pytest.fixture
+def restored_signals():
+    """Restore the handlers of SIGINT and SIGTERM, which an interrupted command ignores."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -1,7 +1,6 @@
 """A run that was interrupted stops, and `finalize` uses its trials."""
 
 import json
-import signal
 
 import keras_tuner
 import numpy as np
@@ -17,18 +16,11 @@ from kt_tuning.pipeline import RunOptions
 from kt_tuning.pipeline.make_tuner import recorded_options
 from kt_tuning.search.loop import SearchLoop
 
+pytestmark = pytest.mark.usefixtures("restored_signals")
+
 OPTIONS = ["--hypermodel", "convnet", "--fix", "filters=8", "--fix", "blocks=1"]
 OPTIONS += ["--augment", "none", "--epochs", "9"]
 OPTIONS += ["--strategy", "asha", "--max-trials", "4", "--workers", "1", "--quiet"]
-
-
-@pytest.fixture(autouse=True)
-def _signals():
-    """What a stopped verb ignores is heard again."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def interrupt_after(monkeypatch, pauses):

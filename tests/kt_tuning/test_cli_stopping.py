@@ -15,14 +15,7 @@ from kt_tuning.cli import stopping
 from kt_tuning.core.errors import DataError
 from kt_tuning.core.process import Stopped
 
-
-@pytest.fixture(autouse=True)
-def _signals():
-    """What a stopped verb ignores is heard again."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("restored_signals")
 
 
 def outcome(capfd, verb):

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from kt_tuning.core.errors import OptionError, SearchError
-from kt_tuning.core.records import COMPLETED
+from kt_tuning.core.records import COMPLETED, pareto_records
 from kt_tuning.core.units import count
 from kt_tuning.report.figures.scored_trials import RunFigures
 from kt_tuning.report.figures.style import (
@@ -202,9 +202,8 @@ class TrialFigures(RunFigures):
         if not whole:
             raise SearchError("No trial has completed yet: call `search` first.")
         points = np.array([[record.metrics[name] for name in names] for record in whole])
-        front = pareto_front(
-            points * [-1 if direction == "max" else 1 for _, direction in objectives]
-        )
+        best = {record.trial_id for record in pareto_records(whole, objectives)}
+        front = np.array([record.trial_id in best for record in whole])
         if len(names) == 2:
             figure = new_figure()
         else:
@@ -250,10 +249,3 @@ def _begin_curves(curves: Sequence[Curve]) -> tuple[ReportFigure, Axes]:
 def _draw_line(axes: Axes, curve: Curve, **style: Any) -> None:
     """Draw a curve; one of a single epoch is a dot, since a line through one point is invisible."""
     axes.plot(*curve, marker="o" if len(curve[0]) == 1 else None, markersize=4, **style)
-
-
-def pareto_front(costs: FloatArray) -> np.ndarray:
-    """Return whether each row of costs (n, objectives) is dominated by no other, (n,) booleans."""
-    no_worse = (costs[:, None] <= costs[None]).all(axis=2)
-    better = (costs[:, None] < costs[None]).any(axis=2)
-    return np.asarray(~(no_worse & better).any(axis=0))

@@ -11,8 +11,7 @@ import keras_tuner
 from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.data import ImageData
 from kt_tuning.run.layout import AUTO_CHOICE
-from kt_tuning.search.auto.choice import AUTO, WHERE, AutoChoice, choose
-from kt_tuning.search.auto.plan import Plan
+from kt_tuning.search.auto.choice import AUTO, WHERE, AutoChoice, Plan, choose
 
 __all__ = ["AUTO", "AutoChoice", "Chosen", "Plan", "choice_for", "choose", "chosen"]
 

@@ -1,22 +1,28 @@
-"""Which families and first configurations suit some images and what is at hand."""
+"""Families and first configurations that suit the images and the installed networks."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import keras_tuner
 import numpy as np
 
-from hypermodels import HYPERMODELS, Families, ImageHyperModel
+from hypermodels import FAMILY, HYPERMODELS, Families, ImageHyperModel
 from hypermodels.backbone_family import SIZES
 from hypermodels.backbones import at_hand
+from hypermodels.families import SEPARATOR
 from hypermodels.linear_probe import SMALLER
+from kt_tuning.core.errors import OptionError
 from kt_tuning.core.json_record import Record
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.units import count
 from kt_tuning.data import ImageData
 from kt_tuning.search.auto.portfolio import (
+    EPOCHS_SHARE,
     FAMILIES,
     FINE_TUNED,
     FINE_TUNING_SIZES,
@@ -28,17 +34,18 @@ from kt_tuning.search.auto.portfolio import (
     waiting_families,
 )
 from kt_tuning.search.budget import family_of
+from kt_tuning.search.distributions import Parameter, SearchSpace, Value, Values
 
 AUTO = "auto"
 PROBE = "linearprobe"
 FROM_NOTHING = ("convnet",)
 POOR = 0.5
-"""A probe is poor that gets less than this share of what guessing gets wrong."""
+"""A probe is poor if it corrects less than this share of the errors of guessing."""
 MOST = 0.75
 """Share of a time limit that a first training of a pre-trained network may take."""
 FIRST_SHARE, LATER_SHARE = 0.15, 0.5
-"""Of a time limit: what the first probe's features may take, and those of each later one. Building
-and solving take the rest of the first quarter."""
+"""Shares of a time limit for the features of the first probe, and of each later one. Building and
+solving take the rest of the first quarter."""
 SHORT, SHORTEST = 600.0, 30.0
 """Seconds of a search up to which it is run in one process, unless a number is asked for: with
 frozen networks, whose features all processors compute together, and without."""
@@ -52,16 +59,16 @@ _WORDS = {
 
 @dataclasses.dataclass(frozen=True)
 class AutoChoice(Record):
-    """What `hypermodel="auto"` searches.
+    """The families that `hypermodel="auto"` searches, and why.
 
     Attributes:
-        families: Names in `HYPERMODELS`, the first one first.
+        families: Names in `HYPERMODELS` in the order in which they are tried.
         images: Kind of the images, see `portfolio`.
         backbones: The pre-trained networks that were at hand.
-        count: Images that are trained and validated on.
+        count: Number of training and validation images.
         guess: Share of the most frequent class among the training images.
         aspect: Longer side of an image over the shorter one.
-        reason: Why, in a sentence.
+        reason: The reason for the choice, in a sentence.
     """
 
     families: tuple[str, ...]
@@ -72,18 +79,13 @@ class AutoChoice(Record):
     aspect: float
     reason: str
 
-    def __post_init__(self) -> None:
-        # As lists they come back from JSON.
-        object.__setattr__(self, "families", tuple(self.families))
-        object.__setattr__(self, "backbones", tuple(self.backbones))
-
     @property
     def several(self) -> bool:
         """Whether there are several families."""
         return len(self.families) > 1
 
     def is_short(self, seconds: float | None) -> bool:
-        """Whether a search is so short that one process does more in it than several.
+        """Return whether a search is so short that one process does more in it than several.
 
         Each has to start TensorFlow.
 
@@ -98,7 +100,7 @@ class AutoChoice(Record):
         classes: int,
         fixed: Mapping[str, Any] | None = None,
     ) -> ImageHyperModel | Families:
-        """What is searched.
+        """Return the hypermodel of the chosen families.
 
         Args:
             input_shape: (height, width, channels) of the images.
@@ -110,10 +112,10 @@ class AutoChoice(Record):
         return Families.named(self.families, input_shape, classes, fixed)
 
     def starting_points(self, seconds: float | None = None) -> list[StartingPoint]:
-        """What is tried first; none if the defaults of a single family are.
+        """Return the first configurations; none if a single family starts with its defaults.
 
-        Probes are of smaller images, or left out, if their features would take too much of the
-        time, as far as one can tell in advance.
+        Probes use smaller images, or are left out, if their features are expected to take too much
+        of the time.
 
         Args:
             seconds: Time limit of the search, or None.
@@ -121,8 +123,9 @@ class AutoChoice(Record):
         if not self.several:
             return []
         found: list[StartingPoint] = []
+        skipped = self.unaffordable(seconds) | waiting_families(self.images, self.count)
         for point in PORTFOLIOS[self.images]:
-            if point.family in self.too_dear(seconds) | waiting_families(self.images, self.count):
+            if point.family in skipped:
                 continue
             if point.family == PROBE and seconds is not None:
                 share = FIRST_SHARE if not found else LATER_SHARE
@@ -134,8 +137,8 @@ class AutoChoice(Record):
                 found.append(point)
         return found
 
-    def too_dear(self, seconds: float | None) -> frozenset[str]:
-        """The families of which not even a short training fits into a search.
+    def unaffordable(self, seconds: float | None) -> frozenset[str]:
+        """Return the families of which not even a short training fits into the time limit.
 
         Args:
             seconds: Time limit of the search, or None.
@@ -151,7 +154,7 @@ class AutoChoice(Record):
         return max((size for size in sizes if cost * size**2 <= MOST * seconds), default=None)
 
     def _affordable(self, point: StartingPoint, seconds: float) -> StartingPoint:
-        """The same probe on the largest images whose features are computed in a time."""
+        """Return the probe at the largest image size whose features fit into the seconds."""
         views = 2.0 if point.values["mirror"] else 1.0
         views *= 1 + SMALLER**2 if "two_scales" in point.values else 1
         pixels = seconds * PIXELS_A_SECOND / (self.count * views * self.aspect)
@@ -161,10 +164,10 @@ class AutoChoice(Record):
         return dataclasses.replace(point, values={**point.values, "size": max(sizes)})
 
     def held_back(self, trials: Sequence[TrialRecord]) -> frozenset[str]:
-        """The families that get no time, as others are known to be better on such images.
+        """Return the families that are not trained, as others are known to be better.
 
         Args:
-            trials: Finished ones. If the probes among them are poor, every family gets its time.
+            trials: Finished trials. If the probes among them are poor, no family is held back.
         """
         probes = [
             trial.metrics["val_accuracy"]
@@ -177,10 +180,10 @@ class AutoChoice(Record):
 
 
 def choose(data: ImageData, backbone: str | None = None) -> AutoChoice:
-    """Choose what is searched on some images.
+    """Choose the families for a data set.
 
     Args:
-        data: The images. What they show is not looked at, only their size, colours and number.
+        data: The images. Only their size, channels, number and labels count, not their content.
         backbone: The pre-trained network that is used; those at hand if None.
     """
     height, width, channels = data.input_shape
@@ -206,3 +209,84 @@ def choose(data: ImageData, backbone: str | None = None) -> AutoChoice:
         aspect=max(height, width) / min(height, width),
         reason=told,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The first configurations of a search, and the families that are held back.
+
+    Attributes:
+        first: Complete configurations that are tried before the sampler proposes others.
+        unpaused: Those of them that are trained to their end where others pause.
+        choice: The choice for the images; None if the user chose.
+        unaffordable: Families of which no training fits into the time limit.
+    """
+
+    first: tuple[Values, ...] = ()
+    unpaused: tuple[Values, ...] = ()
+    choice: AutoChoice | None = None
+    unaffordable: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(
+        cls, choice: AutoChoice, space: keras_tuner.HyperParameters, seconds: float | None
+    ) -> Plan:
+        """Return the plan of a search.
+
+        Args:
+            choice: The choice for the images.
+            space: Space of the search. Values of a starting point that the space lacks are left
+                out; starting points that become equal count once.
+            seconds: Time limit of the search, or None.
+        """
+        points, known = choice.starting_points(seconds), SearchSpace(space.space)
+        found = [(_configuration(point, known), point.never_pauses) for point in points]
+        first = _different(values for values, _ in found)
+        unpaused = tuple(values for values, never_pauses in found if never_pauses)
+        return cls(tuple(first), unpaused, choice, choice.unaffordable(seconds))
+
+    def epochs(self, most: int) -> dict[str, int]:
+        """Return the epochs of a full training of families that need fewer than others.
+
+        Args:
+            most: Epochs of a full training of the others.
+        """
+        if self.choice is None or not self.choice.several:
+            return {}
+        return {FINE_TUNED: math.ceil(most * EPOCHS_SHARE)}
+
+    def includes(self, values: Mapping[str, Any]) -> bool:
+        """Return whether a configuration is one of the first ones."""
+        return any(first.items() <= values.items() for first in self.first)
+
+    def never_pauses(self, values: Mapping[str, Any]) -> bool:
+        """Return whether a configuration is trained to its end where others pause."""
+        return any(kept.items() <= values.items() for kept in self.unpaused)
+
+    def held_back(self, trials: Sequence[TrialRecord]) -> frozenset[str]:
+        """Return the families that are not trained; see `AutoChoice.held_back`."""
+        held = frozenset() if self.choice is None else self.choice.held_back(trials)
+        return held | self.unaffordable
+
+
+def _configuration(point: StartingPoint, space: SearchSpace) -> Values:
+    """Return a starting point completed by defaults."""
+    wanted = {f"{point.family}{SEPARATOR}{name}": value for name, value in point.values.items()}
+    wanted[FAMILY] = point.family
+
+    def value(parameter: Parameter) -> Value:
+        # A default need not be a value that is searched, nor need a starting point's.
+        nearest = parameter.to_keras(parameter.nearest(parameter.hp.default))
+        with contextlib.suppress(KeyError, OptionError):
+            return parameter.to_keras(parameter.to_study(wanted[parameter.hp.name]))
+        return nearest
+
+    return space.walk(value)
+
+
+def _different(found: Iterable[Values]) -> list[Values]:
+    kept: list[Values] = []
+    for values in found:
+        if values not in kept:
+            kept.append(values)
+    return kept

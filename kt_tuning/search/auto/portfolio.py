@@ -1,4 +1,4 @@
-"""What a search begins with, by the kind of its images: tables that a benchmark may replace."""
+"""Starting points of a search by the kind of its images, in tables that a benchmark may replace."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ TINY_SIDE = 20
 
 @dataclasses.dataclass(frozen=True)
 class StartingPoint:
-    """A configuration to be tried before a sampler has a say.
+    """A configuration that is tried before the sampler proposes others.
 
     Attributes:
         family: Name in `HYPERMODELS`.
-        values: Of its hyperparameters, by their own names; the others have their defaults.
-        spared: Whether it is trained to its end where others pause.
+        values: Values of its hyperparameters by name; the others have their defaults.
+        never_pauses: Whether it is trained to its end where others pause.
     """
 
     family: str
     values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    spared: bool = False
+    never_pauses: bool = False
 
 
 PORTFOLIOS: dict[str, tuple[StartingPoint, ...]] = {
     PHOTOS: (
         StartingPoint("linearprobe", {"size": 224, "mirror": False}),
         StartingPoint("linearprobe", {"size": 224, "mirror": True}),
-        StartingPoint("finetune", {"size": 288}, spared=True),
+        StartingPoint("finetune", {"size": 288}, never_pauses=True),
         StartingPoint("linearprobe", {"size": 288, "mirror": False, "two_scales": True}),
     ),
     SMALL: (
         StartingPoint("linearprobe", {"size": 128, "mirror": False}),
-        StartingPoint("finetune", {"size": 128, "unfreeze": 0.5}, spared=True),
+        StartingPoint("finetune", {"size": 128, "unfreeze": 0.5}, never_pauses=True),
         StartingPoint("linearprobe", {"size": 160, "mirror": True}),
         StartingPoint("convnet"),
     ),
     GREY: (
         StartingPoint("linearprobe", {"size": 160, "mirror": False}),
         StartingPoint("linearprobe", {"size": 224, "mirror": False, "two_scales": True}),
-        StartingPoint("finetune", spared=True),
+        StartingPoint("finetune", never_pauses=True),
         StartingPoint("convnet"),
     ),
     PLAIN: (
         StartingPoint("linearprobe", {"size": 96, "mirror": False}),
-        StartingPoint("convnet", spared=True),
+        StartingPoint("convnet", never_pauses=True),
         StartingPoint("finetune"),
         StartingPoint("linearprobe", {"size": 160, "mirror": False}),
     ),
@@ -96,19 +96,19 @@ def waiting_families(kind: str, images: int) -> frozenset[str]:
     """Return the families that get time only if probes turn out to be poor.
 
     Args:
-        kind: Of the images, see `kind_of`.
-        images: Their number.
+        kind: Kind of the images, see `kind_of`.
+        images: Number of images.
     """
     return frozenset() if kind == SMALL and images >= MANY else HELD_BACK[kind]
 
 
 def kind_of(height: int, width: int, channels: int) -> str:
-    """The kind of some images: "photos", "small" (colour), "grey" (large), or "plain".
+    """Return the kind of images: "photos", "small" (colour), "grey" (large), or "plain".
 
     Args:
-        height: In pixels.
-        width: Likewise.
-        channels: 1 is grey.
+        height: Height in pixels.
+        width: Width in pixels.
+        channels: 1 (grey) or 3 (colour).
     """
     side = min(height, width)
     if side < TINY_SIDE or (channels == 1 and side <= SMALL_SIDE):

@@ -14,6 +14,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from kt_tuning.core.atomic import sync_file, sync_folder
 from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.core.quiet import quiet_optuna
 from kt_tuning.run.layout import STUDY
@@ -85,6 +86,20 @@ def _remove_unused(backend: BaseStorage, name: str, objectives: list[list[str]])
         known = backend.get_study_user_attrs(study).get(OBJECTIVES, objectives)
         if known != objectives and not backend.get_n_trials(study):
             backend.delete_study(study)
+
+
+def flush_study(file: Path | None) -> None:
+    """Flush a SQLite study to the disk, which a commit to its write-ahead log does not do.
+
+    The trial that was written before this survives a power loss. SQLite locks only its other files,
+    so that opening and closing this one releases no lock.
+
+    Args:
+        file: The file of the study; None if it is kept elsewhere.
+    """
+    if file is not None and (log := Path(f"{file}-wal")).exists():
+        sync_file(log)
+        sync_folder(log.parent)
 
 
 def read_earlier(storage: str | Path | BaseStorage, name: str) -> tuple[dict[str, Any], int]:

@@ -17,14 +17,13 @@ from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from kt_tuning.core.atomic import sync_file, sync_folder
 from kt_tuning.core.records import INFEASIBLE
 from kt_tuning.core.units import count
 from kt_tuning.run.layout import STUDY
 from kt_tuning.search.distributions import SearchSpace, overlap
 from kt_tuning.search.objectives import objective_values, objectives_of
 from kt_tuning.search.pruning import RungScores
-from kt_tuning.search.study.open_study import SPACE, open_search
+from kt_tuning.search.study.open_study import SPACE, flush_study, open_search
 from kt_tuning.search.study.trial_states import (
     ENQUEUED,
     NEAR,
@@ -213,7 +212,7 @@ class SearchStudy:
             attributes[NEAR] = near
         self._note(trial_id, attributes)
         self.storage.commit()
-        self._flush()
+        flush_study(self._file)
         return self._started(proposal.number, space)
 
     def retry(self, trial_id: str, space: keras_tuner.HyperParameters) -> Trial:
@@ -319,20 +318,10 @@ class SearchStudy:
             self._tell(number, values=objective_values(trial, self._objectives))
         else:
             self._tell(number, state=TrialState.FAIL)
-        self._flush()
+        flush_study(self._file)
         if self.storage.heartbeats is not None:
             self._own.discard(number)
             self.storage.heartbeats.stop(self.storage.backend_id(number))
-
-    def _flush(self) -> None:
-        """Flush a SQLite study to the disk, which a commit to its write-ahead log does not do.
-
-        The trial that was written before this survives a power loss. SQLite locks only its other
-        files, so that opening and closing this one releases no lock.
-        """
-        if self._file is not None and (log := Path(f"{self._file}-wal")).exists():
-            sync_file(log)
-            sync_folder(log.parent)
 
     def close(self) -> None:
         """Close the file of the study: SQLite then merges its write-ahead log into it."""

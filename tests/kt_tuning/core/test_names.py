@@ -11,7 +11,7 @@ from kt_tuning.export import format_named
 from kt_tuning.finalize.refit_plan import RefitOptions
 from kt_tuning.pipeline import RunOptions
 from kt_tuning.search import OptunaOracle
-from kt_tuning.search.options import find_objectives
+from kt_tuning.search.objectives import find_objectives
 from kt_tuning.search.pruning import pruner_name
 from kt_tuning.search.samplers import strategy_name
 from kt_tuning.tracking import find_trackers

@@ -13,6 +13,7 @@ from kt_tuning.core.records import (
     SearchRecord,
     TrialRecord,
     first_trial_failure,
+    pareto_records,
 )
 from kt_tuning.ensembling import EnsembleRecord
 
@@ -89,3 +90,19 @@ def test_the_failure_of_trial_0_is_told_for_what_it_was(defaults_first, expected
 
 def test_a_later_trial_may_fail():
     assert first_trial_failure([dataclasses.replace(TRIAL, number=1)], SEARCH) is None
+
+
+def test_the_pareto_set_are_the_records_that_none_dominates():
+    def record(trial_id, **metrics):
+        return dataclasses.replace(TRIAL, trial_id=trial_id, metrics=metrics)
+
+    records = [
+        record("best", accuracy=0.9, flops=30.0),
+        record("slower", accuracy=0.9, flops=31.0),
+        record("small", accuracy=0.5, flops=10.0),
+        record("equal", accuracy=0.5, flops=10.0),
+        record("worse", accuracy=0.4, flops=20.0),
+        record("unmeasured", accuracy=1.0),
+    ]
+    found = pareto_records(records, [("accuracy", "max"), ("flops", "min")])
+    assert [one.trial_id for one in found] == ["best", "small", "equal"]

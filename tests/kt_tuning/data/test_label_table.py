@@ -9,10 +9,9 @@ import pytest
 from PIL import Image
 
 from kt_tuning.core.errors import DataError, MissingExtraError, OptionError, StorageError
-from kt_tuning.core.records import TableSource
+from kt_tuning.core.records import PARTS, TableSource
 from kt_tuning.data import load_images
 from kt_tuning.data.label_table import is_table, read_table
-from kt_tuning.data.stratified_split import PARTS
 
 FILES = ("a1.jpg", "a2.jpg", "sub/b1.jpg", "sub/b2.png")
 

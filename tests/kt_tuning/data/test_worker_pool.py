@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from kt_tuning.augment import Mixing, Policy, augment, mix
-from kt_tuning.core.errors import KtTuningError
+from kt_tuning.core.errors import KtTuningError, StorageError
 from kt_tuning.data.batch_loader import Prefetcher
 from kt_tuning.data.batches import Batches, Random
 from kt_tuning.data.worker_pool import BatchProcesses, map_in_order
@@ -82,10 +82,13 @@ def same(one, other):
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def test_processes_make_the_same_batches_in_the_same_order(batches, tmp_path, monkeypatch):
+@pytest.mark.parametrize("large", [1, 2**20])
+def test_processes_make_the_same_batches_in_the_same_order(batches, tmp_path, monkeypatch, large):
+    monkeypatch.setattr("kt_tuning.core.pickling.LARGE", large)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with BatchProcesses(batches, 2) as processes:
         (folder,) = tmp_path.iterdir()
+        assert any(folder.iterdir()) is (large == 1)
         run = batches.run_length(batches.batch_size)
         with Prefetcher(processes.read_run, len(batches), run, threads=2) as reader:
             for epoch in (0, 1):
@@ -117,12 +120,13 @@ def test_an_error_is_raised_here(stripes):
 
 
 def test_what_cannot_be_written_leaves_nothing(batches, monkeypatch, tmp_path):
-    def full(self, content):
+    def full(*arguments, **options):
         raise OSError("disk full")
 
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr("kt_tuning.core.pickling.LARGE", 1)
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(StorageError, match="disk full"):
         BatchProcesses(batches, 1)
     assert not list(tmp_path.glob("kt-tuning-*"))

@@ -7,7 +7,7 @@ from export_models import CLASS_NAMES, make_card, random_images
 from kt_tuning.core.errors import ExportError
 from kt_tuning.export import NumericalCheck
 from kt_tuning.export.export_source import Source
-from kt_tuning.export.numerical_check import (
+from kt_tuning.export.measurement import (
     FLOAT32,
     ROUNDING,
     Tolerance,

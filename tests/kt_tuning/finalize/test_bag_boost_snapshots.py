@@ -14,14 +14,18 @@ from kt_tuning.core.records import TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import (
     Ensemble,
-    boosting_round,
     candidates_of,
     join_candidates,
     read_candidates,
     take_best,
 )
 from kt_tuning.finalize import bag, boost, member_training, snapshots
-from kt_tuning.finalize.bag_boost_snapshots import _annealed, bootstrap_rows, draw_rows
+from kt_tuning.finalize.bag_boost_snapshots import (
+    _annealed,
+    boosting_round,
+    bootstrap_rows,
+    draw_rows,
+)
 from kt_tuning.trials.weights import save_weights
 
 

@@ -9,7 +9,7 @@ import pytest
 from tiny_models import tiny
 
 from hypermodels.compiling import CosineSchedule, ExponentialSchedule
-from kt_tuning.finalize.scaled_rates import scale_rates
+from kt_tuning.finalize.refit_training import scale_rates
 
 
 @pytest.fixture

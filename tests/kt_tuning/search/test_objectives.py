@@ -5,8 +5,7 @@ import pytest
 from keras_tuner.engine.trial import Trial
 
 from kt_tuning.evaluation import METRICS
-from kt_tuning.search.objectives import measure, metric_direction
-from kt_tuning.search.options import find_objectives
+from kt_tuning.search.objectives import find_objectives, measure, metric_direction
 
 LOSSES = {"log_loss", "brier"}
 """The only metrics of ours of which less is better."""

@@ -60,7 +60,7 @@ def test_photos_begin_with_probes_and_it_is_said(monkeypatch):
     assert found.starting_points() == [
         StartingPoint("linearprobe", {"size": 224, "mirror": False}),
         StartingPoint("linearprobe", {"size": 224, "mirror": True}),
-        StartingPoint("finetune", {"size": 288}, spared=True),
+        StartingPoint("finetune", {"size": 288}, never_pauses=True),
         StartingPoint("linearprobe", {"size": 288, "mirror": False, "two_scales": True}),
     ]
 
@@ -70,7 +70,7 @@ def test_on_small_grey_images_a_whole_network_from_nothing_comes_second(monkeypa
     found = choose(images(28, 28, 1))
     probe, network, *_ = found.starting_points()
     assert probe == StartingPoint("linearprobe", {"size": 96, "mirror": False})
-    assert network == StartingPoint("convnet", spared=True)
+    assert network == StartingPoint("convnet", never_pauses=True)
     assert found.held_back([]) == frozenset()
 
 
@@ -108,7 +108,7 @@ def test_fine_tuning_is_of_a_size_that_the_time_allows(seconds, size):
     points = made(PHOTOS).starting_points(seconds)
     sizes = [point.values["size"] for point in points if point.family == "finetune"]
     assert sizes == ([] if size is None else [size])
-    assert (made(PHOTOS).too_dear(seconds) == {"finetune"}) is (size is None)
+    assert (made(PHOTOS).unaffordable(seconds) == {"finetune"}) is (size is None)
 
 
 def test_with_hardly_any_time_there_is_one_probe_of_the_smallest_size():

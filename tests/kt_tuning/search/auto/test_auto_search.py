@@ -15,7 +15,7 @@ from kt_tuning.search.budget import Budget
 
 POINTS = (
     StartingPoint("mlp", {"units": 64}),
-    StartingPoint("recurrent", {"units": 99}, spared=True),
+    StartingPoint("recurrent", {"units": 99}, never_pauses=True),
     StartingPoint("mlp", {"units": 128}),
 )
 
@@ -61,11 +61,11 @@ def test_a_family_that_there_is_no_time_for_is_not_begun(stripes, tmp_path, monk
     assert tuner.results()["hp/family"].tolist() == ["mlp"] * 4
 
 
-def test_the_spared_starting_point_is_known(stripes, tmp_path):
+def test_the_starting_point_that_never_pauses_is_known(stripes, tmp_path):
     tuner = auto(stripes, tmp_path)
     plan = Plan.of(tuner.choice, tuner.oracle.get_space(), None)
     mlp, recurrent, other = plan.first
-    assert [plan.spares(values) for values in plan.first] == [False, True, False]
+    assert [plan.never_pauses(values) for values in plan.first] == [False, True, False]
     assert plan.includes({**other, "further": 1})
     assert not plan.includes({**mlp, "mlp/units": 7})
     assert recurrent["family"] == "recurrent"

@@ -7,9 +7,9 @@ import cloudpickle
 import numpy as np
 import pytest
 
+from kt_tuning.core import pickling
 from kt_tuning.core.errors import StorageError
 from kt_tuning.data import ImageData
-from kt_tuning.execution import pickling
 
 ROWS = 2**18
 
