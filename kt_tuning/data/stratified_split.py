@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError, OptionError
-from kt_tuning.core.units import check_count
 from kt_tuning.core.records import PARTS
+from kt_tuning.core.units import check_count
 from kt_tuning.data.duplicates import Duplicates, log_duplicates, without_leaks
 from kt_tuning.data.groups import Groups, join_groups, keep_together
 

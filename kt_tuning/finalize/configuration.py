@@ -22,9 +22,7 @@ from kt_tuning.run.layout import ENSEMBLE
 from kt_tuning.search import Tuner
 from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import family_of
-from kt_tuning.search.options import find_objectives
 from kt_tuning.search.objectives import find_objectives
-from kt_tuning.search.options import check_count
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.trials import member_of
 

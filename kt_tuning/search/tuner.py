@@ -28,7 +28,6 @@ from kt_tuning.search.identity import named
 from kt_tuning.search.objectives import Objectives, objectives_of
 from kt_tuning.search.options import (
     check_arguments,
-    check_count,
     check_limits,
     find_recipe,
     find_workers,
