@@ -45,7 +45,6 @@ QUICK = (
     "kt_tuning/search/test_objectives.py",
     "kt_tuning/search/test_oracle.py",
     "kt_tuning/search/test_oracle_enqueue.py",
-    "kt_tuning/search/test_oracle_resume.py",
     "kt_tuning/search/test_pruning.py",
     "kt_tuning/search/test_samplers.py",
     "kt_tuning/search/test_storage_urls.py",
