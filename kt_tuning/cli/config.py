@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import textwrap
 import typing
@@ -106,7 +107,17 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
             for name, value in given.items()
             if value is not None
         }
+        if "storage" in context.default_map:
+            # Called only if the command line does not name a storage.
+            context.default_map["storage"] = functools.partial(_storage, given["storage"], path)
     return path
+
+
+def _storage(recorded: Any, path: Path) -> str | None:
+    """Return the storage of a file of options, which the environment has to name as well."""
+    from kt_tuning.search.study.storage import trusted_storage
+
+    return trusted_storage(str(recorded), path)
 
 
 def _as_typed(value: Any, parameter: Any, place: str) -> Any:
