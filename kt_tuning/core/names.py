@@ -1,4 +1,4 @@
-"""Lookup of names regardless of case and punctuation: "ConvNet", "saved-model", "TFLite"."""
+"""Names: lookup regardless of case and punctuation ("saved-model"), and text for a terminal."""
 
 from __future__ import annotations
 
@@ -46,6 +46,14 @@ def find_name(
         guess = ""
     also = f"; {hint}" if hint else ""
     raise OptionError(f"Unknown {what} {name!r}.{guess} Known: {', '.join(known)}{also}.")
+
+
+def printable(text: str) -> str:
+    r"""Return text for a terminal: control characters but tabs and line ends as \x1b, for example.
+
+    File names may hold any of them, and a terminal would obey its escape sequences.
+    """
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def _plain(name: str) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import DataError, OptionError, StorageError
+from kt_tuning.core.names import printable
 from kt_tuning.core.records import DataCard, PixelFormat, TableSource
 from kt_tuning.data.duplicates import Duplicates, find_duplicates, thumbnails
 from kt_tuning.data.from_arrays import join_arrays
@@ -76,8 +77,9 @@ class ImageData:
         broken = [name for name in self.class_names if not _is_line(name)]
         if broken:
             raise DataError(
-                "Expected class names in Unicode, each on one line, as labels.txt of an exported "
-                f"model lists them. Received: {', '.join(map(ascii, broken))}. Rename these."
+                "Expected class names in Unicode, each on one line and without control characters, "
+                "as labels.txt of an exported model lists them. Received: "
+                f"{', '.join(map(ascii, broken))}. Rename these."
             )
 
     @classmethod
@@ -358,9 +360,9 @@ class ImageData:
 
 
 def _is_line(name: str) -> bool:
-    """Whether a name is valid Unicode without a line break."""
+    """Whether a name is valid Unicode without a line break or another control character."""
     try:
         name.encode()
     except UnicodeEncodeError:  # of a folder whose name is not in UTF-8
         return False
-    return len(name.splitlines()) < 2
+    return len(name.splitlines()) < 2 and name == printable(name)

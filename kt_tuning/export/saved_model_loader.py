@@ -77,10 +77,9 @@ class LoadedModel:
             image_bytes: Contents of N files: JPEG, PNG, WebP, GIF or BMP; see `export.decode`.
 
         Returns:
-            "probabilities", float32 (N, classes), and "label", (N,) class names in UTF-8.
-
-        Raises:
-            tf.errors.InvalidArgumentError: if a file cannot be decoded.
+            "probabilities", float32 (N, classes), "label", (N,) class names in UTF-8, and "error",
+            (N,): why a file cannot be decoded, whose probabilities are zeros and whose label is
+            empty; b"" for others.
         """
         import tensorflow as tf
 

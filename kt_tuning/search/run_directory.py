@@ -35,6 +35,7 @@ from kt_tuning.run.layout import (
     SEARCH,
     SPLIT,
     TRIAL_STATE,
+    check_length,
     check_removable,
     remove_run,
 )
@@ -350,6 +351,7 @@ def _shortened(value: object) -> str:
 
 def _check_writable(path: Path) -> None:
     """Refuse a directory that cannot be made or written. Nothing is made."""
+    check_length(path)
     there = next(each for each in (path, *path.absolute().parents) if each.exists())
     if not there.is_dir():
         raise StorageError(
