@@ -299,9 +299,9 @@ class OptunaOracle(StudyOracle):
         If the earlier search is deleted, so is its study in a file or URL of a storage. A storage
         that the caller has opened is left alone.
         """
-        deletes = self.ignores_earlier and self._project is not None and not self._is_open
-        if deletes and isinstance(self._storage, (str, Path)):
-            remove_study(self._storage, self._project.name)
+        project, storage = self._project, self._storage
+        if self.ignores_earlier and project is not None and isinstance(storage, (str, Path)):
+            remove_study(storage, project.name)
         self.ignores_earlier = False
         self.reload()
         if self._warm_start is not None:
