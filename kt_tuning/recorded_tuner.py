@@ -23,6 +23,7 @@ from kt_tuning.search import STRATEGIES
 from kt_tuning.search.auto import AutoChoice, Chosen
 from kt_tuning.search.definition import SearchDefinition, read_definition
 from kt_tuning.search.descriptions import NAME, STATE
+from kt_tuning.search.study.storage import trusted_storage
 from kt_tuning.tuner import Tuner
 
 OPTUNA = "optuna"
@@ -77,19 +78,20 @@ def open_run(
             again from the records. If it is code of your own and not passed, results, plots, the
             report and the saved ensemble are there, but nothing can be trained.
         recipe: How the models were trained; as recorded if None.
-        storage: URL of the database that keeps the study, see `Tuner`; as `kt-tuning run` recorded
-            it, or `study.db`, if None.
+        storage: URL of the database that keeps the study, see `Tuner`; `study.db` if None. If
+            `kt-tuning run` recorded another one, it has to be named here or by the environment
+            variable `KT_TUNING_STORAGE`: a run directory alone never makes this process connect to
+            a database.
 
     Raises:
-        StorageError: if the directory holds no search, one of another hypermodel, or one with an
-            oracle of KerasTuner.
+        StorageError: if the directory holds no search, one of another hypermodel, one with an
+            oracle of KerasTuner, or one in a storage that is not named.
     """
     run = Run(path)
     search, definition = run.read_search(), read_definition(run)
     assert definition is not None
     options = recorded_options(run, search, definition, recipe)
-    if storage is not None:
-        options["storage"] = storage
+    options["storage"] = storage or recorded_storage(run.path)
     known = recorded_hypermodel(run, definition) if hypermodel is None else hypermodel
     if known is None:
         return OpenedTuner(definition, **options)
@@ -112,7 +114,6 @@ def recorded_options(
             "not kept in it. Make its tuner as it was made for the search: Tuner(…, "
             f"strategy={definition.oracle}(…), directory=…, project_name=…)."
         )
-    asked = read_json(path / OPTIONS) if (path / OPTIONS).is_file() else {}
     objectives = definition.objectives or [[search.objective, search.direction]]
     limits = definition.limits or {}
     return {
@@ -127,9 +128,18 @@ def recorded_options(
         "seed": search.seed,
         "directory": path.absolute().parent,
         "project_name": path.absolute().name,
-        "storage": asked.get("storage"),
         **{f"max_{name}": limit for name, limit in limits.items()},
     }
+
+
+def recorded_storage(path: Path) -> str | None:
+    """Return the storage that `kt-tuning run` recorded; None for `study.db`.
+
+    Raises:
+        StorageError: if it is not named by the environment; see `trusted_storage`.
+    """
+    file = path / OPTIONS
+    return trusted_storage(read_json(file).get("storage") if file.is_file() else None, file)
 
 
 def recorded_hypermodel(run: Run, definition: SearchDefinition) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from importlib.metadata import version
 from typing import Annotated, TextIO
@@ -16,6 +17,7 @@ from kt_tuning.cli.retrain import bag, boost, distill, refit, snapshots
 from kt_tuning.cli.run import config, demo, run
 from kt_tuning.cli.stopping import stoppable
 from kt_tuning.core.errors import KtTuningError
+from kt_tuning.core.names import printable
 
 VERBS = (
     *(run, finalize, config, demo, hypermodels, preview),
@@ -49,6 +51,13 @@ class _StandardError(logging.StreamHandler[TextIO]):
         return sys.stderr
 
 
+class _Formatter(logging.Formatter):
+    """Formats records for a terminal, which must not obey escape sequences of file names."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"kt-tuning {version('kt-tuning')}")
@@ -69,14 +78,32 @@ def _top_level(
 
 def main() -> None:
     """Entry point: errors that we raise on purpose are one message, never a traceback."""
+    _open_streams()
     # Nobody watches a file being written: there each line has its time.
     style = "%(message)s" if sys.stderr.isatty() else "%(asctime)s %(message)s"
-    logging.basicConfig(
-        level=logging.WARNING, format=style, datefmt="%H:%M:%S", handlers=[_StandardError()]
-    )
+    handler = _StandardError()
+    handler.setFormatter(_Formatter(style, "%H:%M:%S"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("kt_tuning").setLevel(logging.INFO)
     try:
         app()
     except KtTuningError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr)
         sys.exit(2)
+
+
+def _open_streams() -> None:
+    """Open the standard streams that the caller has closed, as by `2>&-`, on the null device.
+
+    The next file that is opened, such as that of a study, would get their number, and messages of
+    native code would be written into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # It gets the lowest free number, this one.
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))

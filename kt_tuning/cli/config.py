@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import textwrap
 import typing
@@ -73,13 +74,33 @@ def _inline(value: Any) -> str:
     return str(text).removesuffix("...\n").strip()
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses aliases: nested, a few of them stand for billions of values."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.composer.ComposerError(
+                None, None, f"the alias *{event.anchor}: write the value out", event.start_mark
+            )
+        return super().compose_node(parent, index)
+
+
 def read_mapping(path: Path) -> dict[str, Any]:
-    """Read a YAML file that is a mapping."""
+    """Read a YAML file that is a mapping, without aliases.
+
+    Raises:
+        StorageError: if it cannot be read.
+        OptionError: if it is something else.
+    """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
     except (OSError, UnicodeDecodeError) as error:
         raise StorageError(f"Cannot read {path}: {error}") from error
-    except yaml.YAMLError as error:
+    except RecursionError as error:
+        raise OptionError(f"{path} is nested too deeply. Expected options and values.") from error
+    # A date that does not exist is a ValueError.
+    except (yaml.YAMLError, ValueError) as error:
         raise OptionError(f"{path} is no YAML: {error}") from error
     if content is None:
         return {}
@@ -106,7 +127,17 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
             for name, value in given.items()
             if value is not None
         }
+        if "storage" in context.default_map:
+            # Called only if the command line does not name a storage.
+            context.default_map["storage"] = functools.partial(_storage, given["storage"], path)
     return path
+
+
+def _storage(recorded: Any, path: Path) -> str | None:
+    """Return the storage of a file of options, which the environment has to name as well."""
+    from kt_tuning.search.study.storage import trusted_storage
+
+    return trusted_storage(str(recorded), path)
 
 
 def _as_typed(value: Any, parameter: Any, place: str) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kt_tuning.core.errors import DataError, KtTuningError, OptionError, StorageError
+from kt_tuning.core.names import printable
 from kt_tuning.core.quiet import import_tensorflow
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def predict(
         text = _csv(rows, served.class_names) if chosen is Format.CSV else _table(rows)
     text = text.encode("utf-8", "backslashreplace").decode()  # file names need not be Unicode
     if out is None:
-        sys.stdout.write(text)
+        sys.stdout.write(printable(text))
     else:
         try:
             out.write_text(text, encoding="utf-8", newline="")

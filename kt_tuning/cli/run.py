@@ -23,7 +23,7 @@ from kt_tuning.core.quiet import import_tensorflow
 from kt_tuning.data.label_table import is_table
 from kt_tuning.data.npz_file import is_npz
 from kt_tuning.run import Run
-from kt_tuning.run.layout import REPORT, is_run_directory
+from kt_tuning.run.layout import REPORT, check_length, is_run_directory
 from kt_tuning.run_options import RunOptions
 
 logger = logging.getLogger("kt_tuning")
@@ -140,6 +140,7 @@ def run_directory(source: Path, out: Path | None, images: Path | None = None) ->
     elif is_npz(source):
         name = source.stem
     chosen = Path(RUNS) / name if out is None else out
+    check_length(chosen)
     place = chosen.resolve()
     inside = place == folder or folder in place.parents
     if not inside or is_run_directory(place):

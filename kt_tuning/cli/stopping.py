@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import typer
 
 from kt_tuning.core.errors import KtTuningError, is_disk_full
+from kt_tuning.core.names import printable
 from kt_tuning.core.process import Stopped, interrupts_kept
 
 HINT = (
@@ -55,7 +56,7 @@ def stoppable(verb: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:
             if not _is_users(error):
                 raise
-            print(f"error: {_message(error)}", file=sys.stderr)
+            print(printable(f"error: {_message(error)}"), file=sys.stderr)
             raise typer.Exit(2) from error
 
     return run

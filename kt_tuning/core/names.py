@@ -1,4 +1,4 @@
-"""Lookup of names regardless of case and punctuation: "ConvNet", "saved-model", "TFLite"."""
+"""Names: lookup regardless of case and punctuation ("saved-model"), and text for a terminal."""
 
 from __future__ import annotations
 
@@ -48,14 +48,22 @@ def find_name(
     raise OptionError(f"Unknown {what} {name!r}.{guess} Known: {', '.join(known)}{also}.")
 
 
+def printable(text: str) -> str:
+    r"""Return text for a terminal: control characters but tabs and line ends as \x1b, for example.
+
+    File names may hold any of them, and a terminal would obey its escape sequences.
+    """
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
 def _plain(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def is_one_line(name: str) -> bool:
-    """Return whether a name is valid Unicode without a line break."""
+    """Return whether a name is valid Unicode without line breaks and other control characters."""
     try:
         name.encode()
     except UnicodeEncodeError:  # of a folder whose name is not in UTF-8
         return False
-    return len(name.splitlines()) < 2
+    return len(name.splitlines()) < 2 and name == printable(name)

@@ -17,6 +17,7 @@ from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import DataError, OptionError, StorageError
 from kt_tuning.core.names import is_one_line
 from kt_tuning.core.records import PARTS, DataCard, PixelFormat, TableSource
+from kt_tuning.core.records import DataCard, PixelFormat, TableSource
 from kt_tuning.data.duplicates import Duplicates, find_duplicates, thumbnails
 from kt_tuning.data.from_arrays import join_arrays
 from kt_tuning.data.groups import Groups
@@ -74,8 +75,9 @@ class ImageData:
         broken = [name for name in self.class_names if not is_one_line(name)]
         if broken:
             raise DataError(
-                "Expected class names in Unicode, each on one line, as labels.txt of an exported "
-                f"model lists them. Received: {', '.join(map(ascii, broken))}. Rename these."
+                "Expected class names in Unicode, each on one line and without control characters, "
+                "as labels.txt of an exported model lists them. Received: "
+                f"{', '.join(map(ascii, broken))}. Rename these."
             )
 
     @classmethod

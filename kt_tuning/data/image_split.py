@@ -40,8 +40,9 @@ class PixelFile:
             return np.asarray(np.memmap(self.path, np.uint8, "r", shape=self.shape))
         except (OSError, ValueError) as error:
             raise StorageError(
-                f"The cached pixels {self.path} cannot be opened ({error}). "
-                "Call load_images again to decode the images again."
+                f"The cached pixels {self.path} cannot be opened ({error}): the cache was deleted "
+                "or changed while it was used. Run the same command, or call load_images, again: "
+                "the images are decoded again, and finished trials are kept."
             ) from error
 
 

@@ -1,7 +1,9 @@
 """Cache of decoded pixels on disk, which makes the second load of a folder instant.
 
 A data set is two files: `<key>.pixels`, raw uint8 in C order, and `<key>.json`, its `CacheIndex`.
-Both are written atomically, the index last: pixels without an index are ignored.
+Both are written atomically, the index last: pixels without an index are ignored. The index has a
+checksum of itself and of the pixels, which is compared when they are read: a data set that is
+damaged, as after a power loss or by a failing disk, is decoded again.
 """
 
 from __future__ import annotations
@@ -9,11 +11,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import json
+import logging
 import math
 import os
 import sys
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +31,15 @@ from kt_tuning.core.json_record import Record
 from kt_tuning.core.records import PixelFormat
 from kt_tuning.data.image_split import PixelFile
 
+logger = logging.getLogger("kt_tuning")
+
 ENVIRONMENT = "KT_TUNING_CACHE"
+
+_BLOCK = 1 << 20
+_BLOCKS = 512
+"""Size in bytes and largest number of the blocks that a checksum covers: all of a file of up to
+512 MiB; of a larger one as many blocks at equal distances, its beginning and its end included.
+Reading all of it would take as long as the disk needs."""
 
 _ABANDONED = 24 * 3600
 """Age in seconds of temporary files that are left from killed processes."""
@@ -45,6 +59,8 @@ class CacheIndex(Record):
         similar: Sets of images of the same picture, see `Duplicates`.
         size_origin: Origin of the size, in words.
         unserved: Number of images that an exported model cannot decode, by kind of file.
+        modified: Modification time of the file of pixels, in nanoseconds.
+        checksum: CRC-32 of the other fields and of the blocks of the file of pixels.
     """
 
     pixels: PixelFormat
@@ -56,6 +72,8 @@ class CacheIndex(Record):
     similar: list[list[int]]
     size_origin: str
     unserved: dict[str, int]
+    modified: int = dataclasses.field(default=0, compare=False)
+    checksum: int = dataclasses.field(default=0, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))
@@ -67,6 +85,28 @@ class CacheIndex(Record):
     def shape(self) -> tuple[int, ...]:
         """(N, height, width, channels)."""
         return (sum(map(sum, self.counts.values())), *self.pixels.shape)
+
+    def checksum_with(self, pixels: Path) -> int:
+        """Return what `checksum` should be for a file of pixels.
+
+        Raises:
+            OSError: if the file cannot be read.
+        """
+        fields = {**self.to_json(), "checksum": None}
+        start = zlib.crc32(json.dumps(fields, sort_keys=True).encode())
+        last = max(pixels.stat().st_size - _BLOCK, 0)
+        count = min(math.ceil(last / _BLOCK) + 1, _BLOCKS)
+        step = last / max(count - 1, 1)
+
+        def block(number: int) -> int:
+            with pixels.open("rb", buffering=0) as file:
+                file.seek(round(number * step))
+                return zlib.crc32(file.read(_BLOCK))
+
+        # Reading and computing do not hold Python's lock.
+        with ThreadPoolExecutor(max_workers=4) as threads:
+            blocks = np.fromiter(threads.map(block, range(count)), "<u4", count)
+        return zlib.crc32(blocks.tobytes(), start)
 
 
 def part_labels(counts: Mapping[str, Sequence[int]]) -> dict[str, NDArray[np.int64]]:
@@ -143,12 +183,16 @@ class PixelCache:
         self._index = folder / f"{key}.json"
 
     def read(self) -> CacheIndex | None:
-        """Return the index; None if the data set is missing or incomplete."""
+        """Return the index; None if the data set is missing, incomplete or damaged."""
         try:
             index = CacheIndex.load(self._index)
-            whole = self._pixels.stat().st_size == math.prod(index.shape)
-            whole &= index.exact is not None  # older versions completed it later
-        except (OSError, TypeError, ValueError):  # damaged: the images are decoded again
+            found = self._pixels.stat()
+            whole = found.st_size == math.prod(index.shape)
+            whole &= found.st_mtime_ns == index.modified
+            if whole and index.checksum != index.checksum_with(self._pixels):
+                logger.warning("The cached pixels %s are damaged.", self._pixels)
+                whole = False
+        except (AttributeError, OSError, TypeError, ValueError):  # the index is damaged
             return None
         return index if whole else None
 
@@ -187,4 +231,6 @@ class PixelCache:
             StorageError: if the folder cannot be written or the disk is full.
         """
         with storage_errors(self._folder):
+            index = dataclasses.replace(index, modified=self._pixels.stat().st_mtime_ns)
+            index = dataclasses.replace(index, checksum=index.checksum_with(self._pixels))
             index.save(self._index, durable=False)

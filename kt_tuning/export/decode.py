@@ -5,6 +5,8 @@ kinds of files differ from training, which decodes with Pillow:
 
 * Refused with an error: TIFF and other formats, animated WebP, BMP with a palette of colours, bit
   masks or run lengths. `kt-tuning predict` reads them with Pillow.
+* Refused with an error, as in training: images with more pixels than
+  `PIL.Image.MAX_IMAGE_PIXELS`. Their sizes are read before anything is decoded.
 * Other pixels: transparent pixels of a GIF, and what its first frame leaves free of the canvas, are
   black instead of white; an orientation in XMP alone is ignored; the transparent colour of a grey
   PNG with 2 or 4 bits is applied.
@@ -13,9 +15,11 @@ kinds of files differ from training, which decodes with Pillow:
 from __future__ import annotations
 
 import tensorflow as tf
+from PIL import Image
 
 from kt_tuning.core.records import PixelFormat
 from kt_tuning.export.tf_bytes import (
+    PADDING,
     jpeg_exif,
     matches,
     number,
@@ -35,22 +39,57 @@ _REFUSED = (
     "(24 or 32 bits, or 8 bits of grey, uncompressed)."
 )
 
+_TOO_LARGE = (
+    "The image has more pixels than the limit, {}. Expected: an image of usual size; a small file "
+    "of such a size is likely to be an attack."
+)
+_DAMAGED = "The image file is damaged: it cannot be decoded."
+
+_PARALLEL = 10
+"""Images of a batch that are decoded at the same time."""
+
 # Pillow's fixed point: 32 bits, less 8 for a pixel and 2 for overflow.
 _FRACTION_BITS = 32 - 8 - 2
 
 
-def decode_batch(encoded: tf.Tensor, pixels: PixelFormat) -> tf.Tensor:
-    """Decode image files to uint8 (N, height, width, channels).
+def decode_batch(encoded: tf.Tensor, pixels: PixelFormat) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decode image files; one that cannot be decoded does not fail the others.
 
     Args:
         encoded: (N,) strings, each the bytes of one file.
         pixels: The model's input.
+
+    Returns:
+        uint8 (N, height, width, channels), and (N,) strings: why a file cannot be decoded, "" if it
+        can. The pixels of the former are zeros.
     """
-    signature = tf.TensorSpec(pixels.shape, tf.uint8)
-    with tf.device("CPU"):
-        return tf.map_fn(
-            lambda one: decode_bytes(one, pixels), encoded, fn_output_signature=signature
+
+    @tf.autograph.experimental.do_not_convert
+    def decode(place: tf.Tensor, one: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        data = read_bytes(one)
+        kind = _format(data)
+        reason = _refusal(one, data, kind)
+        image = tf.cond(
+            tf.equal(reason, ""),
+            lambda: _decode_kind(one, data, kind, pixels),
+            lambda: tf.zeros(pixels.shape, tf.uint8),
         )
+        return place, image, reason
+
+    with tf.device("CPU"):
+        count = tf.size(encoded, out_type=tf.int64)
+        files = tf.data.Dataset.from_tensor_slices((tf.range(count), encoded))
+        # A graph cannot catch the error of a decoder, but a data set can leave out an element.
+        decoded = files.map(decode, num_parallel_calls=_PARALLEL).ignore_errors()
+        # One more element, as a batch must not be empty.
+        blank = (count, tf.zeros(pixels.shape, tf.uint8), tf.constant(""))
+        batch = decoded.concatenate(tf.data.Dataset.from_tensors(blank)).batch(count + 1)
+        places, images, reasons = batch.get_single_element()
+        at, rows = places[:, tf.newaxis], (count + 1)[tf.newaxis]
+        shape = tf.concat([rows, tf.constant(pixels.shape, tf.int64)], axis=0)
+        pixels_of = tf.ensure_shape(tf.scatter_nd(at, images, shape), (None, *pixels.shape))
+        damaged = tf.fill(rows, tf.constant(_DAMAGED))
+        return pixels_of[:-1], tf.tensor_scatter_nd_update(damaged, at, reasons)[:-1]
 
 
 def decode_bytes(encoded: tf.Tensor, pixels: PixelFormat) -> tf.Tensor:
@@ -69,15 +108,25 @@ def decode_bytes(encoded: tf.Tensor, pixels: PixelFormat) -> tf.Tensor:
         `tf.errors.InvalidArgumentError` when the graph runs.
     """
     data = read_bytes(encoded)
+    kind = _format(data)
+    reason = _refusal(encoded, data, kind)
+    with tf.control_dependencies([tf.debugging.Assert(tf.equal(reason, ""), [reason])]):
+        return _decode_kind(tf.identity(encoded), tf.identity(data), tf.identity(kind), pixels)
+
+
+def _decode_kind(
+    encoded: tf.Tensor, data: tf.Tensor, kind: tf.Tensor, pixels: PixelFormat
+) -> tf.Tensor:
+    """Decode a file that is not refused; `kind` is that of `_format`."""
     image = tf.switch_case(
-        _format(data),
+        kind,
         [
             lambda: _decode_jpeg(encoded, data, 2 * max(pixels.height, pixels.width)),
             lambda: _decode_png(encoded, data, pixels.bits),
             lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
-            lambda: _decode_bmp(encoded, data),
+            lambda: _decode_bmp(encoded),
             lambda: _decode_webp(encoded, data),
-            _refuse,
+            lambda: tf.zeros([1, 1, 3], tf.uint8),
         ],
     )
     image = tf.ensure_shape(image, [None, None, 3])
@@ -115,7 +164,7 @@ def resize_bilinear(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
 
 
 def _format(data: tf.Tensor) -> tf.Tensor:
-    """Return the index of the branch that decodes the file."""
+    """Return the index of the branch that decodes the file; 5 if none does."""
     known = [
         matches(data, 0, b"\xff\xd8\xff"),
         matches(data, 0, b"\x89PNG\r\n\x1a\n"),
@@ -125,6 +174,88 @@ def _format(data: tf.Tensor) -> tf.Tensor:
     ]
     indices = [tf.where(is_format, index, len(known)) for index, is_format in enumerate(known)]
     return tf.reduce_min(tf.stack(indices))
+
+
+def _refusal(encoded: tf.Tensor, data: tf.Tensor, kind: tf.Tensor) -> tf.Tensor:
+    """Return why a file is not decoded, judging by its header; "" if it is."""
+    width, height, readable = tf.switch_case(
+        kind,
+        [
+            lambda: _jpeg_size(encoded),
+            lambda: (number(data, 16, 4, big=True), number(data, 20, 4, big=True), True),
+            lambda: _gif_size(data),
+            lambda: _bmp_size(data),
+            lambda: _webp_size(data),
+            lambda: (tf.constant(0, tf.int64), tf.constant(0, tf.int64), False),
+        ],
+    )
+    reason = tf.where(readable, "", _REFUSED)
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is None:
+        return reason
+    # Sides have at most 32 bits: the division avoids an overflow of their product.
+    is_large = (height > 0) & (width > limit // tf.maximum(height, 1))
+    return tf.where(is_large, _TOO_LARGE.format(f"{limit:,}"), reason)
+
+
+_Size = tuple[tf.Tensor, tf.Tensor, tf.Tensor | bool]
+"""Width, height, and whether TensorFlow decodes such a file as Pillow does."""
+
+
+def _jpeg_size(encoded: tf.Tensor) -> _Size:
+    shape = tf.io.extract_jpeg_shape(encoded, tf.int64)
+    return shape[1], shape[0], True
+
+
+def _gif_size(data: tf.Tensor) -> _Size:
+    """Return the larger of the canvas and the first frame, which is allocated besides."""
+    flags = number(data, 10)
+    colours = tf.where(
+        flags >= 128, 3 * tf.bitwise.left_shift(tf.constant(2, tf.int64), flags % 8), 0
+    )
+    end = tf.size(data, out_type=tf.int64) - PADDING
+
+    # Extensions precede the first frame: "!", a label, and blocks with their sizes, the last empty.
+    def is_block(at: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+        return (at < end) & (matches(data, at, b"!") | (size > 0))
+
+    def step(at: tf.Tensor, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        start = tf.where(size > 0, at, at + 2)
+        found = number(data, start)
+        return start + 1 + found, found
+
+    at = 13 + colours
+    at, _ = tf.while_loop(is_block, step, (at, tf.constant(0, tf.int64)), parallel_iterations=1)
+    at = tf.minimum(at, end)
+    width, height = number(data, at + 5, 2), number(data, at + 7, 2)
+    return tf.maximum(width, number(data, 6, 2)), tf.maximum(height, number(data, 8, 2)), True
+
+
+def _bmp_size(data: tf.Tensor) -> _Size:
+    """TensorFlow ignores palettes, bit masks and compression."""
+    header, bits, compression = number(data, 14, 4), number(data, 28, 2), number(data, 30, 4)
+
+    def is_grey() -> tf.Tensor:
+        palette = tf.reshape(data[14 + header : 14 + header + 1024], [256, 4])
+        return tf.reduce_all(tf.equal(tf.cast(palette[:, :3], tf.int32), tf.range(256)[:, None]))
+
+    is_plain = tf.cond(tf.equal(bits, 8), is_grey, lambda: tf.reduce_any(tf.equal(bits, [24, 32])))
+    height = number(data, 22, 4)
+    # Negative if the rows run from top to bottom.
+    height = tf.where(height < 2**31, height, 2**32 - height)
+    return number(data, 18, 4), height, (header >= 40) & tf.equal(compression, 0) & is_plain
+
+
+def _webp_size(data: tf.Tensor) -> _Size:
+    """Source: RFC 9649 for VP8X and VP8L, RFC 6386, section 9.1, for VP8."""
+    packed = number(data, 21, 4)
+    width, height = packed % 2**14 + 1, packed // 2**14 % 2**14 + 1
+    is_lossy = matches(data, 12, b"VP8 ")
+    width = tf.where(is_lossy, number(data, 26, 2) % 2**14, width)
+    height = tf.where(is_lossy, number(data, 28, 2) % 2**14, height)
+    is_extended = matches(data, 12, b"VP8X")
+    width = tf.where(is_extended, number(data, 24, 3) + 1, width)
+    return width, tf.where(is_extended, number(data, 27, 3) + 1, height), True
 
 
 def _decode_jpeg(encoded: tf.Tensor, data: tf.Tensor, enough: int) -> tf.Tensor:
@@ -182,18 +313,8 @@ def _png_has_alpha(data: tf.Tensor) -> tf.Tensor:
     return (colour_type >= 4) | (is_transparent & (bits < 16))
 
 
-def _decode_bmp(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
-    """Decode what TensorFlow reads as Pillow does; it ignores palettes, masks and compression."""
-    header, bits, compression = number(data, 14, 4), number(data, 28, 2), number(data, 30, 4)
-
-    def is_grey() -> tf.Tensor:
-        palette = tf.reshape(data[14 + header : 14 + header + 1024], [256, 4])
-        return tf.reduce_all(tf.equal(tf.cast(palette[:, :3], tf.int32), tf.range(256)[:, None]))
-
-    is_plain = tf.cond(tf.equal(bits, 8), is_grey, lambda: tf.reduce_any(tf.equal(bits, [24, 32])))
-    is_readable = (header >= 40) & tf.equal(compression, 0) & is_plain
-    with tf.control_dependencies([tf.debugging.Assert(is_readable, [_REFUSED])]):
-        image = tf.io.decode_bmp(encoded)
+def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
+    image = tf.io.decode_bmp(encoded)
     is_single = tf.equal(tf.shape(image)[-1], 1)
     return tf.cond(is_single, lambda: tf.tile(image, [1, 1, 3]), lambda: image[..., :3])
 
@@ -209,11 +330,6 @@ def _is_animated_webp(data: tf.Tensor) -> tf.Tensor:
     # memory for three, and the process crashes.
     is_flagged = tf.equal(number(data, 20) // 2 % 2, 1)
     return matches(data, 12, b"VP8X") & is_flagged
-
-
-def _refuse() -> tf.Tensor:
-    with tf.control_dependencies([tf.debugging.Assert(False, [_REFUSED])]):
-        return tf.zeros([1, 1, 3], tf.uint8)
 
 
 def _on_white(image: tf.Tensor) -> tf.Tensor:

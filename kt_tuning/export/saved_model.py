@@ -38,7 +38,9 @@ def write_saved_model(source: Source, folder: Path) -> None:
     * `serving_default`: `images`, uint8 (N, height, width, channels), to `probabilities`, float32
       (N, classes).
     * `serve_bytes`: `image_bytes`, N strings with the bytes of JPEG, PNG, GIF, BMP or WebP files,
-      to `probabilities` and `label`, N strings. Files are decoded and resized as in training.
+      to `probabilities`, `label`, N strings, and `error`, N strings. Files are decoded and resized
+      as in training. For a file that cannot be decoded `error` says why, `probabilities` are zeros
+      and `label` is empty; for others `error` is empty.
     """
     import tensorflow as tf
 
@@ -53,9 +55,15 @@ def write_saved_model(source: Source, folder: Path) -> None:
         return {"probabilities": tf.cast(model(images, training=False), tf.float32)}
 
     def serve_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        probabilities = from_pixels(decode_batch(image_bytes, card.pixels))["probabilities"]
+        images, error = decode_batch(image_bytes, card.pixels)
+        probabilities = from_pixels(images)["probabilities"]
         label = tf.gather(list(card.class_names), tf.argmax(probabilities, axis=1))
-        return {"probabilities": probabilities, "label": label}
+        is_decoded = tf.equal(error, "")
+        return {
+            "probabilities": tf.where(is_decoded[:, tf.newaxis], probabilities, 0.0),
+            "label": tf.where(is_decoded, label, ""),
+            "error": error,
+        }
 
     images = tf.TensorSpec((None, *card.pixels.shape), tf.uint8, name="images")
     from_pixels = tf.function(serve_pixels, input_signature=[images], autograph=False)
@@ -169,10 +177,9 @@ class LoadedModel:
             image_bytes: Contents of N files: JPEG, PNG, WebP, GIF or BMP; see `export.decode`.
 
         Returns:
-            "probabilities", float32 (N, classes), and "label", (N,) class names in UTF-8.
-
-        Raises:
-            tf.errors.InvalidArgumentError: if a file cannot be decoded.
+            "probabilities", float32 (N, classes), "label", (N,) class names in UTF-8, and "error",
+            (N,): why a file cannot be decoded, whose probabilities are zeros and whose label is
+            empty; b"" for others.
         """
         import tensorflow as tf
 

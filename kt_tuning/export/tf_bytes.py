@@ -11,7 +11,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 # Zeros after the end: reads of a fixed size near the end of a broken file stay inside.
-_PADDING = 64
+PADDING = 64
 
 _EXIF_HEADER = b"Exif\0\0"
 _ORIENTATION_TAG = 0x0112
@@ -23,7 +23,7 @@ _Step = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 def read_bytes(encoded: tf.Tensor) -> tf.Tensor:
     """Return the bytes of a scalar string as uint8 (size + 64,); the last 64 are zeros."""
-    return tf.concat([tf.io.decode_raw(encoded, tf.uint8), tf.zeros(_PADDING, tf.uint8)], axis=0)
+    return tf.concat([tf.io.decode_raw(encoded, tf.uint8), tf.zeros(PADDING, tf.uint8)], axis=0)
 
 
 def number(data: tf.Tensor, at: tf.Tensor | int, size: int = 1, *, big: bool = False) -> tf.Tensor:
@@ -132,7 +132,7 @@ def _orientation(exif: tf.Tensor) -> tf.Tensor:
 def _find(data: tf.Tensor, start: int, step: Callable[[tf.Tensor], _Step]) -> tf.Tensor:
     """Return the bytes that `step` finds, uint8 (n,), from position to position; n may be 0."""
     nothing = tf.constant(0, tf.int64)
-    end = tf.size(data, out_type=tf.int64) - _PADDING
+    end = tf.size(data, out_type=tf.int64) - PADDING
     _, found, size = tf.while_loop(
         lambda position, _, size: (position < end) & tf.equal(size, 0),
         lambda position, *_: step(position),

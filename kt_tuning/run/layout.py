@@ -38,8 +38,10 @@ because of what it is called: names that no run gives are kept.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import logging
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,6 +50,9 @@ from kt_tuning.core import atomic
 from kt_tuning.core.errors import StorageError
 
 logger = logging.getLogger("kt_tuning")
+
+LONGEST_NAME = 200
+"""Upper bound of the length of a file's path within a run directory."""
 
 DATA = "data.json"
 SPLIT = "split.npz"
@@ -165,6 +170,23 @@ def final_model_file(run: Path, digest: str) -> Path:
         digest: Of `ensemble.json`, see `combination_digest`.
     """
     return run / f"ensemble-{digest}.keras"
+
+
+def check_length(path: Path) -> None:
+    """Refuse a run directory whose files would have longer paths than the operating system takes.
+
+    Raises:
+        StorageError: if the path is too long.
+    """
+    try:
+        os.lstat(path.absolute() / ("x" * LONGEST_NAME))
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise StorageError(
+                f"The path of the run directory is too long: {str(path)[:40]!r}…, "
+                f"{len(str(path.absolute()))} characters. Choose a shorter one (--out; directory= "
+                "and project_name=)."
+            ) from None
 
 
 def is_run_directory(path: str | Path) -> bool:

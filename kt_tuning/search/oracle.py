@@ -18,7 +18,7 @@ from kt_tuning.search.objectives import measure
 from kt_tuning.search.proposer import Proposer, Restriction
 from kt_tuning.search.pruning import AshaPruner, HalvingRule, make_pruner
 from kt_tuning.search.samplers import find_strategy
-from kt_tuning.search.study.open_study import adopt_trials, open_study
+from kt_tuning.search.study.open_study import adopt_trials, open_study, remove_study
 from kt_tuning.search.study.search_study import SearchStudy
 from kt_tuning.search.study_oracle import Source, StudyOracle, guarded
 
@@ -61,8 +61,9 @@ class OptunaOracle(StudyOracle):
                 project directory, or memory for an oracle without a tuner. Processes with the URL
                 of the same PostgreSQL or MySQL database and the same project name share the
                 search: each trial is run by one of them, or by another if that one dies. A URL
-                without a password uses KT_TUNING_STORAGE_PASSWORD. A tuner's `overwrite` does not
-                delete such a storage: its trials under the project's name count for `max_trials`.
+                without a password uses KT_TUNING_STORAGE_PASSWORD. `overwrite` of
+                `kt_tuning.Tuner` deletes the study with the project's name in a file or a SQLite
+                URL. It leaves a storage of Optuna alone: trials there count for `max_trials`.
             epochs: Epochs of a full training, for pruners; None if unknown.
             defaults_first: Whether trial 0 is the default configuration.
             tune_new_entries: As in KerasTuner: whether hyperparameters that appear in a build are
@@ -293,7 +294,14 @@ class OptunaOracle(StudyOracle):
             return adopt_trials(self.study, space, open_study(source), self.objectives)
 
     def open(self) -> None:
-        """Open the study, and warm-start it once if `prepare` asked for that."""
+        """Open the study, and warm-start it once if `prepare` asked for that.
+
+        If the earlier search is deleted, so is its study in a file or URL of a storage. A storage
+        that the caller has opened is left alone.
+        """
+        project, storage = self._project, self._storage
+        if self.ignores_earlier and project is not None and isinstance(storage, (str, Path)):
+            remove_study(storage, project.name)
         self.ignores_earlier = False
         self.reload()
         if self._warm_start is not None:

@@ -28,6 +28,7 @@ from kt_tuning.run.layout import (
     RESULT,
     SPLIT,
     TRIAL_STATE,
+    check_length,
     check_removable,
     remove_run,
 )
@@ -284,6 +285,7 @@ class RunDirectory(Run):
 
 def _check_writable(path: Path) -> None:
     """Refuse a directory that cannot be made or written. Nothing is made."""
+    check_length(path)
     there = next(each for each in (path, *path.absolute().parents) if each.exists())
     if not there.is_dir():
         raise StorageError(

@@ -150,7 +150,7 @@ class Tuner(SessionTuner):
             project_name: Name of the run directory, "search" if None (with an `oracle`
                 "untitled_project").
             overwrite: Whether the files of an earlier search in the run directory are deleted when
-                the new one begins. Other files are kept.
+                the new one begins, and its study in a SQLite `storage`. Other files are kept.
             tracker: Where the search is also logged: a name in `kt_tuning.tracking.TRACKERS`
                 ("tensorboard", "csv", "mlflow", "wandb"), a `Tracker`, or several. A tracker that
                 is unreachable neither stops nor slows the search.

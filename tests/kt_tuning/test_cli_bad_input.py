@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 from command_line import kt_tuning, write_photos
@@ -30,6 +32,8 @@ BAD_OPTIONS = [
     (["--channels", "2"], "channels"),
     (["--limit", "1"], "limit"),
     (["--ensemble-size", "0"], "at least 1"),
+    (["--out", "x" * 256], "The path of the run directory is too long: 'xxx"),
+    (["--out", "run/" * 1024], "The path of the run directory is too long: 'run/run"),
 ]
 
 
@@ -127,3 +131,21 @@ def check_refused(arguments, message, folder, monkeypatch, capsys):
     assert message in error
     assert "Traceback" not in error
     assert not (folder / "runs").exists(), "a refused command has left something behind"
+
+
+def test_an_error_shows_escape_sequences_of_a_name_instead_of_sending_them(
+    monkeypatch, tmp_path, capsys
+):
+    assert kt_tuning(monkeypatch, "run", tmp_path / "\x1b[31mred") == 2
+    shown = capsys.readouterr().err
+    assert "\\x1b[31mred" in shown
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_change_neither_the_status_nor_a_file(closed, tmp_path):
+    command = f"{sys.executable} -m kt_tuning.cli config {closed}"
+    assert subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path).returncode == 0
+    command = f"{sys.executable} -m kt_tuning.cli run nowhere {closed}"
+    assert subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path).returncode == 2
+    assert not list(tmp_path.iterdir())

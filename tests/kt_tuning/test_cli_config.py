@@ -102,6 +102,9 @@ def test_null_is_the_default(verb, tmp_path):
         ("time_limit: {minutes: 3}", "should be a number or text"),
         ("time_limit: true", "should be a number or text"),
         ("config: other.yaml", "no option 'config'"),
+        ("a: &a [x]\nmixup: [*a, *a]", r"the alias \*a: write the value out"),
+        ("mixup: " + 5000 * "[", "is nested too deeply"),
+        ("epochs: 2026-02-30", "is no YAML: day is out of range"),
     ],
 )
 def test_wrong_files_are_refused(verb, tmp_path, text, message):

@@ -110,6 +110,20 @@ def test_a_file_name_that_is_no_unicode(form, exported, tmp_path, monkeypatch, c
     assert "caf\\udce9.png" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_a_terminal_gets_no_escape_sequence_of_a_file_name(
+    form, exported, tmp_path, monkeypatch, capsys
+):
+    for name in ("\x1b[31mred.png", "\x9b2J.png"):
+        Image.new("L", (12, 16)).save(tmp_path / name)
+    (tmp_path / "\x1b]0;bad\x07.png").write_bytes(b"no image")
+    assert kt_tuning(monkeypatch, "predict", exported, tmp_path, "--format", form) == 0
+    shown = "".join(capsys.readouterr())
+    assert "red.png" in shown
+    assert "2J.png" in shown
+    assert not set(shown) & {"\x1b", "\x9b", "\x07"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

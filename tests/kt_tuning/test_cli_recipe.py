@@ -98,3 +98,18 @@ def test_pixels_are_standardised_by_the_training_images_if_asked_for(
     plain, _ = made_of(monkeypatch, stripes, tmp_path, RunOptions(hypermodel=("mlp", "vit")))
     assert plain.members["mlp"].normalization is None
     assert run_options(monkeypatch, stripes, tmp_path, "--normalize").normalize
+
+
+def test_a_storage_in_a_file_of_options_has_to_be_named_as_well(
+    monkeypatch, stripes, tmp_path, capsys
+):
+    url = "postgresql://user@host/name"
+    (tmp_path / "theirs.yaml").write_text(f"storage: {url}")
+    arguments = (monkeypatch, stripes, tmp_path, "--config", "theirs.yaml")
+    monkeypatch.delenv("KT_TUNING_STORAGE", raising=False)
+    with pytest.raises(IndexError):
+        run_options(*arguments)
+    assert f"theirs.yaml names the storage '{url}', which is not opened" in capsys.readouterr().err
+    assert run_options(*arguments, "--storage", url).storage == url
+    monkeypatch.setenv("KT_TUNING_STORAGE", url)
+    assert run_options(*arguments).storage == url

@@ -1,5 +1,8 @@
 """`open_run`: the tuner of an earlier search, from its run directory alone."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 from command_line import kt_tuning, write_photos
@@ -157,3 +160,18 @@ def test_what_cannot_be_made_again_is_asked_for(tmp_path):
 def test_what_is_no_run_directory_is_refused(tmp_path):
     with pytest.raises(StorageError, match=r"which has no search\.json"):
         open_run(tmp_path)
+
+
+@pytest.mark.parametrize("url", ["postgresql://user@127.0.0.1:1/name", "sqlite:///theirs.db"])
+def test_a_recorded_storage_is_not_opened_unless_it_is_named(searched, tmp_path, monkeypatch, url):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KT_TUNING_STORAGE_PASSWORD", "secret")
+    monkeypatch.delenv("KT_TUNING_STORAGE", raising=False)
+    run = tmp_path / "theirs"
+    shutil.copytree(searched[0], run)
+    (run / "options.json").write_text(json.dumps({"storage": url}))
+    with pytest.raises(StorageError, match=r"options\.json names the storage .* not opened"):
+        open_run(run)
+    assert not (tmp_path / "theirs.db").exists()
+    monkeypatch.setenv("KT_TUNING_STORAGE", url)
+    assert open_run(run).oracle.storage == url

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,13 +110,32 @@ def read_earlier(storage: str | Path | BaseStorage, name: str) -> tuple[dict[str
     """
     if isinstance(storage, (str, Path)) and not has_tables(storage):
         return {}, 0
-    with quiet_optuna():
-        backend = open_storage(storage)
+    with _opened(storage) as backend:
         try:
             study = backend.get_study_id_from_name(name)
             return backend.get_study_user_attrs(study), backend.get_n_trials(study)
         except KeyError:
             return {}, 0
+
+
+def remove_study(storage: str | Path, name: str) -> None:
+    """Delete the study of an earlier search from a file, if there is one; others are kept.
+
+    Raises:
+        StorageError: if the file cannot be opened.
+    """
+    if OBJECTIVES in read_earlier(storage, name)[0]:
+        with _opened(storage) as backend:
+            backend.delete_study(backend.get_study_id_from_name(name))
+
+
+@contextlib.contextmanager
+def _opened(storage: str | Path | BaseStorage) -> Iterator[BaseStorage]:
+    """Open a storage in the block; one that the caller has opened stays open."""
+    with quiet_optuna():
+        backend = open_storage(storage)
+        try:
+            yield backend
         finally:
             if backend is not storage and isinstance(backend, RDBStorage):
                 backend.remove_session()

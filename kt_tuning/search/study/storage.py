@@ -24,6 +24,8 @@ logger = logging.getLogger("kt_tuning")
 
 PASSWORD = "KT_TUNING_STORAGE_PASSWORD"
 """Environment variable with the password of a URL without one."""
+STORAGE = "KT_TUNING_STORAGE"
+"""Environment variable that names the storage of the runs that are opened again."""
 SECRETS = ("password", "passwd", "sslpassword")
 """Query options of a URL that are secret."""
 DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql"}
@@ -78,6 +80,32 @@ def without_password(url: str) -> str:
     # `URL.set` cannot remove a password.
     shown = parsed._replace(password=None).difference_update_query(SECRETS)
     return shown.render_as_string(hide_password=False)
+
+
+def trusted_storage(recorded: str | None, file: Path) -> str | None:
+    """Return the storage that a file records, if the environment names it too.
+
+    A run directory may come from someone else. What it records is therefore neither connected to,
+    which would send a password there, nor written to, unless the user names it.
+
+    Args:
+        recorded: Path or URL in the file; None if it has none.
+        file: The file, for the message.
+
+    Raises:
+        StorageError: if `KT_TUNING_STORAGE` is not set to the recorded storage.
+    """
+    if recorded is None:
+        return None
+    named = os.environ.get(STORAGE)
+    if named is not None and without_password(named) == without_password(recorded):
+        return named
+    shown = without_password(recorded)
+    raise StorageError(
+        f"{file} names the storage {shown!r}, which is not opened: the file may come from someone "
+        f"else. If you trust it, set the environment variable {STORAGE}={shown}, or pass it as "
+        "--storage of `kt-tuning run` or as `storage` of `open_run`."
+    )
 
 
 def is_shared(storage: str | Path | BaseStorage | None) -> bool:

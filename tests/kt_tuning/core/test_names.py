@@ -4,7 +4,7 @@ import pytest
 from kt_tuning import Policy, Recipe
 from kt_tuning.augment import Step
 from kt_tuning.core.errors import OptionError
-from kt_tuning.core.names import find_name
+from kt_tuning.core.names import find_name, printable
 from kt_tuning.evaluation import Parts
 from kt_tuning.evaluation.metrics import METRICS, find_metric
 from kt_tuning.export import format_named
@@ -88,3 +88,9 @@ def test_objectives_that_keras_logs_are_left_as_they_are():
     assert find_objectives("loss")[0].name == "loss"
     with pytest.raises(OptionError, match="Did you mean 'val_accuracy'"):
         find_objectives("val_acuracy")
+
+
+def test_printable_text_has_no_control_character_but_tabs_and_line_ends():
+    assert (
+        printable("a\tb\n\x1b[31mred\x9b\x7f\r\0 é") == "a\tb\n\\x1b[31mred\\x9b\\x7f\\x0d\\x00 é"
+    )

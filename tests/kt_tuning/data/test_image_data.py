@@ -95,6 +95,7 @@ def test_strings_become_class_names() -> None:
         ({"test": (np.zeros((0, 4, 5, 3), np.uint8), [])}, "the test images should hold"),
         ({"class_names": ["a", "b", "c"]}, "class_names should hold 2"),
         ({"class_names": ["even", "o\ndd"]}, r"on one line.*Received: 'o\\ndd'"),
+        ({"class_names": ["even", "o\x1b[31mdd"]}, r"control characters.*Received: 'o\\x1b"),
         ({"class_names": ["even", "caf\udce9"]}, r"in Unicode.*Received: 'caf\\udce9'"),
         ({"x": np.full((100, 4, 5), np.nan)}, "NaN"),
     ],

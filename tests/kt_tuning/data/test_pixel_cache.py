@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.records import PixelFormat
+from kt_tuning.data import pixel_cache
 from kt_tuning.data.pixel_cache import CacheIndex, PixelCache, cache_folder, part_labels
 
 IMAGES = np.arange(24, dtype=np.uint8).reshape(6, 2, 2, 1)
@@ -56,11 +57,53 @@ def test_damaged_index_counts_as_absent(tmp_path: Path, damage: bytes) -> None:
     assert cache.read() is None
 
 
+def test_pixels_changed_in_place_count_as_absent(tmp_path: Path) -> None:
+    cache, pixels = stored(tmp_path), tmp_path / "key.pixels"
+    before = pixels.stat()
+    content = bytearray(pixels.read_bytes())
+    content[13] ^= 1
+    pixels.write_bytes(content)
+    # As a failing disk would: size and time stay.
+    os.utime(pixels, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert cache.read() is None
+    content[13] ^= 1
+    pixels.write_bytes(content)
+    os.utime(pixels, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert cache.read() == index()
+
+
+def test_an_index_changed_in_place_counts_as_absent(tmp_path: Path) -> None:
+    cache, file = stored(tmp_path), tmp_path / "key.json"
+    text = file.read_text()
+    changed = text.replace("cat", "cow")
+    assert changed != text
+    file.write_text(changed)
+    assert cache.read() is None
+
+
+def test_the_checksum_of_a_large_file_covers_blocks_at_equal_distances(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pixel_cache, "_BLOCK", 4)
+    monkeypatch.setattr(pixel_cache, "_BLOCKS", 3)  # bytes 0 to 3, 10 to 13 and 20 to 23
+    stored(tmp_path)
+    pixels = tmp_path / "key.pixels"
+    whole = pixels.read_bytes()
+    found = []
+    for place in range(24):
+        pixels.write_bytes(whole[:place] + b"\xff" + whole[place + 1 :])
+        found.append(index().checksum_with(pixels))
+    pixels.write_bytes(whole)
+    kept = [place for place, crc in enumerate(found) if crc == index().checksum_with(pixels)]
+    assert kept == [*range(4, 10), *range(14, 20)]
+
+
 def test_cut_off_pixels_count_as_absent_and_are_replaced(tmp_path: Path) -> None:
     cache = stored(tmp_path)
     os.truncate(tmp_path / "key.pixels", 23)
     assert cache.read() is None
     cache.write([IMAGES])
+    cache.save(index())
     assert cache.read() == index()
 
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
+from kt_tuning.core.errors import DataError
 from kt_tuning.core.records import PixelFormat
 from kt_tuning.data import decode_image
 from kt_tuning.export.decode import decode_batch
@@ -132,7 +133,7 @@ def test_palette_png_of_any_depth(decoder, bits, opaque):
 def test_colour_png_of_16_bits_that_holds_fewer(colour_type, channels):
     content = png(16, colour_type, channels=channels)
     pixels = PixelFormat(24, 40, 3, bits=12)
-    decoded = decode_batch(tf.constant([content]), pixels).numpy()[0]
+    decoded = decode_batch(tf.constant([content]), pixels)[0].numpy()[0]
     np.testing.assert_array_equal(decoded, decode_image(content, pixels))
     assert np.array_equal(decoded, decode_image(content, COLOUR)) == (colour_type == 4)
 
@@ -143,7 +144,7 @@ def test_grey_png_of_16_bits_that_holds_fewer(bits):
     levels[0, 0] = 2**16 - 1  # brighter than any training image: white
     contents = [encode(Image.fromarray(levels), "PNG"), encode(photo(37, 29), "PNG")]
     for pixels in (PixelFormat(24, 40, 3, bits), PixelFormat(33, 7, 1, bits)):
-        decoded = decode_batch(tf.constant(contents), pixels).numpy()
+        decoded = decode_batch(tf.constant(contents), pixels)[0].numpy()
         expected = np.stack([decode_image(content, pixels) for content in contents])
         np.testing.assert_array_equal(decoded, expected)
 
@@ -304,6 +305,58 @@ def test_a_file_cut_in_its_header_is_an_error(decoder, kind, cut):
         decoder(encode(photo(61, 45), kind)[:cut], COLOUR)
 
 
+# --- Decompression bombs -------------------------------------------------------------------
+
+
+def resized(kind: str, width: int, height: int) -> bytes:
+    """A small file whose header states another size."""
+    if kind == "PNG":
+        header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+        content = png(8, 0)
+        at = content.index(b"IHDR")
+        crc = struct.pack(">I", zlib.crc32(b"IHDR" + header))
+        return content[: at + 4] + header + crc + content[at + 21 :]
+    content = bytearray(encode(photo(61, 45), kind.removesuffix(" frame")))
+    if kind == "JPEG":
+        at = content.index(b"\xff\xc0") + 5
+        content[at : at + 4] = struct.pack(">HH", height, width)
+    elif kind == "GIF":
+        content[6:10] = struct.pack("<HH", width, height)
+    elif kind == "GIF frame":
+        colours = 3 * 2 ** (content[10] % 8 + 1)
+        comment = b"!\xfe\x05,,,,,\x00"  # with the byte that begins a frame
+        content[13 + colours : 13 + colours] = comment
+        at = content.index(b",", 13 + colours + len(comment)) + 5
+        content[at : at + 4] = struct.pack("<HH", width, height)
+    elif kind == "BMP":
+        content[18:26] = struct.pack("<ii", width, -height)
+    else:
+        content[26:30] = struct.pack("<HH", width, height)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "GIF frame", "BMP", "WEBP"])
+def test_more_pixels_than_training_takes_are_refused_by_the_header(kind):
+    # 10,000 x 9,000 is above Pillow's limit of 89,478,485 pixels, 10,000 x 8,940 below.
+    contents = [resized(kind, 10_000, 9_000), resized(kind, 10_000, 8_940)]
+    if kind != "GIF frame":
+        with pytest.raises(DataError, match="decompression bomb"):
+            decode_image(contents[0], COLOUR)
+    _, (above, below) = decode_batch(tf.constant(contents), COLOUR)
+    assert b"more pixels than the limit, 89,478,485" in above.numpy()
+    assert b"more pixels" not in below.numpy()
+
+
+@pytest.mark.parametrize("options", [{"lossless": True}, {"exif": b"II*\0" + bytes(20)}])
+def test_the_size_in_webp_headers_of_other_kinds(options, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 61 * 45 - 1)
+    content = encode(photo(61, 45), "WEBP", **options)
+    (reason,) = decode_batch(tf.constant([content]), COLOUR)[1]
+    assert b"more pixels than the limit, 2,744" in reason.numpy()
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 61 * 45)
+    assert decode_batch(tf.constant([content]), COLOUR)[1][0].numpy() == b""
+
+
 # --- Batches -------------------------------------------------------------------------------
 
 
@@ -313,6 +366,27 @@ def test_a_batch_mixes_formats_and_sizes():
         encode(photo(7, 33, "RGBA"), "PNG"),
         encode(photo(61, 45, "P"), "GIF"),
     ]
-    images = decode_batch(tf.constant(contents), COLOUR).numpy()
+    images, reasons = decode_batch(tf.constant(contents), COLOUR)
     expected = np.stack([decode_image(content, COLOUR) for content in contents])
     np.testing.assert_array_equal(images, expected)
+    assert reasons.numpy().tolist() == [b"", b"", b""]
+
+
+def test_files_that_cannot_be_decoded_leave_the_others_of_a_batch_alone():
+    good = encode(photo(61, 45), "JPEG")
+    contents = [b"text", good, encode(photo(61, 45), "PNG")[:400], good, b""]
+    images, reasons = decode_batch(tf.constant(contents), COLOUR)
+    expected = decode_image(good, COLOUR)
+    np.testing.assert_array_equal(images[1], expected)
+    np.testing.assert_array_equal(images[3], expected)
+    assert not images.numpy()[[0, 2, 4]].any()
+    starts = [reason.decode().split(":")[0].split(".")[0] for reason in reasons.numpy()]
+    unknown = "Not an image file that can be served"
+    assert starts == [unknown, "", "The image file is damaged", "", unknown]
+
+
+def test_a_batch_without_a_good_file_and_an_empty_one():
+    images, reasons = decode_batch(tf.constant([b"text"]), COLOUR)
+    assert (images.shape, reasons.shape) == ((1, 24, 40, 3), (1,))
+    images, reasons = decode_batch(tf.zeros([0], tf.string), COLOUR)
+    assert (images.shape, reasons.shape) == ((0, 24, 40, 3), (0,))

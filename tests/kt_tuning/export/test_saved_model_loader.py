@@ -5,7 +5,6 @@ import shutil
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from export_models import CLASS_NAMES, PIXELS, random_images
 from PIL import Image
 
@@ -41,8 +40,12 @@ def test_files_of_every_kind_get_the_models_probabilities(loaded, model):
     np.testing.assert_allclose(found["probabilities"], expected, rtol=0, atol=1e-6)
     names = [CLASS_NAMES[index] for index in expected.argmax(axis=1)]
     assert [label.decode() for label in found["label"]] == names
-    with pytest.raises(tf.errors.InvalidArgumentError, match="Not an image file"):
-        loaded.predict_bytes([*contents, b"text"])
+    assert set(found["error"]) == {b""}
+    mixed = loaded.predict_bytes([b"text", *contents])
+    np.testing.assert_array_equal(mixed["probabilities"][1:], found["probabilities"])
+    assert not mixed["probabilities"][0].any()
+    assert mixed["label"].tolist() == [b"", *found["label"]]
+    assert mixed["error"][0].startswith(b"Not an image file that can be served")
 
 
 @pytest.mark.parametrize(

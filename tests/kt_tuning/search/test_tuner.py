@@ -146,6 +146,16 @@ def test_overwrite_begins_anew_when_the_search_begins(again, stripes):
     assert len(tuner.results()) == len(tuner.study.trials) == 1
 
 
+def test_overwrite_also_deletes_the_study_in_a_sqlite_url(make_tuner, stripes, tmp_path):
+    url = f"sqlite:///{tmp_path}/elsewhere.db"
+    make_tuner(storage=url, max_trials=1, epochs=1).search(stripes)
+    changed = {"storage": url, "max_trials": 1, "epochs": 1, "objective": "val_loss"}
+    tuner = make_tuner(overwrite=True, **changed)
+    tuner.search(stripes)
+    assert len(tuner.results()) == len(tuner.study.trials) == 1
+    assert len(make_tuner(**changed).results()) == 1
+
+
 def test_a_trial_whose_build_raises_is_failed_and_the_search_goes_on(make_tuner, stripes):
     def moody(hp):
         units = hp.Int("units", 1, 4, default=1)
