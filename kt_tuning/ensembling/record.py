@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,6 +51,8 @@ class EnsembleRecord(Record):
         refitted: Whether the members were trained again after all else was found, on training and
             validation images; what is known of the whole is of the models before.
     """
+
+    way_on: ClassVar[str] = "`kt-tuning finalize`, or in Python `tuner.ensemble()`, writes it anew."
 
     trial_ids: tuple[str, ...]
     weights: tuple[float, ...]

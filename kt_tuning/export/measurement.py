@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from kt_tuning.core.json_record import Record
 
@@ -30,7 +31,10 @@ class Measurement(Record):
         sparsity: Share of the kernels' weights that are zero, if the model was pruned.
         seen: Whether the model was trained on the validation images, as with folds and after a
             refit. Then its accuracy on them is not given.
+        model: Digest of the exported Keras model; None in records of earlier versions.
     """
+
+    way_on: ClassVar[str] = "Remove the folder that it is in, and export again."
 
     format: str
     folder: str
@@ -43,6 +47,7 @@ class Measurement(Record):
     difference: float
     sparsity: float | None = None
     seen: bool = False
+    model: str | None = None
 
 
 def measurements(directory: str | Path) -> list[Measurement]:

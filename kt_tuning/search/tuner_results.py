@@ -13,7 +13,6 @@ import pandas as pd
 from kt_tuning.core.errors import SearchError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.units import count
-from kt_tuning.run.layout import HISTORY, trial_folder
 from kt_tuning.search.best_models import BestModels, with_values
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.objectives import pareto_records
@@ -82,9 +81,10 @@ class TunerResults(BestModels):
         """Return one row an epoch: trial_id, number, epoch (from 0), seconds and metrics."""
         frames = []
         for record in self._run.trials():
-            path = trial_folder(self.run_directory, record.trial_id) / HISTORY
-            if path.exists():
-                frame = pd.read_csv(path)
+            curve = self._run.history(record.trial_id)
+            if curve:
+                whole = {name: int for name in ("run", "epoch") if name in curve}
+                frame = pd.DataFrame(curve).astype(whole)
                 frame.insert(0, "trial_id", record.trial_id)
                 frame.insert(1, "number", record.number)
                 frames.append(frame)
