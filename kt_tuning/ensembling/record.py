@@ -73,6 +73,10 @@ class EnsembleRecord(Record):
     model: str | None = None
     refitted: bool = False
 
+    def __post_init__(self) -> None:
+        if not len(self.trial_ids) == len(self.weights) == len(self.member_scores):
+            raise ValueError("it should hold one weight and one score a member")
+
     @property
     def relative_cost(self) -> float | None:
         """Serving cost of the ensemble, over that of the best single candidate."""

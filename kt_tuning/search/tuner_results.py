@@ -10,9 +10,10 @@ import numpy as np
 import optuna
 import pandas as pd
 
-from kt_tuning.core.errors import SearchError
+from kt_tuning.core.errors import SearchError, StorageError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.units import count
+from kt_tuning.run.layout import STUDY
 from kt_tuning.search.best_models import BestModels, with_values
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.objectives import pareto_records
@@ -61,6 +62,12 @@ class TunerResults(BestModels):
             raise SearchError(
                 f"The earlier search in {self.run_directory} is deleted when the new one begins: "
                 "call `search` first."
+            )
+        in_run = self._oracle.keeps_study and self._oracle.storage is None
+        if in_run and self._run.trial_ids() and not (self.run_directory / STUDY).exists():
+            raise StorageError(
+                f"{self.run_directory} holds {len(self._run.trial_ids())} trials but no {STUDY}. "
+                "Restore the file; `results` and `kt-tuning finalize` do not need it."
             )
         self._oracle.open()
         return self._oracle.study

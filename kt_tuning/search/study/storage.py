@@ -188,8 +188,8 @@ def storage_errors(storage: str | Path | BaseStorage | None) -> Iterator[None]:
         raise StorageError(
             f"Cannot read {shown} as an Optuna storage: {reason}. Expected a SQLite file, or a URL "
             f"such as postgresql://user@host/name (with its password in {PASSWORD}). If the file "
-            "is damaged, restore it from a copy, or search in another run directory: the trials "
-            "in the old one are kept, and `kt-tuning finalize` uses them."
+            "is damaged, restore it from a copy; or move it away, and `kt-tuning finalize` uses "
+            "the finished trials. A search then needs another run directory."
         ) from error
 
 
