@@ -194,7 +194,7 @@ def _typed(value: Any, kind: Any, name: str) -> Any:
     if origin is list:
         return [_typed(item, arguments[0], f"{name}[]") for item in value]
     if origin is tuple:
-        items = _checked(value, list, name)
+        items = _checked(list(value) if isinstance(value, tuple) else value, list, name)
         kinds = arguments[:1] * len(items) if arguments[1:] == (...,) else arguments
         if len(items) != len(kinds):
             raise TypeError(f"{name} should have {len(kinds)} items. Received: {len(items)}")
@@ -242,6 +242,6 @@ def _checked(value: Any, kinds: Any, name: str) -> Any:
 _SCALARS: dict[Any, Any] = {str: str, bool: bool, int: int, float: (float, int)}
 _JSON_NAMES = {
     **{str: "a text", bool: "true or false", int: "an integer", float: "a number"},
-    **{list: "a list", tuple: "a list", dict: "an object"},
+    **{list: "a list", dict: "an object"},
 }
 _hints = functools.cache(typing.get_type_hints)

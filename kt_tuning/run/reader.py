@@ -256,7 +256,7 @@ def read_history(path: Path) -> dict[str, NDArray[np.float64]]:
         columns = {
             name: np.array([float(row[name] or "nan") for row in rows]) for name in table.header
         }
-        if np.isnan(columns.get("epoch", 0.0)).any():
+        if "epoch" not in columns or np.isnan(columns["epoch"]).any():
             raise ValueError("a row has no epoch")
         return columns
     except (OSError, ValueError) as error:
