@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from kt_tuning.core.atomic import atomic_write
-from kt_tuning.core.errors import MissingExtraError, StorageError
+from kt_tuning.core.errors import KtTuningError, StorageError
 
 RESTORE = "Restore it from a copy, or choose another run directory."
 """What the user can do about a damaged file, if nothing writes it again."""
@@ -164,12 +164,12 @@ def content_checked(path: str | Path, *, way_on: str = RESTORE) -> Iterator[None
     """
     try:
         yield
-    except (StorageError, MissingExtraError):
+    except KtTuningError:
         raise
     except (*READ_ERRORS, AttributeError, LookupError, TypeError, ArithmeticError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise StorageError(
-            f"Cannot use {path} ({type(error).__name__}: {reason}). {way_on}"
+            f"{path} is damaged ({type(error).__name__}: {reason}). {way_on}"
         ) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import signal
 import sqlite3
 import zipfile
 from collections.abc import Callable, Iterator
@@ -32,10 +33,14 @@ def make_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
         if len(calls) == 3:
             raise KeyboardInterrupt
 
+    # A verb that is interrupted leaves both signals ignored.
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "save", interrupted)
         command = ["run", photos, "--out", folder / "interrupted", *OPTIONS]
         assert kt_tuning(patch, *command) == 130
+    for number, handler in before.items():
+        signal.signal(number, handler)
     assert kt_tuning(monkeypatch, "run", photos, "--out", folder / "finished", *OPTIONS) == 0
     return {name: folder / name for name in ("finished", "interrupted")}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import threading
 import zlib
 
@@ -148,6 +149,7 @@ def test_images_are_chosen_by_the_seed(run_directory, stripes, monkeypatch):
     monkeypatch.setitem(FORMATS, "keras", dataclasses.replace(row, read=read))
     for seed in (0, 0, 1):
         export_run(run_directory, small_model(), stripes, ("keras",), images=6, seed=seed)
+        shutil.rmtree(run_directory / "export")
     compared = [images for images in seen if len(images) == 6]
     np.testing.assert_array_equal(compared[0], compared[1])
     assert not np.array_equal(compared[0], compared[2])
