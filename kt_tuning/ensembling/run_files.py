@@ -133,7 +133,10 @@ def combination_digest(directory: str | Path) -> str:
     Raises:
         StorageError: if the run has no `ensemble.json`.
     """
-    content = json.dumps(read_json(Path(directory) / ENSEMBLE), sort_keys=True)
+    path = Path(directory) / ENSEMBLE
+    read = read_json(path, way_on=EnsembleRecord.way_on)
+    EnsembleRecord.from_json(read, source=str(path))
+    content = json.dumps(read, sort_keys=True)
     return hashlib.blake2b(content.encode(), digest_size=6).hexdigest()
 
 

@@ -173,9 +173,20 @@ class Run:
         return {path.name.removeprefix("trial_"): path for path in folders}
 
     def history(self, trial_id: str) -> dict[str, NDArray[np.float64]]:
-        """Return the learning curves of a trial; see `read_history`. Empty if it has none."""
-        path = trial_folder(self.path, trial_id) / HISTORY
-        return read_history(path) if path.is_file() else {}
+        """Return the learning curves of a trial; see `read_history`. Empty if it has none.
+
+        Raises:
+            StorageError: if the file is damaged.
+        """
+        folder = trial_folder(self.path, trial_id)
+        path = folder / HISTORY
+        if not path.is_file():
+            return {}
+        if (folder / RESULT).is_file() and not path.read_bytes().endswith(b"\n"):
+            raise StorageError(
+                f"{path} is cut short, though its trial has ended. {TrialRecord.way_on}"
+            )
+        return read_history(path)
 
     def predictions(self, trial_id: str) -> NDArray[np.float32] | None:
         """Return a trial's probabilities (N, classes) of the predicted rows, or None.

@@ -156,8 +156,8 @@ def wrong_with(
         return f"refused without the name of the file: {error}"
     if not said and error and len(error) < 40:
         return f"refused without a way on: {error}"
-    # Without a file its stage has not run yet.
-    changed = said and said != whole[0] and damage != "missing"
+    # Without a file its stage has not run yet; an earlier version knew less.
+    changed = said and said != whole[0] and damage not in ("missing", "older")
     if changed and not any(name in told for name in named):
         return f"another result, silently: {said}"
     return None
@@ -188,8 +188,6 @@ def test_a_damaged_file_is_recovered_from_or_named(kind, verb, runs, quick, caps
             wrong = f"{type(error).__name__}: {error}"
         if wrong:
             failures.append(f"{file}, {damage}: {wrong.splitlines()[0][:200]}")
-    with open("dmg.log", "a") as f:  # DEBUG
-        f.write(f"== {kind} {verb}: {count} cases, {len(failures)} failures {whole[1][:200]}\n" + "".join(x + "\n" for x in failures))  # DEBUG
     print(f"{kind} {verb}: {count} cases, {len(failures)} failures")
     assert not failures, "\n".join(failures)
     assert count
