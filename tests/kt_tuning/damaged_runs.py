@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import signal
@@ -65,7 +66,7 @@ def _wrong_types(path: Path) -> None:
         path.write_text("".join(f"{line},wrong\n" for line in path.read_text().splitlines()))
     elif path.suffix == ".db":
         path.unlink()
-        with sqlite3.connect(path) as base:
+        with contextlib.closing(sqlite3.connect(path)) as base:
             base.execute("CREATE TABLE studies (wrong TEXT)")
     elif path.suffix == ".keras":
         with zipfile.ZipFile(path, "w") as archive:

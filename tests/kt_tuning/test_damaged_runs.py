@@ -106,7 +106,7 @@ VERBS: dict[str, Callable[..., str]] = {
     "ensemble": python(lambda tuner: tuner.ensemble().record.weights),
 }
 EXPORT_ONLY = ("predict",)
-QUICK = ("report", "results")
+QUICK = ("report",)
 """Verbs that are tried on all damages. Others build or load models, which takes longer: each has
 `SAMPLE` damages, chosen by a seed; all with KT_TUNING_DAMAGES=all in the environment."""
 SAMPLE = 10
