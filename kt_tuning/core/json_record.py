@@ -240,8 +240,12 @@ def _checked(value: Any, kinds: Any, name: str) -> Any:
 
 
 _SCALARS: dict[Any, Any] = {str: str, bool: bool, int: int, float: (float, int)}
-_JSON_NAMES = {
-    **{str: "a text", bool: "true or false", int: "an integer", float: "a number"},
-    **{list: "a list", dict: "an object"},
+_JSON_NAMES: dict[Any, str] = {
+    str: "a text",
+    bool: "true or false",
+    int: "an integer",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
 }
 _hints = functools.cache(typing.get_type_hints)

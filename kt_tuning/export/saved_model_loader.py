@@ -21,6 +21,8 @@ from kt_tuning.export.export_source import predict_all
 PIXELS_SIGNATURE = "serving_default"
 BYTES_SIGNATURE = "serve_bytes"
 
+logger = logging.getLogger("kt_tuning")
+
 
 class LoadedModel:
     """An exported SavedModel in memory; `load_saved_model` makes one.
@@ -131,9 +133,12 @@ def load_saved_model(path: str | Path) -> LoadedModel:
         with content_checked(record, way_on=again):
             card = DataCard.from_json(read_json(record, way_on=again)["data"], source=str(record))
         if list(card.class_names) != class_names:
-            raise ExportError(
-                f"{path / LABELS_FILE} should name {', '.join(card.class_names)}, as {record.name} "
-                f"does. Received: {', '.join(class_names)}. {again}"
+            # People may translate them.
+            logger.warning(
+                "%s names other classes than %s: %s.",
+                path / LABELS_FILE,
+                record.name,
+                ", ".join(card.class_names),
             )
         bits = card.pixels.bits
     return LoadedModel(loaded, class_names, bits)

@@ -116,7 +116,8 @@ class Run:
         path = self.path / SPLIT
         if not path.is_file():
             return None
-        with content_checked(path), np.load(path) as arrays:
+        # NumPy would leave a damaged file open.
+        with content_checked(path), path.open("rb") as file, np.load(file) as arrays:
             split = Split(
                 arrays["labels"],
                 {name: arrays[name] for name in PARTS if name in arrays},

@@ -184,7 +184,7 @@ class Checkpoint:
         if not path.exists():
             return None
         try:
-            with np.load(path) as file:
+            with path.open("rb") as opened, np.load(opened) as file:
                 # In the order in which they were written.
                 arrays = dict(file)
                 content = json.loads(arrays.pop(STATE).tobytes())

@@ -152,7 +152,7 @@ def wrong_with(
     named = {file.name, file.parts[0]} | ({file.parent.name} if len(file.parts) > 1 else set())
     if damage == "missing":
         named |= {"run directory", "run"}
-    if not said and whole[0] and not any(name in error for name in named):
+    if not said and whole[0] and not any(name in told for name in named):
         return f"refused without the name of the file: {error}"
     if not said and error and len(error) < 40:
         return f"refused without a way on: {error}"
