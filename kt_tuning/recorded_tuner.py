@@ -11,14 +11,14 @@ import keras_tuner
 
 from hypermodels import HYPERMODELS, Families
 from kt_tuning.core.errors import SearchError, StorageError
-from kt_tuning.core.json_record import read_json
+from kt_tuning.core.json_record import content_checked, read_json
 from kt_tuning.core.records import SearchRecord
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.finalize import has_final_model
 from kt_tuning.recipe import Recipe
 from kt_tuning.run import Run
-from kt_tuning.run.layout import AUTO_CHOICE, OPTIONS
+from kt_tuning.run.layout import AUTO_CHOICE, DEFINITION, OPTIONS
 from kt_tuning.search import STRATEGIES
 from kt_tuning.search.auto import AutoChoice, Chosen
 from kt_tuning.search.definition import SearchDefinition, read_definition
@@ -90,9 +90,10 @@ def open_run(
     run = Run(path)
     search, definition = run.read_search(), read_definition(run)
     assert definition is not None
-    options = recorded_options(run, search, definition, recipe)
-    options["storage"] = storage or recorded_storage(run.path)
-    known = recorded_hypermodel(run, definition) if hypermodel is None else hypermodel
+    with content_checked(run.path / DEFINITION):
+        options = recorded_options(run, search, definition, recipe)
+        options["storage"] = storage or recorded_storage(run.path)
+        known = recorded_hypermodel(run, definition) if hypermodel is None else hypermodel
     if known is None:
         return OpenedTuner(definition, **options)
     return Tuner(known, **options)

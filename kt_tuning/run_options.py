@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kt_tuning.core.errors import OptionError
+from kt_tuning.core.json_record import typed
 from kt_tuning.core.names import find_name
 
 DEFAULT_TRIALS = 20
@@ -271,11 +272,15 @@ class RunOptions:
             object.__setattr__(self, name, value)
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> RunOptions:
-        """Return the options in `options.json`; options that do not exist any more are ignored."""
+    def from_json(cls, content: Mapping[str, Any], source: str = "the options") -> RunOptions:
+        """Return the options in `options.json`; options that do not exist any more are ignored.
+
+        Raises:
+            StorageError: if an option has another type, or an impossible value.
+        """
         renamed = {RENAMED.get(name, name): value for name, value in content.items()}
-        names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in renamed.items() if name in names})
+        made: RunOptions = typed(renamed, cls, source=source)
+        return made
 
     def arguments(self, sets: str) -> dict[str, Any]:
         """Return the arguments that the options set.

@@ -23,6 +23,7 @@ from kt_tuning.finalize.refit_plan import RefitOptions
 from kt_tuning.pipeline import RunOutcome
 from kt_tuning.pipeline import finalize as finalize_run
 from kt_tuning.report import Plots, Report, write_report
+from kt_tuning.run import write_lock
 from kt_tuning.run.layout import ENSEMBLE
 
 if TYPE_CHECKING:
@@ -55,17 +56,18 @@ class Tuner(search.Tuner):
         The ensemble is also written as a Keras file into the run directory, for `open_run` and the
         command line.
         """
-        made = super().ensemble(
-            size, solver, metric=metric, members=members, cost_penalty=cost_penalty
-        )
-        try:
-            finalize.save_final_model(made, self.run_directory)
-        except (TypeError, ValueError, NotImplementedError) as error:
-            logger.warning(
-                "The ensemble cannot be written as a Keras file, which `kt-tuning evaluate` and "
-                "`export` would read (%s). Give its layers a `get_config`.",
-                error,
+        with write_lock(self.run_directory):
+            made = super().ensemble(
+                size, solver, metric=metric, members=members, cost_penalty=cost_penalty
             )
+            try:
+                finalize.save_final_model(made, self.run_directory)
+            except (TypeError, ValueError, NotImplementedError) as error:
+                logger.warning(
+                    "The ensemble cannot be written as a Keras file, which `kt-tuning evaluate` "
+                    "and `export` would read (%s). Give its layers a `get_config`.",
+                    error,
+                )
         return made
 
     def evaluate(
@@ -316,9 +318,10 @@ class Tuner(search.Tuner):
         configuration = configuration or Configuration.of(self)
         if epochs is not None:
             configuration = dataclasses.replace(configuration, epochs=epochs)
-        made = train(configuration, images, folder, overwrite=overwrite, verbose=verbose)
-        ensemble = made if isinstance(made, Ensemble) else combine(made, images, folder)
-        finalize.save_final_model(ensemble, folder)
+        with write_lock(self.run_directory):
+            made = train(configuration, images, folder, overwrite=overwrite, verbose=verbose)
+            ensemble = made if isinstance(made, Ensemble) else combine(made, images, folder)
+            finalize.save_final_model(ensemble, folder)
         return Retrained(ensemble, folder, before)
 
     def _check_buildable(self) -> None:

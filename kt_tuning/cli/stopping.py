@@ -75,7 +75,8 @@ def _interrupted(stop: KeyboardInterrupt) -> NoReturn:
 
 def _is_users(error: Exception) -> bool:
     """Return whether the user can correct the cause of an error without our code."""
-    if isinstance(error, (KtTuningError, OSError)) or is_disk_full(error):
+    # Typer would print "Aborted." for an EOFError.
+    if isinstance(error, (KtTuningError, OSError, EOFError)) or is_disk_full(error):
         # Typer handles a closed pipe, as by `head`.
         return not isinstance(error, BrokenPipeError)
     # Raised in a hypermodel to end the search. KerasTuner need not have been imported.
@@ -88,6 +89,8 @@ def _message(error: Exception) -> str:
         name = getattr(error, "filename", None)
         where = f": cannot write {name}" if name else ""
         return f"The disk is full{where}. Free some space and run the same command again. {error}"
+    if isinstance(error, EOFError):
+        return f"A file is cut short: {error}"
     return str(error) or type(error).__name__
 
 

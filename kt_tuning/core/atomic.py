@@ -13,9 +13,14 @@ import io
 import os
 import secrets
 import shutil
+import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+if sys.platform != "win32":
+    import fcntl
 
 WRITING = "writing."
 """Prefix of the names of files that are being written."""
@@ -71,7 +76,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     folder = path.with_name(f".{path.name}.{secrets.token_hex(16)}.tmp")
     try:
         folder.mkdir(parents=True)
-        yield folder
+        with held(folder):
+            yield folder
         for entry in folder.rglob("*"):
             if entry.is_file():
                 sync_file(entry)
@@ -79,6 +85,52 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[bool]:
+    """Lock a temporary folder in the block, so that `remove_abandoned` of others leaves it.
+
+    The operating system releases the lock if this process dies. Yields whether it is locked: not
+    if another process holds it, or without locks, as on Windows and some network drives.
+    """
+    if sys.platform == "win32":
+        yield False
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+TEMPORARY = f".*.{'[0-9a-f]' * 32}.tmp"
+"""Pattern of the names of folders that `atomic_folder` is making."""
+
+
+NEW_SECONDS = 60
+"""Age of a folder in seconds below which its process may not hold it yet."""
+
+
+def remove_abandoned(folder: Path, pattern: str = TEMPORARY) -> None:
+    """Remove temporary folders that no living process holds, older than `NEW_SECONDS`.
+
+    Args:
+        folder: Where they are; may be missing.
+        pattern: Of their names; by default those of `atomic_folder`.
+    """
+    for path in folder.glob(pattern):
+        with contextlib.suppress(OSError):
+            if path.is_symlink() or time.time() - path.stat().st_mtime < NEW_SECONDS:
+                continue
+            with held(path) as free:
+                if free:
+                    shutil.rmtree(path, ignore_errors=True)
 
 
 def sync_folder(folder: Path) -> None:

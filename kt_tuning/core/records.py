@@ -9,6 +9,8 @@ import dataclasses
 import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 from kt_tuning.core.json_record import Record
 
@@ -107,6 +109,10 @@ class SearchRecord(Record):
             is a starting point of the first family.
     """
 
+    way_on: ClassVar[str] = (
+        "Start the same search again (`kt-tuning run`, `tuner.search`): it writes this file anew."
+    )
+
     objective: str
     direction: str
     strategy: str
@@ -144,6 +150,10 @@ class TrialRecord(Record):
         backbone: Name, licence, data, source and digest of the pre-trained network, each None if
             unknown; None for a trial without one.
     """
+
+    way_on: ClassVar[str] = (
+        "Start the same search again (`kt-tuning run`, `tuner.search`): it trains this trial again."
+    )
 
     trial_id: str
     number: int

@@ -21,9 +21,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from kt_tuning.core.atomic import held, remove_abandoned
 from kt_tuning.core.errors import KtTuningError
 from kt_tuning.core.pickling import dumps
 from kt_tuning.data.batches import Batch, Batches
+
+SHARED = "kt-tuning-batches-"
+"""Prefix of the temporary folders of arrays that processes share."""
 
 _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
@@ -177,7 +181,9 @@ class BatchProcesses:
     def __init__(self, batches: Batches, processes: int) -> None:
         self._batches = batches
         with contextlib.ExitStack() as stack:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kt-tuning-"))
+            remove_abandoned(Path(tempfile.gettempdir()), f"{SHARED}*")
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=SHARED))
+            stack.enter_context(held(Path(folder)))
             reader = _BatchReader(dumps(batches, Path(folder)))
             self.pool = stack.enter_context(WorkerPool(reader, processes))
             self._open = stack.pop_all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -52,6 +52,8 @@ class EnsembleRecord(Record):
             validation images; what is known of the whole is of the models before.
     """
 
+    way_on: ClassVar[str] = "`kt-tuning finalize`, or in Python `tuner.ensemble()`, writes it anew."
+
     trial_ids: tuple[str, ...]
     weights: tuple[float, ...]
     solver: str
@@ -70,6 +72,10 @@ class EnsembleRecord(Record):
     sharpening: float = 1.0
     model: str | None = None
     refitted: bool = False
+
+    def __post_init__(self) -> None:
+        if not len(self.trial_ids) == len(self.weights) == len(self.member_scores):
+            raise ValueError("it should hold one weight and one score a member")
 
     @property
     def relative_cost(self) -> float | None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.json_record import read_json, to_json_text
+from kt_tuning.core.json_record import content_checked, read_json, to_json_text
 from kt_tuning.ensembling.combination import Combination
 from kt_tuning.ensembling.record import EnsembleRecord
 from kt_tuning.evaluation import Scores
@@ -116,13 +116,7 @@ def read_scores(directory: str | Path) -> Scores | None:
     ensemble = run.read(EnsembleRecord, ENSEMBLE)
     if ensemble is None:
         return None
-    try:
-        scores = run.read(Scores, SCORES)
-    except StorageError as error:
-        raise StorageError(
-            f"{run.path / SCORES} should hold the scores that `evaluate` wrote; evaluate again to "
-            f"rewrite it. {error}"
-        ) from error
+    scores = run.read(Scores, SCORES)
     if scores is None:
         return None
     if ensemble.model is None:
@@ -139,7 +133,10 @@ def combination_digest(directory: str | Path) -> str:
     Raises:
         StorageError: if the run has no `ensemble.json`.
     """
-    content = json.dumps(read_json(Path(directory) / ENSEMBLE), sort_keys=True)
+    path = Path(directory) / ENSEMBLE
+    read = read_json(path, way_on=EnsembleRecord.way_on)
+    EnsembleRecord.from_json(read, source=str(path))
+    content = json.dumps(read, sort_keys=True)
     return hashlib.blake2b(content.encode(), digest_size=6).hexdigest()
 
 
@@ -189,12 +186,11 @@ def load_keras_model(path: Path) -> keras.Model:
 
     import hypermodels  # noqa: F401  its layers are registered by being imported
 
+    way_on = f"`kt-tuning finalize {path.parent}`, or in Python `tuner.ensemble()`, writes it anew."
     if not zipfile.is_zipfile(path):
-        raise StorageError(
-            f"{path} is damaged: it is no archive of a Keras model. `kt-tuning finalize "
-            f"{path.parent}`, or in Python `tuner.ensemble()`, write it anew."
-        )
-    model: keras.Model = keras.models.load_model(path, compile=False)
+        raise StorageError(f"{path} is damaged: it is no archive of a Keras model. {way_on}")
+    with content_checked(path, way_on=way_on):
+        model: keras.Model = keras.models.load_model(path, compile=False)
     return model
 
 

@@ -6,7 +6,7 @@ import base64
 import dataclasses
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,8 @@ class Gallery(Record):
         mistakes: The worst mistakes, the worst first.
         examples: One image of each of the first classes, right or wrong.
     """
+
+    way_on: ClassVar[str] = "`kt-tuning evaluate`, or in Python `tuner.evaluate()`, writes it anew."
 
     method: str
     mistakes: tuple[Picture, ...]

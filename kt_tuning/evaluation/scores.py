@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+from typing import ClassVar
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.json_record import Record
@@ -39,6 +40,8 @@ class Scores(Record):
         robustness: Result of `robustness`, if it was measured.
         generalization: Result of `generalization`, if it was measured.
     """
+
+    way_on: ClassVar[str] = "`kt-tuning evaluate`, or in Python `tuner.evaluate()`, writes it anew."
 
     metrics: dict[str, Interval]
     confusion: list[list[int]]

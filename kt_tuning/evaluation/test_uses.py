@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import Record
@@ -53,6 +53,10 @@ class HeldOutUse(Record):
 @dataclasses.dataclass(frozen=True)
 class HeldOutUses(Record):
     """The content of `test_uses.json`: every use, the first one first."""
+
+    way_on: ClassVar[str] = (
+        "Restore it from a copy; or move it away: then earlier uses of the test images are unknown."
+    )
 
     uses: tuple[HeldOutUse, ...] = ()
 

@@ -241,9 +241,9 @@ class _Process(Worker):
 
     def close(self) -> None:
         """Close the connection, which ends an idle worker; terminate a busy one."""
-        self.line.close()
         if self.job is not None or not self._ready:
             self._process.terminate()
+        self.line.close()
 
     def wait(self) -> None:
         """Wait until it has exited after `close`."""

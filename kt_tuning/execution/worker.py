@@ -64,8 +64,13 @@ def main(descriptor: int, imports: Sequence[str]) -> None:
                 line.send_bytes(cloudpickle.dumps((kind, content)))
 
         def report(*news: Any) -> Any:
-            send("report", news)
-            return line.recv()
+            try:
+                send("report", news)
+                return line.recv()
+            except (EOFError, OSError):
+                # The parent stops. For the job this must be no error of its own: a trial would be
+                # recorded as failed, and its checkpoint removed.
+                os._exit(1)
 
         try:
             _prepare(imports)

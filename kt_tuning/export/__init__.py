@@ -1,6 +1,12 @@
 """Export of a trained model in several formats, each checked against the model, and pruning."""
 
-from kt_tuning.export.export_folder import LABELS_FILE, PROVENANCE_FILE, next_version
+from kt_tuning.export.export_folder import (
+    LABELS_FILE,
+    PROVENANCE_FILE,
+    new_export,
+    next_version,
+    versions,
+)
 from kt_tuning.export.export_model import Exported, export_model
 from kt_tuning.export.export_source import graph_of
 from kt_tuning.export.formats import FORMATS, Format, format_named
@@ -37,6 +43,8 @@ __all__ = [
     "load_saved_model",
     "measurement_rows",
     "measurements",
+    "new_export",
     "next_version",
     "prune",
+    "versions",
 ]

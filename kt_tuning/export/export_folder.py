@@ -23,8 +23,12 @@ _PACKAGES = ("kt-tuning", "keras", "tensorflow", "numpy", "pillow")
 
 def next_version(folder: Path) -> Path:
     """Return the first unused version, 1, 2, …, of TensorFlow Serving's `folder/<version>`."""
-    taken = [int(path.name) for path in folder.glob("*") if path.name.isdecimal()]
-    return folder / str(max(taken, default=0) + 1)
+    return folder / str(max(versions(folder), default=0) + 1)
+
+
+def versions(folder: Path) -> list[int]:
+    """Return the versions in a folder of exports."""
+    return [int(path.name) for path in folder.glob("*") if path.name.isdecimal()]
 
 
 def check_free(path: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,10 @@ class Measurement(Record):
         sparsity: Share of the kernels' weights that are zero, if the model was pruned.
         seen: Whether the model was trained on the validation images, as with folds and after a
             refit. Then its accuracy on them is not given.
+        model: Digest of the exported Keras model; None in records of earlier versions.
     """
+
+    way_on: ClassVar[str] = "Remove the folder that it is in, and export again."
 
     format: str
     folder: str
@@ -51,6 +55,7 @@ class Measurement(Record):
     difference: float
     sparsity: float | None = None
     seen: bool = False
+    model: str | None = None
 
 
 def measurements(directory: str | Path) -> list[Measurement]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError, ExportError, StorageError
-from kt_tuning.core.json_record import read_json
+from kt_tuning.core.json_record import content_checked, read_json
 from kt_tuning.core.quiet import quiet_logger
-from kt_tuning.core.records import PixelFormat
+from kt_tuning.core.records import DataCard, PixelFormat
 from kt_tuning.export.export_folder import LABELS_FILE, PROVENANCE_FILE
 from kt_tuning.export.export_source import Predict, Source, predict_all
 from kt_tuning.export.measurement import FLOAT32, check_tolerance, compare
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 PIXELS_SIGNATURE = "serving_default"
 BYTES_SIGNATURE = "serve_bytes"
+
+logger = logging.getLogger("kt_tuning")
 
 
 def write_saved_model(source: Source, folder: Path) -> None:
@@ -215,21 +218,30 @@ def load_saved_model(path: str | Path) -> LoadedModel:
     except Exception as error:  # damaged files make TensorFlow raise almost anything
         reason = str(error).partition("\n")[0]
         raise ExportError(f"{path} is damaged: export the model again. ({reason})") from error
-    class_names = (path / LABELS_FILE).read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    again = "Export the model again."
+    with content_checked(path / LABELS_FILE, way_on=again):
+        text = (path / LABELS_FILE).read_text(encoding="utf-8")
+    class_names = text.removesuffix("\n").split("\n")
     if any(output.shape[1] != len(class_names) for output in outputs):
         raise ExportError(
             f"{path / LABELS_FILE} should name {outputs[0].shape[1]} classes, one a line. "
             f"Received: {len(class_names)}."
         )
-    return LoadedModel(loaded, class_names, _bits(path))
-
-
-def _bits(path: Path) -> int:
-    """Return how many bits the training files with 16 bits a pixel used; 16 if not recorded."""
-    try:
-        return int(read_json(path / PROVENANCE_FILE)["data"]["pixels"]["bits"])
-    except (StorageError, KeyError, TypeError, ValueError):
-        return 16
+    bits = 16
+    record = path / PROVENANCE_FILE
+    if record.is_file():
+        with content_checked(record, way_on=again):
+            card = DataCard.from_json(read_json(record, way_on=again)["data"], source=str(record))
+        if list(card.class_names) != class_names:
+            # People may translate them.
+            logger.warning(
+                "%s names other classes than %s: %s.",
+                path / LABELS_FILE,
+                record.name,
+                ", ".join(card.class_names),
+            )
+        bits = card.pixels.bits
+    return LoadedModel(loaded, class_names, bits)
 
 
 def _suggestion(path: Path) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import OptionError, SearchError
+from kt_tuning.core.json_record import content_checked
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.units import check_count
 from kt_tuning.data import ImageData
@@ -218,7 +219,10 @@ def _errors(run: MemberTraining, record: TrialRecord) -> NDArray[np.bool_]:
         wrong = predict_split(model.predict_on_batch, train).argmax(axis=1) != train.labels
         with atomic_write(path, durable=True) as temporary:
             np.save(temporary, wrong)
-    errors: NDArray[np.bool_] = np.load(path)
+    with content_checked(path, way_on="Remove it: the same command writes it anew."):
+        errors: NDArray[np.bool_] = np.load(path)
+        if errors.dtype != np.bool_ or errors.shape != run.data.train.labels.shape:
+            raise TypeError(f"received {errors.dtype} {errors.shape}")
     return errors
 
 

@@ -25,7 +25,7 @@ from kt_tuning.ensembling import (
 )
 from kt_tuning.ensembling.run_files import find_ensemble_file, load_keras_model
 from kt_tuning.evaluation import Parts, Predicted, Scores, evaluate, make_gallery, model_digest
-from kt_tuning.run import Run
+from kt_tuning.run import Run, write_lock
 from kt_tuning.run.layout import ENSEMBLE, GALLERY, SCORES, SPLIT, final_model_file
 
 logger = logging.getLogger("kt_tuning")
@@ -159,7 +159,8 @@ def evaluate_run(
     Raises:
         DataError: if the search was run on other data.
         OptionError: if an argument is wrong, or a part cannot be measured on this model.
-        StorageError: if a file in the directory cannot be read or written.
+        StorageError: if a file in the directory cannot be read or written, or another process
+            writes there.
     """
     directory = Path(directory)
     known = Run(directory).read_data().fingerprint
@@ -168,6 +169,14 @@ def evaluate_run(
             f"The search of {directory} was run on other data: fingerprint {known[:12]}. Received: "
             f"{data.fingerprint[:12]}. Evaluate on the data that were searched on."
         )
+    with write_lock(directory):
+        return _evaluate_run(model, data, directory, Parts.of(parts), bootstrap, seed)
+
+
+def _evaluate_run(
+    model: Any, data: ImageData, directory: Path, parts: Parts, bootstrap: int, seed: int
+) -> Scores:
+    """Evaluate a model in a run directory that this process holds; see `evaluate_run`."""
     if directory.resolve() not in [folder.resolve() for folder in data.runs]:
         data.runs.append(directory)
     seen = trained_on_validation(directory)
@@ -178,7 +187,7 @@ def evaluate_run(
     scores = evaluate(
         model,
         data,
-        parts=_as_before(Parts.of(parts), directory, model),
+        parts=_as_before(parts, directory, model),
         bootstrap=bootstrap,
         seed=seed,
         seen=seen,
@@ -188,11 +197,20 @@ def evaluate_run(
     if scores.model is None or record is None or scores.model != record.model:
         logger.info("Scores are not kept: the model is not the ensemble of %s.", directory)
         return scores
-    if (earlier := read_scores(directory)) is not None:
+    if (earlier := _earlier_scores(directory)) is not None:
         scores = scores.completed_by(earlier)
     scores.save(directory / SCORES)
     make_gallery(model, data.test, scores.mistakes).save(directory / GALLERY)
     return scores
+
+
+def _earlier_scores(directory: Path) -> Scores | None:
+    """Read the scores that were measured before; damaged ones are measured again."""
+    try:
+        return read_scores(directory)
+    except StorageError as error:
+        logger.warning("Earlier scores are left out: %s", error)
+        return None
 
 
 def _as_before(parts: Parts, directory: Path, model: Any) -> Parts:
@@ -201,7 +219,7 @@ def _as_before(parts: Parts, directory: Path, model: Any) -> Parts:
     Only figures of the same images can stand in one table. The number is that of the earlier
     evaluation of the same model, unless another one is asked for.
     """
-    earlier = read_scores(directory)
+    earlier = _earlier_scores(directory)
     if parts.images is not None or earlier is None or earlier.robustness is None:
         return parts
     one_of_two = len({"corruptions", "attacks"} & set(parts.names)) == 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import logging
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,10 +15,11 @@ import keras_tuner
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.atomic import remove_abandoned
 from kt_tuning.core.errors import OptionError
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import read_validated, trained_on_validation
-from kt_tuning.evaluation import measure_latency
+from kt_tuning.evaluation import measure_latency, model_digest
 from kt_tuning.export import (
     FORMATS,
     LABELS_FILE,
@@ -29,12 +32,18 @@ from kt_tuning.export import (
     export_model,
     format_named,
     measurement_rows,
+    new_export,
     next_version,
     prune,
+    versions,
 )
 from kt_tuning.finalize.model_card import MODEL_CARD_FILE, RunRecords, write_model_card
 from kt_tuning.recipe import Recipe
+from kt_tuning.run import Run, write_lock
+from kt_tuning.run.layout import EXPORT
 from kt_tuning.trials import ImageTask
+
+logger = logging.getLogger("kt_tuning")
 
 SAVED_MODEL = "saved_model"
 IMAGES = 1000
@@ -91,7 +100,8 @@ def export_run(
         seed: Of the choice of images, and of training.
 
     Returns:
-        A measurement an export.
+        A measurement an export. Where the newest version in the run directory is of the same model,
+        nothing is written, and its measurement is returned.
 
     Raises:
         OptionError: on an unknown format, no images, or wrong pruning.
@@ -125,31 +135,61 @@ def export_run(
     if pruning is not None and pruned is not None:
         provenance["pruning"] = dataclasses.asdict(pruning) | dataclasses.asdict(pruned)
     found = []
-    for name in (row.name for row in rows):
-        # A SavedModel is where TensorFlow Serving looks.
-        parent = directory / "export" / ("" if name == SAVED_MODEL else name)
-        place = path or next_version(parent)
-        inside = place.is_relative_to(directory)
-        exported = export_model(
-            model,
-            place,
-            format=name,
-            card=records.data,
-            provenance=provenance,
-            check_images=compared,
-            examples=examples if FORMATS[name].needs_examples else None,
-        )
-        measurement = measure_export(
-            exported,
-            compared,
-            None if seen else labels,
-            folder=(place.relative_to(directory) if inside else place.absolute()).as_posix(),
-            sparsity=None if pruned is None else pruned.sparsity,
-            out_of_fold=None if validated is None else validated.accuracy,
-        )
-        write_model_card(records, place, measurement)
-        found.append(measurement)
+    with write_lock(directory) if path is None else contextlib.nullcontext():
+        for name in (row.name for row in rows):
+            # A SavedModel is where TensorFlow Serving looks.
+            parent = directory / EXPORT / ("" if name == SAVED_MODEL else name)
+            remove_abandoned(parent)
+            digest = model_digest(model)
+            made = None if path is not None else _made_before(parent, digest)
+            if made is not None:
+                logger.info("%s has this model already.", directory / made.folder)
+                write_model_card(records, directory / made.folder, made)
+                found.append(made)
+                continue
+            place = path or next_version(parent)
+            inside = place.is_relative_to(directory)
+            # The model, its measurement and its card appear together.
+            with new_export(place) as folder:
+                exported = export_model(
+                    model,
+                    folder,
+                    format=name,
+                    card=records.data,
+                    provenance=provenance,
+                    check_images=compared,
+                    examples=examples if FORMATS[name].needs_examples else None,
+                )
+                measurement = measure_export(
+                    exported,
+                    compared,
+                    None if seen else labels,
+                    folder=(
+                        place.relative_to(directory) if inside else place.absolute()
+                    ).as_posix(),
+                    sparsity=None if pruned is None else pruned.sparsity,
+                    out_of_fold=None if validated is None else validated.accuracy,
+                    model=digest,
+                )
+                write_model_card(records, folder, measurement)
+            found.append(measurement)
     return found
+
+
+def _made_before(parent: Path, digest: str | None) -> Measurement | None:
+    """Return the measurement of the newest version in a folder if it is of the same model.
+
+    Args:
+        parent: The folder of all versions of a format.
+        digest: Of the model, see `model_digest`; None if it is not known.
+    """
+    newest = max(versions(parent), default=None)
+    if newest is None or digest is None:
+        return None
+    folder = parent / str(newest)
+    made = Run(folder).read(Measurement, MEASUREMENT_FILE)
+    whole = (folder / MODEL_CARD_FILE).is_file()
+    return made if made is not None and whole and made.model == digest else None
 
 
 def _some(count: int, wanted: int, rng: np.random.Generator) -> np.ndarray[Any, Any]:
@@ -172,6 +212,7 @@ def measure_export(
     folder: str,
     sparsity: float | None = None,
     out_of_fold: float | None = None,
+    model: str | None = None,
 ) -> Measurement:
     """Measure an export in the runtime that it is meant for, and keep the result beside it.
 
@@ -182,6 +223,7 @@ def measure_export(
         folder: See `Measurement`.
         sparsity: See `Measurement`.
         out_of_fold: Without labels, the accuracy that the model has out of fold, if it is known.
+        model: See `Measurement`.
     """
     files = [path for path in exported.path.rglob("*") if path.is_file()]
     model_files = [path for path in files if path.name not in _BESIDE_THE_MODEL]
@@ -202,6 +244,7 @@ def measure_export(
         difference=exported.check.difference,
         sparsity=sparsity,
         seen=labels is None,
+        model=model,
     )
     measurement.save(exported.path / MEASUREMENT_FILE)
     return measurement

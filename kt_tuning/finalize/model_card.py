@@ -14,6 +14,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json
 from kt_tuning.core.records import (
@@ -155,7 +156,8 @@ def write_model_card(
     path = folder / MODEL_CARD_FILE
     try:
         # Names of folders may hold characters that UTF-8 cannot encode.
-        path.write_bytes(f"{text.strip()}\n".encode("utf-8", "replace"))
+        with atomic_write(path, durable=False) as temporary:
+            temporary.write_bytes(f"{text.strip()}\n".encode("utf-8", "replace"))
     except OSError as error:
         raise StorageError(f"Cannot write {path}: {error.strerror or error}.") from error
     return path

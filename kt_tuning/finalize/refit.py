@@ -22,7 +22,7 @@ from kt_tuning.evaluation import held_out_uses
 from kt_tuning.export import next_version
 from kt_tuning.finalize.refit_plan import RefitOptions, choose_members, plan_member, with_validation
 from kt_tuning.finalize.refit_training import train_member
-from kt_tuning.run import Run, remove_run, run_lock, trial_folder
+from kt_tuning.run import Run, remove_run, run_lock, trial_folder, write_lock
 from kt_tuning.run.layout import DATA, ENSEMBLE, REFIT, REFIT_RECORD, SEARCH, SPLIT, WEIGHTS
 from kt_tuning.search import Tuner
 from kt_tuning.search.identity import check_same_data
@@ -170,7 +170,7 @@ def refit(tuner: Tuner, data: ImageData, options: RefitOptions | None = None) ->
         test_uses=tuple(use.date for use in uses.uses),
     )
     folder.mkdir(exist_ok=True)
-    with full_disk_explained(folder), run_lock(folder), quiet_keras_tuner():
+    with full_disk_explained(folder), write_lock(run), run_lock(folder), quiet_keras_tuner():
         record = _begin(run, folder, record, combination, overwrite=options.overwrite)
         logger.info("Refit: %s", record)
         if record.caveat is not None:

@@ -27,7 +27,7 @@ from kt_tuning.finalize import evaluate_run, export_run, save_final_model
 from kt_tuning.pipeline.make_tuner import make_tuner, recorded_options, unused_options, write_files
 from kt_tuning.pipeline.refitted import RunTime, refitted
 from kt_tuning.report import write_report
-from kt_tuning.run import Run, run_lock
+from kt_tuning.run import Run, write_lock
 from kt_tuning.run.layout import AUGMENTATION, OPTIONS, REPORT
 from kt_tuning.run_options import CALL, RunOptions
 from kt_tuning.search import SharedFinalize, Tuner
@@ -137,7 +137,9 @@ def run(
     )
     shared = SharedFinalize(tuner.oracle, out, first=OPTIONS, last=REPORT)
     tuner.search(data, time_limit=clock.for_search(), **options.arguments(CALL))
-    with shared.lock() as due:
+    # Workers elsewhere share the directory; their lock is in the database.
+    alone = contextlib.nullcontext() if getattr(tuner.oracle, "shared", False) else write_lock(out)
+    with alone, shared.lock() as due:
         if not due:
             return None
         write_files(out, files)
@@ -170,7 +172,7 @@ def finalize(tuner: Tuner, images: Callable[[], ImageData], *, verbose: bool = T
         )
     data = images()
     shared = getattr(tuner.oracle, "shared", False)
-    alone = contextlib.nullcontext() if shared else run_lock(out)
+    alone = contextlib.nullcontext() if shared else write_lock(out)
     with alone, SharedFinalize(tuner.oracle, out, first=OPTIONS, last=REPORT).lock():
         return _finalize(tuner, data, out, options, RunTime.of(time.monotonic(), None, data))
 

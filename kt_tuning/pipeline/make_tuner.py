@@ -89,7 +89,7 @@ def recorded_options(out: Path) -> RunOptions:
     path = out / OPTIONS
     if not path.is_file():
         return RunOptions()
-    return RunOptions.from_json({**read_json(path), "overwrite": False, "track": ()})
+    return RunOptions.from_json({**read_json(path), "overwrite": False, "track": []}, str(path))
 
 
 def _narrowed(

@@ -248,8 +248,6 @@ def _load_ensemble(run: Run, trials: Sequence[TrialRun]) -> EnsembleRecord | Non
             f"{path} should name trials of its own run. "
             f"Received: {sorted(missing)}, which have no result.json or paused.json."
         )
-    if not len(ensemble.trial_ids) == len(ensemble.weights) == len(ensemble.member_scores):
-        raise StorageError(f"{path} should hold one weight and one score a member.")
     return ensemble
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,30 @@ else:
 
 
 logger = logging.getLogger("kt_tuning")
+
+
+class _Held(threading.local):
+    """The run directories that a thread holds."""
+
+    def __init__(self) -> None:
+        self.paths: set[Path] = set()
+
+
+_held = _Held()
+
+
+@contextlib.contextmanager
+def write_lock(path: Path) -> Iterator[None]:
+    """Lock a run directory in the block, unless this thread holds it already or it is not there.
+
+    For whatever writes into a run directory after the search, alone or as a part of a whole run.
+
+    Raises:
+        StorageError: as `run_lock` does.
+    """
+    free = path.resolve() in _held.paths or not path.is_dir()
+    with contextlib.nullcontext() if free else run_lock(path):
+        yield
 
 
 @contextlib.contextmanager
@@ -79,8 +104,11 @@ def run_lock(path: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(f"process {os.getpid()} on host {socket.gethostname()}")
         file.flush()
+        place = path.resolve()
+        _held.paths.add(place)
         try:
             yield
         finally:
+            _held.paths.discard(place)
             # Closing would do, but for a fork that has a copy of the file.
             _unlock(file.fileno())

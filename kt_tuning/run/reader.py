@@ -13,6 +13,8 @@ from kt_tuning.core.atomic import CsvTable
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import Record
 from kt_tuning.core.records import PARTS, DataCard, SearchRecord, TrialRecord
+from kt_tuning.core.json_record import Record, content_checked
+from kt_tuning.core.records import DataCard, SearchRecord, TrialRecord
 from kt_tuning.run.layout import (
     CONFIGURATION,
     DATA,
@@ -115,21 +117,20 @@ class Run:
         path = self.path / SPLIT
         if not path.is_file():
             return None
-        try:
-            with np.load(path) as arrays:
-                split = Split(
-                    arrays["labels"],
-                    {name: arrays[name] for name in PARTS if name in arrays},
-                    arrays.get("predicted"),
-                    arrays.get("groups"),
-                )
-                _ = split.predicted_labels
-                return split
-        except (OSError, EOFError, KeyError, ValueError, IndexError) as error:
-            raise StorageError(
-                f"{path} should hold labels and the index sets of the splits, as `search` writes "
-                f"them. Received: {error}"
-            ) from error
+        # NumPy would leave a damaged file open.
+        with content_checked(path), path.open("rb") as file, np.load(file) as arrays:
+            split = Split(
+                arrays["labels"],
+                {name: arrays[name] for name in PARTS if name in arrays},
+                arrays.get("predicted"),
+                arrays.get("groups"),
+            )
+            for rows in (split.labels, *split.indices.values(), split.predicted_labels):
+                if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
+                    raise TypeError(f"expected (N,) integers, received {rows.dtype} {rows.shape}")
+            for rows in split.indices.values():
+                _ = split.labels[rows]
+            return split
 
     def read_split(self) -> Split:
         """Return the labels and the index sets.
@@ -174,9 +175,20 @@ class Run:
         return {path.name.removeprefix("trial_"): path for path in folders}
 
     def history(self, trial_id: str) -> dict[str, NDArray[np.float64]]:
-        """Return the learning curves of a trial; see `read_history`. Empty if it has none."""
-        path = trial_folder(self.path, trial_id) / HISTORY
-        return read_history(path) if path.is_file() else {}
+        """Return the learning curves of a trial; see `read_history`. Empty if it has none.
+
+        Raises:
+            StorageError: if the file is damaged.
+        """
+        folder = trial_folder(self.path, trial_id)
+        path = folder / HISTORY
+        if not path.is_file():
+            return {}
+        if (folder / RESULT).is_file() and not path.read_bytes().endswith(b"\n"):
+            raise StorageError(
+                f"{path} is cut short, though its trial has ended. {TrialRecord.way_on}"
+            )
+        return read_history(path)
 
     def predictions(self, trial_id: str) -> NDArray[np.float32] | None:
         """Return a trial's probabilities (N, classes) of the predicted rows, or None.
@@ -254,22 +266,24 @@ def read_history(path: Path) -> dict[str, NDArray[np.float64]]:
     try:
         table = CsvTable(path)
         rows = table.read()
-        return {
+        columns = {
             name: np.array([float(row[name] or "nan") for row in rows]) for name in table.header
         }
+        if "epoch" not in columns or np.isnan(columns["epoch"]).any():
+            raise ValueError("a row has no epoch")
+        return columns
     except (OSError, ValueError) as error:
         raise StorageError(
-            f"{path} should be a table of numbers under a header, one row an epoch: {error}"
+            f"{path} should be a table of numbers under a header, one row an epoch: {error}. "
+            f"{TrialRecord.way_on}"
         ) from error
 
 
 def _load_array(path: Path, *, mapped: bool = False) -> NDArray[np.float32] | None:
     if not path.is_file():
         return None
-    try:
+    with content_checked(path, way_on=TrialRecord.way_on):
         array: NDArray[np.float32] = np.load(path, mmap_mode="r" if mapped else None)
+        if array.ndim not in (2, 3) or not np.issubdtype(array.dtype, np.floating):
+            raise TypeError(f"expected probabilities, received {array.dtype} {array.shape}")
         return array
-    except (OSError, EOFError, ValueError) as error:
-        raise StorageError(
-            f"{path} is damaged ({error}). Start the same search again: it trains this trial again."
-        ) from error

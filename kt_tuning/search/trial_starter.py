@@ -13,7 +13,7 @@ import numpy as np
 from keras_tuner.engine.trial import Trial
 
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.json_record import read_json, write_json
+from kt_tuning.core.json_record import Record
 from kt_tuning.core.records import COMPLETED, FAILED
 from kt_tuning.run.layout import DEATHS
 from kt_tuning.search.auto import Plan
@@ -25,6 +25,15 @@ from kt_tuning.trials import TrialSpec
 
 MAX_CRASHES = 2
 """Crashes without a finished epoch in between after which a trial has failed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Crashes(Record):
+    """The content of `deaths.json`; see `CrashLog`."""
+
+    count: int = 0
+    epochs: int = 0
+    running: bool = False
 
 
 class CrashLog:
@@ -43,9 +52,8 @@ class CrashLog:
         self.count = 0
         """Crashes since the last one before which a further epoch was finished."""
         with contextlib.suppress(StorageError):  # there is no file, or a damaged one
-            known = read_json(self._path)
-            self.count, self._epochs = known.get("count", 0), known.get("epochs", 0)
-            self._running = known.get("running", False)
+            known = _Crashes.load(self._path)
+            self.count, self._epochs, self._running = known.count, known.epochs, known.running
 
     def begin(self, epochs: int) -> int:
         """Record that this process runs the trial, of which `epochs` are finished.
@@ -81,8 +89,7 @@ class CrashLog:
         self._path.unlink(missing_ok=True)
 
     def _write(self) -> None:
-        known = {"count": self.count, "epochs": self._epochs, "running": self._running}
-        write_json(self._path, known, durable=False)
+        _Crashes(self.count, self._epochs, self._running).save(self._path, durable=False)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,10 @@ import pandas as pd
 
 from kt_tuning.core.errors import SearchError
 from kt_tuning.core.records import TrialRecord, pareto_records
+from kt_tuning.core.errors import SearchError, StorageError
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.units import count
-from kt_tuning.run.layout import HISTORY, trial_folder
+from kt_tuning.run.layout import STUDY
 from kt_tuning.search.best_models import BestModels, with_values
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.stock_oracle import SearchOracle
@@ -62,6 +64,12 @@ class TunerResults(BestModels):
                 f"The earlier search in {self.run_directory} is deleted when the new one begins: "
                 "call `search` first."
             )
+        in_run = self._oracle.keeps_study and self._oracle.storage is None
+        if in_run and self._run.trial_ids() and not (self.run_directory / STUDY).exists():
+            raise StorageError(
+                f"{self.run_directory} holds {len(self._run.trial_ids())} trials but no {STUDY}. "
+                "Restore the file; `results` and `kt-tuning finalize` do not need it."
+            )
         self._oracle.open()
         return self._oracle.study
 
@@ -81,9 +89,10 @@ class TunerResults(BestModels):
         """Return one row an epoch: trial_id, number, epoch (from 0), seconds and metrics."""
         frames = []
         for record in self._run.trials():
-            path = trial_folder(self.run_directory, record.trial_id) / HISTORY
-            if path.exists():
-                frame = pd.read_csv(path)
+            curve = self._run.history(record.trial_id)
+            if curve:
+                whole = {name: int for name in ("run", "epoch") if name in curve}
+                frame = pd.DataFrame(curve).astype(whole)
                 frame.insert(0, "trial_id", record.trial_id)
                 frame.insert(1, "number", record.number)
                 frames.append(frame)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kt_tuning.core.json_record import read_json, write_json
+from kt_tuning.core.json_record import content_checked, read_json, write_json
 from kt_tuning.run.layout import HISTORY
 from kt_tuning.run.reader import read_history
 from kt_tuning.tracking.tracker import Epoch, SearchOutcome, TrackedSearch, TrackedTrial, Tracker
@@ -32,6 +32,8 @@ LAST_WAIT, LAST_ATTEMPT = 60.0, 10.0
 """Seconds that the end of a search waits for a tracker; the second if its last call failed."""
 INDICES = ("run", "epoch")
 """Columns of `history.csv` that are no metrics."""
+NOT_LOGGED = "Remove it: the search is then logged again from its beginning."
+"""What the user can do about a damaged log."""
 
 
 class Delivery:
@@ -203,8 +205,9 @@ class Received:
                 text = file.read()
             whole = text[: text.rfind(b"\n") + 1]
             self._size += len(whole)
-            for line in whole.splitlines():
-                self._apply(json.loads(line))
+            with content_checked(self._path, way_on=NOT_LOGGED):
+                for line in whole.splitlines():
+                    self._apply(json.loads(line))
 
     def note(self, **content: Any) -> None:
         """Append a line: facts of a `trial`, or the `best` trial."""
@@ -239,7 +242,8 @@ def search_key(run_directory: Path) -> str:
             # A file system without hard links.
             write_json(path, {"key": key})
         mine.unlink(missing_ok=True)
-    return str(read_json(path)["key"])
+    with content_checked(path, way_on=NOT_LOGGED):
+        return str(read_json(path)["key"])
 
 
 def _epochs(history: Path, began: float) -> Iterator[Epoch]:

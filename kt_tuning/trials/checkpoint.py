@@ -12,15 +12,15 @@ import dataclasses
 import json
 import logging
 import time
-import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.atomic import atomic_write
+from kt_tuning.core.json_record import READ_ERRORS, typed
 
 logger = logging.getLogger("kt_tuning")
 
@@ -33,7 +33,7 @@ SYNC_SECONDS = 5.0
 damaged, in which case the training begins anew; ext4 flushes them by itself, as they are replaced.
 """
 
-UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
+UNREADABLE = (*READ_ERRORS, TypeError, AttributeError)
 """Errors of the readers of JSON (StorageError is an OSError), NumPy and HDF5 for damaged files."""
 
 Arrays = list[NDArray[Any]]
@@ -88,6 +88,18 @@ class Best:
     predictions: NDArray[np.float32] | None
 
 
+@dataclasses.dataclass
+class _BestScores:
+    """The fields of `Best` that are no arrays."""
+
+    epoch: int
+    value: float
+    logs: dict[str, float]
+
+
+S = TypeVar("S", RunState, _BestScores)
+
+
 class Checkpoint:
     """The checkpoint of one training.
 
@@ -114,19 +126,19 @@ class Checkpoint:
         Returns:
             The state, or None if there is no checkpoint to continue from.
         """
-        found = self._read(LAST)
+        found = self._read(LAST, RunState)
         # Without its best epoch a training cannot go on.
-        if found is None or ((self._folder / BEST).exists() and self._read(BEST) is None):
+        if found is None or ((self._folder / BEST).exists() and self.restore_best() is None):
             return None
-        content, arrays = found
+        state, arrays = found
         variables, values = _variables(model), list(arrays.values())
-        if not content.get("resumable", True) or content["index"] != index:
+        if not state.resumable or state.index != index:
             return None
         if [v.shape for v in variables] != [value.shape for value in values]:
             return None
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-        return RunState(**content)
+        return state
 
     def save_best(self, best: Best) -> None:
         """Write the best epoch."""
@@ -137,12 +149,12 @@ class Checkpoint:
 
     def restore_best(self) -> Best | None:
         """Return the best epoch, or None if there is none."""
-        found = self._read(BEST)
+        found = self._read(BEST, _BestScores)
         if found is None:
             return None
-        content, arrays = found
+        scores, arrays = found
         predictions = arrays.pop(PREDICTIONS, None)
-        return Best(**content, weights=list(arrays.values()), predictions=predictions)
+        return Best(**vars(scores), weights=list(arrays.values()), predictions=predictions)
 
     def clear(self) -> None:
         """Remove the files: the training has ended and its results are written."""
@@ -167,15 +179,16 @@ class Checkpoint:
             self._synced[name] = now
         return due
 
-    def _read(self, name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
+    def _read(self, name: str, kind: type[S]) -> tuple[S, dict[str, NDArray[Any]]] | None:
         path = self._folder / name
         if not path.exists():
             return None
         try:
-            with np.load(path) as file:
+            with path.open("rb") as opened, np.load(opened) as file:
                 # In the order in which they were written.
                 arrays = dict(file)
-                return json.loads(arrays.pop(STATE).tobytes()), arrays
+                content = json.loads(arrays.pop(STATE).tobytes())
+            return typed(content, kind, source=name), arrays
         except UNREADABLE as error:
             logger.warning("%s is damaged (%s): the training begins anew.", path, error)
             self.clear()

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from kt_tuning.core.atomic import WRITING, atomic_write
 from kt_tuning.core.errors import MissingExtraError, OptionError, StorageError, require_extra
-from kt_tuning.core.json_record import read_json, write_json
+from kt_tuning.core.json_record import content_checked, read_json, write_json
 from kt_tuning.execution import Driver, Executor, Report, Work
 from kt_tuning.run.layout import STORAGE
 from kt_tuning.trials.spec import TrialSpec
@@ -167,7 +167,10 @@ def open_storage(place: str, run: Path) -> Storage:
     """
     path = run / STORAGE
     known = path.exists()
-    name = read_json(path)["name"] if known else f"{run.name}-{uuid.uuid4().hex}"
+    name = f"{run.name}-{uuid.uuid4().hex}"
+    if known:
+        with content_checked(path):
+            name = read_json(path)["name"]
     if "://" in place:
         storage = Storage(f"{place.rstrip('/')}/{name}")
     else:

@@ -63,6 +63,12 @@ def run_trial(
                 f"{spec.directory} has been removed while its trial was running. Leave the run "
                 "directory there during a search; the same search can be started again."
             ) from error
+        name = getattr(error, "filename", None)
+        if isinstance(name, str) and Path(name).is_relative_to(spec.directory):
+            raise StorageError(
+                f"Cannot read or write {name}: {error}. Correct that and start the same search "
+                "again: it goes on with this trial."
+            ) from error
         status, message = describe_failure(error)
         logger.debug("trial %d failed", spec.number, exc_info=True)
     record = _record(spec, training, tasks, status, message)

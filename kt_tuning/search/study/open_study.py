@@ -20,7 +20,13 @@ from kt_tuning.core.quiet import quiet_optuna
 from kt_tuning.run.layout import STUDY
 from kt_tuning.search.distributions import SearchSpace, Values
 from kt_tuning.search.study.draft_storage import StudyStorage
-from kt_tuning.search.study.storage import has_tables, is_shared, open_storage, without_password
+from kt_tuning.search.study.storage import (
+    has_tables,
+    is_shared,
+    open_storage,
+    storage_errors,
+    without_password,
+)
 from kt_tuning.search.study.trial_states import VALUES
 
 STUDY_NAME = "search"
@@ -58,13 +64,13 @@ def open_search(
         project.mkdir(parents=True, exist_ok=True)
         where = project / STUDY
     wanted = [[objective.name, objective.direction] for objective in objectives]
-    with quiet_optuna():
+    with quiet_optuna(), storage_errors(where):
         backend = open_storage(where)
         if not is_shared(where):
             _remove_unused(backend, name, wanted)
         kept = StudyStorage(backend, name, directions)
         study = optuna.load_study(study_name=name, storage=kept, pruner=pruner)
-    known = study.user_attrs.get(OBJECTIVES, wanted)
+        known = study.user_attrs.get(OBJECTIVES, wanted)
     if known != wanted or study.directions != directions:
         raise StorageError(
             f"{_shown(where)} holds a search for {known}; now {wanted}. Choose another "
@@ -110,7 +116,7 @@ def read_earlier(storage: str | Path | BaseStorage, name: str) -> tuple[dict[str
     """
     if isinstance(storage, (str, Path)) and not has_tables(storage):
         return {}, 0
-    with _opened(storage) as backend:
+    with storage_errors(storage), _opened(storage) as backend:
         try:
             study = backend.get_study_id_from_name(name)
             return backend.get_study_user_attrs(study), backend.get_n_trials(study)
@@ -160,7 +166,8 @@ def open_study(source: optuna.Study | str | Path) -> optuna.Study:
                 "a file, or the URL of an Optuna storage."
             )
     storage = open_storage(where)
-    names = [study.study_name for study in storage.get_all_studies()]
+    with storage_errors(where):
+        names = [study.study_name for study in storage.get_all_studies()]
     if len(names) != 1:
         raise StorageError(
             f"{_shown(source)} holds {len(names)} studies ({', '.join(names)}): pass one of them, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import os
 import sqlite3
@@ -193,18 +194,30 @@ def open_storage(storage: str | Path | BaseStorage | None) -> BaseStorage:
     if isinstance(storage, Path):
         storage = f"sqlite:///{storage}"
     try:
-        with quiet_optuna():
+        with quiet_optuna(), storage_errors(storage):
             if is_shared(storage):
                 return _open_server(completed(storage))
             return RDBStorage(storage, engine_kwargs=_engine(storage))
     except ImportError as error:
         raise _missing_driver(storage, error) from error
-    except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
+
+
+@contextlib.contextmanager
+def storage_errors(storage: str | Path | BaseStorage | None) -> Iterator[None]:
+    """Convert errors of a damaged or unreachable database in the block to a StorageError."""
+    try:
+        yield
+    except (
+        *(sqlalchemy.exc.SQLAlchemyError, sqlite3.DatabaseError, StorageInternalError),
+        *(json.JSONDecodeError, UnicodeDecodeError),
+    ) as error:
+        shown = without_password(storage) if isinstance(storage, str) else storage
         reason = str(error).splitlines()[0]
         raise StorageError(
-            f"Cannot open {without_password(storage)} as an Optuna storage: {reason}. Expected a "
-            "SQLite file (move a damaged file away to start anew), or a URL such as "
-            f"postgresql://user@host/name (with its password in {PASSWORD})."
+            f"Cannot read {shown} as an Optuna storage: {reason}. Expected a SQLite file, or a URL "
+            f"such as postgresql://user@host/name (with its password in {PASSWORD}). If the file "
+            "is damaged, restore it from a copy; or move it away, and `kt-tuning finalize` uses "
+            "the finished trials. A search then needs another run directory."
         ) from error
 
 

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from kt_tuning.core.atomic import WRITING, atomic_write, remove_leftovers, sync_folder
+from kt_tuning.core.atomic import (
+    WRITING,
+    atomic_folder,
+    atomic_write,
+    remove_abandoned,
+    remove_leftovers,
+    sync_folder,
+)
 
 
 @pytest.fixture
@@ -85,3 +92,19 @@ def test_flushing_a_folder_leaves_no_descriptor_open(tmp_path):
     before = len(os.listdir("/proc/self/fd"))
     sync_folder(tmp_path)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_folders_of_dead_processes_are_removed_and_those_of_living_ones_stay(tmp_path):
+    dead = tmp_path / f".1.{'a' * 32}.tmp"
+    others = [tmp_path / ".user.tmp", tmp_path / "1"]
+    new = tmp_path / f".1.{'b' * 32}.tmp"
+    for folder in (dead, new, *others):
+        folder.mkdir()
+        (folder / "model").touch()
+    with atomic_folder(tmp_path / "2") as living:
+        for folder in (dead, living):
+            os.utime(folder, (0, 0))
+        remove_abandoned(tmp_path)
+        assert living.is_dir()
+        assert not dead.exists()
+    assert sorted(tmp_path.iterdir()) == sorted([*others, new, tmp_path / "2"])

@@ -386,7 +386,7 @@ def test_epochs_that_were_chosen_on_the_same_rows_are_said(run):
 def test_the_choice_of_the_epoch_is_corrected_by_the_other_epochs(run, fields):
     directory, predictions, labels = run()
     train_for_epochs(directory, **fields)
-    for number, others in ((9, "1,0.35\n2,0.3\n3,nan\n4,"), (7, "1,0.5\n")):
+    for number, others in ((9, "1,0.35\n2,0.3\n3,nan\n"), (7, "1,0.5\n")):
         history = f"epoch,val_accuracy\n0,0.9\n{others}"
         (directory / f"trial_{number}" / "history.csv").write_text(history)
     found = corrected_best_of_run(directory)

@@ -50,6 +50,25 @@ def test_a_worker_that_is_killed_costs_one_retry(tmp_path):
     assert driver.crashes == [(1, "its process was killed by SIGKILL")]
 
 
+def test_a_job_that_reports_while_its_executor_stops_does_not_fail(tmp_path):
+    def work(job, report):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as if it came a moment later
+        try:
+            while True:
+                report()
+        except Exception:
+            (tmp_path / "failed").touch()
+            raise
+
+    class Interrupted(Recorder):
+        def reported(self, job, *news):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Processes(1, logs=tmp_path / "logs").run(work, Interrupted([0]))
+    assert not (tmp_path / "failed").exists()
+
+
 def test_a_job_that_always_kills_its_worker_is_given_up(tmp_path):
     def work(job, report):
         if job == 1:

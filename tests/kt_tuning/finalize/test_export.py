@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
+import threading
 import zlib
 
 import keras
@@ -11,7 +14,7 @@ import numpy as np
 import pytest
 from shipped_run import small_model
 
-from kt_tuning.core.errors import MissingExtraError, OptionError
+from kt_tuning.core.errors import MissingExtraError, OptionError, StorageError
 from kt_tuning.export import (
     FORMATS,
     Exported,
@@ -21,6 +24,7 @@ from kt_tuning.export import (
     measurements,
 )
 from kt_tuning.finalize.export import Pruning, export_run, fine_tuning, format_table, measure_export
+from kt_tuning.run import run_lock
 
 
 def test_formats_lie_where_tensorflow_serving_does_not_look(run_directory, stripes, monkeypatch):
@@ -51,6 +55,47 @@ def test_models_that_were_trained_again_have_no_validation_accuracy(run_director
     card = (run_directory / found.folder / "MODEL_CARD.md").read_text()
     assert "accuracy is known of none" in card
     assert "were then trained again on training and validation images" in card
+
+
+def test_the_same_model_is_exported_once(run_directory, stripes):
+    model = small_model()
+    (first,) = export_run(run_directory, model, stripes, ("keras",), images=10)
+    (again,) = export_run(run_directory, model, stripes, ("keras",), images=10)
+    assert again == first
+    assert [path.name for path in (run_directory / "export/keras").iterdir()] == ["1"]
+    model.set_weights([weights + 1 for weights in model.get_weights()])
+    (other,) = export_run(run_directory, model, stripes, ("keras",), images=10)
+    assert other.folder == "export/keras/2"
+
+
+def test_an_export_that_is_stopped_before_its_card_is_absent(run_directory, stripes, monkeypatch):
+    def stopped(*arguments):
+        raise KeyboardInterrupt
+
+    abandoned = run_directory / "export/keras" / f".1.{'0' * 32}.tmp"
+    abandoned.mkdir(parents=True)
+    os.utime(abandoned, (0, 0))
+    monkeypatch.setattr("kt_tuning.finalize.export.write_model_card", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        export_run(run_directory, small_model(), stripes, ("keras",), images=10)
+    assert not list((run_directory / "export/keras").iterdir())
+
+
+def test_an_export_waits_for_no_other_writer_of_the_run(run_directory, stripes):
+    refused = []
+
+    def elsewhere():
+        try:
+            export_run(run_directory, small_model(), stripes, ("keras",), images=10)
+        except StorageError as error:
+            refused.append(str(error))
+
+    with run_lock(run_directory):
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+    assert "is in use by process" in refused[0]
+    assert not (run_directory / "export").exists()
 
 
 def test_a_pruned_model_is_exported_as_the_next_version(run_directory, stripes):
@@ -104,6 +149,7 @@ def test_images_are_chosen_by_the_seed(run_directory, stripes, monkeypatch):
     monkeypatch.setitem(FORMATS, "keras", dataclasses.replace(row, read=read))
     for seed in (0, 0, 1):
         export_run(run_directory, small_model(), stripes, ("keras",), images=6, seed=seed)
+        shutil.rmtree(run_directory / "export")
     compared = [images for images in seen if len(images) == 6]
     np.testing.assert_array_equal(compared[0], compared[1])
     assert not np.array_equal(compared[0], compared[2])

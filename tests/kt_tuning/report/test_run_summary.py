@@ -161,7 +161,7 @@ def test_a_foreign_directory_is_named(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("search.json", {"objective": "val_accuracy"}, "is not a SearchRecord"),
-        ("scores.json", {"metrics": {}}, "evaluate again to rewrite it"),
+        ("scores.json", {"metrics": {}}, "writes it anew"),
         ("scores.json", {"metrics": {"accuracy": 0.7}, "split": "test", "images": 3}, "evaluate"),
         (
             "ensemble.json",

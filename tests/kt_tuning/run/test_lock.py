@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -87,6 +88,25 @@ def test_within_a_process_it_is_held_once_and_can_be_taken_again(tmp_path):
             pass
     with lock.run_lock(tmp_path):
         pass
+
+
+def test_what_writes_within_a_locked_run_passes_in_the_same_thread_only(tmp_path):
+    refused = []
+
+    def elsewhere():
+        try:
+            with lock.write_lock(tmp_path):
+                pass
+        except StorageError as error:
+            refused.append(str(error))
+
+    with lock.write_lock(tmp_path), lock.write_lock(tmp_path):
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+    assert "is in use by process" in refused[0]
+    elsewhere()
+    assert len(refused) == 1
 
 
 def test_an_exception_lets_go_of_it(tmp_path):

@@ -57,7 +57,7 @@ def test_labels_are_those_of_the_predicted_rows(tmp_path):
     np.savez(path, labels=[3, 1, 2], predicted=[2, 0])
     assert Run(tmp_path).read_split().predicted_labels.tolist() == [2, 3]
     np.savez(path, labels=[3, 1, 2], predicted=[7])
-    with pytest.raises(StorageError, match="should hold labels"):
+    with pytest.raises(StorageError, match="is damaged"):
         Run(tmp_path).split()
 
 
