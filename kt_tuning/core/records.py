@@ -8,8 +8,6 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections.abc import Iterable, Sequence
-from typing import Any
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from kt_tuning.core.json_record import Record

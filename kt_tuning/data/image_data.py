@@ -17,7 +17,6 @@ from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import DataError, OptionError, StorageError
 from kt_tuning.core.names import is_one_line
 from kt_tuning.core.records import PARTS, DataCard, PixelFormat, TableSource
-from kt_tuning.core.records import DataCard, PixelFormat, TableSource
 from kt_tuning.data.duplicates import Duplicates, find_duplicates, thumbnails
 from kt_tuning.data.from_arrays import join_arrays
 from kt_tuning.data.groups import Groups

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.atomic import CsvTable
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.json_record import Record
-from kt_tuning.core.records import PARTS, DataCard, SearchRecord, TrialRecord
 from kt_tuning.core.json_record import Record, content_checked
-from kt_tuning.core.records import DataCard, SearchRecord, TrialRecord
+from kt_tuning.core.records import PARTS, DataCard, SearchRecord, TrialRecord
 from kt_tuning.run.layout import (
     CONFIGURATION,
     DATA,

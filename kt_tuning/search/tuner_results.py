@@ -10,10 +10,8 @@ import numpy as np
 import optuna
 import pandas as pd
 
-from kt_tuning.core.errors import SearchError
-from kt_tuning.core.records import TrialRecord, pareto_records
 from kt_tuning.core.errors import SearchError, StorageError
-from kt_tuning.core.records import TrialRecord
+from kt_tuning.core.records import TrialRecord, pareto_records
 from kt_tuning.core.units import count
 from kt_tuning.run.layout import STUDY
 from kt_tuning.search.best_models import BestModels, with_values
