@@ -20,7 +20,14 @@ from kt_tuning.ensembling.combination import Combination
 from kt_tuning.ensembling.record import EnsembleRecord
 from kt_tuning.evaluation import Scores
 from kt_tuning.run import Run
-from kt_tuning.run.layout import ENSEMBLE, PREDICTIONS, SCORES, SPLIT, final_model_file
+from kt_tuning.run.layout import (
+    ENSEMBLE,
+    PREDICTIONS,
+    SCORES,
+    SPLIT,
+    final_model_file,
+    is_run_directory,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -202,6 +209,8 @@ def find_ensemble_file(run: Path) -> Path:
     """
     advice = f"Run `kt-tuning finalize {run}`, or in Python `tuner.ensemble()`, which write it."
     if not (run / ENSEMBLE).is_file():
+        if not is_run_directory(run):
+            raise StorageError(f"{run} is no run directory: no search has written into it.")
         raise StorageError(f"The trials of {run} have not been combined into a model yet. {advice}")
     path = final_model_file(run, combination_digest(run))
     if not path.is_file():

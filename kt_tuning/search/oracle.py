@@ -299,7 +299,7 @@ class OptunaOracle(StudyOracle):
         If the earlier search is deleted, so is its study in a file or URL of a storage. A storage
         that the caller has opened is left alone.
         """
-        project, storage = self._project, self._storage
+        project, storage = self._project, self.storage
         if self.ignores_earlier and project is not None and isinstance(storage, (str, Path)):
             remove_study(storage, project.name)
         self.ignores_earlier = False

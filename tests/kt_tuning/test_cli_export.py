@@ -65,4 +65,4 @@ def test_bad_options_are_one_clear_message(run, monkeypatch, capsys, arguments, 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path, monkeypatch, capsys):
     assert kt_tuning(monkeypatch, "export", tmp_path, "--format", "keras") == 2
-    assert "ensemble.json" in capsys.readouterr().err
+    assert "is no run directory" in capsys.readouterr().err

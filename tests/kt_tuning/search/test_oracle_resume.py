@@ -191,7 +191,7 @@ def test_any_storage_holds_the_study(tmp_path):
 def test_a_damaged_study_is_explained(tmp_path):
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / "study.db").write_text("not a database, but long enough to be one")
-    with pytest.raises(StorageError, match="move a damaged file away"):
+    with pytest.raises(StorageError, match="restore it from a copy; or move it away"):
         calculator(tmp_path).search()
 
 
