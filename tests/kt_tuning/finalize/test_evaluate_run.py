@@ -230,6 +230,11 @@ def test_an_earlier_winner_is_not_taken_for_it(run, model):
 
 
 def test_a_run_without_an_ensemble(tmp_path):
+    with pytest.raises(StorageError, match="is no run directory"):
+        load_final_model(tmp_path)
+    SearchRecord("val_accuracy", "max", "tpe", 0, 1, 1, None, "build", {}).save(
+        tmp_path / "search.json"
+    )
     with pytest.raises(StorageError, match=r"not been combined.*kt-tuning finalize"):
         load_final_model(tmp_path)
 
