@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import functools
 import time
 import weakref
@@ -45,7 +46,7 @@ TRIED_IMAGES = 8
 """Images that a model predicts before it is trained."""
 
 
-class Task:
+class Task(abc.ABC):
     """What `run_trial` needs: the hypermodel, the data, training and evaluation.
 
     Attributes:
@@ -69,16 +70,17 @@ class Task:
         """Return the epochs without improvement after which a trial stops, or None."""
         return None
 
+    @abc.abstractmethod
     def precision(self, values: Mapping[str, Any]) -> str:
         """Return the precision of a configuration, see `computing`."""
-        raise NotImplementedError
 
-    def check(self, model: keras.Model) -> None:
+    def check(self, model: keras.Model) -> None:  # noqa: B027  a hook, not a duty
         """Raise an `OptionError` if a built model is not one for the data."""
 
-    def prepare(self, model: keras.Model) -> None:
+    def prepare(self, model: keras.Model) -> None:  # noqa: B027  a hook, not a duty
         """Prepare a built model for `fit`."""
 
+    @abc.abstractmethod
     def fit(
         self,
         hp: keras_tuner.HyperParameters,
@@ -96,11 +98,10 @@ class Task:
         The content of `memory` is restored when an interrupted training continues. `folder` is
         the subdirectory of this training in the log directories of the user's callbacks.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def predict(self, model: keras.Model) -> Probabilities | None:
         """Return probabilities (N, classes) on the validation split, or None."""
-        raise NotImplementedError
 
     def measure(self, predictions: Probabilities) -> dict[str, float]:
         """Return the metrics of an epoch from its predictions, named `val_…`."""
