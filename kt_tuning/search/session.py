@@ -190,7 +190,7 @@ class SessionTuner(OverridableTuner):
     @property
     def _defaults_first(self) -> bool:
         """Whether trial 0 is the default configuration, and not a starting point of `choice`."""
-        return self.choice is None or not self.choice.several
+        return self.choice is None
 
     def _enqueue_plan(self, budget: Budget, workers: int) -> Plan:
         """Enqueue the first configurations of a search whose families were chosen by "auto"."""

@@ -199,8 +199,8 @@ class TrialStarter:
         family = family_of(values)
         full = self._budget.epochs_of(family)
         first = not self._run.best_trials(1)
-        early = first and len(self._slots) == 1 and self._budget.ends_at_once(family)
         planned = self._plan.includes(values)
+        early = first and len(self._slots) == 1 and (planned or self._budget.ends_at_once(family))
         return TrialSpec(
             trial_id=trial.trial_id,
             number=number,

@@ -27,18 +27,19 @@ from kt_tuning.search.auto.portfolio import (
     FINE_TUNED,
     FINE_TUNING_SIZES,
     FINE_TUNING_VIEWS,
+    FROM_NOTHING,
+    HELD_BACK,
+    MANY,
     PIXELS_A_SECOND,
     PORTFOLIOS,
     StartingPoint,
     kind_of,
-    waiting_families,
 )
 from kt_tuning.search.budget import family_of
 from kt_tuning.search.distributions import Parameter, SearchSpace, Value, Values
 
 AUTO = "auto"
 PROBE = "linearprobe"
-FROM_NOTHING = ("convnet",)
 POOR = 0.5
 """A probe is poor if it corrects less than this share of the errors of guessing."""
 MOST = 0.75
@@ -92,7 +93,8 @@ class AutoChoice(Record):
         Args:
             seconds: Time limit, or None.
         """
-        return seconds is not None and seconds <= (SHORT if self.several else SHORTEST)
+        shared = self.families[0] == PROBE
+        return seconds is not None and seconds <= (SHORT if shared else SHORTEST)
 
     def hypermodel(
         self,
@@ -112,7 +114,7 @@ class AutoChoice(Record):
         return Families.named(self.families, input_shape, classes, fixed)
 
     def starting_points(self, seconds: float | None = None) -> list[StartingPoint]:
-        """Return the first configurations; none if a single family starts with its defaults.
+        """Return the first configurations.
 
         Probes use smaller images, or are left out, if their features are expected to take too much
         of the time.
@@ -120,15 +122,14 @@ class AutoChoice(Record):
         Args:
             seconds: Time limit of the search, or None.
         """
-        if not self.several:
-            return []
         found: list[StartingPoint] = []
-        skipped = self.unaffordable(seconds) | waiting_families(self.images, self.count)
-        for point in PORTFOLIOS[self.images]:
-            if point.family in skipped:
+        skipped = self.unaffordable(seconds) | HELD_BACK[self.images]
+        for point in PORTFOLIOS[self.images] if self.several else FROM_NOTHING:
+            waits = self.several and point.family in skipped
+            if waits or (point.quick and seconds is None):
                 continue
             if point.family == PROBE and seconds is not None:
-                share = FIRST_SHARE if not found else LATER_SHARE
+                share = LATER_SHARE if PROBE in {other.family for other in found} else FIRST_SHARE
                 point = self._affordable(point, share * seconds)
             elif point.family == FINE_TUNED:
                 values = {**point.values, "size": self._fine_tuning_size(seconds)}
@@ -176,7 +177,7 @@ class AutoChoice(Record):
         ]
         if probes and max(probes) - self.guess < POOR * (1 - self.guess):
             return frozenset()
-        return waiting_families(self.images, self.count) if self.several else frozenset()
+        return HELD_BACK[self.images] if self.several else frozenset()
 
 
 def choose(data: ImageData, backbone: str | None = None) -> AutoChoice:
@@ -188,16 +189,19 @@ def choose(data: ImageData, backbone: str | None = None) -> AutoChoice:
     """
     height, width, channels = data.input_shape
     networks = tuple(at_hand()) if backbone is None else (backbone,)
-    kind = kind_of(height, width, channels)
-    families = FAMILIES[kind] if networks else FROM_NOTHING
     number = len(data.train) + len(data.validation)
+    kind = kind_of(height, width, channels, number)
+    plain = kind == MANY and channels == 1
+    families = ("convnet",) if plain or not networks else FAMILIES[kind]
     labels = np.bincount(data.train.labels, minlength=data.classes)
     colours = "grey" if channels == 1 else "colour"
     told = f"{count(number, f'{colours} image')} of {width}x{height} pixels and "
-    if networks:
+    if plain:
+        told = f"{told.removesuffix(' and ')}: networks from nothing, as there are so many of them."
+    elif networks:
         words = [_WORDS[family] for family in families]
         told += f"{', '.join(networks)} at hand: {words[0]} first, then {', then '.join(words[1:])}"
-        told += " if the probes are poor." if waiting_families(kind, number) else "."
+        told += " if the probes are poor." if HELD_BACK[kind] else "."
     else:
         told += f"no pre-trained network at hand: networks from nothing. To get one: {WHERE}"
     return AutoChoice(
@@ -240,7 +244,9 @@ class Plan:
             seconds: Time limit of the search, or None.
         """
         points, known = choice.starting_points(seconds), SearchSpace(space.space)
-        found = [(_configuration(point, known), point.never_pauses) for point in points]
+        found = [
+            (_configuration(point, known, choice.several), point.never_pauses) for point in points
+        ]
         first = _different(values for values, _ in found)
         unpaused = tuple(values for values, never_pauses in found if never_pauses)
         return cls(tuple(first), unpaused, choice, choice.unaffordable(seconds))
@@ -269,9 +275,10 @@ class Plan:
         return held | self.unaffordable
 
 
-def _configuration(point: StartingPoint, space: SearchSpace) -> Values:
-    """Return a starting point completed by defaults."""
-    wanted = {f"{point.family}{SEPARATOR}{name}": value for name, value in point.values.items()}
+def _configuration(point: StartingPoint, space: SearchSpace, several: bool) -> Values:
+    """Return a starting point completed by defaults; of several families names have prefixes."""
+    prefix = f"{point.family}{SEPARATOR}" if several else ""
+    wanted = {f"{prefix}{name}": value for name, value in point.values.items()}
     wanted[FAMILY] = point.family
 
     def value(parameter: Parameter) -> Value:

