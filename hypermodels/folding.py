@@ -84,7 +84,7 @@ def _pairs(model: keras.Model) -> list[tuple[layers.Layer, layers.BatchNormaliza
             and before.data_format == keras.config.image_data_format()
             and node.operation.axis in (channel_axis(), channel_axis() % 4)
             and uses[id(maps)] == calls[id(before)] == calls[id(node.operation)] == 1
-            and before.compute_dtype == node.operation.compute_dtype == "float32"
+            and before.dtype_policy.name == node.operation.dtype_policy.name
         ):
             found.append((before, node.operation))
     return found

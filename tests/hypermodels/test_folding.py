@@ -45,6 +45,21 @@ def test_outputs_stay_and_normalizations_go(body):
     assert folded.predict_on_batch(IMAGES) == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.parametrize("precision", ["float64", "mixed_bfloat16"])
+def test_other_precisions_are_folded_too(precision):
+    policy = keras.DTypePolicy(precision)
+    model = network(
+        layers.Conv2D(4, 3, dtype=policy), layers.BatchNormalization(dtype=policy), layers.ReLU()
+    )
+    expected = np.asarray(model.predict_on_batch(IMAGES), np.float64)
+    folded = fold_batch_normalization(model)
+    assert normalizations(folded) == 0
+    # Bfloat16 has 8 bits of mantissa.
+    error = {"float64": 1e-12, "mixed_bfloat16": 0.05}[precision]
+    found = np.asarray(folded.predict_on_batch(IMAGES), np.float64)
+    assert np.abs(found - expected).max() <= error * np.abs(expected).max()
+
+
 def test_nested_models_that_are_called_twice_are_folded_once():
     inner = network(layers.Conv2D(4, 3), layers.BatchNormalization())
     inputs = keras.Input((8, 8, 3))
