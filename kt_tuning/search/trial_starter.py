@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -198,9 +199,12 @@ class TrialStarter:
         earlier = values.get("tuner/trial_id")
         family = family_of(values)
         full = self._budget.epochs_of(family)
-        first = not self._run.best_trials(1)
+        first = len(self._slots) == 1 and not self._run.best_trials(1)
         planned = self._plan.includes(values)
-        early = first and len(self._slots) == 1 and (planned or self._budget.ends_at_once(family))
+        kept = planned and (self._budget.ends_at_once(family) or self._plan.never_pauses(values))
+        early = first and (planned or self._budget.ends_at_once(family))
+        deadline = self._budget.trial_deadline(early=early)
+        left = math.inf if deadline is None or kept or first else deadline - time.monotonic()
         return TrialSpec(
             trial_id=trial.trial_id,
             number=number,
@@ -210,10 +214,10 @@ class TrialStarter:
             origin=None if earlier is None else self._run.trial(earlier),
             seed=int(np.random.SeedSequence((self._options.seed, number)).generate_state(1)[0]),
             directory=self._run.trial(trial.trial_id),
-            deadline=self._budget.trial_deadline(early=early),
+            deadline=deadline,
             # A first trial is kept however few epochs it trains: there is no other model.
-            least_epochs=0 if first else 1 if planned else self._budget.worthwhile_epochs(family),
-            longest=math.inf if planned else self._longest,
+            least_epochs=0 if first else 1 if kept else self._budget.worthwhile_epochs(family),
+            longest=left if planned else self._longest,
             executions=self._options.executions,
             limits=self._options.limits,
         )
