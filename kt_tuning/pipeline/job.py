@@ -116,12 +116,13 @@ def run(
     asked = dataclasses.asdict(options.without_password())
     files = {**(files or {}), OPTIONS: json.dumps(asked, default=str)}
     limit = seconds(options.time_limit, "time_limit")
-    clock = RunTime.of(time.monotonic() if began is None else began, limit, data)
+    began = time.monotonic() if began is None else began
     with progress("Preparing the search", shown=options.verbose):
         tuner = make_tuner(data, out, options, files)
     if (uneven := uneven_summary(data, options.objective, options.balance)) is not None:
         logger.info("%s", uneven)
     families = options.hypermodel if tuner.choice is None else tuner.choice.families
+    clock = RunTime.of(began, limit, data, families)
     if tuner.choice is not None:
         logger.info("%s", tuner.choice.reason)
     if (unused := unused_options(options, families)) is not None:
@@ -174,7 +175,7 @@ def finalize(tuner: Tuner, images: Callable[[], ImageData], *, verbose: bool = T
     shared = getattr(tuner.oracle, "shared", False)
     alone = contextlib.nullcontext() if shared else write_lock(out)
     with alone, SharedFinalize(tuner.oracle, out, first=OPTIONS, last=REPORT).lock():
-        return _finalize(tuner, data, out, options, RunTime.of(time.monotonic(), None, data))
+        return _finalize(tuner, data, out, options, RunTime(time.monotonic(), None, 0.0))
 
 
 def _finalize(

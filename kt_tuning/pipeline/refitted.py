@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
+from collections.abc import Sequence
 
+from hypermodels import HYPERMODELS
+from hypermodels.backbone_family import BackboneHyperModel
 from kt_tuning.core.json_record import write_json
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.units import clock as duration
@@ -23,6 +26,8 @@ logger = logging.getLogger("kt_tuning")
 FINISHING, A_TEST_IMAGE = 20.0, 0.01
 """Seconds to combine, evaluate, export and report, and seconds a test image, measured with
 EfficientNet-Lite0 on two processor cores."""
+A_TEST_PIXEL = 1.5e-6
+"""Seconds a pixel of a test image, by an ensemble of networks from nothing."""
 REFIT_SHARE, REFIT_FROM = 0.35, 120.0
 """Share of the remaining time that is kept for the refit, and the limit in seconds from which it
 is kept; linear probes are solved again almost at once."""
@@ -46,23 +51,41 @@ class RunTime:
         began: Value of `time.monotonic()` at its start, before the images were read.
         limit: Seconds that it may take, or None.
         finishing: Seconds of the stages after the search, without a refit.
+        refits: Whether the final models are probably trained again: those of pre-trained networks.
     """
 
     began: float
     limit: float | None
     finishing: float
+    refits: bool = True
 
     @classmethod
-    def of(cls, began: float, limit: float | None, data: ImageData) -> RunTime:
-        """Return the time of a run on some images."""
-        return cls(began, limit, FINISHING + A_TEST_IMAGE * len(data.test))
+    def of(
+        cls, began: float, limit: float | None, data: ImageData, families: Sequence[str]
+    ) -> RunTime:
+        """Return the time of a run on some images.
+
+        Args:
+            began: As above.
+            limit: As above.
+            data: The images.
+            families: Names of the families, in the order in which they are tried.
+        """
+        pretrained = [
+            issubclass(HYPERMODELS.get(name, object), BackboneHyperModel) for name in families
+        ]
+        height, width, _ = data.input_shape
+        an_image = A_TEST_IMAGE if any(pretrained) else A_TEST_PIXEL * height * width
+        finishing = FINISHING + min(A_TEST_IMAGE, an_image) * len(data.test)
+        return cls(began, limit, finishing, refits=pretrained[0])
 
     def for_search(self) -> float | None:
         """Return the seconds that a search which begins now may take, or None."""
         left = self._left()
         if self.limit is None or left is None:
             return None
-        return max(left * (1 - REFIT_SHARE * (self.limit >= REFIT_FROM)), LEAST * self.limit)
+        kept = REFIT_SHARE if self.refits and self.limit >= REFIT_FROM else 0.0
+        return max(left * (1 - kept), LEAST * self.limit)
 
     def for_refit(self) -> float | None:
         """Return the seconds that a refit which begins now may take, or None."""

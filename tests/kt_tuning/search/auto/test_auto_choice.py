@@ -1,6 +1,5 @@
 """What is searched on which images, and what first."""
 
-import dataclasses
 import json
 
 import numpy as np
