@@ -16,7 +16,7 @@ from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import Budget, family_of
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.objectives import register_metrics
-from kt_tuning.search.pruning import REDUCTION, Promotion, RungTable
+from kt_tuning.search.pruning import REDUCTION, HalvingRule, Promotion, RungTable
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import SearchOracle
 from kt_tuning.search.trial_starter import MAX_CRASHES, CrashLog, TrialOptions, TrialStarter
@@ -74,9 +74,10 @@ class SearchLoop(TrialStarter):
     def _make_rungs(self) -> RungTable | None:
         """Return the rungs with the trials of earlier runs of the search; None if none pause."""
         oracle, budget, run = self._oracle, self._budget, self._run
-        rule = oracle.halving_rule(budget.epochs, budget.seconds)
-        if rule is None:
+        if not oracle.pauses:
             return None
+        maximise = self._tuner.objectives[0].direction == "max"
+        rule = HalvingRule.of(budget.epochs, maximise=maximise, seconds=budget.seconds)
         # The study knows the trials of other processes; one that is taken over brings its folder.
         rungs = RungTable(rule, {} if oracle.shared else run.curves(), oracle.other_scores)
         for record in run.trials():

@@ -15,7 +15,7 @@ from kt_tuning.core.records import COMPLETED, FAILED, INFEASIBLE, TrialRecord
 from kt_tuning.run.layout import ORACLE
 from kt_tuning.search.objectives import Objectives, find_objectives, metrics_at_best
 from kt_tuning.search.oracle import OptunaOracle
-from kt_tuning.search.pruning import HalvingRule, RungScores
+from kt_tuning.search.pruning import RungScores
 from kt_tuning.search.run_directory import RunDirectory
 
 
@@ -58,6 +58,7 @@ class StockOracle:
     keeps_study = False
     shared = False
     storage = None
+    pauses = False
     default_never_pauses = False
     ends_near_best = False
 
@@ -120,10 +121,6 @@ class StockOracle:
     def create_trial(self, slot: str, near: Any = None, restriction: Any = None) -> Trial:
         """Return the next trial; `near` and `restriction` are ignored."""
         return self.oracle.create_trial(slot)
-
-    def halving_rule(self, epochs: int, seconds: float | None) -> HalvingRule | None:
-        """Return None: trials do not pause."""
-        return None
 
     def other_scores(self) -> dict[str, RungScores]:
         """Return nothing: no other process shares the search."""
