@@ -145,18 +145,7 @@ class SearchLoop(TrialStarter):
             text = "trial %d: %s; it goes on after its last epoch. %s"
             logger.warning(text, job.number, reason, hint)
             return True
-        record = TrialRecord(
-            trial_id=job.trial_id,
-            number=job.number,
-            status=FAILED,
-            values=dict(job.hp.values),
-            metrics={},
-            best_epoch=0,
-            epochs=0,
-            seconds=0.0,
-            parameters=0,
-            message=f"{reason}, twice. {crash_hint(reason)}",
-        )
+        record = job.record(FAILED, message=f"{reason}, twice. {crash_hint(reason)}")
         record.save(job.directory / RESULT)
         self.finished(job, record)
         return False

@@ -12,18 +12,20 @@ import keras
 import keras_tuner
 from keras_tuner.engine.trial import Trial
 
-from kt_tuning.core.errors import KtTuningError, OptionError, StorageError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.core.json_record import write_json
 from kt_tuning.core.records import COMPLETED, TrialRecord
 from kt_tuning.data import ImageData
+from kt_tuning.recipe import Recipe
 from kt_tuning.search.auto import AUTO
 from kt_tuning.search.distributed import is_worker
 from kt_tuning.search.objectives import objectives_of
-from kt_tuning.search.options import make_tasks, split_folds
+from kt_tuning.search.options import image_tasks, split_folds
 from kt_tuning.search.tuner_results import TunerResults
 from kt_tuning.trials import (
     EPOCHS,
     Decision,
+    KerasTask,
     Progress,
     Report,
     SharedCallback,
@@ -32,6 +34,7 @@ from kt_tuning.trials import (
     best_epoch_of,
     describe_failure,
     end_trial,
+    has_own_fit,
     metrics_of,
     train_trial,
     weights_file,
@@ -55,6 +58,7 @@ class NoHyperModel(keras_tuner.HyperModel):
 class OverridableTuner(TunerResults):
     """A tuner that trains trials by methods that subclasses may override, as in KerasTuner."""
 
+    recipe: Recipe
     _epochs: int | None
     _overridden_trials: _OverriddenTrials | None = None
 
@@ -178,18 +182,39 @@ class OverridableTuner(TunerResults):
         *,
         fixed_epochs: bool,
     ) -> list[Task]:
-        """Return one task a fold."""
-        return make_tasks(
-            self._searched,
-            parts,
-            args,
-            dict(fit_kwargs),
-            folds=self._folds,
-            fixed_epochs=fixed_epochs,
-            needs_data=not self._follows_oracle,
-            objectives=[part.name for one in self.objectives for part in objectives_of(one)],
-            defaults=self.get_default_hyperparameters(),
-        )
+        """Return one task a fold for the arguments of `search`.
+
+        Args:
+            parts: The images as each fold splits them; empty for data of other kinds.
+            args: Positional arguments of `search`.
+            fit_kwargs: Keyword arguments that it does not take itself.
+            fixed_epochs: Whether `fit` is told the epochs.
+
+        Raises:
+            OptionError: if there are no data, folds are requested of other data than images, or as
+                `image_tasks` does.
+        """
+        hypermodel = self._searched
+        if parts:
+            return image_tasks(
+                hypermodel,
+                self.recipe,
+                parts,
+                args[1:],
+                dict(fit_kwargs),
+                objectives=[part.name for one in self.objectives for part in objectives_of(one)],
+                defaults=self.get_default_hyperparameters(),
+            )
+        # A hypermodel's own `fit` may have the data itself.
+        has_data = args or "x" in fit_kwargs or has_own_fit(hypermodel)
+        if not has_data and not self._follows_oracle:
+            raise OptionError("`search` needs data: an ImageData, or x and y as for keras' fit.")
+        if self._folds is not None:
+            raise OptionError(
+                "`folds` needs an ImageData, which it can split: ImageData.from_arrays(x, y)."
+            )
+        precision, fixed = self.recipe.precision, fixed_epochs
+        return [KerasTask(hypermodel, args, fit_kwargs, precision=precision, fixed_epochs=fixed)]
 
     @property
     def project_dir(self) -> str:
@@ -266,28 +291,16 @@ class _OverriddenTrials:
         try:
             results = self._tuner.run_trial(trial, *self._args, **self._kwargs)
             metrics, epoch = self._measured(trial, results)
-        except (KtTuningError, keras_tuner.errors.FatalError):
-            raise
         except Exception as error:
-            if not spec.directory.is_dir():
-                raise StorageError(
-                    f"{spec.directory} has been removed while its trial was running. Leave the "
-                    "run directory there during a search."
-                ) from error
-            status, message = describe_failure(error)
+            status, message = describe_failure(error, spec.directory)
         finally:
             self.spec, self.report = None, _always_continue
         seconds = time.monotonic() - began
-        record = TrialRecord(
-            trial_id=spec.trial_id,
-            number=spec.number,
-            status=status,
-            values=dict(spec.hp.values),
+        record = spec.record(
+            status,
             metrics=metrics,
             best_epoch=epoch,
-            epochs=0,
             seconds=round(seconds, 3),
-            parameters=0,
             message=message,
             began=time.time() - seconds,
         )

@@ -24,7 +24,7 @@ from kt_tuning.trials.building import (
 from kt_tuning.trials.callbacks import Deadline
 from kt_tuning.trials.checkpoint import RunState, copy_state
 from kt_tuning.trials.keras_fast import fuse_batch_normalization
-from kt_tuning.trials.metrics import check_costs, measure_costs, metrics_of
+from kt_tuning.trials.metrics import COSTS, check_costs, metrics_of
 from kt_tuning.trials.spec import (
     Decision,
     Progress,
@@ -133,12 +133,10 @@ class Training:
         model = self._fresh_model(task, seed)
         if spec.origin is not None:
             load_weights(model, weights_file(spec.origin, run.fold))
-        state = self._files.checkpoint.restore(model, run.index)
-        best = None if state is None else self._files.checkpoint.restore_best()
-        if state is None or best is None:
-            state, best = RunState(run.index, spec.epochs, spec.initial_epoch), None
+        fresh = RunState(run.index, spec.epochs, spec.initial_epoch), None
+        state, best = self._files.checkpoint.restore(model, run.index) or fresh
         self.state = state
-        self._files.curve.rewind(run.index, state.done)
+        self._files.rewind_history(run.index, state.done)
         deadline = None if spec.deadline is None else self._deadline(run, state)
         callback = TrialCallback(
             model,
@@ -247,7 +245,7 @@ class Training:
             metrics.update(task.describe(predictions))
         if not run.index:
             names = [objective.name for objective in self._objectives]
-            metrics.update(measure_costs(model, names))
+            metrics.update({name: COSTS[name](model) for name in names if name in COSTS})
         self._files.keep(model, run, predictions, built_by_fit=self._built_by_fit)
         return Outcome(
             fold=run.fold,

@@ -12,7 +12,7 @@ from typing import Any
 import keras_tuner
 
 from kt_tuning.core.atomic import sync_file
-from kt_tuning.core.errors import KtTuningError, StorageError, full_disk_explained
+from kt_tuning.core.errors import StorageError, full_disk_explained
 from kt_tuning.core.records import COMPLETED, PAUSED, PRUNED, TrialRecord
 from kt_tuning.run.layout import HISTORY, PAUSE, RESULT
 from kt_tuning.trials.keras_fast import forget_gradients
@@ -55,21 +55,14 @@ def run_trial(
     try:
         with full_disk_explained(spec.directory), forget_gradients():
             training.run()
-    except (KtTuningError, keras_tuner.errors.FatalError):
-        raise
     except Exception as error:
-        if not spec.directory.is_dir():
-            raise StorageError(
-                f"{spec.directory} has been removed while its trial was running. Leave the run "
-                "directory there during a search; the same search can be started again."
-            ) from error
+        status, message = describe_failure(error, spec.directory)
         name = getattr(error, "filename", None)
         if isinstance(name, str) and Path(name).is_relative_to(spec.directory):
             raise StorageError(
                 f"Cannot read or write {name}: {error}. Correct that and start the same search "
                 "again: it goes on with this trial."
             ) from error
-        status, message = describe_failure(error)
         logger.debug("trial %d failed", spec.number, exc_info=True)
     record = _record(spec, training, tasks, status, message)
     return end_trial(record, spec.directory)
@@ -136,11 +129,8 @@ def _record(
     parameters = 0 if model is None or not model.built else int(model.count_params())
     origin_of = getattr(tasks[0].hypermodel, "backbone_origin", None)
     backbone = None if origin_of is None or model is None else origin_of(spec.hp)
-    return TrialRecord(
-        trial_id=spec.trial_id,
-        number=spec.number,
-        status=status,
-        values=dict(spec.hp.values),
+    return spec.record(
+        status,
         metrics=metrics,
         best_epoch=outcomes[0].best_epoch if outcomes else spec.initial_epoch,
         epochs=epochs,

@@ -139,7 +139,7 @@ class TrialCallback(keras.callbacks.Callback):
         # Like the seconds, the wait is no metric of the model.
         wait = numbers.pop(DATA_WAIT, None)
         seconds = time.monotonic() - self._began
-        self._files.curve.add(self.state.index, epoch, seconds, numbers, data_wait=wait)
+        self._files.add_epoch(self.state.index, epoch, seconds, numbers, data_wait=wait)
         self.state.trained += 1
         self.state.done = epoch + 1
         self.state.seconds = self.seconds()
