@@ -17,7 +17,6 @@ from kt_tuning.core.json_record import write_json
 from kt_tuning.core.records import COMPLETED, TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.recipe import Recipe
-from kt_tuning.search.auto import AUTO
 from kt_tuning.search.distributed import is_worker
 from kt_tuning.search.objectives import objectives_of
 from kt_tuning.search.options import image_tasks, split_folds
@@ -126,20 +125,6 @@ class OverridableTuner(TunerResults):
             or getattr(type(self), name) is not getattr(OverridableTuner, name)
         ]
 
-    def _overridden_methods(self, workers: Any) -> list[str]:
-        """Return the names of the overridden methods, which need this process.
-
-        Raises:
-            OptionError: if there are some and trials run elsewhere.
-        """
-        hooks = self._overrides(*OVERRIDABLE)
-        if hooks and workers != 1:
-            raise OptionError(
-                f"This tuner overrides {', '.join(hooks)}, which is called in this process: pass "
-                f"workers=1. Received: workers={workers!r}"
-            )
-        return hooks
-
     def _run_overridden(
         self,
         args: tuple[Any, ...],
@@ -163,16 +148,6 @@ class OverridableTuner(TunerResults):
             longest = getattr(self.oracle, "max_epochs", None)
             return longest or epochs or 1, epochs is not None
         return epochs or self._epochs or DEFAULT_EPOCHS, True
-
-    def _default_hypermodel(self) -> Any:
-        if self._overrides("run_trial"):
-            return NoHyperModel()
-        if self._follows_oracle:
-            raise OptionError(
-                "Received `hypermodel=None`. It is needed unless a subclass overrides "
-                "`Tuner.run_trial()`."
-            )
-        return AUTO
 
     def _tasks(
         self,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import optuna
 from keras_tuner.engine.trial import Trial, TrialStatus
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import RandomSampler
 
 from hypermodels import FAMILY
 from kt_tuning.core.errors import SearchError
@@ -155,21 +155,20 @@ class _Draw:
     def _draw(self, attempt: int, planned: Mapping[str, Value]) -> Proposal:
         study = self.kept.study
         try:
+            sequence = np.random.SeedSequence((self.seed, self.index, attempt))
+            seed = int(sequence.generate_state(1)[0])
             with quiet_optuna():
-                study.sampler = self._sampler(attempt)
+                if attempt < REDRAWS:
+                    study.sampler = self.strategy.sampler(self.seed, seed)
+                else:
+                    last = attempt == 2 * REDRAWS
+                    study.sampler = GridSampler() if last else RandomSampler(seed)
                 trial = study.ask()
                 values = self.space.walk(lambda p: self._value(p, trial, planned))
                 return Proposal(trial.number, values)
         except BaseException:
             self.kept.discard()
             raise
-
-    def _sampler(self, attempt: int) -> BaseSampler:
-        sequence = np.random.SeedSequence((self.seed, self.index, attempt))
-        seed = int(sequence.generate_state(1)[0])
-        if attempt < REDRAWS:
-            return self.strategy.sampler(self.seed, seed)
-        return GridSampler() if attempt == 2 * REDRAWS else RandomSampler(seed)
 
     def _value(
         self, parameter: Parameter, trial: optuna.Trial, planned: Mapping[str, Value]

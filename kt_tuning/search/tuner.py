@@ -33,7 +33,7 @@ from kt_tuning.search.options import (
     find_workers,
     split_folds,
 )
-from kt_tuning.search.overridable import DEFAULT_EPOCHS, NoHyperModel
+from kt_tuning.search.overridable import DEFAULT_EPOCHS, OVERRIDABLE, NoHyperModel
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.samplers import strategy_name
@@ -201,7 +201,12 @@ class Tuner(SessionTuner):
         self._given = data
         self.run_directory = Path(directory) / project_name
         if hypermodel is None:
-            hypermodel = self._default_hypermodel()
+            hypermodel = NoHyperModel() if self._overrides("run_trial") else AUTO
+            if hypermodel == AUTO and oracle is not None:
+                raise OptionError(
+                    "Received `hypermodel=None`. It is needed unless a subclass overrides "
+                    "`Tuner.run_trial()`."
+                )
         if isinstance(hypermodel, str) and (hypermodel == AUTO or oracle is None):
             hypermodel = chosen(hypermodel, data, self.run_directory, overwrite=overwrite)
         self.choice = None
@@ -316,7 +321,12 @@ class Tuner(SessionTuner):
             workers = 1
         found = find_workers(1 if is_chief() else workers)
         fit_kwargs["callbacks"] = callbacks or []
-        hooks = self._overridden_methods(found)
+        hooks = self._overrides(*OVERRIDABLE)
+        if hooks and found != 1:
+            raise OptionError(
+                f"This tuner overrides {', '.join(hooks)}, which is called in this process: pass "
+                f"workers=1. Received: workers={found!r}"
+            )
         if not args and "x" not in fit_kwargs and self._given is not None:
             args = (self._given,)
         data = args[0] if args and isinstance(args[0], ImageData) else None

@@ -23,7 +23,6 @@ from kt_tuning.core.records import INFEASIBLE
 from kt_tuning.core.units import count
 from kt_tuning.search.distributions import Parameter, SearchSpace, Values
 from kt_tuning.search.objectives import (
-    flaw,
     measure,
     metrics_at_best,
     objective_values,
@@ -221,10 +220,8 @@ def finish_trial(
     """
     infeasible = trial.status == INFEASIBLE
     succeeded = trial.status == TrialStatus.COMPLETED
-    if succeeded:
-        score(trial, objective)
-        if reason := flaw(trial, objective):
-            succeeded, trial.message = False, reason
+    if succeeded and (reason := score(trial, objective)) is not None:
+        succeeded, trial.message = False, reason
     trial.status = TrialStatus.COMPLETED if succeeded else TrialStatus.FAILED
     pruned = succeeded and stopped
     if pruned and trial.message is None:
