@@ -125,14 +125,34 @@ class OverridableTuner(TunerResults):
             or getattr(type(self), name) is not getattr(OverridableTuner, name)
         ]
 
-    def _run_overridden(
+    def _overridden_work(
         self,
+        workers: Any,
         args: tuple[Any, ...],
         epochs: int | None,
         callbacks: list[keras.callbacks.Callback] | None,
         fit_kwargs: dict[str, Any],
-    ) -> _OverriddenTrials:
-        """Return what runs trials by the overridden methods, with the arguments of `search`."""
+    ) -> _OverriddenTrials | None:
+        """Return what runs trials by the overridden methods; None if none is overridden.
+
+        Args:
+            workers: As found.
+            args: Positional arguments of `search`.
+            epochs: As given.
+            callbacks: As given.
+            fit_kwargs: Keyword arguments of `search` that `fit` takes.
+
+        Raises:
+            OptionError: if methods are overridden, which need this process, and trials run elsewhere.
+        """
+        hooks = self._overrides(*OVERRIDABLE)
+        if not hooks:
+            return None
+        if workers != 1:
+            raise OptionError(
+                f"This tuner overrides {', '.join(hooks)}, which is called in this process: pass "
+                f"workers=1. Received: workers={workers!r}"
+            )
         passed = {name: value for name, value in fit_kwargs.items() if name != "callbacks"}
         if callbacks is not None:
             passed["callbacks"] = callbacks

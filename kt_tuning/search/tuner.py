@@ -33,7 +33,7 @@ from kt_tuning.search.options import (
     find_workers,
     split_folds,
 )
-from kt_tuning.search.overridable import DEFAULT_EPOCHS, OVERRIDABLE, NoHyperModel
+from kt_tuning.search.overridable import DEFAULT_EPOCHS, NoHyperModel
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.samplers import strategy_name
@@ -321,12 +321,6 @@ class Tuner(SessionTuner):
             workers = 1
         found = find_workers(1 if is_chief() else workers)
         fit_kwargs["callbacks"] = callbacks or []
-        hooks = self._overrides(*OVERRIDABLE)
-        if hooks and found != 1:
-            raise OptionError(
-                f"This tuner overrides {', '.join(hooks)}, which is called in this process: pass "
-                f"workers=1. Received: workers={found!r}"
-            )
         if not args and "x" not in fit_kwargs and self._given is not None:
             args = (self._given,)
         data = args[0] if args and isinstance(args[0], ImageData) else None
@@ -341,12 +335,11 @@ class Tuner(SessionTuner):
             trial_seconds=seconds(trial_time_limit),
             max_stale_trials=max_stale_trials,
         )
-        tasks = []
-        if "run_trial" not in hooks:
+        work: Work | None = self._overridden_work(found, args, epochs, callbacks, fit_kwargs)
+        if not self._overrides("run_trial"):
             tasks = self._tasks(parts, args, fit_kwargs, fixed_epochs=fixed)
-        work: Work = partial(run_trial, tasks=tasks, objectives=self.objectives)
-        if hooks:
-            work = self._run_overridden(args, epochs, callbacks, fit_kwargs)
+            work = work or partial(run_trial, tasks=tasks, objectives=self.objectives)
+        assert work is not None
         self._identity.trained_on(data, named(args, fit_kwargs))
         shown = bool(verbose) and not fit_prints
         self._run_session(found, work, budget, data=data, parts=parts, verbose=shown)
