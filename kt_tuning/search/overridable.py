@@ -87,7 +87,7 @@ class OverridableTuner(TunerResults):
         tasks = self._tasks(parts, args, kwargs, fixed_epochs=fixed)
         running = self._overridden_trials
         if running is None or running.spec is None:
-            spec = self._specify_alone(trial, planned)
+            spec = self._options.spec(trial, self._run, number=0, epochs=planned)
             return train_trial(spec, _always_continue, tasks=tasks, objectives=self.objectives)[0]
         spec = running.spec
         if fixed and EPOCHS not in trial.hyperparameters.values:
@@ -96,25 +96,6 @@ class OverridableTuner(TunerResults):
             spec, running.report, tasks=tasks, objectives=self.objectives
         )
         return results
-
-    def _specify_alone(self, trial: Trial, epochs: int) -> TrialSpec:
-        """Specify a trial that is run outside a search, by a call of `run_trial`."""
-        values = trial.hyperparameters.values
-        earlier = values.get("tuner/trial_id")
-        return TrialSpec(
-            trial_id=trial.trial_id,
-            number=0,
-            hp=trial.hyperparameters,
-            epochs=values.get(EPOCHS, epochs),
-            initial_epoch=values.get("tuner/initial_epoch", 0),
-            origin=None if earlier is None else self._run.trial(earlier),
-            seed=self.seed,
-            directory=self._run.trial(trial.trial_id),
-            deadline=None,
-            least_epochs=0,
-            executions=self._options.executions,
-            limits=self._options.limits,
-        )
 
     def _overrides(self, *names: str) -> list[str]:
         """Return the methods of `names` that a subclass, or the instance, overrides."""
@@ -143,7 +124,7 @@ class OverridableTuner(TunerResults):
             fit_kwargs: Keyword arguments of `search` that `fit` takes.
 
         Raises:
-            OptionError: if methods are overridden, which need this process, and trials run elsewhere.
+            OptionError: if methods are overridden, which need this process, and there are workers.
         """
         hooks = self._overrides(*OVERRIDABLE)
         if not hooks:

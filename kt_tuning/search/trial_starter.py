@@ -21,7 +21,7 @@ from kt_tuning.search.budget import Budget, family_of
 from kt_tuning.search.proposer import Restriction
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import SearchOracle
-from kt_tuning.trials import TrialSpec
+from kt_tuning.trials import EPOCHS, TrialSpec
 
 MAX_CRASHES = 2
 """Crashes without a finished epoch in between after which a trial has failed."""
@@ -113,6 +113,31 @@ class TrialOptions:
         """Whether a trial trains more than once."""
         return self.folds * self.executions > 1
 
+    def spec(self, trial: Trial, run: RunDirectory, *, number: int, epochs: int) -> TrialSpec:
+        """Return how a trial is trained without a deadline.
+
+        Args:
+            trial: KerasTuner's trial, with its configuration.
+            run: The run directory.
+            number: Order of start, from 0.
+            epochs: Epochs of a full training. KerasTuner's Hyperband sets those of each trial, and
+                the trial whose weights are taken over.
+        """
+        values = trial.hyperparameters.values
+        earlier = values.get("tuner/trial_id")
+        return TrialSpec(
+            trial_id=trial.trial_id,
+            number=number,
+            hp=trial.hyperparameters,
+            epochs=values.get(EPOCHS, epochs),
+            initial_epoch=values.get("tuner/initial_epoch", 0),
+            origin=None if earlier is None else run.trial(earlier),
+            seed=int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0]),
+            directory=run.trial(trial.trial_id),
+            executions=self.executions,
+            limits=self.limits,
+        )
+
 
 class TrialStarter:
     """Gets new trials from the oracle and decides how each of them is trained.
@@ -192,28 +217,19 @@ class TrialStarter:
         return Restriction(affordable, preferred)
 
     def _specify(self, trial: Trial) -> TrialSpec:
-        number = self._oracle.number(trial.trial_id)
         values = trial.hyperparameters.values
-        # KerasTuner's Hyperband sets the epochs, and the trial whose weights are taken over.
-        earlier = values.get("tuner/trial_id")
         family = family_of(values)
         full = self._budget.epochs_of(family)
         first = not self._run.best_trials(1)
         early = first and len(self._slots) == 1 and self._budget.ends_at_once(family)
         planned = self._plan.includes(values)
-        return TrialSpec(
-            trial_id=trial.trial_id,
-            number=number,
-            hp=trial.hyperparameters,
-            epochs=min(full, values.get("tuner/epochs", full)),
-            initial_epoch=values.get("tuner/initial_epoch", 0),
-            origin=None if earlier is None else self._run.trial(earlier),
-            seed=int(np.random.SeedSequence((self._options.seed, number)).generate_state(1)[0]),
-            directory=self._run.trial(trial.trial_id),
+        number = self._oracle.number(trial.trial_id)
+        spec = self._options.spec(trial, self._run, number=number, epochs=full)
+        return dataclasses.replace(
+            spec,
+            epochs=min(full, spec.epochs),
             deadline=self._budget.trial_deadline(early=early),
             # A first trial is kept however few epochs it trains: there is no other model.
             least_epochs=0 if first else 1 if planned else self._budget.worthwhile_epochs(family),
             longest=math.inf if planned else self._longest,
-            executions=self._options.executions,
-            limits=self._options.limits,
         )
