@@ -184,11 +184,15 @@ class SearchDefinition(Record):
     data: dict[str, Any] | None = None
 
     @property
-    def parameters(self) -> list[hps.HyperParameter]:
-        """The space as KerasTuner's hyperparameters."""
+    def hyperparameters(self) -> keras_tuner.HyperParameters:
+        """The space, with the default values."""
         # KerasTuner changes what it reads.
         config = {"space": copy.deepcopy(self.space or []), "values": {}}
-        found: list[hps.HyperParameter] = keras_tuner.HyperParameters.from_config(config).space
+        found = keras_tuner.HyperParameters.from_config(config)
+        # Parents come before their children.
+        for parameter in found.space:
+            if found.is_active(parameter):
+                found.values[parameter.name] = parameter.default
         return found
 
     def differences(
@@ -230,16 +234,17 @@ class SearchDefinition(Record):
         was, here = ((one.hypermodel or {STATE: {}})[STATE] for one in (self, now))
         told: dict[str, str] = {}
         if self.space is not None:
-            told = space_differences(self.parameters, now.parameters, here.get(FIXED) or {})
+            before, space = self.hyperparameters.space, now.hyperparameters.space
+            told = space_differences(before, space, here.get(FIXED) or {})
             # Without the earlier model it is unknown whether trials were trained with the default
             # of a new hyperparameter.
-            new = _untried(self.parameters, now.parameters, trials, new=self.model is None)
+            new = _untried(before, space, trials, new=self.model is None)
             told = {**new, **told}
         if self.hypermodel is not None and now.hypermodel is not None:
             names = [one.hypermodel[NAME] for one in (self, now) if one.hypermodel]
             if names[0] != names[1]:
                 return [f"hypermodel: was {names[0]}, now {names[1]}", *told.values()]
-            searched = {hp.name: _describe(hp) for hp in now.parameters}
+            searched = {hp.name: _describe(hp) for hp in now.hyperparameters.space}
             told = {**_state_differences(was, here, searched), **told}
         return list(told.values())
 

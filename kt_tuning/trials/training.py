@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import time
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import OptionError
+from kt_tuning.core.records import COMPLETED, PAUSED, PRUNED, TrialRecord
 from kt_tuning.core.units import count
 from kt_tuning.trials.building import (
     build_model,
@@ -35,7 +37,7 @@ from kt_tuning.trials.spec import (
 )
 from kt_tuning.trials.tasks import Task
 from kt_tuning.trials.trial_callback import TrainingOverError, TrialCallback
-from kt_tuning.trials.trial_files import Outcome, Run, TrialFiles
+from kt_tuning.trials.trial_files import Outcome, Run, TrialFiles, mean_metrics
 from kt_tuning.trials.weights import load_weights
 
 
@@ -105,6 +107,41 @@ class Training:
             if self.pruned:
                 break
         self._files.finish([run.fold for run in runs[: len(self._tasks)]], self._spec.executions)
+
+    def record(self, status: str | None = None, message: str | None = None) -> TrialRecord:
+        """Return the record of the trial.
+
+        Args:
+            status: "FAILED" or "INFEASIBLE" if it failed.
+            message: Why it failed.
+        """
+        outcomes, model, spec = self.outcomes, self.model, self._spec
+        seconds = sum(outcome.seconds for outcome in outcomes)
+        epochs = sum(outcome.epochs for outcome in outcomes)
+        metrics = mean_metrics(outcomes)
+        if status is not None:
+            seconds += time.monotonic() - self.began
+            epochs += 0 if self.state is None else self.state.trained
+            metrics = {}
+        elif self.paused:
+            status = PAUSED
+        else:
+            status = PRUNED if self.pruned else COMPLETED
+        parameters = 0 if model is None or not model.built else int(model.count_params())
+        origin_of = getattr(self._tasks[0].hypermodel, "backbone_origin", None)
+        backbone = None if origin_of is None or model is None else origin_of(spec.hp)
+        return spec.record(
+            status,
+            metrics=metrics,
+            best_epoch=outcomes[0].best_epoch if outcomes else spec.initial_epoch,
+            epochs=epochs,
+            seconds=round(seconds, 3),
+            parameters=outcomes[0].parameters if outcomes else parameters,
+            message=message or self.message,
+            began=time.time() - seconds,
+            scores=tuple(outcome.value for outcome in outcomes),
+            backbone=None if backbone is None else dataclasses.asdict(backbone),
+        )
 
     def _late(self) -> bool:
         return self._spec.deadline is not None and time.monotonic() >= self._spec.deadline
