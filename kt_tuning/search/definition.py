@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from kt_tuning.core.records import SearchRecord, TrialRecord
 from kt_tuning.recipe import SEARCHED
 from kt_tuning.run import Run
 from kt_tuning.run.layout import DEFINITION, SEARCH
-from kt_tuning.search.descriptions import NAME, STATE, Rows, structure_difference
+from kt_tuning.search.descriptions import NAME, STATE, Rows, as_stored, structure_difference
 from kt_tuning.search.distributions import Parameter, SearchSpace, overlap
 
 ENOUGH = 1000
@@ -143,11 +142,6 @@ def _values(parameter: Parameter) -> list[Any]:
         case IntDistribution() | FloatDistribution():
             return [parameter.hp.min_value, parameter.hp.max_value]
     return list(parameter.choices)
-
-
-def as_stored(value: Any) -> Any:
-    """Return a value as it is read back from JSON."""
-    return json.loads(json.dumps(value, default=str))
 
 
 @dataclasses.dataclass(frozen=True)
