@@ -29,10 +29,10 @@ from kt_tuning.trials import (
     Report,
     SharedCallback,
     Task,
+    TrialFiles,
     TrialSpec,
     best_epoch_of,
     describe_failure,
-    end_trial,
     has_own_fit,
     metrics_of,
     train_trial,
@@ -287,7 +287,7 @@ class _OverriddenTrials:
                 metrics={**trained.metrics, **metrics},
                 seconds=max(trained.seconds, record.seconds),
             )
-        return end_trial(record, spec.directory)
+        return TrialFiles(spec.directory).end(record)
 
     def _measured(self, trial: Trial, results: Any) -> tuple[dict[str, float], int]:
         objective = self._tuner.oracle.objective

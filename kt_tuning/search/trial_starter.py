@@ -7,6 +7,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras_tuner
 import numpy as np
@@ -48,12 +49,14 @@ class CrashLog:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / DEATHS
-        self._running, self._epochs = False, 0
-        self.count = 0
-        """Crashes since the last one before which a further epoch was finished."""
+        self._known = _Crashes()
         with contextlib.suppress(StorageError):  # there is no file, or a damaged one
-            known = _Crashes.load(self._path)
-            self.count, self._epochs, self._running = known.count, known.epochs, known.running
+            self._known = _Crashes.load(self._path)
+
+    @property
+    def count(self) -> int:
+        """Crashes since the last one before which a further epoch was finished."""
+        return self._known.count
 
     def begin(self, epochs: int) -> int:
         """Record that this process runs the trial, of which `epochs` are finished.
@@ -61,26 +64,23 @@ class CrashLog:
         Returns:
             Crashes if the process that ran the trial before crashed, else 0.
         """
-        crashed = self._running
+        crashed = self._known.running
         if crashed:
             self.add(epochs)
         if self.count < MAX_CRASHES or not crashed:
-            self._running, self._epochs = True, epochs
-            self._write()
+            self._note(running=True, epochs=epochs)
         return self.count if crashed else 0
 
     def add(self, epochs: int) -> int:
         """Record a crash with `epochs` finished; return the number of crashes."""
-        self.count = 1 if epochs > self._epochs else self.count + 1
-        self._running, self._epochs = False, epochs
-        self._write()
-        return self.count
+        count = 1 if epochs > self._known.epochs else self.count + 1
+        self._note(count=count, epochs=epochs, running=False)
+        return count
 
     def end(self) -> None:
         """Record that this process does not run the trial any more."""
-        self._running = False
         if self.count:
-            self._write()
+            self._note(running=False)
         else:
             self.remove()
 
@@ -88,8 +88,9 @@ class CrashLog:
         """Remove the file: the trial has succeeded."""
         self._path.unlink(missing_ok=True)
 
-    def _write(self) -> None:
-        _Crashes(self.count, self._epochs, self._running).save(self._path, durable=False)
+    def _note(self, **changes: Any) -> None:
+        self._known = dataclasses.replace(self._known, **changes)
+        self._known.save(self._path, durable=False)
 
 
 @dataclasses.dataclass(frozen=True)

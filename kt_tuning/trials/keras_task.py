@@ -11,7 +11,7 @@ import keras_tuner
 import numpy as np
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.trials.building import AUTO, FLOAT32, training_precision
+from kt_tuning.trials.building import AUTO, FLOAT32
 from kt_tuning.trials.callbacks import copy_callbacks
 from kt_tuning.trials.tasks import Probabilities, Task
 
@@ -50,7 +50,7 @@ class KerasTask(Task):
         self.hypermodel = hypermodel
         self._args = args
         self._kwargs = dict(kwargs)
-        self._precision = self._measurable(precision)
+        self.precision = self._measurable(precision)
         self._callbacks = self._kwargs.pop("callbacks", None) or []
         self._first_epoch = self._kwargs.pop("initial_epoch", 0)
         self._fixed_epochs = fixed_epochs
@@ -81,10 +81,6 @@ class KerasTask(Task):
             "Models are returned and evaluated in float32: with "
             f"precision={precision!r} pass `validation_data` in place of `validation_split`."
         )
-
-    def precision(self, values: Mapping[str, Any]) -> str:
-        """Return the precision of a configuration; "auto" depends on the family."""
-        return training_precision(self.hypermodel, self._precision, values)
 
     def fit(
         self,

@@ -26,7 +26,6 @@ from kt_tuning.evaluation import METRICS, metrics_for, predict_split, score
 from kt_tuning.evaluation.predict import checked_probabilities
 from kt_tuning.features import FeatureCache, Views
 from kt_tuning.recipe import NO_BALANCE, SAMPLING, WEIGHTS, FitPlan, Recipe
-from kt_tuning.trials.building import training_precision
 from kt_tuning.trials.callbacks import SIZE, BatchGrowth, Deadline, copy_callbacks
 from kt_tuning.trials.classifiers import (
     check_classifier,
@@ -52,10 +51,12 @@ class Task(abc.ABC):
     Attributes:
         hypermodel: Builds the models.
         measures_itself: Whether `predict` and `measure` evaluate each epoch. If not, Keras does.
+        precision: Precision of the training, see `kt_tuning.Recipe`; "auto" depends on the family.
     """
 
     hypermodel: keras_tuner.HyperModel
     measures_itself: bool = False
+    precision: str
 
     @property
     def measures_every_epoch(self) -> bool:
@@ -69,10 +70,6 @@ class Task(abc.ABC):
     def patience(self, values: Mapping[str, Any]) -> int | None:
         """Return the epochs without improvement after which a trial stops, or None."""
         return None
-
-    @abc.abstractmethod
-    def precision(self, values: Mapping[str, Any]) -> str:
-        """Return the precision of a configuration, see `computing`."""
 
     def check(self, model: keras.Model) -> None:  # noqa: B027  a hook, not a duty
         """Raise an `OptionError` if a built model is not one for the data."""
@@ -143,6 +140,7 @@ class ImageTask(Task):
         self._compiled = [objective for objective in objectives if objective not in known]
         self._model: weakref.ref[keras.Model] | None = None
         self.hypermodel = hypermodel
+        self.precision = recipe.precision
         self._data = data
         self._recipe = recipe
         self._callbacks = callbacks
@@ -151,10 +149,6 @@ class ImageTask(Task):
         asked = [name for name in names if name in METRICS]
         self._names = tuple(dict.fromkeys((*EVERY_EPOCH, *asked)))
         self._asks_log_loss = "log_loss" in asked
-
-    def precision(self, values: Mapping[str, Any]) -> str:
-        """Return the recipe's precision; "auto" depends on the family."""
-        return training_precision(self.hypermodel, self._recipe.precision, values)
 
     def check(self, model: keras.Model) -> None:
         """Refuse a model for other images or classes, or without probabilities."""

@@ -21,6 +21,7 @@ from kt_tuning.trials.building import (
     build_model,
     computes_in_16_bits,
     new_model,
+    training_precision,
     warnings_when_built,
 )
 from kt_tuning.trials.callbacks import Deadline
@@ -214,7 +215,7 @@ class Training:
         """Return a model with new weights: if possible the same one, which is not traced again."""
         keras.utils.set_random_seed(seed)
         hp = self._spec.hp
-        precision = task.precision(hp.values)
+        precision = training_precision(task.hypermodel, task.precision, hp.values)
         same = self.model is not None and _identity(self.model) == self._as_built
         if self.model is not None and self.model.built and same:
             fresh = new_model(task.hypermodel, hp, precision)

@@ -9,10 +9,8 @@ from typing import Any
 
 import keras_tuner
 
-from kt_tuning.core.atomic import sync_file
 from kt_tuning.core.errors import StorageError, full_disk_explained
-from kt_tuning.core.records import PAUSED, TrialRecord
-from kt_tuning.run.layout import HISTORY, PAUSE, RESULT
+from kt_tuning.core.records import TrialRecord
 from kt_tuning.trials.keras_fast import forget_gradients
 from kt_tuning.trials.spec import Report, TrialSpec, describe_failure
 from kt_tuning.trials.tasks import Task
@@ -62,7 +60,7 @@ def run_trial(
                 "again: it goes on with this trial."
             ) from error
         logger.debug("trial %d failed", spec.number, exc_info=True)
-    return end_trial(training.record(status, message), spec.directory)
+    return TrialFiles(spec.directory).end(training.record(status, message))
 
 
 def train_trial(
@@ -89,15 +87,3 @@ def train_trial(
         training.run()
     earlier = [outcome.metrics for outcome in training.outcomes[: -len(training.results) or None]]
     return [*earlier, *training.results], training.record()
-
-
-def end_trial(record: TrialRecord, directory: Path) -> TrialRecord:
-    """Write the record of a trial that has ended or paused."""
-    if record.status == PAUSED:
-        record.save(directory / PAUSE)
-        return record
-    if (history := directory / HISTORY).exists():
-        sync_file(history)
-    record.save(directory / RESULT)
-    TrialFiles(directory).clear()
-    return record

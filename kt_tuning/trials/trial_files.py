@@ -18,9 +18,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.atomic import CsvTable, atomic_write, remove_leftovers
+from kt_tuning.core.atomic import CsvTable, atomic_write, remove_leftovers, sync_file
 from kt_tuning.core.json_record import Record, read_json, write_json
-from kt_tuning.core.records import TrialRecord
+from kt_tuning.core.records import PAUSED, TrialRecord
 from kt_tuning.run.layout import (
     CHECKPOINT,
     EXECUTIONS,
@@ -222,6 +222,17 @@ class TrialFiles:
                 if row.get("epoch", "").isdecimal()
                 and (int(row.get("run", 0)), int(row["epoch"])) < (run, epoch)
             )
+
+    def end(self, record: TrialRecord) -> TrialRecord:
+        """Write the record of a trial that has ended or paused, and return it."""
+        if record.status == PAUSED:
+            record.save(self._directory / PAUSE)
+            return record
+        if self._history.path.exists():
+            sync_file(self._history.path)
+        record.save(self._directory / RESULT)
+        self.clear()
+        return record
 
     def clear(self) -> None:
         """Remove the files that only a resumed trial needs."""
