@@ -159,8 +159,8 @@ class SearchLoop(TrialStarter):
     def _take(self) -> TrialSpec | None:
         """Perturb the best trial, promote a paused one, or start a new one."""
         best = self._near_best()
-        if best is not None and (neighbour := self._start(near=best)) is not None:
-            return neighbour
+        if best is not None and (near_best := self._start(near=best)) is not None:
+            return near_best
         trials = self._run.finished()
         if not self._budget.has_time_for(1 / REDUCTION, trials):
             # A new trial would not reach the last rung of a full training.
@@ -234,7 +234,7 @@ class SearchLoop(TrialStarter):
         never_pauses = self._oracle.default_never_pauses and job.number == 0
         if not result.pause or never_pauses or self._plan.never_pauses(job.hp.values):
             return Decision.CONTINUE
-        perturbs = trial_id in self._oracle.neighbours()
+        perturbs = trial_id in self._oracle.perturbations()
         return Decision.CONTINUE if perturbs else Decision.PAUSE
 
     def finished(self, job: TrialSpec, result: TrialRecord) -> None:

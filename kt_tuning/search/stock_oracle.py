@@ -133,7 +133,7 @@ class StockOracle:
     def rank(self, trial_id: str, rung: int, value: float) -> None:
         """Do nothing: trials do not pause."""
 
-    def neighbours(self) -> set[str]:
+    def perturbations(self) -> set[str]:
         """Return nothing: no trial perturbs another one."""
         return set()
 

@@ -188,7 +188,7 @@ class StudyOracle(keras_tuner.Oracle):
         return sum(trial.user_attrs.get(TRIAL_ID) == trial_id for trial in earlier)
 
     @guarded
-    def neighbours(self) -> set[str]:
+    def perturbations(self) -> set[str]:
         """Return the ids of the trials that perturb another trial, of all processes."""
         self._read_others()
         return {name for name, trial in self._last_attempts().items() if NEAR in trial.user_attrs}

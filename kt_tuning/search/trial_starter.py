@@ -201,7 +201,7 @@ class TrialStarter:
         if best is None or self._budget.ends_at_once(family_of(best.values)):
             return None
         # The perturbations at the end of an earlier run do not count if there is more time now.
-        begun = len(self._oracle.neighbours() - self._earlier)
+        begun = len(self._oracle.perturbations() - self._earlier)
         return best.trial_id if self._budget.is_last_chance(best, begun) else None
 
     def _restriction(self) -> Restriction | None:

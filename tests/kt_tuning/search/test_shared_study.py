@@ -239,7 +239,7 @@ def test_neighbours_are_known_to_the_other_process(make_oracle):
     end(one, best)
     neighbour = one.create_trial("a", near=best.trial_id)
     one.create_trial("b")
-    assert one.neighbours() == two.neighbours() == {neighbour.trial_id}
+    assert one.perturbations() == two.perturbations() == {neighbour.trial_id}
 
 
 def test_a_trial_pauses_because_those_of_the_other_process_are_better(
