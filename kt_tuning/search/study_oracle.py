@@ -173,8 +173,7 @@ class StudyOracle(keras_tuner.Oracle):
                 "not their study. Choose another project_name, or delete the study by `optuna "
                 f"delete-study --study-name {project_name}` and the run directory yourself."
             )
-        self.ignores_earlier = overwrite
-        self._warm_start = warm_start
+        self.ignores_earlier, self._warm_start = overwrite, warm_start
         if warm_start is not None:
             check_objectives(open_study(warm_start), self.objectives)
 
@@ -184,7 +183,8 @@ class StudyOracle(keras_tuner.Oracle):
     @guarded
     def failures(self, trial_id: str) -> int:
         """Return the number of attempts of a trial before its last one, all of which failed."""
-        earlier = (self._kept.get_trial(number) for number in range(self._numbers[trial_id]))
+        kept = self._kept
+        earlier = (kept.get_trial(number) for number in range(self._numbers[trial_id]))
         return sum(trial.user_attrs.get(TRIAL_ID) == trial_id for trial in earlier)
 
     @guarded
@@ -214,11 +214,11 @@ class StudyOracle(keras_tuner.Oracle):
             rung: Number of the rung that it has reached. A trial on a higher rung is better.
             value: Objective there; of two trials on one rung the better value counts.
         """
-        number = self._numbers[trial_id]
-        self._kept.show_pruned(number, rung, value)
+        kept, number = self._kept, self._numbers[trial_id]
+        kept.show_pruned(number, rung, value)
         if self.shared:
-            known = self._kept.get_trial(number).user_attrs.get(SCORES, {})
-            self._kept.set_trial_user_attr(number, SCORES, {**known, str(rung): value})
+            known = kept.get_trial(number).user_attrs.get(SCORES, {})
+            kept.set_trial_user_attr(number, SCORES, {**known, str(rung): value})
 
     @guarded
     def reload(self) -> None:
@@ -292,7 +292,8 @@ class StudyOracle(keras_tuner.Oracle):
         return trial
 
     def _last_attempts(self) -> dict[str, FrozenTrial]:
-        return {name: self._kept.get_trial(number) for name, number in self._numbers.items()}
+        kept = self._kept  # opening it reads the numbers
+        return {name: kept.get_trial(number) for name, number in self._numbers.items()}
 
     def _note_space(self) -> SearchSpace:
         """Store the space, which grows when a build adds a hyperparameter, and return it."""
