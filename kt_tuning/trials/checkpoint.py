@@ -40,7 +40,7 @@ Arrays = list[NDArray[Any]]
 
 
 @dataclasses.dataclass
-class RunState:
+class TrainingState:
     """The state of one training.
 
     Attributes:
@@ -97,7 +97,7 @@ class _BestScores:
     logs: dict[str, float]
 
 
-S = TypeVar("S", RunState, _BestScores)
+S = TypeVar("S", TrainingState, _BestScores)
 
 
 class Checkpoint:
@@ -111,12 +111,12 @@ class Checkpoint:
         self._folder = folder
         self._synced = dict.fromkeys((LAST, BEST), time.monotonic())
 
-    def save(self, model: keras.Model, state: RunState) -> None:
+    def save(self, model: keras.Model, state: TrainingState) -> None:
         """Write the state of the training."""
         arrays = {f"v{i}": value for i, value in enumerate(_values(model))}
         self._write(LAST, dataclasses.asdict(state), arrays)
 
-    def restore(self, model: keras.Model, index: int) -> tuple[RunState, Best] | None:
+    def restore(self, model: keras.Model, index: int) -> tuple[TrainingState, Best] | None:
         """Restore the variables of a model like the one that was saved.
 
         Args:
@@ -127,7 +127,7 @@ class Checkpoint:
             The state and the best epoch, without which a training cannot go on; None if there is
             no checkpoint to continue from.
         """
-        last, best = self._read(LAST, RunState), self._read(BEST, _BestScores)
+        last, best = self._read(LAST, TrainingState), self._read(BEST, _BestScores)
         if last is None or best is None:
             return None
         (state, arrays), (scores, weights) = last, best

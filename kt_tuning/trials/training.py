@@ -25,7 +25,7 @@ from kt_tuning.trials.building import (
     warnings_when_built,
 )
 from kt_tuning.trials.callbacks import Deadline
-from kt_tuning.trials.checkpoint import RunState, copy_state
+from kt_tuning.trials.checkpoint import TrainingState, copy_state
 from kt_tuning.trials.keras_fast import fuse_batch_normalization
 from kt_tuning.trials.metrics import COSTS, check_costs, metrics_of
 from kt_tuning.trials.spec import (
@@ -38,7 +38,7 @@ from kt_tuning.trials.spec import (
 )
 from kt_tuning.trials.tasks import Task
 from kt_tuning.trials.trial_callback import TrainingOverError, TrialCallback
-from kt_tuning.trials.trial_files import Outcome, Run, TrialFiles, mean_metrics
+from kt_tuning.trials.trial_files import Outcome, TrainingKey, TrialFiles, mean_metrics
 from kt_tuning.trials.weights import load_weights
 
 
@@ -73,7 +73,7 @@ class Training:
         self._report = report
         self._tasks = tasks
         self._objectives = objectives
-        self._runs = Run.all(len(tasks), spec.executions)
+        self._runs = TrainingKey.all(len(tasks), spec.executions)
         self._files = TrialFiles(spec.directory, several=len(self._runs) > 1)
         self.outcomes = self._files.outcomes()
         self.results: list[Any] = []
@@ -81,7 +81,7 @@ class Training:
         self._as_built: list[int] = []
         self._built_by_fit = False
         self._returned: keras.Model | None = None
-        self.state: RunState | None = None
+        self.state: TrainingState | None = None
         self.paused = self.pruned = False
         self.message: str | None = None
         self.began = time.monotonic()
@@ -147,7 +147,7 @@ class Training:
     def _late(self) -> bool:
         return self._spec.deadline is not None and time.monotonic() >= self._spec.deadline
 
-    def _pruned_after(self, run: Run, outcome: Outcome) -> bool:
+    def _pruned_after(self, run: TrainingKey, outcome: Outcome) -> bool:
         """Report the end of one of several trainings; return whether the others are left out."""
         done = sum(each.epochs for each in self.outcomes)
         later = self._later_epochs(run)
@@ -157,11 +157,11 @@ class Training:
             self.message = f"pruned after {run.index + 1} of {len(self._runs)} trainings"
         return pruned
 
-    def _later_epochs(self, run: Run) -> int:
+    def _later_epochs(self, run: TrainingKey) -> int:
         """Return the epochs of the trainings after this one."""
         return (len(self._runs) - run.index - 1) * self._spec.epochs
 
-    def _train(self, run: Run) -> Outcome:
+    def _train(self, run: TrainingKey) -> Outcome:
         """Run one training to its end or to a pause, and add its outcome to `outcomes`."""
         self.began = time.monotonic()
         spec, task = self._spec, self._tasks[run.fold or 0]
@@ -171,7 +171,7 @@ class Training:
         model = self._fresh_model(task, seed)
         if spec.origin is not None:
             load_weights(model, weights_file(spec.origin, run.fold))
-        fresh = RunState(run.index, spec.epochs, spec.initial_epoch), None
+        fresh = TrainingState(run.index, spec.epochs, spec.initial_epoch), None
         state, best = self._files.checkpoint.restore(model, run.index) or fresh
         self.state = state
         self._files.rewind_history(run.index, state.done)
@@ -234,7 +234,7 @@ class Training:
         self._as_built = _identity(self.model)
         return self.model
 
-    def _deadline(self, run: Run, state: RunState) -> Deadline:
+    def _deadline(self, run: TrainingKey, state: TrainingState) -> Deadline:
         """Give each training an equal share of the remaining time."""
         assert self._spec.deadline is not None
         now = time.monotonic()
@@ -248,7 +248,7 @@ class Training:
         )
 
     def _epoch_ended(
-        self, run: Run, state: RunState, done: int, value: float, seconds: float
+        self, run: TrainingKey, state: TrainingState, done: int, value: float, seconds: float
     ) -> Decision:
         if len(self._runs) == 1:
             return self._report(Progress(done, state.epochs, value, done - 1, seconds))
@@ -257,7 +257,7 @@ class Training:
         return self._report(Progress(before + done, epochs, value, None, seconds))
 
     def _outcome(
-        self, run: Run, model: keras.Model, task: Task, callback: TrialCallback, result: Any
+        self, run: TrainingKey, model: keras.Model, task: Task, callback: TrialCallback, result: Any
     ) -> Outcome:
         """Write weights and predictions of the best epoch, and return the metrics.
 

@@ -43,7 +43,7 @@ COMMITS = (LAST, OUTCOMES, PAUSE, RESULT)
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class TrainingKey:
     """One of a trial's trainings.
 
     Attributes:
@@ -71,7 +71,7 @@ class Outcome(Record):
     """The result of a training.
 
     Attributes:
-        fold: See `Run`.
+        fold: See `TrainingKey`.
         value: Objective at the best epoch.
         metrics: Every metric at the best epoch.
         best_epoch: Its index, from 0.
@@ -138,7 +138,7 @@ class TrialFiles:
     def keep(
         self,
         model: keras.Model,
-        run: Run,
+        run: TrainingKey,
         predictions: NDArray[np.float32] | None,
         *,
         built_by_fit: bool = False,
