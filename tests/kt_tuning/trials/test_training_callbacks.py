@@ -35,7 +35,8 @@ def clock(monkeypatch):
 
 def steps(clock, seconds, *, longest=math.inf, at=math.inf, least_epochs=5, count=PROBE, each=100):
     """An epoch's first steps, of 100; each takes so many seconds, the first one an hour."""
-    made = Deadline(
+    state = TrainingState(0, 30, 0)
+    made = Deadline(state, at, planned=30, least_epochs=least_epochs, longest=longest)
         TrainingState(0, 30, 0), at, planned=30, least_epochs=least_epochs, longest=longest
     )
     made.set_model(keras.Sequential())
