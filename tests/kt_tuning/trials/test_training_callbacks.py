@@ -37,8 +37,6 @@ def steps(clock, seconds, *, longest=math.inf, at=math.inf, least_epochs=5, coun
     """An epoch's first steps, of 100; each takes so many seconds, the first one an hour."""
     state = TrainingState(0, 30, 0)
     made = Deadline(state, at, planned=30, least_epochs=least_epochs, longest=longest)
-        TrainingState(0, 30, 0), at, planned=30, least_epochs=least_epochs, longest=longest
-    )
     made.set_model(keras.Sequential())
     made.set_params({"steps": each})
     clock.now = -3600.0
