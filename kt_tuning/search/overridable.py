@@ -18,6 +18,7 @@ from kt_tuning.core.records import COMPLETED, TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.recipe import Recipe
 from kt_tuning.search.distributed import is_worker
+from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.objectives import objectives_of
 from kt_tuning.search.options import image_tasks, split_folds
 from kt_tuning.search.tuner_results import TunerResults
@@ -191,6 +192,12 @@ class OverridableTuner(TunerResults):
             )
         precision, fixed = self.recipe.precision, fixed_epochs
         return [KerasTask(hypermodel, args, fit_kwargs, precision=precision, fixed_epochs=fixed)]
+
+    def get_default_hyperparameters(self) -> keras_tuner.HyperParameters:
+        """Return the default configuration: trial 0 of most strategies."""
+        space = self.oracle.get_space()
+        space.values = SearchSpace(space.space).defaults()
+        return space
 
     @property
     def project_dir(self) -> str:
