@@ -13,6 +13,7 @@ import numpy as np
 from kt_tuning.core.errors import OptionError
 from kt_tuning.trials.building import AUTO, FLOAT32
 from kt_tuning.trials.callbacks import copy_callbacks
+from kt_tuning.trials.checkpoint import TrainingState
 from kt_tuning.trials.tasks import Probabilities, Task
 
 EPOCHS = "tuner/epochs"
@@ -86,21 +87,19 @@ class KerasTask(Task):
         self,
         hp: keras_tuner.HyperParameters,
         model: keras.Model,
+        state: TrainingState,
         *,
-        epochs: int,
-        initial_epoch: int,
         seed: int,
-        memory: dict[str, Any],
         callbacks: Sequence[keras.callbacks.Callback],
         folder: str = "",
     ) -> Any:
         """Train as `keras.Model.fit` does."""
         arguments = dict(self._kwargs)
-        first = initial_epoch
+        first = state.done
         if EPOCHS not in hp.values:
             first += self._first_epoch
         if self._fixed_epochs or EPOCHS in hp.values:
-            arguments["epochs"] = epochs
+            arguments["epochs"] = state.epochs
         if first:
             arguments["initial_epoch"] = first
         return self.hypermodel.fit(

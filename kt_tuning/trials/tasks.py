@@ -27,6 +27,7 @@ from kt_tuning.evaluation.predict import checked_probabilities
 from kt_tuning.features import FeatureCache, Views
 from kt_tuning.recipe import NO_BALANCE, SAMPLING, WEIGHTS, FitPlan, Recipe
 from kt_tuning.trials.callbacks import SIZE, BatchGrowth, Deadline, copy_callbacks
+from kt_tuning.trials.checkpoint import TrainingState
 from kt_tuning.trials.classifiers import (
     check_classifier,
     compiled_metrics,
@@ -82,18 +83,22 @@ class Task(abc.ABC):
         self,
         hp: keras_tuner.HyperParameters,
         model: keras.Model,
+        state: TrainingState,
         *,
-        epochs: int,
-        initial_epoch: int,
         seed: int,
-        memory: dict[str, Any],
         callbacks: Sequence[keras.callbacks.Callback],
         folder: str = "",
     ) -> Any:
         """Train `model`; return the result of `HyperModel.fit`.
 
-        The content of `memory` is restored when an interrupted training continues. `folder` is
-        the subdirectory of this training in the log directories of the user's callbacks.
+        Args:
+            hp: The configuration.
+            model: Its model.
+            state: Epochs done and to do. Its `memory` is restored when an interrupted training
+                continues.
+            seed: Seed of order and augmentation.
+            callbacks: Those of the trial.
+            folder: Subdirectory of this training in the log directories of the user's callbacks.
         """
 
     @abc.abstractmethod
@@ -171,11 +176,9 @@ class ImageTask(Task):
         self,
         hp: keras_tuner.HyperParameters,
         model: keras.Model,
+        state: TrainingState,
         *,
-        epochs: int,
-        initial_epoch: int,
         seed: int,
-        memory: dict[str, Any],
         callbacks: Sequence[keras.callbacks.Callback],
         folder: str = "",
     ) -> Any:
@@ -187,7 +190,7 @@ class ImageTask(Task):
         if frozen is not None and start is None:
             features = self._training_features(frozen, plan, deadline)
             return self.hypermodel.fit(
-                hp, model, features, initial_epoch=initial_epoch, callbacks=callbacks
+                hp, model, features, initial_epoch=state.done, callbacks=callbacks
             )
         options: dict[str, Any] = {}
         if start is not None:
@@ -196,9 +199,9 @@ class ImageTask(Task):
         if model.built and model.output_shape == (None, classes):
             soft = soft or needs_one_hot(model, classes)
         if frozen is None:
-            batches = self._batches(plan, memory.get(SIZE, plan.batch_size), seed, soft=soft)
-            loader = Loader(batches)
-            callbacks = [*self._growth(model, loader, plan, memory), *callbacks]
+            size = state.memory.get(SIZE, plan.batch_size)
+            loader = Loader(self._batches(plan, size, seed, soft=soft))
+            callbacks = [*self._growth(model, loader, plan, state.memory), *callbacks]
         else:
             until = None if deadline is None else self._extracting_until(deadline)
             views = Views(self._data.train, frozen, self._cache, plan.policy, until=until)
@@ -211,8 +214,8 @@ class ImageTask(Task):
                 hp,
                 model,
                 loader,
-                epochs=epochs,
-                initial_epoch=initial_epoch,
+                epochs=state.epochs,
+                initial_epoch=state.done,
                 shuffle=False,
                 verbose=0,
                 callbacks=[FollowEpochs(loader), *callbacks],

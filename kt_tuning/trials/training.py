@@ -194,10 +194,8 @@ class Training:
                 result = task.fit(
                     spec.hp,
                     model,
-                    epochs=state.epochs,
-                    initial_epoch=state.done,
+                    state,
                     seed=seed,
-                    memory=state.memory,
                     callbacks=[
                         callback,
                         *([] if deadline is None else [deadline]),
