@@ -117,8 +117,8 @@ class SessionTuner(OverridableTuner):
             make_executor(workers, self._run, jobs).started(jobs) as executor,
         ):
             self._oracle.open()
-            if (known := self._oracle.known_trials()) is not None:
-                self._run.check_unchanged(known)
+            if self._oracle.keeps_study and not self._oracle.shared:
+                self._run.check_unchanged(self.oracle.trials)
             self._identity.note(data, parts)
             if self.choice is not None:
                 self.choice.save(self.run_directory / AUTO_CHOICE)

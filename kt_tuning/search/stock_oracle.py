@@ -101,10 +101,6 @@ class StockOracle:
     def close(self) -> None:
         """Do nothing: there is no study."""
 
-    def known_trials(self) -> Collection[str] | None:
-        """Return None: trials are not compared with the run directory."""
-        return None
-
     @property
     def study(self) -> NoReturn:
         """Raise a `SearchError`: there is no study."""

@@ -7,7 +7,7 @@ import functools
 import json
 import random
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -149,10 +149,6 @@ class StudyOracle(keras_tuner.Oracle):
     def number(self, trial_id: str) -> int:
         """Return the index of a trial in the order of start."""
         return int(self.start_order.index(trial_id))
-
-    def known_trials(self) -> Collection[str] | None:
-        """Return the ids of all trials of the project; None if other processes may add some."""
-        return None if self.shared else self.trials
 
     def prepare(self, project_name: str, *, overwrite: bool, warm_start: Source | None) -> None:
         """Check how the study will begin. Nothing is written.
