@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +154,7 @@ class TrialStarter:
     _options: TrialOptions
     _plan: Plan
     _longest: float
-    _earlier: Collection[str]
+    _earlier: frozenset[str]
     _failed: set[str]
     _slots: dict[str, str]
     _idle = False
