@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -92,7 +91,9 @@ def open_run(
     assert definition is not None
     with content_checked(run.path / DEFINITION):
         options = recorded_options(run, search, definition, recipe)
-        options["storage"] = storage or recorded_storage(run.path)
+        file = run.path / OPTIONS
+        recorded = read_json(file).get("storage") if file.is_file() else None
+        options["storage"] = storage or trusted_storage(recorded, file)
         known = recorded_hypermodel(run, definition) if hypermodel is None else hypermodel
     if known is None:
         return OpenedTuner(definition, **options)
@@ -125,22 +126,12 @@ def recorded_options(
         "folds": search.folds if search.folds > 1 else None,
         "executions_per_trial": search.executions,
         "recipe": recipe or _recipe(path, definition),
-        "hyperparameters": _space(definition),
+        "hyperparameters": definition.hyperparameters if definition.space else None,
         "seed": search.seed,
         "directory": path.absolute().parent,
         "project_name": path.absolute().name,
         **{f"max_{name}": limit for name, limit in limits.items()},
     }
-
-
-def recorded_storage(path: Path) -> str | None:
-    """Return the storage that `kt-tuning run` recorded; None for `study.db`.
-
-    Raises:
-        StorageError: if it is not named by the environment; see `trusted_storage`.
-    """
-    file = path / OPTIONS
-    return trusted_storage(read_json(file).get("storage") if file.is_file() else None, file)
 
 
 def recorded_hypermodel(run: Run, definition: SearchDefinition) -> Any:
@@ -180,19 +171,6 @@ def _recipe(path: Path, definition: SearchDefinition) -> Recipe:
             "it. Pass the recipe: open_run(path, recipe=Recipe(augment=…))."
         )
     return Recipe(**known)
-
-
-def _space(definition: SearchDefinition) -> keras_tuner.HyperParameters | None:
-    if not definition.space:
-        return None
-    # KerasTuner changes what it reads.
-    config = {"space": copy.deepcopy(definition.space), "values": {}}
-    space = keras_tuner.HyperParameters.from_config(config)
-    # Parents come before their children.
-    for parameter in space.space:
-        if space.is_active(parameter):
-            space.values[parameter.name] = parameter.default
-    return space
 
 
 def _missing(definition: SearchDefinition) -> Callable[[keras_tuner.HyperParameters], Any]:

@@ -43,7 +43,7 @@ def write_json(path: str | Path, content: dict[str, Any], *, durable: bool = Tru
 
 def to_json_text(content: Mapping[str, Any]) -> str:
     """Return what `write_json` writes."""
-    return json.dumps(_finite(dict(content)), indent=2, default=_plain) + "\n"
+    return json.dumps(_jsonable(dict(content)), indent=2) + "\n"
 
 
 def read_json(path: str | Path, *, way_on: str = RESTORE) -> dict[str, Any]:
@@ -70,25 +70,17 @@ def read_json(path: str | Path, *, way_on: str = RESTORE) -> dict[str, Any]:
     return content
 
 
-def _plain(value: Any) -> Any:
-    """Convert NumPy scalars and arrays, sets and paths to JSON types."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if isinstance(value, (set, frozenset, tuple)):
-        return list(value)
-    return str(value)
-
-
-def _finite(value: Any) -> Any:
+def _jsonable(value: Any) -> Any:
+    """Convert NumPy's scalars and arrays, sets and paths to JSON types; not-a-number is null."""
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_jsonable(item) for item in value]
     if hasattr(value, "tolist"):
-        return _finite(value.tolist())
+        return _jsonable(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return value
+    return value if value is None or isinstance(value, (str, int, float)) else str(value)
 
 
 @dataclasses.dataclass(frozen=True)

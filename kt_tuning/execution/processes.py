@@ -26,8 +26,8 @@ import cloudpickle
 from kt_tuning.core import pickling
 from kt_tuning.core.errors import OptionError, SearchError
 from kt_tuning.core.process import count_processors
-from kt_tuning.execution.devices import gpu_environment, thread_environment, visible_gpus
 from kt_tuning.execution.executor import Driver, Executor, Work, Worker
+from kt_tuning.execution.worker_resources import gpu_environment, thread_environment, visible_gpus
 
 STOP_SECONDS = 5
 """Seconds that a worker may take to exit before it is killed."""

@@ -29,7 +29,7 @@ import cloudpickle
 from kt_tuning.core.errors import SearchError
 from kt_tuning.core.pickling import load_packed
 from kt_tuning.core.progress import FORWARDED
-from kt_tuning.execution.devices import (
+from kt_tuning.execution.worker_resources import (
     gpu_environment,
     limit_gpu_memory,
     thread_environment,

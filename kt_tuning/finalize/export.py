@@ -42,6 +42,7 @@ from kt_tuning.recipe import Recipe
 from kt_tuning.run import Run, write_lock
 from kt_tuning.run.layout import EXPORT
 from kt_tuning.trials import ImageTask
+from kt_tuning.trials.checkpoint import TrainingState
 
 logger = logging.getLogger("kt_tuning")
 
@@ -297,14 +298,7 @@ def fine_tuning(
 
     def fit(model: keras.Model, number: int) -> None:
         model.optimizer.learning_rate = learning_rate / 2**number
-        task.fit(
-            keras_tuner.HyperParameters(),
-            model,
-            epochs=(number + 1) * epochs,
-            initial_epoch=number * epochs,
-            seed=seed,
-            memory={},
-            callbacks=[],
-        )
+        state = TrainingState(index=0, epochs=(number + 1) * epochs, done=number * epochs)
+        task.fit(keras_tuner.HyperParameters(), model, state, seed=seed, callbacks=[])
 
     return fit

@@ -24,7 +24,7 @@ UNKNOWN_SHARE = 0.25
 FIRST_SHARE, FIRST_LEAST = 0.25, 5.0
 """Deadline of the first trial if it trains one epoch: a share of the time limit, and a minimum in
 seconds. There is then a model early."""
-NEIGHBOURS, SHARE = 4, 0.4
+PERTURBATIONS, SHARE = 4, 0.4
 """Perturbations of the best trial at the end of a limited time, and the largest share of the time
 limit that they may take. With the best trial they make an ensemble of the usual size, 5."""
 LATEST, EARLIEST = 1.1, 0.75
@@ -134,7 +134,7 @@ class Budget:
         """
         if self.deadline is None or self.seconds is None or not best.seconds:
             return False
-        count = min(NEIGHBOURS, int(SHARE * self.seconds / best.seconds)) - begun
+        count = min(PERTURBATIONS, int(SHARE * self.seconds / best.seconds)) - begun
         left = (self.deadline - time.monotonic()) / best.seconds
         return count > 0 and LATEST <= left < math.ceil(count / self.workers) + EARLIEST
 

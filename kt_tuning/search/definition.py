@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from kt_tuning.core.records import SearchRecord, TrialRecord
 from kt_tuning.recipe import SEARCHED
 from kt_tuning.run import Run
 from kt_tuning.run.layout import DEFINITION, SEARCH
-from kt_tuning.search.descriptions import NAME, STATE, Rows, structure_difference
+from kt_tuning.search.descriptions import NAME, STATE, Rows, as_stored, structure_difference
 from kt_tuning.search.distributions import Parameter, SearchSpace, overlap
 
 ENOUGH = 1000
@@ -145,11 +144,6 @@ def _values(parameter: Parameter) -> list[Any]:
     return list(parameter.choices)
 
 
-def as_stored(value: Any) -> Any:
-    """Return a value as it is read back from JSON."""
-    return json.loads(json.dumps(value, default=str))
-
-
 @dataclasses.dataclass(frozen=True)
 class SearchDefinition(Record):
     """Everything that affects the trials of a search; None where a value is not known.
@@ -184,11 +178,15 @@ class SearchDefinition(Record):
     data: dict[str, Any] | None = None
 
     @property
-    def parameters(self) -> list[hps.HyperParameter]:
-        """The space as KerasTuner's hyperparameters."""
+    def hyperparameters(self) -> keras_tuner.HyperParameters:
+        """The space, with the default values."""
         # KerasTuner changes what it reads.
         config = {"space": copy.deepcopy(self.space or []), "values": {}}
-        found: list[hps.HyperParameter] = keras_tuner.HyperParameters.from_config(config).space
+        found = keras_tuner.HyperParameters.from_config(config)
+        # Parents come before their children.
+        for parameter in found.space:
+            if found.is_active(parameter):
+                found.values[parameter.name] = parameter.default
         return found
 
     def differences(
@@ -230,16 +228,17 @@ class SearchDefinition(Record):
         was, here = ((one.hypermodel or {STATE: {}})[STATE] for one in (self, now))
         told: dict[str, str] = {}
         if self.space is not None:
-            told = space_differences(self.parameters, now.parameters, here.get(FIXED) or {})
+            before, space = self.hyperparameters.space, now.hyperparameters.space
+            told = space_differences(before, space, here.get(FIXED) or {})
             # Without the earlier model it is unknown whether trials were trained with the default
             # of a new hyperparameter.
-            new = _untried(self.parameters, now.parameters, trials, new=self.model is None)
+            new = _untried(before, space, trials, new=self.model is None)
             told = {**new, **told}
         if self.hypermodel is not None and now.hypermodel is not None:
             names = [one.hypermodel[NAME] for one in (self, now) if one.hypermodel]
             if names[0] != names[1]:
                 return [f"hypermodel: was {names[0]}, now {names[1]}", *told.values()]
-            searched = {hp.name: _describe(hp) for hp in now.parameters}
+            searched = {hp.name: _describe(hp) for hp in now.hyperparameters.space}
             told = {**_state_differences(was, here, searched), **told}
         return list(told.values())
 

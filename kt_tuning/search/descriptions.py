@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
+import json
 import math
 import platform
 from collections.abc import Collection, Iterator, Mapping
@@ -164,6 +165,11 @@ def _plain(value: Any, skip: Collection[str] = ()) -> Any:
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return {"class": type(value).__name__, **{k: _plain(v) for k, v in fields.items()}}
     return getattr(value, "__name__", type(value).__name__)
+
+
+def as_stored(value: Any) -> Any:
+    """Return a value as it is read back from JSON."""
+    return json.loads(json.dumps(value, default=str))
 
 
 def versions() -> dict[str, str]:

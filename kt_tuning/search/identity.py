@@ -21,8 +21,8 @@ from kt_tuning.core.records import DataCard, TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.run import Run
 from kt_tuning.run.layout import DEFINITION, STUDY
-from kt_tuning.search.definition import SearchDefinition, as_stored, read_definition
-from kt_tuning.search.descriptions import describe_model
+from kt_tuning.search.definition import SearchDefinition, read_definition
+from kt_tuning.search.descriptions import as_stored, describe_model
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import SearchOracle
 from kt_tuning.search.study.open_study import read_earlier

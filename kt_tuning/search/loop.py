@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import time
 
 import keras_tuner
@@ -16,7 +17,7 @@ from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import Budget, family_of
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.objectives import register_metrics
-from kt_tuning.search.pruning import REDUCTION, Promotion, RungTable
+from kt_tuning.search.pruning import REDUCTION, HalvingRule, Promotion, RungTable
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import SearchOracle
 from kt_tuning.search.trial_starter import MAX_CRASHES, CrashLog, TrialOptions, TrialStarter
@@ -60,23 +61,30 @@ class SearchLoop(TrialStarter):
         tracking: Tracking,
         in_process: bool,
     ) -> None:
-        super().__init__(tuner, oracle, run, budget, options, plan)
+        self._tuner, self._oracle, self._run = tuner, oracle, run
+        self._budget, self._options, self._plan = budget, options, plan
         self._display = display
         self._tracking = tracking
         self._in_process = in_process
         self._running: dict[str, CrashLog] = {}
         self._rungs = None if self._options.several else self._make_rungs()
-        if self._rungs is not None:
-            self._longest = self._rungs.longest
-        self._watched = {record.trial_id for record in self._run.trials()}
+        self._longest = math.inf if self._rungs is None else self._rungs.longest
+        self._earlier = frozenset(record.trial_id for record in run.trials())
+        self._watched = set(self._earlier)
+        # Trials that failed and have not been started again: earlier ones do not end the search, as
+        # their cause may have been removed.
+        self._failed = {record.trial_id for record in run.trials() if record.status == FAILED}
+        self._slots = {}
+        """Slots in use by trial, those of paused trials included."""
         self.reason: str | None = None
 
     def _make_rungs(self) -> RungTable | None:
         """Return the rungs with the trials of earlier runs of the search; None if none pause."""
         oracle, budget, run = self._oracle, self._budget, self._run
-        rule = oracle.halving_rule(budget.epochs, budget.seconds)
-        if rule is None:
+        if not oracle.pauses:
             return None
+        maximise = self._tuner.objectives[0].direction == "max"
+        rule = HalvingRule.of(budget.epochs, maximise=maximise, seconds=budget.seconds)
         # The study knows the trials of other processes; one that is taken over brings its folder.
         rungs = RungTable(rule, {} if oracle.shared else run.curves(), oracle.other_scores)
         for record in run.trials():
@@ -144,18 +152,7 @@ class SearchLoop(TrialStarter):
             text = "trial %d: %s; it goes on after its last epoch. %s"
             logger.warning(text, job.number, reason, hint)
             return True
-        record = TrialRecord(
-            trial_id=job.trial_id,
-            number=job.number,
-            status=FAILED,
-            values=dict(job.hp.values),
-            metrics={},
-            best_epoch=0,
-            epochs=0,
-            seconds=0.0,
-            parameters=0,
-            message=f"{reason}, twice. {crash_hint(reason)}",
-        )
+        record = job.record(FAILED, message=f"{reason}, twice. {crash_hint(reason)}")
         record.save(job.directory / RESULT)
         self.finished(job, record)
         return False
@@ -169,8 +166,8 @@ class SearchLoop(TrialStarter):
     def _take(self) -> TrialSpec | None:
         """Perturb the best trial, promote a paused one, or start a new one."""
         best = self._near_best()
-        if best is not None and (neighbour := self._start(near=best)) is not None:
-            return neighbour
+        if best is not None and (near_best := self._start(near=best)) is not None:
+            return near_best
         trials = self._run.finished()
         if not self._budget.has_time_for(1 / REDUCTION, trials):
             # A new trial would not reach the last rung of a full training.
@@ -244,7 +241,7 @@ class SearchLoop(TrialStarter):
         never_pauses = self._oracle.default_never_pauses and job.number == 0
         if not result.pause or never_pauses or self._plan.never_pauses(job.hp.values):
             return Decision.CONTINUE
-        perturbs = trial_id in self._oracle.neighbours()
+        perturbs = trial_id in self._oracle.perturbations()
         return Decision.CONTINUE if perturbs else Decision.PAUSE
 
     def finished(self, job: TrialSpec, result: TrialRecord) -> None:

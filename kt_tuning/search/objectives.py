@@ -132,40 +132,32 @@ def metrics_at_best(trial: Trial) -> dict[str, float]:
     return found
 
 
-def score(trial: Trial, objective: keras_tuner.Objective) -> None:
+def score(trial: Trial, objective: keras_tuner.Objective) -> str | None:
     """Set a trial's score to its best value; of several objectives, to KerasTuner's sum of them.
 
     Args:
         trial: Has measured each objective at the same steps; if it did not, the score is None.
         objective: A multi-objective is the sum of minimised metrics less maximised ones.
+
+    Returns:
+        Why the score is no number; None if it is one.
     """
-    if _unmeasured(trial, objective):
-        trial.score = None
-        return
+    trial.score = None
+    names = [one.name for one in objectives_of(objective)]
+    if missing := [name for name in names if not trial.metrics.exists(name)]:
+        return f"measured no {', '.join(missing)}"
     if not hasattr(objective, "objectives"):
         trial.score = trial.metrics.get_best_value(objective.name)
         trial.best_step = trial.metrics.get_best_step(objective.name)
-        return
-    histories = {o.name: trial.metrics.get_history(o.name) for o in objective.objectives}
-    sums: dict[int, float] = {}
-    for observations in zip(*histories.values(), strict=True):
-        means = dict(zip(histories, (one.mean() for one in observations), strict=True))
-        sums[observations[0].step] = float(objective.get_value(means))
-    trial.best_step = min(sums, key=lambda step: sums[step])
-    trial.score = sums[trial.best_step]
-
-
-def flaw(trial: Trial, objective: keras_tuner.Objective) -> str | None:
-    """Return why the score of a trial is no number; None if it is one."""
-    missing = _unmeasured(trial, objective)
-    if missing:
-        return f"measured no {', '.join(missing)}"
+    else:
+        histories = {name: trial.metrics.get_history(name) for name in names}
+        sums: dict[int, float] = {}
+        for observations in zip(*histories.values(), strict=True):
+            means = dict(zip(histories, (one.mean() for one in observations), strict=True))
+            sums[observations[0].step] = float(objective.get_value(means))
+        trial.best_step = min(sums, key=lambda step: sums[step])
+        trial.score = sums[trial.best_step]
     return None if math.isfinite(trial.score) else f"{objective.name} became {trial.score}"
-
-
-def _unmeasured(trial: Trial, objective: keras_tuner.Objective) -> list[str]:
-    names = [one.name for one in objectives_of(objective)]
-    return [name for name in names if not trial.metrics.exists(name)]
 
 
 def objective_values(trial: Trial, objectives: Sequence[keras_tuner.Objective]) -> list[float]:

@@ -18,12 +18,10 @@ from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import is_oracle
 from kt_tuning.trials import (
     ImageTask,
-    KerasTask,
     RemoteExecutor,
     Task,
     build_model,
     check_soft_targets,
-    has_own_fit,
     open_storage,
 )
 
@@ -188,48 +186,3 @@ def split_folds(data: ImageData | None, folds: int | None, seed: int) -> list[Im
     if data is None:
         return []
     return [data] if folds is None else data.folds(folds, seed=seed)
-
-
-def make_tasks(
-    hypermodel: RecipeHyperModel,
-    parts: Sequence[ImageData],
-    args: tuple[Any, ...],
-    fit_kwargs: dict[str, Any],
-    *,
-    folds: int | None,
-    fixed_epochs: bool,
-    needs_data: bool,
-    objectives: Sequence[str],
-    defaults: keras_tuner.HyperParameters,
-) -> list[Task]:
-    """Return one task a fold for the arguments of `search`: on images, or on what `fit` takes.
-
-    Args:
-        hypermodel: What to train.
-        parts: The images as each fold splits them; empty for data of other kinds.
-        args: Positional arguments of `search`.
-        fit_kwargs: Keyword arguments that it does not take itself.
-        folds: As asked for.
-        fixed_epochs: Whether `fit` is told the epochs.
-        needs_data: Whether there have to be data; a hypermodel's own `fit` may have them itself.
-        objectives: Names of the objectives.
-        defaults: A configuration that the hypermodel is tried with.
-
-    Raises:
-        OptionError: if there are no data, folds are requested of other data than images, or as
-            `image_tasks` does.
-    """
-    if parts:
-        recipe, names = hypermodel.recipe, objectives
-        return image_tasks(
-            hypermodel, recipe, parts, args[1:], fit_kwargs, objectives=names, defaults=defaults
-        )
-    has_data = args or "x" in fit_kwargs or has_own_fit(hypermodel)
-    if needs_data and not has_data:
-        raise OptionError("`search` needs data: an ImageData, or x and y as for keras' fit.")
-    if folds is not None:
-        raise OptionError(
-            "`folds` needs an ImageData, which it can split: ImageData.from_arrays(x, y)."
-        )
-    precision = hypermodel.recipe.precision
-    return [KerasTask(hypermodel, args, fit_kwargs, precision=precision, fixed_epochs=fixed_epochs)]

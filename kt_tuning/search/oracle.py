@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,23 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
+from optuna.trial import TrialState
 
 from kt_tuning.core.errors import SearchError
 from kt_tuning.search.distributions import SearchSpace, Value
 from kt_tuning.search.objectives import measure
 from kt_tuning.search.proposer import Proposer, Restriction
-from kt_tuning.search.pruning import AshaPruner, HalvingRule, make_pruner
+from kt_tuning.search.pruning import AshaPruner, make_pruner
 from kt_tuning.search.samplers import find_strategy
-from kt_tuning.search.study.open_study import adopt_trials, open_study, remove_study
-from kt_tuning.search.study.search_study import SearchStudy
-from kt_tuning.search.study_oracle import Source, StudyOracle, guarded
+from kt_tuning.search.study import trial_states
+from kt_tuning.search.study.open_study import (
+    Source,
+    adopt_trials,
+    flush_study,
+    open_study,
+    remove_study,
+)
+from kt_tuning.search.study_oracle import StudyOracle, guarded
 
 
 class OptunaOracle(StudyOracle):
@@ -29,6 +37,7 @@ class OptunaOracle(StudyOracle):
     Attributes:
         default_never_pauses: Whether trial 0 is trained to its end.
         ends_near_best: Whether the last trials of a limited time should perturb the best one.
+        pauses: Whether trials may pause: with the pruner "asha" and one objective.
     """
 
     def __init__(
@@ -88,9 +97,74 @@ class OptunaOracle(StudyOracle):
         chosen = find_strategy(strategy, objectives=count, trials=max_trials)
         self.pruner = make_pruner(pruner or chosen.pruner, epochs, objectives=count)
         self._proposer = Proposer(chosen, defaults_first=defaults_first)
+        self._stopped: set[str] = set()
         self.ends_near_best = chosen.ends_near_best
+        self.pauses = count == 1 and isinstance(self.pruner, AshaPruner)
         self.default_never_pauses = chosen.default_never_pauses and defaults_first
-        self._failed: dict[str, int] = {}
+        self._failed: list[tuple[str, int]] = []
+        """Ids of trials that are retried, with the number of the attempt that failed."""
+
+    def open(self) -> None:
+        """Open the study, and warm-start it once if `prepare` asked for that.
+
+        If the earlier search is deleted, so is its study in a file or URL of a storage. A storage
+        that the caller has opened is left alone.
+        """
+        project, storage = self._project, self.storage
+        if self.ignores_earlier and project is not None and isinstance(storage, (str, Path)):
+            remove_study(storage, project.name)
+        self.ignores_earlier = False
+        self.reload()
+        if self._warm_start is not None:
+            self.warm_start(self._warm_start)
+            self._warm_start = None
+
+    @guarded
+    def warm_start(self, source: Source) -> int:
+        """Let the sampler learn from an earlier search over the same or an overlapping space.
+
+        The finished trials of that search are added to the study; they do not count for
+        `max_trials`. A hyperparameter that the earlier space lacked is taken to have had its
+        default; a trial with a value that is now out of range is left out. A second call with the
+        same source has no effect.
+
+        Args:
+            source: The earlier study, its run directory, its file or the URL of its storage.
+
+        Returns:
+            The number of trials added.
+
+        Raises:
+            OptionError: if the earlier search had other objectives.
+            StorageError: if there is no such study.
+            SearchError: if the space is not known yet; making a tuner finds it.
+        """
+        if not self.hyperparameters.space:
+            raise SearchError("The space is not known: make the tuner before `warm_start`.")
+        space = self._note_space()
+        with self.lock():
+            self._synchronise()
+            return adopt_trials(self.study, space, open_study(source), self.objectives)
+
+    @guarded
+    def enqueue(self, values: Mapping[str, Value]) -> None:
+        """Try a configuration next: right after the defaults if there is no trial yet.
+
+        A configuration is tried once; enqueuing it again, as a script that is run again does, has
+        no effect.
+
+        Args:
+            values: By name; missing hyperparameters are drawn by the sampler.
+
+        Raises:
+            OptionError: if a name is unknown, not active or its value out of range. Raised by a
+                later `create_trial` if the space is not known yet.
+        """
+        space = SearchSpace(self.hyperparameters.space)
+        self._proposer.enqueue(space.check(values) if space.parameters else dict(values))
+        # Before the search begins nothing is written.
+        if self._is_open:
+            self._proposer.write_queue(self._kept.study, space)
 
     @guarded
     def create_trial(
@@ -114,49 +188,48 @@ class OptunaOracle(StudyOracle):
         """
         if tuner_id in self.ongoing_trials:
             return self.ongoing_trials[tuner_id]
-        # Opening the study fills the queue.
-        kept = self._search_study
-        with kept.lock():
-            self._synchronise(kept)
+        with self.lock():
+            self._synchronise()
             if self._retry_queue:
                 trial = self.trials[self._retry_queue.pop(0)]
                 trial.status, trial.message = TrialStatus.RUNNING, None
-            elif (trial := self._retried(kept) or self._created(kept, near, restriction)) is None:
-                status = TrialStatus.IDLE if kept.others_run() else TrialStatus.STOPPED
+            elif (trial := self._retried() or self._created(near, restriction)) is None:
+                status = TrialStatus.IDLE if self._kept.run_elsewhere() else TrialStatus.STOPPED
                 return Trial(self.hyperparameters.copy(), trial_id="", status=status)
         self.tuner_ids.add(tuner_id)
         self.ongoing_trials[tuner_id] = trial
         self._save_trial(trial)
         return trial
 
-    def _retried(self, kept: SearchStudy) -> Trial | None:
+    def _retried(self) -> Trial | None:
         """Start another attempt of a trial of an earlier run; None if none is left."""
         while self._failed:
-            trial_id = next(iter(self._failed))
+            trial_id, number = self._failed.pop(0)
             # Another process that shares the study may have started another attempt.
-            if self._failed.pop(trial_id) == kept.number(trial_id):
-                trial = kept.retry(trial_id, self.hyperparameters)
-                self.trials[trial_id] = trial
+            if number == self._numbers[trial_id]:
                 self.end_order.remove(trial_id)
-                return trial
+                self._stopped.discard(trial_id)
+                return self._started(trial_states.retry_trial(self._kept, number))
         return None
 
-    def _created(
-        self, kept: SearchStudy, near: str | None, restriction: Restriction | None
-    ) -> Trial | None:
+    def _created(self, near: str | None, restriction: Restriction | None) -> Trial | None:
+        """Start a trial with a new configuration; None if there is none."""
         if self.max_trials and len(self.trials) >= self.max_trials:
             return None
-        space = kept.note_space(self.hyperparameters)
-        anchor = None if near is None else kept.number(near)
-        proposal = self._proposer.propose(kept, space, self.trials.values(), anchor, restriction)
+        space, kept = self._note_space(), self._kept
+        anchor = None if near is None else self._numbers[near]
+        trials = self.trials.values()
+        proposal = self._proposer.propose(kept, self.seed, space, trials, anchor, restriction)
         if proposal is None:
             return None
-        trial_id = f"{len(self.trials):0{len(str(self.max_trials))}d}"
-        # An enqueued configuration comes first, even if a perturbation is wanted.
-        drawn_near = anchor if proposal.enqueued is None else None
-        trial = kept.begin(trial_id, proposal, self.hyperparameters, drawn_near)
-        self._remember(trial)
-        return trial
+        trial_id = f"{len(trials):0{len(str(self.max_trials))}d}"
+        trial_states.begin_trial(kept, trial_id, proposal, anchor)
+        flush_study(self._file)
+        return self._started(proposal.number)
+
+    def _started(self, number: int) -> Trial:
+        self._kept.claim(number)
+        return self._remember(self._kept.get_trial(number))
 
     @guarded
     def report(self, trial_id: str, epoch: int, value: float, *, prune: bool = True) -> bool:
@@ -173,9 +246,29 @@ class OptunaOracle(StudyOracle):
         """
         if len(self.objectives) > 1:
             return True
+        kept, number = self._kept, self._numbers[trial_id]
         if prune and not isinstance(self.pruner, NopPruner):
-            self._read_others(self._search_study)
-        return self._search_study.report(trial_id, epoch, value, prune=prune)
+            self._read_others()
+        kept.set_trial_intermediate_value(number, epoch, float(value))
+        if not prune:
+            return not math.isnan(value)
+        if proceeds := not math.isnan(value) and not trial_states.is_pruned(kept, number, epoch):
+            self._stopped.discard(trial_id)
+        else:
+            self._stopped.add(trial_id)
+        return proceeds
+
+    def cut_short(self, trial_id: str) -> None:
+        """Count a running trial as pruned when it ends."""
+        self._stopped.add(trial_id)
+
+    def will_retry(self, trial_id: str) -> bool:
+        """Return False: trials that end as "INVALID" are retried by the study itself."""
+        return False
+
+    def failure_status(self, status: str) -> str:
+        """Return the status by which the oracle knows a trial without a score."""
+        return status
 
     @guarded
     def retry_failed(self, exclude: Collection[str] = (), lost: Collection[str] = ()) -> list[str]:
@@ -191,12 +284,16 @@ class OptunaOracle(StudyOracle):
         Returns:
             The ids of the trials that are retried.
         """
-        kept = self._search_study
-        with kept.lock():
-            self._synchronise(kept)
-            failed = [] if kept.others_run() else kept.ended_without_result(lost)
-        self._failed = {name: kept.number(name) for name in failed if name not in exclude}
-        return list(self._failed)
+        with self.lock():
+            self._synchronise()
+            last = {} if self._kept.run_elsewhere() else self._last_attempts()
+        self._failed = [
+            (name, trial.number)
+            for name, trial in last.items()
+            if name not in exclude
+            and (trial.state == TrialState.FAIL or (trial.state.is_finished() and name in lost))
+        ]
+        return [name for name, _ in self._failed]
 
     @guarded
     def update_trial(self, trial_id: str, metrics: Mapping[str, float], step: int = 0) -> Trial:
@@ -221,7 +318,7 @@ class OptunaOracle(StudyOracle):
         Raises:
             RuntimeError: if the build asked for a hyperparameter that is not allowed.
         """
-        kept, known = self._search_study, self.trials[trial.trial_id]
+        known = self.trials[trial.trial_id]
         known.hyperparameters = trial.hyperparameters
         known.status, known.message = trial.status, trial.message
         ongoing = self.ongoing_trials.items()
@@ -230,92 +327,24 @@ class OptunaOracle(StudyOracle):
             self.update_space(known.hyperparameters)
         except RuntimeError as error:
             known.status, known.message = TrialStatus.FAILED, str(error)
-            kept.finish(known)
+            self._finish(known)
             raise
-        kept.fill(known, kept.note_space(self.hyperparameters))
+        space, number = self._note_space(), self._numbers[known.trial_id]
+        trial_states.fill_trial(self._kept, number, known, space)
         self._run_times[known.trial_id] += 1
         retries_left = self._run_times[known.trial_id] <= self.max_retries_per_trial
         if known.status == TrialStatus.INVALID and retries_left:
             self._retry_queue.append(known.trial_id)
         else:
-            kept.finish(known)
+            self._finish(known)
             self.end_order.append(known.trial_id)
             if known.status == TrialStatus.FAILED:
                 self._proposer.failures.append(known.message)
         self._save_trial(known)
         self.save()
 
-    @guarded
-    def enqueue(self, values: Mapping[str, Value]) -> None:
-        """Try a configuration next: right after the defaults if there is no trial yet.
-
-        A configuration is tried once; enqueuing it again, as a script that is run again does, has
-        no effect.
-
-        Args:
-            values: By name; missing hyperparameters are drawn by the sampler.
-
-        Raises:
-            OptionError: if a name is unknown, not active or its value out of range. Raised by a
-                later `create_trial` if the space is not known yet.
-        """
-        space = SearchSpace(self.hyperparameters.space)
-        self._proposer.enqueue(space.check(values) if space.parameters else dict(values))
-        # Before the search begins nothing is written.
-        if self._is_open:
-            self._proposer.write_queue(self._search_study, space)
-
-    @guarded
-    def warm_start(self, source: Source) -> int:
-        """Let the sampler learn from an earlier search over the same or an overlapping space.
-
-        The finished trials of that search are added to the study; they do not count for
-        `max_trials`. A hyperparameter that the earlier space lacked is taken to have had its
-        default; a trial with a value that is now out of range is left out. A second call with the
-        same source has no effect.
-
-        Args:
-            source: The earlier study, its run directory, its file or the URL of its storage.
-
-        Returns:
-            The number of trials added.
-
-        Raises:
-            OptionError: if the earlier search had other objectives.
-            StorageError: if there is no such study.
-            SearchError: if the space is not known yet; making a tuner finds it.
-        """
-        if not self.hyperparameters.space:
-            raise SearchError("The space is not known: make the tuner before `warm_start`.")
-        kept = self._search_study
-        space = kept.note_space(self.hyperparameters)
-        with kept.lock():
-            self._synchronise(kept)
-            return adopt_trials(self.study, space, open_study(source), self.objectives)
-
-    def open(self) -> None:
-        """Open the study, and warm-start it once if `prepare` asked for that.
-
-        If the earlier search is deleted, so is its study in a file or URL of a storage. A storage
-        that the caller has opened is left alone.
-        """
-        project, storage = self._project, self.storage
-        if self.ignores_earlier and project is not None and isinstance(storage, (str, Path)):
-            remove_study(storage, project.name)
-        self.ignores_earlier = False
-        self.reload()
-        if self._warm_start is not None:
-            self.warm_start(self._warm_start)
-            self._warm_start = None
-
-    def halving_rule(self, epochs: int, seconds: float | None) -> HalvingRule | None:
-        """Return when trials pause; None if they do not.
-
-        Args:
-            epochs: Epochs of a full training.
-            seconds: Time limit of the search times the number of workers, or None.
-        """
-        if len(self.objectives) > 1 or not isinstance(self.pruner, AshaPruner):
-            return None
-        maximise = self.objectives[0].direction == "max"
-        return HalvingRule.of(epochs, maximise=maximise, seconds=seconds)
+    def _finish(self, trial: Trial) -> None:
+        number, stopped = self._numbers[trial.trial_id], trial.trial_id in self._stopped
+        trial_states.finish_trial(self._kept, number, trial, self.objective, stopped=stopped)
+        flush_study(self._file)
+        self._kept.release(number)

@@ -12,26 +12,29 @@ import keras
 import keras_tuner
 from keras_tuner.engine.trial import Trial
 
-from kt_tuning.core.errors import KtTuningError, OptionError, StorageError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.core.json_record import write_json
 from kt_tuning.core.records import COMPLETED, TrialRecord
 from kt_tuning.data import ImageData
-from kt_tuning.search.auto import AUTO
+from kt_tuning.recipe import Recipe
 from kt_tuning.search.distributed import is_worker
+from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.objectives import objectives_of
-from kt_tuning.search.options import make_tasks, split_folds
+from kt_tuning.search.options import image_tasks, split_folds
 from kt_tuning.search.tuner_results import TunerResults
 from kt_tuning.trials import (
     EPOCHS,
     Decision,
+    KerasTask,
     Progress,
     Report,
     SharedCallback,
     Task,
+    TrialFiles,
     TrialSpec,
     best_epoch_of,
     describe_failure,
-    end_trial,
+    has_own_fit,
     metrics_of,
     train_trial,
     weights_file,
@@ -55,6 +58,7 @@ class NoHyperModel(keras_tuner.HyperModel):
 class OverridableTuner(TunerResults):
     """A tuner that trains trials by methods that subclasses may override, as in KerasTuner."""
 
+    recipe: Recipe
     _epochs: int | None
     _overridden_trials: _OverriddenTrials | None = None
 
@@ -84,7 +88,7 @@ class OverridableTuner(TunerResults):
         tasks = self._tasks(parts, args, kwargs, fixed_epochs=fixed)
         running = self._overridden_trials
         if running is None or running.spec is None:
-            spec = self._specify_alone(trial, planned)
+            spec = self._options.spec(trial, self._run, number=0, epochs=planned)
             return train_trial(spec, _always_continue, tasks=tasks, objectives=self.objectives)[0]
         spec = running.spec
         if fixed and EPOCHS not in trial.hyperparameters.values:
@@ -93,25 +97,6 @@ class OverridableTuner(TunerResults):
             spec, running.report, tasks=tasks, objectives=self.objectives
         )
         return results
-
-    def _specify_alone(self, trial: Trial, epochs: int) -> TrialSpec:
-        """Specify a trial that is run outside a search, by a call of `run_trial`."""
-        values = trial.hyperparameters.values
-        earlier = values.get("tuner/trial_id")
-        return TrialSpec(
-            trial_id=trial.trial_id,
-            number=0,
-            hp=trial.hyperparameters,
-            epochs=values.get(EPOCHS, epochs),
-            initial_epoch=values.get("tuner/initial_epoch", 0),
-            origin=None if earlier is None else self._run.trial(earlier),
-            seed=self.seed,
-            directory=self._run.trial(trial.trial_id),
-            deadline=None,
-            least_epochs=0,
-            executions=self._options.executions,
-            limits=self._options.limits,
-        )
 
     def _overrides(self, *names: str) -> list[str]:
         """Return the methods of `names` that a subclass, or the instance, overrides."""
@@ -122,28 +107,34 @@ class OverridableTuner(TunerResults):
             or getattr(type(self), name) is not getattr(OverridableTuner, name)
         ]
 
-    def _overridden_methods(self, workers: Any) -> list[str]:
-        """Return the names of the overridden methods, which need this process.
-
-        Raises:
-            OptionError: if there are some and trials run elsewhere.
-        """
-        hooks = self._overrides(*OVERRIDABLE)
-        if hooks and workers != 1:
-            raise OptionError(
-                f"This tuner overrides {', '.join(hooks)}, which is called in this process: pass "
-                f"workers=1. Received: workers={workers!r}"
-            )
-        return hooks
-
-    def _run_overridden(
+    def _overridden_work(
         self,
+        workers: Any,
         args: tuple[Any, ...],
         epochs: int | None,
         callbacks: list[keras.callbacks.Callback] | None,
         fit_kwargs: dict[str, Any],
-    ) -> _OverriddenTrials:
-        """Return what runs trials by the overridden methods, with the arguments of `search`."""
+    ) -> _OverriddenTrials | None:
+        """Return what runs trials by the overridden methods; None if none is overridden.
+
+        Args:
+            workers: As found.
+            args: Positional arguments of `search`.
+            epochs: As given.
+            callbacks: As given.
+            fit_kwargs: Keyword arguments of `search` that `fit` takes.
+
+        Raises:
+            OptionError: if methods are overridden, which need this process, and there are workers.
+        """
+        hooks = self._overrides(*OVERRIDABLE)
+        if not hooks:
+            return None
+        if workers != 1:
+            raise OptionError(
+                f"This tuner overrides {', '.join(hooks)}, which is called in this process: pass "
+                f"workers=1. Received: workers={workers!r}"
+            )
         passed = {name: value for name, value in fit_kwargs.items() if name != "callbacks"}
         if callbacks is not None:
             passed["callbacks"] = callbacks
@@ -160,16 +151,6 @@ class OverridableTuner(TunerResults):
             return longest or epochs or 1, epochs is not None
         return epochs or self._epochs or DEFAULT_EPOCHS, True
 
-    def _default_hypermodel(self) -> Any:
-        if self._overrides("run_trial"):
-            return NoHyperModel()
-        if self._follows_oracle:
-            raise OptionError(
-                "Received `hypermodel=None`. It is needed unless a subclass overrides "
-                "`Tuner.run_trial()`."
-            )
-        return AUTO
-
     def _tasks(
         self,
         parts: Sequence[ImageData],
@@ -178,18 +159,45 @@ class OverridableTuner(TunerResults):
         *,
         fixed_epochs: bool,
     ) -> list[Task]:
-        """Return one task a fold."""
-        return make_tasks(
-            self._searched,
-            parts,
-            args,
-            dict(fit_kwargs),
-            folds=self._folds,
-            fixed_epochs=fixed_epochs,
-            needs_data=not self._follows_oracle,
-            objectives=[part.name for one in self.objectives for part in objectives_of(one)],
-            defaults=self.get_default_hyperparameters(),
-        )
+        """Return one task a fold for the arguments of `search`.
+
+        Args:
+            parts: The images as each fold splits them; empty for data of other kinds.
+            args: Positional arguments of `search`.
+            fit_kwargs: Keyword arguments that it does not take itself.
+            fixed_epochs: Whether `fit` is told the epochs.
+
+        Raises:
+            OptionError: if there are no data, folds are requested of other data than images, or as
+                `image_tasks` does.
+        """
+        hypermodel = self._searched
+        if parts:
+            return image_tasks(
+                hypermodel,
+                self.recipe,
+                parts,
+                args[1:],
+                dict(fit_kwargs),
+                objectives=[part.name for one in self.objectives for part in objectives_of(one)],
+                defaults=self.get_default_hyperparameters(),
+            )
+        # A hypermodel's own `fit` may have the data itself.
+        has_data = args or "x" in fit_kwargs or has_own_fit(hypermodel)
+        if not has_data and not self._follows_oracle:
+            raise OptionError("`search` needs data: an ImageData, or x and y as for keras' fit.")
+        if self._folds is not None:
+            raise OptionError(
+                "`folds` needs an ImageData, which it can split: ImageData.from_arrays(x, y)."
+            )
+        precision, fixed = self.recipe.precision, fixed_epochs
+        return [KerasTask(hypermodel, args, fit_kwargs, precision=precision, fixed_epochs=fixed)]
+
+    def get_default_hyperparameters(self) -> keras_tuner.HyperParameters:
+        """Return the default configuration: trial 0 of most strategies."""
+        space = self.oracle.get_space()
+        space.values = SearchSpace(space.space).defaults()
+        return space
 
     @property
     def project_dir(self) -> str:
@@ -266,28 +274,16 @@ class _OverriddenTrials:
         try:
             results = self._tuner.run_trial(trial, *self._args, **self._kwargs)
             metrics, epoch = self._measured(trial, results)
-        except (KtTuningError, keras_tuner.errors.FatalError):
-            raise
         except Exception as error:
-            if not spec.directory.is_dir():
-                raise StorageError(
-                    f"{spec.directory} has been removed while its trial was running. Leave the "
-                    "run directory there during a search."
-                ) from error
-            status, message = describe_failure(error)
+            status, message = describe_failure(error, spec.directory)
         finally:
             self.spec, self.report = None, _always_continue
         seconds = time.monotonic() - began
-        record = TrialRecord(
-            trial_id=spec.trial_id,
-            number=spec.number,
-            status=status,
-            values=dict(spec.hp.values),
+        record = spec.record(
+            status,
             metrics=metrics,
             best_epoch=epoch,
-            epochs=0,
             seconds=round(seconds, 3),
-            parameters=0,
             message=message,
             began=time.time() - seconds,
         )
@@ -298,7 +294,7 @@ class _OverriddenTrials:
                 metrics={**trained.metrics, **metrics},
                 seconds=max(trained.seconds, record.seconds),
             )
-        return end_trial(record, spec.directory)
+        return TrialFiles(spec.directory).end(record)
 
     def _measured(self, trial: Trial, results: Any) -> tuple[dict[str, float], int]:
         objective = self._tuner.oracle.objective

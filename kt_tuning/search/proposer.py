@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import optuna
 from keras_tuner.engine.trial import Trial, TrialStatus
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import RandomSampler
 
 from hypermodels import FAMILY
 from kt_tuning.core.errors import SearchError
@@ -18,7 +18,7 @@ from kt_tuning.core.quiet import quiet_optuna
 from kt_tuning.search.distributions import Parameter, SearchSpace, Value, Values
 from kt_tuning.search.samplers import Strategy, perturbations
 from kt_tuning.search.samplers.space_filling import GridSampler
-from kt_tuning.search.study.search_study import SearchStudy
+from kt_tuning.search.study.draft_storage import StudyStorage
 from kt_tuning.search.study.trial_states import ENQUEUED, Proposal, set_parameter
 
 QUEUE = "queue"
@@ -58,22 +58,23 @@ class Proposer:
         """Enqueue a configuration, or some values of one."""
         self._enqueued.append(values)
 
-    def write_queue(self, kept: SearchStudy, space: SearchSpace) -> None:
+    def write_queue(self, study: optuna.Study, space: SearchSpace) -> None:
         """Add the enqueued configurations to the study's queue, once the space is known.
 
         Raises:
             OptionError: if one does not fit into the space.
         """
         while self._enqueued and space.parameters:
-            values, queue = space.check(self._enqueued[0]), _queue(kept.study)
+            values, queue = space.check(self._enqueued[0]), _queue(study)
             # A script that is resumed enqueues the same again.
             if values not in queue:
-                kept.study.set_user_attr(QUEUE, [*queue, values])
+                study.set_user_attr(QUEUE, [*queue, values])
             del self._enqueued[0]
 
     def propose(
         self,
-        kept: SearchStudy,
+        kept: StudyStorage,
+        seed: int,
         space: SearchSpace,
         trials: Collection[Trial],
         near: int | None = None,
@@ -86,6 +87,7 @@ class Proposer:
 
         Args:
             kept: The study of the search.
+            seed: Seed of the search.
             space: The space.
             trials: All trials, running or ended.
             near: Number of the trial that the configuration perturbs, unless it was enqueued.
@@ -101,10 +103,10 @@ class Proposer:
             raise SearchError(
                 f"All {len(self.failures)} trials failed; the first one: {self.failures[0]}"
             )
-        self.write_queue(kept, space)
+        self.write_queue(kept.study, space)
         strategy = self._strategy if near is None else perturbations(near)
         tried = {_key(trial.hyperparameters.values) for trial in trials}
-        draw = _Draw(kept, space, strategy, index=len(trials), tried=tried)
+        draw = _Draw(kept, seed, space, strategy, index=len(trials), tried=tried)
         if self._defaults_first and not trials:
             return draw.untried(space.defaults())
         for values in _waiting(kept.study):
@@ -123,7 +125,8 @@ class Proposer:
 class _Draw:
     """Draws the configuration of one trial; equal attributes and studies give equal draws."""
 
-    kept: SearchStudy
+    kept: StudyStorage
+    seed: int
     space: SearchSpace
     strategy: Strategy
     index: int
@@ -135,7 +138,7 @@ class _Draw:
             proposal = self._draw(attempt, planned)
             if _key(proposal.values) not in self.tried:
                 return proposal
-            self.kept.storage.discard()
+            self.kept.discard()
             if proposal.values.keys() <= planned.keys():
                 break
         return None
@@ -145,28 +148,27 @@ class _Draw:
         proposal = self.untried({}) if families else None
         if proposal is None or proposal.values[FAMILY] in families:
             return proposal
-        self.kept.storage.discard()
+        self.kept.discard()
         drawn = (self.untried({FAMILY: family}) for family in families)
         return next((proposal for proposal in drawn if proposal is not None), None)
 
     def _draw(self, attempt: int, planned: Mapping[str, Value]) -> Proposal:
         study = self.kept.study
         try:
+            sequence = np.random.SeedSequence((self.seed, self.index, attempt))
+            seed = int(sequence.generate_state(1)[0])
             with quiet_optuna():
-                study.sampler = self._sampler(attempt)
+                if attempt < REDRAWS:
+                    study.sampler = self.strategy.sampler(self.seed, seed)
+                else:
+                    last = attempt == 2 * REDRAWS
+                    study.sampler = GridSampler() if last else RandomSampler(seed)
                 trial = study.ask()
                 values = self.space.walk(lambda p: self._value(p, trial, planned))
                 return Proposal(trial.number, values)
         except BaseException:
-            self.kept.storage.discard()
+            self.kept.discard()
             raise
-
-    def _sampler(self, attempt: int) -> BaseSampler:
-        sequence = np.random.SeedSequence((self.kept.seed, self.index, attempt))
-        seed = int(sequence.generate_state(1)[0])
-        if attempt < REDRAWS:
-            return self.strategy.sampler(self.kept.seed, seed)
-        return GridSampler() if attempt == 2 * REDRAWS else RandomSampler(seed)
 
     def _value(
         self, parameter: Parameter, trial: optuna.Trial, planned: Mapping[str, Value]
@@ -174,7 +176,7 @@ class _Draw:
         name = parameter.hp.name
         if name not in planned:
             return parameter.suggest(trial)
-        set_parameter(self.kept.storage, trial.number, parameter, planned[name])
+        set_parameter(self.kept, trial.number, parameter, planned[name])
         return planned[name]
 
 

@@ -101,7 +101,11 @@ class SessionTuner(OverridableTuner):
             SearchError: if every trial fails.
             KeyboardInterrupt: on Ctrl-C, after the workers have been stopped.
         """
-        jobs = self._trials_left()
+        jobs = self.oracle.max_trials
+        if jobs is not None:
+            # Failed trials are tried again.
+            done = [record for record in self._run.trials() if record.status != FAILED]
+            jobs = max(0, jobs - len(done))
         source = None if data is None else data.source
         check = partial(self._identity.check_run, data)
         shared = is_worker() or self._oracle.shared
@@ -113,8 +117,8 @@ class SessionTuner(OverridableTuner):
             make_executor(workers, self._run, jobs).started(jobs) as executor,
         ):
             self._oracle.open()
-            if (known := self._oracle.known_trials()) is not None:
-                self._run.check_unchanged(known)
+            if self._oracle.keeps_study and not self._oracle.shared:
+                self._run.check_unchanged(self.oracle.trials)
             self._identity.note(data, parts)
             if self.choice is not None:
                 self.choice.save(self.run_directory / AUTO_CHOICE)
@@ -128,7 +132,7 @@ class SessionTuner(OverridableTuner):
         run = self._run
         plan = self._enqueue_plan(budget, executor.workers)
         self._write_record(budget)
-        retried = self._retry_failed()
+        retried = [] if is_worker() else retry_failed(self._oracle, run)
         spent = run.seconds_spent()
         display = SearchDisplay(
             self.objectives[0].name,
@@ -221,23 +225,6 @@ class SessionTuner(OverridableTuner):
         )
         record.save(self.run_directory / SEARCH)
 
-    def _retry_failed(self) -> list[str]:
-        retried = [] if is_worker() else retry_failed(self._oracle, self._run)
-        if retried:
-            logger.warning(
-                "%s failed in an earlier run; %s tried again.",
-                count(len(retried), "trial"),
-                "they are" if len(retried) > 1 else "it is",
-            )
-        return retried
-
-    def _trials_left(self) -> int | None:
-        """Return how many trials may still run, retries included; None for no limit."""
-        if self.oracle.max_trials is None:
-            return None
-        done = [record for record in self._run.trials() if record.status != FAILED]
-        return max(0, self.oracle.max_trials - len(done))
-
     def _check_results(self) -> None:
         """Warn if trial 0 has failed.
 
@@ -259,7 +246,8 @@ def retry_failed(oracle: SearchOracle, run: RunDirectory) -> list[str]:
     Trials over a limit are not retried, nor are those that crashed a process in the last retry.
 
     Returns:
-        The ids of the trials that failed; those with unreadable files are named in the log.
+        The ids of the trials that failed, whose number is logged; those with unreadable files are
+        named in the log.
     """
     lost = run.discard_damaged()
     final = {
@@ -267,5 +255,11 @@ def retry_failed(oracle: SearchOracle, run: RunDirectory) -> list[str]:
         for record in run.trials()
         if record.status != FAILED or CrashLog(run.trial(record.trial_id)).count > MAX_CRASHES
     }
-    retried = oracle.retry_failed(final, lost)
-    return [trial_id for trial_id in retried if trial_id not in lost]
+    retried = [name for name in oracle.retry_failed(final, lost) if name not in lost]
+    if retried:
+        logger.warning(
+            "%s failed in an earlier run; %s tried again.",
+            count(len(retried), "trial"),
+            "they are" if len(retried) > 1 else "it is",
+        )
+    return retried

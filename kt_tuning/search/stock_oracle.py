@@ -15,7 +15,7 @@ from kt_tuning.core.records import COMPLETED, FAILED, INFEASIBLE, TrialRecord
 from kt_tuning.run.layout import ORACLE
 from kt_tuning.search.objectives import Objectives, find_objectives, metrics_at_best
 from kt_tuning.search.oracle import OptunaOracle
-from kt_tuning.search.pruning import HalvingRule, RungScores
+from kt_tuning.search.pruning import RungScores
 from kt_tuning.search.run_directory import RunDirectory
 
 
@@ -58,6 +58,7 @@ class StockOracle:
     keeps_study = False
     shared = False
     storage = None
+    pauses = False
     default_never_pauses = False
     ends_near_best = False
 
@@ -100,10 +101,6 @@ class StockOracle:
     def close(self) -> None:
         """Do nothing: there is no study."""
 
-    def known_trials(self) -> Collection[str] | None:
-        """Return None: trials are not compared with the run directory."""
-        return None
-
     @property
     def study(self) -> NoReturn:
         """Raise a `SearchError`: there is no study."""
@@ -121,10 +118,6 @@ class StockOracle:
         """Return the next trial; `near` and `restriction` are ignored."""
         return self.oracle.create_trial(slot)
 
-    def halving_rule(self, epochs: int, seconds: float | None) -> HalvingRule | None:
-        """Return None: trials do not pause."""
-        return None
-
     def other_scores(self) -> dict[str, RungScores]:
         """Return nothing: no other process shares the search."""
         return {}
@@ -136,7 +129,7 @@ class StockOracle:
     def rank(self, trial_id: str, rung: int, value: float) -> None:
         """Do nothing: trials do not pause."""
 
-    def neighbours(self) -> set[str]:
+    def perturbations(self) -> set[str]:
         """Return nothing: no trial perturbs another one."""
         return set()
 

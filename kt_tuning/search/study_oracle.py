@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import random
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -15,21 +16,37 @@ import optuna
 from keras_tuner.engine.trial import Trial, TrialStatus
 from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import OptionError, SearchError
 from kt_tuning.core.quiet import ignored_warnings
-from kt_tuning.run.layout import ORACLE
+from kt_tuning.run.layout import ORACLE, STUDY
+from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.objectives import objectives_of
-from kt_tuning.search.proposer import Proposer
 from kt_tuning.search.pruning import RungScores
 from kt_tuning.search.run_directory import RunDirectory
-from kt_tuning.search.study.open_study import check_objectives, open_study
-from kt_tuning.search.study.search_study import SearchStudy
+from kt_tuning.search.study.draft_storage import StudyStorage
+from kt_tuning.search.study.open_study import (
+    SPACE,
+    Source,
+    check_objectives,
+    open_search,
+    open_study,
+    with_earlier_space,
+)
 from kt_tuning.search.study.storage import is_shared
+from kt_tuning.search.study.trial_states import (
+    NEAR,
+    SCORES,
+    TRIAL_ID,
+    is_usable,
+    restore_trial,
+    rung_scores,
+)
 
-Source = optuna.Study | str | Path
-"""An earlier search: its study, run directory, file, or URL."""
+SEED = "seed"
+"""Attribute of a study: the seed of its search."""
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -51,8 +68,9 @@ def guarded(method: Method) -> Method:
 class StudyOracle(keras_tuner.Oracle):
     """Reads trials and their order from an Optuna study.
 
-    A search that was killed continues with the trials that it was running, under the same ids.
-    KerasTuner's JSON files are written for the tools that read them.
+    A search that was killed continues with the trials that it was running, under the same ids. In
+    a shared study each running trial is owned by the process that runs it. KerasTuner's JSON files
+    are written for the tools that read them.
 
     Args:
         storage: Where the study is kept, see `OptunaOracle`.
@@ -63,6 +81,7 @@ class StudyOracle(keras_tuner.Oracle):
         kind: Name of the kind of oracle in the definition of a search.
         objectives: The objective, or several.
         storage: Where the study is kept; None for the project directory.
+        shared: Whether other processes may run trials of the same study.
         pruner: Decides which trials stop early.
         ignores_earlier: Whether trials of an earlier run in the project directory do not count, as
             they are about to be deleted.
@@ -72,8 +91,10 @@ class StudyOracle(keras_tuner.Oracle):
     kind = "optuna"
     hyperparameters: keras_tuner.HyperParameters
     ongoing_trials: dict[str, Trial]
+    ignores_earlier = False
     pruner: BasePruner
-    _proposer: Proposer
+    _opening = False
+    _project: Path | None = None
     _retry_queue: list[str]
 
     def __init__(self, *, storage: str | Path | BaseStorage | None, **options: Any) -> None:
@@ -82,12 +103,13 @@ class StudyOracle(keras_tuner.Oracle):
         # KerasTuner replaces 0 by a random seed.
         self.seed = options["seed"]
         self.objectives = objectives_of(self.objective)
-        self.ignores_earlier = False
         self.storage = storage
-        self._project: Path | None = None
-        self._opening = False
+        self.shared = is_shared(storage)
         self._warm_start: Source | None = None
         self._guard = threading.RLock()
+        self._space = SearchSpace([])
+        self._numbers: dict[str, int] = {}
+        """Optuna's numbers of the trials by KerasTuner's ids; of several attempts, of the last."""
 
     @property
     def study(self) -> optuna.Study:
@@ -97,17 +119,13 @@ class StudyOracle(keras_tuner.Oracle):
             StorageError: if it cannot be opened or has other objectives.
         """
         with self._guard:
-            return self._search_study.study
-
-    @property
-    def shared(self) -> bool:
-        """Whether other processes may run trials of the same study."""
-        return is_shared(self.storage)
+            return self._kept.study
 
     @property
     def trials(self) -> dict[str, Trial]:
         """The trials by id; those of earlier runs are read on first use."""
-        if self._has_earlier():
+        unread = not (self._opening or self.ignores_earlier or self._is_open)
+        if unread and self._project is not None and (self._project / ORACLE).exists():
             self.reload()
         return self._trials
 
@@ -116,13 +134,17 @@ class StudyOracle(keras_tuner.Oracle):
         self._trials = trials
 
     def close(self) -> None:
-        """Close the file of the study, so that nothing changes it later; the next use opens it."""
-        if "_search_study" in vars(self):
-            self._search_study.close()
+        """Close the file of the study: SQLite then merges its write-ahead log into it.
 
-    def lock(self, name: str) -> contextlib.AbstractContextManager[None]:
+        Nothing changes the file later; the next use opens it again.
+        """
+        if self._is_open and self._file is not None:
+            self._kept.close()
+
+    def lock(self, name: str = "study") -> contextlib.AbstractContextManager[None]:
         """Exclude other processes that share the study from blocks of the same name."""
-        return self._search_study.lock(name)
+        heartbeats = self._kept.heartbeats
+        return contextlib.nullcontext() if heartbeats is None else heartbeats.lock(name)
 
     def number(self, trial_id: str) -> int:
         """Return the index of a trial in the order of start."""
@@ -147,72 +169,65 @@ class StudyOracle(keras_tuner.Oracle):
                 "not their study. Choose another project_name, or delete the study by `optuna "
                 f"delete-study --study-name {project_name}` and the run directory yourself."
             )
-        self.ignores_earlier = overwrite
-        self._warm_start = warm_start
+        self.ignores_earlier, self._warm_start = overwrite, warm_start
         if warm_start is not None:
             check_objectives(open_study(warm_start), self.objectives)
 
     def restore(self, run: RunDirectory) -> None:
         """Do nothing: the study is read when it is opened."""
 
-    def known_trials(self) -> Collection[str] | None:
-        """Return the ids of all trials of the project; None if other processes may add some."""
-        return None if self.shared else self.trials
-
-    def will_retry(self, trial_id: str) -> bool:
-        """Return False: trials that end as "INVALID" are retried by the study itself."""
-        return False
-
-    def failure_status(self, status: str) -> str:
-        """Return the status by which the oracle knows a trial without a score."""
-        return status
-
     @guarded
     def failures(self, trial_id: str) -> int:
-        """The number of earlier attempts of a trial, all of which failed."""
-        return self._search_study.failures(trial_id)
+        """Return the number of attempts of a trial before its last one, all of which failed."""
+        kept = self._kept
+        earlier = (kept.get_trial(number) for number in range(self._numbers[trial_id]))
+        return sum(trial.user_attrs.get(TRIAL_ID) == trial_id for trial in earlier)
 
     @guarded
-    def neighbours(self) -> set[str]:
-        """Ids of the trials that perturb another trial, of all processes."""
-        self._read_others(self._search_study)
-        return self._search_study.neighbours()
+    def perturbations(self) -> set[str]:
+        """Return the ids of the trials that perturb another trial, of all processes."""
+        self._read_others()
+        return {name for name, trial in self._last_attempts().items() if NEAR in trial.user_attrs}
 
     @guarded
     def other_scores(self) -> dict[str, RungScores]:
-        """Scores of the trials that other processes of a shared study run, by id."""
+        """Return the scores of the trials that other processes of a shared study run, by id."""
         if not self.shared:
             return {}
-        self._read_others(self._search_study)
-        return self._search_study.other_scores()
+        self._read_others()
+        return {
+            name: rung_scores(trial)
+            for name, trial in self._last_attempts().items()
+            if not self._kept.owns(trial.number) and is_usable(trial)
+        }
 
     @guarded
     def rank(self, trial_id: str, rung: int, value: float) -> None:
-        """Let the sampler learn from a trial that is running or paused.
+        """Let the sampler learn from a trial that is running or paused, as if it had been pruned.
 
         Args:
             trial_id: Id of a running trial.
             rung: Number of the rung that it has reached. A trial on a higher rung is better.
             value: Objective there; of two trials on one rung the better value counts.
         """
-        self._search_study.rank(trial_id, rung, value)
-
-    @guarded
-    def cut_short(self, trial_id: str) -> None:
-        """Count a running trial as pruned when it ends."""
-        self._search_study.cut_short(trial_id)
+        kept, number = self._kept, self._numbers[trial_id]
+        kept.show_pruned(number, rung, value)
+        if self.shared:
+            known = kept.get_trial(number).user_attrs.get(SCORES, {})
+            kept.set_trial_user_attr(number, SCORES, {**known, str(rung): value})
 
     @guarded
     def reload(self) -> None:
         """Take up an earlier search from its study, or one of this process that was interrupted.
 
-        Trials that were running are handed out again, to any tuner.
+        Trials that were running are handed out again, to any tuner; of a shared study only those
+        of this process, as others may still be running theirs.
         """
-        kept = self._search_study
+        kept = self._kept
         running = [name for name, t in self.trials.items() if t.status == TrialStatus.RUNNING]
         others = [name for name in self._retry_queue if name not in running]
         self.ongoing_trials = {}
-        self._retry_queue = others + [name for name in running if kept.owns(name)]
+        self._retry_queue = others + [n for n in running if kept.owns(self._numbers[n])]
 
     def save(self) -> None:
         """Write KerasTuner's file atomically; the study is always up to date."""
@@ -221,53 +236,94 @@ class StudyOracle(keras_tuner.Oracle):
 
     @property
     def _is_open(self) -> bool:
-        return "_search_study" in vars(self)
-
-    def _has_earlier(self) -> bool:
-        """Whether there are trials of an earlier run that have not been read."""
-        project = getattr(self, "_project", None)
-        if project is None or self._opening or self.ignores_earlier or self._is_open:
-            return False
-        return (project / ORACLE).exists()
+        return "_kept" in vars(self)
 
     @functools.cached_property
-    def _search_study(self) -> SearchStudy:
+    def _kept(self) -> StudyStorage:
+        """The study as samplers see it; opened, or made, on first use."""
         self._opening = True
         try:
             return self._open()
         finally:
             self._opening = False
 
-    def _open(self) -> SearchStudy:
-        kept = SearchStudy(self.storage, self._project, self.objective, self.pruner, self.seed)
-        self.seed = kept.seed
-        self.hyperparameters = kept.known_space(self.hyperparameters)
-        for trial in kept.restore(self.hyperparameters):
-            self._remember(trial)
-            # In a shared study another process may be running it; see `_synchronise`.
-            if trial.status == TrialStatus.RUNNING and not kept.shared:
-                self._retry_queue.append(trial.trial_id)
-        self.end_order = kept.end_order()
+    @property
+    def _file(self) -> Path | None:
+        """The SQLite file of the study; None if it is kept elsewhere."""
+        if self.storage is None and self._project is not None:
+            return self._project / STUDY
+        return self.storage if isinstance(self.storage, Path) else None
+
+    def _open(self) -> StudyStorage:
+        """Open the study and read the seed, the space and the trials of earlier runs."""
+        kept = open_search(self.storage, self._project, self.objectives, self.pruner)
+        attributes = kept.study.user_attrs
+        if self.seed is None:
+            self.seed = attributes.get(SEED, random.randrange(2**31))
+        if attributes.get(SEED) != self.seed:
+            kept.study.set_user_attr(SEED, self.seed)
+        self.hyperparameters = with_earlier_space(kept, self.hyperparameters)
+        for frozen in kept.study.get_trials(deepcopy=False):
+            if TRIAL_ID in frozen.user_attrs:
+                self._remember(frozen)
+            elif frozen.state == TrialState.RUNNING:
+                # Of another program that was killed: samplers would avoid its configuration.
+                kept.study.tell(frozen.number, state=TrialState.FAIL)
+        last = {name: kept.get_trial(number) for name, number in self._numbers.items()}
+        if not self.shared:
+            # In a shared study another process may be running them; see `_synchronise`.
+            self._retry_queue += [name for name, t in last.items() if t.state == TrialState.RUNNING]
+        ended = [trial for trial in last.values() if trial.state.is_finished()]
+        ended.sort(key=lambda trial: (trial.datetime_complete, trial.number))
+        self.end_order = [trial.user_attrs[TRIAL_ID] for trial in ended]
         return kept
 
-    def _remember(self, trial: Trial) -> None:
+    def _remember(self, frozen: FrozenTrial) -> Trial:
+        """Convert a trial of the study; of several attempts the last one counts."""
+        trial = restore_trial(frozen, self.hyperparameters.copy(), self.objective)
         if trial.trial_id not in self.trials:
             self.start_order.append(trial.trial_id)
         self.trials[trial.trial_id] = trial
+        self._numbers[trial.trial_id] = frozen.number
+        return trial
 
-    def _synchronise(self, kept: SearchStudy) -> None:
+    def _last_attempts(self) -> dict[str, FrozenTrial]:
+        kept = self._kept  # opening it reads the numbers
+        return {name: kept.get_trial(number) for name, number in self._numbers.items()}
+
+    def _note_space(self) -> SearchSpace:
+        """Store the space, which grows when a build adds a hyperparameter, and return it."""
+        if len(self.hyperparameters.space) != len(self._space.parameters):
+            self._space = SearchSpace(self.hyperparameters.space)
+            self._kept.translate(self._space)
+            self._kept.study.set_user_attr(SPACE, self.hyperparameters.get_config()["space"])
+        return self._space
+
+    def _synchronise(self) -> None:
         """Read what other processes have written, and take over the trials of dead ones."""
-        self._read_others(kept)
-        self._retry_queue += kept.take_over()
+        self._read_others()
+        taken = self._kept.abandoned(self._numbers.values())
+        for number in taken:
+            self._kept.claim(number)
+        self._retry_queue += [name for name, number in self._numbers.items() if number in taken]
 
-    def _read_others(self, kept: SearchStudy) -> None:
-        for trial in kept.read_others(self.hyperparameters):
-            self._remember(trial)
+    def _read_others(self) -> None:
+        """Read the trials of a shared study that other processes have started or ended."""
+        if not self.shared:
+            return
+        for number in self._kept.refresh():
+            frozen = self._kept.get_trial(number)
+            if TRIAL_ID not in frozen.user_attrs:
+                continue
+            trial = self._remember(frozen)
             if trial.trial_id in self.end_order:
                 # That attempt failed and another one has started.
                 self.end_order.remove(trial.trial_id)
             if trial.status != TrialStatus.RUNNING:
                 self.end_order.append(trial.trial_id)
+        for frozen in self._kept.run_elsewhere():
+            if scores := rung_scores(frozen).scores:
+                self._kept.show_pruned(frozen.number, max(scores), scores[max(scores)])
 
     def _save_trial(self, trial: Trial) -> None:
         if self._project is not None:

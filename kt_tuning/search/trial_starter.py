@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras_tuner
 import numpy as np
@@ -15,14 +16,14 @@ from keras_tuner.engine.trial import Trial
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import Record
-from kt_tuning.core.records import COMPLETED, FAILED
+from kt_tuning.core.records import COMPLETED
 from kt_tuning.run.layout import DEATHS
 from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import Budget, family_of
 from kt_tuning.search.proposer import Restriction
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import SearchOracle
-from kt_tuning.trials import TrialSpec
+from kt_tuning.trials import EPOCHS, TrialSpec
 
 MAX_CRASHES = 2
 """Crashes without a finished epoch in between after which a trial has failed."""
@@ -49,12 +50,14 @@ class CrashLog:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / DEATHS
-        self._running, self._epochs = False, 0
-        self.count = 0
-        """Crashes since the last one before which a further epoch was finished."""
+        self._known = _Crashes()
         with contextlib.suppress(StorageError):  # there is no file, or a damaged one
-            known = _Crashes.load(self._path)
-            self.count, self._epochs, self._running = known.count, known.epochs, known.running
+            self._known = _Crashes.load(self._path)
+
+    @property
+    def count(self) -> int:
+        """Crashes since the last one before which a further epoch was finished."""
+        return self._known.count
 
     def begin(self, epochs: int) -> int:
         """Record that this process runs the trial, of which `epochs` are finished.
@@ -62,26 +65,23 @@ class CrashLog:
         Returns:
             Crashes if the process that ran the trial before crashed, else 0.
         """
-        crashed = self._running
+        crashed = self._known.running
         if crashed:
             self.add(epochs)
         if self.count < MAX_CRASHES or not crashed:
-            self._running, self._epochs = True, epochs
-            self._write()
+            self._note(running=True, epochs=epochs)
         return self.count if crashed else 0
 
     def add(self, epochs: int) -> int:
         """Record a crash with `epochs` finished; return the number of crashes."""
-        self.count = 1 if epochs > self._epochs else self.count + 1
-        self._running, self._epochs = False, epochs
-        self._write()
-        return self.count
+        count = 1 if epochs > self._known.epochs else self.count + 1
+        self._note(count=count, epochs=epochs, running=False)
+        return count
 
     def end(self) -> None:
         """Record that this process does not run the trial any more."""
-        self._running = False
         if self.count:
-            self._write()
+            self._note(running=False)
         else:
             self.remove()
 
@@ -89,8 +89,9 @@ class CrashLog:
         """Remove the file: the trial has succeeded."""
         self._path.unlink(missing_ok=True)
 
-    def _write(self) -> None:
-        _Crashes(self.count, self._epochs, self._running).save(self._path, durable=False)
+    def _note(self, **changes: Any) -> None:
+        self._known = dataclasses.replace(self._known, **changes)
+        self._known.save(self._path, durable=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,37 +115,50 @@ class TrialOptions:
         """Whether a trial trains more than once."""
         return self.folds * self.executions > 1
 
+    def spec(self, trial: Trial, run: RunDirectory, *, number: int, epochs: int) -> TrialSpec:
+        """Return how a trial is trained without a deadline.
+
+        Args:
+            trial: KerasTuner's trial, with its configuration.
+            run: The run directory.
+            number: Order of start, from 0.
+            epochs: Epochs of a full training. KerasTuner's Hyperband sets those of each trial, and
+                the trial whose weights are taken over.
+        """
+        values = trial.hyperparameters.values
+        earlier = values.get("tuner/trial_id")
+        return TrialSpec(
+            trial_id=trial.trial_id,
+            number=number,
+            hp=trial.hyperparameters,
+            epochs=values.get(EPOCHS, epochs),
+            initial_epoch=values.get("tuner/initial_epoch", 0),
+            origin=None if earlier is None else run.trial(earlier),
+            seed=int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0]),
+            directory=run.trial(trial.trial_id),
+            executions=self.executions,
+            limits=self.limits,
+        )
+
 
 class TrialStarter:
     """Gets new trials from the oracle and decides how each of them is trained.
 
-    The base class of `SearchLoop`, which describes the arguments. The tuner's id is the prefix of
-    the names of worker slots, by which the oracle tells workers apart.
+    A base class of `SearchLoop`, which sets the attributes and describes them. The tuner's id is
+    the prefix of the names of worker slots, by which the oracle tells workers apart.
     """
 
-    def __init__(
-        self,
-        tuner: keras_tuner.Tuner,
-        oracle: SearchOracle,
-        run: RunDirectory,
-        budget: Budget,
-        options: TrialOptions,
-        plan: Plan,
-    ) -> None:
-        self._tuner = tuner
-        self._oracle = oracle
-        self._run = run
-        self._budget = budget
-        self._options = options
-        self._plan = plan
-        self._longest = math.inf
-        self._earlier = frozenset(record.trial_id for record in run.trials())
-        # Trials that failed and have not been started again: earlier ones do not end the search, as
-        # their cause may have been removed.
-        self._failed = {record.trial_id for record in run.trials() if record.status == FAILED}
-        self._slots: dict[str, str] = {}
-        """Slots in use by trial, those of paused trials included."""
-        self._idle = False
+    _tuner: keras_tuner.Tuner
+    _oracle: SearchOracle
+    _run: RunDirectory
+    _budget: Budget
+    _options: TrialOptions
+    _plan: Plan
+    _longest: float
+    _earlier: frozenset[str]
+    _failed: set[str]
+    _slots: dict[str, str]
+    _idle = False
 
     def _next_trial(self, near: str | None = None) -> tuple[Trial, TrialSpec] | None:
         """Get the next trial of the oracle, which may perturb another one; None if it has none."""
@@ -176,7 +190,7 @@ class TrialStarter:
         if best is None or self._budget.ends_at_once(family_of(best.values)):
             return None
         # The perturbations at the end of an earlier run do not count if there is more time now.
-        begun = len(self._oracle.neighbours() - self._earlier)
+        begun = len(self._oracle.perturbations() - self._earlier)
         return best.trial_id if self._budget.is_last_chance(best, begun) else None
 
     def _restriction(self) -> Restriction | None:
@@ -193,10 +207,7 @@ class TrialStarter:
         return Restriction(affordable, preferred)
 
     def _specify(self, trial: Trial) -> TrialSpec:
-        number = self._oracle.number(trial.trial_id)
         values = trial.hyperparameters.values
-        # KerasTuner's Hyperband sets the epochs, and the trial whose weights are taken over.
-        earlier = values.get("tuner/trial_id")
         family = family_of(values)
         full = self._budget.epochs_of(family)
         first = len(self._slots) == 1 and not self._run.best_trials(1)
@@ -205,19 +216,13 @@ class TrialStarter:
         early = first and (planned or self._budget.ends_at_once(family))
         deadline = self._budget.trial_deadline(early=early)
         left = math.inf if deadline is None or kept or first else deadline - time.monotonic()
-        return TrialSpec(
-            trial_id=trial.trial_id,
-            number=number,
-            hp=trial.hyperparameters,
-            epochs=min(full, values.get("tuner/epochs", full)),
-            initial_epoch=values.get("tuner/initial_epoch", 0),
-            origin=None if earlier is None else self._run.trial(earlier),
-            seed=int(np.random.SeedSequence((self._options.seed, number)).generate_state(1)[0]),
-            directory=self._run.trial(trial.trial_id),
+        number = self._oracle.number(trial.trial_id)
+        spec = self._options.spec(trial, self._run, number=number, epochs=full)
+        return dataclasses.replace(
+            spec,
+            epochs=min(full, spec.epochs),
             deadline=deadline,
             # A first trial is kept however few epochs it trains: there is no other model.
             least_epochs=0 if first else 1 if kept else self._budget.worthwhile_epochs(family),
             longest=left if planned else self._longest,
-            executions=self._options.executions,
-            limits=self._options.limits,
         )

@@ -201,7 +201,12 @@ class Tuner(SessionTuner):
         self._given = data
         self.run_directory = Path(directory) / project_name
         if hypermodel is None:
-            hypermodel = self._default_hypermodel()
+            hypermodel = NoHyperModel() if self._overrides("run_trial") else AUTO
+            if hypermodel == AUTO and oracle is not None:
+                raise OptionError(
+                    "Received `hypermodel=None`. It is needed unless a subclass overrides "
+                    "`Tuner.run_trial()`."
+                )
         if isinstance(hypermodel, str) and (hypermodel == AUTO or oracle is None):
             hypermodel = chosen(hypermodel, data, self.run_directory, overwrite=overwrite)
         self.choice = None
@@ -316,7 +321,6 @@ class Tuner(SessionTuner):
             workers = 1
         found = find_workers(1 if is_chief() else workers)
         fit_kwargs["callbacks"] = callbacks or []
-        hooks = self._overridden_methods(found)
         if not args and "x" not in fit_kwargs and self._given is not None:
             args = (self._given,)
         data = args[0] if args and isinstance(args[0], ImageData) else None
@@ -331,12 +335,11 @@ class Tuner(SessionTuner):
             trial_seconds=seconds(trial_time_limit),
             max_stale_trials=max_stale_trials,
         )
-        tasks = []
-        if "run_trial" not in hooks:
+        work: Work | None = self._overridden_work(found, args, epochs, callbacks, fit_kwargs)
+        if not self._overrides("run_trial"):
             tasks = self._tasks(parts, args, fit_kwargs, fixed_epochs=fixed)
-        work: Work = partial(run_trial, tasks=tasks, objectives=self.objectives)
-        if hooks:
-            work = self._run_overridden(args, epochs, callbacks, fit_kwargs)
+            work = work or partial(run_trial, tasks=tasks, objectives=self.objectives)
+        assert work is not None
         self._identity.trained_on(data, named(args, fit_kwargs))
         shown = bool(verbose) and not fit_prints
         self._run_session(found, work, budget, data=data, parts=parts, verbose=shown)

@@ -15,7 +15,6 @@ from kt_tuning.core.records import TrialRecord, pareto_records
 from kt_tuning.core.units import count
 from kt_tuning.run.layout import STUDY
 from kt_tuning.search.best_models import BestModels, with_values
-from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.stock_oracle import SearchOracle
 from kt_tuning.search.trial_starter import TrialOptions
 
@@ -105,12 +104,6 @@ class TunerResults(BestModels):
         """
         objectives = [(objective.name, objective.direction) for objective in self.objectives]
         return _results_frame(pareto_records(self._run.best_trials(), objectives))
-
-    def get_default_hyperparameters(self) -> keras_tuner.HyperParameters:
-        """Return the default configuration: trial 0 of most strategies."""
-        space = self.oracle.get_space()
-        space.values = SearchSpace(space.space).defaults()
-        return space
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[keras_tuner.HyperParameters]:
         """Return the configurations of the best completed trials, best first."""

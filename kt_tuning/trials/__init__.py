@@ -16,7 +16,7 @@ from kt_tuning.trials.spec import (
     weights_file,
 )
 from kt_tuning.trials.tasks import ImageTask, Task
-from kt_tuning.trials.trial import end_trial, run_trial, train_trial
+from kt_tuning.trials.trial import run_trial, train_trial
 from kt_tuning.trials.trial_files import TrialFiles
 from kt_tuning.trials.weights import load_stock_weights, load_weights, save_with_keras_parts
 
@@ -38,7 +38,6 @@ __all__ = [
     "check_callbacks",
     "check_soft_targets",
     "describe_failure",
-    "end_trial",
     "fuse_batch_normalization",
     "has_own_fit",
     "load_stock_weights",

@@ -70,17 +70,6 @@ def new_model(
     precision: str = FLOAT32,
 ) -> keras.Model:
     """Build a model while others are in use; see `build_model`."""
-    model = _built(hypermodel, hp, precision)
-    optimizer = getattr(model, "optimizer", None)
-    if model.built and optimizer is not None and not getattr(optimizer, "built", True):
-        # A training step that makes the optimizer's variables would be traced twice.
-        optimizer.build(model.trainable_variables)
-    return model
-
-
-def _built(
-    hypermodel: keras_tuner.HyperModel, hp: keras_tuner.HyperParameters, precision: str
-) -> keras.Model:
     with computing(precision) as computed:
         reduced = computed != FLOAT32 and precision != FLOAT32
         asked_for = precision != AUTO
@@ -92,24 +81,29 @@ def _built(
                 raise
             model, reason = None, f"{type(error).__name__}: {error}"
     is_model = isinstance(model, keras.Model)
-    usable = is_model and (not reduced or returns_float32(model))
-    if usable:
-        if not ROOT_SCOPE.fullmatch(model.name):
-            # TensorFlow could not trace its predictions: the name is that of the outermost scope.
-            model.name = re.sub(r"[^A-Za-z0-9_.]", "_", model.name).lstrip("_") or "model"
-        return model
-    if reduced and not asked_for:
-        logger.info("The model is built in float32; building it in %s failed: %s", computed, reason)
-        return _built(hypermodel, hp, FLOAT32)
-    if is_model:
-        raise OptionError(
-            "In mixed precision the last layer should return float32: pass it dtype='float32', or "
-            "set the recipe's `precision` to 'float32'."
+    if not is_model or (reduced and not returns_float32(model)):
+        if reduced and not asked_for:
+            logger.info(
+                "The model is built in float32; building it in %s failed: %s", computed, reason
+            )
+            return new_model(hypermodel, hp, FLOAT32)
+        if is_model:
+            raise OptionError(
+                "In mixed precision the last layer should return float32: pass it dtype='float32', "
+                "or set the recipe's `precision` to 'float32'."
+            )
+        raise NoModelError(
+            "Expected the model-building function, or HyperModel.build(), to return a compiled "
+            f"keras.Model. Received: {type(model).__name__}"
         )
-    raise NoModelError(
-        "Expected the model-building function, or HyperModel.build(), to return a compiled "
-        f"keras.Model. Received: {type(model).__name__}"
-    )
+    if not ROOT_SCOPE.fullmatch(model.name):
+        # TensorFlow could not trace its predictions: the name is that of the outermost scope.
+        model.name = re.sub(r"[^A-Za-z0-9_.]", "_", model.name).lstrip("_") or "model"
+    optimizer = getattr(model, "optimizer", None)
+    if model.built and optimizer is not None and not getattr(optimizer, "built", True):
+        # A training step that makes the optimizer's variables would be traced twice.
+        optimizer.build(model.trainable_variables)
+    return model
 
 
 def member_of(

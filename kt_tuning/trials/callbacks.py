@@ -16,7 +16,7 @@ from keras_tuner.src.engine.tuner_utils import convert_hyperparams_to_hparams
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.units import clock, count
 from kt_tuning.data.batch_loader import Loader
-from kt_tuning.trials.checkpoint import RunState
+from kt_tuning.trials.checkpoint import TrainingState
 from kt_tuning.trials.spec import InfeasibleError
 
 PROBE = 8
@@ -126,7 +126,7 @@ class Deadline(keras.callbacks.Callback):
 
     def __init__(
         self,
-        state: RunState,
+        state: TrainingState,
         at: float,
         *,
         planned: int,

@@ -40,7 +40,7 @@ Arrays = list[NDArray[Any]]
 
 
 @dataclasses.dataclass
-class RunState:
+class TrainingState:
     """The state of one training.
 
     Attributes:
@@ -97,7 +97,7 @@ class _BestScores:
     logs: dict[str, float]
 
 
-S = TypeVar("S", RunState, _BestScores)
+S = TypeVar("S", TrainingState, _BestScores)
 
 
 class Checkpoint:
@@ -111,12 +111,12 @@ class Checkpoint:
         self._folder = folder
         self._synced = dict.fromkeys((LAST, BEST), time.monotonic())
 
-    def save(self, model: keras.Model, state: RunState) -> None:
+    def save(self, model: keras.Model, state: TrainingState) -> None:
         """Write the state of the training."""
         arrays = {f"v{i}": value for i, value in enumerate(_values(model))}
         self._write(LAST, dataclasses.asdict(state), arrays)
 
-    def restore(self, model: keras.Model, index: int) -> RunState | None:
+    def restore(self, model: keras.Model, index: int) -> tuple[TrainingState, Best] | None:
         """Restore the variables of a model like the one that was saved.
 
         Args:
@@ -124,13 +124,13 @@ class Checkpoint:
             index: Index of the training; checkpoints of other trainings are ignored.
 
         Returns:
-            The state, or None if there is no checkpoint to continue from.
+            The state and the best epoch, without which a training cannot go on; None if there is
+            no checkpoint to continue from.
         """
-        found = self._read(LAST, RunState)
-        # Without its best epoch a training cannot go on.
-        if found is None or ((self._folder / BEST).exists() and self.restore_best() is None):
+        last, best = self._read(LAST, TrainingState), self._read(BEST, _BestScores)
+        if last is None or best is None:
             return None
-        state, arrays = found
+        (state, arrays), (scores, weights) = last, best
         variables, values = _variables(model), list(arrays.values())
         if not state.resumable or state.index != index:
             return None
@@ -138,7 +138,8 @@ class Checkpoint:
             return None
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-        return state
+        predictions = weights.pop(PREDICTIONS, None)
+        return state, Best(**vars(scores), weights=list(weights.values()), predictions=predictions)
 
     def save_best(self, best: Best) -> None:
         """Write the best epoch."""
@@ -146,15 +147,6 @@ class Checkpoint:
         if best.predictions is not None:
             arrays[PREDICTIONS] = best.predictions
         self._write(BEST, {"epoch": best.epoch, "value": best.value, "logs": best.logs}, arrays)
-
-    def restore_best(self) -> Best | None:
-        """Return the best epoch, or None if there is none."""
-        found = self._read(BEST, _BestScores)
-        if found is None:
-            return None
-        scores, arrays = found
-        predictions = arrays.pop(PREDICTIONS, None)
-        return Best(**vars(scores), weights=list(arrays.values()), predictions=predictions)
 
     def clear(self) -> None:
         """Remove the files: the training has ended and its results are written."""
@@ -164,20 +156,15 @@ class Checkpoint:
     def _write(self, name: str, content: dict[str, Any], arrays: dict[str, Any]) -> None:
         self._folder.mkdir(exist_ok=True)
         text = np.frombuffer(json.dumps(content).encode(), np.uint8)
-        path, durable = self._folder / name, self._is_due(name)
+        path, now = self._folder / name, time.monotonic()
+        durable = now - self._synced[name] >= SYNC_SECONDS
+        if durable:
+            self._synced[name] = now
         with (
             atomic_write(path, durable=durable, sync_name=False) as temporary,
             temporary.open("wb") as file,
         ):
             np.savez(file, **{STATE: text, **arrays})
-
-    def _is_due(self, name: str) -> bool:
-        """Return whether a file was not flushed to the disk for `SYNC_SECONDS`."""
-        now = time.monotonic()
-        due = now - self._synced[name] >= SYNC_SECONDS
-        if due:
-            self._synced[name] = now
-        return due
 
     def _read(self, name: str, kind: type[S]) -> tuple[S, dict[str, NDArray[Any]]] | None:
         path = self._folder / name

@@ -46,7 +46,9 @@ def prepare_classifier(model: keras.Model, classes: int) -> None:
     if model.output_shape != (None, classes):
         return
     if type(model).make_train_function is keras.Model.make_train_function:
-        _Training(model).take_over()
+        training = _Training(model)
+        model.fit, model.compile = training.fit, training.compile
+        model.make_train_function = training.make_train_function
 
 
 def is_prepared(model: keras.Model) -> bool:
@@ -64,11 +66,6 @@ class _Training:
         self._keras_make = model.make_train_function
         self._keras_compile = model.compile
         self._step: Any = None
-
-    def take_over(self) -> None:
-        self._model.fit = self.fit
-        self._model.make_train_function = self.make_train_function
-        self._model.compile = self.compile
 
     def is_able(self) -> bool:
         """Whether the model is compiled into one graph a step, on one device."""
@@ -122,7 +119,9 @@ class _Training:
                 batch = loader[index]
                 for callback in watching:
                     callback.on_train_batch_begin(index)
-                logs = self._train(batch)
+                if self._step is None:
+                    self._step = self._traceable(batch)
+                logs = self._step(*batch)
                 for callback in watching:
                     callback.on_train_batch_end(index, _floats(logs, callback))
                 if model.stop_training:
@@ -138,12 +137,6 @@ class _Training:
             model.optimizer.finalize_variable_values(model.trainable_weights)
         hooks.on_train_end(logs)
         return getattr(model, "history", None)
-
-    def _train(self, batch: Batch) -> dict[str, Any]:
-        if self._step is None:
-            self._step = self._traceable(batch)
-        logs: dict[str, Any] = self._step(*batch)
-        return logs
 
     def _traceable(self, batch: Batch) -> Any:
         """Return a training step for batches like this one; it is traced when it is called."""

@@ -11,8 +11,9 @@ import keras_tuner
 import numpy as np
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.trials.building import AUTO, FLOAT32, training_precision
+from kt_tuning.trials.building import AUTO, FLOAT32
 from kt_tuning.trials.callbacks import copy_callbacks
+from kt_tuning.trials.checkpoint import TrainingState
 from kt_tuning.trials.tasks import Probabilities, Task
 
 EPOCHS = "tuner/epochs"
@@ -50,7 +51,7 @@ class KerasTask(Task):
         self.hypermodel = hypermodel
         self._args = args
         self._kwargs = dict(kwargs)
-        self._precision = self._measurable(precision)
+        self.precision = self._measurable(precision)
         self._callbacks = self._kwargs.pop("callbacks", None) or []
         self._first_epoch = self._kwargs.pop("initial_epoch", 0)
         self._fixed_epochs = fixed_epochs
@@ -82,29 +83,23 @@ class KerasTask(Task):
             f"precision={precision!r} pass `validation_data` in place of `validation_split`."
         )
 
-    def precision(self, values: Mapping[str, Any]) -> str:
-        """Return the precision of a configuration; "auto" depends on the family."""
-        return training_precision(self.hypermodel, self._precision, values)
-
     def fit(
         self,
         hp: keras_tuner.HyperParameters,
         model: keras.Model,
+        state: TrainingState,
         *,
-        epochs: int,
-        initial_epoch: int,
         seed: int,
-        memory: dict[str, Any],
         callbacks: Sequence[keras.callbacks.Callback],
         folder: str = "",
     ) -> Any:
         """Train as `keras.Model.fit` does."""
         arguments = dict(self._kwargs)
-        first = initial_epoch
+        first = state.done
         if EPOCHS not in hp.values:
             first += self._first_epoch
         if self._fixed_epochs or EPOCHS in hp.values:
-            arguments["epochs"] = epochs
+            arguments["epochs"] = state.epochs
         if first:
             arguments["initial_epoch"] = first
         return self.hypermodel.fit(

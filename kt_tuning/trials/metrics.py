@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -38,11 +38,6 @@ AMOUNTS = {
     "latency": "{:.3g} ms an image",
 }
 """Format of each cost in messages."""
-
-
-def measure_costs(model: keras.Model, names: Iterable[str]) -> dict[str, float]:
-    """Return the costs among `names`."""
-    return {name: COSTS[name](model) for name in names if name in COSTS}
 
 
 def check_costs(model: keras.Model, limits: Mapping[str, float]) -> None:

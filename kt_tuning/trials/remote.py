@@ -13,7 +13,7 @@ import dataclasses
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -216,48 +216,45 @@ class RemoteExecutor(Executor):
         self._executor.run(_RemoteWork(work, self._storage), _LocalDriver(driver, self._storage))
 
 
-@dataclasses.dataclass(frozen=True)
 class _Job:
-    """A trial that is pickled as a `_Snapshot` of its folder at that time.
+    """A trial, which is pickled with the files that its folder has at that time.
 
     A second attempt thus includes the changes that came back from the first.
+
+    Args:
+        spec: The trial, with paths and deadline of this machine.
     """
 
-    spec: TrialSpec
+    def __init__(self, spec: TrialSpec) -> None:
+        self.spec = spec
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def __getstate__(self) -> dict[str, Any]:
         spec = self.spec
-        left = None if spec.deadline is None else spec.deadline - time.monotonic()
-        origin = None if spec.origin is None else read_folder(spec.origin)
-        return _Snapshot, (spec, left, read_folder(spec.directory), origin)
+        return {
+            "spec": spec,
+            "left": None if spec.deadline is None else spec.deadline - time.monotonic(),
+            "files": read_folder(spec.directory),
+            "origin": None if spec.origin is None else read_folder(spec.origin),
+        }
 
-
-@dataclasses.dataclass(frozen=True)
-class _Snapshot:
-    """A trial with the files of its folder.
-
-    Attributes:
-        spec: The trial, with paths and deadline of the sending machine.
-        left: Seconds to its deadline when it was sent, or None.
-        files: Files of its folder.
-        origin: Files of the trial whose weights it starts from, or None.
-    """
-
-    spec: TrialSpec
-    left: float | None
-    files: Files
-    origin: Files | None
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.spec = state["spec"]
+        self._sent = state
 
     def unpack(self, scratch: Path) -> TrialSpec:
-        """Write the files to `scratch`; return the trial with local paths and deadline."""
-        directory = scratch / self.spec.directory.name
+        """Write the files, on the other machine; return the trial with its paths and deadline.
+
+        Args:
+            scratch: An empty folder.
+        """
+        sent = self._sent
+        directory, origin = scratch / self.spec.directory.name, None
         directory.mkdir()
-        Changes(self.files).apply(directory)
-        origin = None
-        if self.origin is not None:
+        Changes(sent["files"]).apply(directory)
+        if sent["origin"] is not None:
             origin = scratch / "origin"
-            Changes(self.origin).apply(origin)
-        deadline = None if self.left is None else time.monotonic() + self.left
+            Changes(sent["origin"]).apply(origin)
+        deadline = None if sent["left"] is None else time.monotonic() + sent["left"]
         return dataclasses.replace(self.spec, directory=directory, origin=origin, deadline=deadline)
 
 
@@ -268,9 +265,9 @@ class _RemoteWork:
     work: Work
     storage: Storage | None
 
-    def __call__(self, snapshot: _Snapshot, report: Report) -> tuple[Any, Changes]:
+    def __call__(self, job: _Job, report: Report) -> tuple[Any, Changes]:
         with tempfile.TemporaryDirectory(prefix="trial-") as scratch:
-            spec = snapshot.unpack(Path(scratch))
+            spec = job.unpack(Path(scratch))
             sent = Watch(spec.directory)
             if self.storage is None:
                 result = self.work(spec, lambda *news: report(sent.changes(), *news))

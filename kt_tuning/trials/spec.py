@@ -7,10 +7,12 @@ import enum
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import keras_tuner
 
-from kt_tuning.core.records import FAILED, INFEASIBLE, OUT_OF_MEMORY
+from kt_tuning.core.errors import KtTuningError, StorageError
+from kt_tuning.core.records import FAILED, INFEASIBLE, OUT_OF_MEMORY, TrialRecord
 from kt_tuning.run.layout import WEIGHTS
 
 
@@ -48,6 +50,17 @@ class TrialSpec:
     longest: float = math.inf
     executions: int = 1
     limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def record(self, status: str, **result: Any) -> TrialRecord:
+        """Return the record of the trial.
+
+        Args:
+            status: See `TrialRecord`.
+            **result: Its other fields; numbers that are not given are 0.
+        """
+        empty: dict[str, Any] = {"metrics": {}, "best_epoch": 0, "epochs": 0, "parameters": 0}
+        values, known = dict(self.hp.values), {**empty, "seconds": 0.0, **result}
+        return TrialRecord(self.trial_id, self.number, status, values, **known)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,8 +105,25 @@ class InfeasibleError(Exception):
     """The configuration is over a limit: samplers should learn to avoid it."""
 
 
-def describe_failure(error: Exception) -> tuple[str, str]:
-    """Return the status and the message of a trial that raised an error."""
+def describe_failure(error: Exception, directory: Path) -> tuple[str, str]:
+    """Return the status and the message of a trial that raised an error.
+
+    Args:
+        error: The error.
+        directory: Directory of the trial.
+
+    Raises:
+        KtTuningError: the error itself, if it is one: the cause is in the arguments or data.
+        keras_tuner.errors.FatalError: the error itself: the hypermodel says that nothing can work.
+        StorageError: if the directory has been removed.
+    """
+    if isinstance(error, (KtTuningError, keras_tuner.errors.FatalError)):
+        raise error
+    if not directory.is_dir():
+        raise StorageError(
+            f"{directory} has been removed while its trial was running. Leave the run directory "
+            "there during a search; the same search can be started again."
+        ) from error
     name = type(error).__name__
     text = str(error).strip()
     if isinstance(error, (InfeasibleError, keras_tuner.errors.FailedTrialError)):

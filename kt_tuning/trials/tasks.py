@@ -26,8 +26,8 @@ from kt_tuning.evaluation import METRICS, metrics_for, predict_split, score
 from kt_tuning.evaluation.predict import checked_probabilities
 from kt_tuning.features import FeatureCache, Views
 from kt_tuning.recipe import NO_BALANCE, SAMPLING, WEIGHTS, FitPlan, Recipe
-from kt_tuning.trials.building import training_precision
 from kt_tuning.trials.callbacks import SIZE, BatchGrowth, Deadline, copy_callbacks
+from kt_tuning.trials.checkpoint import TrainingState
 from kt_tuning.trials.classifiers import (
     check_classifier,
     compiled_metrics,
@@ -52,10 +52,12 @@ class Task(abc.ABC):
     Attributes:
         hypermodel: Builds the models.
         measures_itself: Whether `predict` and `measure` evaluate each epoch. If not, Keras does.
+        precision: Precision of the training, see `kt_tuning.Recipe`; "auto" depends on the family.
     """
 
     hypermodel: keras_tuner.HyperModel
     measures_itself: bool = False
+    precision: str
 
     @property
     def measures_every_epoch(self) -> bool:
@@ -70,10 +72,6 @@ class Task(abc.ABC):
         """Return the epochs without improvement after which a trial stops, or None."""
         return None
 
-    @abc.abstractmethod
-    def precision(self, values: Mapping[str, Any]) -> str:
-        """Return the precision of a configuration, see `computing`."""
-
     def check(self, model: keras.Model) -> None:  # noqa: B027  a hook, not a duty
         """Raise an `OptionError` if a built model is not one for the data."""
 
@@ -85,18 +83,22 @@ class Task(abc.ABC):
         self,
         hp: keras_tuner.HyperParameters,
         model: keras.Model,
+        state: TrainingState,
         *,
-        epochs: int,
-        initial_epoch: int,
         seed: int,
-        memory: dict[str, Any],
         callbacks: Sequence[keras.callbacks.Callback],
         folder: str = "",
     ) -> Any:
         """Train `model`; return the result of `HyperModel.fit`.
 
-        The content of `memory` is restored when an interrupted training continues. `folder` is
-        the subdirectory of this training in the log directories of the user's callbacks.
+        Args:
+            hp: The configuration.
+            model: Its model.
+            state: Epochs done and to do. Its `memory` is restored when an interrupted training
+                continues.
+            seed: Seed of order and augmentation.
+            callbacks: Those of the trial.
+            folder: Subdirectory of this training in the log directories of the user's callbacks.
         """
 
     @abc.abstractmethod
@@ -143,6 +145,7 @@ class ImageTask(Task):
         self._compiled = [objective for objective in objectives if objective not in known]
         self._model: weakref.ref[keras.Model] | None = None
         self.hypermodel = hypermodel
+        self.precision = recipe.precision
         self._data = data
         self._recipe = recipe
         self._callbacks = callbacks
@@ -151,10 +154,6 @@ class ImageTask(Task):
         asked = [name for name in names if name in METRICS]
         self._names = tuple(dict.fromkeys((*EVERY_EPOCH, *asked)))
         self._asks_log_loss = "log_loss" in asked
-
-    def precision(self, values: Mapping[str, Any]) -> str:
-        """Return the recipe's precision; "auto" depends on the family."""
-        return training_precision(self.hypermodel, self._recipe.precision, values)
 
     def check(self, model: keras.Model) -> None:
         """Refuse a model for other images or classes, or without probabilities."""
@@ -177,11 +176,9 @@ class ImageTask(Task):
         self,
         hp: keras_tuner.HyperParameters,
         model: keras.Model,
+        state: TrainingState,
         *,
-        epochs: int,
-        initial_epoch: int,
         seed: int,
-        memory: dict[str, Any],
         callbacks: Sequence[keras.callbacks.Callback],
         folder: str = "",
     ) -> Any:
@@ -193,7 +190,7 @@ class ImageTask(Task):
         if frozen is not None and start is None:
             features = self._training_features(frozen, plan, deadline)
             return self.hypermodel.fit(
-                hp, model, features, initial_epoch=initial_epoch, callbacks=callbacks
+                hp, model, features, initial_epoch=state.done, callbacks=callbacks
             )
         options: dict[str, Any] = {}
         if start is not None:
@@ -202,9 +199,9 @@ class ImageTask(Task):
         if model.built and model.output_shape == (None, classes):
             soft = soft or needs_one_hot(model, classes)
         if frozen is None:
-            batches = self._batches(plan, memory.get(SIZE, plan.batch_size), seed, soft=soft)
-            loader = Loader(batches)
-            callbacks = [*self._growth(model, loader, plan, memory), *callbacks]
+            size = state.memory.get(SIZE, plan.batch_size)
+            loader = Loader(self._batches(plan, size, seed, soft=soft))
+            callbacks = [*self._growth(model, loader, plan, state.memory), *callbacks]
         else:
             until = None if deadline is None else self._extracting_until(deadline)
             views = Views(self._data.train, frozen, self._cache, plan.policy, until=until)
@@ -217,8 +214,8 @@ class ImageTask(Task):
                 hp,
                 model,
                 loader,
-                epochs=epochs,
-                initial_epoch=initial_epoch,
+                epochs=state.epochs,
+                initial_epoch=state.done,
                 shuffle=False,
                 verbose=0,
                 callbacks=[FollowEpochs(loader), *callbacks],

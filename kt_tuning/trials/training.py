@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import time
 from collections.abc import Sequence
@@ -14,17 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import OptionError
+from kt_tuning.core.records import COMPLETED, PAUSED, PRUNED, TrialRecord
 from kt_tuning.core.units import count
 from kt_tuning.trials.building import (
     build_model,
     computes_in_16_bits,
     new_model,
+    training_precision,
     warnings_when_built,
 )
 from kt_tuning.trials.callbacks import Deadline
-from kt_tuning.trials.checkpoint import RunState, copy_state
+from kt_tuning.trials.checkpoint import TrainingState, copy_state
 from kt_tuning.trials.keras_fast import fuse_batch_normalization
-from kt_tuning.trials.metrics import check_costs, measure_costs, metrics_of
+from kt_tuning.trials.metrics import COSTS, check_costs, metrics_of
 from kt_tuning.trials.spec import (
     Decision,
     Progress,
@@ -35,7 +38,7 @@ from kt_tuning.trials.spec import (
 )
 from kt_tuning.trials.tasks import Task
 from kt_tuning.trials.trial_callback import TrainingOverError, TrialCallback
-from kt_tuning.trials.trial_files import Outcome, Run, TrialFiles
+from kt_tuning.trials.trial_files import Outcome, TrainingKey, TrialFiles, mean_metrics
 from kt_tuning.trials.weights import load_weights
 
 
@@ -70,7 +73,7 @@ class Training:
         self._report = report
         self._tasks = tasks
         self._objectives = objectives
-        self._runs = Run.all(len(tasks), spec.executions)
+        self._runs = TrainingKey.all(len(tasks), spec.executions)
         self._files = TrialFiles(spec.directory, several=len(self._runs) > 1)
         self.outcomes = self._files.outcomes()
         self.results: list[Any] = []
@@ -78,7 +81,7 @@ class Training:
         self._as_built: list[int] = []
         self._built_by_fit = False
         self._returned: keras.Model | None = None
-        self.state: RunState | None = None
+        self.state: TrainingState | None = None
         self.paused = self.pruned = False
         self.message: str | None = None
         self.began = time.monotonic()
@@ -106,10 +109,45 @@ class Training:
                 break
         self._files.finish([run.fold for run in runs[: len(self._tasks)]], self._spec.executions)
 
+    def record(self, status: str | None = None, message: str | None = None) -> TrialRecord:
+        """Return the record of the trial.
+
+        Args:
+            status: "FAILED" or "INFEASIBLE" if it failed.
+            message: Why it failed.
+        """
+        outcomes, model, spec = self.outcomes, self.model, self._spec
+        seconds = sum(outcome.seconds for outcome in outcomes)
+        epochs = sum(outcome.epochs for outcome in outcomes)
+        metrics = mean_metrics(outcomes)
+        if status is not None:
+            seconds += time.monotonic() - self.began
+            epochs += 0 if self.state is None else self.state.trained
+            metrics = {}
+        elif self.paused:
+            status = PAUSED
+        else:
+            status = PRUNED if self.pruned else COMPLETED
+        parameters = 0 if model is None or not model.built else int(model.count_params())
+        origin_of = getattr(self._tasks[0].hypermodel, "backbone_origin", None)
+        backbone = None if origin_of is None or model is None else origin_of(spec.hp)
+        return spec.record(
+            status,
+            metrics=metrics,
+            best_epoch=outcomes[0].best_epoch if outcomes else spec.initial_epoch,
+            epochs=epochs,
+            seconds=round(seconds, 3),
+            parameters=outcomes[0].parameters if outcomes else parameters,
+            message=message or self.message,
+            began=time.time() - seconds,
+            scores=tuple(outcome.value for outcome in outcomes),
+            backbone=None if backbone is None else dataclasses.asdict(backbone),
+        )
+
     def _late(self) -> bool:
         return self._spec.deadline is not None and time.monotonic() >= self._spec.deadline
 
-    def _pruned_after(self, run: Run, outcome: Outcome) -> bool:
+    def _pruned_after(self, run: TrainingKey, outcome: Outcome) -> bool:
         """Report the end of one of several trainings; return whether the others are left out."""
         done = sum(each.epochs for each in self.outcomes)
         later = self._later_epochs(run)
@@ -119,11 +157,11 @@ class Training:
             self.message = f"pruned after {run.index + 1} of {len(self._runs)} trainings"
         return pruned
 
-    def _later_epochs(self, run: Run) -> int:
+    def _later_epochs(self, run: TrainingKey) -> int:
         """Return the epochs of the trainings after this one."""
         return (len(self._runs) - run.index - 1) * self._spec.epochs
 
-    def _train(self, run: Run) -> Outcome:
+    def _train(self, run: TrainingKey) -> Outcome:
         """Run one training to its end or to a pause, and add its outcome to `outcomes`."""
         self.began = time.monotonic()
         spec, task = self._spec, self._tasks[run.fold or 0]
@@ -133,12 +171,10 @@ class Training:
         model = self._fresh_model(task, seed)
         if spec.origin is not None:
             load_weights(model, weights_file(spec.origin, run.fold))
-        state = self._files.checkpoint.restore(model, run.index)
-        best = None if state is None else self._files.checkpoint.restore_best()
-        if state is None or best is None:
-            state, best = RunState(run.index, spec.epochs, spec.initial_epoch), None
+        fresh = TrainingState(run.index, spec.epochs, spec.initial_epoch), None
+        state, best = self._files.checkpoint.restore(model, run.index) or fresh
         self.state = state
-        self._files.curve.rewind(run.index, state.done)
+        self._files.rewind_history(run.index, state.done)
         deadline = None if spec.deadline is None else self._deadline(run, state)
         callback = TrialCallback(
             model,
@@ -158,10 +194,8 @@ class Training:
                 result = task.fit(
                     spec.hp,
                     model,
-                    epochs=state.epochs,
-                    initial_epoch=state.done,
+                    state,
                     seed=seed,
-                    memory=state.memory,
                     callbacks=[
                         callback,
                         *([] if deadline is None else [deadline]),
@@ -179,7 +213,7 @@ class Training:
         """Return a model with new weights: if possible the same one, which is not traced again."""
         keras.utils.set_random_seed(seed)
         hp = self._spec.hp
-        precision = task.precision(hp.values)
+        precision = training_precision(task.hypermodel, task.precision, hp.values)
         same = self.model is not None and _identity(self.model) == self._as_built
         if self.model is not None and self.model.built and same:
             fresh = new_model(task.hypermodel, hp, precision)
@@ -198,7 +232,7 @@ class Training:
         self._as_built = _identity(self.model)
         return self.model
 
-    def _deadline(self, run: Run, state: RunState) -> Deadline:
+    def _deadline(self, run: TrainingKey, state: TrainingState) -> Deadline:
         """Give each training an equal share of the remaining time."""
         assert self._spec.deadline is not None
         now = time.monotonic()
@@ -212,7 +246,7 @@ class Training:
         )
 
     def _epoch_ended(
-        self, run: Run, state: RunState, done: int, value: float, seconds: float
+        self, run: TrainingKey, state: TrainingState, done: int, value: float, seconds: float
     ) -> Decision:
         if len(self._runs) == 1:
             return self._report(Progress(done, state.epochs, value, done - 1, seconds))
@@ -221,7 +255,7 @@ class Training:
         return self._report(Progress(before + done, epochs, value, None, seconds))
 
     def _outcome(
-        self, run: Run, model: keras.Model, task: Task, callback: TrialCallback, result: Any
+        self, run: TrainingKey, model: keras.Model, task: Task, callback: TrialCallback, result: Any
     ) -> Outcome:
         """Write weights and predictions of the best epoch, and return the metrics.
 
@@ -247,7 +281,7 @@ class Training:
             metrics.update(task.describe(predictions))
         if not run.index:
             names = [objective.name for objective in self._objectives]
-            metrics.update(measure_costs(model, names))
+            metrics.update({name: COSTS[name](model) for name in names if name in COSTS})
         self._files.keep(model, run, predictions, built_by_fit=self._built_by_fit)
         return Outcome(
             fold=run.fold,

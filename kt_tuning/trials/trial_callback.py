@@ -13,7 +13,7 @@ import keras_tuner
 from kt_tuning.core.units import count
 from kt_tuning.data.batch_loader import DATA_WAIT
 from kt_tuning.trials.callbacks import Deadline
-from kt_tuning.trials.checkpoint import Best, RunState
+from kt_tuning.trials.checkpoint import Best, TrainingState
 from kt_tuning.trials.metrics import scalar, unknown_objective
 from kt_tuning.trials.spec import Decision, TrialFailedError
 from kt_tuning.trials.tasks import Task
@@ -56,7 +56,7 @@ class TrialCallback(keras.callbacks.Callback):
         objective: keras_tuner.Objective,
         *,
         values: Mapping[str, Any],
-        state: RunState,
+        state: TrainingState,
         best: Best | None,
         files: TrialFiles,
         deadline: Deadline | None,
@@ -139,7 +139,7 @@ class TrialCallback(keras.callbacks.Callback):
         # Like the seconds, the wait is no metric of the model.
         wait = numbers.pop(DATA_WAIT, None)
         seconds = time.monotonic() - self._began
-        self._files.curve.add(self.state.index, epoch, seconds, numbers, data_wait=wait)
+        self._files.add_epoch(self.state.index, epoch, seconds, numbers, data_wait=wait)
         self.state.trained += 1
         self.state.done = epoch + 1
         self.state.seconds = self.seconds()

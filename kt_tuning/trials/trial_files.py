@@ -18,9 +18,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.atomic import CsvTable, atomic_write, remove_leftovers
+from kt_tuning.core.atomic import CsvTable, atomic_write, remove_leftovers, sync_file
 from kt_tuning.core.json_record import Record, read_json, write_json
-from kt_tuning.core.records import TrialRecord
+from kt_tuning.core.records import PAUSED, TrialRecord
 from kt_tuning.run.layout import (
     CHECKPOINT,
     EXECUTIONS,
@@ -43,7 +43,7 @@ COMMITS = (LAST, OUTCOMES, PAUSE, RESULT)
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class TrainingKey:
     """One of a trial's trainings.
 
     Attributes:
@@ -71,7 +71,7 @@ class Outcome(Record):
     """The result of a training.
 
     Attributes:
-        fold: See `Run`.
+        fold: See `TrainingKey`.
         value: Objective at the best epoch.
         metrics: Every metric at the best epoch.
         best_epoch: Its index, from 0.
@@ -112,7 +112,6 @@ class TrialFiles:
 
     Attributes:
         checkpoint: Of the training that runs.
-        curve: Of all trainings.
     """
 
     def __init__(self, directory: Path, *, several: bool = False) -> None:
@@ -120,7 +119,7 @@ class TrialFiles:
         self._several = several
         self._folder = directory / CHECKPOINT
         self.checkpoint = Checkpoint(self._folder)
-        self.curve = Curve(directory / HISTORY, several=several)
+        self._history = CsvTable(directory / HISTORY)
 
     def outcomes(self) -> list[Outcome]:
         """Return the trainings that have ended, those of an earlier attempt included."""
@@ -139,7 +138,7 @@ class TrialFiles:
     def keep(
         self,
         model: keras.Model,
-        run: Run,
+        run: TrainingKey,
         predictions: NDArray[np.float32] | None,
         *,
         built_by_fit: bool = False,
@@ -185,26 +184,7 @@ class TrialFiles:
             stacked = np.stack([np.concatenate([np.load(path) for path in row]) for row in rows])
             _save(self._directory / EXECUTIONS, stacked, durable=True)
 
-    def clear(self) -> None:
-        """Remove the files that only a resumed trial needs."""
-        (self._directory / PAUSE).unlink(missing_ok=True)
-        shutil.rmtree(self._folder, ignore_errors=True)
-        remove_leftovers(self._directory)
-
-
-class Curve:
-    """Writes and rewinds `history.csv`, with one row an epoch.
-
-    Args:
-        path: The file.
-        several: Whether the trial trains more than once, which adds a column "run".
-    """
-
-    def __init__(self, path: Path, *, several: bool) -> None:
-        self._table = CsvTable(path)
-        self._several = several
-
-    def add(
+    def add_epoch(
         self,
         run: int,
         epoch: int,
@@ -213,7 +193,7 @@ class Curve:
         *,
         data_wait: float | None,
     ) -> None:
-        """Write an epoch.
+        """Write a row of `history.csv`; with several trainings it has a column "run".
 
         Args:
             run: Index of the training, from 0.
@@ -226,22 +206,39 @@ class Curve:
         row: dict[str, Any] = {"run": run} if self._several else {}
         wait = None if data_wait is None else round(data_wait, 4)
         row.update(epoch=epoch, seconds=round(seconds, 3), data_wait=wait, **numbers)
-        self._table.add(row)
+        self._history.add(row)
 
-    def rewind(self, run: int, epoch: int) -> None:
+    def rewind_history(self, run: int, epoch: int) -> None:
         """Remove the rows that a killed attempt wrote after its last checkpoint.
 
         Args:
             run: Index of the training that continues.
             epoch: Index of its next epoch.
         """
-        if self._table.path.exists():
-            self._table.replace(
+        if self._history.path.exists():
+            self._history.replace(
                 row
-                for row in self._table.read()
+                for row in self._history.read()
                 if row.get("epoch", "").isdecimal()
                 and (int(row.get("run", 0)), int(row["epoch"])) < (run, epoch)
             )
+
+    def end(self, record: TrialRecord) -> TrialRecord:
+        """Write the record of a trial that has ended or paused, and return it."""
+        if record.status == PAUSED:
+            record.save(self._directory / PAUSE)
+            return record
+        if self._history.path.exists():
+            sync_file(self._history.path)
+        record.save(self._directory / RESULT)
+        self.clear()
+        return record
+
+    def clear(self) -> None:
+        """Remove the files that only a resumed trial needs."""
+        (self._directory / PAUSE).unlink(missing_ok=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_leftovers(self._directory)
 
 
 def damaged_files(folder: Path) -> list[Path]:

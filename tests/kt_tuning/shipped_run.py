@@ -13,8 +13,8 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import EnsembleRecord, combination_digest
 from kt_tuning.evaluation import Interval, Scores, measure_reliability
 from kt_tuning.recipe import Recipe
-from kt_tuning.search.definition import SearchDefinition, as_stored
-from kt_tuning.search.descriptions import describe_hypermodel, describe_recipe
+from kt_tuning.search.definition import SearchDefinition
+from kt_tuning.search.descriptions import as_stored, describe_hypermodel, describe_recipe
 
 
 def small_model() -> keras.Model:

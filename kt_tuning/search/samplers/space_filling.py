@@ -7,7 +7,7 @@ from typing import Any
 
 from optuna import Study
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler
+from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial
 from scipy.stats import qmc
 
@@ -20,11 +20,12 @@ Path = list[tuple[str, Any, BaseDistribution]]
 """A configuration, or its first parameters: (name, value, range) in the order of drawing."""
 
 
-class GridSampler(BaseSampler):
+class GridSampler(RandomSampler):
     """Draws the first configuration in the order of the space that no trial has had.
 
-    A conditional space is a tree whose branches are known from the trials that took them. When
-    nothing is left, a configuration is repeated, which ends the search.
+    Like those of a random sampler, parameters are drawn one by one: a conditional space is a tree
+    whose branches are known from the trials that took them. When nothing is left, a configuration
+    is repeated, which ends the search.
     """
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
@@ -32,18 +33,6 @@ class GridSampler(BaseSampler):
         others = study.get_trials(deepcopy=False)
         self._alike = [_path(other) for other in others if other.number != trial.number]
         self._depth = 0
-
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """Return nothing: parameters are drawn one by one."""
-        return {}
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Return nothing: parameters are drawn one by one."""
-        return {}
 
     def sample_independent(
         self,

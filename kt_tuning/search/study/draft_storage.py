@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import datetime
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import optuna
@@ -34,8 +34,12 @@ class StudyStorage(BaseStorage):
         directions: Directions of the objectives of a study that is made.
 
     Attributes:
-        heartbeats: Heartbeats of a study that other processes share, else None.
+        study: The study, read from this storage; set by `open_search`.
+        heartbeats: Heartbeats of a study that other processes share, else None. Each running trial
+            of it is owned by the process that runs it.
     """
+
+    study: optuna.Study
 
     def __init__(
         self, backend: BaseStorage, name: str, directions: Sequence[StudyDirection]
@@ -59,6 +63,7 @@ class StudyStorage(BaseStorage):
         self._backend_ids: dict[int, int] = {}
         self._shown: dict[int, FrozenTrial] = {}
         self._draft: int | None = None
+        self._own: set[int] = set()
 
     def close(self) -> None:
         """Close the connections to a database; the next use opens them again."""
@@ -81,20 +86,42 @@ class StudyStorage(BaseStorage):
             self._study_id, self._as_stored(self._trials[number])
         )
 
-    def backend_id(self, trial_id: int) -> int:
-        """The backend's id of a trial."""
+    def claim(self, number: int) -> None:
+        """Tell other processes that share the study that this one runs a trial."""
+        if self.heartbeats is not None:
+            self._own.add(number)
+            self.heartbeats.start(self._backend_id(number))
+
+    def release(self, number: int) -> None:
+        """Record that this process does not run a trial any more."""
+        if self.heartbeats is not None:
+            self._own.discard(number)
+            self.heartbeats.stop(self._backend_id(number))
+
+    def owns(self, number: int) -> bool:
+        """Whether no other process can be running a trial."""
+        return self.heartbeats is None or number in self._own
+
+    def abandoned(self, numbers: Iterable[int]) -> list[int]:
+        """Return those of some trials whose process has died."""
+        if self.heartbeats is None:
+            return []
+        dead = self.heartbeats.dead()
+        return [n for n in numbers if not self.owns(n) and self._backend_id(n) in dead]
+
+    def _backend_id(self, trial_id: int) -> int:
         if trial_id not in self._backend_ids:
             self._backend_ids[trial_id] = self._backend.get_trial_id_from_study_id_trial_number(
                 self._study_id, trial_id
             )
         return self._backend_ids[trial_id]
 
-    def refresh(self, own: Container[int]) -> list[int]:
-        """Read all but the own trials; return the numbers of those that are new or have ended."""
+    def refresh(self) -> list[int]:
+        """Read the trials of other processes; return the numbers of those new or ended since."""
         changed = []
         for trial in self._backend.get_all_trials(self._study_id, deepcopy=False):
             number = trial.number
-            if number in own:
+            if number in self._own:
                 continue
             read = self._translated(_renumbered(trial, number))
             if number >= len(self._trials):
@@ -107,9 +134,10 @@ class StudyStorage(BaseStorage):
                     changed.append(number)
         return changed
 
-    def running(self) -> list[FrozenTrial]:
-        """The running trials, including those that samplers see as pruned."""
-        return [trial for trial in self._trials if trial.state == TrialState.RUNNING]
+    def run_elsewhere(self) -> list[FrozenTrial]:
+        """Return the trials that other processes run, including those shown as pruned."""
+        running = [trial for trial in self._trials if trial.state == TrialState.RUNNING]
+        return [trial for trial in running if not self.owns(trial.number)]
 
     def discard(self) -> None:
         """Remove the draft, if there is one."""
@@ -129,7 +157,7 @@ class StudyStorage(BaseStorage):
         self.check_trial_is_updatable(trial_id, self._trials[trial_id].state)
         if trial_id == self._draft:
             return False
-        return getattr(self._backend, method)(self.backend_id(trial_id), *arguments) is not False
+        return getattr(self._backend, method)(self._backend_id(trial_id), *arguments) is not False
 
     def _translated(self, trial: FrozenTrial) -> FrozenTrial:
         if self._space is None:

@@ -18,7 +18,7 @@ from kt_tuning.core.atomic import sync_file, sync_folder
 from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.core.quiet import quiet_optuna
 from kt_tuning.run.layout import STUDY
-from kt_tuning.search.distributions import SearchSpace, Values
+from kt_tuning.search.distributions import SearchSpace, Values, overlap
 from kt_tuning.search.study.draft_storage import StudyStorage
 from kt_tuning.search.study.storage import (
     has_tables,
@@ -39,14 +39,17 @@ DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
 ORIGIN = "warm_start"
 """Attribute of an adopted trial: study and number of its origin."""
 
+Source = optuna.Study | str | Path
+"""An earlier search: its study, run directory, file, or URL."""
+
 
 def open_search(
     storage: str | Path | BaseStorage | None,
     project: Path | None,
     objectives: Sequence[keras_tuner.Objective],
     pruner: BasePruner,
-) -> tuple[optuna.Study, StudyStorage]:
-    """Open the study of a search, or make it; return it and the storage that it is read from.
+) -> StudyStorage:
+    """Open the study of a search, or make it; return the storage that it is read from.
 
     Args:
         storage: See `open_storage`; None for a file in the project directory.
@@ -69,7 +72,7 @@ def open_search(
         if not is_shared(where):
             _remove_unused(backend, name, wanted)
         kept = StudyStorage(backend, name, directions)
-        study = optuna.load_study(study_name=name, storage=kept, pruner=pruner)
+        study = kept.study = optuna.load_study(study_name=name, storage=kept, pruner=pruner)
         known = study.user_attrs.get(OBJECTIVES, wanted)
     if known != wanted or study.directions != directions:
         raise StorageError(
@@ -82,7 +85,20 @@ def open_search(
         with quiet_optuna():
             # Names in optuna-dashboard.
             study.set_metric_names([objective.name for objective in objectives])
-    return study, kept
+    return kept
+
+
+def with_earlier_space(
+    kept: StudyStorage, wanted: keras_tuner.HyperParameters
+) -> keras_tuner.HyperParameters:
+    """Return a space with the hyperparameters of earlier runs, in which their trials are shown."""
+    config = {"space": kept.study.user_attrs.get(SPACE, []), "values": {}}
+    earlier = keras_tuner.HyperParameters.from_config(config).space
+    known = wanted.copy()
+    known.merge([hp for hp in earlier if not any(overlap(hp, now) for now in wanted.space)])
+    if known.space:
+        kept.translate(SearchSpace(known.space))
+    return known
 
 
 def _remove_unused(backend: BaseStorage, name: str, objectives: list[list[str]]) -> None:
@@ -148,7 +164,7 @@ def _opened(storage: str | Path | BaseStorage) -> Iterator[BaseStorage]:
                 backend.engine.dispose()
 
 
-def open_study(source: optuna.Study | str | Path) -> optuna.Study:
+def open_study(source: Source) -> optuna.Study:
     """Return the study of a run directory, of a file or at a URL.
 
     Raises:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import keras_tuner
+import optuna
 from keras_tuner.engine.trial import Trial, TrialStatus
 from optuna.distributions import (
     BaseDistribution,
@@ -17,8 +19,16 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.core.errors import OptionError
+from kt_tuning.core.records import INFEASIBLE
+from kt_tuning.core.units import count
 from kt_tuning.search.distributions import Parameter, SearchSpace, Values
-from kt_tuning.search.objectives import flaw, measure, metrics_at_best, objectives_of, score
+from kt_tuning.search.objectives import (
+    measure,
+    metrics_at_best,
+    objective_values,
+    objectives_of,
+    score,
+)
 from kt_tuning.search.pruning import RungScores
 
 VALUES = "values"
@@ -133,28 +143,116 @@ def set_parameter(storage: StudyStorage, number: int, parameter: Parameter, valu
     storage.set_trial_param(number, parameter.name, internal, parameter.distribution)
 
 
-def settle(trial: Trial, objective: keras_tuner.Objective) -> None:
-    """Set the score of a trial that has ended, and its final status in KerasTuner.
+def begin_trial(
+    storage: StudyStorage, trial_id: str, proposal: Proposal, near: int | None = None
+) -> None:
+    """Write a new running trial in one transaction.
 
-    "COMPLETED" becomes "FAILED" if the score is no number, as does any other status.
+    Args:
+        storage: The study, with the draft of the proposal.
+        trial_id: Id of the trial.
+        proposal: Its configuration.
+        near: Number of the trial that it perturbs, or None.
     """
-    if trial.status != TrialStatus.COMPLETED:
-        trial.status = TrialStatus.FAILED
-        return
-    score(trial, objective)
-    if reason := flaw(trial, objective):
-        trial.status, trial.message = TrialStatus.FAILED, reason
+    attributes: dict[str, Any] = {TRIAL_ID: trial_id, VALUES: proposal.values}
+    if proposal.enqueued is not None:
+        attributes[ENQUEUED] = proposal.enqueued
+    elif near is not None:
+        attributes[NEAR] = near
+    _note(storage, proposal.number, attributes)
+    storage.commit()
 
 
-def result_attributes(trial: Trial, *, pruned: bool) -> dict[str, Any]:
-    """Return the attributes of a trial that has ended."""
+def retry_trial(storage: StudyStorage, number: int) -> int:
+    """Write another attempt of a failed trial, under its id; return its number."""
+    failed = storage.get_trial(number)
+    attributes = failed.user_attrs.items()
+    attempt = optuna.create_trial(
+        state=TrialState.RUNNING,
+        params=failed.params,
+        distributions=failed.distributions,
+        user_attrs={k: v for k, v in attributes if k not in (RESULT, SCORE, SCORES)},
+    )
+    return storage.create_new_trial(storage.study._study_id, attempt)
+
+
+def fill_trial(storage: StudyStorage, number: int, trial: Trial, space: SearchSpace) -> None:
+    """Write the defaults of hyperparameters that the build of a trial has added."""
+    values, kept = trial.hyperparameters.values, storage.get_trial(number)
+    values.update(space.walk(lambda p: values.get(p.hp.name, p.hp.default)))
+    for parameter in space.active(values):
+        if parameter.name not in kept.params:
+            set_parameter(storage, number, parameter, values[parameter.hp.name])
+    if kept.user_attrs[VALUES] != values:
+        storage.set_trial_user_attr(number, VALUES, dict(values))
+
+
+def is_pruned(storage: StudyStorage, number: int, epoch: int) -> bool:
+    """Whether the study's pruner stops a running trial after an epoch.
+
+    An interrupted attempt may have got further; the pruner does not see those epochs.
+    """
+    until_now = copy.copy(storage.get_trial(number))
+    curve = until_now.intermediate_values.items()
+    until_now.intermediate_values = {at: value for at, value in curve if at <= epoch}
+    return storage.study.pruner.prune(storage.study, until_now)
+
+
+def finish_trial(
+    storage: StudyStorage,
+    number: int,
+    trial: Trial,
+    objective: keras_tuner.Objective,
+    *,
+    stopped: bool,
+) -> None:
+    """Write the score and the final status of a trial that has ended.
+
+    A completed trial whose score is no number has failed, as has one with any other status.
+
+    Args:
+        storage: The study.
+        number: Number of the trial.
+        trial: Its score and its status in KerasTuner are set.
+        objective: What is optimised.
+        stopped: Whether the trial was stopped early: it is then pruned for Optuna, and its message
+            says so.
+    """
+    infeasible = trial.status == INFEASIBLE
+    succeeded = trial.status == TrialStatus.COMPLETED
+    if succeeded and (reason := score(trial, objective)) is not None:
+        succeeded, trial.message = False, reason
+    trial.status = TrialStatus.COMPLETED if succeeded else TrialStatus.FAILED
+    pruned = succeeded and stopped
+    if pruned and trial.message is None:
+        epochs = len(storage.get_trial(number).intermediate_values)
+        trial.message = f"pruned after {count(epochs, 'epoch')}"
     result: dict[str, Any] = {}
     if metrics := metrics_at_best(trial):
         result |= {"metrics": metrics, "best_step": trial.best_step}
     if trial.message is not None:
         result["message"] = trial.message
     attributes: dict[str, Any] = {RESULT: result} if result else {}
-    return {**attributes, SCORE: float(trial.score)} if pruned else attributes
+    _note(storage, number, {**attributes, SCORE: float(trial.score)} if pruned else attributes)
+    if infeasible:
+        # Optuna's samplers ignore failed trials but learn from constraints of pruned ones.
+        optuna.Trial(storage.study, number).set_constraint("feasible", 1.0)
+    values = None
+    if succeeded and not pruned:
+        values = objective_values(trial, objectives_of(objective))
+    state = TrialState.PRUNED if infeasible or pruned else TrialState.FAIL
+    try:
+        storage.study.tell(number, values, state=None if values else state)
+    except RuntimeError:
+        # A sampler with nothing left stops the study, which fails outside `Study.optimize`.
+        # The trial has been stored by then, and the next draw ends the search.
+        if not storage.get_trial(number).state.is_finished():
+            raise
+
+
+def _note(storage: StudyStorage, number: int, attributes: Mapping[str, Any]) -> None:
+    for name, value in attributes.items():
+        storage.set_trial_user_attr(number, name, value)
 
 
 def restore_trial(

@@ -10,8 +10,8 @@ from keras_tuner.oracles import RandomSearchOracle
 from hypermodels import MLP, ConvNet, Families
 from kt_tuning import Recipe
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.search.definition import SearchDefinition, as_stored, space_differences
-from kt_tuning.search.descriptions import describe_hypermodel, describe_model
+from kt_tuning.search.definition import SearchDefinition, space_differences
+from kt_tuning.search.descriptions import as_stored, describe_hypermodel, describe_model
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel, discover_space
 
 SHAPE = (8, 8, 1)

@@ -164,14 +164,14 @@ def test_auto_ends_with_a_neighbour_of_the_best_that_does_not_pause(
         # 900 s for the defaults, and time for another such training when 990 to 1,575 s are left.
         with contextlib.suppress(KeyboardInterrupt):
             tuner.search(stripes, time_limit=2700, callbacks=[Lasting(clock)])
-    (neighbour,) = tuner.oracle.neighbours()
+    (neighbour,) = tuner.oracle.perturbations()
     first, last = (tuner.results().loc[trial] for trial in ("0000", neighbour))
     assert (first["epochs"], last["epochs"], last["status"]) == (9, 9, "COMPLETED")
     assert first["hp/unused"] == 0.5
     assert 0 < abs(last["hp/unused"] - 0.5) < 0.25
     assert first["hp/unused too"] == last["hp/unused too"]
     tuner.search(stripes, time_limit=5400, callbacks=[Lasting(clock)])
-    assert tuner.oracle.neighbours() > {neighbour}
+    assert tuner.oracle.perturbations() > {neighbour}
 
 
 def test_where_no_neighbour_may_begin_paused_trials_go_on(copied, make_tuner, stripes, monkeypatch):

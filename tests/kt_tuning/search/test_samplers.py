@@ -129,7 +129,7 @@ def test_what_was_enqueued_comes_before_a_neighbour_and_is_none():
     first = oracle.start_order[0]
     wished, near = (oracle.create_trial(seat, near=first) for seat in "ab")
     assert wished.hyperparameters.get("units") == 32
-    assert oracle.neighbours() == {near.trial_id}
+    assert oracle.perturbations() == {near.trial_id}
 
 
 def test_cmaes_is_not_for_several():

@@ -135,7 +135,7 @@ def make_oracle(url):
 
     yield make
     for oracle in made:
-        close(oracle._search_study.storage._backend)
+        close(oracle._kept._backend)
 
 
 def close(database):
@@ -187,7 +187,7 @@ def test_each_trial_is_handed_out_by_one_oracle_only(make_oracle):
 
 def age_heartbeats(oracle):
     """As if nobody had given a sign of life since yesterday."""
-    with sqlalchemy.orm.Session(oracle._search_study.storage._backend.engine) as session:
+    with sqlalchemy.orm.Session(oracle._kept._backend.engine) as session:
         for beat in session.query(TrialHeartbeatModel):
             beat.heartbeat -= datetime.timedelta(days=1)
         session.commit()
@@ -239,7 +239,7 @@ def test_neighbours_are_known_to_the_other_process(make_oracle):
     end(one, best)
     neighbour = one.create_trial("a", near=best.trial_id)
     one.create_trial("b")
-    assert one.neighbours() == two.neighbours() == {neighbour.trial_id}
+    assert one.perturbations() == two.perturbations() == {neighbour.trial_id}
 
 
 def test_a_trial_pauses_because_those_of_the_other_process_are_better(
@@ -266,7 +266,7 @@ def test_a_trial_pauses_because_those_of_the_other_process_are_better(
     # Alone it would have been the best, and trained for nine.
     assert list(tuner.results()["epochs"]) == [1]
     assert list(tuner.results()["status"]) == ["PRUNED"]
-    close(tuner.oracle._search_study.storage._backend)
+    close(tuner.oracle._kept._backend)
 
 
 def test_another_search_on_a_shared_study_is_refused_and_alters_nothing(
@@ -275,7 +275,7 @@ def test_another_search_on_a_shared_study_is_refused_and_alters_nothing(
     options = {"strategy": "random", "max_trials": 1, "epochs": 1, "storage": url, "seed": 5}
     first = make_tuner(**options)
     first.search(stripes)
-    close(first.oracle._search_study.storage._backend)
+    close(first.oracle._kept._backend)
 
     def contents():
         engine = sqlalchemy.create_engine(url)
@@ -299,7 +299,7 @@ def test_another_search_on_a_shared_study_is_refused_and_alters_nothing(
     again = make_tuner(**options)
     again.search(stripes)
     assert len(again.study.trials) == 2
-    close(again.oracle._search_study.storage._backend)
+    close(again.oracle._kept._backend)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.trials import Decision, ImageTask, TrialSpec, run_trial
 from kt_tuning.trials import callbacks as module
 from kt_tuning.trials.callbacks import PROBE, Deadline
-from kt_tuning.trials.checkpoint import RunState
+from kt_tuning.trials.checkpoint import TrainingState
 from kt_tuning.trials.spec import InfeasibleError
 
 
@@ -35,7 +35,8 @@ def clock(monkeypatch):
 
 def steps(clock, seconds, *, longest=math.inf, at=math.inf, least_epochs=5, count=PROBE, each=100):
     """An epoch's first steps, of 100; each takes so many seconds, the first one an hour."""
-    made = Deadline(RunState(0, 30, 0), at, planned=30, least_epochs=least_epochs, longest=longest)
+    state = TrainingState(0, 30, 0)
+    made = Deadline(state, at, planned=30, least_epochs=least_epochs, longest=longest)
     made.set_model(keras.Sequential())
     made.set_params({"steps": each})
     clock.now = -3600.0

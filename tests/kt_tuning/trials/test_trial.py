@@ -13,7 +13,7 @@ from hypermodels import ConvNet
 from kt_tuning import Recipe
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.trials import Decision, ImageTask, TrialSpec, load_weights, run_trial
-from kt_tuning.trials.trial_files import Run
+from kt_tuning.trials.trial_files import TrainingKey
 
 OBJECTIVES = [keras_tuner.Objective("val_loss", "min")]
 RECIPE = Recipe(batch_size=8, augment="standard")
@@ -292,14 +292,14 @@ def test_a_failure_between_trainings_counts_each_epoch_once(tmp_path, stripes):
 
 
 def test_all_folds_come_before_any_is_repeated():
-    runs = Run.all(folds=2, executions=2)
+    runs = TrainingKey.all(folds=2, executions=2)
     assert [(run.index, run.fold, run.execution) for run in runs] == [
         (0, 0, 0),
         (1, 1, 0),
         (2, 0, 1),
         (3, 1, 1),
     ]
-    assert [run.fold for run in Run.all(folds=1, executions=2)] == [None, None]
+    assert [run.fold for run in TrainingKey.all(folds=1, executions=2)] == [None, None]
 
 
 def test_costs_are_measured_when_they_are_objectives(tmp_path, stripes):

@@ -10,7 +10,7 @@ import pytest
 from hypermodels import ConvNet
 from kt_tuning import Recipe
 from kt_tuning.trials import Decision, KerasTask
-from kt_tuning.trials.checkpoint import RunState
+from kt_tuning.trials.checkpoint import TrainingState
 from kt_tuning.trials.trial_callback import TrialCallback
 from kt_tuning.trials.trial_files import TrialFiles
 
@@ -122,7 +122,7 @@ def monitor(tmp_path):
             Patient(options.get("patience")),
             keras_tuner.Objective("score", direction),
             values={},
-            state=RunState(0, epochs, 0),
+            state=TrainingState(0, epochs, 0),
             best=None,
             files=TrialFiles(tmp_path),
             deadline=None,

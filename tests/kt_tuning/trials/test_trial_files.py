@@ -3,18 +3,19 @@
 import json
 
 import h5py
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 
-from kt_tuning.trials.checkpoint import BEST, LAST, Checkpoint
-from kt_tuning.trials.trial_files import Curve, damaged_files
+from kt_tuning.trials.checkpoint import BEST, LAST, Checkpoint, TrainingState
+from kt_tuning.trials.trial_files import TrialFiles, damaged_files
 
 
 def test_a_row_an_epoch(tmp_path):
-    curve = Curve(tmp_path / "history.csv", several=False)
-    curve.add(0, 0, 1.25, {"loss": 0.5}, data_wait=None)
-    curve.add(0, 1, 1.0, {"loss": 0.25}, data_wait=0.125)
+    files = TrialFiles(tmp_path)
+    files.add_epoch(0, 0, 1.25, {"loss": 0.5}, data_wait=None)
+    files.add_epoch(0, 1, 1.0, {"loss": 0.25}, data_wait=0.125)
     table = pd.read_csv(tmp_path / "history.csv")
     assert list(table.columns) == ["epoch", "seconds", "data_wait", "loss"]
     assert table["epoch"].tolist() == [0, 1]
@@ -26,34 +27,34 @@ def test_a_row_an_epoch(tmp_path):
 
 
 def test_rewound_to_the_second_epoch_of_the_second_training(tmp_path):
-    curve = Curve(tmp_path / "history.csv", several=True)
+    files = TrialFiles(tmp_path, several=True)
     for run in range(2):
         for epoch in range(3):
-            curve.add(run, epoch, 1.0, {"loss": 10.0 * run + epoch}, data_wait=0)
-    curve.rewind(1, 1)
+            files.add_epoch(run, epoch, 1.0, {"loss": 10.0 * run + epoch}, data_wait=0)
+    files.rewind_history(1, 1)
     assert pd.read_csv(tmp_path / "history.csv")["loss"].tolist() == [0, 1, 2, 10]
 
 
 def test_a_row_that_a_kill_tore_is_dropped(tmp_path):
-    curve = Curve(tmp_path / "history.csv", several=False)
-    curve.add(0, 0, 1.0, {"loss": 0.5}, data_wait=None)
+    files = TrialFiles(tmp_path)
+    files.add_epoch(0, 0, 1.0, {"loss": 0.5}, data_wait=None)
     with (tmp_path / "history.csv").open("a") as file:
         file.write("1,0.")
-    curve.rewind(0, 2)
-    curve.add(0, 1, 1.0, {"loss": 0.25}, data_wait=0.125)
+    files.rewind_history(0, 2)
+    files.add_epoch(0, 1, 1.0, {"loss": 0.25}, data_wait=0.125)
     assert pd.read_csv(tmp_path / "history.csv")["loss"].tolist() == [0.5, 0.25]
 
 
 def test_there_is_nothing_to_rewind(tmp_path):
-    Curve(tmp_path / "history.csv", several=False).rewind(0, 0)
+    TrialFiles(tmp_path).rewind_history(0, 0)
     assert not list(tmp_path.iterdir())
 
 
 def test_metrics_may_change_between_epochs(tmp_path):
-    curve = Curve(tmp_path / "history.csv", several=False)
-    curve.add(0, 0, 1.0, {"loss": 0.5, "top": 1.0}, data_wait=None)
-    curve.add(0, 1, 1.0, {"accuracy": 0.75, "loss": 0.25}, data_wait=None)
-    curve.rewind(0, 2)
+    files = TrialFiles(tmp_path)
+    files.add_epoch(0, 0, 1.0, {"loss": 0.5, "top": 1.0}, data_wait=None)
+    files.add_epoch(0, 1, 1.0, {"accuracy": 0.75, "loss": 0.25}, data_wait=None)
+    files.rewind_history(0, 2)
     table = pd.read_csv(tmp_path / "history.csv")
     assert table["loss"].tolist() == [0.5, 0.25]
     assert table["top"].isna().tolist() == [False, True]
@@ -101,3 +102,11 @@ def test_a_damaged_checkpoint_is_removed_and_said(tmp_path, name, caplog):
     assert Checkpoint(tmp_path).restore(model=None, index=0) is None
     assert list(tmp_path.iterdir()) == []
     assert f"{tmp_path / name} is damaged" in caplog.text
+
+
+def test_a_checkpoint_without_a_best_epoch_changes_no_weights(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    Checkpoint(tmp_path).save(model, TrainingState(index=0, epochs=3, done=1))
+    model.set_weights([np.ones((2, 1)), np.ones(1)])
+    assert Checkpoint(tmp_path).restore(model, index=0) is None
+    assert model.get_weights()[0].tolist() == [[1], [1]]

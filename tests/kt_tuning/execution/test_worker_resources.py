@@ -6,8 +6,8 @@ import types
 
 import pytest
 
-from kt_tuning.execution import devices
-from kt_tuning.execution.devices import Gpu
+from kt_tuning.execution import worker_resources
+from kt_tuning.execution.worker_resources import Gpu
 
 LISTING = "0, GPU-0a1b, 16384\n1, GPU-0c2d, 16384\n2, GPU-3e4f, [N/A]\n"
 ALL = [Gpu("0", 16384), Gpu("1", 16384), Gpu("2", 0)]
@@ -29,18 +29,18 @@ ALL = [Gpu("0", 16384), Gpu("1", 16384), Gpu("2", 0)]
     ],
 )
 def test_cuda_visible_devices_is_respected(visible, chosen):
-    assert devices.select_gpus(LISTING, visible) == chosen
+    assert worker_resources.select_gpus(LISTING, visible) == chosen
 
 
 def test_without_nvidia_smi_there_are_no_gpus(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    assert devices.visible_gpus() == []
+    assert worker_resources.visible_gpus() == []
 
 
 def assigned(slots, gpus):
     return [
-        devices.gpu_environment(slot, slots, gpus).get("CUDA_VISIBLE_DEVICES")
+        worker_resources.gpu_environment(slot, slots, gpus).get("CUDA_VISIBLE_DEVICES")
         for slot in range(slots)
     ]
 
@@ -52,14 +52,14 @@ def test_workers_take_gpus_in_turn():
 
 
 def test_a_worker_with_a_gpu_of_its_own_may_use_all_of_it():
-    assert devices.gpu_environment(1, 3, ALL) == {
+    assert worker_resources.gpu_environment(1, 3, ALL) == {
         "CUDA_VISIBLE_DEVICES": "1",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     }
 
 
 def test_workers_on_one_gpu_share_nine_tenths_of_its_memory():
-    shares = [devices.gpu_environment(slot, 5, ALL[:2]) for slot in range(5)]
+    shares = [worker_resources.gpu_environment(slot, 5, ALL[:2]) for slot in range(5)]
     # Three on the first, two on the second: 0.9 · 16384 / 3 and / 2.
     limits = [int(share["KT_TUNING_GPU_MEMORY"]) for share in shares]
     assert limits == [4915, 7372, 4915, 7372, 4915]
@@ -68,7 +68,7 @@ def test_workers_on_one_gpu_share_nine_tenths_of_its_memory():
 
 
 def test_memory_that_is_not_known_is_not_capped():
-    assert "KT_TUNING_GPU_MEMORY" not in devices.gpu_environment(0, 2, ALL[2:])
+    assert "KT_TUNING_GPU_MEMORY" not in worker_resources.gpu_environment(0, 2, ALL[2:])
 
 
 def test_tensorflow_is_held_to_the_limit(monkeypatch):
@@ -79,24 +79,24 @@ def test_tensorflow_is_held_to_the_limit(monkeypatch):
         LogicalDeviceConfiguration=dict,
     )
     monkeypatch.setitem(sys.modules, "tensorflow", types.SimpleNamespace(config=config))
-    monkeypatch.delenv(devices.GPU_LIMIT, raising=False)
-    devices.limit_gpu_memory()
+    monkeypatch.delenv(worker_resources.GPU_LIMIT, raising=False)
+    worker_resources.limit_gpu_memory()
     assert limited == []
-    monkeypatch.setenv(devices.GPU_LIMIT, "4915")
-    devices.limit_gpu_memory()
+    monkeypatch.setenv(worker_resources.GPU_LIMIT, "4915")
+    worker_resources.limit_gpu_memory()
     assert limited == [("GPU:0", [{"memory_limit": 4915}])]
 
 
 def test_automatic_is_a_worker_a_gpu(monkeypatch):
-    monkeypatch.setattr(devices, "visible_gpus", lambda: ALL)
-    assert devices.automatic_workers() == 3
+    monkeypatch.setattr(worker_resources, "visible_gpus", lambda: ALL)
+    assert worker_resources.automatic_workers() == 3
 
 
 def test_automatic_without_gpus_is_a_worker_a_processor_as_far_as_memory_goes(monkeypatch):
-    monkeypatch.setattr(devices, "visible_gpus", list)
-    monkeypatch.setattr(devices, "count_processors", lambda: 64)
+    monkeypatch.setattr(worker_resources, "visible_gpus", list)
+    monkeypatch.setattr(worker_resources, "count_processors", lambda: 64)
     sizes = {"SC_AVPHYS_PAGES": 5 * 2**18, "SC_PAGE_SIZE": 2**12}  # 5 GiB
     monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
-    assert devices.automatic_workers() == 3
-    monkeypatch.setattr(devices, "count_processors", lambda: 2)
-    assert devices.automatic_workers() == 2
+    assert worker_resources.automatic_workers() == 3
+    monkeypatch.setattr(worker_resources, "count_processors", lambda: 2)
+    assert worker_resources.automatic_workers() == 2
