@@ -13,6 +13,7 @@ from kt_tuning.ensembling.external_members import (
 from kt_tuning.ensembling.members import MEMBER_CHOICES, Member, selection, serving_cost, take_best
 from kt_tuning.ensembling.record import EnsembleRecord, measure_diversity
 from kt_tuning.ensembling.run_files import (
+    RunRecords,
     Validated,
     combination_digest,
     is_refitted,
@@ -34,6 +35,7 @@ __all__ = [
     "Ensemble",
     "EnsembleRecord",
     "Member",
+    "RunRecords",
     "Validated",
     "candidates_of",
     "combination_digest",

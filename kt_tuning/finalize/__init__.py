@@ -11,13 +11,12 @@ from kt_tuning.finalize.evaluate import (
     save_final_model,
 )
 from kt_tuning.finalize.export import Pruning, export_run
-from kt_tuning.finalize.model_card import RunRecords, write_model_card
+from kt_tuning.finalize.model_card import write_model_card
 
 __all__ = [
     "Boosted",
     "Configuration",
     "Pruning",
-    "RunRecords",
     "bag",
     "boost",
     "combine",

@@ -45,7 +45,7 @@ def few(make_summary) -> RunSummary:
 def with_records(run: RunSummary, *changes: dict[str, Any]) -> RunSummary:
     """The same run with changes of each trial's record."""
     trials = [
-        dataclasses.replace(trial, record=dataclasses.replace(trial.record, **change))
+        dataclasses.replace(trial, **change)
         for trial, change in zip(run.trials, changes, strict=True)
     ]
     return dataclasses.replace(run, trials=tuple(trials))
@@ -128,15 +128,19 @@ def test_the_most_important_hyperparameter_is_the_first_bar(decided) -> None:
 def test_importances_agree_with_optuna(decided) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize")
-    rates = [trial.record.values["rate"] for trial in decided.trials[:-1]]
-    units = [trial.record.values["units"] for trial in decided.trials[:-1]]
+    rates = [trial.values["rate"] for trial in decided.trials[:-1]]
+    units = [trial.values["units"] for trial in decided.trials[:-1]]
     spaces = {
         "rate": optuna.distributions.FloatDistribution(min(rates), max(rates), log=True),
         "units": optuna.distributions.FloatDistribution(1, 8),
     }
     for trial, rate, unit in zip(decided.trials, rates, units, strict=False):
         params = {"rate": rate, "units": float(unit)}
-        study.add_trial(optuna.create_trial(params=params, distributions=spaces, value=trial.score))
+        study.add_trial(
+            optuna.create_trial(
+                params=params, distributions=spaces, value=trial.metrics["val_accuracy"]
+            )
+        )
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.3)
     expected = optuna.importance.get_param_importances(study, evaluator=evaluator)
     found = shares(decided)
