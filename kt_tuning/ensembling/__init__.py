@@ -1,6 +1,6 @@
 """Ensembles: members, weights, calibration, and the combined model."""
 
-from kt_tuning.ensembling.combination import Combination, weighted_sum
+from kt_tuning.ensembling.combination import Combination, combine_models
 from kt_tuning.ensembling.cost_penalty import COST_PENALTY
 from kt_tuning.ensembling.ensemble import Ensemble
 from kt_tuning.ensembling.external_members import (
@@ -39,6 +39,7 @@ __all__ = [
     "Validated",
     "candidates_of",
     "combination_digest",
+    "combine_models",
     "is_refitted",
     "join_candidates",
     "measure_diversity",
@@ -51,5 +52,4 @@ __all__ = [
     "soup",
     "take_best",
     "trained_on_validation",
-    "weighted_sum",
 ]
