@@ -27,7 +27,7 @@ from kt_tuning.evaluation.test_uses import model_digest, note_use_of
 @without_retracing_advice()
 def evaluate(
     model: Any,
-    data: Split | Any,
+    data: Any,
     *,
     parts: Parts | Sequence[str] = (),
     bootstrap: int = 1000,
