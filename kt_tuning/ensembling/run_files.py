@@ -116,7 +116,11 @@ class RunRecords:
         records = {trial.trial_id: trial for trial in self.trials}
         made = self.ensemble.combination
         rows = zip(self.ensemble.trial_ids, made.weights, made.temperatures, strict=True)
-        return [(records[name], weight, heat) for name, weight, heat in rows if name in records]
+        return [
+            (records[name], weight, temperature)
+            for name, weight, temperature in rows
+            if name in records
+        ]
 
     def provenance(self) -> dict[str, Any]:
         """Return what is recorded beside an exported model."""

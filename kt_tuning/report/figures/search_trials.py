@@ -230,7 +230,7 @@ class TrialFigures(RunFigures):
 
 def _curve_of(run: RunSummary, trial: TrialRecord, metric: str) -> Curve | None:
     """Return a metric by epoch, the mean of several trainings; None if it was not recorded."""
-    history = run.histories[trial.trial_id]
+    history = run.histories.get(trial.trial_id, {})
     values = history.get(metric)
     if values is None or np.isnan(values).all():
         return None
