@@ -9,7 +9,6 @@ from hypermodels.blocks import (
     classifier,
     convolution,
     convolutional_stem,
-    depthwise,
     drop_rates,
     initializer,
     pool,
@@ -81,7 +80,6 @@ def test_every_nth_pixel_is_taken_where_channels_come_first(monkeypatch):
     [
         lambda x: convolution(x, 5, 1, strides=2),
         lambda x: convolution(x, 5, 1, strides=2, separable=True),
-        lambda x: depthwise(x, 1, strides=2),
         lambda x: shortcut(x, keras.Input((3, 3, 12)), 2, norm="batch"),
     ],
 )

@@ -37,14 +37,14 @@ REFUSED = {
 
 @pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED.keys())
 def test_what_cannot_be_decoded_is_an_error(decoder, content):
-    with pytest.raises(tf.errors.InvalidArgumentError):
+    with pytest.raises(ValueError, match="image"):
         decoder(content, COLOUR)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
 @pytest.mark.parametrize("cut", [3, 20, 60])
 def test_a_file_cut_in_its_header_is_an_error(decoder, kind, cut):
-    with pytest.raises(tf.errors.InvalidArgumentError):
+    with pytest.raises(ValueError, match="image"):
         decoder(encode(photo(61, 45), kind)[:cut], COLOUR)
 
 
