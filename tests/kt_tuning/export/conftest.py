@@ -34,7 +34,7 @@ def loaded(exported: Path) -> LoadedModel:
 
 @pytest.fixture(scope="session")
 def decoder() -> Callable[[bytes, PixelFormat], NDArray[np.uint8]]:
-    """`decode_batch` of one file, traced once for each pixel format; ValueError if it is refused."""
+    """`decode_batch` of one file, traced once a pixel format; ValueError if it is refused."""
     graphs = {}
 
     def decode(content: bytes, pixels: PixelFormat) -> NDArray[np.uint8]:
