@@ -10,9 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import content_checked, read_json, to_json_text
@@ -22,6 +19,7 @@ from kt_tuning.ensembling.record import EnsembleRecord
 from kt_tuning.evaluation import (
     CorrectedBest,
     HeldOutUses,
+    Predicted,
     Scores,
     corrected_best_of_run,
     held_out_uses,
@@ -134,20 +132,18 @@ class RunRecords:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Validated:
+class Validated(Predicted):
     """Predictions of images by models that were not trained on them.
 
+    Members are combined and calibrated as the ensemble is, whose weights and calibration were
+    fitted on these rows.
+
     Attributes:
-        labels: (N,) integers in 0..C-1.
-        probabilities: (N, C), members combined and calibrated as the ensemble is. Its weights and
-            calibration were fitted on these rows.
         kind: "validation"; or "out-of-fold", where the N rows are those of the training and the
             validation split and each is predicted by models of the fold that left it out, one a
             member.
     """
 
-    labels: NDArray[np.integer[Any]]
-    probabilities: NDArray[np.floating[Any]]
     kind: str
 
     @property

@@ -24,7 +24,7 @@ from kt_tuning.ensembling import (
     trained_on_validation,
 )
 from kt_tuning.ensembling.run_files import find_ensemble_file, load_keras_model
-from kt_tuning.evaluation import Parts, Predicted, Scores, evaluate, make_gallery, model_digest
+from kt_tuning.evaluation import Parts, Scores, evaluate, make_gallery, model_digest
 from kt_tuning.run import Run, write_lock
 from kt_tuning.run.layout import ENSEMBLE, GALLERY, SCORES, SPLIT, final_model_file
 
@@ -173,7 +173,6 @@ def evaluate_run(
         if directory.resolve() not in [folder.resolve() for folder in data.runs]:
             data.runs.append(directory)
         seen = trained_on_validation(directory)
-        validated = read_validated(directory) if seen else None
         scores = evaluate(
             model,
             data,
@@ -181,7 +180,7 @@ def evaluate_run(
             bootstrap=bootstrap,
             seed=seed,
             seen=seen,
-            out_of_fold=validated and Predicted(validated.labels, validated.probabilities),
+            out_of_fold=read_validated(directory) if seen else None,
         )
         record = Run(directory).read(EnsembleRecord, ENSEMBLE)
         if scores.model is None or record is None or scores.model != record.model:

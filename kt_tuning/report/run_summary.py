@@ -11,13 +11,14 @@ import numpy.typing as npt
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json
-from kt_tuning.core.records import DataCard, TrialRecord
-from kt_tuning.ensembling import EnsembleRecord, RunRecords, Validated, read_scores, read_validated
+from kt_tuning.core.records import TrialRecord
+from kt_tuning.ensembling import EnsembleRecord, RunRecords, read_scores, read_validated
 from kt_tuning.evaluation import (
     Decomposition,
     Gallery,
     Scores,
     bias_variance,
+    confusion_matrix,
     stored_bytes,
 )
 from kt_tuning.export import Measurement, measurements
@@ -175,7 +176,9 @@ def load_run(directory: str | Path) -> RunSummary:
         **vars(records),
         histories={name: run.history(name) for name in known},
         unfinished=len(run.trial_folders()) - len(known),
-        validation_confusion=_confusion(validated, records.data),
+        validation_confusion=None
+        if validated is None
+        else confusion_matrix(validated.labels, validated.probabilities),
         validation_kind="validation" if validated is None else validated.kind,
         export=None if newest is None else newest.name,
         export_bytes=None if newest is None else stored_bytes(newest),
@@ -189,12 +192,3 @@ def load_run(directory: str | Path) -> RunSummary:
         repeats=_load_repeats(run, best),
         exports=tuple(measurements(directory)),
     )
-
-
-def _confusion(validated: Validated | None, data: DataCard | None) -> CountArray | None:
-    """Count validation predictions by true class and predicted class."""
-    if validated is None or data is None:
-        return None
-    confusion = np.zeros((len(data.class_names),) * 2, dtype=np.int64)
-    np.add.at(confusion, (validated.labels, validated.probabilities.argmax(axis=1)), 1)
-    return confusion
