@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -66,37 +65,26 @@ def choose_penalty(
     classes: int,
     weights: Floats | None = None,
     *,
-    penalties: Sequence[float] | None = None,
     seed: int = 0,
 ) -> PenaltyChoice:
     """Choose a penalty by cross-validation.
 
-    The log-loss is a smooth function of the logarithm of the penalty: unless penalties are given,
-    its minimum is read off a cubic spline through the losses at `PENALTIES`.
+    The log-loss is a smooth function of the logarithm of the penalty: its minimum is read off a
+    cubic spline through the losses at `PENALTIES`, which are tried until the losses rise.
 
     Args:
         features: float (n, d), centred and scaled alike.
         labels: (n,) integers, 0 to classes - 1.
         classes: Number of classes.
         weights: (n,) how much each row counts, above 0; None: all alike.
-        penalties: Those to try, from strong to weak, thousands if need be; the best of them is
-            chosen. None: `PENALTIES`, until the losses rise.
         seed: Of the folds.
-
-    Raises:
-        ValueError: if the penalties are not above 0, from strong to weak.
     """
-    wanted = PENALTIES if penalties is None else tuple(penalties)
-    if not wanted or wanted[-1] <= 0 or any(b >= a for a, b in itertools.pairwise(wanted)):
-        raise ValueError(
-            f"`penalties` are numbers above 0, from strong to weak. Received: penalties={penalties}"
-        )
     parts = list(folds(labels, seed))
     weights = np.ones(len(labels)) if weights is None else weights
     held_out = np.concatenate([weights[rest] for _, rest in parts])
     paths = [
         LogisticPath(features[rows], labels[rows], classes, weights[rows]).logits_for(
-            wanted, features[rest]
+            PENALTIES, features[rest]
         )
         for rows, rest in parts
     ]
@@ -106,13 +94,10 @@ def choose_penalty(
             log_losses(one, labels[rest]) for one, (_, rest) in zip(logits, parts, strict=True)
         ]
         losses.append(float(np.average(np.concatenate(found), weights=held_out)))
-        rising = len(losses) > WORSE and min(losses[-WORSE:]) > min(losses) == min(losses[:-WORSE])
-        if penalties is None and rising:
+        if len(losses) > WORSE and min(losses[-WORSE:]) > min(losses) == min(losses[:-WORSE]):
             break
-    tried = wanted[: len(losses)]
-    if penalties is None:
-        return PenaltyChoice(_minimum(tried, losses), tried, tuple(losses))
-    return PenaltyChoice(tried[int(np.argmin(losses))], tried, tuple(losses))
+    tried = PENALTIES[: len(losses)]
+    return PenaltyChoice(_minimum(tried, losses), tried, tuple(losses))
 
 
 def standardize(features: Floats) -> tuple[Floats, Floats, Floats]:

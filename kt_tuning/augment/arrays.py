@@ -20,12 +20,10 @@ Size = tuple[int, int]
 
 
 class Frame(NamedTuple):
-    """Width and height of an image in pixels, before and after an operation."""
+    """Width and height of an image in pixels."""
 
     width: int
     height: int
-    new_width: int
-    new_height: int
 
 
 def check_batch(images: Pixels, uniforms: Floats, draws: int) -> None:

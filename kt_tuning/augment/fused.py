@@ -17,52 +17,43 @@ from kt_tuning.augment.arrays import (
     Frame,
     Pixels,
     Rows,
-    Size,
     check_batch,
     to_array,
     to_pil,
 )
-from kt_tuning.augment.geometric_ops import centre
 from kt_tuning.augment.policy import Policy
 from kt_tuning.augment.rendering import compose, render, retable
 from kt_tuning.augment.steps import AugMix, Draw
-from kt_tuning.core.errors import OptionError
 
 # Identities.
 _STILL, _PLAIN, _SAME = np.eye(3), np.eye(3, 7), np.arange(256, dtype=np.uint8)
 
 
-def augment(policy: Policy, images: Pixels, uniforms: Floats, size: Size | None = None) -> Pixels:
+def augment(policy: Policy, images: Pixels, uniforms: Floats) -> Pixels:
     """Apply `policy` to a batch.
 
     Args:
         policy: The policy.
         images: uint8 (n, height, width, channels): 1 (grey) or 3 (RGB).
         uniforms: Numbers in [0, 1), (n, policy.draws). Equal numbers give equal results.
-        size: (height, width) of the result; by default that of the images. Crops of the policy
-            place this window; without crops it is in the middle of the image.
 
     Returns:
-        uint8 (n, *size, channels), new.
+        uint8 (n, height, width, channels), new.
 
     Raises:
         OptionError: if the arrays have another type or shape.
     """
     check_batch(images, uniforms, policy.draws)
     policy.check(images.shape[1:])
-    if size is None:
-        size = images.shape[1], images.shape[2]
-    elif len(size) != 2 or min(size) < 1:
-        raise OptionError(f"`size` is (height, width) in pixels. Received: size={size!r}")
     uniforms = uniforms.astype(np.float64, copy=False)
     rows = np.arange(len(images))
-    fused = _Fused(images, policy, size)
+    fused = _Fused(images, policy)
     column = 0
     for step in policy.steps:
         numbers = uniforms[:, column : column + step.draws]
         column += step.draws
         if isinstance(step, AugMix):
-            fused = _Fused(_mix_chains(step, numbers, policy, fused.pixels()), policy, size)
+            fused = _Fused(_mix_chains(step, numbers, policy, fused.pixels()), policy)
         else:
             for draw in step.draw(rows, numbers):
                 fused.apply(draw)
@@ -74,7 +65,7 @@ def _mix_chains(step: AugMix, numbers: Floats, policy: Policy, images: Pixels) -
     weights = step.weights(numbers).astype(np.float32)[:, :, None, None, None]
     total = weights[:, 0] * images
     for number, chain in enumerate(step.chains(np.arange(len(images)), numbers), start=1):
-        fused = _Fused(images, policy, (images.shape[1], images.shape[2]))
+        fused = _Fused(images, policy)
         for draw in chain:
             fused.apply(draw)
         total += weights[:, number] * fused.pixels()
@@ -87,31 +78,28 @@ class _Fused:
     Args:
         images: The batch, which is not changed.
         policy: Gives the border and the interpolation.
-        size: (height, width) of the result.
     """
 
-    def __init__(self, images: Pixels, policy: Policy, size: Size) -> None:
+    def __init__(self, images: Pixels, policy: Policy) -> None:
         count = len(images)
         self._policy = policy
-        self._size = size
-        self._frame: Size = (images.shape[1], images.shape[2])
+        self._frame = Frame(images.shape[2], images.shape[1])
         self._images = images
-        self._owned = False
-        self._result = np.empty((count, *size, images.shape[3]), np.uint8)
-        # Which images are in the result already, in its size.
-        self._arrived = np.zeros(count, dtype=bool)
-        self._waiting = np.ones(count, dtype=bool)
+        self._is_copy = False
         self._geometry = np.tile(_STILL, (count, 1, 1))
         self._colour = np.tile(_PLAIN, (count, 1, 1))
         self._table = np.tile(_SAME, (count, 1))
-        self._is_coloured, self._looks_at_mean, self._is_mapped = np.zeros((3, count), dtype=bool)
+        self._is_moved, self._is_coloured, self._is_mapped = np.zeros((3, count), dtype=bool)
+        self._looks_at_mean = np.zeros(count, dtype=bool)
 
     def apply(self, draw: Draw) -> None:
         """Collect an operation, after carrying out those that it does not commute with."""
         op, rows = draw.op, draw.rows
         if op.kind == "geometric":
-            frame = self._to(self._size if op.crops else self._frame)
-            self._move(op.function(draw.amounts, draw.parameters, frame), rows, frame)
+            self._settle(rows[self._looks_at_mean[rows] | self._is_mapped[rows]])
+            matrices = op.function(draw.amounts, draw.parameters, self._frame)
+            self._geometry[rows] = self._geometry[rows] @ matrices
+            self._is_moved[rows] = True
         elif op.kind == "linear":
             self._settle(rows[self._is_mapped[rows]])
             later = op.function(draw.amounts, draw.parameters)
@@ -124,67 +112,46 @@ class _Fused:
             self._table[rows] = np.take_along_axis(tables, earlier, axis=1)
             self._is_mapped[rows] = True
         else:
-            pixels = self._settle(rows)
+            self._settle(rows)
+            self._copy()
             numbers = zip(rows.tolist(), draw.amounts.tolist(), draw.parameters, strict=True)
             for row, amount, parameters in numbers:
-                pixels[row] = to_array(op.function(to_pil(pixels[row]), amount, parameters))
-            return
-        self._waiting[rows] = True
+                image = to_pil(self._images[row])
+                self._images[row] = to_array(op.function(image, amount, parameters))
 
     def pixels(self) -> Pixels:
         """Carry out the remaining operations and return the images."""
-        if self._frame != self._size:
-            self._move(np.empty((0, 3, 3)), np.empty(0, np.intp), self._to(self._size))
-        return self._settle(np.arange(len(self._images)))
+        self._settle(np.arange(len(self._images)))
+        self._copy()
+        return self._images
 
-    def _to(self, size: Size) -> Frame:
-        return Frame(self._frame[1], self._frame[0], size[1], size[0])
+    def _copy(self) -> None:
+        """Copy the images, unless that was done."""
+        if not self._is_copy:
+            self._images, self._is_copy = self._images.copy(), True
 
-    def _move(self, matrices: Floats, rows: Rows, frame: Frame) -> None:
-        """Collect a geometric operation; a change of size concerns all images."""
-        if frame[:2] != frame[2:]:
-            every = centre(len(self._images), frame)
-            every[rows] = matrices
-            matrices, rows = every, np.arange(len(every))
-        self._settle(rows[self._looks_at_mean[rows] | self._is_mapped[rows]])
-        self._geometry[rows] = self._geometry[rows] @ matrices
-        self._frame = (frame.new_height, frame.new_width)
-        self._waiting[rows] = True
-
-    def _settle(self, rows: Rows) -> Pixels:
-        """Carry out the operations collected for `rows`; return the array of their pixels."""
-        rows = rows[self._waiting[rows]]
-        finished = self._frame == self._size
+    def _settle(self, rows: Rows) -> None:
+        """Carry out the operations collected for `rows`."""
+        flags = (self._is_moved, self._is_coloured, self._looks_at_mean, self._is_mapped)
+        rows = rows[np.logical_or.reduce(flags)[rows]]
         if not len(rows):
-            return self._result if finished else self._images
-        if not finished and not self._owned:
-            # Operations before a crop to another size change the images in their own size.
-            self._images, self._owned = self._images.copy(), True
-        target = self._result if finished else self._images
-        arrived = self._arrived[rows]
-        for source, some in ((self._result, rows[arrived]), (self._images, rows[~arrived])):
-            if len(some) == len(target):
-                target = self._render(source, some)
-            elif len(some):
-                target[some] = self._render(source, some)
-        if finished:
-            self._result = target
+            return
+        if len(rows) == len(self._images):
+            self._images, self._is_copy = self._render(self._images, rows), True
         else:
-            self._images = target
-        self._arrived[rows] = finished
+            self._copy()
+            self._images[rows] = self._render(self._images[rows], rows)
         self._geometry[rows], self._colour[rows], self._table[rows] = _STILL, _PLAIN, _SAME
-        for flags in (self._waiting, self._is_coloured, self._looks_at_mean, self._is_mapped):
-            flags[rows] = False
-        return target
+        for each in flags:
+            each[rows] = False
 
-    def _render(self, source: Pixels, rows: Rows) -> Pixels:
-        """Return the pixels of `rows` after all collected operations."""
+    def _render(self, images: Pixels, rows: Rows) -> Pixels:
+        """Return the images, which are those of `rows`, after all collected operations."""
         pixels = render(
-            source if len(rows) == len(source) else source[rows],
+            images,
             self._geometry[rows],
             self._colour[rows],
             coloured=self._is_coloured[rows],
-            size=self._frame,
             border=self._policy.border,
             interpolation=self._policy.interpolation,
         )

@@ -63,14 +63,10 @@ def zoom(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
 
 
 def crop(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
-    """Crop at the same scale, shifted by whole pixels of at most `amounts` times the side.
-
-    If the output is as large as the input, this is padding and cropping.
-    """
+    """Pad and crop: shift by whole pixels of at most `amounts` times the side."""
     reach = np.round(amounts[:, None] * [frame.width, frame.height])
-    matrices = centre(len(amounts), frame)
-    matrices[:, :2, 2] += np.floor(parameters * (2 * reach + 1)) - reach
-    return matrices
+    left, top = (np.floor(parameters * (2 * reach + 1)) - reach).T
+    return _affine(len(amounts), 1, 0, left, 0, 1, top)
 
 
 def resized_crop(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
@@ -83,9 +79,7 @@ def resized_crop(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
     stretch = np.exp(widest * (2 * parameters[:, 0] - 1))
     sides = np.sqrt(np.stack([area * stretch, area / stretch], axis=1))
     left, top = (parameters[:, 1:] * (1 - sides) * [frame.width, frame.height]).T
-    across = sides[:, 0] * frame.width / frame.new_width
-    down = sides[:, 1] * frame.height / frame.new_height
-    return _affine(len(amounts), across, 0, left, 0, down, top)
+    return _affine(len(amounts), sides[:, 0], 0, left, 0, sides[:, 1], top)
 
 
 def perspective(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
@@ -107,13 +101,6 @@ def perspective(amounts: Floats, parameters: Floats, frame: Frame) -> Floats:
     matrices[:, :2, 2] = first
     matrices[:, 2, 0], matrices[:, 2, 1] = across, along
     return matrices / [frame.width, frame.height, 1]
-
-
-def centre(n: int, frame: Frame) -> Floats:
-    """Crop or pad to the new size around the centre, at the same scale."""
-    left = (frame.width - frame.new_width) // 2
-    top = (frame.height - frame.new_height) // 2
-    return _affine(n, 1, 0, left, 0, 1, top)
 
 
 def _affine(n: int, *entries: Floats | float) -> Floats:

@@ -34,7 +34,6 @@ class Op:
         strength: Distribution of the amount for the magnitude m: "signed", uniform in [-m, m]; "up
             to", uniform in [0, m]; or "exactly", m.
         parameters: Number of further uniform numbers of one image, such as for a position.
-        crops: Whether it chooses the part of the image that the output shows.
         square: Whether it needs square images.
     """
 
@@ -47,7 +46,6 @@ class Op:
     strength: Strength = "signed"
     parameters: int = 0
     _: dataclasses.KW_ONLY
-    crops: bool = False
     square: bool = False
 
     @property
@@ -97,10 +95,8 @@ OPS: dict[str, Op] = {
     "translate_x": Op("geometric", geometry.translate_x, _SIDE, 0, 1, 0.25),
     "translate_y": Op("geometric", geometry.translate_y, _SIDE, 0, 1, 0.25),
     "zoom": Op("geometric", geometry.zoom, _ZOOM, 0, 2, 0.5),
-    "crop": Op("geometric", geometry.crop, _SHIFT, 0, 0.5, 0.25, "exactly", 2, crops=True),
-    "resized_crop": Op(
-        "geometric", geometry.resized_crop, _CUT, 0, 0.95, 0.25, "up to", 3, crops=True
-    ),
+    "crop": Op("geometric", geometry.crop, _SHIFT, 0, 0.5, 0.25, "exactly", 2),
+    "resized_crop": Op("geometric", geometry.resized_crop, _CUT, 0, 0.95, 0.25, "up to", 3),
     "perspective": Op("geometric", geometry.perspective, _CORNER, 0, 0.2, 0.1, "exactly", 8),
     "brightness": Op("linear", pixel.brightness, _FACTOR, 0, 1, 1),
     "contrast": Op("linear", pixel.contrast, _FACTOR, 0, 1, 1),

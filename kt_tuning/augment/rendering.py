@@ -43,7 +43,6 @@ def render(
     colour: Floats,
     *,
     coloured: NDArray[np.bool_],
-    size: Size,
     border: str,
     interpolation: str,
 ) -> Pixels:
@@ -53,26 +52,27 @@ def render(
     `interpolation` are keys of `BORDERS` and `INTERPOLATIONS`, or `AUTO`.
 
     Returns:
-        uint8 (n, *size, channels), new.
+        uint8 (n, height, width, channels), new.
     """
     channels = images.shape[3]
-    rendered = np.empty((len(images), *size, channels), np.uint8)
+    size: Size = (images.shape[1], images.shape[2])
+    rendered = np.empty_like(images)
     exact = keeps_grid(geometry)
     chosen = choose(interpolation, geometry, size)
     # Calling PIL for a small image takes longer than its work.
-    small = is_small(images.shape[1:3]) and is_small(size)
+    small = is_small(size)
     together = small & (chosen == "bilinear") & is_affine(geometry) & ~exact
     for recoloured in (True, False):
         for rows in groups(np.flatnonzero(together & (coloured == recoloured)), size):
             some = neighbours(rows)
-            lanes = interpolate(images[some], geometry[some], size, border)
+            lanes = interpolate(images[some], geometry[some], border)
             if recoloured:
                 rendered[some] = recolour_lanes(lanes, colour[some], channels)
             else:
                 rendered[some] = to_pixels(lanes, channels)
     for rows in groups(np.flatnonzero(exact), size, COPIED_PIXELS):
         some = neighbours(rows)
-        rendered[some] = cut(images[some], geometry[some], size, border)
+        rendered[some] = cut(images[some], geometry[some], border)
     for rows in groups(np.flatnonzero(exact & coloured & small), size):
         some = neighbours(rows)
         rendered[some] = recolour(rendered[some], colour[some])
@@ -81,7 +81,7 @@ def render(
     alone = ~exact & ~together
     for name in np.unique(chosen[alone]):
         rows = np.flatnonzero(alone & (chosen == name))
-        moved = resample(images, geometry[rows], rows, size, border, str(name))
+        moved = resample(images, geometry[rows], rows, border, str(name))
         for row, image in zip(rows.tolist(), moved, strict=True):
             rendered[row] = to_array(recolour_image(image, colour[row]) if coloured[row] else image)
     return rendered

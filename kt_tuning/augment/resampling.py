@@ -65,7 +65,7 @@ def window(images: Pixels, box: Box, border: str) -> Pixels:
 
 def sample(
     image: Image.Image,
-    size: Size,
+    size: tuple[int, ...],
     method: Image.Transform,
     data: Sequence[Any],
     interpolation: str,
@@ -124,7 +124,7 @@ def keeps_grid(matrices: Floats) -> NDArray[np.bool_]:
     return whole & permuted & is_affine(matrices)
 
 
-def seen_corners(matrices: Floats, size: Size) -> Floats:
+def seen_corners(matrices: Floats, size: tuple[int, ...]) -> Floats:
     """Return the corners of the output in the input, (n, 4, 2): clockwise from the top left."""
     height, width = size
     corners = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]])
@@ -136,16 +136,15 @@ def resample(
     images: Pixels,
     matrices: Floats,
     rows: Rows,
-    size: Size,
     border: str,
     interpolation: str,
 ) -> Iterator[Image.Image]:
-    """Yield the images `rows` (m,), resampled to `size` by their matrices (m, 3, 3).
+    """Yield the images `rows` (m,), resampled by their matrices (m, 3, 3).
 
     The matrices map output to input coordinates.
     """
     sides = np.array([images.shape[2], images.shape[1]])
-    seen = np.nan_to_num(seen_corners(matrices, size))
+    seen = np.nan_to_num(seen_corners(matrices, images.shape[1:3]))
     seen = np.clip(seen, -HORIZON * sides, (1 + HORIZON) * sides)
     # All that PIL looks at to interpolate between these corners: left, top, right, bottom.
     first, last = np.floor(seen.min(axis=1)) - 2, np.ceil(seen.max(axis=1)) + 2
@@ -160,7 +159,7 @@ def resample(
         rows.tolist(), boxes.tolist(), calls, strict=True
     ):
         image = to_pil(window(images[row : row + 1], (left, top, right, bottom), border)[0])
-        yield sample(image, size[::-1], method, data, interpolation)
+        yield sample(image, images.shape[2:0:-1], method, data, interpolation)
 
 
 def groups(rows: Rows, size: Size, pixels: int = GROUP_PIXELS) -> Iterator[Rows]:
@@ -198,13 +197,13 @@ def to_pixels(lanes: Lanes, channels: int) -> Pixels:
     return pixels
 
 
-def interpolate(images: Pixels, matrices: Floats, size: Size, border: str) -> Lanes:
+def interpolate(images: Pixels, matrices: Floats, border: str) -> Lanes:
     """Resample each image by its affine matrix (n, 3, 3) with bilinear interpolation.
 
-    The matrices map output to input coordinates. Returns (n, *size).
+    The matrices map output to input coordinates. Returns (n, height, width).
     """
-    along = _places(matrices[:, :2, :1], np.arange(size[1]) + 0.5)
-    down = _places(matrices[:, :2, 1:2], np.arange(size[0]) + 0.5, matrices[:, :2, 2:])
+    along = _places(matrices[:, :2, :1], np.arange(images.shape[2]) + 0.5)
+    down = _places(matrices[:, :2, 1:2], np.arange(images.shape[1]) + 0.5, matrices[:, :2, 2:])
     columns, rows = (
         _inside(along[:, axis, None, :] + down[:, axis, :, None], length, border)
         for axis, length in enumerate(images.shape[2:0:-1])
@@ -283,19 +282,19 @@ def _look_up(framed: Lanes, columns: Places, rows: Places) -> Lanes:
     return total
 
 
-def cut(images: Pixels, matrices: Floats, size: Size, border: str) -> Pixels:
+def cut(images: Pixels, matrices: Floats, border: str) -> Pixels:
     """Flip, turn and shift each image by its matrix, one of those that `keeps_grid` finds.
 
-    Returns uint8 (n, *size, channels), new.
+    Returns uint8 (n, height, width, channels), new.
     """
-    seen = seen_corners(matrices, size).astype(np.int64)
+    seen = seen_corners(matrices, images.shape[1:3]).astype(np.int64)
     first, last = seen.min(axis=1), seen.max(axis=1)
     start = first.min(axis=0)
     found = window(images, (*start.tolist(), *last.max(axis=0).tolist()), border)
     boxes = np.concatenate([first - start, last - start], axis=1).tolist()
     mirrored = (matrices[:, :2, :2].sum(axis=2) < 0).tolist()
     swapped = (matrices[:, 0, 0] == 0).tolist()
-    moved = np.empty((len(images), *size, images.shape[3]), np.uint8)
+    moved = np.empty_like(images)
     for place, (left, top, right, bottom) in enumerate(boxes):
         piece = found[place, top:bottom, left:right]
         if mirrored[place][0]:

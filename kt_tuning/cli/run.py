@@ -20,8 +20,7 @@ from kt_tuning.cli.finalize import print_outcome
 from kt_tuning.cli.stopping import on_interrupt
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.quiet import import_tensorflow
-from kt_tuning.data.label_table import is_table
-from kt_tuning.data.npz_file import is_npz
+from kt_tuning.data.load_data import is_npz, is_table
 from kt_tuning.run import Run
 from kt_tuning.run.layout import REPORT, check_length, is_run_directory
 from kt_tuning.run_options import RunOptions
@@ -56,7 +55,6 @@ def run(
     asked = {**locals(), **given}
     from kt_tuning.core.units import seconds
     from kt_tuning.data import load_images
-    from kt_tuning.data.npz_file import is_npz
     from kt_tuning.summaries import data_summary
 
     longest = seconds(given["time_limit"], "--time-limit")

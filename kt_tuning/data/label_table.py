@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("kt_tuning")
 
-SUFFIXES = (".csv", ".tsv", ".parquet")
-"""Endings of files that are tables."""
 COLUMNS: dict[str, tuple[str, ...]] = {
     "file": (
         *("file", "filename", "file_name", "filepath", "file_path", "image_path", "img_path"),
@@ -59,13 +57,6 @@ class _Row(NamedTuple):
     label: str
     split: str
     group: str
-
-
-def is_table(source: Any) -> bool:
-    """Whether `source` is a DataFrame, or the path of a table."""
-    if hasattr(source, "columns") and hasattr(source, "iloc"):
-        return True
-    return isinstance(source, (str, os.PathLike)) and str(source).lower().endswith(SUFFIXES)
 
 
 def read_table(

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import PIL
@@ -19,8 +19,6 @@ from kt_tuning.data.duplicates import Duplicates
 from kt_tuning.data.folder_layout import scan
 from kt_tuning.data.groups import FOLDER, PathGroups, find_groups, groups_of_paths
 from kt_tuning.data.image_data import ImageData
-from kt_tuning.data.label_table import is_table, read_table
-from kt_tuning.data.npz_file import is_npz, load_npz
 from kt_tuning.data.pixel_cache import CacheIndex, PixelCache, cache_folder, part_labels
 from kt_tuning.data.pixel_format import LARGEST, check_channels, check_size, largest_side
 from kt_tuning.data.stratified_split import check_split, generator, split_images
@@ -28,8 +26,23 @@ from kt_tuning.data.stratified_split import check_split, generator, split_images
 if TYPE_CHECKING:
     import pandas as pd
 
+TABLES, ARRAYS = (".csv", ".tsv", ".parquet"), ".npz"
+"""Endings of files that are tables, and of files of arrays."""
+
 #: Unreadable files named in a message.
 _SHOWN = 5
+
+
+def is_table(source: Any) -> bool:
+    """Return whether `source` is a DataFrame, or the path of a table."""
+    if hasattr(source, "columns") and hasattr(source, "iloc"):
+        return True
+    return isinstance(source, (str, os.PathLike)) and str(source).lower().endswith(TABLES)
+
+
+def is_npz(source: Any) -> bool:
+    """Return whether `source` is the path of an `.npz` file."""
+    return isinstance(source, (str, os.PathLike)) and str(source).lower().endswith(ARRAYS)
 
 
 def load_images(
@@ -115,6 +128,8 @@ def load_images(
     limit = seconds(time_limit)
     table = None
     if is_npz(folder) and images is columns is groups is None:
+        from kt_tuning.data.npz_file import load_npz
+
         assert isinstance(folder, (str, os.PathLike))
         return load_npz(
             folder,
@@ -127,6 +142,8 @@ def load_images(
     if is_table(folder):
         if class_names is not None:
             raise OptionError("`class_names` names folders: the classes of a table are its labels.")
+        from kt_tuning.data.label_table import read_table
+
         found = read_table(folder, images, columns=columns, max_missing=max_missing)
         listing, table = found.listing, found.source
         if groups is None and found.groups:

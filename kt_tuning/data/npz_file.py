@@ -18,7 +18,6 @@ from kt_tuning.core.records import PARTS
 from kt_tuning.data.folder_layout import split_parts
 from kt_tuning.data.image_data import ImageData
 
-SUFFIX = ".npz"
 IMAGES = frozenset({"x", "image", "images", "img", "imgs", "pixels", "data"})
 """Names of an array of images, in lower case; with `_train`, `test_` and the like of a split."""
 LABELS = frozenset({"y", "label", "labels", "target", "targets"})
@@ -29,11 +28,6 @@ _ADVICE = (
     "Expected the arrays x and y, or images and labels, or x_train, y_train, x_test, y_test; a "
     "validation split may be there, too. Save them so: numpy.savez(path, x=images, y=labels)."
 )
-
-
-def is_npz(source: Any) -> bool:
-    """Whether `source` is the path of an `.npz` file."""
-    return isinstance(source, (str, os.PathLike)) and str(source).lower().endswith(SUFFIX)
 
 
 def load_npz(

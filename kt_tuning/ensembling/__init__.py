@@ -1,6 +1,6 @@
 """Ensembles: members, weights, calibration, and the combined model."""
 
-from kt_tuning.ensembling.combination import Combination, weighted_sum
+from kt_tuning.ensembling.combination import Combination, combine_models
 from kt_tuning.ensembling.cost_penalty import COST_PENALTY
 from kt_tuning.ensembling.ensemble import Ensemble
 from kt_tuning.ensembling.external_members import (
@@ -13,6 +13,7 @@ from kt_tuning.ensembling.external_members import (
 from kt_tuning.ensembling.members import MEMBER_CHOICES, Member, selection, serving_cost, take_best
 from kt_tuning.ensembling.record import EnsembleRecord, measure_diversity
 from kt_tuning.ensembling.run_files import (
+    RunRecords,
     Validated,
     combination_digest,
     is_refitted,
@@ -34,9 +35,11 @@ __all__ = [
     "Ensemble",
     "EnsembleRecord",
     "Member",
+    "RunRecords",
     "Validated",
     "candidates_of",
     "combination_digest",
+    "combine_models",
     "is_refitted",
     "join_candidates",
     "measure_diversity",
@@ -49,5 +52,4 @@ __all__ = [
     "soup",
     "take_best",
     "trained_on_validation",
-    "weighted_sum",
 ]

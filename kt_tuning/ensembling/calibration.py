@@ -9,7 +9,6 @@ and Gneiting 2010, "Combining probability forecasts"), so the whole is calibrate
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -25,8 +24,6 @@ Integers = NDArray[np.integer[Any]]
 SMALLEST_PROBABILITY = 1e-30
 """Keeps the logarithm finite, in float32, too."""
 LOWEST, HIGHEST = 0.05, 20.0
-
-_MAX_STEPS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,9 +89,9 @@ def temper(probabilities: Floats, temperature: float) -> Floats:
 def fit_temperature(probabilities: Floats, labels: Integers) -> float:
     """Return the temperature of least log-loss, between 0.05 and 20.
 
-    Minimises mean log-loss + (1/T - 1)^2 / (2 N) by Newton's method on 1/T, in which both are
-    convex, kept inside a shrinking bracket. The ridge hardly counts on hundreds of rows; on a
-    dozen, all predicted right, it keeps the model from being sure of everything.
+    Minimises mean log-loss + (1/T - 1)^2 / (2 N), which is convex in 1/T, by the root of its slope.
+    The ridge hardly counts on hundreds of rows; on a dozen, all predicted right, it keeps the model
+    from being sure of everything.
 
     Args:
         probabilities: (N, C), of a model that was not trained on these rows.
@@ -103,36 +100,21 @@ def fit_temperature(probabilities: Floats, labels: Integers) -> float:
     Source: Guo, Pleiss, Sun and Weinberger (2017), "On calibration of modern neural networks",
     section 4.2.
     """
+    # Deferred: SciPy takes longer to import than all else here.
+    from scipy.optimize import brentq
+
     logs = logarithm(probabilities)
     logs -= logs.max(axis=1, keepdims=True)
     of_truth = float(logs[np.arange(len(labels)), labels].mean())
-    low, high = 1 / HIGHEST, 1 / LOWEST
-    inverse = 1.0
-    for _ in range(_MAX_STEPS):
-        mean, variance = _moments(logs, inverse)
-        slope = mean - of_truth + (inverse - 1) / len(labels)
-        if slope < 0:
-            low = inverse
-        else:
-            high = inverse
-        proposal = inverse - slope / (variance + 1 / len(labels))
-        proposal = min(max(proposal, 1 / HIGHEST), 1 / LOWEST)
-        if not low <= proposal <= high:
-            proposal = math.sqrt(low * high)
-        if abs(proposal - inverse) <= 1e-7 * inverse:
-            break
-        inverse = proposal
-    return 1 / inverse
 
+    def slope(inverse: float) -> float:
+        raised = np.exp(inverse * logs)
+        means = np.einsum("nc,nc->n", raised, logs) / raised.sum(axis=1)
+        return float(means.mean()) - of_truth + (inverse - 1) / len(labels)
 
-def _moments(logs: Floats, inverse: float) -> tuple[float, float]:
-    """Mean and variance of `logs` (N, C) under softmax(inverse * logs), averaged over the rows."""
-    raised = np.exp(inverse * logs)
-    totals = raised.sum(axis=1)
-    raised *= logs
-    means = raised.sum(axis=1) / totals
-    squares = np.einsum("nc,nc->n", raised, logs) / totals
-    return float(means.mean()), float((squares - means**2).mean())
+    if slope(1 / HIGHEST) >= 0:
+        return HIGHEST
+    return LOWEST if slope(1 / LOWEST) <= 0 else 1 / float(brentq(slope, 1 / HIGHEST, 1 / LOWEST))
 
 
 def cross_entropy(logits: Floats, labels: Integers) -> tuple[float, Floats]:

@@ -238,13 +238,6 @@ def member_name(index: int) -> str:
     return f"member_{index}"
 
 
-def weighted_sum(
-    models: Sequence[keras.Model], weights: Sequence[float], temperatures: Sequence[float]
-) -> keras.Model:
-    """Build the weighted mean of `models`, each at its temperature; see `combine_models`."""
-    return combine_models(models, Combination(tuple(weights), tuple(temperatures)))
-
-
 def combine_models(models: Sequence[keras.Model], combination: Combination) -> keras.Model:
     """Build one functional model, of built-in layers, that answers as `combination` says.
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.records import TrialRecord
+from kt_tuning.core.units import check_count
 from kt_tuning.ensembling.calibration import fit_temperature, temper
 from kt_tuning.ensembling.problem import Problem, check_predictions, cost, mean_log
 
@@ -103,7 +104,7 @@ def take_best(members: Sequence[Member], labels: ArrayLike, size: int) -> list[M
     Raises:
         OptionError: if `size` is below 1.
     """
-    _check_size(size)
+    check_count("size", size)
     return distinct(members)[:size]
 
 
@@ -123,7 +124,7 @@ def take_diverse(members: Sequence[Member], labels: ArrayLike, size: int) -> lis
         OptionError: if `size` is below 1.
         DataError: if predictions and labels do not belong together.
     """
-    _check_size(size)
+    check_count("size", size)
     candidates = distinct(members)
     predictions, truth = stack_predictions(candidates, labels)
     tempered = np.stack([temper(member, fit_temperature(member, truth)) for member in predictions])
@@ -185,8 +186,3 @@ def stack_predictions(
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise OptionError(f"Members should have names of their own. Received twice: {twice}.")
     return check_predictions([member.predictions for member in members], labels)
-
-
-def _check_size(size: int) -> None:
-    if size < 1:
-        raise OptionError(f"`size` is a number of members, at least 1. Received: size={size}")

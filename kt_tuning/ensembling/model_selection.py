@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -32,7 +31,7 @@ _ROUNDING = 1e-9
 
 
 class CrossFit:
-    """Combinations fitted without one fold or two, and their predictions of these folds.
+    """Combinations fitted without one fold or two, and the choice of a solver by their predictions.
 
     Fits without two folds serve to score a choice: to predict fold i by a choice made without it,
     the choice is made among predictions of fold j, for every other j, by fits that have seen
@@ -43,147 +42,120 @@ class CrossFit:
         labels: (N,).
         fold: (N,) number of each row's fold, 0 first.
         fit: Fits every solver.
-    """
-
-    def __init__(self, predictions: Floats, labels: Integers, fold: Integers, fit: Fit) -> None:
-        self.labels = labels
-        self.fold = fold
-        self.folds = range(int(fold.max()) + 1)
-        self._predictions = predictions
-        self._fit = fit
-        self._fits = functools.cache(self._fit_without)
-        self._predicted = functools.cache(self._predict_without)
-
-    def predict(self, solver: str, fold: int) -> Floats:
-        """Return predictions (n, C) of a fold, by a fit on all others."""
-        return self._predicted(frozenset([fold]), fold)[solver]
-
-    def rows(self, without: int | None) -> NDArray[np.bool_]:
-        """Return a mask (N,) of the rows outside the fold `without`, or of all."""
-        return np.ones(len(self.fold), dtype=bool) if without is None else self.fold != without
-
-    def out_of_fold(self, solver: str, without: int | None = None) -> Floats:
-        """Return predictions (n, C) of `rows(without)`: each fold by a fit on the others left."""
-        predicted = np.empty((len(self.labels), self._predictions.shape[2]))
-        for fold, aside in self._pairs(without):
-            predicted[self.fold == fold] = self._predicted(aside, fold)[solver]
-        return predicted[self.rows(without)]
-
-    def mean(
-        self, of: Callable[[Combination], float], solver: str, without: int | None = None
-    ) -> float:
-        """Return the mean of a number of each fit behind `out_of_fold`."""
-        return float(np.mean([of(self._fits(aside)[solver]) for _, aside in self._pairs(without)]))
-
-    def _pairs(self, without: int | None) -> list[tuple[int, frozenset[int]]]:
-        aside = [] if without is None else [without]
-        return [(fold, frozenset([fold, *aside])) for fold in self.folds if fold != without]
-
-    def _fit_without(self, aside: frozenset[int]) -> Mapping[str, Combination]:
-        fitting = ~np.isin(self.fold, list(aside))
-        return self._fit(self._predictions[:, fitting], self.labels[fitting])
-
-    def _predict_without(self, aside: frozenset[int], fold: int) -> dict[str, Floats]:
-        members = self._predictions[:, self.fold == fold]
-        return {solver: fit.predict(members) for solver, fit in self._fits(aside).items()}
-
-
-@dataclasses.dataclass(frozen=True)
-class Choice:
-    """A solver, and the calibration of its combination.
-
-    Attributes:
-        solver: Name in `SOLVERS`.
-        calibration: Fitted on out-of-fold predictions of the solver: on rows that its weights
-            were fitted on they would look too good.
-    """
-
-    solver: str
-    calibration: Calibration
-
-
-class Chooser:
-    """Chooses by cross-fitting.
-
-    A solver gets the calibration that has the least cross-fitted log-loss, the first of equals. One
-    solver is best for its serving cost. A single member within a half of one standard error of it
-    wins; otherwise, of all within one error, `STEADY`, or else the cheapest. The error is that of
-    the difference, by a bootstrap of the rows: two solvers mostly fail on the same rows, so that it
-    is much smaller than the error of either. It is a half for a single member since on some hundred
-    rows a whole one is more than different members gain together, and since serving costs have been
-    counted already (see `ServingCosts`).
-
-    That `STEADY` comes before a cheaper one is measured: which of two weighted means ties with it
-    changes from fold to fold, and to take the cheaper each time cost up to 0.014 nats in real
-    searches, two standard errors. Members that are not worth their cost are dropped once, where
-    each combination is fitted, see `drop_costly_members`.
-
-    Args:
-        crossing: The fits.
         calibrations: Names in `CALIBRATIONS` to choose from, the simplest first.
         metric: Name in `METRICS`.
+        serving: Costs of the members; all alike and free if None.
         seed: Seed of the bootstrap.
-        serving: Costs of the members.
     """
 
     def __init__(
         self,
-        crossing: CrossFit,
-        calibrations: Sequence[str],
-        metric: str,
-        seed: int,
-        serving: ServingCosts,
+        predictions: Floats,
+        labels: Integers,
+        fold: Integers,
+        fit: Fit,
+        *,
+        calibrations: Sequence[str] = ("none",),
+        metric: str = LOG_LOSS,
+        serving: ServingCosts | None = None,
+        seed: int = 0,
     ) -> None:
-        self._crossing = crossing
+        self._predictions, self._labels, self._fold = predictions, labels, fold
+        self._fit = fit
         self._calibrations = tuple(calibrations)
         self._metric = metric
+        self._serving = ServingCosts.of(None, len(predictions), 0.0) if serving is None else serving
         self._seed = seed
-        self._serving = serving
+        self._folds = range(int(fold.max()) + 1)
+        self._fits = functools.cache(self._fit_without)
+        self._predicted = functools.cache(self._predict_without)
         self._calibrated = functools.cache(self._calibrate)
 
-    def choose(self, solvers: Sequence[str], without: int | None = None) -> Choice:
-        """Choose without using a fold.
+    def out_of_fold(self, solver: str, without: int | None = None) -> Floats:
+        """Return predictions (n, C) of the rows outside the fold `without`, or of all.
+
+        Each fold is predicted by a fit on the others that are left.
+        """
+        predicted = np.empty((len(self._labels), self._predictions.shape[2]))
+        for fold, aside in self._pairs(without):
+            predicted[self._fold == fold] = self._predicted(aside, fold)[solver]
+        return predicted[self._fold != without]
+
+    def choose(self, solvers: Sequence[str], without: int | None = None) -> tuple[str, Calibration]:
+        """Choose a solver and the calibration of its combination, without using a fold.
+
+        A solver gets the calibration that has the least cross-fitted log-loss, the first of equals;
+        it is fitted on out-of-fold predictions, as on rows that the weights were fitted on they
+        would look too good. One solver is best for its serving cost. A single member within a half
+        of one standard error of it wins; otherwise, of all within one error, `STEADY`, or else the
+        cheapest. The error is that of the difference, by a bootstrap of the rows: two solvers
+        mostly fail on the same rows, so that it is much smaller than the error of either. It is a
+        half for a single member since on some hundred rows a whole one is more than different
+        members gain together, and since serving costs have been counted already (see
+        `ServingCosts`).
+
+        That `STEADY` comes before a cheaper one is measured: which of two weighted means ties with
+        it changes from fold to fold, and to take the cheaper each time cost up to 0.014 nats in
+        real searches, two standard errors. Members that are not worth their cost are dropped once,
+        where each combination is fitted, see `drop_costly_members`.
 
         Args:
             solvers: Names in `SOLVERS`, the simplest first.
             without: The fold, or None.
+
+        Returns:
+            The name in `SOLVERS`, and the calibration.
         """
-        crossing = self._crossing
-        labels = crossing.labels[crossing.rows(without)]
+        labels = self._labels[self._fold != without]
         solver = solvers[0]
         if len(solvers) > 1:
-            candidates = {
-                name: Candidate(
-                    self._calibrated(name, without)[1],
-                    crossing.mean(lambda fit: fit.size, name, without),
-                    crossing.mean(self._serving.cost, name, without),
-                )
+            fits = {
+                name: [self._fits(aside)[name] for _, aside in self._pairs(without)]
                 for name in solvers
             }
-            rng = np.random.default_rng(self._seed)
             solver = steadiest_within_one_error(
-                self._metric, labels, candidates, self._serving, rng
+                self._metric,
+                labels,
+                {name: self._calibrated(name, without)[1] for name in solvers},
+                {name: float(np.mean([fit.size for fit in fits[name]])) for name in solvers},
+                {
+                    name: float(np.mean([self._serving.cost(fit) for fit in fits[name]]))
+                    for name in solvers
+                },
+                self._serving,
+                np.random.default_rng(self._seed),
             )
         if self._calibrations == ("none",):
-            return Choice(solver, NEUTRAL)
-        fit = CALIBRATIONS[self._calibrated(solver, without)[0]]
-        return Choice(solver, fit(crossing.out_of_fold(solver, without), labels))
+            return solver, NEUTRAL
+        calibrate = CALIBRATIONS[self._calibrated(solver, without)[0]]
+        return solver, calibrate(self.out_of_fold(solver, without), labels)
 
     def predict(self, solvers: Sequence[str]) -> Floats:
         """Return predictions (N, C), each fold by the choice and the fits made without it."""
-        crossing = self._crossing
-        predicted = np.empty_like(crossing.out_of_fold(solvers[0]))
-        for fold in crossing.folds:
-            choice = self.choose(solvers, without=fold)
-            members = crossing.predict(choice.solver, fold)
-            predicted[crossing.fold == fold] = choice.calibration.apply(members)
+        predicted = np.empty((len(self._labels), self._predictions.shape[2]))
+        for fold in self._folds:
+            solver, calibration = self.choose(solvers, without=fold)
+            members = self._predicted(frozenset([fold]), fold)[solver]
+            predicted[self._fold == fold] = calibration.apply(members)
         return predicted
+
+    def _pairs(self, without: int | None) -> list[tuple[int, frozenset[int]]]:
+        aside = [] if without is None else [without]
+        return [(fold, frozenset([fold, *aside])) for fold in self._folds if fold != without]
+
+    def _fit_without(self, aside: frozenset[int]) -> Mapping[str, Combination]:
+        fitting = ~np.isin(self._fold, list(aside))
+        return self._fit(self._predictions[:, fitting], self._labels[fitting])
+
+    def _predict_without(self, aside: frozenset[int], fold: int) -> dict[str, Floats]:
+        members = self._predictions[:, self._fold == fold]
+        return {solver: fit.predict(members) for solver, fit in self._fits(aside).items()}
 
     def _calibrate(self, solver: str, without: int | None) -> tuple[str, Floats]:
         """Return the best calibration's name, and predictions calibrated across folds."""
-        rows = self._crossing.rows(without)
-        labels, fold = self._crossing.labels[rows], self._crossing.fold[rows]
-        plain = self._crossing.out_of_fold(solver, without)
+        rows = self._fold != without
+        labels, fold = self._labels[rows], self._fold[rows]
+        plain = self.out_of_fold(solver, without)
         found = {}
         for name in self._calibrations:
             found[name] = np.empty_like(plain)
@@ -195,25 +167,12 @@ class Chooser:
         return best, found[best]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Candidate:
-    """A solver's cross-fitted results.
-
-    Attributes:
-        predictions: Out of fold, (N, C).
-        size: Number of members of its fits, on average.
-        cost: Serving cost of its fits on average, see `ServingCosts.cost`.
-    """
-
-    predictions: Floats
-    size: float
-    cost: float
-
-
 def steadiest_within_one_error(
     metric: str,
     labels: Integers,
-    candidates: Mapping[str, Candidate],
+    predictions: Mapping[str, Floats],
+    sizes: Mapping[str, float],
+    costs: Mapping[str, float],
     serving: ServingCosts,
     rng: np.random.Generator,
 ) -> str:
@@ -224,21 +183,22 @@ def steadiest_within_one_error(
     Args:
         metric: Name in `METRICS`.
         labels: (N,).
-        candidates: By solver, the simplest first.
+        predictions: By solver, the simplest first: (N, C) out of fold.
+        sizes: By solver: number of members of its fits, on average.
+        costs: By solver: serving cost of its fits on average, see `ServingCosts.cost`.
         serving: The cost penalty.
         rng: Draws the rows of the bootstrap.
 
     Source: the one-standard-error rule of Breiman, Friedman, Olshen and Stone (1984),
     "Classification and regression trees", section 3.4.3, for paired differences.
     """
-    predictions = {name: candidate.predictions for name, candidate in candidates.items()}
     losses = {
         name: shortfall(metric, cost(metric, labels, made)) for name, made in predictions.items()
     }
-    factors = {name: serving.factor(found.cost) for name, found in candidates.items()}
+    factors = {name: serving.factor(costs[name]) for name in predictions}
     best = min(losses, key=lambda name: round(losses[name] * factors[name], 9))
     errors = standard_errors(metric, labels, predictions, best, rng)
-    single = {name for name, found in candidates.items() if round(found.size) <= 1}
+    single = {name for name, size in sizes.items() if round(size) <= 1}
     # A loss may be larger and tie with the best one, if it costs less to serve.
     tied = [
         name
@@ -253,7 +213,7 @@ def steadiest_within_one_error(
         # One member is one member, however it was found: of these the first.
         if name in single:
             return 0, 0, 0.0
-        return 1 if name == STEADY else 2, round(candidates[name].cost), round(losses[name], 9)
+        return 1 if name == STEADY else 2, round(costs[name]), round(losses[name], 9)
 
     return min(tied, key=rank)
 

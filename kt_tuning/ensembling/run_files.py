@@ -1,4 +1,4 @@
-"""Files of a run's ensemble: its model, its validation predictions, its test scores."""
+"""Records of a run; files of its ensemble: model, validation predictions, test scores."""
 
 from __future__ import annotations
 
@@ -10,17 +10,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import content_checked, read_json, to_json_text
+from kt_tuning.core.records import DataCard, SearchRecord, TrialRecord
 from kt_tuning.ensembling.combination import Combination
 from kt_tuning.ensembling.record import EnsembleRecord
-from kt_tuning.evaluation import Scores
+from kt_tuning.evaluation import (
+    CorrectedBest,
+    HeldOutUses,
+    Predicted,
+    Scores,
+    corrected_best_of_run,
+    held_out_uses,
+)
 from kt_tuning.run import Run
 from kt_tuning.run.layout import (
+    DATA,
     ENSEMBLE,
     PREDICTIONS,
     SCORES,
@@ -37,21 +43,107 @@ FACTS = "kt_tuning.json"
 """File in the archive, which Keras ignores: record, data card and provenance of an `Ensemble`."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Validated:
-    """Predictions of images by models that were not trained on them.
+@dataclasses.dataclass(frozen=True)
+class RunRecords:
+    """The records of a run.
 
     Attributes:
-        labels: (N,) integers in 0..C-1.
-        probabilities: (N, C), members combined and calibrated as the ensemble is. Its weights and
-            calibration were fitted on these rows.
+        name: Name of the directory.
+        data: The images that were searched on; None for a search on other data.
+        search: Settings of the search.
+        trials: Every trial that has a result, in order of start.
+        ensemble: Members and weights; None before that stage.
+        scores: Scores of that ensemble on the test split; None before that stage.
+        correction: The best validation score, corrected for selection; None if it is not known.
+        uses: Uses of the test split of these data.
+        refitted: Whether the models were trained again, on training and validation images.
+    """
+
+    name: str
+    data: DataCard | None
+    search: SearchRecord
+    trials: tuple[TrialRecord, ...]
+    ensemble: EnsembleRecord | None = None
+    scores: Scores | None = None
+    correction: CorrectedBest | None = None
+    uses: HeldOutUses = dataclasses.field(default_factory=HeldOutUses)
+    refitted: bool = False
+
+    @classmethod
+    def load(cls, directory: str | Path) -> RunRecords:
+        """Read a run directory.
+
+        Raises:
+            StorageError: if it holds no search, or a file of it is damaged.
+        """
+        run = Run(directory)
+        search, data = run.read_search(), run.data_card()
+        return RunRecords(
+            name=run.path.resolve().name,
+            data=data,
+            search=search,
+            trials=tuple(run.trials()),
+            ensemble=run.read(EnsembleRecord, ENSEMBLE),
+            scores=read_scores(directory),
+            correction=corrected_best_of_run(directory),
+            uses=HeldOutUses() if data is None else held_out_uses(directory).of(data.fingerprint),
+            refitted=is_refitted(directory),
+        )
+
+    @property
+    def card(self) -> DataCard:
+        """The card of the images.
+
+        Raises:
+            StorageError: if the search was not on an `ImageData`.
+        """
+        if self.data is None:
+            raise StorageError(f"The run {self.name} has no {DATA}: it was not on an ImageData.")
+        return self.data
+
+    @property
+    def caveat(self) -> str | None:
+        """A warning about repeated use of the test split, or None."""
+        return self.uses.caveat(self.trials)
+
+    @property
+    def members(self) -> list[tuple[TrialRecord, float, float]]:
+        """Trials that were combined, with their weights and temperatures."""
+        if self.ensemble is None:
+            return []
+        records = {trial.trial_id: trial for trial in self.trials}
+        made = self.ensemble.combination
+        rows = zip(self.ensemble.trial_ids, made.weights, made.temperatures, strict=True)
+        return [
+            (records[name], weight, temperature)
+            for name, weight, temperature in rows
+            if name in records
+        ]
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what is recorded beside an exported model."""
+        return {
+            "search": self.search.to_json(),
+            "trials": {trial.trial_id: trial.provenance() for trial, _, _ in self.members},
+            "ensemble": None if self.ensemble is None else self.ensemble.to_json(),
+            "scores": None if self.scores is None else self.scores.to_json(),
+            "correction": None if self.correction is None else self.correction.to_json(),
+        }
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Validated(Predicted):
+    """Predictions of images by models that were not trained on them.
+
+    Members are combined and calibrated as the ensemble is, whose weights and calibration were
+    fitted on these rows.
+
+    Attributes:
         kind: "validation"; or "out-of-fold", where the N rows are those of the training and the
             validation split and each is predicted by models of the fold that left it out, one a
             member.
     """
 
-    labels: NDArray[np.integer[Any]]
-    probabilities: NDArray[np.floating[Any]]
     kind: str
 
     @property

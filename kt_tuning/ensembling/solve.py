@@ -18,7 +18,7 @@ from kt_tuning.ensembling.calibration import CALIBRATIONS, fit_temperature, temp
 from kt_tuning.ensembling.combination import GEOMETRIC, Combination
 from kt_tuning.ensembling.cost_penalty import COST_PENALTY, ServingCosts, drop_costly_members
 from kt_tuning.ensembling.members import Select
-from kt_tuning.ensembling.model_selection import Chooser, CrossFit, standard_errors
+from kt_tuning.ensembling.model_selection import CrossFit, standard_errors
 from kt_tuning.ensembling.problem import LOG_LOSS, Problem, check_predictions
 from kt_tuning.ensembling.solvers import SOLVERS
 from kt_tuning.evaluation import METRICS
@@ -83,7 +83,7 @@ def solve(
 
     "auto" measures the solvers by cross-fitting: over stratified folds of the rows, a combination
     is fitted on the other folds and judged on the fold left out. Of those within one standard
-    error of the best for its cost, the steadiest wins (see `Chooser`) and is fitted again on all
+    error of the best for its cost, the steadiest wins (see `CrossFit`) and is fitted again on all
     rows: the best single member, which is chosen across the folds too, unless something beats it.
     Members below `SMALLEST_WEIGHT` are dropped, in the folds as in the end; with "auto" those, too,
     that are not worth what they cost (see `drop_costly_members`).
@@ -132,21 +132,28 @@ def solve(
     fit = functools.partial(
         fit_all, metric=metric, tempered=tempered, serving=serving, seed=seed, select=select
     )
-    crossing = CrossFit(members, truth, fold, functools.partial(fit, names))
-    kinds = ("none", "temperature") if calibration == AUTO else (calibration,)
-    chooser = Chooser(crossing, kinds, metric, seed, serving)
-    choice = chooser.choose(names)
-    combination = fit((choice.solver,), members, truth)[choice.solver]
-    if not choice.calibration.neutral:
-        calibrations = (*combination.calibrations, choice.calibration)
+    crossing = CrossFit(
+        members,
+        truth,
+        fold,
+        functools.partial(fit, names),
+        calibrations=("none", "temperature") if calibration == AUTO else (calibration,),
+        metric=metric,
+        serving=serving,
+        seed=seed,
+    )
+    chosen, calibrated = crossing.choose(names)
+    combination = fit((chosen,), members, truth)[chosen]
+    if not calibrated.neutral:
+        calibrations = (*combination.calibrations, calibrated)
         combination = dataclasses.replace(combination, calibrations=calibrations)
-    judged = {name: chooser.predict((name,)) for name in names}
+    judged = {name: crossing.predict((name,)) for name in names}
     if solver == AUTO:
-        judged[AUTO] = chooser.predict(names)
+        judged[AUTO] = crossing.predict(names)
     function = METRICS[metric].function
     return Solution(
         combination=combination,
-        solver=choice.solver,
+        solver=chosen,
         metric=metric,
         fitted=function(truth, combination.predict(members)),
         cross_fitted={name: function(truth, made) for name, made in judged.items()},

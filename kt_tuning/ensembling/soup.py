@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,6 @@ from kt_tuning.ensembling.external_members import Candidates
 from kt_tuning.ensembling.members import Member
 from kt_tuning.ensembling.problem import LOG_LOSS, cost
 from kt_tuning.evaluation import METRICS, predict_split
-
-if TYPE_CHECKING:
-    pass
 
 Arrays = list[NDArray[Any]]
 """A model's weights, as `keras.Model.get_weights` returns them."""

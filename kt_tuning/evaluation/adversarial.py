@@ -14,12 +14,7 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.core.names import find_name
 from kt_tuning.evaluation.float_twin import as_keras, check_tensorflow, float_twin
 from kt_tuning.evaluation.metrics import check_labels
-from kt_tuning.evaluation.predict import (
-    Predict,
-    predict_function,
-    predict_images,
-    seconds_per_image,
-)
+from kt_tuning.evaluation.predict import predict_function, predict_images
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]
@@ -142,23 +137,6 @@ def attack(
         whole = np.clip(np.rint(found), np.ceil(pixels - epsilon), np.floor(pixels + epsilon))
         changed.append(np.clip(whole, 0, 255).astype(np.uint8))
     return np.concatenate(changed)
-
-
-def seconds_per_attacked_image(
-    gradient: LossGradient, predict: Predict, images: Pixels, labels: Labels
-) -> float:
-    """Estimate the time that all attacks on one image take, and their predictions.
-
-    Args:
-        gradient: The model's gradient.
-        predict: uint8 images (n, H, W, C) -> probabilities (n, classes).
-        images: (n, H, W, C) uint8: a batch to time.
-        labels: (n,) integers.
-    """
-    slope = seconds_per_image(lambda batch: gradient(batch, labels), images)
-    each = seconds_per_image(predict, images)
-    steps = sum(row.steps for row in ATTACKS.values())
-    return len(EPSILONS) * (steps * slope + len(ATTACKS) * each)
 
 
 def adversarial_accuracy(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.core.progress import progress
 from kt_tuning.core.quiet import without_retracing_advice
 from kt_tuning.evaluation.bootstrap import bootstrap_intervals
 from kt_tuning.evaluation.cost import LATENCY_CALLS, LATENCY_SECONDS, measure_latency
@@ -19,20 +18,8 @@ from kt_tuning.evaluation.diagnostics import (
     worst_mistakes,
 )
 from kt_tuning.evaluation.metrics import check_labels
-from kt_tuning.evaluation.optional_parts import (
-    GENERALIZATION,
-    PARTS,
-    Parts,
-    Splits,
-    Subject,
-    has_splits,
-)
-from kt_tuning.evaluation.predict import (
-    Predicted,
-    Split,
-    predict_function,
-    predict_probabilities,
-)
+from kt_tuning.evaluation.optional_parts import GENERALIZATION, Parts, measure_parts
+from kt_tuning.evaluation.predict import Predicted, Split, predict_function, predict_probabilities
 from kt_tuning.evaluation.scores import Scores
 from kt_tuning.evaluation.test_uses import model_digest, note_use_of
 
@@ -40,7 +27,7 @@ from kt_tuning.evaluation.test_uses import model_digest, note_use_of
 @without_retracing_advice()
 def evaluate(
     model: Any,
-    data: Split | Splits,
+    data: Any,
     *,
     parts: Parts | Sequence[str] = (),
     bootstrap: int = 1000,
@@ -68,7 +55,7 @@ def evaluate(
             its `predict`, else itself; latency is timed through the same.
         data: The images and labels, never shown to the model before: a split; or an `ImageData`,
             of which the test split is taken.
-        parts: Rows of `PARTS`: "generalization", the gaps from train to validation to test, which
+        parts: Some of `PARTS`: "generalization", the gaps from train to validation to test, which
             needs an `ImageData`; "cost", arithmetic, bytes and throughput; "corruptions", 15 kinds
             at 5 severities; "attacks", FGSM and PGD. All but "cost" are measured on as many
             images as take a minute each, or on those of `Parts(names, images=…)`.
@@ -92,13 +79,11 @@ def evaluate(
         StorageError: if the use of a test split cannot be noted in a run directory.
     """
     wanted = Parts.of(parts)
-    split: Split
+    split: Split = data
     earlier: dict[str, Split] = {}
-    if has_splits(data):
+    if all(hasattr(data, name) for name in ("train", "validation", "test")):
         split, earlier = data.test, {"train": data.train, "validation": data.validation}
         class_names = data.class_names if class_names is None else class_names
-    else:
-        split = cast(Split, data)
     if GENERALIZATION in wanted.names and not earlier:
         raise OptionError(
             "The part 'generalization' compares the test split with those before it. Give "
@@ -128,23 +113,18 @@ def evaluate(
         mistakes=worst_mistakes(labels, probabilities),
         reliability=measure_reliability(labels, probabilities),
     )
-    predicted = Predicted(labels, probabilities)
-    subject = Subject(
+    return measure_parts(
+        scores,
+        wanted,
         model,
         split,
         earlier,
-        wanted,
-        bootstrap,
-        seed,
-        predicted,
+        Predicted(labels, probabilities),
         seen=seen,
         out_of_fold=out_of_fold,
+        bootstrap=bootstrap,
+        seed=seed,
     )
-    subject.choose_images()
-    for name in wanted.names:
-        with progress(name.capitalize(), shown=wanted.progress) as task:
-            scores = PARTS[name](subject, scores, task)
-    return scores
 
 
 def _class_names(names: Sequence[str] | None, classes: int) -> tuple[str, ...]:

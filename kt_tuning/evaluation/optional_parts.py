@@ -1,12 +1,12 @@
-"""The optional parts of an evaluation: one table."""
+"""The optional parts of an evaluation, and the images that each is measured on."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeGuard
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,34 +15,27 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.core.names import find_name
 from kt_tuning.core.progress import Task, progress
 from kt_tuning.core.units import clock
-from kt_tuning.evaluation.adversarial import (
-    ATTACKS,
-    EPSILONS,
-    LossGradient,
-    adversarial_accuracy,
-    seconds_per_attacked_image,
-)
-from kt_tuning.evaluation.corruptions import CORRUPTIONS
+from kt_tuning.evaluation.adversarial import ATTACKS, EPSILONS, LossGradient, adversarial_accuracy
+from kt_tuning.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from kt_tuning.evaluation.cost import measure_cost
 from kt_tuning.evaluation.generalization import generalization
 from kt_tuning.evaluation.metrics import find_metric
 from kt_tuning.evaluation.predict import (
+    Predict,
     Predicted,
     Split,
     predict_function,
     predict_images,
     seconds_per_image,
 )
-from kt_tuning.evaluation.robustness import (
-    Robustness,
-    robustness,
-    seconds_per_corrupted_image,
-)
+from kt_tuning.evaluation.robustness import Robustness, robustness
 from kt_tuning.evaluation.scores import Scores
 
 logger = logging.getLogger("kt_tuning")
 
-GENERALIZATION, CORRUPTED, ATTACKED = "generalization", "corruptions", "attacks"
+GENERALIZATION, COST, CORRUPTED, ATTACKED = "generalization", "cost", "corruptions", "attacks"
+PARTS = (GENERALIZATION, COST, CORRUPTED, ATTACKED)
+"""Names of the parts: gaps between the splits; arithmetic and throughput; robustness."""
 SECONDS = 60.0
 """Default time of each part that depends on the number of images."""
 FEWEST = 50
@@ -53,37 +46,12 @@ ALL = "all"
 """`Parts.images` for every image."""
 
 
-class Splits(Protocol):
-    """All three splits, such as an `ImageData`."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names by label."""
-
-    @property
-    def train(self) -> Split:
-        """Images that the model was fitted on."""
-
-    @property
-    def validation(self) -> Split:
-        """Images that it was chosen on."""
-
-    @property
-    def test(self) -> Split:
-        """Images that it has not seen."""
-
-
-def has_splits(data: Any) -> TypeGuard[Splits]:
-    """Whether these are all splits rather than one of them."""
-    return all(hasattr(data, name) for name in ("train", "validation", "test"))
-
-
 @dataclasses.dataclass(frozen=True)
 class Parts:
     """The parts to measure besides the scores.
 
     Attributes:
-        names: Rows of `PARTS`.
+        names: Some of `PARTS`.
         images: Images that corruptions and attacks are measured on, and images of each earlier
             split for the generalization gaps; "all" of them; or None for as many as fit into
             `seconds`, by the time of one batch. They are chosen by the seed, each class by its
@@ -120,111 +88,171 @@ class Parts:
         return parts if isinstance(parts, Parts) else cls(tuple(parts))
 
 
-@dataclasses.dataclass(frozen=True)
-class Subject:
-    """The model and images of an evaluation, and how it is measured.
+def measure_parts(
+    scores: Scores,
+    parts: Parts,
+    model: Any,
+    split: Split,
+    earlier: Mapping[str, Split],
+    predicted: Predicted,
+    *,
+    seen: bool,
+    out_of_fold: Predicted | None,
+    bootstrap: int,
+    seed: int,
+) -> Scores:
+    """Measure the parts asked for; see `evaluate` for the arguments.
 
-    Attributes:
-        model: See `evaluate`.
+    A batch of each costly part is timed, and its images are chosen, before the first is measured.
+    Corruptions and attacks are measured on the same images, so that both belong to one accuracy
+    without them.
+
+    Args:
+        scores: The scores of `split`.
+        parts: The parts.
+        model: The model.
         split: The images that it is evaluated on.
         earlier: Splits that were used before this one, in the order of use; empty if unknown.
-        parts: The parts to measure, and on how many images.
+        predicted: The predictions of `split`.
+        seen: Whether the model was trained on all of the earlier splits.
+        out_of_fold: Predictions of these images by models that were not trained on them.
         bootstrap: Resamples behind an interval.
         seed: Seed of everything random.
-        predicted: The predictions of `split`.
-        seen: See `evaluate`.
-        out_of_fold: See `evaluate`.
+
+    Returns:
+        The scores with the parts.
     """
-
-    model: Any
-    split: Split
-    earlier: Mapping[str, Split]
-    parts: Parts
-    bootstrap: int
-    seed: int
-    predicted: Predicted
-    seen: bool = False
-    out_of_fold: Predicted | None = None
-
-    @functools.cached_property
-    def gradient(self) -> LossGradient:
-        """The gradient that attacks follow."""
-        return LossGradient(self.model)
-
-    @functools.cached_property
-    def sample(self) -> NDArray[np.int64]:
-        """Places in the split of the images that corruptions and attacks are measured on.
-
-        They are the same for both, so that both belong to one accuracy without them.
-        """
-        wanted = [name for name in (CORRUPTED, ATTACKED) if name in self.parts.names]
-        title = " and ".join(wanted).capitalize()
-
-        def cost() -> float:
-            batch = np.arange(min(TIMED, len(self.split)))
-            images, labels = self.split.take(batch), np.asarray(self.split.labels)[batch]
-            predict = predict_function(self.model)
-            seconds = 0.0
-            if CORRUPTED in wanted:
-                seconds += seconds_per_corrupted_image(predict, images)
-            if ATTACKED in wanted:
-                seconds += seconds_per_attacked_image(self.gradient, predict, images, labels)
-            return seconds
-
-        size = self._size(title, len(self.split), cost, len(wanted) * self.parts.seconds)
-        return stratified_sample(self.split.labels, size, self.seed)
-
-    @functools.cached_property
-    def earlier_size(self) -> int:
-        """Images of each earlier split, at most, that the gaps are measured on."""
-        predict = predict_function(self.model)
-        batch = self.split.take(np.arange(min(TIMED, len(self.split))))
-        return self._size(
-            GENERALIZATION.capitalize(),
-            max(map(len, self.earlier.values())),
-            lambda: len(self.earlier) * seconds_per_image(predict, batch),
-            self.parts.seconds,
+    predict = predict_function(model)
+    gradient = LossGradient(model) if ATTACKED in parts.names else None
+    changed = [name for name in (CORRUPTED, ATTACKED) if name in parts.names]
+    timed = np.arange(min(TIMED, len(split)))
+    if GENERALIZATION in parts.names:
+        earlier_size = _number_of_images(
+            parts,
+            GENERALIZATION,
+            max(map(len, earlier.values())),
+            lambda: len(earlier) * seconds_per_image(predict, split.take(timed)),
         )
+    if changed:
+        labels = np.asarray(split.labels)
+        size = _number_of_images(
+            parts,
+            " and ".join(changed),
+            len(split),
+            lambda: seconds_per_changed_image(
+                predict, gradient, split.take(timed), labels[timed], corrupted=CORRUPTED in changed
+            ),
+            shares=len(changed),
+        )
+        places = stratified_sample(labels, size, seed)
+        images, labels = split.take(places), labels[places]
+    for name in parts.names:
+        with progress(name.capitalize(), shown=parts.progress) as task:
+            if name == COST:
+                cost = measure_cost(model, split.take(np.array([0])))
+                scores = dataclasses.replace(scores, cost=cost)
+                continue
+            if name == GENERALIZATION:
+                splits = _predict_some(model, earlier, earlier_size, seed, task)
+                available = {part: len(one) for part, one in earlier.items()}
+                if seen:
+                    splits = {"train": Predicted.joined(*splits.values())}
+                    available = {"train": sum(available.values())}
+                    if out_of_fold is not None:
+                        splits["out-of-fold"] = out_of_fold
+                splits[scores.split] = predicted
+                gaps = generalization(model, splits, bootstrap=bootstrap, seed=seed)
+                gaps = dataclasses.replace(gaps, available={**gaps.images, **available})
+                scores = dataclasses.replace(scores, generalization=gaps)
+                continue
+            if name == CORRUPTED:
+                kinds = task.follow(tuple(CORRUPTIONS))
+                table = robustness(predict, images, labels, corruptions=kinds, seed=seed)
+            else:
+                clean = find_metric("accuracy").function(labels, predict_images(predict, images))
+                epsilons = task.follow(EPSILONS, times=len(ATTACKS))
+                attacked = adversarial_accuracy(
+                    model, images, labels, epsilons=epsilons, seed=seed, gradient=gradient
+                )
+                table = Robustness("accuracy", len(labels), clean, (), {}, attacked)
+            table = dataclasses.replace(table, available=scores.images)
+            table = table.completed_by(scores.robustness)
+            scores = dataclasses.replace(scores, robustness=table)
+    return scores
 
-    def choose_images(self) -> None:
-        """Time a batch of each costly part, and choose the images that it is measured on."""
-        names = self.parts.names
-        if GENERALIZATION in names:
-            self.earlier_size  # noqa: B018
-        if CORRUPTED in names or ATTACKED in names:
-            self.sample  # noqa: B018
 
-    def _size(self, title: str, available: int, cost: Callable[[], float], seconds: float) -> int:
-        """Return the number of images to measure, and log it if it is not all of them.
+def _predict_some(
+    model: Any, splits: Mapping[str, Split], size: int, seed: int, task: Task
+) -> dict[str, Predicted]:
+    """Predict up to `size` images of each split."""
+    places = {name: stratified_sample(split.labels, size, seed) for name, split in splits.items()}
+    task.total = sum(map(len, places.values()))
+    predicted = {}
+    for name, split in splits.items():
+        predicted[name] = Predicted.by(model, split, places[name])
+        task.advance(len(places[name]))
+    return predicted
 
-        Args:
-            title: The name of the measurement.
-            available: Images that there are.
-            cost: Estimates the seconds that one image takes.
-            seconds: Time that may be used.
-        """
-        if self.parts.images == ALL:
-            return available
-        if self.parts.images is not None:
-            return min(int(self.parts.images), available)
-        with progress(f"{title}: timing one batch", shown=self.parts.progress):
-            each = cost()
-        size = affordable(available, each, seconds)
-        if size < available:
-            logger.info(
-                "%s: on %s of %s images, chosen by class, about %s; on all of them about %s "
-                '(`images="all"`, --images all).',
-                title,
-                f"{size:,}",
-                f"{available:,}",
-                clock(each * size),
-                clock(each * available),
-            )
-        return size
 
-    def sampled_images(self) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
-        """Return images (n, H, W, C) and labels (n,) for corruptions and attacks."""
-        return self.split.take(self.sample), np.asarray(self.split.labels)[self.sample]
+def _number_of_images(
+    parts: Parts, title: str, available: int, cost: Callable[[], float], *, shares: int = 1
+) -> int:
+    """Return the number of images to measure, and log it if it is not all of them.
+
+    Args:
+        parts: The number, or the time of each part.
+        title: The name of the measurement.
+        available: Images that there are.
+        cost: Estimates the seconds that one image takes.
+        shares: Number of parts that are measured on these images.
+    """
+    if parts.images == ALL:
+        return available
+    if parts.images is not None:
+        return min(int(parts.images), available)
+    title = title.capitalize()
+    with progress(f"{title}: timing one batch", shown=parts.progress):
+        each = cost()
+    size = affordable(available, each, shares * parts.seconds)
+    if size < available:
+        logger.info(
+            "%s: on %s of %s images, chosen by class, about %s; on all of them about %s "
+            '(`images="all"`, --images all).',
+            *(title, f"{size:,}", f"{available:,}", clock(each * size), clock(each * available)),
+        )
+    return size
+
+
+def seconds_per_changed_image(
+    predict: Predict,
+    gradient: LossGradient | None,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer[Any]],
+    *,
+    corrupted: bool,
+) -> float:
+    """Estimate the time that corruptions and attacks of one image take, and their predictions.
+
+    Args:
+        predict: uint8 images (n, H, W, C) -> probabilities (n, classes).
+        gradient: The gradient that attacks follow; None if there are no attacks.
+        images: (n, H, W, C) uint8: a batch to time.
+        labels: (n,) integers.
+        corrupted: Whether there are corruptions.
+    """
+    each = seconds_per_image(predict, images)
+    seconds = 0.0
+    if corrupted:
+        start = time.perf_counter()
+        for name in CORRUPTIONS:
+            corrupt(images[:1], name, SEVERITIES[len(SEVERITIES) // 2])
+        once = time.perf_counter() - start
+        seconds += len(SEVERITIES) * (once + len(CORRUPTIONS) * each)
+    if gradient is not None:
+        slope = seconds_per_image(lambda batch: gradient(batch, labels), images)
+        steps = sum(row.steps for row in ATTACKS.values())
+        seconds += len(EPSILONS) * (steps * slope + len(ATTACKS) * each)
+    return seconds
 
 
 def affordable(available: int, seconds_per_image: float, seconds: float) -> int:
@@ -269,75 +297,3 @@ def stratified_sample(labels: ArrayLike, size: int, seed: int) -> NDArray[np.int
     order = np.random.default_rng(seed).permutation(len(classes))
     order = order[np.argsort(classes[order], kind="stable")]
     return np.sort(order[np.arange(size) * len(classes) // size])
-
-
-def _generalization(subject: Subject, scores: Scores, task: Task) -> Scores:
-    available = {name: len(split) for name, split in subject.earlier.items()}
-    sampled = {
-        name: stratified_sample(split.labels, subject.earlier_size, subject.seed)
-        for name, split in subject.earlier.items()
-    }
-    task.total = sum(map(len, sampled.values()))
-    splits: dict[str, Predicted] = {}
-    for name, split in subject.earlier.items():
-        splits[name] = Predicted.by(subject.model, split, sampled[name])
-        task.advance(len(sampled[name]))
-    if subject.seen:
-        splits = {"train": Predicted.joined(*splits.values())}
-        available = {"train": sum(available.values())}
-        if subject.out_of_fold is not None:
-            splits["out-of-fold"] = subject.out_of_fold
-    found = generalization(
-        subject.model,
-        {**splits, scores.split: subject.predicted},
-        bootstrap=subject.bootstrap,
-        seed=subject.seed,
-    )
-    found = dataclasses.replace(found, available={**found.images, **available})
-    return dataclasses.replace(scores, generalization=found)
-
-
-def _cost(subject: Subject, scores: Scores, task: Task) -> Scores:
-    image = subject.split.take(np.array([0]))
-    return dataclasses.replace(scores, cost=measure_cost(subject.model, image))
-
-
-def _corruptions(subject: Subject, scores: Scores, task: Task) -> Scores:
-    images, labels = subject.sampled_images()
-    names = task.follow(tuple(CORRUPTIONS))
-    predict = predict_function(subject.model)
-    found = robustness(predict, images, labels, corruptions=names, seed=subject.seed)
-    found = dataclasses.replace(found, available=scores.images)
-    return dataclasses.replace(scores, robustness=found.completed_by(scores.robustness))
-
-
-def _attacks(subject: Subject, scores: Scores, task: Task) -> Scores:
-    images, labels = subject.sampled_images()
-    clean = predict_images(predict_function(subject.model), images)
-    epsilons = task.follow(EPSILONS, times=len(ATTACKS))
-    found = Robustness(
-        metric="accuracy",
-        images=len(labels),
-        clean=find_metric("accuracy").function(labels, clean),
-        severities=(),
-        corrupted={},
-        adversarial=adversarial_accuracy(
-            subject.model,
-            images,
-            labels,
-            epsilons=epsilons,
-            seed=subject.seed,
-            gradient=subject.gradient,
-        ),
-        available=scores.images,
-    )
-    return dataclasses.replace(scores, robustness=found.completed_by(scores.robustness))
-
-
-PARTS: dict[str, Callable[[Subject, Scores, Task], Scores]] = {
-    GENERALIZATION: _generalization,
-    "cost": _cost,
-    CORRUPTED: _corruptions,
-    ATTACKED: _attacks,
-}
-"""(what is evaluated, its scores so far, the part's progress) -> the scores with this part."""

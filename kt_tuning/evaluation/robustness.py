@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.core.json_record import Record
 from kt_tuning.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from kt_tuning.evaluation.metrics import check_labels, find_metric
-from kt_tuning.evaluation.predict import Predict, predict_images, seconds_per_image
+from kt_tuning.evaluation.predict import Predict, predict_images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,22 +86,6 @@ class Robustness(Record):
             cells = ", ".join(f"{value:.4f} at {epsilon:g}/255" for epsilon, value in row.items())
             lines.append(f"{name:<{width}}  accuracy {cells}")
         return "\n".join(lines)
-
-
-def seconds_per_corrupted_image(predict: Predict, images: NDArray[np.uint8]) -> float:
-    """Estimate the time that all corruptions of one image take, and their predictions.
-
-    Args:
-        predict: See `robustness`.
-        images: (n, H, W, C) uint8; the first of them is corrupted.
-    """
-    severity = SEVERITIES[len(SEVERITIES) // 2]
-    start = time.perf_counter()
-    for name in CORRUPTIONS:
-        corrupt(images[:1], name, severity)
-    corrupting = time.perf_counter() - start
-    each = seconds_per_image(predict, images)
-    return len(SEVERITIES) * (corrupting + len(CORRUPTIONS) * each)
 
 
 def robustness(

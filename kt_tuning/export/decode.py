@@ -53,6 +53,10 @@ _PARALLEL = 10
 def decode_batch(encoded: tf.Tensor, pixels: PixelFormat) -> tuple[tf.Tensor, tf.Tensor]:
     """Decode image files; one that cannot be decoded does not fail the others.
 
+    In this order: decoding (a JPEG by libjpeg's scaled decoding where it is much larger than
+    needed), EXIF orientation, compositing on white, grey levels if `pixels` has one channel,
+    resizing with Pillow's bilinear filter without keeping the aspect ratio.
+
     Args:
         encoded: (N,) strings, each the bytes of one file.
         pixels: The model's input.
@@ -88,28 +92,6 @@ def decode_batch(encoded: tf.Tensor, pixels: PixelFormat) -> tuple[tf.Tensor, tf
         pixels_of = tf.ensure_shape(tf.scatter_nd(at, images, shape), (None, *pixels.shape))
         damaged = tf.fill(rows, tf.constant(_DAMAGED))
         return pixels_of[:-1], tf.tensor_scatter_nd_update(damaged, at, reasons)[:-1]
-
-
-def decode_bytes(encoded: tf.Tensor, pixels: PixelFormat) -> tf.Tensor:
-    """Decode one image file to the model's input.
-
-    In this order: decoding (a JPEG by libjpeg's scaled decoding where it is much larger than
-    needed), EXIF orientation, compositing on white, grey levels if `pixels` has one channel,
-    resizing with Pillow's bilinear filter without keeping the aspect ratio.
-
-    Args:
-        encoded: Scalar string, the bytes of the file.
-        pixels: The model's input.
-
-    Returns:
-        uint8 (height, width, channels). A file that cannot be decoded is a
-        `tf.errors.InvalidArgumentError` when the graph runs.
-    """
-    data = read_bytes(encoded)
-    kind = _format(data)
-    reason = _refusal(encoded, data, kind)
-    with tf.control_dependencies([tf.debugging.Assert(tf.equal(reason, ""), [reason])]):
-        return _decode_kind(tf.identity(encoded), tf.identity(data), tf.identity(kind), pixels)
 
 
 def _decode_kind(

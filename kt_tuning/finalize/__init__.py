@@ -1,6 +1,5 @@
 """After a search: evaluate, refit, distill, bag, boost, snapshots, export, model card."""
 
-from kt_tuning.finalize.bag_boost_snapshots import Boosted, bag, boost, snapshots
 from kt_tuning.finalize.configuration import Configuration, combine
 from kt_tuning.finalize.distill import distill
 from kt_tuning.finalize.evaluate import (
@@ -11,13 +10,13 @@ from kt_tuning.finalize.evaluate import (
     save_final_model,
 )
 from kt_tuning.finalize.export import Pruning, export_run
-from kt_tuning.finalize.model_card import RunRecords, write_model_card
+from kt_tuning.finalize.model_card import write_model_card
+from kt_tuning.finalize.repeated_training import Boosted, bag, boost, snapshots
 
 __all__ = [
     "Boosted",
     "Configuration",
     "Pruning",
-    "RunRecords",
     "bag",
     "boost",
     "combine",

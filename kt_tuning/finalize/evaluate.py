@@ -24,7 +24,7 @@ from kt_tuning.ensembling import (
     trained_on_validation,
 )
 from kt_tuning.ensembling.run_files import find_ensemble_file, load_keras_model
-from kt_tuning.evaluation import Parts, Predicted, Scores, evaluate, make_gallery, model_digest
+from kt_tuning.evaluation import Parts, Scores, evaluate, make_gallery, model_digest
 from kt_tuning.run import Run, write_lock
 from kt_tuning.run.layout import ENSEMBLE, GALLERY, SCORES, SPLIT, final_model_file
 
@@ -170,38 +170,27 @@ def evaluate_run(
             f"{data.fingerprint[:12]}. Evaluate on the data that were searched on."
         )
     with write_lock(directory):
-        return _evaluate_run(model, data, directory, Parts.of(parts), bootstrap, seed)
-
-
-def _evaluate_run(
-    model: Any, data: ImageData, directory: Path, parts: Parts, bootstrap: int, seed: int
-) -> Scores:
-    """Evaluate a model in a run directory that this process holds; see `evaluate_run`."""
-    if directory.resolve() not in [folder.resolve() for folder in data.runs]:
-        data.runs.append(directory)
-    seen = trained_on_validation(directory)
-    validated = read_validated(directory) if seen else None
-    out_of_fold = None
-    if validated is not None:
-        out_of_fold = Predicted(validated.labels, validated.probabilities)
-    scores = evaluate(
-        model,
-        data,
-        parts=_as_before(parts, directory, model),
-        bootstrap=bootstrap,
-        seed=seed,
-        seen=seen,
-        out_of_fold=out_of_fold,
-    )
-    record = Run(directory).read(EnsembleRecord, ENSEMBLE)
-    if scores.model is None or record is None or scores.model != record.model:
-        logger.info("Scores are not kept: the model is not the ensemble of %s.", directory)
+        if directory.resolve() not in [folder.resolve() for folder in data.runs]:
+            data.runs.append(directory)
+        seen = trained_on_validation(directory)
+        scores = evaluate(
+            model,
+            data,
+            parts=_as_before(Parts.of(parts), directory, model),
+            bootstrap=bootstrap,
+            seed=seed,
+            seen=seen,
+            out_of_fold=read_validated(directory) if seen else None,
+        )
+        record = Run(directory).read(EnsembleRecord, ENSEMBLE)
+        if scores.model is None or record is None or scores.model != record.model:
+            logger.info("Scores are not kept: the model is not the ensemble of %s.", directory)
+            return scores
+        if (earlier := _earlier_scores(directory)) is not None:
+            scores = scores.completed_by(earlier)
+        scores.save(directory / SCORES)
+        make_gallery(model, data.test, scores.mistakes).save(directory / GALLERY)
         return scores
-    if (earlier := _earlier_scores(directory)) is not None:
-        scores = scores.completed_by(earlier)
-    scores.save(directory / SCORES)
-    make_gallery(model, data.test, scores.mistakes).save(directory / GALLERY)
-    return scores
 
 
 def _earlier_scores(directory: Path) -> Scores | None:

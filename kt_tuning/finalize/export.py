@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from kt_tuning.core.atomic import remove_abandoned
 from kt_tuning.core.errors import OptionError
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import read_validated, trained_on_validation
+from kt_tuning.ensembling import RunRecords, read_validated, trained_on_validation
 from kt_tuning.evaluation import measure_latency, model_digest
 from kt_tuning.export import (
     FORMATS,
@@ -37,7 +37,7 @@ from kt_tuning.export import (
     prune,
     versions,
 )
-from kt_tuning.finalize.model_card import MODEL_CARD_FILE, RunRecords, write_model_card
+from kt_tuning.finalize.model_card import MODEL_CARD_FILE, write_model_card
 from kt_tuning.recipe import Recipe
 from kt_tuning.run import Run, write_lock
 from kt_tuning.run.layout import EXPORT
@@ -156,7 +156,7 @@ def export_run(
                     model,
                     folder,
                     format=name,
-                    card=records.data,
+                    card=records.card,
                     provenance=provenance,
                     check_images=compared,
                     examples=examples if FORMATS[name].needs_examples else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import html
 import re
@@ -17,22 +16,8 @@ from markupsafe import Markup
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json
-from kt_tuning.core.records import (
-    REFITTED,
-    UNEVEN,
-    DataCard,
-    SearchRecord,
-    TrialRecord,
-    backbones_of,
-)
-from kt_tuning.ensembling import EnsembleRecord, is_refitted, read_scores
-from kt_tuning.evaluation import (
-    CorrectedBest,
-    HeldOutUses,
-    Scores,
-    corrected_best_of_run,
-    held_out_uses,
-)
+from kt_tuning.core.records import REFITTED, UNEVEN, DataCard, backbones_of
+from kt_tuning.ensembling import RunRecords
 from kt_tuning.export import (
     MEASUREMENT_HEADER,
     PROVENANCE_FILE,
@@ -40,83 +25,6 @@ from kt_tuning.export import (
     accuracy_note,
     measurement_rows,
 )
-from kt_tuning.run import Run
-from kt_tuning.run.layout import ENSEMBLE
-
-
-@dataclasses.dataclass(frozen=True)
-class RunRecords:
-    """The records of a run.
-
-    Attributes:
-        name: Of the directory.
-        data: The data that were searched on.
-        search: Options of the search.
-        trials: All finished trials, in the order of their start.
-        ensemble: The ensemble, or None.
-        scores: Test scores of that ensemble, or None.
-        correction: The best validation score, corrected for selection; or None.
-        uses: Uses of the test split of these data.
-        refitted: Whether the models were trained again, on training and validation images.
-    """
-
-    name: str
-    data: DataCard
-    search: SearchRecord
-    trials: tuple[TrialRecord, ...]
-    ensemble: EnsembleRecord | None
-    scores: Scores | None
-    correction: CorrectedBest | None
-    uses: HeldOutUses
-    refitted: bool = False
-
-    @classmethod
-    def load(cls, directory: str | Path) -> RunRecords:
-        """Read a run directory.
-
-        Raises:
-            StorageError: if it holds no search on images, or a file of it is damaged.
-        """
-        run = Run(directory)
-        search, data = run.read_search(), run.read_data()
-        return cls(
-            name=run.path.resolve().name,
-            data=data,
-            search=search,
-            trials=tuple(run.trials()),
-            ensemble=run.read(EnsembleRecord, ENSEMBLE),
-            scores=read_scores(directory),
-            correction=corrected_best_of_run(directory),
-            uses=held_out_uses(directory).of(data.fingerprint),
-            refitted=is_refitted(directory),
-        )
-
-    @property
-    def members(self) -> list[tuple[TrialRecord, float, float]]:
-        """Trials that were combined, with their weights and temperatures."""
-        if self.ensemble is None:
-            return []
-        records = {trial.trial_id: trial for trial in self.trials}
-        combination = self.ensemble.combination
-        rows = zip(
-            self.ensemble.trial_ids, combination.weights, combination.temperatures, strict=True
-        )
-        return [
-            (records[name], weight, temperature)
-            for name, weight, temperature in rows
-            if name in records
-        ]
-
-    def provenance(self) -> dict[str, Any]:
-        """Return what is recorded beside an exported model."""
-        return {
-            "search": self.search.to_json(),
-            "trials": {trial.trial_id: trial.provenance() for trial, _, _ in self.members},
-            "ensemble": None if self.ensemble is None else self.ensemble.to_json(),
-            "scores": None if self.scores is None else self.scores.to_json(),
-            "correction": None if self.correction is None else self.correction.to_json(),
-        }
-
 
 MODEL_CARD_FILE, MODEL_CARD_TEMPLATE = "MODEL_CARD.md", "model_card.md"
 
@@ -186,12 +94,12 @@ def _content(records: RunRecords, measurement: Measurement | None) -> dict[str, 
     measured = [] if measurement is None else [measurement]
     return {
         "records": records,
-        "data": records.data,
-        "pixels": records.data.pixels,
+        "data": records.card,
+        "pixels": records.card.pixels,
         "search": records.search,
         "ensemble": records.ensemble,
         "scores": records.scores,
-        "class_counts": _class_counts(records.data),
+        "class_counts": _class_counts(records.card),
         "states": Counter(trial.status.lower() for trial in records.trials),
         "fitted_on": _fitted_on(records),
         "members": [
@@ -205,7 +113,7 @@ def _content(records: RunRecords, measurement: Measurement | None) -> dict[str, 
         "values": [(name, *(trial.values.get(name, "–") for trial in trials)) for name in names],
         "backbones": backbones_of(trials),
         "metrics": [(name, f"{found.value:.4f}", found.limits) for name, found in metrics.items()],
-        "caveat": records.uses.caveat(records.trials),
+        "caveat": records.caveat,
         "measurement": measurement,
         "measured_on": accuracy_note(measured) if measured else "",
         "measurement_header": list(MEASUREMENT_HEADER),
@@ -246,7 +154,7 @@ _WEAKEST = 3
 
 def limits(records: RunRecords, measurement: Measurement | None) -> list[str]:
     """Return a sentence a limit."""
-    names, pixels = records.data.class_names, records.data.pixels
+    names, pixels = records.card.class_names, records.card.pixels
     found = [
         f"It answers with one of its {len(names)} classes whatever an image shows, and was tested "
         "on images from the same source as those that it was trained on.",
@@ -269,8 +177,8 @@ def limits(records: RunRecords, measurement: Measurement | None) -> list[str]:
 
 
 def _of_the_data(records: RunRecords) -> list[str]:
-    names = records.data.class_names
-    counts = np.array(records.data.counts.get("train", ()))
+    names = records.card.class_names
+    counts = np.array(records.card.counts.get("train", ()))
     if len(counts) != len(names) or counts.min() < 1:
         return []
     found = []

@@ -31,7 +31,7 @@ from kt_tuning.report.formatting import (
     percent,
     shorten,
 )
-from kt_tuning.report.run_summary import RunSummary, TrialRun
+from kt_tuning.report.run_summary import RunSummary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,7 @@ def score_line(run: RunSummary) -> Line:
             percent(confusion.accuracy),
             f"{images} not evaluated on the test split yet",
         )
-    best = None if run.best is None else run.best.score
+    best = None if run.best is None else run.score(run.best)
     return Line(
         metric_label(run.search.objective), number(best), "optimistic, and no test score yet"
     )
@@ -82,7 +82,7 @@ def selection_line(run: RunSummary) -> Line:
     label = "Best in validation"
     if run.best is None:
         return Line(label, "–", "no trial has a score yet; the trials below say why")
-    of_trial = f"of trial {run.best.record.number}"
+    of_trial = f"of trial {run.best.number}"
     found = run.correction
     if found is not None:
         trials = count(found.candidates, "trial")
@@ -97,7 +97,7 @@ def selection_line(run: RunSummary) -> Line:
         )
     return Line(
         label,
-        number(run.best.score),
+        number(run.score(run.best)),
         f"{metric_label(run.search.objective)} {of_trial}, the best of "
         f"{count(len(run.trials), 'trial')} and so optimistic: the trial and its epoch were chosen "
         "by it",
@@ -127,7 +127,7 @@ def model_line(run: RunSummary) -> Line:
 
 def notes(run: RunSummary) -> list[str]:
     """Return warnings that belong to the figures of the page."""
-    failure = first_trial_failure((trial.record for trial in run.trials), run.search)
+    failure = first_trial_failure(run.trials, run.search)
     found = [note for note in (failure, run.caveat) if note is not None]
     if run.scores is None:
         found.append(
@@ -138,8 +138,8 @@ def notes(run: RunSummary) -> list[str]:
 
 
 def _search(run: RunSummary) -> Line:
-    statuses = [trial.record.status for trial in run.trials]
-    failed = sum(trial.failed for trial in run.trials)
+    statuses = [trial.status for trial in run.trials]
+    failed = sum(not trial.usable for trial in run.trials)
     parts = [
         (statuses.count(COMPLETED), "completed"),
         (statuses.count(PRUNED), "pruned"),
@@ -148,8 +148,8 @@ def _search(run: RunSummary) -> Line:
         (run.unfinished, "unfinished"),
     ]
     counted = ", ".join(f"{amount:,} {state}" for amount, state in parts if amount)
-    seconds = sum(trial.record.seconds for trial in run.trials)
-    epochs = sum(trial.record.epochs for trial in run.trials)
+    seconds = sum(trial.seconds for trial in run.trials)
+    epochs = sum(trial.epochs for trial in run.trials)
     return Line(
         "Search",
         count(len(run.trials), "trial"),
@@ -177,7 +177,7 @@ MESSAGE_LENGTH = 60
 
 def metric_columns(run: RunSummary) -> list[tuple[str, str]]:
     """Return (metric, title) of the trials' table: the objective, then the others as they come."""
-    found = dict.fromkeys(name for trial in run.trials for name in trial.record.metrics)
+    found = dict.fromkeys(name for trial in run.trials for name in trial.metrics)
     objective = run.search.objective
     names = [objective, *(name for name in found if name != objective)]
     return [(name, _metric_title(name, names)) for name in names]
@@ -188,13 +188,6 @@ def _metric_title(name: str, names: list[str]) -> str:
     return f"Training {title[:1].lower()}{title[1:]}" if f"val_{name}" in names else title
 
 
-def best_first(run: RunSummary) -> list[TrialRun]:
-    """Return the trials by score, those without one last."""
-    scored = [trial for trial in run.trials if not math.isnan(trial.score)]
-    scored.sort(key=lambda trial: trial.score, reverse=run.search.direction == "max")
-    return scored + [trial for trial in run.trials if math.isnan(trial.score)]
-
-
 def short_message(message: str) -> str:
     """Return the first line of a trial's message, cut to the width of a cell."""
     return shorten(message.strip().partition("\n")[0], MESSAGE_LENGTH)
@@ -203,8 +196,7 @@ def short_message(message: str) -> str:
 def failure_rows(run: RunSummary) -> list[tuple[str, list[int], str]]:
     """Return (status, trial numbers, reason) of trials that were pruned, paused or failed."""
     reasons: dict[tuple[str, str], list[int]] = {}
-    for trial in run.trials:
-        record = trial.record
+    for record in run.trials:
         if record.status != COMPLETED:
             reason = short_message(record.message or "") or "no reason is known"
             reasons.setdefault((record.status.lower(), reason), []).append(record.number)
@@ -253,8 +245,7 @@ def cost_rows(run: RunSummary) -> list[tuple[str, str]]:
         rows.append((f"Throughput, in batches of {fastest.batch_size}", speed))
     trained = None
     if run.data is not None:
-        records = [trial.record for trial in run.trials]
-        trained = training_speed(records, run.data, run.search)
+        trained = training_speed(run.trials, run.data, run.search)
     if trained is not None:
         rows.append(("Training, the median trial", f"{large_number(trained)} images/s"))
     return rows

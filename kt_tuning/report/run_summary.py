@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +11,14 @@ import numpy.typing as npt
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json
-from kt_tuning.core.records import FAILED, INFEASIBLE, DataCard, SearchRecord, TrialRecord
-from kt_tuning.ensembling import EnsembleRecord, Validated, is_refitted, read_scores, read_validated
+from kt_tuning.core.records import TrialRecord
+from kt_tuning.ensembling import EnsembleRecord, RunRecords, read_scores, read_validated
 from kt_tuning.evaluation import (
-    CorrectedBest,
     Decomposition,
     Gallery,
     Scores,
     bias_variance,
-    corrected_best_of_run,
-    held_out_uses,
+    confusion_matrix,
     stored_bytes,
 )
 from kt_tuning.export import Measurement, measurements
@@ -32,49 +29,20 @@ FloatArray = npt.NDArray[np.float64]
 CountArray = npt.NDArray[np.int64]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class TrialRun:
-    """One trial: its record, and its learning curves.
-
-    Attributes:
-        record: Its values, metrics and status.
-        score: The objective at the best epoch; not-a-number where the trial failed.
-        history: Column name -> (epochs,) values, not-a-number where a cell is empty. No columns
-            if the trial left no `history.csv`.
-    """
-
-    record: TrialRecord
-    score: float
-    history: dict[str, FloatArray]
-
-    @property
-    def failed(self) -> bool:
-        """Whether the trial has no score: it ended in an error, or was never trained."""
-        return self.record.status in (FAILED, INFEASIBLE)
-
-
 @dataclasses.dataclass(frozen=True)
-class RunSummary:
+class RunSummary(RunRecords):
     """The content of one run directory.
 
     Attributes:
-        name: Name of the run directory.
-        data: The images that were searched on; None for a search on other data.
-        search: Settings of the search.
-        trials: Every trial that has a result, in order of start.
+        histories: Trial id -> column name -> (epochs,) values, not-a-number where a cell is empty;
+            no columns if the trial left no `history.csv`.
         unfinished: Number of trial folders without a result: running, or killed.
-        ensemble: Members and weights; None before that stage.
-        scores: Scores on the test split; None before that stage.
         validation_confusion: (classes, classes) validation image counts of the final model, true
             class by row; None without its predictions.
         validation_kind: "validation"; or with folds "out-of-fold", of the training and validation
             images, each predicted by models that were not trained on it.
-        refitted: Whether the models were trained again, on training and validation images.
         export: Name of the newest folder under `export/`, or None.
         export_bytes: Total size of the files in it, or None.
-        correction: The best validation score, corrected for the choice of the trial; None if it
-            is not known.
-        caveat: A warning about repeated use of the test split, or None.
         gallery: Mistakes of the final model and explanations; None before that stage.
         augmentation: A JPEG of augmented training images, or None.
         again: Models that were trained from the best configuration after the search.
@@ -82,50 +50,51 @@ class RunSummary:
         exports: Measurements of each export, in the order of their folders.
     """
 
-    name: str
-    data: DataCard | None
-    search: SearchRecord
-    trials: tuple[TrialRun, ...]
-    unfinished: int
-    ensemble: EnsembleRecord | None
-    scores: Scores | None
-    validation_confusion: CountArray | None
-    export: str | None
+    histories: dict[str, dict[str, FloatArray]] = dataclasses.field(default_factory=dict)
+    unfinished: int = 0
+    validation_confusion: CountArray | None = None
+    validation_kind: str = "validation"
+    export: str | None = None
     export_bytes: int | None = None
-    correction: CorrectedBest | None = None
-    caveat: str | None = None
     gallery: Gallery | None = None
     augmentation: bytes | None = None
     again: tuple[TrainedAgain, ...] = ()
     repeats: tuple[Repeats, ...] = ()
     exports: tuple[Measurement, ...] = ()
-    validation_kind: str = "validation"
-    refitted: bool = False
+
+    def score(self, trial: TrialRecord) -> float:
+        """Return the objective at the best epoch; not-a-number where the trial has none."""
+        value = trial.metrics.get(self.search.objective) if trial.usable else None
+        return math.nan if value is None else float(value)
 
     @property
-    def best(self) -> TrialRun | None:
+    def best_first(self) -> list[TrialRecord]:
+        """The trials by score, the earliest of equals first, those without one last."""
+        scored = [trial for trial in self.trials if not math.isnan(self.score(trial))]
+        scored.sort(key=self.score, reverse=self.search.direction == "max")
+        return scored + [trial for trial in self.trials if math.isnan(self.score(trial))]
+
+    @property
+    def best(self) -> TrialRecord | None:
         """The trial with the best objective, the earliest of equals; None if none has a score."""
-        choose = max if self.search.direction == "max" else min
-        scored = [trial for trial in self.trials if not math.isnan(trial.score)]
-        return choose(scored, key=lambda trial: trial.score, default=None)
+        first = next(iter(self.best_first), None)
+        return None if first is None or math.isnan(self.score(first)) else first
 
     @property
-    def members(self) -> tuple[tuple[TrialRun, float], ...]:
+    def weighted_trials(self) -> tuple[tuple[TrialRecord, float], ...]:
         """The final model as (trial, weight) pairs, the heaviest first; empty without a score.
 
         Without an ensemble it is the best trial.
         """
         if self.ensemble is None:
             return () if self.best is None else ((self.best, 1.0),)
-        by_id = {trial.record.trial_id: trial for trial in self.trials}
-        pairs = zip(self.ensemble.trial_ids, self.ensemble.weights, strict=True)
-        heaviest_first = sorted(pairs, key=lambda pair: -pair[1])
-        return tuple((by_id[trial_id], weight) for trial_id, weight in heaviest_first)
+        pairs = [(trial, weight) for trial, weight, _ in self.members if weight > 0]
+        return tuple(sorted(pairs, key=lambda pair: -pair[1]))
 
     @property
     def model_trials(self) -> tuple[TrialRecord, ...]:
-        """Records of the trials in the final model, the heaviest first."""
-        return tuple(trial.record for trial, weight in self.members if weight > 0)
+        """The trials in the final model, the heaviest first."""
+        return tuple(trial for trial, _ in self.weighted_trials)
 
     def class_name(self, label: int) -> str:
         """Return the name of a class, or "class <label>" if it is not known."""
@@ -193,32 +162,27 @@ def load_run(directory: str | Path) -> RunSummary:
     Raises:
         StorageError: if the folder is missing, is no run directory, or a file of it is damaged.
     """
-    run = Run(directory)
-    search, data, scores = run.read_search(), run.data_card(), read_scores(directory)
-    trials = tuple(_load_trial(run, record, search.objective) for record in run.trials())
-    ensemble = _load_ensemble(run, trials)
+    run, records = Run(directory), RunRecords.load(directory)
+    known = {trial.trial_id for trial in records.trials}
+    if records.ensemble is not None and (missing := set(records.ensemble.trial_ids) - known):
+        raise StorageError(
+            f"{run.path / ENSEMBLE} should name trials of its own run. "
+            f"Received: {sorted(missing)}, which have no result.json or paused.json."
+        )
     best = next((record.trial_id for record in run.best_trials(1)), None)
     newest, picture = run.newest_export(), run.path / AUGMENTATION
-    validated, caveat = None, None
-    if data is not None:
-        validated = read_validated(directory, best)
-        caveat = held_out_uses(directory).of(data.fingerprint).caveat(run.trials())
+    validated = None if records.data is None else read_validated(directory, best)
     return RunSummary(
-        name=run.path.resolve().name,
-        data=data,
-        search=search,
-        trials=trials,
-        unfinished=len(run.trial_folders()) - len(trials),
-        ensemble=ensemble,
-        scores=scores,
-        validation_confusion=_confusion(validated, data),
+        **vars(records),
+        histories={name: run.history(name) for name in known},
+        unfinished=len(run.trial_folders()) - len(known),
+        validation_confusion=None
+        if validated is None
+        else confusion_matrix(validated.labels, validated.probabilities),
         validation_kind="validation" if validated is None else validated.kind,
-        refitted=is_refitted(directory),
         export=None if newest is None else newest.name,
         export_bytes=None if newest is None else stored_bytes(newest),
-        correction=corrected_best_of_run(directory),
-        caveat=caveat,
-        gallery=None if scores is None else run.read(Gallery, GALLERY),
+        gallery=None if records.scores is None else run.read(Gallery, GALLERY),
         augmentation=picture.read_bytes() if picture.is_file() else None,
         again=tuple(
             TrainedAgain(folder.path.name, record, read_scores(folder.path))
@@ -228,33 +192,3 @@ def load_run(directory: str | Path) -> RunSummary:
         repeats=_load_repeats(run, best),
         exports=tuple(measurements(directory)),
     )
-
-
-def _load_trial(run: Run, record: TrialRecord, objective: str) -> TrialRun:
-    value = record.metrics.get(objective)
-    return TrialRun(
-        record=record,
-        score=float(value) if record.usable and value is not None else math.nan,
-        history=run.history(record.trial_id),
-    )
-
-
-def _load_ensemble(run: Run, trials: Sequence[TrialRun]) -> EnsembleRecord | None:
-    ensemble, path = run.read(EnsembleRecord, ENSEMBLE), run.path / ENSEMBLE
-    if ensemble is None:
-        return None
-    if missing := set(ensemble.trial_ids) - {trial.record.trial_id for trial in trials}:
-        raise StorageError(
-            f"{path} should name trials of its own run. "
-            f"Received: {sorted(missing)}, which have no result.json or paused.json."
-        )
-    return ensemble
-
-
-def _confusion(validated: Validated | None, data: DataCard | None) -> CountArray | None:
-    """Count validation predictions by true class and predicted class."""
-    if validated is None or data is None:
-        return None
-    confusion = np.zeros((len(data.class_names),) * 2, dtype=np.int64)
-    np.add.at(confusion, (validated.labels, validated.probabilities.argmax(axis=1)), 1)
-    return confusion

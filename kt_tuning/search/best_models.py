@@ -19,12 +19,13 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import (
     COST_PENALTY,
     MEMBER_CHOICES,
+    Combination,
     Ensemble,
     EnsembleRecord,
     Member,
+    combine_models,
     selection,
     serving_cost,
-    weighted_sum,
 )
 from kt_tuning.evaluation import metric_of
 from kt_tuning.run import trial_folder
@@ -218,7 +219,7 @@ class BestModels(keras_tuner.Tuner):
         models = self._fold_models(hp, directory)
         if len(models) == 1:
             return models[0]
-        return weighted_sum(models, [1 / len(models)] * len(models), [1.0] * len(models))
+        return combine_models(models, Combination((1 / len(models),) * len(models)))
 
     def _fold_models(self, hp: keras_tuner.HyperParameters, directory: Path) -> list[keras.Model]:
         """Return a trial's models at their best epochs, one a fold."""

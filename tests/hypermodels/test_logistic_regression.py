@@ -87,24 +87,6 @@ def test_rows_that_are_all_alike_do_not_divide_by_zero():
     assert bias[0] == pytest.approx(bias[1], abs=1e-4)
 
 
-@pytest.mark.parametrize(("rows", "width", "classes"), [(90, 40, 3), (300, 12, 2)])
-def test_a_thousand_penalties_are_as_good_as_solved_for_one_by_one(rows, width, classes):
-    features, labels = clusters(rows, width, classes)
-    penalties = np.geomspace(10, 1e-3, 1000)
-    found = choose_penalty(features, labels, classes, penalties=penalties)
-    assert found.penalties == tuple(penalties)
-    assert found.penalty == penalties[np.argmin(found.losses)]
-    for index in range(7, 1000, 141):
-        alone = choose_penalty(features, labels, classes, penalties=[penalties[index]])
-        assert found.losses[index] == pytest.approx(alone.losses[0], abs=2e-3)
-
-
-@pytest.mark.parametrize("penalties", [[], [1.0, 2.0], [1.0, 0.0], [1.0, 1.0]])
-def test_penalties_that_cannot_be_are_refused(penalties):
-    with pytest.raises(ValueError, match="from strong to weak"):
-        choose_penalty(np.zeros((10, 2)), np.arange(10) % 2, 2, penalties=penalties)
-
-
 def test_a_weak_penalty_is_solved_for_from_a_cold_start():
     features, labels = clusters(60, 300, 3)
     penalty = 1e-5

@@ -15,11 +15,10 @@ from hypermodels.backbone import BackboneError, file_digest
 from hypermodels.backbones import at_hand, find_backbone
 from hypermodels.download import keras_models
 from hypermodels.pretrained import PRETRAINED
-from hypermodels.pretrained_network import PackagedNetwork
 
 LITE0 = PRETRAINED["EfficientNetLite0"]
 SMALL = PRETRAINED["MobileNetV3Small"]
-PACKAGED = [name for name, row in PRETRAINED.items() if isinstance(row, PackagedNetwork)]
+PACKAGED = [name for name, row in PRETRAINED.items() if row.package]
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -31,6 +31,16 @@ from kt_tuning.report.run_summary import FloatArray, RunSummary
 NAME_LENGTH = 18
 MOST_CURVES = 20
 """The hardest classes: more lines than that are a blur."""
+NO_CURVES = "Curves of the classes are in scores.json. Received a run without; evaluate it first."
+NO_RELIABILITY = (
+    "A reliability diagram needs scores.json or ensemble.json. Received a run with neither; make "
+    "an ensemble or evaluate first."
+)
+NO_ROBUSTNESS = (
+    "Robustness is in scores.json if it was asked for. Received a run without; "
+    "`kt-tuning evaluate` measures it."
+)
+Found = TypeVar("Found")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +84,7 @@ class ScoreFigures(RunFigures):
     @default_style()
     def roc(self) -> ReportFigure:
         """Draw the ROC curve of each class on the test split, the hardest one in orange."""
-        run = self._run
-        data, figure, axes = _begin(run)
+        data, figure, axes = _begin(class_curves_data(self._run), NO_CURVES)
         axes.plot([0, 1], [0, 1], color=RULE, linewidth=1.0, linestyle=(0, (3, 3)))
         for curve in reversed(data.curves[:MOST_CURVES]):
             axes.plot(curve.false_positive_rate, curve.true_positive_rate, **_style(data, curve))
@@ -86,8 +95,7 @@ class ScoreFigures(RunFigures):
     @default_style()
     def precision_recall(self) -> ReportFigure:
         """Draw precision by recall of each class on the test split, the hardest one in orange."""
-        run = self._run
-        data, figure, axes = _begin(run)
+        data, figure, axes = _begin(class_curves_data(self._run), NO_CURVES)
         for curve in reversed(data.curves[:MOST_CURVES]):
             axes.plot(curve.recall, curve.precision, **_style(data, curve))
         _finish(axes, "Precision", "Recall")
@@ -97,8 +105,7 @@ class ScoreFigures(RunFigures):
     @default_style()
     def reliability(self) -> ReportFigure:
         """Draw the accuracy of predictions by their confidence."""
-        run = self._run
-        data, figure, axes = _begin_reliability(run)
+        data, figure, axes = _begin(reliability_data(self._run), NO_RELIABILITY)
         _draw_bars(axes, data, np.array(data.reliability.accuracy), color=BLUE)
         axes.plot([0, 1], [0, 1], color=INK, linewidth=1.0, linestyle=(0, (3, 3)))
         axes.set_ylim(0, 1.02)
@@ -109,8 +116,7 @@ class ScoreFigures(RunFigures):
     @default_style()
     def confidence(self) -> ReportFigure:
         """Draw the share of the images by the confidence of their predictions."""
-        run = self._run
-        data, figure, axes = _begin_reliability(run)
+        data, figure, axes = _begin(reliability_data(self._run), NO_RELIABILITY)
         _draw_bars(axes, data, data.shares, color=FAINT)
         name_axes(axes, "Share of the images", "Confidence")
         figure.description = f"Images by confidence. {data.description}"
@@ -119,8 +125,7 @@ class ScoreFigures(RunFigures):
     @default_style()
     def corruptions(self) -> ReportFigure:
         """Draw the score on corrupted test images by severity."""
-        run = self._run
-        table, figure, axes = _begin_robustness(run, "corrupted")
+        table, figure, axes = _begin(self._robustness("corrupted"), NO_ROBUSTNESS)
         severities, kinds = (0, *table.severities), by_kind(table)
         for (kind, values), (color, dashes) in zip(kinds.items(), _LINES, strict=False):
             axes.plot(severities, (table.clean, *values), color=color, linestyle=dashes, label=kind)
@@ -138,8 +143,7 @@ class ScoreFigures(RunFigures):
     @default_style()
     def attacks(self) -> ReportFigure:
         """Draw the accuracy under attack by the largest change of a pixel."""
-        run = self._run
-        table, figure, axes = _begin_robustness(run, "adversarial")
+        table, figure, axes = _begin(self._robustness("adversarial"), NO_ROBUSTNESS)
         for (name, row), (color, dashes) in zip(table.adversarial.items(), _LINES, strict=False):
             epsilons = sorted(row)
             values = [table.clean, *(row[epsilon] for epsilon in epsilons)]
@@ -156,15 +160,16 @@ class ScoreFigures(RunFigures):
         )
         return figure
 
+    def _robustness(self, part: str) -> Robustness | None:
+        table = None if self._run.scores is None else self._run.scores.robustness
+        return table if table is not None and getattr(table, part) else None
 
-def _begin(run: RunSummary) -> tuple[ClassCurvesData, ReportFigure, Axes]:
-    data = class_curves_data(run)
-    if data is None:
-        raise SearchError(
-            "Curves of the classes are in scores.json. Received a run without; evaluate it first."
-        )
+
+def _begin(found: Found | None, message: str) -> tuple[Found, ReportFigure, Axes]:
+    if found is None:
+        raise SearchError(message)
     figure = new_figure()
-    return data, figure, figure.axes[0]
+    return found, figure, figure.axes[0]
 
 
 def _style(data: ClassCurvesData, curve: ClassCurves) -> dict[str, Any]:
@@ -226,17 +231,6 @@ def reliability_data(run: RunSummary) -> ReliabilityData | None:
     return None
 
 
-def _begin_reliability(run: RunSummary) -> tuple[ReliabilityData, ReportFigure, Axes]:
-    data = reliability_data(run)
-    if data is None:
-        raise SearchError(
-            "A reliability diagram needs scores.json or ensemble.json. Received a run with "
-            "neither; make an ensemble or evaluate first."
-        )
-    figure = new_figure()
-    return data, figure, figure.axes[0]
-
-
 def _draw_bars(axes: Axes, data: ReliabilityData, heights: FloatArray, *, color: str) -> None:
     bins = data.reliability
     low, high = np.array(bins.low), np.array(bins.high)
@@ -261,14 +255,3 @@ def by_kind(table: Robustness) -> dict[str, tuple[float, ...]]:
         kind = CORRUPTIONS[name].kind if name in CORRUPTIONS else "other"
         kinds.setdefault(kind, []).append(values)
     return {kind: tuple(np.mean(rows, axis=0).tolist()) for kind, rows in kinds.items()}
-
-
-def _begin_robustness(run: RunSummary, part: str) -> tuple[Robustness, ReportFigure, Axes]:
-    table = None if run.scores is None else run.scores.robustness
-    if table is None or not getattr(table, part):
-        raise SearchError(
-            "Robustness is in scores.json if it was asked for. Received a run without; "
-            "`kt-tuning evaluate` measures it."
-        )
-    figure = new_figure()
-    return table, figure, figure.axes[0]

@@ -11,9 +11,9 @@ from typing import Any, Self
 import numpy as np
 
 from kt_tuning.core.errors import OptionError, SearchError
-from kt_tuning.core.records import COMPLETED
+from kt_tuning.core.records import COMPLETED, TrialRecord
 from kt_tuning.evaluation import hyperparameter_importances
-from kt_tuning.report.run_summary import FloatArray, RunSummary, TrialRun, load_run
+from kt_tuning.report.run_summary import FloatArray, RunSummary, load_run
 
 BOOKKEEPING = "tuner/"
 """Prefix of the values that Hyperband keeps among the hyperparameters."""
@@ -32,7 +32,7 @@ class ScoredTrials:
 
     objective: str
     maximise: bool
-    trials: tuple[TrialRun, ...]
+    trials: tuple[TrialRecord, ...]
     scores: FloatArray
 
     @classmethod
@@ -40,9 +40,8 @@ class ScoredTrials:
         """Return all finished trials of a run."""
         if not run.trials:
             raise SearchError("No trial has finished yet: call `search` first.")
-        records = [trial.record for trial in run.trials]
         scores = [
-            record.metrics.get(objective, np.nan) if record.usable else np.nan for record in records
+            trial.metrics.get(objective, np.nan) if trial.usable else np.nan for trial in run.trials
         ]
         return cls(objective, direction == "max", run.trials, np.array(scores, dtype=float))
 
@@ -50,7 +49,7 @@ class ScoredTrials:
         """Return the trials that have a score."""
         kept = np.isfinite(self.scores)
         if completed:
-            kept &= np.array([trial.record.status == COMPLETED for trial in self.trials])
+            kept &= np.array([trial.status == COMPLETED for trial in self.trials])
         if not kept.any():
             raise SearchError("No trial has completed with a score yet: let the search go on.")
         trials = tuple(trial for trial, keep in zip(self.trials, kept, strict=True) if keep)
@@ -66,15 +65,15 @@ class ScoredTrials:
     @property
     def numbers(self) -> list[int]:
         """Number of each trial."""
-        return [trial.record.number for trial in self.trials]
+        return [trial.number for trial in self.trials]
 
     def values(self, name: str) -> list[Any]:
         """Return each trial's value of a hyperparameter; None where it is inactive."""
-        return [trial.record.values.get(name) for trial in self.trials]
+        return [trial.values.get(name) for trial in self.trials]
 
     def varying(self) -> list[str]:
         """Return the hyperparameters with two or more values, in order of declaration."""
-        names = dict.fromkeys(name for trial in self.trials for name in trial.record.values)
+        names = dict.fromkeys(name for trial in self.trials for name in trial.values)
         found = [
             name
             for name in names
@@ -95,7 +94,7 @@ class ScoredTrials:
         """
         shown = self.with_score()
         scored = [
-            (trial.record.values, score)
+            (trial.values, score)
             for trial, score in zip(shown.trials, shown.scores.tolist(), strict=True)
         ]
         return hyperparameter_importances(scored, maximise=self.maximise)
@@ -134,7 +133,7 @@ class RunFigures:
 
     @staticmethod
     def _known(trials: ScoredTrials, names: Iterable[str]) -> list[str]:
-        known = {name for trial in trials.trials for name in trial.record.values}
+        known = {name for trial in trials.trials for name in trial.values}
         for name in names:
             if name not in known:
                 raise OptionError(

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from kt_tuning.core.errors import OptionError, SearchError
-from kt_tuning.core.records import COMPLETED, pareto_records
+from kt_tuning.core.records import COMPLETED, TrialRecord, pareto_records
 from kt_tuning.core.units import count
 from kt_tuning.report.figures.scored_trials import RunFigures
 from kt_tuning.report.figures.style import (
@@ -32,7 +32,7 @@ from kt_tuning.report.figures.style import (
     use_log_scale,
 )
 from kt_tuning.report.formatting import metric_label, number, percent, shorten
-from kt_tuning.report.run_summary import FloatArray, TrialRun
+from kt_tuning.report.run_summary import FloatArray, RunSummary
 
 Curve = tuple[FloatArray, FloatArray]
 """Epochs from 1, and a metric after each of them."""
@@ -58,7 +58,7 @@ class TrialFigures(RunFigures):
         axes = figure.axes[0]
         numbers, scores, best = np.array(trials.numbers), trials.scores, trials.best
         scored = np.isfinite(scores)
-        whole = np.array([trial.record.status == COMPLETED for trial in trials.trials])
+        whole = np.array([trial.status == COMPLETED for trial in trials.trials])
         if spans_decades(scores):
             use_log_scale(axes, "y")
         best_so_far = (np.fmax if trials.maximise else np.fmin).accumulate(scores)
@@ -135,7 +135,7 @@ class TrialFigures(RunFigures):
         run = self._run
         objective, best = run.search.objective, run.best
         curves = [
-            curve for trial in run.trials if (curve := _curve_of(trial, objective)) is not None
+            curve for trial in run.trials if (curve := _curve_of(run, trial, objective)) is not None
         ]
         if not curves:
             raise SearchError("No trial has reported a value before its end: there are no curves.")
@@ -143,13 +143,13 @@ class TrialFigures(RunFigures):
         for curve in curves:
             _draw_line(axes, curve, color=FAINT, linewidth=0.9, alpha=0.7)
         description = f"{metric_label(objective)} by epoch, {count(len(curves), 'curve')}."
-        curve = None if best is None else _curve_of(best, objective)
+        curve = None if best is None else _curve_of(run, best, objective)
         if best is not None and curve is not None:
-            label = f"trial {best.record.number}, the best"
+            label = f"trial {best.number}, the best"
             _draw_line(axes, curve, color=BLUE, label=label, linewidth=2.0)
             add_legend(axes)
             description += (
-                f" The best, trial {best.record.number}, goes from {number(curve[1][0])} to "
+                f" The best, trial {best.number}, goes from {number(curve[1][0])} to "
                 f"{number(curve[1][-1])} in {count(len(curve[0]), 'epoch')}."
             )
         name_axes(axes, metric_label(objective), "Epoch")
@@ -163,21 +163,23 @@ class TrialFigures(RunFigures):
         best = run.best
         if best is None:
             raise SearchError("No trial has a score yet: let the search go on.")
-        found: dict[str, tuple[Curve | None, dict[str, Any]]] = {
-            "training": (_curve_of(best, "loss"), {"color": ORANGE, "linestyle": (0, (5, 1.5))}),
-            "validation": (_curve_of(best, "val_loss"), {"color": BLUE, "linewidth": 2.0}),
+        styles: dict[str, tuple[str, dict[str, Any]]] = {
+            "loss": ("training", {"color": ORANGE, "linestyle": (0, (5, 1.5))}),
+            "val_loss": ("validation", {"color": BLUE, "linewidth": 2.0}),
         }
         curves = {
-            name: (curve, style) for name, (curve, style) in found.items() if curve is not None
+            name: (curve, style)
+            for metric, (name, style) in styles.items()
+            if (curve := _curve_of(run, best, metric)) is not None
         }
         if not curves:
             raise SearchError("The best trial has recorded no loss by epoch.")
         figure, axes = _begin_curves([curve for curve, _ in curves.values()])
-        kept = best.record.best_epoch + 1
+        kept = best.best_epoch + 1
         axes.axvline(kept, color=FAINT, linewidth=1.0, linestyle=(0, (3, 3)))
         for name, (curve, style) in curves.items():
             _draw_line(axes, curve, label=name, **style)
-        name_axes(axes, f"Loss of trial {best.record.number}", "Epoch (dashed: the epoch kept)")
+        name_axes(axes, f"Loss of trial {best.number}", "Epoch (dashed: the epoch kept)")
         add_legend(axes)
         ends = [
             f"{name} loss ends at {number(curve[1][-1])}" for name, (curve, _) in curves.items()
@@ -197,7 +199,7 @@ class TrialFigures(RunFigures):
                 "A Pareto front is drawn of 2 or 3 objectives. Received: a search for "
                 f"{', '.join(names)}."
             )
-        records = [trial.record for trial in run.trials if trial.record.usable]
+        records = [trial for trial in run.trials if trial.usable]
         whole = [record for record in records if record.metrics.keys() >= set(names)]
         if not whole:
             raise SearchError("No trial has completed yet: call `search` first.")
@@ -226,12 +228,13 @@ class TrialFigures(RunFigures):
         return figure
 
 
-def _curve_of(trial: TrialRun, metric: str) -> Curve | None:
+def _curve_of(run: RunSummary, trial: TrialRecord, metric: str) -> Curve | None:
     """Return a metric by epoch, the mean of several trainings; None if it was not recorded."""
-    values = trial.history.get(metric)
+    history = run.histories.get(trial.trial_id, {})
+    values = history.get(metric)
     if values is None or np.isnan(values).all():
         return None
-    epochs = trial.history.get("epoch", np.arange(len(values), dtype=float))
+    epochs = history.get("epoch", np.arange(len(values), dtype=float))
     distinct, index = np.unique(epochs, return_inverse=True)
     return distinct + 1, np.bincount(index, weights=values) / np.bincount(index)
 

@@ -9,7 +9,6 @@ from hypermodels.blocks import (
     classifier,
     convolution,
     convolutional_stem,
-    depthwise,
     drop_rates,
     initializer,
     pool,
@@ -53,9 +52,7 @@ def test_groups_are_convolved_apart():
     assert (before[..., 2:] != after[..., 2:]).any()
 
 
-def test_depthwise_keeps_channels_apart_and_pools_shrink():
-    assert model_of(depthwise, 3, strides=2).output_shape == (None, 3, 3, 8)
-    assert model_of(depthwise, 3).count_params() == 9 * 8 + 8
+def test_pools_shrink():
     assert model_of(pool, "max", "same", size=4).output_shape == (None, 2, 2, 8)
     assert model_of(pool, "average", "valid", size=3, strides=1).output_shape == (None, 4, 4, 8)
 
@@ -81,7 +78,6 @@ def test_every_nth_pixel_is_taken_where_channels_come_first(monkeypatch):
     [
         lambda x: convolution(x, 5, 1, strides=2),
         lambda x: convolution(x, 5, 1, strides=2, separable=True),
-        lambda x: depthwise(x, 1, strides=2),
         lambda x: shortcut(x, keras.Input((3, 3, 12)), 2, norm="batch"),
     ],
 )

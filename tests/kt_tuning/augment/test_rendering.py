@@ -14,14 +14,13 @@ from kt_tuning.augment.rendering import (
 from kt_tuning.augment.resampling import BORDERS, INTERPOLATIONS, channels_of, fill
 
 
-def resample(images, matrices, size, border, interpolation):
+def resample(images, matrices, border, interpolation):
     count = len(images)
     return render(
         images,
         matrices,
         np.zeros((count, 3, 7)),
         coloured=np.zeros(count, bool),
-        size=size,
         border=border,
         interpolation=interpolation,
     )
@@ -34,7 +33,7 @@ def test_every_flip_and_turn_is_found_in_the_input():
             affine = np.eye(3)
             affine[:2, :2] = matrix
             affine[:2, 2] = [9 * (row.sum() < 0) for row in affine[:2, :2]]
-            moved = resample(image, affine[None], (9, 9), "mirror", "bilinear")
+            moved = resample(image, affine[None], "mirror", "bilinear")
             # Pixel by pixel: where its centre comes from.
             for row, column in ((0, 0), (2, 7), (8, 3)):
                 x, y = affine[:2] @ [column + 0.5, row + 0.5, 1]
@@ -46,9 +45,7 @@ def test_bicubic_overshoots_where_bilinear_does_not():
     image[:, :, 4:] = 100
     half = np.eye(3)[None].copy()
     half[:, 0, 2] = 0.5
-    bilinear, bicubic = (
-        resample(image, half, (8, 8), "edge", name) for name in ("bilinear", "bicubic")
-    )
+    bilinear, bicubic = (resample(image, half, "edge", name) for name in ("bilinear", "bicubic"))
     assert bilinear[0, 0, :, 0].tolist() == [0, 0, 0, 50, 100, 100, 100, 100]
     assert bicubic[0, 0].max() > 100
 
@@ -56,7 +53,7 @@ def test_bicubic_overshoots_where_bilinear_does_not():
 def test_a_horizon_inside_the_image_is_survived():
     matrix = np.eye(3)
     matrix[2, 0] = -0.2
-    moved = resample(smooth(1, 8, 8), matrix[None], (8, 8), "mirror", "bilinear")
+    moved = resample(smooth(1, 8, 8), matrix[None], "mirror", "bilinear")
     assert moved.shape == (1, 8, 8, 3)
 
 
@@ -66,7 +63,7 @@ def test_what_is_far_outside_is_found_or_black(border, side):
     far = np.eye(3)[None].copy()
     far[:, :2, 2] = 2 * side + 0.5
     images = np.full((1, side, side, 3), 200, np.uint8)
-    moved = resample(images, far, (side, side), border, "bilinear")
+    moved = resample(images, far, border, "bilinear")
     expected = 0 if border == "constant" else 200
     assert np.abs(moved.astype(int) - expected).max() <= 1
 
@@ -77,7 +74,7 @@ def test_box_is_the_mean_of_four_nearest_samples(side):
     angle = np.deg2rad(20)
     turned = np.array([[np.cos(angle), -np.sin(angle), 6.0], [np.sin(angle), np.cos(angle), -3.0]])
     matrix = np.concatenate([turned, [[0, 0, 1]]])[None]
-    moved = resample(image, matrix, (side, side), "mirror", "box")[0].astype(int)
+    moved = resample(image, matrix, "mirror", "box")[0].astype(int)
     for row, column in ((side // 2, side // 2), (side // 3, side // 2), (side // 2, side // 4)):
         samples = []
         for down, right in ((0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)):
@@ -95,7 +92,7 @@ def test_every_interpolation_is_near_the_exact_value(interpolation):
     matrix = np.array(
         [[[np.cos(angle), -np.sin(angle), 4.0], [np.sin(angle), np.cos(angle), -4.0], [0, 0, 1]]]
     )
-    moved = resample(ramp, matrix, (48, 48), "edge", interpolation)[0, 8:-8, 8:-8, 0]
+    moved = resample(ramp, matrix, "edge", interpolation)[0, 8:-8, 8:-8, 0]
     x = np.cos(angle) * columns - np.sin(angle) * rows + 4
     y = np.sin(angle) * columns + np.cos(angle) * rows - 4
     difference = np.abs(moved - (40.5 + 2 * x + y)[8:-8, 8:-8])
@@ -106,8 +103,7 @@ def test_every_interpolation_is_near_the_exact_value(interpolation):
 def test_auto_depends_on_the_size_alone(side, name):
     turned = np.array([[[0.98, -0.2, 6.0], [0.2, 0.98, -3.0], [0, 0, 1]]])
     auto, expected = (
-        resample(smooth(1, side, side), turned, (side, side), "mirror", chosen)
-        for chosen in ("auto", name)
+        resample(smooth(1, side, side), turned, "mirror", chosen) for chosen in ("auto", name)
     )
     assert np.array_equal(auto, expected)
 

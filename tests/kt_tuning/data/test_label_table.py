@@ -11,7 +11,8 @@ from PIL import Image
 from kt_tuning.core.errors import DataError, MissingExtraError, OptionError, StorageError
 from kt_tuning.core.records import PARTS, TableSource
 from kt_tuning.data import load_images
-from kt_tuning.data.label_table import is_table, read_table
+from kt_tuning.data.label_table import read_table
+from kt_tuning.data.load_data import is_table
 
 FILES = ("a1.jpg", "a2.jpg", "sub/b1.jpg", "sub/b2.png")
 

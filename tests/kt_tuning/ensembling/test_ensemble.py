@@ -1,74 +1,14 @@
 """Ensembles of tiny Keras models, against the weighted average in NumPy."""
 
-from types import SimpleNamespace
-
 import keras
 import numpy as np
 import pytest
+from ensemble_models import CLASSES, SHAPE, WEIGHTS, average, build, saves
 
-import kt_tuning.export
-from kt_tuning.core.errors import DataError, OptionError, StorageError
-from kt_tuning.core.records import DataCard, PixelFormat
-from kt_tuning.ensembling import Combination, Ensemble, EnsembleRecord, Member
+from kt_tuning.core.errors import DataError, OptionError
+from kt_tuning.ensembling import Combination, Ensemble, Member
 from kt_tuning.ensembling.calibration import Calibration
-from kt_tuning.ensembling.run_files import combination_digest
 from kt_tuning.evaluation import evaluate, score
-
-SHAPE = (6, 6, 3)
-CLASSES = 4
-CARD = DataCard("f00d", ("a", "b", "c", "d"), PixelFormat(*SHAPE), {"train": [1, 1, 1, 1]})
-
-# Keras 3.15 under NumPy 2: its save calls np.array on a TensorFlow tensor.
-saves = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
-
-
-def build(seed, *, sequential=False, input_dtype="uint8", shape=SHAPE, classes=CLASSES):
-    """A small model with batch normalisation; all are called alike, as trials of a search are."""
-    keras.utils.set_random_seed(seed)
-    stack = [
-        keras.layers.Rescaling(1 / 255, name="rescaling"),
-        keras.layers.Conv2D(4, 3, name="conv"),
-        keras.layers.BatchNormalization(name="normalization"),
-        keras.layers.Flatten(name="flatten"),
-        keras.layers.Dense(classes, activation="softmax", name="probabilities"),
-    ]
-    inputs = keras.Input(shape, dtype=input_dtype, name="pixels")
-    if sequential:
-        return keras.Sequential([inputs, *stack], name="net")
-    outputs = inputs
-    for layer in stack:
-        outputs = layer(outputs)
-    return keras.Model(inputs, outputs, name="net")
-
-
-@pytest.fixture(scope="module")
-def models():
-    return [build(0), build(1), build(2)]
-
-
-@pytest.fixture(scope="module")
-def images():
-    return np.random.default_rng(0).integers(0, 256, (50, *SHAPE), dtype=np.uint8)
-
-
-WEIGHTS = [0.2, 0.5, 0.3]
-
-
-@pytest.fixture(scope="module")
-def ensemble(models):
-    return Ensemble(models, WEIGHTS)
-
-
-@pytest.fixture(scope="module")
-def predictions(models, images):
-    """(K, N, C)."""
-    return np.stack([model.predict(images, verbose=0) for model in models])
-
-
-def average(models, weights, images):
-    predictions = [model.predict(images, verbose=0).astype(np.float64) for model in models]
-    return np.tensordot(weights, predictions, axes=1)
-
 
 # One model
 
@@ -172,12 +112,6 @@ def test_weights_are_a_copy(models):
 
 
 # Fitting
-
-
-@pytest.fixture
-def fitting_data(predictions):
-    """The predictions, and labels that follow the first two models."""
-    return predictions.copy(), predictions[:2].mean(axis=0).argmax(axis=1)
 
 
 def test_fit_drops_members_and_records_the_rest(models, images, fitting_data):
@@ -295,45 +229,9 @@ def test_positions_are_names_and_log_losses_scores(models, fitting_data):
     assert record.member_scores == pytest.approx(tuple(-np.log(of_truth).mean(axis=1)), abs=1e-6)
 
 
-def test_record_round_trip(models, fitting_data, tmp_path):
-    record = Ensemble.fit(models, *fitting_data).record
-    record.save(tmp_path / "ensemble.json")
-    assert EnsembleRecord.load(tmp_path / "ensemble.json") == record
-
-
-def test_a_record_of_an_earlier_version_is_read(tmp_path):
-    EnsembleRecord(("0", "1"), (0.5, 0.5), "mean", {}, (0.1, 0.2)).save(tmp_path / "ensemble.json")
-    record = EnsembleRecord.load(tmp_path / "ensemble.json")
-    assert record.combination == Combination((0.5, 0.5))
-
-
 def test_counts_that_do_not_match(models, fitting_data):
     with pytest.raises(DataError, match="2 models, 3 predictions"):
         Ensemble.fit(models[:2], *fitting_data)
-
-
-# Export
-
-
-def test_export_hands_over_model_card_and_provenance(models, tmp_path, monkeypatch):
-    calls = []
-
-    def export_model(model, path, *, card, provenance, check_images):
-        calls.append((model, card, provenance))
-        return SimpleNamespace(path=path)
-
-    monkeypatch.setattr(kt_tuning.export, "export_model", export_model)
-    record = EnsembleRecord(("3",), (1.0,), "single", {"single": 0.5}, (0.9,))
-    ensemble = Ensemble(models[:1], [1.0], record=record, card=CARD, provenance={"x": 1})
-    assert ensemble.export(tmp_path / "1") == tmp_path / "1"
-    expected = {"x": 1, "ensemble": record.to_json()}
-    assert calls == [(ensemble.to_keras(), CARD, expected)]
-    assert ensemble.provenance == {"x": 1}
-
-
-def test_export_needs_a_card(ensemble, tmp_path):
-    with pytest.raises(OptionError, match=r"ensemble\.card = data\.card"):
-        ensemble.export(tmp_path / "1")
 
 
 # Bad input
@@ -390,60 +288,3 @@ def test_models_that_do_not_fit(members, message):
 def test_images_that_do_not_fit(ensemble, method, bad, message):
     with pytest.raises(DataError, match=message):
         getattr(ensemble, method)(bad)
-
-
-def test_save_wants_a_keras_file(ensemble, tmp_path):
-    with pytest.raises(OptionError, match=r"\.keras file"):
-        ensemble.save(tmp_path / "ensemble.h5")
-
-
-@saves
-def test_a_saved_ensemble_is_loaded_with_all_that_it_knows(models, images, fitting_data, tmp_path):
-    predictions, labels = fitting_data
-    saved = Ensemble.fit(models, predictions, labels, solver="stack")
-    saved.card, saved.provenance = CARD, {"search": {"seed": 3}}
-    saved.save(tmp_path / "one.keras")
-    loaded = Ensemble.load(tmp_path / "one.keras")
-    assert np.array_equal(loaded.predict(images), saved.predict(images))
-    assert repr(loaded) == repr(saved)
-    assert (loaded.record, loaded.card, loaded.provenance) == (saved.record, CARD, saved.provenance)
-    assert loaded.count_params() == saved.count_params()
-    loaded.save(tmp_path / "two.keras")
-    again = Ensemble.load(str(tmp_path / "two.keras"))
-    assert np.array_equal(again.predict(images), saved.predict(images))
-    assert again.record == saved.record
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.keras", "two.keras"]
-
-
-@saves
-def test_an_ensemble_without_record_and_card_is_loaded(ensemble, images, tmp_path):
-    ensemble.save(tmp_path / "plain.keras")
-    loaded = Ensemble.load(tmp_path / "plain.keras")
-    assert (loaded.record, loaded.card, loaded.provenance) == (None, None, {})
-    assert loaded.weights.tolist() == ensemble.weights.tolist()
-    assert np.array_equal(loaded.predict(images), ensemble.predict(images))
-
-
-@saves
-def test_another_keras_file_is_no_ensemble(models, tmp_path):
-    models[0].save(tmp_path / "model.keras")
-    with pytest.raises(StorageError, match=r"was not written by `ensemble\.save`"):
-        Ensemble.load(tmp_path / "model.keras")
-    with pytest.raises(StorageError, match="No such file"):
-        Ensemble.load(tmp_path / "none.keras")
-
-
-@saves
-def test_the_present_ensemble_of_a_run_directory_is_loaded(models, images, fitting_data, tmp_path):
-    predictions, labels = fitting_data
-    for solver in ("single", "mean"):
-        saved = Ensemble.fit(models, predictions, labels, solver=solver)
-        saved.record.save(tmp_path / "ensemble.json")
-        path = tmp_path / f"ensemble-{combination_digest(tmp_path)}.keras"
-        saved.save(path)
-    loaded = Ensemble.load(tmp_path)
-    assert loaded.record.solver == "mean"
-    assert np.array_equal(loaded.predict(images), saved.predict(images))
-    path.unlink()
-    with pytest.raises(StorageError, match="no Keras model of its ensemble"):
-        Ensemble.load(tmp_path)

@@ -9,14 +9,10 @@ from kt_tuning.ensembling import Combination
 from kt_tuning.ensembling.calibration import temper
 from kt_tuning.ensembling.cost_penalty import ServingCosts
 from kt_tuning.ensembling.model_selection import (
-    Candidate,
-    Chooser,
     CrossFit,
     standard_errors,
     steadiest_within_one_error,
 )
-
-FREE = ServingCosts(np.ones(1), 0.0)
 
 
 def predictions_of(of_truth):
@@ -25,13 +21,10 @@ def predictions_of(of_truth):
 
 
 def choose(of_truth, sizes, metric="log_loss", cost_penalty=0.0):
-    candidates = {
-        name: Candidate(predictions_of(np.asarray(row)), sizes[name], sizes[name])
-        for name, row in of_truth.items()
-    }
+    predictions = {name: predictions_of(np.asarray(row)) for name, row in of_truth.items()}
     labels = np.zeros(len(next(iter(of_truth.values()))), dtype=int)
-    serving = ServingCosts(np.ones(1), cost_penalty)
-    return steadiest_within_one_error(metric, labels, candidates, serving, np.random.default_rng(0))
+    serving, rng = ServingCosts(np.ones(1), cost_penalty), np.random.default_rng(0)
+    return steadiest_within_one_error(metric, labels, predictions, sizes, sizes, serving, rng)
 
 
 NOISE = np.random.default_rng(0).normal(size=400)
@@ -131,15 +124,16 @@ def drawn():
 def chooser(probabilities, labels, calibrations):
     fits = {"only": Combination((1.0,))}
     fold = np.arange(900) % 3
-    crossing = CrossFit(probabilities[None], labels, fold, lambda members, labels: fits)
-    return Chooser(crossing, calibrations, "log_loss", seed=0, serving=FREE)
+    return CrossFit(
+        probabilities[None], labels, fold, lambda members, labels: fits, calibrations=calibrations
+    )
 
 
 def test_a_temperature_is_chosen_where_it_helps(drawn):
     probabilities, labels = drawn
     sure = temper(probabilities, 0.5)
-    choice = chooser(sure, labels, ("none", "temperature")).choose(["only"])
-    assert choice.calibration.scales[0] == pytest.approx(0.5, abs=0.05)
+    _, calibration = chooser(sure, labels, ("none", "temperature")).choose(["only"])
+    assert calibration.scales[0] == pytest.approx(0.5, abs=0.05)
 
 
 def test_no_temperature_is_chosen_where_it_only_fits_noise(drawn):
@@ -149,8 +143,8 @@ def test_no_temperature_is_chosen_where_it_only_fits_noise(drawn):
     for fold, heat in enumerate((0.8, 1.0, 1.25)):
         rows = np.arange(900) % 3 == fold
         sure[rows] = temper(probabilities[rows], heat)
-    choice = chooser(sure, labels, ("none", "temperature")).choose(["only"])
-    assert choice.calibration.neutral
+    _, calibration = chooser(sure, labels, ("none", "temperature")).choose(["only"])
+    assert calibration.neutral
 
 
 def test_each_fold_is_predicted_by_a_temperature_of_the_others(drawn):
@@ -191,29 +185,27 @@ def crossing(seen):
 
 
 def test_a_fold_is_predicted_without_it(crossing, seen):
-    found = crossing.predict("one", 1)
-    assert seen == [(0, 2, 3, 5, 6, 7)]
+    found = crossing.out_of_fold("one")
+    assert (0, 2, 3, 5, 6, 7) in seen
     share = 23 / 100
     predictions, _ = make_members([1.0, 1.0], rows=8)
     expected = share * predictions[0, [1, 4]] + (1 - share) * predictions[1, [1, 4]]
-    np.testing.assert_allclose(found, expected, atol=1e-12)
+    np.testing.assert_allclose(found[FOLD == 1], expected, atol=1e-12)
 
 
-def test_out_of_fold_predictions_keep_the_order_of_rows(crossing):
-    found = crossing.out_of_fold("one")
-    for fold in range(4):
-        np.testing.assert_array_equal(found[fold == FOLD], crossing.predict("one", fold))
+def test_the_choice_of_one_solver_predicts_as_its_fits_do(crossing):
+    np.testing.assert_array_equal(crossing.predict(["one"]), crossing.out_of_fold("one"))
 
 
 def test_with_a_fold_put_aside_no_fit_has_seen_it(crossing, seen):
     found = crossing.out_of_fold("one", without=1)
-    assert len(found) == crossing.rows(1).sum() == 6
+    assert len(found) == 6
     assert all({1, 4}.isdisjoint(rows) for rows in seen)
     assert sorted(map(len, seen)) == [4, 4, 4]
 
 
 def test_a_fit_without_two_folds_serves_twice(crossing, seen):
-    for fold in crossing.folds:
+    for fold in range(4):
         crossing.out_of_fold("one", without=fold)
         crossing.out_of_fold("two", without=fold)
     assert len(seen) == len(set(seen)) == 6
@@ -221,11 +213,6 @@ def test_a_fit_without_two_folds_serves_twice(crossing, seen):
         crossing.out_of_fold(solver)
         crossing.out_of_fold(solver)
     assert len(seen) == len(set(seen)) == 10
-
-
-def test_means_are_those_of_the_fits(crossing):
-    assert crossing.mean(lambda fit: fit.size, "one") == 2
-    assert crossing.mean(lambda fit: fit.size, "two", without=0) == 1
 
 
 def test_folds_are_stratified():

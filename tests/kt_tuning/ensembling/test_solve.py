@@ -14,7 +14,7 @@ from kt_tuning.data.stratified_split import stratified_folds
 from kt_tuning.ensembling import SOLVERS, Combination, Member, selection, solve
 from kt_tuning.ensembling.calibration import temper
 from kt_tuning.ensembling.cost_penalty import ServingCosts
-from kt_tuning.ensembling.model_selection import Chooser, CrossFit
+from kt_tuning.ensembling.model_selection import CrossFit
 from kt_tuning.ensembling.problem import Problem
 from kt_tuning.ensembling.solve import (
     CANDIDATES,
@@ -138,7 +138,7 @@ def test_the_labels_of_a_fold_make_no_difference_to_its_predictions(kinds):
     )
     with threadpool_limits(1):
         predicted, again = (
-            Chooser(CrossFit(predictions, truth, fold, fit), kinds, "log_loss", 0, serving).predict(
+            CrossFit(predictions, truth, fold, fit, calibrations=kinds, serving=serving).predict(
                 QUICK
             )
             for truth in (labels, spoilt)

@@ -90,12 +90,12 @@ def test_corruptions_are_of_images_drawn_by_the_seed():
 
 def slow(seconds):
     """Return a stand-in for the timing of a batch: seconds for each image."""
-    return lambda *_: seconds
+    return lambda *_, **options: seconds
 
 
 def test_corruptions_are_measured_on_as_many_images_as_fit_into_the_time(monkeypatch, caplog):
     caplog.set_level("INFO", logger="kt_tuning")
-    monkeypatch.setattr(parts_module, "seconds_per_corrupted_image", slow(0.5))
+    monkeypatch.setattr(parts_module, "seconds_per_changed_image", slow(0.5))
     monkeypatch.setattr(parts_module, "FEWEST", 5)
     found = evaluate(
         predict, Bright(2), parts=Parts(("corruptions",), seconds=12.0), bootstrap=5
@@ -106,7 +106,7 @@ def test_corruptions_are_measured_on_as_many_images_as_fit_into_the_time(monkeyp
 
 
 def test_all_images_whatever_they_cost(monkeypatch):
-    monkeypatch.setattr(parts_module, "seconds_per_corrupted_image", slow(1e9))
+    monkeypatch.setattr(parts_module, "seconds_per_changed_image", slow(1e9))
     found = evaluate(predict, Bright(2), parts=Parts(("corruptions",), images="all"), bootstrap=5)
     assert found.robustness.sample == "40 images"
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.records import PixelFormat
 from kt_tuning.export import LoadedModel, export_model, load_saved_model
-from kt_tuning.export.decode import decode_bytes
+from kt_tuning.export.decode import decode_batch
 
 
 @pytest.fixture(scope="session")
@@ -34,16 +34,19 @@ def loaded(exported: Path) -> LoadedModel:
 
 @pytest.fixture(scope="session")
 def decoder() -> Callable[[bytes, PixelFormat], NDArray[np.uint8]]:
-    """`decode_bytes`, traced once for each pixel format."""
+    """`decode_batch` of one file, traced once a pixel format; ValueError if it is refused."""
     graphs = {}
 
     def decode(content: bytes, pixels: PixelFormat) -> NDArray[np.uint8]:
         if pixels not in graphs:
             graphs[pixels] = tf.function(
-                lambda encoded: decode_bytes(encoded, pixels),
-                input_signature=[tf.TensorSpec((), tf.string)],
+                lambda encoded: decode_batch(encoded, pixels),
+                input_signature=[tf.TensorSpec((None,), tf.string)],
                 autograph=False,
             )
-        return graphs[pixels](content).numpy()
+        (image,), (reason,) = graphs[pixels](tf.constant([content]))
+        if reason != b"":
+            raise ValueError(reason.numpy().decode())
+        return image.numpy()
 
     return decode

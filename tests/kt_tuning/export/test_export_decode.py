@@ -4,53 +4,20 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from image_bytes import COLOUR, GREY, bmp, encode, photo, png
 from numpy.typing import NDArray
 from PIL import Image
 
-from kt_tuning.core.errors import DataError
 from kt_tuning.core.records import PixelFormat
 from kt_tuning.data import decode_image
 from kt_tuning.export.decode import decode_batch
 
 Decoder = Callable[[bytes, PixelFormat], NDArray[np.uint8]]
-
-COLOUR = PixelFormat(24, 40, 3)
-GREY = PixelFormat(33, 7, 1)
-
-
-def photo(width: int, height: int, mode: str = "RGB") -> Image.Image:
-    """Smooth on the left, ever more textured to the right."""
-    rng = np.random.default_rng(0)
-    rows, columns = np.mgrid[:height, :width]
-    smooth = [
-        127 + 100 * np.sin(columns / 17 + rows / 31),
-        127 + 90 * np.cos(columns / 23 - rows / 13),
-        127 + 100 * np.sin((columns + rows) / 41),
-    ]
-    texture = rng.normal(0, 25, (height, width, 3)) * (columns / width)[..., None]
-    pixels = np.clip(np.stack(smooth, axis=-1) + texture, 0, 255).astype(np.uint8)
-    image = Image.fromarray(pixels)
-    alpha = Image.fromarray(rng.integers(0, 256, (height, width), dtype=np.uint8))
-    if mode == "I;16":
-        return Image.fromarray(rng.integers(0, 2**16, (height, width), dtype=np.uint16))
-    if mode in ("RGBA", "LA"):
-        image = image.convert(mode[:-1])
-        image.putalpha(alpha)
-        return image
-    return image.quantize(37) if mode == "P" else image.convert(mode)
-
-
-def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def assert_same(decoder: Decoder, content: bytes, *formats: PixelFormat) -> None:
@@ -94,19 +61,6 @@ def test_jpeg_that_holds_rgb(decoder):
 
 
 # --- PNG -----------------------------------------------------------------------------------
-
-
-def png(bits: int, colour_type: int, *chunks: tuple[bytes, bytes], channels: int = 1) -> bytes:
-    """A PNG file of 37x29 random pixels, with `chunks` before them: Pillow cannot write all."""
-    rng = np.random.default_rng(bits + colour_type)
-    stride = (37 * bits * channels + 7) // 8
-    lines = [b"\0" + rng.bytes(stride) for _ in range(29)]
-    header = struct.pack(">IIBBBBB", 37, 29, bits, colour_type, 0, 0, 0)
-    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(b"".join(lines))), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        for kind, body in parts
-    )
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "RGBA", "LA", "I;16"])
@@ -184,18 +138,6 @@ def test_transparent_pixels_of_a_gif_are_black(decoder):
     assert not np.array_equal(expected, decode_image(content, COLOUR))
 
 
-def bmp(bits: int, *, compression: int = 0, top_down: bool = False) -> bytes:
-    """A BMP file of 37x29 random pixels; up to 8 bits with a palette of random colours."""
-    rng = np.random.default_rng(bits)
-    pixels = rng.bytes((37 * bits + 31) // 32 * 4 * 29)
-    palette = rng.bytes(4 * 2**bits) if bits <= 8 else b""
-    height = -29 if top_down else 29
-    info = (40, 37, height, 1, bits, compression, len(pixels), 0, 0, 0, 0)
-    start = 54 + len(palette)
-    head = struct.pack("<2sIHHI", b"BM", start + len(pixels), 0, 0, start)
-    return head + struct.pack("<IiiHHIIiiII", *info) + palette + pixels
-
-
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
 def test_bmp(decoder, mode):
     assert_same(decoder, encode(photo(61, 45, mode), "BMP"))
@@ -269,92 +211,6 @@ def test_jpeg_exif_after_other_segments(decoder):
     turned = content[:2] + profile + xmp + segment(0xFE, b"Exif\0\0") + exif + content[2:]
     assert_same(decoder, turned, COLOUR)
     assert not np.array_equal(decoder(turned, COLOUR), decoder(content, COLOUR))
-
-
-# --- What cannot be decoded ----------------------------------------------------------------
-
-FRAMES = [photo(20, 20), photo(20, 20).rotate(90)]
-REFUSED = {
-    "empty": b"",
-    "text": b"This is not an image.",
-    "one byte": b"\xff",
-    "cut JPEG": encode(photo(61, 45), "JPEG")[:400],
-    "cut PNG": encode(photo(61, 45), "PNG")[:400],
-    "cut GIF": encode(photo(61, 45), "GIF")[:400],
-    "cut BMP": encode(photo(61, 45), "BMP")[:400],
-    "cut WebP": encode(photo(61, 45), "WEBP")[:400],
-    "TIFF": encode(photo(61, 45), "TIFF"),
-    "BMP of 16 bits": bmp(16),
-    "BMP with a palette": bmp(8),
-    "BMP of 4 bits": bmp(4),
-    "BMP with masks": bmp(32, compression=3),
-    "animated WebP": encode(FRAMES[0], "WEBP", save_all=True, append_images=FRAMES[1:]),
-}
-
-
-@pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED.keys())
-def test_what_cannot_be_decoded_is_an_error(decoder, content):
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        decoder(content, COLOUR)
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
-@pytest.mark.parametrize("cut", [3, 20, 60])
-def test_a_file_cut_in_its_header_is_an_error(decoder, kind, cut):
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        decoder(encode(photo(61, 45), kind)[:cut], COLOUR)
-
-
-# --- Decompression bombs -------------------------------------------------------------------
-
-
-def resized(kind: str, width: int, height: int) -> bytes:
-    """A small file whose header states another size."""
-    if kind == "PNG":
-        header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-        content = png(8, 0)
-        at = content.index(b"IHDR")
-        crc = struct.pack(">I", zlib.crc32(b"IHDR" + header))
-        return content[: at + 4] + header + crc + content[at + 21 :]
-    content = bytearray(encode(photo(61, 45), kind.removesuffix(" frame")))
-    if kind == "JPEG":
-        at = content.index(b"\xff\xc0") + 5
-        content[at : at + 4] = struct.pack(">HH", height, width)
-    elif kind == "GIF":
-        content[6:10] = struct.pack("<HH", width, height)
-    elif kind == "GIF frame":
-        colours = 3 * 2 ** (content[10] % 8 + 1)
-        comment = b"!\xfe\x05,,,,,\x00"  # with the byte that begins a frame
-        content[13 + colours : 13 + colours] = comment
-        at = content.index(b",", 13 + colours + len(comment)) + 5
-        content[at : at + 4] = struct.pack("<HH", width, height)
-    elif kind == "BMP":
-        content[18:26] = struct.pack("<ii", width, -height)
-    else:
-        content[26:30] = struct.pack("<HH", width, height)
-    return bytes(content)
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "GIF frame", "BMP", "WEBP"])
-def test_more_pixels_than_training_takes_are_refused_by_the_header(kind):
-    # 10,000 x 9,000 is above Pillow's limit of 89,478,485 pixels, 10,000 x 8,940 below.
-    contents = [resized(kind, 10_000, 9_000), resized(kind, 10_000, 8_940)]
-    if kind != "GIF frame":
-        with pytest.raises(DataError, match="decompression bomb"):
-            decode_image(contents[0], COLOUR)
-    _, (above, below) = decode_batch(tf.constant(contents), COLOUR)
-    assert b"more pixels than the limit, 89,478,485" in above.numpy()
-    assert b"more pixels" not in below.numpy()
-
-
-@pytest.mark.parametrize("options", [{"lossless": True}, {"exif": b"II*\0" + bytes(20)}])
-def test_the_size_in_webp_headers_of_other_kinds(options, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 61 * 45 - 1)
-    content = encode(photo(61, 45), "WEBP", **options)
-    (reason,) = decode_batch(tf.constant([content]), COLOUR)[1]
-    assert b"more pixels than the limit, 2,744" in reason.numpy()
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 61 * 45)
-    assert decode_batch(tf.constant([content]), COLOUR)[1][0].numpy() == b""
 
 
 # --- Batches -------------------------------------------------------------------------------

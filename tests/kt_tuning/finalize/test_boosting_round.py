@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.ensemble import AdaBoostClassifier
 
-from kt_tuning.finalize.bag_boost_snapshots import boosting_round
+from kt_tuning.finalize.repeated_training import boosting_round
 
 
 def test_one_of_four_wrong():

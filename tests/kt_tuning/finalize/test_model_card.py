@@ -12,10 +12,11 @@ from shipped_run import write_search, write_winner
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.data import ImageData
+from kt_tuning.ensembling import RunRecords
 from kt_tuning.evaluation import Scores
 from kt_tuning.evaluation.test_uses import HeldOutUse, add_uses
 from kt_tuning.export import Measurement
-from kt_tuning.finalize import RunRecords, write_model_card
+from kt_tuning.finalize import write_model_card
 from kt_tuning.finalize.model_card import code, escape_markdown
 
 MEASUREMENT = Measurement(

@@ -34,7 +34,7 @@ from kt_tuning.evaluation import (
     worst_mistakes,
 )
 from kt_tuning.export import MEASUREMENT_FILE, Measurement
-from kt_tuning.report.run_summary import RunSummary, TrialRun
+from kt_tuning.report.run_summary import RunSummary
 
 NASTY = "<script>alert(1)</script>"
 CLASSES = ("airplane", "automobile", NASTY, "$\\frac{cat}$", 'deer & "dog"', "frog", "horse")
@@ -77,26 +77,20 @@ def make_summary() -> Callable[..., RunSummary]:
         **changes: Any,
     ) -> RunSummary:
         trials = [
-            TrialRun(
-                record=TrialRecord(
-                    trial_id=f"{number:04d}",
-                    number=number,
-                    status="FAILED" if score is None else "COMPLETED",
-                    values={} if values is None else values[number],
-                    metrics={} if score is None else {"val_accuracy": score},
-                    best_epoch=1,
-                    epochs=3,
-                    seconds=60.0,
-                    parameters=1000,
-                ),
-                score=math.nan if score is None else score,
-                history={
-                    name: np.array(column)
-                    for name, column in ({} if histories is None else histories[number]).items()
-                },
+            TrialRecord(
+                trial_id=f"{number:04d}",
+                number=number,
+                status="FAILED" if score is None else "COMPLETED",
+                values={} if values is None else values[number],
+                metrics={} if score is None else {"val_accuracy": score},
+                best_epoch=1,
+                epochs=3,
+                seconds=60.0,
+                parameters=1000,
             )
             for number, score in enumerate(objectives)
         ]
+        columns = histories or [{}] * len(trials)
         summary = RunSummary(
             name="photos",
             data=DataCard(
@@ -117,11 +111,10 @@ def make_summary() -> Callable[..., RunSummary]:
                 versions={},
             ),
             trials=tuple(trials),
-            unfinished=0,
-            ensemble=None,
-            scores=None,
-            validation_confusion=None,
-            export=None,
+            histories={
+                trial.trial_id: {name: np.array(values) for name, values in history.items()}
+                for trial, history in zip(trials, columns, strict=True)
+            },
         )
         return dataclasses.replace(summary, **changes)
 

@@ -7,7 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.evaluation import EPOCH_CAVEAT, CorrectedBest, Interval, Scores
+from kt_tuning.evaluation import (
+    EPOCH_CAVEAT,
+    CorrectedBest,
+    HeldOutUse,
+    HeldOutUses,
+    Interval,
+    Scores,
+)
 from kt_tuning.report.page_content import (
     model_line,
     notes,
@@ -103,8 +110,11 @@ def test_figures_that_are_not_to_be_quoted(make_summary) -> None:
 
 
 def test_a_test_split_that_was_looked_at_is_told(make_summary) -> None:
-    caveat = "The test split is no longer unseen: it has been opened 2 times."
-    assert notes(make_summary([0.1], scores=SCORES, caveat=caveat)) == [caveat]
+    uses = HeldOutUses(
+        tuple(HeldOutUse(0.0, "evaluate", "00", 4, judged=name) for name in ("one", "other"))
+    )
+    (note,) = notes(make_summary([0.1], scores=SCORES, uses=uses))
+    assert note.startswith("The test split is no longer unseen: it has been opened 2 times")
 
 
 def test_trials_time_and_data_are_counted(run_directory: Path) -> None:

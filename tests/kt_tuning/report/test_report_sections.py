@@ -253,7 +253,7 @@ def test_members_are_marked(run: RunSummary) -> None:
     assert section is not None
     chosen = [row for row in section.iter("tr") if row.get("class") == "chosen"]
     assert {row.get("id") for row in chosen} == {
-        f"trial-{trial.record.number}" for trial, _ in run.members
+        f"trial-{trial.number}" for trial, _ in run.weighted_trials
     }
 
 

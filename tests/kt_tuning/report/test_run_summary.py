@@ -16,35 +16,35 @@ from kt_tuning.report.run_summary import load_run
 
 
 def test_best_follows_the_direction(make_summary) -> None:
-    assert make_summary([0.2, 0.5, None, 0.4]).best.record.number == 1
-    assert make_summary([0.2, 0.5, None, 0.1], direction="min").best.record.number == 3
+    assert make_summary([0.2, 0.5, None, 0.4]).best.number == 1
+    assert make_summary([0.2, 0.5, None, 0.1], direction="min").best.number == 3
 
 
 def test_the_earlier_of_equals_is_best(make_summary) -> None:
-    assert make_summary([0.1, 0.5, 0.5]).best.record.number == 1
+    assert make_summary([0.1, 0.5, 0.5]).best.number == 1
 
 
 def test_without_scores_there_is_no_winner(make_summary) -> None:
     run = make_summary([None, None])
     assert run.best is None
-    assert run.members == ()
+    assert run.weighted_trials == ()
 
 
 def test_without_an_ensemble_the_best_trial_wins(make_summary) -> None:
     run = make_summary([0.1, 0.5])
-    assert run.members == ((run.trials[1], 1.0),)
+    assert run.weighted_trials == ((run.trials[1], 1.0),)
 
 
 def test_members_come_heaviest_first(make_summary) -> None:
     ensemble = EnsembleRecord(("0000", "0002"), (0.3, 0.7), "convex", {}, (0.1, 0.3))
     run = make_summary([0.1, 0.5, 0.3], ensemble=ensemble)
-    assert run.members == ((run.trials[2], 0.7), (run.trials[0], 0.3))
+    assert run.weighted_trials == ((run.trials[2], 0.7), (run.trials[0], 0.3))
 
 
 def test_reads_everything(run_directory: Path) -> None:
     run = load_run(run_directory)
     assert run.name == "photos"
-    assert [trial.record.number for trial in run.trials] == list(range(12))
+    assert [trial.number for trial in run.trials] == list(range(12))
     assert run.data is not None
     assert run.data.pixels.shape == (32, 32, 3)
     assert run.scores is not None
@@ -89,10 +89,10 @@ def test_trials_after_the_test_was_opened_are_told(run_directory: Path) -> None:
 
 
 def test_a_failed_trial_has_no_score(run_directory: Path) -> None:
-    failed = load_run(run_directory).trials[4]
-    assert failed.failed
-    assert math.isnan(failed.score)
-    assert failed.history == {}
+    run = load_run(run_directory)
+    assert not run.trials[4].usable
+    assert math.isnan(run.score(run.trials[4]))
+    assert run.histories["0004"] == {}
 
 
 def test_the_newest_export_is_the_largest_number(run_directory: Path) -> None:
@@ -117,7 +117,7 @@ def test_validation_confusion_is_of_the_weighted_average(make_run) -> None:
 def test_executions_of_the_best_trial_are_compared(run_directory: Path) -> None:
     best = load_run(run_directory).best
     assert best is not None
-    folder = run_directory / f"trial_{best.record.trial_id}"
+    folder = run_directory / f"trial_{best.trial_id}"
     predictions = np.load(folder / "val_predictions.npy")
     np.save(folder / "execution_predictions.npy", np.stack([predictions] * 3))
     first, second = load_run(run_directory).repeats
@@ -143,7 +143,7 @@ def test_stages_that_have_not_run_are_missing(run_directory: Path) -> None:
 def test_empty_cells_of_the_history_are_not_a_number(run_directory: Path) -> None:
     path = run_directory / "trial_0000" / "history.csv"
     path.write_text("epoch,loss,val_accuracy\n0,,0.5\n1,0.25,0.75\n")
-    history = load_run(run_directory).trials[0].history
+    history = load_run(run_directory).histories["0000"]
     np.testing.assert_array_equal(history["loss"], [np.nan, 0.25])
 
 

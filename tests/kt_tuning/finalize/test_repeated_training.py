@@ -20,7 +20,7 @@ from kt_tuning.ensembling import (
     take_best,
 )
 from kt_tuning.finalize import bag, boost, member_training, snapshots
-from kt_tuning.finalize.bag_boost_snapshots import (
+from kt_tuning.finalize.repeated_training import (
     _annealed,
     boosting_round,
     bootstrap_rows,
