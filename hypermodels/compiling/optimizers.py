@@ -12,6 +12,9 @@ from hypermodels.space import Space
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 RARE_OPTIMIZERS = ("lion", "muon")
+MUON_SINCE = (3, 13)
+"""Version of Keras whose Muon has AdamW's range of learning rates and a decay of its own for what
+AdamW updates."""
 ADAPTIVE = ("adam", "adamw", "rmsprop", "muon")
 DECAYING = ("sgd", "adamw", "lion", "muon")
 NOT_DECAYED = ("bias", "gamma", "beta", "position", "token")
@@ -31,7 +34,9 @@ def choose_optimizer(space: Space) -> tuple[keras.optimizers.Optimizer, FitSched
     number of batches that one step is made from, are 0, 0 and 1 unless they are fixed or the space
     is wide.
     """
-    kind = space.choice("optimizer", OPTIMIZERS, default="sgd", rare=RARE_OPTIMIZERS)
+    kind = space.choice(
+        "optimizer", OPTIMIZERS, default="sgd", rare=RARE_OPTIMIZERS, missing=_missing()
+    )
     with space.when("optimizer", ["sgd"]):
         sgd_rate = space.number("sgd_learning_rate", 0.01, 0.5, default=0.15, log=True)
         momentum = space.number("momentum", 0.8, 0.98, default=0.9)
@@ -64,6 +69,15 @@ def choose_optimizer(space: Space) -> tuple[keras.optimizers.Optimizer, FitSched
         # Shrinking a bias or a normalisation's scale does not regularise (He et al. 2019, 3.2).
         made.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
     return made, fit_schedule
+
+
+def _missing() -> dict[str, str]:
+    """Return what the optimizers need that the installed Keras does not have."""
+    major, minor = map(int, keras.__version__.split(".")[:2])
+    if (major, minor) >= MUON_SINCE:
+        return {}
+    needed = ".".join(map(str, MUON_SINCE))
+    return {"muon": f"Keras {needed} or newer. Installed: {keras.__version__}"}
 
 
 def _shared(space: Space) -> dict[str, Any]:

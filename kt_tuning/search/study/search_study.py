@@ -21,6 +21,7 @@ from kt_tuning.core.records import INFEASIBLE
 from kt_tuning.core.units import count
 from kt_tuning.run.layout import STUDY
 from kt_tuning.search.distributions import SearchSpace, overlap
+from kt_tuning.search.feasibility import mark_infeasible
 from kt_tuning.search.objectives import objective_values, objectives_of
 from kt_tuning.search.pruning import RungScores
 from kt_tuning.search.study.open_study import SPACE, flush_study, open_search
@@ -311,7 +312,7 @@ class SearchStudy:
         self._note(trial.trial_id, result_attributes(trial, pruned=pruned))
         if infeasible:
             # Optuna's samplers ignore failed trials but learn from constraints of pruned ones.
-            optuna.Trial(self.study, number).set_constraint("feasible", 1.0)
+            mark_infeasible(self.storage, number)
         if infeasible or pruned:
             self._tell(number, state=TrialState.PRUNED)
         elif succeeded:

@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.search.distributions import Parameter, SearchSpace, Values
+from kt_tuning.search.feasibility import is_infeasible
 from kt_tuning.search.objectives import flaw, measure, metrics_at_best, objectives_of, score
 from kt_tuning.search.pruning import RungScores
 
@@ -192,6 +193,6 @@ def _status(frozen: FrozenTrial) -> str:
             return TrialStatus.RUNNING
         case TrialState.COMPLETE:
             return TrialStatus.COMPLETED
-        case TrialState.PRUNED if not frozen.constraints:
+        case TrialState.PRUNED if not is_infeasible(frozen):
             return TrialStatus.COMPLETED
     return TrialStatus.FAILED
