@@ -8,11 +8,12 @@ import keras
 
 from hypermodels.blocks.head import LOGITS
 from hypermodels.compiling.fit_schedule import FitSchedule, choose_schedule
+from hypermodels.keras_version import missing_before
 from hypermodels.space import Space
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 RARE_OPTIMIZERS = ("lion", "muon")
-MUON_SINCE = (3, 13)
+MUON_SINCE = "3.13"
 """Version of Keras whose Muon has AdamW's range of learning rates and a decay of its own for what
 AdamW updates."""
 ADAPTIVE = ("adam", "adamw", "rmsprop", "muon")
@@ -35,7 +36,11 @@ def choose_optimizer(space: Space) -> tuple[keras.optimizers.Optimizer, FitSched
     is wide.
     """
     kind = space.choice(
-        "optimizer", OPTIMIZERS, default="sgd", rare=RARE_OPTIMIZERS, missing=_missing()
+        "optimizer",
+        OPTIMIZERS,
+        default="sgd",
+        rare=RARE_OPTIMIZERS,
+        missing=missing_before(MUON_SINCE, "muon"),
     )
     with space.when("optimizer", ["sgd"]):
         sgd_rate = space.number("sgd_learning_rate", 0.01, 0.5, default=0.15, log=True)
@@ -69,15 +74,6 @@ def choose_optimizer(space: Space) -> tuple[keras.optimizers.Optimizer, FitSched
         # Shrinking a bias or a normalisation's scale does not regularise (He et al. 2019, 3.2).
         made.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
     return made, fit_schedule
-
-
-def _missing() -> dict[str, str]:
-    """Return what the optimizers need that the installed Keras does not have."""
-    major, minor = map(int, keras.__version__.split(".")[:2])
-    if (major, minor) >= MUON_SINCE:
-        return {}
-    needed = ".".join(map(str, MUON_SINCE))
-    return {"muon": f"Keras {needed} or newer. Installed: {keras.__version__}"}
 
 
 def _shared(space: Space) -> dict[str, Any]:

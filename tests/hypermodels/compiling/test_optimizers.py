@@ -6,6 +6,7 @@ import pytest
 from hypermodels import Space
 from hypermodels.compiling import choose_optimizer
 from hypermodels.compiling.optimizers import MUON_SINCE
+from hypermodels.keras_version import missing_before
 
 CLASSES = {
     "sgd": keras.optimizers.SGD,
@@ -14,7 +15,7 @@ CLASSES = {
     "rmsprop": keras.optimizers.RMSprop,
     "lion": keras.optimizers.Lion,
 }
-HAS_MUON = tuple(map(int, keras.__version__.split(".")[:2])) >= MUON_SINCE
+HAS_MUON = not missing_before(MUON_SINCE, "muon")
 if HAS_MUON:
     CLASSES["muon"] = keras.optimizers.Muon
 needs_muon = pytest.mark.skipif(not HAS_MUON, reason="Keras has no such Muon before 3.13")
