@@ -60,7 +60,8 @@ def hyperparameter_importances(
         # parameters: hence one at a time.
         known = inspect.signature(PedAnovaImportanceEvaluator).parameters
         quantile = "target_quantile" if "target_quantile" in known else "baseline_quantile"
-        evaluator = PedAnovaImportanceEvaluator(**{quantile: GOOD})
+        options: dict[str, Any] = {quantile: GOOD}
+        evaluator = PedAnovaImportanceEvaluator(**options)
         found = {name: evaluator.evaluate(study, params=[name])[name] for name in spaces}
     total = sum(found.values())
     shares = {name: each / total if total else 1 / len(found) for name, each in found.items()}
