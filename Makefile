@@ -1,8 +1,9 @@
-# Everything runs in .venv, which is made on first use.
+# Everything runs in .venv, which is made on first use; `test-oldest` in .venv-oldest.
 PYTHON ?= python3
 BIN := .venv/bin
+OLDEST := .venv-oldest/bin
 
-.PHONY: install demo test quick check bench clean
+.PHONY: install demo test test-oldest quick check bench clean
 
 install: .venv/installed
 
@@ -18,6 +19,15 @@ demo: install  ## The whole job on handwritten digits; ends in demo/run/report.h
 test: check  ## Lint, types and tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+test-oldest: .venv-oldest/installed  ## The tests with the oldest packages, of tests/oldest.txt
+	$(OLDEST)/python -m pytest -n 2 --dist worksteal
+
+.venv-oldest/installed: setup.cfg pyproject.toml tests/oldest.txt
+	test -x $(OLDEST)/python || $(PYTHON) -m venv .venv-oldest
+	$(OLDEST)/python -m pip install --quiet --upgrade pip
+	$(OLDEST)/python -m pip install --quiet --editable ".[dev]" --constraint tests/oldest.txt
+	touch $@
+
 quick: install  ## The tests that are neither slow nor integration, in a minute or two
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not integration"
 
@@ -30,4 +40,4 @@ bench: install  ## Every benchmark, quickly
 	for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file --quick || exit 1; done
 
 clean:
-	rm -rf .venv demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-oldest demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache

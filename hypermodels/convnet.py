@@ -11,6 +11,7 @@ from keras import layers
 from hypermodels.base import ImageHyperModel
 from hypermodels.blocks import (
     ACTIVATIONS,
+    MISSING_NORMS,
     NORMS,
     activate,
     classifier,
@@ -140,7 +141,14 @@ class _StageSettings:
             kernel_size=space.choice("kernel_size", [3, 5], default=3, stage=stage, rare=[7]),
             activation=space.choice("activation", ACTIVATIONS[:-1], "relu", rare=ACTIVATIONS[-1:]),
             residual=residual,
-            norm=space.choice("norm", ["batch", "none"], "batch", stage, rare=NORMS),
+            norm=space.choice(
+                "norm",
+                ["batch", "none"],
+                "batch",
+                stage,
+                rare=NORMS,
+                missing=MISSING_NORMS,
+            ),
             separable=space.boolean("separable", default=False, stage=stage),
             padding=padding or "same",
             pooling=space.choice("pooling", POOLINGS, default="max", stage=stage),

@@ -74,7 +74,9 @@ def _pairs(model: keras.Model) -> list[tuple[layers.Layer, layers.BatchNormaliza
     uses[id(model.outputs[0])] += 1
     found = []
     for node in nodes:
-        if type(node.operation) is not layers.BatchNormalization or node.operation.renorm:
+        if type(node.operation) is not layers.BatchNormalization or getattr(
+            node.operation, "renorm", False
+        ):
             continue
         (maps,) = node.input_tensors
         before = maps._keras_history.operation

@@ -62,6 +62,7 @@ class Space:
         stage: int | None = None,
         *,
         rare: Sequence[Any] = (),
+        missing: Mapping[str, str] | None = None,
         always: bool = False,
     ) -> Any:
         """One of `values`.
@@ -72,11 +73,14 @@ class Space:
             default: The value of the default configuration.
             stage: Index of the stage, from 0, or None if stages have no part in it.
             rare: More values, searched in a wide space only.
+            missing: Rare values that the installed packages lack, with what they need: not
+                searched, and refused if fixed.
             always: Whether it is registered even with one value: where the values are others on
                 another day, a trial has to know its own.
         """
         default = self._defaults.get(name, default)
-        allowed = list(dict.fromkeys([*values, *rare]))
+        missing = missing or {}
+        allowed = [one for one in dict.fromkeys([*values, *rare]) if one not in missing]
         options = allowed if self._searches_rare(name) else list(values)
         if default not in options:
             options = [default, *options]
@@ -88,6 +92,8 @@ class Space:
             lambda key: self._hp.Choice(key, options, default=default),
             always=always,
         )
+        if isinstance(value, str) and value in missing:
+            raise ValueError(f"{name}={value!r} needs {missing[value]}")
         if isinstance(value, str) and value not in allowed:
             known = ", ".join(map(repr, allowed))
             raise ValueError(f"`{name}` is one of {known}. Received: {name}={value!r}")

@@ -11,7 +11,7 @@ from hypermodels.blocks.convolution import (
     subsample,
 )
 from hypermodels.blocks.head import classifier
-from hypermodels.blocks.normalization import NORMS, needs_bias, normalize
+from hypermodels.blocks.normalization import MISSING_NORMS, NORMS, needs_bias, normalize
 from hypermodels.blocks.residual import (
     drop_rates,
     residual_add,
@@ -23,6 +23,7 @@ from hypermodels.blocks.stem import convolutional_stem
 
 __all__ = [
     "ACTIVATIONS",
+    "MISSING_NORMS",
     "NORMS",
     "activate",
     "channel_axis",

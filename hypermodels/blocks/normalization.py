@@ -9,8 +9,11 @@ import keras
 from keras import layers, ops
 
 from hypermodels.blocks.convolution import feature_axis
+from hypermodels.keras_version import missing_before
 
 NORMS = ("none", "batch", "layer", "group", "local_response", "batch_renorm")
+MISSING_NORMS = missing_before("3.14", "batch_renorm")
+"""Norms that the installed Keras lacks, with what they need."""
 GROUP_CHANNELS = 16
 RENORM_CLIPPING = {"rmax": 3.0, "rmin": 1 / 3.0, "dmax": 5.0}
 
@@ -42,9 +45,11 @@ def normalize(x: Any, kind: str, *, epsilon: float = 1e-5, momentum: float = 0.9
         Features of the same shape.
 
     Raises:
-        ValueError: if there is no such norm.
+        ValueError: if there is no such norm, or the installed Keras lacks it.
     """
     axis = feature_axis(x)
+    if kind in MISSING_NORMS:
+        raise ValueError(f"norm={kind!r} needs {MISSING_NORMS[kind]}")
     if kind == "none":
         return x
     if kind == "batch":

@@ -8,10 +8,14 @@ import keras
 
 from hypermodels.blocks.head import LOGITS
 from hypermodels.compiling.fit_schedule import FitSchedule, choose_schedule
+from hypermodels.keras_version import missing_before
 from hypermodels.space import Space
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 RARE_OPTIMIZERS = ("lion", "muon")
+MUON_SINCE = "3.13"
+"""Version of Keras whose Muon has AdamW's range of learning rates and a decay of its own for what
+AdamW updates."""
 ADAPTIVE = ("adam", "adamw", "rmsprop", "muon")
 DECAYING = ("sgd", "adamw", "lion", "muon")
 NOT_DECAYED = ("bias", "gamma", "beta", "position", "token")
@@ -31,7 +35,13 @@ def choose_optimizer(space: Space) -> tuple[keras.optimizers.Optimizer, FitSched
     number of batches that one step is made from, are 0, 0 and 1 unless they are fixed or the space
     is wide.
     """
-    kind = space.choice("optimizer", OPTIMIZERS, default="sgd", rare=RARE_OPTIMIZERS)
+    kind = space.choice(
+        "optimizer",
+        OPTIMIZERS,
+        default="sgd",
+        rare=RARE_OPTIMIZERS,
+        missing=missing_before(MUON_SINCE, "muon"),
+    )
     with space.when("optimizer", ["sgd"]):
         sgd_rate = space.number("sgd_learning_rate", 0.01, 0.5, default=0.15, log=True)
         momentum = space.number("momentum", 0.8, 0.98, default=0.9)

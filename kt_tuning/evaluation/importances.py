@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -50,14 +51,21 @@ def hyperparameter_importances(
     if not spaces:
         return {}
     import optuna
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+    from optuna.importance import PedAnovaImportanceEvaluator
 
     with quiet_optuna(logging.ERROR), ignored_warnings():
         study = optuna.create_study(direction="maximize" if maximise else "minimize")
         study.add_trials([_frozen(values, score, spaces) for values, score in trials])
-        evaluator = PedAnovaImportanceEvaluator(target_quantile=GOOD)
-        found = get_param_importances(study, evaluator=evaluator, params=list(spaces))
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+        # Optuna before 4.7 has another name for it, and before 5 compares only trials that have all
+        # parameters: hence one at a time.
+        known = inspect.signature(PedAnovaImportanceEvaluator).parameters
+        quantile = "target_quantile" if "target_quantile" in known else "baseline_quantile"
+        options: dict[str, Any] = {quantile: GOOD}
+        evaluator = PedAnovaImportanceEvaluator(**options)
+        found = {name: evaluator.evaluate(study, params=[name])[name] for name in spaces}
+    total = sum(found.values())
+    shares = {name: each / total if total else 1 / len(found) for name, each in found.items()}
+    return dict(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _distributions(trials: Sequence[ScoredTrial]) -> dict[str, BaseDistribution]:

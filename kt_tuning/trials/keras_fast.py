@@ -200,7 +200,7 @@ def _is_fusible(layer: keras.layers.Layer) -> bool:
         and layer.axis in (-1, IMAGE_AXES - 1)
         and layer.variable_dtype == "float32"
         and layer.epsilon >= LEAST_EPSILON
-        and not layer.renorm
+        and not getattr(layer, "renorm", False)  # Keras has it since 3.14
         and not layer.synchronized
     )
 

@@ -15,6 +15,8 @@ from optuna.distributions import (
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from kt_tuning.search.feasibility import is_infeasible
+
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 """States of trials whose results samplers use."""
 REACH = 0.15
@@ -109,8 +111,7 @@ def scored(trials: list[FrozenTrial]) -> list[FrozenTrial]:
     return [
         trial
         for trial in trials
-        if (trial.values or trial.intermediate_values)
-        and not any(violation > 0 for violation in trial.constraints.values())
+        if (trial.values or trial.intermediate_values) and not is_infeasible(trial)
     ]
 
 

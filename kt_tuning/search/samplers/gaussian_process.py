@@ -18,6 +18,7 @@ from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 from scipy.special import log_ndtr
 
+from kt_tuning.search.feasibility import is_infeasible
 from kt_tuning.search.samplers.base import FINISHED, RelativeSampler, seen_space
 from kt_tuning.search.samplers.encoding import Encoding, Floats, matern
 
@@ -239,7 +240,7 @@ class GaussianProcessSampler(RelativeSampler):
         signs = np.array([-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in study.directions])
         costs = np.full((len(trials), len(signs)), np.nan)
         for row, trial in enumerate(trials):
-            if trial.values and not any(value > 0 for value in trial.constraints.values()):
+            if trial.values and not is_infeasible(trial):
                 costs[row] = signs * np.array(trial.values)
         if np.isnan(costs).all():
             return np.zeros(len(trials))

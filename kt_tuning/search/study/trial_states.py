@@ -22,6 +22,7 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.core.records import INFEASIBLE
 from kt_tuning.core.units import count
 from kt_tuning.search.distributions import Parameter, SearchSpace, Values
+from kt_tuning.search.feasibility import is_infeasible, mark_infeasible
 from kt_tuning.search.objectives import (
     measure,
     metrics_at_best,
@@ -236,7 +237,7 @@ def finish_trial(
     _note(storage, number, {**attributes, SCORE: float(trial.score)} if pruned else attributes)
     if infeasible:
         # Optuna's samplers ignore failed trials but learn from constraints of pruned ones.
-        optuna.Trial(storage.study, number).set_constraint("feasible", 1.0)
+        mark_infeasible(storage, number)
     values = None
     if succeeded and not pruned:
         values = objective_values(trial, objectives_of(objective))
@@ -290,6 +291,6 @@ def _status(frozen: FrozenTrial) -> str:
             return TrialStatus.RUNNING
         case TrialState.COMPLETE:
             return TrialStatus.COMPLETED
-        case TrialState.PRUNED if not frozen.constraints:
+        case TrialState.PRUNED if not is_infeasible(frozen):
             return TrialStatus.COMPLETED
     return TrialStatus.FAILED

@@ -94,7 +94,7 @@ def test_the_rate_of_a_plateau_is_saved_with_the_optimizer():
     assert values == [0.125]
 
 
-@pytest.mark.parametrize("kind", ["sgd", "lion", "muon"])
+@pytest.mark.parametrize("kind", ["sgd", "lion"])
 def test_the_schedule_spans_the_training(kind):
     net = MLP((8, 8, 1), 2, optimizer=kind, stages=1, units=4, schedule="cosine")
     hp = keras_tuner.HyperParameters()

@@ -5,6 +5,8 @@ import pytest
 
 from hypermodels import Space
 from hypermodels.compiling import choose_optimizer
+from hypermodels.compiling.optimizers import MUON_SINCE
+from hypermodels.keras_version import missing_before
 
 CLASSES = {
     "sgd": keras.optimizers.SGD,
@@ -12,8 +14,11 @@ CLASSES = {
     "adamw": keras.optimizers.AdamW,
     "rmsprop": keras.optimizers.RMSprop,
     "lion": keras.optimizers.Lion,
-    "muon": keras.optimizers.Muon,
 }
+HAS_MUON = not missing_before(MUON_SINCE, "muon")
+if HAS_MUON:
+    CLASSES["muon"] = keras.optimizers.Muon
+needs_muon = pytest.mark.skipif(not HAS_MUON, reason="Keras has no such Muon before 3.13")
 
 
 def optimizer(**fixed):
@@ -45,7 +50,7 @@ def test_an_optimizer_is_chosen_by_name(kind):
     [
         ("sgd", "sgd_learning_rate"),
         ("lion", "lion_learning_rate"),
-        ("muon", "adaptive_learning_rate"),
+        pytest.param("muon", "adaptive_learning_rate", marks=needs_muon),
     ],
 )
 def test_each_kind_has_the_rate_of_its_own_range(kind, name):
@@ -130,6 +135,7 @@ def test_accumulated_batches_equal_one_large_batch(kind):
     assert np.abs(trained(4) - trained(1)).max() < 1e-5
 
 
+@needs_muon
 def test_muon_leaves_the_logits_to_adamw():
     inputs = keras.Input((4,))
     hidden = keras.layers.Dense(8, name="hidden")(inputs)
@@ -139,3 +145,12 @@ def test_muon_leaves_the_logits_to_adamw():
     adamw = {v.path.split("/")[-1] for v in made.variables if "velocity" in v.path}
     assert any("logits_kernel" in name for name in adamw)
     assert not any("hidden_kernel" in name for name in adamw)
+
+
+def test_an_older_keras_has_no_muon(monkeypatch):
+    monkeypatch.setattr(keras, "__version__", "3.12.4")
+    assert registered(wide=True)["optimizer"].values == ["sgd", "adam", "adamw", "rmsprop", "lion"]
+    with pytest.raises(
+        ValueError, match=r"'muon' needs Keras 3\.13 or newer\. Installed: 3\.12\.4"
+    ):
+        optimizer(optimizer="muon")

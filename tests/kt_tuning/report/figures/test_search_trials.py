@@ -98,7 +98,10 @@ def test_importances_agree_with_optuna(decided) -> None:
                 params=params, distributions=spaces, value=trial.metrics["val_accuracy"]
             )
         )
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.3)
+    try:
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.3)
+    except TypeError:  # before Optuna 4.7
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator(baseline_quantile=0.3)
     expected = optuna.importance.get_param_importances(study, evaluator=evaluator)
     found = shares(decided)
     assert found["rate"] / found["units"] == pytest.approx(expected["rate"] / expected["units"])
