@@ -18,6 +18,7 @@ from kt_tuning.core.records import COMPLETED, TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.search.auto import AUTO
 from kt_tuning.search.distributed import is_worker
+from kt_tuning.search.hyperparameters import HyperParameters
 from kt_tuning.search.objectives import objectives_of
 from kt_tuning.search.options import make_tasks, split_folds
 from kt_tuning.search.tuner_results import TunerResults
@@ -257,7 +258,7 @@ class _OverriddenTrials:
         """
         began = time.monotonic()
         trial = self._tuner.oracle.get_trial(spec.trial_id)
-        trial.hyperparameters = spec.hp
+        trial.hyperparameters = HyperParameters.sharing(spec.hp)
         self.spec, self.record = spec, None
         # What the subclass does after a training could not be repeated when a paused one goes on.
         self.report = lambda news: _without_pause(report(news))
