@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from small_tables import TRAIN, VALIDATION, dense
+from tiny_models import tiny
 
 import kt_tuning as kt
 
@@ -82,6 +83,21 @@ def test_a_trial_without_memory_is_skipped_and_counted(tmp_path):
 
     tuner = search(tuner_of(tmp_path, kt.GridSearch, hypermodel=build, max_trials=None))
     assert list(tuner.results()["status"]) == ["COMPLETED", "INFEASIBLE"]
+
+
+def test_the_best_of_several_objectives_has_the_best_sum(tmp_path):
+    objectives = [kt.Objective("val_loss", "min"), kt.Objective("val_accuracy", "max")]
+    tuner = search(tuner_of(tmp_path, objective=objectives, max_trials=3))
+    sums = tuner.results()["val_loss"] - tuner.results()["val_accuracy"]
+    assert tuner.oracle.get_best_trials(1)[0].trial_id == sums.idxmin()
+
+
+def test_a_score_of_a_cross_validation_is_the_mean_of_its_folds(stripes, tmp_path):
+    tuner = kt.RandomSearch(tiny, "val_loss", max_trials=1, folds=2, directory=tmp_path)
+    tuner.search(stripes, epochs=1, verbose=0)
+    trial = tuner.results().iloc[0]
+    assert trial["deviation"] > 0
+    assert len(tuner.history()) == 2
 
 
 def test_a_search_ends_when_nothing_improves(tmp_path):
