@@ -16,6 +16,8 @@ import runpy
 import shutil
 import signal
 import sys
+import sysconfig
+import tempfile
 import types
 
 PACKAGES = """
@@ -60,6 +62,8 @@ def become_windows() -> None:
     remove(signal, POSIX_SIGNALS)
     sys.modules["msvcrt"] = locking_module()
     shutil._use_fd_functions = False
+    # Elsewhere its file is deleted while it is open.
+    tempfile.TemporaryFile = tempfile.NamedTemporaryFile
     restrict_files()
     sys.platform = "win32"
 
@@ -147,5 +151,6 @@ if __name__ == "__main__":
     for package in PACKAGES.split():
         importlib.import_module(package)
     platform.uname()
+    sysconfig.get_config_vars()
     {"windows": become_windows, "macos": become_macos}[system]()
     runpy.run_path(script, run_name="__main__")

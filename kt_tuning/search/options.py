@@ -117,12 +117,13 @@ def find_workers(workers: int | str | Ray) -> int | Ray:
             "`workers` is a whole number, at least 1, or 'auto', or a cluster: Ray(…), 'ray' or "
             f"'ray://host:port'. Received: {workers!r}"
         )
-    if workers > 1 and sys.platform == "win32":
+    processes = int(workers)
+    if processes > 1 and sys.platform == "win32":
         raise OptionError(
             "Several workers need Linux or macOS: pass workers=1 on Windows, or use WSL. "
-            f"Received: workers={workers}"
+            f"Received: workers={processes}"
         )
-    return int(workers)
+    return processes
 
 
 def make_executor(workers: int | Ray, run: RunDirectory, jobs: int | None) -> Executor:

@@ -171,7 +171,7 @@ class Flags(keras_tuner.HyperModel):
     ("kind", "limits"),
     [
         (kt.RandomSearch, [{"max_trials": 2}, {"max_trials": 4}]),
-        (kt.GridSearch, [{"max_trials": 2}, {"max_trials": 4}]),
+        (kt.GridSearch, [{"max_trials": 2}, {"max_trials": 8}]),
         (kt.BayesianOptimization, [{"max_trials": 2}, {"max_trials": 4}]),
         (kt.Hyperband, [{"max_epochs": 2}, {"max_epochs": 2}]),
         (kt.Tuner, [{"max_trials": 2}, {"max_trials": 4}]),
