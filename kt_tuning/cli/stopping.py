@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import functools
-import os
 import signal
 import subprocess
 import sys
@@ -120,7 +119,7 @@ def _watched() -> Iterator[None]:
     if not faulthandler.is_enabled():
         with contextlib.suppress(OSError, ValueError):  # standard error is no file
             faulthandler.enable(all_threads=False)
-    if os.name != "posix":
+    if sys.platform == "win32":
         yield
         return
     with subprocess.Popen(

@@ -81,6 +81,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         for entry in folder.rglob("*"):
             if entry.is_file():
                 sync_file(entry)
+        if path.is_dir():
+            # Windows does not replace a folder.
+            path.rmdir()
         folder.replace(path)
         sync_folder(path.parent)
     finally:
@@ -135,7 +138,7 @@ def remove_abandoned(folder: Path, pattern: str = TEMPORARY) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Flush the names in a folder to the disk, where the operating system can do that."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -279,7 +279,7 @@ def _newest_allowed() -> str:
 def _flags() -> set[str] | None:
     """Return the flags of the processor; None if unknown."""
     try:
-        lines = CPUINFO.read_text().splitlines()
+        lines = CPUINFO.read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
     return {flag for line in lines if line.startswith("flags") for flag in line.split()}

@@ -3,7 +3,7 @@
 The work is sent to each worker once by cloudpickle, so functions and classes of a notebook cell
 work; large arrays are files that all workers map into memory. The death of a worker loses only the
 time of its job. Workers are new interpreters, not forks: TensorFlow does not survive a fork, and
-scripts need no `if __name__ == "__main__"`.
+scripts need no `if __name__ == "__main__"`. They inherit a pipe by its number, which Windows lacks.
 """
 
 from __future__ import annotations

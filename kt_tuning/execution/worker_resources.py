@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
+import sys
 from collections.abc import Sequence
 
 from kt_tuning.core.process import count_processors
@@ -32,7 +33,12 @@ class Gpu:
 
 
 def automatic_workers() -> int:
-    """Return one worker a GPU, or a processor as far as memory allows (1.5 GiB each)."""
+    """Return one worker a GPU, or a processor as far as memory allows (1.5 GiB each).
+
+    On Windows, where `Processes` does not work, it is one.
+    """
+    if sys.platform == "win32":
+        return 1
     gpus = visible_gpus()
     if gpus:
         return len(gpus)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
@@ -102,7 +103,7 @@ def find_workers(workers: int | str | Ray) -> int | Ray:
         workers: One of these, "auto", or a name that `Ray.named` knows.
 
     Raises:
-        OptionError: if `workers` is something else.
+        OptionError: if `workers` is something else, or several processes on Windows.
     """
     cluster = Ray.named(workers) if isinstance(workers, str) else workers
     if isinstance(cluster, Ray):
@@ -114,7 +115,13 @@ def find_workers(workers: int | str | Ray) -> int | Ray:
             "`workers` is a whole number, at least 1, or 'auto', or a cluster: Ray(…), 'ray' or "
             f"'ray://host:port'. Received: {workers!r}"
         )
-    return int(workers)
+    processes = int(workers)
+    if processes > 1 and sys.platform == "win32":
+        raise OptionError(
+            "Several workers need Linux or macOS: pass workers=1 on Windows, or use WSL. "
+            f"Received: workers={processes}"
+        )
+    return processes
 
 
 def make_executor(workers: int | Ray, run: RunDirectory, jobs: int | None) -> Executor:

@@ -19,6 +19,7 @@ from kt_tuning.data import ImageData
 from kt_tuning.recipe import Recipe
 from kt_tuning.search.distributed import is_worker
 from kt_tuning.search.distributions import SearchSpace
+from kt_tuning.search.hyperparameters import HyperParameters
 from kt_tuning.search.objectives import objectives_of
 from kt_tuning.search.options import image_tasks, split_folds
 from kt_tuning.search.tuner_results import TunerResults
@@ -265,7 +266,7 @@ class _OverriddenTrials:
         """
         began = time.monotonic()
         trial = self._tuner.oracle.get_trial(spec.trial_id)
-        trial.hyperparameters = spec.hp
+        trial.hyperparameters = HyperParameters.sharing(spec.hp)
         self.spec, self.record = spec, None
         # What the subclass does after a training could not be repeated when a paused one goes on.
         self.report = lambda news: _without_pause(report(news))

@@ -13,6 +13,7 @@ import keras_tuner
 from kt_tuning.core.errors import OptionError
 from kt_tuning.export import export_obstacle
 from kt_tuning.recipe import Recipe
+from kt_tuning.search.hyperparameters import HyperParameters
 from kt_tuning.trials import member_of
 
 logger = logging.getLogger("kt_tuning")
@@ -82,7 +83,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build the wrapped hypermodel's model, and compile it anew if that is asked for."""
         with contextlib.nullcontext() if self._strategy is None else self._strategy.scope():
-            model = self.wrapped.build(hp)
+            model = self.wrapped.build(HyperParameters.sharing(hp))
             if self._compiling:
                 model.compile(**self._compile_arguments(model))
         return model
@@ -103,13 +104,13 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     def declare_hyperparameters(self, hp: keras_tuner.HyperParameters) -> None:
         """Register the hyperparameters that only `fit` uses."""
         self.recipe.declare(hp)
-        self.wrapped.declare_hyperparameters(hp)
+        self.wrapped.declare_hyperparameters(HyperParameters.sharing(hp))
 
     def fit(
         self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any
     ) -> Any:
         """Train as the wrapped hypermodel does."""
-        return self.wrapped.fit(hp, model, *args, **kwargs)
+        return self.wrapped.fit(HyperParameters.sharing(hp), model, *args, **kwargs)
 
 
 class DefaultHyperModel(keras_tuner.HyperModel):

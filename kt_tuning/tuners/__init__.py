@@ -5,6 +5,8 @@ Their arguments are KerasTuner's, in KerasTuner's order.
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ __all__ = [
 
 
 class RandomSearch(Tuner):
-    """Draws every configuration at random."""
+    """Draws all configurations at random."""
 
     def __init__(
         self,
@@ -42,33 +44,24 @@ class RandomSearch(Tuner):
         max_consecutive_failed_trials: int = 3,
         **kwargs: Any,
     ) -> None:
-        """Prepare a search, or take up an earlier one.
+        """Set up a search, or resume an earlier one.
 
         Args:
             hypermodel: As for `kt_tuning.Tuner`; None if a subclass overrides `run_trial`.
-            objective: A name, a `keras_tuner.Objective` or a list of them, whose sum is optimised
-                then; None if a training returns a single number to minimise.
-            max_trials: Trials, at most; None for no limit.
+            objective: A name, a `keras_tuner.Objective`, or a list of them, whose sum is
+                optimised; None if trials return a single number to minimise.
+            max_trials: Largest number of trials; None for no limit.
             seed: Same seed, same trials; random if None.
-            hyperparameters: A space that is fixed or narrowed in advance.
-            tune_new_entries: Whether hyperparameters that appear in a build are searched.
-            allow_new_entries: Whether they may appear at all.
-            max_retries_per_trial: How often a trial that raised an error is run again.
-            max_consecutive_failed_trials: The search raises a RuntimeError after so many failed
-                trials in a row.
+            hyperparameters: A space with hyperparameters that are fixed or narrowed.
+            tune_new_entries: Whether hyperparameters outside of `hyperparameters` are searched.
+            allow_new_entries: Whether hyperparameters outside of `hyperparameters` are allowed.
+            max_retries_per_trial: How often a failed trial is retried.
+            max_consecutive_failed_trials: Failed trials in a row after which `search` raises a
+                RuntimeError.
             **kwargs: Further arguments of `kt_tuning.Tuner`.
         """
-        oracle = oracles.RandomSearchOracle(
-            objective=objective,
-            max_trials=max_trials,
-            seed=seed,
-            hyperparameters=hyperparameters,
-            tune_new_entries=tune_new_entries,
-            allow_new_entries=allow_new_entries,
-            max_retries_per_trial=max_retries_per_trial,
-            max_consecutive_failed_trials=max_consecutive_failed_trials,
-        )
-        super().__init__(_seeded(oracle, seed), hypermodel, seed=seed or 0, **kwargs)
+        oracle = _make_oracle(oracles.RandomSearchOracle, locals())
+        super().__init__(oracle, hypermodel, seed=seed or 0, **kwargs)
 
 
 class GridSearch(Tuner):
@@ -87,33 +80,24 @@ class GridSearch(Tuner):
         max_consecutive_failed_trials: int = 3,
         **kwargs: Any,
     ) -> None:
-        """Prepare a search, or take up an earlier one.
+        """Set up a search, or resume an earlier one.
 
         Args:
             hypermodel: As for `kt_tuning.Tuner`; None if a subclass overrides `run_trial`.
-            objective: A name, a `keras_tuner.Objective` or a list of them, whose sum is optimised
-                then; None if a training returns a single number to minimise.
-            max_trials: Trials, at most; None for no limit.
+            objective: A name, a `keras_tuner.Objective`, or a list of them, whose sum is
+                optimised; None if trials return a single number to minimise.
+            max_trials: Largest number of trials; None for no limit.
             seed: Same seed, same trials; random if None.
-            hyperparameters: A space that is fixed or narrowed in advance.
-            tune_new_entries: Whether hyperparameters that appear in a build are searched.
-            allow_new_entries: Whether they may appear at all.
-            max_retries_per_trial: How often a trial that raised an error is run again.
-            max_consecutive_failed_trials: The search raises a RuntimeError after so many failed
-                trials in a row.
+            hyperparameters: A space with hyperparameters that are fixed or narrowed.
+            tune_new_entries: Whether hyperparameters outside of `hyperparameters` are searched.
+            allow_new_entries: Whether hyperparameters outside of `hyperparameters` are allowed.
+            max_retries_per_trial: How often a failed trial is retried.
+            max_consecutive_failed_trials: Failed trials in a row after which `search` raises a
+                RuntimeError.
             **kwargs: Further arguments of `kt_tuning.Tuner`.
         """
-        oracle = oracles.GridSearchOracle(
-            objective=objective,
-            max_trials=max_trials,
-            seed=seed,
-            hyperparameters=hyperparameters,
-            tune_new_entries=tune_new_entries,
-            allow_new_entries=allow_new_entries,
-            max_retries_per_trial=max_retries_per_trial,
-            max_consecutive_failed_trials=max_consecutive_failed_trials,
-        )
-        super().__init__(_seeded(oracle, seed), hypermodel, seed=seed or 0, **kwargs)
+        oracle = _make_oracle(oracles.GridSearchOracle, locals())
+        super().__init__(oracle, hypermodel, seed=seed or 0, **kwargs)
 
 
 class Hyperband(Tuner):
@@ -138,38 +122,27 @@ class Hyperband(Tuner):
         max_consecutive_failed_trials: int = 3,
         **kwargs: Any,
     ) -> None:
-        """Prepare a search, or take up an earlier one.
+        """Set up a search, or resume an earlier one.
 
         Args:
             hypermodel: As for `kt_tuning.Tuner`; None if a subclass overrides `run_trial`.
-            objective: A name, a `keras_tuner.Objective` or a list of them, whose sum is optimised
-                then; None if a training returns a single number to minimise.
+            objective: A name, a `keras_tuner.Objective`, or a list of them, whose sum is
+                optimised; None if trials return a single number to minimise.
             max_epochs: Epochs of the longest training.
-            factor: Each round keeps one in so many configurations and trains it so many times as
-                long.
-            hyperband_iterations: How often the whole algorithm is run.
+            factor: Each round keeps 1/`factor` of the configurations and trains them `factor` times
+                as long; at least 2.
+            hyperband_iterations: Repetitions of the whole algorithm.
             seed: Same seed, same trials; random if None.
-            hyperparameters: A space that is fixed or narrowed in advance.
-            tune_new_entries: Whether hyperparameters that appear in a build are searched.
-            allow_new_entries: Whether they may appear at all.
-            max_retries_per_trial: How often a trial that raised an error is run again.
-            max_consecutive_failed_trials: The search raises a RuntimeError after so many failed
-                trials in a row.
+            hyperparameters: A space with hyperparameters that are fixed or narrowed.
+            tune_new_entries: Whether hyperparameters outside of `hyperparameters` are searched.
+            allow_new_entries: Whether hyperparameters outside of `hyperparameters` are allowed.
+            max_retries_per_trial: How often a failed trial is retried.
+            max_consecutive_failed_trials: Failed trials in a row after which `search` raises a
+                RuntimeError.
             **kwargs: Further arguments of `kt_tuning.Tuner`.
         """
-        oracle = oracles.HyperbandOracle(
-            objective=objective,
-            max_epochs=max_epochs,
-            factor=factor,
-            hyperband_iterations=hyperband_iterations,
-            seed=seed,
-            hyperparameters=hyperparameters,
-            tune_new_entries=tune_new_entries,
-            allow_new_entries=allow_new_entries,
-            max_retries_per_trial=max_retries_per_trial,
-            max_consecutive_failed_trials=max_consecutive_failed_trials,
-        )
-        super().__init__(_seeded(oracle, seed), hypermodel, seed=seed or 0, **kwargs)
+        oracle = _make_oracle(oracles.HyperbandOracle, locals())
+        super().__init__(oracle, hypermodel, seed=seed or 0, **kwargs)
 
     def _build_hypermodel(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build a model with the weights of the trial that it goes on from, as KerasTuner does."""
@@ -198,44 +171,37 @@ class BayesianOptimization(Tuner):
         max_consecutive_failed_trials: int = 3,
         **kwargs: Any,
     ) -> None:
-        """Prepare a search, or take up an earlier one.
+        """Set up a search, or resume an earlier one.
 
         Args:
             hypermodel: As for `kt_tuning.Tuner`; None if a subclass overrides `run_trial`.
-            objective: A name, a `keras_tuner.Objective` or a list of them, whose sum is optimised
-                then; None if a training returns a single number to minimise.
-            max_trials: Trials, at most; None for no limit.
-            num_initial_points: Random configurations at first; None for three times the number of
-                hyperparameters.
-            alpha: Variance of the noise relative to the signal's, at least; it is fitted.
+            objective: A name, a `keras_tuner.Objective`, or a list of them, whose sum is
+                optimised; None if trials return a single number to minimise.
+            max_trials: Largest number of trials; None for no limit.
+            num_initial_points: Random configurations at the beginning; None for three times the
+                number of hyperparameters.
+            alpha: Lower bound of the fitted noise variance, relative to that of the signal.
             beta: Weight of exploration in the upper confidence bound.
             seed: Same seed, same trials; random if None.
-            hyperparameters: A space that is fixed or narrowed in advance.
-            tune_new_entries: Whether hyperparameters that appear in a build are searched.
-            allow_new_entries: Whether they may appear at all.
-            max_retries_per_trial: How often a trial that raised an error is run again.
-            max_consecutive_failed_trials: The search raises a RuntimeError after so many failed
-                trials in a row.
+            hyperparameters: A space with hyperparameters that are fixed or narrowed.
+            tune_new_entries: Whether hyperparameters outside of `hyperparameters` are searched.
+            allow_new_entries: Whether hyperparameters outside of `hyperparameters` are allowed.
+            max_retries_per_trial: How often a failed trial is retried.
+            max_consecutive_failed_trials: Failed trials in a row after which `search` raises a
+                RuntimeError.
             **kwargs: Further arguments of `kt_tuning.Tuner`.
         """
-        oracle = GaussianProcessOracle(
-            objective=objective,
-            max_trials=max_trials,
-            num_initial_points=num_initial_points,
-            alpha=alpha,
-            beta=beta,
-            seed=seed,
-            hyperparameters=hyperparameters,
-            tune_new_entries=tune_new_entries,
-            allow_new_entries=allow_new_entries,
-            max_retries_per_trial=max_retries_per_trial,
-            max_consecutive_failed_trials=max_consecutive_failed_trials,
-        )
-        super().__init__(_seeded(oracle, seed), hypermodel, seed=seed or 0, **kwargs)
+        oracle = _make_oracle(GaussianProcessOracle, locals())
+        super().__init__(oracle, hypermodel, seed=seed or 0, **kwargs)
 
 
-def _seeded(oracle: keras_tuner.Oracle, seed: int | None) -> keras_tuner.Oracle:
-    """Set an oracle's seed, 0 included, which KerasTuner takes for "none given"."""
-    if seed is not None:
-        oracle.seed = oracle._seed_state = seed
+def _make_oracle(
+    kind: type[keras_tuner.Oracle], arguments: Mapping[str, Any]
+) -> keras_tuner.Oracle:
+    """Make an oracle of those arguments of a tuner that the oracle takes."""
+    names = inspect.signature(kind).parameters.keys() & arguments.keys()
+    oracle = kind(**{name: arguments[name] for name in names})
+    if arguments["seed"] is not None:
+        # KerasTuner takes a seed of 0 for none.
+        oracle.seed = oracle._seed_state = arguments["seed"]
     return oracle

@@ -100,3 +100,9 @@ def test_automatic_without_gpus_is_a_worker_a_processor_as_far_as_memory_goes(mo
     assert worker_resources.automatic_workers() == 3
     monkeypatch.setattr(worker_resources, "count_processors", lambda: 2)
     assert worker_resources.automatic_workers() == 2
+
+
+def test_automatic_is_one_worker_on_windows(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(worker_resources, "visible_gpus", lambda: ALL)
+    assert worker_resources.automatic_workers() == 1

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from small_tables import TRAIN, VALIDATION, dense
+from tiny_models import tiny
 
 import kt_tuning as kt
 
@@ -84,6 +85,21 @@ def test_a_trial_without_memory_is_skipped_and_counted(tmp_path):
     assert list(tuner.results()["status"]) == ["COMPLETED", "INFEASIBLE"]
 
 
+def test_the_best_of_several_objectives_has_the_best_sum(tmp_path):
+    objectives = [kt.Objective("val_loss", "min"), kt.Objective("val_accuracy", "max")]
+    tuner = search(tuner_of(tmp_path, objective=objectives, max_trials=3))
+    sums = tuner.results()["val_loss"] - tuner.results()["val_accuracy"]
+    assert tuner.oracle.get_best_trials(1)[0].trial_id == sums.idxmin()
+
+
+def test_a_score_of_a_cross_validation_is_the_mean_of_its_folds(stripes, tmp_path):
+    tuner = kt.RandomSearch(tiny, "val_loss", max_trials=1, folds=2, directory=tmp_path)
+    tuner.search(stripes, epochs=1, verbose=0)
+    trial = tuner.results().iloc[0]
+    assert trial["deviation"] > 0
+    assert len(tuner.history()) == 2
+
+
 def test_a_search_ends_when_nothing_improves(tmp_path):
     class Worse(keras_tuner.HyperModel):
         scores = iter(range(100))
@@ -109,8 +125,16 @@ def test_a_search_ends_when_its_time_is_up(tmp_path, clock):
     assert len(tuner.results()) < 9
 
 
-@pytest.mark.parametrize("kind", [kt.RandomSearch, kt.GridSearch, kt.BayesianOptimization])
-def test_a_conditional_hyperparameter_is_tried_under_its_condition_only(kind, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "limit"),
+    [
+        (kt.RandomSearch, {"max_trials": 6}),
+        (kt.GridSearch, {"max_trials": 6}),
+        (kt.BayesianOptimization, {"max_trials": 6}),
+        (kt.Hyperband, {"max_epochs": 4}),
+    ],
+)
+def test_a_conditional_hyperparameter_is_tried_under_its_condition_only(kind, limit, tmp_path):
     class Conditional(kind):
         def run_trial(self, trial):
             hp = trial.hyperparameters
@@ -119,10 +143,68 @@ def test_a_conditional_hyperparameter_is_tried_under_its_condition_only(kind, tm
                     return hp.Float("x", 0, 1, step=0.5)
             return 2.0
 
-    tuner = Conditional(objective=None, max_trials=6, seed=1, directory=tmp_path)
+    tuner = Conditional(objective=None, seed=1, directory=tmp_path, **limit)
     tuner.search()
     for found in values(tuner):
         assert ("x" in found) == (found["kind"] == "a")
+
+
+class Flags(keras_tuner.HyperModel):
+    """Asks for booleans in `build`, in `fit` and below a condition; trains nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def build(self, hp):
+        self.seen.append(hp.Choice("bias", [True, False]))
+        with hp.conditional_scope("bias", [False]):
+            self.seen.append(hp.Choice("scale", [False, True]) or False)
+        return dense(keras_tuner.HyperParameters())
+
+    def fit(self, hp, model, *args, **kwargs):
+        self.seen.append(hp.Choice("shuffle", [False, True]))
+        return {"val_loss": float(hp.get("bias") + hp.get("shuffle"))}
+
+
+@pytest.mark.parametrize(
+    ("kind", "limits"),
+    [
+        (kt.RandomSearch, [{"max_trials": 2}, {"max_trials": 4}]),
+        (kt.GridSearch, [{"max_trials": 2}, {"max_trials": 8}]),
+        (kt.BayesianOptimization, [{"max_trials": 2}, {"max_trials": 4}]),
+        (kt.Hyperband, [{"max_epochs": 2}, {"max_epochs": 2}]),
+        (kt.Tuner, [{"max_trials": 2}, {"max_trials": 4}]),
+    ],
+)
+def test_a_choice_of_booleans_is_boolean_also_after_a_restart(kind, limits, tmp_path):
+    def start(limit):
+        made = Flags()
+        common = {"objective": "val_loss", "directory": tmp_path, "seed": 1}
+        return made, search(kind(made, **common, **limit))
+
+    start(limits[0])
+    hypermodel, tuner = start(limits[1])
+    for name in ("hp/bias", "hp/scale", "hp/shuffle"):
+        assert {type(value) for value in tuner.results()[name].dropna()} == {bool}
+    best = tuner.get_best_hyperparameters()[0]
+    hypermodel.build(best)
+    assert {type(value) for value in [*hypermodel.seen, best.get("bias")]} == {bool}
+
+
+def test_a_choice_of_booleans_has_the_default_and_the_errors_of_keras_tuner():
+    hp = kt.HyperParameters()
+    assert hp.Choice("first", [True, False]) is True
+    assert hp.Choice("given", [True, False], default=False) is False
+    assert hp.Choice("single", [True]) is True
+    with pytest.raises(ValueError, match="default value should be one of the choices"):
+        hp.Choice("wrong", [True], default=False)
+    with pytest.raises(TypeError, match="only one type"):
+        hp.Choice("mixed", [True, 1])
+    assert [hp.Choice(name, [2, 1]) for name in "ab"] == [2, 2]
+    copied = hp.copy()
+    assert copied.Choice("late", [False, True]) is False
+    assert "late" not in hp
 
 
 def test_trials_run_in_parallel_on_one_machine(tmp_path):
