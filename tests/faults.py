@@ -1,10 +1,10 @@
-"""Faults at a chosen instant of a job that runs in this process: a power loss, a kill, a full disk.
+"""Faults at a chosen instant of a job in this process: a power loss, a kill, a full disk.
 
-An instant is an operation on a file below a folder: opening it for writing, flushing it, renaming or
-deleting it, making a folder, and committing to a SQLite database. After a power loss or a kill the
-job is left by a `CrashError`; what its clean-up does to the files then does not count, as `image`
-was taken before. Code that writes files without Python's help, such as HDF5's, has no instants of
-its own: its files are flushed and renamed by code that has.
+An instant is an operation on a file below a folder: opening it for writing, flushing it, renaming
+or deleting it, making a folder, and committing to a SQLite database. After a power loss or a kill
+the job is left by a `CrashError`; what its clean-up does to the files then does not count, as
+`image` was taken before. Code that writes files without Python's help, such as HDF5's, has no
+instants of its own: its files are flushed and renamed by code that has.
 """
 
 from __future__ import annotations

@@ -19,14 +19,14 @@ from optuna.storages import BaseStorage
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import OptionError, SearchError
 from kt_tuning.core.quiet import ignored_warnings
-from kt_tuning.run.layout import ORACLE
+from kt_tuning.run.layout import ORACLE, STUDY
 from kt_tuning.search.objectives import objectives_of
 from kt_tuning.search.proposer import Proposer
 from kt_tuning.search.pruning import RungScores
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.study.open_study import check_objectives, open_study
 from kt_tuning.search.study.search_study import SearchStudy
-from kt_tuning.search.study.storage import is_shared
+from kt_tuning.search.study.storage import is_shared, storage_errors
 
 Source = optuna.Study | str | Path
 """An earlier search: its study, run directory, file, or URL."""
@@ -36,13 +36,18 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 def guarded(method: Method) -> Method:
     """Hold the oracle's `_guard`; unlike `keras_tuner.synchronized`, an error releases it.
 
-    Warnings of KerasTuner about metrics that are not a number are suppressed: such a trial fails
-    with a reason.
+    Errors of the database become a StorageError. Warnings of KerasTuner about metrics that are not
+    a number are suppressed: such a trial fails with a reason.
     """
 
     @functools.wraps(method)
     def locked(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with self._guard, ignored_warnings(RuntimeWarning, "All-NaN"):
+        where = self.storage or (self._project or Path()) / STUDY
+        with (
+            self._guard,
+            ignored_warnings(RuntimeWarning, "All-NaN"),
+            storage_errors(where),
+        ):
             return method(self, *args, **kwargs)
 
     return cast(Method, locked)

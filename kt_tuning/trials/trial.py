@@ -11,8 +11,8 @@ from typing import Any
 
 import keras_tuner
 
-from kt_tuning.core.atomic import sync_file
-from kt_tuning.core.errors import KtTuningError, StorageError, full_disk_explained
+from kt_tuning.core.atomic import sync_file, sync_folder
+from kt_tuning.core.errors import KtTuningError, StorageError, disk_errors_explained
 from kt_tuning.core.records import COMPLETED, PAUSED, PRUNED, TrialRecord
 from kt_tuning.run.layout import HISTORY, PAUSE, RESULT
 from kt_tuning.trials.keras_fast import forget_gradients
@@ -53,9 +53,9 @@ def run_trial(
     training = Training(spec, report, tasks, objectives)
     status, message = None, None
     try:
-        with full_disk_explained(spec.directory), forget_gradients():
+        with disk_errors_explained(spec.directory), forget_gradients():
             training.run()
-    except (KtTuningError, keras_tuner.errors.FatalError):
+    except keras_tuner.errors.FatalError:
         raise
     except Exception as error:
         if not spec.directory.is_dir():
@@ -63,12 +63,8 @@ def run_trial(
                 f"{spec.directory} has been removed while its trial was running. Leave the run "
                 "directory there during a search; the same search can be started again."
             ) from error
-        name = getattr(error, "filename", None)
-        if isinstance(name, str) and Path(name).is_relative_to(spec.directory):
-            raise StorageError(
-                f"Cannot read or write {name}: {error}. Correct that and start the same search "
-                "again: it goes on with this trial."
-            ) from error
+        if isinstance(error, KtTuningError):
+            raise
         status, message = describe_failure(error)
         logger.debug("trial %d failed", spec.number, exc_info=True)
     record = _record(spec, training, tasks, status, message)
@@ -95,7 +91,7 @@ def train_trial(
         For a training of an interrupted attempt, its metrics.
     """
     training = Training(spec, report, tasks, objectives)
-    with full_disk_explained(spec.directory), forget_gradients():
+    with disk_errors_explained(spec.directory), forget_gradients():
         training.run()
     earlier = [outcome.metrics for outcome in training.outcomes[: -len(training.results) or None]]
     return [*earlier, *training.results], _record(spec, training, tasks)
@@ -108,6 +104,7 @@ def end_trial(record: TrialRecord, directory: Path) -> TrialRecord:
         return record
     if (history := directory / HISTORY).exists():
         sync_file(history)
+    sync_folder(directory.parent)
     record.save(directory / RESULT)
     TrialFiles(directory).clear()
     return record

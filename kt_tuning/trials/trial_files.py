@@ -28,7 +28,6 @@ from kt_tuning.run.layout import (
     PAUSE,
     PREDICTIONS,
     RESULT,
-    TRIAL_STATE,
     WEIGHTS,
 )
 from kt_tuning.trials.checkpoint import LAST, UNREADABLE, Checkpoint
@@ -247,7 +246,8 @@ class Curve:
 def damaged_files(folder: Path) -> list[Path]:
     """Return the unreadable files of a trial, apart from its checkpoint and failed attempts.
 
-    Headers and lengths are checked, not every byte. Files that no trial writes are ignored.
+    Headers and lengths are checked, not every byte. Files that no trial writes, and KerasTuner's
+    trial.json, which nothing here reads, are ignored.
 
     Args:
         folder: The folder of the trial.
@@ -278,7 +278,6 @@ _READERS: dict[str, Callable[[Path], object]] = {
     RESULT: TrialRecord.load,
     PAUSE: TrialRecord.load,
     HISTORY: _read_curve,
-    TRIAL_STATE: read_json,
     PREDICTIONS: _read_array,
     EXECUTIONS: _read_array,
     WEIGHTS: lambda path: h5py.File(path, "r").close(),

@@ -63,7 +63,6 @@ def test_metrics_may_change_between_epochs(tmp_path):
 @pytest.fixture
 def folder(tmp_path):
     """A trial's folder with a file of each kind, all of them whole."""
-    (tmp_path / "trial.json").write_text(json.dumps({"trial_id": "1"}))
     (tmp_path / "history.csv").write_bytes(b"epoch,loss\r\n0,0.5\r\n")
     np.save(tmp_path / "val_predictions.npy", np.ones((3, 2)))
     for name in ("model.weights.h5", "fold_0.weights.h5"):
@@ -73,13 +72,14 @@ def folder(tmp_path):
 
 
 NAMES = [
-    *("trial.json", "history.csv", "val_predictions.npy"),
+    *("history.csv", "val_predictions.npy"),
     *("fold_0.weights.h5", "model.weights.h5"),
 ]
 
 
 def test_whole_files_and_those_of_the_user_are_not_damaged(folder):
-    for name in ("notes.json", "mine.npy", "failed_1.json", "writing.0123abcd.result.json"):
+    others = ("notes.json", "mine.npy", "failed_1.json", "writing.0123abcd.result.json")
+    for name in (*others, "trial.json"):
         (folder / name).touch()
     assert damaged_files(folder) == []
 
