@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import keras_tuner
 import numpy as np
@@ -25,6 +26,7 @@ from striped import striped_images
 import kt_tuning as kt
 from kt_tuning.evaluation import Gallery, Scores, model_digest, score
 from kt_tuning.evaluation.test_uses import note_use_of
+from kt_tuning.export.export_folder import write_provenance
 from kt_tuning.export.export_model import Exported, NumericalCheck
 from kt_tuning.trials.tasks import Task
 
@@ -171,21 +173,35 @@ def stubbed() -> Iterator[None]:
 
     def evaluated(model: Any, data: kt.ImageData, **options: Any) -> Scores:
         note_use_of(data.test, model, by="evaluate")
-        digest = model_digest(model)
-        return Scores({}, [], data.class_names, len(data.test), None, {}, model=digest)
+        confusion, digest = [[6, 0], [0, 6]], model_digest(model)
+        return Scores({}, confusion, data.class_names, len(data.test), None, {}, model=digest)
 
-    def exported(model: Any, path: Path, *, format: str, **options: Any) -> Exported:
+    def exported(model: Any, path: Path, *, format: str, card: Any, **options: Any) -> Exported:
         (path / "model.keras").write_bytes(model_digest(model).encode())
+        write_provenance(path, card, ())
         answers = np.full((1, CLASSES), 1 / CLASSES, np.float32)
         return Exported(path, format, NumericalCheck(1, 0.0, 1.0), lambda _: answers, answers)
 
     def save(model: keras.Model, path: Path) -> None:
         Path(path).write_bytes(b"PK\5\6" + bytes(18))  # an empty archive
 
+    def save_weights(model: keras.Model, path: Path) -> None:
+        with h5py.File(path, "w") as file:
+            for number, weights in enumerate(model.get_weights()):
+                file[str(number)] = weights
+
+    def load_weights(model: keras.Model, path: Path) -> None:
+        with h5py.File(path) as file:
+            model.set_weights([file[name][()] for name in sorted(file)])
+
     finalize = "kt_tuning.finalize"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keras.backend, "clear_session", lambda: None)
         patch.setattr(keras.Model, "save", save)
+        patch.setattr(keras.Model, "save_weights", save_weights)
+        patch.setattr(keras.Model, "load_weights", load_weights)
+        patch.setattr("kt_tuning.evaluation.test_uses._architecture", lambda model: "")
+        patch.setattr("kt_tuning.search.session.light_collections", contextlib.nullcontext)
         patch.setattr(f"{finalize}.evaluate.evaluate", evaluated)
         patch.setattr(f"{finalize}.evaluate.make_gallery", lambda *_: Gallery("occlusion", (), ()))
         patch.setattr(f"{finalize}.export.export_model", exported)

@@ -9,6 +9,7 @@ import collections
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -68,6 +69,7 @@ class Schedule:
             result = job()
         assert result == self._expected or (result is None and faults.struck)
         self._image = read(place) if faults.image is None else faults.image
+        shutil.rmtree(place)
         after = finished(self._image)
         for trial, content in before.items():
             assert after.get(trial) == content, f"trial {trial} is lost or has changed"
