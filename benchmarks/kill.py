@@ -231,7 +231,9 @@ class Run:
     def _check(self) -> None:
         """Check a run that has ended."""
         run = self._folder / "run"
-        lines = [line.split() for line in (self._folder / "epochs").read_text().splitlines()]
+        notes = self._folder / "epochs"
+        notes.touch()
+        lines = [line.split() for line in notes.read_text().splitlines()]
         ends = collections.Counter(name for name, epoch in lines if int(epoch) == EPOCHS - 1)
         self.faults["trial trained twice"] += sum(count - 1 for count in ends.values())
         statuses = []
@@ -270,6 +272,9 @@ def torment(kinds: list[str], workers: int, rng: random.Random) -> dict[str, obj
             done += run.torment(kinds[done:], length, rng)
             runs += 1
             faults += run.faults
+            print(
+                f"{runs} runs, {done} of {len(kinds)} instants, faults: {dict(faults)}", flush=True
+            )
     counts = collections.Counter(kinds[:done])
     return {
         **counts,

@@ -1,6 +1,8 @@
 """A job that is hit by faults again and again ends like one without, or says why it cannot go on.
 
-`KT_TUNING_FAULT_SCHEDULES` is the number of random schedules that are tried, 25 by default.
+`KT_TUNING_FAULT_SCHEDULES` is the number of random schedules that are tried, by default a few:
+
+    KT_TUNING_FAULT_SCHEDULES=1000 python -m pytest -s tests/kt_tuning/test_faults.py
 """
 
 from __future__ import annotations
@@ -14,14 +16,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from faults import INTERRUPT, KILL, KINDS, POWER_LOSS, CrashError, Fault, Faults, Image, read, write
+from faults import KINDS, POWER_LOSS, CrashError, Fault, Faults, Image, read, write
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from stub_job import EPOCHS, TRIALS, Job, stubbed
 
 from kt_tuning.core.errors import KtTuningError
 
-SCHEDULES = int(os.environ.get("KT_TUNING_FAULT_SCHEDULES", "25"))
+FEW = 10
+SCHEDULES = int(os.environ.get("KT_TUNING_FAULT_SCHEDULES", FEW))
 SNAPSHOTS = 8
 """Power losses at equal distances in a run."""
 FAULTS = st.builds(
@@ -112,31 +115,32 @@ def make_schedule(whole, tmp_path_factory):
     return lambda: Schedule(tmp_path_factory.mktemp("faults"), *whole)
 
 
+def run(schedule: Schedule, faults: Sequence[Fault]) -> None:
+    """Start the job again after each fault, and to its end."""
+    for fault in faults:
+        schedule.start(fault)
+    assert schedule.start() is not None
+    lost = sum(EPOCHS if fault.kind == POWER_LOSS else 1 for fault in faults)
+    assert schedule.epochs <= TRIALS * EPOCHS + lost, "more than the running epochs was lost"
+
+
 @settings(
     max_examples=SCHEDULES,
     deadline=None,
-    derandomize=SCHEDULES == 25,
+    derandomize=SCHEDULES == FEW,
     database=None,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
 @given(faults=st.lists(FAULTS, min_size=1, max_size=3))
-def test_the_job_goes_on_after_any_faults(make_schedule, faults: Sequence[Fault]):
-    schedule = make_schedule()
-    for fault in faults:
-        schedule.start(fault)
-    assert schedule.start() is not None
+def test_the_job_goes_on_after_any_faults(make_schedule, faults):
+    run(make_schedule(), faults)
     seen["schedules"] += 1
 
 
-@pytest.mark.parametrize("kind", [POWER_LOSS, KILL, INTERRUPT])
-def test_at_most_the_running_epochs_are_lost(make_schedule, kind):
-    lost = {POWER_LOSS: EPOCHS, KILL: 1, INTERRUPT: 1}[kind]
-    for number in range(SNAPSHOTS):
-        schedule = make_schedule()
-        schedule.start(Fault(kind, (number + 0.5) / SNAPSHOTS, seed=number))
-        assert schedule.start() is not None
-        assert schedule.epochs <= TRIALS * EPOCHS + lost
+@pytest.mark.parametrize("number", range(SNAPSHOTS))
+def test_a_power_loss_costs_at_most_the_running_epochs(make_schedule, number):
+    run(make_schedule(), [Fault(POWER_LOSS, (number + 0.5) / SNAPSHOTS, seed=number)])
 
 
 def teardown_module():
