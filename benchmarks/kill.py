@@ -1,17 +1,19 @@
-"""What `kill -9` costs: a search of 12 trials, killed at 20 random instants and restarted.
+"""A whole run that is killed, and stopped by Ctrl-C, at random instants, and started again.
 
-A process of its own searches, in itself (`serial`) or with two workers; this script kills it, or
-one of its workers, at random instants, and starts it again whenever it is gone. Serial searches
-lose 20 parents, parallel ones 10 parents and 10 workers in turn. Then the search runs to its end,
-and is checked:
+A process of its own searches with workers, combines the trials, evaluates and exports. This script
+sends SIGKILL to it or to one of its workers in turn, or SIGINT to it and its workers as a terminal
+does, at an instant that is uniform in the length of a run, and starts it again, until it ends; then
+the next run begins, until there were as many instants as asked for. Checked are after each instant
+and at the end of each run:
 
 * a result that was written once is there for good, byte for byte;
-* no trial is trained to its end twice (a callback notes every epoch in a file);
-* the table has 12 completed rows, and every trial its files;
-* `study.db` is sound, with 12 finished trials.
+* no trial has failed, and none is trained to its end twice (a callback notes every epoch);
+* each run has all trials with their files, a sound `study.db`, scores, and one export.
 
-Linux only. `--quick` kills 4 times. The last line is one JSON object; the exit status is 1 if a
-check fails.
+Linux only. `--quick` takes 4 and 2 instants. The last line is one JSON object; the exit status is 1
+if a check fails.
+
+    python benchmarks/kill.py --kills 60 --interrupts 40
 """
 
 from __future__ import annotations
@@ -33,30 +35,29 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-TRIALS = 12
-EPOCHS = 10
-LONGEST = 14.0
-"""Seconds, at most, from one kill to the next: longer than workers take to start."""
-PAUSE = 1.5
-"""Seconds before each epoch, so that there is something left to kill to the last."""
+TRIALS = 4
+EPOCHS = 3
+PAUSE = 0.3
+"""Seconds before each epoch: with less, most instants would be before or after the training."""
 PATIENCE = 600
 """Seconds in which any single step ends."""
 WORKER = "kt_tuning.execution.worker"
+FILES = ("result.json", "history.csv", "model.weights.h5", "val_predictions.npy")
 
 
-def search(folder: Path, workers: int, pause: float) -> None:
-    """What is killed: a search, with `pause` seconds before each epoch."""
+def work(folder: Path, workers: int) -> None:
+    """Do the job that is killed: search, combine, evaluate and export."""
     import keras
     import keras_tuner
     import numpy as np
 
-    import kt_tuning as ktt
+    import kt_tuning as kt
 
-    class Noting(keras.callbacks.Callback):
+    class Notes(keras.callbacks.Callback):
         """Writes a line an epoch, at its end."""
 
         def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
-            time.sleep(pause)
+            time.sleep(PAUSE)
 
         def on_epoch_end(self, epoch: int, logs: object = None) -> None:
             note = os.open(folder / "epochs", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -81,39 +82,41 @@ def search(folder: Path, workers: int, pause: float) -> None:
         return model
 
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (600, 8, 8, 1), dtype=np.uint8)
-    data = ktt.ImageData.from_arrays(images, (images.mean((1, 2, 3)) > 127).astype(int))
-    (folder / "awake").touch()
-    tuner = ktt.Tuner(
+    images = rng.integers(0, 256, (200, 8, 8, 1), dtype=np.uint8)
+    data = kt.ImageData.from_arrays(images, (images.mean((1, 2, 3)) > 127).astype(int))
+    (folder / "ready").touch()
+    tuner = kt.Tuner(
         build,
         strategy="random",
         max_trials=TRIALS,
         epochs=EPOCHS,
-        recipe=ktt.Recipe(augment="none"),
+        recipe=kt.Recipe(augment="none"),
         directory=folder,
         project_name="run",
         seed=1,
     )
-    tuner.search(data, workers=workers, callbacks=[Noting()], verbose=False)
+    tuner.search(data, workers=workers, callbacks=[Notes()], verbose=False)
+    tuner.evaluate(tuner.ensemble(), bootstrap=10)
+    tuner.export(format="keras")
     tuner.results().to_csv(folder / "results.csv")
 
 
 class Victim:
-    """A search in a process of its own that can be killed.
+    """The job in a process group of its own.
 
     Args:
         folder: Where it works.
         workers: Of the search.
-        pause: Seconds before each epoch.
     """
 
-    def __init__(self, folder: Path, workers: int, pause: float) -> None:
-        self._awake = folder / "awake"
-        self._awake.unlink(missing_ok=True)
+    def __init__(self, folder: Path, workers: int) -> None:
+        self._ready = folder / "ready"
+        self._ready.unlink(missing_ok=True)
         with open(folder / "log", "ab") as log:
-            command = [sys.executable, __file__, "--search", str(folder)]
             self._process = subprocess.Popen(
-                [*command, "--workers", str(workers), "--pause", str(pause)], stderr=log
+                [sys.executable, __file__, "--work", str(folder), "--workers", str(workers)],
+                stderr=log,
+                start_new_session=True,
             )
 
     @property
@@ -121,18 +124,27 @@ class Victim:
         """Whether it runs."""
         return self._process.poll() is None
 
-    def wait_until_awake(self) -> None:
+    def wait_until_ready(self) -> None:
         """Wait until its imports are over."""
-        while self.alive and not self._awake.exists():
+        while self.alive and not self._ready.exists():
             time.sleep(0.01)
 
-    def kill(self) -> bool:
-        """Kill it; whether there was something to kill."""
-        self._process.kill()
-        return self._process.wait(PATIENCE) == -signal.SIGKILL
+    def strike(self, kind: str, rng: random.Random) -> bool:
+        """Send a signal; return whether there was something to send it to."""
+        if kind == "worker":
+            return self._kill_worker(rng)
+        if not self.alive:
+            return False
+        if kind == "parent":
+            self._process.kill()
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGINT)
+        ended = self._process.wait(PATIENCE)
+        return ended == -(signal.SIGKILL if kind == "parent" else signal.SIGINT)
 
-    def kill_worker(self, rng: random.Random) -> bool:
-        """Kill one of its workers, as soon as there are any; False if there will be none."""
+    def _kill_worker(self, rng: random.Random) -> bool:
+        """Kill a worker, as soon as there is one; return False if there will be none."""
         while self.alive:
             if workers := _workers(self._process.pid):
                 with contextlib.suppress(ProcessLookupError):
@@ -142,7 +154,7 @@ class Victim:
         return False
 
     def wait(self) -> int:
-        """Its exit status, in the end."""
+        """Return its exit status, in the end."""
         return self._process.wait(PATIENCE)
 
 
@@ -158,63 +170,118 @@ def _workers(parent: int) -> list[int]:
     return sorted(found)
 
 
-def results(folder: Path) -> dict[str, bytes]:
-    """What finished trials have written, by folder."""
-    return {path.parent.name: path.read_bytes() for path in folder.glob("run/trial_*/result.json")}
+class Run:
+    """One run, from its first start to its end.
+
+    Args:
+        folder: Its folder.
+        workers: Of the search.
+
+    Attributes:
+        faults: What is wrong, by rule.
+    """
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        self._folder, self._workers = folder, workers
+        self._results: dict[str, bytes] = {}
+        self.faults: collections.Counter[str] = collections.Counter()
+
+    def torment(self, kinds: list[str], length: float, rng: random.Random) -> int:
+        """Strike at random instants, one of each of `kinds`, until the run ends; return how often.
+
+        Args:
+            kinds: "parent", "worker" and "interrupt", in this order; one worker a start, as a
+                trial whose process has died twice has failed.
+            length: Seconds of a run.
+            rng: Of the instants.
+        """
+        struck = 0
+        while not (self._folder / "results.csv").exists():
+            victim = Victim(self._folder, self._workers)
+            victim.wait_until_ready()
+            began = time.perf_counter()
+            while struck < len(kinds) and victim.alive:
+                kind = kinds[struck]
+                time.sleep(max(0.0, began + rng.uniform(0, length) - time.perf_counter()))
+                if not victim.strike(kind, rng):
+                    break
+                struck += 1
+                self._compare()
+                if kind == "worker" and struck < len(kinds) and kinds[struck] == "worker":
+                    break
+            if (status := victim.wait()) not in (0, -signal.SIGKILL, -signal.SIGINT):
+                self.faults[f"exit status {status}"] += 1
+                print((self._folder / "log").read_text()[-2000:], file=sys.stderr)
+                break
+        self._compare()
+        self._check()
+        return struck
+
+    def _compare(self) -> None:
+        """Compare the results with those before."""
+        run = self._folder / "run"
+        now = {path.parent.name: path.read_bytes() for path in run.glob("trial_*/result.json")}
+        for name, content in self._results.items():
+            self.faults["finished trial lost or changed"] += now.get(name) != content
+        self._results = now
+        failed = [name for name, text in now.items() if json.loads(text)["status"] != "COMPLETED"]
+        failed += [str(path) for path in run.glob("trial_*/failed_*.json")]
+        self.faults["trial failed"] += len(failed)
+
+    def _check(self) -> None:
+        """Check a run that has ended."""
+        run = self._folder / "run"
+        notes = self._folder / "epochs"
+        notes.touch()
+        lines = [line.split() for line in notes.read_text().splitlines()]
+        ends = collections.Counter(name for name, epoch in lines if int(epoch) == EPOCHS - 1)
+        self.faults["trial trained twice"] += sum(count - 1 for count in ends.values())
+        statuses = []
+        with contextlib.suppress(FileNotFoundError):
+            text = (self._folder / "results.csv").read_text(encoding="utf-8")
+            statuses = [row["status"] for row in csv.DictReader(text.splitlines())]
+        whole = [all((trial / name).exists() for name in FILES) for trial in run.glob("trial_*")]
+        with contextlib.closing(sqlite3.connect(run / "study.db")) as study:
+            (integrity,) = study.execute("pragma integrity_check").fetchone()
+            states = [state for (state,) in study.execute("select state from trials")]
+        exports = list((run / "export/keras").glob("*"))
+        self.faults["table incomplete"] += statuses != ["COMPLETED"] * TRIALS
+        self.faults["files incomplete"] += whole != [True] * TRIALS
+        self.faults["study damaged"] += integrity != "ok"
+        self.faults["study incomplete"] += states != ["COMPLETE"] * TRIALS
+        self.faults["scores missing"] += not (run / "scores.json").exists()
+        self.faults["not one export"] += [path.name for path in exports] != ["1"]
 
 
-def torment(folder: Path, workers: int, kills: int, rng: random.Random) -> dict[str, int]:
-    """Kill and restart a search; how many of each were killed and how many results changed."""
-    counts = {"parents": 0, "workers": 0, "changed": 0}
-    kept: dict[str, bytes] = {}
-    victim = None
-    while counts["parents"] + counts["workers"] < kills:
-        if victim is None or not victim.alive:
-            victim = Victim(folder, workers, PAUSE)
-            victim.wait_until_awake()
-        time.sleep(rng.uniform(0, LONGEST))
-        # In turn, so that no parent sees two workers killed: a trial has one retry.
-        kind = "workers" if workers > 1 and counts["workers"] < counts["parents"] else "parents"
-        hit = victim.kill() if kind == "parents" else victim.kill_worker(rng)
-        if not hit:
-            # It has ended, or failed, before its time: the checks will tell.
-            break
-        counts[kind] += 1
-        now = results(folder)
-        counts["changed"] += sum(now.get(name) != content for name, content in kept.items())
-        kept = now
-    if victim is not None and victim.alive:
-        victim.kill()
-    if Victim(folder, workers, pause=0.0).wait() != 0:
-        print((folder / "log").read_text()[-2000:], file=sys.stderr)
-    now = results(folder)
-    counts["changed"] += sum(now.get(name) != content for name, content in kept.items())
-    return counts
-
-
-def check(folder: Path, kills: int, counts: dict[str, int]) -> dict[str, bool]:
-    """The checks, by name, and whether each holds."""
-    run = folder / "run"
-    lines = [line.split() for line in (folder / "epochs").read_text().splitlines()]
-    ends = collections.Counter(name for name, epoch in lines if int(epoch) == EPOCHS - 1)
-    rows = []
-    if (folder / "results.csv").exists():
-        with open(folder / "results.csv", newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    statuses = [row["status"] for row in rows]
-    files = ("result.json", "history.csv", "model.weights.h5", "val_predictions.npy")
-    whole = [all((trial / name).exists() for name in files) for trial in run.glob("trial_*")]
-    with contextlib.closing(sqlite3.connect(run / "study.db")) as study:
-        (integrity,) = study.execute("pragma integrity_check").fetchone()
-        states = [state for (state,) in study.execute("select state from trials")]
+def torment(kinds: list[str], workers: int, rng: random.Random) -> dict[str, object]:
+    """Strike as often as asked for in as many runs as that takes; return what was counted."""
+    began = time.perf_counter()
+    length, runs, done = 0.0, 0, 0
+    faults: collections.Counter[str] = collections.Counter()
+    while done < len(kinds) or not runs:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            if not length:
+                victim = Victim(folder, workers)
+                victim.wait_until_ready()
+                ready = time.perf_counter()
+                victim.wait()
+                length = time.perf_counter() - ready
+                continue
+            run = Run(folder, workers)
+            done += run.torment(kinds[done:], length, rng)
+            runs += 1
+            faults += run.faults
+            print(
+                f"{runs} runs, {done} of {len(kinds)} instants, faults: {dict(faults)}", flush=True
+            )
+    counts = collections.Counter(kinds[:done])
     return {
-        "killed as often as meant": counts["parents"] + counts["workers"] == kills,
-        "results kept": counts["changed"] == 0,
-        "no trial trained twice": len(ends) == TRIALS and set(ends.values()) == {1},
-        "table complete": statuses == ["COMPLETED"] * TRIALS,
-        "files complete": whole == [True] * TRIALS,
-        "study sound": integrity == "ok",
-        "study complete": states == ["COMPLETE"] * TRIALS,
+        **counts,
+        "runs": runs,
+        "faults": dict(faults),
+        "length": length,
+        "seconds": time.perf_counter() - began,
     }
 
 
@@ -222,34 +289,29 @@ def main() -> int:
     """Kill, check and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--kills", type=int, default=60, help="instants of SIGKILL")
+    parser.add_argument("--interrupts", type=int, default=40, help="instants of SIGINT")
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0, help="of the instants")
-    parser.add_argument("--search", type=Path, metavar="FOLDER", help="be the one who is killed")
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--pause", type=float, default=0.0)
+    parser.add_argument("--work", type=Path, metavar="FOLDER", help="be the one who is killed")
     arguments = parser.parse_args()
-    if arguments.search:
-        search(arguments.search, arguments.workers, arguments.pause)
+    if arguments.work:
+        work(arguments.work, arguments.workers)
         return 0
-    kills = 4 if arguments.quick else 20
+    kills, interrupts = (4, 2) if arguments.quick else (arguments.kills, arguments.interrupts)
+    victims = ["parent", "worker"] if arguments.workers > 1 else ["parent"]
+    plans = {
+        "SIGKILL": [victims[number % len(victims)] for number in range(kills)],
+        "SIGINT": ["interrupt"] * interrupts,
+    }
     figures = {}
-    for name, workers in (("serial", 1), ("2 workers", 2)):
-        rng = random.Random(arguments.seed)
-        began = time.perf_counter()
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary)
-            counts = torment(folder, workers, kills, rng)
-            checks = check(folder, kills, counts)
-            epochs = len((folder / "epochs").read_text().splitlines())
-        spent = time.perf_counter() - began
-        figures[name] = {**counts, **checks, "epochs": epochs, "seconds": spent}
-        print(
-            f"{name}: {counts['parents']} parents and {counts['workers']} workers killed, "
-            f"{epochs} epochs trained of {TRIALS * EPOCHS}, {spent:.0f} s"
-        )
-        for rule, holds in checks.items():
-            print(f"  {rule:28}{'yes' if holds else 'NO'}")
+    for name, kinds in plans.items():
+        if kinds:
+            counted = torment(kinds, arguments.workers, random.Random(arguments.seed))
+            figures[name] = counted
+            print(f"{name}: {counted}")
     print(json.dumps({"quick": arguments.quick, "seed": arguments.seed, **figures}))
-    return int(not all(value is not False for run in figures.values() for value in run.values()))
+    return int(any(counted["faults"] for counted in figures.values()))
 
 
 if __name__ == "__main__":

@@ -4,17 +4,23 @@
 `Tuner` and ours are handed the same list of configurations by the same oracle, in one process one
 after the other; then ours with two workers. `--quick` runs 6 configurations for 2 epochs.
 
+`--fsync N` measures what it costs that results survive a power loss: our search N times with fsync
+and N times without, in turn, and the seconds that pass in fsync.
+
 The last line is one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -72,11 +78,53 @@ def draw(count: int) -> list[dict[str, object]]:
     ]
 
 
+@contextlib.contextmanager
+def timed_fsync(*, skipped: bool) -> Iterator[list[float]]:
+    """Yield the seconds of each fsync of this process in the block; it may be left out."""
+    real, spent = os.fsync, []
+
+    def timed(descriptor: int) -> None:
+        began = time.perf_counter()
+        if not skipped:
+            real(descriptor)
+        spent.append(time.perf_counter() - began)
+
+    os.fsync = timed
+    try:
+        yield spent
+    finally:
+        os.fsync = real
+
+
+def measure_fsync(search: Callable[[Path], None], rounds: int) -> dict[str, float]:
+    """Search in turn with and without fsync; return the medians of the seconds and the calls."""
+    with_fsync, without, inside, calls = [], [], [], 0
+    for number in range(2 * rounds):
+        skipped = bool(number % 2)
+        with tempfile.TemporaryDirectory() as folder, timed_fsync(skipped=skipped) as spent:
+            began = time.perf_counter()
+            search(Path(folder))
+            (without if skipped else with_fsync).append(time.perf_counter() - began)
+        if not skipped:
+            inside.append(sum(spent))
+            calls = len(spent)
+    found = {
+        "with fsync": statistics.median(with_fsync),
+        "without": statistics.median(without),
+        "inside fsync": statistics.median(inside),
+    }
+    found["share inside"] = found["inside fsync"] / found["with fsync"]
+    found["ratio"] = found["with fsync"] / found["without"]
+    return {**found, "calls": calls, "rounds": rounds}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
+    parser.add_argument("--fsync", type=int, metavar="N", help="measure the cost of fsync")
+    options = parser.parse_args()
+    quick = options.quick
     configurations, epochs = draw(6 if quick else 24), 2 if quick else 3
 
     rng = np.random.default_rng(1)
@@ -105,6 +153,12 @@ def main() -> None:
     }
     # The first trial of a process pays for TensorFlow's own start: nobody's measurement.
     build(keras_tuner.HyperParameters()).fit(*train, verbose=0)
+    if options.fsync:
+        found = measure_fsync(lambda directory: ours(directory, 1), options.fsync)
+        for name, number in found.items():
+            print(f"{name:24}{number:10.4g}")
+        print(json.dumps({"quick": quick, "fsync": found}))
+        return
     seconds = {}
     for name, run in runs.items():
         with tempfile.TemporaryDirectory() as folder:

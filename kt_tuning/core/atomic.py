@@ -64,7 +64,7 @@ def atomic_write(path: str | Path, *, durable: bool, sync_name: bool = True) -> 
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder that becomes `path` at the end of the block, or is removed if it raises.
 
-    The files in it are flushed to the disk before it gets its name.
+    The files and names in it are flushed to the disk before it gets its name.
 
     Args:
         path: The folder to make; absent, or an empty folder. Missing parents are made.
@@ -75,12 +75,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     # TensorFlow Serving reads folders whose names are numbers, so it ignores this one.
     folder = path.with_name(f".{path.name}.{secrets.token_hex(16)}.tmp")
     try:
-        folder.mkdir(parents=True)
+        make_folder(path.parent)
+        folder.mkdir()
         with held(folder):
             yield folder
-        for entry in folder.rglob("*"):
-            if entry.is_file():
-                sync_file(entry)
+        for entry in (folder, *folder.rglob("*")):
+            sync_folder(entry) if entry.is_dir() else sync_file(entry)
         if path.is_dir():
             # Windows does not replace a folder.
             path.rmdir()
@@ -134,6 +134,14 @@ def remove_abandoned(folder: Path, pattern: str = TEMPORARY) -> None:
             with held(path) as free:
                 if free:
                     shutil.rmtree(path, ignore_errors=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its missing parents; their names survive a power loss."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -64,26 +64,33 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 
 @contextlib.contextmanager
-def full_disk_explained(folder: str | Path) -> Iterator[None]:
-    """Convert an error that a full disk causes in the block to a StorageError.
+def disk_errors_explained(folder: str | Path) -> Iterator[None]:
+    """Convert errors of the disk in the block to a StorageError.
 
     Args:
         folder: The folder that the block writes; the message names it if the error names no file.
 
     Raises:
-        StorageError: if the disk is full or the quota exhausted.
+        StorageError: if the disk is full or the quota exhausted, or a file in the folder cannot be
+            read or written.
     """
     try:
         yield
     except KtTuningError:
         raise
     except Exception as error:
-        if not is_disk_full(error):
-            raise
-        raise StorageError(
-            f"The disk is full: cannot write {getattr(error, 'filename', None) or folder}. Free "
-            "some space and start the same command again: finished trials are kept."
-        ) from error
+        name = getattr(error, "filename", None)
+        if is_disk_full(error):
+            raise StorageError(
+                f"The disk is full: cannot write {name or folder}. Free some space and start the "
+                "same command again: finished trials are kept."
+            ) from error
+        if isinstance(error, OSError) and Path(str(name)).is_relative_to(folder):
+            raise StorageError(
+                f"Cannot read or write {name}: {error.strerror}. Correct that and start the same "
+                "command again: finished trials are kept."
+            ) from error
+        raise
 
 
 def require_extra(purpose: str, extra: str, *packages: str) -> None:

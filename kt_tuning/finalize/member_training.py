@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from kt_tuning.core.errors import SearchError, StorageError, full_disk_explained
+from kt_tuning.core.errors import SearchError, StorageError, disk_errors_explained
 from kt_tuning.core.json_record import read_json, write_json
 from kt_tuning.core.process import interrupts_kept
 from kt_tuning.core.quiet import light_collections, quiet_keras_tuner
@@ -161,7 +161,7 @@ class MemberTraining:
         if files.overwrite or any(not self._is_done(index) for index in range(count)):
             self._check(hypermodel)
         check = self._check_compatible
-        with full_disk_explained(files.path), files.begin(check, source=self.data.source):
+        with disk_errors_explained(files.path), files.begin(check, source=self.data.source):
             files.claim(self.data, [self.data.indices["validation"]])
             write_json(files.path / CONFIGURATION, self._definition())
             self._write_search(count)

@@ -10,7 +10,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kt_tuning.core.errors import StorageError, full_disk_explained
+from kt_tuning.core.atomic import make_folder
+from kt_tuning.core.errors import StorageError, disk_errors_explained
 from kt_tuning.core.json_record import Record, write_json
 from kt_tuning.core.progress import progress
 from kt_tuning.core.quiet import quiet_keras_tuner
@@ -169,8 +170,8 @@ def refit(tuner: Tuner, data: ImageData, options: RefitOptions | None = None) ->
         devices=str(devices),
         test_uses=tuple(use.date for use in uses.uses),
     )
-    folder.mkdir(exist_ok=True)
-    with full_disk_explained(folder), write_lock(run), run_lock(folder), quiet_keras_tuner():
+    make_folder(folder)
+    with disk_errors_explained(folder), write_lock(run), run_lock(folder), quiet_keras_tuner():
         record = _begin(run, folder, record, combination, overwrite=options.overwrite)
         logger.info("Refit: %s", record)
         if record.caveat is not None:

@@ -19,6 +19,7 @@ import numpy as np
 from keras import ops
 
 from hypermodels.compiling.fit_schedule import inner_optimizers
+from kt_tuning.core.atomic import make_folder
 from kt_tuning.core.errors import OptionError, SearchError
 from kt_tuning.core.progress import Task
 from kt_tuning.core.records import TrialRecord
@@ -39,7 +40,7 @@ def train_member(
     tuner: Tuner, plan: MemberPlan, data: ImageData, devices: Devices, folder: Path, bar: Task
 ) -> TrialRecord:
     """Train a configuration, or continue after its last finished epoch."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     if (folder / RESULT).exists():
         return TrialRecord.load(folder / RESULT)
     spec = TrialSpec(

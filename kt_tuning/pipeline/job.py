@@ -15,7 +15,7 @@ import numpy as np
 
 from kt_tuning.augment import preview
 from kt_tuning.core.atomic import atomic_write
-from kt_tuning.core.errors import SearchError, full_disk_explained
+from kt_tuning.core.errors import SearchError, disk_errors_explained
 from kt_tuning.core.progress import progress
 from kt_tuning.core.quiet import without_retracing_advice
 from kt_tuning.core.records import TrialRecord, first_trial_failure
@@ -183,7 +183,7 @@ def _finalize(
 ) -> RunOutcome:
     """Combine, evaluate, export and report."""
     stage = functools.partial(progress, shown=options.verbose)
-    with full_disk_explained(out), without_retracing_advice():
+    with disk_errors_explained(out), without_retracing_advice():
         with stage("Combining the best trials"):
             ensemble = tuner.ensemble(options.ensemble_size, cost_penalty=options.cost_penalty)
         ensemble = refitted(tuner, ensemble, data, options, clock)

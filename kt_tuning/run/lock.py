@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from kt_tuning.core.errors import StorageError
+from kt_tuning.core.errors import StorageError, disk_errors_explained
 from kt_tuning.run.layout import LOCK
 
 if sys.platform == "win32":
@@ -56,10 +56,10 @@ def write_lock(path: Path) -> Iterator[None]:
     For whatever writes into a run directory after the search, alone or as a part of a whole run.
 
     Raises:
-        StorageError: as `run_lock` does.
+        StorageError: as `run_lock` does, and if the block cannot read or write a file there.
     """
     free = path.resolve() in _held.paths or not path.is_dir()
-    with contextlib.nullcontext() if free else run_lock(path):
+    with contextlib.nullcontext() if free else run_lock(path), disk_errors_explained(path):
         yield
 
 

@@ -13,6 +13,7 @@ import keras_tuner
 import numpy as np
 from numpy.typing import NDArray
 
+from kt_tuning.core.atomic import make_folder
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.records import FAILED, PAUSED, TrialRecord
 from kt_tuning.data import ImageData
@@ -88,7 +89,7 @@ class RunDirectory(Run):
         try:
             with contextlib.ExitStack() as held:
                 try:
-                    self.path.mkdir(parents=True, exist_ok=True)
+                    make_folder(self.path)
                     if lock:
                         held.enter_context(run_lock(self.path))
                     if self.overwrite:

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import keras
 from rich.console import Console
 
-from kt_tuning.core.errors import SearchError, full_disk_explained
+from kt_tuning.core.errors import SearchError, disk_errors_explained
 from kt_tuning.core.process import interrupts_kept
 from kt_tuning.core.quiet import light_collections, quiet_keras_tuner, without_repetitions
 from kt_tuning.core.records import FAILED, SearchRecord, first_trial_failure
@@ -112,7 +112,7 @@ class SessionTuner(OverridableTuner):
         with (
             without_repetitions(),
             contextlib.closing(self._oracle),  # a refusal, too, leaves the study as it was
-            full_disk_explained(self.run_directory),
+            disk_errors_explained(self.run_directory),
             self._run.begin(check, source=source, lock=not shared),
             make_executor(workers, self._run, jobs).started(jobs) as executor,
         ):

@@ -35,7 +35,7 @@ from kt_tuning.search.study.open_study import (
     open_study,
     with_earlier_space,
 )
-from kt_tuning.search.study.storage import is_shared
+from kt_tuning.search.study.storage import is_shared, storage_errors
 from kt_tuning.search.study.trial_states import (
     NEAR,
     SCORES,
@@ -53,13 +53,18 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 def guarded(method: Method) -> Method:
     """Hold the oracle's `_guard`; unlike `keras_tuner.synchronized`, an error releases it.
 
-    Warnings of KerasTuner about metrics that are not a number are suppressed: such a trial fails
-    with a reason.
+    Errors of the database become a StorageError. Warnings of KerasTuner about metrics that are not
+    a number are suppressed: such a trial fails with a reason.
     """
 
     @functools.wraps(method)
     def locked(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with self._guard, ignored_warnings(RuntimeWarning, "All-NaN"):
+        where = self.storage or (self._project or Path()) / STUDY
+        with (
+            self._guard,
+            ignored_warnings(RuntimeWarning, "All-NaN"),
+            storage_errors(where),
+        ):
             return method(self, *args, **kwargs)
 
     return cast(Method, locked)

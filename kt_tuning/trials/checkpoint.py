@@ -116,12 +116,16 @@ class Checkpoint:
         arrays = {f"v{i}": value for i, value in enumerate(_values(model))}
         self._write(LAST, dataclasses.asdict(state), arrays)
 
-    def restore(self, model: keras.Model, index: int) -> tuple[TrainingState, Best] | None:
+    def restore(
+        self, model: keras.Model, index: int, *, epochs: int
+    ) -> tuple[TrainingState, Best] | None:
         """Restore the variables of a model like the one that was saved.
 
         Args:
             model: A built and compiled model.
             index: Index of the training; checkpoints of other trainings are ignored.
+            epochs: Epochs of the training in the curve. A power loss may have left fewer than were
+                trained: then there is nothing to continue from.
 
         Returns:
             The state and the best epoch, without which a training cannot go on; None if there is
@@ -131,9 +135,9 @@ class Checkpoint:
         if last is None or best is None:
             return None
         (state, arrays), (scores, weights) = last, best
-        variables, values = _variables(model), list(arrays.values())
-        if not state.resumable or state.index != index:
+        if not state.resumable or state.index != index or state.trained > epochs:
             return None
+        variables, values = _variables(model), list(arrays.values())
         if [v.shape for v in variables] != [value.shape for value in values]:
             return None
         for variable, value in zip(variables, values, strict=True):

@@ -117,13 +117,15 @@ def describe_failure(error: Exception, directory: Path) -> tuple[str, str]:
         keras_tuner.errors.FatalError: the error itself: the hypermodel says that nothing can work.
         StorageError: if the directory has been removed.
     """
-    if isinstance(error, (KtTuningError, keras_tuner.errors.FatalError)):
+    if isinstance(error, keras_tuner.errors.FatalError):
         raise error
     if not directory.is_dir():
         raise StorageError(
             f"{directory} has been removed while its trial was running. Leave the run directory "
             "there during a search; the same search can be started again."
         ) from error
+    if isinstance(error, KtTuningError):
+        raise error
     name = type(error).__name__
     text = str(error).strip()
     if isinstance(error, (InfeasibleError, keras_tuner.errors.FailedTrialError)):

@@ -172,7 +172,8 @@ class Training:
         if spec.origin is not None:
             load_weights(model, weights_file(spec.origin, run.fold))
         fresh = TrainingState(run.index, spec.epochs, spec.initial_epoch), None
-        state, best = self._files.checkpoint.restore(model, run.index) or fresh
+        epochs = self._files.epochs(run.index)
+        state, best = self._files.checkpoint.restore(model, run.index, epochs=epochs) or fresh
         self.state = state
         self._files.rewind_history(run.index, state.done)
         deadline = None if spec.deadline is None else self._deadline(run, state)

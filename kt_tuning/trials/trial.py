@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras_tuner
 
-from kt_tuning.core.errors import StorageError, full_disk_explained
+from kt_tuning.core.errors import disk_errors_explained
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.trials.keras_fast import forget_gradients
 from kt_tuning.trials.spec import Report, TrialSpec, describe_failure
@@ -49,16 +48,10 @@ def run_trial(
     training = Training(spec, report, tasks, objectives)
     status, message = None, None
     try:
-        with full_disk_explained(spec.directory), forget_gradients():
+        with disk_errors_explained(spec.directory), forget_gradients():
             training.run()
     except Exception as error:
         status, message = describe_failure(error, spec.directory)
-        name = getattr(error, "filename", None)
-        if isinstance(name, str) and Path(name).is_relative_to(spec.directory):
-            raise StorageError(
-                f"Cannot read or write {name}: {error}. Correct that and start the same search "
-                "again: it goes on with this trial."
-            ) from error
         logger.debug("trial %d failed", spec.number, exc_info=True)
     return TrialFiles(spec.directory).end(training.record(status, message))
 
@@ -83,7 +76,7 @@ def train_trial(
         For a training of an interrupted attempt, its metrics.
     """
     training = Training(spec, report, tasks, objectives)
-    with full_disk_explained(spec.directory), forget_gradients():
+    with disk_errors_explained(spec.directory), forget_gradients():
         training.run()
     earlier = [outcome.metrics for outcome in training.outcomes[: -len(training.results) or None]]
     return [*earlier, *training.results], training.record()

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.atomic import CsvTable, atomic_write, remove_leftovers, sync_file
+from kt_tuning.core.atomic import CsvTable, atomic_write, remove_leftovers, sync_file, sync_folder
 from kt_tuning.core.json_record import Record, read_json, write_json
 from kt_tuning.core.records import PAUSED, TrialRecord
 from kt_tuning.run.layout import (
@@ -28,7 +28,6 @@ from kt_tuning.run.layout import (
     PAUSE,
     PREDICTIONS,
     RESULT,
-    TRIAL_STATE,
     WEIGHTS,
 )
 from kt_tuning.trials.checkpoint import LAST, UNREADABLE, Checkpoint
@@ -208,6 +207,10 @@ class TrialFiles:
         row.update(epoch=epoch, seconds=round(seconds, 3), data_wait=wait, **numbers)
         self._history.add(row)
 
+    def epochs(self, run: int) -> int:
+        """Return the number of complete rows of a training in the history."""
+        return sum(row.get("run", "0") == str(run) for row in self._history.read())
+
     def rewind_history(self, run: int, epoch: int) -> None:
         """Remove the rows that a killed attempt wrote after its last checkpoint.
 
@@ -230,6 +233,7 @@ class TrialFiles:
             return record
         if self._history.path.exists():
             sync_file(self._history.path)
+        sync_folder(self._directory.parent)
         record.save(self._directory / RESULT)
         self.clear()
         return record
@@ -244,7 +248,8 @@ class TrialFiles:
 def damaged_files(folder: Path) -> list[Path]:
     """Return the unreadable files of a trial, apart from its checkpoint and failed attempts.
 
-    Headers and lengths are checked, not every byte. Files that no trial writes are ignored.
+    Headers and lengths are checked, not every byte. Files that no trial writes, and KerasTuner's
+    trial.json, which nothing here reads, are ignored.
 
     Args:
         folder: The folder of the trial.
@@ -275,7 +280,6 @@ _READERS: dict[str, Callable[[Path], object]] = {
     RESULT: TrialRecord.load,
     PAUSE: TrialRecord.load,
     HISTORY: _read_curve,
-    TRIAL_STATE: read_json,
     PREDICTIONS: _read_array,
     EXECUTIONS: _read_array,
     WEIGHTS: lambda path: h5py.File(path, "r").close(),

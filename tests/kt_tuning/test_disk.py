@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kt_tuning.core.atomic import atomic_write
-from kt_tuning.core.errors import OptionError, StorageError, full_disk_explained, is_disk_full
+from kt_tuning.core.errors import OptionError, StorageError, disk_errors_explained, is_disk_full
 from kt_tuning.trials import checkpoint
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -40,7 +40,7 @@ def test_the_file_is_named_and_what_was_there_stays(tmp_path):
     path.write_text("whole")
 
     def write():
-        with full_disk_explained(tmp_path), atomic_write(path, durable=False) as temporary:
+        with disk_errors_explained(tmp_path), atomic_write(path, durable=False) as temporary:
             temporary.write_text("ha")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -50,9 +50,20 @@ def test_the_file_is_named_and_what_was_there_stays(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_file_of_the_folder_that_cannot_be_written_is_named(tmp_path):
+    path = tmp_path / "a.json"
+    with (
+        pytest.raises(StorageError, match=rf"Cannot read or write {path}: Permission denied\."),
+        disk_errors_explained(tmp_path),
+    ):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
 def test_other_errors_are_left_alone(tmp_path):
-    for error in (ValueError("x"), OptionError("No space left on device is no option")):
-        with pytest.raises(type(error)) as raised, full_disk_explained(tmp_path):
+    elsewhere = PermissionError(errno.EACCES, "Permission denied", str(tmp_path.parent / "a"))
+    refused = OptionError("No space left on device is no option")
+    for error in (ValueError("x"), refused, elsewhere):
+        with pytest.raises(type(error)) as raised, disk_errors_explained(tmp_path):
             raise error
         assert raised.value is error
 

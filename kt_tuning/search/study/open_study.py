@@ -14,7 +14,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from kt_tuning.core.atomic import sync_file, sync_folder
+from kt_tuning.core.atomic import make_folder, sync_file, sync_folder
 from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.core.quiet import quiet_optuna
 from kt_tuning.run.layout import STUDY
@@ -64,7 +64,7 @@ def open_search(
     name = STUDY_NAME if project is None or storage is None else project.name
     where = storage
     if where is None and project is not None:
-        project.mkdir(parents=True, exist_ok=True)
+        make_folder(project)
         where = project / STUDY
     wanted = [[objective.name, objective.direction] for objective in objectives]
     with quiet_optuna(), storage_errors(where):

@@ -18,7 +18,7 @@ import sqlalchemy.exc
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 
-from kt_tuning.core.errors import MissingExtraError, StorageError, missing_extra
+from kt_tuning.core.errors import MissingExtraError, StorageError, is_disk_full, missing_extra
 from kt_tuning.core.quiet import quiet_optuna
 
 logger = logging.getLogger("kt_tuning")
@@ -211,13 +211,18 @@ def storage_errors(storage: str | Path | BaseStorage | None) -> Iterator[None]:
         *(sqlalchemy.exc.SQLAlchemyError, sqlite3.DatabaseError, StorageInternalError),
         *(json.JSONDecodeError, UnicodeDecodeError),
     ) as error:
+        if is_disk_full(error):
+            raise
         shown = without_password(storage) if isinstance(storage, str) else storage
-        reason = str(error).splitlines()[0]
+        # Optuna's own errors of a transaction do not say what was wrong.
+        cause = error.__cause__ if isinstance(error, StorageInternalError) else None
+        reason = str(cause or error).splitlines()[0]
         raise StorageError(
-            f"Cannot read {shown} as an Optuna storage: {reason}. Expected a SQLite file, or a URL "
-            f"such as postgresql://user@host/name (with its password in {PASSWORD}). If the file "
-            "is damaged, restore it from a copy; or move it away, and `kt-tuning finalize` uses "
-            "the finished trials. A search then needs another run directory."
+            f"Cannot use {shown} as an Optuna storage: {reason}. Expected a SQLite file that can "
+            "be written, or a URL such as postgresql://user@host/name (with its password in "
+            f"{PASSWORD}). If the file is damaged, restore it from a copy; or move it away, and "
+            "`kt-tuning finalize` uses the finished trials. A search then needs another run "
+            "directory."
         ) from error
 
 

@@ -9,6 +9,7 @@ from kt_tuning.core.atomic import (
     WRITING,
     atomic_folder,
     atomic_write,
+    make_folder,
     remove_abandoned,
     remove_leftovers,
     sync_folder,
@@ -55,6 +56,23 @@ def test_another_file_is_only_replaced(tmp_path, calls):
     with atomic_write(tmp_path / "a.json", durable=False) as temporary:
         temporary.write_text("new")
     assert calls == [("replace", tmp_path / "a.json")]
+
+
+def test_the_name_of_each_new_folder_is_flushed(tmp_path, calls):
+    make_folder(tmp_path / "a/b")
+    assert (tmp_path / "a/b").is_dir()
+    assert calls == [("fsync", tmp_path), ("fsync", tmp_path / "a")]
+    make_folder(tmp_path / "a/b")
+    assert len(calls) == 2
+
+
+def test_all_files_and_names_in_a_folder_are_flushed_before_it_gets_its_name(tmp_path, calls):
+    with atomic_folder(tmp_path / "1") as folder:
+        (folder / "variables").mkdir()
+        (folder / "variables/index").touch()
+    flushed = [folder, folder / "variables", folder / "variables/index"]
+    assert sorted(calls[:3]) == [("fsync", path) for path in flushed]
+    assert calls[-1] == ("fsync", tmp_path)
 
 
 def _fail(path):
