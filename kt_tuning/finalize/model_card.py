@@ -25,6 +25,7 @@ from kt_tuning.core.records import (
     TrialRecord,
     backbones_of,
 )
+from kt_tuning.data.image_data import uses_without_run
 from kt_tuning.ensembling import EnsembleRecord, is_refitted, read_scores
 from kt_tuning.evaluation import (
     CorrectedBest,
@@ -79,6 +80,7 @@ class RunRecords:
         """
         run = Run(directory)
         search, data = run.read_search(), run.read_data()
+        uses = held_out_uses(directory, uses_without_run(data.fingerprint))
         return cls(
             name=run.path.resolve().name,
             data=data,
@@ -87,7 +89,7 @@ class RunRecords:
             ensemble=run.read(EnsembleRecord, ENSEMBLE),
             scores=read_scores(directory),
             correction=corrected_best_of_run(directory),
-            uses=held_out_uses(directory).of(data.fingerprint),
+            uses=uses.of(data.fingerprint),
             refitted=is_refitted(directory),
         )
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json
 from kt_tuning.core.records import FAILED, INFEASIBLE, DataCard, SearchRecord, TrialRecord
+from kt_tuning.data.image_data import uses_without_run
 from kt_tuning.ensembling import EnsembleRecord, Validated, is_refitted, read_scores, read_validated
 from kt_tuning.evaluation import (
     CorrectedBest,
@@ -202,7 +203,8 @@ def load_run(directory: str | Path) -> RunSummary:
     validated, caveat = None, None
     if data is not None:
         validated = read_validated(directory, best)
-        caveat = held_out_uses(directory).of(data.fingerprint).caveat(run.trials())
+        uses = held_out_uses(directory, uses_without_run(data.fingerprint))
+        caveat = uses.of(data.fingerprint).caveat(run.trials())
     return RunSummary(
         name=run.path.resolve().name,
         data=data,
