@@ -160,7 +160,8 @@ def describe_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         arguments: By name. Tensors and tables count as arrays, containers of plain values, such as
-            `class_weight`, as text; others, such as data sets, are left out.
+            `class_weight`, as text, a `tf.data.Dataset` as its size and the type of its elements;
+            others, such as generators, are left out.
     """
     found: dict[str, Any] = {}
     for name, value in arguments.items():
@@ -168,6 +169,8 @@ def describe_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
         arrays = [np.asarray(leaf) for leaf in leaves if hasattr(leaf, "__array__")]
         if isinstance(value, _PLAIN):
             found[name] = value
+        elif hasattr(value, "element_spec") and hasattr(value, "cardinality"):
+            found[name] = f"{int(value.cardinality())} of {value.element_spec}"[:LONGEST]
         elif all(isinstance(leaf, _PLAIN) for leaf in leaves):
             text = repr(value)
             digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

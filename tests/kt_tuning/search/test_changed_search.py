@@ -9,6 +9,7 @@ import keras_tuner
 import numpy as np
 import pandas
 import pytest
+import tensorflow as tf
 from striped import striped_images
 
 from kt_tuning import ImageData, Recipe, Tuner
@@ -305,6 +306,10 @@ def test_arguments_of_fit_that_change_the_training_are_compared():
     tensor = keras.ops.convert_to_tensor
     assert described(x=tensor(images)) != described(x=tensor(images + 1))
     assert described(x=pandas.DataFrame(images)) != described(x=pandas.DataFrame(images + 1))
+    slices = tf.data.Dataset.from_tensor_slices(images)
+    assert described(x=slices) == described(x=slices.shuffle(9))
+    assert described(x=slices) != described(x=slices.take(5))
+    assert described(x=slices) != described(x=slices.batch(1))
     days = images.astype("datetime64[D]")  # has no buffer
     assert described(x=days) == described(x=days.copy())
     assert len(described(x=list(range(1000)))["x"]) < 200
