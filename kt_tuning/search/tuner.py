@@ -29,6 +29,7 @@ from kt_tuning.search.objectives import Objectives, objectives_of
 from kt_tuning.search.options import (
     check_arguments,
     check_limits,
+    check_warm_start,
     find_recipe,
     find_workers,
     split_folds,
@@ -200,6 +201,7 @@ class Tuner(SessionTuner):
         )
         self._given = data
         self.run_directory = Path(directory) / project_name
+        check_warm_start(warm_start, self.run_directory)
         if hypermodel is None:
             hypermodel = self._default_hypermodel()
         if isinstance(hypermodel, str) and (hypermodel == AUTO or oracle is None):
