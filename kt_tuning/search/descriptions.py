@@ -78,7 +78,7 @@ def describe_code(hypermodel: Any) -> str | None:
         functions = [member for member in members if inspect.isfunction(member)]
     texts = []
     for each in functions:
-        if getattr(each, "__module__", "").split(".")[0] not in LIBRARIES:
+        if (getattr(each, "__module__", None) or "").split(".")[0] not in LIBRARIES:
             with contextlib.suppress(OSError, TypeError, SyntaxError):
                 source = textwrap.dedent(inspect.getsource(each))
                 texts.append(ast.dump(ast.parse(source)))

@@ -166,4 +166,5 @@ def has_own_fit(hypermodel: Any) -> bool:
     if isinstance(own, Families):
         return any(map(has_own_fit, own.members.values()))
     fit = vars(own).get("fit", type(own).fit)
-    return fit is not keras_tuner.HyperModel.fit and fit.__module__.split(".")[0] != "hypermodels"
+    ours = (getattr(fit, "__module__", None) or "").split(".")[0] == "hypermodels"
+    return fit is not keras_tuner.HyperModel.fit and not ours
