@@ -34,6 +34,15 @@ CLASSES_SHOWN = 30
 """Rows of the table in a notebook, at most."""
 
 
+def uses_without_run(fingerprint: str) -> Path:
+    """Return the folder of the user's cache where uses of a test split are noted without a run.
+
+    Args:
+        fingerprint: Of the data.
+    """
+    return cache_folder() / "test_uses" / fingerprint
+
+
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ImageData:
     """Labelled images in three disjoint splits.
@@ -228,7 +237,7 @@ class ImageData:
     @property
     def uses_without_run(self) -> Path:
         """Folder in the user's cache where uses of the test split are noted without a run."""
-        return cache_folder() / "test_uses" / self.fingerprint
+        return uses_without_run(self.fingerprint)
 
     @property
     def card(self) -> DataCard:
@@ -300,7 +309,11 @@ class ImageData:
             {"train": known[fold != number], "validation": known[fold == number]}
             for number in range(count)
         ]
-        return [dataclasses.replace(self, indices={**self.indices, **split}) for split in splits]
+        folds = [dataclasses.replace(self, indices={**self.indices, **split}) for split in splits]
+        for fold in folds:
+            # A use of it is one of the test split of these data.
+            vars(fold)["test"] = self.test
+        return folds
 
     def pixel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return means and standard deviations of the channels over the training split, 0 to 255.

@@ -14,6 +14,7 @@ from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import content_checked, read_json, to_json_text
 from kt_tuning.core.records import DataCard, SearchRecord, TrialRecord
+from kt_tuning.data.image_data import uses_without_run
 from kt_tuning.ensembling.combination import Combination
 from kt_tuning.ensembling.record import EnsembleRecord
 from kt_tuning.evaluation import (
@@ -78,6 +79,10 @@ class RunRecords:
         """
         run = Run(directory)
         search, data = run.read_search(), run.data_card()
+        uses = HeldOutUses()
+        if data is not None:
+            found = held_out_uses(directory, uses_without_run(data.fingerprint))
+            uses = found.of(data.fingerprint)
         return RunRecords(
             name=run.path.resolve().name,
             data=data,
@@ -86,7 +91,7 @@ class RunRecords:
             ensemble=run.read(EnsembleRecord, ENSEMBLE),
             scores=read_scores(directory),
             correction=corrected_best_of_run(directory),
-            uses=HeldOutUses() if data is None else held_out_uses(directory).of(data.fingerprint),
+            uses=uses,
             refitted=is_refitted(directory),
         )
 

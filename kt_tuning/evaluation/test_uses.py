@@ -110,17 +110,20 @@ def add_uses(directory: str | Path, uses: Iterable[HeldOutUse]) -> None:
             ) from error
 
 
-def held_out_uses(directory: str | Path) -> HeldOutUses:
+def held_out_uses(directory: str | Path, *without_run: Path) -> HeldOutUses:
     """Read how often the test split has been used; no use if there is no note.
 
     Args:
         directory: The run directory; if it is in another one of the same data, the uses noted there
             count as well.
+        *without_run: The folder for uses by processes that did not know of the run; see
+            `kt_tuning.data.image_data.uses_without_run`.
 
     Raises:
         StorageError: if the note cannot be read.
     """
-    uses = {use for folder in _with_outer(directory) for use in _read(folder / TEST_USES)}
+    folders = [*_with_outer(directory), *without_run]
+    uses = {use for folder in folders for use in _read(folder / TEST_USES)}
     return HeldOutUses(tuple(sorted(uses, key=lambda use: use.time)))
 
 

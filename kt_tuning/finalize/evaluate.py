@@ -25,6 +25,7 @@ from kt_tuning.ensembling import (
 )
 from kt_tuning.ensembling.run_files import find_ensemble_file, load_keras_model
 from kt_tuning.evaluation import Parts, Scores, evaluate, make_gallery, model_digest
+from kt_tuning.evaluation.test_uses import add_uses, held_out_uses
 from kt_tuning.run import Run, write_lock
 from kt_tuning.run.layout import ENSEMBLE, GALLERY, SCORES, SPLIT, final_model_file
 
@@ -170,6 +171,8 @@ def evaluate_run(
             f"{data.fingerprint[:12]}. Evaluate on the data that were searched on."
         )
     with write_lock(directory):
+        # Another process may have used the split without knowing of the run.
+        add_uses(directory, held_out_uses(data.uses_without_run).uses)
         if directory.resolve() not in [folder.resolve() for folder in data.runs]:
             data.runs.append(directory)
         seen = trained_on_validation(directory)

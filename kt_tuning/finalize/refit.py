@@ -156,7 +156,8 @@ def refit(tuner: Tuner, data: ImageData, options: RefitOptions | None = None) ->
     check_same_data(run, data)
     combination, trials = choose_members(tuner, options.members)
     devices = find_devices(options.tpu).take(options.devices)
-    joined, uses = with_validation(data), held_out_uses(run).of(data.fingerprint)
+    joined = with_validation(data)
+    uses = held_out_uses(run, data.uses_without_run).of(data.fingerprint)
     images = len(joined.train)
     plans = [plan_member(tuner, trial, images, devices, options) for trial in trials]
     record = RefitRecord(

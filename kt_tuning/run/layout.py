@@ -98,6 +98,8 @@ CHECKPOINT = "checkpoint"
 """Folder of a trial that is running; removed when it has ended."""
 
 RUN_MARKERS = {
+    DEFINITION: ("hypermodel", "objectives", "space"),
+    DATA: ("fingerprint", "class_names", "counts"),
     SEARCH: ("objective", "hypermodel", "versions"),
     ORACLE: ("hyperparameters", "start_order"),
     OPTIONS: ("hypermodel", "objective", "max_trials"),
@@ -254,6 +256,36 @@ def check_removable(path: Path, data_folder: Path | None = None) -> None:
             "`overwrite` out."
         )
     _find(path, RUN, _Found())
+
+
+def check_free(path: Path, data_folder: Path | None = None) -> None:
+    """Refuse to begin a run among files of the user's that it would hide or overwrite.
+
+    Args:
+        path: The run directory; an absent or empty one, and one with a run, is fine.
+        data_folder: Where the images are, or None if they are not in a folder.
+
+    Raises:
+        StorageError: if `path` is no run directory, and holds files and is in the folder of the
+            images, where a run is no class; or holds a file with the name of one of a run's.
+            `study.db` is left out: a study is added to those in it.
+    """
+    if not path.is_dir() or is_run_directory(path):
+        return
+    skipped = (atomic.WRITING, STUDY, *KEPT)
+    names = [entry.name for entry in path.iterdir() if not entry.name.startswith(skipped)]
+    if names and data_folder is not None and path.resolve().is_relative_to(data_folder.resolve()):
+        raise StorageError(
+            f"{path} is in the folder of the images, {data_folder}, and not empty: with a run in "
+            "it, it would not be read as images any more. Choose another directory (--out; "
+            "directory= and project_name=)."
+        )
+    if taken := sorted(name for name in names if _lookup(name, RUN) == (True, None)):
+        raise StorageError(
+            f"{path} is no run directory, but holds {', '.join(taken)}: a run would overwrite "
+            f"{'them' if len(taken) > 1 else 'it'}. Choose another directory (--out; directory= "
+            "and project_name=)."
+        )
 
 
 def remove_run(path: Path, data_folder: Path | None = None) -> None:

@@ -150,6 +150,8 @@ class SearchDefinition(Record):
 
     Attributes:
         hypermodel: See `describe_hypermodel`.
+        code: See `describe_code`; it is not compared by `differences`, as it may change the trials
+            or, as a mended error, not.
         recipe: See `describe_recipe`.
         objectives: [name, direction] of each objective.
         seed: Seed of trials, initial weights and augmentation.
@@ -165,6 +167,7 @@ class SearchDefinition(Record):
     """
 
     hypermodel: dict[str, Any] | None = None
+    code: str | None = None
     recipe: dict[str, Any] | None = None
     objectives: list[list[str]] | None = None
     seed: int | None = None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
+import inspect
 import json
 import math
 import platform
+import textwrap
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,8 @@ from kt_tuning.recipe import Recipe
 
 NAME, STATE = "name", "state"
 CLASS, WEIGHTS, SETTINGS = "class", "weights", "settings"
+LIBRARIES = ("hypermodels", "keras_tuner", "kt_tuning")
+"""Packages whose code is known by their versions."""
 LONGEST = 1000
 """Largest number of characters of a text that is compared."""
 VOLATILE = {
@@ -58,6 +63,30 @@ def describe_hypermodel(hypermodel: Any) -> dict[str, Any]:
     return {NAME: name, STATE: state}
 
 
+def describe_code(hypermodel: Any) -> str | None:
+    """Return a digest of the source of a build function, or of a hypermodel's methods.
+
+    Comments and layout do not count. None for the families of `hypermodels`, and for source that
+    cannot be read, as of a function that was typed into a console.
+
+    Args:
+        hypermodel: See `describe_hypermodel`.
+    """
+    function = getattr(hypermodel, "func", hypermodel)
+    functions = [function]
+    if isinstance(function, keras_tuner.HyperModel):
+        members = [member for kind in type(function).__mro__ for member in vars(kind).values()]
+        functions = [member for member in members if inspect.isfunction(member)]
+    texts = []
+    for each in functions:
+        if (getattr(each, "__module__", None) or "").split(".")[0] not in LIBRARIES:
+            with contextlib.suppress(OSError, TypeError, SyntaxError):
+                source = textwrap.dedent(inspect.getsource(each))
+                texts.append(ast.dump(ast.parse(source)))
+    text = "".join(texts)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest() if text else None
+
+
 def unchanged(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """Remove attributes that builds have changed, such as counters, from a description."""
     kept = {key: value for key, value in before[STATE].items() if after[STATE].get(key) == value}
@@ -78,6 +107,7 @@ def describe_model(model: keras.Model) -> Rows:
         part = getattr(model, kind, None)
         name = part if isinstance(part, str) else getattr(part, "__name__", type(part).__name__)
         rows.append({CLASS: f"{kind} {name}", WEIGHTS: [], SETTINGS: _settings(part)})
+    rows[-1][SETTINGS] |= _compiled_with(model)
     return rows
 
 
@@ -93,7 +123,11 @@ def structure_difference(before: Rows, now: Rows) -> str | None:
             min(map(len, classes)),
         )
         was, here = (names[place] if place < len(names) else "nothing" for names in classes)
-        return f"layer {place} was {was}, now {here}" if " " not in was else f"{was}, now {here}"
+        if " " in was and " " in here:
+            return f"{was}, now {here}"
+        # The rows of the training come after those of the layers.
+        was, here = ("nothing" if " " in name else name for name in (was, here))
+        return f"layer {place} was {was}, now {here}"
     for place, (one, other) in enumerate(zip(before, now, strict=True)):
         label = one[CLASS] if " " in one[CLASS] else f"layer {place} ({one[CLASS]})"
         if one[WEIGHTS] != other[WEIGHTS]:
@@ -120,6 +154,29 @@ def _settings(part: Any) -> dict[str, Any]:
         found = _plain(part.get_config(), skip=VOLATILE)
         return found if isinstance(found, dict) else {}
     return {}
+
+
+def _compiled_with(model: keras.Model) -> dict[str, Any]:
+    """Return the losses of several outputs, their weights, and the metrics that have settings."""
+    config = getattr(getattr(model, "_compile_config", None), "config", None) or {}
+    loss, metrics = config.get("loss"), [config.get("metrics"), config.get("weighted_metrics")]
+    several = loss if isinstance(loss, (dict, list, tuple)) else None
+    return {
+        "losses": _plain(keras.tree.map_structure(_part, several)),
+        "loss_weights": _plain(config.get("loss_weights")),
+        # A name of Keras and an object of that name may be the same metric.
+        "metrics": {
+            metric.name: _part(metric)
+            for metric in keras.tree.flatten(metrics)
+            if isinstance(metric, keras.metrics.Metric)
+        },
+    }
+
+
+def _part(part: Any) -> Any:
+    """Return a loss or a metric as plain values: a name, or a class with its settings."""
+    settings = _settings(part)
+    return {CLASS: type(part).__name__, **settings} if settings else _plain(part)
 
 
 def _first_difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:

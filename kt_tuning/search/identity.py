@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from optuna.storages import BaseStorage
 
 from kt_tuning.core.errors import OtherSearchError, StorageError
 from kt_tuning.core.records import DataCard, TrialRecord
+from kt_tuning.core.units import count
 from kt_tuning.data import ImageData
 from kt_tuning.run import Run
 from kt_tuning.run.layout import DEFINITION, STUDY
@@ -27,6 +29,8 @@ from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import SearchOracle
 from kt_tuning.search.study.open_study import read_earlier
 from kt_tuning.search.study.storage import without_password
+
+logger = logging.getLogger("kt_tuning")
 
 LARGEST = 60_000
 """Largest attribute of a study in bytes that every database takes."""
@@ -51,6 +55,7 @@ class Identity:
         self._hypermodel = hypermodel
         self._oracle = oracle
         self._run = run
+        self._warned = False
         self._models: dict[str, list[dict[str, Any]]] = {}
 
     def trained_on(self, data: ImageData | None, arguments: Mapping[str, Any]) -> None:
@@ -127,6 +132,15 @@ class Identity:
                 "search (--overwrite). In Python choose another project_name, which may learn from "
                 "this search (warm_start=), or pass overwrite=True."
             )
+        if trials and not self._warned and _code_differs(earlier, self._definition):
+            self._warned = True
+            logger.warning(
+                "The code of the hypermodel has changed since the last search in %s. Its default "
+                "model is the same, so the search goes on; but if the change affects other values "
+                "or the training, the results of %s so far are those of the former code.",
+                self._run.path,
+                count(len(trials), "trial"),
+            )
 
     def _model_of(self, values: dict[str, Any]) -> list[dict[str, Any]]:
         key = json.dumps(values, sort_keys=True)
@@ -137,12 +151,17 @@ class Identity:
         return self._models[key]
 
 
+def _code_differs(earlier: SearchDefinition, now: SearchDefinition) -> bool:
+    return earlier.code is not None and now.code is not None and earlier.code != now.code
+
+
 def describe_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return digests of the arrays and the plain values among the arguments of `fit`.
 
     Args:
         arguments: By name. Tensors and tables count as arrays, containers of plain values, such as
-            `class_weight`, as text; others, such as data sets, are left out.
+            `class_weight`, as text, a `tf.data.Dataset` as its size and the type of its elements;
+            others, such as generators, are left out.
     """
     found: dict[str, Any] = {}
     for name, value in arguments.items():
@@ -150,6 +169,8 @@ def describe_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
         arrays = [np.asarray(leaf) for leaf in leaves if hasattr(leaf, "__array__")]
         if isinstance(value, _PLAIN):
             found[name] = value
+        elif hasattr(value, "element_spec") and hasattr(value, "cardinality"):
+            found[name] = f"{int(value.cardinality())} of {value.element_spec}"[:LONGEST]
         elif all(isinstance(leaf, _PLAIN) for leaf in leaves):
             text = repr(value)
             digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import keras_tuner
@@ -14,6 +15,7 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.data import ImageData
 from kt_tuning.execution import Executor, Processes, Ray, RayExecutor, Serial, automatic_workers
 from kt_tuning.recipe import Recipe
+from kt_tuning.run.layout import STUDY
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import is_oracle
@@ -80,6 +82,25 @@ def check_limits(**limits: float | None) -> dict[str, float]:
         for name, limit in limits.items()
         if limit is not None
     }
+
+
+def check_warm_start(source: Any, run: Path) -> None:
+    """Refuse to learn from the search itself, whose trials go on, or are deleted, anyway.
+
+    Args:
+        source: The earlier search, see `kt_tuning.Tuner`.
+        run: The run directory.
+
+    Raises:
+        OptionError: if the source is in this directory.
+    """
+    if not isinstance(source, (str, Path)):
+        return
+    if Path(source).resolve() in (run.resolve(), (run / STUDY).resolve()):
+        raise OptionError(
+            f"`warm_start` names the search itself, {source}: without it, the search goes on from "
+            "its own trials. To begin anew and learn from them, choose another project_name."
+        )
 
 
 def find_recipe(recipe: Recipe | None) -> Recipe:

@@ -29,6 +29,7 @@ from kt_tuning.run.layout import (
     RESULT,
     SPLIT,
     TRIAL_STATE,
+    check_free,
     check_length,
     check_removable,
     remove_run,
@@ -77,12 +78,13 @@ class RunDirectory(Run):
 
         Raises:
             StorageError: if another process holds the directory, it cannot be written, or its
-                content must not be deleted.
+                content must not be deleted or overwritten.
         """
         folder = Path(source) if source is not None and Path(source).is_dir() else None
         if self.overwrite:
             check_removable(self.path, folder)
         else:
+            check_free(self.path, folder)
             check()
         before = [each for each in (self.path / LOCK, self.path) if not each.exists()]
         before += [each for each in self.path.parents if not each.exists()]

@@ -27,6 +27,7 @@ from kt_tuning.search.auto import AutoChoice, Plan
 from kt_tuning.search.budget import Budget, epochs_by_family
 from kt_tuning.search.definition import SearchDefinition
 from kt_tuning.search.descriptions import (
+    describe_code,
     describe_hypermodel,
     describe_model,
     describe_recipe,
@@ -72,6 +73,7 @@ class SessionTuner(OverridableTuner):
         """
         definition = SearchDefinition(
             hypermodel=unchanged(before, describe_hypermodel(hypermodel)),
+            code=describe_code(hypermodel),
             recipe=describe_recipe(self.recipe),
             objectives=[[objective.name, objective.direction] for objective in self.objectives],
             seed=self.seed,

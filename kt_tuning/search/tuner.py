@@ -29,6 +29,7 @@ from kt_tuning.search.objectives import Objectives, objectives_of
 from kt_tuning.search.options import (
     check_arguments,
     check_limits,
+    check_warm_start,
     find_recipe,
     find_workers,
     split_folds,
@@ -200,6 +201,7 @@ class Tuner(SessionTuner):
         )
         self._given = data
         self.run_directory = Path(directory) / project_name
+        check_warm_start(warm_start, self.run_directory)
         if hypermodel is None:
             hypermodel = NoHyperModel() if self._overrides("run_trial") else AUTO
             if hypermodel == AUTO and oracle is not None:

@@ -10,6 +10,7 @@ import keras
 import keras_tuner
 import numpy as np
 
+from hypermodels import Families
 from kt_tuning.core.errors import OptionError
 from kt_tuning.trials.building import AUTO, FLOAT32
 from kt_tuning.trials.callbacks import copy_callbacks
@@ -30,7 +31,8 @@ class KerasTask(Task):
         hypermodel: Builds the models.
         args: Positional arguments of `fit`.
         kwargs: Keyword arguments of `fit`, without `epochs`.
-        precision: Precision of the training, see `kt_tuning.Recipe`.
+        precision: Precision of the training, see `kt_tuning.Recipe`. "auto" is float32 for a
+            hypermodel with its own `fit`, whose float32 models cannot be evaluated.
         fixed_epochs: Whether each trial trains as many epochs as its specification says. If not,
             `fit` is passed no `epochs`, and trains as many as it does by default.
 
@@ -51,11 +53,11 @@ class KerasTask(Task):
         self.hypermodel = hypermodel
         self._args = args
         self._kwargs = dict(kwargs)
+        self._has_own_fit = has_own_fit(hypermodel)
         self.precision = self._measurable(precision)
         self._callbacks = self._kwargs.pop("callbacks", None) or []
         self._first_epoch = self._kwargs.pop("initial_epoch", 0)
         self._fixed_epochs = fixed_epochs
-        self._has_own_fit = has_own_fit(hypermodel)
         if not self._has_own_fit:
             self._kwargs.setdefault("verbose", 0)
             # A `tf.data.Dataset`; TensorFlow need not be installed.
@@ -74,10 +76,11 @@ class KerasTask(Task):
 
     def _measurable(self, precision: str) -> str:
         """Return the precision; models that train in 16 bits are evaluated again in float32."""
-        if precision == FLOAT32 or not self._kwargs.get("validation_split"):
-            return precision
-        if precision == AUTO:
+        split = bool(self._kwargs.get("validation_split"))
+        if precision == AUTO and (split or self._has_own_fit):
             return FLOAT32
+        if precision == FLOAT32 or not split:
+            return precision
         raise OptionError(
             "Models are returned and evaluated in float32: with "
             f"precision={precision!r} pass `validation_data` in place of `validation_split`."
@@ -148,8 +151,15 @@ class KerasTask(Task):
 
 
 def has_own_fit(hypermodel: Any) -> bool:
-    """Whether a hypermodel, or the one that it wraps, overrides `keras_tuner.HyperModel.fit`."""
+    """Whether a hypermodel, or one in it, may prepare the data that its `fit` is given.
+
+    The families of `hypermodels` hand them on to `keras.Model.fit`.
+    """
     own = hypermodel
     while hasattr(own, "wrapped"):
         own = own.wrapped
-    return "fit" in vars(own) or type(own).fit is not keras_tuner.HyperModel.fit
+    if isinstance(own, Families):
+        return any(map(has_own_fit, own.members.values()))
+    fit = vars(own).get("fit", type(own).fit)
+    ours = (getattr(fit, "__module__", None) or "").split(".")[0] == "hypermodels"
+    return fit is not keras_tuner.HyperModel.fit and not ours

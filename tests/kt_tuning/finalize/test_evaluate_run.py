@@ -29,6 +29,7 @@ from kt_tuning.evaluation import (
 )
 from kt_tuning.finalize import evaluate_run, load_final_model, load_run_data, save_final_model
 from kt_tuning.finalize.evaluate import _as_before
+from kt_tuning.report.run_summary import load_run
 from kt_tuning.search.run_directory import RunDirectory
 
 RECORD = EnsembleRecord(("0",), (1.0,), "single", {}, (0.5,))
@@ -55,6 +56,12 @@ def model():
 @pytest.fixture(scope="module")
 def other():
     return make_model(seed=1)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    """Keep uses without a run apart from those of other tests."""
+    monkeypatch.setenv("KT_TUNING_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture
@@ -190,6 +197,24 @@ def test_a_use_before_there_is_a_run_is_taken_over_by_the_search(
     assert [use.judged for use in held_out_uses(tmp_path / "later").uses] == digests
     evaluate(model, data, bootstrap=5)
     assert len(held_out_uses(tmp_path / "later").uses) == 3
+
+
+def test_uses_by_processes_that_do_not_know_of_the_run_count(run, data, model, other, caplog):
+    evaluate(other, data, bootstrap=5)
+    evaluate(make_model(seed=2), data, bootstrap=5)
+    assert "opened 2 times" in load_run(run).caveat
+    caplog.clear()
+    evaluate_run(model, data, run, bootstrap=5)
+    assert "opened 3 times" in caplog.text
+    assert len(held_out_uses(run).of(data.fingerprint).uses) == 3
+
+
+def test_the_test_split_of_folds_is_that_of_the_data(run, data, model):
+    data.runs.append(run)
+    evaluate(model, data.folds(3)[1], bootstrap=5)
+    assert [use.judged for use in held_out_uses(run).of(data.fingerprint).uses] == [
+        model_digest(model)
+    ]
 
 
 def test_a_use_in_a_folder_of_a_run_counts_in_both(run, data, other):

@@ -9,7 +9,7 @@ import pytest
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.run import layout
-from kt_tuning.run.layout import check_removable, is_run_directory, remove_run
+from kt_tuning.run.layout import check_free, check_removable, is_run_directory, remove_run
 
 SEARCH = {"objective": "val_accuracy", "hypermodel": "build", "versions": {}}
 WRITTEN = (
@@ -157,6 +157,33 @@ def test_a_link_with_another_name_stays(run, tmp_path):
     (run / "mine").symlink_to(tmp_path / "elsewhere")
     remove_run(run)
     assert (run / "mine" / "a.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "data.json", "report.html", "split.npz"])
+def test_files_of_the_user_are_not_overwritten(name, tmp_path):
+    write(tmp_path, [name, "thesis.tex", "lock", "study.db", "writing.data.json"])
+    with pytest.raises(StorageError, match=f"holds {name}: a run would overwrite it"):
+        check_free(tmp_path)
+
+
+@pytest.mark.parametrize("names", [[], ["thesis.tex", "trial_0", "test_uses.json", "study.db-wal"]])
+def test_a_run_may_begin_beside_other_files(names, tmp_path):
+    check_free(tmp_path / "missing")
+    write(tmp_path, names)
+    check_free(tmp_path)
+
+
+def test_a_run_may_go_on_in_its_directory(run):
+    check_free(run)
+    check_free(run, run.parent)
+
+
+@pytest.mark.parametrize("place", [".", "cats"])
+def test_no_run_begins_among_images(place, tmp_path):
+    write(tmp_path, ["cats/0.png", "dogs/0.png"])
+    with pytest.raises(StorageError, match="not be read as images any more"):
+        check_free(tmp_path / place, tmp_path)
+    check_free(tmp_path / "runs", tmp_path)
 
 
 def test_a_study_alone_makes_a_run(tmp_path):

@@ -9,6 +9,7 @@ import keras_tuner
 import numpy as np
 import pandas
 import pytest
+import tensorflow as tf
 from striped import striped_images
 
 from kt_tuning import ImageData, Recipe, Tuner
@@ -32,7 +33,8 @@ def network(name="build", *, units=(4, 8), most=2, least_rate=0.003, **other):
             model.add(keras.layers.Dropout(hp.Float("dropout", 0.0, 0.5, default=other["dropout"])))
         elif "rate" in other:
             model.add(keras.layers.Dropout(other["rate"]))
-        model.add(keras.layers.Dense(2, activation="softmax"))
+        for _ in range(other.get("last", 1)):
+            model.add(keras.layers.Dense(2, activation="softmax"))
         rate = hp.Float("rate", least_rate, 0.03, sampling="log", default=0.01)
         optimizer = other.get("optimizer", keras.optimizers.Adam)(rate)
         model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -100,6 +102,7 @@ REFUSED = {
     ),
     "other layers": (network(activation="tanh"), {}, "layer 2 .Dense.*: activation was relu"),
     "more layers": (network(rate=0.2), {}, "layer 3 was Dense, now Dropout"),
+    "one layer more": (network(last=2), {}, "layer 4 was nothing, now Dense"),
     "another optimizer": (
         network(optimizer=keras.optimizers.SGD),
         {},
@@ -199,6 +202,21 @@ def test_a_new_hyperparameter_is_searched_if_its_default_is_what_there_was(tmp_p
     assert len({values["dropout"] for values in drawn(tuner, 10)}) == 10
 
 
+def test_changed_code_with_the_same_default_model_is_said_once(copied, stripes, caplog):
+    def changed(hp):
+        if hp.values.get("depth", 1) > 1:  # in no build until now
+            raise ValueError
+        return network()(hp)
+
+    changed.__name__ = "build"
+    tuner = tuner_in(copied, changed)
+    assert "results of 1 trial so far are those of the former code" in caplog.text
+    caplog.clear()
+    tuner.search(stripes, epochs=1, verbose=False)
+    tuner_in(copied, changed)
+    assert "former code" not in caplog.text
+
+
 ALLOWED = {
     "more trials": {"max_trials": 2},
     "epochs": {"max_trials": 2, "epochs": 2},
@@ -288,6 +306,10 @@ def test_arguments_of_fit_that_change_the_training_are_compared():
     tensor = keras.ops.convert_to_tensor
     assert described(x=tensor(images)) != described(x=tensor(images + 1))
     assert described(x=pandas.DataFrame(images)) != described(x=pandas.DataFrame(images + 1))
+    slices = tf.data.Dataset.from_tensor_slices(images)
+    assert described(x=slices) == described(x=slices.shuffle(9))
+    assert described(x=slices) != described(x=slices.take(5))
+    assert described(x=slices) != described(x=slices.batch(1))
     days = images.astype("datetime64[D]")  # has no buffer
     assert described(x=days) == described(x=days.copy())
     assert len(described(x=list(range(1000)))["x"]) < 200

@@ -11,7 +11,13 @@ from hypermodels import MLP, ConvNet, Families
 from kt_tuning import Recipe
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.search.definition import SearchDefinition, space_differences
-from kt_tuning.search.descriptions import as_stored, describe_hypermodel, describe_model
+from kt_tuning.search.descriptions import (
+    as_stored,
+    describe_code,
+    describe_hypermodel,
+    describe_model,
+    structure_difference,
+)
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel, discover_space
 
 SHAPE = (8, 8, 1)
@@ -115,3 +121,71 @@ def test_a_layer_that_cannot_tell_its_settings_is_known_by_its_class():
         "optimizer NoneType",
         "loss NoneType",
     ]
+
+
+def compiled(metrics=("accuracy",), loss="mse", **options):
+    inputs = keras.Input((2,), name="in")
+    model = keras.Model(inputs, {name: keras.layers.Dense(1, name=name)(inputs) for name in "ab"})
+    model.compile("sgd", loss, metrics={"a": list(metrics)}, **options)
+    return describe_model(model)
+
+
+AREA, TOP = keras.metrics.AUC, keras.metrics.TopKCategoricalAccuracy
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "difference"),
+    [
+        (
+            {"metrics": [AREA(name="m")]},
+            {"metrics": [AREA(name="m", curve="PR")]},
+            "curve was ROC, now PR",
+        ),
+        (
+            {"metrics": [AREA(name="m")]},
+            {"metrics": [TOP(name="m")]},
+            "class was AUC, now TopKCategoricalAccuracy",
+        ),
+        ({"metrics": [TOP(3, "m")]}, {"metrics": [TOP(5, "m"), "mae"]}, "k was 3, now 5"),
+        ({"loss": {"a": "mse", "b": "mse"}}, {"loss": {"a": "mae", "b": "mse"}}, "a was mse, now"),
+        ({"loss_weights": {"a": 1.0, "b": 1.0}}, {"loss_weights": {"a": 1.0, "b": 9.0}}, "b was 1"),
+        ({}, {"metrics": ["accuracy", AREA(name="m")]}, None),
+        ({"metrics": ["mae"]}, {"metrics": [keras.metrics.MeanAbsoluteError(name="mae")]}, None),
+        ({"metrics": [AREA(name="m")]}, {"metrics": [AREA(name="m")]}, None),
+    ],
+)
+def test_what_a_model_is_compiled_with_is_compared(before, now, difference):
+    found = structure_difference(as_stored(compiled(**before)), as_stored(compiled(**now)))
+    assert found is None if difference is None else difference in found
+
+
+def test_the_code_of_a_hypermodel_is_known_without_its_comments():
+    def versions():
+        def build(hp):
+            return hp.Int("n", 1, 2)
+
+        first = build
+
+        def build(hp):
+            # Another comment.
+            return hp.Int(
+                "n", 1, 2
+            )  # fmt: skip
+
+        second = build
+
+        def build(hp):
+            return hp.Int("n", 1, 3)
+
+        return first, second, build
+
+    first, second, third = map(describe_code, versions())
+    assert first == second != third
+    assert describe_code(MLP(SHAPE, 2)) is None
+    assert describe_code(eval("lambda hp: None")) is None
+    assert describe_code(Own(SHAPE, 2)) is not None
+
+
+class Own(MLP):
+    def fit(self, hp, model, *args, **options):
+        return super().fit(hp, model, *args, **options)

@@ -157,3 +157,11 @@ def test_damaged_predictions_are_named_with_what_to_do(run):
     cut(run / "trial_1/val_predictions.npy")
     with pytest.raises(StorageError, match=r"val_predictions\.npy is damaged .* search again"):
         tuner._run.predictions("1")
+
+
+def test_a_search_begins_only_where_it_overwrites_nothing(make_tuner, stripes, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "data.json").write_text("mine")
+    with pytest.raises(StorageError, match=r"holds data\.json: a run would overwrite it"):
+        make_tuner().search(stripes, verbose=False)
+    assert [path.read_text() for path in (tmp_path / "run").iterdir()] == ["mine"]

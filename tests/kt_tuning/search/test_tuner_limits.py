@@ -186,6 +186,19 @@ def test_configurations_over_a_limit_are_infeasible(enqueued):
     assert "more than max_parameters=471" in results["message"].iloc[2]
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("name", [".", "study.db"])
+def test_a_search_does_not_learn_from_itself(name, overwrite, enqueued, make_tuner):
+    run = enqueued.run_directory
+    with pytest.raises(OptionError, match="names the search itself"):
+        make_tuner(
+            directory=run.parent,
+            project_name=run.name,
+            warm_start=run / name,
+            overwrite=overwrite,
+        )
+
+
 def test_a_warm_start_learns_from_an_earlier_search(enqueued, make_tuner, stripes):
     tuner = make_tuner(warm_start=enqueued.run_directory, max_trials=1, epochs=1)
     assert len(tuner.study.trials) == 2

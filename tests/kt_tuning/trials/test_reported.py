@@ -6,13 +6,21 @@ import numpy as np
 import pytest
 from tiny_models import tiny
 
-from hypermodels import ConvNet
+from hypermodels import ConvNet, Families
 from kt_tuning import Recipe
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.evaluation import score
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
-from kt_tuning.trials import Decision, ImageTask, TrialSpec, new_model, run_trial
+from kt_tuning.trials import (
+    Decision,
+    ImageTask,
+    KerasTask,
+    TrialSpec,
+    has_own_fit,
+    new_model,
+    run_trial,
+)
 from kt_tuning.trials.weights import load_weights
 
 BFLOAT16 = Recipe(batch_size=8, precision="mixed_bfloat16")
@@ -62,8 +70,9 @@ def test_every_metric_is_that_of_the_returned_model(hypermodel, precision, make_
         assert tuner.study.trials[reported["number"]].value == reported["val_accuracy"]
 
 
-def test_what_keras_measures_is_that_of_the_returned_model(make_tuner, stripes):
-    tuner = make_tuner(normalized, recipe=BFLOAT16, max_trials=1, epochs=1)
+@pytest.mark.parametrize("hypermodel", [conv_net, lambda data: normalized], ids=["ours", "own"])
+def test_what_keras_measures_is_that_of_the_returned_model(hypermodel, make_tuner, stripes):
+    tuner = make_tuner(hypermodel(stripes), recipe=BFLOAT16, max_trials=1, epochs=1)
     validation = (stripes.validation.images, stripes.validation.labels)
     tuner.search(
         stripes.train.images, stripes.train.labels, validation_data=validation, batch_size=5
@@ -122,3 +131,20 @@ def test_a_users_own_model_is_not_trained_in_16_bits_unasked(make_tuner, stripes
 
     make_tuner(build, max_trials=1, epochs=1).search(stripes)
     assert set(computed) == {"float32"}
+
+
+def test_a_fit_that_may_change_the_data_is_not_trained_in_16_bits_unasked(stripes):
+    class Own(ConvNet):
+        def fit(self, hp, model, x, y, **options):
+            return super().fit(hp, model, x[::2], y[::2], **options)
+
+    for kind, own in ((ConvNet, False), (Own, True)):
+        hypermodel = kind(stripes.input_shape, 2)
+        for one in (
+            hypermodel,
+            Families({"one": hypermodel}),
+            RecipeHyperModel(hypermodel, BFLOAT16),
+        ):
+            assert has_own_fit(one) == own
+        task = KerasTask(hypermodel, (), {}, precision="auto")
+        assert (task.precision({}) == "float32") == own

@@ -95,11 +95,12 @@ def test_empty_files_and_halves_are_damaged(folder, name, share):
 
 def test_a_checkpoint_of_epochs_that_the_curve_has_lost_is_not_continued(tmp_path):
     content = {"index": 0, "epochs": 3, "done": 2, "trained": 2}
-    state = np.frombuffer(json.dumps(content).encode(), np.uint8)
-    np.savez(tmp_path / LAST, state=state)
-    curve = Curve(tmp_path / "history.csv", several=False)
-    curve.add(0, 0, 1.0, {"loss": 0.5}, data_wait=None)
-    assert curve.epochs(0) == 1
+    best = {"epoch": 0, "value": 0.5, "logs": {}}
+    for name, state in ((LAST, content), (BEST, best)):
+        np.savez(tmp_path / name, state=np.frombuffer(json.dumps(state).encode(), np.uint8))
+    files = TrialFiles(tmp_path)
+    files.add_epoch(0, 0, 1.0, {"loss": 0.5}, data_wait=None)
+    assert files.epochs(0) == 1
     assert Checkpoint(tmp_path).restore(model=None, index=0, epochs=1) is None
 
 
