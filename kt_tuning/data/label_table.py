@@ -238,13 +238,20 @@ def _find_files(
     return valid, dict(faults), [file.path for file in files if file not in named]
 
 
+@functools.lru_cache
+def _relative(folder: str, root: str) -> str:
+    """Return the path of a folder relative to that of the images."""
+    return os.path.relpath(os.path.realpath(folder), root)
+
+
 def _spellings(name: str, root: str) -> Iterator[tuple[str, str]]:
     """Yield the paths below the folder of images that a file name may mean, the likeliest first.
 
     Each with the part of the name up to the folder's own name, if that was left out, else "".
     """
     if os.path.isabs(name):
-        yield os.path.relpath(os.path.realpath(name), root), ""
+        place, file = os.path.split(name)
+        yield os.path.normpath(os.path.join(_relative(place, root), file)), ""
     else:
         yield os.path.normpath(name), ""
     # Written on Windows, on another machine, or from a folder above.

@@ -66,6 +66,8 @@ def test_files_are_found_with_or_without_folder_and_extension(folder, names):
 
 def test_absolute_paths_are_found(folder):
     absolute = [str(folder / name) for name in FILES]
+    (folder / "a2.jpg").rename(folder.parent / "a2.jpg")
+    (folder / "a2.jpg").symlink_to(folder.parent / "a2.jpg")
     assert paths(read_table(table(absolute), folder)) == {"train": BOTH}
 
 
