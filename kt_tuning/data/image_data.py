@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.atomic import atomic_write
-from kt_tuning.core.errors import DataError, OptionError, StorageError
-from kt_tuning.core.names import is_one_line
+from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.core.records import PARTS, DataCard, PixelFormat, TableSource
 from kt_tuning.core.units import check_count
 from kt_tuning.data.duplicates import Duplicates, find_duplicates, thumbnails
 from kt_tuning.data.from_arrays import check_same_kind, join_arrays
 from kt_tuning.data.groups import Groups
 from kt_tuning.data.image_split import HeldOut, ImageSplit, PixelFile, channel_statistics
+from kt_tuning.data.label_encoding import check_class_names
 from kt_tuning.data.pixel_cache import cache_folder, content_digest, split_digest
 from kt_tuning.data.stratified_split import (
     assign_folds,
@@ -72,13 +72,7 @@ class ImageData:
     table: TableSource | None = None
 
     def __post_init__(self) -> None:
-        broken = [name for name in self.class_names if not is_one_line(name)]
-        if broken:
-            raise DataError(
-                "Expected class names in Unicode, each on one line, not empty and without control "
-                "characters, as labels.txt of an exported model lists them. Received: "
-                f"{', '.join(map(ascii, broken))}. Rename these."
-            )
+        check_class_names(self.class_names)
 
     @classmethod
     def from_arrays(

@@ -9,9 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError
+from kt_tuning.core.names import is_one_line
 
 _WHOLE = 2.0**53
 """From here on not all whole numbers are floats."""
+
+
+def check_class_names(names: Sequence[str]) -> None:
+    """Check that names can be written one a line, as in labels.txt of an exported model.
+
+    Raises:
+        DataError: if one is empty, or has line breaks, other control characters or no Unicode.
+    """
+    if broken := [name for name in names if not is_one_line(name)]:
+        raise DataError(
+            "Expected class names in Unicode, each on one line, not empty and without control "
+            "characters, as labels.txt of an exported model lists them. Received: "
+            f"{', '.join(map(ascii, broken))}. Rename these."
+        )
 
 
 def encode_labels(

@@ -19,6 +19,7 @@ from kt_tuning.data.duplicates import Duplicates
 from kt_tuning.data.folder_layout import scan
 from kt_tuning.data.groups import FOLDER, PathGroups, find_groups, groups_of_paths
 from kt_tuning.data.image_data import ImageData
+from kt_tuning.data.label_encoding import check_class_names
 from kt_tuning.data.label_table import is_table, read_table
 from kt_tuning.data.npz_file import is_npz, load_npz
 from kt_tuning.data.pixel_cache import CacheIndex, PixelCache, cache_folder, part_labels
@@ -151,6 +152,7 @@ def load_images(
     else:
         assert isinstance(folder, (str, os.PathLike))
         listing = scan(folder, class_names=class_names, skip=cache_folder(cache))
+    check_class_names(listing.class_names)
     largest = LARGEST
     if size is None:
         # An upper bound: other splits may take some of them.

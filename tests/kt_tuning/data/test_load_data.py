@@ -296,3 +296,13 @@ def test_a_short_time_limit_makes_large_images_smaller(tmp_path: Path, save: Any
 def test_what_is_no_path_is_refused(source: object) -> None:
     with pytest.raises(OptionError, match=r"Expected the path .* Received: .*from_arrays"):
         load_images(source)  # type: ignore[arg-type]
+
+
+def test_class_names_are_checked_before_any_file_is_read(
+    save: Save, tmp_path: Path, cache: Path
+) -> None:
+    for name in ("a\nb/1.png", "c/1.png"):
+        save(f"photos/{name}")
+    with pytest.raises(DataError, match=r"each on one line.*'a\\nb'"):
+        load_images(tmp_path / "photos")
+    assert not cache.exists()
