@@ -26,6 +26,9 @@ SMALL_SIDE = 64
 """Pixels of the shorter side up to which an image is small."""
 DEFAULT_SIZES = (96, 224)
 """Pixels of the shorter side of the images for the network: of small images, and of others."""
+FULL_STEPS = 100
+"""Steps from which a training has the learning rates that its schedule says; in few steps these
+would spoil the solved classifier that it begins with."""
 TOP = "backbone_top"
 """Name of the layer that holds the part of the network that learns."""
 
@@ -104,6 +107,7 @@ class FineTune(BackboneHyperModel):
         model = super().build(hp)
         names = {layer.name for layer in model.layers}
         if names & {NAME, TOP}:
+            model.fit_schedule.full_steps = FULL_STEPS
             model.start = FrozenPart.of(model, model.get_layer(LOGITS).input)
         if NAME in names:
             (node,) = model.get_layer(NAME)._inbound_nodes
