@@ -113,8 +113,7 @@ class _Finder:
         for part, where in parts.items():
             self._check_classes(where, found[part])
         if self._wanted is None:
-            self._check_no_splits_below(parts["train"], found["train"])
-            self._warn_of_levels(parts["train"], found["train"])
+            self._check_levels(parts["train"], found["train"])
         everywhere = set().union(*found.values())
         missing = {part: sorted(everywhere - set(names)) for part, names in found.items()}
         if any(missing.values()):
@@ -221,12 +220,12 @@ class _Finder:
                 *(len(stray), self._path(where), stray[0]),
             )
 
-    def _check_no_splits_below(self, where: str, names: list[str]) -> None:
-        """Refuse ready splits inside the class folders, which would be mixed up."""
-        for name in names:
-            below = self._sub_folders(os.path.join(where, name))
-            known = split_parts(below)
-            if len(below) < 2 or len(set(known.values())) < 2:
+    def _check_levels(self, where: str, names: list[str]) -> None:
+        """Refuse ready splits inside the class folders, and warn of other folders like classes."""
+        below = {name: self._sub_folders(os.path.join(where, name)) for name in names}
+        for name, inner in below.items():
+            known = split_parts(inner)
+            if len(set(known.values())) < 2:
                 continue
             options = " ".join(f"--class {name}" for name in names)
             raise DataError(
@@ -235,19 +234,15 @@ class _Finder:
                 "above the class folders; or, to split all images anew, list the class folders: "
                 f"class_names={names} in Python, {options} on the command line."
             )
-
-    def _warn_of_levels(self, where: str, names: list[str]) -> None:
-        """Warn where the classes are probably one level below the folders taken for them."""
-        folders = [os.path.join(where, name) for name in names]
-        below = [[] if self._images(path) else self._sub_folders(path) for path in folders]
-        same = len(below[0]) > 1 and all(inner == below[0] for inner in below)
-        wrapped = [b for name, b in zip(names, below, strict=True) if name.lower() in _WRAPPERS]
-        if same or any(len(inner) > 1 for inner in wrapped):
-            inside = ", ".join(max(below, key=len)[:5])
+        first = below[names[0]]
+        same = len(first) > 1 and all(inner == first for inner in below.values())
+        wraps = [name for name in names if name.lower() in _WRAPPERS and len(below[name]) > 1]
+        mistaken = names if same else wraps
+        if mistaken and not any(self._images(os.path.join(where, name)) for name in mistaken):
             logger.warning(
                 "The classes are the folders %s. If they should be those inside them, such as %s: "
                 "give the folder that holds these, or name splits train, val and test.",
-                *(", ".join(names[:5]), inside),
+                *(", ".join(names[:5]), ", ".join(below[mistaken[0]][:5])),
             )
 
     def _any_image(self, where: str) -> bool:
