@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shlex
 from collections.abc import Sequence
 
 from kt_tuning.core.errors import DataError, StorageError
@@ -152,7 +153,7 @@ class _Finder:
         unclear = [name for name in others if not _UNLABELLED.search(name)]
         if "train" not in folders or unclear or len(folders) < len(known):
             read = ", ".join(f"{name} ({part})" for name, part in known.items())
-            options = " ".join(f"--class {name}" for name in names)
+            options = " ".join(f"--class {shlex.quote(name)}" for name in names)
             raise DataError(
                 f"Expected class folders only, or the splits train, with or without val and test, "
                 f"each at most once, and no other, in {self._path(top)}. Found: "
@@ -227,7 +228,7 @@ class _Finder:
             known = split_parts(inner)
             if len(set(known.values())) < 2:
                 continue
-            options = " ".join(f"--class {name}" for name in names)
+            options = " ".join(f"--class {shlex.quote(name)}" for name in names)
             raise DataError(
                 f"Expected the splits above the class folders, such as train/{name}. Found splits "
                 f"inside {self._path(os.path.join(where, name))}: {', '.join(known)}. Move them "

@@ -111,6 +111,12 @@ def test_a_split_beside_classes_is_an_error_that_says_how_to_go_on(
     assert scan(tmp_path, class_names=["OK", "NG"]).class_names == ("OK", "NG")
 
 
+def test_options_that_are_named_can_be_pasted_into_a_shell(save: Save, tmp_path: Path) -> None:
+    make(save, "it's fine", "NG", "test")
+    with pytest.raises(DataError, match="--class NG --class 'it'\"'\"'s fine' --class test"):
+        scan(tmp_path)
+
+
 def test_a_split_of_classes_beside_classes_is_an_error(save: Save, tmp_path: Path) -> None:
     classes_in(save, "train")
     make(save, "cat", "dog")
