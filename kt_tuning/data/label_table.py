@@ -8,6 +8,7 @@ import functools
 import logging
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -176,6 +177,11 @@ def _find_columns(found: Sequence[str], given: Mapping[str, str]) -> dict[str, s
             f"has: {', '.join(found)}. Name them: columns={{'file': …, 'label': …}} "
             "(--column file=… --column label=…)."
         )
+    for name in names.values():
+        if len(same := [one for one in found if _plain(one) == _plain(name)]) > 1 and (
+            name not in given.values() or found.count(name) > 1
+        ):
+            raise DataError(f"Several columns have one name: {', '.join(same)}. Keep one of them.")
     used = ", ".join(f"{meaning} = {name}" for meaning, name in names.items())
     unused = ", ".join(name for name in found if name not in names.values())
     logger.info("Columns of the table: %s%s", used, f"; not used: {unused}" if unused else "")
@@ -206,14 +212,14 @@ def _find_files(
         stem = os.path.splitext(file.path)[0]
         names = (file.path, stem, os.path.basename(file.path), os.path.basename(stem))
         for level, name in zip(levels, names, strict=True):
-            level.setdefault(name, []).append(file)
+            level.setdefault(_composed(name), []).append(file)
     valid: dict[ImageFile, _Row] = {}
     faults: dict[str, list[str]] = collections.defaultdict(list)
     named: set[ImageFile] = set()
     prefix: str | None = None
     contradicted: set[ImageFile] = set()
     for row in rows:
-        spellings = list(_spellings(row.name, root)) if row.name else []
+        spellings = list(_spellings(_composed(row.name), root)) if row.name else []
         # Of another folder of the same name, the files would be others.
         spellings = [(name, start) for name, start in spellings if start in ("", prefix or start)]
         known = ((level[n], s) for n, s in spellings for level in levels if n in level)
@@ -242,6 +248,11 @@ def _find_files(
 def _relative(folder: str, root: str) -> str:
     """Return the path of a folder relative to that of the images."""
     return os.path.relpath(os.path.realpath(folder), root)
+
+
+def _composed(name: str) -> str:
+    """Return a name with accents as parts of letters: macOS writes them on their own."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def _spellings(name: str, root: str) -> Iterator[tuple[str, str]]:

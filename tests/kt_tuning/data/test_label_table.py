@@ -84,6 +84,20 @@ def test_a_text_file_is_read_as_it_is_written(folder, suffix):
     assert paths(read_table(path)) == {"train": expected}
 
 
+def test_accents_may_be_written_in_either_way(folder):
+    (folder / "a1.jpg").rename(folder / "e\u0301.jpg")
+    rows = table(("\u00e9.jpg", *FILES[1:]))
+    found = read_table(rows, folder).listing.parts["train"]
+    assert "e\u0301.jpg" in [file.path for file in found[0]]
+
+
+@pytest.mark.parametrize("names", [("label", "label"), ("Label", "label")])
+def test_columns_of_one_name_are_refused(folder, names):
+    twice = table(more=1).set_axis(["filename", *names], axis=1)
+    with pytest.raises(DataError, match=f"one name: {names[0]}, {names[1]}"):
+        read_table(twice, folder)
+
+
 def test_files_of_another_folder_of_the_same_name_are_missing(folder):
     names = [f"{part}/photos/{name}" for part in ("train", "test") for name in FILES]
     with pytest.raises(DataError, match=r"4 name a file that is missing .test/photos/a1"):
