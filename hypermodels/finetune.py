@@ -41,8 +41,8 @@ class FineTune(BackboneHyperModel):
     al. 2022, arXiv 2202.10054); then the classifier and the last layers of the network learn
     together. The first layers never learn: a search computes what they make of the images only
     once, see `model.frozen`. Batch normalisation keeps the statistics it came with, merged into the
-    convolutions, and dropout inside the network stays off. In fewer than `FULL_STEPS` steps learning
-    rates are lower in proportion, as the training would end worse than it begins. With
+    convolutions, and dropout inside the network stays off. In fewer than `FULL_STEPS` steps the
+    learning rates are lower in proportion: the training would end worse than it begins. With
     `weights=None` there is nothing to keep: all is trained from the first step.
 
     The network's own preprocessing is inside the model: it takes raw pixels like any other. Grey
