@@ -54,7 +54,7 @@ def check_share(name: str, value: Any) -> float:
     Raises:
         OptionError: if it is no number from 0 to 1.
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
         raise OptionError(f"`{name}` should be a number from 0 to 1. Received: {name}={value!r}")
     return float(value)
 

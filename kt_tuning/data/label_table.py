@@ -261,14 +261,14 @@ def _spellings(name: str, root: str) -> Iterator[tuple[str, str]]:
     Each with the part of the name up to the folder's own name, if that was left out, else "".
     """
     if os.path.isabs(name):
-        place, file = os.path.split(name)
-        yield os.path.normpath(os.path.join(_relative(place, root), file)), ""
+        parent, file = os.path.split(name)
+        yield os.path.normpath(os.path.join(_relative(parent, root), file)), ""
     else:
         yield os.path.normpath(name), ""
     # Written on Windows, on another machine, or from a folder above.
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     yield "/".join(parts), ""
-    folder = os.path.basename(root)
+    folder = _composed(os.path.basename(root))
     for place, part in enumerate(parts[:-1], 1):
         if part == folder:
             yield "/".join(parts[place:]), "/".join(parts[:place])
