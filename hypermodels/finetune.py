@@ -26,6 +26,9 @@ SMALL_SIDE = 64
 """Pixels of the shorter side up to which an image is small."""
 DEFAULT_SIZES = (96, 224)
 """Pixels of the shorter side of the images for the network: of small images, and of others."""
+FULL_STEPS = 100
+"""Steps from which a training has the learning rates that its schedule says; in few steps these
+would spoil the solved classifier that it begins with."""
 TOP = "backbone_top"
 """Name of the layer that holds the part of the network that learns."""
 
@@ -38,8 +41,9 @@ class FineTune(BackboneHyperModel):
     al. 2022, arXiv 2202.10054); then the classifier and the last layers of the network learn
     together. The first layers never learn: a search computes what they make of the images only
     once, see `model.frozen`. Batch normalisation keeps the statistics it came with, merged into the
-    convolutions, and dropout inside the network stays off. With `weights=None` there is nothing to
-    keep: all is trained from the first step.
+    convolutions, and dropout inside the network stays off. In fewer than `FULL_STEPS` steps the
+    learning rates are lower in proportion: the training would end worse than it begins. With
+    `weights=None` there is nothing to keep: all is trained from the first step.
 
     The network's own preprocessing is inside the model: it takes raw pixels like any other. Grey
     images are repeated to three channels. A model that has a fixed input size gets images of that
@@ -104,6 +108,7 @@ class FineTune(BackboneHyperModel):
         model = super().build(hp)
         names = {layer.name for layer in model.layers}
         if names & {NAME, TOP}:
+            model.fit_schedule.full_steps = FULL_STEPS
             model.start = FrozenPart.of(model, model.get_layer(LOGITS).input)
         if NAME in names:
             (node,) = model.get_layer(NAME)._inbound_nodes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import socket
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,10 +13,15 @@ import keras
 
 from hypermodels.backbone import Backbone, BackboneError, Origin, file_digest, first_line
 from hypermodels.blocks import channel_axis
-from hypermodels.download import ANSWER_SECONDS
+from hypermodels.download import ANSWER_SECONDS, keras_models, unreachable
 from hypermodels.headless import NAME, without_classifier
 from hypermodels.pretrained import PRETRAINED
 
+KERAS_FILE = (
+    "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
+    "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+)
+"""One of the files of `keras.applications`: whether their server answers."""
 IMAGENET = "imagenet"
 RANDOM = "random"
 MODULE_VALUES = {
@@ -97,10 +103,14 @@ class NamedBackbone(Backbone):
     def check(self) -> None:
         """Have the weights here, with the right digest; see `Backbone.check`."""
         if self.weights != IMAGENET:
+            if self.weights not in (None, RANDOM):
+                self.load(SMALLEST_SIDE, SMALLEST_SIDE)
             return
         if self.name in PRETRAINED:
             PRETRAINED[self.name].fetch()
             return
+        if not self._cached and (reason := unreachable(KERAS_FILE)) is not None:
+            raise self._missing(reason)
         before = socket.getdefaulttimeout()
         socket.setdefaulttimeout(ANSWER_SECONDS)
         try:
@@ -112,7 +122,8 @@ class NamedBackbone(Backbone):
         """Make it; see `Backbone.load`.
 
         Raises:
-            BackboneError: if ImageNet's weights are not at hand, or cannot be downloaded.
+            BackboneError: if ImageNet's weights are not at hand and cannot be downloaded, or a file
+                of weights cannot be read.
         """
         height, width = enlarged(height, width, SMALLEST.get(self._module, SMALLEST_SIDE))
         weights = None if self.weights == RANDOM else self.weights
@@ -125,13 +136,28 @@ class NamedBackbone(Backbone):
                 self._function(include_top=False, weights=weights, input_shape=shape, pooling="avg")
             )
         except Exception as error:
-            if "URL fetch failure" not in str(error):
-                raise
-            raise BackboneError(
-                f"The ImageNet weights of {self.name} cannot be downloaded "
-                f"({first_line(error)}). Load keras.applications.{self.name}() once where there "
-                "is a network, or pass the path of a weights file."
-            ) from error
+            reason = first_line(error)
+            if weights not in (None, IMAGENET):
+                raise BackboneError(
+                    f"{weights} cannot be read as weights of {self.name}: {reason}"
+                ) from error
+            if "URL fetch failure" in str(error) or isinstance(error, OSError):
+                raise self._missing(reason) from error
+            raise
+
+    @property
+    def _cached(self) -> bool:
+        """Whether a file in Keras' cache may have its weights, going by its name."""
+        folder, module = keras_models(), self._module.replace("_", "")
+        names = [path.name for path in folder.glob("*")] if folder.is_dir() else []
+        return any(module in re.sub(r"[^a-z0-9]", "", name.lower()) for name in names)
+
+    def _missing(self, reason: str) -> BackboneError:
+        return BackboneError(
+            f"The ImageNet weights of {self.name} cannot be downloaded ({reason}). Load "
+            f"keras.applications.{self.name}() once where there is a network, or pass the path of "
+            "a weights file."
+        )
 
     def __str__(self) -> str:
         return f"{self.name} ({self.weights})"

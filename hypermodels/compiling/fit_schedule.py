@@ -29,15 +29,35 @@ class FitSchedule(keras.callbacks.Callback):
 
     Args:
         schedule: The schedule of the model's optimizer, or a constant rate.
+
+    Attributes:
+        schedule: See there.
+        full_steps: Steps from which a training has the rates of the schedule. Those of a shorter
+            one are lower in proportion: the first steps of adaptive optimizers, which have seen few
+            gradients, change all weights by about the rate, whatever the gradients are. 0: never.
     """
 
     def __init__(self, schedule: StretchedSchedule | float) -> None:
         super().__init__()
         self.schedule = schedule
+        self.full_steps = 0
+        self._peak = schedule.peak if isinstance(schedule, StretchedSchedule) else schedule
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Set the schedule's length from the steps and epochs of this `fit`."""
-        self.stretch(self.params["steps"], self.params["epochs"])
+        steps, epochs = self.params["steps"], self.params["epochs"]
+        if self.full_steps and steps is not None:
+            self._reduce(min(1.0, steps * epochs / self.full_steps))
+        self.stretch(steps, epochs)
+
+    def _reduce(self, share: float) -> None:
+        """Multiply the rates that the schedule was given by a share."""
+        if isinstance(self.schedule, StretchedSchedule):
+            if self.schedule.peak != self._peak * share:
+                self.schedule.peak = self._peak * share
+                self.model.make_train_function(force=True)
+        elif all(int(part._iterations) == 0 for part in inner_optimizers(self.model.optimizer)):
+            self.model.optimizer.learning_rate = self._peak * share
 
     def stretch(self, steps_per_epoch: int | None, epochs: int) -> None:
         """Set the schedule's length.

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("kt_tuning")
 
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tiff", ".bmp")
+"""Endings of files that `preview` writes."""
+
 
 def list_backbones(
     context: typer.Context,
@@ -179,6 +182,13 @@ def preview(
     from kt_tuning.data import load_images
 
     policy = Policy.named(augment)
+    if out.suffix.lower() not in PICTURES or not out.parent.is_dir() or out.is_dir():
+        raise OptionError(
+            f"--out is a file in an existing folder that ends in {', '.join(PICTURES)}. "
+            f"Received: {out}"
+        )
+    if folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
+        raise OptionError(f"--out {out} is in the folder of the images. Name a place elsewhere.")
     train = load_images(folder, image_size=image_size, class_names=class_names, seed=seed).train
     count = min(max(images, 1), len(train))
     chosen = np.random.default_rng(seed).choice(len(train), count, replace=False)

@@ -98,7 +98,7 @@ MaxMissing = Annotated[
     float,
     typer.Option(
         help="Share of a table's rows that may be left out: their file is missing, their label is "
-        "empty, or another row contradicts it.",
+        "empty or that of no other file, or another row contradicts it.",
         rich_help_panel=DATA,
     ),
 ]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import enum
+import glob
 import io
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import DataError, KtTuningError, OptionError, StorageError
 from kt_tuning.core.names import printable
 from kt_tuning.core.quiet import import_tensorflow
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from kt_tuning.export import LoadedModel
 
 _BATCH = 64
+_PREDICTIONS = rb'path,label,probability,|\[\s*\{\s*"path": |.*\t(error: |[^\t\n]*\t[01]\.\d{4}\n)'
+"""How a file of predictions begins."""
 
 
 class Format(enum.StrEnum):
@@ -34,7 +39,10 @@ class Format(enum.StrEnum):
 def predict(
     model: Annotated[Path, typer.Argument(help="A SavedModel, e.g. runs/photos/export/1.")],
     images: Annotated[
-        list[Path], typer.Argument(help="Image files, and folders of them at any depth.")
+        list[Path],
+        typer.Argument(
+            help="Image files, folders of them at any depth, and patterns such as *.jpg."
+        ),
     ],
     format: Annotated[
         Format | None,
@@ -45,7 +53,11 @@ def predict(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="File to write.", show_default="standard output")
+        Path | None,
+        typer.Option(
+            help="File to write; earlier predictions in it are replaced.",
+            show_default="standard output",
+        ),
     ] = None,
 ) -> None:
     """Classify image files with an exported SavedModel, which is all that this needs.
@@ -54,11 +66,9 @@ def predict(
     says why, and does not end the others.
     """
     chosen = _format(format, out)
-    if out is not None and not out.parent.is_dir():
-        raise StorageError(f"Cannot write {out}: there is no folder {out.parent}.")
     files = list(_files(images))
-    if out is not None and out.resolve() in {file.resolve() for file in files}:
-        raise OptionError(f"--out {out} is one of the image files: it would be overwritten.")
+    if out is not None:
+        _check_out(out)
     if not files:
         raise DataError(f"Found no image files in {', '.join(map(str, images))}.")
     import_tensorflow()
@@ -76,7 +86,8 @@ def predict(
         sys.stdout.write(printable(text))
     else:
         try:
-            out.write_text(text, encoding="utf-8", newline="")
+            with atomic_write(out, durable=False) as temporary:
+                temporary.write_text(text, encoding="utf-8", newline="")
         except OSError as error:
             raise StorageError(f"Cannot write {out}: {error.strerror}.") from error
     if len(failed) == len(rows):
@@ -93,15 +104,35 @@ def _format(format: Format | None, out: Path | None) -> Format:
     return Format(suffix) if suffix in (Format.CSV, Format.JSON) else Format.TABLE
 
 
+def _check_out(out: Path) -> None:
+    """Refuse a file that cannot be written, and one that is not of an earlier prediction."""
+    if not out.parent.is_dir():
+        raise StorageError(f"Cannot write {out}: there is no folder {out.parent}.")
+    if out.is_dir():
+        raise StorageError(f"Cannot write {out}: it is a folder.")
+    if not out.is_file():  # nothing, or a device such as /dev/stdout
+        return
+    with open(out, "rb") as file:
+        start = file.read(5000)
+    if start and not re.match(_PREDICTIONS, start):
+        raise OptionError(
+            f"--out {out} is another file, which would be lost. Name one that does not exist, or "
+            "one of earlier predictions."
+        )
+
+
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the files given, and the image files in the folders given, sorted in each."""
+    """Yield files that are given or match a pattern, and the image files in folders, sorted."""
     from kt_tuning.data import image_files
 
     for path in paths:
-        if path.is_dir():
-            yield from image_files(path)
-        else:
-            yield path
+        # Shells leave a pattern in quotes as it is, and that of Windows leaves any.
+        found = [] if path.exists() else sorted(map(Path, glob.glob(str(path), recursive=True)))
+        for one in found or [path]:
+            if one.is_dir():
+                yield from image_files(one)
+            else:
+                yield one
 
 
 def _predicted(served: LoadedModel, files: Sequence[Path]) -> Iterator[dict[str, Any]]:

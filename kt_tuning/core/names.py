@@ -61,9 +61,9 @@ def _plain(name: str) -> str:
 
 
 def is_one_line(name: str) -> bool:
-    """Return whether a name is valid Unicode without line breaks and other control characters."""
+    """Return whether a name is Unicode on one line, without control characters, and not empty."""
     try:
         name.encode()
     except UnicodeEncodeError:  # of a folder whose name is not in UTF-8
         return False
-    return len(name.splitlines()) < 2 and name == printable(name)
+    return name.splitlines() == [name] and name == printable(name)

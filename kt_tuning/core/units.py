@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Literal, overload
 
 from kt_tuning.core.errors import OptionError
@@ -46,6 +46,17 @@ def check_count(name: str, value: Any, *, least: int = 1, optional: bool = False
             f"`{name}` is a whole number, at least {least}{none}. Received: {name}={value!r}"
         )
     return int(value)
+
+
+def check_share(name: str, value: Any) -> float:
+    """Return a share, 0 to 1, as a Python float.
+
+    Raises:
+        OptionError: if it is no number from 0 to 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
+        raise OptionError(f"`{name}` should be a number from 0 to 1. Received: {name}={value!r}")
+    return float(value)
 
 
 def seconds(duration: str | float | None, name: str = "time_limit") -> float | None:

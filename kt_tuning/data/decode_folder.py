@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
@@ -48,6 +49,8 @@ _FILES = 256
 _BYTES = 4 << 20
 """Files and bytes of a job: enough for a small overhead, few enough for all workers to end at about
 the same time."""
+_PIXEL_BYTES = 128 << 20
+"""Bytes of decoded pixels of a job, at most, if it has several files."""
 
 _SECONDS_A_FILE = 1e-4
 _SECONDS_A_BYTE = 2e-8
@@ -137,7 +140,8 @@ def _store(listing: Listing, cache: PixelCache, pixels: PixelFormat, task: Task)
 
     def pieces() -> Generator[NDArray[np.uint8], None, None]:
         decode_some = functools.partial(decode_batch, listing.root, pixels)
-        for batch in _run(decode_some, listing.files, task):
+        most = max(1, _PIXEL_BYTES // math.prod(pixels.shape))
+        for batch in _run(decode_some, listing.files, task, most=most):
             stored.digest.update(batch.images.data)
             stored.thumbnails.append(batch.thumbnails)
             stored.failures.extend(batch.failures)
@@ -204,11 +208,15 @@ def decode_batch(root: str, pixels: PixelFormat, paths: list[str]) -> DecodedBat
 
 
 def _run(
-    function: Callable[[list[str]], _Result], files: Sequence[ImageFile], task: Task
+    function: Callable[[list[str]], _Result],
+    files: Sequence[ImageFile],
+    task: Task,
+    *,
+    most: int = _FILES,
 ) -> Generator[_Result, None, None]:
-    """Yield the function's result for batches of paths, in the order of the files."""
+    """Yield the function's result for batches of paths, at most `most`, in the files' order."""
     total = sum(file.size for file in files)
-    length = min(_FILES, max(1, _BYTES * len(files) // max(1, total)))
+    length = min(_FILES, most, max(1, _BYTES * len(files) // max(1, total)))
     paths = [file.path for file in files]
     jobs = [paths[start : start + length] for start in range(0, len(paths), length)]
     seconds = len(files) * _SECONDS_A_FILE + total * _SECONDS_A_BYTE

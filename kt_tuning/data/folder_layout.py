@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Sequence
 
 from kt_tuning.core.errors import DataError, StorageError
 from kt_tuning.core.records import PARTS
 from kt_tuning.data.image_files import ImageFile, LeftOut, Listing, is_image, sub_folders, walk
+from kt_tuning.data.split_names import split_parts
 
 logger = logging.getLogger("kt_tuning")
 
@@ -19,27 +21,6 @@ _WRAPPERS = frozenset({"images", "image", "imgs", "img", "data", "dataset", "pho
 #: Names of folders whose images are there to be predicted.
 _UNLABELLED = re.compile(
     r"(?i)(?:^|[^a-z])(?:pred|predict|prediction|unlabell?ed|unsup)(?:$|[^a-z])"
-)
-
-#: Words that name a split.
-_WORDS = {
-    "train": ("train", "training", "trn", "tr"),
-    "validation": (
-        *("val", "valid", "validation", "validate"),
-        *("dev", "development", "eval", "evaluation"),
-    ),
-    "test": ("test", "testing", "tst", "ts", "te"),
-}
-#: Words that name a split only beside another split: "tr" and "te" may be languages.
-_SHORT = frozenset({"tr", "ts", "te"})
-_PART_OF_WORD = {word: part for part, words in _WORDS.items() for word in words}
-
-#: Words that say nothing about which split it is.
-_NEUTRAL = frozenset(
-    {
-        *("set", "sets", "data", "dataset", "split", "folder", "dir"),
-        *("image", "images", "img", "imgs", "photos", "pictures"),
-    }
 )
 
 
@@ -133,7 +114,7 @@ class _Finder:
         for part, where in parts.items():
             self._check_classes(where, found[part])
         if self._wanted is None:
-            self._check_no_splits_below(parts["train"], found["train"])
+            self._check_levels(parts["train"], found["train"])
         everywhere = set().union(*found.values())
         missing = {part: sorted(everywhere - set(names)) for part, names in found.items()}
         if any(missing.values()):
@@ -172,7 +153,7 @@ class _Finder:
         unclear = [name for name in others if not _UNLABELLED.search(name)]
         if "train" not in folders or unclear or len(folders) < len(known):
             read = ", ".join(f"{name} ({part})" for name, part in known.items())
-            options = " ".join(f"--class {name}" for name in names)
+            options = " ".join(f"--class {shlex.quote(name)}" for name in names)
             raise DataError(
                 f"Expected class folders only, or the splits train, with or without val and test, "
                 f"each at most once, and no other, in {self._path(top)}. Found: "
@@ -182,6 +163,7 @@ class _Finder:
             )
         for name in others:
             self._say_unlabelled(os.path.join(top, name))
+        self._say_stray(top, self._images(top))
         return {part: folders[part] for part in PARTS if part in folders}
 
     def _unwrapped(self, where: str) -> str:
@@ -230,27 +212,38 @@ class _Finder:
                 f"Found: {', '.join(names) or 'no folder'}{lying}. Sort the images into one folder "
                 "a class, or give the folder that holds the class folders."
             )
+        self._say_stray(where, stray)
+
+    def _say_stray(self, where: str, stray: Sequence[str]) -> None:
         if stray:
             logger.warning(
                 "Skipped %d images that lie in %s outside its class folders, e.g. %s",
-                len(stray),
-                self._path(where),
-                stray[0],
+                *(len(stray), self._path(where), stray[0]),
             )
 
-    def _check_no_splits_below(self, where: str, names: list[str]) -> None:
-        """Refuse ready splits inside the class folders, which would be mixed up."""
-        for name in names:
-            below = self._sub_folders(os.path.join(where, name))
-            known = split_parts(below)
-            if len(below) < 2 or len(set(known.values())) < 2:
+    def _check_levels(self, where: str, names: list[str]) -> None:
+        """Refuse ready splits inside the class folders, and warn of other folders like classes."""
+        below = {name: self._sub_folders(os.path.join(where, name)) for name in names}
+        for name, inner in below.items():
+            known = split_parts(inner)
+            if len(set(known.values())) < 2:
                 continue
-            options = " ".join(f"--class {name}" for name in names)
+            options = " ".join(f"--class {shlex.quote(name)}" for name in names)
             raise DataError(
                 f"Expected the splits above the class folders, such as train/{name}. Found splits "
                 f"inside {self._path(os.path.join(where, name))}: {', '.join(known)}. Move them "
                 "above the class folders; or, to split all images anew, list the class folders: "
                 f"class_names={names} in Python, {options} on the command line."
+            )
+        first = below[names[0]]
+        same = len(first) > 1 and all(inner == first for inner in below.values())
+        wraps = [name for name in names if name.lower() in _WRAPPERS and len(below[name]) > 1]
+        mistaken = names if same else wraps
+        if mistaken and not any(self._images(os.path.join(where, name)) for name in mistaken):
+            logger.warning(
+                "The classes are the folders %s. If they should be those inside them, such as %s: "
+                "give the folder that holds these, or name splits train, val and test.",
+                *(", ".join(names[:5]), ", ".join(below[mistaken[0]][:5])),
             )
 
     def _any_image(self, where: str) -> bool:
@@ -265,39 +258,3 @@ class _Finder:
 
     def _path(self, where: str) -> str:
         return os.path.join(self._root, where) if where else self._root
-
-
-def split_parts(names: Iterable[str]) -> dict[str, str]:
-    """Return the part, "train", "validation" or "test", of each name that means one.
-
-    A name is cut into words at anything but letters, at a capital inside a word, and before "set"
-    and "data". One of the words names the part; "set", "images" and the like may be added. Any
-    other word, as in `seg_train` and `seg_test`, must be shared with a name of another part: alone,
-    `freight_train` is a kind of train. So must words of two letters, as in `imagesTr`.
-    """
-    parsed = {name: found for name in names if (found := _parse(name)) is not None}
-    parts_of_affix: dict[tuple[str, ...], set[str]] = {}
-    for part, affix, _ in parsed.values():
-        parts_of_affix.setdefault(affix, set()).add(part)
-    return {
-        name: part
-        for name, (part, affix, short) in parsed.items()
-        if not (affix or short) or len(parts_of_affix[affix]) > 1
-    }
-
-
-def _parse(name: str) -> tuple[str, tuple[str, ...], bool] | None:
-    """Return the part in a name, its other words that are not neutral, and whether it is short."""
-    words = [word.lower() for word in re.findall(r"[A-Z]*[a-z]+|[A-Z]+|\d+|[^\W\d_]+", name)]
-    # "trainset" and "testdata" are two words each.
-    endings = ("set", "data", "images")
-    words = [
-        next((stem for e in endings if (stem := word.removesuffix(e)) in _PART_OF_WORD), word)
-        for word in words
-    ]
-    parts = {_PART_OF_WORD[word] for word in words if word in _PART_OF_WORD}
-    if len(parts) != 1:
-        return None
-    ignored = _NEUTRAL | _PART_OF_WORD.keys()
-    affix = tuple(word for word in words if word not in ignored and not word.isdigit())
-    return parts.pop(), affix, not _SHORT.isdisjoint(words)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.data.decode import bits_of, composite_on_white
+from kt_tuning.data.label_encoding import encode_labels, refuse_masked
 
 _CHUNK = 1024
 """Images converted at a time, so that the floating-point copy of a large array stays small."""
@@ -64,14 +65,8 @@ def join_arrays(
         pixel_range = check_range(value_range)
     pixels = [to_pixels(x, pixel_range)]
     for part, (more, _) in given.items():
-        # One guess serves both, and floats beside integers may be 0..1 and 0..255.
-        types = [np.asarray(array).dtype for array in (x, more)]
-        if value_range is None and (types[0].kind == "f") != (types[1].kind == "f"):
-            raise DataError(
-                f"The {part} images should have the type of the training images, {types[0]}. "
-                f"Received: {types[1]}. Convert one of them, or give value_range if both have the "
-                "same range."
-            )
+        if value_range is None:
+            check_same_kind(np.asarray(x).dtype, np.asarray(more).dtype, part)
         pixels.append(to_pixels(more, pixel_range, name=f"the {part} images"))
         if pixels[-1].shape[1:] != pixels[0].shape[1:]:
             raise DataError(
@@ -172,6 +167,19 @@ def find_range(x: Any, *others: Any) -> tuple[float, float]:
     return (0.0, 255.0)
 
 
+def check_same_kind(train: np.dtype[Any], other: np.dtype[Any], part: str) -> None:
+    """Check that one guess of the range serves two arrays.
+
+    Raises:
+        DataError: if one has floats, which may be 0..1, and the other integers, such as 0..255.
+    """
+    if (train.kind == "f") != (other.kind == "f"):
+        raise DataError(
+            f"The {part} images should have the type of the training images, {train}. Received: "
+            f"{other}. Convert one of them, or give value_range if both have the same range."
+        )
+
+
 def check_range(value_range: tuple[float, float]) -> tuple[float, float]:
     """Check the values of black and white.
 
@@ -190,63 +198,9 @@ def check_range(value_range: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
-def encode_labels(
-    labels: Sequence[Any], class_names: Sequence[str] | None = None
-) -> tuple[list[NDArray[np.int64]], tuple[str, ...]]:
-    """Convert the labels of one or more splits to integers 0 … classes - 1.
-
-    Args:
-        labels: For each split integers, whole floats, bools or strings, (N,) or (N, 1), or one-hot
-            rows (N, C). The first split has all classes. Values are numbered in ascending order, so
-            0 … C - 1 stay unchanged.
-        class_names: Names by integer; by default the values themselves. For strings, the same
-            strings in the order wanted.
-
-    Returns:
-        For each split integers (N,), and the names by integer.
-
-    Raises:
-        DataError: if labels are NaN or of another form, have fewer than 2 classes or others than
-            the first split, or if `class_names` does not fit them.
-    """
-    raw, columns = _label_values(labels[0])
-    values: list[Any] = list(range(columns)) if columns else np.unique(raw).tolist()
-    if len(values) < 2:
-        raise DataError(f"Expected labels of at least 2 classes. Received: {values} only")
-    names = [str(name) for name in (values if class_names is None else class_names)]
-    if len(names) != len(values) or len(set(names)) != len(names):
-        raise DataError(
-            f"class_names should hold {len(values)} different names, one for each of the "
-            f"labels {_short(values)}. Received: {_short(names)}"
-        )
-    if isinstance(values[0], str):
-        if set(names) != set(values):
-            raise DataError(
-                "class_names should be the labels' own strings in the order wanted, "
-                f"{_short(values)}. Received: {_short(names)}"
-            )
-        values = names
-    encoded = []
-    for y in labels:
-        raw, columns = _label_values(y)
-        if columns and columns != len(names):
-            raise DataError(
-                f"Expected one-hot labels with {len(names)} columns. Received: {columns}"
-            )
-        # `_label_values` has turned one-hot rows into integers.
-        known = range(columns) if columns else values
-        integers = {value: integer for integer, value in enumerate(known)}
-        if unknown := sorted(set(raw.tolist()) - set(integers)):
-            raise DataError(
-                f"Expected labels among those of the training images, {_short(values)}. "
-                f"Received also: {_short(unknown)}"
-            )
-        encoded.append(np.array([integers[value] for value in raw.tolist()], dtype=np.int64))
-    return encoded, tuple(names)
-
-
 def _as_images(x: Any, name: str) -> NDArray[Any]:
     """Return `x` as (N, height, width, channels) of its own type."""
+    refuse_masked(x, name)
     try:
         array = np.asarray(x)
     except ValueError as error:  # NumPy's "inhomogeneous shape"
@@ -290,7 +244,10 @@ def _range_advice(black: float, white: float, name: str) -> str:
 
 
 def _group_numbers(groups: Any, train: int, total: int) -> NDArray[np.int64] | None:
-    """Number the groups of the `train` images of x; the images after them have no group."""
+    """Number the groups of the `train` images of x; the images after them have no group.
+
+    Nor have those of which it is None or NaN.
+    """
     if groups is None:
         return None
     array = np.asarray(groups)
@@ -299,45 +256,8 @@ def _group_numbers(groups: Any, train: int, total: int) -> NDArray[np.int64] | N
             f"groups should hold one number or string an image of x, ({train},). "
             f"Received: {array.dtype} {array.shape}"
         )
+    alone = np.array([group is None or group != group for group in array.tolist()], bool)
     array = array.astype(str) if array.dtype == object else array
     numbers = np.unique(array, return_inverse=True)[1]
+    numbers[alone] = np.flatnonzero(alone) + train
     return np.concatenate([numbers, np.arange(train, total) + train])
-
-
-def _label_values(y: Any) -> tuple[NDArray[Any], int]:
-    """Return (N,) integers or strings, and the number of one-hot columns, 0 if not one-hot."""
-    array = np.asarray(y)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.dtype.kind == "O":  # such as a pandas column of strings
-        kinds = {type(value) for value in array.ravel().tolist()}
-        if len(kinds) != 1:
-            names = ", ".join(sorted(kind.__name__ for kind in kinds))
-            raise DataError(f"Expected labels of one type. Received: {names}")
-        array = np.array(array.tolist())
-    if array.dtype.kind == "f":
-        broken = ~np.isfinite(array) | (array != np.rint(array))
-        if broken.any():
-            raise DataError(
-                f"Expected whole numbers as labels. Received {int(broken.sum())} others, the first "
-                f"{array[broken].flat[0]} in row {int(np.argwhere(broken)[0, 0])}"
-            )
-        array = array.astype(np.int64)
-    if array.dtype.kind not in "biuU" or array.ndim not in (1, 2) or array.size == 0:
-        raise DataError(
-            "Expected labels as integers, strings or one-hot rows: (N,), (N, 1) or (N, classes). "
-            f"Received: {array.dtype} {array.shape}"
-        )
-    if array.ndim == 1:
-        return array, 0
-    if array.dtype.kind == "U" or not (np.isin(array, (0, 1)).all() and (array.sum(1) == 1).all()):
-        raise DataError(
-            f"Labels of shape {array.shape} should be one-hot: a single 1 in each row, zeros "
-            "elsewhere. Turn probabilities into labels with argmax(axis=1)."
-        )
-    return array.argmax(1), array.shape[1]
-
-
-def _short(values: Sequence[Any]) -> str:
-    shown = ", ".join(str(value) for value in values[:10])
-    return shown + (f", … ({len(values)} in all)" if len(values) > 10 else "")

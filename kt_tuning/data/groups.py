@@ -219,13 +219,12 @@ def groups_of_paths(
             lost.append(path)
         else:
             result[place] = numbers.setdefault(found, place)
+    shown = f"groups={groups!r}" if isinstance(groups, str) else "The function or column of groups"
     if len(lost) == len(paths):
-        raise DataError(
-            f"groups={groups!r} finds a group in none of {len(paths)} paths, e.g. {paths[0]}"
-        )
+        raise DataError(f"{shown} finds a group in none of {len(paths)} paths, e.g. {paths[0]}")
     if lost:
         logging.getLogger("kt_tuning").warning(
-            "groups=%r finds no group in %d of %d paths, e.g. %s: each of those is on its own.",
-            *(groups, len(lost), len(paths), lost[0]),
+            "%s finds no group in %d of %d paths, e.g. %s: each of those is on its own.",
+            *(shown, len(lost), len(paths), lost[0]),
         )
     return result

@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.atomic import atomic_write
-from kt_tuning.core.errors import DataError, OptionError, StorageError
-from kt_tuning.core.names import is_one_line
+from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.core.records import PARTS, DataCard, PixelFormat, TableSource
+from kt_tuning.core.units import check_count
 from kt_tuning.data.duplicates import Duplicates, find_duplicates, thumbnails
-from kt_tuning.data.from_arrays import join_arrays
+from kt_tuning.data.from_arrays import check_same_kind, join_arrays
 from kt_tuning.data.groups import Groups
 from kt_tuning.data.image_split import HeldOut, ImageSplit, PixelFile, channel_statistics
+from kt_tuning.data.label_encoding import check_class_names
 from kt_tuning.data.pixel_cache import cache_folder, content_digest, split_digest
 from kt_tuning.data.stratified_split import (
     assign_folds,
@@ -28,7 +29,7 @@ from kt_tuning.data.stratified_split import (
     limit_splits,
     split_images,
 )
-from kt_tuning.data.tf_dataset import read_dataset
+from kt_tuning.data.tf_dataset import image_type, read_dataset
 
 CLASSES_SHOWN = 30
 """Rows of the table in a notebook, at most."""
@@ -80,13 +81,7 @@ class ImageData:
     table: TableSource | None = None
 
     def __post_init__(self) -> None:
-        broken = [name for name in self.class_names if not is_one_line(name)]
-        if broken:
-            raise DataError(
-                "Expected class names in Unicode, each on one line and without control characters, "
-                "as labels.txt of an exported model lists them. Received: "
-                f"{', '.join(map(ascii, broken))}. Rename these."
-            )
+        check_class_names(self.class_names)
 
     @classmethod
     def from_arrays(
@@ -189,6 +184,8 @@ class ImageData:
         for part, dataset in (("validation", validation), ("test", test)):
             if dataset is not None:
                 *pair, _ = read_dataset(dataset, name=part, value_range=found)
+                if value_range is None:
+                    check_same_kind(image_type(train), image_type(dataset), part)
                 pairs[part] = (pair[0], pair[1])
         return cls.from_arrays(
             pixels,
@@ -277,7 +274,7 @@ class ImageData:
         Raises:
             OptionError: if that is fewer than 2 a class, one each for train and validation.
         """
-        if images < 2 * self.classes:
+        if check_count("images", images) < 2 * self.classes:
             raise OptionError(
                 f"A limit should be at least {2 * self.classes}, one train and one validation "
                 f"image for each of {self.classes} classes. Received: {images}"
@@ -310,9 +307,9 @@ class ImageData:
             for number in range(count)
         ]
         folds = [dataclasses.replace(self, indices={**self.indices, **split}) for split in splits]
-        for fold in folds:
+        for data in folds:
             # A use of it is one of the test split of these data.
-            vars(fold)["test"] = self.test
+            vars(data)["test"] = self.test
         return folds
 
     def pixel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -34,7 +34,8 @@ _CLOSED = frozenset(
 _SYSTEM_FOLDERS = frozenset(
     {
         *("__macosx", "__pycache__", "#recycle", "#snapshot", "$recycle.bin", "lost+found"),
-        "system volume information",
+        *("system volume information", "recycler", "found.000", "temporary items"),
+        "network trash folder",
     }
 )
 

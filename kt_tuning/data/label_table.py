@@ -7,14 +7,18 @@ import dataclasses
 import functools
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kt_tuning.core.errors import DataError, OptionError, StorageError, require_extra
+from kt_tuning.core.errors import DataError, OptionError, StorageError
 from kt_tuning.core.records import PARTS, TableSource
-from kt_tuning.data.folder_layout import split_parts
+from kt_tuning.core.units import check_share
 from kt_tuning.data.image_files import ImageFile, LeftOut, Listing, walk
+from kt_tuning.data.split_names import split_parts
+from kt_tuning.data.table_file import read_table_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,19 +28,22 @@ logger = logging.getLogger("kt_tuning")
 COLUMNS: dict[str, tuple[str, ...]] = {
     "file": (
         *("file", "filename", "file_name", "filepath", "file_path", "image_path", "img_path"),
+        *("image_file", "image_filename", "img_name", "image_index", "fname"),
         *("path", "image", "image_id", "image_name", "img", "photo", "picture", "id", "name"),
     ),
     "label": (
         *("label", "labels", "class", "class_name", "classname", "category", "target"),
+        *("class_label", "finding_labels", "dx"),
         *("class_id", "label_name", "species", "breed", "diagnosis", "y"),
     ),
     "split": ("split", "set", "subset", "partition", "part"),
     "group": (
         *("group", "group_id", "patient", "patient_id", "patientid", "subject", "subject_id"),
-        *("scene", "scene_id", "burst", "burst_id"),
+        *("lesion", "lesion_id", "scene", "scene_id", "burst", "burst_id"),
     ),
 }
-"""Meaning of a column -> its usual names in lower case, the most specific first."""
+"""Meaning of a column -> its usual names, the most specific first; case, spaces and punctuation
+do not matter."""
 SHOWN = 5
 """Rows or files that a message names."""
 
@@ -69,26 +76,27 @@ def read_table(
     """Find the image files that the rows of a table name.
 
     Args:
-        source: A `.csv`, `.tsv` or `.parquet` file, or a DataFrame: a row an image. One column has
-            file names: absolute, or below `images`, with or without a folder and an extension. One
-            has labels: text or numbers. One may have the split ("train", "val", "test" and their
-            usual other names), and one a group, whose images stay on one side of a split.
+        source: A `.csv`, `.tsv` or `.parquet` file, or a DataFrame: a row an image. The cells of a
+            text file are separated by commas, semicolons, tabs or bars, as its first line is. One
+            column has file names: absolute, or below `images`, with or without a folder and an
+            extension; of a path that has the name of that folder in it, what follows is enough.
+            One has labels: text or numbers. One may have the split ("train", "val", "test" and
+            their usual other names), and one a group, whose images stay on one side of a split.
         images: The folder of the images; that of the file if None.
         columns: Meaning ("file", "label", "split", "group") -> name of the column; others
             are found by their usual names, see `COLUMNS`.
         max_missing: Share of the rows, 0 to 1, that may be left out because their file is missing,
-            their label is empty or another row has another label for the same file.
+            their label is empty or that of no other file, or another row has another label for
+            the same file.
 
     Raises:
         OptionError: if a column is unknown, or `max_missing` is out of range.
         StorageError: if the table or the folder cannot be read.
-        DataError: if the columns cannot be told, more rows than allowed must be left out, or a
-            class has a single image.
+        DataError: if the columns cannot be told, or more rows than allowed must be left out.
     """
-    if not 0 <= max_missing <= 1:
-        raise OptionError(f"max_missing should be from 0 to 1. Received: {max_missing}")
+    check_share("max_missing", max_missing)
     path = Path(source) if isinstance(source, (str, os.PathLike)) else None
-    table: Any = source if path is None else _read_file(path)
+    table: Any = source if path is None else read_table_file(path)
     if images is None:
         if path is None:
             raise OptionError("With a DataFrame, `images` is the folder that has its files.")
@@ -96,7 +104,7 @@ def read_table(
     root = os.path.realpath(images)
     if not os.path.isdir(root):
         raise StorageError(f"Expected a folder of images. Received: {images}")
-    names = _find_columns([str(column) for column in table.columns], dict(columns or {}))
+    names = _find_columns([str(column) for column in table.columns], columns or {})
     table = table.rename(columns=str)
     if not len(table):
         raise DataError("The table has no rows.")
@@ -106,7 +114,7 @@ def read_table(
     ]
     rows = list(map(_Row, *cells))
     files = list(walk(root, "", LeftOut()))
-    found, faults = _find_files(root, files, rows)
+    found, faults, unlisted = _find_files(root, files, rows)
     if faults:
         parts = [f"{len(some)} {fault} ({_shown(some)})" for fault, some in faults.items()]
         wrong = sum(map(len, faults.values()))
@@ -117,10 +125,10 @@ def read_table(
         if wrong > max_missing * len(rows):
             raise DataError(
                 f"{message}. Correct them, name the right folder and columns, or allow a share to "
-                f"be left out: max_missing={max(0.01, wrong / len(rows)):.2g}."
+                f"be left out: max_missing={max(0.01, wrong / len(rows)):.2g} (--max-missing)."
             )
         logger.warning("%s. They are left out.", message)
-    if unlisted := [file.path for file in files if file not in found]:
+    if unlisted:
         logger.warning(
             "%d image files in %s are in no row of the table and are left out, e.g. %s",
             *(len(unlisted), root, _shown(unlisted)),
@@ -132,24 +140,13 @@ def read_table(
     return TableListing(_listing(root, found), known, groups)
 
 
-def _read_file(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        if path.suffix.lower() == ".parquet":
-            require_extra(str(path), "parquet", "pyarrow")
-            return pd.read_parquet(path)
-        # As text: file names such as 007 and labels such as 1 stay as they are written.
-        separator = "\t" if path.suffix.lower() == ".tsv" else ","
-        return pd.read_csv(path, sep=separator, dtype=str, encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise StorageError(f"No such file: {path}") from None
-    except (OSError, ValueError) as error:
-        raise StorageError(f"Cannot read the table {path}: {error}") from error
-
-
-def _find_columns(found: Sequence[str], given: dict[str, str]) -> dict[str, str]:
+def _find_columns(found: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
     """Meaning -> name of the column."""
+    if not isinstance(given, Mapping) or len(set(given.values())) < len(given):
+        raise OptionError(
+            "`columns` maps some of file, label, split and group to a column each, such as "
+            f"{{'label': 'breed'}}. Received: columns={given!r}"
+        )
     for meaning, name in given.items():
         if meaning not in COLUMNS:
             raise OptionError(
@@ -159,8 +156,8 @@ def _find_columns(found: Sequence[str], given: dict[str, str]) -> dict[str, str]
             raise OptionError(f"There is no column {name!r}. The table has: {', '.join(found)}")
     names = dict(given)
     for meaning, usual in COLUMNS.items():
-        left = {name.strip().lower(): name for name in found if name not in names.values()}
-        match = next((left[name] for name in usual if name in left), None)
+        left = {_plain(name): name for name in found if name not in names.values()}
+        match = next((left[_plain(name)] for name in usual if _plain(name) in left), None)
         if meaning not in names and match is not None:
             names[meaning] = match
     left_over = [name for name in found if name not in names.values()]
@@ -171,9 +168,21 @@ def _find_columns(found: Sequence[str], given: dict[str, str]) -> dict[str, str]
         raise DataError(
             f"Which column has the {' and which the '.join(missing)} cannot be told. The table "
             f"has: {', '.join(found)}. Name them: columns={{'file': …, 'label': …}} "
-            "(--columns file=…,label=…)."
+            "(--column file=… --column label=…)."
         )
+    for name in names.values():
+        if len(same := [one for one in found if _plain(one) == _plain(name)]) > 1 and (
+            name not in given.values() or found.count(name) > 1
+        ):
+            raise DataError(f"Several columns have one name: {', '.join(same)}. Keep one of them.")
+    used = ", ".join(f"{meaning} = {name}" for meaning, name in names.items())
+    unused = ", ".join(name for name in found if name not in names.values())
+    logger.info("Columns of the table: %s%s", used, f"; not used: {unused}" if unused else "")
     return names
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.lower())
 
 
 def _texts(column: pd.Series) -> list[str]:
@@ -188,24 +197,28 @@ def _texts(column: pd.Series) -> list[str]:
 
 def _find_files(
     root: str, files: Iterable[ImageFile], rows: Iterable[_Row]
-) -> tuple[dict[ImageFile, _Row], dict[str, list[str]]]:
-    """Return the valid rows by their file, and the names in other rows by fault."""
+) -> tuple[dict[ImageFile, _Row], dict[str, list[str]], list[str]]:
+    """Return the valid rows by their file, names in other rows by fault, and files in no row."""
     # By path, by path without extension, by name, by name without extension.
     levels: list[dict[str, list[ImageFile]]] = [{}, {}, {}, {}]
     for file in files:
         stem = os.path.splitext(file.path)[0]
         names = (file.path, stem, os.path.basename(file.path), os.path.basename(stem))
         for level, name in zip(levels, names, strict=True):
-            level.setdefault(name, []).append(file)
+            level.setdefault(_composed(name), []).append(file)
     valid: dict[ImageFile, _Row] = {}
     faults: dict[str, list[str]] = collections.defaultdict(list)
+    named: set[ImageFile] = set()
+    prefix: str | None = None
     contradicted: set[ImageFile] = set()
     for row in rows:
-        if os.path.isabs(row.name):
-            name = os.path.relpath(os.path.realpath(row.name), root)
-        else:
-            name = os.path.normpath(row.name) if row.name else ""
-        meant: list[ImageFile] = next((level[name] for level in levels if name in level), [])
+        spellings = list(_spellings(_composed(row.name), root)) if row.name else []
+        # Of another folder of the same name, the files would be others.
+        spellings = [(name, start) for name, start in spellings if start in ("", prefix or start)]
+        known = ((level[n], s) for n, s in spellings for level in levels if n in level)
+        meant, start = next(known, ([], ""))
+        prefix = start or prefix
+        named.update(meant)
         if len(meant) != 1:
             fault = "name several files" if meant else "name a file that is missing"
             faults[fault].append(row.name)
@@ -214,18 +227,53 @@ def _find_files(
         elif valid.setdefault(meant[0], row).label != row.label:
             contradicted.add(meant[0])
             faults["give a file another label than an earlier row"].append(row.name)
-    return {file: row for file, row in valid.items() if file not in contradicted}, dict(faults)
+    for file in contradicted:
+        del valid[file]
+    counts = collections.Counter(row.label for row in valid.values())
+    for file, row in list(valid.items()):
+        if counts[row.label] == 1 < len(valid):
+            faults["are the single image of a class"].append(f"{row.label}: {row.name}")
+            del valid[file]
+    return valid, dict(faults), [file.path for file in files if file not in named]
+
+
+@functools.lru_cache
+def _relative(folder: str, root: str) -> str:
+    """Return the path of a folder relative to that of the images."""
+    return os.path.relpath(os.path.realpath(folder), root)
+
+
+def _composed(name: str) -> str:
+    """Return a name with accents as parts of letters: macOS writes them on their own."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def _spellings(name: str, root: str) -> Iterator[tuple[str, str]]:
+    """Yield the paths below the folder of images that a file name may mean, the likeliest first.
+
+    Each with the part of the name up to the folder's own name, if that was left out, else "".
+    """
+    if os.path.isabs(name):
+        parent, file = os.path.split(name)
+        yield os.path.normpath(os.path.join(_relative(parent, root), file)), ""
+    else:
+        yield os.path.normpath(name), ""
+    # Written on Windows, on another machine, or from a folder above.
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    yield "/".join(parts), ""
+    folder = _composed(os.path.basename(root))
+    for place, part in enumerate(parts[:-1], 1):
+        if part == folder:
+            yield "/".join(parts[place:]), "/".join(parts[:place])
 
 
 def _listing(root: str, rows: Mapping[ImageFile, _Row]) -> Listing:
     """Return the files by split and label."""
     counts = collections.Counter(row.label for row in rows.values())
-    single = [label for label, count in counts.items() if count == 1]
-    if len(counts) < 2 or single:
-        wrong = f"a single image of: {_shown(sorted(single))}" if single else f"{len(counts)} class"
+    if len(counts) < 2:
         raise DataError(
-            f"Expected several images of each of at least 2 classes. The table has {wrong}. Add "
-            "images, or remove those rows."
+            "Expected several images of each of at least 2 classes. The table has only: "
+            f"{', '.join(counts) or 'none'}."
         )
     numbers = all(label.isdecimal() for label in counts)
     class_names = sorted(counts, key=lambda label: (int(label) if numbers else 0, label))

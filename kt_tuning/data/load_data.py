@@ -13,15 +13,17 @@ import PIL
 
 from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.core.records import PARTS
-from kt_tuning.core.units import seconds
+from kt_tuning.core.units import check_share, seconds
 from kt_tuning.data.decode import DECODE_RULE
 from kt_tuning.data.duplicates import Duplicates
 from kt_tuning.data.folder_layout import scan
 from kt_tuning.data.groups import FOLDER, PathGroups, find_groups, groups_of_paths
 from kt_tuning.data.image_data import ImageData
+from kt_tuning.data.label_encoding import check_class_names
 from kt_tuning.data.pixel_cache import CacheIndex, PixelCache, cache_folder, part_labels
 from kt_tuning.data.pixel_format import LARGEST, check_channels, check_size, largest_side
 from kt_tuning.data.stratified_split import check_split, generator, split_images
+from kt_tuning.data.table_file import SUFFIXES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,8 +123,12 @@ def load_images(
     size, wanted_channels = check_size(image_size), check_channels(channels)
     check_split(split)
     generator(seed)
-    if not 0 <= max_unreadable <= 1:
-        raise OptionError(f"max_unreadable should be from 0 to 1. Received: {max_unreadable}")
+    if not (isinstance(folder, (str, os.PathLike)) or is_table(folder)):
+        raise OptionError(
+            "Expected the path of a folder, of a table or of an .npz file, or a DataFrame. "
+            f"Received: {type(folder).__name__}. Arrays go to ImageData.from_arrays."
+        )
+    check_share("max_unreadable", max_unreadable)
     if groups is not None:
         find_groups(groups)
     limit = seconds(time_limit)
@@ -151,7 +157,10 @@ def load_images(
         elif groups == FOLDER:
             groups = os.path.dirname
     elif images is not None or columns is not None:
-        raise OptionError(f"`images` and `columns` belong to a table. Received: {folder}")
+        raise OptionError(
+            f"`images` and `columns` belong to a table, a file that ends in {', '.join(SUFFIXES)}. "
+            f"Received: {folder}"
+        )
     elif is_npz(folder):
         raise OptionError(
             f"`groups` are found in paths, which the images of {folder} do not have. Load its "
@@ -160,6 +169,7 @@ def load_images(
     else:
         assert isinstance(folder, (str, os.PathLike))
         listing = scan(folder, class_names=class_names, skip=cache_folder(cache))
+    check_class_names(listing.class_names)
     largest = LARGEST
     if size is None:
         # An upper bound: other splits may take some of them.
@@ -257,7 +267,8 @@ def _check_unreadable(
     if len(unreadable) > max_unreadable * files:
         raise DataError(
             f"{len(unreadable)} of {files} image files cannot be read: {shown}{more}. Expected at "
-            f"most a share of {max_unreadable:g}. Repair or remove them, or raise max_unreadable."
+            f"most a share of {max_unreadable:g}. Repair or remove them, or raise max_unreadable "
+            "(--max-unreadable)."
         )
     logging.getLogger("kt_tuning").warning(
         "Skipped %d of %d image files that cannot be read: %s%s",

@@ -15,8 +15,8 @@ import numpy as np
 
 from kt_tuning.core.errors import DataError, OptionError, StorageError
 from kt_tuning.core.records import PARTS
-from kt_tuning.data.folder_layout import split_parts
 from kt_tuning.data.image_data import ImageData
+from kt_tuning.data.split_names import split_parts
 
 IMAGES = frozenset({"x", "image", "images", "img", "imgs", "pixels", "data"})
 """Names of an array of images, in lower case; with `_train`, `test_` and the like of a split."""

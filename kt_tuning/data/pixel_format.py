@@ -26,6 +26,8 @@ FLOPS_PER_SECOND = 2e11
 """Of two recent processors while they train; a rough figure."""
 SHARE = 0.25
 """Share of the time limit in which a network should be trained."""
+MOST_PIXELS = 4096**2
+"""Pixels of an image, at most."""
 _STEP = 32
 
 
@@ -41,16 +43,16 @@ def check_size(image_size: int | Sequence[int] | None) -> tuple[int, int] | None
     """Return (height, width), or None to choose by the images.
 
     Raises:
-        OptionError: if it is not one or two whole numbers above 0.
+        OptionError: if it is not one or two whole numbers above 0, or more than `MOST_PIXELS`.
     """
     if image_size is None:
         return None
     sides = tuple(image_size) if isinstance(image_size, Sequence) else (image_size, image_size)
     whole = all(isinstance(side, Integral) and not isinstance(side, bool) for side in sides)
-    if len(sides) != 2 or not whole or min(sides) < 1:
+    if len(sides) != 2 or not whole or min(sides) < 1 or sides[0] * sides[1] > MOST_PIXELS:
         raise OptionError(
             "image_size should be one side of a square or (height, width), in whole pixels above "
-            f"0. Received: {image_size!r}"
+            f"0, and at most {MOST_PIXELS:,} pixels in all. Received: {image_size!r}"
         )
     return int(sides[0]), int(sides[1])
 
@@ -61,12 +63,13 @@ def check_channels(channels: int | None) -> int | None:
     Raises:
         OptionError: unless they are 1, 3 or None.
     """
-    if channels not in (None, 1, 3):
+    whole = isinstance(channels, Integral) and not isinstance(channels, bool)
+    if channels is not None and not (whole and channels in (1, 3)):
         raise OptionError(
             "channels should be 1 (grey), 3 (RGB) or None (grey if every image is). "
             f"Received: {channels!r}"
         )
-    return channels
+    return None if channels is None else int(channels)
 
 
 def largest_side(images: int, *, time_limit: float | None, backbone: bool) -> int:

@@ -41,7 +41,8 @@ def read_dataset(
     for images, their_labels in _batches(dataset, name):
         pixel_range = pixel_range or find_range(images)
         pixels.append(to_pixels(images, pixel_range, name=name))
-        labels.append(their_labels)
+        # TensorFlow's strings are objects, which have no bytes of their own.
+        labels.append(their_labels.astype("S") if their_labels.dtype == object else their_labels)
         if pixels[-1].shape[1:] != pixels[0].shape[1:]:
             raise _different_shapes(name, pixels[0].shape[1:], pixels[-1].shape[1:])
     if pixel_range is None:
@@ -53,6 +54,11 @@ def read_dataset(
     ]
     order = sorted(range(len(digests)), key=digests.__getitem__)
     return all_pixels[order], all_labels[order], pixel_range
+
+
+def image_type(dataset: Any) -> np.dtype[Any]:
+    """Return the type of a dataset's images; `dataset` is one that `read_dataset` has read."""
+    return np.dtype(dataset.element_spec[0].dtype.as_numpy_dtype)
 
 
 def _batches(dataset: Any, name: str) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:

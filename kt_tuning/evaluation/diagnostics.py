@@ -82,7 +82,7 @@ def _thinned(x: Floats, y: Floats) -> tuple[tuple[float, ...], tuple[float, ...]
     return tuple(x.round(6).tolist()), tuple(y.round(6).tolist())
 
 
-def confusion_matrix(labels: Labels, probabilities: Floats) -> Labels:
+def confusion_matrix(labels: Labels, probabilities: Floats) -> NDArray[np.int64]:
     """Count (truth, prediction) pairs: (C, C), rows are the truth."""
     classes = probabilities.shape[1]
     # int64 first: a product of small labels would overflow their own uint8.

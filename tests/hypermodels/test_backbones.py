@@ -57,14 +57,30 @@ def test_a_named_network_is_at_least_as_large_as_it_must_be():
     assert found.load(8, 12).input_shape == (None, 32, 48, 3)
 
 
-def test_without_a_network_the_message_says_what_to_do(monkeypatch):
+@pytest.mark.parametrize(
+    "error", [Exception("URL fetch failure on https://…: None"), TimeoutError("timed out")]
+)
+def test_without_a_network_the_message_says_what_to_do(monkeypatch, error):
     def offline(**arguments):
-        raise Exception("URL fetch failure on https://…: None -- name resolution")
+        raise error
 
     offline.__module__ = "keras.src.applications.mobilenet"
     monkeypatch.setattr(keras.applications, "MobileNet", offline)
     with pytest.raises(BackboneError, match="weights of MobileNet cannot"):
         NamedBackbone("MobileNet", "imagenet").load(32, 32)
+
+
+def test_a_silent_server_of_other_networks_is_asked_before_they_are_made(monkeypatch):
+    monkeypatch.setattr("hypermodels.named_backbone.unreachable", lambda url: "no answer")
+    with pytest.raises(BackboneError, match=r"weights of VGG16 cannot be downloaded .no answer"):
+        NamedBackbone("VGG16", "imagenet").check()
+
+
+def test_a_damaged_file_of_weights_is_refused_at_once(tmp_path):
+    path = tmp_path / "mobilenet.weights.h5"
+    path.write_bytes(b"\x89HDF\r\n\x1a\n")
+    with pytest.raises(BackboneError, match="cannot be read as weights of MobileNet"):
+        NamedBackbone("MobileNet", str(path)).check()
 
 
 @pytest.mark.parametrize(

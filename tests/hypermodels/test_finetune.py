@@ -124,6 +124,17 @@ def test_training_begins_with_the_solved_classifier(network):
         assert ours == pytest.approx(solved, rel=1e-5)
 
 
+def test_few_steps_change_the_weights_little(network):
+    hypermodel = FineTune((8, 8, 1), 2, backbone=network, **FIXED)
+    model = build(hypermodel)
+    before = model.get_layer("backbone_top").get_weights()
+    fit(hypermodel, model, epochs=2)
+    after = model.get_layer("backbone_top").get_weights()
+    # 4 of 100 steps: each changes a weight by 4% of the rate at most, and decays it.
+    change = max(float(np.abs(a - b).max()) for a, b in zip(after, before, strict=True))
+    assert 0 < change < 1.1 * 4 * 0.04 * 3e-4
+
+
 def test_normalisation_keeps_the_statistics_it_came_with(network):
     expected = keras.Model(network.inputs, network.layers[-2].output)
     model = build(FineTune((8, 8, 3), 2, backbone=network, values="tf", unfreeze=0.5))

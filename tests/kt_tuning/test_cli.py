@@ -118,6 +118,15 @@ def test_preview_is_a_picture_with_a_row_an_image_and_a_column_a_draw(
         assert picture.size == (5 * 96 + 4 * 2, 3 * 96 + 2 * 2)
 
 
+@pytest.mark.parametrize("out", ["draws", "draws.xyz", "none/draws.png", "photos/lying/00.png"])
+def test_a_preview_goes_to_a_picture_outside_the_images(photos, monkeypatch, capsys, tmp_path, out):
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in photos.rglob("*")}
+    assert kt_tuning(monkeypatch, "preview", photos, "--out", out) == 2
+    assert out in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in photos.rglob("*")} == before
+
+
 def test_hypermodels_are_listed_with_what_is_searched(monkeypatch, capsys):
     assert kt_tuning(monkeypatch, "hypermodels", "mlp", "--image-size", "8") == 0
     shown = capsys.readouterr().out

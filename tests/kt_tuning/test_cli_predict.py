@@ -95,6 +95,14 @@ def test_json_in_a_file_whose_name_says_so(exported, folder, monkeypatch, capsys
     assert rows[0]["probabilities"]["dark"] == rows[0]["probability"]
 
 
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_earlier_predictions_are_replaced(form, exported, folder, monkeypatch, tmp_path):
+    out, arguments = tmp_path / "answers", ("predict", exported, folder / "[ab].*")
+    for _ in range(2):
+        assert kt_tuning(monkeypatch, *arguments, "--format", form, "--out", out) == 0
+        assert [name in out.read_text() for name in ("a.png", "b.jpg", "z.png")] == [1, 1, 0]
+
+
 def test_table_by_default(exported, folder, monkeypatch, capsys):
     assert kt_tuning(monkeypatch, "predict", exported, folder / "in") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -131,7 +139,9 @@ def test_a_terminal_gets_no_escape_sequence_of_a_file_name(
         (["new/in/broken.jpg"], "None of 1 image files can be read"),
         (["new", "--out", "none/answers.csv"], "there is no folder"),
         (["new", "--format", "xml"], "xml"),
-        (["new", "--out", "new/in/../a.png"], "is one of the image files"),
+        (["new", "--out", "new/in/../a.png"], "is another file, which would be lost"),
+        (["new", "--out", "new/notes.txt"], "is another file, which would be lost"),
+        (["new", "--out", "nothing"], "it is a folder"),
     ],
 )
 def test_what_cannot_be_done_is_an_error(
@@ -142,3 +152,4 @@ def test_what_cannot_be_done_is_an_error(
     assert kt_tuning(monkeypatch, "predict", exported, *arguments) == 2
     assert message in capsys.readouterr().err
     assert (folder / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "notes.txt").read_text() == "no image"

@@ -38,6 +38,22 @@ def test_unknown_length_is_refused_where_it_matters():
         schedule(schedule="cosine").stretch(None, 3)
 
 
+@pytest.mark.parametrize("kind", ["constant", "cosine"])
+def test_rates_are_lower_in_proportion_where_steps_are_few(kind):
+    fit = schedule(schedule=kind)
+    fit.full_steps = 40
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(fit.schedule))
+    fit.set_model(model)
+    peaks = []
+    for steps in (5, 5, 19, 50):
+        fit.set_params({"steps": steps, "epochs": 2})
+        fit.on_train_begin()
+        constant = kind == "constant"
+        peaks.append(float(model.optimizer.learning_rate) if constant else fit.schedule.peak)
+    assert peaks == pytest.approx([0.025, 0.025, 0.095, 0.1])
+
+
 class Traced:
     """Stands for a model: counts how often its training step is traced anew."""
 

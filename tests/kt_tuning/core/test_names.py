@@ -4,7 +4,7 @@ import pytest
 from kt_tuning import Policy, Recipe
 from kt_tuning.augment import Step
 from kt_tuning.core.errors import OptionError
-from kt_tuning.core.names import find_name, printable
+from kt_tuning.core.names import find_name, is_one_line, printable
 from kt_tuning.evaluation import Parts
 from kt_tuning.evaluation.metrics import METRICS, find_metric
 from kt_tuning.export import format_named
@@ -20,6 +20,21 @@ from kt_tuning.tracking import find_trackers
 @pytest.mark.parametrize("spelling", ["saved_model", "SavedModel", "saved-model", " SAVED MODEL "])
 def test_case_and_punctuation_make_no_difference(spelling):
     assert find_name(spelling, ["keras", "saved_model"], "format") == "saved_model"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a b\tc", True),
+        ("é😀", True),
+        ("", False),
+        ("a\nb", False),
+        ("a\n", False),
+        ("\x1b", False),
+    ],
+)
+def test_names_on_one_line(name, expected):
+    assert is_one_line(name) is expected
 
 
 def test_an_alias_finds_its_name():

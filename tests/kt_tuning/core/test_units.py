@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.core.units import check_count, clock, count, seconds
+from kt_tuning.core.units import check_count, check_share, clock, count, seconds
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,10 @@ def test_whole_numbers_of_numpy_become_ints(value):
 def test_other_values_are_no_counts(value):
     with pytest.raises(OptionError, match="`max_trials` is a whole number, at least 1"):
         check_count("max_trials", value)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), "0.5", True, None])
+def test_a_share_is_a_number_from_0_to_1(value):
+    assert check_share("part", 0) == 0.0
+    with pytest.raises(OptionError, match="`part` should be a number from 0 to 1"):
+        check_share("part", value)

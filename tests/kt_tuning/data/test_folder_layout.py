@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kt_tuning.core.errors import DataError, StorageError
-from kt_tuning.data.folder_layout import scan, split_parts
+from kt_tuning.data.folder_layout import scan
 
 Save = Callable[..., Path]
 
@@ -56,6 +56,41 @@ def test_two_letters_alone_are_a_class(save: Save, tmp_path: Path, names: tuple[
     assert scan(tmp_path).class_names == names
 
 
+@pytest.mark.parametrize("folders", [("fold1", "fold2"), ("images", "annotations")])
+def test_classes_that_are_probably_one_level_below_are_said(
+    save: Save, tmp_path: Path, caplog: pytest.LogCaptureFixture, folders: tuple[str, str]
+) -> None:
+    classes_in(save, folders[0])
+    if folders[1] == "fold2":
+        classes_in(save, folders[1])
+    else:
+        make(save, folders[1])
+    with caplog.at_level(logging.WARNING, "kt_tuning"):
+        scan(tmp_path)
+    assert "The classes are the folders" in caplog.text
+    assert "those inside them, such as cat, dog" in caplog.text
+
+
+def test_other_sub_folders_of_classes_are_no_riddle(
+    save: Save, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make(save, "cat/anna", "cat/ben", "dog/anna", "dog/cleo")
+    with caplog.at_level(logging.WARNING, "kt_tuning"):
+        scan(tmp_path)
+    assert not caplog.records
+
+
+def test_images_beside_splits_are_said(
+    save: Save, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    classes_in(save, "train", "test")
+    save("cover.png")
+    with caplog.at_level(logging.WARNING, "kt_tuning"):
+        scan(tmp_path)
+    assert "Skipped 1 images" in caplog.text
+    assert "cover.png" in caplog.text
+
+
 def test_labels_may_lie_beside_images(save: Save, tmp_path: Path) -> None:
     classes_in(save, "images/train", "images/val")
     (tmp_path / "labels").mkdir()
@@ -74,6 +109,12 @@ def test_a_split_beside_classes_is_an_error_that_says_how_to_go_on(
     assert f"--class NG --class OK --class {name}" in str(error.value)
     assert scan(tmp_path, class_names=["OK", "NG", name]).class_names == ("OK", "NG", name)
     assert scan(tmp_path, class_names=["OK", "NG"]).class_names == ("OK", "NG")
+
+
+def test_options_that_are_named_can_be_pasted_into_a_shell(save: Save, tmp_path: Path) -> None:
+    make(save, "it's fine", "NG", "test")
+    with pytest.raises(DataError, match="--class NG --class 'it'\"'\"'s fine' --class test"):
+        scan(tmp_path)
 
 
 def test_a_split_of_classes_beside_classes_is_an_error(save: Save, tmp_path: Path) -> None:
@@ -136,49 +177,6 @@ def test_class_names_that_are_not_there(save: Save, tmp_path: Path) -> None:
     classes_in(save, ".")
     with pytest.raises(DataError, match=r"Not there: cow\. Found: cat, dog"):
         scan(tmp_path, class_names=["cat", "cow"])
-
-
-@pytest.mark.parametrize(
-    ("part", "names"),
-    [
-        (
-            "train",
-            "train TRAIN Training training_set trainset TrainingSet train-data trn 01_train",
-        ),
-        ("validation", "val Valid validation validation_set val_data dev DevSet eval evaluation"),
-        ("test", "test Testing test_set TESTSET testset test_images testData"),
-    ],
-)
-def test_usual_names_of_splits_in_any_case(part: str, names: str) -> None:
-    for name in names.split():
-        assert split_parts([name]) == {name: part}
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("seg_train", "seg_test"),
-        ("train2017", "val2017"),
-        ("01_seg_train", "02_seg_test"),
-        ("images_train", "images_valid"),
-        ("flowers-training", "flowers-testing"),
-    ],
-)
-def test_other_words_may_be_shared_with_another_part(names: tuple[str, str]) -> None:
-    assert set(split_parts(names)) == set(names)
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("freight_train", "passenger_train", "bus"),
-        ("test_tube", "beaker"),
-        ("strain", "contest", "valley", "device"),
-        ("train_test", "other"),
-    ],
-)
-def test_names_that_only_contain_such_a_word_are_none(names: tuple[str, ...]) -> None:
-    assert split_parts(names) == {}
 
 
 def paths(folder: Path, part: str = "train") -> list[list[str]]:

@@ -83,6 +83,13 @@ def test_groups_are_one_an_image(groups: object) -> None:
         ImageData.from_arrays(pictures(20), [0, 1] * 10, groups=groups)
 
 
+def test_images_of_no_group_are_on_their_own() -> None:
+    numbers = [*range(10), *[None] * 30, *[float("nan")] * 20]
+    data = ImageData.from_arrays(pictures(60), [0, 1] * 30, groups=np.array(numbers, object))
+    assert data.groups is not None
+    assert len(np.unique(data.groups.of_image)) == 60
+
+
 def test_groups_stay_in_one_fold() -> None:
     rng = np.random.default_rng(0)
     groups, labels = rng.integers(0, 40, 200), rng.integers(0, 2, 200)

@@ -44,6 +44,7 @@ def paths(found):
     }
 
 
+BY_FILE = list(zip(FILES, "aabb", strict=True))
 BOTH = {"a": ["a1.jpg", "a2.jpg"], "b": ["sub/b1.jpg", "sub/b2.png"]}
 
 
@@ -54,6 +55,10 @@ BOTH = {"a": ["a1.jpg", "a2.jpg"], "b": ["sub/b1.jpg", "sub/b2.png"]}
         ("a1", "a2", "sub/b1", "sub/b2"),
         ("a1", "a2.jpg", "b1.jpg", "b2"),
         ("./a1.jpg", "sub/../a2.jpg", " b1 ", "sub//b2.png"),
+        ("a1.jpg", "a2", "sub\\b1.jpg", ".\\sub\\b2"),
+        tuple(f"photos/{name}" for name in FILES),
+        tuple(f"/home/another/photos/{name}" for name in FILES),
+        ("C:\\photos\\a1.jpg", "C:\\photos\\a2", "sub/b1", "C:\\photos\\sub\\b2"),
     ],
 )
 def test_files_are_found_with_or_without_folder_and_extension(folder, names):
@@ -62,6 +67,8 @@ def test_files_are_found_with_or_without_folder_and_extension(folder, names):
 
 def test_absolute_paths_are_found(folder):
     absolute = [str(folder / name) for name in FILES]
+    (folder / "a2.jpg").rename(folder.parent / "a2.jpg")
+    (folder / "a2.jpg").symlink_to(folder.parent / "a2.jpg")
     assert paths(read_table(table(absolute), folder)) == {"train": BOTH}
 
 
@@ -76,6 +83,71 @@ def test_a_text_file_is_read_as_it_is_written(folder, suffix):
     assert is_table(path)
     expected = {"0": ["000.jpg", "001.jpg"], "1": ["002.jpg", "003.jpg"]}
     assert paths(read_table(path)) == {"train": expected}
+
+
+def test_accents_may_be_written_in_either_way(folder):
+    (folder / "a1.jpg").rename(folder / "e\u0301.jpg")
+    rows = table(("\u00e9.jpg", *FILES[1:]))
+    found = read_table(rows, folder).listing.parts["train"]
+    assert "e\u0301.jpg" in [file.path for file in found[0]]
+
+
+@pytest.mark.parametrize("names", [("label", "label"), ("Label", "label")])
+def test_columns_of_one_name_are_refused(folder, names):
+    twice = table(more=1).set_axis(["filename", *names], axis=1)
+    with pytest.raises(DataError, match=f"one name: {names[0]}, {names[1]}"):
+        read_table(twice, folder)
+
+
+def test_files_of_another_folder_of_the_same_name_are_missing(folder):
+    names = [f"{part}/photos/{name}" for part in ("train", "test") for name in FILES]
+    with pytest.raises(DataError, match=r"4 name a file that is missing .test/photos/a1"):
+        read_table(table(names, "aabbaabb"), folder)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_the_first_line_tells_the_separator(folder, suffix, separator):
+    cells = [("file", "label"), *((name, f'"{letter}, b;c"') for name, letter in BY_FILE)]
+    path = folder / f"labels{suffix}"
+    path.write_text("\n".join(separator.join(row) for row in cells))
+    expected = {f"{letter}, b;c": names for letter, names in BOTH.items()}
+    assert paths(read_table(path)) == {"train": expected}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
+def test_text_of_any_usual_encoding_is_read(folder, encoding, caplog):
+    rows = "".join(f"{name},{letter}ä\n" for name, letter in BY_FILE)
+    (folder / "labels.csv").write_bytes(f"file,label\n{rows}".encode(encoding))
+    with caplog.at_level(logging.WARNING, logger="kt_tuning"):
+        found = read_table(folder / "labels.csv")
+    assert found.listing.class_names == ("aä", "bä")
+    assert ("words such as 'aä'" in caplog.text) == (encoding == "latin-1")
+
+
+def test_a_class_may_be_called_none_but_not_na(folder):
+    rows = "a1,None\na2,None\nb1,x\nb2,x\n"
+    (folder / "labels.csv").write_text(f"file,label\n{rows}")
+    assert read_table(folder / "labels.csv").listing.class_names == ("None", "x")
+    (folder / "labels.csv").write_text(f"file,label\n{rows}".replace("None", "NA"))
+    with pytest.raises(DataError, match=r"2 have no label .a1, a2"):
+        read_table(folder / "labels.csv")
+
+
+def test_longer_rows_are_refused(folder):
+    (folder / "labels.csv").write_text("file,label\na1,x,0.9\na2,y,0.8\n")
+    with pytest.raises(StorageError, match="rows have more cells than its first line"):
+        read_table(folder / "labels.csv")
+
+
+@pytest.mark.parametrize(
+    "names", [("File Name", "Class Label"), ("file-name", "CLASS"), ("ImageID", "dx")]
+)
+def test_columns_are_found_whatever_their_case_and_punctuation(folder, names, caplog):
+    odd = table(age=1).set_axis([*names, "age"], axis=1)
+    with caplog.at_level(logging.INFO, logger="kt_tuning"):
+        assert paths(read_table(odd, folder)) == {"train": BOTH}
+    assert f"file = {names[0]}, label = {names[1]}; not used: age" in caplog.text
 
 
 def test_numbers_are_sorted_as_numbers_and_floats_are_whole(folder):
@@ -121,7 +193,12 @@ def test_columns_that_cannot_be_told_are_asked_for(folder):
 
 @pytest.mark.parametrize(
     ("columns", "message"),
-    [({"label": "klass"}, "no column 'klass'"), ({"images": "filename"}, "images=filename")],
+    [
+        ({"label": "klass"}, "no column 'klass'"),
+        ({"images": "filename"}, "images=filename"),
+        ({"file": "filename", "label": "filename"}, "to a column each"),
+        (["filename", "label"], "to a column each"),
+    ],
 )
 def test_wrong_columns_are_refused(folder, columns, message):
     with pytest.raises(OptionError, match=message):
@@ -132,16 +209,20 @@ FAULTS = [
     (table(("a1", "a2", "b1", "b2", "c3"), "aabba"), "1 name a file that is missing .c3."),
     (table(("a1", "a2", "b1", "b2", ""), "aabba"), "1 name a file that is missing"),
     (table(("a1", "a2", "b1", "b2", "b2"), ["a", "a", "b", "b", None]), "1 have no label .b2."),
+    (table(("a1", "a2", "b1", "b2", "e1"), "aabbe"), "1 are the single image of a class .e: e1."),
 ]
 
 
 @pytest.mark.parametrize(("rows", "message"), FAULTS, ids=[message for _, message in FAULTS])
 def test_rows_that_cannot_be_used_are_counted_and_named(folder, rows, message, caplog):
+    if "e1" in message:
+        (folder / "e1.jpg").touch()
     with pytest.raises(DataError, match=f"1 of 5 rows cannot be used: {message}"):
         read_table(rows, folder)
     with caplog.at_level(logging.WARNING, logger="kt_tuning"):
         assert paths(read_table(rows, folder, max_missing=0.2)) == {"train": BOTH}
     assert "They are left out." in caplog.text
+    assert "in no row" not in caplog.text
 
 
 def test_contradicting_rows_leave_the_file_out(folder):
@@ -180,8 +261,8 @@ def test_files_without_a_row_are_counted(folder, caplog):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (table(FILES[:3], "aab"), "a single image of: b"),
-        (table(FILES, "aaaa"), "The table has 1 class"),
+        (table(FILES[:3], "aab"), "1 are the single image of a class .b: sub/b1.jpg"),
+        (table(FILES, "aaaa"), "The table has only: a"),
         (table()[:0], "has no rows"),
         (table(split=["train", "train", "train", "fold 3"]), "Received: 'fold 3'"),
         (table(split=["train", "train", "train", "test"]), "The test split has no image of: a"),

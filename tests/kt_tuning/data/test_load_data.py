@@ -198,12 +198,13 @@ def test_class_with_too_few_images(save: Save, tmp_path: Path) -> None:
         ({"split": (0.5, 0.5, 0.5)}, "split"),
         ({"seed": -1}, "seed"),
         ({"max_unreadable": 5}, "max_unreadable"),
+        ({"max_unreadable": "5%"}, "max_unreadable"),
     ],
 )
 def test_bad_options_are_found_before_any_file_is_read(
     tmp_path: Path, options: dict[str, Any], name: str
 ) -> None:
-    with pytest.raises(OptionError, match=f"{name} should be"):
+    with pytest.raises(OptionError, match=f"{name}`? should be"):
         load_images(tmp_path / "none", **options)
 
 
@@ -289,3 +290,19 @@ def test_a_short_time_limit_makes_large_images_smaller(tmp_path: Path, save: Any
     assert load_images(folder, time_limit=0.1).input_shape == (128, 128, 1)
     assert load_images(folder, time_limit=0.1, backbone=True).input_shape == (224, 224, 1)
     assert load_images(folder).input_shape == (224, 224, 1)
+
+
+@pytest.mark.parametrize("source", [None, 3, b"/tmp", ["a", "b"], np.zeros((2, 4, 4))])
+def test_what_is_no_path_is_refused(source: object) -> None:
+    with pytest.raises(OptionError, match=r"Expected the path .* Received: .*from_arrays"):
+        load_images(source)  # type: ignore[arg-type]
+
+
+def test_class_names_are_checked_before_any_file_is_read(
+    save: Save, tmp_path: Path, cache: Path
+) -> None:
+    for name in ("a\nb/1.png", "c/1.png"):
+        save(f"photos/{name}")
+    with pytest.raises(DataError, match=r"each on one line.*'a\\nb'"):
+        load_images(tmp_path / "photos")
+    assert not cache.exists()

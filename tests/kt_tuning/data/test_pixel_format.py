@@ -104,13 +104,15 @@ def test_one_number_is_a_square() -> None:
     assert check_size(None) is None
 
 
-@pytest.mark.parametrize("size", [0, -3, (32,), (32, 32, 3), (32, 0), (32.0, 32), True, "32", 3.5])
+@pytest.mark.parametrize(
+    "size", [0, -3, (32,), (32, 32, 3), (32, 0), (32.0, 32), True, "32", 3.5, 100_000]
+)
 def test_bad_size(size: object) -> None:
     with pytest.raises(OptionError, match="image_size should be"):
         check_size(size)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("channels", [0, 2, 4, "3"])
+@pytest.mark.parametrize("channels", [0, 2, 4, "3", 3.0, True])
 def test_bad_channels(channels: object) -> None:
     with pytest.raises(OptionError, match="channels should be"):
         check_channels(channels)  # type: ignore[arg-type]

@@ -82,6 +82,24 @@ def test_class_names_can_be_given():
     assert ImageData.from_dataset(dataset, class_names=["e", "o"]).class_names == ("e", "o")
 
 
+def test_strings_are_labels():
+    x, y = arrays()
+    words = DATASETS.from_tensor_slices((x, np.array(["a", "ä"])[y]))
+    data = [ImageData.from_dataset(each) for each in (words, words.shuffle(20).batch(8))]
+    assert data[0].class_names == ("a", "ä")
+    assert data[0].fingerprint == data[1].fingerprint
+    np.testing.assert_array_equal(data[0].pixels[:, 0, 0, 0] % 2, data[0].labels)
+
+
+def test_floats_and_integers_have_no_range_in_common():
+    train = DATASETS.from_tensor_slices(arrays())
+    x, y = arrays(4, first=100)
+    other = DATASETS.from_tensor_slices((x.astype(np.uint8), y))
+    with pytest.raises(DataError, match="validation images should have the type of the training"):
+        ImageData.from_dataset(train, other)
+    assert len(ImageData.from_dataset(train, other, value_range=(0, 255)).validation) == 4
+
+
 def ragged():
     return DATASETS.from_generator(
         lambda: ((np.zeros((side, 4, 3), np.uint8), side % 2) for side in (4, 5)),
