@@ -260,7 +260,7 @@ def test_files_that_an_exported_model_cannot_decode_are_counted_on_each_load(
 ) -> None:
     save("photos/cat/x.tif", 50)
     save("photos/dog/y.webp", 60, save_all=True, append_images=[Image.new("L", (4, 4))])
-    save("photos/dog/z.bmp", Image.new("P", (4, 4), 3))
+    save("photos/dog/z.bmp", Image.new("RGB", (4, 4), "red").quantize())
     save("photos/dog/w.gif", Image.new("P", (4, 4), 2), transparency=2)
     save("photos/dog/v.bmp", 70)
     for _ in range(2):

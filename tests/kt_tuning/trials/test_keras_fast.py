@@ -9,6 +9,7 @@ from keras import layers
 from tensorflow.python.framework import ops
 
 from hypermodels import ConvNet
+from hypermodels.blocks import MISSING_NORMS
 from kt_tuning import fuse_batch_normalization
 from kt_tuning.augment import Mixing, mix
 from kt_tuning.data.batch_loader import DATA_WAIT, FollowEpochs, Loader
@@ -379,7 +380,7 @@ class Own(layers.BatchNormalization):
     [
         Own(),
         layers.BatchNormalization(axis=1),
-        layers.BatchNormalization(renorm=True),
+        *([] if MISSING_NORMS else [layers.BatchNormalization(renorm=True)]),
         layers.BatchNormalization(synchronized=True),
         layers.BatchNormalization(epsilon=1e-6),
         layers.BatchNormalization(dtype="float64"),
