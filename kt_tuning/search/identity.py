@@ -125,7 +125,7 @@ class Identity:
                 f"{self._run.path} holds trials of another search. {'; '.join(differences)}. "
                 "On the command line choose another run directory (--out) or delete the earlier "
                 "search (--overwrite). In Python choose another project_name, which may learn from "
-                "this search (warm_start=), or pass overwrite=True."
+                "this search (warm_start=), or pass `overwrite=True`."
             )
 
     def _model_of(self, values: dict[str, Any]) -> list[dict[str, Any]]:
