@@ -130,7 +130,7 @@ class Identity:
                 f"{self._run.path} holds trials of another search. {'; '.join(differences)}. "
                 "On the command line choose another run directory (--out) or delete the earlier "
                 "search (--overwrite). In Python choose another project_name, which may learn from "
-                "this search (warm_start=), or pass overwrite=True."
+                "this search (warm_start=), or pass `overwrite=True`."
             )
         if trials and not self._warned and _code_differs(earlier, self._definition):
             self._warned = True

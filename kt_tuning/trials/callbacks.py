@@ -50,8 +50,6 @@ def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
     if not isinstance(callbacks, Sequence) or isinstance(callbacks, str):
         raise OptionError(f"`callbacks` is a list of Keras callbacks. Received: {callbacks!r}")
     for callback in callbacks:
-        if not hasattr(callback, "set_model"):
-            raise OptionError(f"`callbacks` is a list of Keras callbacks. In it is: {callback!r}")
         try:
             copy.deepcopy(callback)
         except Exception as error:
@@ -61,6 +59,8 @@ def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
                 f"{type(error).__name__}: {error}. Create locks, files and connections in its "
                 "`on_train_begin`, or define its `__deepcopy__`."
             ) from error
+        if not hasattr(callback, "set_model"):
+            raise OptionError(f"`callbacks` is a list of Keras callbacks. In it is: {callback!r}")
 
 
 def copy_callbacks(

@@ -5,6 +5,7 @@ Their arguments are KerasTuner's, in KerasTuner's order.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,6 +65,26 @@ class RandomSearch(Tuner):
         super().__init__(oracle, hypermodel, seed=seed or 0, **kwargs)
 
 
+class GridSearchOracle(oracles.GridSearchOracle):
+    """KerasTuner's grid search, which also goes on after a restart."""
+
+    def reload(self) -> None:
+        """Read the trials of an earlier search, and put them into the order of the grid.
+
+        KerasTuner does not store the order, and would end the search.
+        """
+        super().reload()
+
+        def compare(one: str, other: str) -> int:
+            values = (self.trials[name].hyperparameters.values for name in (one, other))
+            order: int = self._compare(*values)
+            return order
+
+        for trial_id in sorted(self.start_order, key=functools.cmp_to_key(compare)):
+            self._ordered_ids.insert(trial_id)
+        self._populate_next = list(self.end_order)
+
+
 class GridSearch(Tuner):
     """Tries every combination of values, the last hyperparameter first."""
 
@@ -96,7 +117,7 @@ class GridSearch(Tuner):
                 RuntimeError.
             **kwargs: Further arguments of `kt_tuning.Tuner`.
         """
-        oracle = _make_oracle(oracles.GridSearchOracle, locals())
+        oracle = _make_oracle(GridSearchOracle, locals())
         super().__init__(oracle, hypermodel, seed=seed or 0, **kwargs)
 
 

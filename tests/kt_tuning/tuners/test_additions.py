@@ -53,6 +53,22 @@ def test_a_search_that_was_run_again_keeps_its_trials(tmp_path):
     assert len(again.oracle.trials) == 3
 
 
+def test_a_grid_goes_on_after_a_restart_where_it_stopped(tmp_path):
+    class Grid(kt.GridSearch):
+        def run_trial(self, trial):
+            hp = trial.hyperparameters
+            return float(hp.Int("x", 0, 1) + hp.Choice("y", [2, 3, 4]))
+
+    def start(folder, limit):
+        tuner = Grid(max_trials=limit, directory=tmp_path / folder)
+        tuner.search()
+        return sorted(values(tuner), key=str)
+
+    start("stopped", 2)
+    assert start("stopped", None) == start("whole", None)
+    assert len(start("whole", None)) == 6
+
+
 def test_an_interrupted_training_goes_on_after_its_last_epoch(tmp_path):
     class Interrupt(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
