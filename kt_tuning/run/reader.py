@@ -256,7 +256,7 @@ def read_history(path: Path) -> dict[str, NDArray[np.float64]]:
 
     Returns:
         Column -> (epochs,) values, not-a-number where a cell is empty. A last line without its end,
-        of a process that was killed while it wrote, is left out.
+        as after a kill or a power loss, is left out; no column if there is no other one.
 
     Raises:
         StorageError: if it is not a table of numbers under a header.
@@ -267,7 +267,7 @@ def read_history(path: Path) -> dict[str, NDArray[np.float64]]:
         columns = {
             name: np.array([float(row[name] or "nan") for row in rows]) for name in table.header
         }
-        if "epoch" not in columns or np.isnan(columns["epoch"]).any():
+        if columns and ("epoch" not in columns or np.isnan(columns["epoch"]).any()):
             raise ValueError("a row has no epoch")
         return columns
     except (OSError, ValueError) as error:

@@ -42,6 +42,13 @@ def test_a_history_has_a_value_a_whole_line(text, losses, tmp_path):
     assert np.array_equal(read_history(path)["loss"], losses, equal_nan=True)
 
 
+@pytest.mark.parametrize("text", ["", "epoch,lo", "\0\0\0"])
+def test_a_history_without_a_whole_line_has_no_epoch(text, tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text(text)
+    assert read_history(path) == {}
+
+
 def test_a_history_that_is_no_table_of_numbers_is_refused(tmp_path):
     path = tmp_path / "history.csv"
     path.write_text("epoch,loss\n0,half\n")
