@@ -116,12 +116,14 @@ class Checkpoint:
         arrays = {f"v{i}": value for i, value in enumerate(_values(model))}
         self._write(LAST, dataclasses.asdict(state), arrays)
 
-    def restore(self, model: keras.Model, index: int) -> RunState | None:
+    def restore(self, model: keras.Model, index: int, *, epochs: int) -> RunState | None:
         """Restore the variables of a model like the one that was saved.
 
         Args:
             model: A built and compiled model.
             index: Index of the training; checkpoints of other trainings are ignored.
+            epochs: Epochs of the training in the curve. A power loss may have left fewer than were
+                trained: then there is nothing to continue from.
 
         Returns:
             The state, or None if there is no checkpoint to continue from.
@@ -131,9 +133,9 @@ class Checkpoint:
         if found is None or ((self._folder / BEST).exists() and self.restore_best() is None):
             return None
         state, arrays = found
-        variables, values = _variables(model), list(arrays.values())
-        if not state.resumable or state.index != index:
+        if not state.resumable or state.index != index or state.trained > epochs:
             return None
+        variables, values = _variables(model), list(arrays.values())
         if [v.shape for v in variables] != [value.shape for value in values]:
             return None
         for variable, value in zip(variables, values, strict=True):

@@ -133,7 +133,8 @@ class Training:
         model = self._fresh_model(task, seed)
         if spec.origin is not None:
             load_weights(model, weights_file(spec.origin, run.fold))
-        state = self._files.checkpoint.restore(model, run.index)
+        epochs = self._files.curve.epochs(run.index)
+        state = self._files.checkpoint.restore(model, run.index, epochs=epochs)
         best = None if state is None else self._files.checkpoint.restore_best()
         if state is None or best is None:
             state, best = RunState(run.index, spec.epochs, spec.initial_epoch), None

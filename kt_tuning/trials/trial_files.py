@@ -227,6 +227,10 @@ class Curve:
         row.update(epoch=epoch, seconds=round(seconds, 3), data_wait=wait, **numbers)
         self._table.add(row)
 
+    def epochs(self, run: int) -> int:
+        """Return the number of complete rows of a training."""
+        return sum(row.get("run", "0") == str(run) for row in self._table.read())
+
     def rewind(self, run: int, epoch: int) -> None:
         """Remove the rows that a killed attempt wrote after its last checkpoint.
 

@@ -92,12 +92,22 @@ def test_empty_files_and_halves_are_damaged(folder, name, share):
     assert damaged_files(folder) == [folder / name]
 
 
+def test_a_checkpoint_of_epochs_that_the_curve_has_lost_is_not_continued(tmp_path):
+    content = {"index": 0, "epochs": 3, "done": 2, "trained": 2}
+    state = np.frombuffer(json.dumps(content).encode(), np.uint8)
+    np.savez(tmp_path / LAST, state=state)
+    curve = Curve(tmp_path / "history.csv", several=False)
+    curve.add(0, 0, 1.0, {"loss": 0.5}, data_wait=None)
+    assert curve.epochs(0) == 1
+    assert Checkpoint(tmp_path).restore(model=None, index=0, epochs=1) is None
+
+
 @pytest.mark.parametrize("name", [LAST, BEST])
 def test_a_damaged_checkpoint_is_removed_and_said(tmp_path, name, caplog):
     state = np.frombuffer(json.dumps({"index": 0, "epochs": 1, "done": 1}).encode(), np.uint8)
     for each in (LAST, BEST):
         np.savez(tmp_path / each, state=state)
     (tmp_path / name).write_bytes(b"")
-    assert Checkpoint(tmp_path).restore(model=None, index=0) is None
+    assert Checkpoint(tmp_path).restore(model=None, index=0, epochs=1) is None
     assert list(tmp_path.iterdir()) == []
     assert f"{tmp_path / name} is damaged" in caplog.text
