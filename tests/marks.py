@@ -40,7 +40,7 @@ SLOW = (
 """They train models, or start processes."""
 
 QUICK = (
-    "kt_tuning/execution/test_devices.py",
+    "kt_tuning/execution/test_worker_resources.py",
     "kt_tuning/finalize/test_boosting_round.py",
     "kt_tuning/search/test_distributions.py",
     "kt_tuning/search/test_feasibility.py",

@@ -60,7 +60,7 @@ def visible_gpus() -> list[Gpu]:
     query = ["nvidia-smi", "--query-gpu=index,uuid,memory.total", "--format=csv,noheader,nounits"]
     try:
         answer = subprocess.run(
-            query, capture_output=True, check=True, text=True, timeout=QUERY_SECONDS
+            query, capture_output=True, check=True, encoding="utf-8", timeout=QUERY_SECONDS
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return []

@@ -130,9 +130,7 @@ def choose_members(tuner: Tuner, members: str) -> tuple[EnsembleRecord, list[Tri
         SearchError: if no trial has completed, or there is no ensemble.
     """
     run = Run(tuner.run_directory)
-    trials = run.best_trials()
-    if not trials:
-        raise SearchError("No trial has completed yet: call `search` first.")
+    trials = run.scored_trials()
     record = run.read(EnsembleRecord, ENSEMBLE)
     if members == BEST or (members == AUTO and record is None):
         best = trials[0]

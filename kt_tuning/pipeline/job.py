@@ -15,7 +15,7 @@ import numpy as np
 
 from kt_tuning.augment import preview
 from kt_tuning.core.atomic import atomic_write
-from kt_tuning.core.errors import SearchError, disk_errors_explained
+from kt_tuning.core.errors import disk_errors_explained
 from kt_tuning.core.progress import progress
 from kt_tuning.core.quiet import without_retracing_advice
 from kt_tuning.core.records import TrialRecord, first_trial_failure
@@ -166,11 +166,7 @@ def finalize(tuner: Tuner, images: Callable[[], ImageData], *, verbose: bool = T
     folds = Run(out).read_search().folds
     recorded = recorded_options(out)
     options = dataclasses.replace(recorded, folds=folds if folds > 1 else None, verbose=verbose)
-    if not any(record.usable for record in Run(out).trials()):
-        raise SearchError(
-            f"No trial of {out} has a score yet: search on, by the same `kt-tuning run` command or "
-            "`tuner.search`."
-        )
+    Run(out).scored_trials()
     data = images()
     shared = getattr(tuner.oracle, "shared", False)
     alone = contextlib.nullcontext() if shared else write_lock(out)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.atomic import CsvTable
-from kt_tuning.core.errors import StorageError
+from kt_tuning.core.errors import SearchError, StorageError
 from kt_tuning.core.json_record import Record, content_checked
 from kt_tuning.core.records import PARTS, DataCard, SearchRecord, TrialRecord
 from kt_tuning.run.layout import (
@@ -166,6 +166,20 @@ class Run:
         usable = [trial for trial in self.trials() if trial.usable and name in trial.metrics]
         usable.sort(key=lambda trial: trial.metrics[name], reverse=search.direction == "max")
         return usable[:count]
+
+    def scored_trials(self) -> list[TrialRecord]:
+        """Return trials with a score, best first, at least one.
+
+        Raises:
+            SearchError: if there is none.
+        """
+        found = self.best_trials()
+        if not found:
+            raise SearchError(
+                f"No trial of {self.path} has a score yet: search on, by the same `kt-tuning run` "
+                "command or `tuner.search`."
+            )
+        return found
 
     def trial_folders(self) -> dict[str, Path]:
         """Return the folders of all trials that were begun, by id."""

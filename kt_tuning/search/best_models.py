@@ -81,7 +81,7 @@ class BestModels(keras_tuner.Tuner):
         Raises:
             SearchError: if no trial has completed.
         """
-        return self._load(self._scored()[0])
+        return self._load(self._run.scored_trials()[0])
 
     def load_model(self, trial: Any) -> keras.Model:
         """Return the model of a KerasTuner trial at its best epoch."""
@@ -125,7 +125,7 @@ class BestModels(keras_tuner.Tuner):
         if card is None:
             raise SearchError("An ensemble needs a search on an ImageData: call `search(data)`.")
         labels = self._run.read_split().predicted_labels
-        records = self._whole(self._scored())
+        records = self._whole(self._run.scored_trials())
         objective = self.objectives[0].name
         with quiet_keras_tuner():
             candidates = [
@@ -189,13 +189,6 @@ class BestModels(keras_tuner.Tuner):
             provenance=self._provenance(members),
             sharpening=record.sharpening,
         )
-
-    def _scored(self) -> list[TrialRecord]:
-        """Return the trials with a score, best first."""
-        found = self._run.best_trials()
-        if not found:
-            raise SearchError("No trial has completed yet: call `search` first.")
-        return found
 
     def _load(self, record: TrialRecord) -> keras.Model:
         """Return the model of a finished trial."""

@@ -28,6 +28,7 @@ from kt_tuning.evaluation import Gallery, Scores, model_digest, score
 from kt_tuning.evaluation.test_uses import note_use_of
 from kt_tuning.export.export_folder import write_provenance
 from kt_tuning.export.export_model import Exported, NumericalCheck
+from kt_tuning.trials.checkpoint import TrainingState
 from kt_tuning.trials.tasks import Task
 
 TRIALS, EPOCHS = 3, 2
@@ -57,6 +58,7 @@ class StubTask(Task):
     """Trains softmax regression by gradient descent; notes each epoch in a list."""
 
     measures_itself = True
+    precision = "float32"
 
     def __init__(self, hypermodel: Any, data: kt.ImageData, epochs: list[tuple[str, int]]) -> None:
         self.hypermodel = hypermodel
@@ -68,25 +70,20 @@ class StubTask(Task):
         )
         self._epochs = epochs
 
-    def precision(self, values: Any) -> str:
-        return "float32"
-
     def fit(
         self,
         hp: keras_tuner.HyperParameters,
         model: keras.Model,
+        state: TrainingState,
         *,
-        epochs: int,
-        initial_epoch: int,
         seed: int,
-        memory: dict[str, Any],
         callbacks: Sequence[keras.callbacks.Callback],
         folder: str = "",
     ) -> None:
         for callback in callbacks:
             callback.set_model(model)
             callback.on_train_begin()
-        for epoch in range(initial_epoch, epochs):
+        for epoch in range(state.done, state.epochs):
             self._epochs.append((folder.partition("/")[0], epoch))
             for callback in callbacks:
                 callback.on_epoch_begin(epoch)

@@ -18,7 +18,9 @@ def trial(status, message=None):
 def images(counts, channels=3):
     labels = np.repeat(np.arange(len(counts)), counts)
     return ImageData.from_arrays(
-        np.zeros((len(labels), 4, 6, channels), np.uint8), labels, class_names="abc"[: len(counts)]
+        np.zeros((len(labels), 4, 6, channels), np.uint8),
+        labels,
+        class_names=list("abc")[: len(counts)],
     )
 
 

@@ -115,9 +115,9 @@ def test_the_stream_depends_on_the_numbers_alone(name):
 @pytest.mark.parametrize("side", [32, 120])
 def test_a_crop_shows_what_is_beyond_the_border(side):
     images = smooth(2, side, side)
-    # 4 pixels either way: with 0 and 0.99 the columns begin at -4 and the rows at 4.
+    # 4 pixels either way, always: with 0 and 0.99 the columns begin at -4 and the rows at 4.
     crop = Policy((Step("crop", 4 / side),), "edge")
-    corner = augment(crop, images, np.tile([0.0, 0.99], (2, 1)))
+    corner = augment(crop, images, np.tile([0.0, 0.0, 0.99], (2, 1)))
     expected = np.pad(images, ((0, 0), (0, 4), (4, 0), (0, 0)), mode="edge")
     assert np.array_equal(corner, expected[:, 4:, :side])
 

@@ -220,7 +220,7 @@ def test_a_file_is_never_overwritten(model, tmp_path):
 
 def test_a_folder_below_a_file_cannot_be_written(model, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match=r"Cannot write .*file/1: Not a directory"):
+    with pytest.raises(StorageError, match=r"Cannot write .*file/1: File exists"):
         export_model(model, tmp_path / "file" / "1", card=make_card())
 
 

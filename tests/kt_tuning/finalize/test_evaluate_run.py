@@ -16,7 +16,7 @@ from striped import striped_images
 from kt_tuning.core.errors import DataError, OptionError, StorageError
 from kt_tuning.core.records import SearchRecord, TrialRecord
 from kt_tuning.data import ImageData, load_images
-from kt_tuning.ensembling import Ensemble, EnsembleRecord, read_scores
+from kt_tuning.ensembling import Ensemble, EnsembleRecord, RunRecords, read_scores
 from kt_tuning.evaluation import (
     HeldOutUse,
     HeldOutUses,
@@ -29,7 +29,6 @@ from kt_tuning.evaluation import (
 )
 from kt_tuning.finalize import evaluate_run, load_final_model, load_run_data, save_final_model
 from kt_tuning.finalize.evaluate import _as_before
-from kt_tuning.report.run_summary import load_run
 from kt_tuning.search.run_directory import RunDirectory
 
 RECORD = EnsembleRecord(("0",), (1.0,), "single", {}, (0.5,))
@@ -202,7 +201,7 @@ def test_a_use_before_there_is_a_run_is_taken_over_by_the_search(
 def test_uses_by_processes_that_do_not_know_of_the_run_count(run, data, model, other, caplog):
     evaluate(other, data, bootstrap=5)
     evaluate(make_model(seed=2), data, bootstrap=5)
-    assert "opened 2 times" in load_run(run).caveat
+    assert "opened 2 times" in RunRecords.load(run).caveat
     caplog.clear()
     evaluate_run(model, data, run, bootstrap=5)
     assert "opened 3 times" in caplog.text

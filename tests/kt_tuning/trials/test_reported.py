@@ -147,4 +147,4 @@ def test_a_fit_that_may_change_the_data_is_not_trained_in_16_bits_unasked(stripe
         ):
             assert has_own_fit(one) == own
         task = KerasTask(hypermodel, (), {}, precision="auto")
-        assert (task.precision({}) == "float32") == own
+        assert (task.precision == "float32") == own

@@ -119,5 +119,5 @@ def test_a_checkpoint_without_a_best_epoch_changes_no_weights(tmp_path):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     Checkpoint(tmp_path).save(model, TrainingState(index=0, epochs=3, done=1))
     model.set_weights([np.ones((2, 1)), np.ones(1)])
-    assert Checkpoint(tmp_path).restore(model, index=0) is None
+    assert Checkpoint(tmp_path).restore(model, index=0, epochs=0) is None
     assert model.get_weights()[0].tolist() == [[1], [1]]
