@@ -17,7 +17,7 @@ SMALLER = (
     (r"image_size=\(?[\d, ]+\)?", "image_size=8"),
     (r"workers=2", "workers=1"),
     (r"folds=\d", "folds=2"),
-    (r"(ConvNet\(data\.input_shape, data\.classes)", r"\1, stages=1, blocks=1, filters=16"),
+    (r"(ConvNet\(data\.input_shape, data\.classes)", r"\1, stages=1, blocks=1"),
     (r"bootstrap=\d+", "bootstrap=10"),
 )
 """What the blocks of the pages are run with: patterns, and what replaces them."""
