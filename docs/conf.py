@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from importlib.metadata import version as installed_version
@@ -71,8 +72,9 @@ def command_line_reference() -> str:
     command = typer.main.get_command(app)
     context = typer.Context(command, info_name="kt-tuning")
     text = get_docs_for_click(obj=command, ctx=context, name="kt-tuning")
-    # The title of the page and the help of the whole are on the page already.
-    return text.partition("**Usage**")[2].partition("\n\n")[2]
+    # Begin with the first command; "<" begins no tag, other than in code.
+    _, heading, rest = text.partition("\n## ")
+    return re.sub(r"(`[^`]*`)|<", lambda found: found[1] or "&lt;", heading + rest)
 
 
 def fill_in(app: Any, page: str, source: list[str]) -> None:
