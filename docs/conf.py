@@ -26,7 +26,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_templates"]
 nitpicky = True
 # Annotations name classes of other libraries and of modules that are not public.
 nitpick_ignore_regex = [(r"py:(class|obj|exc|data|meth|func|attr|mod)", r".*")]
@@ -38,6 +38,8 @@ napoleon_numpy_docstring = False
 napoleon_custom_sections = [("Hyperparameters", "params_style")]
 napoleon_use_ivar = True
 autosummary_generate = True
+templates_path = ["_templates"]
+autoclass_content = "both"
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "show-inheritance": True}

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -49,10 +50,9 @@ def site(tmp_path_factory):
 
 
 def test_every_public_name_is_in_the_reference(site):
-    from sphinx.util.inventory import InventoryFile
-
-    inventory = InventoryFile.loads((site / "objects.inv").read_bytes(), uri="")
-    documented = {name for kind, name in inventory if kind.startswith("py:")}
+    # Four lines, then compressed lines: name, kind, priority, address and title.
+    inventory = zlib.decompress((site / "objects.inv").read_bytes().split(b"\n", 4)[4]).decode()
+    documented = {line.split(" ")[0] for line in inventory.splitlines() if " py:" in line}
     public = {
         f"{package.__name__}.{name}"
         for package in (kt_tuning, hypermodels)
