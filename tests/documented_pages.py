@@ -14,7 +14,7 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 SMALLER = (
     (r"max_trials=\d+", "max_trials=2"),
     (r"\bepochs=\d+", "epochs=1"),
-    (r"image_size=\(?[\d, ]+\)?", "image_size=8"),
+    (r"image_size=\d+", "image_size=8"),
     (r"workers=2", "workers=1"),
     (r"folds=\d", "folds=2"),
     (r"(ConvNet\(data\.input_shape, data\.classes)", r"\1, stages=1, blocks=1"),
