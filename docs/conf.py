@@ -85,14 +85,15 @@ def fill_in(app: Any, page: str, source: list[str]) -> None:
         source[0] = source[0].replace(COMMANDS, command_line_reference())
 
 
-def copy_notebooks(app: Any) -> None:
-    """Copy the notebooks to where Sphinx looks for pages."""
-    folder = Path(app.srcdir) / "notebooks"
+def prepare_generated_pages(app: Any) -> None:
+    """Copy the notebooks to where Sphinx looks for pages, and remove an earlier build's stubs."""
+    source = Path(app.srcdir)
+    shutil.rmtree(source / "reference" / "generated", ignore_errors=True)
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        shutil.copy(notebook, folder / notebook.name)
+        shutil.copy(notebook, source / "notebooks" / notebook.name)
 
 
 def setup(app: Any) -> None:
     """Connect the functions above to the build."""
-    app.connect("builder-inited", copy_notebooks, priority=100)
+    app.connect("builder-inited", prepare_generated_pages, priority=100)
     app.connect("source-read", fill_in)
