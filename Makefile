@@ -3,14 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 OLDEST := .venv-oldest/bin
 
-.PHONY: install demo test test-oldest quick check bench clean
+.PHONY: install demo test test-oldest quick check docs bench clean
 
 install: .venv/installed
 
 .venv/installed: setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[dev,docs]"
 	touch $@
 
 demo: install  ## The whole job on handwritten digits; ends in demo/run/report.html
@@ -36,8 +36,13 @@ check: install  ## Lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: install  ## The site, in docs/_build/html; strict, without a network
+	$(BIN)/codespell README.md CONTRIBUTING.md docs
+	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
+
 bench: install  ## Every benchmark, quickly
 	for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file --quick || exit 1; done
 
 clean:
-	rm -rf .venv .venv-oldest demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-oldest demo build docs/_build docs/reference/generated docs/notebooks/*.ipynb \
+		*.egg-info .pytest_cache .mypy_cache .ruff_cache

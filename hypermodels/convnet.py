@@ -51,30 +51,32 @@ class ConvNet(ImageHyperModel):
     cost most otherwise: a convolution with `filters` channels, of 3×3 pixels in steps of 2, and
     from 128 pixels of 4×4 in steps of 4.
 
-    Hyperparameters, by name; those with * are shared by all stages, the others may be fixed as a
-    tuple, or searched stage by stage with `per_stage=("filters",)`:
+    `stem`, `stages`, `growth`, `activation`, `residual`, `padding`, `head`, `dense_units`,
+    `dropout` and `stochastic_depth` are shared by all stages. Each of the others may be fixed as a
+    tuple, one value a stage, or be searched stage by stage with `per_stage=("filters",)`.
+    `strides`, `groups`, `squeeze_excite` and `stochastic_depth`, most kinds of `norm` and 7×7
+    kernels are searched only with `space="wide"`.
 
-    stem*: Factor by which the stem shrinks height and width, 1 for none; not searched. By
-        default 2 if the shorter side has more than 64 pixels, and 4 from 128.
-    stages*, blocks, convs: Stages of the network, blocks of a stage, convolutions of a block.
-    filters: Channels of the first stage; each later one has `growth`* times as many, unless every
-        stage has its own.
-    widen: Factor of channels from a block's first convolutions to its last.
-    kernel_size, separable, norm: Of all convolutions; norm is one of "none", "batch", "layer",
-        "group", "local_response", "batch_renorm".
-    activation*: Of all convolutions.
-    residual*, padding*: "same" or "valid" (without `residual`; "same" where a map is too small).
-    pooling: "max", "average" or "strides" (the stage's last convolution does it).
-    head*: "global_average" or "flatten" (then the last stage is pooled, too).
-    dense_units*: Width of a hidden dense layer, 0 for none.
-    dropout*: Share of features dropped before the classifier.
-
-    Searched in a wide space only, as are most norms and 7×7 kernels:
-
-    strides: Factor by which the stage shrinks height and width; 2.
-    groups: Groups of channels that plain convolutions keep apart; 1.
-    squeeze_excite: Reduction ratio of channel attention in each block, 0 for none.
-    stochastic_depth*: Rate at which the last residual block is dropped, earlier ones less.
+    Hyperparameters:
+        stem: Factor by which the stem shrinks height and width, 1 for none; not searched. By
+            default 2 if the shorter side has more than 64 pixels, and 4 from 128.
+        stages, blocks, convs: Stages of the network, blocks of a stage, convolutions of a block.
+        filters: Channels of the first stage.
+        growth: Factor of channels from a stage to the next, unless every stage has its own.
+        widen: Factor of channels from a block's first convolutions to its last.
+        kernel_size, separable, norm: Of all convolutions; norm is one of "none", "batch", "layer",
+            "group", "local_response", "batch_renorm".
+        activation: Of all convolutions.
+        residual: Whether the input of a block is added to its output.
+        padding: "same" or "valid" (without `residual`; "same" where a map is too small).
+        pooling: "max", "average" or "strides" (the stage's last convolution does it).
+        head: "global_average" or "flatten" (then the last stage is pooled, too).
+        dense_units: Width of a hidden dense layer, 0 for none.
+        dropout: Share of features dropped before the classifier.
+        strides: Factor by which the stage shrinks height and width; 2 by default.
+        groups: Groups of channels that plain convolutions keep apart; 1 by default.
+        squeeze_excite: Reduction ratio of channel attention in each block, 0 for none.
+        stochastic_depth: Rate at which the last residual block is dropped, earlier ones less.
     """
 
     def architecture(self, space: Space, x: Any) -> Any:

@@ -52,14 +52,14 @@ class FineTune(BackboneHyperModel):
     A name or a path goes to other processes and is read there; a model is copied when it is passed:
     its configuration and weights are kept and sent, and it is not changed itself.
 
-    Hyperparameters, by name:
-
-    backbone: If it is not passed, one of those at hand: an installed package brings it, it is in
-        Keras' cache, or in the folder of backbones (see `hypermodels.backbone_files`).
-    size: Pixels of the shorter side of the images for a network that has a name.
-    unfreeze: Share of the network's layers with weights, from its output, that learn at least; the
-        split is between two blocks. 0 for a fixed feature extractor, 1 for the whole network.
-    dropout: Share of features dropped before the classifier.
+    Hyperparameters:
+        backbone: If it is not passed, one of those at hand: an installed package brings it, it is
+            in Keras' cache, or in the folder of backbones (see `hypermodels.backbone_files`).
+        size: Pixels of the shorter side of the images for a network that has a name.
+        unfreeze: Share of the network's layers with weights, from its output, that learn at least;
+            the split is between two blocks. 0 for a fixed feature extractor, 1 for the whole
+            network.
+        dropout: Share of features dropped before the classifier.
 
     Args:
         input_shape: (height, width, channels) of the images.

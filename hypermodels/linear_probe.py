@@ -36,14 +36,13 @@ class LinearProbe(BackboneHyperModel):
 
     Grey images are repeated to three channels.
 
-    Hyperparameters, by name:
-
-    backbone: As of `FineTune`.
-    all_stages: Whether the average of the last feature map of each resolution is appended.
-    size: Pixels of the shorter side of the images for a network that has a name.
-    mirror: Whether the features are means of those of an image and of its mirror image.
-    two_scales: Whether the features of the image at 5/9 of its size are appended, of a network that
-        has a name.
+    Hyperparameters:
+        backbone: As of `FineTune`.
+        all_stages: Whether the average of the last feature map of each resolution is appended.
+        size: Pixels of the shorter side of the images for a network that has a name.
+        mirror: Whether the features are means of those of an image and of its mirror image.
+        two_scales: Whether the features of the image at 5/9 of its size are appended, of a network
+            that has a name.
 
     Args:
         input_shape: (height, width, channels) of the images.

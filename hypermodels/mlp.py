@@ -24,13 +24,13 @@ class MLP(ImageHyperModel):
     The first layer holds height · width · channels weights for each of its units, so larger images
     are averaged down first: the default leaves at most 48 pixels on the shorter side.
 
-    Hyperparameters, by name:
-
-    shrink: Factor by which height and width are averaged down.
-    stages: Hidden layers.
-    units: Width of a hidden layer; `units=(500, 300)` or `per_stage=("units",)` for each its own.
-    activation, norm: After each hidden layer.
-    dropout: Share of features dropped after each hidden layer.
+    Hyperparameters:
+        shrink: Factor by which height and width are averaged down.
+        stages: Hidden layers.
+        units: Width of a hidden layer; `units=(500, 300)` or `per_stage=("units",)` for each its
+            own.
+        activation, norm: After each hidden layer.
+        dropout: Share of features dropped after each hidden layer.
     """
 
     compiling_defaults: ClassVar = {"sgd_learning_rate": 0.05}

@@ -32,19 +32,19 @@ class Recurrent(ImageHyperModel):
     of u units on f features has 4·(u·(u + f) + u) parameters as LSTM and 3·(u·(u + f) + 2·u) as
     GRU; `bidirectional` doubles them.
 
-    Hyperparameters, by name:
-
-    sequence: What a step of the sequence is: "rows", or square "patches", row by row.
-    stem: What rows are of: "pixels", or the "convolution" of them (only for rows): 3×3 convolutions
-        with pooling leave 8 to 15 rows, which are read as text is by Shi et al. 2017.
-    stem_filters: Channels of its last convolution.
-    patch_size: Side of a patch, in pixels (only for patches).
-    cell: "lstm" or "gru".
-    stages: Layers, one upon the other.
-    units: Width of a layer; `units=(128, 64)` or `per_stage=("units",)` for each its own.
-    bidirectional: Whether each layer reads the sequence both ways.
-    readout: What is classified: the "last" step, or the "average" over all steps.
-    dropout: Share of features dropped before each layer and before the classifier.
+    Hyperparameters:
+        sequence: What a step of the sequence is: "rows", or square "patches", row by row.
+        stem: What rows are of: "pixels", or the "convolution" of them (only for rows): 3×3
+            convolutions with pooling leave 8 to 15 rows, which are read as text is by Shi et al.
+            2017.
+        stem_filters: Channels of its last convolution.
+        patch_size: Side of a patch, in pixels (only for patches).
+        cell: "lstm" or "gru".
+        stages: Layers, one upon the other.
+        units: Width of a layer; `units=(128, 64)` or `per_stage=("units",)` for each its own.
+        bidirectional: Whether each layer reads the sequence both ways.
+        readout: What is classified: the "last" step, or the "average" over all steps.
+        dropout: Share of features dropped before each layer and before the classifier.
     """
 
     compiling_defaults: ClassVar = {

@@ -59,22 +59,23 @@ class ResNet(ImageHyperModel):
     that train within minutes on a few processors. Each stage doubles the channels and halves height
     and width, as long as 4 pixels remain.
 
-    Hyperparameters, by name:
-
-    stages, blocks: Stages of the network, blocks of a stage; `blocks=(3, 4, 6, 3)` fixes each.
-    block: "basic" (two 3×3 convolutions) or "bottleneck" (1×1, 3×3 and 1×1, four times as wide).
-    filters: Channels of the first stage, the width of the whole network; 64 in the paper.
-    stem: "small" (3×3) or "large" (7×7 in steps of 2, then max-pooling); not searched. By default
-        "large" if the shorter side has at least 96 pixels.
-    preactivation: Whether normalisation and activation come before each convolution and the sum is
-        left alone (He et al. 2016b).
-    activation, norm: Of all convolutions.
-    squeeze_excite: Whether each block ends by weighting its channels (Hu et al. 2018).
-    stochastic_depth: Rate at which the last block is dropped; earlier ones less (Huang et al.
-        2016).
-    dropout: Share of features dropped before the classifier.
-    conv_bias: Whether convolutions have a bias beside their normalisation; not searched, since it
-        changes nothing but the count: with it that of `keras.applications`, else torchvision's.
+    Hyperparameters:
+        stages, blocks: Stages of the network, blocks of a stage; `blocks=(3, 4, 6, 3)` fixes each.
+        block: "basic" (two 3×3 convolutions) or "bottleneck" (1×1, 3×3 and 1×1, four times as
+            wide).
+        filters: Channels of the first stage, the width of the whole network; 64 in the paper.
+        stem: "small" (3×3) or "large" (7×7 in steps of 2, then max-pooling); not searched. By
+            default "large" if the shorter side has at least 96 pixels.
+        preactivation: Whether normalisation and activation come before each convolution and the sum
+            is left alone (He et al. 2016b).
+        activation, norm: Of all convolutions.
+        squeeze_excite: Whether each block ends by weighting its channels (Hu et al. 2018).
+        stochastic_depth: Rate at which the last block is dropped; earlier ones less (Huang et al.
+            2016).
+        dropout: Share of features dropped before the classifier.
+        conv_bias: Whether convolutions have a bias beside their normalisation; not searched, since
+            it changes nothing but the count: with it that of `keras.applications`, else
+            torchvision's.
 
     A bottleneck shrinks its maps in the 3×3 convolution, so that no pixel is left out.
 

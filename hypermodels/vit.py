@@ -47,19 +47,18 @@ class ViT(ImageHyperModel):
     patch_size=16, width=384, depth=12, heads=6, mlp_ratio=4, positions="learned",
     pooling="class_token")`.
 
-    Hyperparameters, by name:
-
-    stem: What is projected: "convolution", the output of 3×3 convolutions with pooling that shrink
-        the image by `patch_size`, or "patches" of pixels.
-    patch_size: Side of a patch, in pixels. The default leaves at least 7×7 patches.
-    width, depth, heads: Features of a patch, encoder blocks, attention heads; `heads` divides
-        `width`.
-    mlp_ratio: Width of the perceptron's hidden layer over `width`.
-    positions: "sincos", fixed sines and cosines of row and column, which small data need (Beyer et
-        al. 2022), or "learned".
-    pooling: "average" over all patches, or "class_token": a learned extra patch that sums up.
-    dropout: Share of features dropped after each dense layer.
-    stochastic_depth: Probability with which the last block is skipped; earlier ones less so.
+    Hyperparameters:
+        stem: What is projected: "convolution", the output of 3×3 convolutions with pooling that
+            shrink the image by `patch_size`, or "patches" of pixels.
+        patch_size: Side of a patch, in pixels. The default leaves at least 7×7 patches.
+        width, depth, heads: Features of a patch, encoder blocks, attention heads; `heads` divides
+            `width`.
+        mlp_ratio: Width of the perceptron's hidden layer over `width`.
+        positions: "sincos", fixed sines and cosines of row and column, which small data need (Beyer
+            et al. 2022), or "learned".
+        pooling: "average" over all patches, or "class_token": a learned extra patch that sums up.
+        dropout: Share of features dropped after each dense layer.
+        stochastic_depth: Probability with which the last block is skipped; earlier ones less so.
     """
 
     compiling_defaults: ClassVar = {

@@ -43,15 +43,14 @@ class Xception(ImageHyperModel):
     are halved less often, as long as 4 pixels remain: the entry modules come first, then the exit,
     the stem last. 32×32 pixels are halved three times instead of five.
 
-    Hyperparameters, by name:
-
-    width: All channels, as a multiple of the paper's.
-    blocks: Modules of the middle flow, three separable convolutions each; 8 in the paper.
-    kernel_size: Of the separable convolutions.
-    activation, norm: Of all convolutions.
-    stochastic_depth: Rate at which the last residual module is dropped; earlier ones less (Huang et
-        al. 2016).
-    dropout: Share of features dropped before the classifier; 0.5 in the paper.
+    Hyperparameters:
+        width: All channels, as a multiple of the paper's.
+        blocks: Modules of the middle flow, three separable convolutions each; 8 in the paper.
+        kernel_size: Of the separable convolutions.
+        activation, norm: Of all convolutions.
+        stochastic_depth: Rate at which the last residual module is dropped; earlier ones less
+            (Huang et al. 2016).
+        dropout: Share of features dropped before the classifier; 0.5 in the paper.
     """
 
     def architecture(self, space: Space, x: Any) -> Any:

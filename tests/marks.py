@@ -13,7 +13,9 @@ INTEGRATION = (
 """They need another program or service."""
 
 SLOW = (
+    "test_documented_code.py",
     "test_notebooks.py",
+    "test_site.py",
     "hypermodels/compiling/test_averaging.py",
     "hypermodels/test_backbone_files.py",
     "hypermodels/test_every_family.py",

@@ -127,8 +127,9 @@ class Policy:
     def suggest(cls, hp: keras_tuner.HyperParameters) -> Policy:
         """Declare hyperparameters for operations, their number, probability and strength.
 
-        The hyperparameters are named "augment_…"; with their defaults the policy is "trivial": in
-        `benchmarks/policies.py` it was the best of the named ones, so a search begins with it.
+        The names of the hyperparameters begin with `augment_`. With their defaults the policy is
+        "trivial": in `benchmarks/policies.py` it was the best of the named ones, so a search begins
+        with it.
         They are few, so that a short search can profit. Brightness, contrast and saturation share
         one strength, as do the random operations: RandAugment (Cubuk et al. 2020) found that one
         for all of them does as well as one for each. The strength of a random operation is uniform

@@ -156,9 +156,9 @@ class ImageData:
         seed: int = 0,
         value_range: tuple[float, float] | None = None,
     ) -> Self:
-        """Make image data from `tf.data.Dataset`s of pairs (image, label), batched or not.
+        """Make image data from `tf.data.Dataset` objects of pairs (image, label), batched or not.
 
-        Such as `keras.utils.image_dataset_from_directory` makes them, with any `label_mode` but
+        `keras.utils.image_dataset_from_directory` makes such data sets, with any `label_mode` but
         None; with `subset="both"`: `from_dataset(*image_dataset_from_directory(...))`. They are
         read once, into memory, as uint8. Their order, which may change each time, makes no
         difference: the same images are split in the same way.

@@ -39,7 +39,7 @@ class Configuration:
             defaults.
         recipe: How it is trained.
         epochs: Of a full training.
-        objective: Decides which epoch is kept: "val_loss" or "val_" and a name in `METRICS`.
+        objective: Decides which epoch is kept: "val_loss" or `val_` and a name in `METRICS`.
         seed: Same seed, same models.
 
     Raises:

@@ -113,7 +113,7 @@ class Tuner(SessionTuner):
             logger: Ignored, as in KerasTuner.
             tuner_id: Name of this process among those that request trials from a chief.
             data: The images, which `search` then need not be given.
-            objective: "val_loss", or "val_" and a name in `kt_tuning.evaluation.METRICS`; with data
+            objective: "val_loss", or `val_` and a name in `kt_tuning.evaluation.METRICS`; with data
                 of other kinds any metric that Keras logs. Several objectives search for the Pareto
                 set; all but the first may be "parameters", "flops" (of one image) and "latency"
                 (of one image, in ms).

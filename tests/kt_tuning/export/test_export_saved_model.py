@@ -84,11 +84,11 @@ def test_plain_tensorflow_serves_both_signatures(exported, model, tmp_path):
     assert list(served["labels"]) == [CLASS_NAMES[index] for index in expected.argmax(axis=1)]
 
 
-def test_the_code_of_the_readme_serves(exported, model):
-    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+def test_the_code_of_the_guide_serves(exported, model):
+    guide = (Path(__file__).parents[3] / "docs/guides/serving.md").read_text(encoding="utf-8")
     (code,) = [
         block
-        for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+        for block in re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
         if "tf.saved_model.load" in block
     ]
     images = random_images(3)

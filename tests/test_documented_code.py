@@ -1,0 +1,91 @@
+"""The code of README and guides runs, page by page, in a folder with photos and a finished run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import traceback
+from pathlib import Path
+
+import matplotlib
+import pytest
+import typer
+from documented_pages import PAGES, ROOT, blocks_of, python_blocks, runnable, write_photos
+from PIL import Image
+
+import kt_tuning as kt
+from hypermodels import ConvNet
+from kt_tuning.cli.app import app
+
+matplotlib.use("Agg")
+WITH_CODE = [page for page in PAGES if python_blocks(page)]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """The files that the pages name: photos, a table of them, and the finished run of a search."""
+    folder = tmp_path_factory.mktemp("documented")
+    write_photos(folder / "photos")
+    rows = [f"{path.parent.name}/{path.name},{path.parent.name}" for path in folder.rglob("*.png")]
+    (folder / "labels.csv").write_text("\n".join(["file,animal", *rows]))
+    for number, path in enumerate(sorted(folder.glob("photos/*/*.png"))):
+        copy = folder / "patients" / path.parent.name / f"patient{number // 2}-{path.name}"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    Image.open(folder / "photos/cat/00.png").save(folder / "cat.jpg")
+    data = kt.load_images(folder / "photos", image_size=8, progress=False)
+    hypermodel = ConvNet(data.input_shape, data.classes, stages=1, blocks=1, filters=16)
+    place = {"directory": folder / "runs", "project_name": "photos"}
+    tuner = kt.Tuner(hypermodel, max_trials=2, epochs=1, **place)
+    tuner.search(data, verbose=False)
+    tuner.ensemble()
+    tuner.export()
+    (folder / "runs/photos/config.yaml").write_text("{}")
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings(r"ignore:\s*Warning. tf\.lite\.Interpreter:UserWarning")
+@pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_code_of_a_page_runs(page, workspace, tmp_path, monkeypatch):
+    monkeypatch.chdir(shutil.copytree(workspace, tmp_path / "work"))
+    names = {"__name__": "__main__"}
+    for block in python_blocks(page):
+        try:
+            exec(runnable(block, page), names)
+        except Exception:
+            pytest.fail(f"{page}, line {block.line}:\n{traceback.format_exc()}")
+
+
+def command_lines(page: Path) -> list[list[str]]:
+    """Return the arguments of each `kt-tuning` in the shell blocks of a page."""
+    lines = [
+        line
+        for block in blocks_of(page)
+        if block.language == "bash"
+        for line in block.code.replace("\\\n", " ").splitlines()
+    ]
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("kt-tuning ")]
+
+
+def test_the_command_line_accepts_each_documented_command(workspace, monkeypatch):
+    monkeypatch.chdir(workspace)
+    found = [arguments for page in PAGES for arguments in command_lines(page)]
+    assert len(found) > 30
+    for arguments in found:
+        command, rest = typer.main.get_command(app), list(arguments)
+        while rest and rest[0] in getattr(command, "commands", {}):
+            command = command.commands[rest.pop(0)]
+        command.make_context(command.name, rest)
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_inside_the_repository_lead_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_the_readme_is_one_page():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 900

@@ -1,0 +1,75 @@
+"""The site is built without a warning, and has every public name and every command."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import pytest
+
+import hypermodels
+import kt_tuning
+from kt_tuning.cli.app import VERBS
+
+pytestmark = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("sphinx", "myst_nb", "furo")),
+    reason="the extra docs is not installed",
+)
+ROOT = Path(__file__).parents[1]
+GENERATED = shutil.ignore_patterns("_build", "generated", "*.ipynb")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The site, built as `make docs` does, from a copy of its sources."""
+    folder = tmp_path_factory.mktemp("site")
+    shutil.copytree(ROOT / "docs", folder / "docs", ignore=GENERATED)
+    for name in ("CONTRIBUTING.md", "notebooks", "kt_tuning", "hypermodels"):
+        (folder / name).symlink_to(ROOT / name)
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "-b", "html"]
+    # Whatever looks for the network finds none.
+    environment = {
+        **os.environ,
+        "https_proxy": "http://127.0.0.1:9",
+        "http_proxy": "http://127.0.0.1:9",
+    }
+    built = subprocess.run(
+        [*command, folder / "docs", folder / "html"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    return folder / "html"
+
+
+def test_every_public_name_is_in_the_reference(site):
+    # Four lines, then compressed lines: name, kind, priority, address and title.
+    inventory = zlib.decompress((site / "objects.inv").read_bytes().split(b"\n", 4)[4]).decode()
+    documented = {line.split(" ")[0] for line in inventory.splitlines() if " py:" in line}
+    public = {
+        f"{package.__name__}.{name}"
+        for package in (kt_tuning, hypermodels)
+        for name in package.__all__
+    }
+    assert public - documented == set()
+
+
+def test_every_command_is_in_the_reference(site):
+    page = (site / "reference/command_line.html").read_text(encoding="utf-8")
+    missing = [verb.__name__ for verb in VERBS if f"kt-tuning {verb.__name__}" not in page]
+    assert missing == []
+    assert "--time-limit" in page
+
+
+def test_nothing_is_fetched_from_elsewhere(site):
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        for start in ('src="http', '<link rel="stylesheet" type="text/css" href="http', "@import"):
+            assert start not in text, page
