@@ -30,6 +30,8 @@ from kt_tuning.export.tf_bytes import (
     webp_exif,
 )
 
+DECODES_WEBP = hasattr(tf.image, "decode_webp")
+"""Whether this TensorFlow decodes WebP: 2.18 does not, and the export refuses such files."""
 _JPEG_RATIOS = (1, 2, 4, 8)
 
 # Colour types of PNG files.
@@ -98,6 +100,7 @@ def _decode_kind(
     encoded: tf.Tensor, data: tf.Tensor, kind: tf.Tensor, pixels: PixelFormat
 ) -> tf.Tensor:
     """Decode a file that is not refused; `kind` is that of `_format`."""
+    nothing = tf.zeros([1, 1, 3], tf.uint8)
     image = tf.switch_case(
         kind,
         [
@@ -105,8 +108,8 @@ def _decode_kind(
             lambda: _decode_png(encoded, data, pixels.bits),
             lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
             lambda: _decode_bmp(encoded),
-            lambda: _decode_webp(encoded, data),
-            lambda: tf.zeros([1, 1, 3], tf.uint8),
+            lambda: _decode_webp(encoded, data) if DECODES_WEBP else nothing,
+            lambda: nothing,
         ],
     )
     image = tf.ensure_shape(image, [None, None, 3])
@@ -123,7 +126,10 @@ def _format(data: tf.Tensor) -> tf.Tensor:
         matches(data, 0, b"\x89PNG\r\n\x1a\n"),
         matches(data, 0, b"GIF87a") | matches(data, 0, b"GIF89a"),
         matches(data, 0, b"BM"),
-        matches(data, 0, b"RIFF") & matches(data, 8, b"WEBP") & ~_is_animated_webp(data),
+        matches(data, 0, b"RIFF")
+        & matches(data, 8, b"WEBP")
+        & ~_is_animated_webp(data)
+        & DECODES_WEBP,
     ]
     indices = [tf.where(is_format, index, len(known)) for index, is_format in enumerate(known)]
     return tf.reduce_min(tf.stack(indices))

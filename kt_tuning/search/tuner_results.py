@@ -76,9 +76,9 @@ class TunerResults(BestModels):
         Metrics whose names begin with `val_` are those of the models that `get_best_models`
         returns; with folds or executions they are means. Columns: trial_id (the index), number,
         status, the metrics, best_epoch, epochs, seconds, parameters, message, began, backbone (the
-        name of the pre-trained network, if there is one), deviation (of the objective over folds and
-        executions, if there are several: standard deviation of one score), and `hp/<name>` for each
-        hyperparameter (missing where inactive).
+        name of the pre-trained network, if there is one), deviation (of the objective over folds
+        and executions, if there are several: standard deviation of one score), and `hp/<name>` for
+        each hyperparameter (missing where inactive).
         """
         return _results_frame(self._run.trials())
 

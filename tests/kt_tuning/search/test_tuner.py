@@ -291,7 +291,7 @@ def test_results_of_nothing_are_empty(make_tuner):
     tuner = make_tuner()
     assert tuner.results().empty
     assert tuner.history().empty
-    with pytest.raises(SearchError, match="call `search` first"):
+    with pytest.raises(SearchError, match="has a score yet"):
         tuner.best_model()
 
 
