@@ -19,7 +19,8 @@ def test_a_search_with_one_worker_runs_from_data_to_report(system, tmp_path):
             *(TESTS / "other_system.py", system, script),
         ],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        # Beside `other_system.py` there is a folder `kt_tuning`, that of the tests.
+        env={**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONPATH": str(TESTS.parent)},
         capture_output=True,
     )
     assert done.returncode == 0, done.stderr.decode("cp1252")[-3000:]
