@@ -22,7 +22,7 @@ from kt_tuning.data.from_arrays import check_same_kind, join_arrays
 from kt_tuning.data.groups import Groups
 from kt_tuning.data.image_split import HeldOut, ImageSplit, PixelFile, channel_statistics
 from kt_tuning.data.label_encoding import check_class_names
-from kt_tuning.data.pixel_cache import cache_folder, content_digest, split_digest
+from kt_tuning.data.pixel_cache import content_digest, split_digest, uses_without_run
 from kt_tuning.data.stratified_split import (
     assign_folds,
     generator,
@@ -33,15 +33,6 @@ from kt_tuning.data.tf_dataset import image_type, read_dataset
 
 CLASSES_SHOWN = 30
 """Rows of the table in a notebook, at most."""
-
-
-def uses_without_run(fingerprint: str) -> Path:
-    """Return the folder of the user's cache where uses of a test split are noted without a run.
-
-    Args:
-        fingerprint: Of the data.
-    """
-    return cache_folder() / "test_uses" / fingerprint
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)

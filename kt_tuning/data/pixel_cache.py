@@ -158,6 +158,15 @@ def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
     return Path(base) / "kt-tuning"
 
 
+def uses_without_run(fingerprint: str) -> Path:
+    """Return the folder of the user's cache where uses of a test split are noted without a run.
+
+    Args:
+        fingerprint: Of the data.
+    """
+    return cache_folder() / "test_uses" / fingerprint
+
+
 @contextlib.contextmanager
 def storage_errors(folder: Path) -> Iterator[None]:
     """Convert an OSError of the block to one that says what to do about the cache folder.

@@ -14,7 +14,7 @@ from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import content_checked, read_json, to_json_text
 from kt_tuning.core.records import DataCard, SearchRecord, TrialRecord
-from kt_tuning.data.image_data import uses_without_run
+from kt_tuning.data.pixel_cache import uses_without_run
 from kt_tuning.ensembling.combination import Combination
 from kt_tuning.ensembling.record import EnsembleRecord
 from kt_tuning.evaluation import (

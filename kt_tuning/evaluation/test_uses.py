@@ -117,7 +117,7 @@ def held_out_uses(directory: str | Path, *without_run: Path) -> HeldOutUses:
         directory: The run directory; if it is in another one of the same data, the uses noted there
             count as well.
         *without_run: The folder for uses by processes that did not know of the run; see
-            `kt_tuning.data.image_data.uses_without_run`.
+            `kt_tuning.data.pixel_cache.uses_without_run`.
 
     Raises:
         StorageError: if the note cannot be read.

@@ -22,8 +22,8 @@ WORTHWHILE_EPOCHS = 5
 UNKNOWN_SHARE = 0.25
 """Share of the time limit that must remain for the first trial of a family to start."""
 FIRST_SHARE, FIRST_LEAST = 0.25, 5.0
-"""Deadline of the first trial if it trains one epoch: a share of the time limit, and a minimum in
-seconds. There is then a model early."""
+"""Deadline of the first trial if it trains one epoch or is a starting point for the images: a share
+of the time limit, and a minimum in seconds. There is then a model early."""
 PERTURBATIONS, SHARE = 4, 0.4
 """Perturbations of the best trial at the end of a limited time, and the largest share of the time
 limit that they may take. With the best trial they make an ensemble of the usual size, 5."""

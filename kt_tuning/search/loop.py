@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import time
 
 import keras_tuner
@@ -61,21 +60,15 @@ class SearchLoop(TrialStarter):
         tracking: Tracking,
         in_process: bool,
     ) -> None:
-        self._tuner, self._oracle, self._run = tuner, oracle, run
-        self._budget, self._options, self._plan = budget, options, plan
+        super().__init__(tuner, oracle, run, budget, options, plan)
         self._display = display
         self._tracking = tracking
         self._in_process = in_process
         self._running: dict[str, CrashLog] = {}
         self._rungs = None if self._options.several else self._make_rungs()
-        self._longest = math.inf if self._rungs is None else self._rungs.longest
-        self._earlier = frozenset(record.trial_id for record in run.trials())
+        if self._rungs is not None:
+            self._longest = self._rungs.longest
         self._watched = set(self._earlier)
-        # Trials that failed and have not been started again: earlier ones do not end the search, as
-        # their cause may have been removed.
-        self._failed = {record.trial_id for record in run.trials() if record.status == FAILED}
-        self._slots = {}
-        """Slots in use by trial, those of paused trials included."""
         self.reason: str | None = None
 
     def _make_rungs(self) -> RungTable | None:

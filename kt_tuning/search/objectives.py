@@ -47,6 +47,11 @@ def find_objectives(objective: Objectives) -> list[keras_tuner.Objective]:
 def _objective(objective: str | keras_tuner.Objective) -> keras_tuner.Objective:
     if isinstance(objective, keras_tuner.Objective):
         return objective
+    if not isinstance(objective, str):
+        raise OptionError(
+            "`objective` should be the name of a metric, a keras_tuner.Objective, or a list of "
+            f"these. Received: {objective!r}"
+        )
     try:
         # Keras logs further metrics, such as the training loss.
         plain = keras_tuner.Oracle(objective=objective).objective

@@ -9,10 +9,12 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+import keras
 import keras_tuner
+import optuna
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.data import ImageData
+from kt_tuning.data import ImageData, ImageSplit
 from kt_tuning.execution import Executor, Processes, Ray, RayExecutor, Serial, automatic_workers
 from kt_tuning.recipe import Recipe
 from kt_tuning.run.layout import STUDY
@@ -34,17 +36,21 @@ IMPORTS = ("kt_tuning.trials",)
 """Modules that workers import while the search is prepared."""
 
 
-def check_arguments(oracle: Any, hypermodel: Any, logger: Any, unknown: Mapping[str, Any]) -> None:
+def check_arguments(
+    oracle: Any, hypermodel: Any, hyperparameters: Any, logger: Any, unknown: Mapping[str, Any]
+) -> None:
     """Refuse arguments of a tuner that KerasTuner refuses, and warn of one that it ignores.
 
     Args:
         oracle: The first argument: an oracle, or the hypermodel of a search without.
         hypermodel: The second one.
+        hyperparameters: The space that the search begins with, or None.
         logger: Ignored.
         unknown: Keyword arguments that no tuner has.
 
     Raises:
-        OptionError: if an argument is unknown, or the first one is no oracle where it should be.
+        OptionError: if an argument is unknown, the first one is no oracle where it should be, or
+            `hyperparameters` are something else.
     """
     if unknown:
         raise OptionError(
@@ -56,11 +62,89 @@ def check_arguments(oracle: Any, hypermodel: Any, logger: Any, unknown: Mapping[
             "Expected `oracle` argument to be an instance of `Oracle`, such as "
             f"kt_tuning.oracles.RandomSearchOracle(...). Received: oracle={oracle!r}"
         )
+    if not isinstance(hyperparameters, (keras_tuner.HyperParameters, type(None))):
+        raise OptionError(
+            f"`hyperparameters` should be a HyperParameters. Received: {hyperparameters!r}"
+        )
     if logger is not None:
         warnings.warn(
             "The `logger` argument is ignored, as in KerasTuner. Use `tracker`.",
             DeprecationWarning,
             stacklevel=3,
+        )
+
+
+def check_place(directory: Any, project_name: Any) -> None:
+    """Refuse what cannot be the place of a run.
+
+    Args:
+        directory: Should be a path.
+        project_name: Should be the name of a folder in it.
+
+    Raises:
+        OptionError: if one of them is not.
+    """
+    for name, value in (("directory", directory), ("project_name", project_name)):
+        if not isinstance(value, (str, Path)) or "\0" in str(value):
+            raise OptionError(f"`{name}` should be a path. Received: {name}={value!r}")
+    if not str(project_name):
+        raise OptionError(
+            "`project_name` is the name of the run directory in `directory`. Received: ''"
+        )
+
+
+def check_compiling(*, optimizer: Any, loss: Any, metrics: Any, strategy: Any) -> None:
+    """Refuse arguments that models cannot be compiled with; None is fine.
+
+    Args:
+        optimizer: Should be one that Keras knows.
+        loss: Should be one that Keras knows, or several of them for several outputs.
+        metrics: Should be a list or a dict of them.
+        strategy: Should be a `tf.distribute.Strategy`.
+
+    Raises:
+        OptionError: if one of them is something else.
+    """
+    for name, value, find in (
+        ("optimizer", optimizer, keras.optimizers.get),
+        ("loss", loss, lambda loss: keras.tree.map_structure(keras.losses.get, loss)),
+    ):
+        try:
+            find(value)
+        except (ValueError, TypeError) as error:
+            raise OptionError(
+                f"`{name}` should be one that Keras knows. Received: {name}={value!r}"
+            ) from error
+    if not isinstance(metrics, (list, tuple, dict, type(None))):
+        raise OptionError(f"`metrics` should be a list of metrics. Received: metrics={metrics!r}")
+    if strategy is not None and not hasattr(strategy, "scope"):
+        raise OptionError(
+            "`distribution_strategy` should be a tf.distribute.Strategy. Received: "
+            f"distribution_strategy={strategy!r}"
+        )
+
+
+def check_arrays(x: Any) -> None:
+    """Refuse data that `keras.Model.fit` cannot take.
+
+    Args:
+        x: Its first argument.
+
+    Raises:
+        OptionError: if it is a path, a part of an `ImageData`, or a list of something else than
+            arrays.
+    """
+    if isinstance(x, (str, bytes, Path)):
+        raise OptionError(f"`search` takes images, not a path: load_images({str(x)!r}).")
+    if isinstance(x, ImageSplit):
+        raise OptionError(
+            "`search` takes a whole ImageData, or arrays: np.asarray(split) and split.labels. "
+            "Received: an ImageSplit"
+        )
+    if isinstance(x, (list, tuple)) and not all(hasattr(each, "shape") for each in x):
+        raise OptionError(
+            "`search` takes arrays as `keras.Model.fit` does, or several inputs as a list of them: "
+            f"np.asarray(x). Received: a {type(x).__name__} of other values"
         )
 
 
@@ -92,9 +176,14 @@ def check_warm_start(source: Any, run: Path) -> None:
         run: The run directory.
 
     Raises:
-        OptionError: if the source is in this directory.
+        OptionError: if the source is in this directory, or is no search.
     """
     if not isinstance(source, (str, Path)):
+        if not isinstance(source, (optuna.Study, type(None))):
+            raise OptionError(
+                "`warm_start` should be a run directory, a file, a URL or an optuna.Study. "
+                f"Received: {source!r}"
+            )
         return
     if Path(source).resolve() in (run.resolve(), (run / STUDY).resolve()):
         raise OptionError(

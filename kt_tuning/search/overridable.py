@@ -21,7 +21,7 @@ from kt_tuning.search.distributed import is_worker
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.hyperparameters import HyperParameters
 from kt_tuning.search.objectives import objectives_of
-from kt_tuning.search.options import image_tasks, split_folds
+from kt_tuning.search.options import check_arrays, image_tasks, split_folds
 from kt_tuning.search.tuner_results import TunerResults
 from kt_tuning.trials import (
     EPOCHS,
@@ -191,8 +191,30 @@ class OverridableTuner(TunerResults):
             raise OptionError(
                 "`folds` needs an ImageData, which it can split: ImageData.from_arrays(x, y)."
             )
+        if args or "x" in fit_kwargs:
+            check_arrays(args[0] if args else fit_kwargs["x"])
+        if not has_own_fit(hypermodel):
+            self._check_fit(args, fit_kwargs)
         precision, fixed = self.recipe.precision, fixed_epochs
         return [KerasTask(hypermodel, args, fit_kwargs, precision=precision, fixed_epochs=fixed)]
+
+    def _check_fit(self, args: tuple[Any, ...], fit_kwargs: Mapping[str, Any]) -> None:
+        """Refuse arguments of `keras.Model.fit` with which the objective cannot be measured.
+
+        Raises:
+            OptionError: if it is one of the validation, and there are no validation data.
+        """
+        # What a callback of the user logs is not known; as positional arguments, they come sixth.
+        unknown = fit_kwargs.get("callbacks") or len(args) > len(("x", "y", "batch_size"))
+        data, share = fit_kwargs.get("validation_data"), fit_kwargs.get("validation_split")
+        validates = data is not None or share
+        names = [part.name for one in self.objectives for part in objectives_of(one)]
+        missing = [name for name in names if name.startswith("val_")]
+        if missing and not validates and not unknown:
+            raise OptionError(
+                f"The objective {missing[0]} needs validation data: pass validation_data=(x, y) or "
+                "validation_split=0.2 to `search`."
+            )
 
     def get_default_hyperparameters(self) -> keras_tuner.HyperParameters:
         """Return the default configuration: trial 0 of most strategies."""

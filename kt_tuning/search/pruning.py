@@ -310,9 +310,11 @@ def make_pruner(
     Raises:
         OptionError: if there is no such pruner, or there are several objectives.
     """
-    name = pruner or "none"
-    with quiet_optuna():
-        made = PRUNERS[pruner_name(name)](epochs) if isinstance(name, str) else name
+    if isinstance(pruner, pruners.BasePruner):
+        made = pruner
+    else:
+        with quiet_optuna():
+            made = PRUNERS[pruner_name("none" if pruner is None else pruner)](epochs)
     if objectives > 1 and not isinstance(made, pruners.NopPruner):
         raise OptionError(
             f"A pruner needs one objective. Received {objectives} objectives and the pruner "

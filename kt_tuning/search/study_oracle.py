@@ -60,11 +60,7 @@ def guarded(method: Method) -> Method:
     @functools.wraps(method)
     def locked(self: Any, *args: Any, **kwargs: Any) -> Any:
         where = self.storage or (self._project or Path()) / STUDY
-        with (
-            self._guard,
-            ignored_warnings(RuntimeWarning, "All-NaN"),
-            storage_errors(where),
-        ):
+        with self._guard, ignored_warnings(RuntimeWarning, "All-NaN"), storage_errors(where):
             return method(self, *args, **kwargs)
 
     return cast(Method, locked)

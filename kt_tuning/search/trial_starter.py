@@ -16,7 +16,7 @@ from keras_tuner.engine.trial import Trial
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import Record
-from kt_tuning.core.records import COMPLETED
+from kt_tuning.core.records import COMPLETED, FAILED
 from kt_tuning.run.layout import DEATHS
 from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import Budget, family_of
@@ -144,21 +144,29 @@ class TrialOptions:
 class TrialStarter:
     """Gets new trials from the oracle and decides how each of them is trained.
 
-    A base class of `SearchLoop`, which sets the attributes and describes them. The tuner's id is
-    the prefix of the names of worker slots, by which the oracle tells workers apart.
+    The base class of `SearchLoop`, which describes the arguments. The tuner's id is the prefix of
+    the names of worker slots, by which the oracle tells workers apart.
     """
 
-    _tuner: keras_tuner.Tuner
-    _oracle: SearchOracle
-    _run: RunDirectory
-    _budget: Budget
-    _options: TrialOptions
-    _plan: Plan
-    _longest: float
-    _earlier: frozenset[str]
-    _failed: set[str]
-    _slots: dict[str, str]
-    _idle = False
+    def __init__(
+        self,
+        tuner: keras_tuner.Tuner,
+        oracle: SearchOracle,
+        run: RunDirectory,
+        budget: Budget,
+        options: TrialOptions,
+        plan: Plan,
+    ) -> None:
+        self._tuner, self._oracle, self._run = tuner, oracle, run
+        self._budget, self._options, self._plan = budget, options, plan
+        self._longest = math.inf
+        self._earlier = frozenset(record.trial_id for record in run.trials())
+        # Trials that failed and have not been started again: earlier ones do not end the search, as
+        # their cause may have been removed.
+        self._failed = {record.trial_id for record in run.trials() if record.status == FAILED}
+        self._slots: dict[str, str] = {}
+        """Slots in use by trial, those of paused trials included."""
+        self._idle = False
 
     def _next_trial(self, near: str | None = None) -> tuple[Trial, TrialSpec] | None:
         """Get the next trial of the oracle, which may perturb another one; None if it has none."""

@@ -28,7 +28,9 @@ from kt_tuning.search.identity import named
 from kt_tuning.search.objectives import Objectives, objectives_of
 from kt_tuning.search.options import (
     check_arguments,
+    check_compiling,
     check_limits,
+    check_place,
     check_warm_start,
     find_recipe,
     find_workers,
@@ -169,17 +171,17 @@ class Tuner(SessionTuner):
             StorageError: if the run directory cannot be written or holds something else. Nothing
                 is written before `search`.
         """
-        check_arguments(oracle, hypermodel, logger, unknown)
+        check_arguments(oracle, hypermodel, hyperparameters, logger, unknown)
         if oracle is not None and not is_oracle(oracle):
             oracle, hypermodel = None, oracle
         self._follows_oracle = oracle is not None
         directory = directory or ("runs" if oracle is None else ".")
         if project_name is None:
             project_name = "search" if oracle is None else "untitled_project"
-        if not project_name:
-            raise OptionError(
-                "`project_name` is the name of the run directory in `directory`. Received: ''"
-            )
+        check_place(directory, project_name)
+        check_compiling(
+            optimizer=optimizer, loss=loss, metrics=metrics, strategy=distribution_strategy
+        )
         max_trials = check_count("max_trials", max_trials, optional=True)
         epochs = check_count("epochs", epochs, optional=True)
         folds = check_count("folds", folds, least=2, optional=True)
@@ -334,7 +336,7 @@ class Tuner(SessionTuner):
         budget = Budget(
             planned,
             time_limit=limit,
-            trial_seconds=seconds(trial_time_limit),
+            trial_seconds=seconds(trial_time_limit, "trial_time_limit"),
             max_stale_trials=max_stale_trials,
         )
         work: Work | None = self._overridden_work(found, args, epochs, callbacks, fit_kwargs)

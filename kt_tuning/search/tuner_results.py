@@ -10,7 +10,7 @@ import numpy as np
 import optuna
 import pandas as pd
 
-from kt_tuning.core.errors import SearchError, StorageError
+from kt_tuning.core.errors import OptionError, SearchError, StorageError
 from kt_tuning.core.records import TrialRecord, pareto_records
 from kt_tuning.core.units import count
 from kt_tuning.run.layout import STUDY
@@ -43,9 +43,12 @@ class TunerResults(BestModels):
             values: By name; missing hyperparameters are chosen by the strategy.
 
         Raises:
-            OptionError: if a name is unknown, not active or its value out of range.
+            OptionError: if a name is unknown, not active or its value out of range, or `values` is
+                no dict.
             SearchError: if the oracle is one of KerasTuner.
         """
+        if not isinstance(values, Mapping):
+            raise OptionError(f"A configuration is a dict of values by name. Received: {values!r}")
         self._oracle.enqueue(values)
 
     @property

@@ -40,7 +40,8 @@ def find_trackers(trackers: str | Tracker | Sequence[str | Tracker] | None) -> l
     """
     if trackers is None:
         return []
-    wanted = [trackers] if isinstance(trackers, (str, Tracker)) else list(trackers)
+    several = isinstance(trackers, Sequence) and not isinstance(trackers, str)
+    wanted: Any = trackers if several else [trackers]
     found: list[Tracker] = []
     for one in wanted:
         if not isinstance(one, Tracker):

@@ -59,7 +59,7 @@ def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
                 f"{type(error).__name__}: {error}. Create locks, files and connections in its "
                 "`on_train_begin`, or define its `__deepcopy__`."
             ) from error
-        if not hasattr(callback, "set_model"):
+        if isinstance(callback, type) or not hasattr(callback, "set_model"):
             raise OptionError(f"`callbacks` is a list of Keras callbacks. In it is: {callback!r}")
 
 

@@ -130,10 +130,13 @@ class AutoChoice(Record):
             seconds: Time limit of the search, or None.
         """
         found: list[StartingPoint] = []
-        skipped = self.unaffordable(seconds) | HELD_BACK[self.images]
-        for point in PORTFOLIOS[self.images] if self.several else FROM_NOTHING:
-            waits = self.several and point.family in skipped
-            if waits or (point.quick and seconds is None):
+        portfolio: tuple[StartingPoint, ...] = FROM_NOTHING
+        skipped: frozenset[str] = frozenset()
+        if self.several:
+            portfolio = PORTFOLIOS[self.images]
+            skipped = self.unaffordable(seconds) | HELD_BACK[self.images]
+        for point in portfolio:
+            if point.family in skipped or (point.quick and seconds is None):
                 continue
             if point.family == PROBE and seconds is not None:
                 share = LATER_SHARE if PROBE in {other.family for other in found} else FIRST_SHARE
@@ -198,19 +201,20 @@ def choose(data: ImageData, backbone: str | None = None) -> AutoChoice:
     networks = tuple(at_hand()) if backbone is None else (backbone,)
     number = len(data.train) + len(data.validation)
     kind = kind_of(height, width, channels, number)
-    plain = kind == MANY and channels == 1
-    families = ("convnet",) if plain or not networks else FAMILIES[kind]
+    # Networks that know photographs are of no use for digits and the like, unless these are few.
+    alone = not networks or (kind == MANY and channels == 1)
+    families = ("convnet",) if alone else FAMILIES[kind]
     labels = np.bincount(data.train.labels, minlength=data.classes)
     colours = "grey" if channels == 1 else "colour"
-    told = f"{count(number, f'{colours} image')} of {width}x{height} pixels and "
-    if plain:
-        told = f"{told.removesuffix(' and ')}: networks from nothing, as there are so many of them."
-    elif networks:
-        words = [_WORDS[family] for family in families]
-        told += f"{', '.join(networks)} at hand: {words[0]} first, then {', then '.join(words[1:])}"
-        told += " if the probes are poor." if HELD_BACK[kind] else "."
+    told = f"{count(number, f'{colours} image')} of {width}x{height} pixels"
+    if not networks:
+        told += f" and no pre-trained network at hand: networks from nothing. To get one: {WHERE}"
+    elif alone:
+        told += ": networks from nothing, as there are so many of them."
     else:
-        told += f"no pre-trained network at hand: networks from nothing. To get one: {WHERE}"
+        first, *others = [_WORDS[family] for family in families]
+        told += f" and {', '.join(networks)} at hand: {first} first, then {', then '.join(others)}"
+        told += " if the probes are poor." if HELD_BACK[kind] else "."
     return AutoChoice(
         families=families,
         images=kind,

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras_tuner
 import optuna
+import sqlalchemy
 from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
@@ -173,21 +174,27 @@ def open_study(source: Source) -> optuna.Study:
     if isinstance(source, optuna.Study):
         return source
     where: str | Path = source
+    file: Path | None
     if isinstance(source, Path) or "://" not in source:
         path = Path(source)
-        where = path / STUDY if path.is_dir() else path
-        if not where.is_file():
-            raise StorageError(
-                f"There is no study in {source}. Expected a run directory with a study.db, such "
-                "a file, or the URL of an Optuna storage."
-            )
+        where = file = path / STUDY if path.is_dir() else path
+    else:
+        with storage_errors(where):
+            url = sqlalchemy.make_url(source)
+        # Another database has no file; SQLite would make one.
+        file = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+    if file is not None and not file.is_file():
+        raise StorageError(
+            f"There is no study in {_shown(source)}. Expected a run directory with a study.db, "
+            "such a file, or the URL of an Optuna storage."
+        )
     storage = open_storage(where)
     with storage_errors(where):
         names = [study.study_name for study in storage.get_all_studies()]
     if len(names) != 1:
         raise StorageError(
-            f"{_shown(source)} holds {len(names)} studies ({', '.join(names)}): pass one of them, "
-            "from optuna.load_study(study_name=..., storage=...)."
+            f"{_shown(source)} holds {len(names)} studies, expected is one{': ' * bool(names)}"
+            f"{', '.join(names)}. Of several, pass optuna.load_study(study_name=..., storage=...)."
         )
     return optuna.load_study(study_name=names[0], storage=storage)
 
