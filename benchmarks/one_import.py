@@ -24,17 +24,16 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import keras_tuner
-
-import kt_tuning
-
-# After kt_tuning was imported: in `tests` there is a folder of that name.
+# First the packages: in `tests` there are folders of their names.
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 sys.path.append(str(Path(__file__).parents[1] / "tests/kt_tuning/tuners"))
 
+import keras_tuner
 import small_tables
 import test_scripts as scripts
+
+import kt_tuning
 
 IN_PROCESS = (scripts.black_box, scripts.scikit_learn, scripts.endless_validation)
 """Scripts that run in one process."""

@@ -10,7 +10,7 @@ from tiny_models import tiny
 
 from hypermodels import ConvNet
 from kt_tuning import ImageData, Recipe, Tuner
-from kt_tuning.core.errors import OptionError, SearchError, StorageError
+from kt_tuning.core.errors import SearchError, StorageError
 from kt_tuning.search import STRATEGIES
 
 
@@ -306,80 +306,3 @@ def test_whole_numbers_may_be_those_of_numpy(make_tuner, stripes):
     again = make_tuner(max_trials=1, epochs=1, seed=3, max_parameters=10**6, recipe=plain)
     again.search(stripes)
     assert len(again.results()) == 1
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"objective": "accurracy"}, "Unknown objective 'accurracy'"),
-        ({"strategy": "magic"}, "Unknown strategy 'magic'. Known: auto, random"),
-        ({"max_trials": 0}, "max_trials"),
-        ({"epochs": 0}, "epochs=0"),
-        ({"seed": -1}, "seed=-1"),
-        ({"project_name": ""}, "project_name"),
-        ({"hypermodel": 3}, "keras_tuner.HyperModel"),
-        ({"recipe": "strong"}, "kt_tuning.Recipe.*'strong'"),
-        ({"hypermodel": ConvNet}, r"ConvNet\(data.input_shape, data.classes\)"),
-    ],
-)
-def test_wrong_options_are_refused_at_once(options, message, make_tuner, tmp_path):
-    with pytest.raises(OptionError, match=message):
-        make_tuner(**options)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"epochs": 0}, "epochs=0"),
-        ({"time_limit": "10 bananas"}, "10 bananas"),
-        ({"batch_size": 8}, "belong to `Recipe`"),
-        ({"workers": "many"}, "workers"),
-        ({"workers": 0}, "workers"),
-        ({"max_stale_trials": 0}, "max_stale_trials"),
-        ({"callbacks": keras.callbacks.TerminateOnNaN()}, "a list of Keras callbacks"),
-        ({"callbacks": ["early_stopping"]}, "early_stopping"),
-    ],
-)
-def test_wrong_search_arguments_are_refused_and_leave_nothing(
-    options, message, make_tuner, stripes, tmp_path
-):
-    tuner = make_tuner()
-    tuner.enqueue({"units": 3})
-    with pytest.raises(OptionError, match=message):
-        tuner.search(stripes, **options)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_hypermodel_for_other_images_is_refused(make_tuner, stripes, tmp_path):
-    with pytest.raises(OptionError, match=r"maps \(16, 16, 1\) to \(3,\)"):
-        make_tuner(ConvNet((16, 16, 1), 3, stages=1, filters=4)).search(stripes)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_metric_that_images_do_not_have_is_refused(make_tuner, stripes, tmp_path):
-    objective = keras_tuner.Objective("val_mae", "min")
-    with pytest.raises(OptionError, match="Unknown objective on images 'val_mae'"):
-        make_tuner(objective=objective).search(stripes)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_missing_warm_start_is_refused_and_leaves_nothing(make_tuner, tmp_path):
-    with pytest.raises(StorageError, match="There is no study"):
-        make_tuner(warm_start=tmp_path / "nowhere")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_overwrite_is_refused_where_there_is_no_run(make_tuner, tmp_path):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "thesis.tex").write_text("important")
-    with pytest.raises(StorageError, match="is no run directory"):
-        make_tuner(overwrite=True)
-    assert (tmp_path / "run" / "thesis.tex").read_text() == "important"
-
-
-def test_a_file_in_the_way_is_a_storage_error(make_tuner, tmp_path):
-    (tmp_path / "run").write_text("")
-    with pytest.raises(StorageError, match="run directory"):
-        make_tuner()
-    assert (tmp_path / "run").is_file()
