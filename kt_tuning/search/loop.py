@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
+from collections.abc import Sequence
 
 import keras_tuner
 
@@ -70,6 +71,7 @@ class SearchLoop(TrialStarter):
             self._longest = self._rungs.longest
         self._watched = set(self._earlier)
         self.reason: str | None = None
+        self._warned = False
 
     def _make_rungs(self) -> RungTable | None:
         """Return the rungs with the trials of earlier runs of the search; None if none pause."""
@@ -250,6 +252,7 @@ class SearchLoop(TrialStarter):
         self._end_run(job)
         if result.usable:
             CrashLog(job.directory).remove()
+        self._warn_of_unsearched(sorted(result.values.keys() - job.hp.values.keys()))
         oracle = self._tuner.oracle
         trial = oracle.get_trial(job.trial_id)
         # The model may have been built in another process, with new hyperparameters.
@@ -269,6 +272,17 @@ class SearchLoop(TrialStarter):
             self._rungs.end(job.trial_id, usable=result.usable)
         self._run.note(result)
         self._track(job, result)
+
+    def _warn_of_unsearched(self, names: Sequence[str]) -> None:
+        """Log once that hyperparameters which only `fit` asks for stay unknown to this process."""
+        if names and not self._warned:
+            self._warned = True
+            logger.warning(
+                "Not searched: %s. Only the hypermodel's `fit` asks for them, and in worker "
+                "processes they have their defaults. Ask for them in `build` as well, or pass "
+                "workers=1.",
+                ", ".join(names),
+            )
 
     def _track(self, job: TrialSpec, result: TrialRecord | None = None) -> None:
         self._tracking.tell(

@@ -150,3 +150,20 @@ def test_a_trial_that_always_kills_its_worker_is_failed(make_tuner, stripes, mon
 def test_wrong_numbers_of_workers_are_refused(workers, make_tuner, stripes):
     with pytest.raises(OptionError, match="workers"):
         make_tuner().search(stripes, workers=workers)
+
+
+class AsksInFit(keras_tuner.HyperModel):
+    def build(self, hp):
+        return tiny(hp)
+
+    def fit(self, hp, model, *args, **kwargs):
+        hp.Choice("order", ["a", "b"])
+        return model.fit(*args, **kwargs)
+
+
+def test_what_only_fit_asks_for_is_said_not_to_be_searched(make_tuner, stripes, caplog):
+    make_tuner(AsksInFit(), max_trials=1, epochs=1).search(stripes)
+    assert "Not searched" not in caplog.text
+    tuner = make_tuner(AsksInFit(), max_trials=2, epochs=1, project_name="workers")
+    tuner.search(stripes, workers=2)
+    assert "Not searched: order. Only the hypermodel's `fit` asks for them" in caplog.text
