@@ -2,8 +2,8 @@
 
 The scripts are those of `tests/kt_tuning/tuners/test_scripts.py`, on a larger table and for more
 epochs. Each is run with KerasTuner, with kt_tuning, and with kt_tuning and `workers=2`; the seconds
-are those of `tuner.search` alone. Scripts that override `run_trial`, train on a `tf.data.Dataset`,
-or ask for hyperparameters in `HyperModel.fit` only, use no workers. `--quick` takes a small table.
+are those of `tuner.search` alone. Scripts that override `run_trial`, or train on a
+`tf.data.Dataset`, cannot use workers. `--quick` takes a small table.
 
 The last line is one JSON object.
 """
@@ -35,11 +35,8 @@ import test_scripts as scripts
 
 import kt_tuning
 
-IN_PROCESS = (
-    *(scripts.black_box, scripts.scikit_learn, scripts.endless_validation),
-    scripts.tuned_fit,
-)
-"""Scripts that run in one process; of the last one workers would not search what `fit` asks for."""
+IN_PROCESS = (scripts.black_box, scripts.scikit_learn, scripts.endless_validation)
+"""Scripts that run in one process."""
 
 
 def enlarge_tables(rows: int) -> None:

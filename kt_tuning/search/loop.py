@@ -219,6 +219,8 @@ class SearchLoop(TrialStarter):
 
     def reported(self, job: TrialSpec, progress: Progress) -> Decision:
         """Record the progress of a trial and decide whether it continues."""
+        if progress.asked is not None and progress.asked is not job.hp:
+            job.hp.merge(progress.asked)
         self._display.epoch_ended(job.number, progress)
         self._track(job)
         if progress.step is None or self._budget.ends_at_once(family_of(job.hp.values)):
@@ -274,13 +276,12 @@ class SearchLoop(TrialStarter):
         self._track(job, result)
 
     def _warn_of_unsearched(self, names: Sequence[str]) -> None:
-        """Log once that hyperparameters which only `fit` asks for stay unknown to this process."""
+        """Log once that hyperparameters which only a `fit` without epochs asks for are unknown."""
         if names and not self._warned:
             self._warned = True
             logger.warning(
-                "Not searched: %s. Only the hypermodel's `fit` asks for them, and in worker "
-                "processes they have their defaults. Ask for them in `build` as well, or pass "
-                "workers=1.",
+                "Not searched: %s. Only the hypermodel's `fit` asks for them, in a worker process, "
+                "and it reports no epochs. Ask for them in `build` as well, or pass workers=1.",
                 ", ".join(names),
             )
 

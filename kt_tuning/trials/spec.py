@@ -74,6 +74,8 @@ class Progress:
         step: Index at which pruners compare trials: of the epoch, or with several trainings of the
             training that has ended. None if no pruner is applied.
         seconds: Wall-clock of the epoch, evaluation included; 0 for a training.
+        asked: The hyperparameters, if the hypermodel's `fit` has asked for further ones since the
+            last report, which another process does not know; None if not.
     """
 
     epoch: int
@@ -81,6 +83,7 @@ class Progress:
     value: float
     step: int | None
     seconds: float = 0.0
+    asked: keras_tuner.HyperParameters | None = None
 
 
 class Decision(enum.Enum):

@@ -70,6 +70,7 @@ class Training:
         objectives: Sequence[keras_tuner.Objective],
     ) -> None:
         self._spec = spec
+        self._reported = len(spec.hp.space)
         self._report = report
         self._tasks = tasks
         self._objectives = objectives
@@ -249,11 +250,13 @@ class Training:
     def _epoch_ended(
         self, run: TrainingKey, state: TrainingState, done: int, value: float, seconds: float
     ) -> Decision:
+        asked = self._spec.hp if len(self._spec.hp.space) > self._reported else None
+        self._reported = len(self._spec.hp.space)
         if len(self._runs) == 1:
-            return self._report(Progress(done, state.epochs, value, done - 1, seconds))
+            return self._report(Progress(done, state.epochs, value, done - 1, seconds, asked))
         before = sum(outcome.epochs for outcome in self.outcomes)
         epochs = before + state.epochs + self._later_epochs(run)
-        return self._report(Progress(before + done, epochs, value, None, seconds))
+        return self._report(Progress(before + done, epochs, value, None, seconds, asked))
 
     def _outcome(
         self, run: TrainingKey, model: keras.Model, task: Task, callback: TrialCallback, result: Any

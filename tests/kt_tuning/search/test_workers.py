@@ -153,17 +153,25 @@ def test_wrong_numbers_of_workers_are_refused(workers, make_tuner, stripes):
 
 
 class AsksInFit(keras_tuner.HyperModel):
+    """Asks for a hyperparameter in `fit`, which trains or returns a number."""
+
+    def __init__(self, trains):
+        super().__init__()
+        self.trains = trains
+
     def build(self, hp):
-        return tiny(hp)
+        return tiny(keras_tuner.HyperParameters())
 
     def fit(self, hp, model, *args, **kwargs):
         hp.Choice("order", ["a", "b"])
-        return model.fit(*args, **kwargs)
+        return model.fit(*args, **kwargs) if self.trains else 1.0
 
 
-def test_what_only_fit_asks_for_is_said_not_to_be_searched(make_tuner, stripes, caplog):
-    make_tuner(AsksInFit(), max_trials=1, epochs=1).search(stripes)
-    assert "Not searched" not in caplog.text
-    tuner = make_tuner(AsksInFit(), max_trials=2, epochs=1, project_name="workers")
+def test_workers_search_what_only_fit_asks_for_or_say_that_they_do_not(make_tuner, stripes, caplog):
+    tuner = make_tuner(AsksInFit(trains=True), strategy="grid", max_trials=4, epochs=1)
     tuner.search(stripes, workers=2)
+    assert set(tuner.results()["hp/order"]) == {"a", "b"}
+    assert "Not searched" not in caplog.text
+    other = make_tuner(AsksInFit(trains=False), max_trials=2, epochs=1, project_name="number")
+    other.search(stripes, workers=2)
     assert "Not searched: order. Only the hypermodel's `fit` asks for them" in caplog.text
