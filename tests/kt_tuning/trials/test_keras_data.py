@@ -84,11 +84,6 @@ def test_a_missing_metric_is_found_after_one_epoch_of_one_trial(make_tuner, arra
     assert len(tuner.results()) == 0
 
 
-def test_no_validation_data_is_found_as_well(make_tuner, arrays):
-    with pytest.raises(SearchError, match="validation_data"):
-        make_tuner().search(*arrays[0])
-
-
 def test_no_data_at_all_is_refused(make_tuner):
     with pytest.raises(OptionError, match="needs data"):
         make_tuner().search(epochs=3)
