@@ -1,10 +1,10 @@
 """One trial: build, train, evaluate every epoch, keep the best one."""
 
-from kt_tuning.trials.building import build_model, member_of, new_model
+from kt_tuning.trials.building import build_model, has_own_fit, member_of, new_model
 from kt_tuning.trials.callbacks import SharedCallback, check_callbacks
 from kt_tuning.trials.classifiers import check_soft_targets
 from kt_tuning.trials.keras_fast import fuse_batch_normalization
-from kt_tuning.trials.keras_task import EPOCHS, KerasTask, has_own_fit
+from kt_tuning.trials.keras_task import EPOCHS, KerasTask
 from kt_tuning.trials.metrics import COSTS, best_epoch_of, metrics_of
 from kt_tuning.trials.remote import RemoteExecutor, open_storage
 from kt_tuning.trials.spec import (

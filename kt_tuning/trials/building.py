@@ -20,6 +20,7 @@ from typing import Any
 import keras
 import keras_tuner
 
+from hypermodels import Families
 from kt_tuning import devices
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.quiet import ONCE
@@ -266,3 +267,18 @@ def _divides(layer: Any) -> bool:
         size is None or size % stride == 0
         for size, stride in zip(sizes, layer.strides, strict=True)
     )
+
+
+def has_own_fit(hypermodel: Any) -> bool:
+    """Whether a hypermodel, or one in it, may prepare the data that its `fit` is given.
+
+    The families of `hypermodels` hand them on to `keras.Model.fit`.
+    """
+    own = hypermodel
+    while hasattr(own, "wrapped"):
+        own = own.wrapped
+    if isinstance(own, Families):
+        return any(map(has_own_fit, own.members.values()))
+    fit = vars(own).get("fit", type(own).fit)
+    ours = (getattr(fit, "__module__", None) or "").split(".")[0] == "hypermodels"
+    return fit is not keras_tuner.HyperModel.fit and not ours

@@ -10,9 +10,8 @@ import keras
 import keras_tuner
 import numpy as np
 
-from hypermodels import Families
 from kt_tuning.core.errors import OptionError
-from kt_tuning.trials.building import AUTO, FLOAT32
+from kt_tuning.trials.building import AUTO, FLOAT32, has_own_fit
 from kt_tuning.trials.callbacks import copy_callbacks
 from kt_tuning.trials.checkpoint import TrainingState
 from kt_tuning.trials.tasks import Probabilities, Task
@@ -148,18 +147,3 @@ class KerasTask(Task):
             return_dict=True,
         )
         return {f"val_{name}": float(np.mean(value)) for name, value in measured.items()}
-
-
-def has_own_fit(hypermodel: Any) -> bool:
-    """Whether a hypermodel, or one in it, may prepare the data that its `fit` is given.
-
-    The families of `hypermodels` hand them on to `keras.Model.fit`.
-    """
-    own = hypermodel
-    while hasattr(own, "wrapped"):
-        own = own.wrapped
-    if isinstance(own, Families):
-        return any(map(has_own_fit, own.members.values()))
-    fit = vars(own).get("fit", type(own).fit)
-    ours = (getattr(fit, "__module__", None) or "").split(".")[0] == "hypermodels"
-    return fit is not keras_tuner.HyperModel.fit and not ours

@@ -26,6 +26,7 @@ from kt_tuning.evaluation import METRICS, metrics_for, predict_split, score
 from kt_tuning.evaluation.predict import checked_probabilities
 from kt_tuning.features import FeatureCache, Views
 from kt_tuning.recipe import NO_BALANCE, SAMPLING, WEIGHTS, FitPlan, Recipe
+from kt_tuning.trials.building import has_own_fit
 from kt_tuning.trials.callbacks import SIZE, BatchGrowth, Deadline, copy_callbacks
 from kt_tuning.trials.checkpoint import TrainingState
 from kt_tuning.trials.classifiers import (
@@ -160,6 +161,11 @@ class ImageTask(Task):
         split = self._data.train
         images = split.take(np.arange(min(TRIED_IMAGES, len(split))))
         check_classifier(model, images, self._data.classes)
+        if not model.compiled and not has_own_fit(self.hypermodel):
+            raise OptionError(
+                "The hypermodel returns a model that is not compiled: in `build`, call "
+                "model.compile(optimizer, loss, metrics)."
+            )
         if self._compiled:
             known = ["val_loss", *(f"val_{name}" for name in METRICS)]
             measured = compiled_metrics(model, self._targets(model)[:1], None)

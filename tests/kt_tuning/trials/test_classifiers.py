@@ -116,6 +116,17 @@ def test_logits_are_refused_before_the_first_epoch(make_tuner, stripes):
     assert tuner.results().empty
 
 
+def test_a_model_that_is_not_compiled_is_refused_before_the_first_epoch(make_tuner, stripes):
+    def build(hp):
+        model = classifier(layers.Dense(2, "softmax"))
+        return keras.Model(model.inputs, model.outputs)
+
+    tuner = make_tuner(build)
+    with pytest.raises(OptionError, match="not compiled"):
+        tuner.search(stripes)
+    assert tuner.results().empty
+
+
 def test_a_trial_that_returns_logits_fails_with_the_reason(make_tuner, stripes):
     def build(hp):
         return classifier(layers.Dense(2, hp.Choice("last", ["softmax", "linear"])))
