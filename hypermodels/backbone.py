@@ -6,10 +6,17 @@ import abc
 import dataclasses
 import functools
 import hashlib
+import re
 from pathlib import Path
 from typing import ClassVar
 
 import keras
+
+TERMINAL_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+KERAS_CALL = re.compile(
+    r"Exception encountered when calling (.+?)\.\s*\n(.*?)(\n\s*Arguments received by .*)?$", re.S
+)
+"""The form of errors that Keras raises where a layer is called."""
 
 
 class BackboneError(ValueError):
@@ -86,8 +93,15 @@ def _digest(path: Path, algorithm: str, modified: int, size: int) -> str:
         return hashlib.file_digest(file, algorithm).hexdigest()
 
 
+def error_text(error: object) -> str:
+    """Return what an error says, without terminal colours and the arguments that Keras lists."""
+    text = TERMINAL_COLOUR.sub("", str(error)).strip()
+    found = KERAS_CALL.match(text)
+    return f"{found[1]}: {found[2].strip()}" if found else text
+
+
 def first_line(error: object, longest: int = 200) -> str:
     """What an error says, as one line of at most so many characters."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in error_text(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
     return text if len(text) <= longest else f"{text[:longest]}…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import keras
@@ -11,6 +12,8 @@ from hypermodels.patches import average_steps
 
 NAME = "backbone"
 """Name of the network as a layer of the whole model."""
+NOT_IN_SCOPE = re.compile(r"[^A-Za-z0-9_.\\/>-]")
+"""Characters that TensorFlow does not accept in the scopes of a graph."""
 
 
 def without_classifier(model: keras.Model) -> keras.Model:
@@ -34,6 +37,7 @@ def without_classifier(model: keras.Model) -> keras.Model:
             "`backbone` is a functional or Sequential model that takes one batch of images. "
             f"Received: {model.name!r}, a {type(model).__name__}"
         )
+    _rename_layers(model)
     last = next((layer for layer in reversed(model.layers) if layer.weights), None)
     features = last.input if isinstance(last, layers.Dense) else outputs[0]
     if len(features.shape) == 4:
@@ -46,6 +50,19 @@ def without_classifier(model: keras.Model) -> keras.Model:
             f"Received: {model.name!r}, whose features have the shape {features.shape}"
         )
     return keras.Model(inputs, features, name=NAME)
+
+
+def _rename_layers(model: keras.Model) -> None:
+    """Rename layers whose names TensorFlow does not accept in graphs, such as "a b" or "größe"."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            _rename_layers(layer)
+        if NOT_IN_SCOPE.search(layer.name):
+            taken = {other.name for other in model.layers}
+            name = NOT_IN_SCOPE.sub("_", layer.name)
+            while name in taken:
+                name += "_"
+            layer.name = name
 
 
 @keras.saving.register_keras_serializable(package="hypermodels")

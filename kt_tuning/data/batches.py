@@ -106,8 +106,9 @@ class Batches:
 
     def run_length(self, batch_size: int) -> int:
         """Return the number of batches in a run, see `read_run`, for a batch size."""
-        height, width = self._images.shape[1:3]
-        return max(1, RUN_PIXELS // (batch_size * height * width))
+        # (n, height, width, channels), or features (n, width) of images.
+        pixels = math.prod(self._images.shape[1:-1])
+        return max(1, RUN_PIXELS // (batch_size * pixels))
 
     def read(self, epoch: int, index: int, batch_size: int | None = None) -> Batch:
         """Make the batch `index` of an epoch, both counted from 0; thread-safe."""

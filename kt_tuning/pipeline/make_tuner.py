@@ -11,6 +11,7 @@ from typing import Any
 import keras_tuner
 
 from hypermodels import HYPERMODELS, Families, ImageHyperModel
+from hypermodels.backbone import error_text
 from hypermodels.backbone_family import BackboneHyperModel
 from hypermodels.families import SEPARATOR
 from kt_tuning.augment import default_policy
@@ -126,12 +127,15 @@ def _hypermodel(
         if choice is None or fixed:
             made.hyperparameters()
     except ValueError as error:
-        if choice is None:
-            raise OptionError(str(error)) from error
-        raise OptionError(
-            f"{error} With --hypermodel auto, {CONVNET}/NAME is for one of its families; "
-            f"--hypermodel {CONVNET} searches that family alone."
-        ) from error
+        hint = (
+            ""
+            if choice is None or not options.fixed
+            else (
+                f" With --hypermodel auto, {CONVNET}/NAME is for one of its families; "
+                f"--hypermodel {CONVNET} searches that family alone."
+            )
+        )
+        raise OptionError(f"{error_text(error)}{hint}") from error
     return made
 
 

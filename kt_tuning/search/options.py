@@ -293,7 +293,7 @@ def image_tasks(
     ]
     model = build_model(hypermodel, defaults)
     tasks[0].check(model)
-    if recipe.mixes:
+    if recipe.mixes and getattr(model, "frozen", None) is None:
         check_soft_targets(model, parts[0].classes)
     return tasks
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras_tuner
 
+from hypermodels.backbone import error_text
 from kt_tuning.core.errors import KtTuningError, StorageError
 from kt_tuning.core.records import FAILED, INFEASIBLE, OUT_OF_MEMORY, TrialRecord
 from kt_tuning.run.layout import WEIGHTS
@@ -130,7 +131,7 @@ def describe_failure(error: Exception, directory: Path) -> tuple[str, str]:
     if isinstance(error, KtTuningError):
         raise error
     name = type(error).__name__
-    text = str(error).strip()
+    text = error_text(error)
     if isinstance(error, (InfeasibleError, keras_tuner.errors.FailedTrialError)):
         return INFEASIBLE, text
     if isinstance(error, TrialFailedError):

@@ -286,7 +286,7 @@ class Training:
         if not run.index:
             names = [objective.name for objective in self._objectives]
             metrics.update({name: COSTS[name](model) for name in names if name in COSTS})
-        self._files.keep(model, run, predictions, built_by_fit=self._built_by_fit)
+        self._files.keep(returned, run, predictions, built_by_fit=self._built_by_fit)
         return Outcome(
             fold=run.fold,
             value=metrics[objective.name],

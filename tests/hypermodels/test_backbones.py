@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from hypermodels.backbone import BackboneError
+from hypermodels.backbone import BackboneError, error_text
 from hypermodels.backbone_files import SavedBackbone
 from hypermodels.backbones import find_backbone
 from hypermodels.model_backbone import ModelBackbone
@@ -35,6 +35,29 @@ def test_a_file_is_read_anew_each_time(tmp_path):
     first, second = found.load(6, 6), found.load(6, 6)
     assert first.predict_on_batch(IMAGES) == pytest.approx(features(model), abs=1e-6)
     assert not {id(layer) for layer in first.layers} & {id(layer) for layer in second.layers}
+
+
+def test_layers_get_names_that_tensorflow_takes_in_graphs():
+    keras.utils.set_random_seed(1)
+    inner = keras.Sequential([keras.Input((4, 4, 4)), layers.Conv2D(2, 1, name="größe")])
+    names = ["a b", "a_b"]
+    first, second = (layers.Conv2D(4, 3, name=name, padding="same") for name in names)
+    inputs = keras.Input((4, 4, 3))
+    model = keras.Model(inputs, inner(second(first(inputs))))
+    expected = model(IMAGES[:, :4, :4]).numpy().mean((1, 2))
+    loaded = find_backbone(model, "imagenet", "tf").load(4, 4)
+    assert [layer.name for layer in loaded.layers[1:3]] == ["a_b_", "a_b"]
+    assert loaded.predict(IMAGES[:, :4, :4], verbose=0) == pytest.approx(expected, abs=1e-6)
+
+
+def test_what_keras_adds_to_an_error_is_left_out():
+    model = keras.Sequential([keras.Input((2, 2, 3)), layers.Lambda(lambda x: x.missing)])
+    with pytest.raises(AttributeError, match="Exception encountered") as caught:
+        model(np.zeros((1, 2, 2, 3)))
+    text = error_text(caught.value)
+    assert "\x1b" not in text
+    assert "Arguments received" not in text
+    assert not text.startswith("Exception")
 
 
 def test_a_model_is_copied():

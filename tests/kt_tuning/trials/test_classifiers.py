@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from hypermodels import LinearProbe
 from hypermodels.compiling import CrossEntropy
 from kt_tuning import Recipe
 from kt_tuning.core.errors import OptionError
@@ -223,3 +224,11 @@ def test_one_hot_labels_are_rows_of_the_identity():
     assert same is images
     assert rows.tolist() == [[0, 0, 1], [1, 0, 0]]
     assert weights is None
+
+
+def test_what_does_not_train_on_mixed_images_needs_no_loss_for_them(make_tuner, stripes):
+    network = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(4, 3)])
+    probe = LinearProbe(stripes.input_shape, 2, backbone=network, values="tf")
+    tuner = make_tuner(probe, recipe=Recipe(mixup=0.2), max_trials=1)
+    tuner.search(stripes, verbose=False)
+    assert list(tuner.results()["status"]) == ["COMPLETED"]

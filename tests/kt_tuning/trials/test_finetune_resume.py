@@ -62,7 +62,7 @@ def train(directory, made, *, interrupted_after=None):
     return run_trial(spec, report, tasks=[made], objectives=objectives)
 
 
-@pytest.mark.parametrize("unfreeze", [0.5, 1.0])
+@pytest.mark.parametrize("unfreeze", [0.0, 0.5, 1.0])
 def test_interrupted_it_ends_alike(tmp_path, unfreeze):
     whole, disturbed, task = tmp_path / "whole", tmp_path / "disturbed", make_task(unfreeze)
     for directory in (whole, disturbed):

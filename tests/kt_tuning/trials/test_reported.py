@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny_models import tiny
 
-from hypermodels import ConvNet, Families
+from hypermodels import ConvNet, Families, FineTune
 from kt_tuning import Recipe
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.records import TrialRecord
@@ -81,6 +81,19 @@ def test_what_keras_measures_is_that_of_the_returned_model(hypermodel, make_tune
     model = tuner.best_model()
     measured = model.evaluate(*validation, batch_size=5, verbose=0, return_dict=True)
     assert {name: reported[f"val_{name}"] for name in measured} == measured
+
+
+def test_fine_tuning_in_16_bits_is_returned_in_float32(make_tuner, stripes):
+    network = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3), keras.layers.Conv2D(4, 3)]
+    )
+    hypermodel = FineTune(stripes.input_shape, 2, backbone=network, values="tf", unfreeze=0.5)
+    tuner = make_tuner(hypermodel, recipe=BFLOAT16, max_trials=1, epochs=1)
+    tuner.search(stripes, verbose=False)
+    (reported,) = tuner.results().to_dict("records")
+    predictions = tuner.best_model().predict(stripes.validation.images, verbose=0)
+    accuracy = (predictions.argmax(1) == stripes.validation.labels).mean()
+    assert reported["val_accuracy"] == accuracy
 
 
 def test_16_bits_cannot_be_measured_on_a_part_of_the_training_data(make_tuner, stripes):
