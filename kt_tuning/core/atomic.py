@@ -79,12 +79,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         folder.mkdir()
         with held(folder):
             yield folder
-        for entry in (folder, *folder.rglob("*")):
-            sync_folder(entry) if entry.is_dir() else sync_file(entry)
-        if path.is_dir():
-            # Windows does not replace a folder.
-            path.rmdir()
-        folder.replace(path)
+            for entry in (folder, *folder.rglob("*")):
+                sync_folder(entry) if entry.is_dir() else sync_file(entry)
+            if path.is_dir():
+                # Windows does not replace a folder.
+                path.rmdir()
+            folder.replace(path)
         sync_folder(path.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -117,11 +117,13 @@ TEMPORARY = f".*.{'[0-9a-f]' * 32}.tmp"
 
 
 NEW_SECONDS = 60
-"""Age of a folder in seconds below which its process may not hold it yet."""
+"""Age of an empty folder in seconds below which its process may not hold it yet."""
 
 
 def remove_abandoned(folder: Path, pattern: str = TEMPORARY) -> None:
-    """Remove temporary folders that no living process holds, older than `NEW_SECONDS`.
+    """Remove temporary folders that no living process holds.
+
+    Empty ones newer than `NEW_SECONDS` stay: they are held before anything is written.
 
     Args:
         folder: Where they are; may be missing.
@@ -129,7 +131,8 @@ def remove_abandoned(folder: Path, pattern: str = TEMPORARY) -> None:
     """
     for path in folder.glob(pattern):
         with contextlib.suppress(OSError):
-            if path.is_symlink() or time.time() - path.stat().st_mtime < NEW_SECONDS:
+            new = time.time() - path.stat().st_mtime < NEW_SECONDS
+            if path.is_symlink() or (new and not any(path.iterdir())):
                 continue
             with held(path) as free:
                 if free:

@@ -113,16 +113,16 @@ def test_flushing_a_folder_leaves_no_descriptor_open(tmp_path):
 
 
 def test_folders_of_dead_processes_are_removed_and_those_of_living_ones_stay(tmp_path):
-    dead = tmp_path / f".1.{'a' * 32}.tmp"
+    dead, empty, new = (tmp_path / f".1.{letter * 32}.tmp" for letter in "abc")
     others = [tmp_path / ".user.tmp", tmp_path / "1"]
-    new = tmp_path / f".1.{'b' * 32}.tmp"
-    for folder in (dead, new, *others):
+    for folder in (dead, empty, new, *others):
         folder.mkdir()
+    for folder in (dead, *others):
         (folder / "model").touch()
+    os.utime(empty, (0, 0))
     with atomic_folder(tmp_path / "2") as living:
-        for folder in (dead, living):
-            os.utime(folder, (0, 0))
+        (living / "model").touch()
+        os.utime(living, (0, 0))
         remove_abandoned(tmp_path)
         assert living.is_dir()
-        assert not dead.exists()
     assert sorted(tmp_path.iterdir()) == sorted([*others, new, tmp_path / "2"])
