@@ -244,7 +244,8 @@ class Run:
         with contextlib.closing(sqlite3.connect(run / "study.db")) as study:
             (integrity,) = study.execute("pragma integrity_check").fetchone()
             states = [state for (state,) in study.execute("select state from trials")]
-        exports = list((run / "export/keras").glob("*"))
+        # A kill between making and locking a folder leaves an empty one, for a minute.
+        exports = [path for path in (run / "export/keras").glob("*") if any(path.iterdir())]
         self.faults["table incomplete"] += statuses != ["COMPLETED"] * TRIALS
         self.faults["files incomplete"] += whole != [True] * TRIALS
         self.faults["study damaged"] += integrity != "ok"
