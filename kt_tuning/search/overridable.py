@@ -193,7 +193,7 @@ class OverridableTuner(TunerResults):
             )
         if args or "x" in fit_kwargs:
             check_arrays(args[0] if args else fit_kwargs["x"])
-        if not has_own_fit(hypermodel):
+        if has_data and not has_own_fit(hypermodel):
             self._check_fit(args, fit_kwargs)
         precision, fixed = self.recipe.precision, fixed_epochs
         return [KerasTask(hypermodel, args, fit_kwargs, precision=precision, fixed_epochs=fixed)]

@@ -9,6 +9,7 @@ import pytest
 from keras import layers
 from tiny_models import tiny
 
+import kt_tuning as kt
 from hypermodels import ConvNet, Families, FineTune
 from kt_tuning import Recipe, devices
 from kt_tuning.core.errors import OptionError
@@ -339,3 +340,9 @@ def test_layers_that_the_training_builds_are_warned_of_when_it_begins(caplog):
     callback.on_train_begin(None)
     assert "'thin'" in caplog.records[0].getMessage()
     assert warnings_when_built(model) == []
+
+
+def test_without_data_what_builds_no_model_is_named_as_in_keras_tuner(tmp_path):
+    tuner = kt.RandomSearch(lambda hp: None, objective="val_accuracy", directory=tmp_path)
+    with pytest.raises(keras_tuner.errors.FatalTypeError, match="Expected the model-building"):
+        tuner.search()
