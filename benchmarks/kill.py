@@ -296,6 +296,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the instants")
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="be the one who is killed")
     arguments = parser.parse_args()
+    # A shell's background jobs ignore Ctrl-C, and so would the processes that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if arguments.work:
         work(arguments.work, arguments.workers)
         return 0
