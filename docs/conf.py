@@ -32,6 +32,9 @@ nitpicky = True
 nitpick_ignore_regex = [(r"py:(class|obj|exc|data|meth|func|attr|mod)", r".*")]
 suppress_warnings = ["mystnb.mime_priority"]
 
+# Options such as --out keep their hyphens, and quoted texts can be copied.
+smartquotes = False
+
 # Docstrings: Google style, with single backticks around code.
 default_role = "code"
 napoleon_numpy_docstring = False
@@ -62,6 +65,12 @@ html_theme_options: dict[str, Any] = {"navigation_with_keys": True}
 
 COMMANDS = "<!-- commands -->"
 """Place in reference/command_line.md of the commands, as typer describes them."""
+DEFAULTS = (
+    (r"\s*\[default: \((.+)\)\]", r" *Default: \1.*"),
+    (r"\s*\[default: (.+)\]", r" *Default:* `\1`."),
+    (r"\s*\[required\]", " *Required.*"),
+)
+"""What typer writes after an option in words or as a value, and what the page has instead."""
 
 
 def command_line_reference() -> str:
@@ -76,7 +85,10 @@ def command_line_reference() -> str:
     text = get_docs_for_click(obj=command, ctx=context, name="kt-tuning")
     # Begin with the first command; "<" begins no tag, other than in code.
     _, heading, rest = text.partition("\n## ")
-    return re.sub(r"(`[^`]*`)|<", lambda found: found[1] or "&lt;", heading + rest)
+    text = re.sub(r"(`[^`]*`)|<", lambda found: found[1] or "&lt;", heading + rest)
+    for pattern, better in DEFAULTS:
+        text = re.sub(pattern, better, text)
+    return text
 
 
 def fill_in(app: Any, page: str, source: list[str]) -> None:

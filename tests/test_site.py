@@ -90,8 +90,15 @@ def test_nothing_is_misspelled():
 
 
 def test_links_lead_to_known_hosts():
-    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
-    modules = [path for name in ("kt_tuning", "hypermodels") for path in ROOT.glob(f"{name}/**/*.py")]
-    texts = [path.read_text(encoding="utf-8") for path in (*pages, *modules)]
+    patterns = ("*.md", "docs/**/*.md", "kt_tuning/**/*.py", "hypermodels/**/*.py")
+    files = [path for pattern in patterns for path in ROOT.glob(pattern)]
+    texts = [path.read_text(encoding="utf-8") for path in files]
     hosts = {host for text in texts for host in re.findall(r"https://([^/\s)\"'`<>{},]+)", text)}
     assert hosts - HOSTS == set()
+
+
+def test_every_environment_variable_is_in_the_reference():
+    page = (ROOT / "docs/reference/environment.md").read_text(encoding="utf-8")
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "kt_tuning").rglob("*.py")]
+    names = {name for text in texts for name in re.findall(r"KT_TUNING_[A-Z_]+[A-Z]", text)}
+    assert {name for name in names if f"| `{name}` |" not in page} == set()
