@@ -32,8 +32,8 @@ nitpicky = True
 nitpick_ignore_regex = [(r"py:(class|obj|exc|data|meth|func|attr|mod)", r".*")]
 suppress_warnings = ["mystnb.mime_priority"]
 
-# Options such as --out keep their hyphens, and quoted texts can be copied.
-smartquotes = False
+# Dashes and ellipses are changed; quotation marks are not, as quoted texts are copied.
+smartquotes_action = "De"
 
 # Docstrings: Google style, with single backticks around code.
 default_role = "code"
@@ -65,12 +65,15 @@ html_theme_options: dict[str, Any] = {"navigation_with_keys": True}
 
 COMMANDS = "<!-- commands -->"
 """Place in reference/command_line.md of the commands, as typer describes them."""
-DEFAULTS = (
+TYPOGRAPHY: tuple[tuple[str, Any], ...] = (
     (r"\s*\[default: \((.+)\)\]", r" *Default: \1.*"),
     (r"\s*\[default: (.+)\]", r" *Default:* `\1`."),
     (r"\s*\[required\]", " *Required.*"),
+    # Outside of code, an option is made code, and "<" begins no tag.
+    (r"(`[^`]*`)|(?<!\S)(--[a-z-]+)", lambda found: found[1] or f"`{found[2]}`"),
+    (r"(`[^`]*`)|<", lambda found: found[1] or "&lt;"),
 )
-"""What typer writes after an option in words or as a value, and what the page has instead."""
+"""Patterns in what typer writes, and what the page has instead."""
 
 
 def command_line_reference() -> str:
@@ -83,10 +86,9 @@ def command_line_reference() -> str:
     command = typer.main.get_command(app)
     context = typer.Context(command, info_name="kt-tuning")
     text = get_docs_for_click(obj=command, ctx=context, name="kt-tuning")
-    # Begin with the first command; "<" begins no tag, other than in code.
     _, heading, rest = text.partition("\n## ")
-    text = re.sub(r"(`[^`]*`)|<", lambda found: found[1] or "&lt;", heading + rest)
-    for pattern, better in DEFAULTS:
+    text = heading + rest
+    for pattern, better in TYPOGRAPHY:
         text = re.sub(pattern, better, text)
     return text
 
@@ -105,7 +107,15 @@ def prepare_generated_pages(app: Any) -> None:
         shutil.copy(notebook, source / "notebooks" / notebook.name)
 
 
+def readable_signature(
+    app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: str
+) -> tuple[str | None, str]:
+    """Replace the default of a dataclass' field that is made anew, which is no Python."""
+    return signature and signature.replace("<factory>", "..."), returned
+
+
 def setup(app: Any) -> None:
     """Connect the functions above to the build."""
+    app.connect("autodoc-process-signature", readable_signature)
     app.connect("builder-inited", prepare_generated_pages, priority=100)
     app.connect("source-read", fill_in)
