@@ -112,7 +112,7 @@ def test_the_code_of_the_guide_serves(exported, model):
 
 
 def test_the_service_of_the_guide_answers(exported, model):
-    for package in ("fastapi", "httpx", "python_multipart"):
+    for package in ("python_multipart", "fastapi", "httpx"):
         pytest.importorskip(package, reason="FastAPI is not installed, with what it needs")
     from fastapi.testclient import TestClient
 
