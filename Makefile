@@ -37,7 +37,7 @@ check: install  ## Lint and types
 	$(BIN)/mypy
 
 docs: install  ## The site, in docs/_build/html; strict, without a network
-	$(BIN)/codespell README.md CONTRIBUTING.md docs
+	$(BIN)/codespell README.md CONTRIBUTING.md CHANGELOG.md docs kt_tuning hypermodels benchmarks
 	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
 
 bench: install  ## Every benchmark, quickly

@@ -32,6 +32,9 @@ nitpicky = True
 nitpick_ignore_regex = [(r"py:(class|obj|exc|data|meth|func|attr|mod)", r".*")]
 suppress_warnings = ["mystnb.mime_priority"]
 
+# Dashes and ellipses are changed; quotation marks are not, as quoted texts are copied.
+smartquotes_action = "De"
+
 # Docstrings: Google style, with single backticks around code.
 default_role = "code"
 napoleon_numpy_docstring = False
@@ -62,6 +65,15 @@ html_theme_options: dict[str, Any] = {"navigation_with_keys": True}
 
 COMMANDS = "<!-- commands -->"
 """Place in reference/command_line.md of the commands, as typer describes them."""
+TYPOGRAPHY: tuple[tuple[str, Any], ...] = (
+    (r"\s*\[default: \((.+)\)\]", r" *Default: \1.*"),
+    (r"\s*\[default: (.+)\]", r" *Default:* `\1`."),
+    (r"\s*\[required\]", " *Required.*"),
+    # Outside of code, an option is made code, and "<" begins no tag.
+    (r"(`[^`]*`)|(?<!\S)(--[a-z-]+)", lambda found: found[1] or f"`{found[2]}`"),
+    (r"(`[^`]*`)|<", lambda found: found[1] or "&lt;"),
+)
+"""Patterns in what typer writes, and what the page has instead."""
 
 
 def command_line_reference() -> str:
@@ -74,9 +86,11 @@ def command_line_reference() -> str:
     command = typer.main.get_command(app)
     context = typer.Context(command, info_name="kt-tuning")
     text = get_docs_for_click(obj=command, ctx=context, name="kt-tuning")
-    # Begin with the first command; "<" begins no tag, other than in code.
     _, heading, rest = text.partition("\n## ")
-    return re.sub(r"(`[^`]*`)|<", lambda found: found[1] or "&lt;", heading + rest)
+    text = heading + rest
+    for pattern, better in TYPOGRAPHY:
+        text = re.sub(pattern, better, text)
+    return text
 
 
 def fill_in(app: Any, page: str, source: list[str]) -> None:
@@ -93,7 +107,15 @@ def prepare_generated_pages(app: Any) -> None:
         shutil.copy(notebook, source / "notebooks" / notebook.name)
 
 
+def readable_signature(
+    app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: str
+) -> tuple[str | None, str]:
+    """Replace the default of a dataclass' field that is made anew, which is no Python."""
+    return signature and signature.replace("<factory>", "..."), returned
+
+
 def setup(app: Any) -> None:
     """Connect the functions above to the build."""
+    app.connect("autodoc-process-signature", readable_signature)
     app.connect("builder-inited", prepare_generated_pages, priority=100)
     app.connect("source-read", fill_in)

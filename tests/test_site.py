@@ -1,9 +1,10 @@
-"""The site is built without a warning, and has every public name and every command."""
+"""The site is built without a warning, has every public name and command, and is spelled right."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,11 @@ pytestmark = pytest.mark.skipif(
     reason="the extra docs is not installed",
 )
 ROOT = Path(__file__).parents[1]
+HOSTS = {
+    *("arxiv.org", "docs.ray.io", "github.com", "huggingface.co", "jmlr.org", "keras.io"),
+    *("storage.googleapis.com", "www.kaggle.com"),
+}
+"""Where links lead: each was looked up once, as the tests have no network."""
 GENERATED = shutil.ignore_patterns("_build", "generated", "*.ipynb")
 
 
@@ -73,3 +79,26 @@ def test_nothing_is_fetched_from_elsewhere(site):
         text = page.read_text(encoding="utf-8")
         for start in ('src="http', '<link rel="stylesheet" type="text/css" href="http', "@import"):
             assert start not in text, page
+
+
+def test_nothing_is_misspelled():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (places,) = re.findall(r"^\t\$\(BIN\)/codespell (.+)$", makefile, re.MULTILINE)
+    command = [sys.executable, "-m", "codespell_lib", *places.split()]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (0, ""), found.stderr
+
+
+def test_links_lead_to_known_hosts():
+    patterns = ("*.md", "docs/**/*.md", "kt_tuning/**/*.py", "hypermodels/**/*.py")
+    files = [path for pattern in patterns for path in ROOT.glob(pattern)]
+    texts = [path.read_text(encoding="utf-8") for path in files]
+    hosts = {host for text in texts for host in re.findall(r"https://([^/\s)\"'`<>{},]+)", text)}
+    assert hosts - HOSTS == set()
+
+
+def test_every_environment_variable_is_in_the_reference():
+    page = (ROOT / "docs/reference/environment.md").read_text(encoding="utf-8")
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "kt_tuning").rglob("*.py")]
+    names = {name for text in texts for name in re.findall(r"KT_TUNING_[A-Z_]+[A-Z]", text)}
+    assert {name for name in names if f"| `{name}` |" not in page} == set()

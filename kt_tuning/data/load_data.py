@@ -108,8 +108,8 @@ def load_images(
         max_missing: Share of the rows of a table, 0 to 1, that may be left out because their file
             is missing, their label is empty or another row contradicts it.
         time_limit: Duration of the search that the images are for, such as "5m" or seconds.
-        backbone: Whether pre-trained networks are searched, for which the time limit does not make
-            images smaller.
+        backbone: Whether pre-trained networks are searched. Then images are up to 288 pixels wide,
+            and the time limit does not make them smaller.
         cache: Folder for the decoded pixels; by default `$KT_TUNING_CACHE`, or `kt-tuning` in the
             user's cache folder.
         progress: Whether to draw a progress bar on the standard error stream while decoding.

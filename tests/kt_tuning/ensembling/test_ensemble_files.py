@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 from ensemble_models import CARD, saves
@@ -9,7 +10,7 @@ from ensemble_models import CARD, saves
 import kt_tuning.export
 from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.ensembling import Combination, Ensemble, EnsembleRecord
-from kt_tuning.ensembling.run_files import combination_digest
+from kt_tuning.ensembling.run_files import combination_digest, load_keras_model
 
 
 def test_record_round_trip(models, fitting_data, tmp_path):
@@ -84,6 +85,13 @@ def test_another_keras_file_is_no_ensemble(models, tmp_path):
         Ensemble.load(tmp_path / "model.keras")
     with pytest.raises(StorageError, match="No such file"):
         Ensemble.load(tmp_path / "none.keras")
+
+
+def test_a_keras_file_with_code_is_refused(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: 2 * x)])
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(StorageError, match="arbitrary code execution"):
+        load_keras_model(tmp_path / "model.keras")
 
 
 @saves

@@ -84,18 +84,24 @@ def test_plain_tensorflow_serves_both_signatures(exported, model, tmp_path):
     assert list(served["labels"]) == [CLASS_NAMES[index] for index in expected.argmax(axis=1)]
 
 
-def test_the_code_of_the_guide_serves(exported, model):
+def guide_code(fence: str, text: str, exported: Path) -> str:
+    """Return the block of the guide on serving that has a text, for the exported model."""
     guide = (Path(__file__).parents[3] / "docs/guides/serving.md").read_text(encoding="utf-8")
-    (code,) = [
-        block
-        for block in re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
-        if "tf.saved_model.load" in block
-    ]
-    images = random_images(3)
+    blocks = re.findall(rf"```{fence}\n(.*?)```", guide, re.DOTALL)
+    (code,) = [block for block in blocks if text in block]
+    return code.replace("runs/photos/export/1", str(exported))
+
+
+def png(image: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(images[0]).save(buffer, "png")
-    names = {"pixels": images, "jpeg": buffer.getvalue()}
-    code = code.replace("runs/photos/export/1", str(exported))
+    Image.fromarray(image).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def test_the_code_of_the_guide_serves(exported, model):
+    images = random_images(3)
+    code = guide_code("python", "tf.saved_model.load", exported)
+    names = {"pixels": images, "jpeg": png(images[0])}
     exec(code.partition('answer["probabilities"]')[0], names)
     np.testing.assert_allclose(
         names["answer"]["probabilities"], model.predict(images, verbose=0), rtol=0, atol=1e-5
@@ -103,6 +109,22 @@ def test_the_code_of_the_guide_serves(exported, model):
     exec(code, names)
     expected = CLASS_NAMES[model.predict(images[:1], verbose=0).argmax()]
     assert names["answer"]["label"].numpy()[0].decode() == expected
+
+
+def test_the_service_of_the_guide_answers(exported, model):
+    for package in ("python_multipart", "fastapi", "httpx"):
+        pytest.importorskip(package, reason="FastAPI is not installed, with what it needs")
+    from fastapi.testclient import TestClient
+
+    names = {}
+    exec(guide_code("python no-run", "FastAPI()", exported), names)
+    client = TestClient(names["app"])
+    images = random_images(1)
+    answer = client.post("/classify", files={"image": png(images[0])}).json()
+    expected = model.predict(images, verbose=0)[0]
+    assert answer["label"] == CLASS_NAMES[expected.argmax()]
+    assert answer["probability"] == pytest.approx(expected.max(), abs=1e-5)
+    assert set(client.post("/classify", files={"image": b"no image"}).json()) == {"error"}
 
 
 @pytest.mark.parametrize(

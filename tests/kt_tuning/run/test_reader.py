@@ -1,5 +1,7 @@
 """Reading a run directory."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -88,3 +90,24 @@ def test_predictions_of_executions_count_rows_once(tmp_path):
     (folder / "val_predictions.npy").write_text("nonsense")
     with pytest.raises(StorageError, match="is damaged"):
         run.predictions("0")
+
+
+class Touch:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("read", [lambda run: run.split(), lambda run: run.predictions("1")])
+def test_no_array_of_a_run_is_unpickled(read, tmp_path):
+    evil = np.array([[Touch(tmp_path / "made")]], dtype=object)
+    np.savez(tmp_path / "split.npz", labels=evil)
+    (tmp_path / "trial_1").mkdir()
+    np.save(tmp_path / "trial_1" / "val_predictions.npy", evil)
+    with pytest.raises(StorageError, match="allow_pickle"):
+        read(Run(tmp_path))
+    assert not (tmp_path / "made").exists()
