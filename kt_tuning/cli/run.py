@@ -164,6 +164,7 @@ def recorded_size(out: Path) -> tuple[int, int] | None:
 def searches_backbone(families: Sequence[str] | None, backbone: str | None) -> bool:
     """Return whether one of the families has a pre-trained network, however it is spelled."""
     if _chooses_families(families):
+        import_tensorflow()
         from hypermodels.backbones import at_hand
 
         return backbone is not None or bool(at_hand())

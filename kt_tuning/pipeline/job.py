@@ -136,7 +136,7 @@ def run(
             out=out,
         )
     )
-    shared = SharedFinalize(tuner.oracle, out, first=OPTIONS, last=REPORT)
+    shared = SharedFinalize(tuner.oracle, out)
     tuner.search(data, time_limit=clock.for_search(), **options.arguments(CALL))
     # Workers elsewhere share the directory; their lock is in the database.
     alone = contextlib.nullcontext() if getattr(tuner.oracle, "shared", False) else write_lock(out)
@@ -170,7 +170,7 @@ def finalize(tuner: Tuner, images: Callable[[], ImageData], *, verbose: bool = T
     data = images()
     shared = getattr(tuner.oracle, "shared", False)
     alone = contextlib.nullcontext() if shared else write_lock(out)
-    with alone, SharedFinalize(tuner.oracle, out, first=OPTIONS, last=REPORT).lock():
+    with alone, SharedFinalize(tuner.oracle, out).lock():
         return _finalize(tuner, data, out, options, RunTime(time.monotonic(), None, 0.0))
 
 

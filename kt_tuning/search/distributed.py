@@ -16,7 +16,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from kt_tuning.core.errors import KtTuningError, OptionError
 from kt_tuning.run import trial_folder
-from kt_tuning.run.layout import RESULT
+from kt_tuning.run.layout import ENSEMBLE, REPORT, RESULT
 from kt_tuning.search.stock_oracle import SearchOracle, adapt
 
 TUNER_ID, IP, PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
@@ -134,16 +134,15 @@ class SharedFinalize:
 
     Args:
         oracle: Oracle of the search.
-        run: The run directory.
-        first: File there that is written first when the search is finalized.
-        last: File that is written last.
+        run: The run directory. When a search is finalized, the ensemble is written first and the
+            report last.
     """
 
-    def __init__(self, oracle: keras_tuner.Oracle, run: Path, *, first: str, last: str) -> None:
+    def __init__(self, oracle: keras_tuner.Oracle, run: Path) -> None:
         self._oracle = adapt(oracle)
         self._run = run
-        self._first = run / first
-        self._last = run / last
+        self._first = run / ENSEMBLE
+        self._last = run / REPORT
         self._earlier = _written(self._last)
 
     @contextlib.contextmanager

@@ -122,7 +122,7 @@ def make(tmp_path, monkeypatch):
 
     def make(storage="postgresql://host/name"):
         oracle = OptunaOracle(objective="val_loss", storage=storage)
-        return SharedFinalize(oracle, tmp_path, first="options.json", last="report.html")
+        return SharedFinalize(oracle, tmp_path)
 
     make.locks = locks
     return make
@@ -137,30 +137,30 @@ def test_the_first_one_does_it_and_the_next_one_need_not(write, make):
     first, second = make(), make()
     write("trial_0/result.json", "trial_1/result.json")
     assert due(first)
-    write("options.json", "report.html")
+    write("ensemble.json", "report.html")
     assert not due(second)
     assert make.locks == ["finalize", "finalize"]
 
 
 def test_trials_that_came_later_are_a_reason_to_do_it_again(write, make):
     late = make()
-    write("trial_0/result.json", "options.json", "trial_1/result.json", "report.html")
+    write("trial_0/result.json", "ensemble.json", "trial_1/result.json", "report.html")
     assert due(late)
 
 
 def test_who_was_killed_in_between_has_not_done_it(write, make):
     other = make()
-    write("trial_0/result.json", "report.html", "options.json")
+    write("trial_0/result.json", "report.html", "ensemble.json")
     assert due(other)
 
 
 def test_whoever_asks_for_it_again_gets_it_again(write, make):
-    write("trial_0/result.json", "options.json", "report.html")
+    write("trial_0/result.json", "ensemble.json", "report.html")
     assert due(make())
 
 
 def test_one_process_alone_asks_nobody(write, make):
     alone = make(storage=None)
-    write("trial_0/result.json", "options.json", "report.html")
+    write("trial_0/result.json", "ensemble.json", "report.html")
     assert due(alone)
     assert make.locks == []
