@@ -65,7 +65,7 @@ def test_cost_without_the_part_has_size_and_latency(run: RunSummary) -> None:
         "cost", dataclasses.replace(run, scores=dataclasses.replace(run.scores, cost=None))
     )
     assert ["Latency of one image, p50", "4.22 ms"] in _rows(section)
-    assert "not measured yet; kt-tuning evaluate does that" in _text(section)
+    assert "not measured yet: run kt-tuning evaluate" in _text(section)
 
 
 def test_robustness_has_the_worst_corruption_first(run: RunSummary) -> None:
@@ -84,7 +84,7 @@ def test_robustness_says_how_to_measure_it(run: RunSummary) -> None:
     assert run.scores is not None
     scores = dataclasses.replace(run.scores, robustness=None)
     section = rendered("robustness", dataclasses.replace(run, scores=scores))
-    assert "not measured yet; kt-tuning evaluate does that" in _text(section)
+    assert "not measured yet: run kt-tuning evaluate" in _text(section)
 
 
 def test_the_hardest_classes_come_first(run: RunSummary) -> None:
