@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kt_tuning.evaluation import METRICS, corrected_best
-from kt_tuning.evaluation.bootstrap import draw_counts
+from kt_tuning.evaluation.intervals import draw_counts
 
 POOL = 60
 TRAIN, HELD_OUT = 2000, 18000

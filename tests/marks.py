@@ -27,7 +27,7 @@ SLOW = (
     "kt_tuning/data/test_worker_pool.py",
     "kt_tuning/ensembling/test_ensemble.py",
     "kt_tuning/ensembling/test_ensemble_files.py",
-    "kt_tuning/evaluation/test_optional_parts.py",
+    "kt_tuning/evaluation/test_evaluate_parts.py",
     "kt_tuning/execution/*",
     "kt_tuning/export/test_every_format.py",
     "kt_tuning/export/test_export_linear_probe.py",

@@ -21,9 +21,8 @@ from kt_tuning.ensembling.combination import (
     member_name,
     sharpening_of,
 )
-from kt_tuning.ensembling.cost_penalty import COST_PENALTY
 from kt_tuning.ensembling.members import Member, Select, costs_of, stack_predictions
-from kt_tuning.ensembling.problem import LOG_LOSS
+from kt_tuning.ensembling.problem import COST_PENALTY, LOG_LOSS
 from kt_tuning.ensembling.record import EnsembleRecord, record_of
 from kt_tuning.ensembling.run_files import (
     find_ensemble_file,
@@ -31,7 +30,7 @@ from kt_tuning.ensembling.run_files import (
     write_ensemble_file,
 )
 from kt_tuning.ensembling.solve import AUTO, solve
-from kt_tuning.evaluation import model_digest
+from kt_tuning.evaluation.test_uses import model_digest
 
 if TYPE_CHECKING:
     import keras
@@ -239,7 +238,7 @@ class Ensemble:
         model = self.to_keras()
         if keras.config.backend() != "tensorflow":
             return model.predict_on_batch
-        from kt_tuning.export import graph_of
+        from kt_tuning.export.export_source import graph_of
 
         graph = graph_of(model, model.input_shape[1:])
         return lambda images: np.asarray(graph(images))

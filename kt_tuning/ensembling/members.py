@@ -50,11 +50,7 @@ class Member:
     load_folds: Callable[[], Sequence[keras.Model]] | None = None
 
     def model(self) -> keras.Model:
-        """Load the Keras model.
-
-        Raises:
-            OptionError: if there are only predictions.
-        """
+        """Load the Keras model; an `OptionError` says if there are only predictions."""
         if self.load is None:
             raise OptionError(
                 f"The member {self.name!r} counts in the ensemble, but there are only its "
@@ -69,10 +65,10 @@ class Member:
 
 
 def serving_cost(record: TrialRecord, folds: int) -> float:
-    """Return the serving cost of a trial, see `Member.cost`.
+    """Return the serving cost of a trial: its number of parameters, see `Member.cost`.
 
-    Arithmetic would need a build of every candidate; the number of parameters is known, and
-    determines storage, loading time and memory.
+    Arithmetic would need a build of every candidate; the parameters determine storage, loading
+    time and memory.
     """
     return float(max(1, record.parameters) * folds)
 
@@ -94,16 +90,7 @@ def distinct(members: Sequence[Member]) -> list[Member]:
 
 
 def take_best(members: Sequence[Member], labels: ArrayLike, size: int) -> list[Member]:
-    """Choose the first members of distinct configurations.
-
-    Args:
-        members: Candidates, best first.
-        labels: Not used.
-        size: Largest number of members.
-
-    Raises:
-        OptionError: if `size` is below 1.
-    """
+    """Return the first `size` members of distinct configurations; labels are not used."""
     check_count("size", size)
     return distinct(members)[:size]
 
@@ -114,15 +101,6 @@ def take_diverse(members: Sequence[Member], labels: ArrayLike, size: int) -> lis
     Diversity counts by what it is worth: a weak member that errs elsewhere comes before a copy of
     a strong one. Each member is given its temperature first. As this looks at the rows that
     weights are fitted on, choose among at most some hundred members.
-
-    Args:
-        members: Candidates.
-        labels: (N,) integers in 0..C-1, of the members' rows.
-        size: Largest number of members.
-
-    Raises:
-        OptionError: if `size` is below 1.
-        DataError: if predictions and labels do not belong together.
     """
     check_count("size", size)
     candidates = distinct(members)
@@ -176,12 +154,7 @@ def selection(members: Sequence[Member], choice: str, size: int, *, metric: str 
 def stack_predictions(
     members: Sequence[Member], labels: ArrayLike
 ) -> tuple[Floats, NDArray[np.integer[Any]]]:
-    """Return predictions (K, N, C) and labels (N,), checked.
-
-    Raises:
-        OptionError: if two members have one name.
-        DataError: if predictions and labels do not belong together; see `check_predictions`.
-    """
+    """Return predictions (K, N, C) and labels (N,); refuse two members of one name."""
     names = [member.name for member in members]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise OptionError(f"Members should have names of their own. Received twice: {twice}.")

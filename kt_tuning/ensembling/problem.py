@@ -1,15 +1,25 @@
-"""The problem that a solver solves: members' predictions, labels and a metric."""
+"""The problem that a solver solves: members' predictions, labels, a metric and serving costs.
+
+The cost penalty is the share of its loss that a combination must save for each doubling of its
+cost. So two combinations are compared by
+
+    loss · (1 - cost_penalty) ^ -log2(cost),
+
+in which neither the unit of the loss nor that of the cost matters.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kt_tuning.core.errors import DataError
+from kt_tuning.core.errors import DataError, OptionError
+from kt_tuning.ensembling.combination import ARITHMETIC, Combination
 from kt_tuning.evaluation import METRICS
 from kt_tuning.evaluation.metric_functions import EPSILON
 from kt_tuning.evaluation.metrics import check_labels
@@ -24,18 +34,16 @@ _SUM_TOLERANCE = 1e-3
 _BLOCK_CELLS = 1_000_000
 # Products of so many probabilities, or of sums of 100 of them, stay inside the doubles.
 _FACTORS = 32
+COST_PENALTY = 0.01
+"""Twice the cost for one percent of the loss: two equal members are worth it if they err a little
+differently, a member twenty times as large as the others must take away 4%."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Problem:
-    """Members' predictions, and the cost of weights.
+    """Members' predictions (K, N, C) on rows that none was trained on, their labels, and a metric.
 
     A cost is the metric itself, or its negative where more is better: lower is better.
-
-    Attributes:
-        predictions: (K, N, C) probabilities on rows that no member was trained on.
-        labels: (N,) integers in 0..C-1.
-        metric: Name in `METRICS`.
     """
 
     predictions: Floats
@@ -99,11 +107,7 @@ def shortfall(metric: str, cost: float) -> float:
 
 
 def mean_log(values: Floats) -> Floats:
-    """Mean logarithm along the last axis of (M, N): of products, so that few logarithms are taken.
-
-    Args:
-        values: Each between 1e-9 and 1e9.
-    """
+    """Mean logarithm of (M, N) numbers in 1e-9 to 1e9, by products: few logarithms are taken."""
     rows, columns = values.shape
     even = columns - columns % _FACTORS
     products = np.multiply.reduce(values[:, :even].reshape(rows, _FACTORS, -1), axis=1)
@@ -112,12 +116,7 @@ def mean_log(values: Floats) -> Floats:
 
 
 def check_predictions(predictions: ArrayLike, labels: ArrayLike) -> tuple[Floats, Integers]:
-    """Return predictions (K, N, C) and labels (N,) as arrays.
-
-    Raises:
-        DataError: if the shapes do not match, a label is out of range, the predictions are not
-            probabilities, or there are fewer than 3 rows.
-    """
+    """Return predictions (K, N, C) and labels (N,) as arrays; refuse what does not fit."""
     try:
         members, truth = np.asarray(predictions), np.asarray(labels)
     except ValueError as error:
@@ -145,3 +144,91 @@ def check_predictions(predictions: ArrayLike, labels: ArrayLike) -> tuple[Floats
                 f"Member {index} is not so: leave it out, or end it with a softmax."
             )
     return members, truth
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ServingCosts:
+    """Costs of K members, and the cost penalty.
+
+    Attributes:
+        costs: (K,) above 0, in any unit; divided by the least of them.
+        cost_penalty: In [0, 1); with 0 costs only decide between equally good combinations.
+    """
+
+    costs: Floats
+    cost_penalty: float = COST_PENALTY
+
+    def __post_init__(self) -> None:
+        # Written so that nan fails it.
+        if not 0 <= self.cost_penalty < 1:
+            raise OptionError(
+                "`cost_penalty` is the share of the loss that a doubling of the cost must save, "
+                f"from 0 to less than 1. Received: cost_penalty={self.cost_penalty!r}"
+            )
+        costs = np.asarray(self.costs, dtype=np.float64)
+        if costs.ndim != 1 or not costs.size or not np.all((costs > 0) & np.isfinite(costs)):
+            raise OptionError(
+                f"Every member's cost should be a number above 0. Received: {costs.tolist()}"
+            )
+        object.__setattr__(self, "costs", costs / costs.min())
+
+    @classmethod
+    def of(cls, costs: ArrayLike | None, members: int, cost_penalty: float) -> Self:
+        """Return the costs of the members; if they are not known, they are equal and free."""
+        found = cls(np.ones(members) if costs is None else np.asarray(costs), cost_penalty)
+        if len(found.costs) != members:
+            raise OptionError(
+                f"Expected one cost for each of the {members} members. Received: "
+                f"{len(found.costs)}."
+            )
+        return found if costs is not None else dataclasses.replace(found, cost_penalty=0.0)
+
+    def cost(self, combination: Combination) -> float:
+        """Return the total cost of the members that count; that of the cheapest of all is 1."""
+        return float(self.costs[combination.kept()].sum())
+
+    def factor(self, cost: float) -> float:
+        """Return the factor of a loss at a cost, to compare it with losses at other costs."""
+        return float((1 - self.cost_penalty) ** -np.log2(cost))
+
+
+def drop_costly_members(
+    fit: Callable[[Problem], Combination], problem: Problem, serving: ServingCosts
+) -> Combination:
+    """Fit a combination of all K members in which only those count whose gain is worth their cost.
+
+    Members are dropped one after the other, each time the one without which the cost penalty
+    judges best, as long as that is no worse; then the others are fitted again, until all stay.
+    """
+    kept = np.arange(problem.members)
+    while True:
+        part = dataclasses.replace(problem, predictions=problem.predictions[kept])
+        found = fit(part)
+        left = _worthwhile(found, part, dataclasses.replace(serving, costs=serving.costs[kept]))
+        if len(left) == found.size:
+            return found.among(kept.tolist(), problem.members)
+        kept = kept[left]
+
+
+def _worthwhile(combination: Combination, problem: Problem, serving: ServingCosts) -> list[int]:
+    """Return the places of the members that stay."""
+    left, weights = combination.kept(), np.array(combination.weights)
+
+    def penalised(members: list[int]) -> float:
+        # A geometric mean keeps its confidence.
+        only = np.zeros(len(weights))
+        only[members] = weights[members] / weights[members].sum()
+        if combination.pool == ARITHMETIC and not combination.calibrations:
+            loss = problem.cost(only)
+        else:
+            fewer = dataclasses.replace(combination, weights=tuple(only.tolist()))
+            loss = cost(problem.metric, problem.labels, fewer.predict(problem.predictions))
+        factor = serving.factor(float(serving.costs[members].sum()))
+        return shortfall(problem.metric, loss) * factor
+
+    while serving.cost_penalty and len(left) > 1:
+        fewer = min(([one for one in left if one != out] for out in left), key=penalised)
+        if penalised(fewer) > penalised(left):
+            break
+        left = fewer
+    return left

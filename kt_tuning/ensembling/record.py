@@ -16,7 +16,8 @@ from kt_tuning.ensembling.combination import ARITHMETIC, Combination
 from kt_tuning.ensembling.members import Member, costs_of
 from kt_tuning.ensembling.problem import LOG_LOSS, Integers, check_predictions, cost
 from kt_tuning.ensembling.solve import Solution
-from kt_tuning.evaluation import METRICS, Reliability, measure_reliability
+from kt_tuning.evaluation import METRICS, measure_reliability
+from kt_tuning.evaluation.diagnostics import Reliability
 
 Floats = NDArray[np.floating[Any]]
 Matrix = tuple[tuple[float | None, ...], ...]
@@ -89,13 +90,7 @@ class EnsembleRecord(Record):
 
 
 def record_of(solution: Solution, members: Sequence[Member], labels: Integers) -> EnsembleRecord:
-    """Return the record of a solution, with the members that have a weight.
-
-    Args:
-        solution: The result of `solve`.
-        members: All K that it was found for. Where one has no score, its log-loss stands in.
-        labels: (N,) of the rows that they predicted.
-    """
+    """Return the record of a solution found for `members`; their log-loss stands in for a score."""
     places = solution.combination.kept()
     kept = [members[index] for index in places]
     costs = costs_of(members)

@@ -17,14 +17,10 @@ from kt_tuning.core.records import DataCard, SearchRecord, TrialRecord
 from kt_tuning.data.pixel_cache import uses_without_run
 from kt_tuning.ensembling.combination import Combination
 from kt_tuning.ensembling.record import EnsembleRecord
-from kt_tuning.evaluation import (
-    CorrectedBest,
-    HeldOutUses,
-    Predicted,
-    Scores,
-    corrected_best_of_run,
-    held_out_uses,
-)
+from kt_tuning.evaluation import Scores, corrected_best_of_run, held_out_uses
+from kt_tuning.evaluation.predict import Predicted
+from kt_tuning.evaluation.selection_bias import CorrectedBest
+from kt_tuning.evaluation.test_uses import HeldOutUses
 from kt_tuning.run import Run
 from kt_tuning.run.layout import (
     DATA,
@@ -72,11 +68,7 @@ class RunRecords:
 
     @classmethod
     def load(cls, directory: str | Path) -> RunRecords:
-        """Read a run directory.
-
-        Raises:
-            StorageError: if it holds no search, or a file of it is damaged.
-        """
+        """Read a run directory."""
         run = Run(directory)
         search, data = run.read_search(), run.data_card()
         uses = HeldOutUses()
@@ -97,11 +89,7 @@ class RunRecords:
 
     @property
     def card(self) -> DataCard:
-        """The card of the images.
-
-        Raises:
-            StorageError: if the search was not on an `ImageData`.
-        """
+        """The card of the images; a `StorageError` if the search was not on an `ImageData`."""
         if self.data is None:
             raise StorageError(f"The run {self.name} has no {DATA}: it was not on an ImageData.")
         return self.data
@@ -158,38 +146,22 @@ class Validated(Predicted):
 
 
 def trained_on_validation(directory: str | Path) -> bool:
-    """Whether the models of a run were trained on its validation images: with folds, or again.
-
-    Raises:
-        StorageError: if the directory holds no search.
-    """
+    """Whether the models of a run were trained on its validation images: with folds, or again."""
     return Run(directory).read_search().folds > 1 or is_refitted(directory)
 
 
 def is_refitted(directory: str | Path) -> bool:
-    """Whether a run's models were trained again, on training and validation images.
-
-    Raises:
-        StorageError: if `ensemble.json` cannot be read.
-    """
+    """Whether a run's models were trained again, on training and validation images."""
     run = Run(directory)
     record = run.read(EnsembleRecord, ENSEMBLE)
     return run.is_refit() or (record is not None and record.refitted)
 
 
 def read_validated(directory: str | Path, best: str | None = None) -> Validated | None:
-    """Read what the run's ensemble, or its best trial, says of validation images.
+    """Read what the run's ensemble, or without one the trial `best`, says of validation images.
 
-    Args:
-        directory: The run directory.
-        best: Id of the trial to read if there is no ensemble.
-
-    Returns:
-        The predictions; None if the run's models kept none: those that were trained again have
-        none that are theirs.
-
-    Raises:
-        StorageError: if a file is damaged.
+    It is None if the run's models kept no predictions: those that were trained again have none
+    that are theirs.
     """
     run = Run(directory)
     record, split = run.read(EnsembleRecord, ENSEMBLE), run.split()
@@ -211,11 +183,7 @@ def read_validated(directory: str | Path, best: str | None = None) -> Validated 
 
 
 def read_scores(directory: str | Path) -> Scores | None:
-    """Read the test scores of a run's ensemble; None if it was not measured, or only another model.
-
-    Raises:
-        StorageError: if a file is damaged.
-    """
+    """Read the test scores of a run's ensemble; None without, or if they are of another model."""
     run = Run(directory)
     ensemble = run.read(EnsembleRecord, ENSEMBLE)
     if ensemble is None:
@@ -232,11 +200,7 @@ def read_scores(directory: str | Path) -> Scores | None:
 
 
 def combination_digest(directory: str | Path) -> str:
-    """Return a digest of which models a run has combined, and how.
-
-    Raises:
-        StorageError: if the run has no `ensemble.json`.
-    """
+    """Return a digest of which models a run has combined, and how."""
     path = Path(directory) / ENSEMBLE
     read = read_json(path, way_on=EnsembleRecord.way_on)
     EnsembleRecord.from_json(read, source=str(path))
@@ -245,13 +209,7 @@ def combination_digest(directory: str | Path) -> str:
 
 
 def write_ensemble_file(path: Path, model: keras.Model, facts: Mapping[str, Any]) -> None:
-    """Write a combined model and its facts; the file appears whole or not at all.
-
-    Args:
-        path: The file, with the suffix ".keras".
-        model: The combined model.
-        facts: JSON-able.
-    """
+    """Write a combined model and its facts; the file appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path, durable=True) as temporary:
         model.save(temporary)
@@ -260,11 +218,7 @@ def write_ensemble_file(path: Path, model: keras.Model, facts: Mapping[str, Any]
 
 
 def read_ensemble_file(path: Path) -> tuple[keras.Model, dict[str, Any]]:
-    """Read what `write_ensemble_file` wrote: the combined model, and its facts.
-
-    Raises:
-        StorageError: if the file is missing, or something else.
-    """
+    """Read what `write_ensemble_file` wrote: the combined model, and its facts."""
     if not path.is_file():
         raise StorageError(
             f"No such file: {path}. Expected a file of `ensemble.save`, or a run directory."
@@ -281,11 +235,7 @@ def read_ensemble_file(path: Path) -> tuple[keras.Model, dict[str, Any]]:
 
 
 def load_keras_model(path: Path) -> keras.Model:
-    """Read a Keras model that may have layers of `hypermodels`.
-
-    Raises:
-        StorageError: if the file is damaged.
-    """
+    """Read a Keras model that may have layers of `hypermodels`."""
     import keras
 
     import hypermodels  # noqa: F401  its layers are registered by being imported
@@ -299,11 +249,7 @@ def load_keras_model(path: Path) -> keras.Model:
 
 
 def find_ensemble_file(run: Path) -> Path:
-    """Return the file of a run's present ensemble: of the one in its `ensemble.json`.
-
-    Raises:
-        StorageError: if there is none.
-    """
+    """Return the file of a run's present ensemble: of the one in its `ensemble.json`."""
     advice = f"Run `kt-tuning finalize {run}`, or in Python `tuner.ensemble()`, which write it."
     if not (run / ENSEMBLE).is_file():
         if not is_run_directory(run):

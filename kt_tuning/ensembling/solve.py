@@ -16,10 +16,16 @@ from kt_tuning.core.names import find_name
 from kt_tuning.data.stratified_split import stratified_folds
 from kt_tuning.ensembling.calibration import CALIBRATIONS, fit_temperature, temper
 from kt_tuning.ensembling.combination import GEOMETRIC, Combination
-from kt_tuning.ensembling.cost_penalty import COST_PENALTY, ServingCosts, drop_costly_members
 from kt_tuning.ensembling.members import Select
 from kt_tuning.ensembling.model_selection import CrossFit, standard_errors
-from kt_tuning.ensembling.problem import LOG_LOSS, Problem, check_predictions
+from kt_tuning.ensembling.problem import (
+    COST_PENALTY,
+    LOG_LOSS,
+    Problem,
+    ServingCosts,
+    check_predictions,
+    drop_costly_members,
+)
 from kt_tuning.ensembling.solvers import SOLVERS
 from kt_tuning.evaluation import METRICS
 

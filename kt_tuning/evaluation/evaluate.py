@@ -2,26 +2,111 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kt_tuning.core.errors import OptionError
+from kt_tuning.core.names import find_name
+from kt_tuning.core.progress import Task, progress
 from kt_tuning.core.quiet import without_retracing_advice
-from kt_tuning.evaluation.bootstrap import bootstrap_intervals
-from kt_tuning.evaluation.cost import LATENCY_CALLS, LATENCY_SECONDS, measure_latency
+from kt_tuning.core.units import clock
+from kt_tuning.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from kt_tuning.evaluation.cost import (
+    LATENCY_CALLS,
+    LATENCY_SECONDS,
+    measure_cost,
+    measure_latency,
+)
 from kt_tuning.evaluation.diagnostics import (
     class_curves,
     confusion_matrix,
     measure_reliability,
     worst_mistakes,
 )
-from kt_tuning.evaluation.metrics import check_labels
-from kt_tuning.evaluation.optional_parts import GENERALIZATION, Parts, measure_parts
-from kt_tuning.evaluation.predict import Predicted, Split, predict_function, predict_probabilities
+from kt_tuning.evaluation.generalization import generalization
+from kt_tuning.evaluation.intervals import bootstrap_intervals
+from kt_tuning.evaluation.metrics import check_labels, find_metric
+from kt_tuning.evaluation.predict import (
+    Predict,
+    Predicted,
+    Split,
+    affordable,
+    predict_function,
+    predict_images,
+    predict_probabilities,
+    seconds_per_image,
+    stratified_sample,
+)
+from kt_tuning.evaluation.robustness import (
+    ATTACKS,
+    EPSILONS,
+    LossGradient,
+    Robustness,
+    adversarial_accuracy,
+    robustness,
+)
 from kt_tuning.evaluation.scores import Scores
 from kt_tuning.evaluation.test_uses import model_digest, note_use_of
+
+logger = logging.getLogger("kt_tuning")
+
+GENERALIZATION, COST, CORRUPTED, ATTACKED = "generalization", "cost", "corruptions", "attacks"
+PARTS = (GENERALIZATION, COST, CORRUPTED, ATTACKED)
+"""Names of the parts: gaps between the splits; arithmetic and throughput; robustness."""
+SECONDS = 60.0
+"""Default time of each part that depends on the number of images."""
+TIMED = 16
+"""Images in the batch that is timed."""
+ALL = "all"
+"""`Parts.images` for every image."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """The parts to measure besides the scores.
+
+    Attributes:
+        names: Some of `PARTS`.
+        images: Images that corruptions and attacks are measured on, and images of each earlier
+            split for the generalization gaps; "all" of them; or None for as many as fit into
+            `seconds`, by the time of one batch. They are chosen by the seed, each class by its
+            share.
+        seconds: Time of each such part if `images` is None; at least 50 images are measured.
+        progress: Whether to show the progress of each part on the standard error stream.
+
+    Raises:
+        OptionError: on an unknown name, fewer than 1 image, or no time.
+    """
+
+    names: tuple[str, ...] = ()
+    images: int | str | None = None
+    seconds: float = SECONDS
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        found = tuple(find_name(name, PARTS, "part of an evaluation") for name in self.names)
+        object.__setattr__(self, "names", found)
+        images = self.images
+        if isinstance(images, str) and images.isdecimal():
+            images = int(images)
+            object.__setattr__(self, "images", images)
+        if (isinstance(images, str) and images != ALL) or (isinstance(images, int) and images < 1):
+            raise OptionError(f"images should be 1 or more, or {ALL!r}. Received: {self.images!r}.")
+        if not self.seconds > 0:
+            raise OptionError(f"seconds should be above 0. Received: {self.seconds}.")
+
+    @classmethod
+    def of(cls, parts: Parts | Sequence[str]) -> Parts:
+        """Return parts as they are, and make them of names."""
+        if isinstance(parts, str):
+            return cls((parts,))
+        return parts if isinstance(parts, Parts) else cls(tuple(parts))
 
 
 @without_retracing_advice()
@@ -113,18 +198,145 @@ def evaluate(
         mistakes=worst_mistakes(labels, probabilities),
         reliability=measure_reliability(labels, probabilities),
     )
-    return measure_parts(
-        scores,
-        wanted,
-        model,
-        split,
-        earlier,
-        Predicted(labels, probabilities),
-        seen=seen,
-        out_of_fold=out_of_fold,
-        bootstrap=bootstrap,
-        seed=seed,
+    predicted = Predicted(labels, probabilities)
+    gradient = LossGradient(model) if ATTACKED in wanted.names else None
+    sizes = _sizes(wanted, predict, gradient, split, earlier)
+    for name in wanted.names:
+        with progress(name.capitalize(), shown=wanted.progress) as task:
+            if name == COST:
+                scores = dataclasses.replace(scores, cost=measure_cost(model, one))
+            elif name == GENERALIZATION:
+                splits = _earlier_predictions(model, earlier, sizes[name], seed, task)
+                available = {part: len(images) for part, images in earlier.items()}
+                if seen:
+                    splits = {"train": Predicted.joined(*splits.values())}
+                    available = {"train": sum(available.values())}
+                    if out_of_fold is not None:
+                        splits["out-of-fold"] = out_of_fold
+                splits[scores.split] = predicted
+                gaps = generalization(model, splits, bootstrap=bootstrap, seed=seed)
+                gaps = dataclasses.replace(gaps, available={**gaps.images, **available})
+                scores = dataclasses.replace(scores, generalization=gaps)
+            else:
+                places = stratified_sample(labels, sizes[name], seed)
+                slope = gradient if name == ATTACKED else None
+                table = _robustness(
+                    predict, slope, split.take(places), labels[places], seed=seed, task=task
+                )
+                table = dataclasses.replace(table, available=scores.images)
+                table = table.completed_by(scores.robustness)
+                scores = dataclasses.replace(scores, robustness=table)
+    return scores
+
+
+def _robustness(
+    predict: Predict,
+    gradient: LossGradient | None,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer[Any]],
+    *,
+    seed: int,
+    task: Task,
+) -> Robustness:
+    """Measure attacks, which follow a gradient; corruptions without one."""
+    if gradient is None:
+        kinds = task.follow(tuple(CORRUPTIONS))
+        return robustness(predict, images, labels, corruptions=kinds, seed=seed)
+    clean = find_metric("accuracy").function(labels, predict_images(predict, images))
+    epsilons = task.follow(EPSILONS, times=len(ATTACKS))
+    attacked = adversarial_accuracy(
+        predict, images, labels, epsilons=epsilons, seed=seed, gradient=gradient
     )
+    return Robustness("accuracy", len(labels), clean, (), {}, attacked)
+
+
+def _earlier_predictions(
+    model: Any, splits: Mapping[str, Split], size: int, seed: int, task: Task
+) -> dict[str, Predicted]:
+    """Predict up to `size` images of each split."""
+    places = {name: stratified_sample(split.labels, size, seed) for name, split in splits.items()}
+    task.total = sum(map(len, places.values()))
+    predicted = {}
+    for name, split in splits.items():
+        predicted[name] = Predicted.by(model, split, places[name])
+        task.advance(len(places[name]))
+    return predicted
+
+
+def _sizes(
+    parts: Parts,
+    predict: Predict,
+    gradient: LossGradient | None,
+    split: Split,
+    earlier: Mapping[str, Split],
+) -> dict[str, int]:
+    """Return how many images each costly part is measured on.
+
+    A batch of each is timed before the first part is measured. Corruptions and attacks are measured
+    on the same images, so that both belong to one accuracy without them.
+    """
+    timed = np.arange(min(TIMED, len(split)))
+    sizes = {}
+    if GENERALIZATION in parts.names:
+        sizes[GENERALIZATION] = _size(
+            parts,
+            [GENERALIZATION],
+            max(map(len, earlier.values())),
+            lambda: len(earlier) * seconds_per_image(predict, split.take(timed)),
+        )
+    if changed := [name for name in (CORRUPTED, ATTACKED) if name in parts.names]:
+        labels = np.asarray(split.labels)[timed]
+
+        def cost() -> float:
+            return seconds_per_changed_image(
+                predict, gradient, split.take(timed), labels, corrupted=CORRUPTED in changed
+            )
+
+        sizes |= dict.fromkeys(changed, _size(parts, changed, len(split), cost))
+    return sizes
+
+
+def _size(parts: Parts, names: Sequence[str], available: int, cost: Callable[[], float]) -> int:
+    """Return the number of images to measure; log it, and its time, if it is not all of them."""
+    if parts.images == ALL:
+        return available
+    if parts.images is not None:
+        return min(int(parts.images), available)
+    title = " and ".join(names).capitalize()
+    with progress(f"{title}: timing one batch", shown=parts.progress):
+        each = cost()
+    size = affordable(available, each, len(names) * parts.seconds)
+    if size < available:
+        logger.info(
+            "%s: on %s of %s images, chosen by class, about %s; on all of them about %s "
+            '(`images="all"`, --images all).',
+            *(title, f"{size:,}", f"{available:,}", clock(each * size), clock(each * available)),
+        )
+    return size
+
+
+def seconds_per_changed_image(
+    predict: Predict,
+    gradient: LossGradient | None,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer[Any]],
+    *,
+    corrupted: bool,
+) -> float:
+    """Estimate the time that corruptions and attacks of one image take, with its predictions."""
+    each = seconds_per_image(predict, images)
+    seconds = 0.0
+    if corrupted:
+        start = time.perf_counter()
+        for name in CORRUPTIONS:
+            corrupt(images[:1], name, SEVERITIES[len(SEVERITIES) // 2])
+        once = time.perf_counter() - start
+        seconds += len(SEVERITIES) * (once + len(CORRUPTIONS) * each)
+    if gradient is not None:
+        slope = seconds_per_image(lambda batch: gradient(batch, labels), images)
+        steps = sum(row.steps for row in ATTACKS.values())
+        seconds += len(EPSILONS) * (steps * slope + len(ATTACKS) * each)
+    return seconds
 
 
 def _class_names(names: Sequence[str] | None, classes: int) -> tuple[str, ...]:

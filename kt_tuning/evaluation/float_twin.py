@@ -17,11 +17,7 @@ Select = Callable[[Any], Any]
 
 
 def as_keras(model: Any) -> Any:
-    """Return a Keras model as it is, and the one that an `Ensemble` is.
-
-    Raises:
-        OptionError: if it is neither, or has not one input and one output.
-    """
+    """Return a Keras model as it is, and the one that an `Ensemble` is; refuse other objects."""
     import keras
 
     network = model.to_keras() if hasattr(model, "to_keras") else model
@@ -55,11 +51,7 @@ def functional_view(model: Any) -> Any:
 
 
 def check_tensorflow(purpose: str) -> None:
-    """Refuse other Keras backends.
-
-    Raises:
-        OptionError: if the backend is not TensorFlow.
-    """
+    """Refuse, with an `OptionError`, Keras backends other than TensorFlow."""
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -72,14 +64,8 @@ def check_tensorflow(purpose: str) -> None:
 def float_twin(model: Any, select: Select | None = None) -> Any:
     """Return a functional model of the same layers that takes float32.
 
-    Args:
-        model: A functional or built Sequential Keras model with one input and one output.
-        select: If given, it names an operation whose output is wanted: of the model, or where it
-            names none there, of the models nested in it.
-
-    Returns:
-        float32 (n, …) -> the model's output; if `select` named something, a list of it and what
-        was named.
+    With `select`, which names an operation of the model or, where it names none there, of the
+    models nested in it, the result returns a list of the model's output and of what was named.
     """
     import keras
 
@@ -103,12 +89,9 @@ def float_twin(model: Any, select: Select | None = None) -> Any:
 
 
 def _watched(operation: Any, shown: list[Any], *, whole: bool) -> Any:
-    """Return `operation` as a function that collects the outputs to show of each call.
+    """Return `operation` as a function that adds the outputs to show of each call to `shown`.
 
-    Args:
-        operation: The operation; a list that it returns is its output, and outputs to show.
-        shown: Gets the outputs.
-        whole: Whether its own output is to be shown.
+    A list that it returns is its output, and outputs to show; with `whole` its own is shown.
     """
 
     def call(*args: Any, **kwargs: Any) -> Any:

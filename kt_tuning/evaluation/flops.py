@@ -91,20 +91,16 @@ def _elements(tensor: Any) -> int:
 
 
 def _convolution(op: Any) -> int:
-    """Each output element sums over the kernel and the input channels of its group."""
+    """Each output element sums over the kernel and the input channels of its group.
+
+    In a depthwise one it is only the kernel. In a transposed one each input element is spread
+    over the kernel and the output channels.
+    """
     *window, channels, _ = op.inputs[1].shape
-    return _elements(op.outputs[0]) * math.prod(window) * channels
-
-
-def _depthwise_convolution(op: Any) -> int:
-    *window, _, _ = op.inputs[1].shape
-    return _elements(op.outputs[0]) * math.prod(window)
-
-
-def _transposed_convolution(op: Any) -> int:
-    """Each input element is spread over the kernel and the output channels."""
-    *window, channels, _ = op.inputs[1].shape
-    return _elements(op.inputs[2]) * math.prod(window) * channels
+    if op.type == "DepthwiseConv2dNative":
+        channels = 1
+    element = op.inputs[2] if op.type == "Conv2DBackpropInput" else op.outputs[0]
+    return _elements(element) * math.prod(window) * channels
 
 
 def _matrix_product(op: Any) -> int:
@@ -123,14 +119,10 @@ def _einsum(op: Any) -> int:
 
 
 _PRODUCTS: dict[str, Callable[[Any], int]] = {
-    "Conv2D": _convolution,
-    "Conv3D": _convolution,
-    "Conv2DBackpropInput": _transposed_convolution,
-    "DepthwiseConv2dNative": _depthwise_convolution,
-    "MatMul": _matrix_product,
-    "BatchMatMul": _matrix_product,
-    "BatchMatMulV2": _matrix_product,
-    "BatchMatMulV3": _matrix_product,
+    **dict.fromkeys(
+        ("Conv2D", "Conv3D", "Conv2DBackpropInput", "DepthwiseConv2dNative"), _convolution
+    ),
+    **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"), _matrix_product),
     "Einsum": _einsum,
 }
 

@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.core.errors import DataError
 from kt_tuning.core.json_record import Record
-from kt_tuning.evaluation.bootstrap import bootstrap_intervals
-from kt_tuning.evaluation.intervals import Interval, difference_interval
+from kt_tuning.evaluation.intervals import Interval, bootstrap_intervals, difference_interval
 from kt_tuning.evaluation.metrics import DEFAULT_METRICS, Metric, check_labels, find_metric
 from kt_tuning.evaluation.predict import Predicted, Split
 from kt_tuning.evaluation.test_uses import note_use_of

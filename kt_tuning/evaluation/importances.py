@@ -59,8 +59,8 @@ def hyperparameter_importances(
         # Optuna before 4.7 has another name for it, and before 5 compares only trials that have all
         # parameters: hence one at a time.
         known = inspect.signature(PedAnovaImportanceEvaluator).parameters
-        quantile = "target_quantile" if "target_quantile" in known else "baseline_quantile"
-        options: dict[str, Any] = {quantile: GOOD}
+        names = known.keys() & {"target_quantile", "baseline_quantile"}
+        options: dict[str, Any] = dict.fromkeys(names, GOOD)
         evaluator = PedAnovaImportanceEvaluator(**options)
         found = {name: evaluator.evaluate(study, params=[name])[name] for name in spaces}
     total = sum(found.values())

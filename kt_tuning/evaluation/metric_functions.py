@@ -161,15 +161,11 @@ def _average_precision(positive: Truths, scores: Floats, counts: Floats) -> Floa
 
 
 def _runs(positive: Truths, scores: Floats, *, join_positives: bool) -> tuple[Labels, int]:
-    """Number the rows by rising score, neighbouring negatives sharing a number.
+    """Number the rows (N,) by rising score, neighbouring negatives sharing a number.
 
     No pair of a positive and a negative lies inside such a run, and no positive's precision, so
-    the areas are the same, from far fewer rows than N when positives are rare.
-
-    Args:
-        positive: (N,).
-        scores: (N,); rows of equal score always share a number.
-        join_positives: Whether neighbouring positives share one, too.
+    the areas are the same, from far fewer rows than N when positives are rare. With
+    `join_positives` neighbouring positives share a number, too.
     """
     _, level = np.unique(scores, return_inverse=True)
     has_positive = np.bincount(level, positive) > 0
@@ -184,17 +180,9 @@ def _runs(positive: Truths, scores: Floats, *, join_positives: bool) -> tuple[La
 
 
 def sum_by_group(groups: Labels, size: int, counts: Floats) -> Floats:
-    """Add up the rows of each group: `numpy.bincount` for every column of counts.
+    """Return (size, R) sums of the rows of each group: `numpy.bincount` of all columns (N, R).
 
     It is a sparse product: 1,000 columns of 10,000 rows take 10 ms, and 100 ms by `bincount`.
-
-    Args:
-        groups: (N,) integers in 0..size-1.
-        size: Number of groups.
-        counts: (N, R).
-
-    Returns:
-        (size, R).
     """
     from scipy.sparse import csc_array
 

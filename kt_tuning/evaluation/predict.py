@@ -1,4 +1,4 @@
-"""Predictions of any model, in batches, checked to be probabilities."""
+"""Predictions of any model, in batches, checked to be probabilities; samples of images."""
 
 from __future__ import annotations
 
@@ -63,24 +63,14 @@ class Predicted:
 def predict_split(
     predict: Predict, split: Split, places: NDArray[np.integer[Any]] | None = None
 ) -> NDArray[np.floating[Any]]:
-    """Return the predictions (N, …) of a split, in order, `BATCH_SIZE` images at a time.
-
-    Args:
-        predict: uint8 images (n, H, W, C) -> predictions (n, …).
-        split: The images, N at least 1.
-        places: (N,) which of the images; all if None.
-    """
+    """Return the predictions (N, …) of a split, or at `places`, `BATCH_SIZE` images at a time."""
     chosen = np.arange(len(split)) if places is None else places
     batches = [chosen[start : start + BATCH_SIZE] for start in range(0, len(chosen), BATCH_SIZE)]
     return np.concatenate([np.asarray(predict(split.take(batch))) for batch in batches])
 
 
 def predict_images(predict: Predict, images: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:
-    """Return the checked probabilities (N, C) of images, `BATCH_SIZE` of them at a time.
-
-    Raises:
-        DataError: if there are no images, or what comes back is not one distribution an image.
-    """
+    """Return the checked probabilities (N, C) of images, `BATCH_SIZE` of them at a time."""
     if len(images) == 0:
         raise DataError("There is nothing to predict: 0 images. Give at least one.")
     batches = [images[i : i + BATCH_SIZE] for i in range(0, len(images), BATCH_SIZE)]
@@ -92,18 +82,7 @@ def predict_images(predict: Predict, images: NDArray[np.uint8]) -> NDArray[np.fl
 def predict_probabilities(
     model: Any, split: Split, places: NDArray[np.integer[Any]] | None = None
 ) -> NDArray[np.floating[Any]]:
-    """Return the checked probabilities (N, C) of a split.
-
-    Args:
-        model: See `predict_function`.
-        split: The images and labels.
-        places: (N,) which of the images; all if None.
-
-    Raises:
-        DataError: if the split is empty, or what the model returns is not one distribution an
-            image.
-        OptionError: on a model that cannot be called.
-    """
+    """Return the checked probabilities (N, C) of a split, or of its images at `places`."""
     predict = predict_function(model)
     if len(split) == 0:
         raise DataError("The split is empty: it needs at least one labelled image.")
@@ -115,13 +94,10 @@ def predict_probabilities(
 
 
 def predict_function(model: Any) -> Predict:
-    """Return the function that predicts with `model`.
+    """Return the function that predicts with `model`: uint8 images (n, H, W, C) -> (n, C).
 
     That is its `predict_on_batch` if it has one (in Keras the compiled path that neither prints
     nor sets up an epoch), else its `predict`, else itself.
-
-    Raises:
-        OptionError: on a model that cannot be called.
     """
     for name in ("predict_on_batch", "predict"):
         if hasattr(model, name):
@@ -135,11 +111,7 @@ def predict_function(model: Any) -> Predict:
 
 
 def checked_probabilities(probabilities: NDArray[Any], images: int) -> NDArray[np.floating[Any]]:
-    """Refuse a batch of predictions that is not one distribution an image.
-
-    Raises:
-        DataError: if it is not.
-    """
+    """Refuse, with a `DataError`, a batch of predictions that is not one distribution an image."""
     shape = probabilities.shape
     if len(shape) != 2 or shape[0] != images:
         raise DataError(
@@ -168,3 +140,35 @@ def seconds_per_image(call: Callable[[Any], Any], images: NDArray[Any]) -> float
     start = time.perf_counter()
     call(images)
     return (time.perf_counter() - start) / len(images)
+
+
+FEWEST = 50
+"""Images that are measured whatever they cost, if there are so many."""
+
+
+def affordable(available: int, seconds_per_image: float, seconds: float) -> int:
+    """Return how many of the available images fit into a time, at least `FEWEST`.
+
+    It is rounded down to 1, 2 or 5 times a power of ten, so that measuring again on the same
+    machine takes the same number.
+    """
+    if available <= FEWEST or available * seconds_per_image <= seconds:
+        return available
+    most = max(float(FEWEST), seconds / seconds_per_image)
+    power = 10 ** int(np.log10(most))
+    rounded = max(mantissa * power for mantissa in (1, 2, 5) if mantissa * power <= most)
+    return min(available, max(FEWEST, rounded))
+
+
+def stratified_sample(labels: ArrayLike, size: int, seed: int) -> NDArray[np.int64]:
+    """Return ascending places of images chosen at random, of each class its share, to one image.
+
+    This is systematic sampling with equal steps through the images, shuffled and sorted by class
+    (Cochran, 1977, "Sampling techniques", chapter 8).
+    """
+    classes = np.asarray(labels)
+    if size >= len(classes):
+        return np.arange(len(classes))
+    order = np.random.default_rng(seed).permutation(len(classes))
+    order = order[np.argsort(classes[order], kind="stable")]
+    return np.sort(order[np.arange(size) * len(classes) // size])

@@ -18,14 +18,14 @@ import tensorflow as tf
 from PIL import Image
 
 from kt_tuning.core.records import PixelFormat
-from kt_tuning.export.resize import resize_bilinear
-from kt_tuning.export.tf_bytes import (
+from kt_tuning.export.tf_images import (
     PADDING,
     jpeg_exif,
     matches,
     number,
     png_chunk,
     read_bytes,
+    resize_bilinear,
     upright,
     webp_exif,
 )
@@ -53,15 +53,11 @@ _PARALLEL = 10
 
 
 def decode_batch(encoded: tf.Tensor, pixels: PixelFormat) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decode image files; one that cannot be decoded does not fail the others.
+    """Decode image files (N,); one that cannot be decoded does not fail the others.
 
     In this order: decoding (a JPEG by libjpeg's scaled decoding where it is much larger than
     needed), EXIF orientation, compositing on white, grey levels if `pixels` has one channel,
     resizing with Pillow's bilinear filter without keeping the aspect ratio.
-
-    Args:
-        encoded: (N,) strings, each the bytes of one file.
-        pixels: The model's input.
 
     Returns:
         uint8 (N, height, width, channels), and (N,) strings: why a file cannot be decoded, "" if it

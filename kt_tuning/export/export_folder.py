@@ -32,11 +32,7 @@ def versions(folder: Path) -> list[int]:
 
 
 def check_free(path: Path) -> None:
-    """Refuse a path that is in use.
-
-    Raises:
-        StorageError: if `path` is anything but an empty folder.
-    """
+    """Refuse, with a `StorageError`, a path that is anything but an empty folder."""
     if path.is_dir() and not any(path.iterdir()):
         return
     if path.exists():
@@ -48,11 +44,7 @@ def check_free(path: Path) -> None:
 
 @contextlib.contextmanager
 def new_export(path: Path) -> Iterator[Path]:
-    """Yield a folder that becomes `path` at the end of the block; see `atomic_folder`.
-
-    Raises:
-        StorageError: if it cannot be written.
-    """
+    """Yield a folder that becomes `path` at the end of the block; see `atomic_folder`."""
     try:
         with atomic_folder(path) as folder:
             yield folder
@@ -69,14 +61,7 @@ def write_labels(folder: Path, names: Sequence[str]) -> None:
 def write_provenance(
     folder: Path, card: DataCard, packages: Sequence[str], **more: dict[str, Any] | str
 ) -> None:
-    """Write `provenance.json`: date, data and package versions of the export.
-
-    Args:
-        folder: Folder of the file.
-        card: The data.
-        packages: Packages whose versions are recorded beside those of Keras, TensorFlow and others.
-        **more: Further entries.
-    """
+    """Write `provenance.json`: date, data, package versions, and further entries."""
     versions = {"python": platform.python_version()}
     for name in (*_PACKAGES, *packages):
         # Not found: run from a checkout, or TensorFlow has another name such as tensorflow-cpu.

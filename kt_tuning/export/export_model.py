@@ -103,7 +103,10 @@ def export_model(
             f"The format {format!r} takes the range of every activation from images. Give some "
             "hundred training images as `examples`."
         )
-    images = _random_images(card) if check_images is None else np.asarray(check_images)
+    if check_images is None:
+        shape = (_RANDOM_IMAGES, *card.pixels.shape)
+        check_images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    images = np.asarray(check_images)
     source.check_images(images, "check_images")
     more = {}
     with contextlib.ExitStack() as overrides:
@@ -151,8 +154,3 @@ def _converter_errors(format: str) -> Iterator[None]:
             f"The format {format!r} does not take this model: its converter or runtime says "
             f"{type(error).__name__}: {said} Export another format: {others}."
         ) from error
-
-
-def _random_images(card: DataCard) -> NDArray[np.uint8]:
-    shape = (_RANDOM_IMAGES, *card.pixels.shape)
-    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)

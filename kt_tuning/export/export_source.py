@@ -26,13 +26,13 @@ _SUM_TOLERANCE = 1e-2
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:
-    """A model to export.
+    """A model to export: from uint8 (N, height, width, channels) to probabilities (N, classes).
 
     Attributes:
-        model: From uint8 (N, height, width, channels) to probabilities (N, classes).
+        model: The model.
         card: Class names and pixel format of the data that it was trained on.
-        examples: uint8 (N, height, width, channels), images like those that it will classify: int8
-            formats take the range of every activation from them. None if there are none.
+        examples: Images like those that it will classify: int8 formats take the range of every
+            activation from them.
     """
 
     model: keras.Model
@@ -40,13 +40,7 @@ class Source:
     examples: NDArray[np.uint8] | None = None
 
     def check(self) -> None:
-        """Refuse a model or examples that cannot be exported.
-
-        Raises:
-            ExportError: if Keras runs on another backend than TensorFlow, the model takes other
-                images than the card says, or a class name has more than one line.
-            DataError: if the examples do not fit the card.
-        """
+        """Refuse a model or examples that cannot be exported."""
         import keras
 
         backend = keras.config.backend()
@@ -69,11 +63,7 @@ class Source:
             self.check_images(self.examples, "examples")
 
     def check_images(self, images: NDArray[np.uint8], name: str) -> None:
-        """Refuse images that the model does not take.
-
-        Raises:
-            DataError: if they do not fit the card, or there are none.
-        """
+        """Refuse, with a `DataError`, images that the model does not take."""
         pixels = self.card.pixels.shape
         if images.dtype != np.uint8 or images.shape[1:] != pixels or not len(images):
             shape = ", ".join(map(str, pixels))
@@ -83,11 +73,7 @@ class Source:
             )
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the model's probabilities (N, classes).
-
-        Raises:
-            ExportError: if its outputs are not one distribution over the card's classes an image.
-        """
+        """Return the model's probabilities (N, classes); refuse other outputs."""
         import tensorflow as tf
 
         call = graph_of(self.model, self.card.pixels.shape)
@@ -111,13 +97,9 @@ class Source:
 
 
 def graph_of(model: keras.Model, shape: Sequence[int]) -> Callable[[NDArray[np.uint8]], object]:
-    """Return the model as the graph that is served.
+    """Return a TensorFlow model as the graph that is served, of images of a shape (H, W, C).
 
     `predict` compiles some models by XLA, which rounds half precision in other places.
-
-    Args:
-        model: On TensorFlow.
-        shape: (height, width, channels) of the images.
     """
     import tensorflow as tf
 

@@ -83,7 +83,9 @@ def measurement_rows(found: Iterable[Measurement]) -> list[tuple[str, ...]]:
     """Return a table of measurements, as text, under `MEASUREMENT_HEADER`."""
     return [
         (
-            f"{row.folder} ({row.format}{_zeros(row)})",
+            f"{row.folder} ({row.format}"
+            + ("" if row.sparsity is None else f", {row.sparsity:.0%} zeros")
+            + ")",
             f"{row.size / 1e6:.2f}",
             f"{row.zipped / 1e6:.2f}",
             f"{row.latency_ms['p50']:.2f}",
@@ -93,10 +95,6 @@ def measurement_rows(found: Iterable[Measurement]) -> list[tuple[str, ...]]:
         )
         for row in found
     ]
-
-
-def _zeros(row: Measurement) -> str:
-    return "" if row.sparsity is None else f", {row.sparsity:.0%} zeros"
 
 
 def accuracy_note(found: Sequence[Measurement]) -> str:
@@ -160,16 +158,7 @@ def compare(exported: NDArray[np.float32], trained: NDArray[np.float32]) -> Nume
 
 
 def check_tolerance(check: NumericalCheck, tolerance: Tolerance, name: str) -> None:
-    """Refuse an exported model that differs from the trained one.
-
-    Args:
-        check: The differences that were measured.
-        tolerance: The differences that are allowed.
-        name: Of the export, for the message.
-
-    Raises:
-        ExportError: if a difference is not allowed.
-    """
+    """Refuse, with an `ExportError`, an export that differs too much from the trained model."""
     others = (1 - check.agreement) * check.images
     # One of fewer than a hundred images is more than a hundredth.
     allowed = math.ceil(round((1 - tolerance.agreement) * check.images, 6))

@@ -66,7 +66,11 @@ def prune(
             "`sparsity` is a share between 0 and 1, and `rounds` at least 1. "
             f"Received: sparsity={sparsity}, rounds={rounds}"
         )
-    kernels = _kernels(model)
+    kernels = [
+        weight
+        for weight in model.trainable_weights
+        if weight.name.endswith("kernel") and len(weight.shape) >= 2
+    ]
     if not kernels:
         raise OptionError(f"The model {model.name!r} has no trainable kernels to prune.")
     with _masked(kernels) as masks:
@@ -94,15 +98,7 @@ def prune(
 def keep_largest(
     kernels: Sequence[NDArray[np.floating[Any]]], share: float
 ) -> list[NDArray[np.float32]]:
-    """Choose the weights to keep, across kernels.
-
-    Args:
-        kernels: Of any shapes.
-        share: How many to drop, of all of them; in [0, 1).
-
-    Returns:
-        Of each kernel's shape: 1 to keep, 0 to drop.
-    """
+    """Return, in each kernel's shape, 1 for weights to keep and 0 for a share of all to drop."""
     scores = [_scores(kernel) for kernel in kernels]
     joined = np.concatenate([score.ravel() for score in scores])
     keep = np.ones(joined.size, np.float32)
@@ -121,14 +117,6 @@ def _scores(kernel: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     scores = np.empty_like(squares)
     scores[order] = sorted_squares / np.maximum(larger, np.finfo(np.float64).tiny)
     return scores.reshape(kernel.shape)
-
-
-def _kernels(model: keras.Model) -> list[Any]:
-    return [
-        weight
-        for weight in model.trainable_weights
-        if weight.name.endswith("kernel") and len(weight.shape) >= 2
-    ]
 
 
 @contextlib.contextmanager

@@ -11,21 +11,19 @@ from typing import Any
 
 import keras
 
-from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import DataError, OptionError, StorageError
 from kt_tuning.core.records import PARTS
 from kt_tuning.data import Groups, ImageData, load_images
-from kt_tuning.ensembling import (
-    Ensemble,
-    EnsembleRecord,
+from kt_tuning.ensembling import Ensemble, EnsembleRecord, trained_on_validation
+from kt_tuning.ensembling.run_files import (
     combination_digest,
+    find_ensemble_file,
+    load_keras_model,
     read_scores,
     read_validated,
-    trained_on_validation,
 )
-from kt_tuning.ensembling.run_files import find_ensemble_file, load_keras_model
-from kt_tuning.evaluation import Parts, Scores, evaluate, make_gallery, model_digest
-from kt_tuning.evaluation.test_uses import add_uses, held_out_uses
+from kt_tuning.evaluation import Parts, Scores, evaluate, make_gallery
+from kt_tuning.evaluation.test_uses import add_uses, held_out_uses, model_digest
 from kt_tuning.run import Run, write_lock
 from kt_tuning.run.layout import ENSEMBLE, GALLERY, SCORES, SPLIT, final_model_file
 
@@ -40,15 +38,9 @@ def load_run_data(
 ) -> ImageData:
     """Load the images that a search was run on, split as they were then.
 
-    Args:
-        directory: The run directory.
-        folder: Where the images are now; where they were if None.
-        progress: Whether to show a progress bar while files are decoded.
-
-    Raises:
-        StorageError: if the run directory or the folder cannot be read.
-        OptionError: if the search was run on arrays.
-        DataError: if the folder holds other images now.
+    They are in a folder if one is given, else where they were. A run on arrays or a DataFrame
+    raises OptionError, a folder that holds other images now DataError, what cannot be read
+    StorageError.
     """
     run = Run(directory)
     card = run.read_data()
@@ -94,21 +86,13 @@ def load_run_data(
 
 
 def save_final_model(ensemble: Ensemble, directory: str | Path) -> Path:
-    """Write a run's ensemble as one Keras file, for `load_final_model`.
+    """Write a run's ensemble as one Keras file, for `load_final_model`; return the file.
 
     The file name contains the digest of `ensemble.json`, so that a file of an earlier ensemble is
     never mistaken for it; such files are deleted.
-
-    Args:
-        ensemble: The ensemble that `ensemble.json` describes.
-        directory: The run directory.
-
-    Returns:
-        The file.
     """
     path = _file(Path(directory))
-    with atomic_write(path, durable=True) as temporary:
-        ensemble.save(temporary)
+    ensemble.save(path)
     for earlier in path.parent.glob(final_model_file(Path(), "[0-9a-f]" * 12).name):
         if earlier != path:
             earlier.unlink()
@@ -116,11 +100,7 @@ def save_final_model(ensemble: Ensemble, directory: str | Path) -> Path:
 
 
 def load_final_model(directory: str | Path) -> keras.Model:
-    """Read the final model of a run: uint8 pixels (n, H, W, C) -> probabilities (n, classes).
-
-    Raises:
-        StorageError: if the run has no ensemble, or its ensemble has not been saved.
-    """
+    """Read the final model of a run: uint8 pixels (n, H, W, C) -> probabilities (n, classes)."""
     return load_keras_model(find_ensemble_file(Path(directory)))
 
 
@@ -147,21 +127,8 @@ def evaluate_run(
 
     `test_uses.json` names the model before the split is opened. Scores of the run's final model go
     to `scores.json`, together with parts that were measured of it before; its worst mistakes and
-    where it looks go to `gallery.json`. Scores of any other model are returned and not kept.
-
-    Args:
-        model: The run's ensemble, its final model (see `load_final_model`), or any other model.
-        data: The data that the search was run on.
-        directory: The run directory.
-        parts: See `kt_tuning.evaluate`.
-        bootstrap: Resamples per interval, at least 1.
-        seed: Seed of the resamples, corruptions and attacks.
-
-    Raises:
-        DataError: if the search was run on other data.
-        OptionError: if an argument is wrong, or a part cannot be measured on this model.
-        StorageError: if a file in the directory cannot be read or written, or another process
-            writes there.
+    where it looks go to `gallery.json`. Scores of any other model are returned and not kept. The
+    other arguments and the errors are those of `Tuner.evaluate`.
     """
     directory = Path(directory)
     known = Run(directory).read_data().fingerprint
@@ -208,8 +175,7 @@ def _earlier_scores(directory: Path) -> Scores | None:
 def _as_before(parts: Parts, directory: Path, model: Any) -> Parts:
     """Measure corruptions on the images of earlier attacks, and attacks on those of corruptions.
 
-    Only figures of the same images can stand in one table. The number is that of the earlier
-    evaluation of the same model, unless another one is asked for.
+    Only figures of the same images can stand in one table.
     """
     earlier = _earlier_scores(directory)
     if parts.images is not None or earlier is None or earlier.robustness is None:

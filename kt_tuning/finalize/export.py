@@ -18,25 +18,27 @@ from numpy.typing import NDArray
 from kt_tuning.core.atomic import remove_abandoned
 from kt_tuning.core.errors import OptionError
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import RunRecords, read_validated, trained_on_validation
-from kt_tuning.evaluation import measure_latency, model_digest
+from kt_tuning.ensembling import trained_on_validation
+from kt_tuning.ensembling.run_files import RunRecords, read_validated
+from kt_tuning.evaluation import measure_latency
+from kt_tuning.evaluation.test_uses import model_digest
 from kt_tuning.export import (
     FORMATS,
-    LABELS_FILE,
-    MEASUREMENT_FILE,
-    MEASUREMENT_HEADER,
-    PROVENANCE_FILE,
     Exported,
     Measurement,
     Pruned,
     export_model,
     format_named,
-    measurement_rows,
+    prune,
+)
+from kt_tuning.export.export_folder import (
+    LABELS_FILE,
+    PROVENANCE_FILE,
     new_export,
     next_version,
-    prune,
     versions,
 )
+from kt_tuning.export.measurement import MEASUREMENT_FILE, MEASUREMENT_HEADER, measurement_rows
 from kt_tuning.finalize.model_card import MODEL_CARD_FILE, write_model_card
 from kt_tuning.recipe import Recipe
 from kt_tuning.run import Run, write_lock
@@ -85,30 +87,18 @@ def export_run(
     """Export a model of a run, measure each export, and write its model card.
 
     A SavedModel goes to `export/<version>`, the folder that TensorFlow Serving watches; other
-    formats to `export/<format>/<version>`, which it does not look into.
+    formats to `export/<format>/<version>`, which it does not look into. With `path` one format goes
+    to that folder instead, which must not exist. If an export behaves unlike the model, those
+    before it remain; if a package is missing, nothing is exported.
 
-    Args:
-        directory: The run directory.
-        model: Its final model, or another one; `pruning` changes it.
-        data: The data that were searched on. Exports are compared and measured on validation
-            images; training images are examples for int8 and for pruning. The test split is left
-            alone. Of a model that was trained on validation images, with folds or by a refit, the
-            accuracy out of fold is given instead, if known.
-        formats: Names in `FORMATS`.
-        path: Folder to write instead, which must not exist; with one format only.
-        images: Validation images that are looked at, at most.
-        pruning: Whether and how to prune first.
-        seed: Of the choice of images, and of training.
+    Exports are compared and measured on up to `images` validation images; training images are
+    examples for int8 and for pruning, which changes the model. The test split is left alone. Of a
+    model that was trained on validation images, with folds or by a refit, the accuracy out of fold
+    is given instead, if known.
 
     Returns:
         A measurement an export. Where the newest version in the run directory is of the same model,
         nothing is written, and its measurement is returned.
-
-    Raises:
-        OptionError: on an unknown format, no images, or wrong pruning.
-        MissingExtraError: if a package is missing; nothing is exported then.
-        ExportError: if an export behaves unlike the model. Those before it remain.
-        StorageError: if the run directory cannot be read or written.
     """
     if images < 1 or not formats:
         raise OptionError(
@@ -178,12 +168,7 @@ def export_run(
 
 
 def _made_before(parent: Path, digest: str | None) -> Measurement | None:
-    """Return the measurement of the newest version in a folder if it is of the same model.
-
-    Args:
-        parent: The folder of all versions of a format.
-        digest: Of the model, see `model_digest`; None if it is not known.
-    """
+    """Return the measurement of the newest version in a folder if it is of the same model."""
     newest = max(versions(parent), default=None)
     if newest is None or digest is None:
         return None
@@ -217,14 +202,8 @@ def measure_export(
 ) -> Measurement:
     """Measure an export in the runtime that it is meant for, and keep the result beside it.
 
-    Args:
-        exported: What `export_model` returned.
-        images: (N, H, W, C) uint8 of the validation split, which the two were compared on.
-        labels: (N,) integers in 0..classes-1; None if the model was trained on these images.
-        folder: See `Measurement`.
-        sparsity: See `Measurement`.
-        out_of_fold: Without labels, the accuracy that the model has out of fold, if it is known.
-        model: See `Measurement`.
+    `images` (N, H, W, C) are those that the two were compared on. Without `labels` (N,), as of a
+    model that was trained on these images, the accuracy is that out of fold, if it is known.
     """
     files = [path for path in exported.path.rglob("*") if path.is_file()]
     model_files = [path for path in files if path.name not in _BESIDE_THE_MODEL]
@@ -274,18 +253,8 @@ def fine_tuning(
 ) -> Callable[[keras.Model, int], None]:
     """Prepare to train a model on the training images, lightly augmented, as trials are.
 
-    Args:
-        model: From uint8 pixels to probabilities. It is compiled anew, with Adam.
-        data: Its training split is used.
-        epochs: Epochs per round.
-        learning_rate: Of the first round; it is halved in each further round.
-        seed: Seed of the order of images, and of augmentation.
-
-    Returns:
-        A function of the model and a round, from 0, that trains it: what `prune` takes.
-
-    Raises:
-        OptionError: if `epochs` is below 1.
+    The model is compiled anew, with Adam. The result takes it and a round, from 0, and trains it
+    for some epochs, as `prune` asks; the learning rate is halved in each further round.
     """
     if epochs < 1:
         raise OptionError(f"A round has at least 1 epoch. Received: {epochs}")

@@ -45,19 +45,6 @@ from kt_tuning.trials import (
 logger = logging.getLogger("kt_tuning")
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class TrainingSubset:
-    """Training images and first weights of one member.
-
-    Attributes:
-        data: The data that it is trained and validated on.
-        origin: Folder of the member whose weights it starts from, or None.
-    """
-
-    data: ImageData
-    origin: Path | None = None
-
-
 def with_train_rows(data: ImageData, rows: NDArray[np.integer[Any]]) -> ImageData:
     """Return data with these rows of the training split, each as often as it is given."""
     train = data.indices["train"][np.sort(rows)]
@@ -69,18 +56,7 @@ class MemberTraining:
 
     Finished members are not trained again, and an interrupted one continues after its last finished
     epoch. Validation predictions are of the data's validation split, whatever a member is trained
-    on.
-
-    Args:
-        kind: Kind of training, e.g. "bag".
-        configuration: What is trained.
-        data: The images.
-        directory: Folder of the members; made when the first one is trained.
-        metadata: Further options that decide what a member becomes, by name.
-        overwrite: Whether members in the directory are deleted first.
-
-    Raises:
-        StorageError: if the directory cannot be written.
+    on. `metadata` are further options that decide what a member becomes.
     """
 
     def __init__(
@@ -133,33 +109,32 @@ class MemberTraining:
     def train(
         self,
         count: int,
-        plan: Callable[[int], TrainingSubset | None],
+        plan: Callable[[int], ImageData | None],
         *,
         hypermodel: RecipeHyperModel | None = None,
+        chained: bool = False,
         verbose: bool = True,
     ) -> None:
-        """Train the missing members.
+        """Train the missing members of `count`, also those that failed in an earlier call.
 
-        Ctrl-C stops it and keeps the finished members. Members that failed in an earlier call are
-        trained again.
-
-        Args:
-            count: Number of members.
-            plan: Index of a member, called after all members before it -> its training images; None
-                ends the training.
-            hypermodel: Builds and fits in place of the configuration's.
-            verbose: Whether to show the live view.
-
-        Raises:
-            OptionError: if hypermodel, recipe and data do not go together.
-            SearchError: if every member fails.
-            StorageError: if the directory holds something else, another process uses it, or the
-                disk is full.
-            KeyboardInterrupt: on Ctrl-C.
+        Ctrl-C stops it and keeps the finished members. `plan` is called with the index of a member
+        after all before it, and returns its images; None ends the training. A `hypermodel` builds
+        and fits in place of the configuration's. Chained members start from the weights of the one
+        before.
         """
         files, hypermodel = self.files, hypermodel or self.configuration.hypermodel
         if files.overwrite or any(not self._is_done(index) for index in range(count)):
-            self._check(hypermodel)
+            # Before the first epoch.
+            with quiet_keras_tuner():
+                image_tasks(
+                    hypermodel,
+                    self.configuration.recipe,
+                    [self.data],
+                    (),
+                    {"callbacks": []},
+                    objectives=[self._objective.name],
+                    defaults=self.configuration.hyperparameters(),
+                )
         check = self._check_compatible
         with disk_errors_explained(files.path), files.begin(check, source=self.data.source):
             files.claim(self.data, [self.data.indices["validation"]])
@@ -177,10 +152,11 @@ class MemberTraining:
             try:
                 with quiet_keras_tuner(), light_collections(), interrupts_kept(), display:
                     for index in missing:
-                        subset = plan(index)
-                        if subset is None:
+                        data = plan(index)
+                        if data is None:
                             break
-                        self._train(index, subset, hypermodel, display)
+                        origin = self.folder(index - 1) if chained and index else None
+                        self._train(index, data, origin, hypermodel, display)
             except KeyboardInterrupt:
                 logger.warning(
                     "Interrupted. %d finished members are kept in %s; the same call continues.",
@@ -207,14 +183,13 @@ class MemberTraining:
     def _train(
         self,
         index: int,
-        subset: TrainingSubset,
+        data: ImageData,
+        origin: Path | None,
         hypermodel: RecipeHyperModel,
         display: SearchDisplay,
     ) -> None:
         configuration = self.configuration
-        task = ImageTask(
-            hypermodel, subset.data, configuration.recipe, objectives=[self._objective.name]
-        )
+        task = ImageTask(hypermodel, data, configuration.recipe, objectives=[self._objective.name])
         spec = TrialSpec(
             trial_id=_trial_id(index),
             number=index,
@@ -222,7 +197,7 @@ class MemberTraining:
             hp=configuration.hyperparameters(**self._metadata, **{f"{self._kind}/member": index}),
             epochs=configuration.epochs,
             initial_epoch=0,
-            origin=subset.origin,
+            origin=origin,
             seed=int(np.random.SeedSequence((configuration.seed, index)).generate_state(1)[0]),
             directory=self.files.trial(_trial_id(index)),
             deadline=None,
@@ -237,19 +212,6 @@ class MemberTraining:
         record = run_trial(spec, report, tasks=[task], objectives=[self._objective])
         self.files.note(record)
         display.trial_ended(record, self.files.best_trials(1))
-
-    def _check(self, hypermodel: RecipeHyperModel) -> None:
-        """Refuse options that cannot work, before the first epoch."""
-        with quiet_keras_tuner():
-            image_tasks(
-                hypermodel,
-                self.configuration.recipe,
-                [self.data],
-                (),
-                {"callbacks": []},
-                objectives=[self._objective.name],
-                defaults=self.configuration.hyperparameters(),
-            )
 
     def _definition(self) -> dict[str, Any]:
         """Return the options that decide what a member becomes, JSON-able."""

@@ -17,14 +17,10 @@ from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json
 from kt_tuning.core.records import REFITTED, UNEVEN, DataCard, backbones_of
-from kt_tuning.ensembling import RunRecords
-from kt_tuning.export import (
-    MEASUREMENT_HEADER,
-    PROVENANCE_FILE,
-    Measurement,
-    accuracy_note,
-    measurement_rows,
-)
+from kt_tuning.ensembling.run_files import RunRecords
+from kt_tuning.export import Measurement, accuracy_note
+from kt_tuning.export.export_folder import PROVENANCE_FILE
+from kt_tuning.export.measurement import MEASUREMENT_HEADER, measurement_rows
 
 MODEL_CARD_FILE, MODEL_CARD_TEMPLATE = "MODEL_CARD.md", "model_card.md"
 
@@ -32,20 +28,9 @@ MODEL_CARD_FILE, MODEL_CARD_TEMPLATE = "MODEL_CARD.md", "model_card.md"
 def write_model_card(
     records: RunRecords | str | Path, folder: str | Path, measurement: Measurement | None = None
 ) -> Path:
-    """Write the model card of an export, from the records of its run.
+    """Write the model card of an export from the records of its run; return the file.
 
-    Sections whose source is missing say so, or are left out.
-
-    Args:
-        records: The records of the run, or its directory.
-        folder: The export's folder, with its `provenance.json`.
-        measurement: Size, speed and accuracy of the export, if they were measured.
-
-    Returns:
-        The file.
-
-    Raises:
-        StorageError: if a record cannot be read, or the card not be written.
+    The folder has its `provenance.json`. Sections whose source is missing say so, or are left out.
     """
     if not isinstance(records, RunRecords):
         records = RunRecords.load(records)

@@ -21,7 +21,7 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Candidates, Combination
 from kt_tuning.evaluation import predict_split
 from kt_tuning.finalize.configuration import Configuration
-from kt_tuning.finalize.member_training import MemberTraining, TrainingSubset, with_train_rows
+from kt_tuning.finalize.member_training import MemberTraining, with_train_rows
 from kt_tuning.run.layout import TRAIN_ERRORS
 
 logger = logging.getLogger("kt_tuning")
@@ -80,11 +80,11 @@ def bag(
         "bag", configuration, data, directory, metadata=metadata, overwrite=overwrite
     )
 
-    def plan(index: int) -> TrainingSubset:
+    def plan(index: int) -> ImageData:
         if not bootstrap:
-            return TrainingSubset(data)
+            return data
         rng = np.random.default_rng((configuration.seed, index))
-        return TrainingSubset(with_train_rows(data, bootstrap_rows(data.train.labels, rng)))
+        return with_train_rows(data, bootstrap_rows(data.train.labels, rng))
 
     run.train(members, plan, verbose=verbose)
     return run.candidates(members)
@@ -136,35 +136,26 @@ def boost(
     Called again, it continues; with more rounds it adds some. Ctrl-C stops it
     and keeps the finished ones.
 
-    Args:
-        configuration: What is trained, e.g. `Configuration.of(tuner)`.
-        data: The images; all members are validated on the same ones.
-        directory: Folder of the members, e.g. "boost" in the run directory.
-        rounds: How many, at most.
-        overwrite: Whether members in the directory are deleted first.
-        verbose: Whether to show the live view.
+    At most `rounds` members are trained; the other arguments are those of `bag`.
 
     Returns:
         The members, best first, and their votes.
 
     Raises:
-        OptionError: if an argument is wrong, or the configuration does not fit the data.
-        SearchError: if the first member fails, or is no better than guessing.
-        StorageError: if the directory holds something else, or another process uses it.
+        SearchError: if the first member fails, or is no better than guessing. Other errors are
+            those of `bag`.
     """
     rounds = check_count("rounds", rounds)
     run = MemberTraining("boost", configuration, data, directory, overwrite=overwrite)
 
-    def plan(index: int) -> TrainingSubset | None:
+    def plan(index: int) -> ImageData | None:
         if index == 0:
-            return TrainingSubset(data)
+            return data
         done = _replay(run, index)
         if len(done) < index or done[-1].last:
             return None
         rng = np.random.default_rng((configuration.seed, index))
-        return TrainingSubset(
-            with_train_rows(data, draw_rows(done[-1].weights, data.train.labels, rng))
-        )
+        return with_train_rows(data, draw_rows(done[-1].weights, data.train.labels, rng))
 
     run.train(rounds, plan, verbose=verbose)
     done = _replay(run, rounds)
@@ -248,24 +239,15 @@ def snapshots(
 
     Source: Huang et al. (2017), "Snapshot ensembles: train 1, get M for free".
 
-    Args:
-        configuration: What is trained, e.g. `Configuration.of(tuner)`.
-        data: The images.
-        directory: Folder of the members, e.g. "snapshots" in the run directory.
-        cycles: How many.
-        epochs: Of one cycle; by default all together take as long as one training of the
-            configuration.
-        overwrite: Whether members in the directory are deleted first.
-        verbose: Whether to show the live view.
+    There are `cycles` of `epochs` each; by default all together take as long as one training of
+    the configuration. The other arguments are those of `bag`.
 
     Returns:
         The members, best first: for `Ensemble.from_members`, for `soup`, or for `join_candidates`
         with others.
 
     Raises:
-        OptionError: if an argument is wrong, or the configuration does not fit the data.
-        SearchError: if the first cycle fails.
-        StorageError: if the directory holds something else, or another process uses it.
+        SearchError: if the first cycle fails. Other errors are those of `bag`.
     """
     cycles = check_count("cycles", cycles)
     if not configuration.by_epochs:
@@ -282,14 +264,11 @@ def snapshots(
     )
     run = MemberTraining("snapshot", cycle, data, directory, overwrite=overwrite)
 
-    def plan(index: int) -> TrainingSubset | None:
-        if index == 0:
-            return TrainingSubset(data)
-        before = run.record(index - 1)
-        usable = before is not None and before.usable
-        return TrainingSubset(data, origin=run.folder(index - 1)) if usable else None
+    def plan(index: int) -> ImageData | None:
+        before = run.record(index - 1) if index else None
+        return data if index == 0 or (before is not None and before.usable) else None
 
-    run.train(cycles, plan, verbose=verbose)
+    run.train(cycles, plan, chained=True, verbose=verbose)
     return run.candidates(cycles)
 
 
@@ -331,11 +310,6 @@ def boosting_round(weights: Floats, wrong: NDArray[np.bool_], classes: int) -> B
     as one that gets half an image wrong: its vote would be infinite.
 
     Source: Zhu, Zou, Rosset and Hastie (2009), "Multi-class AdaBoost", algorithm 2.
-
-    Args:
-        weights: (N,) of the training images; they need not sum to 1.
-        wrong: (N,) whether the member gets each wrong.
-        classes: C, at least 2.
     """
     shares = weights / weights.sum()
     error = float(shares @ wrong)

@@ -2,6 +2,9 @@
 
 from kt_tuning.report.figures import Plots
 from kt_tuning.report.page import Report, write_report
-from kt_tuning.report.run_summary import RunSummary, load_run
 
-__all__ = ["Plots", "Report", "RunSummary", "load_run", "write_report"]
+__all__ = [
+    "Plots",
+    "Report",
+    "write_report",
+]

@@ -17,8 +17,9 @@ from markupsafe import Markup
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import SearchError, StorageError
 from kt_tuning.core.records import backbones_of
-from kt_tuning.evaluation import EPOCH_CAVEAT
-from kt_tuning.export import accuracy_note, measurement_rows
+from kt_tuning.evaluation.selection_bias import EPOCH_CAVEAT
+from kt_tuning.export import accuracy_note
+from kt_tuning.export.measurement import measurement_rows
 from kt_tuning.report import formatting, page_content
 from kt_tuning.report.figures import Plots
 from kt_tuning.report.figures.confusion import MOST_CLASSES_WITH_COUNTS, confusion_data

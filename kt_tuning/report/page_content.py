@@ -19,7 +19,10 @@ from kt_tuning.core.records import (
 )
 from kt_tuning.core.units import count
 from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.evaluation import EPOCH_CAVEAT, METRICS, Robustness, training_speed
+from kt_tuning.evaluation import METRICS
+from kt_tuning.evaluation.cost import training_speed
+from kt_tuning.evaluation.robustness import Robustness
+from kt_tuning.evaluation.selection_bias import EPOCH_CAVEAT
 from kt_tuning.report.figures.confusion import confusion_data
 from kt_tuning.report.formatting import (
     duration,

@@ -12,15 +12,12 @@ import numpy.typing as npt
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.ensembling import EnsembleRecord, RunRecords, read_scores, read_validated
-from kt_tuning.evaluation import (
-    Decomposition,
-    Gallery,
-    Scores,
-    bias_variance,
-    confusion_matrix,
-    stored_bytes,
-)
+from kt_tuning.ensembling import EnsembleRecord
+from kt_tuning.ensembling.run_files import RunRecords, read_scores, read_validated
+from kt_tuning.evaluation import Scores, bias_variance, confusion_matrix
+from kt_tuning.evaluation.cost import stored_bytes
+from kt_tuning.evaluation.explanations import Gallery
+from kt_tuning.evaluation.generalization import Decomposition
 from kt_tuning.export import Measurement, measurements
 from kt_tuning.run import Run
 from kt_tuning.run.layout import AUGMENTATION, CONFIGURATION, ENSEMBLE, GALLERY, SPLIT
@@ -153,14 +150,7 @@ def _repeats(run: Run, name: str, predictions: npt.NDArray[np.floating]) -> Repe
 def load_run(directory: str | Path) -> RunSummary:
     """Read a run directory; files of stages that have not run yet may be missing.
 
-    Args:
-        directory: The folder that a search wrote.
-
-    Returns:
-        Its content, checked.
-
-    Raises:
-        StorageError: if the folder is missing, is no run directory, or a file of it is damaged.
+    A folder that is missing or no run directory, and a damaged file raise StorageError.
     """
     run, records = Run(directory), RunRecords.load(directory)
     known = {trial.trial_id for trial in records.trials}

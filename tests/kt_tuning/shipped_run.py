@@ -10,7 +10,8 @@ import numpy as np
 
 from kt_tuning.core.records import SearchRecord, TrialRecord
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import EnsembleRecord, combination_digest
+from kt_tuning.ensembling import EnsembleRecord
+from kt_tuning.ensembling.run_files import combination_digest
 from kt_tuning.evaluation import Interval, Scores, measure_reliability
 from kt_tuning.recipe import Recipe
 from kt_tuning.search.definition import SearchDefinition

@@ -24,8 +24,9 @@ from scipy.special import softmax
 from striped import striped_images
 
 import kt_tuning as kt
-from kt_tuning.evaluation import Gallery, Scores, model_digest, score
-from kt_tuning.evaluation.test_uses import note_use_of
+from kt_tuning.evaluation import Scores, score
+from kt_tuning.evaluation.explanations import Gallery
+from kt_tuning.evaluation.test_uses import model_digest, note_use_of
 from kt_tuning.export.export_folder import write_provenance
 from kt_tuning.export.export_model import Exported, NumericalCheck
 from kt_tuning.trials.checkpoint import TrainingState

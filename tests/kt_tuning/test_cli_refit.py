@@ -12,7 +12,7 @@ from hypermodels import MLP
 from kt_tuning import Recipe, open_run
 from kt_tuning.core.records import REFITTED
 from kt_tuning.data import load_images
-from kt_tuning.evaluation import model_digest
+from kt_tuning.evaluation.test_uses import model_digest
 from kt_tuning.finalize import load_final_model, load_run_data
 
 

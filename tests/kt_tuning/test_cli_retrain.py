@@ -11,7 +11,8 @@ from hypermodels import MLP
 from kt_tuning import Recipe, open_run
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.data import load_images
-from kt_tuning.ensembling import Ensemble, EnsembleRecord, RunRecords
+from kt_tuning.ensembling import Ensemble, EnsembleRecord
+from kt_tuning.ensembling.run_files import RunRecords
 from kt_tuning.evaluation import held_out_uses
 from kt_tuning.evaluation.test_uses import HeldOutUse, add_uses
 from kt_tuning.finalize import load_final_model, load_run_data, save_final_model

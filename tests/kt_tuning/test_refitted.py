@@ -8,15 +8,15 @@ from types import SimpleNamespace
 import pytest
 
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.pipeline import RunOptions, refitted
-from kt_tuning.pipeline.refitted import RunTime, _is_cheap
+from kt_tuning.pipeline import RunOptions, job
+from kt_tuning.pipeline.job import RunTime, _is_cheap
 from kt_tuning.run.layout import RESULT
 
 
 @pytest.fixture
 def now(monkeypatch):
     """The clock stands at 110 seconds; the runs began at 100."""
-    monkeypatch.setattr(refitted.time, "monotonic", lambda: 110.0)
+    monkeypatch.setattr(job.time, "monotonic", lambda: 110.0)
 
 
 @pytest.mark.parametrize(

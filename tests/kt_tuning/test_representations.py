@@ -8,7 +8,8 @@ import pytest
 from hypermodels import MLP, ConvNet, Families, FineTune, ResNet
 from kt_tuning import ImageData, Recipe
 from kt_tuning.ensembling import Candidates, Member
-from kt_tuning.evaluation import CorrectedBest, Interval, evaluate
+from kt_tuning.evaluation import Interval, evaluate
+from kt_tuning.evaluation.selection_bias import CorrectedBest
 from kt_tuning.finalize.refit import Refit, RefitRecord
 from kt_tuning.report import Report
 

@@ -10,8 +10,10 @@ from tiny_models import tiny
 from kt_tuning import Tuner
 from kt_tuning.core.errors import SearchError
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import EnsembleRecord, RunRecords, read_validated
-from kt_tuning.evaluation import Scores, held_out_uses, model_digest
+from kt_tuning.ensembling import EnsembleRecord
+from kt_tuning.ensembling.run_files import RunRecords, read_validated
+from kt_tuning.evaluation import Scores, held_out_uses
+from kt_tuning.evaluation.test_uses import model_digest
 from kt_tuning.finalize import export_run
 from kt_tuning.report.run_summary import load_run
 

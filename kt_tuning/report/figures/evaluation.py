@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,7 +12,9 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from kt_tuning.core.errors import SearchError
 from kt_tuning.core.units import count
-from kt_tuning.evaluation import CORRUPTIONS, ClassCurves, Reliability, Robustness
+from kt_tuning.evaluation import CORRUPTIONS
+from kt_tuning.evaluation.diagnostics import ClassCurves, Reliability
+from kt_tuning.evaluation.robustness import Robustness
 from kt_tuning.report.figures.scored_trials import RunFigures
 from kt_tuning.report.figures.style import (
     BLUE,
@@ -126,13 +129,11 @@ class ScoreFigures(RunFigures):
     def corruptions(self) -> ReportFigure:
         """Draw the score on corrupted test images by severity."""
         table, figure, axes = _begin(self._robustness("corrupted"), NO_ROBUSTNESS)
-        severities, kinds = (0, *table.severities), by_kind(table)
-        for (kind, values), (color, dashes) in zip(kinds.items(), _LINES, strict=False):
-            axes.plot(severities, (table.clean, *values), color=color, linestyle=dashes, label=kind)
+        kinds = by_kind(table)
+        rows = {kind: (table.severities, values) for kind, values in kinds.items()}
+        _draw_falls(axes, table.clean, rows)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_ylim(bottom=0)
         name_axes(axes, metric_label(table.metric), "Severity of the corruption (0: none)")
-        add_legend(axes)
         ends = ", ".join(f"{kind} {number(values[-1])}" for kind, values in kinds.items())
         figure.description = (
             f"{metric_label(table.metric)} on {table.sample} by severity of corruption: "
@@ -144,13 +145,12 @@ class ScoreFigures(RunFigures):
     def attacks(self) -> ReportFigure:
         """Draw the accuracy under attack by the largest change of a pixel."""
         table, figure, axes = _begin(self._robustness("adversarial"), NO_ROBUSTNESS)
-        for (name, row), (color, dashes) in zip(table.adversarial.items(), _LINES, strict=False):
-            epsilons = sorted(row)
-            values = [table.clean, *(row[epsilon] for epsilon in epsilons)]
-            axes.plot([0, *epsilons], values, color=color, linestyle=dashes, label=name.upper())
-        axes.set_ylim(bottom=0)
+        rows = {
+            name.upper(): tuple(zip(*sorted(row.items()), strict=True))
+            for name, row in table.adversarial.items()
+        }
+        _draw_falls(axes, table.clean, rows)
         name_axes(axes, "Accuracy under attack", "Largest change of a pixel, of 255")
-        add_legend(axes)
         ends = "; ".join(
             f"{name.upper()} {number(row[max(row)])} at {max(row):g} of 255"
             for name, row in table.adversarial.items()
@@ -246,6 +246,14 @@ _LINES: tuple[tuple[str, Any], ...] = (
     (FAINT, (0, (5, 1.5))),
     (INK, (0, (1.5, 1.5))),
 )
+
+
+def _draw_falls(axes: Axes, clean: float, rows: Mapping[str, tuple[Any, ...]]) -> None:
+    """Draw a line a name through the clean score at 0 and (strengths, scores)."""
+    for (name, (strengths, scores)), (color, dashes) in zip(rows.items(), _LINES, strict=False):
+        axes.plot((0, *strengths), (clean, *scores), color=color, linestyle=dashes, label=name)
+    axes.set_ylim(bottom=0)
+    add_legend(axes)
 
 
 def by_kind(table: Robustness) -> dict[str, tuple[float, ...]]:

@@ -12,23 +12,13 @@ import numpy as np
 
 from kt_tuning.core.errors import OptionError, SearchError
 from kt_tuning.core.records import COMPLETED, TrialRecord
-from kt_tuning.evaluation import hyperparameter_importances
+from kt_tuning.evaluation.importances import BOOKKEEPING, hyperparameter_importances
 from kt_tuning.report.run_summary import FloatArray, RunSummary, load_run
-
-BOOKKEEPING = "tuner/"
-"""Prefix of the values that Hyperband keeps among the hyperparameters."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ScoredTrials:
-    """Trials and their scores, in order of start.
-
-    Attributes:
-        objective: Name of the metric that is the score.
-        maximise: Whether a higher score is better.
-        trials: The trials.
-        scores: (trials,) the metric at the best epoch; not-a-number where a trial has none.
-    """
+    """Trials and their scores by an objective, in order of start; nan where there is no score."""
 
     objective: str
     maximise: bool
@@ -101,12 +91,7 @@ class ScoredTrials:
 
 
 class RunFigures:
-    """The run of some figures.
-
-    Args:
-        run: A run directory, or the summary of one.
-        objectives: (name, direction) of each objective; by default the one in `search.json`.
-    """
+    """The run of some figures: a run directory, or the summary of one; see `Plots`."""
 
     def __init__(
         self, run: RunSummary | str | Path, *, objectives: Sequence[tuple[str, str]] = ()

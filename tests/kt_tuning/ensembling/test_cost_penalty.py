@@ -6,9 +6,8 @@ from member_cases import make_members
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.ensembling import Combination, Member, solve
-from kt_tuning.ensembling.cost_penalty import ServingCosts, drop_costly_members
 from kt_tuning.ensembling.members import costs_of
-from kt_tuning.ensembling.problem import Problem
+from kt_tuning.ensembling.problem import Problem, ServingCosts, drop_costly_members
 
 
 def mean(problem):

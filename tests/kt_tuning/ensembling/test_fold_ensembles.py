@@ -9,7 +9,8 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.ensembling import Combination, Ensemble, Member
 from kt_tuning.ensembling.calibration import Calibration, fit_temperature
 from kt_tuning.ensembling.combination import mean_over_folds, sharpening_of
-from kt_tuning.evaluation import measure_reliability, model_digest
+from kt_tuning.evaluation import measure_reliability
+from kt_tuning.evaluation.test_uses import model_digest
 
 FOLDS, ROWS, CLASSES = 4, 4000, 5
 

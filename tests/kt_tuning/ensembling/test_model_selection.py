@@ -7,12 +7,12 @@ from member_cases import make_members
 from kt_tuning.data.stratified_split import stratified_folds
 from kt_tuning.ensembling import Combination
 from kt_tuning.ensembling.calibration import temper
-from kt_tuning.ensembling.cost_penalty import ServingCosts
 from kt_tuning.ensembling.model_selection import (
     CrossFit,
     standard_errors,
     steadiest_within_one_error,
 )
+from kt_tuning.ensembling.problem import ServingCosts
 
 
 def predictions_of(of_truth):

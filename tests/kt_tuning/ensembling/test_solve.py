@@ -13,9 +13,8 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.data.stratified_split import stratified_folds
 from kt_tuning.ensembling import SOLVERS, Combination, Member, selection, solve
 from kt_tuning.ensembling.calibration import temper
-from kt_tuning.ensembling.cost_penalty import ServingCosts
 from kt_tuning.ensembling.model_selection import CrossFit
-from kt_tuning.ensembling.problem import Problem
+from kt_tuning.ensembling.problem import Problem, ServingCosts
 from kt_tuning.ensembling.solve import (
     CANDIDATES,
     CANDIDATES_FOR_OTHER_METRICS,

@@ -8,7 +8,7 @@ import pytest
 
 from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.ensembling import Ensemble, candidates_of, soup
-from kt_tuning.ensembling.soup import greedy_soup
+from kt_tuning.ensembling.candidates import greedy_soup
 from kt_tuning.evaluation import METRICS
 
 

@@ -7,7 +7,7 @@ from keras import layers
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.evaluation import adversarial_accuracy, attack
-from kt_tuning.evaluation.adversarial import ATTACKS
+from kt_tuning.evaluation.robustness import ATTACKS
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kt_tuning.evaluation import METRICS, bootstrap_intervals, metrics_for
-from kt_tuning.evaluation import bootstrap as bootstrap_module
+from kt_tuning.evaluation import intervals as intervals_module
 from kt_tuning.evaluation.intervals import share_interval
 
 
@@ -142,7 +142,7 @@ def test_coverage_of_a_nearly_perfect_classifier(name):
 def test_the_size_of_a_block_does_not_matter(monkeypatch):
     labels, probabilities = predictions(50, 3)
     expected = intervals(labels, probabilities, resamples=23)
-    monkeypatch.setattr(bootstrap_module, "_BLOCK_CELLS", 250)
+    monkeypatch.setattr(intervals_module, "_BLOCK_CELLS", 250)
     found = intervals(labels, probabilities, resamples=23)
     for name, interval in expected.items():
         got = found[name]

@@ -8,14 +8,8 @@ from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.core.records import DataCard, PixelFormat, SearchRecord, TrialRecord
 from kt_tuning.evaluation import cost as latency_module
 from kt_tuning.evaluation import cost as module
-from kt_tuning.evaluation import (
-    measure_cost,
-    measure_latency,
-    measure_throughput,
-    stored_bytes,
-    training_speed,
-)
-from kt_tuning.evaluation.cost import Cost, Throughput
+from kt_tuning.evaluation import measure_cost, measure_latency, measure_throughput
+from kt_tuning.evaluation.cost import Cost, Throughput, stored_bytes, training_speed
 
 
 @pytest.fixture

@@ -7,10 +7,11 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from kt_tuning.core.errors import DataError, OptionError
-from kt_tuning.evaluation import METRICS, Reliability, measure_reliability
+from kt_tuning.evaluation import METRICS, measure_reliability
 from kt_tuning.evaluation.diagnostics import (
     MOST_POINTS,
     Mistake,
+    Reliability,
     class_curves,
     confusion_matrix,
     worst_mistakes,

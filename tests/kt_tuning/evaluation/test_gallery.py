@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kt_tuning.evaluation import Gallery, make_gallery
+from kt_tuning.evaluation import make_gallery
 from kt_tuning.evaluation.diagnostics import worst_mistakes
+from kt_tuning.evaluation.explanations import Gallery
 
 
 class Corner:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from kt_tuning.core.errors import DataError, OptionError
-from kt_tuning.evaluation import Robustness, corrupt, robustness
+from kt_tuning.evaluation import corrupt, robustness
 from kt_tuning.evaluation.corruptions import CORRUPTIONS
+from kt_tuning.evaluation.robustness import Robustness
 
 
 def model(images):

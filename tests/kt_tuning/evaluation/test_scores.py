@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from kt_tuning.core.errors import OptionError, StorageError
-from kt_tuning.evaluation import Interval, Robustness, Scores, measure_reliability
+from kt_tuning.evaluation import Interval, Scores, measure_reliability
 from kt_tuning.evaluation.cost import Cost, Throughput
 from kt_tuning.evaluation.diagnostics import class_curves, worst_mistakes
 from kt_tuning.evaluation.generalization import Generalization
+from kt_tuning.evaluation.robustness import Robustness
 
 
 @pytest.fixture

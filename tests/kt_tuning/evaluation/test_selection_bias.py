@@ -7,14 +7,9 @@ import numpy as np
 import pytest
 
 from kt_tuning.core.errors import DataError, OptionError
-from kt_tuning.evaluation import (
-    METRICS,
-    CorrectedBest,
-    Interval,
-    corrected_best,
-)
-from kt_tuning.evaluation import bootstrap as bootstrap_module
-from kt_tuning.evaluation.selection_bias import optimism_of_best
+from kt_tuning.evaluation import METRICS, Interval, corrected_best
+from kt_tuning.evaluation import intervals as intervals_module
+from kt_tuning.evaluation.selection_bias import CorrectedBest, optimism_of_best
 
 
 def guesses(candidates, rows, classes=2, seed=0):
@@ -144,7 +139,7 @@ def test_same_seed_same_result():
 def test_the_size_of_a_block_does_not_matter(metric, monkeypatch):
     predictions, labels = guesses(4, 50)
     expected = corrected_best(predictions, labels, metric, resamples=23)
-    monkeypatch.setattr(bootstrap_module, "_BLOCK_CELLS", 250)
+    monkeypatch.setattr(intervals_module, "_BLOCK_CELLS", 250)
     found = corrected_best(predictions, labels, metric, resamples=23)
     assert found.corrected.value == pytest.approx(expected.corrected.value, abs=1e-12)
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
-from kt_tuning.export.resize import resize_bilinear
+from kt_tuning.export.tf_images import resize_bilinear
 
 TARGETS = [(1, 1), (13, 8), (32, 32), (64, 48)]
 RNG = np.random.default_rng(0)

@@ -16,17 +16,10 @@ from striped import striped_images
 from kt_tuning.core.errors import DataError, OptionError, StorageError
 from kt_tuning.core.records import SearchRecord, TrialRecord
 from kt_tuning.data import ImageData, load_images
-from kt_tuning.ensembling import Ensemble, EnsembleRecord, RunRecords, read_scores
-from kt_tuning.evaluation import (
-    HeldOutUse,
-    HeldOutUses,
-    Parts,
-    Scores,
-    evaluate,
-    generalization,
-    held_out_uses,
-    model_digest,
-)
+from kt_tuning.ensembling import Ensemble, EnsembleRecord
+from kt_tuning.ensembling.run_files import RunRecords, read_scores
+from kt_tuning.evaluation import Parts, Scores, evaluate, generalization, held_out_uses
+from kt_tuning.evaluation.test_uses import HeldOutUse, HeldOutUses, model_digest
 from kt_tuning.finalize import evaluate_run, load_final_model, load_run_data, save_final_model
 from kt_tuning.finalize.evaluate import _as_before
 from kt_tuning.search.run_directory import RunDirectory

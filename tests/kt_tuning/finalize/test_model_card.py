@@ -12,7 +12,7 @@ from shipped_run import write_search, write_winner
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import RunRecords
+from kt_tuning.ensembling.run_files import RunRecords
 from kt_tuning.evaluation import Scores
 from kt_tuning.evaluation.test_uses import HeldOutUse, add_uses
 from kt_tuning.export import Measurement

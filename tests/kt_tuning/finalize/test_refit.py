@@ -21,8 +21,8 @@ from kt_tuning.data.batches import Batches
 from kt_tuning.devices import Devices
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.ensembling.run_files import combination_digest
-from kt_tuning.evaluation import held_out_uses, model_digest
-from kt_tuning.evaluation.test_uses import HeldOutUse, add_uses
+from kt_tuning.evaluation import held_out_uses
+from kt_tuning.evaluation.test_uses import HeldOutUse, add_uses, model_digest
 from kt_tuning.finalize import load_final_model, save_final_model
 from kt_tuning.finalize.refit_training import check_shareable
 

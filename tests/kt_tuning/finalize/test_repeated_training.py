@@ -12,13 +12,8 @@ from hypermodels import MLP
 from kt_tuning.core.errors import OptionError, SearchError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.data import ImageData
-from kt_tuning.ensembling import (
-    Ensemble,
-    candidates_of,
-    join_candidates,
-    read_candidates,
-    take_best,
-)
+from kt_tuning.ensembling import Ensemble, candidates_of, join_candidates, read_candidates
+from kt_tuning.ensembling.members import take_best
 from kt_tuning.finalize import bag, boost, member_training, snapshots
 from kt_tuning.finalize.repeated_training import (
     _annealed,

@@ -20,20 +20,19 @@ from kt_tuning.core.json_record import write_json
 from kt_tuning.core.records import DataCard, PixelFormat, SearchRecord, TrialRecord
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.evaluation import (
-    Cost,
-    Gallery,
-    Generalization,
     Interval,
-    Picture,
-    Robustness,
     Scores,
-    Throughput,
     class_curves,
     confusion_matrix,
     measure_reliability,
     worst_mistakes,
 )
-from kt_tuning.export import MEASUREMENT_FILE, Measurement
+from kt_tuning.evaluation.cost import Cost, Throughput
+from kt_tuning.evaluation.explanations import Gallery, Picture
+from kt_tuning.evaluation.generalization import Generalization
+from kt_tuning.evaluation.robustness import Robustness
+from kt_tuning.export import Measurement
+from kt_tuning.export.measurement import MEASUREMENT_FILE
 from kt_tuning.report.run_summary import RunSummary
 
 NASTY = "<script>alert(1)</script>"

@@ -7,14 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.evaluation import (
-    EPOCH_CAVEAT,
-    CorrectedBest,
-    HeldOutUse,
-    HeldOutUses,
-    Interval,
-    Scores,
-)
+from kt_tuning.evaluation import Interval, Scores
+from kt_tuning.evaluation.selection_bias import EPOCH_CAVEAT, CorrectedBest
+from kt_tuning.evaluation.test_uses import HeldOutUse, HeldOutUses
 from kt_tuning.report.page_content import (
     model_line,
     notes,

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from kt_tuning.ensembling import EnsembleRecord, measure_diversity
-from kt_tuning.evaluation import EPOCH_CAVEAT, Gallery, Picture, bias_variance
+from kt_tuning.evaluation import bias_variance
+from kt_tuning.evaluation.explanations import Gallery, Picture
+from kt_tuning.evaluation.selection_bias import EPOCH_CAVEAT
 from kt_tuning.report.page import SECTIONS, render_section
 from kt_tuning.report.run_summary import Repeats, RunSummary, load_run
 

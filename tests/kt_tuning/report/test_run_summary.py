@@ -11,7 +11,7 @@ import pytest
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json, write_json
 from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.evaluation import HeldOutUse, HeldOutUses
+from kt_tuning.evaluation.test_uses import HeldOutUse, HeldOutUses
 from kt_tuning.report.run_summary import load_run
 
 

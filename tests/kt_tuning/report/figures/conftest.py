@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from figure_cases import ROWS, with_records
 
-from kt_tuning.report import RunSummary
+from kt_tuning.report.run_summary import RunSummary
 
 
 @pytest.fixture

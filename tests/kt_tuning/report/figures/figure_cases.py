@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from kt_tuning.report import RunSummary
+from kt_tuning.report.run_summary import RunSummary
 
 # rate, units, kind, depth, accuracy, status
 ROWS = [

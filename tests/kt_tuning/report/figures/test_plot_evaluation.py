@@ -10,7 +10,9 @@ import pytest
 
 from kt_tuning.core.errors import SearchError
 from kt_tuning.ensembling import EnsembleRecord
-from kt_tuning.evaluation import ClassCurves, Interval, Reliability, Robustness, Scores
+from kt_tuning.evaluation import Interval, Scores
+from kt_tuning.evaluation.diagnostics import ClassCurves, Reliability
+from kt_tuning.evaluation.robustness import Robustness
 from kt_tuning.report import Plots
 from kt_tuning.report.figures.evaluation import (
     ClassCurvesData,

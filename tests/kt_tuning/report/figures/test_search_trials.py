@@ -10,7 +10,8 @@ import pytest
 from figure_cases import LONG, SHORT, points, with_records
 
 from kt_tuning.core.errors import OptionError, SearchError
-from kt_tuning.report import Plots, RunSummary
+from kt_tuning.report import Plots
+from kt_tuning.report.run_summary import RunSummary
 
 
 def test_history_has_a_point_a_value_and_the_best_so_far(few) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.augment import Policy, augment
-from kt_tuning.core.errors import DataError, StorageError
+from kt_tuning.core.errors import DataError, OptionError, StorageError
+from kt_tuning.core.names import find_name
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.units import check_count, count
-from kt_tuning.data import ImageData
+from kt_tuning.data import ImageData, ImageSplit
 from kt_tuning.ensembling.members import Member, serving_cost, stack_predictions
 from kt_tuning.ensembling.problem import LOG_LOSS, cost
+from kt_tuning.evaluation import METRICS, predict_split
 from kt_tuning.evaluation.predict import predict_function, predict_images, predict_probabilities
 from kt_tuning.run import Run
 from kt_tuning.run.layout import SPLIT
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating[Any]]
 Loader = Callable[[TrialRecord], "keras.Model"]
+Arrays = list[NDArray[Any]]
+"""A model's weights, as `keras.Model.get_weights` returns them."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -228,9 +233,107 @@ class AugmentedPredictor:
         return (total / (1 + len(self.uniforms))).astype(np.float32)
 
     def predict(self, images: NDArray[np.uint8]) -> Floats:
-        """Return probabilities (N, classes) of uint8 images (N, H, W, C).
-
-        Raises:
-            DataError: if there are no images, or the model returns no probabilities.
-        """
+        """Return probabilities (N, classes) of uint8 images (N, H, W, C)."""
         return predict_images(self.predict_on_batch, images)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Soup:
+    """The result of `soup`.
+
+    Attributes:
+        member: The averaged model and its predictions on the candidates' rows.
+        ingredients: Names of the members whose weights it is the mean of, best first.
+        score: The metric on these rows. As they decided the ingredients, it is optimistic.
+        best_alone: The metric of the best ingredient alone; the score is never worse.
+    """
+
+    member: Member
+    ingredients: tuple[str, ...]
+    score: float
+    best_alone: float
+
+    def __repr__(self) -> str:
+        return f"Soup({', '.join(self.ingredients)}; {self.score:.4f}, alone {self.best_alone:.4f})"
+
+
+def soup(candidates: Candidates, data: ImageData, *, metric: str = LOG_LOSS) -> Soup:
+    """Average the weights of candidates that do not make the average worse.
+
+    The result costs as much to serve as one model. It helps where the models lie in one basin of
+    the loss: snapshots of one training, fine-tunings of one backbone.
+
+    From the best on, each is put into the mean if the metric on the candidates' rows is then no
+    worse. Weights can be averaged among models that are built alike: candidates whose weights have
+    other shapes than those of the best one are left out, as are those without a model. The
+    statistics of batch normalisations are averaged like everything else.
+
+    Source: Wortsman et al. (2022), "Model soups: averaging weights of multiple fine-tuned models
+    improves accuracy without increasing inference time", recipe 1.
+
+    Args:
+        candidates: Members trained without folds: one of several folds has seen all rows.
+        data: The data that they were trained on.
+        metric: Name in `METRICS`.
+
+    Raises:
+        OptionError: on an unknown metric, or if no candidate has a model.
+        DataError: if the data are not those that the candidates predicted.
+    """
+    metric = find_name(metric, METRICS, "metric")
+    if candidates.fingerprint != data.fingerprint:
+        raise DataError(
+            "The data should be those that the candidates predicted, fingerprint "
+            f"{candidates.fingerprint[:12]}. Received: {data.fingerprint[:12]}."
+        )
+    members = [member for member in candidates.members if member.load is not None]
+    if not members:
+        raise OptionError("A soup is made of models. Received only candidates without a `load`.")
+    members.sort(key=lambda member: cost(metric, candidates.labels, member.predictions))
+    split = ImageSplit(data.pixels, candidates.rows, candidates.labels)
+    model = members[0].model()
+
+    def predict(weights: Arrays) -> NDArray[np.floating[Any]]:
+        model.set_weights(weights)
+        return predict_split(model.predict_on_batch, split)
+
+    average, kept, costs = greedy_soup(
+        itertools.chain(
+            [model.get_weights()], (member.model().get_weights() for member in members[1:])
+        ),
+        lambda weights: cost(metric, candidates.labels, predict(weights)),
+    )
+    predictions = predict(average)
+    sign = -1.0 if METRICS[metric].direction == "max" else 1.0
+    return Soup(
+        member=Member("soup", predictions, load=lambda: model, cost=float(model.count_params())),
+        ingredients=tuple(members[place].name for place in kept),
+        score=METRICS[metric].function(candidates.labels, predictions),
+        best_alone=sign * costs[0],
+    )
+
+
+def greedy_soup(
+    ingredients: Iterable[Arrays], cost_of: Callable[[Arrays], float]
+) -> tuple[Arrays, list[int], list[float]]:
+    """Average weights, the best first, each of which must not make the average cost more.
+
+    Weights of other shapes are left out. Returns the average, the places of the ingredients in it,
+    and the cost after each of them.
+    """
+    others = iter(ingredients)
+    average = next(others)
+    kept, costs = [0], [cost_of(average)]
+    for place, weights in enumerate(others, start=1):
+        if [array.shape for array in weights] != [array.shape for array in average]:
+            continue
+        mixed = [
+            old + (new - old) / (len(kept) + 1) if np.issubdtype(old.dtype, np.floating) else old
+            for old, new in zip(average, weights, strict=True)
+        ]
+        after = cost_of(mixed)
+        if after <= costs[-1]:
+            average = mixed
+            kept.append(place)
+            costs.append(after)
+    return average, kept, costs

@@ -1,12 +1,17 @@
 """Optional parts of an evaluation, and the images that they are measured on."""
 
+import importlib
+
 import numpy as np
 import pytest
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.evaluation import PARTS, Parts, Predicted, evaluate
-from kt_tuning.evaluation import optional_parts as parts_module
-from kt_tuning.evaluation.optional_parts import affordable, stratified_sample
+from kt_tuning.evaluation import PARTS, Parts, evaluate
+from kt_tuning.evaluation import predict as predict_module
+from kt_tuning.evaluation.predict import Predicted, affordable, stratified_sample
+
+# The package has a function of this name.
+evaluate_module = importlib.import_module("kt_tuning.evaluation.evaluate")
 
 
 class Bright:
@@ -95,8 +100,8 @@ def slow(seconds):
 
 def test_corruptions_are_measured_on_as_many_images_as_fit_into_the_time(monkeypatch, caplog):
     caplog.set_level("INFO", logger="kt_tuning")
-    monkeypatch.setattr(parts_module, "seconds_per_changed_image", slow(0.5))
-    monkeypatch.setattr(parts_module, "FEWEST", 5)
+    monkeypatch.setattr(evaluate_module, "seconds_per_changed_image", slow(0.5))
+    monkeypatch.setattr(predict_module, "FEWEST", 5)
     found = evaluate(
         predict, Bright(2), parts=Parts(("corruptions",), seconds=12.0), bootstrap=5
     ).robustness
@@ -106,14 +111,14 @@ def test_corruptions_are_measured_on_as_many_images_as_fit_into_the_time(monkeyp
 
 
 def test_all_images_whatever_they_cost(monkeypatch):
-    monkeypatch.setattr(parts_module, "seconds_per_changed_image", slow(1e9))
+    monkeypatch.setattr(evaluate_module, "seconds_per_changed_image", slow(1e9))
     found = evaluate(predict, Bright(2), parts=Parts(("corruptions",), images="all"), bootstrap=5)
     assert found.robustness.sample == "40 images"
 
 
 def test_generalization_of_some_images_of_each_earlier_split(monkeypatch):
-    monkeypatch.setattr(parts_module, "seconds_per_image", slow(1.0))
-    monkeypatch.setattr(parts_module, "FEWEST", 5)
+    monkeypatch.setattr(evaluate_module, "seconds_per_image", slow(1.0))
+    monkeypatch.setattr(predict_module, "FEWEST", 5)
     parts = Parts(("generalization",), seconds=21.0)
     found = evaluate(predict, Data(), parts=parts, bootstrap=5).generalization
     # Two splits share the time: 10 images of each; the test images are predicted in any case.
