@@ -93,6 +93,10 @@ def fit_temperature(probabilities: Floats, labels: Integers) -> float:
     The ridge hardly counts on hundreds of rows; on a dozen, all predicted right, it keeps the model
     from being sure of everything.
 
+    Args:
+        probabilities: (N, C), of a model that was not trained on these rows.
+        labels: (N,) integers in 0..C-1.
+
     Source: Guo, Pleiss, Sun and Weinberger (2017), "On calibration of modern neural networks",
     section 4.2.
     """

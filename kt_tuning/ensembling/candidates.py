@@ -233,7 +233,11 @@ class AugmentedPredictor:
         return (total / (1 + len(self.uniforms))).astype(np.float32)
 
     def predict(self, images: NDArray[np.uint8]) -> Floats:
-        """Return probabilities (N, classes) of uint8 images (N, H, W, C)."""
+        """Return probabilities (N, classes) of uint8 images (N, H, W, C).
+
+        Raises:
+            DataError: if there are no images, or the model returns no probabilities.
+        """
         return predict_images(self.predict_on_batch, images)
 
 
@@ -316,10 +320,14 @@ def soup(candidates: Candidates, data: ImageData, *, metric: str = LOG_LOSS) -> 
 def greedy_soup(
     ingredients: Iterable[Arrays], cost_of: Callable[[Arrays], float]
 ) -> tuple[Arrays, list[int], list[float]]:
-    """Average weights, the best first, each of which must not make the average cost more.
+    """Average weights, each of which must not make the average cost more.
 
-    Weights of other shapes are left out. Returns the average, the places of the ingredients in it,
-    and the cost after each of them.
+    Args:
+        ingredients: Weights of models, the best first; those of other shapes are left out.
+        cost_of: Cost of weights; lower is better.
+
+    Returns:
+        The average, the places of the ingredients in it, and the cost after each of them.
     """
     others = iter(ingredients)
     average = next(others)

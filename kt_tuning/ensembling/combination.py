@@ -108,7 +108,14 @@ class Combination(Record):
         )
 
     def predict(self, predictions: Sequence[Floats] | Floats) -> Floats:
-        """Combine the members' probabilities (K, N, C) to (N, C), float64."""
+        """Combine the members' probabilities.
+
+        Args:
+            predictions: (K, N, C).
+
+        Returns:
+            (N, C), float64.
+        """
         rows = zip(predictions, self.weights, self.temperatures, strict=True)
         counted = [(weight, temperature, member) for member, weight, temperature in rows if weight]
         if self.pool == GEOMETRIC:
@@ -128,7 +135,12 @@ class Combination(Record):
 
 
 def mean_over_folds(folds: int, sharpening: float) -> Combination:
-    """Return how predictions of all folds' models become one: softmax(s * mean of log p)."""
+    """Return how the predictions of all folds' models become one: softmax(s * mean of log p).
+
+    Args:
+        folds: Number of predictions.
+        sharpening: s; see `sharpening_of`.
+    """
     return Combination(
         (1 / folds,) * folds, pool=GEOMETRIC, calibrations=(Calibration(scales=(sharpening,)),)
     )
@@ -137,18 +149,25 @@ def mean_over_folds(folds: int, sharpening: float) -> Combination:
 def sharpening_of(
     combination: Combination, predictions: Floats, labels: Integers, folds: int
 ) -> float:
-    """Return what the logits of a mean over k folds are multiplied by, 1 or more.
+    """Return what the logits of a mean over folds are multiplied by, 1 or more.
 
     No row is unseen by the models of all folds, so the temperature of their mean cannot be fitted.
-    What is fitted, on out-of-fold predictions (K, N, C), is the temperature T of single models. If
-    it makes them surer, it is right for their mean as well. If it makes them less sure, T > 1,
-    because their errors differ, then averaging k of them does part of that: with independent errors
-    of the logits, of variance v, T^2 = 1 + c v, and the mean needs 1 + c v / k. So the logits are
+    What is fitted, on out-of-fold predictions, is the temperature T of single models. If it makes
+    them surer, it is right for their mean as well. If it makes them less sure, T > 1, because their
+    errors differ, then averaging k of them does part of that: with independent errors of the
+    logits, of variance v, T^2 = 1 + c v, and the mean needs 1 + c v / k. So the logits are
     multiplied by T / sqrt(1 + (T^2 - 1) / k). `benchmarks/fold_calibration.py` measures what that
     brings. Models that are all too sure in the same way remain so in part.
 
-    T is that of the combination without its members' temperatures and calibration; if it has
-    neither, or T is below 1, the factor is 1.
+    Args:
+        combination: Fitted on the predictions.
+        predictions: (K, N, C) out-of-fold probabilities of the members.
+        labels: (N,).
+        folds: k.
+
+    Returns:
+        The factor, where T is the temperature of the combination without its members' temperatures
+        and calibration; 1 if T is below 1, or if the combination has neither.
 
     Sources: MacKay (1992), "The evidence framework applied to classification networks", for logits
     with an error; Rahaman and Thiery (2021), "Uncertainty quantification and deep ensembles": the
@@ -166,7 +185,12 @@ def _numbers(values: Sequence[float]) -> Floats:
 
 
 def check_members(models: Sequence[keras.Model]) -> None:
-    """Refuse, with an `OptionError`, models that cannot be averaged."""
+    """Refuse models that cannot be averaged.
+
+    Raises:
+        OptionError: if there are none, one is not a functional or built Sequential model with
+            one input and one output (n, classes), or their shapes differ.
+    """
     import keras
 
     if not models:
@@ -193,7 +217,11 @@ def check_members(models: Sequence[keras.Model]) -> None:
 
 
 def check_images(images: NDArray[np.uint8], model: keras.Model) -> None:
-    """Refuse, with a `DataError`, images that a member does not take."""
+    """Refuse images that a member does not take.
+
+    Raises:
+        DataError: if the images are not uint8, or not of the member's shape.
+    """
     expected = model.input_shape[1:]
     pairs = zip(expected, images.shape[1:], strict=False)
     fits = images.ndim == 4 and all(wanted in (None, size) for wanted, size in pairs)
@@ -213,7 +241,12 @@ def member_name(index: int) -> str:
 def combine_models(models: Sequence[keras.Model], combination: Combination) -> keras.Model:
     """Build one functional model, of built-in layers, that answers as `combination` says.
 
-    It maps uint8 pixels (n, H, W, C) to float32 probabilities (n, classes).
+    Args:
+        models: K models that `check_members` accepts.
+        combination: The combination of K members.
+
+    Returns:
+        uint8 pixels (n, H, W, C) -> float32 probabilities (n, classes).
     """
     import keras
 
@@ -250,7 +283,15 @@ def combine_folds(
 
     A combination that was fitted on out-of-fold predictions is of one model a member. So the models
     of each fold are combined by it, and the mean is taken over the folds, of the logits; see
-    `mean_over_folds`. Each member is a sequence of as many models as there are folds.
+    `mean_over_folds`.
+
+    Args:
+        members: For each member its models, one a fold, as many as the others have.
+        combination: The combination of the members.
+        sharpening: See `sharpening_of`.
+
+    Returns:
+        uint8 pixels (n, H, W, C) -> float32 probabilities (n, classes).
     """
     combined = [combine_models(fold, combination) for fold in zip(*members, strict=True)]
     if len(combined) == 1:

@@ -50,7 +50,11 @@ class Member:
     load_folds: Callable[[], Sequence[keras.Model]] | None = None
 
     def model(self) -> keras.Model:
-        """Load the Keras model; an `OptionError` says if there are only predictions."""
+        """Load the Keras model.
+
+        Raises:
+            OptionError: if there are only predictions.
+        """
         if self.load is None:
             raise OptionError(
                 f"The member {self.name!r} counts in the ensemble, but there are only its "
@@ -90,7 +94,16 @@ def distinct(members: Sequence[Member]) -> list[Member]:
 
 
 def take_best(members: Sequence[Member], labels: ArrayLike, size: int) -> list[Member]:
-    """Return the first `size` members of distinct configurations; labels are not used."""
+    """Choose the first members of distinct configurations.
+
+    Args:
+        members: Candidates, best first.
+        labels: Not used.
+        size: Largest number of members.
+
+    Raises:
+        OptionError: if `size` is below 1.
+    """
     check_count("size", size)
     return distinct(members)[:size]
 
@@ -101,6 +114,15 @@ def take_diverse(members: Sequence[Member], labels: ArrayLike, size: int) -> lis
     Diversity counts by what it is worth: a weak member that errs elsewhere comes before a copy of
     a strong one. Each member is given its temperature first. As this looks at the rows that
     weights are fitted on, choose among at most some hundred members.
+
+    Args:
+        members: Candidates.
+        labels: (N,) integers in 0..C-1, of the members' rows.
+        size: Largest number of members.
+
+    Raises:
+        OptionError: if `size` is below 1.
+        DataError: if predictions and labels do not belong together.
     """
     check_count("size", size)
     candidates = distinct(members)
@@ -154,7 +176,12 @@ def selection(members: Sequence[Member], choice: str, size: int, *, metric: str 
 def stack_predictions(
     members: Sequence[Member], labels: ArrayLike
 ) -> tuple[Floats, NDArray[np.integer[Any]]]:
-    """Return predictions (K, N, C) and labels (N,); refuse two members of one name."""
+    """Return predictions (K, N, C) and labels (N,), checked.
+
+    Raises:
+        OptionError: if two members have one name.
+        DataError: if predictions and labels do not belong together; see `check_predictions`.
+    """
     names = [member.name for member in members]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise OptionError(f"Members should have names of their own. Received twice: {twice}.")

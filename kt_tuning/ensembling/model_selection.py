@@ -71,14 +71,17 @@ class CrossFit:
         self._calibrated = functools.cache(self._calibrate)
 
     def out_of_fold(self, solver: str, without: int | None = None) -> Floats:
-        """Return predictions (n, C) of all rows but those of a fold, each by fits on others."""
+        """Return predictions (n, C) of the rows outside the fold `without`, or of all.
+
+        Each fold is predicted by a fit on the others that are left.
+        """
         predicted = np.empty((len(self._labels), self._predictions.shape[2]))
         for fold, aside in self._pairs(without):
             predicted[self._fold == fold] = self._predicted(aside, fold)[solver]
         return predicted[self._fold != without]
 
     def choose(self, solvers: Sequence[str], without: int | None = None) -> tuple[str, Calibration]:
-        """Choose a solver, of the simplest first, and its calibration, without using a fold.
+        """Choose a solver and the calibration of its combination, without using a fold.
 
         A solver gets the calibration that has the least cross-fitted log-loss, the first of equals;
         it is fitted on out-of-fold predictions, as on rows that the weights were fitted on they
@@ -94,6 +97,13 @@ class CrossFit:
         it changes from fold to fold, and to take the cheaper each time cost up to 0.014 nats in
         real searches, two standard errors. Members that are not worth their cost are dropped once,
         where each combination is fitted, see `drop_costly_members`.
+
+        Args:
+            solvers: Names in `SOLVERS`, the simplest first.
+            without: The fold, or None.
+
+        Returns:
+            The name in `SOLVERS`, and the calibration.
         """
         labels = self._labels[self._fold != without]
         solver = solvers[0]
@@ -167,9 +177,16 @@ def steadiest_within_one_error(
 ) -> str:
     """Return the steadiest solver of those that tie with the best for its cost.
 
-    That is the first with a single member, then `STEADY`, then the cheapest. By solver, the
-    simplest first, are given its out-of-fold predictions (N, C), and the mean size and serving cost
-    of its fits.
+    That is the first with a single member, then `STEADY`, then the cheapest.
+
+    Args:
+        metric: Name in `METRICS`.
+        labels: (N,).
+        predictions: By solver, the simplest first: (N, C) out of fold.
+        sizes: By solver: number of members of its fits, on average.
+        costs: By solver: serving cost of its fits on average, see `ServingCosts.cost`.
+        serving: The cost penalty.
+        rng: Draws the rows of the bootstrap.
 
     Source: the one-standard-error rule of Breiman, Friedman, Olshen and Stone (1984),
     "Classification and regression trees", section 3.4.3, for paired differences.
@@ -207,9 +224,16 @@ def standard_errors(
     against: str,
     rng: np.random.Generator,
 ) -> dict[str, float]:
-    """Return the standard error of each one's difference from `against`, by a paired bootstrap.
+    """Return the standard error of each one's difference from one of them, by a paired bootstrap.
 
     Resamples on which the metric is undefined are left out.
+
+    Args:
+        metric: Name in `METRICS`.
+        labels: (N,).
+        predictions: Name -> predictions (N, C).
+        against: One of the names.
+        rng: Draws the rows, `RESAMPLES` times.
     """
     rows = len(labels)
     drawn = [np.bincount(rng.integers(rows, size=rows), minlength=rows) for _ in range(RESAMPLES)]

@@ -41,9 +41,14 @@ differently, a member twenty times as large as the others must take away 4%."""
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Problem:
-    """Members' predictions (K, N, C) on rows that none was trained on, their labels, and a metric.
+    """Members' predictions, and the cost of weights.
 
     A cost is the metric itself, or its negative where more is better: lower is better.
+
+    Attributes:
+        predictions: (K, N, C) probabilities on rows that no member was trained on.
+        labels: (N,) integers in 0..C-1.
+        metric: Name in `METRICS`.
     """
 
     predictions: Floats
@@ -107,7 +112,11 @@ def shortfall(metric: str, cost: float) -> float:
 
 
 def mean_log(values: Floats) -> Floats:
-    """Mean logarithm of (M, N) numbers in 1e-9 to 1e9, by products: few logarithms are taken."""
+    """Mean logarithm along the last axis of (M, N): of products, so that few logarithms are taken.
+
+    Args:
+        values: Each between 1e-9 and 1e9.
+    """
     rows, columns = values.shape
     even = columns - columns % _FACTORS
     products = np.multiply.reduce(values[:, :even].reshape(rows, _FACTORS, -1), axis=1)
@@ -116,7 +125,12 @@ def mean_log(values: Floats) -> Floats:
 
 
 def check_predictions(predictions: ArrayLike, labels: ArrayLike) -> tuple[Floats, Integers]:
-    """Return predictions (K, N, C) and labels (N,) as arrays; refuse what does not fit."""
+    """Return predictions (K, N, C) and labels (N,) as arrays.
+
+    Raises:
+        DataError: if the shapes do not match, a label is out of range, the predictions are not
+            probabilities, or there are fewer than 3 rows.
+    """
     try:
         members, truth = np.asarray(predictions), np.asarray(labels)
     except ValueError as error:
@@ -153,6 +167,9 @@ class ServingCosts:
     Attributes:
         costs: (K,) above 0, in any unit; divided by the least of them.
         cost_penalty: In [0, 1); with 0 costs only decide between equally good combinations.
+
+    Raises:
+        OptionError: if a cost or the cost penalty is out of range.
     """
 
     costs: Floats
@@ -195,10 +212,19 @@ class ServingCosts:
 def drop_costly_members(
     fit: Callable[[Problem], Combination], problem: Problem, serving: ServingCosts
 ) -> Combination:
-    """Fit a combination of all K members in which only those count whose gain is worth their cost.
+    """Fit a combination of the members whose gain is worth their cost.
 
-    Members are dropped one after the other, each time the one without which the cost penalty
-    judges best, as long as that is no worse; then the others are fitted again, until all stay.
+    Members are dropped one after the other, each time the one without which the rule in this
+    module's docstring judges best, as long as that is no worse; then the others are fitted again,
+    until all stay.
+
+    Args:
+        fit: Finds weights.
+        problem: K members.
+        serving: Their costs.
+
+    Returns:
+        A combination of all K; the weights of dropped members are 0.
     """
     kept = np.arange(problem.members)
     while True:

@@ -90,7 +90,13 @@ class EnsembleRecord(Record):
 
 
 def record_of(solution: Solution, members: Sequence[Member], labels: Integers) -> EnsembleRecord:
-    """Return the record of a solution found for `members`; their log-loss stands in for a score."""
+    """Return the record of a solution, with the members that have a weight.
+
+    Args:
+        solution: The result of `solve`.
+        members: All K that it was found for. Where one has no score, its log-loss stands in.
+        labels: (N,) of the rows that they predicted.
+    """
     places = solution.combination.kept()
     kept = [members[index] for index in places]
     costs = costs_of(members)

@@ -68,7 +68,11 @@ class RunRecords:
 
     @classmethod
     def load(cls, directory: str | Path) -> RunRecords:
-        """Read a run directory."""
+        """Read a run directory.
+
+        Raises:
+            StorageError: if it holds no search, or a file of it is damaged.
+        """
         run = Run(directory)
         search, data = run.read_search(), run.data_card()
         uses = HeldOutUses()
@@ -89,7 +93,11 @@ class RunRecords:
 
     @property
     def card(self) -> DataCard:
-        """The card of the images; a `StorageError` if the search was not on an `ImageData`."""
+        """The card of the images.
+
+        Raises:
+            StorageError: if the search was not on an `ImageData`.
+        """
         if self.data is None:
             raise StorageError(f"The run {self.name} has no {DATA}: it was not on an ImageData.")
         return self.data
@@ -146,22 +154,38 @@ class Validated(Predicted):
 
 
 def trained_on_validation(directory: str | Path) -> bool:
-    """Whether the models of a run were trained on its validation images: with folds, or again."""
+    """Whether the models of a run were trained on its validation images: with folds, or again.
+
+    Raises:
+        StorageError: if the directory holds no search.
+    """
     return Run(directory).read_search().folds > 1 or is_refitted(directory)
 
 
 def is_refitted(directory: str | Path) -> bool:
-    """Whether a run's models were trained again, on training and validation images."""
+    """Whether a run's models were trained again, on training and validation images.
+
+    Raises:
+        StorageError: if `ensemble.json` cannot be read.
+    """
     run = Run(directory)
     record = run.read(EnsembleRecord, ENSEMBLE)
     return run.is_refit() or (record is not None and record.refitted)
 
 
 def read_validated(directory: str | Path, best: str | None = None) -> Validated | None:
-    """Read what the run's ensemble, or without one the trial `best`, says of validation images.
+    """Read what the run's ensemble, or its best trial, says of validation images.
 
-    It is None if the run's models kept no predictions: those that were trained again have none
-    that are theirs.
+    Args:
+        directory: The run directory.
+        best: Id of the trial to read if there is no ensemble.
+
+    Returns:
+        The predictions; None if the run's models kept none: those that were trained again have
+        none that are theirs.
+
+    Raises:
+        StorageError: if a file is damaged.
     """
     run = Run(directory)
     record, split = run.read(EnsembleRecord, ENSEMBLE), run.split()
@@ -183,7 +207,11 @@ def read_validated(directory: str | Path, best: str | None = None) -> Validated 
 
 
 def read_scores(directory: str | Path) -> Scores | None:
-    """Read the test scores of a run's ensemble; None without, or if they are of another model."""
+    """Read the test scores of a run's ensemble; None if it was not measured, or only another model.
+
+    Raises:
+        StorageError: if a file is damaged.
+    """
     run = Run(directory)
     ensemble = run.read(EnsembleRecord, ENSEMBLE)
     if ensemble is None:
@@ -200,7 +228,11 @@ def read_scores(directory: str | Path) -> Scores | None:
 
 
 def combination_digest(directory: str | Path) -> str:
-    """Return a digest of which models a run has combined, and how."""
+    """Return a digest of which models a run has combined, and how.
+
+    Raises:
+        StorageError: if the run has no `ensemble.json`.
+    """
     path = Path(directory) / ENSEMBLE
     read = read_json(path, way_on=EnsembleRecord.way_on)
     EnsembleRecord.from_json(read, source=str(path))
@@ -209,7 +241,13 @@ def combination_digest(directory: str | Path) -> str:
 
 
 def write_ensemble_file(path: Path, model: keras.Model, facts: Mapping[str, Any]) -> None:
-    """Write a combined model and its facts; the file appears whole or not at all."""
+    """Write a combined model and its facts; the file appears whole or not at all.
+
+    Args:
+        path: The file, with the suffix ".keras".
+        model: The combined model.
+        facts: JSON-able.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path, durable=True) as temporary:
         model.save(temporary)
@@ -218,7 +256,11 @@ def write_ensemble_file(path: Path, model: keras.Model, facts: Mapping[str, Any]
 
 
 def read_ensemble_file(path: Path) -> tuple[keras.Model, dict[str, Any]]:
-    """Read what `write_ensemble_file` wrote: the combined model, and its facts."""
+    """Read what `write_ensemble_file` wrote: the combined model, and its facts.
+
+    Raises:
+        StorageError: if the file is missing, or something else.
+    """
     if not path.is_file():
         raise StorageError(
             f"No such file: {path}. Expected a file of `ensemble.save`, or a run directory."
@@ -235,7 +277,11 @@ def read_ensemble_file(path: Path) -> tuple[keras.Model, dict[str, Any]]:
 
 
 def load_keras_model(path: Path) -> keras.Model:
-    """Read a Keras model that may have layers of `hypermodels`."""
+    """Read a Keras model that may have layers of `hypermodels`.
+
+    Raises:
+        StorageError: if the file is damaged.
+    """
     import keras
 
     import hypermodels  # noqa: F401  its layers are registered by being imported
@@ -249,7 +295,11 @@ def load_keras_model(path: Path) -> keras.Model:
 
 
 def find_ensemble_file(run: Path) -> Path:
-    """Return the file of a run's present ensemble: of the one in its `ensemble.json`."""
+    """Return the file of a run's present ensemble: of the one in its `ensemble.json`.
+
+    Raises:
+        StorageError: if there is none.
+    """
     advice = f"Run `kt-tuning finalize {run}`, or in Python `tuner.ensemble()`, which write it."
     if not (run / ENSEMBLE).is_file():
         if not is_run_directory(run):

@@ -71,7 +71,11 @@ def nelder_mead_weights(problem: Problem, rng: np.random.Generator) -> Floats:
 
 
 def cmaes_weights(problem: Problem, rng: np.random.Generator) -> Floats:
-    """Return the best weights of CMA-ES (Hansen, Ostermeier 2001) over softmax(x), or the mean."""
+    """Return the best weights of CMA-ES (Hansen and Ostermeier 2001) over softmax(x), or the mean.
+
+    Raises:
+        MissingExtraError: without the package cmaes.
+    """
     require_extra("The solver 'cmaes'", "cmaes")
     from cmaes import CMA  # type: ignore[import-not-found, unused-ignore]
 
@@ -110,9 +114,18 @@ def greedy_weights(
     """Select members with replacement, in random halves of them, and average over the halves.
 
     A selection starts from as many of the best members as average best (2004, section 2.2); each
-    round adds the member that improves the mean most, and the best prefix is kept. Selecting from
-    fewer members than there are overfits less (2004, section 2.4). Each half has the best member in
-    it, as a half without a good one would vote for bad ones; `bags=1` selects once, from all.
+    round adds the member that improves the mean most. Selecting from fewer members than there
+    are overfits less (2004, section 2.4). Each half has the best member in it, as a half without a
+    good one would vote for bad ones.
+
+    Args:
+        problem: Members, labels and metric.
+        rng: Draws the halves.
+        rounds: Members that a selection ends with; its best prefix is kept.
+        bags: Halves; 1 selects once, from all members.
+
+    Returns:
+        Weights (K,) on the simplex.
     """
     members = problem.members
     # Half of two or three members is too few to select from.
@@ -148,17 +161,23 @@ def _select(problem: Problem, library: Integers, rounds: int) -> Floats:
 
 
 def convex_weights(of_truth: Floats) -> tuple[Floats, float]:
-    """Minimise mean_n -log(sum_k w_k P_kn) over the simplex; return w, and its gap in nats.
+    """Minimise mean_n -log(sum_k w_k P_kn) over the simplex.
 
-    The log-loss of a mixture depends on the predictions only through P (K, N), each member's
-    probability of the true class, and is convex in the weights. Dropping the constraint sum(w) = 1
-    and adding sum(w) to the loss leaves the same minimum, which L-BFGS-B finds over w >= 0.
+    The log-loss of a mixture depends on the predictions only through P, each member's probability
+    of the true class, and is convex in the weights. Dropping the constraint sum(w) = 1 and adding
+    sum(w) to the loss leaves the same minimum, which L-BFGS-B finds over w >= 0.
 
     With g_k = mean_n P_kn / (w P)_n, the log-loss of w is above the minimum by no more than
-    max_k g_k - 1, whatever the minimum is (duality): that is the gap, usually below 1e-7. As long
-    as it is too large, w g, the step of expectation maximisation, is the next start.
+    max_k g_k - 1, whatever the minimum is (duality): that is the gap. As long as it is too large,
+    w g, the step of expectation maximisation, is the next start.
 
     Source: Lindsay (1983), "The geometry of mixture likelihoods".
+
+    Args:
+        of_truth: P, (K, N) probabilities of the true class, all above 0 and at most 1.
+
+    Returns:
+        Weights (K,) on the simplex, and their gap in nats, usually below 1e-7.
     """
     # Deferred: SciPy takes longer to import than all else here.
     from scipy.optimize import minimize

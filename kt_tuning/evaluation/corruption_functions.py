@@ -63,9 +63,15 @@ def zoom_blur(image: Floats, zoom: tuple[float, float], rng: np.random.Generator
 
 
 def smear(image: Floats, radius: int, deviation: float, *, angle: float) -> Floats:
-    """Average an image with itself, moved by 0 to 2 radius pixels at an angle to the horizontal.
+    """Average the image with itself, moved along a line by 0 to 2 radius pixels.
 
     The weights fall like one side of a normal curve, as in ImageMagick's MotionBlurImage.
+
+    Args:
+        image: (H, W, C).
+        radius: Half of the line's length, in pixels.
+        deviation: Deviation of the normal curve, in pixels.
+        angle: Angle of the line, in degrees from the horizontal.
     """
     height, width = image.shape[:2]
     steps = np.arange(2 * radius + 1)
@@ -113,7 +119,13 @@ def brightness(image: Floats, added: float, rng: np.random.Generator) -> Floats:
 
 
 def fog(image: Floats, haze: tuple[float, float], rng: np.random.Generator) -> Floats:
-    """Fog: a fractal cloud of (thickness, decay) is added; the brightest pixel stays as it is."""
+    """Fog: `thickness` times a fractal cloud is added, and the brightest pixel stays as it is.
+
+    Args:
+        image: (H, W, C).
+        haze: Thickness, and how much finer detail is weaker: see `cloud`.
+        rng: Draws the cloud.
+    """
     thickness, decay = haze
     height, width = image.shape[:2]
     side = 1 << (max(height, width) - 1).bit_length()
@@ -148,8 +160,10 @@ def snow(
 def cloud(side: int, decay: float, rng: np.random.Generator) -> Floats:
     """Return a fractal height map (side, side) in 0..1, by the diamond-square algorithm.
 
-    The side is a power of two, and the map wraps around. The noise of each level is weaker than
-    that of the one before by the square of `decay`.
+    Args:
+        side: A power of two; the map wraps around.
+        decay: Noise of each level is weaker than that of the one before by its square.
+        rng: Draws the noise.
 
     Source: Fournier, Fussell and Carpenter (1982), "Computer rendering of stochastic models".
     """

@@ -30,7 +30,13 @@ Distort = Callable[[Floats, Any, np.random.Generator], Floats]
 
 @dataclasses.dataclass(frozen=True)
 class Corruption:
-    """One row of `CORRUPTIONS`; `constants`: side of the images in pixels -> severities 1 to 5."""
+    """One row of `CORRUPTIONS`.
+
+    Attributes:
+        kind: "noise", "blur", "weather" or "digital".
+        distort: Changes one image.
+        constants: Side of the images in pixels -> argument of `distort` at severities 1 to 5.
+    """
 
     kind: str
     distort: Distort

@@ -89,7 +89,11 @@ def measure_cost(model: Any, image: NDArray[np.uint8] | None = None) -> Cost:
 
 
 def stored_bytes(path: str | Path) -> int:
-    """Return the bytes of a file, or of all files in a folder such as a SavedModel."""
+    """Return the bytes of a file, or of all files in a folder such as a SavedModel.
+
+    Raises:
+        StorageError: if there is nothing.
+    """
     path = Path(path)
     if not path.exists():
         raise StorageError(f"No such file or folder: {path}")
@@ -102,8 +106,15 @@ def training_speed(
 ) -> float | None:
     """Return the images a second that a search's trials trained on: the median completed trial.
 
-    Building, validation and checkpoints are in the time. With folds, a training sees all images but
-    one fold's. None if no trial has completed.
+    Building, validation and checkpoints are in the time.
+
+    Args:
+        trials: Trials of the search.
+        data: Its data.
+        search: Its record; with folds, a training sees all images but one fold's.
+
+    Returns:
+        Images a second, or None if no trial has completed.
     """
     images = float(sum(data.counts["train"]))
     if search.folds > 1:

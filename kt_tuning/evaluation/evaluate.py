@@ -323,7 +323,15 @@ def seconds_per_changed_image(
     *,
     corrupted: bool,
 ) -> float:
-    """Estimate the time that corruptions and attacks of one image take, with its predictions."""
+    """Estimate the time that corruptions and attacks of one image take, and their predictions.
+
+    Args:
+        predict: uint8 images (n, H, W, C) -> probabilities (n, classes).
+        gradient: The gradient that attacks follow; None if there are no attacks.
+        images: (n, H, W, C) uint8: a batch to time.
+        labels: (n,) integers.
+        corrupted: Whether there are corruptions.
+    """
     each = seconds_per_image(predict, images)
     seconds = 0.0
     if corrupted:

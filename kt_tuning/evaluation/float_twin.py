@@ -17,7 +17,11 @@ Select = Callable[[Any], Any]
 
 
 def as_keras(model: Any) -> Any:
-    """Return a Keras model as it is, and the one that an `Ensemble` is; refuse other objects."""
+    """Return a Keras model as it is, and the one that an `Ensemble` is.
+
+    Raises:
+        OptionError: if it is neither, or has not one input and one output.
+    """
     import keras
 
     network = model.to_keras() if hasattr(model, "to_keras") else model
@@ -51,7 +55,11 @@ def functional_view(model: Any) -> Any:
 
 
 def check_tensorflow(purpose: str) -> None:
-    """Refuse, with an `OptionError`, Keras backends other than TensorFlow."""
+    """Refuse other Keras backends.
+
+    Raises:
+        OptionError: if the backend is not TensorFlow.
+    """
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -64,8 +72,14 @@ def check_tensorflow(purpose: str) -> None:
 def float_twin(model: Any, select: Select | None = None) -> Any:
     """Return a functional model of the same layers that takes float32.
 
-    With `select`, which names an operation of the model or, where it names none there, of the
-    models nested in it, the result returns a list of the model's output and of what was named.
+    Args:
+        model: A functional or built Sequential Keras model with one input and one output.
+        select: If given, it names an operation whose output is wanted: of the model, or where it
+            names none there, of the models nested in it.
+
+    Returns:
+        float32 (n, …) -> the model's output; if `select` named something, a list of it and what
+        was named.
     """
     import keras
 

@@ -59,7 +59,7 @@ class Interval:
 
 
 def share_interval(hits: int, rows: int) -> tuple[float, float]:
-    """Return the ends of Blaker's exact interval of the share `hits / rows`.
+    """Return Blaker's exact interval of a share.
 
     It contains the truth with a probability of at least 95%, whatever the truth, like the interval
     of Clopper and Pearson, and lies within that. Near 0 and 1 the probability is often above 97%:
@@ -68,6 +68,13 @@ def share_interval(hits: int, rows: int) -> tuple[float, float]:
 
     Source: Blaker (2000), "Confidence curves and improved exact confidence intervals for discrete
     distributions".
+
+    Args:
+        hits: Rows for which it holds.
+        rows: All rows, at least 1.
+
+    Returns:
+        Its ends, around `hits / rows` and within 0 and 1.
     """
     share = hits / rows
     low, high = effective_share_interval(share, rows)
@@ -107,12 +114,17 @@ def _acceptability(shares: Floats, hits: int, rows: int) -> Floats:
 
 
 def effective_share_interval(value: float, rows: float) -> tuple[float, float]:
-    """Return the interval of Clopper and Pearson for a share of an effective number of rows.
-
-    It is nan for nan.
+    """Return the interval of Clopper and Pearson for an effective number of rows.
 
     Source: Korn and Graubard (1998), "Confidence intervals for proportions with small expected
     number of positive counts estimated from survey data".
+
+    Args:
+        value: The share, 0 to 1; nan if it is undefined.
+        rows: Number of rows that it is a share of, above 0, not necessarily whole.
+
+    Returns:
+        Its ends, around `value` and within 0 and 1; nan for nan.
     """
     from scipy.special import betaincinv
 
@@ -125,10 +137,12 @@ def effective_share_interval(value: float, rows: float) -> tuple[float, float]:
 
 
 def effective_rows(value: float, variance: float, most: float) -> float:
-    """Return of how many independent rows, `most` at most, a share would have the same variance.
+    """Return of how many independent rows a share would have the same variance.
 
-    A variance that was estimated from few failures may be far too small; 0, as where no row
-    failed, is not used.
+    Args:
+        value: The metric, 0 to 1.
+        variance: Estimated variance of `value`; 0, as where no row failed, is not used.
+        most: Upper limit: a variance that was estimated from few failures may be far too small.
     """
     return min(value * (1.0 - value) / variance, most) if variance > 0 else most
 
@@ -137,12 +151,21 @@ def loss_interval(mean: float, variance: float, largest: float, rows: int) -> tu
     """Return the interval of a mean of losses, of which a few may make up most.
 
     The mean is a weighted sum of rare events. Its upper end is a quantile of the gamma
-    distribution that has its mean and variance with one more event of the size `largest`; the lower
+    distribution that has its mean and variance with one more event of the largest size; the lower
     end that of one without. A mean of equal losses gets the lower end of the exact binomial
     interval.
 
     Source: Fay and Feuer (1997), "Confidence intervals for directly standardized rates: a method
     based on the gamma distribution".
+
+    Args:
+        mean: Mean of the losses, none below 0.
+        variance: Variance of `mean`.
+        largest: The largest loss that a row can be expected to have, at least that of any here.
+        rows: Number of losses.
+
+    Returns:
+        Its ends, around `mean`; the lower one is not below 0.
     """
     from scipy.special import gammaincinv
 
@@ -158,11 +181,19 @@ def loss_interval(mean: float, variance: float, largest: float, rows: int) -> tu
 
 
 def difference_interval(first: Interval, second: Interval, *, limit: float) -> Interval:
-    """Return first - second, within ± `limit`, of two values that were measured independently.
+    """Return first - second, with its interval, of two values that were measured independently.
 
     Source: Newcombe (1998), "Interval estimation for the difference between independent
     proportions", method 10; for other values Zou and Donner (2008), "Construction of confidence
     limits about effect measures".
+
+    Args:
+        first: A value with its 95% interval.
+        second: Another one.
+        limit: The largest difference there can be.
+
+    Returns:
+        The difference; without an interval if one of the two has none.
     """
     value = first.value - second.value
     if any(math.isnan(end) for end in (first.low, first.high, second.low, second.high)):
@@ -294,6 +325,10 @@ def unseen_loss(metric: Metric, probabilities: Floats) -> float:
 
     The mean over the rows, weighted by the probability that the model gives to that, at twice the
     temperature: a model that is too sure of itself would leave out the rows that cost the most.
+
+    Args:
+        metric: A mean over rows.
+        probabilities: (N, C).
     """
     assert metric.per_row is not None
     second = np.argpartition(probabilities, -2, axis=1)[:, -2]

@@ -180,9 +180,17 @@ def _runs(positive: Truths, scores: Floats, *, join_positives: bool) -> tuple[La
 
 
 def sum_by_group(groups: Labels, size: int, counts: Floats) -> Floats:
-    """Return (size, R) sums of the rows of each group: `numpy.bincount` of all columns (N, R).
+    """Add up the rows of each group: `numpy.bincount` for every column of counts.
 
     It is a sparse product: 1,000 columns of 10,000 rows take 10 ms, and 100 ms by `bincount`.
+
+    Args:
+        groups: (N,) integers in 0..size-1.
+        size: Number of groups.
+        counts: (N, R).
+
+    Returns:
+        (size, R).
     """
     from scipy.sparse import csc_array
 

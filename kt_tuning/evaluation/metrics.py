@@ -153,7 +153,11 @@ def metric_of(objective: str) -> str | None:
 
 
 def find_metric(name: str) -> Metric:
-    """Return a row of `METRICS`; an `OptionError` names those that there are."""
+    """Return a row of `METRICS`.
+
+    Raises:
+        OptionError: if there is no such metric.
+    """
     return METRICS[find_name(name, METRICS, "metric")]
 
 
@@ -189,7 +193,11 @@ def score(
 
 
 def check_labels(labels: Labels, probabilities: Floats) -> None:
-    """Refuse, with a `DataError`, what is not labels (N,) in 0..C-1 with probabilities (N, C)."""
+    """Refuse labels and probabilities that do not belong together.
+
+    Raises:
+        DataError: if they are not (N,) and (N, C) with N > 0 and labels in 0..C-1.
+    """
     if labels.ndim != 1 or probabilities.ndim != 2 or len(labels) != len(probabilities):
         raise DataError(
             "Expected labels (N,) and probabilities (N, C) with the same N. "

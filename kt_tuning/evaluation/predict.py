@@ -63,14 +63,24 @@ class Predicted:
 def predict_split(
     predict: Predict, split: Split, places: NDArray[np.integer[Any]] | None = None
 ) -> NDArray[np.floating[Any]]:
-    """Return the predictions (N, …) of a split, or at `places`, `BATCH_SIZE` images at a time."""
+    """Return the predictions (N, …) of a split, in order, `BATCH_SIZE` images at a time.
+
+    Args:
+        predict: uint8 images (n, H, W, C) -> predictions (n, …).
+        split: The images, N at least 1.
+        places: (N,) which of the images; all if None.
+    """
     chosen = np.arange(len(split)) if places is None else places
     batches = [chosen[start : start + BATCH_SIZE] for start in range(0, len(chosen), BATCH_SIZE)]
     return np.concatenate([np.asarray(predict(split.take(batch))) for batch in batches])
 
 
 def predict_images(predict: Predict, images: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:
-    """Return the checked probabilities (N, C) of images, `BATCH_SIZE` of them at a time."""
+    """Return the checked probabilities (N, C) of images, `BATCH_SIZE` of them at a time.
+
+    Raises:
+        DataError: if there are no images, or what comes back is not one distribution an image.
+    """
     if len(images) == 0:
         raise DataError("There is nothing to predict: 0 images. Give at least one.")
     batches = [images[i : i + BATCH_SIZE] for i in range(0, len(images), BATCH_SIZE)]
@@ -82,7 +92,18 @@ def predict_images(predict: Predict, images: NDArray[np.uint8]) -> NDArray[np.fl
 def predict_probabilities(
     model: Any, split: Split, places: NDArray[np.integer[Any]] | None = None
 ) -> NDArray[np.floating[Any]]:
-    """Return the checked probabilities (N, C) of a split, or of its images at `places`."""
+    """Return the checked probabilities (N, C) of a split.
+
+    Args:
+        model: See `predict_function`.
+        split: The images and labels.
+        places: (N,) which of the images; all if None.
+
+    Raises:
+        DataError: if the split is empty, or what the model returns is not one distribution an
+            image.
+        OptionError: on a model that cannot be called.
+    """
     predict = predict_function(model)
     if len(split) == 0:
         raise DataError("The split is empty: it needs at least one labelled image.")
@@ -94,10 +115,13 @@ def predict_probabilities(
 
 
 def predict_function(model: Any) -> Predict:
-    """Return the function that predicts with `model`: uint8 images (n, H, W, C) -> (n, C).
+    """Return the function that predicts with `model`.
 
     That is its `predict_on_batch` if it has one (in Keras the compiled path that neither prints
     nor sets up an epoch), else its `predict`, else itself.
+
+    Raises:
+        OptionError: on a model that cannot be called.
     """
     for name in ("predict_on_batch", "predict"):
         if hasattr(model, name):
@@ -111,7 +135,11 @@ def predict_function(model: Any) -> Predict:
 
 
 def checked_probabilities(probabilities: NDArray[Any], images: int) -> NDArray[np.floating[Any]]:
-    """Refuse, with a `DataError`, a batch of predictions that is not one distribution an image."""
+    """Refuse a batch of predictions that is not one distribution an image.
+
+    Raises:
+        DataError: if it is not.
+    """
     shape = probabilities.shape
     if len(shape) != 2 or shape[0] != images:
         raise DataError(
@@ -147,10 +175,18 @@ FEWEST = 50
 
 
 def affordable(available: int, seconds_per_image: float, seconds: float) -> int:
-    """Return how many of the available images fit into a time, at least `FEWEST`.
+    """Return the number of images that can be measured in a given time.
 
     It is rounded down to 1, 2 or 5 times a power of ten, so that measuring again on the same
     machine takes the same number.
+
+    Args:
+        available: Images that there are.
+        seconds_per_image: Estimated time of one.
+        seconds: Time for all of them.
+
+    Returns:
+        `available`, if all of them can be measured; otherwise at least `FEWEST`.
     """
     if available <= FEWEST or available * seconds_per_image <= seconds:
         return available
@@ -161,10 +197,18 @@ def affordable(available: int, seconds_per_image: float, seconds: float) -> int:
 
 
 def stratified_sample(labels: ArrayLike, size: int, seed: int) -> NDArray[np.int64]:
-    """Return ascending places of images chosen at random, of each class its share, to one image.
+    """Choose images at random so that each class has its share, to one image.
 
     This is systematic sampling with equal steps through the images, shuffled and sorted by class
     (Cochran, 1977, "Sampling techniques", chapter 8).
+
+    Args:
+        labels: (N,) integers.
+        size: Images to choose; all if there are not more.
+        seed: Seed of the choice.
+
+    Returns:
+        (min(size, N),) ascending places in `labels`.
     """
     classes = np.asarray(labels)
     if size >= len(classes):

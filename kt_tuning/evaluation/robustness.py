@@ -60,12 +60,18 @@ class Robustness(Record):
         return f"{self.images:,}{of} images"
 
     def mean(self, name: str | None = None) -> float:
-        """Return the mean over the severities of one corruption, or of all; nan without any."""
+        """Return the mean over the severities of one corruption, or over everything measured.
+
+        It is nan if no corruption was measured.
+        """
         rows = self.corrupted.values() if name is None else [self.corrupted[name]]
         return float(np.mean(list(rows))) if rows else float("nan")
 
     def completed_by(self, other: Robustness | None) -> Robustness:
-        """Return this, with corruptions or attacks that another table has of the same images."""
+        """Return this, with corruptions or attacks that were only measured in another table.
+
+        One of other images, or of another model, adds nothing.
+        """
         if other is None or (self.metric, self.images, self.clean) != (
             other.metric,
             other.images,
@@ -148,8 +154,12 @@ def robustness(
 class LossGradient:
     """The gradient of a model's log-loss with respect to its pixels.
 
-    Raises OptionError for what is no functional Keras model or `Ensemble`, on another backend than
-    TensorFlow, and if no gradient reaches the pixels.
+    Args:
+        model: An `Ensemble` or a functional Keras model, uint8 pixels -> probabilities.
+
+    Raises:
+        OptionError: if it is no such model, the backend is not TensorFlow, or no gradient reaches
+            the pixels.
     """
 
     def __init__(self, model: Any) -> None:
@@ -181,7 +191,13 @@ class LossGradient:
 
 
 class Attack(NamedTuple):
-    """Steps along the sign of the gradient, each a share of epsilon long, kept within epsilon."""
+    """One row of `ATTACKS`: steps along the sign of the gradient, kept within epsilon.
+
+    Attributes:
+        steps: Number of steps.
+        length: Length of a step, as a share of epsilon.
+        random_start: Whether it starts at a random point within epsilon, instead of the image.
+    """
 
     steps: int
     length: float

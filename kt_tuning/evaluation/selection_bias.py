@@ -228,10 +228,10 @@ def optimism_of_best(errors: Floats, luck: Floats, others: Floats | None = None)
 
     The candidates' true errors are taken for draws from one distribution, which is estimated from
     the errors measured, by EM from a uniform start; the result is the mean of the winner's true
-    error given its measured one, minus that, and at least 0. A measured error is a sum of events of
-    equal size, so many as a Poisson variable says: where it is small, so is its noise. The size is
-    that which explains the variance of luck among the better half of the candidates; what they have
-    in common decides nothing and is left out.
+    error given its measured one. A measured error is a sum of events of equal size, so many as a
+    Poisson variable says: where it is small, so is its noise. The size is that which explains the
+    variance of luck among the better half of the candidates; what they have in common decides
+    nothing and is left out.
 
     As the winner's own error is weighed by what the others show, nothing is left of the bias of
     having been chosen if the distribution is right. It is estimated, however: where all candidates
@@ -240,8 +240,12 @@ def optimism_of_best(errors: Floats, luck: Floats, others: Floats | None = None)
     Args:
         errors: (K,) measured, lower is better, none below 0.
         luck: (K, R) by how much they differ on R resamples of the rows.
-        others: (M,) errors of further candidates with noise of the same size, such as other
-            epochs of the same trainings; one below the least of `errors` counts as equal to it.
+        others: (M,) measured errors of further candidates with noise of the same size, such as
+            other epochs of the same trainings; None if there are none. One that is below the least
+            of `errors` counts as equal to it.
+
+    Returns:
+        The expected true error of the candidate with the least error, minus that; at least 0.
     """
     best = float(errors.min())
     event = _event_size(errors, luck)

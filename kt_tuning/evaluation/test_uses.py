@@ -67,8 +67,11 @@ class HeldOutUses(Record):
     def caveat(self, trials: Iterable[TrialRecord] = ()) -> str | None:
         """Return what a reader of the test scores should know, or None if there is nothing.
 
-        That is: the split was opened for more than one model, or some of the search's trials began
-        after it had been opened, so that its scores may have guided the choice of the model.
+        That is: the split was opened for more than one model, or trials began after it had been
+        opened, so that its scores may have guided the choice of the model.
+
+        Args:
+            trials: The trials of the search, in any order.
         """
         if not self.uses:
             return None
@@ -89,7 +92,11 @@ class HeldOutUses(Record):
 
 
 def add_uses(directory: str | Path, uses: Iterable[HeldOutUse]) -> None:
-    """Add uses to the note in a directory, but for those that it has already."""
+    """Add uses to the note in a directory, but for those that it has already.
+
+    Raises:
+        StorageError: if the note cannot be read or written.
+    """
     path = Path(directory) / TEST_USES
     known = _read(path)
     if new := [use for use in uses if use not in known]:
@@ -123,9 +130,16 @@ def held_out_uses(directory: str | Path, *without_run: Path) -> HeldOutUses:
 def note_use_of(split: Any, model: Any, *, by: str) -> None:
     """Note that a model is measured on a split, if it is a test split, before it is.
 
-    An `ImageSplit` knows whether it is a test split, and where its uses are noted; any other object
-    is taken for a split of the user's own. A warning says so if the test split is no longer unseen.
-    A note in a run directory that cannot be written raises StorageError.
+    A warning says so if the test split is no longer unseen.
+
+    Args:
+        split: The split. An `ImageSplit` knows whether it is a test split, and where its uses are
+            noted; any other object is taken for a split of the user's own.
+        model: The measured model; its digest is noted.
+        by: The function that measures it.
+
+    Raises:
+        StorageError: if a note in a run directory cannot be read or written.
     """
     held_out = getattr(split, "held_out", None)
     if held_out is None or len(split) == 0:
@@ -166,10 +180,17 @@ def _with_outer(directory: str | Path) -> list[Path]:
 
 
 def model_digest(model: Any) -> str | None:
-    """Return a digest, 16 hexadecimal digits, that two Keras models share exactly if they are one.
+    """Return a digest that two models share exactly if they are the same one.
 
     Names of layers and an optimizer's state do not count: a model that was saved and loaded again
-    keeps its digest. An `Ensemble` has that of its Keras model; other objects have None.
+    keeps its digest.
+
+    Args:
+        model: A Keras model; or an object with `to_keras`, such as an `Ensemble`.
+
+    Returns:
+        16 hexadecimal digits; None for what is no Keras model, as there is nothing to compute a
+        digest of.
     """
     if hasattr(model, "to_keras"):
         model = model.to_keras()

@@ -44,7 +44,11 @@ def check_free(path: Path) -> None:
 
 @contextlib.contextmanager
 def new_export(path: Path) -> Iterator[Path]:
-    """Yield a folder that becomes `path` at the end of the block; see `atomic_folder`."""
+    """Yield a folder that becomes `path` at the end of the block; see `atomic_folder`.
+
+    Raises:
+        StorageError: if it cannot be written.
+    """
     try:
         with atomic_folder(path) as folder:
             yield folder
@@ -61,7 +65,14 @@ def write_labels(folder: Path, names: Sequence[str]) -> None:
 def write_provenance(
     folder: Path, card: DataCard, packages: Sequence[str], **more: dict[str, Any] | str
 ) -> None:
-    """Write `provenance.json`: date, data, package versions, and further entries."""
+    """Write `provenance.json`: date, data and package versions of the export.
+
+    Args:
+        folder: Folder of the file.
+        card: The data.
+        packages: Packages whose versions are recorded beside those of Keras, TensorFlow and others.
+        **more: Further entries.
+    """
     versions = {"python": platform.python_version()}
     for name in (*_PACKAGES, *packages):
         # Not found: run from a checkout, or TensorFlow has another name such as tensorflow-cpu.

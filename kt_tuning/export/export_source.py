@@ -40,7 +40,13 @@ class Source:
     examples: NDArray[np.uint8] | None = None
 
     def check(self) -> None:
-        """Refuse a model or examples that cannot be exported."""
+        """Refuse a model or examples that cannot be exported.
+
+        Raises:
+            ExportError: if Keras runs on another backend than TensorFlow, the model takes other
+                images than the card says, or a class name has more than one line.
+            DataError: if the examples do not fit the card.
+        """
         import keras
 
         backend = keras.config.backend()
@@ -63,7 +69,11 @@ class Source:
             self.check_images(self.examples, "examples")
 
     def check_images(self, images: NDArray[np.uint8], name: str) -> None:
-        """Refuse, with a `DataError`, images that the model does not take."""
+        """Refuse images that the model does not take.
+
+        Raises:
+            DataError: if they do not fit the card, or there are none.
+        """
         pixels = self.card.pixels.shape
         if images.dtype != np.uint8 or images.shape[1:] != pixels or not len(images):
             shape = ", ".join(map(str, pixels))
@@ -73,7 +83,11 @@ class Source:
             )
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the model's probabilities (N, classes); refuse other outputs."""
+        """Return the model's probabilities (N, classes).
+
+        Raises:
+            ExportError: if its outputs are not one distribution over the card's classes an image.
+        """
         import tensorflow as tf
 
         call = graph_of(self.model, self.card.pixels.shape)
@@ -97,9 +111,13 @@ class Source:
 
 
 def graph_of(model: keras.Model, shape: Sequence[int]) -> Callable[[NDArray[np.uint8]], object]:
-    """Return a TensorFlow model as the graph that is served, of images of a shape (H, W, C).
+    """Return the model as the graph that is served.
 
     `predict` compiles some models by XLA, which rounds half precision in other places.
+
+    Args:
+        model: On TensorFlow.
+        shape: (height, width, channels) of the images.
     """
     import tensorflow as tf
 

@@ -70,7 +70,11 @@ class Format:
     check: Check | None = None
 
     def check_installed(self) -> None:
-        """Refuse, with a `MissingExtraError`, to go on without the packages of the extra."""
+        """Refuse to go on without the packages of the extra.
+
+        Raises:
+            MissingExtraError: if one is missing.
+        """
         if self.extra is not None:
             require_extra(f"The format {self.name!r}", self.extra, *self.packages)
 
@@ -90,7 +94,13 @@ def read_keras(folder: Path) -> Predict:
 
 
 def write_litert(source: Source, folder: Path, **options: Any) -> None:
-    """Write `model.tflite` with float32 weights; options are attributes of the converter."""
+    """Write `model.tflite` with float32 weights.
+
+    Args:
+        source: The model.
+        folder: Folder of the file.
+        **options: Attributes of the converter.
+    """
     path = str(folder / LITERT_FILE)
     with quiet_logger("tensorflow"), unroll_rnn(source.model), matmul_resizing(source.model):
         source.model.export(path, format="litert", verbose=False, **options)
@@ -162,6 +172,10 @@ def _quantize(converter: Any, examples: NDArray[np.uint8]) -> bytes:
     All other operations stay in float32: sums, pooling, softmax and logarithms gain next to nothing
     and add a rounding each. So does the layer before a softmax, whose steps would be seen in the
     probabilities: it is small, and where two classes are close it decides.
+
+    Args:
+        converter: A `tf.lite.TFLiteConverter`.
+        examples: uint8 (N, height, width, channels); the range of each activation is that on them.
     """
     import tensorflow as tf
 
@@ -298,5 +312,9 @@ ALIASES = {
 
 
 def format_named(name: str) -> Format:
-    """Return a row of `FORMATS`; an `OptionError` names those that there are."""
+    """Return a row of `FORMATS`.
+
+    Raises:
+        OptionError: if there is none of this name.
+    """
     return FORMATS[find_name(name, FORMATS, "format", aliases=ALIASES)]

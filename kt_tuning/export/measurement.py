@@ -158,7 +158,16 @@ def compare(exported: NDArray[np.float32], trained: NDArray[np.float32]) -> Nume
 
 
 def check_tolerance(check: NumericalCheck, tolerance: Tolerance, name: str) -> None:
-    """Refuse, with an `ExportError`, an export that differs too much from the trained model."""
+    """Refuse an exported model that differs from the trained one.
+
+    Args:
+        check: The differences that were measured.
+        tolerance: The differences that are allowed.
+        name: Of the export, for the message.
+
+    Raises:
+        ExportError: if a difference is not allowed.
+    """
     others = (1 - check.agreement) * check.images
     # One of fewer than a hundred images is more than a hundredth.
     allowed = math.ceil(round((1 - tolerance.agreement) * check.images, 6))

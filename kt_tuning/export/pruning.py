@@ -98,7 +98,15 @@ def prune(
 def keep_largest(
     kernels: Sequence[NDArray[np.floating[Any]]], share: float
 ) -> list[NDArray[np.float32]]:
-    """Return, in each kernel's shape, 1 for weights to keep and 0 for a share of all to drop."""
+    """Choose the weights to keep, across kernels.
+
+    Args:
+        kernels: Of any shapes.
+        share: How many to drop, of all of them; in [0, 1).
+
+    Returns:
+        Of each kernel's shape: 1 to keep, 0 to drop.
+    """
     scores = [_scores(kernel) for kernel in kernels]
     joined = np.concatenate([score.ravel() for score in scores])
     keep = np.ones(joined.size, np.float32)

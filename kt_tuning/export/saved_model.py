@@ -86,7 +86,17 @@ def write_saved_model(source: Source, folder: Path) -> None:
 def check_files(
     predict: Predict, source: Source, images: NDArray[np.uint8], expected: NDArray[np.float32]
 ) -> None:
-    """Compare the probabilities and labels of images as PNG files with those expected."""
+    """Compare the probabilities of `images` as PNG files with those of the trained model.
+
+    Args:
+        predict: The `LoadedModel`.
+        source: The model that was exported.
+        images: uint8 (N, height, width, channels).
+        expected: The trained model's probabilities, (N, classes).
+
+    Raises:
+        ExportError: if they differ, or a label is not the name of the most probable class.
+    """
     import tensorflow as tf
 
     assert isinstance(predict, LoadedModel)

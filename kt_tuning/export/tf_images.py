@@ -43,7 +43,13 @@ def matches(data: tf.Tensor, at: tf.Tensor | int, expected: bytes) -> tf.Tensor:
 
 
 def png_chunk(data: tf.Tensor, kind: bytes, *, before: bytes = b"IEND") -> tf.Tensor:
-    """Return the content of the first chunk of a kind, uint8 (n,); n is 0 if there is none."""
+    """Return the content of the first chunk of a kind, uint8 (n,); n is 0 if there is none.
+
+    Args:
+        data: The output of `read_bytes` for a PNG file.
+        kind: Four letters.
+        before: Kind of the chunk at which the search ends.
+    """
 
     def step(position: tf.Tensor) -> _Step:
         size = number(data, position, 4, big=True)
@@ -140,11 +146,18 @@ def _find(data: tf.Tensor, start: int, step: Callable[[tf.Tensor], _Step]) -> tf
 
 
 def resize_bilinear(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Resize uint8 (rows, columns, channels), with the bytes of Pillow's BILINEAR filter.
+    """Resize by an antialiased triangle filter, with the bytes of Pillow's BILINEAR filter.
 
-    It is an antialiased triangle filter. Columns are resized before rows, each pass rounding to
-    bytes. A server that resized a little differently from training would shift every prediction a
-    little.
+    Columns are resized before rows, each pass rounding to bytes. A server that resized a little
+    differently from training would shift every prediction a little.
+
+    Args:
+        image: uint8 (rows, columns, channels), sizes known only at run time.
+        height: Rows of the result.
+        width: Columns of the result.
+
+    Returns:
+        uint8 (height, width, channels).
 
     Source: Pillow, `src/libImaging/Resample.c`.
     """

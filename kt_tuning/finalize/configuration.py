@@ -91,7 +91,14 @@ class Configuration:
         """Take the best trial that was trained by a loss, which can learn from a teacher.
 
         A linear probe cannot: a solver finds its weights. If all trials are probes, it is a
-        `ConvNet` with its default values. A search without a completed trial raises SearchError.
+        `ConvNet` with its default values.
+
+        Args:
+            tuner: The tuner of a search.
+            data: The data of the search.
+
+        Raises:
+            SearchError: if no trial has completed.
         """
         best = cls.of(tuner)
         if best.by_epochs:
@@ -119,7 +126,11 @@ class Configuration:
         return bool(getattr(member_of(self.hypermodel, self.values), "by_epochs", True))
 
     def hyperparameters(self, **metadata: Any) -> keras_tuner.HyperParameters:
-        """Return the values for a build, and metadata, which no hypermodel reads."""
+        """Return the values for a build.
+
+        Args:
+            **metadata: Further values, which no hypermodel reads.
+        """
         hp = keras_tuner.HyperParameters()
         hp.values = {**self.values, **metadata}
         return hp
@@ -130,7 +141,14 @@ def combine(
 ) -> Ensemble:
     """Combine the members that were trained in a folder, and write its `ensemble.json`.
 
-    `candidates` are the result of `bag`, `boost` or `snapshots`.
+    Args:
+        candidates: Result of `bag`, `boost` or `snapshots`.
+        data: The data that they were trained on.
+        directory: The folder.
+        solver: "auto" or a name in `SOLVERS`.
+
+    Raises:
+        OptionError: on an unknown solver.
     """
     ensemble = Ensemble.from_members(candidates.members, candidates.labels, solver=solver)
     assert ensemble.record is not None

@@ -116,14 +116,23 @@ def distill(
 
 
 class DistilledHyperModel(RecipeHyperModel):
-    """The hypermodel of a configuration, whose models learn from a teacher; see `teach`."""
+    """The hypermodel of a configuration, whose models learn from a teacher.
+
+    Args:
+        student: The configuration.
+        **teaching: The arguments of `teach`, but for the student.
+    """
 
     def __init__(self, student: Configuration, **teaching: Any) -> None:
         super().__init__(student.hypermodel.wrapped, student.recipe)
         self._teaching = teaching
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Build a student whose loss includes its teacher; refuse one without a loss."""
+        """Build a student whose loss includes its teacher.
+
+        Raises:
+            OptionError: if the student is not trained by a loss, as a linear probe is not.
+        """
         model = super().build(hp)
         if getattr(model, "frozen", None) is not None:
             raise OptionError(
@@ -146,6 +155,12 @@ def teach(
     The teacher sees the very pixels that the student is trained on, augmented and mixed: labels
     that were computed once for an image would be wrong for what augmentation makes of it (Beyer et
     al. 2022, "Knowledge distillation: a good teacher is patient and consistent").
+
+    Args:
+        student: Compiled; its loss and metrics of the labels stay what they are.
+        teacher: Is not changed, and does not become part of the student.
+        temperature: T, more than 0.
+        soft_weight: s, in (0, 1].
     """
     loss_of_labels = student.compute_loss
 
@@ -170,10 +185,17 @@ def teach(
 
 
 def distillation_loss(teacher: Any, student: Any, temperature: float) -> Any:
-    """T² KL(q ‖ p) (n,) in nats of the probabilities (n, classes) that logits / T would have given.
+    """T² KL(q ‖ p) in nats, with q and p the answers that logits divided by T would have given.
 
-    The factor keeps the gradient as large as that of the labels, whatever T is; the higher T, the
-    more what is said of unlikely classes counts.
+    The factor keeps the gradient as large as that of the labels, whatever T is.
+
+    Args:
+        teacher: Probabilities (n, classes).
+        student: Probabilities (n, classes).
+        temperature: T; the higher, the more what is said of unlikely classes counts.
+
+    Returns:
+        (n,).
 
     Source: Hinton, Vinyals and Dean (2015), "Distilling the knowledge in a neural network",
     section 2.

@@ -38,9 +38,15 @@ def load_run_data(
 ) -> ImageData:
     """Load the images that a search was run on, split as they were then.
 
-    They are in a folder if one is given, else where they were. A run on arrays or a DataFrame
-    raises OptionError, a folder that holds other images now DataError, what cannot be read
-    StorageError.
+    Args:
+        directory: The run directory.
+        folder: Where the images are now; where they were if None.
+        progress: Whether to show a progress bar while files are decoded.
+
+    Raises:
+        StorageError: if the run directory or the folder cannot be read.
+        OptionError: if the search was run on arrays.
+        DataError: if the folder holds other images now.
     """
     run = Run(directory)
     card = run.read_data()
@@ -86,10 +92,17 @@ def load_run_data(
 
 
 def save_final_model(ensemble: Ensemble, directory: str | Path) -> Path:
-    """Write a run's ensemble as one Keras file, for `load_final_model`; return the file.
+    """Write a run's ensemble as one Keras file, for `load_final_model`.
 
     The file name contains the digest of `ensemble.json`, so that a file of an earlier ensemble is
     never mistaken for it; such files are deleted.
+
+    Args:
+        ensemble: The ensemble that `ensemble.json` describes.
+        directory: The run directory.
+
+    Returns:
+        The file.
     """
     path = _file(Path(directory))
     ensemble.save(path)
@@ -100,7 +113,11 @@ def save_final_model(ensemble: Ensemble, directory: str | Path) -> Path:
 
 
 def load_final_model(directory: str | Path) -> keras.Model:
-    """Read the final model of a run: uint8 pixels (n, H, W, C) -> probabilities (n, classes)."""
+    """Read the final model of a run: uint8 pixels (n, H, W, C) -> probabilities (n, classes).
+
+    Raises:
+        StorageError: if the run has no ensemble, or its ensemble has not been saved.
+    """
     return load_keras_model(find_ensemble_file(Path(directory)))
 
 
@@ -127,8 +144,21 @@ def evaluate_run(
 
     `test_uses.json` names the model before the split is opened. Scores of the run's final model go
     to `scores.json`, together with parts that were measured of it before; its worst mistakes and
-    where it looks go to `gallery.json`. Scores of any other model are returned and not kept. The
-    other arguments and the errors are those of `Tuner.evaluate`.
+    where it looks go to `gallery.json`. Scores of any other model are returned and not kept.
+
+    Args:
+        model: The run's ensemble, its final model (see `load_final_model`), or any other model.
+        data: The data that the search was run on.
+        directory: The run directory.
+        parts: See `kt_tuning.evaluate`.
+        bootstrap: Resamples per interval, at least 1.
+        seed: Seed of the resamples, corruptions and attacks.
+
+    Raises:
+        DataError: if the search was run on other data.
+        OptionError: if an argument is wrong, or a part cannot be measured on this model.
+        StorageError: if a file in the directory cannot be read or written, or another process
+            writes there.
     """
     directory = Path(directory)
     known = Run(directory).read_data().fingerprint

@@ -87,18 +87,30 @@ def export_run(
     """Export a model of a run, measure each export, and write its model card.
 
     A SavedModel goes to `export/<version>`, the folder that TensorFlow Serving watches; other
-    formats to `export/<format>/<version>`, which it does not look into. With `path` one format goes
-    to that folder instead, which must not exist. If an export behaves unlike the model, those
-    before it remain; if a package is missing, nothing is exported.
+    formats to `export/<format>/<version>`, which it does not look into.
 
-    Exports are compared and measured on up to `images` validation images; training images are
-    examples for int8 and for pruning, which changes the model. The test split is left alone. Of a
-    model that was trained on validation images, with folds or by a refit, the accuracy out of fold
-    is given instead, if known.
+    Args:
+        directory: The run directory.
+        model: Its final model, or another one; `pruning` changes it.
+        data: The data that were searched on. Exports are compared and measured on validation
+            images; training images are examples for int8 and for pruning. The test split is left
+            alone. Of a model that was trained on validation images, with folds or by a refit, the
+            accuracy out of fold is given instead, if known.
+        formats: Names in `FORMATS`.
+        path: Folder to write instead, which must not exist; with one format only.
+        images: Validation images that are looked at, at most.
+        pruning: Whether and how to prune first.
+        seed: Of the choice of images, and of training.
 
     Returns:
         A measurement an export. Where the newest version in the run directory is of the same model,
         nothing is written, and its measurement is returned.
+
+    Raises:
+        OptionError: on an unknown format, no images, or wrong pruning.
+        MissingExtraError: if a package is missing; nothing is exported then.
+        ExportError: if an export behaves unlike the model. Those before it remain.
+        StorageError: if the run directory cannot be read or written.
     """
     if images < 1 or not formats:
         raise OptionError(
@@ -168,7 +180,12 @@ def export_run(
 
 
 def _made_before(parent: Path, digest: str | None) -> Measurement | None:
-    """Return the measurement of the newest version in a folder if it is of the same model."""
+    """Return the measurement of the newest version in a folder if it is of the same model.
+
+    Args:
+        parent: The folder of all versions of a format.
+        digest: Of the model, see `model_digest`; None if it is not known.
+    """
     newest = max(versions(parent), default=None)
     if newest is None or digest is None:
         return None
@@ -202,8 +219,14 @@ def measure_export(
 ) -> Measurement:
     """Measure an export in the runtime that it is meant for, and keep the result beside it.
 
-    `images` (N, H, W, C) are those that the two were compared on. Without `labels` (N,), as of a
-    model that was trained on these images, the accuracy is that out of fold, if it is known.
+    Args:
+        exported: What `export_model` returned.
+        images: (N, H, W, C) uint8 of the validation split, which the two were compared on.
+        labels: (N,) integers in 0..classes-1; None if the model was trained on these images.
+        folder: See `Measurement`.
+        sparsity: See `Measurement`.
+        out_of_fold: Without labels, the accuracy that the model has out of fold, if it is known.
+        model: See `Measurement`.
     """
     files = [path for path in exported.path.rglob("*") if path.is_file()]
     model_files = [path for path in files if path.name not in _BESIDE_THE_MODEL]
@@ -253,8 +276,18 @@ def fine_tuning(
 ) -> Callable[[keras.Model, int], None]:
     """Prepare to train a model on the training images, lightly augmented, as trials are.
 
-    The model is compiled anew, with Adam. The result takes it and a round, from 0, and trains it
-    for some epochs, as `prune` asks; the learning rate is halved in each further round.
+    Args:
+        model: From uint8 pixels to probabilities. It is compiled anew, with Adam.
+        data: Its training split is used.
+        epochs: Epochs per round.
+        learning_rate: Of the first round; it is halved in each further round.
+        seed: Seed of the order of images, and of augmentation.
+
+    Returns:
+        A function of the model and a round, from 0, that trains it: what `prune` takes.
+
+    Raises:
+        OptionError: if `epochs` is below 1.
     """
     if epochs < 1:
         raise OptionError(f"A round has at least 1 epoch. Received: {epochs}")

@@ -56,7 +56,18 @@ class MemberTraining:
 
     Finished members are not trained again, and an interrupted one continues after its last finished
     epoch. Validation predictions are of the data's validation split, whatever a member is trained
-    on. `metadata` are further options that decide what a member becomes.
+    on.
+
+    Args:
+        kind: Kind of training, e.g. "bag".
+        configuration: What is trained.
+        data: The images.
+        directory: Folder of the members; made when the first one is trained.
+        metadata: Further options that decide what a member becomes, by name.
+        overwrite: Whether members in the directory are deleted first.
+
+    Raises:
+        StorageError: if the directory cannot be written.
     """
 
     def __init__(

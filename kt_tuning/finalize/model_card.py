@@ -28,9 +28,20 @@ MODEL_CARD_FILE, MODEL_CARD_TEMPLATE = "MODEL_CARD.md", "model_card.md"
 def write_model_card(
     records: RunRecords | str | Path, folder: str | Path, measurement: Measurement | None = None
 ) -> Path:
-    """Write the model card of an export from the records of its run; return the file.
+    """Write the model card of an export, from the records of its run.
 
-    The folder has its `provenance.json`. Sections whose source is missing say so, or are left out.
+    Sections whose source is missing say so, or are left out.
+
+    Args:
+        records: The records of the run, or its directory.
+        folder: The export's folder, with its `provenance.json`.
+        measurement: Size, speed and accuracy of the export, if they were measured.
+
+    Returns:
+        The file.
+
+    Raises:
+        StorageError: if a record cannot be read, or the card not be written.
     """
     if not isinstance(records, RunRecords):
         records = RunRecords.load(records)

@@ -63,9 +63,16 @@ class RefitOptions:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MemberPlan:
-    """One training of a trial's configuration; `ratio` is its images a step over the trial's.
+    """One training.
 
-    Its seed, of initial weights, order and augmentation, is that of the trial.
+    Attributes:
+        trial: The trial whose configuration is trained.
+        hp: Its hyperparameters.
+        recipe: How it is trained.
+        epochs: Of the training.
+        batch_size: Images a step, of all devices together.
+        ratio: That over the images a step of the trial.
+        seed: Of initial weights, order and augmentation: that of the trial.
     """
 
     trial: TrialRecord
@@ -112,7 +119,16 @@ def with_validation(data: ImageData) -> ImageData:
 
 
 def choose_members(tuner: Tuner, members: str) -> tuple[EnsembleRecord, list[TrialRecord]]:
-    """Return how the models are combined, without earlier measurements, and their trials."""
+    """Return how the models are combined, without earlier measurements, and their trials in order.
+
+    Args:
+        tuner: The tuner of the search.
+        members: "auto", "ensemble" or "best", see `RefitOptions`.
+
+    Raises:
+        OptionError: if the ensemble has members that are no trials of this run.
+        SearchError: if no trial has completed, or there is no ensemble.
+    """
     run = Run(tuner.run_directory)
     trials = run.scored_trials()
     record = run.read(EnsembleRecord, ENSEMBLE)
@@ -155,6 +171,15 @@ def chosen_epochs(folder: Path, record: TrialRecord, *, objective: str, maximise
 
     Epochs are kept, not steps: each image is seen as often as in the trial. With several folds or
     executions it is the median over them, the higher one of two.
+
+    Args:
+        folder: Folder of the trial.
+        record: Its record.
+        objective: Name of the metric that decides which epoch is best.
+        maximise: Whether higher values are better.
+
+    Raises:
+        StorageError: if the trial has several trainings and their curves cannot be read.
     """
     if len(record.scores) <= 1:
         return record.best_epoch + 1

@@ -153,6 +153,9 @@ class WholeBatches(keras.utils.PyDataset):
 
     Its images would otherwise count more where devices share it, JAX could not divide it among
     them, and a TPU would compile it a second time.
+
+    Args:
+        loader: The loader.
     """
 
     def __init__(self, loader: Loader) -> None:
@@ -219,11 +222,18 @@ def whole_batches(loader: Loader) -> Any:
 
 
 def scale_rates(model: keras.Model, ratio: float, warm_up: int) -> list[keras.callbacks.Callback]:
-    """Multiply the learning rates of a compiled model by the factor for `ratio` times the batch.
+    """Multiply the learning rates of a model's optimizer by the factor for larger batches.
 
     The rate, or its schedule, is multiplied by a number that rises linearly from 1 during the
-    warm-up. A lower rate, for smaller batches, applies at once. Returns callbacks that the training
-    needs.
+    warm-up. A lower rate, for smaller batches, applies at once.
+
+    Args:
+        model: Compiled, not traced yet.
+        ratio: Images a step over those that the rate was found with.
+        warm_up: Steps of the warm-up.
+
+    Returns:
+        Callbacks that the training needs.
     """
     if ratio == 1:
         return []

@@ -310,6 +310,11 @@ def boosting_round(weights: Floats, wrong: NDArray[np.bool_], classes: int) -> B
     as one that gets half an image wrong: its vote would be infinite.
 
     Source: Zhu, Zou, Rosset and Hastie (2009), "Multi-class AdaBoost", algorithm 2.
+
+    Args:
+        weights: (N,) of the training images; they need not sum to 1.
+        wrong: (N,) whether the member gets each wrong.
+        classes: C, at least 2.
     """
     shares = weights / weights.sum()
     error = float(shares @ wrong)

@@ -247,7 +247,14 @@ class RunTime:
     def of(
         cls, began: float, limit: float | None, data: ImageData, families: Sequence[str]
     ) -> RunTime:
-        """Return the time of a run on some images; the families are in the order of their trial."""
+        """Return the time of a run on some images.
+
+        Args:
+            began: As above.
+            limit: As above.
+            data: The images.
+            families: Names of the families, in the order in which they are tried.
+        """
         pretrained = [
             issubclass(HYPERMODELS.get(name, object), BackboneHyperModel) for name in families
         ]
@@ -280,8 +287,18 @@ def refitted(
 
     Pre-trained networks with a new classifier gain from a quarter more images, and are hardly ever
     trained too long. Weights, temperatures and calibration stay as they were fitted, on predictions
-    of the models before; so do all validation figures. The ensemble of the refitted models replaces
-    the other one in the run directory; without a refit it is `ensemble`.
+    of the models before; so do all validation figures.
+
+    Args:
+        tuner: The tuner of the search.
+        ensemble: An ensemble of its trials, recorded in the run directory.
+        data: The data of the search.
+        options: Options of the run.
+        clock: Its time limit.
+
+    Returns:
+        The ensemble of the refitted models, which replaces the other one in the run directory; or
+        `ensemble`.
     """
     assert ensemble.record is not None
     known = {trial.trial_id: trial for trial in Run(tuner.run_directory).trials()}

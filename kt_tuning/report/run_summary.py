@@ -150,7 +150,14 @@ def _repeats(run: Run, name: str, predictions: npt.NDArray[np.floating]) -> Repe
 def load_run(directory: str | Path) -> RunSummary:
     """Read a run directory; files of stages that have not run yet may be missing.
 
-    A folder that is missing or no run directory, and a damaged file raise StorageError.
+    Args:
+        directory: The folder that a search wrote.
+
+    Returns:
+        Its content, checked.
+
+    Raises:
+        StorageError: if the folder is missing, is no run directory, or a file of it is damaged.
     """
     run, records = Run(directory), RunRecords.load(directory)
     known = {trial.trial_id for trial in records.trials}

@@ -18,7 +18,14 @@ from kt_tuning.report.run_summary import FloatArray, RunSummary, load_run
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ScoredTrials:
-    """Trials and their scores by an objective, in order of start; nan where there is no score."""
+    """Trials and their scores, in order of start.
+
+    Attributes:
+        objective: Name of the metric that is the score.
+        maximise: Whether a higher score is better.
+        trials: The trials.
+        scores: (trials,) the metric at the best epoch; not-a-number where a trial has none.
+    """
 
     objective: str
     maximise: bool
@@ -91,7 +98,12 @@ class ScoredTrials:
 
 
 class RunFigures:
-    """The run of some figures: a run directory, or the summary of one; see `Plots`."""
+    """The run of some figures.
+
+    Args:
+        run: A run directory, or the summary of one.
+        objectives: (name, direction) of each objective; by default the one in `search.json`.
+    """
 
     def __init__(
         self, run: RunSummary | str | Path, *, objectives: Sequence[tuple[str, str]] = ()

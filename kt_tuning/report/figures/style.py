@@ -175,8 +175,11 @@ _POINTS_PER_INCH = 72
 def svg_markup(figure: ReportFigure, key: str) -> Markup:
     """Return a figure as an `<svg>` element, the same text for the same figure.
 
-    The palette's colours become CSS variables, and fonts are left to the page. Identifiers in the
-    SVG are hashed with `key`, which is unique in the page.
+    The palette's colours become CSS variables, and fonts are left to the page.
+
+    Args:
+        figure: The figure; its description becomes the label of the element.
+        key: Unique in the page: identifiers in the SVG are hashed with it.
     """
     buffer = io.StringIO()
     with default_style(), warnings.catch_warnings():
