@@ -37,6 +37,7 @@ from kt_tuning.evaluation.predict import (
     Predicted,
     Split,
     affordable,
+    names_of_classes,
     predict_function,
     predict_images,
     predict_probabilities,
@@ -188,7 +189,7 @@ def evaluate(
     scores = Scores(
         metrics=bootstrap_intervals(labels, probabilities, resamples=bootstrap, rng=rng),
         confusion=confusion_matrix(labels, probabilities).tolist(),
-        class_names=_class_names(known_names, probabilities.shape[1]),
+        class_names=names_of_classes(known_names, probabilities.shape[1]),
         images=len(labels),
         parameters=int(model.count_params()) if hasattr(model, "count_params") else None,
         latency_ms=measure_latency(predict, one, repeats=LATENCY_CALLS, seconds=LATENCY_SECONDS),
@@ -345,14 +346,3 @@ def seconds_per_changed_image(
         steps = sum(row.steps for row in ATTACKS.values())
         seconds += len(EPSILONS) * (steps * slope + len(ATTACKS) * each)
     return seconds
-
-
-def _class_names(names: Sequence[str] | None, classes: int) -> tuple[str, ...]:
-    if names is None:
-        return tuple(str(label) for label in range(classes))
-    if len(names) != classes:
-        raise OptionError(
-            f"The model has {classes} classes, so class_names should have {classes} names. "
-            f"Received: {len(names)}."
-        )
-    return tuple(names)

@@ -216,3 +216,15 @@ def stratified_sample(labels: ArrayLike, size: int, seed: int) -> NDArray[np.int
     order = np.random.default_rng(seed).permutation(len(classes))
     order = order[np.argsort(classes[order], kind="stable")]
     return np.sort(order[np.arange(size) * len(classes) // size])
+
+
+def names_of_classes(names: Sequence[str] | None, classes: int) -> tuple[str, ...]:
+    """Return the names of a model's classes; without names, their numbers."""
+    if names is None:
+        return tuple(str(label) for label in range(classes))
+    if len(names) != classes:
+        raise OptionError(
+            f"The model has {classes} classes, so class_names should have {classes} names. "
+            f"Received: {len(names)}."
+        )
+    return tuple(names)
