@@ -67,3 +67,30 @@ def bmp(bits: int, *, compression: int = 0, top_down: bool = False) -> bytes:
     start = 54 + len(palette)
     head = struct.pack("<2sIHHI", b"BM", start + len(pixels), 0, 0, start)
     return head + struct.pack("<IiiHHIIiiII", *info) + palette + pixels
+
+
+def resized(kind: str, width: int, height: int) -> bytes:
+    """A small file whose header states another size."""
+    if kind == "PNG":
+        header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+        content = png(8, 0)
+        at = content.index(b"IHDR")
+        crc = struct.pack(">I", zlib.crc32(b"IHDR" + header))
+        return content[: at + 4] + header + crc + content[at + 21 :]
+    content = bytearray(encode(photo(61, 45), kind.removesuffix(" frame")))
+    if kind == "JPEG":
+        at = content.index(b"\xff\xc0") + 5
+        content[at : at + 4] = struct.pack(">HH", height, width)
+    elif kind == "GIF":
+        content[6:10] = struct.pack("<HH", width, height)
+    elif kind == "GIF frame":
+        colours = 3 * 2 ** (content[10] % 8 + 1)
+        comment = b"!\xfe\x05,,,,,\x00"  # with the byte that begins a frame
+        content[13 + colours : 13 + colours] = comment
+        at = content.index(b",", 13 + colours + len(comment)) + 5
+        content[at : at + 4] = struct.pack("<HH", width, height)
+    elif kind == "BMP":
+        content[18:26] = struct.pack("<ii", width, -height)
+    else:
+        content[26:30] = struct.pack("<HH", width, height)
+    return bytes(content)
