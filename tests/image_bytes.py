@@ -44,12 +44,22 @@ def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def png(bits: int, colour_type: int, *chunks: tuple[bytes, bytes], channels: int = 1) -> bytes:
-    """A PNG file of 37x29 random pixels, with `chunks` before them: Pillow cannot write all."""
+def png(
+    bits: int,
+    colour_type: int,
+    *chunks: tuple[bytes, bytes],
+    channels: int = 1,
+    size: tuple[int, int] = (37, 29),
+) -> bytes:
+    """A PNG file of random pixels, with `chunks` before them: Pillow cannot write all kinds.
+
+    `size` is (width, height).
+    """
     rng = np.random.default_rng(bits + colour_type)
-    stride = (37 * bits * channels + 7) // 8
-    lines = [b"\0" + rng.bytes(stride) for _ in range(29)]
-    header = struct.pack(">IIBBBBB", 37, 29, bits, colour_type, 0, 0, 0)
+    width, height = size
+    stride = (width * bits * channels + 7) // 8
+    lines = [b"\0" + rng.bytes(stride) for _ in range(height)]
+    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
     parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(b"".join(lines))), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

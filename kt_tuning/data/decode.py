@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -33,6 +33,9 @@ _DEEP_MODES = ("RGB", "RGBA")
 
 #: From this high byte on, levels need 15 or 16 bits, whatever the low bytes are.
 _BRIGHT = 64
+
+#: Pixels of a band of rows that is converted at once.
+_BAND = 1 << 20
 
 
 class Decoded(NamedTuple):
@@ -230,23 +233,54 @@ def to_channels(image: Image.Image, channels: int, *, bits: int = 16) -> Image.I
         ValueError: if the pixels have no known range (floating point, 32-bit integers).
     """
     if image.mode.startswith("I"):
-        values = np.asarray(image)
-        if image.mode == "I" and (values.min() < 0 or values.max() > 0xFFFF):
-            raise ValueError("32-bit pixels have no known range; save it with 8 or 16 bits")
-        image = Image.fromarray(np.minimum(values >> (bits - 8), 255).astype(np.uint8))
+        image = _by_bands(lambda band: _grey(band, bits), image, "L")
     elif image.mode == "F":
         raise ValueError("floating-point pixels have no known range; save it with 8 or 16 bits")
     elif image.has_transparency_data:
-        image = Image.fromarray(composite_on_white(np.asarray(image.convert("RGBA"))))
+        image = _by_bands(_on_white, image, "RGB")
     elif image.mode not in ("L", "RGB"):
         image = image.convert("L" if image.mode == "1" else "RGB")
     wanted = "L" if channels == 1 else "RGB"
     return image if image.mode == wanted else image.convert(wanted)
 
 
+def _bands(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (left, top, right, bottom) of bands of rows, which cover the image.
+
+    Arrays of a whole image, of 16 or 32 bits, would take gigabytes at the limit of its size.
+    """
+    rows = max(1, _BAND // image.width)
+    for top in range(0, image.height, rows):
+        yield 0, top, image.width, min(top + rows, image.height)
+
+
+def _by_bands(
+    convert: Callable[[Image.Image], NDArray[np.uint8]], image: Image.Image, mode: str
+) -> Image.Image:
+    """Return an image in another mode, converted band by band."""
+    result = Image.new(mode, image.size)
+    for box in _bands(image):
+        result.paste(Image.fromarray(convert(image.crop(box))), box)
+    return result
+
+
+def _on_white(image: Image.Image) -> NDArray[np.uint8]:
+    return composite_on_white(np.asarray(image.convert("RGBA")))
+
+
+def _grey(image: Image.Image, bits: int) -> NDArray[np.uint8]:
+    """Return the highest 8 of `bits` bits of grey levels."""
+    values = np.asarray(image)
+    if image.mode == "I" and (values.min() < 0 or values.max() > 0xFFFF):
+        raise ValueError("32-bit pixels have no known range; save it with 8 or 16 bits")
+    return np.minimum(values >> (bits - 8), 255).astype(np.uint8)
+
+
 def largest_level(image: Image.Image) -> int:
     """Return the largest level of a 16-bit grey image; 0 for an image of another mode."""
-    return int(np.asarray(image).max()) if image.mode.startswith("I") else 0
+    if not image.mode.startswith("I"):
+        return 0
+    return max(int(np.asarray(image.crop(box)).max()) for box in _bands(image))
 
 
 def bits_of(largest: int) -> int:
@@ -279,19 +313,20 @@ def reduce_levels(image: Image.Image, content: bytes, bits: int) -> int:
         content: The file.
         bits: Bit depth of the levels.
     """
-    high = np.asarray(image)
-    brightest = int(high[..., :3].max())
+    brightest = max(int(high) for _, high in image.getextrema()[:3])
     if bits == 16 and brightest >= _BRIGHT:
         return brightest << 8
+    largest = 0
     with Image.open(io.BytesIO(content), formats=formats()) as again:
         again.tile = [tile._replace(args=_swapped(tile.args)) for tile in again.tile]
-        low = np.asarray(again)
-    levels = (high[..., :3].astype(np.int32) << 8) | low[..., :3]
-    if bits < 16:
-        reduced = high.copy()
-        reduced[..., :3] = np.minimum(levels >> (bits - 8), 255)
-        image.paste(Image.fromarray(reduced))
-    return int(levels.max())
+        for box in _bands(image):
+            high, low = (np.array(some.crop(box)) for some in (image, again))
+            levels = (high[..., :3].astype(np.int32) << 8) | low[..., :3]
+            largest = max(largest, int(levels.max()))
+            if bits < 16:
+                high[..., :3] = np.minimum(levels >> (bits - 8), 255)
+                image.paste(Image.fromarray(high), box)
+    return largest
 
 
 def _swapped(arguments: Any) -> Any:
