@@ -76,7 +76,7 @@ def feed(kind: str, count: int, seed: int, folder: Path) -> None:
 
     with open(folder / RESULTS, "w", buffering=1, encoding="utf-8") as results:
         results.write("ready\n")
-        fuzzed.feed_many(count, folder / "input", note, before=write, start=seed)
+        fuzzed.feed_many(count, folder / "input", note, before=write, start=seed, heavy=True)
 
 
 def _where(error: Exception) -> str:

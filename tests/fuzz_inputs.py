@@ -18,7 +18,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from image_bytes import bmp, encode, photo, png, resized
+from image_bytes import bmp, encode, photo, png, png_chunks, resized
 from PIL import Image
 
 Edit = tuple[str, int, Any]
@@ -113,6 +113,23 @@ def image_bases() -> dict[str, bytes]:
     }
 
 
+LARGE = {"large RGB": (8, 2, 3), "large RGBA": (8, 6, 4), "large deep": (16, 6, 4)}
+"""PNG files of almost as many pixels as are taken: bits, type of colour and channels."""
+LARGE_SIZE = (10_000, 8_940)
+
+
+@functools.cache
+def large(name: str) -> bytes:
+    """Return one of the files of `LARGE`: black, of a few megabytes."""
+    bits, colour_type, channels = LARGE[name]
+    width, height = LARGE_SIZE
+    packer = zlib.compressobj(1)
+    line = bytes(1 + width * bits * channels // 8)
+    rows = b"".join(packer.compress(line) for _ in range(height)) + packer.flush()
+    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
+    return png_chunks((b"IHDR", header), (b"IDAT", rows), (b"IEND", b""))
+
+
 def repaired(content: bytes) -> bytes:
     """Return a PNG file with the right checksums, which a reader compares before all else."""
     if not content.startswith(b"\x89PNG"):
@@ -144,6 +161,8 @@ def pictures() -> st.SearchStrategy[Picture]:
 def picture_bytes(picture: Picture) -> bytes:
     """Return the content of an image file."""
     base, size, changes, repairs = picture
+    if base in LARGE:
+        return large(base)
     content = image_bases()[base] if size is None else claiming(base, *size)
     changed = edited(content, changes)
     return repaired(changed) if repairs else changed
@@ -273,6 +292,7 @@ class Kind:
     Attributes:
         cases: Strategy for the inputs.
         share: Of all inputs of a long run, in relation to those of the other kinds.
+        heavy: Inputs that a long run feeds first.
 
     Args:
         folder: What all inputs need is made there, once.
@@ -280,6 +300,7 @@ class Kind:
 
     cases: st.SearchStrategy[Any]
     share = 1
+    heavy: tuple[Any, ...] = ()
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -306,6 +327,7 @@ class Kind:
         *,
         before: Callable[[Any], None] = lambda case: None,
         start: int = 0,
+        heavy: bool = False,
     ) -> None:
         """Feed inputs.
 
@@ -315,6 +337,7 @@ class Kind:
             note: Called with each input and the error that feeding it raised.
             before: Called with each input before it is fed.
             start: Seed of the inputs.
+            heavy: Whether to feed the heavy ones first, too.
         """
 
         @seed(start)
@@ -327,6 +350,9 @@ class Kind:
         )
         @given(self.cases)
         def each(case: Any) -> None:
+            feed(case)
+
+        def feed(case: Any) -> None:
             before(case)
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
@@ -338,4 +364,6 @@ class Kind:
             note(case, caught)
 
         with self.prepared():
+            for case in self.heavy if heavy else ():
+                feed(case)
             each()

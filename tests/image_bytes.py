@@ -61,9 +61,14 @@ def png(
     lines = [b"\0" + rng.bytes(stride) for _ in range(height)]
     header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
     parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(b"".join(lines))), (b"IEND", b"")]
+    return png_chunks(*parts)
+
+
+def png_chunks(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG file of these chunks: kind and content."""
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        for kind, body in parts
+        for kind, body in chunks
     )
 
 

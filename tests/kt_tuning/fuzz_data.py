@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz_inputs import Kind, edited, edits, names, picture_bytes, pictures, texts
+from fuzz_inputs import LARGE, Kind, edited, edits, names, picture_bytes, pictures, texts
 from hypothesis import strategies as st
 from image_bytes import encode
 from PIL import Image
@@ -29,6 +29,7 @@ class Images(Kind):
         pictures(), st.sampled_from(((8, 8, 3, 16), (224, 160, 1, 16), (29, 41, 3, 12)))
     )
     share = 8
+    heavy = tuple(((name, None, [], False), (224, 224, 3, 12)) for name in LARGE)
 
     def feed(self, case: Any, folder: Path) -> None:
         picture, (height, width, channels, bits) = case

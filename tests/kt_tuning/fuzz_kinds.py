@@ -18,6 +18,7 @@ from command_line import printed_by, write_photos
 from damaged_runs import VERBS, ReachedError, files_of, made_quick, make_runs, summary
 from fuzz_data import Arrays, Folders, Images, Tables
 from fuzz_inputs import (
+    LARGE,
     Kind,
     edited,
     edits,
@@ -112,9 +113,10 @@ class Served(Kind):
     """Requests to an exported model: image files, and pixels of any shape and type."""
 
     share = 3
+    heavy = tuple(("files", [(name, None, [], False)]) for name in LARGE)
     _FILES = st.lists(pictures(), min_size=0, max_size=3)
     _PIXELS = st.tuples(
-        st.lists(st.sampled_from((0, 1, 2, 3, 8, 9, 2**40)), max_size=5)
+        st.lists(st.sampled_from((0, 1, 2, 3, 8, 9, 200)), max_size=5)
         | st.tuples(st.integers(0, 2), st.just(8), st.just(8), st.just(3)),
         st.sampled_from(("uint8", "uint8", "float32", "int64", "bool", "S2", "O", "complex64")),
     )
@@ -122,7 +124,7 @@ class Served(Kind):
         st.tuples(st.just("files"), _FILES)
         | st.tuples(st.just("files"), _FILES)
         | st.tuples(st.sampled_from(("pixels", "signature")), _PIXELS)
-        | st.tuples(st.just("wrong"), json_values())
+        | st.tuples(st.sampled_from(("wrong bytes", "wrong pixels")), json_values())
     )
 
     def __init__(self, folder: Path) -> None:
@@ -148,16 +150,13 @@ class Served(Kind):
             found = self._model.predict_bytes([*contents, self._good])
             np.testing.assert_allclose(found["probabilities"][-1], self._expected, atol=1e-6)
             self._check(found, len(contents) + 1)
-        elif kind == "wrong":
+        elif kind == "wrong bytes":
             self._check(self._model.predict_bytes(value), len(value))
+        elif kind == "wrong pixels":
+            self._predict(value, direct=False)
         else:
             shape, name = value
-            if 2**40 in shape:
-                images = np.broadcast_to(
-                    np.zeros((), np.uint8), [min(side, 2**20) for side in shape][:3]
-                )
-            else:
-                images = np.zeros(shape, name)
+            images = np.broadcast_to(np.zeros((), name), shape)
             self._predict(images, direct=kind == "signature")
 
     def _predict(self, images: Any, *, direct: bool) -> None:
