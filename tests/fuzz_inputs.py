@@ -113,16 +113,20 @@ def image_bases() -> dict[str, bytes]:
     }
 
 
-LARGE = {"large RGB": (8, 2, 3), "large RGBA": (8, 6, 4), "large deep": (16, 6, 4)}
-"""PNG files of almost as many pixels as are taken: bits, type of colour and channels."""
-LARGE_SIZE = (10_000, 8_940)
+LARGE = {
+    "large RGB": (8, 2, 3, (10_000, 8_940)),
+    "large RGBA": (8, 6, 4, (10_000, 8_940)),
+    "large deep": (16, 6, 4, (10_000, 8_940)),
+    "column": (8, 0, 1, (1, 3_000_000)),
+    "row": (8, 0, 1, (80_000_000, 1)),
+}
+"""PNG files of almost as many pixels as are taken: bits, type of colour, channels, and size."""
 
 
 @functools.cache
 def large(name: str) -> bytes:
     """Return one of the files of `LARGE`: black, of a few megabytes."""
-    bits, colour_type, channels = LARGE[name]
-    width, height = LARGE_SIZE
+    bits, colour_type, channels, (width, height) = LARGE[name]
     packer = zlib.compressobj(1)
     line = bytes(1 + width * bits * channels // 8)
     rows = b"".join(packer.compress(line) for _ in range(height)) + packer.flush()
@@ -145,7 +149,7 @@ def repaired(content: bytes) -> bytes:
 
 
 CLAIMED = ("JPEG", "PNG", "GIF", "GIF frame", "BMP", "WEBP")
-SIDES = (0, 1, 41, 1000, 8940, 9000, 10_000, 16_383, 65_535)
+SIDES = (0, 1, 41, 1000, 8940, 9000, 10_000, 16_383, 65_535, 65_536, 3_000_000, 2**31 - 1)
 Picture = tuple[str, tuple[int, int] | None, list[Edit], bool]
 """Name of the base, the size that its header is made to state, edits, whether to repair sums."""
 
@@ -170,9 +174,8 @@ def picture_bytes(picture: Picture) -> bytes:
 
 def claiming(kind: str, width: int, height: int) -> bytes:
     """Return an image file whose header states this size, as far as its fields can hold it."""
-    if kind == "WEBP":
-        width, height = width % 2**14, height % 2**14
-    return resized(kind, width, height)
+    bits = {"PNG": 31, "BMP": 31, "WEBP": 14}.get(kind, 16)
+    return resized(kind, width % 2**bits, height % 2**bits)
 
 
 # --- Names and values ----------------------------------------------------------------------

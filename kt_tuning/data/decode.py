@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from kt_tuning.core.errors import DataError, StorageError
-from kt_tuning.core.records import PixelFormat
+from kt_tuning.core.records import LONGEST_SIDE, PixelFormat
 from kt_tuning.data.image_files import formats
 
 #: Raised by one whenever the rule below gives other pixels for the same file.
@@ -70,8 +70,9 @@ def decode_image(
         uint8 pixels, (height, width, channels).
 
     Raises:
-        DataError: if the content is no whole image of one of `image_files.formats`, or is larger
-            than Pillow's limit for decompression bombs, `PIL.Image.MAX_IMAGE_PIXELS`.
+        DataError: if the content is no whole image of one of `image_files.formats`, has more
+            pixels than Pillow's limit for decompression bombs, `PIL.Image.MAX_IMAGE_PIXELS`, or
+            more than `LONGEST_SIDE` on a side.
         StorageError: if the path cannot be read.
     """
     if isinstance(file, bytes):
@@ -90,6 +91,8 @@ def decode_image(
 def decode(content: bytes, pixels: PixelFormat) -> Decoded:
     """Decode like `decode_image`, inside `quiet_pillow`; exceptions are not converted."""
     with Image.open(io.BytesIO(content), formats=formats()) as image:
+        if max(image.size) > LONGEST_SIDE:
+            raise ValueError(f"a side has {max(image.size):,} pixels, more than {LONGEST_SIDE:,}")
         unserved = _unserved(image, content)
         ratio = draft_ratio(image.size, pixels)
         if ratio > 1:

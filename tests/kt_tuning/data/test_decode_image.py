@@ -220,6 +220,14 @@ def test_decompression_bomb_is_refused(
         decode_image(path, PixelFormat(4, 4, 3))
 
 
+@pytest.mark.parametrize("size", [(65_536, 1), (1, 65_536)])
+def test_a_line_of_more_pixels_than_a_jpeg_can_have_is_refused(
+    save: Save, size: tuple[int, int]
+) -> None:
+    with pytest.raises(DataError, match="a side has 65,536 pixels, more than 65,535"):
+        decode_image(save("a.png", Image.new("L", size)), PixelFormat(4, 4, 1))
+
+
 KINDS = {
     "RGBA": encode(photo(37, 29, "RGBA"), "PNG"),
     "LA": encode(photo(37, 29, "LA"), "PNG"),
