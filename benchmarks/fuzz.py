@@ -51,6 +51,8 @@ PEAK = 3.0
 """GiB of resident memory that a process may take, TensorFlow's share included."""
 PATIENCE = 10.0
 """Seconds that an input may take."""
+SETUP = 300.0
+"""Seconds that the set-up may take, with the first input."""
 POLL = 0.1
 RESULTS, CURRENT = "results", "current"
 """Files of a child: a line an input, and the input that is being fed."""
@@ -75,7 +77,6 @@ def feed(kind: str, count: int, seed: int, folder: Path) -> None:
         results.write(f"{line}\n")
 
     with open(folder / RESULTS, "w", buffering=1, encoding="utf-8") as results:
-        results.write("ready\n")
         fuzzed.feed_many(count, folder / "input", note, before=write, start=seed, heavy=True)
 
 
@@ -103,7 +104,7 @@ def watch(kind: str, count: int, seed: int, folder: Path) -> tuple[list[str], st
             stdout=log,
             stderr=log,
         )
-    results, size, polls = folder / RESULTS, 0, 0
+    results, size, polls, stuck = folder / RESULTS, 0, 0, False
     while True:
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)
         if pid:
@@ -111,16 +112,18 @@ def watch(kind: str, count: int, seed: int, folder: Path) -> tuple[list[str], st
         time.sleep(POLL)
         before, size = size, results.stat().st_size if results.exists() else 0
         # Polls and not the clock: the machine may be suspended.
-        polls = polls + 1 if size == before and size else 0
-        if polls == round(PATIENCE / POLL):
+        polls = polls + 1 if size == before else 0
+        # The first input comes after the set-up and brings imports with it.
+        if polls * POLL > (PATIENCE if size else SETUP):
+            stuck = True
             os.kill(process.pid, signal.SIGABRT)
     process.returncode = os.waitstatus_to_exitcode(status)
     reason = ""
-    if polls >= round(PATIENCE / POLL):
+    if stuck:
         reason = f"more than {PATIENCE:.0f} seconds"
     elif process.returncode:
         reason = f"exit status {process.returncode}"
-    lines = results.read_text(encoding="utf-8").splitlines()[1:] if results.exists() else []
+    lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
     return lines, reason, usage.ru_maxrss / 2**20
 
 

@@ -25,6 +25,8 @@ OPTIONS += ["--workers", "1", "--quiet"]
 IGNORED = ("lock", "report.html", "config.yaml", "space.yaml", "MODEL_CARD.md", "augmentation.jpg")
 """Files that people read; nothing else does."""
 BEYOND = ("study.db-wal", "study.db-shm")
+REACHED = "reached"
+"""What a `ReachedError` says."""
 
 
 class ReachedError(KtTuningError):
@@ -156,7 +158,7 @@ def made_quick(finished: Path, *, render: bool = False) -> Iterator[None]:
     scores = Scores.load(finished / "scores.json")
 
     def reached(*arguments: Any, **options: Any) -> None:
-        raise ReachedError("reached")
+        raise ReachedError(REACHED)
 
     with pytest.MonkeyPatch.context() as patch:
         if not render:

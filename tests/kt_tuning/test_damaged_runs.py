@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from damaged_runs import VERBS, damages, files_of, made_quick, make_runs
+from damaged_runs import REACHED, VERBS, damages, files_of, made_quick, make_runs
 from fuzz_kinds import Runs
 
 from kt_tuning.core.errors import KtTuningError
@@ -61,7 +61,7 @@ def outcome(run: Path, verb: str, caplog: Any) -> tuple[str, str]:
         said = VERBS[verb](run)
     except KtTuningError as error:
         said, told = "", str(error)
-        if told == "reached":
+        if told == REACHED:
             said = told
     else:
         told = ""

@@ -60,6 +60,12 @@ def test_more_pixels_than_training_takes_are_refused_by_the_header(kind):
     assert b"more pixels" not in below.numpy()
 
 
+@pytest.mark.parametrize("size", [(65_536, 1), (1, 65_536), (2**31 - 1, 2**31 - 1)])
+def test_a_line_of_more_pixels_than_a_jpeg_can_have_is_refused(decoder, size):
+    with pytest.raises(ValueError, match="more than 65,535 pixels on a side"):
+        decoder(resized("PNG", *size), COLOUR)
+
+
 @pytest.mark.parametrize("options", [{"lossless": True}, {"exif": b"II*\0" + bytes(20)}])
 def test_the_size_in_webp_headers_of_other_kinds(options, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 61 * 45 - 1)
