@@ -316,7 +316,8 @@ def reduce_levels(image: Image.Image, content: bytes, bits: int) -> int:
         content: The file.
         bits: Bit depth of the levels.
     """
-    brightest = max(int(high) for _, high in image.getextrema()[:3])
+    colours = (np.asarray(image.crop(box))[..., :3] for box in _bands(image))
+    brightest = max(int(band.max()) for band in colours)
     if bits == 16 and brightest >= _BRIGHT:
         return brightest << 8
     largest = 0
