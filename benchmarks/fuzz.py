@@ -4,7 +4,7 @@ The kinds are those of `tests/kt_tuning/fuzz_kinds.py`: image files, folders, ta
 options of `kt-tuning run` and files of them, files of a finished run under every command, and
 requests to an exported model. Every input has to give a value that passes the checks of its kind,
 or one of the errors of kt-tuning. A fault is any other exception, a RuntimeWarning, a wrong value,
-the death of the process, or an input that takes more than 10 seconds.
+the death of the process, or an input that takes more than 10 seconds of processor time.
 
 Each kind has a process, whose peak resident memory is compared with `PEAK`. After a death the next
 process goes on with other inputs. Equal seeds give equal inputs. A fault is printed with its
@@ -50,15 +50,17 @@ ROOT = Path(__file__).parents[1]
 PEAK = 3.0
 """GiB of resident memory that a process may take, TensorFlow's share included."""
 PATIENCE = 10.0
-"""Seconds that an input may take."""
+"""Seconds of processor time that an input may take."""
+BLOCKED = 120.0
+"""Seconds after which an input counts as one that waits for ever."""
 SETUP = 300.0
-"""Seconds that the set-up may take, with the first input."""
+"""Seconds that the set-up may take, with the first input and the imports that it brings."""
 POLL = 0.1
 RESULTS, CURRENT = "results", "current"
 """Files of a child: a line an input, and the input that is being fed."""
 
 
-def feed(kind: str, count: int, seed: int, folder: Path) -> None:
+def feed(kind: str, count: int, seed: int, folder: Path, *, heavy: bool) -> None:
     """Feed inputs of a kind, and write down what came of each."""
     faulthandler.enable()
     logging.getLogger("kt_tuning").setLevel(logging.CRITICAL)
@@ -77,7 +79,7 @@ def feed(kind: str, count: int, seed: int, folder: Path) -> None:
         results.write(f"{line}\n")
 
     with open(folder / RESULTS, "w", buffering=1, encoding="utf-8") as results:
-        fuzzed.feed_many(count, folder / "input", note, before=write, start=seed, heavy=True)
+        fuzzed.feed_many(count, folder / "input", note, before=write, start=seed, heavy=heavy)
 
 
 def _where(error: Exception) -> str:
@@ -88,13 +90,23 @@ def _where(error: Exception) -> str:
     return f"{type(error).__name__} in {name}:{ours[-1].lineno}"
 
 
-def watch(kind: str, count: int, seed: int, folder: Path) -> tuple[list[str], str, float]:
+def _processor_time(process: int) -> float:
+    """Return the seconds that a process has computed."""
+    # "pid (name) state parent …", where the name may hold spaces.
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def watch(
+    kind: str, count: int, seed: int, folder: Path, *, heavy: bool
+) -> tuple[list[str], str, float]:
     """Run a process that feeds inputs.
 
     Returns:
         A line for each input that ended, the reason of a death or "", and the peak in GiB.
     """
     arguments = ["--kinds", kind, "--inputs", str(count), "--seed", str(seed)]
+    arguments += ["--heavy"] if heavy else []
     with open(folder / "log", "w", encoding="utf-8") as log:
         process = subprocess.Popen(
             [
@@ -104,7 +116,7 @@ def watch(kind: str, count: int, seed: int, folder: Path) -> tuple[list[str], st
             stdout=log,
             stderr=log,
         )
-    results, size, polls, stuck = folder / RESULTS, 0, 0, False
+    results, size, polls, spent, stuck = folder / RESULTS, 0, 0, 0.0, False
     while True:
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)
         if pid:
@@ -113,14 +125,15 @@ def watch(kind: str, count: int, seed: int, folder: Path) -> tuple[list[str], st
         before, size = size, results.stat().st_size if results.exists() else 0
         # Polls and not the clock: the machine may be suspended.
         polls = polls + 1 if size == before else 0
-        # The first input comes after the set-up and brings imports with it.
-        if polls * POLL > (PATIENCE if size else SETUP):
+        spent = spent if size == before else _processor_time(process.pid)
+        waited = polls * POLL > (BLOCKED if size else SETUP)
+        if waited or (size and _processor_time(process.pid) > spent + PATIENCE):
             stuck = True
             os.kill(process.pid, signal.SIGABRT)
     process.returncode = os.waitstatus_to_exitcode(status)
     reason = ""
     if stuck:
-        reason = f"more than {PATIENCE:.0f} seconds"
+        reason = f"more than {PATIENCE:.0f} seconds, or waiting for ever"
     elif process.returncode:
         reason = f"exit status {process.returncode}"
     lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
@@ -135,7 +148,9 @@ def fuzz(kind: str, count: int, seed: int) -> dict[str, Any]:
     while counts.total() < count:
         with tempfile.TemporaryDirectory(prefix="kt-tuning-fuzz-") as temporary:
             folder = Path(temporary)
-            lines, reason, used = watch(kind, count - counts.total(), seed + starts, folder)
+            lines, reason, used = watch(
+                kind, count - counts.total(), seed + starts, folder, heavy=not starts
+            )
             log = (folder / "log").read_text(encoding="utf-8", errors="replace")
             if not (folder / CURRENT).exists():
                 raise SystemExit(f"{kind} cannot be prepared, {reason}:\n{log}")
@@ -181,9 +196,11 @@ def main() -> int:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--feed", metavar="INPUT", help="one input of the kind, as it was printed")
     parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--heavy", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.into is not None:
-        feed(arguments.kinds[0], arguments.inputs, arguments.seed, arguments.into)
+        kind, heavy = arguments.kinds[0], arguments.heavy
+        feed(kind, arguments.inputs, arguments.seed, arguments.into, heavy=heavy)
         return 0
     if arguments.feed is not None:
         feed_one(arguments.kinds[0], arguments.feed)
