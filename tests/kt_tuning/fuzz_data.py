@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz_inputs import LARGE, Kind, edited, edits, names, picture_bytes, pictures, texts
+from fuzz_inputs import LARGE, edited, edits, names, picture_bytes, pictures, texts
+from fuzz_kind import Kind
 from hypothesis import strategies as st
 from image_bytes import encode
 from PIL import Image

@@ -19,7 +19,6 @@ from damaged_runs import REACHED, VERBS, ReachedError, files_of, made_quick, mak
 from fuzz_data import Arrays, Folders, Images, Tables
 from fuzz_inputs import (
     LARGE,
-    Kind,
     edited,
     edits,
     json_changed,
@@ -29,6 +28,7 @@ from fuzz_inputs import (
     pictures,
     texts,
 )
+from fuzz_kind import Kind
 from hypothesis import strategies as st
 from image_bytes import encode, photo
 
