@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OLDEST := .venv-oldest/bin
 
-.PHONY: install demo test test-oldest quick check docs bench clean
+.PHONY: install demo test test-oldest quick check audit docs bench clean
 
 install: .venv/installed
 
@@ -36,6 +36,11 @@ check: install  ## Lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+audit: install  ## Known vulnerabilities of the installed packages; needs the network
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet pip-audit
+	.venv-audit/bin/pip-audit --path $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
+
 docs: install  ## The site, in docs/_build/html; strict, without a network
 	$(BIN)/codespell README.md CONTRIBUTING.md CHANGELOG.md docs kt_tuning hypermodels benchmarks
 	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
@@ -44,5 +49,5 @@ bench: install  ## Every benchmark, quickly
 	for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file --quick || exit 1; done
 
 clean:
-	rm -rf .venv .venv-oldest demo build docs/_build docs/reference/generated docs/notebooks/*.ipynb \
+	rm -rf .venv .venv-oldest .venv-audit demo build docs/_build docs/reference/generated docs/notebooks/*.ipynb \
 		*.egg-info .pytest_cache .mypy_cache .ruff_cache

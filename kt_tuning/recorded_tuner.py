@@ -145,6 +145,8 @@ def recorded_hypermodel(run: Run, definition: SearchDefinition) -> Any:
 def _made(described: Mapping[str, Any]) -> keras_tuner.HyperModel | None:
     """Make a hypermodel of `hypermodels` from its description; None if it is another one."""
     name, state = described[NAME], described[STATE]
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a hypermodel should be a text, not {name!r}")
     if name == Families.__name__ and "members" in state:
         members = {family: _made(member) for family, member in state["members"].items()}
         known = {family: member for family, member in members.items() if member is not None}

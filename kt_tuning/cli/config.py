@@ -94,7 +94,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         OptionError: if it is something else.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 safe
     except (OSError, UnicodeDecodeError) as error:
         raise StorageError(f"Cannot read {path}: {error}") from error
     except RecursionError as error:

@@ -27,6 +27,11 @@ OUT_OF_MEMORY = "out of memory"
 """Start of the message of a trial that is infeasible because memory ran out."""
 
 
+LONGEST_SIDE = 65_535
+"""Pixels of the longer side of an image file, at most; a JPEG cannot have more. Resizing a line of
+millions of pixels, of a file of kilobytes, would take gigabytes."""
+
+
 @dataclasses.dataclass(frozen=True)
 class PixelFormat(Record):
     """The shape of a model's input, uint8 (height, width, channels), and the depth of 16-bit files.

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from kt_tuning.core.errors import DataError, StorageError
-from kt_tuning.core.records import PixelFormat
+from kt_tuning.core.records import LONGEST_SIDE, PixelFormat
 from kt_tuning.data.image_files import formats
 
 #: Raised by one whenever the rule below gives other pixels for the same file.
@@ -33,6 +33,9 @@ _DEEP_MODES = ("RGB", "RGBA")
 
 #: From this high byte on, levels need 15 or 16 bits, whatever the low bytes are.
 _BRIGHT = 64
+
+#: Pixels of a band of rows that is converted at once.
+_BAND = 1 << 20
 
 
 class Decoded(NamedTuple):
@@ -67,8 +70,9 @@ def decode_image(
         uint8 pixels, (height, width, channels).
 
     Raises:
-        DataError: if the content is no whole image of one of `image_files.formats`, or is larger
-            than Pillow's limit for decompression bombs, `PIL.Image.MAX_IMAGE_PIXELS`.
+        DataError: if the content is no whole image of one of `image_files.formats`, has more
+            pixels than Pillow's limit for decompression bombs, `PIL.Image.MAX_IMAGE_PIXELS`, or
+            more than `LONGEST_SIDE` on a side.
         StorageError: if the path cannot be read.
     """
     if isinstance(file, bytes):
@@ -87,6 +91,8 @@ def decode_image(
 def decode(content: bytes, pixels: PixelFormat) -> Decoded:
     """Decode like `decode_image`, inside `quiet_pillow`; exceptions are not converted."""
     with Image.open(io.BytesIO(content), formats=formats()) as image:
+        if max(image.size) > LONGEST_SIDE:
+            raise ValueError(f"a side has {max(image.size):,} pixels, more than {LONGEST_SIDE:,}")
         unserved = _unserved(image, content)
         ratio = draft_ratio(image.size, pixels)
         if ratio > 1:
@@ -230,23 +236,54 @@ def to_channels(image: Image.Image, channels: int, *, bits: int = 16) -> Image.I
         ValueError: if the pixels have no known range (floating point, 32-bit integers).
     """
     if image.mode.startswith("I"):
-        values = np.asarray(image)
-        if image.mode == "I" and (values.min() < 0 or values.max() > 0xFFFF):
-            raise ValueError("32-bit pixels have no known range; save it with 8 or 16 bits")
-        image = Image.fromarray(np.minimum(values >> (bits - 8), 255).astype(np.uint8))
+        image = _by_bands(lambda band: _grey(band, bits), image, "L")
     elif image.mode == "F":
         raise ValueError("floating-point pixels have no known range; save it with 8 or 16 bits")
     elif image.has_transparency_data:
-        image = Image.fromarray(composite_on_white(np.asarray(image.convert("RGBA"))))
+        image = _by_bands(_on_white, image, "RGB")
     elif image.mode not in ("L", "RGB"):
         image = image.convert("L" if image.mode == "1" else "RGB")
     wanted = "L" if channels == 1 else "RGB"
     return image if image.mode == wanted else image.convert(wanted)
 
 
+def _bands(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (left, top, right, bottom) of bands of rows, which cover the image.
+
+    Arrays of a whole image, of 16 or 32 bits, would take gigabytes at the limit of its size.
+    """
+    rows = max(1, _BAND // image.width)
+    for top in range(0, image.height, rows):
+        yield 0, top, image.width, min(top + rows, image.height)
+
+
+def _by_bands(
+    convert: Callable[[Image.Image], NDArray[np.uint8]], image: Image.Image, mode: str
+) -> Image.Image:
+    """Return an image in another mode, converted band by band."""
+    result = Image.new(mode, image.size)
+    for box in _bands(image):
+        result.paste(Image.fromarray(convert(image.crop(box))), box)
+    return result
+
+
+def _on_white(image: Image.Image) -> NDArray[np.uint8]:
+    return composite_on_white(np.asarray(image.convert("RGBA")))
+
+
+def _grey(image: Image.Image, bits: int) -> NDArray[np.uint8]:
+    """Return the highest 8 of `bits` bits of grey levels."""
+    values = np.asarray(image)
+    if image.mode == "I" and (values.min() < 0 or values.max() > 0xFFFF):
+        raise ValueError("32-bit pixels have no known range; save it with 8 or 16 bits")
+    return np.minimum(values >> (bits - 8), 255).astype(np.uint8)
+
+
 def largest_level(image: Image.Image) -> int:
     """Return the largest level of a 16-bit grey image; 0 for an image of another mode."""
-    return int(np.asarray(image).max()) if image.mode.startswith("I") else 0
+    if not image.mode.startswith("I"):
+        return 0
+    return max(int(np.asarray(image.crop(box)).max()) for box in _bands(image))
 
 
 def bits_of(largest: int) -> int:
@@ -279,19 +316,21 @@ def reduce_levels(image: Image.Image, content: bytes, bits: int) -> int:
         content: The file.
         bits: Bit depth of the levels.
     """
-    high = np.asarray(image)
-    brightest = int(high[..., :3].max())
+    colours = (np.asarray(image.crop(box))[..., :3] for box in _bands(image))
+    brightest = max(int(band.max()) for band in colours)
     if bits == 16 and brightest >= _BRIGHT:
         return brightest << 8
+    largest = 0
     with Image.open(io.BytesIO(content), formats=formats()) as again:
         again.tile = [tile._replace(args=_swapped(tile.args)) for tile in again.tile]
-        low = np.asarray(again)
-    levels = (high[..., :3].astype(np.int32) << 8) | low[..., :3]
-    if bits < 16:
-        reduced = high.copy()
-        reduced[..., :3] = np.minimum(levels >> (bits - 8), 255)
-        image.paste(Image.fromarray(reduced))
-    return int(levels.max())
+        for box in _bands(image):
+            high, low = (np.array(some.crop(box)) for some in (image, again))
+            levels = (high[..., :3].astype(np.int32) << 8) | low[..., :3]
+            largest = max(largest, int(levels.max()))
+            if bits < 16:
+                high[..., :3] = np.minimum(levels >> (bits - 8), 255)
+                image.paste(Image.fromarray(high), box)
+    return largest
 
 
 def _swapped(arguments: Any) -> Any:

@@ -125,7 +125,14 @@ def _label_values(y: Any) -> tuple[NDArray[Any], int]:
             array = np.char.decode(array, "utf-8")
         except UnicodeDecodeError as error:
             raise DataError(f"Labels that are bytes should be text in UTF-8: {error}") from error
+    if array.dtype.kind not in "biufU" or array.ndim not in (1, 2) or array.size == 0:
+        raise DataError(
+            "Expected labels as integers, strings or one-hot rows: (N,), (N, 1) or (N, classes). "
+            f"Received: {array.dtype} {array.shape}"
+        )
     if array.dtype.kind == "f":
+        if array.dtype == np.float16:
+            array = array.astype(np.float32)  # the limit below is infinite in float16
         broken = ~(np.abs(array) < _WHOLE) | (array != np.rint(array))
         if broken.any():
             raise DataError(
@@ -133,11 +140,6 @@ def _label_values(y: Any) -> tuple[NDArray[Any], int]:
                 f"{array[broken].flat[0]} in row {int(np.argwhere(broken)[0, 0])}"
             )
         array = array.astype(np.int64)
-    if array.dtype.kind not in "biuU" or array.ndim not in (1, 2) or array.size == 0:
-        raise DataError(
-            "Expected labels as integers, strings or one-hot rows: (N,), (N, 1) or (N, classes). "
-            f"Received: {array.dtype} {array.shape}"
-        )
     if array.ndim == 1:
         return array, 0
     if array.dtype.kind == "U" or not (np.isin(array, (0, 1)).all() and (array.sum(1) == 1).all()):

@@ -6,7 +6,8 @@ kinds of files differ from training, which decodes with Pillow:
 * Refused with an error: TIFF and other formats, animated WebP, BMP with a palette of colours, bit
   masks or run lengths. `kt-tuning predict` reads them with Pillow.
 * Refused with an error, as in training: images with more pixels than
-  `PIL.Image.MAX_IMAGE_PIXELS`. Their sizes are read before anything is decoded.
+  `PIL.Image.MAX_IMAGE_PIXELS`, or more than `LONGEST_SIDE` on a side. Their sizes are read before
+  anything is decoded.
 * Other pixels: transparent pixels of a GIF, and what its first frame leaves free of the canvas, are
   black instead of white; an orientation in XMP alone is ignored; the transparent colour of a grey
   PNG with 2 or 4 bits is applied.
@@ -17,9 +18,10 @@ from __future__ import annotations
 import tensorflow as tf
 from PIL import Image
 
-from kt_tuning.core.records import PixelFormat
+from kt_tuning.core.records import LONGEST_SIDE, PixelFormat
 from kt_tuning.export.tf_images import (
     PADDING,
+    by_bands,
     jpeg_exif,
     matches,
     number,
@@ -46,10 +48,16 @@ _TOO_LARGE = (
     "The image has more pixels than the limit, {}. Expected: an image of usual size; a small file "
     "of such a size is likely to be an attack."
 )
+_TOO_LONG = (
+    f"The image has more than {LONGEST_SIDE:,} pixels on a side. Expected: an image of usual size; "
+    "a small file of such a size is likely to be an attack."
+)
 _DAMAGED = "The image file is damaged: it cannot be decoded."
 
 _PARALLEL = 10
 """Images of a batch that are decoded at the same time."""
+_LARGE = 1 << 24
+"""Pixels of images that are decoded one after the other, each of which takes up to a gigabyte."""
 
 
 def decode_batch(encoded: tf.Tensor, pixels: PixelFormat) -> tuple[tf.Tensor, tf.Tensor]:
@@ -65,13 +73,20 @@ def decode_batch(encoded: tf.Tensor, pixels: PixelFormat) -> tuple[tf.Tensor, tf
     """
 
     @tf.autograph.experimental.do_not_convert
-    def decode(place: tf.Tensor, one: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def look(place: tf.Tensor, one: tf.Tensor) -> tuple[tf.Tensor, ...]:
         data = read_bytes(one)
         kind = _format(data)
-        reason = _refusal(one, data, kind)
+        reason, count = _refusal(one, data, kind)
+        # A JPEG, the first of the kinds, is usually scaled down while it is decoded.
+        return place, one, kind, reason, tf.where(tf.equal(kind, 0), count // 2, count)
+
+    @tf.function(autograph=False)
+    def decode(
+        place: tf.Tensor, one: tf.Tensor, kind: tf.Tensor, reason: tf.Tensor, count: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         image = tf.cond(
             tf.equal(reason, ""),
-            lambda: _decode_kind(one, data, kind, pixels),
+            lambda: _decode_kind(one, read_bytes(one), kind, pixels),
             lambda: tf.zeros(pixels.shape, tf.uint8),
         )
         return place, image, reason
@@ -80,7 +95,11 @@ def decode_batch(encoded: tf.Tensor, pixels: PixelFormat) -> tuple[tf.Tensor, tf
         count = tf.size(encoded, out_type=tf.int64)
         files = tf.data.Dataset.from_tensor_slices((tf.range(count), encoded))
         # A graph cannot catch the error of a decoder, but a data set can leave out an element.
-        decoded = files.map(decode, num_parallel_calls=_PARALLEL).ignore_errors()
+        looked = files.map(look, num_parallel_calls=_PARALLEL).ignore_errors()
+        usual = looked.filter(lambda *each: each[-1] <= _LARGE)
+        large = looked.filter(lambda *each: each[-1] > _LARGE)
+        decoded = usual.map(decode, num_parallel_calls=_PARALLEL).concatenate(large.map(decode))
+        decoded = decoded.ignore_errors()
         # One more element, as a batch must not be empty.
         blank = (count, tf.zeros(pixels.shape, tf.uint8), tf.constant(""))
         batch = decoded.concatenate(tf.data.Dataset.from_tensors(blank)).batch(count + 1)
@@ -110,7 +129,7 @@ def _decode_kind(
     )
     image = tf.ensure_shape(image, [None, None, 3])
     if pixels.channels == 1:
-        image = _grey(image)
+        image = by_bands(_grey, image, 1)
     resized = resize_bilinear(image, pixels.height, pixels.width)
     return tf.ensure_shape(resized, pixels.shape)
 
@@ -131,8 +150,8 @@ def _format(data: tf.Tensor) -> tf.Tensor:
     return tf.reduce_min(tf.stack(indices))
 
 
-def _refusal(encoded: tf.Tensor, data: tf.Tensor, kind: tf.Tensor) -> tf.Tensor:
-    """Return why a file is not decoded, judging by its header; "" if it is."""
+def _refusal(encoded: tf.Tensor, data: tf.Tensor, kind: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return why a file is not decoded, "" if it is, and its number of pixels, by its header."""
     width, height, readable = tf.switch_case(
         kind,
         [
@@ -145,12 +164,14 @@ def _refusal(encoded: tf.Tensor, data: tf.Tensor, kind: tf.Tensor) -> tf.Tensor:
         ],
     )
     reason = tf.where(readable, "", _REFUSED)
+    is_long = tf.maximum(width, height) > LONGEST_SIDE
+    reason = tf.where(is_long, _TOO_LONG, reason)
+    # The product of refused sides may overflow.
+    count = tf.where(is_long, tf.constant(0, tf.int64), width * height)
     limit = Image.MAX_IMAGE_PIXELS
-    if limit is None:
-        return reason
-    # Sides have at most 32 bits: the division avoids an overflow of their product.
-    is_large = (height > 0) & (width > limit // tf.maximum(height, 1))
-    return tf.where(is_large, _TOO_LARGE.format(f"{limit:,}"), reason)
+    if limit is not None:
+        reason = tf.where(count > limit, _TOO_LARGE.format(f"{limit:,}"), reason)
+    return reason, count
 
 
 _Size = tuple[tf.Tensor, tf.Tensor, tf.Tensor | bool]
@@ -231,25 +252,27 @@ def _decode_png(encoded: tf.Tensor, data: tf.Tensor, bits: int) -> tf.Tensor:
     def decode() -> tf.Tensor:
         return tf.cond(
             _png_has_alpha(data),
-            lambda: _on_white(tf.io.decode_png(encoded, channels=4)),
+            lambda: by_bands(_on_white, tf.io.decode_png(encoded, channels=4), 3),
             # Asked for the alpha of an opaque file with fewer than 8 bits, TensorFlow fills in 1,
             # 3 or 15 instead of 255.
             lambda: tf.io.decode_png(encoded, channels=3),
         )
 
-    def decode_deep() -> tf.Tensor:
-        return tf.cond(
-            tf.equal(number(data, 25), _RGBA),
-            lambda: _on_white(_high_bytes(tf.io.decode_png(encoded, 4, tf.uint16), bits)),
-            lambda: _high_bytes(tf.io.decode_png(encoded, 3, tf.uint16), bits),
-        )
+    def deep_on_white() -> tf.Tensor:
+        image = tf.io.decode_png(encoded, 4, tf.uint16)
+        return by_bands(lambda band: _on_white(_high_bytes(band, bits)), image, 3)
+
+    def deep() -> tf.Tensor:
+        image = tf.io.decode_png(encoded, 3, tf.uint16)
+        return by_bands(lambda band: _high_bytes(band, bits), image, 3)
 
     if bits == 16:  # TensorFlow keeps the highest byte by itself
         image = decode()
     else:
         # Pillow reads 16 bits of grey with alpha as 8, so training has not seen the others.
         is_deep = tf.equal(number(data, 24), 16) & tf.not_equal(number(data, 25), _GREY_ALPHA)
-        image = tf.cond(is_deep, decode_deep, decode)
+        is_clear = tf.equal(number(data, 25), _RGBA)
+        image = tf.cond(is_deep, lambda: tf.cond(is_clear, deep_on_white, deep), decode)
     return upright(image, png_chunk(data, b"eXIf"))
 
 
@@ -277,7 +300,8 @@ def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
 def _decode_webp(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
     image = tf.image.decode_webp(encoded)[0]
     has_alpha = tf.equal(tf.shape(image)[-1], 4)
-    return upright(tf.cond(has_alpha, lambda: _on_white(image), lambda: image), webp_exif(data))
+    opaque = tf.cond(has_alpha, lambda: by_bands(_on_white, image, 3), lambda: image)
+    return upright(opaque, webp_exif(data))
 
 
 def _is_animated_webp(data: tf.Tensor) -> tf.Tensor:

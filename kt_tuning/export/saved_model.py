@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,7 +160,10 @@ class LoadedModel:
         """
         import tensorflow as tf
 
-        images = np.asarray(images)
+        try:
+            images = np.asarray(images)
+        except ValueError as error:  # NumPy's "inhomogeneous shape"
+            raise DataError(f"The model takes images of one shape: {error}") from error
         if images.dtype != np.uint8 or images.shape[1:] != self.pixels.shape or not len(images):
             raise DataError(
                 f"The model takes uint8 images of shape (N, {_join(self.pixels.shape)}), at least "
@@ -183,10 +186,20 @@ class LoadedModel:
             "probabilities", float32 (N, classes), "label", (N,) class names in UTF-8, and "error",
             (N,): why a file cannot be decoded, whose probabilities are zeros and whose label is
             empty; b"" for others.
+
+        Raises:
+            DataError: if there are no files, or they are no bytes.
         """
         import tensorflow as tf
 
-        outputs = self._loaded.signatures[BYTES_SIGNATURE](image_bytes=tf.constant(image_bytes))
+        contents = list(image_bytes) if isinstance(image_bytes, Iterable) else [image_bytes]
+        if not contents or not all(isinstance(content, bytes) for content in contents):
+            received = ", ".join(sorted({type(content).__name__ for content in contents}))
+            raise DataError(
+                "The model takes a list of the contents of image files, bytes, at least one of "
+                f"them. Received: {type(image_bytes).__name__} of {received or 'nothing'}."
+            )
+        outputs = self._loaded.signatures[BYTES_SIGNATURE](image_bytes=tf.constant(contents))
         return {name: output.numpy() for name, output in outputs.items()}
 
 

@@ -19,6 +19,8 @@ _ENTRY_SIZE = 12
 
 # Pillow's fixed point: 32 bits, less 8 for a pixel and 2 for overflow.
 _FRACTION_BITS = 32 - 8 - 2
+_BAND = 1 << 20
+"""Pixels of a band of rows."""
 
 # The next position, and the start and size of what was found; size 0 if it is not there.
 _Step = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
@@ -163,25 +165,57 @@ def resize_bilinear(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
     """
     rows, columns = tf.unstack(tf.shape(image)[:2])
 
-    def resized() -> tf.Tensor:
-        planes = tf.transpose(image, [2, 0, 1])
-        turned = tf.transpose(_resample(planes, width), [0, 2, 1])
-        return tf.transpose(_resample(turned, height), [2, 1, 0])
+    def turned(image: tf.Tensor) -> tf.Tensor:
+        return tf.transpose(image, [1, 0, 2])
 
-    is_unchanged = tf.equal(rows, height) & tf.equal(columns, width)
-    return tf.cond(is_unchanged, lambda: image, resized)
+    # With equal sizes, each pixel's only weight is its own.
+    narrow = tf.cond(tf.equal(columns, width), lambda: image, lambda: _resample(image, width))
+    return tf.cond(
+        tf.equal(rows, height),
+        lambda: narrow,
+        lambda: turned(_resample(turned(narrow), height)),
+    )
 
 
-def _resample(planes: tf.Tensor, target: int) -> tf.Tensor:
-    """Resample the last axis of uint8 (channels, lines, size) to `target`."""
-    weights = _weights(tf.shape(planes)[2], target)
+def by_bands(
+    convert: Callable[[tf.Tensor], tf.Tensor], image: tf.Tensor, channels: int | None
+) -> tf.Tensor:
+    """Apply a function to bands of rows, one after the other, and join the results.
 
-    def resampled(plane: tf.Tensor) -> tf.Tensor:
-        sums = tf.matmul(tf.cast(plane, tf.float64), weights, transpose_b=True)
-        return tf.cast(tf.floor(sums * 2.0**-_FRACTION_BITS + 0.5), tf.uint8)
+    As a whole, an image near the limit of its size takes gigabytes in 16, 32 or 64 bits.
 
-    # One channel after the other: in float64 a 12-megapixel image takes 300 MB in one piece.
-    return tf.map_fn(resampled, planes, parallel_iterations=1)
+    Args:
+        convert: Function of (rows, columns, …) that returns uint8 (rows, any, `channels`).
+        image: (rows, columns, …), sizes known only at run time.
+        channels: Of the results, if they are known.
+    """
+    rows, columns = tf.unstack(tf.shape(image)[:2])
+    most = tf.maximum(_BAND // tf.maximum(columns, 1), 1)
+    count = (rows + most - 1) // most
+
+    def step(number: tf.Tensor, bands: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+        start = number * most
+        return number + 1, bands.write(number, convert(image[start : start + most]))
+
+    shape = [None, None, channels]
+    bands = tf.TensorArray(tf.uint8, count, infer_shape=False, element_shape=shape)
+    _, bands = tf.while_loop(
+        lambda number, _: number < count, step, (0, bands), parallel_iterations=1
+    )
+    return bands.concat()
+
+
+def _resample(image: tf.Tensor, target: int) -> tf.Tensor:
+    """Resample the second axis of uint8 (lines, size, channels) to `target`."""
+    weights = _weights(tf.shape(image)[1], target)
+
+    def resampled(band: tf.Tensor) -> tf.Tensor:
+        planes = tf.cast(tf.transpose(band, [2, 0, 1]), tf.float64)
+        sums = tf.matmul(planes, weights, transpose_b=True)
+        rounded = tf.cast(tf.floor(sums * 2.0**-_FRACTION_BITS + 0.5), tf.uint8)
+        return tf.transpose(rounded, [1, 2, 0])
+
+    return by_bands(resampled, image, image.shape[2])
 
 
 def _weights(size: tf.Tensor, target: int) -> tf.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from PIL import Image
 from striped import striped_images
 
 from kt_tuning import cli
+from kt_tuning.core.errors import KtTuningError
 
 
 def kt_tuning(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> int | str:
@@ -21,6 +24,26 @@ def kt_tuning(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> int | str:
     except SystemExit as stop:
         return stop.code or 0
     return 0
+
+
+def printed_by(*arguments: Any) -> str:
+    """Run the command line in this process; return what it printed.
+
+    Raises:
+        KtTuningError: if it refused, with the line that says why.
+    """
+    out, told = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(told),
+    ):
+        status = kt_tuning(patch, *arguments)
+    assert "Aborted." not in told.getvalue()
+    assert status in (0, 2), f"exit status {status}"
+    if status:
+        raise KtTuningError(told.getvalue().strip().splitlines()[-1].removeprefix("error: "))
+    return out.getvalue()
 
 
 def write_photos(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Damages of the files of a run directory, and small runs to damage."""
+"""Damages of the files of a run directory, small runs to damage, and verbs to try on them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,29 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import kt_tuning, write_photos
+from command_line import kt_tuning, printed_by, write_photos
 
-from kt_tuning.trials.checkpoint import Checkpoint
+import kt_tuning as kt
+from kt_tuning.core.errors import KtTuningError
 
 OPTIONS = ["--hypermodel", "convnet", "--fix", "filters=8", "--fix", "blocks=1"]
 OPTIONS += ["--augment", "none", "--epochs", "2", "--strategy", "random", "--max-trials", "2"]
 OPTIONS += ["--workers", "1", "--quiet"]
+IGNORED = ("lock", "report.html", "config.yaml", "space.yaml", "MODEL_CARD.md", "augmentation.jpg")
+"""Files that people read; nothing else does."""
+BEYOND = ("study.db-wal", "study.db-shm")
+REACHED = "reached"
+"""What a `ReachedError` says."""
+
+
+class ReachedError(KtTuningError):
+    """A verb has read all it reads, and would train or convert now."""
 
 
 def make_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     """Make a finished run and one that Ctrl-C stopped in the first epoch of its second trial."""
+    from kt_tuning.trials.checkpoint import Checkpoint
+
     photos = write_photos(folder / "photos")
     save, calls = Checkpoint.save, []
 
@@ -119,3 +131,81 @@ def damages(path: Path) -> Iterator[tuple[str, Callable[[Path], None]]]:
 
     for key in json.loads(path.read_text()):
         yield f"wrong {key}", functools.partial(wrong_field, key=key)
+
+
+def files_of(run: Path) -> list[Path]:
+    """Return the files that verbs read, relative to the run directory."""
+    found = [path.relative_to(run) for path in sorted(run.rglob("*")) if path.is_file()]
+    return [path for path in found if path.name not in IGNORED + BEYOND]
+
+
+def summary(run: Any) -> str:
+    """Return what a report would show."""
+    parts = (run.search, run.data, run.trials, run.ensemble, run.scores, run.gallery, run.exports)
+    return "\n".join(map(str, parts))
+
+
+@contextlib.contextmanager
+def made_quick(finished: Path, *, render: bool = False) -> Iterator[None]:
+    """Replace in the block what takes long by what is known.
+
+    Args:
+        finished: A run directory.
+        render: Whether pages are rendered.
+    """
+    from kt_tuning.evaluation import Scores
+
+    scores = Scores.load(finished / "scores.json")
+
+    def reached(*arguments: Any, **options: Any) -> None:
+        raise ReachedError(REACHED)
+
+    with pytest.MonkeyPatch.context() as patch:
+        if not render:
+            patch.setattr("kt_tuning.report.page.render_page", summary)
+        patch.setattr("kt_tuning.finalize.evaluate.evaluate", lambda *a, **k: scores)
+        patch.setattr("kt_tuning.finalize.evaluate.make_gallery", reached)
+        patch.setattr("kt_tuning.finalize.export.export_model", reached)
+        patch.setattr("kt_tuning.finalize.refit.train_member", reached)
+        for name in ("bag", "boost", "snapshots", "distill"):
+            patch.setattr(f"kt_tuning.finalize.{name}", reached)
+        yield
+
+
+def command_line(*arguments: Any) -> Callable[[Path], str]:
+    """Return a function that runs a verb on a run directory, and raises its error."""
+
+    def call(run: Path) -> str:
+        places = {"RUN": run, "RUN/export/1": run / "export/1", "PHOTOS": run.parent / "photos"}
+        return printed_by(*(places.get(str(each), each) for each in arguments))
+
+    return call
+
+
+def python(call: Callable[[kt.Tuner], Any]) -> Callable[[Path], str]:
+    """Return a function that calls something of the tuner of a run directory."""
+    return lambda run: str(call(kt.open_run(run)))
+
+
+def report(run: Path) -> str:
+    """Return the report."""
+    printed_by("report", run)
+    return (run / "report.html").read_text()
+
+
+VERBS: dict[str, Callable[[Path], str]] = {
+    "report": report,
+    "finalize": command_line("finalize", "RUN", "--quiet"),
+    "evaluate": command_line("evaluate", "RUN", "--part", "none", "--quiet"),
+    "export": command_line("export", "RUN", "--format", "keras", "--quiet"),
+    "refit": command_line("refit", "RUN", "--quiet"),
+    "bag": command_line("bag", "RUN", "--quiet"),
+    "distill": command_line("distill", "RUN", "--quiet"),
+    "predict": command_line("predict", "RUN/export/1", "PHOTOS"),
+    "run": command_line("run", "PHOTOS", "--out", "RUN", *OPTIONS),
+    "results": python(lambda tuner: tuner.results()),
+    "history": python(lambda tuner: tuner.history()),
+    "study": python(lambda tuner: tuner.study.trials_dataframe()),
+    "best_model": python(lambda tuner: tuner.best_model().count_params()),
+    "ensemble": python(lambda tuner: tuner.ensemble().record.weights),
+}

@@ -109,6 +109,15 @@ def test_without_the_hypermodel_everything_but_training_is_there(own, tmp_path):
     assert not (run / "refit").exists()
 
 
+def test_a_hypermodel_whose_name_is_no_text_is_refused(own, tmp_path):
+    run = shutil.copytree(own[0], tmp_path / "run")
+    content = json.loads((run / "definition.json").read_text())
+    content["hypermodel"]["name"] = 1.5
+    (run / "definition.json").write_text(json.dumps(content))
+    with pytest.raises(StorageError, match=r"definition\.json is damaged .* not 1\.5"):
+        open_run(run)
+
+
 def test_a_hypermodel_of_ones_own_is_passed(own):
     run, before = own
     tuner = open_run(run, hypermodel=tiny)

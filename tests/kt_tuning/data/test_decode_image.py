@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from image_bytes import encode, photo, png
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
@@ -216,6 +218,54 @@ def test_decompression_bomb_is_refused(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     with pytest.raises(DataError, match=f"decompression bomb, more than {limit} pixels"):
         decode_image(path, PixelFormat(4, 4, 3))
+
+
+@pytest.mark.parametrize("size", [(65_536, 1), (1, 65_536)])
+def test_a_line_of_more_pixels_than_a_jpeg_can_have_is_refused(
+    save: Save, size: tuple[int, int]
+) -> None:
+    with pytest.raises(DataError, match="a side has 65,536 pixels, more than 65,535"):
+        decode_image(save("a.png", Image.new("L", size)), PixelFormat(4, 4, 1))
+
+
+KINDS = {
+    "RGBA": encode(photo(37, 29, "RGBA"), "PNG"),
+    "LA": encode(photo(37, 29, "LA"), "PNG"),
+    "transparent palette": encode(photo(37, 29, "P"), "PNG", transparency=5),
+    "16 bits": encode(photo(37, 29, "I;16"), "PNG"),
+    "32 bits": encode(photo(37, 29, "I;16").convert("I"), "TIFF"),
+    "deep RGB": png(16, 2, channels=3),
+    "deep RGBA": png(16, 6, channels=4),
+}
+
+
+@pytest.mark.parametrize("content", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("bits", [12, 16])
+def test_bands_of_rows_give_the_pixels_of_the_whole(
+    content: bytes, bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = PixelFormat(29, 37, 3, bits)
+    whole = decode_image(content, target)
+    monkeypatch.setattr("kt_tuning.data.decode._BAND", 4 * 37)
+    np.testing.assert_array_equal(decode_image(content, target), whole)
+    assert whole.std() > 10
+
+
+@pytest.mark.parametrize(
+    "content",
+    [encode(photo(500, 400, "RGBA"), "PNG"), png(16, 6, channels=4, size=(500, 400))],
+    ids=["RGBA", "deep RGBA"],
+)
+def test_no_array_of_a_whole_large_image_is_made(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kt_tuning.data.decode._BAND", 1 << 12)
+    decode_image(content, PixelFormat(8, 8, 3, 12))  # what is imported first is not counted
+    tracemalloc.start()
+    decode_image(content, PixelFormat(8, 8, 3, 12))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2 * 500 * 400, "an array of RGB has 3 bytes a pixel"
 
 
 def test_overlapping_users_leave_the_warning_filters_as_they_were() -> None:

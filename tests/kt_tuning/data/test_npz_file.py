@@ -1,6 +1,8 @@
 """Images and labels in `.npz` files."""
 
+import io
 import logging
+import zipfile
 
 import numpy as np
 import pytest
@@ -115,6 +117,18 @@ def test_nothing_is_unpickled(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut off"])
 def test_a_broken_file_is_refused(tmp_path, content):
     (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(StorageError, match=r"a\.npz is not an \.npz file that can be read"):
+        load_images(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("shape", [(2**40, 2**20), (10**30,)])
+def test_a_header_of_an_impossible_shape_is_refused(tmp_path, shape):
+    header = io.BytesIO()
+    fields = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, fields)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("x.npy", header.getvalue() + bytes(64))
+        archive.writestr("y.npy", header.getvalue() + bytes(64))
     with pytest.raises(StorageError, match=r"a\.npz is not an \.npz file that can be read"):
         load_images(tmp_path / "a.npz")
 

@@ -246,3 +246,21 @@ def test_a_batch_without_a_good_file_and_an_empty_one():
     assert (images.shape, reasons.shape) == ((1, 24, 40, 3), (1,))
     images, reasons = decode_batch(tf.zeros([0], tf.string), COLOUR)
     assert (images.shape, reasons.shape) == ((0, 24, 40, 3), (0,))
+
+
+def test_large_images_are_decoded_band_by_band_and_after_the_others(monkeypatch):
+    monkeypatch.setattr("kt_tuning.export.tf_images._BAND", 100)
+    monkeypatch.setattr("kt_tuning.export.decode._LARGE", 61 * 45)
+    target = PixelFormat(24, 40, 1, bits=12)
+    contents = [
+        encode(photo(70, 50, "RGBA"), "PNG"),
+        encode(photo(61, 45), "JPEG"),
+        png(16, 6, channels=4, size=(80, 60)),
+        b"no image",
+        png(16, 2, channels=3, size=(40, 200)),
+    ]
+    images, reasons = decode_batch(tf.constant(contents), target)
+    assert [reason == b"" for reason in reasons.numpy()] == [True, True, True, False, True]
+    for image, content in zip(images, contents, strict=True):
+        if content != b"no image":
+            np.testing.assert_array_equal(image, decode_image(content, target))

@@ -65,6 +65,20 @@ def test_images_that_do_not_fit_are_refused(loaded, images, received):
 # --- Loading -------------------------------------------------------------------------------
 
 
+def test_images_of_several_shapes_are_refused(loaded):
+    with pytest.raises(DataError, match="images of one shape"):
+        loaded.predict([np.zeros((8, 12, 3), np.uint8), np.zeros((8, 8, 3), np.uint8)])
+
+
+@pytest.mark.parametrize(
+    ("contents", "received"),
+    [([], "list of nothing"), ([b"", "a"], "list of bytes, str"), (b"GIF89a", "bytes of int")],
+)
+def test_what_is_no_content_of_files_is_refused(loaded, contents, received):
+    with pytest.raises(DataError, match=f"Received: {received}"):
+        loaded.predict_bytes(contents)
+
+
 def test_a_folder_that_is_no_export_is_refused(tmp_path):
     for path in (tmp_path, tmp_path / "gone"):
         with pytest.raises(StorageError, match=r"is not an exported model: .*saved_model\.pb\.$"):

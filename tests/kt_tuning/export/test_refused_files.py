@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
-
 import pytest
 import tensorflow as tf
-from image_bytes import COLOUR, bmp, encode, photo, png
+from image_bytes import COLOUR, bmp, encode, photo, resized
 from PIL import Image
 
 from kt_tuning.core.errors import DataError
@@ -51,33 +48,6 @@ def test_a_file_cut_in_its_header_is_an_error(decoder, kind, cut):
 # --- Decompression bombs -------------------------------------------------------------------
 
 
-def resized(kind: str, width: int, height: int) -> bytes:
-    """A small file whose header states another size."""
-    if kind == "PNG":
-        header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-        content = png(8, 0)
-        at = content.index(b"IHDR")
-        crc = struct.pack(">I", zlib.crc32(b"IHDR" + header))
-        return content[: at + 4] + header + crc + content[at + 21 :]
-    content = bytearray(encode(photo(61, 45), kind.removesuffix(" frame")))
-    if kind == "JPEG":
-        at = content.index(b"\xff\xc0") + 5
-        content[at : at + 4] = struct.pack(">HH", height, width)
-    elif kind == "GIF":
-        content[6:10] = struct.pack("<HH", width, height)
-    elif kind == "GIF frame":
-        colours = 3 * 2 ** (content[10] % 8 + 1)
-        comment = b"!\xfe\x05,,,,,\x00"  # with the byte that begins a frame
-        content[13 + colours : 13 + colours] = comment
-        at = content.index(b",", 13 + colours + len(comment)) + 5
-        content[at : at + 4] = struct.pack("<HH", width, height)
-    elif kind == "BMP":
-        content[18:26] = struct.pack("<ii", width, -height)
-    else:
-        content[26:30] = struct.pack("<HH", width, height)
-    return bytes(content)
-
-
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "GIF frame", "BMP", "WEBP"])
 def test_more_pixels_than_training_takes_are_refused_by_the_header(kind):
     # 10,000 x 9,000 is above Pillow's limit of 89,478,485 pixels, 10,000 x 8,940 below.
@@ -88,6 +58,12 @@ def test_more_pixels_than_training_takes_are_refused_by_the_header(kind):
     _, (above, below) = decode_batch(tf.constant(contents), COLOUR)
     assert b"more pixels than the limit, 89,478,485" in above.numpy()
     assert b"more pixels" not in below.numpy()
+
+
+@pytest.mark.parametrize("size", [(65_536, 1), (1, 65_536), (2**31 - 1, 2**31 - 1)])
+def test_a_line_of_more_pixels_than_a_jpeg_can_have_is_refused(decoder, size):
+    with pytest.raises(ValueError, match="more than 65,535 pixels on a side"):
+        decoder(resized("PNG", *size), COLOUR)
 
 
 @pytest.mark.parametrize("options", [{"lossless": True}, {"exif": b"II*\0" + bytes(20)}])

@@ -44,16 +44,31 @@ def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def png(bits: int, colour_type: int, *chunks: tuple[bytes, bytes], channels: int = 1) -> bytes:
-    """A PNG file of 37x29 random pixels, with `chunks` before them: Pillow cannot write all."""
+def png(
+    bits: int,
+    colour_type: int,
+    *chunks: tuple[bytes, bytes],
+    channels: int = 1,
+    size: tuple[int, int] = (37, 29),
+) -> bytes:
+    """A PNG file of random pixels, with `chunks` before them: Pillow cannot write all kinds.
+
+    `size` is (width, height).
+    """
     rng = np.random.default_rng(bits + colour_type)
-    stride = (37 * bits * channels + 7) // 8
-    lines = [b"\0" + rng.bytes(stride) for _ in range(29)]
-    header = struct.pack(">IIBBBBB", 37, 29, bits, colour_type, 0, 0, 0)
+    width, height = size
+    stride = (width * bits * channels + 7) // 8
+    lines = [b"\0" + rng.bytes(stride) for _ in range(height)]
+    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
     parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(b"".join(lines))), (b"IEND", b"")]
+    return png_chunks(*parts)
+
+
+def png_chunks(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG file of these chunks: kind and content."""
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        for kind, body in parts
+        for kind, body in chunks
     )
 
 
@@ -67,3 +82,30 @@ def bmp(bits: int, *, compression: int = 0, top_down: bool = False) -> bytes:
     start = 54 + len(palette)
     head = struct.pack("<2sIHHI", b"BM", start + len(pixels), 0, 0, start)
     return head + struct.pack("<IiiHHIIiiII", *info) + palette + pixels
+
+
+def resized(kind: str, width: int, height: int) -> bytes:
+    """A small file whose header states another size."""
+    if kind == "PNG":
+        header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+        content = png(8, 0)
+        at = content.index(b"IHDR")
+        crc = struct.pack(">I", zlib.crc32(b"IHDR" + header))
+        return content[: at + 4] + header + crc + content[at + 21 :]
+    content = bytearray(encode(photo(61, 45), kind.removesuffix(" frame")))
+    if kind == "JPEG":
+        at = content.index(b"\xff\xc0") + 5
+        content[at : at + 4] = struct.pack(">HH", height, width)
+    elif kind == "GIF":
+        content[6:10] = struct.pack("<HH", width, height)
+    elif kind == "GIF frame":
+        colours = 3 * 2 ** (content[10] % 8 + 1)
+        comment = b"!\xfe\x05,,,,,\x00"  # with the byte that begins a frame
+        content[13 + colours : 13 + colours] = comment
+        at = content.index(b",", 13 + colours + len(comment)) + 5
+        content[at : at + 4] = struct.pack("<HH", width, height)
+    elif kind == "BMP":
+        content[18:26] = struct.pack("<ii", width, -height)
+    else:
+        content[26:30] = struct.pack("<HH", width, height)
+    return bytes(content)
