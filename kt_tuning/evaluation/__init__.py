@@ -23,6 +23,7 @@ from kt_tuning.evaluation.diagnostics import (
 from kt_tuning.evaluation.evaluate import evaluate
 from kt_tuning.evaluation.explanations import grad_cam, occlusion_map
 from kt_tuning.evaluation.flops import count_flops, measure_complexity
+from kt_tuning.evaluation.forecast import Forecast, forecast_best, forecast_of_run
 from kt_tuning.evaluation.gallery import Gallery, Picture, make_gallery
 from kt_tuning.evaluation.generalization import (
     Decomposition,
@@ -54,6 +55,7 @@ __all__ = [
     "CorrectedBest",
     "Cost",
     "Decomposition",
+    "Forecast",
     "Gallery",
     "Generalization",
     "HeldOutUse",
@@ -77,6 +79,8 @@ __all__ = [
     "corrupt",
     "count_flops",
     "evaluate",
+    "forecast_best",
+    "forecast_of_run",
     "generalization",
     "grad_cam",
     "held_out_uses",

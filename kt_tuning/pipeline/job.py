@@ -19,10 +19,17 @@ from kt_tuning.core.errors import disk_errors_explained
 from kt_tuning.core.progress import progress
 from kt_tuning.core.quiet import without_retracing_advice
 from kt_tuning.core.records import TrialRecord, first_trial_failure
+from kt_tuning.core.units import clock as duration
 from kt_tuning.core.units import count, seconds
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
-from kt_tuning.evaluation import CorrectedBest, Scores, corrected_best_of_run
+from kt_tuning.evaluation import (
+    CorrectedBest,
+    Forecast,
+    Scores,
+    corrected_best_of_run,
+    forecast_of_run,
+)
 from kt_tuning.finalize import evaluate_run, export_run, save_final_model
 from kt_tuning.pipeline.make_tuner import make_tuner, recorded_options, unused_options, write_files
 from kt_tuning.pipeline.refitted import RunTime, refitted
@@ -63,6 +70,9 @@ class RunOutcome:
         report: The page.
         trials: All finished trials, failed ones included.
         warning: The reason why the first configuration failed, if it did.
+        seconds: Wall-clock of the command, from its start to the report; None if unknown.
+        forecast: What twice the search time would probably bring; None with too few improvements
+            of the best score to tell.
     """
 
     ensemble: Ensemble
@@ -72,15 +82,22 @@ class RunOutcome:
     report: Path
     trials: tuple[TrialRecord, ...] = ()
     warning: str | None = None
+    seconds: float | None = None
+    forecast: Forecast | None = None
 
     def __str__(self) -> str:
-        """Accuracy, trials that were cut short, and next steps, in sentences."""
+        """Accuracy, trials that were cut short, time, forecast and next steps, in sentences."""
         steps = next_steps(self.report.parent, self.export)
         lines = [test_summary(self.scores)]
         record = self.ensemble.record
         if record is not None and record.refitted:
             lines.append(refit_summary(len(self.ensemble)))
-        return "\n".join([*lines, trials_summary(self.trials), "", *steps])
+        lines.append(trials_summary(self.trials))
+        if self.seconds is not None:
+            lines.append(f"All of it took {duration(self.seconds)}.")
+        if self.forecast is not None:
+            lines.append(str(self.forecast))
+        return "\n".join([*lines, "", *steps])
 
 
 def run(
@@ -191,12 +208,22 @@ def _finalize(
             (shipped,) = export_run(out, ensemble.to_keras(), data, images=COMPARED)
         with stage("Correcting the best validation score for having been chosen"):
             _preview_augmentation(tuner, data, out)
-            correction = corrected_best_of_run(out)
+            correction, forecast = corrected_best_of_run(out), forecast_of_run(out)
         with stage("Writing the report"):
             report = write_report(out, path=out / REPORT)
     trials = tuple(Run(out).trials())
     warning = first_trial_failure(trials, Run(out).read_search())
-    return RunOutcome(ensemble, scores, correction, out / shipped.folder, report, trials, warning)
+    return RunOutcome(
+        ensemble,
+        scores,
+        correction,
+        out / shipped.folder,
+        report,
+        trials,
+        warning,
+        seconds=time.monotonic() - clock.began,
+        forecast=forecast,
+    )
 
 
 def _preview_augmentation(tuner: Tuner, data: ImageData, out: Path) -> None:
