@@ -50,9 +50,7 @@ class Forecast:
     limit: float
 
     def __str__(self) -> str:
-        best, expected, limit = (
-            f"{value:.4f}" for value in (self.best, self.expected, self.limit)
-        )
+        best, expected, limit = (f"{value:.4f}" for value in (self.best, self.expected, self.limit))
         change = "leave" if expected == best else "bring"
         target = f"at {best}" if expected == best else f"from {best} to {expected}"
         return (
