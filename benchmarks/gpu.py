@@ -42,9 +42,11 @@ import numpy as np
 
 import kt_tuning as ktt
 from hypermodels import ConvNet
+from kt_tuning import devices
 from kt_tuning.augment import augment, default_policy
 from kt_tuning.data.batch_loader import DATA_WAIT, FollowEpochs, Loader
 from kt_tuning.data.batches import Batches, Random
+from kt_tuning.devices.devices import GPU
 
 STARTED = time.monotonic()
 LIMIT = 470.0
@@ -117,11 +119,6 @@ def images(path: Path | None, count: int) -> ktt.ImageData:
     wave = np.sin(x * np.cos(angle) + y * np.sin(angle))
     pixels = 128 + 40 * wave[..., None] + rng.normal(0, 20, (count, *SHAPE))
     return ktt.ImageData.from_arrays(pixels.clip(0, 255).astype(np.uint8), labels)
-
-
-def on_gpu() -> bool:
-    """Return whether Keras computes on a GPU."""
-    return bool(keras.distribution.list_devices("gpu"))
 
 
 def train(
@@ -233,7 +230,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--minutes", nargs="+", type=float, default=MINUTES)
     parser.add_argument("--counts", nargs="+", type=int, default=COUNTS)
     parser.add_argument("--batch-size", type=int, default=ktt.Recipe().batch_size)
-    parser.add_argument("--precision", help="by default mixed_bfloat16 on a GPU, else float32")
+    parser.add_argument("--precision", help="by default the fastest of the device")
     parser.add_argument("--quick", action="store_true", help="stripes, a few seconds each")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -248,13 +245,13 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Measure and print."""
     options = parse()
-    keras.config.set_dtype_policy(
-        options.precision or ("mixed_bfloat16" if on_gpu() else "float32")
-    )
+    found = devices.unasked_devices()
+    keras.config.set_dtype_policy(options.precision or devices.precision(found))
     if options.child:
         print(json.dumps(run_child(json.loads(options.child))))
         return
-    if not on_gpu():
+    on_gpu = found.kind == GPU
+    if not on_gpu:
         print("Keras found no GPU: these figures are of a processor.", file=sys.stderr)
     data = images(options.data, options.images)
     recipe = measure_recipe(data, options.minutes, options.batch_size)
@@ -275,9 +272,9 @@ def main() -> None:
                 f"{count} at once{row['images_per_second']:>12,} images/s, "
                 f"{row['late']} late, {row['failed']} failed"
             )
-    found = {"backend": keras.backend.backend(), "device": device(), "gpu": on_gpu()}
-    found |= {"precision": keras.config.dtype_policy().name, "quick": options.quick}
-    print(json.dumps({**found, "recipe": recipe, "side_by_side": rows}))
+    machine = {"backend": keras.backend.backend(), "device": device(), "gpu": on_gpu}
+    machine |= {"precision": keras.config.dtype_policy().name, "quick": options.quick}
+    print(json.dumps({**machine, "recipe": recipe, "side_by_side": rows}))
 
 
 if __name__ == "__main__":
