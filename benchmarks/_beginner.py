@@ -11,9 +11,11 @@ validation images, and never see the test images.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import dataclasses
 import functools
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -132,7 +134,13 @@ def build(
     return model
 
 
-def train(arrays: Arrays, until: float, seed: int, directory: Path) -> Found:
+def train(
+    arrays: Arrays,
+    until: float,
+    seed: int,
+    directory: Path,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Found:
     """Train the beginner's network until `time.time()` is `until`."""
     keras.utils.set_random_seed(seed)
     model = build(keras_tuner.HyperParameters(), arrays.shape, arrays.classes)
@@ -145,7 +153,7 @@ def train(arrays: Arrays, until: float, seed: int, directory: Path) -> Found:
         validation_data=arrays.validation,
         batch_size=BATCH_SIZE,
         epochs=ENDLESS,
-        callbacks=[best, Deadline(until)],
+        callbacks=[best, Deadline(until), *callbacks],
         verbose=0,
     )
     model.load_weights(path)
@@ -161,6 +169,8 @@ def search(
     *,
     epochs: int = EPOCHS,
     hypermodel: Any = None,
+    batch_size: int = BATCH_SIZE,
+    patience: int | None = PATIENCE,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Found:
     """Search with KerasTuner until `time.time()` is `until`, as its guides say.
@@ -177,6 +187,8 @@ def search(
         directory: Where KerasTuner writes.
         epochs: Of a trial, at most.
         hypermodel: What is searched; None for the space around the beginner's network.
+        batch_size: Images a step.
+        patience: Epochs without improvement after which a trial stops; None trains all epochs.
         callbacks: Further ones of each training.
     """
     keras.utils.set_random_seed(seed)
@@ -187,21 +199,30 @@ def search(
     tuner = getattr(keras_tuner, strategy)(
         space, objective="val_accuracy", seed=seed, directory=directory, **limit
     )
-    early = keras.callbacks.EarlyStopping("val_accuracy", mode="max", patience=PATIENCE)
+    stopping: list[keras.callbacks.Callback] = []
+    if patience is not None:
+        stopping = [keras.callbacks.EarlyStopping("val_accuracy", mode="max", patience=patience)]
     with contextlib.suppress(TimeIsUpError):
         tuner.search(
             *arrays.train,
             validation_data=arrays.validation,
             epochs=epochs,
-            batch_size=BATCH_SIZE,
-            callbacks=[early, Deadline(until), *callbacks],
+            batch_size=batch_size,
+            callbacks=[*stopping, Deadline(until), *callbacks],
             verbose=0,
         )
     score = tuner.oracle.get_best_trials(1)[0].score
     return Found(tuner.get_best_models(1)[0], score, len(tuner.oracle.start_order))
 
 
-def run(name: str, arrays: Arrays, until: float, seed: int, directory: Path) -> Found:
+def run(
+    name: str,
+    arrays: Arrays,
+    until: float,
+    seed: int,
+    directory: Path,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Found:
     """Train the network alone, or search around it, until `time.time()` is `until`.
 
     Args:
@@ -210,7 +231,48 @@ def run(name: str, arrays: Arrays, until: float, seed: int, directory: Path) -> 
         until: The time.
         seed: Seed of everything random.
         directory: An empty folder.
+        callbacks: Further ones of each training.
     """
     if name == ALONE:
-        return train(arrays, until, seed, directory)
-    return search(name.removeprefix(f"{ALONE}, "), arrays, until, seed, directory)
+        return train(arrays, until, seed, directory, callbacks)
+    strategy = name.removeprefix(f"{ALONE}, ")
+    return search(strategy, arrays, until, seed, directory, callbacks=callbacks)
+
+
+def measure(names: Sequence[str], data: Any, seconds: float, seed: int) -> list[dict[str, Any]]:
+    """Give each of some rows so many seconds in this process, and test what it finds.
+
+    Args:
+        names: Of `NAMES`.
+        data: A `kt_tuning.ImageData`.
+        seconds: Time of each, without the test.
+        seed: Seed of everything random.
+    """
+    arrays, rows = Arrays.of(data), []
+    for name in names:
+        keras.backend.clear_session()
+        with tempfile.TemporaryDirectory() as directory:
+            found = run(name, arrays, time.time() + seconds, seed, Path(directory))
+            rows.append(
+                {
+                    "name": name,
+                    "seed": seed,
+                    "test_accuracy": round(found.test(arrays), 4),
+                    "val_accuracy": round(float(found.validation), 4),
+                    "trials": found.trials,
+                    "parameters": found.model.count_params(),
+                    "seconds": round(seconds, 1),
+                }
+            )
+    return rows
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--beginner`, the rows of a beginner's network."""
+    parser.add_argument(
+        "--beginner",
+        nargs="*",
+        choices=NAMES,
+        default=[ALONE, f"{ALONE}, Hyperband"],
+        help="rows of a beginner's network, each with the time of ours; none if empty",
+    )
