@@ -14,7 +14,7 @@ epoch tells how many fit, and the schedule is stretched over those. Beside them,
 `finetune` is left out unless it is named: it downloads its backbone's weights. Beside the families
 stand a beginner's network and a KerasTuner search around it (see `_beginner.py`), each with the
 seconds that the first family took on the same images with the same seed. All choose their epoch by
-the validation images.
+the validation images, by whose accuracy defaults are to be chosen, too; it has a column.
 
 The last line is one JSON object.
 """
@@ -145,6 +145,7 @@ def summary(rows: list[dict[str, Any]], options: argparse.Namespace) -> list[dic
             {
                 "data": data,
                 "family": family,
+                "validation": round(statistics.mean(row["val_accuracy"] for row in own), 4),
                 "mean": round(statistics.mean(row["test_accuracy"] for row in own), 4),
                 "runs": [row["test_accuracy"] for row in own],
                 "target": TARGETS.get((family, data, epochs)),
@@ -197,12 +198,15 @@ def main() -> None:
         ]
         rows += beginners(case, rows, options)
     table = summary(rows, options)
-    print(f"{'data':12}{'family':40}{'parameters':>12}{'test accuracy':>15}{'target':>9}{'s':>8}")
+    print(
+        f"{'data':12}{'family':40}{'parameters':>12}{'validation':>12}"
+        f"{'test accuracy':>15}{'target':>9}{'s':>8}"
+    )
     for line in table:
         target = "" if line["target"] is None else f"≥ {line['target']:.0%}"
         print(
-            f"{line['data']:12}{line['family']:40}{line['parameters']:>12,}{line['mean']:>15.1%}"
-            f"{target:>9}{line['seconds']:>8.0f}"
+            f"{line['data']:12}{line['family']:40}{line['parameters']:>12,}"
+            f"{line['validation']:>12.1%}{line['mean']:>15.1%}{target:>9}{line['seconds']:>8.0f}"
         )
     print(
         json.dumps({"epochs": options.epochs, "full": options.full, "means": table, "runs": rows})
