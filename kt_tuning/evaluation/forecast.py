@@ -181,7 +181,8 @@ def _score_times(run: Run, trial: TrialRecord, search: SearchRecord) -> tuple[Fl
     """Return when each score of a trial was known, in seconds since 1970, and the scores."""
     ended, final = trial.began + trial.seconds, trial.metrics.get(search.objective, math.nan)
     curve = run.history(trial.trial_id)
-    if search.folds > 1 or search.executions > 1 or not {"seconds", search.objective} <= set(curve):
+    single = search.folds == search.executions == 1
+    if not single or search.objective not in curve or not len(curve.get("seconds", ())):
         return np.array([ended]), np.array([final])
     # The time before the first epoch built the model.
     spent = np.cumsum(curve["seconds"])
