@@ -58,6 +58,8 @@ STARTING, COUNTED = 24.0, 12.0
 MEMORY = 0.9
 """Share of the GPU's memory for all processes."""
 SHAPE, CLASSES = (32, 32, 3), 10
+QUICK = {"stages": 2, "filters": 16, "convs": 1}
+"""Settings of the network of `--quick`."""
 
 
 class Progress(keras.callbacks.Callback):
@@ -122,15 +124,21 @@ def images(path: Path | None, count: int) -> ktt.ImageData:
 
 
 def train(
-    data: ktt.ImageData, epochs: int, until: float, batch_size: int, *, validate: bool = True
+    data: ktt.ImageData,
+    epochs: int,
+    until: float,
+    options: argparse.Namespace,
+    *,
+    validate: bool = True,
 ) -> tuple[keras.Model, Progress]:
-    """Train the default `ConvNet` with the default recipe."""
-    hypermodel, hp = ConvNet(data.input_shape, data.classes), keras_tuner.HyperParameters()
+    """Train the default `ConvNet` with the default recipe; a smaller one if it has to be quick."""
+    fixed = QUICK if options.quick else {}
+    hypermodel, hp = ConvNet(data.input_shape, data.classes, **fixed), keras_tuner.HyperParameters()
     model = hypermodel.build(hp)
     policy = ktt.Recipe(augment=default_policy(data.input_shape)).plan({}).policy
     change = Random(functools.partial(augment, policy), policy.draws)
     validation = data.validation.take(np.arange(len(data.validation))), data.validation.labels
-    with Loader(Batches(data.train, batch_size, seed=0, augment=change)) as loader:
+    with Loader(Batches(data.train, options.batch_size, seed=0, augment=change)) as loader:
         progress = Progress(until, loader)
         hypermodel.fit(
             hp,
@@ -146,12 +154,13 @@ def train(
     return model, progress
 
 
-def measure_recipe(data: ktt.ImageData, minutes: list[float], batch_size: int) -> dict[str, Any]:
-    """Train for the last of `minutes`; return accuracies, speed and waiting time."""
-    _, pilot = train(data, 3, time.monotonic() + 30, batch_size)
+def measure_recipe(data: ktt.ImageData, options: argparse.Namespace) -> dict[str, Any]:
+    """Train for the last of `--minutes`; return accuracies, speed and waiting time."""
+    minutes = options.minutes
+    _, pilot = train(data, 3, time.monotonic() + 30, options)
     epoch = min(later["ended"] - row["ended"] for row, later in _pairs(pilot.epochs))
     epochs = max(1, int(60 * minutes[-1] / epoch))
-    model, progress = train(data, epochs, time.monotonic() + 60 * minutes[-1], batch_size)
+    model, progress = train(data, epochs, time.monotonic() + 60 * minutes[-1], options)
     test = data.test.take(np.arange(len(data.test)))
     answers = model.predict(test, batch_size=256, verbose=0).argmax(axis=1)
     # The first epoch compiles.
@@ -178,9 +187,10 @@ def measure_side_by_side(count: int, options: argparse.Namespace, npz: Path) -> 
     """Train in `count` processes at once; return the images a second of each and of all."""
     start = time.monotonic() + options.starting
     asked = {"npz": str(npz), "start": start, "end": start + options.counted}
-    asked["batch_size"] = options.batch_size
     environment = {**os.environ, "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{MEMORY / count:.3f}"}
     command = [sys.executable, __file__, "--child", json.dumps(asked)]
+    command += ["--batch-size", str(options.batch_size), *(["--quick"] if options.quick else [])]
+    command += ["--precision", keras.config.dtype_policy().name]
     children = [
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         for _ in range(count)
@@ -198,17 +208,17 @@ def measure_side_by_side(count: int, options: argparse.Namespace, npz: Path) -> 
     }
 
 
-def run_child(asked: dict[str, Any]) -> dict[str, Any]:
+def run_child(asked: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     """Train until a time; return the images a second since the start, and whether it came late."""
     with np.load(asked["npz"]) as arrays:
         x, y = arrays["x"], arrays["y"]
     data = ktt.ImageData.from_arrays(x, y)
-    _, progress = train(data, 10_000, asked["end"], asked["batch_size"], validate=False)
+    _, progress = train(data, 10_000, asked["end"], options, validate=False)
     times = np.array(progress.batches)
     counted = times[(times >= asked["start"]) & (times <= asked["end"])]
     return {
         "late": bool(times[0] > asked["start"]),
-        "rate": len(counted) * asked["batch_size"] / (asked["end"] - asked["start"]),
+        "rate": len(counted) * options.batch_size / (asked["end"] - asked["start"]),
     }
 
 
@@ -236,8 +246,8 @@ def parse() -> argparse.Namespace:
     options = parser.parse_args()
     options.images, options.starting, options.counted = 20_000, STARTING, COUNTED
     if options.quick:
-        options.data, options.images, options.counts = None, 600, (1, 2)
-        options.minutes, options.counted = (0.1, 0.2), 4.0
+        options.data, options.images, options.counts = None, 2000, (1, 2)
+        options.minutes, options.counted = (0.2, 0.4), 6.0
     options.minutes = sorted(options.minutes)
     return options
 
@@ -248,13 +258,13 @@ def main() -> None:
     found = devices.unasked_devices()
     keras.config.set_dtype_policy(options.precision or devices.precision(found))
     if options.child:
-        print(json.dumps(run_child(json.loads(options.child))))
+        print(json.dumps(run_child(json.loads(options.child), options)))
         return
     on_gpu = found.kind == GPU
     if not on_gpu:
         print("Keras found no GPU: these figures are of a processor.", file=sys.stderr)
     data = images(options.data, options.images)
-    recipe = measure_recipe(data, options.minutes, options.batch_size)
+    recipe = measure_recipe(data, options)
     for name, value in recipe.items():
         print(f"{name:28}{value}")
     rows = []

@@ -263,10 +263,15 @@ def search_auto_keras(arrays: Any, until: float, seed: int, directory: Path) -> 
     search = autokeras.ImageClassifier(
         max_trials=ENDLESS, objective="val_accuracy", directory=directory, seed=seed
     )
+
+    def one_hot(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        # AutoKeras 3.0 counts integer labels by a NumPy integer, which Keras 3.15 refuses.
+        return images, keras.utils.to_categorical(labels, arrays.classes)
+
     with contextlib.suppress(TimeIsUpError):
         search.fit(
-            *arrays.train,
-            validation_data=arrays.validation,
+            *one_hot(*arrays.train),
+            validation_data=one_hot(*arrays.validation),
             callbacks=[Deadline(until)],
             verbose=0,
         )
