@@ -275,7 +275,7 @@ def summarise(runs: Iterable[dict]) -> dict[str, object]:
     finals = {name: statistics.median(map(final, group)) for name, group in groups.items()}
     target = max((finals[name] for name in groups if name.startswith(STOCK)), default=math.nan)
     columns = ("seeds", "trials", "best", "test", "range", "target", "of the time")
-    print(f"{'':66}" + "".join(f"{name:>14}" for name in columns))
+    print(f"{'':66}" + "".join(f"{name:>17}" for name in columns))
     rows = {}
     for name, group in sorted(groups.items(), key=lambda item: -finals[item[0]]):
         reached = statistics.median(seconds_to(run, target) for run in group)
@@ -285,7 +285,7 @@ def summarise(runs: Iterable[dict]) -> dict[str, object]:
         cells = [f"{len(group)}", f"{trials:.0f}", f"{finals[name]:.1%}"]
         cells += [f"{statistics.median(tests):.1%}", f"{min(tests):.1%} – {max(tests):.1%}"]
         cells += [f"{reached:.0f} s", f"{share:.0%}"] if math.isfinite(reached) else ["never"]
-        print(f"{name:66}" + "".join(f"{cell:>14}" for cell in cells))
+        print(f"{name:66}" + "".join(f"{cell:>17}" for cell in cells))
         rows[name] = {
             "seeds": sorted(run["seed"] for run in group),
             "minutes": group[0]["minutes"],
