@@ -32,7 +32,6 @@ the table in Markdown. The last line is one JSON object.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import importlib.util
 import json
@@ -153,6 +152,7 @@ def finish(command: list[str], seconds: float) -> str:
 def single(asked: dict[str, Any]) -> dict[str, Any]:
     """Search in this process until the time is up, and test the model."""
     import _beginner
+    import _peers
 
     with np.load(asked["arrays"]) as file:
         parts = ((file[f"x_{name}"], file[f"y_{name}"]) for name in ("train", "val", "test"))
@@ -167,9 +167,9 @@ def single(asked: dict[str, Any]) -> dict[str, Any]:
         hypermodel = FineTune(arrays.shape, arrays.classes)
         found = _beginner.search("Hyperband", arrays, until, seed, directory, hypermodel=hypermodel)
     elif tool == OPTUNA:
-        found = search_optuna(arrays, until, seed, directory)
+        found = _peers.search_optuna(arrays, until, seed, directory)
     elif tool == AUTO_KERAS:
-        found = search_auto_keras(arrays, until, seed, directory)
+        found = _peers.search_auto_keras(arrays, until, seed, directory)
     else:
         strategy = tool.removeprefix("KerasTuner, ")
         found = _beginner.search(strategy, arrays, until, seed, directory)
@@ -178,106 +178,6 @@ def single(asked: dict[str, Any]) -> dict[str, Any]:
         "validation": float(found.validation),
         "trials": found.trials,
     }
-
-
-class Suggestions:
-    """Answers what `_beginner.build` asks `keras_tuner.HyperParameters` by an Optuna trial."""
-
-    def __init__(self, trial: Any) -> None:
-        self._trial = trial
-
-    def Choice(self, name, values, default):  # noqa: N802 (as in KerasTuner)
-        return self._trial.suggest_categorical(name, values)
-
-    def Int(self, name, low, high, default):  # noqa: N802
-        return self._trial.suggest_int(name, low, high)
-
-    def Float(self, name, low, high, default, step=None, sampling=None):  # noqa: N802
-        return self._trial.suggest_float(name, low, high, step=step, log=sampling == "log")
-
-
-def search_optuna(arrays: Any, until: float, seed: int, directory: Path) -> Any:
-    """Search the space around the beginner's network with Optuna, in a loop over `fit`."""
-    import keras
-    import optuna
-    from _beginner import BATCH_SIZE, EPOCHS, PATIENCE, Deadline, Found, TimeIsUpError, build
-
-    class Report(keras.callbacks.Callback):
-        """Reports each epoch, and ends trials that are pruned."""
-
-        def __init__(self, trial: optuna.Trial) -> None:
-            super().__init__()
-            self._trial = trial
-
-        def on_epoch_end(self, epoch, logs=None):
-            self._trial.report(logs["val_accuracy"], epoch)
-            if self._trial.should_prune():
-                raise optuna.TrialPruned
-
-    def weights(number: int) -> Path:
-        return directory / f"{number}.weights.h5"
-
-    def objective(trial: optuna.Trial) -> float:
-        keras.backend.clear_session()
-        keras.utils.set_random_seed(seed + trial.number)
-        model = build(Suggestions(trial), arrays.shape, arrays.classes)
-        best = keras.callbacks.ModelCheckpoint(
-            weights(trial.number),
-            "val_accuracy",
-            mode="max",
-            save_best_only=True,
-            save_weights_only=True,
-        )
-        early = keras.callbacks.EarlyStopping("val_accuracy", mode="max", patience=PATIENCE)
-        history = model.fit(
-            *arrays.train,
-            validation_data=arrays.validation,
-            batch_size=BATCH_SIZE,
-            epochs=EPOCHS,
-            callbacks=[best, early, Report(trial), Deadline(until)],
-            verbose=0,
-        )
-        return float(max(history.history["val_accuracy"]))
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(
-        direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=seed),
-        pruner=optuna.pruners.HyperbandPruner(min_resource=1, max_resource=EPOCHS),
-    )
-    with contextlib.suppress(TimeIsUpError):
-        study.optimize(objective)
-    fixed = optuna.trial.FixedTrial(study.best_params)
-    model = build(Suggestions(fixed), arrays.shape, arrays.classes)
-    model.load_weights(weights(study.best_trial.number))
-    return Found(model, study.best_value, len(study.trials))
-
-
-def search_auto_keras(arrays: Any, until: float, seed: int, directory: Path) -> Any:
-    """Search with AutoKeras' image classifier and its defaults."""
-    import autokeras
-    import keras
-    from _beginner import ENDLESS, Deadline, Found, TimeIsUpError
-
-    keras.utils.set_random_seed(seed)
-    search = autokeras.ImageClassifier(
-        max_trials=ENDLESS, objective="val_accuracy", directory=directory, seed=seed
-    )
-
-    def one_hot(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        # AutoKeras 3.0 counts integer labels by a NumPy integer, which Keras 3.15 refuses.
-        return images, keras.utils.to_categorical(labels, arrays.classes)
-
-    with contextlib.suppress(TimeIsUpError):
-        search.fit(
-            *one_hot(*arrays.train),
-            validation_data=one_hot(*arrays.validation),
-            callbacks=[Deadline(until)],
-            verbose=0,
-        )
-    oracle = search.tuner.oracle
-    score = oracle.get_best_trials(1)[0].score
-    return Found(search.tuner.get_best_models(1)[0], score, len(oracle.start_order))
 
 
 def loaders(options: argparse.Namespace) -> dict[str, Callable[[int], Any]]:
