@@ -1,4 +1,7 @@
-"""Searches of other tools around the beginner's network, for `race.py`: Optuna and AutoKeras."""
+"""Searches of other tools around the beginner's network, for `race.py`: Optuna and AutoKeras.
+
+Neither is needed to import this module.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-import optuna
 from _beginner import (
     BATCH_SIZE,
     ENDLESS,
@@ -41,11 +42,13 @@ class Suggestions:
 class Report(keras.callbacks.Callback):
     """Reports each epoch, and ends trials that are pruned."""
 
-    def __init__(self, trial: optuna.Trial) -> None:
+    def __init__(self, trial: Any) -> None:
         super().__init__()
         self._trial = trial
 
     def on_epoch_end(self, epoch, logs=None):
+        import optuna
+
         self._trial.report(logs["val_accuracy"], epoch)
         if self._trial.should_prune():
             raise optuna.TrialPruned
@@ -53,6 +56,7 @@ class Report(keras.callbacks.Callback):
 
 def search_optuna(arrays: Arrays, until: float, seed: int, directory: Path) -> Found:
     """Search the space around the beginner's network with Optuna, in a loop over `fit`."""
+    import optuna
 
     def weights(number: int) -> Path:
         return directory / f"{number}.weights.h5"
@@ -101,15 +105,10 @@ def search_auto_keras(arrays: Arrays, until: float, seed: int, directory: Path) 
     search = autokeras.ImageClassifier(
         max_trials=ENDLESS, objective="val_accuracy", directory=directory, seed=seed
     )
-
-    def one_hot(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        # AutoKeras 3.0 counts integer labels by a NumPy integer, which Keras 3.15 refuses.
-        return images, keras.utils.to_categorical(labels, arrays.classes)
-
     with contextlib.suppress(TimeIsUpError):
         search.fit(
-            *one_hot(*arrays.train),
-            validation_data=one_hot(*arrays.validation),
+            *arrays.train,
+            validation_data=arrays.validation,
             callbacks=[Deadline(until)],
             verbose=0,
         )

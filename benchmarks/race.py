@@ -13,7 +13,9 @@ procedure chooses by the validation images. Test images are used once for each t
   `hypermodels`, with the same pre-trained network that kt-tuning has; with photos only.
 - Optuna: the same space in a bare Keras loop, TPE with the Hyperband pruner, which Optuna's
   documentation recommends together; early stopping, and the weights of the best epoch.
-- AutoKeras: `ImageClassifier` with its defaults, where it is installed.
+- AutoKeras: `ImageClassifier` with its defaults, where it is installed. Version 3.0 builds no
+  classifier with Keras 3.15, which refuses its numbers of units: `--autokeras PYTHON` names the
+  interpreter of an environment with AutoKeras and an older Keras.
 - The beginner's network alone (see `_beginner.py`), trained until the time is up; its best epoch.
 
     python benchmarks/race.py --cifar10 cifar10/ --photos flowers/ --seconds 180 --out race.jsonl
@@ -33,7 +35,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib.util
 import json
 import os
 import platform
@@ -48,7 +49,6 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import _image_sets
 import numpy as np
 
 SECONDS = 180.0
@@ -122,11 +122,11 @@ def run_command_line(task: Task, source: Path, directory: Path) -> dict[str, Any
     }
 
 
-def run_peer(task: Task, arrays: Path, directory: Path) -> dict[str, Any]:
-    """Run another tool in a process of its own; return its result."""
+def run_peer(task: Task, arrays: Path, directory: Path, python: str) -> dict[str, Any]:
+    """Run another tool in a process of its own, by an interpreter; return its result."""
     asked = {"tool": task.tool, "seed": task.seed, "until": time.time() + task.seconds}
     asked |= {"arrays": str(arrays), "directory": str(directory)}
-    output = finish([sys.executable, __file__, "--single", json.dumps(asked)], task.seconds)
+    output = finish([python, __file__, "--single", json.dumps(asked)], task.seconds)
     found: dict[str, Any] = json.loads(output.splitlines()[-1])
     return found
 
@@ -182,6 +182,8 @@ def single(asked: dict[str, Any]) -> dict[str, Any]:
 
 def loaders(options: argparse.Namespace) -> dict[str, Callable[[int], Any]]:
     """Return, for each set that can be had, a function of the seed that loads its images."""
+    import _image_sets
+
     found: dict[str, Callable[[int], Any]] = {
         "digits": lambda seed: _image_sets.digits(seed),
         "drawn": lambda seed: _image_sets.drawn_digits(seed=seed),
@@ -199,25 +201,21 @@ def order(set_name: str, tools: tuple[str, ...], seed: int) -> list[str]:
     return fitting[::-1] if seed % 2 else fitting
 
 
-def measure(task: Task, photos: Path | None, arrays: Path) -> dict[str, Any]:
+def measure(task: Task, options: argparse.Namespace, arrays: Path) -> dict[str, Any]:
     """Run one tool; a tool that fails has a message and no accuracy."""
     began = time.time()
     with tempfile.TemporaryDirectory() as directory:
         try:
             if task.tool in COMMAND_LINES:
-                source = photos if task.set_name == "photos" and photos else arrays
+                source = options.photos if task.set_name == "photos" else arrays
                 found = run_command_line(task, source, Path(directory))
             else:
-                found = run_peer(task, arrays, Path(directory))
+                python = options.autokeras if task.tool == AUTO_KERAS else sys.executable
+                found = run_peer(task, arrays, Path(directory), python)
         except RuntimeError as error:
             found = {"test": None, "message": str(error)}
     wall = round(time.time() - began, 1)
-    return {**dataclasses.asdict(task), **found, "wall": wall, "cores": cores()}
-
-
-def cores() -> int:
-    """Return the number of processor cores that the tools have."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {**dataclasses.asdict(task), **found, "wall": wall, "cores": os.cpu_count()}
 
 
 def race(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -241,7 +239,7 @@ def race(options: argparse.Namespace) -> list[dict[str, Any]]:
                     if key not in done:
                         if not arrays.exists():
                             save_arrays(load(seed), arrays)
-                        done[key] = measure(task, options.photos, arrays)
+                        done[key] = measure(task, options, arrays)
                         note(done[key], options.out)
                     rows.append(done[key])
     return rows
@@ -268,6 +266,7 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]
             "most": max(tested, default=None),
             "seeds": len(tested),
             "failed": len(own) - len(tested),
+            "messages": sorted({row["message"] for row in own if "message" in row}),
             "trials": statistics.median(row.get("trials", 0) for row in own),
             "wall": statistics.median(row["wall"] for row in own),
         }
@@ -311,6 +310,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     parser.add_argument("--tools", nargs="+", choices=TOOLS, default=TOOLS)
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
+    parser.add_argument("--autokeras", default=sys.executable, help="interpreter with AutoKeras")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each tool")
     parser.add_argument("--out", type=Path, help="file that gets a line of JSON a result")
     parser.add_argument("--table", action="store_true", help="print Markdown")
@@ -323,18 +323,28 @@ def parse() -> argparse.Namespace:
     return options
 
 
+def has_auto_keras(python: str) -> bool:
+    """Return whether an interpreter has AutoKeras."""
+    code = "import importlib.util; raise SystemExit(importlib.util.find_spec('autokeras') is None)"
+    return subprocess.run([python, "-c", code], check=False).returncode == 0
+
+
 def main() -> None:
     """Measure and print."""
     options = parse()
     if options.single:
         print(json.dumps(single(json.loads(options.single))))
         return
-    if AUTO_KERAS in options.tools and importlib.util.find_spec("autokeras") is None:
+    if AUTO_KERAS in options.tools and not has_auto_keras(options.autokeras):
         print("AutoKeras is not installed and is left out.", file=sys.stderr)
         options.tools = tuple(tool for tool in options.tools if tool != AUTO_KERAS)
     table = summarise(race(options))
     show(table, markdown=options.table)
-    machine = {"cores": cores(), "processor": platform.machine(), "date": time.strftime("%F")}
+    machine = {
+        "cores": os.cpu_count(),
+        "processor": platform.machine(),
+        "date": time.strftime("%F"),
+    }
     print(json.dumps({"seconds": options.seconds, "machine": machine, "sets": table}))
 
 
