@@ -77,3 +77,13 @@ def folder(path: Path, *, limit: int | None = None, size: int | None = None) -> 
         return data if limit is None else data.limit(limit, seed=seed)
 
     return load
+
+
+def save_arrays(data: Any, path: Path) -> None:
+    """Write an `ImageData` as an .npz file, with its split."""
+    parts = {"train": data.train, "val": data.validation, "test": data.test}
+    arrays = {}
+    for name, part in parts.items():
+        arrays[f"x_{name}"] = part.take(np.arange(len(part)))
+        arrays[f"y_{name}"] = part.labels
+    np.savez(path, **arrays)

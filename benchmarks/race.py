@@ -96,16 +96,6 @@ class Task:
     seconds: float
 
 
-def save_arrays(data: Any, path: Path) -> None:
-    """Write an `ImageData` as an .npz file, with its split."""
-    parts = {"train": data.train, "val": data.validation, "test": data.test}
-    arrays = {}
-    for name, part in parts.items():
-        arrays[f"x_{name}"] = part.take(np.arange(len(part)))
-        arrays[f"y_{name}"] = part.labels
-    np.savez(path, **arrays)
-
-
 def run_command_line(task: Task, source: Path, directory: Path) -> dict[str, Any]:
     """Run `kt-tuning`; return what it measured on the test images."""
     out = directory / "run"
@@ -220,6 +210,8 @@ def measure(task: Task, options: argparse.Namespace, arrays: Path) -> dict[str, 
 
 def race(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Run every tool on every set with every seed; results in `--out` are taken from there."""
+    import _image_sets
+
     known: list[dict[str, Any]] = []
     if options.out and options.out.exists():
         known = [json.loads(line) for line in options.out.read_text().splitlines()]
@@ -238,7 +230,7 @@ def race(options: argparse.Namespace) -> list[dict[str, Any]]:
                     key = dataclasses.astuple(task)
                     if key not in done:
                         if not arrays.exists():
-                            save_arrays(load(seed), arrays)
+                            _image_sets.save_arrays(load(seed), arrays)
                         done[key] = measure(task, options, arrays)
                         note(done[key], options.out)
                     rows.append(done[key])
