@@ -1,19 +1,22 @@
 """Augmented images a second on one core: ours, PIL op by op, albumentations and Keras' layers.
 
-The same operations and ranges for all: a random crop (of 32×32 padded by 4, and 224×224 out of
-256×256), a mirror image for every other one, a turn of ±15°, and brightness, contrast and
-saturation of ±40%; bilinear, black beyond the border. Ours is as users get it: small images are
-resampled by NumPy, several at once; large ones by PIL, with box instead of bilinear interpolation,
-and once more always bilinear. "PIL's resampling alone" is one call an image and nothing else.
-Keras' layers work on batches in a compiled function. Then the same for JPEG files of about 400×350,
-to 224×224: ours in the second epoch, from the cache of decoded pixels, against OpenCV's decoder
-with albumentations.
+The same operations, ranges and interpolation for all: a random crop of the image padded by an
+eighth (32×32) or a fourteenth (224×224) of its side, a mirror image for every other one, a turn of
+±15°, and brightness, contrast and saturation of ±40%; bilinear, black beyond the border. Small
+images are resampled by NumPy, several at once; large ones by PIL. By default ours resamples large
+images with box interpolation, which is faster and has a row of its own. "PIL's resampling alone" is
+one call an image and nothing else. Keras' layers work on batches in a compiled function.
+
+Then images of JPEG files of about 400×350, at 224×224, in the second epoch: ours from its cache of
+decoded pixels; the others from decoded arrays in memory; and OpenCV's decoder with albumentations
+for those who decode in each epoch.
 
     pip install albumentations==2.0.8 opencv-python-headless   # peers; what is missing is left out
     python benchmarks/augment.py [--quick]
 
-Everybody takes turns, round after round, and counts with the fastest round, by the processor's
-time: other load disturbs it less than the clock's. The last line is one JSON object.
+All take turns, round after round, and another one is first in each round. The fastest round counts,
+by the processor's time: other load disturbs it less than the clock's. The last line is one JSON
+object.
 """
 
 from __future__ import annotations
@@ -48,10 +51,13 @@ Augment = Callable[[Batch], Any]
 BATCH_SIZE = 64
 RANGE = 0.4
 DEGREES = 15.0
-PADDING = 4
+SMALL, LARGE = 32, 224
+PADDING = {SMALL: 4, LARGE: 16}
+"""Side of an image in pixels -> pixels by which its crop is moved at most."""
+DECODED = "decoded arrays, "
 TARGETS = {
     "32×32": {"PIL, op by op": 2.5, "albumentations": 2.5, "Keras layers": 2.5},
-    "256×256 → 224×224": {"PIL, op by op": 1.5, "Keras layers": 4.0},
+    "224×224": {"PIL, op by op": 1.5, "Keras layers": 4.0},
     "JPEG → 224×224": {"OpenCV + albumentations": 2.0},
 }
 
@@ -68,12 +74,11 @@ def pictures(count: int, height: int, width: int) -> Batch:
     return np.clip(np.stack(resized) + noise, 0, 255).astype(np.uint8)
 
 
-def policy(side: int, size: int, border: str = "constant", interpolation: str = "auto") -> Policy:
-    """The operations, for images of `side` that become `size`."""
-    reach = PADDING if side == size else (side - size) // 2
+def policy(side: int, border: str = "constant", interpolation: str = "bilinear") -> Policy:
+    """Return the operations for images of a side in pixels."""
     return Policy(
         (
-            Step("crop", reach / side),
+            Step("crop", PADDING[side] / side),
             Step("flip", 1.0, 0.5),
             Step("rotate", DEGREES),
             Step("brightness", RANGE),
@@ -85,18 +90,14 @@ def policy(side: int, size: int, border: str = "constant", interpolation: str = 
     )
 
 
-def ours(carry_out: Callable[..., Batch], chosen: Policy, size: int) -> Augment:
+def ours(carry_out: Callable[..., Batch], chosen: Policy) -> Augment:
     rng = np.random.default_rng(0)
-
-    def run(images: Batch) -> Batch:
-        return carry_out(chosen, images, rng.random((len(images), chosen.draws)), (size, size))
-
-    return run
+    return lambda images: carry_out(chosen, images, rng.random((len(images), chosen.draws)))
 
 
-def resampling_alone(side: int, size: int) -> Augment:
-    """What bilinear interpolation by PIL costs at least: one `Image.transform` and nothing else."""
-    coefficients = (0.966, 0.259, (side - size) / 2, -0.259, 0.966, (side + size) / 4)
+def resampling_alone(side: int) -> Augment:
+    """Return what bilinear interpolation by PIL costs at least: one call an image, nothing else."""
+    coefficients = (0.966, 0.259, -0.1 * side, -0.259, 0.966, 0.15 * side)
     images: dict[int, list[Image.Image]] = {}
 
     def run(batch: Batch) -> list[Image.Image]:
@@ -105,7 +106,7 @@ def resampling_alone(side: int, size: int) -> Augment:
             images[key] = [Image.fromarray(image) for image in batch]
         return [
             image.transform(
-                (size, size), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR
+                (side, side), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR
             )
             for image in images[key]
         ]
@@ -113,8 +114,8 @@ def resampling_alone(side: int, size: int) -> Augment:
     return run
 
 
-def albumentations(side: int, size: int) -> Augment:
-    transform = albumentations_pipeline(side, size)
+def albumentations(side: int) -> Augment:
+    transform = albumentations_pipeline(side)
 
     def run(images: Batch) -> Batch:
         return np.stack([transform(image=image)["image"] for image in images])
@@ -122,7 +123,7 @@ def albumentations(side: int, size: int) -> Augment:
     return run
 
 
-def albumentations_pipeline(side: int, size: int, first: tuple[Any, ...] = ()) -> Any:
+def albumentations_pipeline(side: int, first: tuple[Any, ...] = ()) -> Any:
     import albumentations as a
     import cv2
 
@@ -131,24 +132,29 @@ def albumentations_pipeline(side: int, size: int, first: tuple[Any, ...] = ()) -
     return a.Compose(
         [
             *first,
-            *([a.Pad(PADDING)] if side == size else []),
-            a.RandomCrop(size, size),
+            a.Pad(PADDING[side]),
+            a.RandomCrop(side, side),
             a.HorizontalFlip(p=0.5),
-            a.Rotate((-DEGREES, DEGREES), border_mode=cv2.BORDER_CONSTANT, p=1),
+            a.Rotate(
+                (-DEGREES, DEGREES),
+                interpolation=cv2.INTER_LINEAR,
+                border_mode=cv2.BORDER_CONSTANT,
+                p=1,
+            ),
             a.ColorJitter(factor, factor, factor, (0, 0), p=1),
         ]
     )
 
 
-def keras_layers(side: int, size: int) -> Augment:
+def keras_layers(side: int) -> Augment:
     import keras
     import tensorflow as tf
 
     layers = [
-        *([keras.layers.ZeroPadding2D(PADDING)] if side == size else []),
-        keras.layers.RandomCrop(size, size),
+        keras.layers.ZeroPadding2D(PADDING[side]),
+        keras.layers.RandomCrop(side, side),
         keras.layers.RandomFlip("horizontal"),
-        keras.layers.RandomRotation(DEGREES / 360, fill_mode="constant"),
+        keras.layers.RandomRotation(DEGREES / 360, fill_mode="constant", interpolation="bilinear"),
         keras.layers.RandomBrightness(RANGE),
         keras.layers.RandomContrast(RANGE),
         # f makes the factor f / (1 - f): 0.6 to 1.4.
@@ -172,7 +178,7 @@ def measure(contestants: dict[str, Augment], batches: list[Any], rounds: int) ->
         contestants[name](batches[0])
     order = list(contestants)
     for _ in range(rounds):
-        # Nobody always comes after the one who leaves the caches empty.
+        # The one before leaves the processor's caches full of other data.
         order = order[1:] + order[:1]
         for name in order:
             began = time.process_time()
@@ -183,45 +189,56 @@ def measure(contestants: dict[str, Augment], batches: list[Any], rounds: int) ->
     return {name: count / spent for name, spent in seconds.items()}
 
 
-def in_memory(side: int, size: int, batches: int, rounds: int) -> dict[str, float]:
+def in_memory(side: int, batches: int, rounds: int) -> dict[str, float]:
     images = pictures(BATCH_SIZE * batches, side, side)
     contestants: dict[str, Augment] = {
-        "ours": ours(augment, policy(side, size), size),
-        "ours, mirrored border": ours(augment, policy(side, size, "mirror"), size),
-        "PIL, op by op": ours(op_by_op, policy(side, size), size),
-        "PIL's resampling alone": resampling_alone(side, size),
+        "ours": ours(augment, policy(side)),
+        "ours, mirrored border": ours(augment, policy(side, "mirror")),
+        "PIL, op by op": ours(op_by_op, policy(side)),
+        "PIL's resampling alone": resampling_alone(side),
     }
-    if side > size:
-        always = policy(side, size, interpolation="bilinear")
-        contestants["ours, always bilinear"] = ours(augment, always, size)
+    if side == LARGE:
+        default = policy(side, interpolation="auto")
+        contestants["ours, default interpolation"] = ours(augment, default)
     if present("albumentations"):
-        contestants["albumentations"] = albumentations(side, size)
+        contestants["albumentations"] = albumentations(side)
     if present("tensorflow"):
-        contestants["Keras layers"] = keras_layers(side, size)
+        contestants["Keras layers"] = keras_layers(side)
     return measure(contestants, np.split(images, batches), rounds)
 
 
 def from_files(folder: Path, count: int, rounds: int) -> dict[str, float]:
-    """From JPEG files; ours from the cache that the first epoch has filled."""
+    """Augment images of JPEG files; ours from the cache that the first epoch has filled."""
     os.environ["KT_TUNING_CACHE"] = str(folder / "cache")
     files = []
     for number, image in enumerate(pictures(count, 350, 400)):
         files.append(folder / "images" / f"class_{number % 2}" / f"{number}.jpg")
         files[-1].parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(files[-1], quality=90)
-    load_images(folder / "images", image_size=256, progress=False)
-    train = load_images(folder / "images", image_size=256, progress=False).train
-    change = ours(augment, policy(256, 224), 224)
-    bilinear = ours(augment, policy(256, 224, interpolation="bilinear"), 224)
-    # As many images for both.
+    load_images(folder / "images", image_size=LARGE, progress=False)
+    train = load_images(folder / "images", image_size=LARGE, progress=False).train
+    # As many images for all.
     files = files[: len(train)]
+    decoded = train.take(np.arange(len(train)))
     batches = np.split(np.arange(len(train)), range(BATCH_SIZE, len(train), BATCH_SIZE))
+
+    def from_cache(change: Augment) -> Augment:
+        return lambda rows: change(train.take(rows))
+
+    def from_memory(change: Augment) -> Augment:
+        return lambda rows: change(decoded[rows])
+
     contestants: dict[str, Augment] = {
-        "ours": lambda rows: change(train.take(rows)),
-        "ours, always bilinear": lambda rows: bilinear(train.take(rows)),
+        "ours": from_cache(ours(augment, policy(LARGE))),
+        "ours, default interpolation": from_cache(
+            ours(augment, policy(LARGE, interpolation="auto"))
+        ),
     }
     if present("albumentations"):
+        contestants[DECODED + "albumentations"] = from_memory(albumentations(LARGE))
         contestants["OpenCV + albumentations"] = decode_and_augment(files)
+    if present("tensorflow"):
+        contestants[DECODED + "Keras layers"] = from_memory(keras_layers(LARGE))
     return measure(contestants, batches, rounds)
 
 
@@ -229,7 +246,7 @@ def decode_and_augment(files: list[Path]) -> Augment:
     import albumentations as a
     import cv2
 
-    transform = albumentations_pipeline(256, 224, first=(a.Resize(256, 256),))
+    transform = albumentations_pipeline(LARGE, first=(a.Resize(LARGE, LARGE),))
 
     def run(rows: Batch) -> Batch:
         images = (cv2.cvtColor(cv2.imread(str(files[row])), cv2.COLOR_BGR2RGB) for row in rows)
@@ -248,13 +265,13 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="less of everything: half a minute")
     quick = parser.parse_args().quick
-    # Before anybody counts cores and starts threads.
+    # Before libraries count cores and start threads.
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     rounds = 3 if quick else 15
     with tempfile.TemporaryDirectory() as scratch:
         results = {
-            "32×32": in_memory(32, 32, 4 if quick else 16, rounds),
-            "256×256 → 224×224": in_memory(256, 224, 1 if quick else 2, rounds),
+            "32×32": in_memory(SMALL, 4 if quick else 16, rounds),
+            "224×224": in_memory(LARGE, 1 if quick else 2, rounds),
             "JPEG → 224×224": from_files(Path(scratch), 60 if quick else 240, rounds),
         }
     for title, rates in results.items():

@@ -11,7 +11,10 @@ at each of `--sizes`, 4,000 of them to learn from and 1,000 to choose the best e
 takes all of them, at one size, a twentieth to choose by, and ends within `--minutes`: the first
 epoch tells how many fit, and the schedule is stretched over those. Beside them, and alone without
 `--folder`, come scikit-learn's digits, 8×8. What is printed is the accuracy on all test images.
-`finetune` is left out unless it is named: it downloads its backbone's weights.
+`finetune` is left out unless it is named: it downloads its backbone's weights. Beside the families
+stand a beginner's network and a KerasTuner search around it (see `_beginner.py`), each with the
+seconds that the first family took on the same images with the same seed. All choose their epoch by
+the validation images, by whose accuracy defaults are to be chosen, too; it has a column.
 
 The last line is one JSON object.
 """
@@ -30,7 +33,8 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from sklearn.datasets import load_digits
+import _beginner
+import _image_sets
 
 import kt_tuning as ktt
 from hypermodels import HYPERMODELS
@@ -69,14 +73,7 @@ class Case:
 
 def cases(options: argparse.Namespace) -> list[Case]:
     """All images that are asked for."""
-    digits = load_digits()
-    found = [
-        Case(
-            DIGITS,
-            ktt.ImageData.from_arrays(digits.images, digits.target, value_range=(0, 16), seed=0),
-            "text",
-        )
-    ]
+    found = [Case(DIGITS, _image_sets.digits(), "text")]
     if options.full:
         size = options.sizes[0]
         data = ktt.load_images(
@@ -124,6 +121,20 @@ def train(case: Case, family: str, seed: int, options: argparse.Namespace) -> di
     return row
 
 
+def beginners(
+    case: Case, rows: list[dict[str, Any]], options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """Give a beginner's network and searches around it the time of the first family."""
+    found = []
+    for row in rows:
+        if (row["data"], row["family"]) == (case.name, options.families[0]):
+            measured = _beginner.measure(options.beginner, case.data, row["seconds"], row["seed"])
+            found += [{**one, "data": case.name, "family": one["name"]} for one in measured]
+    for row in found:
+        print(json.dumps(row), flush=True)
+    return found
+
+
 def summary(rows: list[dict[str, Any]], options: argparse.Namespace) -> list[dict[str, Any]]:
     """The mean over the seeds of each family on each data."""
     found = []
@@ -134,6 +145,7 @@ def summary(rows: list[dict[str, Any]], options: argparse.Namespace) -> list[dic
             {
                 "data": data,
                 "family": family,
+                "validation": round(statistics.mean(row["val_accuracy"] for row in own), 4),
                 "mean": round(statistics.mean(row["test_accuracy"] for row in own), 4),
                 "runs": [row["test_accuracy"] for row in own],
                 "target": TARGETS.get((family, data, epochs)),
@@ -151,6 +163,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--folder", type=Path, help="images, e.g. CIFAR-10")
     parser.add_argument("--sizes", nargs="+", type=int, default=[32, 48], help="sides in pixels")
+    _beginner.add_option(parser)
     parser.add_argument("--families", nargs="+", choices=list(HYPERMODELS), default=FAMILIES)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, help=f"12; with --full {MOST_EPOCHS}, at most")
@@ -165,6 +178,7 @@ def parse() -> argparse.Namespace:
     if options.quick:
         options.folder, options.families = None, QUICK_FAMILIES
         options.seeds, options.epochs = [0], 5
+        options.beginner = options.beginner[:1]
     if options.full:
         options.seeds = options.seeds[:1]
         options.minutes = options.minutes or 60.0
@@ -175,19 +189,24 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Train, and print a table and the JSON object."""
     options = parse()
-    rows = [
-        train(case, family, seed, options)
-        for case in cases(options)
-        for family in options.families
-        for seed in options.seeds
-    ]
+    rows: list[dict[str, Any]] = []
+    for case in cases(options):
+        rows += [
+            train(case, family, seed, options)
+            for family in options.families
+            for seed in options.seeds
+        ]
+        rows += beginners(case, rows, options)
     table = summary(rows, options)
-    print(f"{'data':12}{'family':12}{'parameters':>12}{'test accuracy':>15}{'target':>9}{'s':>8}")
+    print(
+        f"{'data':12}{'family':40}{'parameters':>12}{'validation':>12}"
+        f"{'test accuracy':>15}{'target':>9}{'s':>8}"
+    )
     for line in table:
         target = "" if line["target"] is None else f"≥ {line['target']:.0%}"
         print(
-            f"{line['data']:12}{line['family']:12}{line['parameters']:>12,}{line['mean']:>15.1%}"
-            f"{target:>9}{line['seconds']:>8.0f}"
+            f"{line['data']:12}{line['family']:40}{line['parameters']:>12,}"
+            f"{line['validation']:>12.1%}{line['mean']:>15.1%}{target:>9}{line['seconds']:>8.0f}"
         )
     print(
         json.dumps({"epochs": options.epochs, "full": options.full, "means": table, "runs": rows})

@@ -1,10 +1,11 @@
 """What an ensemble gains over its best member, and which share of that one distilled model keeps.
 
-The run is a finished one of `kt-tuning run`. Its best configuration is trained again twice, for as
-many epochs: once as a student of the run's ensemble, once from the labels alone. If the latter is
-as good, it was the training that helped, not the teacher. All are calibrated on the validation
-images and measured on the test images. The share kept of a gain is (model - best single) /
-(ensemble - best single); it is not shown where the ensemble gains nothing.
+The run is a finished one of `kt-tuning run`. Its best configuration is trained again in two ways,
+for as many epochs: as a student of the run's ensemble, and without a teacher, from the labels
+alone. If the latter is as good, it was the training that helped, not the teacher. Each is repeated
+with `--runs` seeds; the table has medians, and the range of the accuracies. All are calibrated on
+the validation images and measured on the test images. The share kept of a gain is (model - best
+single) / (ensemble - best single); it is not shown where the ensemble gains nothing.
 
     python benchmarks/distill.py --folder cifar10/ --run runs/cifar10 --student-epochs 60
 
@@ -18,6 +19,7 @@ import argparse
 import dataclasses
 import json
 import os
+import statistics
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -44,10 +46,12 @@ QUICK = RunOptions(
     verbose=False,
 )
 LONGER = 2
-"""Epochs of a student over those of a trial: what a teacher says is not soon learned by heart."""
+"""Epochs of a student over those of a trial: it overfits a teacher's answers later than labels."""
 METRICS = ("accuracy", "log_loss")
-BEST, ENSEMBLE, STUDENT, AGAIN = "best single", "ensemble", "student", "trained again"
-COLUMNS = ("accuracy", "kept", "log-loss", "kept", "parameters", "multiply-adds", "ms")
+RUNS = 3
+BEST, ENSEMBLE, STUDENT = "best single", "ensemble", "student"
+AGAIN = "trained again without a teacher"
+COLUMNS = ("accuracy", "range", "kept", "log-loss", "kept", "parameters", "multiply-adds", "ms")
 
 
 def best_single(directory: Path, tuner: ktt.Tuner) -> keras.Model:
@@ -71,8 +75,15 @@ def measure(model: keras.Model, data: ktt.ImageData) -> dict[str, float]:
     }
 
 
+def medians(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Return the median of each figure over the runs, and the range of the accuracies."""
+    accuracies = [row["accuracy"] for row in rows]
+    found = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
+    return {**found, "least": min(accuracies), "most": max(accuracies)}
+
+
 def kept(rows: dict[str, dict[str, float]], name: str, metric: str) -> float | None:
-    """The share of the ensemble's gain over the best single model that a model has."""
+    """Return the share of the ensemble's gain over the best single model that a model has."""
     best = rows[BEST][metric]
     gain, own = rows[ENSEMBLE][metric] - best, rows[name][metric] - best
     improves = gain > 0 if metric == "accuracy" else gain < 0
@@ -80,35 +91,40 @@ def kept(rows: dict[str, dict[str, float]], name: str, metric: str) -> float | N
 
 
 def compare(directory: Path, data: ktt.ImageData, options: argparse.Namespace) -> dict[str, Any]:
-    """Distil and measure."""
+    """Train students, and the same models without a teacher; measure all of them."""
     tuner = open_run(directory)
     teacher, winner = load_final_model(directory), Configuration.of(tuner)
     epochs = options.student_epochs or LONGER * winner.epochs
-    student = dataclasses.replace(winner, epochs=epochs)
     temperature, soft_weight = options.temperature, options.soft_weight
-    taught = distill(
-        teacher,
-        student,
-        data,
-        directory / f"student-{epochs}-{temperature:g}-{soft_weight:g}",
-        temperature=temperature,
-        soft_weight=soft_weight,
-    )
-    again = bag(student, data, directory / f"again-{epochs}", members=1, bootstrap=False)
-    alone = ktt.Ensemble.from_members(again.members, again.labels, solver="single")
-    models = {
-        BEST: best_single(directory, tuner),
-        ENSEMBLE: teacher,
-        STUDENT: taught.to_keras(),
-        AGAIN: alone.to_keras(),
+    measured = {
+        BEST: [measure(best_single(directory, tuner), data)],
+        ENSEMBLE: [measure(teacher, data)],
+        STUDENT: [],
+        AGAIN: [],
     }
-    rows = {name: measure(model, data) for name, model in models.items()}
+    for run_number in range(options.runs):
+        seed = winner.seed + run_number
+        student = dataclasses.replace(winner, epochs=epochs, seed=seed)
+        taught = distill(
+            teacher,
+            student,
+            data,
+            directory / f"student-{epochs}-{temperature:g}-{soft_weight:g}-{seed}",
+            temperature=temperature,
+            soft_weight=soft_weight,
+        )
+        again = bag(student, data, directory / f"again-{epochs}-{seed}", members=1, bootstrap=False)
+        alone = ktt.Ensemble.from_members(again.members, again.labels, solver="single")
+        measured[STUDENT].append(measure(taught.to_keras(), data))
+        measured[AGAIN].append(measure(alone.to_keras(), data))
+    rows = {name: medians(found) for name, found in measured.items()}
     return {
         "members": len(EnsembleRecord.load(directory / "ensemble.json").trial_ids),
         "epochs": epochs,
         "temperature": temperature,
         "soft_weight": soft_weight,
         "models": rows,
+        "runs": measured,
         "kept": {
             name: {metric: kept(rows, name, metric) for metric in METRICS}
             for name in (STUDENT, AGAIN)
@@ -119,16 +135,17 @@ def compare(directory: Path, data: ktt.ImageData, options: argparse.Namespace) -
 def show(found: dict[str, Any], data: ktt.ImageData) -> None:
     """Print a table."""
     print(f"{data}: an ensemble of {found['members']}; trained for {found['epochs']} epochs")
-    print(f"{'':15}" + "".join(f"{title:>15}" for title in COLUMNS))
+    print(f"{'':32}" + "".join(f"{title:>18}" for title in COLUMNS))
     for name, row in found["models"].items():
         shares = found["kept"].get(name, {})
         accuracy, log_loss = (
             "" if shares.get(metric) is None else f"{shares[metric]:.0%}" for metric in METRICS
         )
-        cells = [f"{row['accuracy']:.4f}", accuracy, f"{row['log_loss']:.4f}", log_loss]
+        span = f"{row['least']:.4f} to {row['most']:.4f}"
+        cells = [f"{row['accuracy']:.4f}", span, accuracy, f"{row['log_loss']:.4f}", log_loss]
         cells += [f"{row['parameters']:,.0f}", f"{row['multiply_adds']:,.0f}"]
         cells.append(f"{row['latency_ms']:.2f}")
-        print(f"{name:15}" + "".join(f"{cell:>15}" for cell in cells))
+        print(f"{name:32}" + "".join(f"{cell:>18}" for cell in cells))
 
 
 def main() -> None:
@@ -138,6 +155,7 @@ def main() -> None:
     )
     parser.add_argument("--folder", type=Path, help="the images of the run, wherever they are now")
     parser.add_argument("--run", type=Path, help="the run directory")
+    parser.add_argument("--runs", type=int, default=RUNS, help="of each way, by other seeds")
     parser.add_argument("--student-epochs", type=int, help="by default twice those of a trial")
     parser.add_argument("--temperature", type=float, default=2.0)
     parser.add_argument("--soft-weight", type=float, default=0.9)
@@ -148,6 +166,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         directory = options.run
         if options.quick:
+            options.runs = 1
             directory = Path(temporary) / "run"
             run(ktt.load_images(write_digits(Path(temporary) / "digits")), directory, QUICK)
         data = load_run_data(directory, options.folder)

@@ -3,8 +3,11 @@
 The default `ConvNet` learns some classes (of CIFAR-10 the six animals, of scikit-learn's digits 0
 to 5) from all of their images. Then `FineTune`, with that model as its backbone, learns the other
 classes from few images: with its defaults, and with other shares of layers unfrozen and other
-rates. Beside it the default `ConvNet` learns the same from
-nothing. Means over the seeds, on all test images of the new classes.
+rates. Beside it the default `ConvNet` learns the same from random weights, and so do a beginner's
+network and a KerasTuner search around it (see `_beginner.py`), each with the seconds that
+`FineTune` took with the same seed. All choose their epoch by the validation images. Means over the
+seeds, on the validation images, by which defaults are to be chosen, and on all test images of the
+new classes.
 
     python benchmarks/fine_tuning.py --folder cifar10/
     python benchmarks/fine_tuning.py --quick
@@ -27,16 +30,17 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import _beginner
+import _image_sets
 import numpy as np
 from keras_tuner import HyperModel
-from sklearn.datasets import load_digits
 
 import kt_tuning as ktt
 from hypermodels import ConvNet, FineTune
 
 ANIMALS = {"bird", "cat", "deer", "dog", "frog", "horse"}
 LOW_DIGITS = {"0", "1", "2", "3", "4", "5"}
-SCRATCH, DEFAULTS = "ConvNet from nothing", "FineTune"
+SCRATCH, DEFAULTS = "ConvNet from random weights", "FineTune"
 CHANGES: dict[str, dict[str, Any]] = {
     DEFAULTS: {},
     "unfreeze=0": {"unfreeze": 0.0},
@@ -80,10 +84,14 @@ def train(
             directory=directory,
         )
         tuner.search(data, verbose=False)
-        model = tuner.best_model()
+        model, validation = tuner.best_model(), tuner.results()["val_accuracy"].iloc[0]
     seconds = time.monotonic() - began
     accuracy = float(ktt.evaluate(model, data.test)["accuracy"])
-    return model, {"test_accuracy": round(accuracy, 4), "seconds": round(seconds, 1)}
+    return model, {
+        "val_accuracy": round(float(validation), 4),
+        "test_accuracy": round(accuracy, 4),
+        "seconds": round(seconds, 1),
+    }
 
 
 def parse() -> argparse.Namespace:
@@ -97,6 +105,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--backbone", type=Path, help="kept there, and used if it is there")
+    _beginner.add_option(parser)
     parser.add_argument("--quick", action="store_true", help="digits, two ways, one seed")
     options = parser.parse_args()
     options.changes = list(CHANGES)
@@ -104,6 +113,7 @@ def parse() -> argparse.Namespace:
         options.folder, options.backbone, options.images, options.seeds = None, None, 100, [0]
         options.backbone_epochs = options.epochs = 5
         options.changes = list(QUICK_CHANGES)
+        options.beginner = options.beginner[:1]
     return options
 
 
@@ -111,9 +121,7 @@ def main() -> None:
     """Train, and print a table and the JSON object."""
     options = parse()
     if options.folder is None:
-        digits = load_digits()
-        pixels = (digits.images * (255 / 16)).round().astype(np.uint8)
-        data = ktt.ImageData.from_arrays(pixels, digits.target.astype(str), seed=0)
+        data = _image_sets.digits()
         known, options.augment = LOW_DIGITS, "text"
     else:
         data = ktt.load_images(options.folder, image_size=32, progress=False)
@@ -135,22 +143,41 @@ def main() -> None:
                 for name in options.changes
             },
         }
-        results: dict[str, Any] = {}
         print(f"{len(target.train):,} images of {', '.join(new)}; {options.epochs} epochs")
-        print(f"{'':32}{'test accuracy':>15}{'seconds':>9}")
+        print(f"{'':40}{'validation':>15}{'test accuracy':>15}{'seconds':>9}")
+        results: dict[str, Any] = {}
+        seconds: dict[int, float] = {}
         for name, hypermodel in ways.items():
+            rows = []
+            for seed in options.seeds:
+                rows.append(train(hypermodel, target, options, options.epochs, seed)[1])
+                if name == DEFAULTS:
+                    seconds[seed] = rows[-1]["seconds"]
+            results[name] = show(name, rows)
+        for name in options.beginner:
             rows = [
-                train(hypermodel, target, options, options.epochs, seed)[1]
+                row
                 for seed in options.seeds
+                for row in _beginner.measure([name], target, seconds[seed], seed)
             ]
-            accuracies = [row["test_accuracy"] for row in rows]
-            mean, seconds = (
-                statistics.mean(row[column] for row in rows)
-                for column in ("test_accuracy", "seconds")
-            )
-            results[name] = {"mean": round(mean, 4), "runs": accuracies, "seconds": seconds}
-            print(f"{name:32}{mean:>15.1%}{seconds:>9.1f}", flush=True)
+            results[name] = show(name, rows)
     print(json.dumps({"images": len(target.train), "epochs": options.epochs, "ways": results}))
+
+
+def show(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Print the means of a row of the table, and return them."""
+    validation, mean, seconds = (
+        statistics.mean(row[column] for row in rows)
+        for column in ("val_accuracy", "test_accuracy", "seconds")
+    )
+    print(f"{name:40}{validation:>15.1%}{mean:>15.1%}{seconds:>9.1f}", flush=True)
+    runs = [row["test_accuracy"] for row in rows]
+    return {
+        "validation": round(validation, 4),
+        "mean": round(mean, 4),
+        "runs": runs,
+        "seconds": seconds,
+    }
 
 
 if __name__ == "__main__":

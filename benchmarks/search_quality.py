@@ -3,11 +3,19 @@
 Each search has the same minutes on the same 4,000 training and 1,000 validation images, in a
 process of its own; its clock starts when the tuner is made. A callback, the same for all, writes
 down when each epoch ended and what it scored on the validation images. Then: how long each needs
-for the best accuracy that the best stock strategy ends with. Medians over the seeds.
+for the best accuracy that the best stock strategy ends with, and the accuracy on the test images of
+the model that each search chooses by validation. Medians and ranges over the seeds; the order is
+reversed from seed to seed.
 
     python benchmarks/search_quality.py --folder cifar10/ --minutes 10 --out runs.jsonl
     python benchmarks/search_quality.py --folder cifar10/ --peers --minutes 3.3333 --out …
     python benchmarks/search_quality.py --summary runs.jsonl …
+
+Rows of ours: `auto` as it is, with `--workers` workers; "defaults alone", the space's default
+configuration and nothing else; and without what KerasTuner does not have, in one process, in
+float32 and without the defaults as first trial: `auto`, and `random`, which is what the machinery
+of kt-tuning alone is worth. Beside them a beginner's network alone, and a KerasTuner search of its
+own space around it, see `_beginner.py`.
 
 Ours may have less time than the stock ones, by a call of its own: shares are of the stock's time.
 
@@ -19,7 +27,6 @@ The last line is one JSON object.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import json
 import math
@@ -31,28 +38,42 @@ import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import _beginner
 import keras
 import keras_tuner
 import numpy as np
 
 import kt_tuning as ktt
+from kt_tuning.search import OptunaOracle
 
-TRAIN, VALIDATION = 4000, 1000
+TRAIN, VALIDATION, TEST = 4000, 1000, 10_000
 SHAPE, CLASSES = (32, 32, 3), 10
 BATCH_SIZE = 64
 EPOCHS = 12
 PEERS = ("RandomSearch", "Hyperband", "BayesianOptimization")
 STOCK = "keras_tuner."
-ENDLESS = 10_000
-"""Trials: time ends every search."""
+DEFAULTS = "defaults alone"
+HARNESS = ", one worker, float32, no defaults"
+OURS = ("auto", DEFAULTS, f"auto{HARNESS}", f"random{HARNESS}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """One search: `searcher` is "keras_tuner." and a peer, or a strategy or strategy+pruner."""
+    """One search.
+
+    Attributes:
+        searcher: "keras_tuner." and one of `PEERS`; one of `_beginner.NAMES`; `DEFAULTS`; or a
+            strategy, or strategy+pruner, of ours, with `HARNESS` behind it or not.
+        seed: Seed of the search.
+        minutes: Its time.
+        epochs: Of a full training.
+        workers: Worker processes, of ours.
+        folder: Of images, or None.
+    """
 
     searcher: str
     seed: int
@@ -99,42 +120,40 @@ def build(hp: keras_tuner.HyperParameters) -> keras.Model:
     return model
 
 
-class TimeIsUpError(keras_tuner.errors.FatalError):
-    """Ends a search of KerasTuner's, which knows no time limit."""
-
-
 class Clock(keras.callbacks.Callback):
     """Writes down when each epoch ended, and what it scored; it may run in any process."""
 
-    def __init__(self, path: Path, deadline: float) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
-        self._deadline = deadline
-
-    def on_train_batch_end(self, batch, logs=None):
-        if time.time() > self._deadline:
-            raise TimeIsUpError
 
     def on_epoch_end(self, epoch, logs=None):
         with self._path.open("a") as file:
             file.write(f"{time.time()} {logs['val_accuracy']}\n")
 
 
-def images(folder: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """As many as are needed, always the same ones, in random order."""
+def images(folder: str | None) -> ktt.ImageData:
+    """Return as many images as are needed, always the same ones, in random order."""
     rng = np.random.default_rng(0)
     count = TRAIN + VALIDATION
     if folder is None:
-        return striped(count, rng)
-    data = ktt.load_images(folder, image_size=SHAPE[:2], channels=SHAPE[2], progress=False)
-    splits = (data.train, data.validation)
-    labels = np.concatenate([split.labels for split in splits])
-    chosen = rng.permutation(len(labels))[:count]
-    return np.concatenate([split.images for split in splits])[chosen], labels[chosen]
+        x, y = striped(count, rng)
+        test = striped(VALIDATION, rng)
+    else:
+        data = ktt.load_images(folder, image_size=SHAPE[:2], channels=SHAPE[2], progress=False)
+        splits = (data.train, data.validation)
+        labels = np.concatenate([split.labels for split in splits])
+        chosen = rng.permutation(len(labels))[:count]
+        x = np.concatenate([split.images for split in splits])[chosen]
+        y = labels[chosen]
+        rows = np.arange(min(TEST, len(data.test)))
+        test = data.test.take(rows), data.test.labels[rows]
+    validation = (x[TRAIN:], y[TRAIN:])
+    return ktt.ImageData.from_arrays(x[:TRAIN], y[:TRAIN], validation=validation, test=test)
 
 
 def striped(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Noisy stripes; the class is their direction."""
+    """Return noisy stripes; the class is their direction."""
     labels = rng.integers(0, CLASSES, count)
     angle = (labels * np.pi / CLASSES)[:, None, None]
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
@@ -143,70 +162,89 @@ def striped(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     return noisy.clip(0, 255).astype(np.uint8), labels
 
 
-def stock(options: Options, data: ktt.ImageData, directory: Path, log: Path, until: float) -> int:
-    """A tuner of KerasTuner's; returns the number of trials."""
-    arguments = {"objective": "val_accuracy", "seed": options.seed, "directory": directory}
-    name = options.searcher.removeprefix(STOCK)
-    if name == "Hyperband":
-        arguments |= {"max_epochs": options.epochs, "hyperband_iterations": ENDLESS}
-    else:
-        arguments |= {"max_trials": ENDLESS}
-    tuner = getattr(keras_tuner, name)(build, **arguments)
-    with contextlib.suppress(TimeIsUpError):
-        tuner.search(
-            data.train.images,
-            data.train.labels,
-            validation_data=(data.validation.images, data.validation.labels),
+def stock(
+    options: Options, arrays: _beginner.Arrays, directory: Path, log: Path, until: float
+) -> _beginner.Found:
+    """Search with a tuner of KerasTuner's."""
+    return _beginner.search(
+        options.searcher.removeprefix(STOCK),
+        arrays,
+        until,
+        options.seed,
+        directory,
+        epochs=options.epochs,
+        hypermodel=build,
+        batch_size=BATCH_SIZE,
+        patience=None,
+        callbacks=[Clock(log)],
+    )
+
+
+def ours(
+    options: Options, data: ktt.ImageData, directory: Path, log: Path, until: float
+) -> _beginner.Found:
+    """Search with kt-tuning."""
+    alike = options.searcher.endswith(HARNESS)
+    strategy, _, pruner = options.searcher.removesuffix(HARNESS).partition("+")
+    chosen: Any = "auto" if strategy == DEFAULTS else strategy
+    if alike:
+        chosen = OptunaOracle(
+            strategy,
+            objective="val_accuracy",
+            seed=options.seed,
+            pruner=pruner or None,
             epochs=options.epochs,
-            batch_size=BATCH_SIZE,
-            callbacks=[Clock(log, until)],
-            verbose=0,
+            defaults_first=False,
         )
-    return len(tuner.oracle.start_order)
-
-
-def ours(options: Options, data: ktt.ImageData, directory: Path, log: Path, until: float) -> int:
-    """A search of kt-tuning's; returns the number of trials."""
-    strategy, _, pruner = options.searcher.partition("+")
     tuner = ktt.Tuner(
         build,
-        strategy=strategy,
-        pruner=pruner or None,
-        max_trials=None,
+        strategy=chosen,
+        pruner=None if alike else pruner or None,
+        max_trials=1 if strategy == DEFAULTS else None,
         epochs=options.epochs,
-        recipe=ktt.Recipe(batch_size=BATCH_SIZE, augment="none"),
+        recipe=ktt.Recipe(
+            batch_size=BATCH_SIZE, augment="none", precision="float32" if alike else "auto"
+        ),
         seed=options.seed,
         directory=directory,
     )
     tuner.search(
         data,
         time_limit=until - time.time(),
-        workers=options.workers,
+        workers=1 if alike else options.workers,
         verbose=False,
-        callbacks=[Clock(log, math.inf)],
+        callbacks=[Clock(log)],
     )
-    return len(tuner.results())
+    results = tuner.results()
+    return _beginner.Found(tuner.best_model(), float(results["val_accuracy"].max()), len(results))
 
 
 def measure(options: Options) -> dict[str, object]:
     """Run a search: when each better epoch ended, in seconds, and what it scored."""
-    x, y = images(options.folder)
-    validation = (x[TRAIN:], y[TRAIN:])
-    data = ktt.ImageData.from_arrays(x[:TRAIN], y[:TRAIN], validation=validation, test=validation)
+    data = images(options.folder)
+    arrays = _beginner.Arrays.of(data)
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory) / "epochs.txt"
         log.touch()
-        run = stock if options.searcher.startswith(STOCK) else ours
         began = time.time()
         until = began + 60 * options.minutes
-        trials = run(options, data, Path(directory), log, until)
+        if is_stock(vars(options)):
+            found = stock(options, arrays, Path(directory), log, until)
+        elif options.searcher in _beginner.NAMES:
+            found = _beginner.run(
+                options.searcher, arrays, until, options.seed, Path(directory), [Clock(log)]
+            )
+        else:
+            found = ours(options, data, Path(directory), log, until)
         epochs = [tuple(map(float, line.split())) for line in log.read_text().splitlines()]
+        test = found.test(arrays)
     curve: list[tuple[float, float]] = []
     for ended, score in sorted(epochs):
         if ended <= until and (not curve or score > curve[-1][1]):
             curve.append((round(ended - began, 1), round(score, 4)))
-    found = {"trials": trials, "epochs_trained": len(epochs), "curve": curve}
-    return {**dataclasses.asdict(options), "cores": os.cpu_count(), **found}
+    results = {"trials": found.trials, "epochs_trained": len(epochs), "curve": curve}
+    results |= {"test": round(test, 4), "chosen_validation": round(found.validation, 4)}
+    return {**dataclasses.asdict(options), "cores": os.cpu_count(), **results}
 
 
 def is_stock(run: dict) -> bool:
@@ -233,26 +271,40 @@ def summarise(runs: Iterable[dict]) -> dict[str, object]:
     if len(stock_minutes) > 1:
         raise SystemExit("Stock searches of different length: summarise those of equal --minutes.")
     for run in latest.values():
-        whose = f"kt_tuning {run['searcher']}, workers={run['workers']}, {run['minutes']:.3g} min"
-        groups.setdefault(run["searcher"] if is_stock(run) else whose, []).append(run)
+        groups.setdefault(title(run), []).append(run)
     finals = {name: statistics.median(map(final, group)) for name, group in groups.items()}
     target = max((finals[name] for name in groups if name.startswith(STOCK)), default=math.nan)
-    print(f"{'':44}{'seeds':>6}{'trials':>8}{'best':>9}{'target':>10}{'of the time':>13}")
+    columns = ("seeds", "trials", "best", "test", "range", "target", "of the time")
+    print(f"{'':66}" + "".join(f"{name:>17}" for name in columns))
     rows = {}
     for name, group in sorted(groups.items(), key=lambda item: -finals[item[0]]):
         reached = statistics.median(seconds_to(run, target) for run in group)
         share = reached / (60 * next(iter(stock_minutes), group[0]["minutes"]))
         trials = statistics.median(run["trials"] for run in group)
-        after = f"{reached:8.0f} s{share:12.0%}" if math.isfinite(reached) else f"{'never':>10}"
-        print(f"{name:44}{len(group):6}{trials:8.0f}{finals[name]:9.1%}{after}")
+        tests = [run["test"] for run in group]
+        cells = [f"{len(group)}", f"{trials:.0f}", f"{finals[name]:.1%}"]
+        cells += [f"{statistics.median(tests):.1%}", f"{min(tests):.1%} – {max(tests):.1%}"]
+        cells += [f"{reached:.0f} s", f"{share:.0%}"] if math.isfinite(reached) else ["never"]
+        print(f"{name:66}" + "".join(f"{cell:>17}" for cell in cells))
         rows[name] = {
             "seeds": sorted(run["seed"] for run in group),
             "minutes": group[0]["minutes"],
             "trials": trials,
             "best": finals[name],
+            "test": statistics.median(tests),
+            "tests": tests,
             "seconds_to_target": reached if math.isfinite(reached) else None,
         }
     return {"target": None if math.isnan(target) else target, "searches": rows}
+
+
+def title(run: dict) -> str:
+    """Return the name of a search in the table."""
+    name = run["searcher"]
+    if is_stock(run) or name in _beginner.NAMES:
+        return name
+    workers = "" if name.endswith(HARNESS) else f", workers={run['workers']}"
+    return f"kt_tuning {name}{workers}, {run['minutes']:.3g} min"
 
 
 def parse() -> argparse.Namespace:
@@ -260,9 +312,10 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--folder", help="images, e.g. CIFAR-10")
-    parser.add_argument("--strategies", nargs="*", default=["auto"], help="of ours")
+    parser.add_argument("--strategies", nargs="*", default=list(OURS), help="of ours")
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    _beginner.add_option(parser)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of a full training")
     parser.add_argument("--workers", type=int, default=2, help="of ours")
@@ -281,21 +334,24 @@ def main() -> None:
         return
     if arguments.quick:
         arguments.peers, arguments.seeds = arguments.peers[:1], arguments.seeds[:1]
+        arguments.strategies = arguments.strategies[-1:]
+        arguments.beginner = arguments.beginner[:1]
         arguments.minutes, arguments.epochs = 25 / 60, 3
     if arguments.summary:
         lines = [line for path in arguments.summary for line in path.read_text().splitlines()]
         print(json.dumps(summarise(map(json.loads, lines))))
         return
     runs = []
-    searchers = [*(STOCK + peer for peer in arguments.peers), *arguments.strategies]
-    for seed in arguments.seeds:
-        for searcher in searchers:
+    searchers = [*(STOCK + peer for peer in arguments.peers), *arguments.beginner]
+    searchers += arguments.strategies
+    for number, seed in enumerate(arguments.seeds):
+        for searcher in searchers[::-1] if number % 2 else searchers:
             options = Options(
                 searcher,
                 seed,
                 arguments.minutes,
                 arguments.epochs,
-                1 if searcher.startswith(STOCK) else arguments.workers,
+                arguments.workers if searcher in arguments.strategies else 1,
                 arguments.folder,
             )
             command = [sys.executable, __file__, "--single", json.dumps(vars(options))]

@@ -1,10 +1,11 @@
 """Images a second that a model trains with: as Keras does it, and as trials do.
 
-Each family's default configuration, 32×32 images, batches of 64. "Keras" is the model as it is
-built. "one pass" has its batch normalisations computed in one pass each, which changes no number
-beyond rounding. "auto" is that in the precision which is the fastest for the device: bfloat16 on a
-processor that multiplies matrices of it (AMX, or AVX-512's bfloat16), elsewhere float32. The three
-take turns, step by step; medians.
+Each family's default configuration, 32×32 images, batches of 64, in four ways: by Keras and with
+the batch normalisations computed in one pass each, which changes no number beyond rounding; both in
+float32 and in bfloat16, which trials use where the processor multiplies matrices of it (AMX, or
+AVX-512's bfloat16). The four take turns, step by step, and another one is first in each turn;
+medians. Ratios compare like with like: one pass over Keras in float32, and in bfloat16; the last
+one is that of one pass in bfloat16 over Keras in float32.
 
     python benchmarks/training_step.py
     python benchmarks/training_step.py --families convnet resnet --threads 1
@@ -36,7 +37,20 @@ SHAPE, CLASSES = (32, 32, 3), 10
 BATCH_SIZE = 64
 FAMILIES = [family for family in HYPERMODELS if family not in ("finetune", "linearprobe")]
 WARM_UP = 5
-WAYS = ("Keras", "one pass", "auto")
+FLOAT32, BFLOAT16 = "float32", "mixed_bfloat16"
+WAYS = {
+    "Keras float32": (FLOAT32, False),
+    "Keras bfloat16": (BFLOAT16, False),
+    "one pass float32": (FLOAT32, True),
+    "one pass bfloat16": (BFLOAT16, True),
+}
+"""Name -> precision, and whether batch normalisation is computed in one pass."""
+RATIOS = {
+    "float32": ("one pass float32", "Keras float32"),
+    "bfloat16": ("one pass bfloat16", "Keras bfloat16"),
+    "both": ("one pass bfloat16", "Keras float32"),
+}
+"""Name -> the way, and the one that it is compared with."""
 
 
 def model_of(family: str, way: str) -> keras.Model:
@@ -44,8 +58,9 @@ def model_of(family: str, way: str) -> keras.Model:
     keras.utils.set_random_seed(0)
     hypermodel = HYPERMODELS[family](SHAPE, CLASSES)
     hp = keras_tuner.HyperParameters()
-    model = new_model(hypermodel, hp, "auto" if way == "auto" else "float32")
-    if way != "Keras":
+    precision, fused = WAYS[way]
+    model = new_model(hypermodel, hp, precision)
+    if fused:
         fuse_batch_normalization(model)
     return model
 
@@ -57,10 +72,12 @@ def measure(family: str, steps: int) -> dict[str, float]:
     y = rng.integers(0, CLASSES, BATCH_SIZE)
     models = {way: model_of(family, way) for way in WAYS}
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
+    order = list(WAYS)
     for step in range(WARM_UP + steps):
-        for way, model in models.items():
+        order = order[1:] + order[:1]
+        for way in order:
             began = time.perf_counter()
-            model.train_on_batch(x, y)
+            models[way].train_on_batch(x, y)
             if step >= WARM_UP:
                 seconds[way].append(time.perf_counter() - began)
     return {way: round(BATCH_SIZE / statistics.median(found)) for way, found in seconds.items()}
@@ -83,15 +100,20 @@ def main() -> None:
 
         tf.config.threading.set_intra_op_parallelism_threads(options.threads)
         tf.config.threading.set_inter_op_parallelism_threads(options.threads)
-    precision = devices.precision(devices.unasked_devices())
-    print(f"{'images a second':16}" + "".join(f"{way:>10}" for way in WAYS) + "   auto / Keras")
+    chosen = devices.precision(devices.unasked_devices())
+    print(f"{'images a second':16}" + "".join(f"{name:>19}" for name in (*WAYS, *RATIOS)))
     rows = {}
     for family in options.families:
         keras.backend.clear_session()
-        rows[family] = found = measure(family, options.steps)
-        ratio = found["auto"] / found["Keras"]
-        print(f"{family:16}" + "".join(f"{found[w]:>10,.0f}" for w in WAYS) + f"{ratio:>14.2f}×")
-    print(json.dumps({"precision": precision, "threads": options.threads, "families": rows}))
+        speeds = measure(family, options.steps)
+        ratios = {name: round(speeds[a] / speeds[b], 3) for name, (a, b) in RATIOS.items()}
+        rows[family] = {"images_per_second": speeds, "ratios": ratios}
+        print(
+            f"{family:16}"
+            + "".join(f"{speed:>19,.0f}" for speed in speeds.values())
+            + "".join(f"{ratio:>18.2f}×" for ratio in ratios.values())
+        )
+    print(json.dumps({"auto_precision": chosen, "threads": options.threads, "families": rows}))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """The cost of a search beyond training: the same trials under KerasTuner and under kt-tuning.
 
-24 configurations of a small CNN, 3 epochs each, on 2,048 images of 32×32×3. KerasTuner's own
-`Tuner` and ours are handed the same list of configurations by the same oracle, in one process one
-after the other; then ours with two workers. `--quick` runs 6 configurations for 2 epochs.
+Two cases of configurations of a small CNN, on 2,048 images of 32×32×3 in float32: 24 of 3 epochs
+each, and 4 of 30 epochs each. KerasTuner's own `Tuner` and ours are handed the same list of
+configurations by the same oracle, in one process; then ours with two workers. They take turns,
+`--rounds` times, and another one is first in each round; medians and ranges. `--quick` runs 6
+configurations for 2 epochs once.
 
 `--fsync N` measures what it costs that results survive a power loss: our search N times with fsync
 and N times without, in turn, and the seconds that pass in fsync.
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import statistics
@@ -32,6 +35,9 @@ import numpy as np
 import kt_tuning as ktt
 
 IMAGES = 2048
+CASES = ((24, 3), (4, 30))
+"""Configurations and epochs."""
+QUICK = ((6, 2),)
 SHAPE = (32, 32, 3)
 
 
@@ -118,14 +124,30 @@ def measure_fsync(search: Callable[[Path], None], rounds: int) -> dict[str, floa
     return {**found, "calls": calls, "rounds": rounds}
 
 
+def take_turns(searches: dict[str, Callable[[Path], None]], rounds: int) -> dict[str, list[float]]:
+    """Run each search once a round; return the seconds that each took."""
+    seconds: dict[str, list[float]] = {name: [] for name in searches}
+    order = list(searches)
+    for _ in range(rounds):
+        for name in order:
+            with tempfile.TemporaryDirectory() as folder:
+                began = time.perf_counter()
+                searches[name](Path(folder))
+                seconds[name].append(time.perf_counter() - began)
+        order = order[1:] + order[:1]
+    return seconds
+
+
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--fsync", type=int, metavar="N", help="measure the cost of fsync")
     options = parser.parse_args()
-    quick = options.quick
-    configurations, epochs = draw(6 if quick else 24), 2 if quick else 3
+    rounds, cases = (1, QUICK) if options.quick else (options.rounds, CASES)
 
     rng = np.random.default_rng(1)
     images = rng.integers(0, 256, (IMAGES + IMAGES // 4, *SHAPE), dtype=np.uint8)
@@ -133,43 +155,45 @@ def main() -> None:
     train, validation = (images[:IMAGES], labels[:IMAGES]), (images[IMAGES:], labels[IMAGES:])
     data = ktt.ImageData.from_arrays(*train, validation=validation, test=validation)
 
-    def stock(directory: Path) -> None:
-        tuner = keras_tuner.Tuner(Listed(configurations), build, directory=directory)
+    def stock(directory: Path, trials: int, epochs: int) -> None:
+        tuner = keras_tuner.Tuner(Listed(draw(trials)), build, directory=directory)
         arguments = {"validation_data": validation, "epochs": epochs, "batch_size": 64}
         tuner.search(*train, **arguments, verbose=0)
 
-    def ours(directory: Path, workers: int) -> None:
-        recipe = ktt.Recipe(batch_size=64, augment="none")
-        tuner = ktt.Tuner(
-            build, strategy=Listed(configurations), recipe=recipe, directory=directory
-        )
+    def ours(directory: Path, trials: int, epochs: int, workers: int) -> None:
+        recipe = ktt.Recipe(batch_size=64, augment="none", precision="float32")
+        tuner = ktt.Tuner(build, strategy=Listed(draw(trials)), recipe=recipe, directory=directory)
         tuner.search(data, epochs=epochs, workers=workers, verbose=False)
-        assert len(tuner.results()) == len(configurations)
+        assert len(tuner.results()) == trials
 
-    runs = {
-        "keras_tuner": stock,
-        "kt_tuning, serial": lambda directory: ours(directory, 1),
-        "kt_tuning, 2 workers": lambda directory: ours(directory, 2),
-    }
-    # The first trial of a process pays for TensorFlow's own start: nobody's measurement.
+    # The first trial of a process pays for TensorFlow's own start, whichever tool it is of.
     build(keras_tuner.HyperParameters()).fit(*train, verbose=0)
     if options.fsync:
-        found = measure_fsync(lambda directory: ours(directory, 1), options.fsync)
+        trials, epochs = cases[0]
+        found = measure_fsync(lambda directory: ours(directory, trials, epochs, 1), options.fsync)
         for name, number in found.items():
             print(f"{name:24}{number:10.4g}")
-        print(json.dumps({"quick": quick, "fsync": found}))
+        print(json.dumps({"quick": options.quick, "fsync": found}))
         return
-    seconds = {}
-    for name, run in runs.items():
-        with tempfile.TemporaryDirectory() as folder:
-            began = time.perf_counter()
-            run(Path(folder))
-            seconds[name] = time.perf_counter() - began
-    print(f"{len(configurations)} configurations × {epochs} epochs, {IMAGES} images")
-    print(f"{'':24}{'seconds':>10}{'ratio':>10}")
-    for name, spent in seconds.items():
-        print(f"{name:24}{spent:10.1f}{seconds['keras_tuner'] / spent:10.2f}")
-    print(json.dumps({"quick": quick, "seconds": seconds, "python": sys.version.split()[0]}))
+    results = []
+    for trials, epochs in cases:
+        case = {"trials": trials, "epochs": epochs}
+        searches = {
+            "keras_tuner": functools.partial(stock, **case),
+            "kt_tuning, serial": functools.partial(ours, **case, workers=1),
+            "kt_tuning, 2 workers": functools.partial(ours, **case, workers=2),
+        }
+        seconds = take_turns(searches, rounds)
+        medians = {name: statistics.median(spent) for name, spent in seconds.items()}
+        print(f"{trials} configurations × {epochs} epochs, {IMAGES} images")
+        print(f"{'':24}{'seconds':>10}{'range':>18}{'ratio':>10}")
+        for name, spent in seconds.items():
+            span = f"{min(spent):.1f} to {max(spent):.1f}"
+            ratio = medians["keras_tuner"] / medians[name]
+            print(f"{name:24}{medians[name]:10.1f}{span:>18}{ratio:10.2f}")
+        results.append({**case, "seconds": seconds})
+    python = sys.version.split()[0]
+    print(json.dumps({"quick": options.quick, "cases": results, "python": python}))
 
 
 if __name__ == "__main__":

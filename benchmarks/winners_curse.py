@@ -1,26 +1,30 @@
 """How optimistic the best validation score of a search is, before and after the correction.
 
-Small convolutional networks of random configurations are trained, 60 a seed, on 2,000 images. A
-random search is a number of them, chosen on 500 images that none was trained on; the truth is the
-accuracy of the chosen network on others. Both are of the same 18,000 images: what differs between
+Small convolutional networks of random configurations are trained, 60 a seed, on 2,000 images; what
+they predict after each epoch is kept. A search has a number of them, and is that of the product: it
+measures each epoch on 500 images that none was trained on, lets the best third go on at each rung
+of successive halving (after a ninth and a third of the epochs), keeps each network's best epoch,
+those of the pruned ones too, and chooses the best of all. The truth is the accuracy of the chosen
+network, after its chosen epoch, on others. Both are of the same 18,000 images: what differs between
 two fixed sets of images would otherwise look like bias.
 
 "own" searches share neither networks nor validation images with one another: as many as there are
 networks for (17 seeds give 20 searches of 50). "drawn" ones, 400 of each size, draw both afresh:
 they are not independent, but show smaller biases. The error is the standard error of the mean.
-"corrected" is `corrected_best`. BBC-CV, which is compared with it, chooses on each bootstrap of the
-rows and scores the choice on the rows left out: Tsamardinos, Greasidou and Borboudakis (2018),
-"Bootstrapping the out-of-sample predictions for efficient and accurate cross-validation".
+"corrected" is `corrected_best` with the scores of the other epochs. BBC-CV, which is compared with
+it, chooses among all networks and epochs on each bootstrap of the rows, and scores the choice on
+the rows left out: Tsamardinos, Greasidou and Borboudakis (2018), "Bootstrapping the out-of-sample
+predictions for efficient and accurate cross-validation".
 
     python benchmarks/winners_curse.py --folder cifar10/ --seeds 17 --keep pools/
 
 `coverage.py` measures the same where the truth is known.
 
 `--folder` holds train/<class>/*.jpg and test/<class>/*.jpg, such as CIFAR-10. `--keep` names a
-folder that gets the predictions of each seed, and where they are read from instead of training if
-they are there. A seed takes three to five minutes of one core. `--first` is the first seed: seeds 1
-to 9 were looked at while the correction was chosen. `--quick` draws synthetic predictions instead.
-The last line is one JSON object.
+folder that gets the predictions of each seed, 200 MB each, and where they are read from instead of
+training if they are there. `--first` is the first seed: seeds 1 to 9 were looked at while the
+correction was chosen. `--quick` draws synthetic predictions instead. The last line is one JSON
+object.
 """
 
 from __future__ import annotations
@@ -42,6 +46,7 @@ from PIL import Image
 
 from kt_tuning.evaluation import METRICS, corrected_best
 from kt_tuning.evaluation.intervals import draw_counts
+from kt_tuning.search.pruning import REDUCTION, HalvingRule
 
 POOL = 60
 TRAIN, HELD_OUT = 2000, 18000
@@ -49,8 +54,9 @@ VALIDATION, TRUTH = 500, 10000
 SIZES = (5, 20, 50)
 SEARCHES = 400
 RESAMPLES = 300
-EPOCHS = 4
+EPOCHS = 9
 CLASSES = 10
+QUICK_POOL = 40
 
 Floats = NDArray[np.floating]
 Places = NDArray[np.int64]
@@ -98,13 +104,18 @@ def read(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 
 def train(folder: Path, seed: int) -> tuple[Floats, NDArray[np.int64]]:
-    """Train the pool: predictions (POOL, HELD_OUT, CLASSES) and labels (HELD_OUT,)."""
+    """Train the pool.
+
+    Returns:
+        Predictions after each epoch, float16 (POOL, EPOCHS, HELD_OUT, CLASSES), and labels
+        (HELD_OUT,).
+    """
     import keras
 
     layers = keras.layers
     images, labels = read(folder)
     rng = np.random.default_rng(1 + seed)
-    predictions = []
+    predictions = np.empty((POOL, EPOCHS, HELD_OUT, CLASSES), np.float16)
     start = time.monotonic()
     for number in range(POOL):
         keras.backend.clear_session()
@@ -122,24 +133,47 @@ def train(folder: Path, seed: int) -> tuple[Floats, NDArray[np.int64]]:
         model = keras.Model(pixels, layers.Dense(CLASSES, activation="softmax")(x))
         rate = 10 ** rng.uniform(-3.5, -1.8)
         model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
-        model.fit(images[:TRAIN], labels[:TRAIN], batch_size=64, epochs=EPOCHS, verbose=0)
-        predictions.append(model.predict(images[TRAIN:], batch_size=512, verbose=0))
+        for epoch in range(EPOCHS):
+            model.fit(images[:TRAIN], labels[:TRAIN], batch_size=64, verbose=0)
+            answers = model.predict(images[TRAIN:], batch_size=512, verbose=0)
+            predictions[number, epoch] = answers
     print(f"seed {seed}: {POOL} networks in {time.monotonic() - start:.0f} s", flush=True)
-    return np.stack(predictions), labels[TRAIN:]
+    return predictions, labels[TRAIN:]
 
 
 def synthesise() -> tuple[Floats, NDArray[np.int64]]:
-    """Predictions of models that differ a little, and find the same images hard."""
+    """Return predictions of models that differ a little, find the same images hard, and learn."""
     rng = np.random.default_rng(0)
     labels = rng.integers(CLASSES, size=HELD_OUT)
     difficulty = rng.normal(size=HELD_OUT)
-    predictions = np.empty((POOL, HELD_OUT, CLASSES), np.float32)
-    for number, ability in enumerate(rng.normal(1.4, 0.08, POOL)):
-        logits = rng.normal(size=(HELD_OUT, CLASSES))
-        logits[np.arange(HELD_OUT), labels] += ability - difficulty
-        raised = np.exp(logits)
-        predictions[number] = raised / raised.sum(axis=1, keepdims=True)
+    predictions = np.empty((QUICK_POOL, EPOCHS, HELD_OUT, CLASSES), np.float16)
+    for number, ability in enumerate(rng.normal(1.4, 0.08, QUICK_POOL)):
+        own = rng.normal(size=(HELD_OUT, CLASSES))
+        for epoch in range(EPOCHS):
+            logits = 0.8 * own + 0.6 * rng.normal(size=(HELD_OUT, CLASSES))
+            learnt = ability - 0.5 * math.exp(-epoch / 2)
+            logits[np.arange(HELD_OUT), labels] += learnt - difficulty
+            raised = np.exp(logits)
+            predictions[number, epoch] = raised / raised.sum(axis=1, keepdims=True)
     return predictions, labels
+
+
+def trained_epochs(scores: Floats) -> NDArray[np.int64]:
+    """Return how many epochs of each network successive halving trains.
+
+    Args:
+        scores: (K, EPOCHS) on the validation images, higher is better.
+
+    Returns:
+        (K,) 1 to EPOCHS.
+    """
+    rungs = [int(rung.epochs) for rung in HalvingRule.of(EPOCHS, maximise=True).rungs]
+    going, epochs = np.arange(len(scores)), np.full(len(scores), rungs[0])
+    for rung, following in zip(rungs, [*rungs[1:], EPOCHS], strict=True):
+        order = np.argsort(-scores[going, :rung].max(axis=1), kind="stable")
+        going = going[order[: math.ceil(len(going) / REDUCTION)]]
+        epochs[going] = following
+    return epochs
 
 
 def own_searches(networks: int, rows: int, trials: int) -> Iterator[tuple[Places, Places, Places]]:
@@ -167,22 +201,43 @@ KINDS = {"own": own_searches, "drawn": drawn_searches}
 
 
 def measure(
-    predictions: Floats, labels: NDArray[np.int64], metric: str, kind: str, trials: int
+    networks: list[Floats], labels: NDArray[np.int64], metric: str, kind: str, trials: int
 ) -> Bias:
-    """Repeat a search of so many trials."""
+    """Repeat a search of so many trials.
+
+    Args:
+        networks: Predictions of each after each epoch, (EPOCHS, HELD_OUT, CLASSES).
+        labels: (HELD_OUT,)
+        metric: Name in `METRICS`.
+        kind: Key of `KINDS`.
+        trials: Networks of a search.
+    """
     score = METRICS[metric].function
     sign = 1.0 if METRICS[metric].direction == "max" else -1.0
     truths, raw, covered = [], [], []
     corrected: list[float] = []
     bbc: list[float] = []
-    searches = KINDS[kind](len(predictions), len(labels), trials)
+    searches = KINDS[kind](len(networks), len(labels), trials)
     for number, (pool, validation, others) in enumerate(searches):
-        candidates, known = predictions[np.ix_(pool, validation)], labels[validation]
-        ours = corrected_best(candidates, known, metric, resamples=RESAMPLES, seed=number)
-        truth = score(labels[others], predictions[pool[ours.best], others])
+        curves = np.stack([networks[network][:, validation] for network in pool])
+        curves, known = curves.astype(np.float32), labels[validation]
+        scores = sign * np.array([[score(known, one) for one in curve] for curve in curves])
+        trained = np.arange(EPOCHS) < trained_epochs(scores)[:, None]
+        best = np.where(trained, scores, -np.inf).argmax(axis=1)
+        others_of_each = trained & (np.arange(EPOCHS) != best[:, None])
+        ours = corrected_best(
+            curves[np.arange(trials), best],
+            known,
+            metric,
+            other_epochs=sign * scores[others_of_each],
+            resamples=RESAMPLES,
+            seed=number,
+        )
+        chosen = networks[pool[ours.best]][best[ours.best], others].astype(np.float32)
+        truth = score(labels[others], chosen)
         truths.append(truth)
         raw.append(sign * (ours.raw - truth))
-        bbc.append(sign * (bbc_cv(candidates, known, metric, seed=number) - truth))
+        bbc.append(sign * (bbc_cv(curves[trained], known, metric, seed=number) - truth))
         corrected.append(sign * (ours.corrected.value - truth))
         covered.append(ours.corrected.low <= truth <= ours.corrected.high)
     return Bias(
@@ -217,22 +272,25 @@ def _mean_and_error(values: list[float]) -> tuple[float, float]:
     return float(np.mean(values)), float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
-def pool(options: argparse.Namespace) -> tuple[Floats, NDArray[np.int64]]:
-    """Train the networks of every seed, or read what they predicted."""
+def pool(options: argparse.Namespace) -> tuple[list[Floats], NDArray[np.int64]]:
+    """Train the networks of every seed, or read what they predicted; one array a network."""
     if options.quick:
-        return synthesise()
-    found = []
+        predictions, labels = synthesise()
+        return list(predictions), labels
+    found: list[Floats] = []
     for seed in range(options.first, options.first + options.seeds):
-        kept = options.keep and options.keep / f"pool{seed}.npz"
+        kept = options.keep and options.keep / f"epochs{seed}.npy"
         if kept and kept.exists():
-            with np.load(kept) as arrays:
-                found.append((arrays["predictions"], arrays["labels"]))
+            labels = np.load(options.keep / "labels.npy")
+            found += list(np.load(kept, mmap_mode="r"))
             continue
-        found.append(train(options.folder, seed))
+        predictions, labels = train(options.folder, seed)
+        found += list(predictions)
         if kept:
             kept.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(kept, predictions=found[-1][0], labels=found[-1][1])
-    return np.concatenate([predictions for predictions, _ in found]), found[0][1]
+            np.save(options.keep / "labels.npy", labels)
+            np.save(kept, predictions)
+    return found, labels
 
 
 def main() -> None:
@@ -246,10 +304,10 @@ def main() -> None:
     options = parser.parse_args()
     if not options.quick and options.folder is None and options.keep is None:
         parser.error("give --folder with CIFAR-10, or --quick")
-    predictions, labels = pool(options)
-    accuracies = [METRICS["accuracy"].function(labels, one) for one in predictions]
+    networks, labels = pool(options)
+    accuracies = [METRICS["accuracy"].function(labels, one[-1]) for one in networks]
     print(
-        f"{len(predictions)} networks, accuracy {min(accuracies):.3f} to {max(accuracies):.3f}; "
+        f"{len(networks)} networks, accuracy {min(accuracies):.3f} to {max(accuracies):.3f}; "
         f"searches choose on {VALIDATION} images"
     )
     columns = "".join(f"{name + ' − truth':>20}" for name in ("raw", "BBC-CV", "corrected"))
@@ -258,7 +316,7 @@ def main() -> None:
     for metric in ("accuracy", "log_loss"):
         for kind in KINDS:
             for trials in SIZES[1:2] if options.quick else SIZES:
-                found.append(measure(predictions, labels, metric, kind, trials))
+                found.append(measure(networks, labels, metric, kind, trials))
                 print(found[-1].row(), flush=True)
     print(json.dumps({"quick": options.quick, "biases": [dataclasses.asdict(b) for b in found]}))
 

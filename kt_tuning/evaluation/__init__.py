@@ -11,6 +11,7 @@ from kt_tuning.evaluation.diagnostics import (
 from kt_tuning.evaluation.evaluate import PARTS, Parts, evaluate
 from kt_tuning.evaluation.explanations import grad_cam, make_gallery, occlusion_map
 from kt_tuning.evaluation.flops import count_flops, measure_complexity
+from kt_tuning.evaluation.forecast import forecast_best, forecast_of_run
 from kt_tuning.evaluation.generalization import bias_variance, generalization
 from kt_tuning.evaluation.importances import hyperparameter_importances
 from kt_tuning.evaluation.intervals import Interval, bootstrap_intervals
@@ -39,6 +40,8 @@ __all__ = [
     "corrupt",
     "count_flops",
     "evaluate",
+    "forecast_best",
+    "forecast_of_run",
     "generalization",
     "grad_cam",
     "held_out_uses",

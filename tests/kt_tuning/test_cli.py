@@ -49,6 +49,7 @@ def test_run_prints_scores_and_where_things_are(finished):
     assert "accuracy" in result.stdout
     assert f"model   {base / 'run/export/1'}" in result.stdout
     assert f"report  {base / 'run/report.html'}" in result.stdout
+    assert re.search(r"^All of it took \d+:\d\d\.$", result.stdout, re.MULTILINE)
 
 
 def test_run_says_what_there_is_and_what_each_trial_came_to(finished):

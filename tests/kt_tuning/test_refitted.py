@@ -9,7 +9,7 @@ import pytest
 
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.pipeline import RunOptions, job
-from kt_tuning.pipeline.job import RunTime, _is_cheap
+from kt_tuning.pipeline.refitted import RunTime, _is_cheap
 from kt_tuning.run.layout import RESULT
 
 

@@ -1,12 +1,14 @@
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from kt_tuning import ImageData, summaries
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.evaluation import Interval, Scores
+from kt_tuning.evaluation import Forecast, Interval, Scores
+from kt_tuning.pipeline import RunOutcome
 
 DONE = TrialRecord("0", 0, "COMPLETED", {}, {"val_accuracy": 0.75}, 3, 4, 61.0, 10)
 
@@ -140,3 +142,25 @@ def test_what_to_do_next():
         "use it      kt-tuning predict runs/photos/export/1 IMAGE…",
     ]
     assert len(summaries.next_steps(Path("runs/photos"), None)) == 2
+
+
+def test_a_run_ends_with_its_time_and_what_more_time_would_bring():
+    scores = Scores(
+        metrics={"accuracy": Interval(0.85, 0.7, 0.95)},
+        confusion=[[7, 1], [2, 10]],
+        class_names=("rose", "tulip"),
+        images=20,
+        parameters=1,
+        latency_ms={},
+    )
+    forecast = Forecast("val_accuracy", 200.0, 0.868, 0.874, 0.886)
+    run, members = Path("runs/photos"), SimpleNamespace(record=None)
+    outcome = RunOutcome(members, scores, None, run / "export/1", run / "report.html", (DONE,))
+    lines = str(dataclasses.replace(outcome, seconds=298.2, forecast=forecast)).splitlines()
+    assert lines[1:4] == [
+        "1 of 1 trial trained to the end.",
+        "All of it took 4:58.",
+        "Twice the search time of 3:20 would probably bring val_accuracy from 0.8680 to 0.8740 "
+        "(90% sure: not past 0.8860).",
+    ]
+    assert "search time" not in str(outcome)
