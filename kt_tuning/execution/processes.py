@@ -65,14 +65,10 @@ class Processes(Executor):
         self._started = itertools.count()
 
     @contextlib.contextmanager
-    def started(self, jobs: int | None = None) -> Iterator[Self]:
-        """Start the workers, at most one a job; they are stopped at the end of the block.
-
-        Args:
-            jobs: Largest number of jobs; None if unknown.
-        """
+    def started(self) -> Iterator[Self]:
+        """Start the workers; they are stopped at the end of the block."""
         try:
-            for _ in range(self.workers if jobs is None else min(jobs, self.workers)):
+            for _ in range(self.workers):
                 self._start()
             yield self
         finally:

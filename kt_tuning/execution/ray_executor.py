@@ -40,30 +40,29 @@ class RayExecutor(Executor):
     Args:
         options: The cluster, and the resources of each job.
         imports: Modules that take long to import; workers import them while they wait for work.
+        jobs: Largest number of jobs, and thus of workers; None if unknown.
     """
 
-    def __init__(self, options: Ray, *, imports: Sequence[str] = ()) -> None:
+    def __init__(
+        self, options: Ray, *, imports: Sequence[str] = (), jobs: int | None = None
+    ) -> None:
         self._options = options
         self._imports = imports
         self._pool: list[_Actor] = []
-        self._jobs: int | None = None
+        self._jobs = jobs
         self._looked = 0.0
         self._false_starts = 0
         self._waiting_since: float | None = None
 
     @contextlib.contextmanager
-    def started(self, jobs: int | None = None) -> Iterator[Self]:
+    def started(self) -> Iterator[Self]:
         """Connect and start workers, at most one a job; they are stopped after the block.
-
-        Args:
-            jobs: Largest number of jobs; None if unknown.
 
         Raises:
             MissingExtraError: if Ray is not installed.
             OptionError: if there is no such cluster.
         """
-        self._jobs = jobs
-        if jobs == 0:
+        if self._jobs == 0:
             yield self
             return
         with connected(self._options):

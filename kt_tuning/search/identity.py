@@ -57,10 +57,15 @@ class Identity:
         self._run = run
         self._warned = False
 
-    def trained_on(self, data: ImageData | None, arguments: Mapping[str, Any]) -> None:
-        """Set the data of the search: the images, or arguments of `fit` by name."""
+    def trained_on(
+        self, data: ImageData | None, args: tuple[Any, ...], fit_kwargs: Mapping[str, Any]
+    ) -> None:
+        """Set the data of the search: the images, or arguments of `fit`."""
         told: dict[str, Any] = {"kind": "ImageData"}
         if data is None:
+            arguments = {**dict(zip(("x", "y"), args, strict=False)), **fit_kwargs}
+            for without_effect in ("callbacks", "verbose"):
+                arguments.pop(without_effect, None)
             told = {"kind": "arguments of fit", **describe_arguments(arguments)}
         self._definition = dataclasses.replace(self._definition, data=as_stored(told))
 
@@ -179,12 +184,6 @@ def _digest(arrays: Sequence[NDArray[Any]]) -> str:
         digest.update(f"{array.shape} {array.dtype}".encode())
         digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
-
-
-def named(args: tuple[Any, ...], fit_kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `fit` by name, except those without effect on the results."""
-    names = dict(zip(("x", "y"), args, strict=False))
-    return {**names, **{k: v for k, v in fit_kwargs.items() if k not in ("callbacks", "verbose")}}
 
 
 def check_same_data(run: Path, data: ImageData) -> None:

@@ -245,7 +245,7 @@ def make_executor(workers: int | Ray, run: RunDirectory, jobs: int | None) -> Ex
     """
     if isinstance(workers, Ray):
         storage = None if workers.storage is None else open_storage(workers.storage, run.path)
-        return RemoteExecutor(RayExecutor(workers, imports=IMPORTS), storage)
+        return RemoteExecutor(RayExecutor(workers, imports=IMPORTS, jobs=jobs), storage)
     if jobs is not None:
         workers = min(workers, max(1, jobs))
     if workers == 1:

@@ -155,7 +155,7 @@ class SessionTuner(OverridableTuner):
             contextlib.closing(self._oracle),  # a refusal, too, leaves the study as it was
             disk_errors_explained(self.run_directory),
             self._run.begin(check, source=source, lock=not shared),
-            make_executor(workers, self._run, jobs).started(jobs) as executor,
+            make_executor(workers, self._run, jobs).started() as executor,
         ):
             self._oracle.open()
             if self._oracle.keeps_study and not self._oracle.shared:
@@ -232,11 +232,6 @@ class SessionTuner(OverridableTuner):
             tracking.close(next(iter(run.best_trials(1)), None), self.best_model)
         self.on_search_end()
 
-    @property
-    def _defaults_first(self) -> bool:
-        """Whether trial 0 is the default configuration, and not a starting point of `choice`."""
-        return self.choice is None
-
     def _enqueue_plan(self, budget: Budget, workers: int) -> Plan:
         """Enqueue the first configurations of a search whose families were chosen by "auto"."""
         if self.choice is None or not self._oracle.keeps_study:
@@ -262,7 +257,7 @@ class SessionTuner(OverridableTuner):
             versions=versions(),
             folds=self._options.folds,
             executions=self._options.executions,
-            defaults_first=self._defaults_first,
+            defaults_first=self.choice is None,
         )
         record.save(self.run_directory / SEARCH)
 

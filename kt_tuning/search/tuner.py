@@ -24,7 +24,6 @@ from kt_tuning.search.auto import AUTO, Chosen, chosen
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.descriptions import describe_hypermodel
 from kt_tuning.search.distributed import is_chief, is_worker
-from kt_tuning.search.identity import named
 from kt_tuning.search.objectives import Objectives, objectives_of
 from kt_tuning.search.options import (
     TrialOptions,
@@ -230,7 +229,8 @@ class Tuner(SessionTuner):
             pruner=pruner,
             epochs=(epochs or DEFAULT_EPOCHS) if trainings == 1 else trainings,
             storage=storage,
-            defaults_first=self._defaults_first,
+            # Otherwise trial 0 is a starting point of the choice.
+            defaults_first=self.choice is None,
         )
         adapted = adapt(oracle)
         # KerasTuner's oracles rank trials by the sum of several objectives.
@@ -343,6 +343,6 @@ class Tuner(SessionTuner):
             tasks = self._tasks(parts, args, fit_kwargs, fixed_epochs=fixed)
             work = work or partial(run_trial, tasks=tasks, objectives=self.objectives)
         assert work is not None
-        self._identity.trained_on(data, named(args, fit_kwargs))
+        self._identity.trained_on(data, args, fit_kwargs)
         shown = bool(verbose) and not fit_prints
         self._run_session(found, work, budget, data=data, parts=parts, verbose=shown)

@@ -206,9 +206,9 @@ class RemoteExecutor(Executor):
         return self._executor.workers
 
     @contextlib.contextmanager
-    def started(self, jobs: int | None = None) -> Iterator[Self]:
+    def started(self) -> Iterator[Self]:
         """Start the executor."""
-        with self._executor.started(jobs):
+        with self._executor.started():
             yield self
 
     def run(self, work: Work, driver: Driver) -> None:

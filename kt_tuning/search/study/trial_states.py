@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import keras_tuner
@@ -67,15 +67,6 @@ def stored_names(space: SearchSpace, stored: Distributions) -> dict[str, str]:
         and parameter.name in stored
         and not _compatible(stored[parameter.name], parameter.distribution)
     }
-
-
-def first_distributions(trials: Iterable[FrozenTrial]) -> dict[str, BaseDistribution]:
-    """Return the distribution of each parameter in the first trial that has it."""
-    found: dict[str, BaseDistribution] = {}
-    for trial in trials:
-        for name, distribution in trial.distributions.items():
-            found.setdefault(name, distribution)
-    return found
 
 
 def translated(
