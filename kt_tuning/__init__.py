@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from kt_tuning.recipe import Recipe
     from kt_tuning.recorded_tuner import open_run
     from kt_tuning.report import write_report
-    from kt_tuning.search.hyperparameters import HyperParameters
+    from kt_tuning.search.recipe_hypermodel import HyperParameters
     from kt_tuning.trials import fuse_batch_normalization
     from kt_tuning.tuner import Tuner
     from kt_tuning.tuners import BayesianOptimization, GridSearch, Hyperband, RandomSearch
@@ -44,7 +44,7 @@ _HOMES = {
     "Ensemble": "kt_tuning.ensembling",
     "GridSearch": "kt_tuning.tuners",
     "HyperModel": "keras_tuner",
-    "HyperParameters": "kt_tuning.search.hyperparameters",
+    "HyperParameters": "kt_tuning.search.recipe_hypermodel",
     "Hyperband": "kt_tuning.tuners",
     "ImageData": "kt_tuning.data",
     "KtTuningError": "kt_tuning.core.errors",

@@ -58,12 +58,8 @@ class Executor(ABC):
     workers: int = 1
 
     @contextlib.contextmanager
-    def started(self, jobs: int | None = None) -> Iterator[Self]:
-        """Start workers for a `run` in the block while the caller prepares it.
-
-        Args:
-            jobs: Largest number of jobs; None if unknown.
-        """
+    def started(self) -> Iterator[Self]:
+        """Start workers for a `run` in the block while the caller prepares it."""
         yield self
 
     @abstractmethod

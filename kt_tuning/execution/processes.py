@@ -65,14 +65,10 @@ class Processes(Executor):
         self._started = itertools.count()
 
     @contextlib.contextmanager
-    def started(self, jobs: int | None = None) -> Iterator[Self]:
-        """Start the workers, at most one a job; they are stopped at the end of the block.
-
-        Args:
-            jobs: Largest number of jobs; None if unknown.
-        """
+    def started(self) -> Iterator[Self]:
+        """Start the workers; they are stopped at the end of the block."""
         try:
-            for _ in range(self.workers if jobs is None else min(jobs, self.workers)):
+            for _ in range(self.workers):
                 self._start()
             yield self
         finally:
@@ -156,14 +152,7 @@ class Processes(Executor):
 
 
 class _Process(Worker):
-    """A worker process and the connection to it.
-
-    Args:
-        slot: Its worker slot, from 0.
-        log: File of its output.
-        imports: Modules that it imports while it waits for work.
-        environment: Variables in addition to those of this process.
-    """
+    """A worker process with the log of its output, and the connection to it."""
 
     def __init__(
         self, slot: int, log: Path, *, imports: Sequence[str], environment: Mapping[str, str]
@@ -204,12 +193,7 @@ class _Process(Worker):
             self.line.send_bytes(cloudpickle.dumps(job))
 
     def receive(self) -> tuple[str, Any]:
-        """Return its next message.
-
-        Raises:
-            EOFError: if it died.
-            SearchError: if it exited before it was ready.
-        """
+        """Return its next message; raise a `SearchError` if it exited before it was ready."""
         try:
             message: tuple[str, Any] = cloudpickle.loads(self.line.recv_bytes())
         except (EOFError, ConnectionError) as error:

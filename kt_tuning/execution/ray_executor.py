@@ -40,30 +40,29 @@ class RayExecutor(Executor):
     Args:
         options: The cluster, and the resources of each job.
         imports: Modules that take long to import; workers import them while they wait for work.
+        jobs: Largest number of jobs, and thus of workers; None if unknown.
     """
 
-    def __init__(self, options: Ray, *, imports: Sequence[str] = ()) -> None:
+    def __init__(
+        self, options: Ray, *, imports: Sequence[str] = (), jobs: int | None = None
+    ) -> None:
         self._options = options
         self._imports = imports
         self._pool: list[_Actor] = []
-        self._jobs: int | None = None
+        self._jobs = jobs
         self._looked = 0.0
         self._false_starts = 0
         self._waiting_since: float | None = None
 
     @contextlib.contextmanager
-    def started(self, jobs: int | None = None) -> Iterator[Self]:
+    def started(self) -> Iterator[Self]:
         """Connect and start workers, at most one a job; they are stopped after the block.
-
-        Args:
-            jobs: Largest number of jobs; None if unknown.
 
         Raises:
             MissingExtraError: if Ray is not installed.
             OptionError: if there is no such cluster.
         """
-        self._jobs = jobs
-        if jobs == 0:
+        if self._jobs == 0:
             yield self
             return
         with connected(self._options):
@@ -95,13 +94,7 @@ class RayExecutor(Executor):
                 self._stop()
 
     def _run(self, work: Any, driver: Driver, waiting: list[Any]) -> None:
-        """Run jobs.
-
-        Args:
-            work: Reference to the work.
-            driver: Provides further jobs.
-            waiting: Jobs that come first.
-        """
+        """Run jobs, those that are waiting first; `work` is a reference."""
         import ray
 
         while True:
@@ -194,11 +187,6 @@ class RayExecutor(Executor):
 class _Actor(Worker):
     """An actor on the cluster, and its next message.
 
-    Args:
-        cpus: Processors of the actor.
-        gpus: GPUs of the actor.
-        imports: Modules that it imports while it waits for work.
-
     Attributes:
         ready: Whether it runs and has imported its modules. Before that it may wait for room.
         news: Reference to its next message.
@@ -225,11 +213,7 @@ class _Actor(Worker):
         self._actor.give.remote(cloudpickle.dumps(job), [work])
 
     def receive(self) -> tuple[str, Any]:
-        """Return the message that has arrived, and request the next one.
-
-        Raises:
-            EOFError: if the process or the node was lost, with the reason.
-        """
+        """Return the message that has arrived, and request the next one."""
         import ray
 
         try:

@@ -13,7 +13,7 @@ storage.json                 where checkpoints are kept, if not here
 tracking/<name>.jsonl        what a tracker has logged
 trial_<id>/result.json       TrialRecord; paused.json as long as the trial may continue
 trial_<id>/failed_<n>.json   TrialRecord of an attempt that failed, if the trial was tried again
-trial_<id>/deaths.json       search.trial_starter.CrashLog, if a process died while it ran the trial
+trial_<id>/deaths.json       trials.spec.CrashLog, if a process died while it ran the trial
 trial_<id>/history.csv       one row per epoch
 trial_<id>/val_predictions.npy   float32 (N_validation, classes), of the model that is returned:
 at the best epoch, of the first execution

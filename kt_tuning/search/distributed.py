@@ -153,10 +153,11 @@ class SharedFinalize:
             Whether the search must be finalized; False if another process has done so meanwhile
             with all trials.
         """
-        if not self._oracle.shared:
+        oracle = self._oracle
+        if not oracle.keeps_study or not oracle.shared:
             yield True
             return
-        with self._oracle.lock("finalize"):
+        with oracle.lock("finalize"):
             yield not self._done()
 
     def _done(self) -> bool:
@@ -168,7 +169,7 @@ class SharedFinalize:
 
 def warn_of_absent(oracle: SearchOracle, run: Path) -> None:
     """Warn if results of other processes of a shared search are not in the run directory."""
-    if not oracle.shared:
+    if not oracle.keeps_study or not oracle.shared:
         return
     trials = oracle.end_order
     absent = [trial for trial in trials if not (trial_folder(run, trial) / RESULT).exists()]

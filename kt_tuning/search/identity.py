@@ -56,12 +56,16 @@ class Identity:
         self._oracle = oracle
         self._run = run
         self._warned = False
-        self._models: dict[str, list[dict[str, Any]]] = {}
 
-    def trained_on(self, data: ImageData | None, arguments: Mapping[str, Any]) -> None:
-        """Set the data of the search: the images, or arguments of `fit` by name."""
+    def trained_on(
+        self, data: ImageData | None, args: tuple[Any, ...], fit_kwargs: Mapping[str, Any]
+    ) -> None:
+        """Set the data of the search: the images, or arguments of `fit`."""
         told: dict[str, Any] = {"kind": "ImageData"}
         if data is None:
+            arguments = {**dict(zip(("x", "y"), args, strict=False)), **fit_kwargs}
+            for without_effect in ("callbacks", "verbose"):
+                arguments.pop(without_effect, None)
             told = {"kind": "arguments of fit", **describe_arguments(arguments)}
         self._definition = dataclasses.replace(self._definition, data=as_stored(told))
 
@@ -124,15 +128,16 @@ class Identity:
 
     def _compare(self, earlier: SearchDefinition, *, trained: bool) -> None:
         trials: list[TrialRecord] = [trial for trial in self._run.trials() if trial.usable]
-        model_of = self._model_of if trained else None
-        if differences := earlier.differences(self._definition, trials, model_of):
+        now, model_of = self._definition, self._model_of if trained else None
+        if differences := earlier.differences(now, trials, model_of):
             raise OtherSearchError(
                 f"{self._run.path} holds trials of another search. {'; '.join(differences)}. "
                 "On the command line choose another run directory (--out) or delete the earlier "
                 "search (--overwrite). In Python choose another project_name, which may learn from "
                 "this search (warm_start=), or pass `overwrite=True`."
             )
-        if trials and not self._warned and _code_differs(earlier, self._definition):
+        changed = None not in (earlier.code, now.code) and earlier.code != now.code
+        if trials and changed and not self._warned:
             self._warned = True
             logger.warning(
                 "The code of the hypermodel has changed since the last search in %s. Its default "
@@ -143,16 +148,9 @@ class Identity:
             )
 
     def _model_of(self, values: dict[str, Any]) -> list[dict[str, Any]]:
-        key = json.dumps(values, sort_keys=True)
-        if key not in self._models:
-            hp = keras_tuner.HyperParameters()
-            hp.values = dict(values)
-            self._models[key] = describe_model(self._hypermodel.build(hp))
-        return self._models[key]
-
-
-def _code_differs(earlier: SearchDefinition, now: SearchDefinition) -> bool:
-    return earlier.code is not None and now.code is not None and earlier.code != now.code
+        hp = keras_tuner.HyperParameters()
+        hp.values = dict(values)
+        return describe_model(self._hypermodel.build(hp))
 
 
 def describe_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,12 +184,6 @@ def _digest(arrays: Sequence[NDArray[Any]]) -> str:
         digest.update(f"{array.shape} {array.dtype}".encode())
         digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
-
-
-def named(args: tuple[Any, ...], fit_kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `fit` by name, except those without effect on the results."""
-    names = dict(zip(("x", "y"), args, strict=False))
-    return {**names, **{k: v for k, v in fit_kwargs.items() if k not in ("callbacks", "verbose")}}
 
 
 def check_same_data(run: Path, data: ImageData) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import time
-from collections.abc import Sequence
 
 import keras_tuner
+from keras_tuner.engine.trial import Trial
 
+from kt_tuning.core.quiet import ONCE
 from kt_tuning.core.records import COMPLETED, FAILED, PAUSED, PRUNED, TrialRecord
 from kt_tuning.core.units import count
 from kt_tuning.execution import crash_hint
@@ -17,12 +19,13 @@ from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import Budget, family_of
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.objectives import register_metrics
-from kt_tuning.search.pruning import REDUCTION, HalvingRule, Promotion, RungTable
+from kt_tuning.search.options import TrialOptions
+from kt_tuning.search.pruning import REDUCTION, Promotion, RungTable
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import SearchOracle
-from kt_tuning.search.trial_starter import MAX_CRASHES, CrashLog, TrialOptions, TrialStarter
 from kt_tuning.tracking import TrackedTrial, Tracking
 from kt_tuning.trials import Decision, Progress, TrialFiles, TrialSpec
+from kt_tuning.trials.spec import MAX_CRASHES, CrashLog
 
 logger = logging.getLogger("kt_tuning")
 
@@ -30,11 +33,12 @@ POLL = 1.0
 """Seconds between two requests to an oracle that has no trial now."""
 
 
-class SearchLoop(TrialStarter):
+class SearchLoop:
     """Gets trials from the oracle, decides which of them pause, and returns their results.
 
     Args:
-        tuner: Its hooks are called around each trial.
+        tuner: Its hooks are called around each trial. Its id is the prefix of the names of worker
+            slots, by which the oracle tells workers apart.
         oracle: The tuner's oracle, adapted.
         run: Directory of the trials.
         budget: Decides when no further trial starts.
@@ -61,32 +65,23 @@ class SearchLoop(TrialStarter):
         tracking: Tracking,
         in_process: bool,
     ) -> None:
-        super().__init__(tuner, oracle, run, budget, options, plan)
-        self._display = display
-        self._tracking = tracking
-        self._in_process = in_process
+        self._tuner, self._oracle, self._run = tuner, oracle, run
+        self._budget, self._options, self._plan = budget, options, plan
+        self._display, self._tracking, self._in_process = display, tracking, in_process
+        self._earlier = frozenset(record.trial_id for record in run.trials())
+        # Trials that failed and have not been started again: earlier ones do not end the search, as
+        # their cause may have been removed.
+        self._failed = {record.trial_id for record in run.trials() if record.status == FAILED}
+        self._slots: dict[str, str] = {}
+        """Slots in use by trial, those of paused trials included."""
+        self._idle = False
         self._running: dict[str, CrashLog] = {}
-        self._rungs = None if self._options.several else self._make_rungs()
-        if self._rungs is not None:
-            self._longest = self._rungs.longest
+        self._rungs: RungTable | None = None
+        if oracle.keeps_study and oracle.pauses and options.folds * options.executions == 1:
+            maximise = tuner.objectives[0].direction == "max"
+            self._rungs = RungTable.of_search(oracle, budget, run, maximise=maximise)
         self._watched = set(self._earlier)
         self.reason: str | None = None
-        self._warned = False
-
-    def _make_rungs(self) -> RungTable | None:
-        """Return the rungs with the trials of earlier runs of the search; None if none pause."""
-        oracle, budget, run = self._oracle, self._budget, self._run
-        if not oracle.pauses:
-            return None
-        maximise = self._tuner.objectives[0].direction == "max"
-        rule = HalvingRule.of(budget.epochs, maximise=maximise, seconds=budget.seconds)
-        # The study knows the trials of other processes; one that is taken over brings its folder.
-        rungs = RungTable(rule, {} if oracle.shared else run.curves(), oracle.other_scores)
-        for record in run.trials():
-            if record.status != PAUSED:
-                compared = record.usable and not budget.ends_at_once(family_of(record.values))
-                rungs.end(record.trial_id, usable=compared)
-        return rungs
 
     def watch(self) -> str | None:
         """Show the trials that workers elsewhere have finished; return why none starts, or None."""
@@ -170,14 +165,27 @@ class SearchLoop(TrialStarter):
         promotion = Promotion.BEST_THIRD if self._budget.has_time_for(1, trials) else Promotion.BEST
         return self._promote(promotion) or self._start() or self._promote(Promotion.BEST)
 
+    def _near_best(self) -> str | None:
+        """The best trial if a perturbation of it should be trained to its end now, else None."""
+        oracle = self._oracle
+        if not oracle.keeps_study or not oracle.ends_near_best:
+            return None
+        whole = (t for t in self._run.best_trials() if t.status == COMPLETED and not t.message)
+        best = next(whole, None)
+        if best is None or self._budget.ends_at_once(family_of(best.values)):
+            return None
+        # The perturbations at the end of an earlier run do not count if there is more time now.
+        begun = len(oracle.perturbations() - self._earlier)
+        return best.trial_id if self._budget.is_last_chance(best, begun) else None
+
     def _start(self, near: str | None = None) -> TrialSpec | None:
         """Start a trial of the oracle, or one that it hands out again; None if it has none."""
         while True:
             self._tuner.pre_create_trial()
-            started = self._next_trial(near)
-            if started is None:
+            trial = self._next_trial(near)
+            if trial is None:
                 return None
-            trial, spec = started
+            spec = self._specify(trial)
             if self._rungs is not None and self._oracle.shared:
                 self._rungs.adopt(spec.trial_id, self._run.curve(spec.trial_id))
             paused = (spec.directory / PAUSE).exists() and not (spec.directory / RESULT).exists()
@@ -188,6 +196,48 @@ class SearchLoop(TrialStarter):
         self._track(spec)
         self._tuner.on_trial_begin(trial)
         return spec
+
+    def _next_trial(self, near: str | None) -> Trial | None:
+        """Get the next trial of the oracle, which may perturb another one; None if it has none."""
+        first_free = next(
+            name
+            for number in range(len(self._slots) + 1)
+            if (name := f"{self._tuner.tuner_id}.{number}") not in self._slots.values()
+        )
+        restriction = None if near else self._plan.restriction(self._budget, self._run)
+        trial = self._oracle.create_trial(first_free, near, restriction)
+        self._idle = trial.status == "IDLE"
+        if trial.status != "RUNNING":
+            return None
+        self._slots[trial.trial_id] = first_free
+        failures = self._oracle.failures(trial.trial_id)
+        if failures is None and trial.trial_id in self._failed:
+            failures = self._run.failures(trial.trial_id) + 1
+        if failures:
+            self._run.set_aside(trial.trial_id, failures)
+        self._failed.discard(trial.trial_id)
+        return trial
+
+    def _specify(self, trial: Trial) -> TrialSpec:
+        values = trial.hyperparameters.values
+        family = family_of(values)
+        full = self._budget.epochs_of(family)
+        first = len(self._slots) == 1 and not self._run.best_trials(1)
+        planned = self._plan.includes(values)
+        kept = planned and (self._budget.ends_at_once(family) or self._plan.never_pauses(values))
+        early = first and (planned or self._budget.ends_at_once(family))
+        deadline = self._budget.trial_deadline(early=early)
+        left = math.inf if deadline is None or kept or first else deadline - time.monotonic()
+        number = self._oracle.number(trial.trial_id)
+        spec = self._options.spec(trial, self._run, number=number, epochs=full)
+        return dataclasses.replace(
+            spec,
+            epochs=min(full, spec.epochs),
+            deadline=deadline,
+            # A first trial is kept however few epochs it trains: there is no other model.
+            least_epochs=0 if first else 1 if kept else self._budget.worthwhile_epochs(family),
+            longest=left if planned else math.inf if self._rungs is None else self._rungs.longest,
+        )
 
     def _promote(self, promotion: Promotion) -> TrialSpec | None:
         """Continue the best promotable trial, if there is one."""
@@ -201,19 +251,20 @@ class SearchLoop(TrialStarter):
     def _pause(self, job: TrialSpec, record: TrialRecord) -> None:
         assert self._rungs is not None
         self._end_run(job)
-        if result := self._rungs.pause(job):
-            self._oracle.rank(job.trial_id, result.rung, result.value)
+        self._rungs.pause(job)
         self._run.note(record)
         self._display.trial_ended(record, self._run.best_trials(1))
 
     def close(self) -> None:
         """End the trials that are still paused: the search is over."""
-        for job in [] if self._rungs is None else self._rungs.paused:
+        if self._rungs is None:
+            return
+        for job in self._rungs.paused:
             record = TrialRecord.load(job.directory / PAUSE)
             message = f"pruned after {count(record.epochs, 'epoch')}"
             record = dataclasses.replace(record, status=PRUNED, message=message)
             record.save(job.directory / RESULT)
-            self._oracle.cut_short(job.trial_id)
+            self._rungs.oracle.cut_short(job.trial_id)
             self._finish(job, record)
             TrialFiles(job.directory).clear()
 
@@ -231,15 +282,14 @@ class SearchLoop(TrialStarter):
         proceed = self._oracle.report(trial_id, progress.step, progress.value, prune=rungs is None)
         if rungs is None:
             return Decision.CONTINUE if proceed else Decision.STOP
-        result = rungs.add_epoch(trial_id, progress.epoch, progress.seconds, progress.value)
-        if result is None:
+        if not rungs.add_epoch(trial_id, progress.epoch, progress.seconds, progress.value):
             return Decision.CONTINUE
-        self._oracle.rank(trial_id, result.rung, result.value)
-        never_pauses = self._oracle.default_never_pauses and job.number == 0
-        if not result.pause or never_pauses or self._plan.never_pauses(job.hp.values):
-            return Decision.CONTINUE
-        perturbs = trial_id in self._oracle.perturbations()
-        return Decision.CONTINUE if perturbs else Decision.PAUSE
+        keeps_on = (
+            (rungs.oracle.default_never_pauses and job.number == 0)
+            or self._plan.never_pauses(job.hp.values)
+            or trial_id in rungs.oracle.perturbations()
+        )
+        return Decision.CONTINUE if keeps_on else Decision.PAUSE
 
     def finished(self, job: TrialSpec, result: TrialRecord) -> None:
         """Record the result of a trial."""
@@ -254,7 +304,13 @@ class SearchLoop(TrialStarter):
         self._end_run(job)
         if result.usable:
             CrashLog(job.directory).remove()
-        self._warn_of_unsearched(sorted(result.values.keys() - job.hp.values.keys()))
+        if unsearched := sorted(result.values.keys() - job.hp.values.keys()):
+            logger.warning(
+                "Not searched: %s. Only the hypermodel's `fit` asks for them, in a worker process, "
+                "and it reports no epochs. Ask for them in `build` as well, or pass workers=1.",
+                ", ".join(unsearched),
+                extra={ONCE: "unsearched"},
+            )
         oracle = self._tuner.oracle
         trial = oracle.get_trial(job.trial_id)
         # The model may have been built in another process, with new hyperparameters.
@@ -274,16 +330,6 @@ class SearchLoop(TrialStarter):
             self._rungs.end(job.trial_id, usable=result.usable)
         self._run.note(result)
         self._track(job, result)
-
-    def _warn_of_unsearched(self, names: Sequence[str]) -> None:
-        """Log once that hyperparameters which only a `fit` without epochs asks for are unknown."""
-        if names and not self._warned:
-            self._warned = True
-            logger.warning(
-                "Not searched: %s. Only the hypermodel's `fit` asks for them, in a worker process, "
-                "and it reports no epochs. Ask for them in `build` as well, or pass workers=1.",
-                ", ".join(names),
-            )
 
     def _track(self, job: TrialSpec, result: TrialRecord | None = None) -> None:
         self._tracking.tell(

@@ -1,7 +1,8 @@
-"""Checks of the arguments of a tuner and of `search`, and the executor and tasks they select."""
+"""Checks of the arguments of a tuner and of `search`, and what they select."""
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,9 @@ from typing import Any
 
 import keras
 import keras_tuner
+import numpy as np
 import optuna
+from keras_tuner.engine.trial import Trial
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.data import ImageData, ImageSplit
@@ -22,9 +25,11 @@ from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import is_oracle
 from kt_tuning.trials import (
+    EPOCHS,
     ImageTask,
     RemoteExecutor,
     Task,
+    TrialSpec,
     build_model,
     check_soft_targets,
     open_storage,
@@ -37,7 +42,12 @@ IMPORTS = ("kt_tuning.trials",)
 
 
 def check_arguments(
-    oracle: Any, hypermodel: Any, hyperparameters: Any, logger: Any, unknown: Mapping[str, Any]
+    oracle: Any,
+    hypermodel: Any,
+    hyperparameters: Any,
+    recipe: Any,
+    logger: Any,
+    unknown: Mapping[str, Any],
 ) -> None:
     """Refuse arguments of a tuner that KerasTuner refuses, and warn of one that it ignores.
 
@@ -45,12 +55,13 @@ def check_arguments(
         oracle: The first argument: an oracle, or the hypermodel of a search without.
         hypermodel: The second one.
         hyperparameters: The space that the search begins with, or None.
+        recipe: How the models are trained, or None.
         logger: Ignored.
         unknown: Keyword arguments that no tuner has.
 
     Raises:
         OptionError: if an argument is unknown, the first one is no oracle where it should be, or
-            `hyperparameters` are something else.
+            `hyperparameters` or the recipe are something else.
     """
     if unknown:
         raise OptionError(
@@ -65,6 +76,11 @@ def check_arguments(
     if not isinstance(hyperparameters, (keras_tuner.HyperParameters, type(None))):
         raise OptionError(
             f"`hyperparameters` should be a HyperParameters. Received: {hyperparameters!r}"
+        )
+    if not isinstance(recipe, (Recipe, type(None))):
+        raise OptionError(
+            "`recipe` is a kt_tuning.Recipe, such as Recipe(batch_size=32), or None. "
+            f"Received: {recipe!r}"
         )
     if logger is not None:
         warnings.warn(
@@ -178,32 +194,17 @@ def check_warm_start(source: Any, run: Path) -> None:
     Raises:
         OptionError: if the source is in this directory, or is no search.
     """
-    if not isinstance(source, (str, Path)):
-        if not isinstance(source, (optuna.Study, type(None))):
-            raise OptionError(
-                "`warm_start` should be a run directory, a file, a URL or an optuna.Study. "
-                f"Received: {source!r}"
-            )
-        return
-    if Path(source).resolve() in (run.resolve(), (run / STUDY).resolve()):
+    if not isinstance(source, (str, Path, optuna.Study, type(None))):
+        raise OptionError(
+            "`warm_start` should be a run directory, a file, a URL or an optuna.Study. "
+            f"Received: {source!r}"
+        )
+    own = (run.resolve(), (run / STUDY).resolve())
+    if isinstance(source, (str, Path)) and Path(source).resolve() in own:
         raise OptionError(
             f"`warm_start` names the search itself, {source}: without it, the search goes on from "
             "its own trials. To begin anew and learn from them, choose another project_name."
         )
-
-
-def find_recipe(recipe: Recipe | None) -> Recipe:
-    """Return the recipe, or the default one if it is None.
-
-    Raises:
-        OptionError: if it is something else.
-    """
-    if recipe is not None and not isinstance(recipe, Recipe):
-        raise OptionError(
-            "`recipe` is a kt_tuning.Recipe, such as Recipe(batch_size=32), or None. "
-            f"Received: {recipe!r}"
-        )
-    return recipe or Recipe()
 
 
 def find_workers(workers: int | str | Ray) -> int | Ray:
@@ -243,14 +244,55 @@ def make_executor(workers: int | Ray, run: RunDirectory, jobs: int | None) -> Ex
         jobs: Number of trials that are left, which limits the workers; None if unknown.
     """
     if isinstance(workers, Ray):
-        place = workers.storage
-        storage = None if place is None else open_storage(place, run.path)
-        return RemoteExecutor(RayExecutor(workers, imports=IMPORTS), storage)
+        storage = None if workers.storage is None else open_storage(workers.storage, run.path)
+        return RemoteExecutor(RayExecutor(workers, imports=IMPORTS, jobs=jobs), storage)
     if jobs is not None:
         workers = min(workers, max(1, jobs))
     if workers == 1:
         return Serial()
     return Processes(workers, logs=run.path / WORKERS, imports=IMPORTS)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialOptions:
+    """Settings that all trials of a search share.
+
+    Attributes:
+        seed: Seed of the search.
+        folds: Folds of the cross-validation; 1 without one.
+        executions: Trainings of each configuration on each fold.
+        limits: Upper limits of a model's costs, by name in `COSTS`.
+    """
+
+    seed: int
+    folds: int
+    executions: int
+    limits: Mapping[str, float]
+
+    def spec(self, trial: Trial, run: RunDirectory, *, number: int, epochs: int) -> TrialSpec:
+        """Return how a trial is trained without a deadline.
+
+        Args:
+            trial: KerasTuner's trial, with its configuration.
+            run: The run directory.
+            number: Order of start, from 0.
+            epochs: Epochs of a full training. KerasTuner's Hyperband sets those of each trial, and
+                the trial whose weights are taken over.
+        """
+        values = trial.hyperparameters.values
+        earlier = values.get("tuner/trial_id")
+        return TrialSpec(
+            trial_id=trial.trial_id,
+            number=number,
+            hp=trial.hyperparameters,
+            epochs=values.get(EPOCHS, epochs),
+            initial_epoch=values.get("tuner/initial_epoch", 0),
+            origin=None if earlier is None else run.trial(earlier),
+            seed=int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0]),
+            directory=run.trial(trial.trial_id),
+            executions=self.executions,
+            limits=self.limits,
+        )
 
 
 def image_tasks(

@@ -19,9 +19,9 @@ from kt_tuning.data import ImageData
 from kt_tuning.recipe import Recipe
 from kt_tuning.search.distributed import is_worker
 from kt_tuning.search.distributions import SearchSpace
-from kt_tuning.search.hyperparameters import HyperParameters
 from kt_tuning.search.objectives import objectives_of
-from kt_tuning.search.options import check_arrays, image_tasks, split_folds
+from kt_tuning.search.options import TrialOptions, check_arrays, image_tasks, split_folds
+from kt_tuning.search.recipe_hypermodel import HyperParameters
 from kt_tuning.search.tuner_results import TunerResults
 from kt_tuning.trials import (
     EPOCHS,
@@ -61,6 +61,7 @@ class OverridableTuner(TunerResults):
 
     recipe: Recipe
     _epochs: int | None
+    _options: TrialOptions
     _overridden_trials: _OverriddenTrials | None = None
 
     def run_trial(self, trial: Trial, *args: Any, **kwargs: Any) -> list[Any]:
@@ -116,18 +117,7 @@ class OverridableTuner(TunerResults):
         callbacks: list[keras.callbacks.Callback] | None,
         fit_kwargs: dict[str, Any],
     ) -> _OverriddenTrials | None:
-        """Return what runs trials by the overridden methods; None if none is overridden.
-
-        Args:
-            workers: As found.
-            args: Positional arguments of `search`.
-            epochs: As given.
-            callbacks: As given.
-            fit_kwargs: Keyword arguments of `search` that `fit` takes.
-
-        Raises:
-            OptionError: if methods are overridden, which need this process, and there are workers.
-        """
+        """Return what runs trials by the overridden methods; None if none is overridden."""
         hooks = self._overrides(*OVERRIDABLE)
         if not hooks:
             return None
@@ -160,17 +150,9 @@ class OverridableTuner(TunerResults):
         *,
         fixed_epochs: bool,
     ) -> list[Task]:
-        """Return one task a fold for the arguments of `search`.
+        """Return one task a fold for the arguments of `search`; without images there are no parts.
 
-        Args:
-            parts: The images as each fold splits them; empty for data of other kinds.
-            args: Positional arguments of `search`.
-            fit_kwargs: Keyword arguments that it does not take itself.
-            fixed_epochs: Whether `fit` is told the epochs.
-
-        Raises:
-            OptionError: if there are no data, folds are requested of other data than images, or as
-                `image_tasks` does.
+        `fixed_epochs` says whether `fit` is told the epochs.
         """
         hypermodel = self._searched
         if parts:
@@ -199,11 +181,7 @@ class OverridableTuner(TunerResults):
         return [KerasTask(hypermodel, args, fit_kwargs, precision=precision, fixed_epochs=fixed)]
 
     def _check_fit(self, args: tuple[Any, ...], fit_kwargs: Mapping[str, Any]) -> None:
-        """Refuse arguments of `keras.Model.fit` with which the objective cannot be measured.
-
-        Raises:
-            OptionError: if it is one of the validation, and there are no validation data.
-        """
+        """Refuse an objective of the validation if `keras.Model.fit` gets no validation data."""
         # What a callback of the user logs is not known; as positional arguments, they come sixth.
         unknown = fit_kwargs.get("callbacks") or len(args) > len(("x", "y", "batch_size"))
         data, share = fit_kwargs.get("validation_data"), fit_kwargs.get("validation_split")
@@ -280,12 +258,7 @@ class _OverriddenTrials:
         self.record: TrialRecord | None = None
 
     def __call__(self, spec: TrialSpec, report: Report) -> TrialRecord:
-        """Run one trial; the record is written as `result.json`.
-
-        Raises:
-            KtTuningError: if the cause is in the arguments or data.
-            keras_tuner.errors.FatalError: if nothing can work, e.g. as `run_trial` returns None.
-        """
+        """Run one trial as `kt_tuning.trials.run_trial` does."""
         began = time.monotonic()
         trial = self._tuner.oracle.get_trial(spec.trial_id)
         trial.hyperparameters = HyperParameters.sharing(spec.hp)

@@ -17,7 +17,7 @@ from kt_tuning.core.errors import SearchError
 from kt_tuning.core.quiet import quiet_optuna
 from kt_tuning.search.distributions import Parameter, SearchSpace, Value, Values
 from kt_tuning.search.samplers import Strategy, perturbations
-from kt_tuning.search.samplers.space_filling import GridSampler
+from kt_tuning.search.samplers.space_filling import grid
 from kt_tuning.search.study.draft_storage import StudyStorage
 from kt_tuning.search.study.trial_states import ENQUEUED, Proposal, set_parameter
 
@@ -134,14 +134,16 @@ class _Draw:
 
     def untried(self, planned: Mapping[str, Value]) -> Proposal | None:
         """Draw the hyperparameters that are not in `planned`; None if nothing is left to try."""
-        for attempt in range(2 * REDRAWS + 1):
+        for attempt in range(0 if self.strategy.exhaustive else 2 * REDRAWS):
             proposal = self._draw(attempt, planned)
             if _key(proposal.values) not in self.tried:
                 return proposal
             self.kept.discard()
             if proposal.values.keys() <= planned.keys():
-                break
-        return None
+                return None
+        left = (values for values in grid(self.space, planned) if _key(values) not in self.tried)
+        values = next(left, None)
+        return None if values is None else self._draw(2 * REDRAWS, values)
 
     def within(self, families: Sequence[str]) -> Proposal | None:
         """Draw a configuration of some families; the first if the sampler chooses another one."""
@@ -161,8 +163,7 @@ class _Draw:
                 if attempt < REDRAWS:
                     study.sampler = self.strategy.sampler(self.seed, seed)
                 else:
-                    last = attempt == 2 * REDRAWS
-                    study.sampler = GridSampler() if last else RandomSampler(seed)
+                    study.sampler = RandomSampler(seed)
                 trial = study.ask()
                 values = self.space.walk(lambda p: self._value(p, trial, planned))
                 return Proposal(trial.number, values)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from types import MappingProxyType
-from typing import NamedTuple, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from optuna import pruners
 from optuna.pruners import SuccessiveHalvingPruner
@@ -15,7 +13,13 @@ from optuna.pruners import SuccessiveHalvingPruner
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.names import find_name
 from kt_tuning.core.quiet import quiet_optuna
+from kt_tuning.core.records import PAUSED
+from kt_tuning.search.budget import Budget, family_of
 from kt_tuning.trials import TrialSpec
+
+if TYPE_CHECKING:
+    from kt_tuning.search.oracle import OptunaOracle
+    from kt_tuning.search.run_directory import RunDirectory
 
 REDUCTION = 3
 """One of this many trials is promoted at each rung; Li et al. 2018 find 3 or 4 best."""
@@ -33,7 +37,7 @@ PATIENCE = 3
 class AshaPruner(SuccessiveHalvingPruner):
     """Selects successive halving.
 
-    Where trials can pause (`kt_tuning.Tuner` with one training a trial), `HalvingRule` decides.
+    Where trials can pause (`kt_tuning.Tuner` with one training a trial), `RungTable` decides.
     Elsewhere (KerasTuner's tuners, folds, several executions), this pruner stops each trial that is
     not among the best third so far.
     """
@@ -89,118 +93,70 @@ class Promotion(enum.Enum):
     ANY = "any"
 
 
-@dataclasses.dataclass(frozen=True)
-class HalvingRule:
-    """Decides which trials pause and which are promoted.
+def make_rungs(epochs: int, seconds: float | None = None) -> tuple[Rung, ...]:
+    """Return the rungs of a search in ascending order.
 
-    Attributes:
-        rungs: In ascending order, numbered from 1.
-        maximise: Whether a higher objective is better.
+    Args:
+        epochs: Epochs of a full training.
+        seconds: Time limit of the search times the number of workers, or None.
     """
-
-    rungs: tuple[Rung, ...]
-    maximise: bool
-
-    @classmethod
-    def of(cls, epochs: int, *, maximise: bool, seconds: float | None = None) -> Self:
-        """Return the rule of a search.
-
-        Args:
-            epochs: Epochs of a full training.
-            maximise: Whether a higher objective is better.
-            seconds: Time limit of the search times the number of workers, or None.
-        """
-        longest = math.inf if seconds is None else seconds / LONGEST
-        shares = [REDUCTION**-power for power in range(RUNGS, 0, -1)]
-        rungs = [Rung(max(1, round(epochs * share)), longest * share) for share in shares]
-        # The longest training that the limit allows may end before its last epoch.
-        last = [] if seconds is None else [Rung(math.inf, longest)]
-        return cls((*rungs, *last), maximise)
-
-    def rung(self, curve: Sequence[Point]) -> int:
-        """The number of the last rung that a trial has reached; 0 before the first."""
-        numbers = range(len(self.rungs), 0, -1)
-        return next((n for n in numbers if curve and self.rungs[n - 1].reached(curve[-1])), 0)
-
-    def score(self, rung: int, curve: Sequence[Point]) -> float:
-        """The best value until a trial reached a rung, or until its last epoch."""
-        above = self.rungs[rung - 1] if rung else None
-        reached = (at for at, point in enumerate(curve, 1) if above and above.reached(point))
-        values = [point.value for point in curve[: next(reached, None)]]
-        return max(values) if self.maximise else min(values)
-
-    def promotable(
-        self,
-        rung: int,
-        curves: Mapping[str, Sequence[Point]],
-        ended: Collection[str],
-        promotion: Promotion = Promotion.BEST_THIRD,
-        others: Mapping[str, RungScores] = MappingProxyType({}),
-    ) -> list[str]:
-        """The trials that may train beyond a rung, best first.
-
-        Args:
-            rung: Its number, from 1.
-            curves: All trials that did not fail.
-            ended: Trials that have ended; one that ended before the rung is compared as well.
-            promotion: How many of the trials on the rung.
-            others: Trials of other processes, which are compared as well.
-        """
-        found = {trial: scores.score(rung) for trial, scores in others.items()}
-        scores = {trial: score for trial, score in found.items() if score is not None}
-        scores |= {
-            trial: self.score(rung, curve)
-            for trial, curve in curves.items()
-            if curve and (trial in ended or self.rungs[rung - 1].reached(curve[-1]))
-        }
-        counts = {
-            Promotion.BEST_THIRD: len(scores) // REDUCTION,
-            Promotion.BEST: math.ceil(len(scores) / REDUCTION),
-            Promotion.ANY: len(scores),
-        }
-        return sorted(scores, key=scores.__getitem__, reverse=self.maximise)[: counts[promotion]]
-
-
-class RungResult(NamedTuple):
-    """The result of a trial on a rung.
-
-    Attributes:
-        rung: Number of the rung, from 1; 0 before the first.
-        value: Best value of the objective so far.
-        pause: Whether the trial pauses there, as it is not promotable.
-    """
-
-    rung: int
-    value: float
-    pause: bool
+    longest = math.inf if seconds is None else seconds / LONGEST
+    shares = [REDUCTION**-power for power in range(RUNGS, 0, -1)]
+    rungs = [Rung(max(1, round(epochs * share)), longest * share) for share in shares]
+    # The longest training that the limit allows may end before its last epoch.
+    last = [] if seconds is None else [Rung(math.inf, longest)]
+    return (*rungs, *last)
 
 
 class RungTable:
-    """The curve of every trial of a search, and the paused trials.
+    """Asynchronous successive halving: decides which trials pause, and which are promoted.
+
+    It holds the curve of every trial of a search, and the paused trials.
 
     Args:
-        rule: Decides which trials pause and which are promoted.
+        oracle: Tells the scores of other processes that share the search, and is told the rank of
+            each trial on a rung.
+        rungs: In ascending order, numbered from 1.
+        maximise: Whether a higher objective is better.
         curves: Trials of earlier runs of the search.
-        others: Returns the scores of other processes that share the search.
+
+    Attributes:
+        oracle: As above.
+        longest: Longest training in seconds; infinity without a time limit.
     """
 
     def __init__(
         self,
-        rule: HalvingRule,
+        oracle: OptunaOracle,
+        rungs: Sequence[Rung],
+        *,
+        maximise: bool,
         curves: Mapping[str, Iterable[Point]],
-        others: Callable[[], Mapping[str, RungScores]] = dict,
     ) -> None:
-        self._rule = rule
-        self._others = others
+        self.oracle = oracle
+        self.longest = rungs[-1].seconds
+        self._rungs = rungs
+        self._maximise = maximise
         self._curves = {trial: list(curve) for trial, curve in curves.items()}
         self._reached: dict[str, int] = {}
         self._paused: dict[str, TrialSpec] = {}
         self._ended: set[str] = set()
 
-    @property
-    def longest(self) -> float:
-        """Longest training in seconds; infinity without a time limit."""
-        return self._rule.rungs[-1].seconds
+    @classmethod
+    def of_search(
+        cls, oracle: OptunaOracle, budget: Budget, run: RunDirectory, *, maximise: bool
+    ) -> Self:
+        """Return the rungs of a search, with the trials of its earlier runs."""
+        # The study knows the trials of other processes; one that is taken over brings its folder.
+        curves = {} if oracle.shared else run.curves()
+        rungs = cls(
+            oracle, make_rungs(budget.epochs, budget.seconds), maximise=maximise, curves=curves
+        )
+        for record in run.trials():
+            if record.status != PAUSED:
+                compared = record.usable and not budget.ends_at_once(family_of(record.values))
+                rungs.end(record.trial_id, usable=compared)
+        return rungs
 
     @property
     def paused(self) -> list[TrialSpec]:
@@ -211,7 +167,7 @@ class RungTable:
         """Add a trial that is taken over from another process."""
         self._curves[trial] = list(curve)
 
-    def add_epoch(self, trial: str, epochs: int, seconds: float, value: float) -> RungResult | None:
+    def add_epoch(self, trial: str, epochs: int, seconds: float, value: float) -> bool:
         """Add an epoch to the curve of a trial.
 
         Args:
@@ -221,40 +177,55 @@ class RungTable:
             value: Objective after it.
 
         Returns:
-            The result on the rung that was reached by this epoch, or None.
+            Whether the trial pauses: it has reached a rung with this epoch, and is not promotable.
         """
         curve = self._curves.setdefault(trial, [])
         # An epoch is repeated if the process was killed before its checkpoint.
         del curve[epochs - 1 :]
         curve.append(Point(epochs, seconds + (curve[-1].seconds if curve else 0.0), value))
-        rung = self._rule.rung(curve)
-        if rung <= self._reached.get(trial, 0):
-            return None
-        self._reached[trial] = rung
-        best = self._rule.promotable(rung, self._curves, self._ended, others=self._others())
-        return RungResult(rung, self._rule.score(rung, curve), pause=trial not in best)
+        if self._rung(curve) <= self._reached.get(trial, 0):
+            return False
+        return trial not in self.promotable(self._rank(trial))
 
-    def pause(self, spec: TrialSpec) -> RungResult | None:
-        """Keep a trial that has paused; return its result on its last rung, None without epochs."""
+    def pause(self, spec: TrialSpec) -> None:
+        """Keep a trial that has paused."""
         self._paused[spec.trial_id] = spec
-        curve = self._curves.get(spec.trial_id)
-        if not curve:
-            return None
-        # A kill may have left more epochs than there were at the pause.
-        rung = self._reached[spec.trial_id] = self._rule.rung(curve)
-        return RungResult(rung, self._rule.score(rung, curve), pause=True)
+        if self._curves.get(spec.trial_id):
+            # A kill may have left more epochs than there were at the pause.
+            self._rank(spec.trial_id)
 
     def promote(self, promotion: Promotion) -> TrialSpec | None:
         """Remove and return the best paused trial of the highest rung that has a promotable one."""
         if not self._paused:
             return None
-        others = self._others()
-        for rung in range(len(self._rule.rungs), 0, -1):
-            best = self._rule.promotable(rung, self._curves, self._ended, promotion, others)
-            for trial in best:
+        for rung in range(len(self._rungs), 0, -1):
+            for trial in self.promotable(rung, promotion):
                 if trial in self._paused and self._reached[trial] == rung:
                     return self._paused.pop(trial)
         return None
+
+    def promotable(self, rung: int, promotion: Promotion = Promotion.BEST_THIRD) -> list[str]:
+        """The trials that may train beyond a rung, best first.
+
+        Trials of other processes are compared as well, and those that ended before the rung.
+
+        Args:
+            rung: Its number, from 1.
+            promotion: How many of the trials on the rung.
+        """
+        others = {name: found.score(rung) for name, found in self.oracle.other_scores().items()}
+        scores = {trial: score for trial, score in others.items() if score is not None}
+        scores |= {
+            trial: self._score(rung, curve)
+            for trial, curve in self._curves.items()
+            if curve and (trial in self._ended or self._rungs[rung - 1].reached(curve[-1]))
+        }
+        counts = {
+            Promotion.BEST_THIRD: len(scores) // REDUCTION,
+            Promotion.BEST: math.ceil(len(scores) / REDUCTION),
+            Promotion.ANY: len(scores),
+        }
+        return sorted(scores, key=scores.__getitem__, reverse=self._maximise)[: counts[promotion]]
 
     def end(self, trial: str, *, usable: bool) -> None:
         """Record that a trial has ended; if it is not `usable`, no other is compared with it."""
@@ -263,6 +234,25 @@ class RungTable:
             self._ended.add(trial)
         else:
             self._curves.pop(trial, None)
+
+    def _rank(self, trial: str) -> int:
+        """Tell the oracle the score of a trial on the rung that it has reached; return the rung."""
+        curve = self._curves[trial]
+        rung = self._reached[trial] = self._rung(curve)
+        self.oracle.rank(trial, rung, self._score(rung, curve))
+        return rung
+
+    def _rung(self, curve: Sequence[Point]) -> int:
+        """The number of the last rung that a trial has reached; 0 before the first."""
+        numbers = range(len(self._rungs), 0, -1)
+        return next((n for n in numbers if self._rungs[n - 1].reached(curve[-1])), 0)
+
+    def _score(self, rung: int, curve: Sequence[Point]) -> float:
+        """The best value until a trial reached a rung, or until its last epoch."""
+        above = self._rungs[rung - 1] if rung else None
+        reached = (at for at, point in enumerate(curve, 1) if above and above.reached(point))
+        values = [point.value for point in curve[: next(reached, None)]]
+        return max(values) if self._maximise else min(values)
 
 
 PRUNERS: dict[str, Callable[[int | None], pruners.BasePruner]] = {
@@ -303,7 +293,7 @@ def make_pruner(
             would stop and has not improved for `PATIENCE` epochs, "hyperband" all but a third at
             epochs 1, 3, 9 and so on, "wilcoxon" what is significantly worse than the best trial
             on the same folds. "asha" pauses trials after a ninth and a third of their epochs and
-            promotes the best third (see `HalvingRule`).
+            promotes the best third (see `RungTable`).
         epochs: Epochs of a full training; Hyperband infers them from finished trials if None.
         objectives: Number of objectives.
 

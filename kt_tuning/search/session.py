@@ -7,14 +7,20 @@ import dataclasses
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, TextIO
 
 import keras
+import optuna
 from rich.console import Console
 
-from kt_tuning.core.errors import SearchError, disk_errors_explained
+from kt_tuning.core.errors import (
+    OptionError,
+    SearchError,
+    StorageError,
+    disk_errors_explained,
+)
 from kt_tuning.core.process import interrupts_kept
 from kt_tuning.core.quiet import light_collections, quiet_keras_tuner, without_repetitions
 from kt_tuning.core.records import FAILED, SearchRecord, first_trial_failure
@@ -22,7 +28,7 @@ from kt_tuning.core.units import count
 from kt_tuning.data import ImageData
 from kt_tuning.execution import Executor, Ray, Serial, Work
 from kt_tuning.recipe import Recipe
-from kt_tuning.run.layout import AUTO_CHOICE, SEARCH
+from kt_tuning.run.layout import AUTO_CHOICE, SEARCH, STUDY
 from kt_tuning.search.auto import AutoChoice, Plan
 from kt_tuning.search.budget import Budget, epochs_by_family
 from kt_tuning.search.definition import SearchDefinition
@@ -43,8 +49,8 @@ from kt_tuning.search.overridable import OverridableTuner
 from kt_tuning.search.recipe_hypermodel import discover_space
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import SearchOracle, adapt
-from kt_tuning.search.trial_starter import MAX_CRASHES, CrashLog
 from kt_tuning.tracking import Tracker, Tracking
+from kt_tuning.trials.spec import MAX_CRASHES, CrashLog
 
 logger = logging.getLogger("kt_tuning")
 
@@ -56,8 +62,46 @@ class SessionTuner(OverridableTuner):
     recipe: Recipe
     _data: ImageData | None = None
     _identity: Identity
+    _oracle: SearchOracle
     _stdout: TextIO | None = None
     _trackers: Sequence[Tracker]
+
+    def enqueue(self, values: Mapping[str, Any]) -> None:
+        """Try a configuration next, before the strategy proposes others.
+
+        Args:
+            values: By name; missing hyperparameters are chosen by the strategy.
+
+        Raises:
+            OptionError: if a name is unknown, not active or its value out of range, or `values` is
+                no dict.
+            SearchError: if the oracle is one of KerasTuner.
+        """
+        if not isinstance(values, Mapping):
+            raise OptionError(f"A configuration is a dict of values by name. Received: {values!r}")
+        self._oracle.enqueue(values)
+
+    @property
+    def study(self) -> optuna.Study:
+        """The Optuna study, for `optuna.visualization` and optuna-dashboard.
+
+        Raises:
+            SearchError: if the oracle is one of KerasTuner, or an earlier search is to be deleted
+                first.
+        """
+        if self._oracle.keeps_study and self._run.overwrite:
+            raise SearchError(
+                f"The earlier search in {self.run_directory} is deleted when the new one begins: "
+                "call `search` first."
+            )
+        in_run = self._oracle.keeps_study and self._oracle.storage is None
+        if in_run and self._run.trial_ids() and not (self.run_directory / STUDY).exists():
+            raise StorageError(
+                f"{self.run_directory} holds {len(self._run.trial_ids())} trials but no {STUDY}. "
+                "Restore the file; `results` and `kt-tuning finalize` do not need it."
+            )
+        self._oracle.open()
+        return self._oracle.study
 
     def _populate_initial_space(self) -> None:
         """Find the search space with fewer builds than KerasTuner."""
@@ -97,12 +141,7 @@ class SessionTuner(OverridableTuner):
         parts: Sequence[ImageData],
         verbose: bool,
     ) -> None:
-        """Hold the run directory and run trials; the budget has no deadline yet.
-
-        Raises:
-            SearchError: if every trial fails.
-            KeyboardInterrupt: on Ctrl-C, after the workers have been stopped.
-        """
+        """Hold the run directory and run trials; the budget has no deadline yet."""
         jobs = self.oracle.max_trials
         if jobs is not None:
             # Failed trials are tried again.
@@ -116,7 +155,7 @@ class SessionTuner(OverridableTuner):
             contextlib.closing(self._oracle),  # a refusal, too, leaves the study as it was
             disk_errors_explained(self.run_directory),
             self._run.begin(check, source=source, lock=not shared),
-            make_executor(workers, self._run, jobs).started(jobs) as executor,
+            make_executor(workers, self._run, jobs).started() as executor,
         ):
             self._oracle.open()
             if self._oracle.keeps_study and not self._oracle.shared:
@@ -193,11 +232,6 @@ class SessionTuner(OverridableTuner):
             tracking.close(next(iter(run.best_trials(1)), None), self.best_model)
         self.on_search_end()
 
-    @property
-    def _defaults_first(self) -> bool:
-        """Whether trial 0 is the default configuration, and not a starting point of `choice`."""
-        return self.choice is None
-
     def _enqueue_plan(self, budget: Budget, workers: int) -> Plan:
         """Enqueue the first configurations of a search whose families were chosen by "auto"."""
         if self.choice is None or not self._oracle.keeps_study:
@@ -223,16 +257,12 @@ class SessionTuner(OverridableTuner):
             versions=versions(),
             folds=self._options.folds,
             executions=self._options.executions,
-            defaults_first=self._defaults_first,
+            defaults_first=self.choice is None,
         )
         record.save(self.run_directory / SEARCH)
 
     def _check_results(self) -> None:
-        """Warn if trial 0 has failed.
-
-        Raises:
-            SearchError: if all trials have failed.
-        """
+        """Raise a `SearchError` if all trials have failed; warn if trial 0 has."""
         trials = self._run.trials()
         if trials and not self._run.best_trials(1):
             raise SearchError(

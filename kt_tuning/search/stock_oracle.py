@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
@@ -15,7 +14,6 @@ from kt_tuning.core.records import COMPLETED, FAILED, INFEASIBLE, TrialRecord
 from kt_tuning.run.layout import ORACLE
 from kt_tuning.search.objectives import Objectives, find_objectives, metrics_at_best
 from kt_tuning.search.oracle import OptunaOracle
-from kt_tuning.search.pruning import RungScores
 from kt_tuning.search.run_directory import RunDirectory
 
 
@@ -49,18 +47,16 @@ def _note_trials(oracle: keras_tuner.Oracle, run: RunDirectory) -> None:
 class StockOracle:
     """An oracle of KerasTuner for a search; see `OptunaOracle` for attributes and methods.
 
-    It keeps no study, is not shared, and its trials are neither paused nor pruned.
+    It keeps no study, is not shared, and its trials are neither paused nor pruned: methods for
+    these are missing.
 
     Args:
         oracle: The oracle, or the client of an oracle in another process.
     """
 
-    keeps_study = False
+    keeps_study: Literal[False] = False
     shared = False
     storage = None
-    pauses = False
-    default_never_pauses = False
-    ends_near_best = False
 
     def __init__(self, oracle: Any) -> None:
         self.oracle = oracle
@@ -69,11 +65,6 @@ class StockOracle:
     def kind(self) -> str:
         """Name of the class of the oracle."""
         return type(self.oracle).__name__
-
-    @property
-    def end_order(self) -> list[str]:
-        """Ids of the trials that have ended."""
-        return list(self.oracle.end_order)
 
     def number(self, trial_id: str) -> int:
         """Return the index of a trial in the order of start."""
@@ -110,31 +101,13 @@ class StockOracle:
         """Raise a `SearchError`: only an `OptunaOracle` has a queue."""
         self._refuse("enqueue")
 
-    def lock(self, name: str) -> contextlib.AbstractContextManager[None]:
-        """Return an empty context: no other process shares the search."""
-        return contextlib.nullcontext()
-
     def create_trial(self, slot: str, near: Any = None, restriction: Any = None) -> Trial:
         """Return the next trial; `near` and `restriction` are ignored."""
         return self.oracle.create_trial(slot)
 
-    def other_scores(self) -> dict[str, RungScores]:
-        """Return nothing: no other process shares the search."""
-        return {}
-
     def report(self, trial_id: str, epoch: int, value: float, *, prune: bool = True) -> bool:
         """Return True: trials are not pruned."""
         return True
-
-    def rank(self, trial_id: str, rung: int, value: float) -> None:
-        """Do nothing: trials do not pause."""
-
-    def perturbations(self) -> set[str]:
-        """Return nothing: no trial perturbs another one."""
-        return set()
-
-    def cut_short(self, trial_id: str) -> None:
-        """Do nothing: trials are not pruned."""
 
     def retry_failed(self, exclude: Collection[str] = (), lost: Collection[str] = ()) -> list[str]:
         """Retry each trial that failed before now once; see `OptunaOracle.retry_failed`."""

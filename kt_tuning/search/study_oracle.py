@@ -9,7 +9,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import keras_tuner
 import optuna
@@ -88,13 +88,12 @@ class StudyOracle(keras_tuner.Oracle):
             they are about to be deleted.
     """
 
-    keeps_study = True
+    keeps_study: Literal[True] = True
     kind = "optuna"
     hyperparameters: keras_tuner.HyperParameters
     ongoing_trials: dict[str, Trial]
     ignores_earlier = False
     pruner: BasePruner
-    _opening = False
     _project: Path | None = None
     _retry_queue: list[str]
 
@@ -125,7 +124,7 @@ class StudyOracle(keras_tuner.Oracle):
     @property
     def trials(self) -> dict[str, Trial]:
         """The trials by id; those of earlier runs are read on first use."""
-        unread = not (self._opening or self.ignores_earlier or self._is_open)
+        unread = not (self.ignores_earlier or self._is_open)
         if unread and self._project is not None and (self._project / ORACLE).exists():
             self.reload()
         return self._trials
@@ -239,15 +238,6 @@ class StudyOracle(keras_tuner.Oracle):
     def _is_open(self) -> bool:
         return "_kept" in vars(self)
 
-    @functools.cached_property
-    def _kept(self) -> StudyStorage:
-        """The study as samplers see it; opened, or made, on first use."""
-        self._opening = True
-        try:
-            return self._open()
-        finally:
-            self._opening = False
-
     @property
     def _file(self) -> Path | None:
         """The SQLite file of the study; None if it is kept elsewhere."""
@@ -255,8 +245,12 @@ class StudyOracle(keras_tuner.Oracle):
             return self._project / STUDY
         return self.storage if isinstance(self.storage, Path) else None
 
-    def _open(self) -> StudyStorage:
-        """Open the study and read the seed, the space and the trials of earlier runs."""
+    @functools.cached_property
+    def _kept(self) -> StudyStorage:
+        """The study as samplers see it.
+
+        On first use it is opened, or made, and the seed, the space and the trials are read.
+        """
         kept = open_search(self.storage, self._project, self.objectives, self.pruner)
         attributes = kept.study.user_attrs
         if self.seed is None:
@@ -282,9 +276,9 @@ class StudyOracle(keras_tuner.Oracle):
     def _remember(self, frozen: FrozenTrial) -> Trial:
         """Convert a trial of the study; of several attempts the last one counts."""
         trial = restore_trial(frozen, self.hyperparameters.copy(), self.objective)
-        if trial.trial_id not in self.trials:
+        if trial.trial_id not in self._trials:
             self.start_order.append(trial.trial_id)
-        self.trials[trial.trial_id] = trial
+        self._trials[trial.trial_id] = trial
         self._numbers[trial.trial_id] = frozen.number
         return trial
 

@@ -24,15 +24,14 @@ from kt_tuning.search.auto import AUTO, Chosen, chosen
 from kt_tuning.search.budget import Budget
 from kt_tuning.search.descriptions import describe_hypermodel
 from kt_tuning.search.distributed import is_chief, is_worker
-from kt_tuning.search.identity import named
 from kt_tuning.search.objectives import Objectives, objectives_of
 from kt_tuning.search.options import (
+    TrialOptions,
     check_arguments,
     check_compiling,
     check_limits,
     check_place,
     check_warm_start,
-    find_recipe,
     find_workers,
     split_folds,
 )
@@ -42,7 +41,6 @@ from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.samplers import strategy_name
 from kt_tuning.search.session import SessionTuner
 from kt_tuning.search.stock_oracle import adapt, is_oracle, make_oracle
-from kt_tuning.search.trial_starter import TrialOptions
 from kt_tuning.tracking import Tracker, find_trackers
 from kt_tuning.trials import check_callbacks, run_trial
 
@@ -171,7 +169,7 @@ class Tuner(SessionTuner):
             StorageError: if the run directory cannot be written or holds something else. Nothing
                 is written before `search`.
         """
-        check_arguments(oracle, hypermodel, hyperparameters, logger, unknown)
+        check_arguments(oracle, hypermodel, hyperparameters, recipe, logger, unknown)
         if oracle is not None and not is_oracle(oracle):
             oracle, hypermodel = None, oracle
         self._follows_oracle = oracle is not None
@@ -193,7 +191,7 @@ class Tuner(SessionTuner):
             latency=max_latency,
         )
         self._trackers = find_trackers(tracker)
-        self.recipe = find_recipe(recipe)
+        self.recipe = recipe or Recipe()
         self.seed = seed
         self._epochs, self._folds = epochs, folds
         self._options = TrialOptions(seed, folds or 1, executions_per_trial, limits)
@@ -231,7 +229,8 @@ class Tuner(SessionTuner):
             pruner=pruner,
             epochs=(epochs or DEFAULT_EPOCHS) if trainings == 1 else trainings,
             storage=storage,
-            defaults_first=self._defaults_first,
+            # Otherwise trial 0 is a starting point of the choice.
+            defaults_first=self.choice is None,
         )
         adapted = adapt(oracle)
         # KerasTuner's oracles rank trials by the sum of several objectives.
@@ -344,6 +343,6 @@ class Tuner(SessionTuner):
             tasks = self._tasks(parts, args, fit_kwargs, fixed_epochs=fixed)
             work = work or partial(run_trial, tasks=tasks, objectives=self.objectives)
         assert work is not None
-        self._identity.trained_on(data, named(args, fit_kwargs))
+        self._identity.trained_on(data, args, fit_kwargs)
         shown = bool(verbose) and not fit_prints
         self._run_session(found, work, budget, data=data, parts=parts, verbose=shown)

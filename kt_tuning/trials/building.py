@@ -82,7 +82,7 @@ def new_model(
                 raise
             model, reason = None, f"{type(error).__name__}: {error}"
     is_model = isinstance(model, keras.Model)
-    if not is_model or (reduced and not returns_float32(model)):
+    if not is_model or (reduced and not _returns_float32(model)):
         if reduced and not asked_for:
             logger.info(
                 "The model is built in float32; building it in %s failed: %s", computed, reason
@@ -169,16 +169,10 @@ def computing(precision: str) -> Iterator[str]:
         keras.config.set_dtype_policy(before)
 
 
-def returns_float32(model: keras.Model) -> bool:
-    """Set the last layers of a model to float32; return whether its outputs are float32.
+def _returns_float32(model: keras.Model) -> bool:
+    """Set the last layers of a model, of which nothing is traced, to float32; whether that works.
 
     A bfloat16 has 8 bits of mantissa, too few for a loss.
-
-    Args:
-        model: A model of which nothing has been traced.
-
-    Returns:
-        False if an output does not come from a plain layer, or the outputs are unknown.
     """
     outputs = getattr(model, "outputs", None) or []
     for output in outputs:

@@ -84,20 +84,11 @@ class Best:
     epoch: int
     value: float
     logs: dict[str, float]
-    weights: Arrays
-    predictions: NDArray[np.float32] | None
+    weights: Arrays = dataclasses.field(default_factory=list)
+    predictions: NDArray[np.float32] | None = None
 
 
-@dataclasses.dataclass
-class _BestScores:
-    """The fields of `Best` that are no arrays."""
-
-    epoch: int
-    value: float
-    logs: dict[str, float]
-
-
-S = TypeVar("S", TrainingState, _BestScores)
+S = TypeVar("S", TrainingState, Best)
 
 
 class Checkpoint:
@@ -131,10 +122,10 @@ class Checkpoint:
             The state and the best epoch, without which a training cannot go on; None if there is
             no checkpoint to continue from.
         """
-        last, best = self._read(LAST, TrainingState), self._read(BEST, _BestScores)
+        last, best = self._read(LAST, TrainingState), self._read(BEST, Best)
         if last is None or best is None:
             return None
-        (state, arrays), (scores, weights) = last, best
+        (state, arrays), (found, weights) = last, best
         if not state.resumable or state.index != index or state.trained > epochs:
             return None
         variables, values = _variables(model), list(arrays.values())
@@ -142,8 +133,9 @@ class Checkpoint:
             return None
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-        predictions = weights.pop(PREDICTIONS, None)
-        return state, Best(**vars(scores), weights=list(weights.values()), predictions=predictions)
+        found.predictions = weights.pop(PREDICTIONS, None)
+        found.weights = list(weights.values())
+        return state, found
 
     def save_best(self, best: Best) -> None:
         """Write the best epoch."""

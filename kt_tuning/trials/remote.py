@@ -206,9 +206,9 @@ class RemoteExecutor(Executor):
         return self._executor.workers
 
     @contextlib.contextmanager
-    def started(self, jobs: int | None = None) -> Iterator[Self]:
+    def started(self) -> Iterator[Self]:
         """Start the executor."""
-        with self._executor.started(jobs):
+        with self._executor.started():
             yield self
 
     def run(self, work: Work, driver: Driver) -> None:
@@ -220,9 +220,6 @@ class _Job:
     """A trial, which is pickled with the files that its folder has at that time.
 
     A second attempt thus includes the changes that came back from the first.
-
-    Args:
-        spec: The trial, with paths and deadline of this machine.
     """
 
     def __init__(self, spec: TrialSpec) -> None:
@@ -242,11 +239,7 @@ class _Job:
         self._sent = state
 
     def unpack(self, scratch: Path) -> TrialSpec:
-        """Write the files, on the other machine; return the trial with its paths and deadline.
-
-        Args:
-            scratch: An empty folder.
-        """
+        """Write the files into an empty folder; return the trial with paths and deadline there."""
         sent = self._sent
         directory, origin = scratch / self.spec.directory.name, None
         directory.mkdir()

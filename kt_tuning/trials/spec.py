@@ -1,7 +1,8 @@
-"""Input, progress and failures of a trial."""
+"""Input, progress, failures and crashes of a trial."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 import math
@@ -13,8 +14,12 @@ import keras_tuner
 
 from hypermodels.backbone import error_text
 from kt_tuning.core.errors import KtTuningError, StorageError
+from kt_tuning.core.json_record import Record
 from kt_tuning.core.records import FAILED, INFEASIBLE, OUT_OF_MEMORY, TrialRecord
-from kt_tuning.run.layout import WEIGHTS
+from kt_tuning.run.layout import DEATHS, WEIGHTS
+
+MAX_CRASHES = 2
+"""Crashes without a finished epoch in between after which a trial has failed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,6 +145,71 @@ def describe_failure(error: Exception, directory: Path) -> tuple[str, str]:
     if isinstance(error, MemoryError) or name == "ResourceExhaustedError":
         return INFEASIBLE, f"{OUT_OF_MEMORY}: {text.splitlines()[0] if text else name}"
     return FAILED, f"{name}: {text}" if text else name
+
+
+@dataclasses.dataclass(frozen=True)
+class _Crashes(Record):
+    """The content of `deaths.json`; see `CrashLog`."""
+
+    count: int = 0
+    epochs: int = 0
+    running: bool = False
+
+
+class CrashLog:
+    """The crashes of the processes that run one trial, counted in its folder.
+
+    A trial that runs in the process of the search leaves a file while it runs, which a process that
+    crashes cannot remove. The crash of a worker is counted by the process that started it.
+
+    Args:
+        folder: Folder of the trial.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / DEATHS
+        self._known = _Crashes()
+        with contextlib.suppress(StorageError):  # there is no file, or a damaged one
+            self._known = _Crashes.load(self._path)
+
+    @property
+    def count(self) -> int:
+        """Crashes since the last one before which a further epoch was finished."""
+        return self._known.count
+
+    def begin(self, epochs: int) -> int:
+        """Record that this process runs the trial, of which `epochs` are finished.
+
+        Returns:
+            Crashes if the process that ran the trial before crashed, else 0.
+        """
+        crashed = self._known.running
+        if crashed:
+            self.add(epochs)
+        if self.count < MAX_CRASHES or not crashed:
+            self._note(running=True, epochs=epochs)
+        return self.count if crashed else 0
+
+    def add(self, epochs: int) -> int:
+        """Record a crash with `epochs` finished; return the number of crashes."""
+        count = 1 if epochs > self._known.epochs else self.count + 1
+        self._note(count=count, epochs=epochs, running=False)
+        return count
+
+    def end(self) -> None:
+        """Record that this process does not run the trial any more."""
+        if self.count:
+            self._note(running=False)
+        else:
+            self.remove()
+
+    def remove(self) -> None:
+        """Remove the file: the trial has succeeded."""
+        self._path.unlink(missing_ok=True)
+
+    def _note(self, **changes: Any) -> None:
+        self._known = dataclasses.replace(self._known, **changes)
+        self._known.save(self._path, durable=False)
 
 
 def weights_file(directory: Path, fold: int | None) -> Path:

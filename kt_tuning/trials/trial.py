@@ -1,20 +1,47 @@
-"""One trial, wherever it runs, and its record."""
+"""One trial, wherever it runs: it builds, fits, evaluates, and keeps the best epoch."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import functools
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import keras_tuner
+import numpy as np
+from numpy.typing import NDArray
 
-from kt_tuning.core.errors import disk_errors_explained
-from kt_tuning.core.records import TrialRecord
-from kt_tuning.trials.keras_fast import forget_gradients
-from kt_tuning.trials.spec import Report, TrialSpec, describe_failure
+from kt_tuning.core.errors import OptionError, disk_errors_explained
+from kt_tuning.core.records import COMPLETED, PAUSED, PRUNED, TrialRecord
+from kt_tuning.core.units import count
+from kt_tuning.trials.building import (
+    build_model,
+    computes_in_16_bits,
+    new_model,
+    training_precision,
+    warnings_when_built,
+)
+from kt_tuning.trials.callbacks import Deadline
+from kt_tuning.trials.checkpoint import TrainingState, copy_state
+from kt_tuning.trials.keras_fast import forget_gradients, fuse_batch_normalization
+from kt_tuning.trials.metrics import COSTS, check_costs, metrics_of
+from kt_tuning.trials.spec import (
+    Decision,
+    Progress,
+    Report,
+    TrialFailedError,
+    TrialSpec,
+    describe_failure,
+    weights_file,
+)
 from kt_tuning.trials.tasks import Task
-from kt_tuning.trials.training import Training
-from kt_tuning.trials.trial_files import TrialFiles
+from kt_tuning.trials.trial_callback import TrainingOverError, TrialCallback
+from kt_tuning.trials.trial_files import Outcome, TrainingKey, TrialFiles, mean_metrics
+from kt_tuning.trials.weights import load_weights
 
 logger = logging.getLogger("kt_tuning")
 
@@ -45,7 +72,7 @@ def run_trial(
         KtTuningError: if the cause is in the arguments or data.
         keras_tuner.errors.FatalError: if the hypermodel says that nothing can work.
     """
-    training = Training(spec, report, tasks, objectives)
+    training = _Training(spec, report, tasks, objectives)
     status, message = None, None
     try:
         with disk_errors_explained(spec.directory), forget_gradients():
@@ -63,20 +90,261 @@ def train_trial(
     tasks: Sequence[Task],
     objectives: Sequence[keras_tuner.Objective],
 ) -> tuple[list[Any], TrialRecord]:
-    """Train one configuration as `run_trial` does, but raise every error.
-
-    Args:
-        spec: The configuration.
-        report: As for `run_trial`.
-        tasks: As for `run_trial`.
-        objectives: As for `run_trial`.
+    """Train one configuration as `run_trial` does, from the same arguments, but raise every error.
 
     Returns:
         What `HyperModel.fit` returned for each training, and the record, which is not written.
         For a training of an interrupted attempt, its metrics.
     """
-    training = Training(spec, report, tasks, objectives)
+    training = _Training(spec, report, tasks, objectives)
     with disk_errors_explained(spec.directory), forget_gradients():
         training.run()
     earlier = [outcome.metrics for outcome in training.outcomes[: -len(training.results) or None]]
     return [*earlier, *training.results], training.record()
+
+
+class _Training:
+    """The trainings of one trial, one after the other, on one compiled model."""
+
+    def __init__(
+        self,
+        spec: TrialSpec,
+        report: Report,
+        tasks: Sequence[Task],
+        objectives: Sequence[keras_tuner.Objective],
+    ) -> None:
+        self._spec, self._report = spec, report
+        self._tasks, self._objectives = tasks, objectives
+        self._reported = len(spec.hp.space)
+        self._runs = TrainingKey.all(len(tasks), spec.executions)
+        self._files = TrialFiles(spec.directory, several=len(self._runs) > 1)
+        self.outcomes = self._files.outcomes()
+        self.results: list[Any] = []
+        self.model: keras.Model | None = None
+        self._as_built: list[int] = []
+        self._built_by_fit = False
+        self._returned: keras.Model | None = None
+        self.state: TrainingState | None = None
+        self.paused = self.pruned = False
+        self.message: str | None = None
+        self.began = time.monotonic()
+
+    def run(self) -> None:
+        """Run the trainings that are left, until the trial has ended or pauses."""
+        runs, outcomes = self._runs, self.outcomes
+        for run in runs[len(outcomes) :]:
+            if outcomes and self._late():
+                self.message = f"{len(outcomes)} of {len(runs)} trainings within the time limit"
+                break
+            outcome = self._train(run)
+            if self.paused:
+                # Its checkpoint is kept.
+                self.message = f"paused after {count(outcome.epochs, 'epoch')}"
+                break
+            self._files.note(outcomes)
+            self.message = self.message or outcome.message
+            self.pruned = outcome.pruned or (len(runs) > 1 and self._pruned_after(run, outcome))
+            if self.pruned:
+                break
+        self._files.finish([run.fold for run in runs[: len(self._tasks)]], self._spec.executions)
+
+    def record(self, status: str | None = None, message: str | None = None) -> TrialRecord:
+        """Return the record of the trial; if it has failed, with this status and message."""
+        outcomes, model, spec = self.outcomes, self.model, self._spec
+        seconds = sum(outcome.seconds for outcome in outcomes)
+        epochs = sum(outcome.epochs for outcome in outcomes)
+        metrics = mean_metrics(outcomes)
+        if status is not None:
+            seconds, metrics = seconds + time.monotonic() - self.began, {}
+            epochs += 0 if self.state is None else self.state.trained
+        elif self.paused:
+            status = PAUSED
+        else:
+            status = PRUNED if self.pruned else COMPLETED
+        parameters = 0 if model is None or not model.built else int(model.count_params())
+        origin_of = getattr(self._tasks[0].hypermodel, "backbone_origin", None)
+        backbone = None if origin_of is None or model is None else origin_of(spec.hp)
+        return spec.record(
+            status,
+            metrics=metrics,
+            best_epoch=outcomes[0].best_epoch if outcomes else spec.initial_epoch,
+            epochs=epochs,
+            seconds=round(seconds, 3),
+            parameters=outcomes[0].parameters if outcomes else parameters,
+            message=message or self.message,
+            began=time.time() - seconds,
+            scores=tuple(outcome.value for outcome in outcomes),
+            backbone=None if backbone is None else dataclasses.asdict(backbone),
+        )
+
+    def _late(self) -> bool:
+        return self._spec.deadline is not None and time.monotonic() >= self._spec.deadline
+
+    def _pruned_after(self, run: TrainingKey, outcome: Outcome) -> bool:
+        """Report the end of one of several trainings; return whether the others are left out."""
+        done = sum(each.epochs for each in self.outcomes)
+        later = self._later_epochs(run)
+        progress = Progress(done, done + later, outcome.value, step=run.index)
+        pruned = self._report(progress) is Decision.STOP and later > 0
+        if pruned:
+            self.message = f"pruned after {run.index + 1} of {len(self._runs)} trainings"
+        return pruned
+
+    def _later_epochs(self, run: TrainingKey) -> int:
+        """Return the epochs of the trainings after this one."""
+        return (len(self._runs) - run.index - 1) * self._spec.epochs
+
+    def _train(self, run: TrainingKey) -> Outcome:
+        """Run one training to its end or to a pause, and add its outcome to `outcomes`."""
+        self.began = time.monotonic()
+        spec, task = self._spec, self._tasks[run.fold or 0]
+        seed = spec.seed
+        if run.index:
+            seed = int(np.random.SeedSequence((seed, run.index)).generate_state(1)[0])
+        model = self._fresh_model(task, seed)
+        if spec.origin is not None:
+            load_weights(model, weights_file(spec.origin, run.fold))
+        fresh = TrainingState(run.index, spec.epochs, spec.initial_epoch), None
+        epochs = self._files.epochs(run.index)
+        state, best = self._files.checkpoint.restore(model, run.index, epochs=epochs) or fresh
+        self.state = state
+        self._files.rewind_history(run.index, state.done)
+        deadline = self._deadline(run, state)
+        callback = TrialCallback(
+            model,
+            task,
+            self._objectives[0],
+            values=spec.hp.values,
+            state=state,
+            best=best,
+            files=self._files,
+            deadline=deadline,
+            report=functools.partial(self._epoch_ended, run, state),
+            began=self.began,
+        )
+        result, unsafe = None, warnings_when_built(model)
+        if not state.over:
+            with contextlib.suppress(TrainingOverError):
+                result = task.fit(
+                    spec.hp,
+                    model,
+                    state,
+                    seed=seed,
+                    callbacks=[callback, *([deadline] if deadline else []), *unsafe],
+                    folder=f"{spec.trial_id}/execution{run.execution}",
+                )
+        self.paused = callback.paused
+        outcome = self._outcome(run, model, task, callback, result)
+        self.outcomes.append(outcome)
+        self.state = None
+        return outcome
+
+    def _fresh_model(self, task: Task, seed: int) -> keras.Model:
+        """Return a model with new weights: if possible the same one, which is not traced again."""
+        keras.utils.set_random_seed(seed)
+        hp = self._spec.hp
+        precision = training_precision(task.hypermodel, task.precision, hp.values)
+        same = self.model is not None and _identity(self.model) == self._as_built
+        if self.model is not None and self.model.built and same:
+            fresh = new_model(task.hypermodel, hp, precision)
+            if fresh.built:
+                copy_state(fresh, self.model)
+                return self.model
+        self.model = build_model(task.hypermodel, hp, precision)
+        self._built_by_fit = not self.model.built
+        check_costs(self.model, self._spec.limits)
+        try:
+            task.check(self.model)
+        except OptionError as error:
+            raise TrialFailedError(str(error)) from error
+        fuse_batch_normalization(self.model)
+        task.prepare(self.model)
+        self._as_built = _identity(self.model)
+        return self.model
+
+    def _deadline(self, run: TrainingKey, state: TrainingState) -> Deadline | None:
+        """Give each training an equal share of the remaining time."""
+        spec, now = self._spec, time.monotonic()
+        if spec.deadline is None:
+            return None
+        return Deadline(
+            state,
+            now + (spec.deadline - now) / (len(self._runs) - run.index),
+            planned=spec.epochs,
+            least_epochs=spec.least_epochs,
+            longest=spec.longest,
+        )
+
+    def _epoch_ended(
+        self, run: TrainingKey, state: TrainingState, done: int, value: float, seconds: float
+    ) -> Decision:
+        asked = self._spec.hp if len(self._spec.hp.space) > self._reported else None
+        self._reported = len(self._spec.hp.space)
+        if len(self._runs) == 1:
+            return self._report(Progress(done, state.epochs, value, done - 1, seconds, asked))
+        before = sum(outcome.epochs for outcome in self.outcomes)
+        epochs = before + state.epochs + self._later_epochs(run)
+        return self._report(Progress(before + done, epochs, value, None, seconds, asked))
+
+    def _outcome(
+        self, run: TrainingKey, model: keras.Model, task: Task, callback: TrialCallback, result: Any
+    ) -> Outcome:
+        """Write weights and predictions of the best epoch; return the metrics.
+
+        They are those of the model that users get: as built, with the kept weights, in float32.
+        """
+        best, objective = callback.best or callback.unmeasured, self._objectives[0]
+        metrics, predictions = {}, None
+        if best is not None:
+            _set_weights(model, best.weights)
+            metrics, predictions = dict(best.logs), best.predictions
+        measured = callback.best is not None
+        if not measured or not isinstance(result, (keras.callbacks.History, type(None))):
+            metrics |= metrics_of(result, objective, "HyperModel.fit()")
+        self.results.append(metrics if result is None else result)
+        returned = model
+        if computes_in_16_bits(model) or callback.trains_another:
+            returned, predictions = self._returned_model(task, model), None
+            metrics.update(task.evaluate(returned))
+        if predictions is None:
+            predictions = task.predict(returned)
+        if predictions is not None:
+            metrics.update(task.describe(predictions))
+        if not run.index:
+            names = [objective.name for objective in self._objectives]
+            metrics.update({name: COSTS[name](model) for name in names if name in COSTS})
+        self._files.keep(returned, run, predictions, built_by_fit=self._built_by_fit)
+        return Outcome(
+            fold=run.fold,
+            value=metrics[objective.name],
+            metrics=metrics,
+            best_epoch=callback.state.done if best is None else best.epoch,
+            epochs=callback.state.trained,
+            seconds=callback.seconds(),
+            parameters=int(model.count_params()) if model.built else 0,
+            message=callback.state.message,
+            pruned=callback.state.pruned,
+        )
+
+    def _returned_model(self, task: Task, model: keras.Model) -> keras.Model:
+        """Return the float32 model with these weights; it is built once for all trainings."""
+        if self._returned is None:
+            self._returned = new_model(task.hypermodel, self._spec.hp)
+        self._returned.set_weights(model.get_weights())
+        return self._returned
+
+
+def _identity(model: keras.Model) -> list[int]:
+    """Return what a hypermodel's `fit` may change of a model: optimizer and trainable variables."""
+    return [id(getattr(model, "optimizer", None)), *map(id, model.trainable_variables)]
+
+
+def _set_weights(model: keras.Model, weights: Sequence[NDArray[Any]]) -> None:
+    """Set the kept weights in the model that the hypermodel built."""
+    shapes = [tuple(weight.shape) for weight in model.weights]
+    if shapes != [weight.shape for weight in weights]:
+        raise TrialFailedError(
+            "The hypermodel's `fit` has trained another model than the one that `build` returned: "
+            "its weights do not fit that one. Change the model that `fit` is given in place."
+        )
+    model.set_weights(weights)

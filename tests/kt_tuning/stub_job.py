@@ -205,6 +205,6 @@ def stubbed() -> Iterator[None]:
         patch.setattr(f"{finalize}.export.export_model", exported)
         patch.setattr(f"{finalize}.export.measure_latency", lambda *_, **__: {"p50": 1.0})
         # A trial whose process dies twice has failed; here it is not the trial that ends it.
-        for module in ("loop", "session", "trial_starter"):
-            patch.setattr(f"kt_tuning.search.{module}.MAX_CRASHES", 99)
+        for module in ("trials.spec", "search.loop", "search.session"):
+            patch.setattr(f"kt_tuning.{module}.MAX_CRASHES", 99)
         yield

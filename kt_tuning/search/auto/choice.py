@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras_tuner
@@ -35,8 +35,10 @@ from kt_tuning.search.auto.portfolio import (
     StartingPoint,
     kind_of,
 )
-from kt_tuning.search.budget import family_of
+from kt_tuning.search.budget import Budget, family_of
 from kt_tuning.search.distributions import Parameter, SearchSpace, Value, Values
+from kt_tuning.search.proposer import Restriction
+from kt_tuning.search.run_directory import RunDirectory
 
 AUTO = "auto"
 PROBE = "linearprobe"
@@ -259,7 +261,10 @@ class Plan:
         found = [
             (_configuration(point, known, choice.several), point.never_pauses) for point in points
         ]
-        first = _different(values for values, _ in found)
+        first: list[Values] = []
+        for values, _ in found:
+            if values not in first:
+                first.append(values)
         unpaused = tuple(values for values, never_pauses in found if never_pauses)
         return cls(tuple(first), unpaused, choice, choice.unaffordable(seconds))
 
@@ -281,10 +286,19 @@ class Plan:
         """Return whether a configuration is trained to its end where others pause."""
         return any(kept.items() <= values.items() for kept in self.unpaused)
 
-    def held_back(self, trials: Sequence[TrialRecord]) -> frozenset[str]:
-        """Return the families that are not trained; see `AutoChoice.held_back`."""
-        held = frozenset() if self.choice is None else self.choice.held_back(trials)
-        return held | self.unaffordable
+    def restriction(self, budget: Budget, run: RunDirectory) -> Restriction | None:
+        """Return the families that a new trial may have; None if there are not several."""
+        families = list(budget.family_epochs)
+        if len(families) < 2:
+            return None
+        trials, order = run.finished(), [family_of(best.values) for best in run.best_trials()]
+        affordable = budget.affordable(families, trials)
+        held_back = self.unaffordable
+        if self.choice is not None:
+            held_back |= self.choice.held_back(trials)
+        preferred = [family for family in affordable if family not in held_back]
+        preferred.sort(key=lambda family: order.index(family) if family in order else len(order))
+        return Restriction(affordable, preferred)
 
 
 def _configuration(point: StartingPoint, space: SearchSpace, several: bool) -> Values:
@@ -301,11 +315,3 @@ def _configuration(point: StartingPoint, space: SearchSpace, several: bool) -> V
         return nearest
 
     return space.walk(value)
-
-
-def _different(found: Iterable[Values]) -> list[Values]:
-    kept: list[Values] = []
-    for values in found:
-        if values not in kept:
-            kept.append(values)
-    return kept

@@ -16,7 +16,7 @@ from kt_tuning.search.samplers.mutation import (
     PerturbationSampler,
     PriorBandSampler,
 )
-from kt_tuning.search.samplers.space_filling import GridSampler, QuasiMonteCarloSampler
+from kt_tuning.search.samplers.space_filling import QuasiMonteCarloSampler
 
 GENERATION = 20
 """Population size; Optuna's 50 would be most of the trials of a short search."""
@@ -40,6 +40,7 @@ class Strategy:
         ends_near_best: Whether the last trials of a limited time perturb the best one and train to
             their end. Other configurations could not be trained enough; these score like the best
             and make different errors, which helps an ensemble.
+        exhaustive: Whether every combination is tried in order, and nothing is sampled.
     """
 
     sampler: Callable[[int, int], samplers.BaseSampler]
@@ -47,6 +48,7 @@ class Strategy:
     several: bool = True
     default_never_pauses: bool = False
     ends_near_best: bool = False
+    exhaustive: bool = False
 
 
 def _tpe(search: int, draw: int) -> samplers.BaseSampler:
@@ -70,7 +72,7 @@ SAMPLERS: dict[str, Strategy] = {
         ends_near_best=True,
     ),
     "random": _RANDOM,
-    "grid": Strategy(lambda search, draw: GridSampler()),
+    "grid": dataclasses.replace(_RANDOM, exhaustive=True),
     "qmc": Strategy(lambda search, draw: QuasiMonteCarloSampler(search)),
     "tpe": Strategy(_tpe),
     "gp": Strategy(lambda search, draw: GaussianProcessSampler(draw)),

@@ -15,7 +15,7 @@ from optuna.distributions import (
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from kt_tuning.search.feasibility import is_infeasible
+from kt_tuning.search.study.trial_states import is_infeasible
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 """States of trials whose results samplers use."""

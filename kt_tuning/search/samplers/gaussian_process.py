@@ -18,9 +18,9 @@ from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 from scipy.special import log_ndtr
 
-from kt_tuning.search.feasibility import is_infeasible
 from kt_tuning.search.samplers.base import FINISHED, RelativeSampler, seen_space
 from kt_tuning.search.samplers.encoding import Encoding, Floats, matern
+from kt_tuning.search.study.trial_states import is_infeasible
 
 SPREAD = 1.5
 """Standard deviation of the prior on the logarithm of a length scale."""

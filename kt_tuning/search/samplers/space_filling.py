@@ -1,58 +1,20 @@
-"""Samplers that cover the space: grid search and quasi-Monte Carlo."""
+"""Covering the space: grid search and quasi-Monte Carlo."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from optuna import Study
 from optuna.distributions import BaseDistribution
-from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial
 from scipy.stats import qmc
 
+from kt_tuning.search.distributions import Parameter, SearchSpace, Value, Values
 from kt_tuning.search.samplers.base import RelativeSampler, from_unit, seen_space, value_count
 
 POINTS = 10
 """Values of a range without a step, as in KerasTuner's grid."""
-
-Path = list[tuple[str, Any, BaseDistribution]]
-"""A configuration, or its first parameters: (name, value, range) in the order of drawing."""
-
-
-class GridSampler(RandomSampler):
-    """Draws the first configuration in the order of the space that no trial has had.
-
-    Like those of a random sampler, parameters are drawn one by one: a conditional space is a tree
-    whose branches are known from the trials that took them. When nothing is left, a configuration
-    is repeated, which ends the search.
-    """
-
-    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Read the other trials once for all parameters."""
-        others = study.get_trials(deepcopy=False)
-        self._alike = [_path(other) for other in others if other.number != trial.number]
-        self._depth = 0
-
-    def sample_independent(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """Return the first value with an untried configuration below it."""
-        values = grid_values(param_distribution)
-        begun = _path(trial)
-        self._alike = [
-            path for path in self._alike if path[self._depth : len(begun)] == begun[self._depth :]
-        ]
-        self._depth = len(begun)
-        branches = _branches(self._alike, param_name, self._depth)
-        for value in values:
-            if _anything_left(branches[value], self._depth + 1):
-                return value
-        return values[0]
 
 
 def grid_values(distribution: BaseDistribution) -> tuple[Any, ...]:
@@ -64,33 +26,31 @@ def grid_values(distribution: BaseDistribution) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(spread))
 
 
-def _path(trial: FrozenTrial) -> Path:
-    return [
-        (name, value, trial.distributions[name])
-        for name, value in trial.params.items()
-        if not trial.distributions[name].single()
-    ]
+def grid(space: SearchSpace, fixed: Mapping[str, Value]) -> Iterator[Values]:
+    """Yield every configuration of a grid, the values of the last hyperparameter first.
 
+    Args:
+        space: Conditional hyperparameters are there where their conditions hold.
+        fixed: Values of some hyperparameters, which need not be on the grid.
+    """
 
-def _branches(paths: list[Path], name: str, depth: int) -> dict[Any, list[Path]]:
-    """Return the paths with this parameter at this depth, by its value."""
-    branches = defaultdict(list)
-    for path in paths:
-        if len(path) > depth and path[depth][0] == name:
-            branches[path[depth][1]].append(path)
-    return branches
+    def completed(values: Values, left: Sequence[Parameter]) -> Iterator[Values]:
+        for number, parameter in enumerate(left, 1):
+            name, distribution = parameter.hp.name, parameter.distribution
+            if name in values or not parameter.is_active(values):
+                continue
+            if name in fixed:
+                choices = [fixed[name]]
+            elif distribution is None:
+                choices = [parameter.hp.default]
+            else:
+                choices = [parameter.to_keras(value) for value in grid_values(distribution)]
+            for choice in choices:
+                yield from completed({**values, name: choice}, left[number:])
+            return
+        yield values
 
-
-def _anything_left(paths: list[Path], depth: int) -> bool:
-    """Whether a configuration is untried below a node; `paths` share the first `depth` values."""
-    if not paths:
-        return True
-    deeper = next((path for path in paths if len(path) > depth), None)
-    if deeper is None:
-        return False
-    name, _, distribution = deeper[depth]
-    branches = _branches(paths, name, depth)
-    return any(_anything_left(branches[v], depth + 1) for v in grid_values(distribution))
+    yield from completed({}, space.parameters)
 
 
 DIMENSIONS = 64

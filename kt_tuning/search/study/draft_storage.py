@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.study.storage import Heartbeats, is_shared
-from kt_tuning.search.study.trial_states import first_distributions, stored_names, translated
+from kt_tuning.search.study.trial_states import stored_names, translated
 
 
 class StudyStorage(BaseStorage):
@@ -58,7 +58,10 @@ class StudyStorage(BaseStorage):
             for number, trial in enumerate(backend.get_all_trials(self._study_id))
         ]
         self._space: SearchSpace | None = None
-        self._distributions = first_distributions(self._trials)
+        # Of each parameter that of the first trial that has it.
+        self._distributions: dict[str, BaseDistribution] = {}
+        for trial in self._trials:
+            self._distributions = {**trial.distributions, **self._distributions}
         self._names: dict[str, str] = {}
         self._backend_ids: dict[int, int] = {}
         self._shown: dict[int, FrozenTrial] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import keras_tuner
@@ -22,7 +22,6 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.core.records import INFEASIBLE
 from kt_tuning.core.units import count
 from kt_tuning.search.distributions import Parameter, SearchSpace, Values
-from kt_tuning.search.feasibility import is_infeasible, mark_infeasible
 from kt_tuning.search.objectives import (
     measure,
     metrics_at_best,
@@ -49,6 +48,9 @@ NEAR = "near"
 """Attribute of a trial that perturbs another one: the number of that one."""
 SCORES = "scores"
 """Attribute of a trial of a shared study: its best value until each rung, by number of the rung."""
+CONSTRAINTS = "constraints"
+"""System attribute with a list of values, one a constraint. Optuna 5 writes an attribute
+`constraints:NAME` for each instead, but reads the list, too."""
 
 
 def stored_names(space: SearchSpace, stored: Distributions) -> dict[str, str]:
@@ -65,15 +67,6 @@ def stored_names(space: SearchSpace, stored: Distributions) -> dict[str, str]:
         and parameter.name in stored
         and not _compatible(stored[parameter.name], parameter.distribution)
     }
-
-
-def first_distributions(trials: Iterable[FrozenTrial]) -> dict[str, BaseDistribution]:
-    """Return the distribution of each parameter in the first trial that has it."""
-    found: dict[str, BaseDistribution] = {}
-    for trial in trials:
-        for name, distribution in trial.distributions.items():
-            found.setdefault(name, distribution)
-    return found
 
 
 def translated(
@@ -237,7 +230,7 @@ def finish_trial(
     _note(storage, number, {**attributes, SCORE: float(trial.score)} if pruned else attributes)
     if infeasible:
         # Optuna's samplers ignore failed trials but learn from constraints of pruned ones.
-        mark_infeasible(storage, number)
+        storage.set_trial_system_attr(number, CONSTRAINTS, [1.0])
     values = None
     if succeeded and not pruned:
         values = objective_values(trial, objectives_of(objective))
@@ -276,6 +269,14 @@ def restore_trial(
 def is_usable(frozen: FrozenTrial) -> bool:
     """Whether a trial has not failed so far."""
     return _status(frozen) != TrialStatus.FAILED
+
+
+def is_infeasible(trial: FrozenTrial) -> bool:
+    """Return whether a trial violates a constraint: a value is above 0."""
+    named = (
+        value for key, value in trial.system_attrs.items() if key.startswith(f"{CONSTRAINTS}:")
+    )
+    return any(value > 0 for value in (*trial.system_attrs.get(CONSTRAINTS, ()), *named))
 
 
 def rung_scores(frozen: FrozenTrial) -> RungScores:

@@ -143,19 +143,13 @@ def marking(tmp_path, monkeypatch):
 
 
 def test_workers_start_before_the_work_is_known_and_are_the_ones_that_run(marking, tmp_path):
-    executor = Processes(3, logs=tmp_path / "logs", imports=[marking])
+    executor = Processes(2, logs=tmp_path / "logs", imports=[marking])
     driver = Recorder(range(4))
-    with executor.started(jobs=2):
+    with executor.started():
         early = started(tmp_path, 2)
         executor.run(lambda job, report: os.getpid(), driver)
     assert early <= set(driver.results.values()) <= started(tmp_path, 2)
     assert not any(map(alive, started(tmp_path, 2)))
-
-
-@pytest.mark.parametrize("jobs", [0, 2, 7, None])
-def test_no_more_workers_are_started_than_there_are_jobs(jobs, tmp_path):
-    with Processes(3, logs=tmp_path / "logs").started(jobs):
-        assert len(list(tmp_path.glob("logs/*.log"))) == min(3, 3 if jobs is None else jobs)
 
 
 def test_workers_that_are_not_needed_after_all_are_stopped(marking, tmp_path):

@@ -172,7 +172,7 @@ def work(job, report):
     Path({folder!r}, f"{{job}}_{{os.getpid()}}").touch()
     time.sleep(300)
 
-with RayExecutor(Ray({address!r}, cpus=0.5)).started(jobs=1) as executor:
+with RayExecutor(Ray({address!r}, cpus=0.5), jobs=1).started() as executor:
     executor.run(work, Recorder([{name!r}]))
 """
 

@@ -12,7 +12,7 @@ from kt_tuning.core.records import TrialRecord
 from kt_tuning.search.loop import SearchLoop
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.session import retry_failed
-from kt_tuning.search.trial_starter import CrashLog
+from kt_tuning.trials.spec import CrashLog
 
 
 class Faulty(keras.callbacks.Callback):

@@ -10,8 +10,8 @@ from tiny_models import tiny
 
 from kt_tuning import Tuner
 from kt_tuning.search import OptunaOracle
+from kt_tuning.search.loop import SearchLoop
 from kt_tuning.search.pruning import AshaPruner
-from kt_tuning.search.trial_starter import TrialStarter
 
 OPTIONS = {"objective": "val_loss", "max_trials": 3, "epochs": 9, "seed": 3}
 
@@ -176,7 +176,7 @@ def test_auto_ends_with_a_neighbour_of_the_best_that_does_not_pause(
 
 def test_where_no_neighbour_may_begin_paused_trials_go_on(copied, make_tuner, stripes, monkeypatch):
     # All three trials that are allowed have begun.
-    monkeypatch.setattr(TrialStarter, "_near_best", lambda starter: "0")
+    monkeypatch.setattr(SearchLoop, "_near_best", lambda starter: "0")
     search(make_tuner, stripes, copied)
     assert Count.trained == 11 - 4
 

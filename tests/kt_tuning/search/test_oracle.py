@@ -23,7 +23,7 @@ from search_spaces import (
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.search import OptunaOracle
-from kt_tuning.search.feasibility import is_infeasible
+from kt_tuning.search.study.trial_states import is_infeasible
 
 
 def test_a_stock_tuner_searches_without_a_word(tmp_path, capfd):

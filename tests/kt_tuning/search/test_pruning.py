@@ -1,4 +1,4 @@
-"""Pruners, the rule of successive halving, and the table of its rungs."""
+"""Pruners, and the table of rungs of successive halving."""
 
 import math
 from types import SimpleNamespace
@@ -13,14 +13,13 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.core.units import count
 from kt_tuning.search.pruning import (
     PRUNERS,
-    HalvingRule,
     Point,
     Promotion,
     Rung,
-    RungResult,
     RungScores,
     RungTable,
     make_pruner,
+    make_rungs,
 )
 
 
@@ -112,7 +111,28 @@ def test_several_objectives_have_no_pruner(options):
         make_oracle(**{"objective": objectives, **options})
 
 
-RULE = HalvingRule((Rung(1), Rung(3)), maximise=True)
+RUNGS = (Rung(1), Rung(3))
+
+
+class Oracle:
+    """Remembers the ranks of trials; other processes run `others`."""
+
+    def __init__(self, others=()):
+        self.others = dict(others)
+        self.ranks = []
+
+    def other_scores(self):
+        return self.others
+
+    def rank(self, trial, rung, value):
+        self.ranks.append((trial, rung, value))
+
+
+def table(curves=(), *, ended=(), others=(), rungs=RUNGS, maximise=True):
+    made = RungTable(Oracle(others), rungs, maximise=maximise, curves=dict(curves))
+    for trial in ended:
+        made.end(trial, usable=True)
+    return made
 
 
 def curve(*values, seconds=1.0):
@@ -123,65 +143,69 @@ def curve(*values, seconds=1.0):
     ("epochs", "rungs"), [(1, (1, 1)), (2, (1, 1)), (9, (1, 3)), (12, (1, 4)), (30, (3, 10))]
 )
 def test_trials_pause_after_a_ninth_and_a_third(epochs, rungs):
-    rule = HalvingRule.of(epochs, maximise=True)
-    assert [rung.epochs for rung in rule.rungs] == list(rungs)
-    assert {rung.seconds for rung in rule.rungs} == {math.inf}
+    made = make_rungs(epochs)
+    assert [rung.epochs for rung in made] == list(rungs)
+    assert {rung.seconds for rung in made} == {math.inf}
 
 
 def test_a_time_limit_is_meant_for_seven_of_the_longest_trainings():
-    rule = HalvingRule.of(30, maximise=True, seconds=630)
-    assert [rung.epochs for rung in rule.rungs] == [3, 10, math.inf]
-    assert [rung.seconds for rung in rule.rungs] == pytest.approx([10, 30, 90])
+    made = make_rungs(30, seconds=630)
+    assert [rung.epochs for rung in made] == [3, 10, math.inf]
+    assert [rung.seconds for rung in made] == pytest.approx([10, 30, 90])
 
 
 def test_a_rung_is_reached_by_epochs_or_by_time():
-    rule = HalvingRule((Rung(2, 10), Rung(5, 30), Rung(math.inf, 90)), maximise=True)
-    assert [rule.rung(curve(*[0.1] * n)) for n in (0, 1, 2, 4, 5, 30)] == [0, 0, 1, 1, 2, 2]
-    assert [rule.rung(curve(*[0.1] * n, seconds=40)) for n in (1, 2, 3)] == [2, 2, 3]
+    rungs = (Rung(2, 10), Rung(5, 30), Rung(math.inf, 90))
+
+    def reached(epochs, seconds):
+        return [rung.reached(Point(epochs, seconds, 0.1)) for rung in rungs].count(True)
+
+    assert [reached(n, n) for n in (1, 2, 4, 5, 30)] == [0, 1, 1, 2, 2]
+    assert [reached(n, 40 * n) for n in (1, 2, 3)] == [2, 2, 3]
 
 
 def test_the_best_third_goes_on():
     curves = {"a": curve(0.1), "b": curve(0.3)}
-    assert RULE.promotable(1, curves, ()) == []
+    assert table(curves).promotable(1) == []
     curves["c"] = curve(0.2)
-    assert RULE.promotable(1, curves, ()) == ["b"]
-    assert HalvingRule((Rung(1),), maximise=False).promotable(1, curves, ()) == ["a"]
+    assert table(curves).promotable(1) == ["b"]
+    assert table(curves, maximise=False).promotable(1) == ["a"]
 
 
 def test_what_came_after_a_rung_does_not_count_there():
     curves = {"late": curve(0.1, 0.1, 0.1, 0.9), "a": curve(0.1, 0.1, 0.2), "b": curve(0.1, 0.1, 0)}
-    assert RULE.promotable(2, curves, ()) == ["a"]
+    assert table(curves).promotable(2) == ["a"]
 
 
 def test_a_trial_that_ended_before_a_rung_is_compared_there():
     curves = {"early": curve(0.5, 0.7), "a": curve(0.1, 0.1, 0.2), "b": curve(0.1, 0.1, 0.1)}
-    assert RULE.promotable(2, curves, {"early"}) == ["early"]
-    assert RULE.promotable(2, curves, ()) == []
+    assert table(curves, ended=["early"]).promotable(2) == ["early"]
+    assert table(curves).promotable(2) == []
 
 
 def test_when_no_more_trials_come_at_least_the_best_goes_on():
-    assert RULE.promotable(1, {"a": curve(0.1), "b": curve(0.3)}, (), Promotion.BEST) == ["b"]
-    assert RULE.promotable(1, {"a": curve(0.1), "b": curve(0.3)}, (), Promotion.ANY) == ["b", "a"]
-    assert RULE.promotable(1, {}, (), Promotion.BEST) == []
+    two = table({"a": curve(0.1), "b": curve(0.3)})
+    assert two.promotable(1, Promotion.BEST) == ["b"]
+    assert two.promotable(1, Promotion.ANY) == ["b", "a"]
+    assert table().promotable(1, Promotion.BEST) == []
 
 
 def test_of_two_that_learn_alike_the_quicker_one_goes_on():
-    rule = HalvingRule((Rung(9, 10), Rung(27, 30)), maximise=True)
     learned = [0.1 * n for n in range(1, 10)]
-    quick = curve(*learned)
-    slow = curve(*learned[:2], seconds=5)
-    bad = curve(*[0.0] * 9)
-    assert rule.promotable(1, {"slow": slow, "quick": quick, "bad": bad}, ()) == ["quick"]
+    quick, slow, bad = curve(*learned), curve(*learned[:2], seconds=5), curve(*[0.0] * 9)
+    rungs = table({"slow": slow, "quick": quick, "bad": bad}, rungs=(Rung(9, 10), Rung(27, 30)))
+    assert rungs.promotable(1) == ["quick"]
 
 
 def test_trials_of_other_processes_are_compared():
     curves = {"a": curve(0.1), "b": curve(0.3)}
     there, ended = RungScores({1: 0.2}), RungScores({}, final=0.5)
-    assert RULE.promotable(1, curves, (), others={"there": there}) == ["b"]
-    assert RULE.promotable(1, curves, (), others={"below": RungScores({})}) == []
-    assert RULE.promotable(1, curves, (), others={"ended": ended}) == ["ended"]
+    assert table(curves, others={"there": there}).promotable(1) == ["b"]
+    assert table(curves, others={"below": RungScores({})}).promotable(1) == []
+    assert table(curves, others={"ended": ended}).promotable(1) == ["ended"]
     # What runs here is known better.
-    assert RULE.promotable(1, curves, (), Promotion.ANY, {"a": RungScores({1: 0.9})}) == ["b", "a"]
+    known = table(curves, others={"a": RungScores({1: 0.9})})
+    assert known.promotable(1, Promotion.ANY) == ["b", "a"]
 
 
 def test_a_trial_elsewhere_counts_at_a_rung_with_what_it_had_there():
@@ -194,32 +218,27 @@ def spec(trial):
     return SimpleNamespace(trial_id=trial)
 
 
-@pytest.fixture
-def rungs():
-    return RungTable(RULE, {})
-
-
 def train(rungs, trial, *values):
-    """The rungs that a trial stops at, if it is not stopped."""
-    steps = [rungs.add_epoch(trial, n, 1.0, value) for n, value in enumerate(values, 1)]
-    return [step for step in steps if step]
+    """Train a trial that is not stopped; return whether it is told to pause after each epoch."""
+    return [rungs.add_epoch(trial, n, 1.0, value) for n, value in enumerate(values, 1)]
 
 
-def test_a_trial_is_judged_once_a_rung(rungs):
-    assert train(rungs, "a", 0.1, 0.3, 0.2, 0.9) == [
-        RungResult(1, 0.1, pause=True),
-        RungResult(2, 0.3, pause=True),
-    ]
+def test_a_trial_is_compared_once_a_rung():
+    rungs = table()
+    assert train(rungs, "a", 0.1, 0.3, 0.2, 0.9) == [True, False, True, False]
+    assert rungs.oracle.ranks == [("a", 1, 0.1), ("a", 2, 0.3)]
 
 
-def test_one_among_the_best_third_does_not_pause(rungs):
+def test_one_among_the_best_third_does_not_pause():
+    rungs = table()
     for trial, value in (("a", 0.1), ("b", 0.2)):
         train(rungs, trial, value)
-    assert train(rungs, "c", 0.3) == [RungResult(1, 0.3, pause=False)]
-    assert train(rungs, "d", 0.2) == [RungResult(1, 0.2, pause=True)]
+    assert train(rungs, "c", 0.3) == [False]
+    assert train(rungs, "d", 0.2) == [True]
 
 
-def test_the_highest_rung_comes_first(rungs):
+def test_the_highest_rung_comes_first():
+    rungs = table()
     for trial, values in {"a": [0.9], "b": [0.1], "c": [0.2], "x": [0.1, 0.1, 0.3]}.items():
         train(rungs, trial, *values)
         rungs.pause(spec(trial))
@@ -229,7 +248,8 @@ def test_the_highest_rung_comes_first(rungs):
     assert [paused.trial_id for paused in rungs.paused] == ["b", "c"]
 
 
-def test_a_trial_that_failed_takes_no_place(rungs):
+def test_a_trial_that_failed_takes_no_place():
+    rungs = table()
     for trial, value in (("a", 0.9), ("b", 0.1), ("c", 0.2)):
         train(rungs, trial, value)
         rungs.pause(spec(trial))
@@ -238,40 +258,42 @@ def test_a_trial_that_failed_takes_no_place(rungs):
     assert rungs.promote(Promotion.BEST).trial_id == "c"
 
 
-def test_an_epoch_that_is_trained_again_replaces_the_one_before(rungs):
+def test_an_epoch_that_is_trained_again_replaces_the_one_before():
+    rungs = table()
     train(rungs, "a", 0.1, 0.9)
-    assert rungs.add_epoch("a", 2, 1.0, 0.2) is None
-    assert rungs.add_epoch("a", 3, 1.0, 0.1) == RungResult(2, 0.2, pause=True)
+    assert not rungs.add_epoch("a", 2, 1.0, 0.2)
+    assert rungs.add_epoch("a", 3, 1.0, 0.1)
+    assert rungs.oracle.ranks[-1] == ("a", 2, 0.2)
 
 
 def test_what_ended_in_an_earlier_run_is_compared_and_what_failed_is_not():
     earlier = {name: [Point(1, 1, value)] for name, value in (("a", 0.9), ("b", 0.8), ("c", 0.1))}
-    rungs = RungTable(RULE, earlier)
+    rungs = table(earlier, ended=["b"])
     rungs.end("a", usable=False)
-    rungs.end("b", usable=True)
-    assert train(rungs, "d", 0.1, 0.1, 0.1)[-1] == RungResult(2, 0.1, pause=True)
-    assert train(rungs, "e", 0.85) == [RungResult(1, 0.85, pause=False)]
+    assert train(rungs, "d", 0.1, 0.1, 0.1)[-1]
+    assert train(rungs, "e", 0.85) == [False]
 
 
 def test_a_trial_of_an_earlier_run_stands_where_its_curve_ends():
-    earlier = {"a": [Point(n, n, n / 10) for n in range(1, 5)]}
-    rungs = RungTable(RULE, earlier)
-    assert rungs.pause(spec("a")) == RungResult(2, 0.3, pause=True)
-    assert rungs.pause(spec("unknown")) is None
+    rungs = table({"a": [Point(n, n, n / 10) for n in range(1, 5)]})
+    for trial in ("a", "unknown"):
+        rungs.pause(spec(trial))
+    assert rungs.oracle.ranks == [("a", 2, 0.3)]
 
 
 def test_others_are_asked_how_far_theirs_have_got():
-    others = {}
-    rungs = RungTable(RULE, {}, lambda: others)
-    others.update(x=RungScores({1: 0.5}), y=RungScores({1: 0.1}))
-    assert train(rungs, "a", 0.3) == [RungResult(1, 0.3, pause=True)]
+    rungs = table()
+    rungs.oracle.others = {"x": RungScores({1: 0.5}), "y": RungScores({1: 0.1})}
+    assert train(rungs, "a", 0.3) == [True]
     rungs.pause(spec("a"))
     # Of three the best is elsewhere; when that one has failed, the best of two is here.
     assert rungs.promote(Promotion.BEST) is None
-    del others["x"]
+    del rungs.oracle.others["x"]
     assert rungs.promote(Promotion.BEST).trial_id == "a"
 
 
-def test_a_trial_that_another_process_has_left_goes_on_with_its_curve(rungs):
+def test_a_trial_that_another_process_has_left_goes_on_with_its_curve():
+    rungs = table()
     rungs.adopt("a", [Point(1, 1.0, 0.4), Point(2, 2.0, 0.2)])
-    assert rungs.add_epoch("a", 3, 1.0, 0.1) == RungResult(2, 0.4, pause=True)
+    assert rungs.add_epoch("a", 3, 1.0, 0.1)
+    assert rungs.oracle.ranks == [("a", 2, 0.4)]

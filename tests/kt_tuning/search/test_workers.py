@@ -21,6 +21,7 @@ from kt_tuning import Recipe, Tuner
 from kt_tuning.core.errors import OptionError
 from kt_tuning.execution import Serial
 from kt_tuning.search import session
+from kt_tuning.search.options import make_executor
 
 RECIPE = Recipe(batch_size=(8, 16), augment="search", mixup=(0.0, 0.4), cutmix=(1.0, 0.0))
 CELL = """
@@ -144,6 +145,11 @@ def test_a_trial_that_always_kills_its_worker_is_failed(make_tuner, stripes, mon
     message = tuner.results()["message"].iloc[0]
     assert message.startswith("its process ended with status 9, twice. Memory may have run out")
     assert np.isfinite(tuner.results()["val_accuracy"].iloc[1])
+
+
+@pytest.mark.parametrize(("jobs", "workers"), [(0, 1), (2, 2), (7, 3), (None, 3)])
+def test_there_are_no_more_workers_than_trials(jobs, workers, tmp_path):
+    assert make_executor(3, SimpleNamespace(path=tmp_path), jobs).workers == workers
 
 
 @pytest.mark.parametrize("workers", [0, -1, 1.5, "many", True])

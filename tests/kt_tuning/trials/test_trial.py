@@ -268,9 +268,7 @@ def test_with_its_time_up_a_trial_ends_after_the_folds_it_has(tmp_path, stripes,
         late.append(news.step == 1)
         return Decision.CONTINUE
 
-    from kt_tuning.trials.training import Training
-
-    monkeypatch.setattr(Training, "_late", lambda self: any(late))
+    monkeypatch.setattr("kt_tuning.trials.trial._Training._late", lambda self: any(late))
     record = run_trial(spec, report, tasks=made, objectives=OBJECTIVES)
     assert record.status == "COMPLETED"
     assert record.message == "2 of 3 trainings within the time limit"

@@ -3,7 +3,7 @@
 import optuna
 import pytest
 
-from kt_tuning.search.feasibility import is_infeasible, mark_infeasible
+from kt_tuning.search.study.trial_states import is_infeasible
 
 
 @pytest.mark.parametrize(
@@ -19,9 +19,3 @@ from kt_tuning.search.feasibility import is_infeasible, mark_infeasible
 def test_a_trial_is_infeasible_if_any_constraint_is_above_zero(attributes, expected):
     trial = optuna.create_trial(value=1.0, system_attrs=attributes)
     assert is_infeasible(trial) is expected
-
-
-def test_a_trial_that_is_marked_is_infeasible():
-    study = optuna.create_study()
-    mark_infeasible(study._storage, study.ask()._trial_id)
-    assert is_infeasible(study.trials[0])
