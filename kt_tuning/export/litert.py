@@ -7,8 +7,9 @@ import csv
 import io
 import itertools
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,30 +18,30 @@ from kt_tuning.core.quiet import ignored_warnings, quiet_logger
 from kt_tuning.export.export_source import Predict, Source
 from kt_tuning.export.layer_overrides import matmul_resizing, unroll_rnn
 
+if TYPE_CHECKING:
+    import keras
+
 LITERT_FILE = "model.tflite"
 _WEIGHTED = {"BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
 """Operations that take nearly all of the time and have nearly all weights."""
 
 
-def write_litert(source: Source, folder: Path, **options: Any) -> None:
-    """Write `model.tflite` with float32 weights.
-
-    Args:
-        source: The model.
-        folder: Folder of the file.
-        **options: Attributes of the converter.
-    """
-    path = str(folder / LITERT_FILE)
-    with quiet_logger("tensorflow"), unroll_rnn(source.model), matmul_resizing(source.model):
-        source.model.export(path, format="litert", verbose=False, **options)
+def write_litert(source: Source, folder: Path) -> None:
+    """Write `model.tflite` with float32 weights."""
+    with _converter(source.model) as converter:
+        _allow_tensorflow_operations(converter)
+        (folder / LITERT_FILE).write_bytes(converter.convert())
 
 
 def write_float16(source: Source, folder: Path) -> None:
     """Write `model.tflite` with float16 weights, half the size; it computes in float32."""
     import tensorflow as tf
 
-    types = {"supported_types": [tf.float16]}
-    write_litert(source, folder, optimizations=[tf.lite.Optimize.DEFAULT], target_spec=types)
+    with _converter(source.model) as converter:
+        _allow_tensorflow_operations(converter)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+        (folder / LITERT_FILE).write_bytes(converter.convert())
 
 
 def write_int8(source: Source, folder: Path) -> None:
@@ -48,20 +49,8 @@ def write_int8(source: Source, folder: Path) -> None:
 
     The input is uint8 pixels and the output float32 probabilities, as in all formats.
     """
-    import tensorflow as tf
-
     assert source.examples is not None
-    with (
-        tempfile.TemporaryDirectory() as saved,
-        quiet_logger("tensorflow"),
-        _interpreter_notice_ignored(),
-        unroll_rnn(source.model),
-        matmul_resizing(source.model),
-    ):
-        source.model.export(saved, format="tf_saved_model", verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            saved, signature_keys=["serving_default"]
-        )
+    with _converter(source.model) as converter, _interpreter_notice_ignored():
         (folder / LITERT_FILE).write_bytes(_quantize(converter, source.examples))
 
 
@@ -88,6 +77,29 @@ def read_litert(folder: Path) -> Predict:
         return interpreter.get_tensor(probabilities["index"])
 
     return predict
+
+
+@contextlib.contextmanager
+def _converter(model: keras.Model) -> Iterator[Any]:
+    """Yield a `tf.lite.TFLiteConverter` of a model; Keras itself writes LiteRT since 3.13 only."""
+    import tensorflow as tf
+
+    with (
+        tempfile.TemporaryDirectory() as saved,
+        quiet_logger("tensorflow"),
+        unroll_rnn(model),
+        matmul_resizing(model),
+    ):
+        model.export(saved, format="tf_saved_model", verbose=False)
+        yield tf.lite.TFLiteConverter.from_saved_model(saved, signature_keys=["serving_default"])
+
+
+def _allow_tensorflow_operations(converter: Any) -> None:
+    """Keep operations that LiteRT lacks; the runtime then needs TensorFlow's own for them."""
+    import tensorflow as tf
+
+    sets = tf.lite.OpsSet
+    converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS, sets.SELECT_TF_OPS]
 
 
 def _interpreter_notice_ignored() -> contextlib.AbstractContextManager[None]:

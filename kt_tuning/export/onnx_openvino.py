@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.quiet import ignored_warnings, quiet_logger
-from kt_tuning.export.export_source import Predict, Source
+from kt_tuning.export.export_source import Predict, Source, graph_of
 from kt_tuning.export.layer_overrides import matmul_resizing
 
 ONNX_FILE = "model.onnx"
@@ -45,10 +45,21 @@ def read_onnx(folder: Path) -> Predict:
 
 
 def write_openvino(source: Source, folder: Path) -> None:
-    """Write `model.xml`, the graph, and `model.bin`, the weights."""
+    """Write `model.xml`, the graph, and `model.bin`, the weights.
+
+    Keras itself writes them since 3.11 only.
+    """
+    (pixels,) = source.model.inputs
+    graph = graph_of(source.model, pixels.shape[1:])
     # Outside of CI, OpenVINO's converter reports over the network.
     with mock.patch.dict(os.environ, CI="true"):
-        source.model.export(str(folder / OPENVINO_FILE), format="openvino", verbose=False)
+        import openvino
+
+        converted = openvino.convert_model(graph.get_concrete_function())
+    (first,) = converted.inputs
+    first.get_node().set_friendly_name(pixels.name)
+    first.tensor.set_names({pixels.name})
+    openvino.serialize(converted, str(folder / OPENVINO_FILE))
 
 
 def read_openvino(folder: Path) -> Predict:
