@@ -9,7 +9,6 @@ import logging
 import os
 import sqlite3
 import threading
-import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -198,10 +197,7 @@ def open_storage(storage: str | Path | BaseStorage | None) -> BaseStorage:
         with quiet_optuna(), storage_errors(storage):
             if is_shared(storage):
                 return _open_server(completed(storage))
-            opened = RDBStorage(storage, engine_kwargs=_engine(storage))
-            # Python 3.13 warns of connections to SQLite that are left to garbage collection.
-            weakref.finalize(opened, opened.engine.dispose).atexit = False
-            return opened
+            return RDBStorage(storage, engine_kwargs=_engine(storage))
     except ImportError as error:
         raise _missing_driver(storage, error) from error
 

@@ -1,7 +1,5 @@
 """Databases by their URLs; none is needed here."""
 
-import gc
-import sqlite3
 import sys
 
 import pytest
@@ -99,15 +97,3 @@ def test_what_others_use_is_not_overwritten(stripes, tmp_path):
     with pytest.raises(OptionError, match="optuna delete-study --study-name run"):
         Tuner(tiny, directory=tmp_path, project_name="run", **options)
     assert (tmp_path / "run" / "kept").exists()
-
-
-def test_a_file_is_closed_when_its_storage_is_collected(tmp_path):
-    storage = open_storage(tmp_path / "study.db")
-    pooled = storage.engine.raw_connection()
-    connection = pooled.driver_connection
-    pooled.close()
-    connection.execute("SELECT 1")
-    del storage, pooled
-    gc.collect()
-    with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
-        connection.execute("SELECT 1")
