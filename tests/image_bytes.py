@@ -8,12 +8,15 @@ import zlib
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from kt_tuning.core.records import PixelFormat
+from kt_tuning.export.decode import DECODES_WEBP
 
 COLOUR = PixelFormat(24, 40, 3)
 GREY = PixelFormat(33, 7, 1)
+needs_webp = pytest.mark.skipif(not DECODES_WEBP, reason="this TensorFlow has no decode_webp")
 
 
 def photo(width: int, height: int, mode: str = "RGB") -> Image.Image:

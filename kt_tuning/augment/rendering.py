@@ -76,7 +76,7 @@ def render(
     for rows in groups(np.flatnonzero(exact & coloured & small), size):
         some = neighbours(rows)
         rendered[some] = recolour(rendered[some], colour[some])
-    for row in np.flatnonzero(exact & coloured & ~small).tolist():
+    for row in np.flatnonzero(exact & coloured & (not small)).tolist():
         rendered[row] = to_array(recolour_image(to_pil(rendered[row]), colour[row]))
     alone = ~exact & ~together
     for name in np.unique(chosen[alone]):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib.metadata
 import io
 import os
 import sys
@@ -120,6 +122,8 @@ def _unserved(image: Image.Image, content: bytes) -> str:
         return kind
     if kind == "WEBP" and getattr(image, "is_animated", False):
         return "animated WebP"
+    if kind == "WEBP" and not _tensorflow_decodes_webp():
+        return "WebP, which needs TensorFlow 2.20"
     if kind == "GIF" and "transparency" in image.info:
         return "GIF with transparency"
     # Bytes 28 and 30 of a BMP file: bits a pixel, and the compression or masks.
@@ -128,6 +132,13 @@ def _unserved(image: Image.Image, content: bytes) -> str:
     ):
         return "BMP with a palette, masks, 16 bits or run lengths"
     return ""
+
+
+@functools.cache
+def _tensorflow_decodes_webp() -> bool:
+    """Return whether the installed TensorFlow has `decode_webp`, without importing it."""
+    major, minor, *_ = importlib.metadata.version("tensorflow").split(".")
+    return (int(major), int(minor)) >= (2, 20)
 
 
 def draft_ratio(size: tuple[int, int], pixels: PixelFormat) -> int:

@@ -3,6 +3,7 @@
 Formats: JPEG, PNG, WebP, GIF (first frame) and BMP. TensorFlow's own decoders are used, and these
 kinds of files differ from training, which decodes with Pillow:
 
+* Refused with an error: WebP where TensorFlow lacks its decoder, before 2.20.
 * Refused with an error: TIFF and other formats, animated WebP, BMP with a palette of colours, bit
   masks or run lengths. `kt-tuning predict` reads them with Pillow.
 * Refused with an error, as in training: images with more pixels than
@@ -33,8 +34,11 @@ from kt_tuning.export.tf_images import (
 )
 
 DECODES_WEBP = hasattr(tf.image, "decode_webp")
-"""Whether this TensorFlow decodes WebP: 2.18 does not, and the export refuses such files."""
+"""Whether this TensorFlow decodes WebP; if not, the export refuses such files."""
 _JPEG_RATIOS = (1, 2, 4, 8)
+
+# Index of WebP in the branches that decode.
+_WEBP = 4
 
 # Colour types of PNG files.
 _GREY_ALPHA, _RGBA = 4, 6
@@ -43,7 +47,10 @@ _REFUSED = (
     "Not an image file that can be served. Expected: JPEG, PNG, GIF, WebP (not animated) or BMP "
     "(24 or 32 bits, or 8 bits of grey, uncompressed)."
 )
-
+_NO_WEBP = (
+    f"TensorFlow {tf.__version__} cannot decode an image in WebP. Expected: JPEG, PNG, GIF or BMP; "
+    "or a model that was exported with TensorFlow 2.20 or newer."
+)
 _TOO_LARGE = (
     "The image has more pixels than the limit, {}. Expected: an image of usual size; a small file "
     "of such a size is likely to be an attack."
@@ -141,10 +148,7 @@ def _format(data: tf.Tensor) -> tf.Tensor:
         matches(data, 0, b"\x89PNG\r\n\x1a\n"),
         matches(data, 0, b"GIF87a") | matches(data, 0, b"GIF89a"),
         matches(data, 0, b"BM"),
-        matches(data, 0, b"RIFF")
-        & matches(data, 8, b"WEBP")
-        & ~_is_animated_webp(data)
-        & DECODES_WEBP,
+        matches(data, 0, b"RIFF") & matches(data, 8, b"WEBP") & ~_is_animated_webp(data),
     ]
     indices = [tf.where(is_format, index, len(known)) for index, is_format in enumerate(known)]
     return tf.reduce_min(tf.stack(indices))
@@ -164,6 +168,8 @@ def _refusal(encoded: tf.Tensor, data: tf.Tensor, kind: tf.Tensor) -> tuple[tf.T
         ],
     )
     reason = tf.where(readable, "", _REFUSED)
+    if not DECODES_WEBP:
+        reason = tf.where(tf.equal(kind, _WEBP), _NO_WEBP, reason)
     is_long = tf.maximum(width, height) > LONGEST_SIDE
     reason = tf.where(is_long, _TOO_LONG, reason)
     # The product of refused sides may overflow.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,8 +110,8 @@ class Source:
         return output
 
 
-def graph_of(model: keras.Model, shape: Sequence[int]) -> Callable[[NDArray[np.uint8]], object]:
-    """Return the model as the graph that is served.
+def graph_of(model: keras.Model, shape: Sequence[int]) -> Any:
+    """Return the model as the graph that is served, a `tf.function` of uint8 images.
 
     `predict` compiles some models by XLA, which rounds half precision in other places.
 

@@ -14,9 +14,9 @@ import itertools
 import logging
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import numpy as np
@@ -29,6 +29,9 @@ from kt_tuning.export.export_source import Predict, Source, graph_of
 from kt_tuning.export.layer_overrides import matmul_resizing, unroll_rnn
 from kt_tuning.export.measurement import FLOAT32, Tolerance
 from kt_tuning.export.saved_model import check_files, load_saved_model, write_saved_model
+
+if TYPE_CHECKING:
+    import keras
 
 KERAS_FILE, LITERT_FILE = "model.keras", "model.tflite"
 ONNX_FILE, OPENVINO_FILE = "model.onnx", "model.xml"
@@ -93,25 +96,22 @@ def read_keras(folder: Path) -> Predict:
     return lambda images: np.asarray(call(images), dtype=np.float32)
 
 
-def write_litert(source: Source, folder: Path, **options: Any) -> None:
-    """Write `model.tflite` with float32 weights.
-
-    Args:
-        source: The model.
-        folder: Folder of the file.
-        **options: Attributes of the converter.
-    """
-    path = str(folder / LITERT_FILE)
-    with quiet_logger("tensorflow"), unroll_rnn(source.model), matmul_resizing(source.model):
-        source.model.export(path, format="litert", verbose=False, **options)
+def write_litert(source: Source, folder: Path) -> None:
+    """Write `model.tflite` with float32 weights."""
+    with _converter(source.model) as converter:
+        _allow_tensorflow_operations(converter)
+        (folder / LITERT_FILE).write_bytes(converter.convert())
 
 
 def write_float16(source: Source, folder: Path) -> None:
     """Write `model.tflite` with float16 weights, half the size; it computes in float32."""
     import tensorflow as tf
 
-    types = {"supported_types": [tf.float16]}
-    write_litert(source, folder, optimizations=[tf.lite.Optimize.DEFAULT], target_spec=types)
+    with _converter(source.model) as converter:
+        _allow_tensorflow_operations(converter)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+        (folder / LITERT_FILE).write_bytes(converter.convert())
 
 
 def write_int8(source: Source, folder: Path) -> None:
@@ -119,20 +119,8 @@ def write_int8(source: Source, folder: Path) -> None:
 
     The input is uint8 pixels and the output float32 probabilities, as in all formats.
     """
-    import tensorflow as tf
-
     assert source.examples is not None
-    with (
-        tempfile.TemporaryDirectory() as saved,
-        quiet_logger("tensorflow"),
-        _interpreter_notice_ignored(),
-        unroll_rnn(source.model),
-        matmul_resizing(source.model),
-    ):
-        source.model.export(saved, format="tf_saved_model", verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            saved, signature_keys=["serving_default"]
-        )
+    with _converter(source.model) as converter, _interpreter_notice_ignored():
         (folder / LITERT_FILE).write_bytes(_quantize(converter, source.examples))
 
 
@@ -159,6 +147,29 @@ def read_litert(folder: Path) -> Predict:
         return interpreter.get_tensor(probabilities["index"])
 
     return predict
+
+
+@contextlib.contextmanager
+def _converter(model: keras.Model) -> Iterator[Any]:
+    """Yield a `tf.lite.TFLiteConverter` of a model; Keras itself writes LiteRT since 3.13 only."""
+    import tensorflow as tf
+
+    with (
+        tempfile.TemporaryDirectory() as saved,
+        quiet_logger("tensorflow"),
+        unroll_rnn(model),
+        matmul_resizing(model),
+    ):
+        model.export(saved, format="tf_saved_model", verbose=False)
+        yield tf.lite.TFLiteConverter.from_saved_model(saved, signature_keys=["serving_default"])
+
+
+def _allow_tensorflow_operations(converter: Any) -> None:
+    """Keep operations that LiteRT lacks; the runtime then needs TensorFlow's own for them."""
+    import tensorflow as tf
+
+    sets = tf.lite.OpsSet
+    converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS, sets.SELECT_TF_OPS]
 
 
 def _interpreter_notice_ignored() -> contextlib.AbstractContextManager[None]:
@@ -230,10 +241,21 @@ def read_onnx(folder: Path) -> Predict:
 
 
 def write_openvino(source: Source, folder: Path) -> None:
-    """Write `model.xml`, the graph, and `model.bin`, the weights."""
+    """Write `model.xml`, the graph, and `model.bin`, the weights.
+
+    Keras itself writes them since 3.11 only.
+    """
+    (pixels,) = source.model.inputs
+    graph = graph_of(source.model, pixels.shape[1:])
     # Outside of CI, OpenVINO's converter reports over the network.
     with mock.patch.dict(os.environ, CI="true"):
-        source.model.export(str(folder / OPENVINO_FILE), format="openvino", verbose=False)
+        import openvino
+
+        converted = openvino.convert_model(graph.get_concrete_function())
+    (first,) = converted.inputs
+    first.get_node().set_friendly_name(pixels.name)
+    first.tensor.set_names({pixels.name})
+    openvino.serialize(converted, str(folder / OPENVINO_FILE))
 
 
 def read_openvino(folder: Path) -> Predict:

@@ -151,8 +151,10 @@ def _masked(kernels: Sequence[Any]) -> Iterator[list[Any]]:
 def _product(mask: Any, constraint: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
     import keras
 
-    def masked(weights: Any) -> Any:
-        constrained = weights if constraint is None else constraint(weights)
-        return constrained * keras.ops.cast(mask, weights.dtype)
+    # Keras before 3.15 takes no plain function as a constraint.
+    class Masked(keras.constraints.Constraint):
+        def __call__(self, weights: Any) -> Any:
+            constrained = weights if constraint is None else constraint(weights)
+            return constrained * keras.ops.cast(mask, weights.dtype)
 
-    return masked
+    return Masked()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import io
 import tracemalloc
 import warnings
@@ -15,8 +16,10 @@ from PIL import Image, JpegImagePlugin
 
 from kt_tuning.core.errors import DataError, StorageError
 from kt_tuning.core.records import PixelFormat
+from kt_tuning.data import decode as decode_module
 from kt_tuning.data.decode import (
     composite_on_white,
+    decode,
     decode_image,
     draft_ratio,
     quiet_pillow,
@@ -45,6 +48,21 @@ def test_lossless_formats_come_back_exactly(save: Save, suffix: str) -> None:
 def test_lossless_webp_comes_back_exactly(save: Save) -> None:
     pixels = decode_image(save("a.webp", noise(5, 7), lossless=True), PixelFormat(5, 7, 3))
     np.testing.assert_array_equal(pixels, noise(5, 7))
+
+
+@pytest.mark.parametrize(
+    ("installed", "unserved"),
+    [("2.19.1", "WebP, which needs TensorFlow 2.20"), ("2.20.0", ""), ("2.21.0rc1", "")],
+)
+def test_webp_is_served_since_tensorflow_2_20(
+    save: Save, monkeypatch: pytest.MonkeyPatch, installed: str, unserved: str
+) -> None:
+    uncached = decode_module._tensorflow_decodes_webp.__wrapped__
+    monkeypatch.setattr(decode_module, "_tensorflow_decodes_webp", uncached)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: installed)
+    content = save("a.webp", noise(5, 7)).read_bytes()
+    with quiet_pillow():
+        assert decode(content, PixelFormat(5, 7, 3)).unserved == unserved
 
 
 def test_jpeg_of_one_colour_comes_back(save: Save) -> None:

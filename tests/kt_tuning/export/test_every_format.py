@@ -107,6 +107,14 @@ def test_labels_and_provenance_lie_beside_it(name, exports):
     assert [path.name for path in folder.parent.iterdir()] == ["1"]
 
 
+def test_the_input_of_openvino_has_the_models_name(exports, tempered):
+    needs("openvino")
+    import openvino
+
+    (pixels,) = openvino.Core().read_model(exports("openvino").path / "model.xml").inputs
+    assert pixels.get_any_name() == tempered.inputs[0].name
+
+
 @pytest.mark.parametrize("name", FLOAT32)
 def test_the_temperature_is_inside(name, exports):
     served = predict_all(FORMATS[name].read(exports(name).path), IMAGES)
@@ -184,14 +192,16 @@ def test_an_unknown_format_is_named():
 
 def test_openvino_reports_to_nobody(tempered, tmp_path, monkeypatch):
     needs("openvino")
+    import openvino
+
     monkeypatch.delenv("CI", raising=False)
     seen = []
 
-    def export(self, path, **options):
+    def convert(graph):
         seen.append(os.environ.get("CI"))
         raise ZeroDivisionError("of nothing\nat line 3")
 
-    monkeypatch.setattr(keras.Model, "export", export)
+    monkeypatch.setattr(openvino, "convert_model", convert)
     told = r"'openvino' does not take this model: .* ZeroDivisionError: of nothing Export another"
     with pytest.raises(ExportError, match=told):
         export_model(tempered, tmp_path / "1", format="openvino", card=make_card())

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import tensorflow as tf
-from image_bytes import COLOUR, GREY, bmp, encode, photo, png
+from image_bytes import COLOUR, GREY, bmp, encode, needs_webp, photo, png
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -149,6 +149,7 @@ def test_bmp_in_either_order_of_rows(decoder, bits, top_down):
     assert_same(decoder, bmp(bits, top_down=top_down))
 
 
+@needs_webp
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
 @pytest.mark.parametrize("options", [{"quality": 70}, {"lossless": True}], ids=str)
 def test_webp(decoder, mode, options):
@@ -159,7 +160,10 @@ def test_webp(decoder, mode, options):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize(("kind", "mode"), [("JPEG", "RGB"), ("PNG", "RGBA"), ("WEBP", "RGB")])
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [("JPEG", "RGB"), ("PNG", "RGBA"), pytest.param("WEBP", "RGB", marks=needs_webp)],
+)
 def test_orientation(decoder, kind, mode, orientation):
     exif = Image.Exif()
     exif[0x010E] = "a description, so that the orientation is not the only entry"

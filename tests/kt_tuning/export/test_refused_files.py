@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import tensorflow as tf
-from image_bytes import COLOUR, bmp, encode, photo, resized
+from image_bytes import COLOUR, bmp, encode, needs_webp, photo, resized
 from PIL import Image
 
 from kt_tuning.core.errors import DataError
 from kt_tuning.data import decode_image
+from kt_tuning.export import decode
 from kt_tuning.export.decode import decode_batch
 
 # --- What cannot be decoded ----------------------------------------------------------------
@@ -66,6 +67,7 @@ def test_a_line_of_more_pixels_than_a_jpeg_can_have_is_refused(decoder, size):
         decoder(resized("PNG", *size), COLOUR)
 
 
+@needs_webp
 @pytest.mark.parametrize("options", [{"lossless": True}, {"exif": b"II*\0" + bytes(20)}])
 def test_the_size_in_webp_headers_of_other_kinds(options, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 61 * 45 - 1)
@@ -74,3 +76,12 @@ def test_the_size_in_webp_headers_of_other_kinds(options, monkeypatch):
     assert b"more pixels than the limit, 2,744" in reason.numpy()
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 61 * 45)
     assert decode_batch(tf.constant([content]), COLOUR)[1][0].numpy() == b""
+
+
+def test_webp_is_refused_by_name_where_tensorflow_cannot_decode_it(monkeypatch):
+    monkeypatch.setattr(decode, "DECODES_WEBP", False)
+    files = [encode(photo(61, 45), kind) for kind in ("WEBP", "PNG")]
+    images, (webp, png_file) = decode_batch(tf.constant(files), COLOUR)
+    assert f"TensorFlow {tf.__version__} cannot decode an image in WebP" in webp.numpy().decode()
+    assert png_file.numpy() == b""
+    assert not images[0].numpy().any()
