@@ -46,7 +46,7 @@ from PIL import Image
 
 from kt_tuning.evaluation import METRICS, corrected_best
 from kt_tuning.evaluation.intervals import draw_counts
-from kt_tuning.search.pruning import REDUCTION, HalvingRule
+from kt_tuning.search.pruning import REDUCTION, make_rungs
 
 POOL = 60
 TRAIN, HELD_OUT = 2000, 18000
@@ -167,7 +167,7 @@ def trained_epochs(scores: Floats) -> NDArray[np.int64]:
     Returns:
         (K,) 1 to EPOCHS.
     """
-    rungs = [int(rung.epochs) for rung in HalvingRule.of(EPOCHS, maximise=True).rungs]
+    rungs = [int(rung.epochs) for rung in make_rungs(EPOCHS)]
     going, epochs = np.arange(len(scores)), np.full(len(scores), rungs[0])
     for rung, following in zip(rungs, [*rungs[1:], EPOCHS], strict=True):
         order = np.argsort(-scores[going, :rung].max(axis=1), kind="stable")

@@ -59,8 +59,8 @@ def licence(package: str) -> str:
 
 def written(page: str) -> dict[str, str]:
     """Return the licences in the table of the page, by package."""
-    rows = re.findall(r"^\| (\w[\w-]*) \| [^|]+ \| ([^|]+) \|$", page, re.MULTILINE)
-    return {name: text for name, text in rows if name != "package"}
+    _, _, after = page.partition("| package | for | licence |")
+    return dict(re.findall(r"^\| (\w[\w-]*) \| [^|]+ \| ([^|]+) \|$", after, re.MULTILINE))
 
 
 def table(known: Mapping[str, str]) -> Iterator[str]:

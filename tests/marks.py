@@ -45,7 +45,6 @@ QUICK = (
     "kt_tuning/execution/test_worker_resources.py",
     "kt_tuning/finalize/test_boosting_round.py",
     "kt_tuning/search/test_distributions.py",
-    "kt_tuning/search/test_feasibility.py",
     "kt_tuning/search/test_objectives.py",
     "kt_tuning/search/test_oracle.py",
     "kt_tuning/search/test_oracle_enqueue.py",

@@ -7,7 +7,8 @@ import pytest
 
 from kt_tuning import ImageData, summaries
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.evaluation import Forecast, Interval, Scores
+from kt_tuning.evaluation import Interval, Scores
+from kt_tuning.evaluation.forecast import Forecast
 from kt_tuning.pipeline import RunOutcome
 
 DONE = TrialRecord("0", 0, "COMPLETED", {}, {"val_accuracy": 0.75}, 3, 4, 61.0, 10)

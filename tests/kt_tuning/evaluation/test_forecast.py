@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kt_tuning.core.records import SearchRecord, TrialRecord
-from kt_tuning.evaluation import Forecast, forecast_best, forecast_of_run
+from kt_tuning.evaluation import forecast_best, forecast_of_run
+from kt_tuning.evaluation.forecast import Forecast
 
 TIMES = np.geomspace(1.0, 64.0, 400)
 SEARCH = SearchRecord(
