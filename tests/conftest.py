@@ -14,6 +14,7 @@ os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
 
 import pytest
 import tensorflow as tf
+from garbage import COUNT_FROZEN
 from marks import mark_of
 from striped import striped_images
 
@@ -41,6 +42,17 @@ def pytest_collection_finish():
     """Spare them each later collection; Keras asks for one a model."""
     gc.freeze()
     gc.enable()
+    # To count them takes 60 ms, and each search asks.
+    count = COUNT_FROZEN()
+    gc.get_freeze_count = lambda: count
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _freeze_what_stays():
+    """Spare later collections what the tests of a module have left for good."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,17 +2,18 @@ import gc
 import logging
 
 import pytest
+from garbage import COUNT_FROZEN
 
 from kt_tuning.core.quiet import light_collections, without_repetitions
 
 
 @pytest.fixture
-def nothing_frozen():
-    frozen = gc.get_freeze_count()
+def nothing_frozen(monkeypatch):
+    """Undo what `conftest.py` has frozen, and that it counts no more."""
+    monkeypatch.setattr(gc, "get_freeze_count", COUNT_FROZEN)
     gc.unfreeze()
     yield
-    if frozen:
-        gc.freeze()
+    gc.freeze()
 
 
 @pytest.mark.usefixtures("nothing_frozen")
