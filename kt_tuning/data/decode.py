@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import importlib.metadata
 import io
 import os
 import sys
@@ -20,7 +18,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from kt_tuning.core.errors import DataError, StorageError
 from kt_tuning.core.records import LONGEST_SIDE, PixelFormat
-from kt_tuning.data.image_files import formats
+from kt_tuning.data.image_files import formats, tensorflow_decodes_webp
 
 #: Raised by one whenever the rule below gives other pixels for the same file.
 DECODE_RULE = 2
@@ -122,7 +120,7 @@ def _unserved(image: Image.Image, content: bytes) -> str:
         return kind
     if kind == "WEBP" and getattr(image, "is_animated", False):
         return "animated WebP"
-    if kind == "WEBP" and not _tensorflow_decodes_webp():
+    if kind == "WEBP" and not tensorflow_decodes_webp():
         return "WebP, which needs TensorFlow 2.20"
     if kind == "GIF" and "transparency" in image.info:
         return "GIF with transparency"
@@ -132,13 +130,6 @@ def _unserved(image: Image.Image, content: bytes) -> str:
     ):
         return "BMP with a palette, masks, 16 bits or run lengths"
     return ""
-
-
-@functools.cache
-def _tensorflow_decodes_webp() -> bool:
-    """Return whether the installed TensorFlow has `decode_webp`, without importing it."""
-    major, minor, *_ = importlib.metadata.version("tensorflow").split(".")
-    return (int(major), int(minor)) >= (2, 20)
 
 
 def draft_ratio(size: tuple[int, int], pixels: PixelFormat) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import importlib.metadata
 import logging
 import os
 from collections import Counter
@@ -269,3 +270,14 @@ def extensions() -> frozenset[str]:
     # An MPO file is a JPEG file with further pictures, which the reader of JPEG opens.
     known = {*formats(), "MPO"}
     return frozenset(ext for ext, name in Image.registered_extensions().items() if name in known)
+
+
+@functools.cache
+def tensorflow_decodes_webp() -> bool:
+    """Return whether the installed TensorFlow has `decode_webp`, without importing it."""
+    try:
+        major, minor, *_ = importlib.metadata.version("tensorflow").split(".")
+    except importlib.metadata.PackageNotFoundError:
+        # Another distribution of it, such as tensorflow-cpu: the export itself finds out.
+        return True
+    return (int(major), int(minor)) >= (2, 20)

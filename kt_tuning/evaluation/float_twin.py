@@ -103,9 +103,12 @@ def float_twin(model: Any, select: Select | None = None) -> Any:
 
 
 def _watched(operation: Any, shown: list[Any], *, whole: bool) -> Any:
-    """Return `operation` as a function that adds the outputs to show of each call to `shown`.
+    """Return `operation` as a function that collects the outputs to show of each call.
 
-    A list that it returns is its output, and outputs to show; with `whole` its own is shown.
+    Args:
+        operation: The operation; a list that it returns is its output, and outputs to show.
+        shown: Gets the outputs.
+        whole: Whether its own output is to be shown.
     """
 
     def call(*args: Any, **kwargs: Any) -> Any:

@@ -161,11 +161,15 @@ def _average_precision(positive: Truths, scores: Floats, counts: Floats) -> Floa
 
 
 def _runs(positive: Truths, scores: Floats, *, join_positives: bool) -> tuple[Labels, int]:
-    """Number the rows (N,) by rising score, neighbouring negatives sharing a number.
+    """Number the rows by rising score, neighbouring negatives sharing a number.
 
     No pair of a positive and a negative lies inside such a run, and no positive's precision, so
-    the areas are the same, from far fewer rows than N when positives are rare. With
-    `join_positives` neighbouring positives share a number, too.
+    the areas are the same, from far fewer rows than N when positives are rare.
+
+    Args:
+        positive: (N,).
+        scores: (N,); rows of equal score always share a number.
+        join_positives: Whether neighbouring positives share one, too.
     """
     _, level = np.unique(scores, return_inverse=True)
     has_positive = np.bincount(level, positive) > 0

@@ -152,7 +152,14 @@ class Processes(Executor):
 
 
 class _Process(Worker):
-    """A worker process with the log of its output, and the connection to it."""
+    """A worker process and the connection to it.
+
+    Args:
+        slot: Its worker slot, from 0.
+        log: File of its output.
+        imports: Modules that it imports while it waits for work.
+        environment: Variables in addition to those of this process.
+    """
 
     def __init__(
         self, slot: int, log: Path, *, imports: Sequence[str], environment: Mapping[str, str]
@@ -193,7 +200,12 @@ class _Process(Worker):
             self.line.send_bytes(cloudpickle.dumps(job))
 
     def receive(self) -> tuple[str, Any]:
-        """Return its next message; raise a `SearchError` if it exited before it was ready."""
+        """Return its next message.
+
+        Raises:
+            EOFError: if it died.
+            SearchError: if it exited before it was ready.
+        """
         try:
             message: tuple[str, Any] = cloudpickle.loads(self.line.recv_bytes())
         except (EOFError, ConnectionError) as error:

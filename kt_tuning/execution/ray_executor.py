@@ -94,7 +94,13 @@ class RayExecutor(Executor):
                 self._stop()
 
     def _run(self, work: Any, driver: Driver, waiting: list[Any]) -> None:
-        """Run jobs, those that are waiting first; `work` is a reference."""
+        """Run jobs.
+
+        Args:
+            work: Reference to the work.
+            driver: Provides further jobs.
+            waiting: Jobs that come first.
+        """
         import ray
 
         while True:
@@ -187,6 +193,11 @@ class RayExecutor(Executor):
 class _Actor(Worker):
     """An actor on the cluster, and its next message.
 
+    Args:
+        cpus: Processors of the actor.
+        gpus: GPUs of the actor.
+        imports: Modules that it imports while it waits for work.
+
     Attributes:
         ready: Whether it runs and has imported its modules. Before that it may wait for room.
         news: Reference to its next message.
@@ -213,7 +224,11 @@ class _Actor(Worker):
         self._actor.give.remote(cloudpickle.dumps(job), [work])
 
     def receive(self) -> tuple[str, Any]:
-        """Return the message that has arrived, and request the next one."""
+        """Return the message that has arrived, and request the next one.
+
+        Raises:
+            EOFError: if the process or the node was lost, with the reason.
+        """
         import ray
 
         try:

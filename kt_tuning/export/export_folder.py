@@ -32,7 +32,11 @@ def versions(folder: Path) -> list[int]:
 
 
 def check_free(path: Path) -> None:
-    """Refuse, with a `StorageError`, a path that is anything but an empty folder."""
+    """Refuse a path that is in use.
+
+    Raises:
+        StorageError: if `path` is anything but an empty folder.
+    """
     if path.is_dir() and not any(path.iterdir()):
         return
     if path.exists():

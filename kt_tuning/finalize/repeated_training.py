@@ -136,14 +136,21 @@ def boost(
     Called again, it continues; with more rounds it adds some. Ctrl-C stops it
     and keeps the finished ones.
 
-    At most `rounds` members are trained; the other arguments are those of `bag`.
+    Args:
+        configuration: What is trained, e.g. `Configuration.of(tuner)`.
+        data: The images; all members are validated on the same ones.
+        directory: Folder of the members, e.g. "boost" in the run directory.
+        rounds: How many, at most.
+        overwrite: Whether members in the directory are deleted first.
+        verbose: Whether to show the live view.
 
     Returns:
         The members, best first, and their votes.
 
     Raises:
-        SearchError: if the first member fails, or is no better than guessing. Other errors are
-            those of `bag`.
+        OptionError: if an argument is wrong, or the configuration does not fit the data.
+        SearchError: if the first member fails, or is no better than guessing.
+        StorageError: if the directory holds something else, or another process uses it.
     """
     rounds = check_count("rounds", rounds)
     run = MemberTraining("boost", configuration, data, directory, overwrite=overwrite)
@@ -239,15 +246,24 @@ def snapshots(
 
     Source: Huang et al. (2017), "Snapshot ensembles: train 1, get M for free".
 
-    There are `cycles` of `epochs` each; by default all together take as long as one training of
-    the configuration. The other arguments are those of `bag`.
+    Args:
+        configuration: What is trained, e.g. `Configuration.of(tuner)`.
+        data: The images.
+        directory: Folder of the members, e.g. "snapshots" in the run directory.
+        cycles: How many.
+        epochs: Of one cycle; by default all together take as long as one training of the
+            configuration.
+        overwrite: Whether members in the directory are deleted first.
+        verbose: Whether to show the live view.
 
     Returns:
         The members, best first: for `Ensemble.from_members`, for `soup`, or for `join_candidates`
         with others.
 
     Raises:
-        SearchError: if the first cycle fails. Other errors are those of `bag`.
+        OptionError: if an argument is wrong, or the configuration does not fit the data.
+        SearchError: if the first cycle fails.
+        StorageError: if the directory holds something else, or another process uses it.
     """
     cycles = check_count("cycles", cycles)
     if not configuration.by_epochs:

@@ -163,8 +163,17 @@ def run(
 def finalize(tuner: Tuner, images: Callable[[], ImageData], *, verbose: bool = True) -> RunOutcome:
     """Combine, evaluate, export and report the trials so far, without searching further.
 
-    Finished and paused trials count; the search can continue afterwards. `images` returns the data
-    that were searched on. For the errors see `Tuner.finalize`.
+    Finished and paused trials count; the search can continue afterwards.
+
+    Args:
+        tuner: Of the run.
+        images: Returns the data that were searched on.
+        verbose: Whether to show progress.
+
+    Raises:
+        SearchError: if no trial has a score yet.
+        StorageError: if another process is using the run, or a file of it is damaged or gone.
+        DataError: if the images are others than those of the search.
     """
     out = tuner.run_directory
     folds = Run(out).read_search().folds

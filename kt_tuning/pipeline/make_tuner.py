@@ -127,15 +127,13 @@ def _hypermodel(
         if choice is None or fixed:
             made.hyperparameters()
     except ValueError as error:
-        hint = (
-            ""
-            if choice is None or not options.fixed
-            else (
+        text = error_text(error)
+        if choice is not None and options.fixed:
+            text += (
                 f" With --hypermodel auto, {CONVNET}/NAME is for one of its families; "
                 f"--hypermodel {CONVNET} searches that family alone."
             )
-        )
-        raise OptionError(f"{error_text(error)}{hint}") from error
+        raise OptionError(text) from error
     return made
 
 

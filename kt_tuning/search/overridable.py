@@ -117,7 +117,18 @@ class OverridableTuner(TunerResults):
         callbacks: list[keras.callbacks.Callback] | None,
         fit_kwargs: dict[str, Any],
     ) -> _OverriddenTrials | None:
-        """Return what runs trials by the overridden methods; None if none is overridden."""
+        """Return what runs trials by the overridden methods; None if none is overridden.
+
+        Args:
+            workers: As found.
+            args: Positional arguments of `search`.
+            epochs: As given.
+            callbacks: As given.
+            fit_kwargs: Keyword arguments of `search` that `fit` takes.
+
+        Raises:
+            OptionError: if methods are overridden, which need this process, and there are workers.
+        """
         hooks = self._overrides(*OVERRIDABLE)
         if not hooks:
             return None
@@ -150,9 +161,17 @@ class OverridableTuner(TunerResults):
         *,
         fixed_epochs: bool,
     ) -> list[Task]:
-        """Return one task a fold for the arguments of `search`; without images there are no parts.
+        """Return one task a fold for the arguments of `search`.
 
-        `fixed_epochs` says whether `fit` is told the epochs.
+        Args:
+            parts: The images as each fold splits them; empty for data of other kinds.
+            args: Positional arguments of `search`.
+            fit_kwargs: Keyword arguments that it does not take itself.
+            fixed_epochs: Whether `fit` is told the epochs.
+
+        Raises:
+            OptionError: if there are no data, folds are requested of other data than images, or as
+                `image_tasks` does.
         """
         hypermodel = self._searched
         if parts:
@@ -258,7 +277,12 @@ class _OverriddenTrials:
         self.record: TrialRecord | None = None
 
     def __call__(self, spec: TrialSpec, report: Report) -> TrialRecord:
-        """Run one trial as `kt_tuning.trials.run_trial` does."""
+        """Run one trial; the record is written as `result.json`.
+
+        Raises:
+            KtTuningError: if the cause is in the arguments or data.
+            keras_tuner.errors.FatalError: if nothing can work, e.g. as `run_trial` returns None.
+        """
         began = time.monotonic()
         trial = self._tuner.oracle.get_trial(spec.trial_id)
         trial.hyperparameters = HyperParameters.sharing(spec.hp)

@@ -141,7 +141,12 @@ class SessionTuner(OverridableTuner):
         parts: Sequence[ImageData],
         verbose: bool,
     ) -> None:
-        """Hold the run directory and run trials; the budget has no deadline yet."""
+        """Hold the run directory and run trials; the budget has no deadline yet.
+
+        Raises:
+            SearchError: if every trial fails.
+            KeyboardInterrupt: on Ctrl-C, after the workers have been stopped.
+        """
         jobs = self.oracle.max_trials
         if jobs is not None:
             # Failed trials are tried again.
@@ -262,7 +267,11 @@ class SessionTuner(OverridableTuner):
         record.save(self.run_directory / SEARCH)
 
     def _check_results(self) -> None:
-        """Raise a `SearchError` if all trials have failed; warn if trial 0 has."""
+        """Warn if trial 0 has failed.
+
+        Raises:
+            SearchError: if all trials have failed.
+        """
         trials = self._run.trials()
         if trials and not self._run.best_trials(1):
             raise SearchError(

@@ -220,6 +220,9 @@ class _Job:
     """A trial, which is pickled with the files that its folder has at that time.
 
     A second attempt thus includes the changes that came back from the first.
+
+    Args:
+        spec: The trial, with paths and deadline of this machine.
     """
 
     def __init__(self, spec: TrialSpec) -> None:
@@ -239,7 +242,11 @@ class _Job:
         self._sent = state
 
     def unpack(self, scratch: Path) -> TrialSpec:
-        """Write the files into an empty folder; return the trial with paths and deadline there."""
+        """Write the files, on the other machine; return the trial with its paths and deadline.
+
+        Args:
+            scratch: An empty folder.
+        """
         sent = self._sent
         directory, origin = scratch / self.spec.directory.name, None
         directory.mkdir()

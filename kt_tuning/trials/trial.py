@@ -13,7 +13,6 @@ from typing import Any
 import keras
 import keras_tuner
 import numpy as np
-from numpy.typing import NDArray
 
 from kt_tuning.core.errors import OptionError, disk_errors_explained
 from kt_tuning.core.records import COMPLETED, PAUSED, PRUNED, TrialRecord
@@ -41,7 +40,7 @@ from kt_tuning.trials.spec import (
 from kt_tuning.trials.tasks import Task
 from kt_tuning.trials.trial_callback import TrainingOverError, TrialCallback
 from kt_tuning.trials.trial_files import Outcome, TrainingKey, TrialFiles, mean_metrics
-from kt_tuning.trials.weights import load_weights
+from kt_tuning.trials.weights import load_weights, set_kept_weights
 
 logger = logging.getLogger("kt_tuning")
 
@@ -90,7 +89,13 @@ def train_trial(
     tasks: Sequence[Task],
     objectives: Sequence[keras_tuner.Objective],
 ) -> tuple[list[Any], TrialRecord]:
-    """Train one configuration as `run_trial` does, from the same arguments, but raise every error.
+    """Train one configuration as `run_trial` does, but raise every error.
+
+    Args:
+        spec: The configuration.
+        report: As for `run_trial`.
+        tasks: As for `run_trial`.
+        objectives: As for `run_trial`.
 
     Returns:
         What `HyperModel.fit` returned for each training, and the record, which is not written.
@@ -296,7 +301,7 @@ class _Training:
         best, objective = callback.best or callback.unmeasured, self._objectives[0]
         metrics, predictions = {}, None
         if best is not None:
-            _set_weights(model, best.weights)
+            set_kept_weights(model, best.weights)
             metrics, predictions = dict(best.logs), best.predictions
         measured = callback.best is not None
         if not measured or not isinstance(result, (keras.callbacks.History, type(None))):
@@ -337,14 +342,3 @@ class _Training:
 def _identity(model: keras.Model) -> list[int]:
     """Return what a hypermodel's `fit` may change of a model: optimizer and trainable variables."""
     return [id(getattr(model, "optimizer", None)), *map(id, model.trainable_variables)]
-
-
-def _set_weights(model: keras.Model, weights: Sequence[NDArray[Any]]) -> None:
-    """Set the kept weights in the model that the hypermodel built."""
-    shapes = [tuple(weight.shape) for weight in model.weights]
-    if shapes != [weight.shape for weight in weights]:
-        raise TrialFailedError(
-            "The hypermodel's `fit` has trained another model than the one that `build` returned: "
-            "its weights do not fit that one. Change the model that `fit` is given in place."
-        )
-    model.set_weights(weights)

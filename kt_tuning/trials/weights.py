@@ -6,15 +6,18 @@ import contextlib
 import copy
 import functools
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py  # type: ignore[import-untyped]
 import keras
+from numpy.typing import NDArray
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json, write_json
 from kt_tuning.run.layout import BUILD_CONFIG
+from kt_tuning.trials.spec import TrialFailedError
 
 FROZEN = "frozen"
 """Attribute of a weights file: the digest of the frozen part, which is not in it."""
@@ -148,3 +151,18 @@ def _plain(config: Any) -> Any:
     if name == CROSS_ENTROPY:
         return keras.losses.serialize(keras.losses.SparseCategoricalCrossentropy())
     return {key: _plain(value) for key, value in config.items()}
+
+
+def set_kept_weights(model: keras.Model, weights: Sequence[NDArray[Any]]) -> None:
+    """Set the weights of the best epoch in the model that the hypermodel built.
+
+    Raises:
+        TrialFailedError: if they are those of another model.
+    """
+    shapes = [tuple(weight.shape) for weight in model.weights]
+    if shapes != [weight.shape for weight in weights]:
+        raise TrialFailedError(
+            "The hypermodel's `fit` has trained another model than the one that `build` returned: "
+            "its weights do not fit that one. Change the model that `fit` is given in place."
+        )
+    model.set_weights(weights)

@@ -18,12 +18,10 @@ from kt_tuning.core.errors import DataError, StorageError
 from kt_tuning.core.records import PixelFormat
 from kt_tuning.data import decode as decode_module
 from kt_tuning.data.decode import (
-    composite_on_white,
     decode,
     decode_image,
     draft_ratio,
     quiet_pillow,
-    to_channels,
     upright_size,
 )
 
@@ -57,8 +55,8 @@ def test_lossless_webp_comes_back_exactly(save: Save) -> None:
 def test_webp_is_served_since_tensorflow_2_20(
     save: Save, monkeypatch: pytest.MonkeyPatch, installed: str, unserved: str
 ) -> None:
-    uncached = decode_module._tensorflow_decodes_webp.__wrapped__
-    monkeypatch.setattr(decode_module, "_tensorflow_decodes_webp", uncached)
+    uncached = decode_module.tensorflow_decodes_webp.__wrapped__
+    monkeypatch.setattr(decode_module, "tensorflow_decodes_webp", uncached)
     monkeypatch.setattr(importlib.metadata, "version", lambda name: installed)
     content = save("a.webp", noise(5, 7)).read_bytes()
     with quiet_pillow():
@@ -296,63 +294,3 @@ def test_overlapping_users_leave_the_warning_filters_as_they_were() -> None:
     second.close()
     assert warnings.filters == before
     assert during != before
-
-
-def one_pixel(mode: str, value: object) -> Image.Image:
-    return Image.new(mode, (1, 1), value)  # type: ignore[arg-type]
-
-
-def value(image: Image.Image) -> object:
-    return image.getpixel((0, 0))
-
-
-@pytest.mark.parametrize(
-    ("mode", "pixel", "rgb"),
-    [
-        ("1", 1, (255, 255, 255)),
-        ("L", 77, (77, 77, 77)),
-        ("RGB", (1, 2, 3), (1, 2, 3)),
-        # (100·128 + 255·127 + 127) // 255 = 177, and so on
-        ("RGBA", (100, 50, 200, 128), (177, 152, 227)),
-        ("RGBA", (9, 9, 9, 0), (255, 255, 255)),
-        ("RGBA", (9, 8, 7, 255), (9, 8, 7)),
-        ("LA", (100, 128), (177, 177, 177)),
-        ("CMYK", (0, 255, 255, 0), (255, 0, 0)),
-        ("I;16", 0x1234, (0x12, 0x12, 0x12)),
-        ("I;16B", 0xFF00, (255, 255, 255)),
-        ("I", 0xABCD, (0xAB, 0xAB, 0xAB)),
-    ],
-)
-def test_every_mode_becomes_rgb(mode: str, pixel: object, rgb: tuple[int, int, int]) -> None:
-    assert value(to_channels(one_pixel(mode, pixel), 3)) == rgb
-
-
-def test_colour_becomes_grey_by_the_luma_formula() -> None:
-    # (19595·10 + 38470·20 + 7471·30 + 32768) >> 16
-    assert value(to_channels(one_pixel("RGB", (10, 20, 30)), 1)) == 18
-
-
-def test_alpha_is_laid_over_white_before_colour_becomes_grey() -> None:
-    # RGB (177, 152, 227) → (19595·177 + 38470·152 + 7471·227 + 32768) >> 16
-    assert value(to_channels(one_pixel("RGBA", (100, 50, 200, 128)), 1)) == 168
-
-
-def test_transparent_palette_entry_is_white() -> None:
-    image = one_pixel("P", 0)
-    image.putpalette([200, 0, 0])
-    assert value(to_channels(image, 3)) == (200, 0, 0)
-    image.info["transparency"] = 0
-    assert value(to_channels(image, 3)) == (255, 255, 255)
-
-
-def test_compositing_rounds_to_nearest() -> None:
-    colour, alpha = np.meshgrid(np.arange(256), np.arange(256))
-    rgba = np.stack([colour, colour, colour, alpha], axis=-1).astype(np.uint8)
-    exact = (colour * alpha + 255 * (255 - alpha)) / 255
-    assert np.abs(composite_on_white(rgba)[..., 0] - exact).max() <= 0.5
-
-
-@pytest.mark.parametrize(("mode", "pixel"), [("F", 0.5), ("I", 70_000), ("I", -1)])
-def test_pixels_of_unknown_range_are_refused(mode: str, pixel: float) -> None:
-    with pytest.raises(ValueError, match="no known range"):
-        to_channels(one_pixel(mode, pixel), 3)
