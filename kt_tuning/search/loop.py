@@ -142,7 +142,7 @@ class SearchLoop:
             text = "trial %d: %s; it goes on after its last epoch. %s"
             logger.warning(text, job.number, reason, hint)
             return True
-        record = job.record(FAILED, message=f"{reason}, twice. {crash_hint(reason)}")
+        record = job.record(FAILED, message=f"{reason}, {MAX_CRASHES} times. {crash_hint(reason)}")
         record.save(job.directory / RESULT)
         self.finished(job, record)
         return False

@@ -18,7 +18,7 @@ from kt_tuning.core.json_record import Record
 from kt_tuning.core.records import FAILED, INFEASIBLE, OUT_OF_MEMORY, TrialRecord
 from kt_tuning.run.layout import DEATHS, WEIGHTS
 
-MAX_CRASHES = 2
+MAX_CRASHES = 3
 """Crashes without a finished epoch in between after which a trial has failed."""
 
 

@@ -143,7 +143,7 @@ def test_a_trial_that_always_kills_its_worker_is_failed(make_tuner, stripes, mon
     tuner.search(stripes)
     assert list(tuner.results()["status"]) == ["FAILED", "COMPLETED"]
     message = tuner.results()["message"].iloc[0]
-    assert message.startswith("its process ended with status 9, twice. Memory may have run out")
+    assert message.startswith("its process ended with status 9, 3 times. Memory may have run out")
     assert np.isfinite(tuner.results()["val_accuracy"].iloc[1])
 
 
