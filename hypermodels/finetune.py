@@ -125,9 +125,9 @@ class FineTune(BackboneHyperModel):
             bottom, top = split_network(fold_batch_normalization(network), self._unfrozen(space))
             if bottom is not None:
                 bottom.trainable = False
-                x = InferenceModel(bottom.inputs, bottom.outputs[0], name=NAME)(x)
+                x = InferenceModel(bottom.inputs[0], bottom.outputs[0], name=NAME)(x)
             if top is not None:
-                x = InferenceModel(top.inputs, top.outputs[0], name=TOP)(x)
+                x = InferenceModel(top.inputs[0], top.outputs[0], name=TOP)(x)
         else:
             x = network(x)
         return classifier(

@@ -67,7 +67,7 @@ def _is_functional(model: Any) -> bool:
 
 def _pairs(model: keras.Model) -> list[tuple[layers.Layer, layers.BatchNormalization]]:
     """Convolutions of a model whose only use is by a batch normalisation of its channels."""
-    by_depth = keras.Model(model.inputs, model.outputs[0])._nodes_by_depth
+    by_depth = keras.Model(model.inputs[0], model.outputs[0])._nodes_by_depth
     nodes = [node for depth in by_depth.values() for node in depth]
     calls = Counter(id(node.operation) for node in nodes)
     uses = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)

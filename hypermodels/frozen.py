@@ -54,7 +54,7 @@ class FrozenPart:
             model: Functional, uint8 pixels -> probabilities.
             features: The tensor in it that the frozen layers compute and the others read.
         """
-        return cls(keras.Model(model.inputs, features), keras.Model(features, model.outputs))
+        return cls(keras.Model(model.inputs[0], features), keras.Model(features, model.outputs))
 
     @functools.cached_property
     def digest(self) -> str:

@@ -95,7 +95,7 @@ class LinearProbe(BackboneHyperModel):
         if two_scales and backbone.resizable:
             network = _of_any_size(network)
         network.trainable = False
-        network = InferenceModel(network.inputs, network.outputs[0], name=NAME)
+        network = InferenceModel(network.inputs[0], network.outputs[0], name=NAME)
         network.trainable = False
         x = rescale_values(fit_pixels(x, network, height, width), backbone.values)
         scales = [x]

@@ -37,7 +37,7 @@ def split_network(
         found = tensor if passed else None
     if found is None:
         return None, network
-    return keras.Model(network.inputs, found), keras.Model(found, network.outputs[0])
+    return keras.Model(network.inputs[0], found), keras.Model(found, network.outputs[0])
 
 
 def single_tensors(network: keras.Model) -> Iterator[tuple[int, Any]]:

@@ -255,7 +255,7 @@ def combine_models(models: Sequence[keras.Model], combination: Combination) -> k
     rows = zip(models, combination.weights, combination.temperatures, strict=True)
     for index, (model, weight, temperature) in enumerate(rows):
         # The same layers under a name of its own: two members built alike are called alike.
-        member = keras.Model(model.inputs, model.outputs[0], name=member_name(index))
+        member = keras.Model(model.inputs[0], model.outputs[0], name=member_name(index))
         answer = member(pixels)
         if combination.pool == GEOMETRIC:
             answer = _logarithm(answer)

@@ -51,7 +51,7 @@ def functional_view(model: Any) -> Any:
     """Return the model's graph as an uncompiled functional model of the same layers."""
     import keras
 
-    return keras.Model(model.inputs, model.outputs[0], name=model.name)
+    return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
 
 
 def check_tensorflow(purpose: str) -> None:

@@ -202,7 +202,7 @@ def _some(count: int, wanted: int, rng: np.random.Generator) -> np.ndarray[Any, 
 def _prune(model: keras.Model, data: ImageData, pruning: Pruning, seed: int) -> Pruned:
     # The same layers in another model: compiled itself, the final model would be saved with an
     # optimizer, which is twice as large as its weights.
-    trained = keras.Model(model.inputs, model.outputs[0])
+    trained = keras.Model(model.inputs[0], model.outputs[0])
     fit = fine_tuning(trained, data, epochs=pruning.epochs, seed=seed)
     return prune(trained, fit, sparsity=pruning.sparsity, rounds=pruning.rounds)
 
