@@ -20,6 +20,8 @@ import sysconfig
 import tempfile
 import types
 
+import threadpoolctl
+
 PACKAGES = """
 keras_tuner tensorflow keras optuna sqlalchemy.dialects.sqlite alembic.config pandas scipy.optimize
 sklearn.linear_model sklearn.model_selection sklearn.isotonic matplotlib.figure
@@ -65,6 +67,10 @@ def become_windows() -> None:
     # Elsewhere its file is deleted while it is open.
     tempfile.TemporaryFile = tempfile.NamedTemporaryFile
     restrict_files()
+    # It would ask Windows for the libraries of this process.
+    controller = threadpoolctl.ThreadpoolController
+    found = controller._find_libraries_with_dl_iterate_phdr
+    controller._find_libraries_with_enum_process_module_ex = found
     sys.platform = "win32"
 
 

@@ -97,7 +97,7 @@ def float_twin(model: Any, select: Select | None = None) -> Any:
             return _watched(operation, shown, whole=True)
         return operation
 
-    twin = keras.models.clone_model(source, input_tensors=[pixels], clone_function=renewed)
+    twin = keras.models.clone_model(source, input_tensors=pixels, clone_function=renewed)
     outputs = twin.outputs[0]
     return keras.Model(pixels, [outputs, *shown] if shown else outputs)
 

@@ -19,6 +19,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 
 from kt_tuning.core.errors import MissingExtraError, StorageError, is_disk_full, missing_extra
+from kt_tuning.core.json_record import RESTORE
 from kt_tuning.core.quiet import quiet_optuna
 
 logger = logging.getLogger("kt_tuning")
@@ -83,21 +84,26 @@ def without_password(url: str) -> str:
     return shown.render_as_string(hide_password=False)
 
 
-def trusted_storage(recorded: str | None, file: Path) -> str | None:
+def trusted_storage(recorded: Any, file: Path) -> str | None:
     """Return the storage that a file records, if the environment names it too.
 
     A run directory may come from someone else. What it records is therefore neither connected to,
     which would send a password there, nor written to, unless the user names it.
 
     Args:
-        recorded: Path or URL in the file; None if it has none.
+        recorded: What the file has as path or URL; None if it has none.
         file: The file, for the message.
 
     Raises:
-        StorageError: if `KT_TUNING_STORAGE` is not set to the recorded storage.
+        StorageError: if `KT_TUNING_STORAGE` is not set to the recorded storage, or the file names
+            no storage but something else.
     """
     if recorded is None:
         return None
+    if not isinstance(recorded, str):
+        raise StorageError(
+            f"{file} is damaged: `storage` is a path or a URL. Received: {recorded!r}. {RESTORE}"
+        )
     named = os.environ.get(STORAGE)
     if named is not None and without_password(named) == without_password(recorded):
         return named

@@ -1,12 +1,19 @@
 """Databases by their URLs; none is needed here."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
 from kt_tuning import Tuner
 from kt_tuning.core.errors import MissingExtraError, OptionError, StorageError
-from kt_tuning.search.study.storage import completed, open_storage, server_of, without_password
+from kt_tuning.search.study.storage import (
+    completed,
+    open_storage,
+    server_of,
+    trusted_storage,
+    without_password,
+)
 
 
 @pytest.mark.parametrize(
@@ -97,3 +104,8 @@ def test_what_others_use_is_not_overwritten(stripes, tmp_path):
     with pytest.raises(OptionError, match="optuna delete-study --study-name run"):
         Tuner(tiny, directory=tmp_path, project_name="run", **options)
     assert (tmp_path / "run" / "kept").exists()
+
+
+def test_a_recorded_storage_that_is_no_url_is_refused_with_its_file():
+    with pytest.raises(StorageError, match=r"options\.json is damaged: `storage`"):
+        trusted_storage({"host": "db"}, Path("options.json"))
