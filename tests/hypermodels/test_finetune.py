@@ -136,7 +136,7 @@ def test_few_steps_change_the_weights_little(network):
 
 
 def test_normalisation_keeps_the_statistics_it_came_with(network):
-    expected = keras.Model(network.inputs, network.layers[-2].output)
+    expected = keras.Model(network.inputs[0], network.layers[-2].output)
     model = build(FineTune((8, 8, 3), 2, backbone=network, values="tf", unfreeze=0.5))
     images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype(np.uint8)
     features = expected.predict_on_batch(images / 127.5 - 1)

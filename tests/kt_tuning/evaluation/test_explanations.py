@@ -88,7 +88,7 @@ def test_an_ensemble_adds_its_members_maps(model):
 
 
 def test_a_nested_backbone(model):
-    backbone = keras.Model(model.inputs, model.layers[-3].output, name="backbone")
+    backbone = keras.Model(model.inputs[0], model.layers[-3].output, name="backbone")
     pixels = keras.Input((SIZE, SIZE, 1), dtype="uint8")
     x = model.layers[-1](model.layers[-2](backbone(pixels)))
     images, labels, _ = planted(4)

@@ -269,7 +269,7 @@ def test_a_model_that_does_not_fit_is_refused(tmp_path, options, card, message):
 
 
 def test_a_model_of_several_outputs_is_refused(model, tmp_path):
-    twice = keras.Model(model.inputs, [model.outputs[0], model.outputs[0]])
+    twice = keras.Model(model.inputs[0], [model.outputs[0], model.outputs[0]])
     with pytest.raises(ExportError, match=r"shape \[\(16, 3\), \(16, 3\)\]"):
         export_model(twice, tmp_path / "1", card=make_card())
 

@@ -174,7 +174,7 @@ class Built(keras_tuner.HyperModel):
 def from_tensor(hp):
     """What returns its outputs is no layer."""
     model = tiny(hp)
-    scaled = keras.Model(model.inputs, model.outputs[0] * 1)
+    scaled = keras.Model(model.inputs[0], model.outputs[0] * 1)
     scaled.compile("sgd", model.loss)
     return scaled
 

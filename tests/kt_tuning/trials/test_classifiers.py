@@ -120,7 +120,7 @@ def test_logits_are_refused_before_the_first_epoch(make_tuner, stripes):
 def test_a_model_that_is_not_compiled_is_refused_before_the_first_epoch(make_tuner, stripes):
     def build(hp):
         model = classifier(layers.Dense(2, "softmax"))
-        return keras.Model(model.inputs, model.outputs)
+        return keras.Model(model.inputs[0], model.outputs)
 
     tuner = make_tuner(build)
     with pytest.raises(OptionError, match="not compiled"):

@@ -242,7 +242,7 @@ def test_one_that_is_compiled_to_run_eagerly_does(make):
             return x
 
     plain = make[0]()
-    model = keras.Model(plain.inputs, Look()(plain.outputs[0]))
+    model = keras.Model(plain.inputs[0], Look()(plain.outputs[0]))
     model.compile("sgd", "sparse_categorical_crossentropy")
     prepare_classifier(model, 2)
     assert is_prepared(model)
