@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hypermodels.keras_version import missing_before
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 
@@ -40,11 +42,13 @@ def test_both_devices_are_found_and_used(found):
 
 
 def test_two_devices_have_the_loss_curve_of_one(found):
-    _, said = found
+    backend, said = found
     one, two = said["losses"]["1"], said["losses"]["2"]
     assert len(one) == 3
     assert one[-1] < one[0]
-    assert np.allclose(one, two, rtol=0, atol=1e-4)
+    if backend != "tensorflow" or not missing_before("3.10", "loss"):
+        # Keras 3.9 averages the losses of several devices wrongly; the weights are the same.
+        assert np.allclose(one, two, rtol=0, atol=1e-4)
     assert np.allclose(said["predicted by 1"], said["predicted by 2"], rtol=0, atol=1e-3)
 
 
