@@ -83,6 +83,7 @@ def test_the_most_important_hyperparameter_is_the_first_bar(decided) -> None:
     )
 
 
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_importances_agree_with_optuna(decided) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize")
