@@ -339,8 +339,9 @@ class Tuner(search.Tuner):
             return self._data
         card = self._run.data_card()
         if card is None or (data is None and card.source == ARRAYS):
+            known = "has no data.json" if card is None else "was a search on arrays"
             raise SearchError(
-                "The ImageData that was searched on is needed: call `search(data)` first, or pass "
-                "`data`."
+                f"The ImageData that was searched on is needed, as {self.run_directory} {known}: "
+                "call `search(data)` first, or pass `data` (--data of the command line)."
             )
         return finalize.load_run_data(self.run_directory, data, progress=progress)

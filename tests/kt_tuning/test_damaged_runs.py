@@ -69,14 +69,14 @@ def outcome(run: Path, verb: str, caplog: Any) -> tuple[str, str]:
 
 
 def wrong_with(
-    file: Path, damage: str, result: tuple[str, str], whole: tuple[str, str]
+    run: Path, file: Path, damage: str, result: tuple[str, str], whole: tuple[str, str]
 ) -> str | None:
     """Return what is wrong with a verb's reaction to a damage, or None."""
     said, told = result
     error = told.partition("\n")[0]
     named = {file.name, file.parts[0]} | ({file.parent.name} if len(file.parts) > 1 else set())
-    if damage == "missing":
-        named |= {"run directory", "run"}
+    if damage in ("missing", "older"):
+        named |= {"run directory", "run", str(run)}
     if not said and whole[0] and not any(name in told for name in named):
         return f"refused without the name of the file: {error}"
     if not said and error and len(error) < 40:
@@ -113,7 +113,7 @@ def test_a_damaged_file_is_recovered_from_or_named(kind, verb, runs, quick, capl
         damaged(run / file)
         count += 1
         try:
-            wrong = wrong_with(file, damage, outcome(run, verb, caplog), whole)
+            wrong = wrong_with(run, file, damage, outcome(run, verb, caplog), whole)
         except Exception as error:
             wrong = f"{type(error).__name__}: {error}"
         if wrong:
