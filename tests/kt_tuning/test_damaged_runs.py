@@ -37,7 +37,7 @@ EXPORT_ONLY = ("predict",)
 QUICK = ("report",)
 """Verbs that are tried on all damages. Others build or load models, which takes longer: each has
 `SAMPLE` damages, chosen by a seed; all with KT_TUNING_DAMAGES=all in the environment."""
-SAMPLE = 6
+SAMPLE = 4
 FUZZED = 15
 """Inputs; `benchmarks/fuzz.py` has more."""
 
