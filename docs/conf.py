@@ -80,7 +80,7 @@ TYPOGRAPHY: tuple[tuple[str, Any], ...] = (
 
 ARRAY = r"~numpy\.ndarray\[tuple\[~typing\.Any, \.\.\.\], ~numpy\.dtype\[([^\]]+)\]\]"
 """What `numpy.typing.NDArray` becomes in a signature."""
-TRIVIAL_BASES = ("Bases: object", "Bases: Tuner", "Bases: Record", "Bases: _Choices", "Bases: ABC")
+TRIVIAL_BASES = re.compile("Bases: (object|Tuner|Record|_Choices|ABC|TrialFigures.*)")
 
 
 def command_line_reference() -> str:
@@ -126,7 +126,7 @@ def readable_signature(
 
 def remove_trivial_bases(app: Any, domain: str, kind: str, content: Any) -> None:
     """Remove the line on the bases of a class that tells a reader nothing."""
-    if content.children and content.children[0].astext() in TRIVIAL_BASES:
+    if content.children and TRIVIAL_BASES.fullmatch(content.children[0].astext()):
         content.pop(0)
 
 
