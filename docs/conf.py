@@ -40,6 +40,7 @@ default_role = "code"
 napoleon_numpy_docstring = False
 napoleon_custom_sections = [("Hyperparameters", "params_style")]
 napoleon_use_ivar = True
+napoleon_attr_annotations = False
 autosummary_generate = True
 templates_path = ["_templates"]
 autoclass_content = "both"
@@ -56,6 +57,7 @@ myst_enable_extensions = ["colon_fence", "deflist", "attrs_inline"]
 myst_heading_anchors = 3
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = "kt-tuning"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
@@ -74,6 +76,11 @@ TYPOGRAPHY: tuple[tuple[str, Any], ...] = (
     (r"(`[^`]*`)|<", lambda found: found[1] or "&lt;"),
 )
 """Patterns in what typer writes, and what the page has instead."""
+
+
+ARRAY = r"~numpy\.ndarray\[tuple\[~typing\.Any, \.\.\.\], ~numpy\.dtype\[([^\]]+)\]\]"
+"""What `numpy.typing.NDArray` becomes in a signature."""
+TRIVIAL_BASES = re.compile("Bases: (object|Tuner|Record|_Choices|ABC|TrialFigures.*)")
 
 
 def command_line_reference() -> str:
@@ -110,12 +117,22 @@ def prepare_generated_pages(app: Any) -> None:
 def readable_signature(
     app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: str
 ) -> tuple[str | None, str]:
-    """Replace the default of a dataclass' field that is made anew, which is no Python."""
-    return signature and signature.replace("<factory>", "..."), returned
+    """Replace the default of a dataclass' field that is made anew, and shorten types of arrays."""
+    if signature:
+        signature = signature.replace("<factory>", "...")
+        signature = re.sub(ARRAY, r"~numpy.typing.NDArray[\1]", signature)
+    return signature, returned and re.sub(ARRAY, r"~numpy.typing.NDArray[\1]", returned)
+
+
+def remove_trivial_bases(app: Any, domain: str, kind: str, content: Any) -> None:
+    """Remove the line on the bases of a class that tells a reader nothing."""
+    if content.children and TRIVIAL_BASES.fullmatch(content.children[0].astext()):
+        content.pop(0)
 
 
 def setup(app: Any) -> None:
     """Connect the functions above to the build."""
     app.connect("autodoc-process-signature", readable_signature)
+    app.connect("object-description-transform", remove_trivial_bases)
     app.connect("builder-inited", prepare_generated_pages, priority=100)
     app.connect("source-read", fill_in)

@@ -80,7 +80,7 @@ class Families(keras_tuner.HyperModel):
 
     @property
     def asks_everything(self) -> bool:
-        """Whether `declare_hyperparameters` finds all that there is: each family says so."""
+        """Whether `declare_hyperparameters` finds all hyperparameters, as each family says."""
         return all(getattr(member, "asks_everything", False) for member in self.members.values())
 
     def member(self, values: Mapping[str, Any]) -> keras_tuner.HyperModel:

@@ -89,7 +89,7 @@ class FineTune(BackboneHyperModel):
 
     @property
     def allows_mixed_precision(self) -> bool:
-        """Only without pre-trained weights: gradients of bfloat16 are slow in depthwise layers."""
+        """Whether no weights are pre-trained; depthwise layers are slow in bfloat16."""
         own = type(self).build is FineTune.build
         return own and self.weights is None and self.only_named
 

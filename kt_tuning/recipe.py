@@ -131,7 +131,7 @@ class Recipe:
 
     @property
     def mixes(self) -> bool:
-        """Whether images are mixed in any trial: labels are then soft in all of them."""
+        """Whether images are mixed in any trial, so that labels are soft in all of them."""
         return any(self._choices(MIXUP)) or any(self._choices(CUTMIX))
 
     def check(self, shape: Sequence[int]) -> None:

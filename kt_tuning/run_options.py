@@ -57,8 +57,8 @@ class RunOptions:
 
     time_limit: str | float | None = _option(
         None,
-        "Wall-clock of the whole command: 90s, 10m, 1h30m. Trials get what reading the images and "
-        "evaluating and exporting the best model leave, a third at least.",
+        "Wall-clock of the whole command: 90s, 10m, 1h30m. Trials get the time that is left after "
+        "reading the images and before evaluation and export, at least a third.",
         SEARCH,
     )
     max_trials: int | None = _option(

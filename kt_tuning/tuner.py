@@ -37,9 +37,17 @@ last `search`, or after a restart the images loaded again from where they were, 
 
 
 class Tuner(search.Tuner):
-    """Searches a hypermodel's space and uses what it finds; see `kt_tuning.search.Tuner`.
+    """Searches the space of a hypermodel, keeps every trial, and has a method for what follows.
 
+    It is a `keras_tuner.Tuner` with the same methods. Running the same script again resumes the
+    search: finished trials are kept and interrupted ones continue after their last finished epoch.
     `kt_tuning.open_run(directory)` returns the tuner of an earlier search.
+
+    Attributes:
+        run_directory: Directory of all files of the search.
+        recipe: How the models are trained.
+        objectives: What is optimised, as KerasTuner's objectives; the first decides what is best.
+        choice: The families that "auto" has chosen for the images, and why; else None.
     """
 
     def ensemble(
@@ -51,10 +59,30 @@ class Tuner(search.Tuner):
         members: str = "best",
         cost_penalty: float = COST_PENALTY,
     ) -> Ensemble:
-        """Combine the best trials; see `kt_tuning.search.Tuner.ensemble`.
+        """Combine the best trials by weights that are fitted on their validation predictions.
 
-        The ensemble is also written as a Keras file into the run directory, for `open_run` and the
-        command line.
+        No model predicts again: everything is read from the run directory. After an interruption
+        finished and paused trials are combined. The score that the record calls cross-fitted is
+        measured on images that neither weights nor members were chosen on; it is not corrected for
+        the choice of each member's best epoch. The ensemble is also written as a Keras file into
+        the run directory, for `open_run` and the command line.
+
+        Args:
+            size: Number of candidates: completed trials with distinct configurations. Candidates
+                with weight 0 are left out.
+            solver: "auto", or a name in `kt_tuning.ensembling.SOLVERS`.
+            metric: Metric that the weights optimise, a name in `kt_tuning.evaluation.METRICS`.
+            members: "best" takes the best scores, "diverse" adds the candidate that improves the
+                mean most.
+            cost_penalty: Share of the loss (of 1 - score) that a doubling of the parameters must
+                gain, in [0, 1). With 0 the costs do not matter.
+
+        Returns:
+            The ensemble; it has one member if nothing is better.
+
+        Raises:
+            OptionError: if an argument is wrong.
+            SearchError: if no trial has completed, or trials kept no validation predictions.
         """
         with write_lock(self.run_directory):
             made = super().ensemble(
@@ -89,7 +117,8 @@ class Tuner(search.Tuner):
         Args:
             model: The run's ensemble if None (made with the defaults if there is none); or any
                 model, such as `tuner.best_model()`.
-            data: See `Images`.
+            data: The images of the search, or the folder where they are now. By default those of
+                the last `search`; after a restart they are loaded again from where they were.
             parts: Rows of `kt_tuning.evaluation.PARTS` that are measured, too: "generalization",
                 "cost", "corruptions", "attacks"; see `kt_tuning.evaluate`.
             bootstrap: Resamples per interval, at least 1.
@@ -115,7 +144,7 @@ class Tuner(search.Tuner):
 
         Args:
             options: What is trained and on what; `RefitOptions()` if None.
-            data: See `Images`.
+            data: As for `evaluate`.
 
         Raises:
             OptionError: if an option is wrong, or the ensemble has members from elsewhere.
@@ -172,9 +201,9 @@ class Tuner(search.Tuner):
             members: How many are trained.
             bootstrap: Whether each is trained on a sample of the images; otherwise each on all of
                 them, a deep ensemble.
-            **training: `epochs` of a training, those of a full trial if None; `data`, see `Images`;
-                `overwrite`: whether other models in the folder are deleted first; `verbose`:
-                whether to show progress.
+            **training: `epochs` of a training, those of a full trial if None; `data`, as for
+                `evaluate`; `overwrite`: whether other models in the folder are deleted first;
+                `verbose`: whether to show progress.
 
         Raises:
             OptionError: if an argument is wrong.
@@ -235,7 +264,7 @@ class Tuner(search.Tuner):
             format: Name in `kt_tuning.export.FORMATS`: "saved_model", "keras", "litert",
                 "litert_float16", "litert_int8", "onnx", "openvino".
             model: The run's ensemble if None; or a model, which `pruning` changes.
-            data: See `Images`.
+            data: As for `evaluate`.
             pruning: Whether and how to prune first.
             images: Validation images that the export is compared on, at most.
 
@@ -267,7 +296,7 @@ class Tuner(search.Tuner):
 
     @property
     def plot(self) -> Plots:
-        """Figures of the search, the same as in the report: `tuner.plot.history()` and others."""
+        """Figures of the search, such as `tuner.plot.history()`; the report shows the same."""
         objectives = [(objective.name, objective.direction) for objective in self.objectives]
         return Plots(self.run_directory, objectives=objectives)
 
@@ -289,7 +318,7 @@ class Tuner(search.Tuner):
         """Combine, evaluate, export and report the trials so far, without searching further.
 
         Args:
-            data: See `Images`.
+            data: As for `evaluate`.
             verbose: Whether to show progress.
 
         Raises:

@@ -15,10 +15,12 @@ SMALLER = (
     (r"max_trials=\d+", "max_trials=2"),
     (r"\bepochs=\d+", "epochs=1"),
     (r"image_size=\d+", "image_size=8"),
-    (r"workers=2", "workers=1"),
+    (r"workers=(2|kt\.Ray\([^)]*\))", "workers=1"),
     (r"folds=\d", "folds=2"),
     (r"(ConvNet\(data\.input_shape, data\.classes)", r"\1, stages=1, blocks=1"),
     (r"bootstrap=\d+", "bootstrap=10"),
+    (r"postgresql://[^\"]+", "sqlite:///studies.db"),
+    (r"\"/shared/", '"shared/'),
 )
 """What the blocks of the pages are run with: patterns, and what replaces them."""
 
@@ -47,8 +49,8 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def python_blocks(page: Path) -> list[Block]:
-    """Return the blocks of Python that run: those that are not marked `no-run`."""
-    return [block for block in blocks_of(page) if block.language == "python"]
+    """Return the blocks of Python, those included that are marked `no-run`."""
+    return [block for block in blocks_of(page) if block.language.split(" ")[0] == "python"]
 
 
 def runnable(block: Block, page: Path) -> object:

@@ -32,5 +32,7 @@ def test_notebook_runs(path, tmp_path, monkeypatch):
 def test_notebook_is_kept_with_its_outputs(path):
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in cells)
-    errors = [output for cell in cells for output in cell.outputs if output.output_type == "error"]
-    assert errors == []
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert [output for output in outputs if output.output_type == "error"] == []
+    # Messages of TensorFlow about the machine tell a reader nothing.
+    assert [output.text for output in outputs if output.get("name") == "stderr"] == []

@@ -83,6 +83,25 @@ def test_the_site_has_every_name_and_command_and_fetches_nothing(site):
             assert start not in text, page
 
 
+def test_names_that_the_guides_use_are_in_the_reference():
+    pages = [ROOT / "README.md", *(ROOT / "docs/guides").glob("*.md")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in pages)
+    used = set(re.findall(r"`(kt_tuning\.\w+\.\w+)", text))
+    for module, names in re.findall(r"from (kt_tuning\.\w+) import ([\w, ]+)", text):
+        used |= {f"{module}.{name}" for name in names.split(", ")}
+    reference = (ROOT / "docs/reference/packages.md").read_text(encoding="utf-8")
+    heading = re.compile(r"^## `(kt_tuning\.[\w.]+)`$", re.MULTILINE)
+    _, *parts = heading.split(reference)
+    listed = {
+        f"{package}.{name}"
+        for package, part in zip(parts[::2], parts[1::2], strict=True)
+        for name in re.findall(r"^(?:   |\.\. py:data:: )(\w+)$", part, re.MULTILINE)
+    }
+    assert {"kt_tuning.evaluation.METRICS", "kt_tuning.finalize.Configuration"} <= used
+    top = {name for name in used if name.rpartition(".")[2] in kt_tuning.__all__}
+    assert used - listed - top == set()
+
+
 def test_nothing_is_misspelled():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     (places,) = re.findall(r"^\t\$\(BIN\)/codespell (.+)$", makefile, re.MULTILINE)

@@ -61,7 +61,7 @@ class Step:
 
     @property
     def draws(self) -> int:
-        """Number of uniform numbers of one image: one to decide, and those of the operation."""
+        """Number of uniform numbers of one image, one to decide and those of the operation."""
         return 1 + OPS[self.op].draws
 
     @property
@@ -130,7 +130,7 @@ class OneOf(_Choices):
 
     @property
     def draws(self) -> int:
-        """Number of uniform numbers of one image: one to choose, and those of the choice."""
+        """Number of uniform numbers of one image, one to choose and those of the choice."""
         return 1 + max(step.draws for step in self.choices)
 
     def draw(self, rows: Rows, uniforms: Floats) -> Iterator[Draw]:

@@ -100,7 +100,7 @@ def load_images(
         groups: What keeps images on one side of the split, and in one fold, besides being copies:
             "folder", for those that share a folder below the class folders; a regular expression
             with one group in parentheses, which is looked for in paths relative to `folder`, such
-            as "patient(\d+)"; or a function of such a path, None for an image on its own. Of a
+            as `patient(\d+)`; or a function of such a path, None for an image on its own. Of a
             table, by default what its column of groups says.
         images: Folder of the files that a table names; that of the table if None.
         columns: Meaning ("file", "label", "split", "group") -> name of the column of a table;

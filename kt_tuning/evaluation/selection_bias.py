@@ -31,8 +31,8 @@ Labels = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
 
 EPOCH_CAVEAT = (
-    "that the epoch of each was chosen on the same images is not corrected, and typically adds 1.4 "
-    "to 2.4 points of accuracy"
+    "the choice of each best epoch on the same images is not corrected; it typically adds 1.4 to "
+    "2.4 points of accuracy"
 )
 """Shown with every score that a correction, or cross-fitting, leaves too good."""
 

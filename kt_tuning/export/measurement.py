@@ -110,7 +110,7 @@ def accuracy_note(found: Sequence[Measurement]) -> str:
         return "The models were trained on the validation images: accuracy is known of none."
     return (
         "Accuracy is out of fold: of training and validation images, each labelled by models that "
-        "were not trained on it. It is known of exports that label all images as Keras does."
+        "were not trained on it. Exports that label an image otherwise than Keras have none."
     )
 
 

@@ -94,7 +94,7 @@ def selection_line(run: RunSummary) -> Line:
             label,
             number(found.raw),
             f"{metric_label(found.metric)} {of_trial}, the best of {trials}{epochs}; "
-            f"corrected for having been chosen by it {number(found.corrected.value)}, "
+            f"corrected for this choice {number(found.corrected.value)}, "
             f"95%\u00a0interval {ends(found.corrected)}"
             + (f"; {EPOCH_CAVEAT}" if found.best_epochs else ""),
         )

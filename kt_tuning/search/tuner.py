@@ -284,8 +284,8 @@ class Tuner(SessionTuner):
 
         Ctrl-C stops the search and keeps all results: the same call resumes it, and `ensemble`,
         `best_model` and `report` use the trials so far. Trials that failed in an earlier call are
-        retried once a call before new ones; a trial that crashed its process twice is retried only
-        once more.
+        retried once a call before new ones; a trial that crashed its process three times is
+        retried only once more.
 
         Args:
             *args: An `ImageData`, or the positional arguments of `fit`.

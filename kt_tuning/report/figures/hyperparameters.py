@@ -43,11 +43,12 @@ COLUMNS = 4
 CHARACTERS_ACROSS = 20
 """Characters of tick labels that fit along one panel."""
 LEVELS = 12
-COLUMN_WIDTH, FIGURE_HEIGHT = 120, 300
+COLUMN_WIDTH, WIDEST_COLUMN, FIGURE_WIDTH, FIGURE_HEIGHT = 120, 200, 960, 300
 MOST_COLUMNS = 7
 GOOD = 0.3
 """Share of the trials that are drawn as the best ones."""
 NAME_LENGTH = 16
+"""Characters of a name that fit in `COLUMN_WIDTH`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,7 +157,8 @@ class HyperparameterFigures(RunFigures):
         metric = metric_label(trials.objective.removeprefix("val_"))
         axes_of = [*columns.items(), (metric, ValueAxis.of(trials.scores.tolist()))]
         places = np.stack([axis.unit(axis.positions) for _, axis in axes_of])
-        figure = new_figure(max(360, COLUMN_WIDTH * len(axes_of)), FIGURE_HEIGHT)
+        column = min(WIDEST_COLUMN, max(COLUMN_WIDTH, FIGURE_WIDTH / len(axes_of)))
+        figure = new_figure(column * len(axes_of), FIGURE_HEIGHT)
         axes = figure.axes[0]
         x = np.arange(len(axes_of))
         for index, style in _worst_first(trials):
@@ -173,7 +175,8 @@ class HyperparameterFigures(RunFigures):
                     color=MUTED,
                     parse_math=False,
                 )
-        axes.set_xticks(x, [shorten(name, NAME_LENGTH) for name, _ in axes_of], parse_math=False)
+        length = int(NAME_LENGTH * column / COLUMN_WIDTH)
+        axes.set_xticks(x, [shorten(name, length) for name, _ in axes_of], parse_math=False)
         axes.tick_params(
             axis="x", top=False, labeltop=True, bottom=False, labelbottom=False, length=0
         )

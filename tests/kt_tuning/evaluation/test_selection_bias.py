@@ -217,8 +217,8 @@ def test_a_choice_of_epochs_is_said_in_the_same_sentence():
         "accuracy", 0.9, Interval(0.8, 0.7, 0.85), best=3, candidates=20, rows=500, best_epochs=True
     )
     assert str(found).endswith(
-        "0.8500); that the epoch of each was chosen on the same images is not corrected, and "
-        "typically adds 1.4 to 2.4 points of accuracy"
+        "0.8500); the choice of each best epoch on the same images is not corrected; it typically "
+        "adds 1.4 to 2.4 points of accuracy"
     )
 
 

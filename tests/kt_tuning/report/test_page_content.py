@@ -68,10 +68,7 @@ def test_the_best_validation_score_is_corrected(make_summary) -> None:
     found = CorrectedBest("accuracy", 0.91, Interval(0.88, 0.85, 0.9), 1, candidates=3, rows=100)
     line = selection_line(make_summary([0.9, 0.91, 0.7], correction=found))
     assert line.value == "0.9100"
-    assert (
-        "of trial 1, the best of 3 trials; corrected for having been chosen by it 0.8800"
-        in line.detail
-    )
+    assert "of trial 1, the best of 3 trials; corrected for this choice 0.8800" in line.detail
     assert "0.8500 to 0.9000" in line.detail
     assert "epoch" not in line.detail
     chosen = dataclasses.replace(found, best_epochs=True)
