@@ -77,7 +77,7 @@ class Devices:
             return self
         if not 1 <= count <= self.count:
             raise OptionError(
-                f"`devices` is a number from 1 to {self.count}, the number of devices. "
+                f"`devices` is at least 1 and at most the number of devices, here {self.count}. "
                 f"Received: devices={count}"
             )
         if self.kind == TPU:

@@ -30,7 +30,7 @@ STRATEGIES = {
     "jax": dict.fromkeys(UNITS, "keras.distribution.DataParallel"),
 }
 TRIALS = {
-    CPU: "one a worker, which have the processor's cores divided among them",
+    CPU: "one per worker; the workers share the processor's cores",
     GPU: "one a GPU at a time; with more workers than GPUs several share one, each within its "
     "part of 90% of the memory",
     TPU: "one after the other, with workers=1: TensorFlow runs them on the host's processor, JAX "
