@@ -101,13 +101,15 @@ def test_default_has_the_parameters_of_stages_of_32_128_and_128_channels():
     ("growth", "widths"), [(1, [4, 4, 4, 4]), (2, [4, 8, 16, 16]), (4, [4, 16, 16, 16])]
 )
 def test_channels_grow_up_to_four_times_those_of_the_first_stage(growth, widths):
-    net = ConvNet((64, 64, 3), 2, stages=4, convs=1, filters=4, growth=growth)
+    fixed = {"stages": 4, "convs": 1, "filters": 4, "whitening": False}
+    net = ConvNet((64, 64, 3), 2, growth=growth, **fixed)
     assert [layer.filters for layer in build(net).layers if hasattr(layer, "filters")] == widths
 
 
 @pytest.mark.parametrize(("early", "sides"), [(True, [16, 8]), (False, [16, 16])])
 def test_a_stage_is_pooled_after_its_first_convolution_or_its_last(early, sides):
-    model = build(ConvNet((16, 16, 3), 2, stages=1, head="flatten", early_pooling=early))
+    fixed = {"stages": 1, "head": "flatten", "whitening": False}
+    model = build(ConvNet((16, 16, 3), 2, early_pooling=early, **fixed))
     convolutions = [layer for layer in model.layers if hasattr(layer, "filters")]
     assert [layer.input.shape[1] for layer in convolutions] == sides
     assert model.get_layer("logits").input.shape == (None, 8 * 8 * 32)
@@ -170,7 +172,8 @@ def test_fixing_a_parent_keeps_the_children_of_its_value():
 
 
 def test_a_tuple_fixes_the_stages_one_by_one():
-    model = build(ConvNet((16, 16, 3), 2, filters=(8, 24), stages=2, norm="none"))
+    fixed = {"stages": 2, "norm": "none", "whitening": False}
+    model = build(ConvNet((16, 16, 3), 2, filters=(8, 24), **fixed))
     widths = [layer.filters for layer in model.layers if hasattr(layer, "filters")]
     assert set(widths) == {8, 24}
 
