@@ -24,6 +24,7 @@ from hypermodels.blocks import (
     shortcut,
     spatial_size,
     squeeze_excite,
+    whiten,
 )
 from hypermodels.space import Space
 
@@ -31,6 +32,8 @@ PADDINGS = ("same", "valid")
 POOLINGS = ("max", "average", "strides")
 HEADS = ("global_average", "flatten")
 MOST_STAGES = 4
+MOST_GROWTH = 4
+"""Channels of a stage as a multiple of those of the first one, at most."""
 SMALLEST_MAP = 4
 SMALL_IMAGE = 64
 """Pixels of the shorter side up to which the stages see the image itself."""
@@ -45,24 +48,31 @@ class ConvNet(ImageHyperModel):
 
     A block is `convs` convolutions, each with its normalisation and activation; with `residual`
     its input is added to its output, through a 1×1 projection where their shapes differ (He et al.
-    2016). The default is a residual network of about 0.3 million parameters.
+    2016). The default has about 0.5 million parameters and the shape of airbench's network (Jordan
+    2024, arXiv 2404.00498): few channels in the first stage and four times as many in the others,
+    pooling after the first convolution of a stage, whitened pixels.
 
     Images of more than 64 pixels are shrunk by a stem before the stages, whose first ones would
     cost most otherwise: a convolution with `filters` channels, of 3×3 pixels in steps of 2, and
-    from 128 pixels of 4×4 in steps of 4.
+    from 128 pixels of 4×4 in steps of 4. The pixels of smaller images are whitened, see
+    `hypermodels.blocks.whiten`.
 
-    `stem`, `stages`, `growth`, `activation`, `residual`, `padding`, `head`, `dense_units`,
-    `dropout` and `stochastic_depth` are shared by all stages. Each of the others may be fixed as a
-    tuple, one value a stage, or be searched stage by stage with `per_stage=("filters",)`.
-    `strides`, `groups`, `squeeze_excite` and `stochastic_depth`, most kinds of `norm` and 7×7
-    kernels are searched only with `space="wide"`.
+    `stem`, `whitening`, `stages`, `growth`, `activation`, `residual`, `padding`, `early_pooling`,
+    `head`, `dense_units`, `dropout` and `stochastic_depth` are shared by all stages. Each of the
+    others may be fixed as a tuple, one value a stage, or be searched stage by stage with
+    `per_stage=("filters",)`. `whitening`, `early_pooling`, `strides`, `groups`, `squeeze_excite`
+    and `stochastic_depth`, most kinds of `norm` and 7×7 kernels are searched only with
+    `space="wide"`.
 
     Hyperparameters:
         stem: Factor by which the stem shrinks height and width, 1 for none; not searched. By
             default 2 if the shorter side has more than 64 pixels, and 4 from 128.
+        whitening: Whether most of the correlation of neighbouring pixels is removed first; by
+            default it is where there is no stem.
         stages, blocks, convs: Stages of the network, blocks of a stage, convolutions of a block.
         filters: Channels of the first stage.
-        growth: Factor of channels from a stage to the next, unless every stage has its own.
+        growth: Factor of channels from a stage to the next, up to four times those of the first
+            stage, unless every stage has its own.
         widen: Factor of channels from a block's first convolutions to its last.
         kernel_size, separable, norm: Of all convolutions; norm is one of "none", "batch", "layer",
             "group", "local_response", "batch_renorm".
@@ -70,7 +80,10 @@ class ConvNet(ImageHyperModel):
         residual: Whether the input of a block is added to its output.
         padding: "same" or "valid" (without `residual`; "same" where a map is too small).
         pooling: "max", "average" or "strides" (the stage's last convolution does it).
-        head: "global_average" or "flatten" (then the last stage is pooled, too).
+        early_pooling: Whether a stage is pooled after the first convolution of its last block,
+            before its normalisation, rather than after the last convolution. Not with "strides".
+        head: "global_average" or "flatten" (then the last stage is pooled, too), which is the
+            default where there is no stem.
         dense_units: Width of a hidden dense layer, 0 for none.
         dropout: Share of features dropped before the classifier.
         strides: Factor by which the stage shrinks height and width; 2 by default.
@@ -88,10 +101,12 @@ class ConvNet(ImageHyperModel):
         most = min(MOST_STAGES, halvings + 1)
         stages = space.stages(most, default=3)
         settings = [_StageSettings.ask(space, stage) for stage in range(most)][:stages]
-        head = space.choice("head", HEADS, default="global_average")
+        head = space.choice("head", HEADS, default="flatten" if stem == 1 else "global_average")
         with space.when("residual", [True]):
             drop_rate = space.number("stochastic_depth", 0.0, 0.3, default=0.0, step=0.1, rare=True)
         rates = iter(drop_rates(drop_rate or 0.0, sum(setting.blocks for setting in settings)))
+        if space.boolean("whitening", default=stem == 1, rare=True):
+            x = whiten(x)
         x = _stem(x, stem, settings[0])
         for setting in settings:
             shrinks = head == "flatten" or setting is not settings[-1]
@@ -127,21 +142,24 @@ class _StageSettings:
     strides: int
     groups: int
     squeeze_excite: int
+    early_pooling: bool
 
     @classmethod
     def ask(cls, space: Space, stage: int) -> _StageSettings:
-        residual = space.boolean("residual", default=True)
+        residual = space.boolean("residual", default=False)
         with space.when("residual", [False]):
             padding = space.choice("padding", PADDINGS, default="same")
-        growth = space.choice("growth", [1, 2], default=2)
+        growth = space.choice("growth", [1, 2, 4], default=4)
         filters = space.choice("filters", [16, 32, 64, 128], default=32, stage=stage)
         return cls(
             blocks=space.integer("blocks", 1, 3, default=1, stage=stage),
             convs=space.integer("convs", 1, 2, default=2, stage=stage),
-            filters=filters if space.by_stage("filters") else filters * growth**stage,
+            filters=filters
+            if space.by_stage("filters")
+            else filters * min(growth**stage, MOST_GROWTH),
             widen=space.choice("widen", [1, 2], default=1, stage=stage),
             kernel_size=space.choice("kernel_size", [3, 5], default=3, stage=stage, rare=[7]),
-            activation=space.choice("activation", ACTIVATIONS[:-1], "relu", rare=ACTIVATIONS[-1:]),
+            activation=space.choice("activation", ACTIVATIONS[:-1], "silu", rare=ACTIVATIONS[-1:]),
             residual=residual,
             norm=space.choice(
                 "norm",
@@ -157,6 +175,7 @@ class _StageSettings:
             strides=space.choice("strides", [2], default=2, stage=stage, rare=[1, 4]),
             groups=space.choice("groups", [1], default=1, stage=stage, rare=[2, 4]),
             squeeze_excite=space.choice("squeeze_excite", [0], 0, stage, rare=[4, 16]),
+            early_pooling=space.boolean("early_pooling", default=True, rare=True),
         )
 
 
@@ -180,6 +199,7 @@ def _block(x: Any, setting: _StageSettings, *, factor: int, drop_rate: float) ->
     inputs = x
     factor = min(factor, *spatial_size(x))
     strided = factor > 1 and setting.pooling == "strides"
+    pools_early = factor > 1 and setting.early_pooling and not strided
     for index in range(setting.convs):
         last = index == setting.convs - 1
         x = convolution(
@@ -193,10 +213,12 @@ def _block(x: Any, setting: _StageSettings, *, factor: int, drop_rate: float) ->
             use_bias=needs_bias(setting.norm),
             activation=setting.activation,
         )
+        if pools_early and index == 0 and min(spatial_size(x)) >= factor:
+            x = pool(x, setting.pooling, setting.padding, size=factor)
         x = normalize(x, setting.norm)
         if not (last and setting.residual):
             x = activate(x, setting.activation)
-    if factor > 1 and not strided and min(spatial_size(x)) >= factor:
+    if factor > 1 and not (strided or pools_early) and min(spatial_size(x)) >= factor:
         x = pool(x, setting.pooling, setting.padding, size=factor)
     if setting.squeeze_excite:
         x = squeeze_excite(x, setting.squeeze_excite)

@@ -20,6 +20,7 @@ from hypermodels.blocks.residual import (
     stochastic_depth,
 )
 from hypermodels.blocks.stem import convolutional_stem
+from hypermodels.blocks.whitening import whiten
 
 __all__ = [
     "ACTIVATIONS",
@@ -41,4 +42,5 @@ __all__ = [
     "squeeze_excite",
     "stochastic_depth",
     "subsample",
+    "whiten",
 ]

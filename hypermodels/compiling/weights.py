@@ -35,7 +35,7 @@ def condition_weights(space: Space, model: keras.Model) -> None:
     """Initialise and regularise a model's kernels as a space says.
 
     `initialization`: "auto" is what the blocks chose, by their activation; recurrent kernels and
-    models inside the model, which may be pre-trained, always keep their own.
+    models inside the model, which may be pre-trained, and frozen layers always keep their own.
     `regularizer` and its strength `penalty`, λ: "l1" is λ Σ|w|, "l2" λ Σw², "l1_l2" both, added to
     the loss. `max_norm`: the largest norm of the weights that lead to one unit, 0 for any
     (Srivastava et al. 2014, 5.1).
@@ -51,7 +51,7 @@ def condition_weights(space: Space, model: keras.Model) -> None:
     max_norm = space.choice("max_norm", [0.0], default=0.0, rare=[2.0, 3.0, 4.0])
     if start != "auto":
         for layer, variable, prefix in _kernels(_own_layers(model)):
-            if prefix != "recurrent":
+            if prefix != "recurrent" and layer.trainable:
                 initializer = keras.initializers.get(INITIALIZERS[start])
                 setattr(layer, f"{prefix}_initializer", initializer)
                 variable.assign(initializer(variable.shape, dtype=variable.dtype))

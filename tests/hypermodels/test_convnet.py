@@ -29,7 +29,7 @@ def test_a_wrong_normalization_is_refused(wrong):
 
 
 def test_two_plain_convolutions_have_the_reference_parameters():
-    net = ConvNet((32, 32, 3), 10, per_stage=("filters",))
+    net = ConvNet((32, 32, 3), 10, per_stage=("filters",), whitening=False)
     model = build(
         net,
         stages=2,
@@ -47,7 +47,7 @@ def test_two_plain_convolutions_have_the_reference_parameters():
 
 
 def test_separable_reference_has_the_parameters_worked_out_by_hand():
-    net = ConvNet((64, 64, 3), 10, per_stage=("filters",))
+    net = ConvNet((64, 64, 3), 10, per_stage=("filters",), whitening=False)
     model = build(
         net,
         stages=3,
@@ -74,7 +74,7 @@ def test_separable_reference_has_the_parameters_worked_out_by_hand():
 
 def test_residual_reference_adds_a_strided_projection_to_the_pooled_branch():
     model = build(
-        ConvNet((32, 32, 3), 10),
+        ConvNet((32, 32, 3), 10, whitening=False),
         stages=1,
         blocks=1,
         convs=2,
@@ -89,8 +89,44 @@ def test_residual_reference_adds_a_strided_projection_to_the_pooled_branch():
     assert model.count_params() == branch + projection + 16 * 16 * 128 * 10 + 10
 
 
-def test_default_is_a_residual_network_of_a_third_of_a_million_parameters():
-    assert build(ConvNet((32, 32, 3), 10)).count_params() == 300_874
+def test_default_has_the_parameters_of_stages_of_32_128_and_128_channels():
+    whitening = 12 * 12 + 2 * 12
+    convolutions = [(12, 32), (32, 32), (32, 128), (128, 128), (128, 128), (128, 128)]
+    normalised = sum(9 * inputs * outputs + 4 * outputs for inputs, outputs in convolutions)
+    expected = whitening + normalised + 4 * 4 * 128 * 10 + 10
+    assert build(ConvNet((32, 32, 3), 10)).count_params() == expected == 514_866
+
+
+@pytest.mark.parametrize(
+    ("growth", "widths"), [(1, [4, 4, 4, 4]), (2, [4, 8, 16, 16]), (4, [4, 16, 16, 16])]
+)
+def test_channels_grow_up_to_four_times_those_of_the_first_stage(growth, widths):
+    fixed = {"stages": 4, "convs": 1, "filters": 4, "whitening": False}
+    net = ConvNet((64, 64, 3), 2, growth=growth, **fixed)
+    assert [layer.filters for layer in build(net).layers if hasattr(layer, "filters")] == widths
+
+
+@pytest.mark.parametrize(("early", "sides"), [(True, [16, 8]), (False, [16, 16])])
+def test_a_stage_is_pooled_after_its_first_convolution_or_its_last(early, sides):
+    fixed = {"stages": 1, "head": "flatten", "whitening": False}
+    model = build(ConvNet((16, 16, 3), 2, early_pooling=early, **fixed))
+    convolutions = [layer for layer in model.layers if hasattr(layer, "filters")]
+    assert [layer.input.shape[1] for layer in convolutions] == sides
+    assert model.get_layer("logits").input.shape == (None, 8 * 8 * 32)
+
+
+@pytest.mark.parametrize(
+    ("shape", "fixed", "whitened"),
+    [
+        ((64, 64, 3), {}, True),
+        ((65, 65, 3), {}, False),
+        ((65, 65, 3), {"whitening": True}, True),
+        ((8, 8, 1), {"whitening": False}, False),
+    ],
+)
+def test_small_images_are_whitened(shape, fixed, whitened):
+    names = [layer.name for layer in build(ConvNet(shape, 2, **fixed)).layers]
+    assert ("whiten" in names) == whitened
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (32, 32, 3), (33, 47, 3), (5, 5, 1)])
@@ -136,7 +172,8 @@ def test_fixing_a_parent_keeps_the_children_of_its_value():
 
 
 def test_a_tuple_fixes_the_stages_one_by_one():
-    model = build(ConvNet((16, 16, 3), 2, filters=(8, 24), stages=2, norm="none"))
+    fixed = {"stages": 2, "norm": "none", "whitening": False}
+    model = build(ConvNet((16, 16, 3), 2, filters=(8, 24), **fixed))
     widths = [layer.filters for layer in model.layers if hasattr(layer, "filters")]
     assert set(widths) == {8, 24}
 
@@ -182,6 +219,7 @@ def test_stages_shrink_by_their_strides_and_pool_as_they_say():
 
 def test_groups_divide_the_parameters_of_plain_convolutions():
     fixed = {"stages": 1, "filters": 16, "convs": 2, "residual": False, "norm": "none"}
+    fixed |= {"whitening": False}
     plain, grouped, separable = (
         build(ConvNet((8, 8, 3), 2, **fixed, **more)).count_params()
         for more in ({}, {"groups": 4}, {"groups": 4, "separable": True})
@@ -201,7 +239,8 @@ def test_squeeze_excite_adds_two_dense_layers_to_a_block():
 
 
 def test_later_residual_blocks_are_dropped_more_often():
-    model = build(ConvNet((16, 16, 3), 2, stages=2, blocks=2, filters=4, stochastic_depth=0.2))
+    fixed = {"residual": True, "stages": 2, "blocks": 2, "filters": 4, "stochastic_depth": 0.2}
+    model = build(ConvNet((16, 16, 3), 2, **fixed))
     rates = [layer.rate for layer in model.layers if hasattr(layer, "rate")]
     assert rates == pytest.approx([0.05, 0.1, 0.15, 0.2])
 
@@ -234,8 +273,9 @@ def test_a_stem_shrinks_images_of_more_than_64_pixels(side, stem, kernel):
 
 
 def test_the_stem_can_be_fixed():
-    plain = build(ConvNet((128, 128, 3), 10, stem=1))
-    assert plain.count_params() == build(ConvNet((32, 32, 3), 10)).count_params()
+    plain = build(ConvNet((128, 128, 3), 10, stem=1, head="global_average"))
+    small = build(ConvNet((32, 32, 3), 10, head="global_average"))
+    assert plain.count_params() == small.count_params()
 
 
 def test_a_photo_costs_less_than_a_tenth_of_what_it_did():

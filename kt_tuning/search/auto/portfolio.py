@@ -34,10 +34,8 @@ class StartingPoint:
 
 
 QUICK = StartingPoint("convnet", {"filters": 16}, never_pauses=True, quick=True)
-"""A small network that is trained within a quarter of most time limits. In a minute on two cores it
-gets 76% in validation on 50,000 images of CIFAR-10, and 99.2% on 60,000 drawn digits; the default
-gets 69% and 98.5%.
-"""
+"""A small network that is trained within a quarter of most time limits. In 12 epochs on 4,000
+images of CIFAR-10 it gets 69% in validation; the default gets 72% in twice the time."""
 FROM_NOTHING = (
     QUICK,
     StartingPoint("convnet"),

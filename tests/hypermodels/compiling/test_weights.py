@@ -94,6 +94,14 @@ def test_orthogonal_kernels_are_orthogonal():
     assert kernel.T @ kernel == pytest.approx(np.eye(4), abs=1e-5)
 
 
+def test_a_frozen_layer_keeps_its_kernel():
+    frozen = layers.Dense(3, trainable=False)
+    model = keras.Sequential([keras.Input((3,)), frozen, layers.Dense(2)])
+    before = np.array(frozen.kernel)
+    condition(model, initialization="orthogonal")
+    assert np.array_equal(np.array(frozen.kernel), before)
+
+
 def test_a_model_inside_keeps_what_it_has_learned():
     inner = keras.Sequential([keras.Input((3,)), layers.Dense(3)], name="backbone")
     learned = inner.get_weights()[0]
