@@ -33,14 +33,16 @@ class StartingPoint:
     quick: bool = False
 
 
-QUICK = StartingPoint("convnet", {"filters": 16}, never_pauses=True, quick=True)
-"""A small network that is trained within a quarter of most time limits. In 12 epochs on 4,000
-images of CIFAR-10 it gets 69% in validation; the default gets 72% in twice the time."""
+SMALL_NETWORK = {"filters": 16, "growth": 2, "activation": "relu"}
+QUICK = StartingPoint("convnet", SMALL_NETWORK, never_pauses=True, quick=True)
+"""A small network that is trained within a quarter of most time limits. In 40 s on two cores it
+gets 99.0% in validation on 60,000 drawn digits; with the default's growth and SiLU 98.5%.
+"""
 FROM_NOTHING = (
     QUICK,
     StartingPoint("convnet"),
     # The time that is left if it was too short for the default.
-    dataclasses.replace(QUICK, values={"filters": 16, "pooling": "strides"}),
+    dataclasses.replace(QUICK, values={**SMALL_NETWORK, "dropout": 0.1}),
 )
 """Starting points without a pre-trained network."""
 PORTFOLIOS: dict[str, tuple[StartingPoint, ...]] = {
