@@ -192,7 +192,7 @@ def test_run_again_keeps_the_trials_and_exports_the_next_version(finished, monke
     base, _ = finished
     run = shutil.copytree(base / "run", tmp_path / "run")
     before = (run / "trial_0/result.json").read_bytes()
-    arguments = [*SEARCH, "--ensemble-size", "1"]
+    arguments = [*SEARCH, "--refit"]
     assert kt_tuning(monkeypatch, "run", base / "photos", "--out", run, *arguments) == 0
     assert (run / "trial_0/result.json").read_bytes() == before
     assert (run / "export/2/saved_model.pb").exists()
