@@ -49,7 +49,7 @@ def without_classifier(model: keras.Model) -> keras.Model:
             "`backbone` makes feature maps, sequences or vectors. "
             f"Received: {model.name!r}, whose features have the shape {features.shape}"
         )
-    return keras.Model(inputs, features, name=NAME)
+    return keras.Model(inputs[0], features, name=NAME)
 
 
 def _rename_layers(model: keras.Model) -> None:

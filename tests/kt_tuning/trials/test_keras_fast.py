@@ -157,7 +157,7 @@ def test_a_step_that_the_user_wrote_is_used(make):
             return {**super().train_step(data), "mine": 7.0}
 
     plain = make[0]()
-    model = Doubled(plain.inputs, plain.outputs)
+    model = Doubled(plain.inputs[0], plain.outputs)
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
     prepare_classifier(model, 2)
     history = model.fit(make[1](), verbose=0)
