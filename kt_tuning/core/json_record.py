@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import json
 import math
+import tokenize
 import types
 import typing
 import zipfile
@@ -20,7 +21,11 @@ from kt_tuning.core.errors import KtTuningError, StorageError
 
 RESTORE = "Restore it from a copy, or choose another run directory."
 """What the user can do about a damaged file, if nothing writes it again."""
-READ_ERRORS = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
+READ_ERRORS = (
+    *(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error),
+    # NumPy reads the header of an array with it.
+    tokenize.TokenError,
+)
 """Errors of the readers of JSON, NumPy, HDF5 and Keras for damaged files."""
 
 

@@ -12,7 +12,7 @@ from keras_tuner.engine import hyperparameters as hps
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from kt_tuning.core.errors import OptionError, StorageError
-from kt_tuning.core.json_record import Record
+from kt_tuning.core.json_record import Record, content_checked
 from kt_tuning.core.records import SearchRecord, TrialRecord
 from kt_tuning.recipe import SEARCHED
 from kt_tuning.run import Run
@@ -182,14 +182,19 @@ class SearchDefinition(Record):
 
     @property
     def hyperparameters(self) -> keras_tuner.HyperParameters:
-        """The space, with the default values."""
+        """The space, with the default values.
+
+        Raises:
+            StorageError: if it was read from a damaged file.
+        """
         # KerasTuner changes what it reads.
         config = {"space": copy.deepcopy(self.space or []), "values": {}}
-        found = keras_tuner.HyperParameters.from_config(config)
-        # Parents come before their children.
-        for parameter in found.space:
-            if found.is_active(parameter):
-                found.values[parameter.name] = parameter.default
+        with content_checked(DEFINITION):
+            found = keras_tuner.HyperParameters.from_config(config)
+            # Parents come before their children.
+            for parameter in found.space:
+                if found.is_active(parameter):
+                    found.values[parameter.name] = parameter.default
         return found
 
     def differences(

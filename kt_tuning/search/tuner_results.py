@@ -177,7 +177,10 @@ class TunerResults(keras_tuner.Tuner):
         members = find_name(members, MEMBER_CHOICES, "choice of members")
         card = self._run.data_card()
         if card is None:
-            raise SearchError("An ensemble needs a search on an ImageData: call `search(data)`.")
+            raise SearchError(
+                "An ensemble needs a search on an ImageData: call `search(data)`. "
+                f"{self._run.path} has no data.json."
+            )
         labels = self._run.read_split().predicted_labels
         records = self._whole(self._run.scored_trials())
         objective = self.objectives[0].name
