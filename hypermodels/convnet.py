@@ -151,12 +151,12 @@ class _StageSettings:
             padding = space.choice("padding", PADDINGS, default="same")
         growth = space.choice("growth", [1, 2, 4], default=4)
         filters = space.choice("filters", [16, 32, 64, 128], default=32, stage=stage)
+        if not space.by_stage("filters"):
+            filters *= min(growth**stage, MOST_GROWTH)
         return cls(
             blocks=space.integer("blocks", 1, 3, default=1, stage=stage),
             convs=space.integer("convs", 1, 2, default=2, stage=stage),
-            filters=filters
-            if space.by_stage("filters")
-            else filters * min(growth**stage, MOST_GROWTH),
+            filters=filters,
             widen=space.choice("widen", [1, 2], default=1, stage=stage),
             kernel_size=space.choice("kernel_size", [3, 5], default=3, stage=stage, rare=[7]),
             activation=space.choice("activation", ACTIVATIONS[:-1], "silu", rare=ACTIVATIONS[-1:]),

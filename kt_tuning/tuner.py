@@ -50,7 +50,7 @@ class Tuner(search.Tuner):
         choice: The families that "auto" has chosen for the images, and why; else None.
     """
 
-    def ensemble(
+    def ensemble(  # noqa: D102 (inherited)
         self,
         size: int = 5,
         solver: str = "auto",
@@ -59,31 +59,6 @@ class Tuner(search.Tuner):
         members: str = "best",
         cost_penalty: float = COST_PENALTY,
     ) -> Ensemble:
-        """Combine the best trials by weights that are fitted on their validation predictions.
-
-        No model predicts again: everything is read from the run directory. After an interruption
-        finished and paused trials are combined. The score that the record calls cross-fitted is
-        measured on images that neither weights nor members were chosen on; it is not corrected for
-        the choice of each member's best epoch. The ensemble is also written as a Keras file into
-        the run directory, for `open_run` and the command line.
-
-        Args:
-            size: Number of candidates: completed trials with distinct configurations. Candidates
-                with weight 0 are left out.
-            solver: "auto", or a name in `kt_tuning.ensembling.SOLVERS`.
-            metric: Metric that the weights optimise, a name in `kt_tuning.evaluation.METRICS`.
-            members: "best" takes the best scores, "diverse" adds the candidate that improves the
-                mean most.
-            cost_penalty: Share of the loss (of 1 - score) that a doubling of the parameters must
-                gain, in [0, 1). With 0 the costs do not matter.
-
-        Returns:
-            The ensemble; it has one member if nothing is better.
-
-        Raises:
-            OptionError: if an argument is wrong.
-            SearchError: if no trial has completed, or trials kept no validation predictions.
-        """
         with write_lock(self.run_directory):
             made = super().ensemble(
                 size, solver, metric=metric, members=members, cost_penalty=cost_penalty

@@ -21,11 +21,9 @@ from kt_tuning.core.errors import KtTuningError, StorageError
 
 RESTORE = "Restore it from a copy, or choose another run directory."
 """What the user can do about a damaged file, if nothing writes it again."""
-READ_ERRORS = (
-    *(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error),
-    # NumPy reads the header of an array with it.
-    tokenize.TokenError,
-)
+_ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, tokenize.TokenError)
+"""Errors of damaged `.npz` files; NumPy reads the headers of arrays as tokens of Python."""
+READ_ERRORS = (OSError, EOFError, ValueError, KeyError, *_ARCHIVE_ERRORS)
 """Errors of the readers of JSON, NumPy, HDF5 and Keras for damaged files."""
 
 

@@ -115,9 +115,9 @@ class RunDirectory(Run):
         """Refuse, with a `StorageError`, a directory with trials that the oracle does not know."""
         if new := self.trial_ids() - set(known):
             raise StorageError(
-                f"Another process has added {len(new)} trials to {self.path} since this tuner was "
-                "made, or its study is gone. Make the tuner anew to go on from there, or choose "
-                "another project_name."
+                f"{self.path} has {len(new)} trials that its study lacks. Either another process "
+                "has added them since this tuner was made: make the tuner anew to go on. "
+                "Or study.db was lost: restore it from a copy, or choose another project_name."
             )
 
     def trial_ids(self) -> set[str]:

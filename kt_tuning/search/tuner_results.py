@@ -155,13 +155,14 @@ class TunerResults(keras_tuner.Tuner):
         Everything is read from the run directory: a tuner that is made again need not search
         again. After an interruption finished and paused trials are combined. The score that the
         record calls cross-fitted is measured on images that neither weights nor members were chosen
-        on; it is not corrected for the choice of each member's best epoch.
+        on; it is not corrected for the choice of each member's best epoch. `kt_tuning.Tuner` also
+        writes a Keras file of it into the run directory, for `open_run` and the command line.
 
         Args:
             size: Number of candidates: completed trials with distinct configurations. Candidates
                 with weight 0 are left out.
-            solver: "auto", or a name in `SOLVERS`.
-            metric: Metric that the weights optimise, a name in `METRICS`.
+            solver: "auto", or a name in `kt_tuning.ensembling.SOLVERS`.
+            metric: Metric that the weights optimise, a name in `kt_tuning.evaluation.METRICS`.
             members: "best" takes the best scores, "diverse" adds the candidate that improves the
                 mean most.
             cost_penalty: Share of the loss (of 1 - score) that a doubling of the parameters must

@@ -17,8 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.core.atomic import make_folder, sync_file, sync_folder
 from kt_tuning.core.errors import OptionError, StorageError
+from kt_tuning.core.json_record import RESTORE
 from kt_tuning.core.quiet import quiet_optuna
-from kt_tuning.run.layout import STUDY
+from kt_tuning.run.layout import RESULT, STUDY
 from kt_tuning.search.distributions import SearchSpace, Values, overlap
 from kt_tuning.search.study.draft_storage import StudyStorage
 from kt_tuning.search.study.storage import (
@@ -59,7 +60,8 @@ def open_search(
         pruner: Pruner of the study.
 
     Raises:
-        StorageError: if it cannot be opened, or has other objectives.
+        StorageError: if it cannot be opened, has other objectives, or is an empty file although
+            trials have ended.
     """
     directions = [DIRECTIONS[objective.direction] for objective in objectives]
     name = STUDY_NAME if project is None or storage is None else project.name
@@ -67,6 +69,8 @@ def open_search(
     if where is None and project is not None:
         make_folder(project)
         where = project / STUDY
+        if where.is_file() and not where.stat().st_size and any(project.glob(f"trial_*/{RESULT}")):
+            raise StorageError(f"{where} is empty, although trials have ended. {RESTORE}")
     wanted = [[objective.name, objective.direction] for objective in objectives]
     with quiet_optuna(), storage_errors(where):
         backend = open_storage(where)

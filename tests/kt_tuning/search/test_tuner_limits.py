@@ -227,8 +227,15 @@ def test_a_tuner_made_before_another_one_searched_is_stale(make_tuner, stripes):
     stale = make_tuner()
     assert not stale.study.trials
     make_tuner(epochs=1).search(stripes)
-    with pytest.raises(StorageError, match="Another process has added 2 trials"):
+    with pytest.raises(StorageError, match="has 2 trials that its study lacks"):
         stale.search(stripes)
+
+
+def test_an_emptied_study_is_refused_once_trials_have_ended(make_tuner, stripes):
+    make_tuner(max_trials=1, epochs=1).search(stripes)
+    (make_tuner().run_directory / "study.db").write_bytes(b"")
+    with pytest.raises(StorageError, match=r"study\.db is empty, although trials have ended"):
+        make_tuner(max_trials=1, epochs=1).search(stripes)
 
 
 def test_a_search_that_runs_is_not_overwritten(make_tuner, stripes):
