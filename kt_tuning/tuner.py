@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kt_tuning import finalize, search
+from kt_tuning import finalize, pipeline, search
 from kt_tuning.core.errors import SearchError
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import COST_PENALTY, Ensemble, EnsembleRecord, trained_on_validation
@@ -20,8 +20,6 @@ from kt_tuning.finalize.evaluate import ARRAYS
 from kt_tuning.finalize.export import IMAGES
 from kt_tuning.finalize.refit import Refit, refit
 from kt_tuning.finalize.refit_plan import RefitOptions
-from kt_tuning.pipeline import RunOutcome
-from kt_tuning.pipeline import finalize as finalize_run
 from kt_tuning.report import Plots, Report, write_report
 from kt_tuning.run import write_lock
 from kt_tuning.run.layout import ENSEMBLE
@@ -289,7 +287,7 @@ class Tuner(search.Tuner):
         """
         return Report(write_report(self.run_directory, path=path))
 
-    def finalize(self, data: Images = None, *, verbose: bool = True) -> RunOutcome:
+    def finalize(self, data: Images = None, *, verbose: bool = True) -> pipeline.RunOutcome:
         """Combine, evaluate, export and report the trials so far, without searching further.
 
         Args:
@@ -301,7 +299,8 @@ class Tuner(search.Tuner):
             StorageError: if another process uses the run, or a file of it is damaged.
             DataError: if the images are others than those of the search.
         """
-        return finalize_run(self, lambda: self._images(data, progress=verbose), verbose=verbose)
+        images = functools.partial(self._images, data, progress=verbose)
+        return pipeline.finalize(self, images, verbose=verbose)
 
     def _retrain(
         self,
