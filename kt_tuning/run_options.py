@@ -143,7 +143,14 @@ class RunOptions:
         SEARCH,
         sets=TUNER,
     )
-    epochs: int = _option(30, "Epochs of a full training.", TRAINING, sets=TUNER)
+    epochs: int | None = _option(
+        None,
+        "Epochs of a full training. With --hypermodel auto fine-tuning trains a third of them, at "
+        "most 10.",
+        TRAINING,
+        sets=TUNER,
+        shown="30; up to 60 of few images",
+    )
     batch_size: tuple[int, ...] = _option(
         (64,), "Images a step; several are searched.", TRAINING, sets=RECIPE, shown="64"
     )

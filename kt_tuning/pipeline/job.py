@@ -34,6 +34,7 @@ from kt_tuning.run import Run, write_lock
 from kt_tuning.run.layout import AUGMENTATION, OPTIONS, REPORT
 from kt_tuning.run_options import CALL, RunOptions
 from kt_tuning.search import SharedFinalize, Tuner
+from kt_tuning.search.budget import default_epochs
 from kt_tuning.summaries import (
     next_steps,
     refit_summary,
@@ -144,7 +145,7 @@ def run(
         search_summary(
             families,
             max_trials=tuner.oracle.max_trials,
-            epochs=options.epochs,
+            epochs=options.epochs or default_epochs(data),
             time_limit=options.time_limit,
             out=out,
         )

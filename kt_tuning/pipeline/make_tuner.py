@@ -24,6 +24,7 @@ from kt_tuning.run.layout import OPTIONS
 from kt_tuning.run_options import RECIPE, TUNER, RunOptions
 from kt_tuning.search import Tuner, narrow
 from kt_tuning.search.auto import AUTO, AutoChoice, Chosen, choice_for, choose
+from kt_tuning.search.budget import default_epochs
 from kt_tuning.search.identity import check_same_data
 
 CONVNET = "convnet"
@@ -79,7 +80,7 @@ def make_tuner(
         hyperparameters=_narrowed(hypermodel, recipe, options.hyperparameters),
         directory=out.parent,
         project_name=out.name,
-        **options.limited().arguments(TUNER),
+        **options.limited().arguments(TUNER) | {"epochs": options.epochs or default_epochs(data)},
     )
     tuner.files = files or {}
     return tuner

@@ -17,6 +17,7 @@ from kt_tuning.core.json_record import write_json
 from kt_tuning.core.records import COMPLETED, TrialRecord
 from kt_tuning.data import ImageData
 from kt_tuning.recipe import Recipe
+from kt_tuning.search.budget import default_epochs
 from kt_tuning.search.distributed import is_worker
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.objectives import objectives_of
@@ -41,8 +42,6 @@ from kt_tuning.trials import (
     weights_file,
 )
 
-DEFAULT_EPOCHS = 30
-"""Epochs of a full training if none are given."""
 EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
 """Methods that KerasTuner calls during a training, as (trial, model, epoch or batch, logs)."""
 OVERRIDABLE = ("run_trial", *EPOCH_HOOKS, "_build_and_fit_model")
@@ -151,7 +150,7 @@ class OverridableTuner(TunerResults):
             # KerasTuner's Hyperband sets the epochs of each trial itself.
             longest = getattr(self.oracle, "max_epochs", None)
             return longest or epochs or 1, epochs is not None
-        return epochs or self._epochs or DEFAULT_EPOCHS, True
+        return epochs or self._epochs or default_epochs(data), True
 
     def _tasks(
         self,

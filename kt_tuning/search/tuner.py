@@ -21,7 +21,7 @@ from kt_tuning.data import ImageData
 from kt_tuning.execution import Ray, Work
 from kt_tuning.recipe import Recipe
 from kt_tuning.search.auto import AUTO, Chosen, chosen
-from kt_tuning.search.budget import Budget
+from kt_tuning.search.budget import Budget, default_epochs
 from kt_tuning.search.descriptions import describe_hypermodel
 from kt_tuning.search.distributed import is_chief, is_worker
 from kt_tuning.search.objectives import Objectives, objectives_of
@@ -35,7 +35,7 @@ from kt_tuning.search.options import (
     find_workers,
     split_folds,
 )
-from kt_tuning.search.overridable import DEFAULT_EPOCHS, NoHyperModel
+from kt_tuning.search.overridable import NoHyperModel
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.samplers import strategy_name
@@ -124,8 +124,10 @@ class Tuner(SessionTuner):
                 that of the strategy. It is applied after each epoch, or with several folds or
                 executions after each training.
             max_trials: Largest number of trials, earlier runs included; None for no limit.
-            epochs: Epochs of a full training, unless `search` sets them; 30 if None. With an
-                `oracle` and no `ImageData`, None leaves them to `fit`.
+            epochs: Epochs of a full training, unless `search` sets them; if None 30, and up to 60
+                of few images, see `default_epochs`. Of several families that "auto" chooses,
+                fine-tuning trains a third of them, at most 10. With an `oracle` and no
+                `ImageData`, None leaves them to `fit`.
             folds: Folds of a cross-validation on the training and validation splits together: each
                 configuration is trained once a fold, its score is the mean, and its model averages
                 the models of all folds. None trains on the one split of the data.
@@ -227,7 +229,7 @@ class Tuner(SessionTuner):
             hyperparameters=hyperparameters,
             seed=seed,
             pruner=pruner,
-            epochs=(epochs or DEFAULT_EPOCHS) if trainings == 1 else trainings,
+            epochs=(epochs or default_epochs(data)) if trainings == 1 else trainings,
             storage=storage,
             # Otherwise trial 0 is a starting point of the choice.
             defaults_first=self.choice is None,

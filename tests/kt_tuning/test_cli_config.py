@@ -22,7 +22,7 @@ def test_config_prints_every_option_of_run_with_its_default_and_meaning(capsys):
         if name != "config"
     }
     assert yaml.safe_load(printed) == expected
-    assert "# Epochs of a full training.\nepochs: 30\n" in printed
+    assert "# Candidates for the ensemble.\nensemble_size: 5\n" in printed
     assert "Default: 20 without a time limit." in printed
 
 
@@ -87,7 +87,7 @@ def test_what_was_written_is_read_as_it_was(verb, tmp_path):
 
 def test_null_is_the_default(verb, tmp_path):
     path = write(tmp_path, "folder: photos\nepochs: null\nmixup: null\n")
-    assert verb("--config", path)["epochs"] == 30
+    assert verb("--config", path)["epochs"] is None
     assert verb("--config", path)["mixup"] is None
 
 

@@ -30,6 +30,7 @@ from kt_tuning.search.auto.portfolio import (
     FROM_NOTHING,
     HELD_BACK,
     MANY,
+    MOST_EPOCHS,
     PIXELS_A_SECOND,
     PORTFOLIOS,
     StartingPoint,
@@ -276,7 +277,7 @@ class Plan:
         """
         if self.choice is None or not self.choice.several:
             return {}
-        return {FINE_TUNED: math.ceil(most * EPOCHS_SHARE)}
+        return {FINE_TUNED: min(MOST_EPOCHS, math.ceil(most * EPOCHS_SHARE))}
 
     def includes(self, values: Mapping[str, Any]) -> bool:
         """Return whether a configuration is one of the first ones."""

@@ -30,6 +30,17 @@ def test_a_trial_is_shortened_to_its_own_limit(make_tuner, stripes, clock):
     assert results["message"].str.startswith("shortened from 50 to 4").all()
 
 
+@pytest.mark.parametrize(
+    ("images", "epochs"), [(100, 60), (4_000, 60), (6_000, 40), (8_000, 30), (50_000, 30)]
+)
+def test_few_images_have_more_epochs_by_default(images, epochs):
+    assert budget.default_epochs(SimpleNamespace(train=range(images))) == epochs
+
+
+def test_without_a_data_set_a_full_training_has_30_epochs():
+    assert budget.default_epochs(None) == 30
+
+
 def record(number, score, **options):
     from kt_tuning.core.records import TrialRecord
 
