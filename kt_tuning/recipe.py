@@ -5,14 +5,24 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import keras_tuner
+import numpy as np
 
-from kt_tuning.augment import Mixing, Policy, find_policy
+from kt_tuning.augment import (
+    Mixing,
+    Policy,
+    default_policy,
+    find_policy,
+    loses_class_mirrored,
+)
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.names import find_name
 from kt_tuning.core.units import check_count
+
+if TYPE_CHECKING:
+    from kt_tuning.data import ImageData
 
 BATCH_SIZE = "batch_size"
 MAX_BATCH_SIZE = "max_batch_size"
@@ -22,6 +32,8 @@ CUTMIX = "cutmix"
 BALANCE = "balance"
 SEARCHED = (BATCH_SIZE, MAX_BATCH_SIZE, AUGMENT, MIXUP, CUTMIX, BALANCE)
 SEARCH = "search"
+LOOKED_AT = 500
+"""Images by which the default augmentation is chosen."""
 
 NO_BALANCE, WEIGHTS, SAMPLING = "none", "weights", "sampling"
 BALANCES = (NO_BALANCE, WEIGHTS, SAMPLING)
@@ -68,9 +80,9 @@ class Recipe:
         max_batch_size: Lets batches grow: they are doubled, up to so many images, whenever the
             training loss stalls (see `kt_tuning.trials.callbacks`; Smith et al. 2018). None, or
             no more than the batch size, keeps them as they are.
-        augment: A `Policy` or the name of one, such as `default_policy(data.input_shape)` of
-            `kt_tuning.augment`, which `kt-tuning run` takes; "search" searches the policy itself,
-            by `Policy.suggest`. A tuple of names chooses among those.
+        augment: A `Policy` or the name of one; `Recipe.for_images` has the one that `kt-tuning
+            run` takes. "search" searches the policy itself, by `Policy.suggest`. A tuple of names
+            chooses among those.
         mixup: α of MixUp, see `kt_tuning.augment.Mixing`; 0 is off. With MixUp or CutMix labels
             are soft: models need a loss that takes them, as all of `hypermodels` have. It plays no
             part where the features of a network's first layers are computed once, as in
@@ -120,6 +132,28 @@ class Recipe:
         precision = find_name(self.precision, PRECISIONS, "precision", aliases=PRECISION_ALIASES)
         object.__setattr__(self, "precision", precision)
         object.__setattr__(self, "patience", check_count("patience", self.patience, optional=True))
+
+    @classmethod
+    def for_images(cls, data: ImageData | None, **options: Any) -> Self:
+        """Return a recipe whose augmentation suits some images, unless it is given.
+
+        It is "text", which does not mirror, if mirror images of the training split lose their
+        class (`kt_tuning.augment.loses_class_mirrored`, of at most 500 of them); else "photo"
+        from 96 pixels on, and "light" below.
+
+        Args:
+            data: The images; None for the defaults.
+            **options: Other arguments of the recipe.
+
+        Raises:
+            OptionError: if an option is wrong.
+        """
+        if data is not None and options.get("augment") is None:
+            places = np.random.default_rng(0).permutation(len(data.train))[:LOOKED_AT]
+            images, labels = data.train.take(places), data.train.labels[places]
+            oriented = loses_class_mirrored(images, labels)
+            options["augment"] = default_policy(data.input_shape, mirrored=not oriented)
+        return cls(**options)
 
     def __repr__(self) -> str:
         changed = (

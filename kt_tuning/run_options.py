@@ -167,7 +167,7 @@ class RunOptions:
         "none, light, photo, standard, strong, text, randaugment, trivial, augmix; or search.",
         TRAINING,
         sets=RECIPE,
-        shown="light; photo from 96 pixels",
+        shown="photo from 96 pixels, else light; text if mirror images lose their class",
     )
     mixup: tuple[float, ...] = _option(
         (0.0,), "α of MixUp; several are searched.", TRAINING, sets=RECIPE, shown="0"

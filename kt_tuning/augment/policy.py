@@ -255,12 +255,15 @@ _STEPS: dict[str, tuple[AnyStep, ...]] = {
 POLICIES: dict[str, Policy] = {name: Policy(steps) for name, steps in _STEPS.items()}
 
 
-def default_policy(shape: Sequence[int]) -> str:
+def default_policy(shape: Sequence[int], *, mirrored: bool = True) -> str:
     """Return the name of the default policy for images of a size.
 
     Args:
         shape: (height, width, …) of the images, in pixels.
+        mirrored: Whether mirror images still show their class, see `loses_class_mirrored`.
     """
+    if not mirrored:
+        return "text"
     return "photo" if min(shape[:2]) >= LARGE_SIDE else "light"
 
 

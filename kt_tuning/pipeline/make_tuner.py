@@ -14,7 +14,6 @@ from hypermodels import HYPERMODELS, Families, ImageHyperModel
 from hypermodels.backbone import error_text
 from hypermodels.backbone_family import BackboneHyperModel
 from hypermodels.families import SEPARATOR
-from kt_tuning.augment import default_policy
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.json_record import read_json
@@ -72,8 +71,7 @@ def make_tuner(
         named = options.backbone
         choice = choose(data, named) if options.overwrite else choice_for(data, out, named)
     hypermodel = _hypermodel(data, options, choice)
-    policy = options.augment or default_policy(data.input_shape)
-    recipe = Recipe(**{**options.arguments(RECIPE), "augment": policy})
+    recipe = Recipe.for_images(data, **options.arguments(RECIPE))
     tuner = RecordedTuner(
         hypermodel if choice is None else Chosen(choice, hypermodel),
         recipe=recipe,

@@ -139,7 +139,7 @@ class Tuner(SessionTuner):
             max_flops: Largest number of floating-point operations for one image.
             max_latency: Largest latency for one image in milliseconds: the median of 100
                 predictions before the training, on the machine of the search under its load.
-            recipe: How the models are trained; `Recipe()` if None.
+            recipe: How the models are trained; `Recipe.for_images(data)` if None.
             hyperparameters: A space with hyperparameters that are fixed or narrowed.
             warm_start: An earlier search over the same or an overlapping space that the sampler
                 learns from: its run directory, storage or study.
@@ -193,7 +193,7 @@ class Tuner(SessionTuner):
             latency=max_latency,
         )
         self._trackers = find_trackers(tracker)
-        self.recipe = recipe or Recipe()
+        self.recipe = recipe or Recipe.for_images(data)
         self.seed = seed
         self._epochs, self._folds = epochs, folds
         self._options = TrialOptions(seed, folds or 1, executions_per_trial, limits)

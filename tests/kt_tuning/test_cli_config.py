@@ -87,7 +87,7 @@ def test_what_was_written_is_read_as_it_was(verb, tmp_path):
 
 def test_null_is_the_default(verb, tmp_path):
     path = write(tmp_path, "folder: photos\nepochs: null\nmixup: null\n")
-    assert verb("--config", path)["epochs"] is None
+    assert verb("--config", path)["epochs"] == 30
     assert verb("--config", path)["mixup"] is None
 
 

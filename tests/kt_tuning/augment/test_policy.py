@@ -161,6 +161,11 @@ def test_photographs_have_a_default_of_their_own(shape, name):
     assert default_policy(shape) == name
 
 
+def test_images_with_an_orientation_are_not_mirrored():
+    assert default_policy((28, 28, 1), mirrored=False) == "text"
+    assert default_policy((224, 224, 3), mirrored=False) == "text"
+
+
 def test_photo_keeps_at_least_half_of_the_area_and_its_shape_within_4_to_3():
     across = np.zeros((500, 96, 96, 1), np.uint8)
     across[:] = np.arange(96)[:, None] * 2  # twice the number of the column
