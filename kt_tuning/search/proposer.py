@@ -165,20 +165,30 @@ class _Draw:
                 else:
                     study.sampler = RandomSampler(seed)
                 trial = study.ask()
-                values = self.space.walk(lambda p: self._value(p, trial, planned))
+                near = getattr(study.sampler, "near", None)
+                values = self.space.walk(lambda p: self._value(p, trial, planned, near))
                 return Proposal(trial.number, values)
         except BaseException:
             self.kept.discard()
             raise
 
     def _value(
-        self, parameter: Parameter, trial: optuna.Trial, planned: Mapping[str, Value]
+        self,
+        parameter: Parameter,
+        trial: optuna.Trial,
+        planned: Mapping[str, Value],
+        near: Collection[str] | None,
     ) -> Value:
         name = parameter.hp.name
-        if name not in planned:
+        if name in planned:
+            value = planned[name]
+        elif near is not None and parameter.name not in near:
+            # The trial that is changed lacks it.
+            value = parameter.to_keras(parameter.nearest(parameter.hp.default))
+        else:
             return parameter.suggest(trial)
-        set_parameter(self.kept, trial.number, parameter, planned[name])
-        return planned[name]
+        set_parameter(self.kept, trial.number, parameter, value)
+        return value
 
 
 def _key(values: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from optuna import Study
@@ -60,20 +61,24 @@ class EvolutionSampler(RelativeSampler):
         return child
 
 
-ENOUGH = 10
-"""Trials with a score; with fewer TPE draws at random."""
-NEAR = 2 / 3
+ENOUGH = 25
+"""Trials with a score from which TPE draws; it learns little from fewer of a large space."""
+NEAR = 5 / 6
 """Share of the draws near an earlier trial until then; the others are random."""
 CHANGED = 0.25
-"""Share of the parameters that are changed in such a draw."""
+"""Largest probability of each parameter but one to be changed in such a draw. Of many parameters
+two are changed on average. Of 25 draws for CIFAR-10 that changed 5 or more of the defaults of
+`ConvNet`, none reached their accuracy after as many epochs."""
 
 
 class PriorBandSampler(RelativeSampler):
     """Uses the defaults as a prior, after PriorBand (Mallik et al. 2023, arXiv:2306.12370).
 
     Random configurations of a large space are rarely good, and a short search has few trials. At
-    first two of three configurations change some parameters of the defaults, or of the best trial
-    so far; the others are random, in case the defaults are bad.
+    first five of six configurations change a few parameters of the defaults, or of the best trial
+    so far; the others are random, in case the defaults are bad. A parameter that only the changed
+    configuration has, such as the learning rate of another optimizer, should get its default, which
+    no sampler knows: see `near`.
 
     Args:
         seed: Equal seeds give equal draws.
@@ -99,6 +104,11 @@ class PriorBandSampler(RelativeSampler):
             return {}
         return seen_space([self._anchor])
 
+    @property
+    def near(self) -> Collection[str] | None:
+        """The parameters of the trial that the last draw changes; None if it changes none."""
+        return None if self._anchor is None else self._anchor.distributions.keys()
+
     def _chosen(self, study: Study, known: list[FrozenTrial]) -> FrozenTrial | None:
         """Return the best trial, else the first (the defaults); None for a random draw."""
         if self._rng.random() >= NEAR:
@@ -117,12 +127,14 @@ class PriorBandSampler(RelativeSampler):
             return self._later.sample_relative(study, trial, search_space)
         if self._anchor is None:
             return {}
-        return {
-            name: nearby(self._rng, distribution, self._anchor.params[name])
-            if self._rng.random() < CHANGED
-            else self._anchor.params[name]
-            for name, distribution in search_space.items()
-        }
+        drawn, names = {name: self._anchor.params[name] for name in search_space}, [*search_space]
+        if names:
+            others = len(names) - 1
+            count = 1 + self._rng.binomial(others, min(CHANGED, 1 / len(names)))
+            for place in self._rng.choice(len(names), count, replace=False):
+                name = names[place]
+                drawn[name] = nearby(self._rng, search_space[name], drawn[name])
+        return drawn
 
     def sample_independent(
         self,
