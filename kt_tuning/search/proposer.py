@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import optuna
 from keras_tuner.engine.trial import Trial, TrialStatus
-from optuna.samplers import RandomSampler
+from optuna.samplers import BaseSampler, RandomSampler
 
 from hypermodels import FAMILY
 from kt_tuning.core.errors import SearchError
 from kt_tuning.core.quiet import quiet_optuna
 from kt_tuning.search.distributions import Parameter, SearchSpace, Value, Values
 from kt_tuning.search.samplers import Strategy, perturbations
+from kt_tuning.search.samplers.mutation import PriorBandSampler
 from kt_tuning.search.samplers.space_filling import grid
 from kt_tuning.search.study.draft_storage import StudyStorage
 from kt_tuning.search.study.trial_states import ENQUEUED, Proposal, set_parameter
@@ -160,12 +161,14 @@ class _Draw:
             sequence = np.random.SeedSequence((self.seed, self.index, attempt))
             seed = int(sequence.generate_state(1)[0])
             with quiet_optuna():
+                sampler: BaseSampler = RandomSampler(seed)
                 if attempt < REDRAWS:
-                    study.sampler = self.strategy.sampler(self.seed, seed)
-                else:
-                    study.sampler = RandomSampler(seed)
+                    sampler = self.strategy.sampler(self.seed, seed)
+                if isinstance(sampler, PriorBandSampler):
+                    sampler.given = planned
+                study.sampler = sampler
                 trial = study.ask()
-                near = getattr(study.sampler, "near", None)
+                near = sampler.near(trial) if isinstance(sampler, PriorBandSampler) else None
                 values = self.space.walk(lambda p: self._value(p, trial, planned, near))
                 return Proposal(trial.number, values)
         except BaseException:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from optuna import Study
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, Trial
 
 from kt_tuning.search.samplers.base import (
     FINISHED,
@@ -83,10 +83,15 @@ class PriorBandSampler(RelativeSampler):
     Args:
         seed: Equal seeds give equal draws.
         later: Sampler that draws once there are enough trials.
+
+    Attributes:
+        given: Values by name that the configuration will have in any case. The best of the trials
+            that have them is changed, if there are any.
     """
 
     def __init__(self, seed: int, later: BaseSampler) -> None:
         super().__init__(seed)
+        self.given: Mapping[str, Any] = {}
         self._later = later
         self._anchor: FrozenTrial | None = None
         self._learns = False
@@ -104,9 +109,13 @@ class PriorBandSampler(RelativeSampler):
             return {}
         return seen_space([self._anchor])
 
-    @property
-    def near(self) -> Collection[str] | None:
-        """The parameters of the trial that the last draw changes; None if it changes none."""
+    def near(self, trial: Trial) -> Collection[str] | None:
+        """Return the parameters of the earlier trial that a trial changes; None if it changes none.
+
+        Args:
+            trial: The new trial of a study with this sampler, which has made no other one.
+        """
+        trial.relative_params  # noqa: B018  (Optuna 5 draws when they are first asked for)
         return None if self._anchor is None else self._anchor.distributions.keys()
 
     def _chosen(self, study: Study, known: list[FrozenTrial]) -> FrozenTrial | None:
@@ -115,6 +124,8 @@ class PriorBandSampler(RelativeSampler):
             return None
         if not known or len(study.directions) > 1:
             return next((t for t in study.get_trials(deepcopy=False) if t.params), None)
+        given = self.given.items()
+        known = [t for t in known if given <= t.params.items()] or known
         best = max if study.directions[0] == StudyDirection.MAXIMIZE else min
         values = [t.values[0] if t.values else best(t.intermediate_values.values()) for t in known]
         return known[values.index(best(values))]
@@ -127,7 +138,8 @@ class PriorBandSampler(RelativeSampler):
             return self._later.sample_relative(study, trial, search_space)
         if self._anchor is None:
             return {}
-        drawn, names = {name: self._anchor.params[name] for name in search_space}, [*search_space]
+        drawn = {name: self._anchor.params[name] for name in search_space}
+        names = [name for name in search_space if name not in self.given]
         if names:
             others = len(names) - 1
             count = 1 + self._rng.binomial(others, min(CHANGED, 1 / len(names)))

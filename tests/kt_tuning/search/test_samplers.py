@@ -2,6 +2,7 @@
 
 import keras_tuner
 import numpy as np
+import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from scipy.integrate import quad
@@ -16,6 +17,7 @@ from kt_tuning.search.samplers.base import from_unit, to_unit
 from kt_tuning.search.samplers.encoding import Encoding
 from kt_tuning.search.samplers.gaussian_process import condition, fit, log_expected_improvement
 from kt_tuning.search.samplers.mutation import REACH as NEIGHBOUR_REACH
+from kt_tuning.search.samplers.mutation import PriorBandSampler
 from kt_tuning.search.samplers.space_filling import grid_values
 
 
@@ -91,6 +93,27 @@ def test_what_a_change_opens_has_its_default():
     # Of random configurations none has exactly the default.
     assert len(opened) >= 10
     assert np.mean([rate == 1e-3 for rate in opened]) > 0.6
+
+
+def test_the_best_trial_with_what_is_given_is_changed():
+    study = optuna.create_study(direction="maximize")
+    family = optuna.distributions.CategoricalDistribution(["probe", "network"])
+    size = optuna.distributions.IntDistribution(1, 100)
+    for kind, number, value in [("network", 90, 0.9), ("probe", 20, 0.5), ("probe", 30, 0.7)]:
+        params = {"family": kind, "size": number}
+        spaces = {"family": family, "size": size}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=spaces, value=value))
+    changed = set()
+    for seed in range(40):
+        sampler = PriorBandSampler(seed, optuna.samplers.RandomSampler(0))
+        sampler.given = {"family": "probe"}
+        study.sampler = sampler
+        trial = study.ask()
+        if sampler.near(trial) is not None:
+            changed.add(trial.suggest_int("size", 1, 100))
+    assert len(changed) > 5
+    assert 30 not in changed
+    assert max(abs(number - 30) for number in changed) < 60  # four standard deviations
 
 
 def with_bad_defaults(hp):
