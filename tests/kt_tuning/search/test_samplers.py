@@ -78,8 +78,7 @@ def with_a_branch(hp):
     optimizer = hp.Choice("optimizer", ["sgd", "adam", "muon"])
     for name in ("adam", "muon"):
         with hp.conditional_scope("optimizer", [name]):
-            if optimizer == name:
-                hp.Float(f"{name}_rate", 1e-4, 1.0, sampling="log", default=1e-3)
+            hp.Float(f"{name}_rate", 1e-4, 1.0, sampling="log", default=1e-3)
     return float(optimizer != "sgd")
 
 
