@@ -160,7 +160,7 @@ def test_report_opens_in_a_browser(finished, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("webbrowser.open", lambda address: asked.append(address) or False)
     assert kt_tuning(monkeypatch, "report", run, "--open") == 0
     assert asked == [(run / "report.html").as_uri()]
-    assert "There is no browser here" in capsys.readouterr().err
+    assert "No browser was found" in capsys.readouterr().err
 
 
 def test_evaluate_measures_the_parts_asked_for(finished, monkeypatch, capsys, tmp_path):

@@ -22,7 +22,7 @@ def test_config_prints_every_option_of_run_with_its_default_and_meaning(capsys):
         if name != "config"
     }
     assert yaml.safe_load(printed) == expected
-    assert "# Candidates for the ensemble.\nensemble_size: 5\n" in printed
+    assert "# Number of candidates for the ensemble.\nensemble_size: 5\n" in printed
     assert "Default: 20 without a time limit." in printed
 
 
