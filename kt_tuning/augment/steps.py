@@ -73,7 +73,7 @@ class Step:
         return frozenset([self.op])
 
     def label_preserving(self) -> Step | None:
-        """Return the step, limited so that it keeps labels of digits; None if that is impossible."""
+        """Return the step, limited so that labels of digits are kept; None if it cannot be."""
         largest = OPS[self.op].label_preserving
         if not largest:
             return None

@@ -30,7 +30,7 @@ def test_ctrl_c_is_status_130_and_says_how_to_go_on(capfd):
         with stopping.on_interrupt(lambda: "; or finish it"):
             raise KeyboardInterrupt
 
-    told = "Interrupted. To go on, run the same command again; or finish it\n"
+    told = "Interrupted. To continue, run the same command again; or finish it\n"
     assert outcome(capfd, verb) == (130, told)
     # A second one does not break into the end.
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -53,7 +53,7 @@ def test_sigterm_is_status_143(capfd):
             os.kill(os.getpid(), signal.SIGTERM)
             signal.pause()
 
-    told = "Interrupted. To go on, run the same command again; or finish it\n"
+    told = "Interrupted. To continue, run the same command again; or finish it\n"
     assert outcome(capfd, verb) == (143, told)
     assert issubclass(Stopped, KeyboardInterrupt)
 

