@@ -55,7 +55,7 @@ class Forecast:
         target = f"at {best}" if expected == best else f"from {best} to {expected}"
         return (
             f"Twice the search time of {clock(self.seconds)} would probably {change} "
-            f"{self.objective} {target} ({LEVEL:.0%} sure: not past {limit})."
+            f"{self.objective} {target} (with {LEVEL:.0%} probability not beyond {limit})."
         )
 
 

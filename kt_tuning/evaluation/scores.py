@@ -123,7 +123,7 @@ class Scores(Record):
                 f"{best.images_per_second:,.0f} images/s in batches of {best.batch_size}"
             )
         if self.cost is not None and self.cost.multiply_adds is not None:
-            facts["arithmetic"] = f"{self.cost.multiply_adds / 1e6:,.1f} M multiply-adds an image"
+            facts["arithmetic"] = f"{self.cost.multiply_adds / 1e6:,.1f} M multiply-adds per image"
         if self.robustness is not None and self.robustness.corrupted:
             corrupted = self.robustness.mean()
             facts["robustness"] = f"{self.robustness.metric} {corrupted:.4f} on corrupted images"

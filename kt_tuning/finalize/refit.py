@@ -88,7 +88,7 @@ class RefitRecord(Record):
         models = "1 model" if len(self.trial_ids) == 1 else f"{len(self.trial_ids)} models"
         rows = zip(self.epochs, self.batch_sizes, strict=True)
         how = ", ".join(
-            f"{count(epochs, 'epoch')} of {size} images a step" for epochs, size in rows
+            f"{count(epochs, 'epoch')} of {size} images per step" for epochs, size in rows
         )
         return f"{models} on {self.images:,} images, on {self.devices}: {how}."
 

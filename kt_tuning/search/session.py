@@ -226,7 +226,7 @@ class SessionTuner(OverridableTuner):
         except KeyboardInterrupt:
             done = len(run.best_trials())
             logger.warning(
-                "Interrupted. %s with a score %s kept in %s; the same search goes on from there.",
+                "Interrupted. %s with a score %s kept in %s; the same search continues from there.",
                 count(done, "trial"),
                 "is" if done == 1 else "are",
                 run.path,

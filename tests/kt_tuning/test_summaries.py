@@ -167,6 +167,6 @@ def test_a_run_ends_with_its_time_and_what_more_time_would_bring():
         "1 of 1 trial trained to the end.",
         "The run took 4:58.",
         "Twice the search time of 3:20 would probably bring val_accuracy from 0.8680 to 0.8740 "
-        "(90% sure: not past 0.8860).",
+        "(with 90% probability not beyond 0.8860).",
     ]
     assert "search time" not in str(outcome)
