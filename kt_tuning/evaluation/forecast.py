@@ -75,7 +75,7 @@ def forecast_best(
     Args:
         seconds: (N,) search time at which each score was known, more than 0, in any order.
         scores: (N,) the scores; not-a-number is ignored.
-        objective: Name of the score; "val_" and a name in `METRICS`, or "val_loss".
+        objective: Name of the score; `val_` and a name in `METRICS`, or "val_loss".
         direction: "max" or "min".
 
     Returns:

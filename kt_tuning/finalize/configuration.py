@@ -40,7 +40,7 @@ class Configuration:
             their defaults.
         recipe: How it is trained.
         epochs: Epochs of a full training, at least 1.
-        objective: Metric by which the best epoch is chosen: "val_loss", or "val_" and a name in
+        objective: Metric by which the best epoch is chosen: "val_loss", or `val_` and a name in
             `METRICS`.
         seed: The same seed gives the same models.
 

@@ -113,7 +113,7 @@ class Tuner(SessionTuner):
             logger: Ignored, as in KerasTuner.
             tuner_id: Name of this process if it requests trials from a chief, as in KerasTuner.
             data: The images; `search` then needs no data.
-            objective: "val_loss", or "val_" and a name in `kt_tuning.evaluation.METRICS`; with data
+            objective: "val_loss", or `val_` and a name in `kt_tuning.evaluation.METRICS`; with data
                 of other kinds any metric that Keras logs. Several objectives search for the Pareto
                 set; all but the first may be "parameters", "flops" (of one image) and "latency"
                 (of one image, in ms).
