@@ -37,8 +37,7 @@ def test_the_list_says_what_is_at_hand_and_what_brings_the_others(monkeypatch, c
         "M",
         "75.1%",
         "Apache-2.0",
-        "at",
-        "hand",
+        "available",
     ]
     (dense,) = [line.split() for line in lines if line.startswith("DenseNet121")]
     assert " ".join(dense).endswith("BSD-3-Clause kt-tuning backbones fetch DenseNet121")

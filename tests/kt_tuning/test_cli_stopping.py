@@ -101,7 +101,7 @@ def test_a_process_that_is_killed_does_not_die_without_a_word(number):
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert killed.returncode == -number
-    assert "kt-tuning was killed, by a signal: Memory may have run out" in killed.stderr
+    assert "kt-tuning was killed by a signal: Memory may have run out" in killed.stderr
     assert "TF_ENABLE_ONEDNN_OPTS=0" in killed.stderr
     assert ("Segmentation fault" in killed.stderr) is (number == signal.SIGSEGV)
 
