@@ -1,4 +1,4 @@
-"""Reusable `keras_tuner.HyperModel` classes for images: what can be searched."""
+"""Reusable `keras_tuner.HyperModel` classes for image classification."""
 
 from hypermodels.base import ImageHyperModel
 from hypermodels.convnet import ConvNet

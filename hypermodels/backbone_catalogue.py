@@ -1,4 +1,4 @@
-"""What pre-trained networks there are: at hand, to download, or to install."""
+"""The list of pre-trained networks: available, to download, or to install."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypermodels.backbones import own_backbones, problem_of
 from hypermodels.named_backbone import IMAGENET, NamedBackbone
 from hypermodels.pretrained import PRETRAINED
 
-AT_HAND = "at hand"
+AT_HAND = "available"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,19 +17,19 @@ class BackboneRow:
     """A pre-trained network; None where something is not known.
 
     Attributes:
-        name: As it is passed as `backbone`.
-        at_hand: Whether it is used unasked.
-        status: The same in words, with what would bring it here or why it cannot be used.
-        parameters: Scalars in its weights, without the classifier.
-        size: Bytes of the file of weights, about.
-        multiply_adds: Of one image of `image_size`, in millions.
-        accuracy: Top-1 on ImageNet, as published.
-        image_size: Side in pixels.
-        values: What its pixels look like.
-        licence: Of its weights.
-        data: What it was trained on.
-        source: Where its weights come from.
-        digest: Of its weights.
+        name: Name, the value of `backbone`.
+        at_hand: Whether it is available, and therefore used by default.
+        status: The same in words, with the way to get it or the reason why it cannot be used.
+        parameters: Number of scalars in its weights, without the classifier.
+        size: Approximate size of the file of weights in bytes.
+        multiply_adds: Multiply-adds for one image of `image_size`, in millions.
+        accuracy: Published top-1 accuracy on ImageNet, 0 to 1.
+        image_size: Side of the images in pixels.
+        values: Scale of its pixels, see `hypermodels.preprocessing.VALUES`.
+        licence: Licence of its weights.
+        data: Data that it was trained on.
+        source: Source of its weights.
+        digest: Digest of its weights.
     """
 
     name: str
@@ -48,7 +48,7 @@ class BackboneRow:
 
 
 def catalogue() -> list[BackboneRow]:
-    """Every network in the table, from cheap to dear, then those in the folder of backbones."""
+    """Return the networks of the table, cheapest first, then those in the folder of backbones."""
     rows = []
     for name, network in PRETRAINED.items():
         status = network.how_to_get

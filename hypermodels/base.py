@@ -1,4 +1,4 @@
-"""The base of every hypermodel here: raw pixels in, probabilities out, anything can be fixed."""
+"""The base class of the hypermodels, which map raw pixels to probabilities."""
 
 from __future__ import annotations
 
@@ -28,32 +28,33 @@ SPACES = ("default", "wide")
 class ImageHyperModel(keras_tuner.HyperModel):
     """A family of image classifiers.
 
-    The built model takes raw pixels, uint8 (N, height, width, channels), because the rescaling is
-    a layer inside it: training and serving cannot differ. It returns probabilities (N, classes).
+    The built model takes raw pixels, uint8 (N, height, width, channels), and contains a rescaling
+    layer, so that training and serving cannot differ. It returns probabilities (N, classes).
 
     Every hyperparameter can be fixed by keyword: `ConvNet(shape, 10, residual=True,
-    filters=(32, 64, 128))`. The others are searched, save those that rarely help, as more
-    dimensions make a search worse: they keep their defaults unless they are named in `per_stage`
-    or `space="wide"` asks for all. `hypermodel.hyperparameters()` lists what is searched.
+    filters=(32, 64, 128))`. The others are searched, except for those that rarely help, since more
+    dimensions make a search less efficient: these keep their defaults unless they are named in
+    `per_stage` or `space="wide"` is given. `hypermodel.hyperparameters()` returns the search space.
 
     Args:
         input_shape: (height, width, channels) of the images.
         classes: Number of classes, at least 2.
-        per_stage: Names of hyperparameters that each stage chooses for itself; by default all
+        per_stage: Names of hyperparameters with a separate value for each stage; by default all
             stages share one value.
-        space: "default" or "wide".
-        normalization: Means and standard deviations of the channels, 0 to 255, that the pixels are
-            standardised with inside the model, such as `data.pixel_statistics()` of an
-            `kt_tuning.ImageData`; None rescales to [-1, 1].
+        space: "default", or "wide" to search all hyperparameters.
+        normalization: Means and standard deviations of the channels, 0 to 255, by which the pixels
+            are standardised inside the model, such as `data.pixel_statistics()` of a
+            `kt_tuning.ImageData`; None rescales pixels to [-1, 1].
         name: Name of the model.
         **fixed: Values of hyperparameters that are not searched.
 
     Attributes:
-        compiling_defaults: The family's own defaults of `hypermodels.compiling`'s hyperparameters.
-        compiling_ranges: The family's own ranges of its numbers, (least, greatest).
-        by_epochs: Whether `fit` trains epoch after epoch; otherwise it is done after one.
-        asks_everything: Whether each build asks for all hyperparameters, active or not, so that one
-            build shows the whole space. A subclass that asks for some only if others have certain
+        compiling_defaults: Defaults of this family for hyperparameters of optimizer, schedule, loss
+            and weights (see `hypermodels.compiling`), by name.
+        compiling_ranges: Ranges (low, high) of this family for such hyperparameters, by name.
+        by_epochs: Whether `fit` trains for several epochs; otherwise it ends after one.
+        asks_everything: Whether each build requests all hyperparameters, active or not, so that one
+            build shows the whole space. A subclass that requests some only if others have certain
             values sets it to False, and is then built more often before a search.
 
     Raises:
@@ -98,7 +99,7 @@ class ImageHyperModel(keras_tuner.HyperModel):
         self.fixed = {name: _python_value(value) for name, value in fixed.items()}
 
     def arguments(self) -> dict[str, Any]:
-        """Return the keyword arguments that are not the defaults, for the representation."""
+        """Return the keyword arguments that differ from their defaults, for `repr`."""
         defaults = {"per_stage": (), "space": SPACES[0], "normalization": None, "name": None}
         given = {name: getattr(self, name) for name in defaults}
         return {
@@ -112,7 +113,7 @@ class ImageHyperModel(keras_tuner.HyperModel):
 
     @classmethod
     def sketch(cls, input_shape: tuple[int, int, int], classes: int, **options: Any) -> Self:
-        """A hypermodel of the same space and sizes that needs nothing from the network to build.
+        """Return a hypermodel with the same space and model sizes that downloads no weights.
 
         Args:
             input_shape: (height, width, channels) of the images.
@@ -123,10 +124,10 @@ class ImageHyperModel(keras_tuner.HyperModel):
 
     @property
     def allows_mixed_precision(self) -> bool:
-        """Whether its models may be trained in 16 bits without being asked for.
+        """Whether `precision="auto"` may train its models in 16 bits.
 
-        What this class builds takes pixels that it has rescaled, and returns float32. Of a `build`
-        that a subclass has replaced neither is known.
+        Models that this class builds rescale their input and return float32. If a subclass replaces
+        `build`, neither is known, and this is False.
         """
         return type(self).build is ImageHyperModel.build
 
@@ -135,12 +136,13 @@ class ImageHyperModel(keras_tuner.HyperModel):
         """Map rescaled images, float (N, height, width, channels), to logits (N, classes)."""
 
     def rescale(self, pixels: Any) -> Any:
-        """Map raw pixels, (N, height, width, channels) whatever the backend's layout, to [-1, 1].
+        """Rescale raw pixels to [-1, 1], or standardise them if there is a `normalization`.
 
-        Or standardise them, if there is a `normalization`.
+        Args:
+            pixels: (N, height, width, channels), whatever the data format of the backend.
 
         Returns:
-            What `architecture` takes.
+            The input of `architecture`, in the data format of the backend.
         """
         scale: float | list[float] = 1 / 127.5
         offset: float | list[float] = -1.0
@@ -154,20 +156,20 @@ class ImageHyperModel(keras_tuner.HyperModel):
     def optimizer(
         self, space: Space, model: keras.Model
     ) -> tuple[keras.optimizers.Optimizer, FitSchedule]:
-        """The model's optimizer, and the callback that fits its learning rate to the training."""
+        """Return the optimizer of the model, and the callback with its learning-rate schedule."""
         return choose_optimizer(space)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build and compile the model that `hp` describes.
 
         Args:
-            hp: Values of the hyperparameters; those it lacks are registered with their defaults.
+            hp: Values of the hyperparameters; missing ones are registered with their defaults.
 
         Returns:
             A compiled model: uint8 (N, height, width, channels) -> probabilities (N, classes).
 
         Raises:
-            ValueError: if a fixed hyperparameter has a name or a value that does not exist.
+            ValueError: if a fixed hyperparameter has an unknown name or an invalid value.
         """
         space = Space(
             hp,
@@ -191,13 +193,13 @@ class ImageHyperModel(keras_tuner.HyperModel):
     def fit(
         self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any
     ) -> Any:
-        """Train `model` as `keras.Model.fit` does, with its schedule stretched over the training.
+        """Train `model` like `keras.Model.fit`, with a schedule as long as the training.
 
-        Where weights are averaged, validation and callbacks see the averages after each epoch.
+        If the optimizer averages weights (`ema`), validation and callbacks use the averages.
 
         Args:
-            hp: The values that `model` was built from.
-            model: What `build` returned.
+            hp: The hyperparameters from which `model` was built.
+            model: A model returned by `build`.
             *args: As for `keras.Model.fit`.
             **kwargs: As for `keras.Model.fit`.
 
@@ -208,7 +210,7 @@ class ImageHyperModel(keras_tuner.HyperModel):
         return model.fit(*args, callbacks=around(model, callbacks), **kwargs)
 
     def hyperparameters(self) -> keras_tuner.HyperParameters:
-        """Return the space: every free hyperparameter with its range and default."""
+        """Return the search space: all hyperparameters that are not fixed, with their defaults."""
         hp = keras_tuner.HyperParameters()
         self.build(hp)
         return hp
@@ -224,7 +226,7 @@ def _check_normalization(
     if [len(numbers) for numbers in found] != [channels, channels] or min(found[1]) <= 0:
         raise ValueError(
             f"`normalization` is {channels} means and {channels} standard deviations above 0, one "
-            f"a channel. Received: normalization={normalization}"
+            f"per channel. Received: normalization={normalization}"
         )
     return found
 

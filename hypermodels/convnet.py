@@ -1,4 +1,4 @@
-"""Convolutional networks, from two plain convolutions to a small residual network."""
+"""Convolutional networks, from a single stage to a small residual network."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MOST_GROWTH = 4
 """Channels of a stage as a multiple of those of the first one, at most."""
 SMALLEST_MAP = 4
 SMALL_IMAGE = 64
-"""Pixels of the shorter side up to which the stages see the image itself."""
+"""Pixels of the shorter side up to which there is no stem."""
 LARGE_IMAGE = 128
 """Pixels of the shorter side from which the stem shrinks it by 4 instead of 2."""
 SMALLEST_KERNEL = 3
@@ -46,50 +46,54 @@ SMALLEST_KERNEL = 3
 class ConvNet(ImageHyperModel):
     """Stages of convolution blocks; each stage halves height and width.
 
-    A block is `convs` convolutions, each with its normalisation and activation; with `residual`
-    its input is added to its output, through a 1×1 projection where their shapes differ (He et al.
-    2016). The default has about 0.5 million parameters and the shape of airbench's network (Jordan
-    2024, arXiv 2404.00498): few channels in the first stage and four times as many in the others,
-    pooling after the first convolution of a stage, whitened pixels.
+    A block is a sequence of `convs` convolutions, each followed by a normalisation and an
+    activation; with `residual` the input of the block is added to its output, through a 1×1
+    projection if their shapes differ (He et al. 2016). The default has about 0.5 million parameters
+    (514,866 for 32×32 RGB images and 10 classes) and follows airbench's network (Jordan 2024, arXiv
+    2404.00498): 32 channels in the first of three stages and four times as many in the others, SiLU
+    activations, pooling after the first convolution of a stage, and whitened pixels.
 
-    Images of more than 64 pixels are shrunk by a stem before the stages, whose first ones would
-    cost most otherwise: a convolution with `filters` channels, of 3×3 pixels in steps of 2, and
-    from 128 pixels of 4×4 in steps of 4. The pixels of smaller images are whitened, see
+    Images of more than 64 pixels are first shrunk by a stem, since the first stages would otherwise
+    be expensive: a 3×3 convolution with `filters` channels and stride 2, or for images of at least
+    128 pixels a 4×4 convolution with stride 4. The pixels of smaller images are whitened, see
     `hypermodels.blocks.whiten`.
 
     `stem`, `whitening`, `stages`, `growth`, `activation`, `residual`, `padding`, `early_pooling`,
     `head`, `dense_units`, `dropout` and `stochastic_depth` are shared by all stages. Each of the
-    others may be fixed as a tuple, one value a stage, or be searched stage by stage with
-    `per_stage=("filters",)`. `whitening`, `early_pooling`, `strides`, `groups`, `squeeze_excite`
-    and `stochastic_depth`, most kinds of `norm` and 7×7 kernels are searched only with
-    `space="wide"`.
+    others can be fixed as a tuple with one value per stage, or be searched separately for each
+    stage, as with `per_stage=("filters",)`. `whitening`, `early_pooling`, `strides`, `groups`,
+    `squeeze_excite` and `stochastic_depth`, most kinds of `norm` and 7×7 kernels are searched only
+    with `space="wide"`.
 
     Hyperparameters:
-        stem: Factor by which the stem shrinks height and width, 1 for none; not searched. By
-            default 2 if the shorter side has more than 64 pixels, and 4 from 128.
-        whitening: Whether most of the correlation of neighbouring pixels is removed first; by
-            default it is where there is no stem.
-        stages, blocks, convs: Stages of the network, blocks of a stage, convolutions of a block.
+        stem: Factor by which the stem shrinks height and width, 1 for no stem; not searched. By
+            default 1 if the shorter side has at most 64 pixels, 4 from 128 pixels on, else 2.
+        whitening: Whether most of the correlation of neighbouring pixels is removed first; the
+            default is True if there is no stem.
+        stages, blocks, convs: Number of stages, of blocks per stage, of convolutions per block.
         filters: Channels of the first stage.
-        growth: Factor of channels from a stage to the next, up to four times those of the first
-            stage, unless every stage has its own.
-        widen: Factor of channels from a block's first convolutions to its last.
-        kernel_size, separable, norm: Of all convolutions; norm is one of "none", "batch", "layer",
-            "group", "local_response", "batch_renorm".
-        activation: Of all convolutions.
+        growth: Factor by which the number of channels grows from one stage to the next, up to four
+            times that of the first stage; not used if `filters` has a value for every stage.
+        widen: Factor by which the last convolution of a block has more channels than the others.
+        kernel_size, separable, norm: Kernel size in pixels, kind (depthwise-separable or plain) and
+            normalisation of all convolutions; norm is one of "none", "batch", "layer", "group",
+            "local_response", "batch_renorm".
+        activation: Activation after all convolutions.
         residual: Whether the input of a block is added to its output.
-        padding: "same" or "valid" (without `residual`; "same" where a map is too small).
-        pooling: "max", "average" or "strides" (the stage's last convolution does it).
+        padding: "same" or "valid" (without `residual`; "same" if a feature map is too small).
+        pooling: "max", "average" or "strides" (the last convolution of the stage is strided).
         early_pooling: Whether a stage is pooled after the first convolution of its last block,
             before its normalisation, rather than after the last convolution. Not with "strides".
-        head: "global_average" or "flatten" (then the last stage is pooled, too), which is the
-            default where there is no stem.
-        dense_units: Width of a hidden dense layer, 0 for none.
+        head: "global_average" or "flatten" (the last stage is then pooled, too), which is the
+            default if there is no stem.
+        dense_units: Units of a hidden dense layer, 0 for none.
         dropout: Share of features dropped before the classifier.
-        strides: Factor by which the stage shrinks height and width; 2 by default.
-        groups: Groups of channels that plain convolutions keep apart; 1 by default.
-        squeeze_excite: Reduction ratio of channel attention in each block, 0 for none.
-        stochastic_depth: Rate at which the last residual block is dropped, earlier ones less.
+        strides: Factor by which a stage shrinks height and width; 2 by default.
+        groups: Groups of channels of plain convolutions; 1 by default.
+        squeeze_excite: Reduction ratio of the channel attention in each block (Hu et al. 2018), 0
+            for none.
+        stochastic_depth: Rate at which the last residual block is dropped; it is lower for earlier
+            blocks (Huang et al. 2016).
     """
 
     def architecture(self, space: Space, x: Any) -> Any:

@@ -24,9 +24,9 @@ from hypermodels.xception import Xception
 logger = logging.getLogger("hypermodels")
 
 FAMILY = "family"
-"""Name of the hyperparameter that chooses."""
+"""Name of the hyperparameter that chooses the family."""
 SEPARATOR = "/"
-"""Between a family's name and its hyperparameter's, as KerasTuner's name scopes have it."""
+"""Separates the names of family and hyperparameter, as in KerasTuner's name scopes."""
 
 HYPERMODELS: dict[str, type[ImageHyperModel]] = {
     "convnet": ConvNet,
@@ -42,22 +42,24 @@ HYPERMODELS: dict[str, type[ImageHyperModel]] = {
 
 
 class Families(keras_tuner.HyperModel):
-    """Chooses among hypermodels, and what the chosen one chooses.
+    """Searches over several hypermodels: a hyperparameter chooses one of them.
 
-    Each family keeps all of its hyperparameters to itself, its optimizer's included, under its own
-    name: "resnet/width", "vit/optimizer". A sampler then never mixes what a learning rate did to a
-    transformer with what it did to a residual network, and the ranges and defaults may differ. Only
-    those of the chosen family exist. The default configuration is that of the first family.
+    The hyperparameters of each family, including those of its optimizer, have its name as a prefix:
+    "resnet/filters", "vit/optimizer". So a sampler learns separately how, for example, learning
+    rates affect a transformer and a residual network, and ranges and defaults may differ. Only the
+    hyperparameters of the chosen family are active. The default configuration is that of the first
+    family.
 
         Families({"small": ConvNet(shape, 10, stages=2), "resnet": ResNet(shape, 10)})
-        Families.named(["convnet", "resnet"], shape, 10, {"resnet/width": 0.25})
+        Families.named(["convnet", "resnet"], shape, 10, {"resnet/filters": 16})
 
     Args:
         members: Hypermodels by the names that the search shows, the default one first.
         name: Name of this hypermodel.
 
     Raises:
-        ValueError: if there are none, a name has a "/", or one is no `keras_tuner.HyperModel`.
+        ValueError: if there are no members, a name contains "/", or a member is not a
+            `keras_tuner.HyperModel`.
     """
 
     def __init__(
@@ -84,10 +86,10 @@ class Families(keras_tuner.HyperModel):
         return all(getattr(member, "asks_everything", False) for member in self.members.values())
 
     def member(self, values: Mapping[str, Any]) -> keras_tuner.HyperModel:
-        """The hypermodel of the family that a configuration chooses, the default one if none.
+        """Return the hypermodel of the family of a configuration; the default one if it has none.
 
         Args:
-            values: By name, such as `hp.values`.
+            values: Values by name, such as `hp.values`.
         """
         return self.members[values.get(FAMILY, next(iter(self.members)))]
 
@@ -99,20 +101,20 @@ class Families(keras_tuner.HyperModel):
         classes: int,
         fixed: Mapping[str, Any] | None = None,
     ) -> Families:
-        """Families of `HYPERMODELS`, by their names there.
+        """Return the families of `HYPERMODELS` with the given names.
 
-        A family that needs a pre-trained network is left out with a warning if none is at hand.
+        A family that needs a pre-trained network is left out with a warning if none is available.
 
         Args:
             names: The families, the default one first.
             input_shape: (height, width, channels) of the images.
             classes: Number of classes, at least 2.
-            fixed: Values of hyperparameters that are not searched: "resnet/width" is one of that
-                family, a name without a slash is fixed in every family.
+            fixed: Values of hyperparameters that are not searched: "resnet/filters" is fixed for
+                that family only, a name without a slash in every family.
 
         Raises:
-            ValueError: if a name is unknown or comes twice, `fixed` is for a family that is not
-                among them, or no family is left.
+            ValueError: if a name is unknown or repeated, `fixed` names a family that is not among
+                them, or no family is left.
         """
         for family in names:
             if family not in HYPERMODELS or list(names).count(family) > 1:
@@ -135,20 +137,20 @@ class Families(keras_tuner.HyperModel):
             try:
                 members[family] = HYPERMODELS[family](input_shape, classes, **options)
             except BackboneError as error:
-                # One that was asked for by name is missed; of those at hand others will do.
+                # A network that was named is required; an unnamed one can be left out.
                 if "backbone" in options or len(names) == 1:
                     raise
                 logger.warning("%s is left out: %s", family, error)
         return cls(members)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Build and compile the chosen family's model.
+        """Build and compile the model of the chosen family.
 
         Args:
-            hp: Values of the hyperparameters; those of other families are not looked at.
+            hp: Values of the hyperparameters; those of other families are ignored.
 
         Returns:
-            What the family's `build` returns.
+            The result of the family's `build`.
         """
         with self._chosen(hp) as member:
             return member.build(hp)
@@ -156,22 +158,22 @@ class Families(keras_tuner.HyperModel):
     def fit(
         self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any
     ) -> Any:
-        """Train `model` as its family does.
+        """Train `model` with the `fit` of its family.
 
         Args:
-            hp: The values that `model` was built from.
-            model: What `build` returned.
+            hp: The hyperparameters from which `model` was built.
+            model: A model returned by `build`.
             *args: As for the family's `fit`.
             **kwargs: As for the family's `fit`.
 
         Returns:
-            What the family's `fit` returns.
+            The result of the family's `fit`.
         """
         with self._chosen(hp) as member:
             return member.fit(hp, model, *args, **kwargs)
 
     def backbone_origin(self, hp: keras_tuner.HyperParameters) -> Origin | None:
-        """Where the pre-trained network of a configuration comes from; None if it has none.
+        """Return the origin of the pre-trained network of a configuration; None if it has none.
 
         Args:
             hp: The configuration.
@@ -181,7 +183,7 @@ class Families(keras_tuner.HyperModel):
             return None if origin_of is None else origin_of(hp)
 
     def declare_hyperparameters(self, hp: keras_tuner.HyperParameters) -> None:
-        """Register the hyperparameters of every family; `build` registers the chosen one's only."""
+        """Register the hyperparameters of every family; `build` registers only the chosen one's."""
         for family in self.members:
             own = keras_tuner.HyperParameters()
             own.values[FAMILY] = family
@@ -191,7 +193,7 @@ class Families(keras_tuner.HyperModel):
             hp.merge(own, overwrite=False)
 
     def hyperparameters(self) -> keras_tuner.HyperParameters:
-        """Return the space: every free hyperparameter of every family, and the defaults."""
+        """Return the search space of all families, with the default values."""
         hp = keras_tuner.HyperParameters()
         self.declare_hyperparameters(hp)
         return hp

@@ -1,4 +1,4 @@
-"""Pre-trained networks with a new classifier, whose last layers learn with it."""
+"""Pre-trained networks with a new classifier, which is trained together with the last layers."""
 
 from __future__ import annotations
 
@@ -34,30 +34,30 @@ TOP = "backbone_top"
 
 
 class FineTune(BackboneHyperModel):
-    """A network that has learned from other images, with a new classifier.
+    """A pre-trained network with a new classifier, fine-tuned on the images.
 
-    `fit` first solves for the classifier on the features of the training images, as `LinearProbe`
-    does, so that the network's features are not spoilt by the gradients of a random one (Kumar et
-    al. 2022, arXiv 2202.10054); then the classifier and the last layers of the network learn
-    together. The first layers never learn: a search computes what they make of the images only
-    once, see `model.frozen`. Batch normalisation keeps the statistics it came with, merged into the
-    convolutions, and dropout inside the network stays off. In fewer than `FULL_STEPS` steps the
-    learning rates are lower in proportion: the training would end worse than it begins. With
-    `weights=None` there is nothing to keep: all is trained from the first step.
+    `fit` first fits the classifier to the features of the training images, as `LinearProbe` does,
+    so that the gradients of a random classifier do not distort the features (Kumar et al. 2022,
+    arXiv 2202.10054). Then the classifier and the last layers of the network are trained together.
+    The first layers are frozen: a search computes their output only once, see `model.frozen`. Batch
+    normalisation keeps its statistics, which are merged into the convolutions, and dropout inside
+    the network is off. In a training of fewer than `FULL_STEPS` (100) steps the learning rates are
+    reduced in proportion, since it would otherwise end with a worse model than it began with. With
+    `weights=None` nothing is pre-trained, and all layers are trained from the first step.
 
-    The network's own preprocessing is inside the model: it takes raw pixels like any other. Grey
-    images are repeated to three channels. A model that has a fixed input size gets images of that
-    size.
+    The model contains the network's own preprocessing and takes raw pixels like any other. Grey
+    images are repeated to three channels. For a model with a fixed input size, images are resized
+    to that size.
 
-    A name or a path goes to other processes and is read there; a model is copied when it is passed:
-    its configuration and weights are kept and sent, and it is not changed itself.
+    A name or a path is sent to other processes and loaded there; a model is copied when it is
+    passed: its configuration and weights are stored and sent, and it is not changed itself.
 
     Hyperparameters:
-        backbone: If it is not passed, one of those at hand: an installed package brings it, it is
+        backbone: If it is not passed, one of the available networks: those of installed packages,
             in Keras' cache, or in the folder of backbones (see `hypermodels.backbone_files`).
-        size: Pixels of the shorter side of the images for a network that has a name.
-        unfreeze: Share of the network's layers with weights, from its output, that learn at least;
-            the split is between two blocks. 0 for a fixed feature extractor, 1 for the whole
+        size: Pixels of the shorter side of the input of a named network.
+        unfreeze: Smallest share of the network's layers with weights that are trained, counted from
+            its output; the split is between two blocks. 0 trains only the classifier, 1 the whole
             network.
         dropout: Share of features dropped before the classifier.
 
@@ -67,14 +67,15 @@ class FineTune(BackboneHyperModel):
         backbone: A name in `hypermodels.pretrained.PRETRAINED` ("EfficientNetLite0"), in
             `keras.applications` or of a file in the folder of backbones; the path of a `.keras` or
             `.h5` file; a preset of KerasHub ("hf://…", "kaggle://…" or its folder); or a built
-            `keras.Model`. Its classifier is cut off. What has to be downloaded is downloaded once.
-            None: searched.
-        weights: Of a named backbone: "imagenet"; the path of a weights file of the network without
-            its classifier; None: random ones, so that all is trained; or "random": random ones in
-            place of others, to try a search out.
-        values: What the pixels of a backbone that is a file or a model look like: "raw" (0 to 255),
-            "tf" (-1 to 1), "torch" or "caffe". None: what is known of a file, else "raw".
-        **options: As for `ImageHyperModel`, fixed hyperparameters included.
+            `keras.Model`. Its classifier is removed. Missing weights are downloaded once. None
+            searches the available networks.
+        weights: Weights of a named backbone: "imagenet"; the path of a weights file of the network
+            without its classifier; None for random weights, so that all layers are trained; or
+            "random" for random weights that are treated like pre-trained ones, to try a search.
+        values: Pixel values that a backbone from a file or a model expects: "raw" (0 to 255), "tf"
+            (-1 to 1), "torch" or "caffe", see `hypermodels.preprocessing`. None: what is known
+            about the file, else "raw".
+        **options: As for `ImageHyperModel`, including fixed hyperparameters.
 
     Raises:
         ValueError: if there is no such backbone, or an argument is out of range.
@@ -100,10 +101,10 @@ class FineTune(BackboneHyperModel):
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build and compile the model that `hp` describes; see `ImageHyperModel.build`.
 
-        Attributes of the model, if the network is pre-trained:
+        If the network is pre-trained, the model has these attributes:
 
-        start: The `FrozenPart` whose features the classifier is solved on before training.
-        frozen: The `FrozenPart` that never learns; missing if all of the network does.
+        start: The `FrozenPart` to whose features the classifier is fitted before the training.
+        frozen: The `FrozenPart` with the frozen layers; missing if all layers are trained.
         """
         model = super().build(hp)
         names = {layer.name for layer in model.layers}
@@ -146,17 +147,17 @@ class FineTune(BackboneHyperModel):
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         **options: Any,
     ) -> keras.callbacks.History:
-        """Solve for the classifier, then train it together with the top of the network.
+        """Fit the classifier, then train it together with the last layers of the network.
 
         Args:
-            hp: The values that `model` was built from.
-            model: What `build` returned.
+            hp: The hyperparameters from which `model` was built.
+            model: A model returned by `build`.
             x: As for `keras.Model.fit`.
             y: As for `keras.Model.fit`.
-            start: Features of the training images by `model.start`; computed from `x` and `y` if
-                None.
-            frozen: Whether `x` holds features by `model.frozen` in place of images. Callbacks see
-                the whole model even so.
+            start: Features of the training images, computed by `model.start`; if None, they are
+                computed from `x` and `y`.
+            frozen: Whether `x` contains features, computed by `model.frozen`, instead of images.
+                Callbacks receive the whole model in any case.
             callbacks: As for `keras.Model.fit`.
             **options: As for `keras.Model.fit`.
 

@@ -1,4 +1,4 @@
-"""A pre-trained network as it is, and a logistic regression on its features."""
+"""A frozen pre-trained network with a logistic regression on its features."""
 
 from __future__ import annotations
 
@@ -29,26 +29,28 @@ DEFAULT_SIZE = 160
 class LinearProbe(BackboneHyperModel):
     """A frozen pre-trained network with a logistic regression on its features.
 
-    The square roots of the features are standardised, see `hypermodels.stages`.
-    `fit` computes the features of the training images and solves for the regression: it needs
-    neither epochs nor a learning rate. The model is one Keras model from pixels to probabilities,
-    like any other; its attribute `frozen` is a `FrozenPart`.
+    The regression uses standardised (signed) square roots of the features, see
+    `hypermodels.stages`. `fit` computes the features of the training images and solves the
+    regression, without epochs or a learning rate. The result is one Keras model from pixels to
+    probabilities, like any other; its attribute `frozen` is a `FrozenPart`.
 
     Grey images are repeated to three channels.
 
     Hyperparameters:
-        backbone: As of `FineTune`.
-        all_stages: Whether the average of the last feature map of each resolution is appended.
-        size: Pixels of the shorter side of the images for a network that has a name.
-        mirror: Whether the features are means of those of an image and of its mirror image.
-        two_scales: Whether the features of the image at 5/9 of its size are appended, of a network
-            that has a name.
+        backbone: As for `FineTune`.
+        all_stages: Whether the average of the last feature map of each resolution is appended to
+            the features.
+        size: Pixels of the shorter side of the input of a named network.
+        mirror: Whether the features of an image and of its mirror image are averaged.
+        two_scales: Whether the features of the image at 5/9 of its size are appended; only for
+            named networks.
 
     Args:
         input_shape: (height, width, channels) of the images.
         classes: Number of classes, at least 2.
-        penalty: Factor of half the sum of the squared weights on standardised features, beside the
-            mean log-loss; None: chosen by cross-validation on the training images.
+        penalty: Factor of the L2 penalty, half the sum of the squared weights of standardised
+            features, which is added to the mean log-loss; above 0. None chooses it by
+            cross-validation on the training images.
         **options: As for `FineTune`: `backbone`, `weights`, `values`, fixed hyperparameters.
 
     Raises:
@@ -122,8 +124,8 @@ class LinearProbe(BackboneHyperModel):
         """Solve for the weights of the logistic regression; callbacks see one epoch.
 
         Args:
-            hp: The values that `model` was built from.
-            model: What `build` returned.
+            hp: The hyperparameters from which `model` was built.
+            model: A model returned by `build`.
             x: Images as an array or a data set, as for `keras.Model.fit`; or `Features`.
             y: Labels of an array: integers (n,), or one-hot rows (n, classes).
             validation_data: As for `keras.Model.fit`.

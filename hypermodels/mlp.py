@@ -1,4 +1,4 @@
-"""Multilayer perceptrons: the baseline that knows nothing of neighbouring pixels."""
+"""Multilayer perceptrons: a baseline that does not use the positions of pixels."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ COMFORTABLE_SIDE = 48
 
 
 class MLP(ImageHyperModel):
-    """Dense layers over all pixels at once (Rumelhart et al. 1986).
+    """Dense layers over all pixels of an image (Rumelhart et al. 1986).
 
-    The first layer holds height · width · channels weights for each of its units, so larger images
-    are averaged down first: the default leaves at most 48 pixels on the shorter side.
+    The first layer has height · width · channels weights per unit. Larger images are therefore
+    reduced by average pooling first: by default, at most 48 pixels remain on the shorter side.
 
     Hyperparameters:
-        shrink: Factor by which height and width are averaged down.
-        stages: Hidden layers.
-        units: Width of a hidden layer; `units=(500, 300)` or `per_stage=("units",)` for each its
-            own.
-        activation, norm: After each hidden layer.
+        shrink: Factor by which the average pooling reduces height and width.
+        stages: Number of hidden layers.
+        units: Units of a hidden layer; `units=(500, 300)` fixes them, and `per_stage=("units",)`
+            searches them, for each layer.
+        activation, norm: Activation and normalisation of each hidden layer.
         dropout: Share of features dropped after each hidden layer.
     """
 

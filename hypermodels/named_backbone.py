@@ -122,8 +122,8 @@ class NamedBackbone(Backbone):
         """Make it; see `Backbone.load`.
 
         Raises:
-            BackboneError: if ImageNet's weights are not at hand and cannot be downloaded, or a file
-                of weights cannot be read.
+            BackboneError: if ImageNet's weights are not available and cannot be downloaded, or a
+                file of weights cannot be read.
         """
         height, width = enlarged(height, width, SMALLEST.get(self._module, SMALLEST_SIDE))
         weights = None if self.weights == RANDOM else self.weights

@@ -82,7 +82,7 @@ class PretrainedNetwork:
         return f"kt-tuning backbones fetch {self.name}"
 
     def path(self) -> Path | None:
-        """Return where the weights are, or None if they are not at hand."""
+        """Return where the weights are, or None if they are not available."""
         if self.package is None:
             path = keras_models() / self.file
             return path if path.is_file() else None
@@ -92,7 +92,7 @@ class PretrainedNetwork:
         return next((Path(each) / name for each in folders if (Path(each) / name).is_file()), None)
 
     def fetch(self) -> Path:
-        """Download its weights, unless they are at hand; only pip installs packages.
+        """Download its weights, unless they are available; only pip installs packages.
 
         Returns:
             Where they are.
@@ -118,7 +118,7 @@ class PretrainedNetwork:
             RGB images (N, height, width, 3) -> features (N, features).
 
         Raises:
-            BackboneError: if the weights are not at hand, or their file is damaged.
+            BackboneError: if the weights are not available, or their file is damaged.
         """
         if self.package is not None:
             model = efficientnet_lite(height, width, wide=self.wide, deep=self.deep)
@@ -138,7 +138,7 @@ class PretrainedNetwork:
         """Return where the weights are, after their digest was compared.
 
         Raises:
-            BackboneError: if they are not at hand, or their file is damaged.
+            BackboneError: if they are not available, or their file is damaged.
         """
         path = self.path()
         if path is None:

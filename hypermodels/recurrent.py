@@ -28,22 +28,23 @@ FEWEST_ROWS = 8
 class Recurrent(ImageHyperModel):
     """Long short-term memory or gated recurrent units over the rows or patches of an image.
 
-    Hochreiter and Schmidhuber 1997; Cho et al. 2014; both ways: Schuster and Paliwal 1997. A layer
-    of u units on f features has 4·(u·(u + f) + u) parameters as LSTM and 3·(u·(u + f) + 2·u) as
-    GRU; `bidirectional` doubles them.
+    Sources: Hochreiter and Schmidhuber 1997 (LSTM); Cho et al. 2014 (GRU); Schuster and Paliwal
+    1997 (bidirectional). A layer of u units on f features has 4·(u·(u + f) + u) parameters with
+    LSTM and 3·(u·(u + f) + 2·u) with GRU; `bidirectional` doubles them.
 
     Hyperparameters:
-        sequence: What a step of the sequence is: "rows", or square "patches", row by row.
-        stem: What rows are of: "pixels", or the "convolution" of them (only for rows): 3×3
-            convolutions with pooling leave 8 to 15 rows, which are read as text is by Shi et al.
+        sequence: Steps of the sequence: "rows", or square "patches" in row-major order.
+        stem: Rows of "pixels", or of the output of a "convolution" (only for rows): 3×3
+            convolutions with pooling leave 8 to 15 rows, as in the text recognition of Shi et al.
             2017.
-        stem_filters: Channels of its last convolution.
-        patch_size: Side of a patch, in pixels (only for patches).
+        stem_filters: Channels of the last convolution of the stem.
+        patch_size: Side of a patch in pixels (only for patches).
         cell: "lstm" or "gru".
-        stages: Layers, one upon the other.
-        units: Width of a layer; `units=(128, 64)` or `per_stage=("units",)` for each its own.
-        bidirectional: Whether each layer reads the sequence both ways.
-        readout: What is classified: the "last" step, or the "average" over all steps.
+        stages: Number of stacked layers.
+        units: Units of a layer; `units=(128, 64)` fixes them, and `per_stage=("units",)` searches
+            them, for each layer.
+        bidirectional: Whether each layer reads the sequence in both directions.
+        readout: Input of the classifier: the "last" step, or the "average" over all steps.
         dropout: Share of features dropped before each layer and before the classifier.
     """
 

@@ -48,42 +48,44 @@ DEPTHS: dict[int, dict[str, Any]] = {
     101: {"block": "bottleneck", "filters": 64, "stages": 4, "blocks": (3, 4, 23, 3)},
     152: {"block": "bottleneck", "filters": 64, "stages": 4, "blocks": (3, 8, 36, 3)},
 }
-"""What `depth` fixes: a published number of layers as hyperparameters."""
+"""Published numbers of layers -> the hyperparameters that `depth` fixes."""
 
 
 class ResNet(ImageHyperModel):
     """A stem, stages of residual blocks, global average pooling and a dense layer.
 
-    `ResNet(shape, 10, depth=18)` fixes the published layout, and further keywords change it:
-    `depth=50, filters=16` is a quarter as wide. Without `depth` the layout is searched, in sizes
-    that train within minutes on a few processors. Each stage doubles the channels and halves height
-    and width, as long as 4 pixels remain.
+    `ResNet(shape, 10, depth=18)` fixes a published layout (He et al. 2016a), and further keywords
+    change it: `depth=50, filters=16` is a quarter as wide. Without `depth` the layout is searched,
+    with sizes that can be trained within minutes on a few processors. Each stage doubles the number
+    of channels and halves height and width, as long as 4 pixels remain.
 
     Hyperparameters:
-        stages, blocks: Stages of the network, blocks of a stage; `blocks=(3, 4, 6, 3)` fixes each.
+        stages, blocks: Number of stages, and of blocks per stage; `blocks=(3, 4, 6, 3)` fixes the
+            number for each stage.
         block: "basic" (two 3×3 convolutions) or "bottleneck" (1×1, 3×3 and 1×1, four times as
             wide).
         filters: Channels of the first stage, the width of the whole network; 64 in the paper.
-        stem: "small" (3×3) or "large" (7×7 in steps of 2, then max-pooling); not searched. By
-            default "large" if the shorter side has at least 96 pixels.
-        preactivation: Whether normalisation and activation come before each convolution and the sum
-            is left alone (He et al. 2016b).
-        activation, norm: Of all convolutions.
-        squeeze_excite: Whether each block ends by weighting its channels (Hu et al. 2018).
-        stochastic_depth: Rate at which the last block is dropped; earlier ones less (Huang et al.
-            2016).
+        stem: "small" (3×3) or "large" (7×7 with stride 2, then max-pooling); not searched unless
+            `space="wide"`. By default "large" if the shorter side has at least 96 pixels.
+        preactivation: Whether normalisation and activation come before each convolution, and none
+            after the sum (He et al. 2016b).
+        activation, norm: Activation and normalisation of all convolutions.
+        squeeze_excite: Whether each block ends with channel attention (Hu et al. 2018).
+        stochastic_depth: Rate at which the last block is dropped; it is lower for earlier blocks
+            (Huang et al. 2016).
         dropout: Share of features dropped before the classifier.
-        conv_bias: Whether convolutions have a bias beside their normalisation; not searched, since
-            it changes nothing but the count: with it that of `keras.applications`, else
-            torchvision's.
+        conv_bias: Whether convolutions have a bias in addition to their normalisation; not
+            searched, since it only changes the number of parameters: with it, the number is that
+            of `keras.applications`, without it that of torchvision.
 
-    A bottleneck shrinks its maps in the 3×3 convolution, so that no pixel is left out.
+    The stride of a bottleneck block is in its 3×3 convolution, so that all pixels are used.
 
     Args:
-        depth: 8, 14, 20, 32, 56 or 110 (for 32×32 pixels), 18, 34, 50, 101 or 152; None to search.
+        depth: Number of layers: 8, 14, 20, 32, 56 or 110 (for images of 32×32 pixels), or 18, 34,
+            50, 101 or 152 (for ImageNet); None to search the layout.
 
     Raises:
-        ValueError: if `depth` is another one.
+        ValueError: if `depth` has another value.
     """
 
     def __init__(

@@ -1,11 +1,11 @@
 """A view of KerasTuner's `HyperParameters` in which any hyperparameter can be fixed.
 
-Architectures ask a `Space` instead of `hp` itself. A fixed hyperparameter is answered at once and
-never registered, so no oracle spends a trial on it. Neither is one with a single possible value,
-nor one whose parent can never have the value that it needs.
+Architectures request values from a `Space` instead of from `hp`. A fixed hyperparameter is returned
+immediately and never registered, so that no oracle searches it. Neither is a hyperparameter with a
+single possible value, nor one whose parent can never have the required value.
 
-What is rarely worth a search is declared as `rare`: it can always be fixed, and it is searched
-where the user asks for a wide space or names it in `per_stage`.
+Hyperparameters that are rarely worth searching are declared as `rare`: they can always be fixed,
+and are searched only in a wide space or if they are named in `per_stage`.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ import keras_tuner
 
 
 class Space:
-    """Asks `hp` for values, except for those that are fixed.
+    """Returns the values of hyperparameters: fixed ones, or those registered in `hp`.
 
-    Inside a scope that is not active (see `when`) every call returns None, as in KerasTuner.
+    `ImageHyperModel.architecture` receives it in place of `hp`. Inside a scope that is not active
+    (see `when`) every method returns None, as in KerasTuner.
 
     Args:
-        hp: Where free hyperparameters are registered and read.
-        fixed: Values by name. A tuple or list fixes a per-stage hyperparameter stage by stage.
-        per_stage: Names that get a hyperparameter for each stage (`filters_1`, `filters_2`, …)
+        hp: The hyperparameters, in which those that are not fixed are registered.
+        fixed: Values by name. A tuple or list fixes a hyperparameter for each stage; the last value
+            is also used for further stages.
+        per_stage: Names with a separate hyperparameter for each stage (`filters_1`, `filters_2`, …)
             instead of one that all stages share.
-        defaults: Defaults by name, in place of those that the callers pass.
-        ranges: Least and greatest numbers by name, in place of those that the callers pass.
+        defaults: Defaults by name that replace those passed to the methods.
+        ranges: Ranges (low, high) by name that replace those passed to `number`.
         wide: Whether rare values and hyperparameters are searched, too.
     """
 
@@ -65,18 +67,21 @@ class Space:
         missing: Mapping[str, str] | None = None,
         always: bool = False,
     ) -> Any:
-        """One of `values`.
+        """Return one of several values.
 
         Args:
             name: Name of the hyperparameter.
-            values: What the search may choose from.
-            default: The value of the default configuration.
-            stage: Index of the stage, from 0, or None if stages have no part in it.
-            rare: More values, searched in a wide space only.
-            missing: Rare values that the installed packages lack, with what they need: not
-                searched, and refused if fixed.
-            always: Whether it is registered even with one value: where the values are others on
-                another day, a trial has to know its own.
+            values: Values to search.
+            default: Value in the default configuration.
+            stage: Index of the stage, from 0; None if it does not depend on the stage.
+            rare: Further values, searched only in a wide space.
+            missing: Rare values that the installed packages do not support -> the version that is
+                needed. They are not searched, and refused if fixed.
+            always: Whether it is registered even if there is only one value, so that each trial
+                records its value although the available values may change.
+
+        Raises:
+            ValueError: if a fixed value is a text that is none of the values.
         """
         default = self._defaults.get(name, default)
         missing = missing or {}
@@ -102,7 +107,7 @@ class Space:
     def boolean(
         self, name: str, default: bool, stage: int | None = None, *, rare: bool = False
     ) -> Any:
-        """True or False; if `rare`, searched in a wide space only."""
+        """Return True or False; if `rare`, searched only in a wide space."""
         default = self._defaults.get(name, default)
         return self._ask(
             name,
@@ -122,7 +127,7 @@ class Space:
         *,
         rare: bool = False,
     ) -> Any:
-        """A whole number in [low, high]; if `rare`, searched in a wide space only."""
+        """Return a whole number in [low, high]; if `rare`, searched only in a wide space."""
         default = self._defaults.get(name, default)
         return self._ask(
             name,
@@ -144,9 +149,9 @@ class Space:
         stage: int | None = None,
         rare: bool = False,
     ) -> Any:
-        """A number in [low, high], on a grid of `step` or on a logarithmic scale.
+        """Return a number in [low, high], in steps of `step` or on a logarithmic scale.
 
-        If `rare`, it is searched in a wide space only.
+        If `rare`, it is searched only in a wide space.
         """
         default = self._defaults.get(name, default)
         low, high = self._ranges.get(name, (low, high))
@@ -162,7 +167,7 @@ class Space:
         )
 
     def stages(self, most: int, default: int) -> int:
-        """The number of stages, in [1, most]; per-stage hyperparameters exist up to it."""
+        """Return the number of stages, in [1, most]; later stages have no hyperparameters."""
         self._most_stages = most
         stages: int = self.integer("stages", 1, most, default=min(default, most))
         if not 1 <= stages <= most:
@@ -171,12 +176,12 @@ class Space:
 
     @contextlib.contextmanager
     def when(self, parent: str, values: Sequence[Any]) -> Iterator[bool]:
-        """Open a scope whose hyperparameters exist only while `parent` has one of `values`.
+        """Open a scope whose hyperparameters are active only if `parent` has one of `values`.
 
-        KerasTuner opens a scope within another only if its parent was asked for in that other one.
+        In a nested scope, `parent` must have been requested in the outer scope.
 
         Args:
-            parent: A hyperparameter that was asked for before, and that stages share.
+            parent: A hyperparameter that was requested before and is shared by all stages.
             values: Values of the parent.
 
         Yields:

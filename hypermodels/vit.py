@@ -1,4 +1,4 @@
-"""Vision transformers: patches that look at each other."""
+"""Vision transformers."""
 
 from __future__ import annotations
 
@@ -39,26 +39,28 @@ EPSILON = 1e-6
 class ViT(ImageHyperModel):
     """The vision transformer (Dosovitskiy et al. 2021).
 
-    Patches, or what convolutions make of them, are projected to `width` features, told their place,
-    and passed through `depth` encoder blocks: self-attention, then a perceptron for each patch,
-    each normalised before and added to its input. The default is a small one that learns from a few
-    thousand small images, a compact convolutional transformer (Hassani et al. 2021).
-    ViT-S/16, of 22.05 million parameters, is `ViT((224, 224, 3), 1000, stem="patches",
-    patch_size=16, width=384, depth=12, heads=6, mlp_ratio=4, positions="learned",
-    pooling="class_token")`.
+    Patches of the image, or of the output of convolutions, are projected to `width` features, and
+    position embeddings are added. They pass through `depth` encoder blocks: self-attention, then a
+    perceptron for each patch, both with a normalisation of the input and a residual connection. The
+    default is a small compact convolutional transformer (Hassani et al. 2021), which can be trained
+    on a few thousand small images. ViT-S/16, with 22.05 million parameters, is
+    `ViT((224, 224, 3), 1000, stem="patches", patch_size=16, width=384, depth=12, heads=6,
+    mlp_ratio=4, positions="learned", pooling="class_token")`.
 
     Hyperparameters:
-        stem: What is projected: "convolution", the output of 3×3 convolutions with pooling that
-            shrink the image by `patch_size`, or "patches" of pixels.
-        patch_size: Side of a patch, in pixels. The default leaves at least 7×7 patches.
-        width, depth, heads: Features of a patch, encoder blocks, attention heads; `heads` divides
-            `width`.
-        mlp_ratio: Width of the perceptron's hidden layer over `width`.
-        positions: "sincos", fixed sines and cosines of row and column, which small data need (Beyer
-            et al. 2022), or "learned".
-        pooling: "average" over all patches, or "class_token": a learned extra patch that sums up.
+        stem: Input of the projection: "convolution", the output of 3×3 convolutions with pooling
+            that shrink the image by `patch_size`, or "patches" of pixels.
+        patch_size: Side of a patch in pixels. By default the largest size, up to 16, with at least
+            7×7 patches.
+        width, depth, heads: Features per patch, encoder blocks, attention heads; `width` must be a
+            multiple of `heads`.
+        mlp_ratio: Units of the hidden layer of a perceptron divided by `width`.
+        positions: "sincos", fixed sines and cosines of row and column, which are better for small
+            data sets (Beyer et al. 2022), or "learned".
+        pooling: "average" over all patches, or "class_token", the output for a learned extra token.
         dropout: Share of features dropped after each dense layer.
-        stochastic_depth: Probability with which the last block is skipped; earlier ones less so.
+        stochastic_depth: Probability with which the last block is skipped; it is lower for earlier
+            blocks.
     """
 
     compiling_defaults: ClassVar = {

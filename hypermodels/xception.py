@@ -37,19 +37,20 @@ ROUNDING = 8
 
 
 class Xception(ImageHyperModel):
-    """Entry flow, middle flow and exit flow, scaled to the images.
+    """Entry, middle and exit flow of separable convolutions (Chollet 2017), scaled to the images.
 
-    `Xception((299, 299, 3), 1000, width=1.0, blocks=8)` is the published network. Smaller images
-    are halved less often, as long as 4 pixels remain: the entry modules come first, then the exit,
-    the stem last. 32×32 pixels are halved three times instead of five.
+    `Xception((299, 299, 3), 1000, width=1.0, blocks=8)` is the published network. Feature maps of
+    smaller images are halved less often, so that at least 4 pixels remain: first in the entry
+    modules, then in the exit module, and only then in the stem. Images of 32×32 pixels are halved
+    three times instead of five times.
 
     Hyperparameters:
-        width: All channels, as a multiple of the paper's.
-        blocks: Modules of the middle flow, three separable convolutions each; 8 in the paper.
-        kernel_size: Of the separable convolutions.
-        activation, norm: Of all convolutions.
-        stochastic_depth: Rate at which the last residual module is dropped; earlier ones less
-            (Huang et al. 2016).
+        width: Number of channels of all layers, as a multiple of those in the paper.
+        blocks: Modules of the middle flow, with three separable convolutions each; 8 in the paper.
+        kernel_size: Kernel size of the separable convolutions in pixels.
+        activation, norm: Activation and normalisation of all convolutions.
+        stochastic_depth: Rate at which the last residual module is dropped; it is lower for earlier
+            modules (Huang et al. 2016).
         dropout: Share of features dropped before the classifier; 0.5 in the paper.
     """
 

@@ -1,8 +1,8 @@
-"""Hyperparameter tuning for Keras: search, augment, ensemble, evaluate, serve.
+"""Hyperparameter tuning for Keras image models: search, ensembles, evaluation, export.
 
-`import kt_tuning as kt` in place of `import keras_tuner as kt` has every public name of KerasTuner.
-Names are imported when they are first used, so that `kt-tuning --help` and reading images wait
-for neither Keras nor TensorFlow.
+`import kt_tuning as kt` can replace `import keras_tuner as kt`: every public name of KerasTuner is
+available. Names are imported when they are first used, so that `kt-tuning --help` and reading
+images do not have to import Keras and TensorFlow.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""The recipe: what `fit` needs and `build` does not, searched or fixed."""
+"""The recipe: the settings of the training that the hypermodel does not contain."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class FitPlan:
     """A recipe with its hyperparameters filled in.
 
     Attributes:
-        batch_size: Images a step, at the beginning.
-        max_batch_size: Images a step, at most; more than `batch_size` if batches grow.
+        batch_size: Images per step at the beginning.
+        max_batch_size: Largest number of images per step; more than `batch_size` if batches grow.
         policy: Augmentation of the training images.
         mixing: How images are mixed, which makes labels soft: (n, classes). None if the recipe
             never mixes: labels are then integers (n,).
-        balance: How classes are made to count alike, one of `BALANCES`.
+        balance: How classes are balanced, one of `BALANCES`.
         patience: Epochs without improvement of the objective after which training stops, or None.
     """
 
@@ -72,37 +72,37 @@ class FitPlan:
 class Recipe:
     """How models are trained.
 
-    A tuple (or list) of several values is searched: a hyperparameter of the argument's name
-    chooses among them, and the first one is its default.
+    If an argument is a tuple (or list) of several values, they are searched: a hyperparameter with
+    the name of the argument chooses among them, and the first one is its default.
 
     Attributes:
-        batch_size: Images a step.
-        max_batch_size: Lets batches grow: they are doubled, up to so many images, whenever the
-            training loss stalls (see `kt_tuning.trials.callbacks`; Smith et al. 2018). None, or
-            no more than the batch size, keeps them as they are.
+        batch_size: Images per step.
+        max_batch_size: If it is larger than the batch size, the batch size is doubled, up to this
+            number of images, whenever the training loss stalls (see `kt_tuning.trials.callbacks`;
+            Smith et al. 2018). None, or no more than the batch size: the batch size is constant.
         augment: A `Policy` or the name of one; `Recipe.for_images` has the one that `kt-tuning
-            run` takes. "search" searches the policy itself, by `Policy.suggest`. A tuple of names
+            run` uses. "search" searches the policy itself, by `Policy.suggest`. A tuple of names
             chooses among those.
         mixup: α of MixUp, see `kt_tuning.augment.Mixing`; 0 is off. With MixUp or CutMix labels
-            are soft: models need a loss that takes them, as all of `hypermodels` have. It plays no
-            part where the features of a network's first layers are computed once, as in
-            `FineTune` and `LinearProbe`, nor does `max_batch_size` there.
-        cutmix: α of CutMix, likewise.
-        balance: How rare classes are made to count as much as frequent ones: "none"; "weights" of
-            the loss; or "sampling": each epoch draws as many images of every class, rare ones
-            several times. Any of them goes with MixUp and CutMix. As it is one or the other,
-            classes are never balanced twice.
+            are soft: models need a loss that accepts soft labels, as all of `hypermodels` have. It
+            has no effect where the features of frozen layers are computed once, as in `LinearProbe`
+            and in `FineTune` unless all layers are trained (`unfreeze=1`); the same holds for
+            `max_batch_size`.
+        cutmix: α of CutMix, in the same way.
+        balance: How rare classes are given the same weight as frequent ones: "none"; "weights" of
+            the loss; or "sampling": each epoch draws the same number of images of every class,
+            those of rare classes several times. All of them can be combined with MixUp and CutMix.
         patience: Epochs without improvement of the objective after which a trial stops early.
-        precision: What models compute with while they are trained: "float32"; "mixed_bfloat16" or
-            "mixed_float16", which need half the memory (Micikevicius et al. 2018); or "auto". That
-            is "float32", but for models that the classes in `hypermodels` build: for these the
-            fastest that the device has, which on a CPU is "float32" unless it multiplies matrices
-            of bfloat16 (AMX, or AVX-512's bfloat16). `FineTune` on a backbone of your own, and a
-            subclass with a `build` of its own, are float32, too. Weights are float32 in any case,
-            and so are the models that a search returns: what is reported of a trial, and what
-            ensembles are fitted on, is predicted by that model once more. Only the curve of a
-            trial, by which its best epoch is chosen, is in the precision of the training. Not
-            tested on a GPU.
+        precision: Precision of the training: "float32"; "mixed_bfloat16" or "mixed_float16", which
+            need half the memory (Micikevicius et al. 2018); or "auto". For models that the classes
+            in `hypermodels` build without pre-trained weights, "auto" is the fastest precision of
+            the device, which on a CPU is "float32" unless it has instructions for bfloat16 matrices
+            (AMX, or AVX-512's bfloat16). For other models it is "float32": those with pre-trained
+            weights or a backbone of your own, and those of a subclass with its own `build`. Weights
+            are always float32, and so are the models that a search returns: the reported metrics of
+            a trial, and the predictions that ensembles are fitted on, are those of that float32
+            model. Only the curve of a trial, by which its best epoch is chosen, is in the precision
+            of the training. Not tested on a GPU.
 
     Raises:
         OptionError: if a value is out of range or a policy is unknown.
@@ -165,11 +165,11 @@ class Recipe:
 
     @property
     def mixes(self) -> bool:
-        """Whether images are mixed in any trial, so that labels are soft in all of them."""
+        """Whether images are mixed in any trial; labels are then soft in all trials."""
         return any(self._choices(MIXUP)) or any(self._choices(CUTMIX))
 
     def check(self, shape: Sequence[int]) -> None:
-        """Refuse images that the recipe cannot be used on, before training.
+        """Check before training that the recipe can be applied to the images.
 
         Args:
             shape: (height, width, channels) of the images.
@@ -193,7 +193,7 @@ class Recipe:
         """Fill in the hyperparameters.
 
         Args:
-            values: Hyperparameter values of a trial; those that are missing take their default.
+            values: Hyperparameter values of a trial; missing ones have their defaults.
         """
         # A hyperparameter of the hypermodel may have the name of a setting that is not searched.
         chosen = {

@@ -1,4 +1,4 @@
-"""The tuner of an earlier search, made again from its run directory."""
+"""The tuner of an earlier search, restored from its run directory."""
 
 from __future__ import annotations
 
@@ -67,24 +67,24 @@ def open_run(
     recipe: Recipe | None = None,
     storage: str | None = None,
 ) -> Tuner:
-    """Return the tuner of an earlier search: its results, plots and methods.
+    """Return the tuner of an earlier search, with its results, plots and methods.
 
-    The images are loaded again, from where they were, only when a method needs them.
+    The images are loaded again from their folder when a method needs them, and only then.
 
     Args:
-        path: The run directory, of `kt-tuning run` or of a search in Python.
-        hypermodel: What was searched. None for a class of `hypermodels` or "auto", which are made
-            again from the records. If it is code of your own and not passed, results, plots, the
-            report and the saved ensemble are there, but nothing can be trained.
-        recipe: How the models were trained; as recorded if None.
-        storage: URL of the database that keeps the study, see `Tuner`; `study.db` if None. If
-            `kt-tuning run` recorded another one, it has to be named here or by the environment
-            variable `KT_TUNING_STORAGE`: a run directory alone never makes this process connect to
-            a database.
+        path: The run directory of `kt-tuning run` or of a search in Python.
+        hypermodel: The hypermodel of the search. Classes of `hypermodels` and "auto" are restored
+            from the records if it is None. If it is your own code and not passed, results, plots,
+            the report and the saved ensemble are available, but nothing can be trained.
+        recipe: The recipe of the search; the recorded one if None.
+        storage: URL of the database of the study, see `Tuner`; `study.db` if None. If `kt-tuning
+            run` recorded a database, it must be named here or in the environment variable
+            `KT_TUNING_STORAGE`: a run directory alone never makes this process connect to a
+            database.
 
     Raises:
-        StorageError: if the directory holds no search, one of another hypermodel, one with an
-            oracle of KerasTuner, or one in a storage that is not named.
+        StorageError: if the directory contains no search, a search of another hypermodel, one with
+            an oracle of KerasTuner, or one in a storage that is not named.
     """
     run = Run(path)
     search, definition = run.read_search(), read_definition(run)

@@ -18,15 +18,15 @@ from kt_tuning.core.names import find_name
 DEFAULT_TRIALS = 20
 """Trials of a search without limits."""
 DEFAULT_TIME = "5m"
-"""Time limit of a search without limits that chooses its families and has a pre-trained network:
-more time gains little then."""
+"""Time limit of a search without limits if "auto" chooses its families and a pre-trained network is
+available: more time then gains little."""
 RENAMED = {"price": "cost_penalty"}
 """Options of older run directories."""
 
 SEARCH, TRAINING, LIMITS, MACHINES, DATA = "Search", "Training", "Limits", "Machines", "Data"
 """Panels of `kt-tuning run --help`."""
 TUNER, RECIPE, CALL = "Tuner", "Recipe", "Tuner.search"
-"""What an option is an argument of."""
+"""The function that has the option as an argument."""
 
 
 def _option(default: Any, help: str, panel: str | None = None, **row: Any) -> Any:
@@ -34,12 +34,13 @@ def _option(default: Any, help: str, panel: str | None = None, **row: Any) -> An
 
     Args:
         default: Default in Python.
-        help: What it means.
+        help: Description of the option.
         panel: Panel of the help page; None for the first one.
-        **row: `sets`: what it is an argument of, `TUNER`, `RECIPE` or `CALL`; `argument`: name of
-            that argument, if it differs; `shown`: default as the help page shows it, where that is
-            no value. On the command line, if they differ: `flag`, such as "--refit/--no-refit", ""
-            if there is none; `kind`, its type; `shell_name`; and `shell_default`.
+        **row: `sets`: the function that has it as an argument, `TUNER`, `RECIPE` or `CALL`;
+            `argument`: name of that argument, if it differs; `shown`: text for the default on the
+            help page, if the default is not a value. On the command line, if they differ: `flag`,
+            such as "--refit/--no-refit", or "" for no option; `kind`, its type; `shell_name`; and
+            `shell_default`.
     """
     metadata = {"help": help, "panel": panel, **row}
     if isinstance(default, dict):
@@ -57,8 +58,9 @@ class RunOptions:
 
     time_limit: str | float | None = _option(
         None,
-        "Wall-clock of the whole command: 90s, 10m, 1h30m. Trials get the time that is left after "
-        "reading the images and before evaluation and export, at least a third.",
+        "Wall-clock time of the whole command, such as 90s, 10m or 1h30m. Trials get the time that "
+        "is left after reading the images and before evaluation and export, at least a third of "
+        "it.",
         SEARCH,
     )
     max_trials: int | None = _option(
@@ -70,24 +72,26 @@ class RunOptions:
     )
     hypermodel: tuple[str, ...] = _option(
         ("auto",),
-        "Family of models, see `kt-tuning hypermodels`; several are searched together. auto: "
-        "families that suit the images and the installed pre-trained networks.",
+        "Family of models, see `kt-tuning hypermodels`; repeat to search several families "
+        "together. auto chooses families that suit the images and the available pre-trained "
+        "networks.",
         SEARCH,
         shown="auto",
     )
     backbone: str | None = _option(
         None,
-        "Pre-trained network of finetune and linearprobe, downloaded if it is missing: a name of "
-        "`kt-tuning backbones`, a .keras file, or hf://… or kaggle://… for KerasHub.",
+        "Pre-trained network of finetune and linearprobe, downloaded if it is missing: a name in "
+        "`kt-tuning backbones` or keras.applications, a .keras or .h5 file, or hf://… or "
+        "kaggle://… for KerasHub.",
         SEARCH,
-        shown="all that are installed",
+        shown="all that are available",
     )
     fixed: Mapping[str, Any] = _option(
         {},
-        "NAME=VALUE of a hyperparameter that is not searched; may be repeated. With several "
-        "families, FAMILY/NAME=VALUE sets it for one of them.",
+        "NAME=VALUE fixes a hyperparameter, which is then not searched; may be repeated. With "
+        "several families, FAMILY/NAME=VALUE fixes it for one of them.",
         SEARCH,
-        shown="all are searched",
+        shown="none",
         kind=list[str] | None,
         shell_name="fix",
     )
@@ -100,84 +104,88 @@ class RunOptions:
     )
     objective: str | tuple[str, ...] = _option(
         ("val_accuracy",),
-        "val_accuracy, val_loss, val_f1, val_roc_auc, …; repeated, also parameters, flops, "
-        "latency.",
+        "Metric that ranks the trials: val_accuracy, val_loss, val_f1, val_roc_auc, …; repeat to "
+        "search the Pareto set of several objectives, also of parameters, flops and latency.",
         SEARCH,
         sets=TUNER,
         shown="val_accuracy",
     )
     strategy: str = _option(
         "auto",
-        "auto, random, grid, qmc, tpe, gp (or bayesian), cmaes, genetic, evolution, hyperband, "
-        "asha, bohb.",
+        "How configurations are chosen: auto, random, grid, qmc, tpe, gp (or bayesian), cmaes, "
+        "genetic, evolution, hyperband, asha, bohb.",
         SEARCH,
         sets=TUNER,
     )
     pruner: str | None = _option(
         None,
-        "none, median, percentile, patient, asha, hyperband, wilcoxon.",
+        "Which trials end early, or pause: none, median, percentile, patient, asha, hyperband, "
+        "wilcoxon.",
         SEARCH,
         sets=TUNER,
         shown="that of the strategy",
     )
     folds: int | None = _option(
-        None, "Folds of a cross-validation of each configuration.", SEARCH, sets=TUNER
+        None, "Folds of the cross-validation of each configuration.", SEARCH, sets=TUNER
     )
     executions: int = _option(
         1,
-        "Trainings of each configuration, whose scores are averaged.",
+        "Number of trainings of each configuration; their scores are averaged.",
         SEARCH,
         sets=TUNER,
         argument="executions_per_trial",
     )
-    ensemble_size: int = _option(5, "Candidates for the ensemble.", SEARCH)
+    ensemble_size: int = _option(5, "Number of candidates for the ensemble.", SEARCH)
     cost_penalty: float = _option(
         0.01,
-        "Share of the loss that a doubling of the ensemble's parameters must gain; from 0, where "
-        "costs do not matter, to less than 1.",
+        "Share by which each doubling of the ensemble's parameters must reduce the loss, less than "
+        "1; with 0 the size does not matter.",
         SEARCH,
     )
     seed: int = _option(
         0,
-        "Seed of everything random: equal seeds give equal trials if no time limit interferes.",
+        "Seed of all random numbers. The same seed gives the same trials, unless a time limit ends "
+        "one of them.",
         SEARCH,
         sets=TUNER,
     )
     epochs: int | None = _option(
         None,
-        "Epochs of a full training. With --hypermodel auto fine-tuning trains a third of them, at "
-        "most 10.",
+        "Epochs of a full training. With --hypermodel auto, fine-tuning trains for a third of "
+        "them, at most 10.",
         TRAINING,
         sets=TUNER,
-        shown="30; up to 60 of few images",
+        shown="60 for up to 4,000 training images, 30 from 8,000 on",
     )
     batch_size: tuple[int, ...] = _option(
-        (64,), "Images a step; several are searched.", TRAINING, sets=RECIPE, shown="64"
+        (64,), "Images per step; repeat to search several.", TRAINING, sets=RECIPE, shown="64"
     )
     max_batch_size: tuple[int, ...] | None = _option(
         None,
-        "Double the batches, up to this many images, whenever the training loss stalls; several "
-        "are searched.",
+        "Double the batch size, up to this many images, whenever the training loss stalls; repeat "
+        "to search several.",
         TRAINING,
         sets=RECIPE,
-        shown="batches do not grow",
+        shown="constant batch size",
     )
     augment: str | None = _option(
         None,
-        "none, light, photo, standard, strong, text, randaugment, trivial, augmix; or search.",
+        "Augmentation policy: none, light, photo, standard, strong, text, randaugment, trivial or "
+        "augmix; search searches the policy.",
         TRAINING,
         sets=RECIPE,
         shown="photo from 96 pixels, else light; text if mirror images lose their class",
     )
     mixup: tuple[float, ...] = _option(
-        (0.0,), "α of MixUp; several are searched.", TRAINING, sets=RECIPE, shown="0"
+        (0.0,), "α of MixUp; repeat to search several.", TRAINING, sets=RECIPE, shown="0"
     )
     cutmix: tuple[float, ...] = _option(
-        (0.0,), "α of CutMix; several are searched.", TRAINING, sets=RECIPE, shown="0"
+        (0.0,), "α of CutMix; repeat to search several.", TRAINING, sets=RECIPE, shown="0"
     )
     balance: tuple[str, ...] = _option(
         ("none",),
-        "Balancing of rare classes: none, weights (of the loss), sampling; several are searched.",
+        "Balancing of rare classes: none, weights (of the loss) or sampling; repeat to search "
+        "several.",
         TRAINING,
         sets=RECIPE,
         shown="none",
@@ -187,51 +195,53 @@ class RunOptions:
     )
     precision: str = _option(
         "auto",
-        "Precision of the training: float32, mixed_bfloat16, mixed_float16; auto is the fastest "
-        "that the device has.",
+        "Precision of the training: float32, mixed_bfloat16 or mixed_float16. auto is the fastest "
+        "on the device for networks trained from scratch, and float32 for pre-trained networks.",
         TRAINING,
         sets=RECIPE,
     )
     refit: bool | None = _option(
         None,
-        "Train the ensemble's members again, on training and validation images, before evaluation. "
-        "By default if they contain a pre-trained network and that takes little time.",
+        "Train the members of the ensemble again before the evaluation, on training and validation "
+        "images. By default only if all of them contain a pre-trained network and it takes little "
+        "time.",
         flag="--refit/--no-refit",
     )
     workers: int | str = _option(
         1,
-        "Trials at the same time; auto is one a GPU, or a processor. ray, or ray://host:port: on a "
-        "Ray cluster, as many as it has room for; ray?cpus=2&gpus=0.25&storage=/shared sets what "
-        "each of them gets, and where its checkpoints are kept.",
+        "Number of trials at the same time. auto: one per GPU, or one per processor without GPUs. "
+        "ray or ray://host:port: on a Ray cluster, as many as its resources allow; "
+        "ray?cpus=2&gpus=0.25&storage=/shared sets the resources of each trial and where its "
+        "checkpoints are stored.",
         MACHINES,
         sets=CALL,
         shell_default="auto",
     )
     storage: str | None = _option(
         None,
-        "Database that keeps the study, postgresql://user@host/name or mysql://…: the same command "
-        "on several machines, with --out on a shared file system, is one search. A password comes "
-        "from KT_TUNING_STORAGE_PASSWORD; it is not written anywhere.",
+        "Database of the study, postgresql://user@host/name or mysql://…. The same command on "
+        "several machines, with --out on a shared file system, runs one search. The password is "
+        "taken from KT_TUNING_STORAGE_PASSWORD and never written.",
         MACHINES,
         sets=TUNER,
         shown="study.db in the run directory",
     )
     track: tuple[str, ...] = _option(
         (),
-        "Also log the search to tensorboard, csv, mlflow or wandb; may be repeated.",
+        "Experiment tracker: tensorboard, csv, mlflow or wandb; may be repeated.",
         MACHINES,
         sets=TUNER,
         argument="tracker",
-        shown="nowhere",
+        shown="none",
     )
     trial_time_limit: str | float | None = _option(
-        None, "Wall-clock of one trial.", LIMITS, sets=CALL
+        None, "Wall-clock time of one trial, such as 90s or 10m.", LIMITS, sets=CALL
     )
     max_stale_trials: int | None = _option(
-        None, "Trials in a row without a better one that end the search.", LIMITS, sets=CALL
+        None, "Trials in a row without a better score that end the search.", LIMITS, sets=CALL
     )
     max_parameters: int | None = _option(
-        None, "Largest number of scalars in a model's weights.", LIMITS, sets=TUNER
+        None, "Largest number of scalars in the weights of a model.", LIMITS, sets=TUNER
     )
     max_flops: int | None = _option(
         None, "Largest number of floating-point operations for one image.", LIMITS, sets=TUNER
@@ -241,14 +251,14 @@ class RunOptions:
     )
     normalize: bool = _option(
         False,
-        "Standardise pixels, inside the model, by the means and standard deviations of the "
-        "training images' channels.",
+        "Standardise the pixels inside the model by the means and standard deviations of the "
+        "channels of the training images.",
         DATA,
         flag="--normalize",
     )
     overwrite: bool = _option(
         False,
-        "Delete the files of an earlier search in the run directory when this one begins.",
+        "Delete the files of an earlier search in the run directory when the search begins.",
         sets=TUNER,
         flag="--overwrite",
     )
@@ -280,10 +290,10 @@ class RunOptions:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], source: str = "the options") -> RunOptions:
-        """Return the options in `options.json`; options that do not exist any more are ignored.
+        """Return the options in `options.json`; options of earlier versions are ignored.
 
         Raises:
-            StorageError: if an option has another type, or an impossible value.
+            StorageError: if an option has a wrong type or an impossible value.
         """
         renamed = {RENAMED.get(name, name): value for name, value in content.items()}
         made: RunOptions = typed(renamed, cls, source=source)

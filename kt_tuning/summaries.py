@@ -1,4 +1,4 @@
-"""Plain sentences about a run: what goes into it, what came out, and what to do next."""
+"""Sentences about a run: its data, its search, its results and the next steps."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 REASONS = 3
 """Largest number of reasons of failed trials."""
 REASON_LENGTH = 100
-"""Characters of a reason, at most."""
+"""Largest number of characters of a reason."""
 CUT_SHORT = "cut short by the time limit"
 _CHANNELS = {1: "grey", 3: "RGB"}
 
 
 def data_summary(data: ImageData) -> list[str]:
-    """How many images there are, how they are split, and the size that they are brought to."""
+    """Return lines on the number of images, their classes and splits, and their size."""
     parts = ("train", "validation", "test")
     train, validation, test = (len(data.indices[part]) for part in parts)
     used = np.concatenate([data.indices[part] for part in parts])
@@ -52,7 +52,7 @@ def data_summary(data: ImageData) -> list[str]:
     origin = f" ({data.size_origin})" if data.size_origin else ""
     return [
         f"{count(len(used), 'image')} in {count(data.classes, 'class', 'classes')}, {each}: "
-        f"{train:,} to train on, {validation:,} to validate on, {test:,} to test on at the end.",
+        f"{train:,} for training, {validation:,} for validation, {test:,} for the final test.",
         f"Images are {width}×{height} pixels, {_CHANNELS.get(channels, f'{channels} channels')}"
         f"{origin}.",
     ]
@@ -61,7 +61,7 @@ def data_summary(data: ImageData) -> list[str]:
 def uneven_summary(
     data: ImageData, objective: str | Sequence[str], balance: Sequence[str]
 ) -> str | None:
-    """Say what trials are chosen by if classes differ in size; None if they hardly do.
+    """Return how trials are ranked if classes differ in size; None if they hardly do.
 
     Args:
         data: The images.
@@ -72,15 +72,15 @@ def uneven_summary(
     if sizes.max() < UNEVEN * sizes.min():
         return None
     names = (objective,) if isinstance(objective, str) else tuple(objective)
-    told = f"Classes are uneven. Trials are chosen by {', '.join(names)}"
+    told = f"Classes are imbalanced. Trials are ranked by {', '.join(names)}"
     if {"val_accuracy", "val_loss"}.issuperset(names):
         told += (
-            ", in which each image counts the same and frequent classes count most; to count each "
-            "class the same: --objective val_balanced_accuracy"
+            ", in which all images have the same weight, so that frequent classes dominate. To "
+            "give all classes the same weight: --objective val_balanced_accuracy"
         )
     told += ". Both accuracies are reported."
     if set(balance) <= {"none"}:
-        told += " To train with rare classes weighted up: --balance weights."
+        told += " To give rare classes more weight in training: --balance weights."
     return told
 
 
@@ -92,18 +92,18 @@ def search_summary(
     time_limit: str | float | None,
     out: Path,
 ) -> str:
-    """What is searched, how much of it, and where it goes."""
+    """Return the families, the limits and the run directory of a search."""
     limits = [] if max_trials is None else [f"at most {count(max_trials, 'trial')}"]
     if time_limit is not None:
         limits.append(f"at most {time_limit}{'' if isinstance(time_limit, str) else ' s'}")
     return (
         f"Searching {', '.join(hypermodels)}: {' and '.join(limits)}, each trial up to "
-        f"{count(epochs, 'epoch')}. Everything goes to {out}."
+        f"{count(epochs, 'epoch')}. All files are written to {out}."
     )
 
 
 def test_summary(scores: Scores) -> str:
-    """How many images are right, and how many a guess would get right."""
+    """Return the accuracy, its interval, and that of always predicting the most frequent class."""
     confusion = np.asarray(scores.confusion)
     right, guessed = int(np.trace(confusion)), confusion.sum(axis=1)
     accuracy = scores.metrics["accuracy"]
@@ -116,7 +116,7 @@ def test_summary(scores: Scores) -> str:
 
 
 def _mean_over_classes(confusion: NDArray[np.int64]) -> str:
-    """Say how often the mean class is right, if classes are uneven."""
+    """Return the balanced accuracy if classes are imbalanced; else an empty text."""
     images = confusion.sum(axis=1)
     there = images > 0
     if images.max() < UNEVEN * images.min():
@@ -126,10 +126,10 @@ def _mean_over_classes(confusion: NDArray[np.int64]) -> str:
 
 
 def refit_summary(models: int) -> str:
-    """Say that the models were trained again after the search."""
+    """Return that the models were trained again after the search."""
     subject = "The model was" if models == 1 else f"The {models} models were"
     return (
-        f"{subject} {REFITTED} after the search; validation figures are of the search, before that."
+        f"{subject} {REFITTED} after the search; validation scores are those before that training."
     )
 
 
@@ -138,10 +138,10 @@ def trials_summary(trials: Sequence[TrialRecord]) -> str:
     whole = sum(trial.status == COMPLETED and not trial.message for trial in trials)
     parts = [f"{whole:,} of {count(len(trials), 'trial')} trained to the end"]
     for status, name, reasons in (
-        (PRUNED, "stopped early, as others were better", False),
+        (PRUNED, "stopped early by the pruner", False),
         (PAUSED, "paused", False),
         (COMPLETED, "shortened", True),
-        (INFEASIBLE, "not trained, over a limit", True),
+        (INFEASIBLE, "infeasible", True),
         (FAILED, "failed", True),
     ):
         found = [trial for trial in trials if trial.status == status]
@@ -153,17 +153,17 @@ def trials_summary(trials: Sequence[TrialRecord]) -> str:
 
 
 def next_steps(out: Path, export: Path | None) -> list[str]:
-    """Commands that go on from here."""
-    steps = [("look at it", f"kt-tuning report {out} --open")]
+    """Return lines with the next commands."""
+    steps = [("show the report", f"kt-tuning report {out} --open")]
     if export is not None:
-        steps.append(("use it", f"kt-tuning predict {export} IMAGE…"))
-    steps.append(("go on", "the same command with a larger --max-trials or --time-limit"))
+        steps.append(("classify images", f"kt-tuning predict {export} IMAGE…"))
+    steps.append(("search longer", "the same command with a larger --max-trials or --time-limit"))
     width = max(len(what) for what, _ in steps)
     return [f"{what:<{width}}  {how}" for what, how in steps]
 
 
 def _reasons(trials: Sequence[TrialRecord]) -> str:
-    """The most frequent messages, each with its number if it is not the only one."""
+    """Return the most frequent messages, each with its number if there are several."""
     lines = Counter(_first_line(trial.message) for trial in trials)
     if len(lines) == 1:
         return next(iter(lines))

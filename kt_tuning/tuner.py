@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger("kt_tuning")
 
 Images = ImageData | str | Path | None
-"""The data that were searched on; the folder where the images are now; or None: the data of the
-last `search`, or after a restart the images loaded again from where they were, split alike."""
+"""The data of the search; the folder where the images are now; or None: the data of the last
+`search`, or after a restart the images loaded again from their folder, with the same split."""
 
 
 class Tuner(search.Tuner):
-    """Searches the space of a hypermodel, keeps every trial, and has a method for what follows.
+    """Searches the space of a hypermodel, and evaluates, refits and exports the best models.
 
     It is a `keras_tuner.Tuner` with the same methods. Running the same script again resumes the
     search: finished trials are kept and interrupted ones continue after their last finished epoch.
@@ -44,8 +44,8 @@ class Tuner(search.Tuner):
     Attributes:
         run_directory: Directory of all files of the search.
         recipe: How the models are trained.
-        objectives: What is optimised, as KerasTuner's objectives; the first decides what is best.
-        choice: The families that "auto" has chosen for the images, and why; else None.
+        objectives: KerasTuner's objectives; trials are ranked by the first one.
+        choice: The families that "auto" has chosen for the images, and the reason; else None.
     """
 
     def ensemble(  # noqa: D102 (inherited)
@@ -80,26 +80,26 @@ class Tuner(search.Tuner):
         bootstrap: int = 1000,
         seed: int = 0,
     ) -> Scores:
-        """Measure a model on the test split, which is meant to be used once.
+        """Evaluate a model on the test split, which should be used only once.
 
-        Every metric comes with its 95% interval. The use of the split, and the model, are noted in
-        `test_uses.json` in the run directory; when a second model is measured on it, a warning and
-        the report say what that does to its scores. Scores of the run's ensemble are kept for the
+        Every metric has a 95% interval. The use of the split and the model are recorded in
+        `test_uses.json` in the run directory; if a second model is evaluated on it, a warning and
+        the report say that its scores are optimistic. Scores of the run's ensemble are kept for the
         report, those of any other model are only returned.
 
         Args:
-            model: The run's ensemble if None (made with the defaults if there is none); or any
+            model: None for the run's ensemble (made with the defaults if there is none), or any
                 model, such as `tuner.best_model()`.
             data: The images of the search, or the folder where they are now. By default those of
-                the last `search`; after a restart they are loaded again from where they were.
-            parts: Rows of `kt_tuning.evaluation.PARTS` that are measured, too: "generalization",
-                "cost", "corruptions", "attacks"; see `kt_tuning.evaluate`.
-            bootstrap: Resamples per interval, at least 1.
+                the last `search`; after a restart they are loaded again from their folder.
+            parts: Names in `kt_tuning.evaluation.PARTS` to measure besides the metrics:
+                "generalization", "cost", "corruptions", "attacks"; see `kt_tuning.evaluate`.
+            bootstrap: Number of resamples for an interval, at least 1.
             seed: Seed of the resamples, corruptions and attacks.
 
         Raises:
             DataError: if the search was run on other data.
-            OptionError: if an argument is wrong, or a part cannot be measured on this model.
+            OptionError: if an argument is invalid, or a part cannot be measured for this model.
             SearchError: if no trial has completed, or there is no `ImageData`.
             StorageError: if a file of the run cannot be read or written.
         """
@@ -112,18 +112,18 @@ class Tuner(search.Tuner):
     def refit(self, options: RefitOptions | None = None, data: Images = None) -> Refit:
         """Train the ensemble's members again, on training and validation images, on all devices.
 
-        See `kt_tuning.finalize.refit`. The models go to `refit` in the run directory;
-        `tuner.refit().ensemble` predicts, saves and exports like any ensemble.
+        See `kt_tuning.finalize.refit`. The models are written to `refit` in the run directory;
+        `tuner.refit().ensemble` predicts, saves and exports like any other ensemble.
 
         Args:
-            options: What is trained and on what; `RefitOptions()` if None.
+            options: The members, epochs, batch size and devices; `RefitOptions()` if None.
             data: As for `evaluate`.
 
         Raises:
-            OptionError: if an option is wrong, or the ensemble has members from elsewhere.
+            OptionError: if an option is invalid, or the ensemble has members of other runs.
             SearchError: if no trial has completed, or no `ImageData` can be found.
-            StorageError: if the data are others, or the directory holds another refit.
-            DataError: if the folder that was searched holds other images now.
+            StorageError: if the search was run on other data, or the folder has another refit.
+            DataError: if the folder of the search contains other images now.
         """
         self._check_buildable()
         made = refit(self, self._images(data), options)
@@ -138,18 +138,18 @@ class Tuner(search.Tuner):
         soft_weight: float = 0.9,
         **training: Any,
     ) -> Retrained:
-        """Train one model to answer as the run's ensemble does; see `kt_tuning.finalize.distill`.
+        """Train one model to predict like the run's ensemble; see `kt_tuning.finalize.distill`.
 
         Args:
-            student: What is trained; `Configuration.student_of` the tuner if None.
+            student: The configuration to train; if None, `Configuration.student_of` chooses it.
             temperature: T of the soft targets, more than 0.
             soft_weight: Weight of the soft targets in the loss, in (0, 1].
             **training: `epochs`, `data`, `overwrite` and `verbose`, as for `bag`.
 
         Raises:
-            OptionError: if an argument is wrong, or the student does not fit the data.
+            OptionError: if an argument is invalid, or the student does not fit the data.
             SearchError: if no trial has completed, or the training fails.
-            StorageError: if `distill` in the run directory holds something else.
+            StorageError: if `distill` in the run directory contains something else.
         """
         if finalize.has_final_model(self.run_directory):
             teacher = finalize.load_final_model(self.run_directory)
@@ -168,53 +168,53 @@ class Tuner(search.Tuner):
     def bag(self, members: int = 5, *, bootstrap: bool = True, **training: Any) -> Retrained:
         """Train the best configuration several times and combine the models.
 
-        See `kt_tuning.finalize.bag`. They go to `bag` in the run directory.
+        See `kt_tuning.finalize.bag`. The models are written to `bag` in the run directory.
 
         Args:
-            members: How many are trained.
-            bootstrap: Whether each is trained on a sample of the images; otherwise each on all of
-                them, a deep ensemble.
+            members: Number of models to train.
+            bootstrap: Whether each is trained on a bootstrap sample of the images; otherwise each
+                is trained on all of them, a deep ensemble.
             **training: `epochs` of a training, those of a full trial if None; `data`, as for
                 `evaluate`; `overwrite`: whether other models in the folder are deleted first;
                 `verbose`: whether to show progress.
 
         Raises:
-            OptionError: if an argument is wrong.
+            OptionError: if an argument is invalid.
             SearchError: if no trial has completed, or every training fails.
-            StorageError: if there is no ensemble yet, or the folder holds something else.
+            StorageError: if there is no ensemble yet, or the folder contains something else.
         """
         train = functools.partial(finalize.bag, members=members, bootstrap=bootstrap)
         return self._retrain("bag", train, **training)
 
     def boost(self, rounds: int = 5, **training: Any) -> Retrained:
-        """Train the best configuration again and again on what it gets wrong, and combine.
+        """Train the best configuration repeatedly, with more weight on its errors, and combine.
 
-        See `kt_tuning.finalize.boost`. The models go to `boost` in the run directory.
+        See `kt_tuning.finalize.boost`. The models are written to `boost` in the run directory.
 
         Args:
-            rounds: Members, at most.
+            rounds: Largest number of models.
             **training: As for `bag`.
 
         Raises:
-            OptionError: if an argument is wrong.
-            SearchError: if no trial has completed, or the first member is no better than guessing.
-            StorageError: if there is no ensemble yet, or the folder holds something else.
+            OptionError: if an argument is invalid.
+            SearchError: if no trial has completed, or the first model is no better than guessing.
+            StorageError: if there is no ensemble yet, or the folder contains something else.
         """
         return self._retrain("boost", functools.partial(finalize.boost, rounds=rounds), **training)
 
     def snapshots(self, cycles: int = 5, **training: Any) -> Retrained:
-        """Train the best configuration once in cycles of the learning rate, and combine them.
+        """Train the best configuration once in cycles of the learning rate; combine one model each.
 
-        See `kt_tuning.finalize.snapshots`. The models go to `snapshots` in the run directory.
+        See `kt_tuning.finalize.snapshots`. They are written to `snapshots` in the run directory.
 
         Args:
-            cycles: How many.
-            **training: As for `bag`; `epochs` are those of all cycles together.
+            cycles: Number of cycles, and of models.
+            **training: As for `bag`; `epochs` is the number of epochs of all cycles together.
 
         Raises:
-            OptionError: if an argument is wrong.
+            OptionError: if an argument is invalid.
             SearchError: if no trial has completed, or the first cycle fails.
-            StorageError: if there is no ensemble yet, or the folder holds something else.
+            StorageError: if there is no ensemble yet, or the folder contains something else.
         """
         train = functools.partial(finalize.snapshots, cycles=cycles)
         return self._retrain("snapshots", train, **training)
@@ -229,26 +229,26 @@ class Tuner(search.Tuner):
         pruning: Pruning | None = None,
         images: int = IMAGES,
     ) -> Path:
-        """Write a model in a format, compare it with the Keras model, measure and describe it.
+        """Export a model, compare the export with the Keras model, and measure its speed and size.
 
         Args:
             path: Folder to write, which must not exist; by default the next version in `export` in
                 the run directory.
             format: Name in `kt_tuning.export.FORMATS`: "saved_model", "keras", "litert",
                 "litert_float16", "litert_int8", "onnx", "openvino".
-            model: The run's ensemble if None; or a model, which `pruning` changes.
+            model: The run's ensemble if None, or another model. `pruning` changes its weights.
             data: As for `evaluate`.
-            pruning: Whether and how to prune first.
-            images: Validation images that the export is compared on, at most.
+            pruning: How to prune the model before the export; None for no pruning.
+            images: Largest number of validation images on which the two are compared.
 
         Returns:
             The folder, with the model, labels.txt, provenance.json, measurement.json and
             MODEL_CARD.md.
 
         Raises:
-            OptionError: on an unknown format, no images, or wrong pruning.
+            OptionError: if the format is unknown, or `images` or `pruning` is invalid.
             MissingExtraError: if the package of the format is not installed.
-            ExportError: if the export behaves unlike the model.
+            ExportError: if the predictions of the export and of the model differ too much.
             StorageError: if a file cannot be read or written.
         """
         known = self._images(data)
@@ -269,14 +269,14 @@ class Tuner(search.Tuner):
 
     @property
     def plot(self) -> Plots:
-        """Figures of the search, such as `tuner.plot.history()`; the report shows the same."""
+        """Figures of the search, such as `tuner.plot.history()`; the report shows them, too."""
         objectives = [(objective.name, objective.direction) for objective in self.objectives]
         return Plots(self.run_directory, objectives=objectives)
 
     def report(self, path: str | Path | None = None) -> Report:
-        """Write the report of the search as it is now, also during the search.
+        """Write the report of the search in its present state; also while the search is running.
 
-        A notebook shows it; `tuner.report().open()` opens it in a browser.
+        A notebook displays it; `tuner.report().open()` opens it in a browser.
 
         Args:
             path: The file to write; `report.html` in the run directory by default.
@@ -288,7 +288,7 @@ class Tuner(search.Tuner):
         return Report(write_report(self.run_directory, path=path))
 
     def finalize(self, data: Images = None, *, verbose: bool = True) -> pipeline.RunOutcome:
-        """Combine, evaluate, export and report the trials so far, without searching further.
+        """Combine, evaluate, export and report the trials so far, without continuing the search.
 
         Args:
             data: As for `evaluate`.
@@ -296,8 +296,8 @@ class Tuner(search.Tuner):
 
         Raises:
             SearchError: if no trial has a score yet.
-            StorageError: if another process uses the run, or a file of it is damaged.
-            DataError: if the images are others than those of the search.
+            StorageError: if another process uses the run, or one of its files is damaged.
+            DataError: if the images differ from those of the search.
         """
         images = functools.partial(self._images, data, progress=verbose)
         return pipeline.finalize(self, images, verbose=verbose)
@@ -331,7 +331,7 @@ class Tuner(search.Tuner):
         """Refuse to train if the hypermodel is not known."""
 
     def _images(self, data: Images, *, progress: bool = True) -> ImageData:
-        """The data that were searched on, in memory or loaded again; see `Images`.
+        """Return the data of the search, from memory or loaded again; see `Images`.
 
         Raises:
             SearchError: if they were arrays, which only a search in this process has.

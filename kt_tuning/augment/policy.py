@@ -1,7 +1,6 @@
-"""Augmentation policies: operations in their order, border and interpolation.
+"""Augmentation policies: a sequence of operations, border and interpolation.
 
-The magnitudes of the built-in policies suit small images; lengths are shares of the side and grow
-with it.
+The magnitudes of the built-in policies are for small images; lengths are shares of the side.
 """
 
 from __future__ import annotations
@@ -32,16 +31,16 @@ class Policy:
 
     Attributes:
         steps: The operations: `Step`, `OneOf` or `AugMix`.
-        border: Pixels beyond the edge: "mirror" (the image mirrored at it), "edge" (its outermost
-            pixels), "wrap" (the opposite side) or "constant" (black).
-        interpolation: "nearest", "box" (the mean of the pixels nearest to four places in the output
+        border: Pixels outside of the image: "mirror" (the image mirrored at its edge), "edge" (its
+            outermost pixels), "wrap" (the opposite side) or "constant" (black).
+        interpolation: "nearest", "box" (the mean of the pixels nearest to four points in the output
             pixel), "bilinear", "bicubic", or "auto": bilinear, but box for images of more than
-            8,192 pixels that are not enlarged much, where it takes less than half the time and
-            neighbouring pixels differ too little for it to show. Flips, quarter turns and shifts by
-            whole pixels are exact with any.
+            8,192 pixels that are not enlarged much, where it takes less than half the time and the
+            difference is not visible. Flips, quarter turns and shifts by whole pixels are exact
+            with all of them.
 
     Raises:
-        OptionError: if a value is none of these.
+        OptionError: if a value is invalid.
     """
 
     steps: tuple[AnyStep, ...] = ()
@@ -63,13 +62,14 @@ class Policy:
 
     @property
     def draws(self) -> int:
-        """Number of uniform random numbers that one image needs."""
+        """Number of uniform random numbers per image."""
         return sum(step.draws for step in self.steps)
 
     def label_preserving(self) -> Policy:
-        """Return the policy for digits, text and other images with an orientation.
+        """Return a version of the policy for digits, text and other images with an orientation.
 
-        Operations that change labels are left out, others limited; see `Op.label_preserving`.
+        Operations that change labels are left out, and the magnitudes of others are limited; see
+        `Op.label_preserving`.
         """
         kept = (step.label_preserving() for step in self.steps)
         return dataclasses.replace(self, steps=tuple(step for step in kept if step is not None))
@@ -81,8 +81,8 @@ class Policy:
             shape: (height, width, channels) of the images.
 
         Raises:
-            OptionError: if there is anything but 1 or 3 channels, or a quarter turn would not
-                fit.
+            OptionError: if the number of channels is not 1 or 3, or the images are not square and
+                the policy turns them by 90 degrees.
         """
         if len(shape) != 3 or shape[2] not in (1, 3) or min(shape) < 1:
             raise OptionError(
@@ -103,10 +103,10 @@ class Policy:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Policy:
-        """Make a policy from `to_json`'s output.
+        """Create a policy from the output of `to_json`.
 
         Raises:
-            OptionError: if it is none.
+            OptionError: if the content is not a policy.
         """
         if not isinstance(content, Mapping) or not isinstance(content.get("steps"), (list, tuple)):
             raise OptionError(f"A policy is an object with a list of steps. Received: {content!r}")
@@ -116,10 +116,10 @@ class Policy:
 
     @classmethod
     def named(cls, name: str) -> Policy:
-        """Return one of `POLICIES`.
+        """Return the policy with a name in `POLICIES`.
 
         Raises:
-            OptionError: if there is none of that name.
+            OptionError: if there is no policy with that name.
         """
         return POLICIES[find_policy(name)]
 
@@ -127,13 +127,13 @@ class Policy:
     def suggest(cls, hp: keras_tuner.HyperParameters) -> Policy:
         """Declare hyperparameters for operations, their number, probability and strength.
 
-        The names of the hyperparameters begin with `augment_`. With their defaults the policy is
-        "trivial": in `benchmarks/policies.py` it was the best of the named ones, so a search begins
-        with it.
-        They are few, so that a short search can profit. Brightness, contrast and saturation share
-        one strength, as do the random operations: RandAugment (Cubuk et al. 2020) found that one
-        for all of them does as well as one for each. The strength of a random operation is uniform
-        up to that (TrivialAugment, Müller and Hutter 2021).
+        The names of the hyperparameters begin with `augment_`. With their default values the policy
+        is "trivial", with which a search therefore begins: in `benchmarks/policies.py` it was the
+        best of the named policies. There are few hyperparameters, so that short searches benefit.
+        Brightness, contrast and saturation share one strength, as do the random operations:
+        RandAugment (Cubuk et al. 2020) found that one strength for all of them is as good as one
+        for each. The strength of a random operation is uniform up to this value (TrivialAugment,
+        Müller and Hutter 2021).
 
         For digits and text: `Policy.suggest(hp).label_preserving()`.
 

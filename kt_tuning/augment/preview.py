@@ -19,21 +19,21 @@ GAP = 2
 def preview(
     policy: Policy | str, images: NDArray[np.uint8], *, draws: int = 8, seed: int = 0
 ) -> Image.Image:
-    """Draw a row for each image: the original, then augmented copies.
+    """Draw a picture with one row per image: the original, then augmented copies.
 
-    A notebook shows the picture; `.save("preview.png")` keeps it.
+    A notebook displays the picture; `.save("preview.png")` writes it to a file.
 
     Args:
         policy: The policy, or its name.
         images: uint8 (n, height, width, channels), grey or RGB.
-        draws: Augmented copies of each image, at least 1.
+        draws: Number of augmented copies of each image, at least 1.
         seed: Seed of the augmentation.
 
     Returns:
-        The picture, in the mode of the images.
+        The picture, grey or RGB as the images.
 
     Raises:
-        OptionError: if there is no such policy, or the images or `draws` are of the wrong kind.
+        OptionError: if there is no such policy, or `images` or `draws` is invalid.
     """
     policy = Policy.named(policy) if isinstance(policy, str) else policy
     if draws < 1 or len(images) == 0:

@@ -40,10 +40,13 @@ class Step:
 
     Attributes:
         op: Name in `OPS`.
-        magnitude: Largest strength, in the unit of the operation's row in `OPS`.
-        probability: Share of images it is applied to, in [0, 1].
-        fixed: Whether the strength is always the magnitude, with a random sign where there are
-            two, instead of uniform up to it.
+        magnitude: Largest strength, in the unit of the operation, see `OPS[op].unit`.
+        probability: Share of images to which it is applied, in [0, 1].
+        fixed: Whether the strength is always the magnitude (with a random sign, if the operation
+            has two directions), instead of uniform up to the magnitude.
+
+    Raises:
+        OptionError: if the operation is unknown, or a number is out of range.
     """
 
     op: str
@@ -61,7 +64,7 @@ class Step:
 
     @property
     def draws(self) -> int:
-        """Number of uniform numbers of one image, one to decide and those of the operation."""
+        """Number of uniform random numbers per image: one to decide, others for strength etc."""
         return 1 + OPS[self.op].draws
 
     @property
@@ -70,7 +73,7 @@ class Step:
         return frozenset([self.op])
 
     def label_preserving(self) -> Step | None:
-        """Return the step, limited so that it keeps the labels of digits; None if it cannot."""
+        """Return the step, limited so that labels of digits are kept; None if it cannot be."""
         largest = OPS[self.op].label_preserving
         if not largest:
             return None
@@ -115,11 +118,14 @@ class _Choices:
 
 @dataclasses.dataclass(frozen=True)
 class OneOf(_Choices):
-    """One operation out of several, all equally likely.
+    """One of several operations, all with the same probability.
 
     Attributes:
         choices: The operations.
-        probability: Share of images that get one of them, in [0, 1].
+        probability: Share of images to which one of them is applied, in [0, 1].
+
+    Raises:
+        OptionError: if `choices` are not steps, or the probability is out of range.
     """
 
     probability: float = 1.0
@@ -130,7 +136,7 @@ class OneOf(_Choices):
 
     @property
     def draws(self) -> int:
-        """Number of uniform numbers of one image, one to choose and those of the choice."""
+        """Number of uniform random numbers per image: one to choose, and those of the choice."""
         return 1 + max(step.draws for step in self.choices)
 
     def draw(self, rows: Rows, uniforms: Floats) -> Iterator[Draw]:
@@ -147,12 +153,15 @@ class AugMix(_Choices):
     """Chains of random operations, averaged with the original image.
 
     AugMix (Hendrycks et al. 2020) with α = 1, without its consistency loss: chains of 1 to `depth`
-    operations, Dirichlet weights of the chains, a uniform weight of the original image.
+    operations, Dirichlet weights for the chains, a uniform weight for the original image.
 
     Attributes:
         choices: The operations to choose from.
         width: Number of chains, at least 1.
-        depth: Maximum number of operations of a chain, at least 1.
+        depth: Maximum number of operations in a chain, at least 1.
+
+    Raises:
+        OptionError: if `choices` are not steps, or a number is less than 1.
     """
 
     width: int = 3

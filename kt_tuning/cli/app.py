@@ -1,4 +1,4 @@
-"""The entry point, and the table of verbs."""
+"""The entry point of the command line, and the table of its commands."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ VERBS = (
 
 app = typer.Typer(
     name="kt-tuning",
-    help="Hyperparameter tuning for Keras image models: from a folder of images to a served, "
-    "honestly scored ensemble.",
+    help="Hyperparameter tuning for Keras image models: from a folder of images to an evaluated "
+    "ensemble that can be served.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -41,7 +41,7 @@ app.add_typer(backbones, name="backbones")
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
-    """Writes to what `sys.stderr` is by then: a bar that is being drawn puts lines above itself."""
+    """Writes to the present `sys.stderr`: while a progress bar is drawn, it puts lines above it."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -52,7 +52,7 @@ class _StandardError(logging.StreamHandler[TextIO]):
 
 
 class _Formatter(logging.Formatter):
-    """Formats records for a terminal, which must not obey escape sequences of file names."""
+    """Formats records for a terminal, which must not execute escape sequences of file names."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))
@@ -77,9 +77,9 @@ def _top_level(
 
 
 def main() -> None:
-    """Entry point: errors that we raise on purpose are one message, never a traceback."""
+    """Run the command line; errors of this package are printed as one message, not a traceback."""
     _open_streams()
-    # Nobody watches a file being written: there each line has its time.
+    # Lines in a file have the time, as nobody sees when they appear.
     style = "%(message)s" if sys.stderr.isatty() else "%(asctime)s %(message)s"
     handler = _StandardError()
     handler.setFormatter(_Formatter(style, "%H:%M:%S"))

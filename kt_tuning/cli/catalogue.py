@@ -1,4 +1,4 @@
-"""`hypermodels`, `backbones`, `preview` and `devices`: lists of what can be used."""
+"""The commands `hypermodels`, `backbones`, `preview` and `devices`."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tiff", ".bmp")
 
 def list_backbones(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with every detail.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON with all details.")] = False,
 ) -> None:
-    """List the pre-trained networks, cheap ones first; installed ones are used by default.
+    """List the pre-trained networks, cheapest first. Available ones are used by default.
 
-    Others have to be named by `run --backbone NAME`, or fetched before.
+    To use another one, name it with `run --backbone NAME`, or download it with `backbones fetch`.
     """
     if context.invoked_subcommand is not None:
         return
@@ -47,10 +47,13 @@ def list_backbones(
 
 def fetch(
     name: Annotated[
-        str, typer.Argument(help="Of `kt-tuning backbones`; or hf://… or kaggle://… for KerasHub.")
+        str,
+        typer.Argument(
+            help="Name in `kt-tuning backbones`, or hf://… or kaggle://… for a KerasHub preset."
+        ),
     ],
 ) -> None:
-    """Download the weights of a pre-trained network: it is at hand from then on."""
+    """Download the weights of a pre-trained network, which is then used by default."""
     import_tensorflow()
     from hypermodels.backbone import BackboneError
 
@@ -61,7 +64,7 @@ def fetch(
             raise
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
-    print(f"{name} is at hand.")
+    print(f"{name} is available.")
 
 
 def usable_backbone(name: str, *, required: bool) -> str | None:
@@ -79,7 +82,7 @@ def usable_backbone(name: str, *, required: bool) -> str | None:
     except ValueError as error:
         if required:
             raise OptionError(str(error)) from error
-        logger.warning("%s. The search goes on without it.", str(error).rstrip("."))
+        logger.warning("%s. The search continues without it.", str(error).rstrip("."))
         return None
     return name
 
@@ -123,16 +126,14 @@ def _print_table(rows: list[BackboneRow]) -> None:
 
 def hypermodels(
     family: Annotated[
-        list[str] | None, typer.Argument(help="Families to describe.", show_default="all")
+        list[str] | None, typer.Argument(help="Families to list.", show_default="all")
     ] = None,
-    image_size: Annotated[int, typer.Option(help="Side of the images, in pixels.")] = 32,
-    channels: Annotated[int, typer.Option(help="1 or 3.")] = 3,
+    image_size: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 32,
+    channels: Annotated[int, typer.Option(help="Channels of the images: 1 or 3.")] = 3,
     classes: Annotated[int, typer.Option(help="Number of classes.")] = 10,
-    wide: Annotated[
-        bool, typer.Option("--wide", help="Also what is searched in a wide space only.")
-    ] = False,
+    wide: Annotated[bool, typer.Option("--wide", help="List the wide search space.")] = False,
 ) -> None:
-    """List the families of models: what is searched, and how large they are."""
+    """List the families of models with their hyperparameters and numbers of parameters."""
     import_tensorflow()
     from rich.console import Console
     from rich.table import Table
@@ -165,16 +166,17 @@ def hypermodels(
 def preview(
     folder: Annotated[Path, typer.Argument(help="Images, as for `run`.")],
     augment: Annotated[str, typer.Option(help="Name of a policy.")] = "standard",
-    out: Annotated[Path, typer.Option(help="The picture.")] = Path("preview.png"),
-    images: Annotated[int, typer.Option(help="Rows: images of the training split.")] = 6,
-    draws: Annotated[int, typer.Option(help="Columns: augmented copies of each.")] = 8,
+    out: Annotated[Path, typer.Option(help="Image file to write.")] = Path("preview.png"),
+    images: Annotated[int, typer.Option(help="Number of training images, one per row.")] = 6,
+    draws: Annotated[int, typer.Option(help="Number of augmented copies of each image.")] = 8,
     image_size: Annotated[
-        int | None, typer.Option(help="Side in pixels.", show_default="from the images")
+        int | None,
+        typer.Option(help="Side of the images in pixels.", show_default="chosen by the images"),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the images and the draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of images and augmentation.")] = 0,
     class_names: Class = None,
 ) -> None:
-    """Draw what an augmentation policy does to your images."""
+    """Draw training images as an augmentation policy changes them."""
     import numpy as np
 
     from kt_tuning.augment import Policy
@@ -197,7 +199,7 @@ def preview(
 
 
 def devices(tpu: TPU = None) -> None:
-    """List the devices, and how trials and a refit use them."""
+    """List the devices, and how trials and refits use them."""
     import_tensorflow()
     from kt_tuning.devices import describe, find_devices
 

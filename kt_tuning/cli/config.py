@@ -1,4 +1,4 @@
-"""The options of a verb as YAML: what `config` prints, `run` writes and `--config` reads."""
+"""The options of a command as YAML, as `config` prints, `run` writes and `--config` reads them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.run_options import RunOptions
 
 CONFIG, SPACE = "config.yaml", "space.yaml"
-"""Files of a run directory: all options, and how the space was narrowed."""
+"""Files of a run directory: all options, and the narrowed search space."""
 OWN_NAME = "config"
-"""The option that reads such a file; it is not in it."""
+"""The option that reads such a file; the file does not contain it."""
 WIDTH = 88
 HEADER = """\
-# Options of `kt-tuning run --config`: what the command line says besides counts more.
-# An option that is null, or left out, has its default.
+# Options for `kt-tuning run --config`; options on the command line take precedence.
+# An option that is null or left out has its default.
 """
 
 
 def as_yaml(verb: Callable[..., Any], values: Mapping[str, Any] | None = None) -> str:
-    """Every option of a verb, with what it means as a comment."""
+    """Return every option of a command as YAML, with its description as a comment."""
     hints = typing.get_type_hints(verb, include_extras=True)
     panels: dict[str | None, list[str]] = {None: [HEADER]}
     for name, parameter in inspect.signature(verb).parameters.items():
@@ -48,7 +48,7 @@ def as_yaml(verb: Callable[..., Any], values: Mapping[str, Any] | None = None) -
 def as_asked(
     verb: Callable[..., Any], given: Mapping[str, Any], out: Path, options: RunOptions
 ) -> dict[str, str]:
-    """The files of a run directory that say how the run was asked for, by name."""
+    """Return the files of a run directory with the options of the run: name -> text."""
     from kt_tuning.execution import automatic_workers
 
     written = options.limited().without_password()
@@ -67,7 +67,7 @@ def as_asked(
 
 
 def _inline(value: Any) -> str:
-    """A value as YAML, on one line."""
+    """Return a value as YAML on one line."""
     plain = list(value) if isinstance(value, tuple) else value
     plain = str(plain) if isinstance(plain, Path) else plain
     text = yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, width=float("inf"))
@@ -75,7 +75,7 @@ def _inline(value: Any) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses aliases: nested, a few of them stand for billions of values."""
+    """Refuses aliases: a few nested ones can expand to billions of values."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -91,7 +91,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
     Raises:
         StorageError: if it cannot be read.
-        OptionError: if it is something else.
+        OptionError: if its content is not such a mapping.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 safe
@@ -101,7 +101,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise OptionError(f"{path} is nested too deeply. Expected options and values.") from error
     # A date that does not exist is a ValueError.
     except (yaml.YAMLError, ValueError) as error:
-        raise OptionError(f"{path} is no YAML: {error}") from error
+        raise OptionError(f"{path} is not valid YAML: {error}") from error
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
@@ -113,7 +113,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def read_config(context: typer.Context, path: Path | None) -> Path | None:
-    """Take the options in a file as defaults of the command that is being read."""
+    """Use the options in a file as defaults of the command that is being parsed."""
     if path is not None:
         parameters = {str(p.name): p for p in context.command.params if p.name != OWN_NAME}
         given = {name.replace("-", "_"): value for name, value in read_mapping(path).items()}
@@ -134,14 +134,14 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
 
 
 def _storage(recorded: Any, path: Path) -> str | None:
-    """Return the storage of a file of options, which the environment has to name as well."""
+    """Return the storage in a file of options; the environment must name it, too."""
     from kt_tuning.search.study.storage import trusted_storage
 
     return trusted_storage(str(recorded), path)
 
 
 def _as_typed(value: Any, parameter: Any, place: str) -> Any:
-    """A value as if it had been typed on the command line."""
+    """Return a value as it would be given on the command line."""
     if getattr(parameter, "is_flag", False):
         if not isinstance(value, bool):
             raise OptionError(f"{place} should be true or false. Received: {value!r}")

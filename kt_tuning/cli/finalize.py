@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def finalize(run_directory: RunFolder, data: ImagesNow = None, quiet: Quiet = False) -> None:
-    """Combine, evaluate, export and report the trials of a run so far, without searching further.
+    """Combine, evaluate, export and report the trials of a run so far, without continuing it.
 
-    For a run that was interrupted, or a search in Python. Finished and paused trials count. The
-    search can continue afterwards; that the test images were used meanwhile is noted.
+    For a run that was interrupted, or for a search in Python. Finished and paused trials are used.
+    The search can continue afterwards; the use of the test images is recorded.
     """
     print_outcome(open_tuner(run_directory).finalize(data, verbose=not quiet))
 
@@ -40,8 +40,8 @@ def evaluate(
     part: Annotated[
         list[str] | None,
         typer.Option(
-            help="generalization, cost, corruptions, attacks; or none: the scores alone. May be "
-            "repeated. What was measured of the same model before is kept.",
+            help="Part to measure besides the scores: generalization, cost, corruptions, attacks "
+            "or none; may be repeated. Earlier results for the same model are kept.",
             show_default="all four",
         ),
     ] = None,
@@ -49,21 +49,23 @@ def evaluate(
     images: Annotated[
         str | None,
         typer.Option(
-            help="Test images for corruptions and attacks, and images of each earlier split for "
-            "generalization: a number or all. They are chosen at random, each class by its share.",
-            show_default="as many as take about a minute a part, at least 50",
+            help="Number of test images for corruptions and attacks, and of training and "
+            "validation images for generalization, or all. They are drawn at random, "
+            "stratified by class.",
+            show_default="as many as take about a minute per part, at least 50",
         ),
     ] = None,
-    bootstrap: Annotated[int, typer.Option(help="Resamples behind an interval.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    bootstrap: Annotated[int, typer.Option(help="Number of resamples for an interval.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Measure the final model of a run on its test images, and write the report again.
+    """Evaluate the final model of a run on its test images, and write the report again.
 
-    Scores with intervals, the gap from training to test images, arithmetic, latency and throughput,
-    and robustness: 15 corruptions at 5 severities, FGSM and PGD. Parts that would take more than a
-    minute are measured on some of the images, and say on how many. The use of the test split is
-    noted; a search that continues after that says so in its report.
+    Measures all metrics with intervals, the gaps between training, validation and test scores,
+    multiply-adds, latency and throughput, and the robustness to 15 corruptions at 5 severities and
+    to two attacks (FGSM and PGD). Parts that would take more than a minute are measured on some of
+    the images; the tables state the number. The use of the test split is recorded; the report of a
+    search that continues afterwards says so.
     """
     from kt_tuning.evaluation import PARTS, Parts, corrected_best_of_run
 
@@ -95,47 +97,55 @@ def export(
     format: Annotated[
         list[str] | None,
         typer.Option(
-            help="saved_model, keras, litert, litert_float16, litert_int8, onnx, openvino; may be "
-            "repeated.",
+            help="Format: saved_model, keras, litert, litert_float16, litert_int8, onnx or "
+            "openvino; may be repeated.",
             show_default="saved_model",
         ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder to write, which does not exist yet; with one format.",
-            show_default="the next version in export/ of the run",
+            help="Folder to write, which must not exist; only with a single format.",
+            show_default="the next version in export/ of the run directory",
         ),
     ] = None,
     data: ImagesNow = None,
     images: Annotated[
-        int, typer.Option(help="Validation images that an export is compared on, at most.")
+        int,
+        typer.Option(
+            help="Largest number of validation images on which exports and model are compared."
+        ),
     ] = 1000,
     sparsity: Annotated[
         float | None,
         typer.Option(
-            help="Prune the model first, until this share of its kernels' weights is zero.",
+            help="Share of the kernel weights to prune to zero before the export, above 0 and "
+            "below 1.",
             show_default="no pruning",
             rich_help_panel=COMPRESSION,
         ),
     ] = None,
     rounds: Annotated[
-        int, typer.Option(help="Of pruning and training.", rich_help_panel=COMPRESSION)
+        int,
+        typer.Option(help="Number of rounds of pruning and training.", rich_help_panel=COMPRESSION),
     ] = 4,
     epochs: Annotated[
-        int, typer.Option(help="Epochs of each round.", rich_help_panel=COMPRESSION)
+        int, typer.Option(help="Training epochs of each round.", rich_help_panel=COMPRESSION)
     ] = 1,
-    seed: Annotated[int, typer.Option(help="Of the images, and of training.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the choice of images, and of the training when pruning.")
+    ] = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Write the final model of a run in other formats; check, measure and describe each.
+    """Export the final model of a run; each export is checked, measured and described.
 
-    Each is loaded into the runtime that it is meant for and compared with the Keras model on
-    validation images: labels must agree on all of them, for int8 on 99%, or nothing is written.
-    A SavedModel goes to export/<version>, other formats to export/<format>/<version>, with
-    labels.txt, provenance.json and MODEL_CARD.md. Printed are size, time for one image, and
-    accuracy on validation images of all exports of the run; out of fold after a search with folds,
-    and none after a refit, whose models know the validation images.
+    Each export is loaded into its runtime and compared with the Keras model on validation images:
+    all labels must agree (99.5% for litert_float16, 99% for litert_int8), or nothing is written. A
+    SavedModel is written to export/<version>, other formats to export/<format>/<version>, with
+    labels.txt, provenance.json and MODEL_CARD.md. The size, the time for one image and the accuracy
+    on validation images of all exports of the run are printed. After a search with folds the
+    accuracy is out-of-fold; after a refit there is none, since the models were trained on the
+    validation images.
     """
     from kt_tuning.export import format_named
 
@@ -169,12 +179,12 @@ def export(
 
 def report(
     run_directory: RunFolder,
-    open_: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    open_: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
 ) -> None:
-    """Write report.html anew from what is in a run directory, during a search, too."""
+    """Write report.html from the files of a run directory; also while the search is running."""
     from kt_tuning.report import Report, write_report
 
     page = Report(write_report(run_directory))
     print(page.path)
     if open_ and not page.open():
-        print("There is no browser here: open that file in one.", file=sys.stderr)
+        print("No browser was found. Open that file in a browser.", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The command-line options of several verbs: of a run directory, of the images, and of `run`."""
+"""Command-line options of several commands: of a run directory, of the images, and of `run`."""
 
 from __future__ import annotations
 
@@ -21,18 +21,27 @@ if TYPE_CHECKING:
     from kt_tuning.tuner import Tuner
 
 
-RunFolder = Annotated[Path, typer.Argument(help="The --out of a run.")]
+RunFolder = Annotated[Path, typer.Argument(help="Run directory, the --out of `run`.")]
 ImagesNow = Annotated[
-    Path | None, typer.Option(help="Where the images are now.", show_default="where they were")
+    Path | None,
+    typer.Option(
+        help="Folder or file of the images, if they have moved.", show_default="that of the search"
+    ),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Delete what is there, if it was made otherwise.")
+    bool,
+    typer.Option(
+        "--overwrite", help="Delete models in the folder that were trained with other options."
+    ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No live view, no progress bars.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Show neither the live view nor progress bars.")
+]
 TPU = Annotated[
     str | None,
     typer.Option(
-        help="Address of a TPU, or local on its own machine.", show_default="what TPU_NAME says"
+        help="Address of a TPU, or local on the machine of the TPU.",
+        show_default="the value of TPU_NAME",
     ),
 ]
 
@@ -40,22 +49,22 @@ TPU = Annotated[
 Folder = Annotated[
     Path,
     typer.Argument(
-        help="One sub-folder a class, or train/, val/ and test/ holding those; or a table (.csv, "
-        ".tsv, .parquet) with a column of file names and one of labels; or an .npz file with the "
-        "arrays x and y, or x_train, y_train, x_test, y_test."
+        help="Folder with one sub-folder per class, or with train/, val/ and test/ folders of such "
+        "sub-folders; or a table (.csv, .tsv, .parquet) with a column of file names and one of "
+        "labels; or an .npz file with the arrays x and y, or x_train, y_train, x_test, y_test."
     ),
 ]
 Out = Annotated[
     Path | None,
     typer.Option(
-        help="Run directory; the same command again resumes the search.",
-        show_default="runs/<name of the source>, never among the images",
+        help="Run directory. The same command again resumes the search.",
+        show_default="runs/<name of the source>, outside the folder of images",
     ),
 ]
 Config = Annotated[
     Path | None,
     typer.Option(
-        help="YAML file of these options: what `kt-tuning config` prints, or config.yaml of a "
+        help="YAML file with these options, as `kt-tuning config` prints it or as config.yaml in a "
         "run directory. Options on the command line take precedence.",
         is_eager=True,
         callback=read_config,
@@ -64,24 +73,37 @@ Config = Annotated[
 ImageSize = Annotated[
     int | None,
     typer.Option(
-        help="Side in pixels.",
-        show_default="from the images and the time limit",
+        help="Side of the images in pixels.",
+        show_default="chosen by the images and the time limit",
         rich_help_panel=DATA,
     ),
 ]
 Channels = Annotated[
-    int | None, typer.Option(help="1 or 3.", show_default="from the images", rich_help_panel=DATA)
+    int | None,
+    typer.Option(
+        help="Channels of the images: 1 (grey) or 3 (RGB).",
+        show_default="1 if all images are grey, else 3",
+        rich_help_panel=DATA,
+    ),
 ]
 Limit = Annotated[
-    int | None, typer.Option(help="Train and validate on this many images.", rich_help_panel=DATA)
+    int | None,
+    typer.Option(
+        help="Largest number of training and validation images together.",
+        show_default="all",
+        rich_help_panel=DATA,
+    ),
 ]
 MaxUnreadable = Annotated[
-    float, typer.Option(help="Share of files that may be unreadable.", rich_help_panel=DATA)
+    float,
+    typer.Option(
+        help="Largest share of image files that may be unreadable, 0 to 1.", rich_help_panel=DATA
+    ),
 ]
 Images = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of the files that a table names.",
+        help="Folder of the image files that a table names.",
         show_default="that of the table",
         rich_help_panel=DATA,
     ),
@@ -89,7 +111,7 @@ Images = Annotated[
 Column = Annotated[
     list[str] | None,
     typer.Option(
-        help="Column of a table, as file=NAME, label=NAME, split=NAME or group=NAME; repeated.",
+        help="Column of a table: file=NAME, label=NAME, split=NAME or group=NAME; may be repeated.",
         show_default="found by their usual names",
         rich_help_panel=DATA,
     ),
@@ -97,8 +119,8 @@ Column = Annotated[
 MaxMissing = Annotated[
     float,
     typer.Option(
-        help="Share of a table's rows that may be left out: their file is missing, their label is "
-        "empty or that of no other file, or another row contradicts it.",
+        help="Largest share of rows of a table, 0 to 1, that may be left out because their file is "
+        "missing, their label is empty or occurs only once, or another row contradicts them.",
         rich_help_panel=DATA,
     ),
 ]
@@ -106,8 +128,8 @@ Class = Annotated[
     list[str] | None,
     typer.Option(
         "--class",
-        help="Sub-folder that is a class, whatever its name; repeated for each class, in the order "
-        "of their labels. Others are left out.",
+        help="Name of a sub-folder that is a class; repeat it for each class, in the order of the "
+        "labels. Other sub-folders are left out.",
         show_default="all sub-folders",
         rich_help_panel=DATA,
     ),
@@ -115,10 +137,10 @@ Class = Annotated[
 Groups = Annotated[
     str | None,
     typer.Option(
-        help="Images that stay on one side of the split: folder, for those of one folder below the "
-        "class folders; or a regular expression with one group in parentheses that is looked for "
-        r"in their paths, such as 'patient(\d+)'. Copies of an image always stay together.",
-        show_default="copies only",
+        help="Images that stay in one part of the split: folder, for those in the same folder "
+        "below a class folder; or a regular expression with one group in parentheses, which is "
+        r"searched for in the paths, such as 'patient(\d+)'. Copies always stay together.",
+        show_default="only copies stay together",
         rich_help_panel=DATA,
     ),
 ]

@@ -1,4 +1,4 @@
-"""`predict`: image files and folders in, a table, CSV or JSON out."""
+"""The command `predict`: classifies image files, and writes a table, CSV or JSON."""
 
 from __future__ import annotations
 
@@ -47,23 +47,23 @@ def predict(
     format: Annotated[
         Format | None,
         typer.Option(
-            help="table: path, label, probability; csv and json: the probability of each class, "
-            "too.",
+            help="Output format. table: path, label and probability; csv and json also have the "
+            "probability of each class.",
             show_default="by the extension of --out, else table",
         ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="File to write; earlier predictions in it are replaced.",
+            help="File to write. A file with earlier predictions is replaced.",
             show_default="standard output",
         ),
     ] = None,
 ) -> None:
-    """Classify image files with an exported SavedModel, which is all that this needs.
+    """Classify image files with an exported SavedModel; the run directory is not needed.
 
-    Files are decoded as in training, whatever their format. One that cannot be read is a row that
-    says why, and does not end the others.
+    Files are decoded as in training, in all formats that Pillow reads. A file that cannot be read
+    gets a row with the reason, and the other files are still classified.
     """
     chosen = _format(format, out)
     files = list(_files(images))

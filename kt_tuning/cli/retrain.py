@@ -12,7 +12,7 @@ from kt_tuning.cli.options import TPU, ImagesNow, Overwrite, Quiet, RunFolder, o
 Epochs = Annotated[
     int | None,
     typer.Option(
-        help="Of a training, or of all cycles together.",
+        help="Epochs of each training; for snapshots, of all cycles together.",
         show_default="those of a full trial",
     ),
 ]
@@ -22,21 +22,27 @@ def refit(
     run_directory: RunFolder,
     members: Annotated[
         str,
-        typer.Option(help="ensemble: all its members; best: the best trial alone; auto."),
+        typer.Option(
+            help="Models to train: ensemble (all its members), best (only the best trial), or auto "
+            "(the ensemble if there is one)."
+        ),
     ] = "auto",
     epochs: Annotated[
         int | None,
-        typer.Option(help="Of each training.", show_default="those that validation chose"),
+        typer.Option(
+            help="Epochs of each training.", show_default="those of the best epoch of each trial"
+        ),
     ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
-            help="Images a step, of all devices together.",
-            show_default="the trial's, times the devices",
+            help="Images per training step of all devices together.",
+            show_default="that of the trial times the number of devices",
         ),
     ] = None,
     devices: Annotated[
-        int | None, typer.Option(help="How many share a training.", show_default="all")
+        int | None,
+        typer.Option(help="Number of devices that share a training.", show_default="all"),
     ] = None,
     tpu: TPU = None,
     data: ImagesNow = None,
@@ -45,10 +51,11 @@ def refit(
 ) -> None:
     """Train the models of a run again on training and validation images, on all devices.
 
-    Each model is trained for as many epochs as validation chose, with a checkpoint after each of
-    them: started again, it continues. The models and a SavedModel go to refit/ in the run
-    directory, which `evaluate` and `export` take like one. On several devices, batches and learning
-    rates grow with their number; not run on several real GPUs or on a TPU yet.
+    Each model is trained for as many epochs as its trial had at its best epoch, with a checkpoint
+    after each epoch; an interrupted refit continues if the command is given again. The models and a
+    SavedModel are written to refit/ in the run directory; `evaluate` and `export` accept that
+    folder as a run directory. Batch size and learning rate grow with the number of devices. This
+    has not been run on GPUs or TPUs yet.
     """
     tuner = open_tuner(run_directory)
     from kt_tuning.core.progress import progress
@@ -67,22 +74,28 @@ def refit(
 def distill(
     run_directory: RunFolder,
     temperature: Annotated[
-        float, typer.Option(help="Of the teacher's answers: the higher, the softer they are.")
+        float,
+        typer.Option(
+            help="Temperature of the teacher's probabilities, above 0; the higher, the softer."
+        ),
     ] = 2.0,
     soft_weight: Annotated[
-        float, typer.Option(help="Share of the loss that the teacher's answers have, 0 to 1.")
+        float,
+        typer.Option(
+            help="Weight of the teacher's probabilities in the loss, above 0 and at most 1."
+        ),
     ] = 0.9,
     epochs: Epochs = None,
     data: ImagesNow = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train one model to answer as the ensemble of a run does, at the cost of one.
+    """Train one model, the student, to reproduce the probabilities of the ensemble of a run.
 
-    The student has the configuration of the best trial that is no linear probe, or of a ConvNet
-    if all are. It goes to distill/ in the run directory, which evaluate, export and report take
-    like one. It gains from more epochs than a trial has. Started again, it continues after its last
-    finished epoch.
+    The student has the configuration of the best trial that is not a linear probe, or of a default
+    ConvNet if all trials are linear probes. It is written to distill/ in the run directory;
+    evaluate, export and report accept that folder as a run directory. A student benefits from more
+    epochs than a trial has. An interrupted training continues after its last finished epoch.
     """
     training = _training(epochs, data, overwrite, quiet)
     tuner = open_tuner(run_directory)
@@ -91,11 +104,12 @@ def distill(
 
 def bag(
     run_directory: RunFolder,
-    members: Annotated[int, typer.Option(help="How many are trained.")] = 5,
+    members: Annotated[int, typer.Option(help="Number of models to train.")] = 5,
     bootstrap: Annotated[
         bool,
         typer.Option(
-            help="Each on a sample of the images; without, each on all of them: a deep ensemble."
+            help="Train each model on a bootstrap sample of the images; otherwise each on all "
+            "images, a deep ensemble."
         ),
     ] = True,
     epochs: Epochs = None,
@@ -105,8 +119,9 @@ def bag(
 ) -> None:
     """Train the best configuration of a run several times, and combine the models.
 
-    The ensemble goes to bag/ in the run directory, which evaluate, export and report take like one.
-    Started again, it continues; with more members it adds some.
+    The ensemble is written to bag/ in the run directory; evaluate, export and report accept that
+    folder as a run directory. If the command is given again, an interrupted training continues; a
+    larger --members adds models.
     """
     training = _training(epochs, data, overwrite, quiet)
     print(open_tuner(run_directory).bag(members, bootstrap=bootstrap, **training))
@@ -114,17 +129,18 @@ def bag(
 
 def boost(
     run_directory: RunFolder,
-    rounds: Annotated[int, typer.Option(help="Members, at most.")] = 5,
+    rounds: Annotated[int, typer.Option(help="Largest number of models.")] = 5,
     epochs: Epochs = None,
     data: ImagesNow = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train the best configuration of a run again and again on what it gets wrong (SAMME).
+    """Train the best configuration of a run repeatedly, with more weight on its errors (SAMME).
 
-    The ensemble goes to boost/ in the run directory, which evaluate, export and report take like
-    one. It is for small models: one that learns its training images by heart leaves nothing to
-    boost. Started again, it continues; with more rounds it adds some.
+    The ensemble is written to boost/ in the run directory; evaluate, export and report accept that
+    folder as a run directory. Boosting is for small models: a model without errors on its training
+    images cannot be boosted. If the command is given again, an interrupted training continues; a
+    larger --rounds adds models.
     """
     training = _training(epochs, data, overwrite, quiet)
     print(open_tuner(run_directory).boost(rounds, **training))
@@ -132,16 +148,18 @@ def boost(
 
 def snapshots(
     run_directory: RunFolder,
-    cycles: Annotated[int, typer.Option(help="Of the learning rate, each with a member.")] = 5,
+    cycles: Annotated[
+        int, typer.Option(help="Number of cycles of the learning rate; each gives one model.")
+    ] = 5,
     epochs: Epochs = None,
     data: ImagesNow = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train the best configuration of a run once, in cycles, and combine a snapshot of each.
+    """Train the best configuration of a run once, in cycles, and combine a snapshot of each cycle.
 
-    The ensemble goes to snapshots/ in the run directory, which evaluate, export and report take
-    like one. Started again, it continues.
+    The ensemble is written to snapshots/ in the run directory; evaluate, export and report accept
+    that folder as a run directory. An interrupted training continues if the command is given again.
     """
     training = _training(epochs, data, overwrite, quiet)
     print(open_tuner(run_directory).snapshots(cycles, **training))
@@ -150,5 +168,5 @@ def snapshots(
 def _training(
     epochs: int | None, data: Path | None, overwrite: bool, quiet: bool
 ) -> dict[str, Any]:
-    """Return the arguments that `Tuner.bag` and its likes have in common."""
+    """Return the arguments that `Tuner.bag` and similar methods have in common."""
     return {"epochs": epochs, "data": data, "overwrite": overwrite, "verbose": not quiet}

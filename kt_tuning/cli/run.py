@@ -28,10 +28,10 @@ from kt_tuning.run_options import RunOptions
 logger = logging.getLogger("kt_tuning")
 
 STARTED = time.monotonic()
-"""Start of the command, after that of Python."""
+"""Time at which the command started, after the start of Python."""
 RUNS, AUTO = "runs", "auto"
 BACKBONE_FAMILIES = ("linearprobe", "finetune")
-"""Families of `hypermodels.HYPERMODELS` that have a pre-trained network."""
+"""Families of `hypermodels.HYPERMODELS` with a pre-trained network."""
 
 
 @option.with_run_options
@@ -51,7 +51,10 @@ def run(
     quiet: option.Quiet = False,
     **given: Any,
 ) -> None:
-    """Search, combine, evaluate, export and report."""
+    """Search models, combine the best ones, evaluate and export them, and write a report.
+
+    An interrupted run continues if the same command is given again.
+    """
     asked = {**locals(), **given}
     from kt_tuning.core.units import seconds
     from kt_tuning.data import load_images
@@ -107,14 +110,14 @@ def run(
 
 
 def _way_on(out: Path) -> str:
-    """Say how to use the trials of an interrupted run, if there are any with a score."""
+    """Return how to use the trials of an interrupted run, if there are any with a score."""
     if any(trial.usable for trial in Run(out).trials()):
         return f"; to use the trials so far: kt-tuning finalize {out}"
     return "."
 
 
 def config() -> None:
-    """Print every option of `run` as YAML, for `run --config`."""
+    """Print all options of `run` with their defaults as YAML, for `run --config`."""
     print(as_yaml(run), end="")
 
 
@@ -122,7 +125,7 @@ def run_directory(source: Path, out: Path | None, images: Path | None = None) ->
     """Return the run directory: `out`, or by default `runs/<name of the source>`.
 
     If the current directory is inside the folder of images, the default is beside that folder. A
-    run that is inside already may be resumed there: it is never read as a class.
+    run directory inside the folder may be resumed: it is never read as a class.
 
     Args:
         source: The folder of images, a table, or an `.npz` file.
@@ -162,7 +165,7 @@ def recorded_size(out: Path) -> tuple[int, int] | None:
 
 
 def searches_backbone(families: Sequence[str] | None, backbone: str | None) -> bool:
-    """Return whether one of the families has a pre-trained network, however it is spelled."""
+    """Return whether one of the families has a pre-trained network, in any spelling."""
     if _chooses_families(families):
         import_tensorflow()
         from hypermodels.backbones import at_hand
@@ -180,7 +183,7 @@ def _spelled(families: Sequence[str] | None) -> set[str]:
 
 
 def _chosen(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that were given; the others have the defaults of `RunOptions`."""
+    """Return the given options; the others have the defaults of `RunOptions`."""
     return {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in given.items()
@@ -207,16 +210,16 @@ def _named(text: str, option: str, example: str) -> tuple[str, str]:
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Where images and results go.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="Folder for images and results.")] = Path("demo"),
     quiet: option.Quiet = False,
 ) -> None:
-    """Run the main job on scikit-learn's handwritten digits, in a few minutes."""
+    """Search, evaluate and export models for scikit-learn's handwritten digits, in two minutes."""
     images = write_digits(out / "digits")
     run(
         images,
         out=out / "run",
         hypermodel=["convnet"],
-        # Digits of 8×8 pixels need no large network; what is left is quick and rarely bad.
+        # Digits of 8×8 pixels need no large network; the remaining configurations train quickly.
         fix=["blocks=1", "filters=32", "kernel_size=3", "norm=batch", "optimizer=sgd"],
         time_limit="100s",
         max_trials=5,

@@ -1,4 +1,4 @@
-"""The end of a verb that is stopped by Ctrl-C, SIGTERM, a kill or an error."""
+"""The end of a command that is stopped by Ctrl-C, SIGTERM, a kill or an error."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from kt_tuning.core.names import printable
 from kt_tuning.core.process import Stopped, interrupts_kept
 
 HINT = (
-    "kt-tuning was killed, by a signal: {advice} What was finished is kept: the same command goes "
-    "on from there."
+    "kt-tuning was killed by a signal: {advice} Finished results are kept: the same command "
+    "continues from there."
 )
 WATCH = 'read -r end || printf "%s\\n" "$1" >&2'
 """A shell script that prints its argument if its standard input closes without a line."""
@@ -28,10 +28,10 @@ WATCH = 'read -r end || printf "%s\\n" "$1" >&2'
 
 @contextlib.contextmanager
 def on_interrupt(way_on: Callable[[], str]) -> Iterator[None]:
-    """Have a verb that is interrupted in the block say more.
+    """Add to the message of a command that is interrupted in the block.
 
     Args:
-        way_on: Returns what follows "To go on, run the same command again".
+        way_on: Returns the text after "To continue, run the same command again".
     """
     try:
         yield
@@ -40,9 +40,9 @@ def on_interrupt(way_on: Callable[[], str]) -> Iterator[None]:
 
 
 def stoppable(verb: Callable[..., None]) -> Callable[..., None]:
-    """Return a verb that ends with one line and the right status however it is stopped.
+    """Return a command that ends with one line and the right status when it is stopped.
 
-    130 after Ctrl-C, 143 after SIGTERM, 2 after an error that the user can mend.
+    The status is 130 after Ctrl-C, 143 after SIGTERM, 2 after an error that the user can correct.
     """
 
     @functools.wraps(verb)
@@ -62,12 +62,12 @@ def stoppable(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 def _interrupted(stop: KeyboardInterrupt) -> NoReturn:
-    """Say how to go on; a second Ctrl-C does not break into the end of the process."""
+    """Print how to continue; a second Ctrl-C does not interrupt the end of the process."""
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(ValueError):  # only the main thread may
             signal.signal(number, signal.SIG_IGN)
     way_on = stop.args[0] if stop.args else "."
-    print(f"Interrupted. To go on, run the same command again{way_on}", file=sys.stderr)
+    print(f"Interrupted. To continue, run the same command again{way_on}", file=sys.stderr)
     number = signal.SIGTERM if isinstance(stop, Stopped) else signal.SIGINT
     raise typer.Exit(128 + number) from None
 

@@ -1,4 +1,4 @@
-"""The errors that kt-tuning raises on purpose.
+"""The exceptions of kt-tuning.
 
 Every message says what was received, what was expected and what to do. The command line prints the
 message without a traceback.
@@ -22,7 +22,7 @@ full disk; their errors have no error number."""
 
 
 class KtTuningError(Exception):
-    """Base class of all errors of kt-tuning."""
+    """Base class of all exceptions of kt-tuning."""
 
 
 class DataError(KtTuningError, ValueError):
@@ -34,23 +34,23 @@ class OptionError(KtTuningError, ValueError):
 
 
 class StorageError(KtTuningError, OSError):
-    """A path is missing, not writable, damaged, or holds something else."""
+    """A file or folder is missing, not writable or damaged, or has unexpected content."""
 
 
 class OtherSearchError(StorageError, RuntimeError):
-    """A run directory holds another search than the one asked for; a RuntimeError in KerasTuner."""
+    """A run directory contains another search; KerasTuner raises a RuntimeError."""
 
 
 class SearchError(KtTuningError, RuntimeError):
-    """The search cannot go on: every trial failed, or no trial has finished yet."""
+    """There is no result to continue with: every trial failed, or no trial has finished yet."""
 
 
 class ExportError(KtTuningError, RuntimeError):
-    """An exported model gives other results than the trained one, or cannot be read."""
+    """A model cannot be exported, or the export predicts differently from the model."""
 
 
 class MissingExtraError(KtTuningError, ImportError):
-    """An optional dependency is missing; the message has the `pip install` command."""
+    """An optional dependency is missing; the message contains the `pip install` command."""
 
 
 def is_disk_full(error: BaseException | None) -> bool:

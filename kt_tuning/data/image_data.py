@@ -39,19 +39,19 @@ CLASSES_SHOWN = 30
 class ImageData:
     """Labelled images in three disjoint splits.
 
-    Make it with `load_images`, `from_arrays` or `from_dataset`.
+    Create it with `load_images`, `from_arrays` or `from_dataset`.
 
     Attributes:
         pixels: All images, uint8 (N, height, width, channels), in memory or in a file.
         labels: (N,) int64 of all images, 0 to classes - 1.
-        indices: The images of "train", "validation" and "test": ascending int64 places.
+        indices: Split ("train", "validation", "test") -> ascending int64 indices of its images.
         class_names: Names by label.
         content: Hex digest of pixels, labels and class names.
         source: The folder, or "arrays".
         unreadable: Files that were skipped: path and reason.
-        size_origin: Origin of the image size, in words; empty if the images had it.
-        runs: Directories of the searches on these data, where each use of the test split is noted.
-        bits: Bit depth of files with 16 bits a pixel.
+        size_origin: Reason for the image size, in words; empty for arrays.
+        runs: Directories of the searches on these data, which record each use of the test split.
+        bits: Bit depth of files with 16 bits per channel.
         duplicates: Sets of duplicate images.
         groups: Groups of images that stay in one part of every split, or None.
         table: The table that labels the images of the folder; None if sub-folders do.
@@ -88,29 +88,29 @@ class ImageData:
         value_range: tuple[float, float] | None = None,
         groups: Any = None,
     ) -> Self:
-        """Make image data from arrays; uint8 arrays are not copied.
+        """Create image data from arrays; uint8 arrays are not copied.
 
         Copies of an image stay in one part of the split; their number is logged. Training images
         with a copy in `validation` or `test` are left out.
 
         Args:
-            x: (N, height, width) or (N, height, width, channels) with 1, 3 or 4 (RGBA, laid over
-                white) channels.
+            x: (N, height, width) or (N, height, width, channels) with 1, 3 or 4 channels; RGBA
+                images are blended with white.
             y: Integers, whole floats or strings, (N,) or (N, 1), or one-hot rows (N, classes).
             class_names: Names by label; by default the labels themselves.
             validation: `(x, y)` of the validation split, instead of a share of the images above.
-            test: `(x, y)` of the test split, likewise.
+            test: `(x, y)` of the test split, instead of a share of the images above.
             split: Shares of train, validation and test, with sum 1.
             seed: Seed of the split.
-            value_range: The values of black and white, the same for all three. By
-                default 0..1 for bools and for floats that do not exceed 1; for integers above 255
-                what 10, 12, 14 or 16 bits hold; else 0..255.
-            groups: (N,) numbers or strings, the same for images of `x` that stay on one side of
-                the split and in one fold: of a patient, a burst, a scene.
+            value_range: The values of black and white, the same for all three splits. By default
+                0..1 for bools and for floats that do not exceed 1; for integers above 255 the range
+                of 10, 12, 14 or 16 bits; else 0..255.
+            groups: (N,) numbers or strings, equal for images of `x` that stay in one part of the
+                split and in one fold, such as those of one patient, burst or scene.
 
         Raises:
-            DataError: if images, labels and groups do not fit each other or cannot be read as such.
-            OptionError: if `split`, `seed` or `value_range` is wrong.
+            DataError: if images, labels and groups do not fit each other or are invalid.
+            OptionError: if `split`, `seed` or `value_range` is invalid.
         """
         pixels, labels, names, places, numbers = join_arrays(
             x,
@@ -147,28 +147,28 @@ class ImageData:
         seed: int = 0,
         value_range: tuple[float, float] | None = None,
     ) -> Self:
-        """Make image data from `tf.data.Dataset` objects of pairs (image, label), batched or not.
+        """Create image data from `tf.data.Dataset` objects of pairs (image, label), batched or not.
 
-        `keras.utils.image_dataset_from_directory` makes such data sets, with any `label_mode` but
+        `keras.utils.image_dataset_from_directory` returns such data sets, with any `label_mode` but
         None; with `subset="both"`: `from_dataset(*image_dataset_from_directory(...))`. They are
-        read once, into memory, as uint8. Their order, which may change each time, makes no
-        difference: the same images are split in the same way.
+        read once, into memory, as uint8. The split does not depend on their order, which may
+        change each time they are read.
 
         Args:
             train: Pairs of images (height, width, channels) and labels, or batches of them.
             validation: The validation split, instead of a share of the images above.
             test: The test split, instead of a share of the images above.
             class_names: Names by label; by default the dataset's attribute `class_names`, which
-                `.map` and others drop, else the labels themselves.
+                is lost by `.map` and similar methods, else the labels themselves.
             split: Shares of train, validation and test, with sum 1.
             seed: Seed of the split.
-            value_range: The values of black and white. By default it is guessed from
-                the first batch for training, as by `from_arrays`.
+            value_range: The values of black and white. By default they are chosen by the first
+                training batch, as in `from_arrays`.
 
         Raises:
-            DataError: if something else is given, a dataset is empty or infinite, or images and
-                labels do not fit each other.
-            OptionError: if `split`, `seed` or `value_range` is wrong.
+            DataError: if an argument is not such a dataset, a dataset is empty or infinite, or
+                images and labels do not fit each other.
+            OptionError: if `split`, `seed` or `value_range` is invalid.
         """
         pixels, labels, found = read_dataset(train, name="train", value_range=value_range)
         pairs: dict[str, tuple[Any, Any]] = {}
@@ -200,9 +200,9 @@ class ImageData:
 
     @cached_property
     def test(self) -> ImageSplit:
-        """The images for the final evaluation; empty only if requested.
+        """The images for the final evaluation; empty only if its share in `split` is 0.
 
-        `evaluate` notes each use of them; see `runs`.
+        `evaluate` records each use of them; see `runs`.
         """
         return self._split("test")
 
@@ -219,12 +219,12 @@ class ImageData:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hex digest of pixels, labels, class names and split; not of file names or dates."""
+        """Hex digest of pixels, labels, class names and split, without file names and dates."""
         return split_digest(self.content, self.indices)
 
     @property
     def uses_without_run(self) -> Path:
-        """Folder in the user's cache where uses of the test split are noted without a run."""
+        """Folder in the user's cache that records uses of the test split if there is no run."""
         return uses_without_run(self.fingerprint)
 
     @property
@@ -256,14 +256,14 @@ class ImageData:
     def limit(self, images: int, *, seed: int = 0) -> ImageData:
         """Reduce the number of training and validation images; the test split stays unchanged.
 
-        Both splits keep their proportion, and in each the classes keep theirs.
+        The proportions of both splits, and of the classes in each of them, are kept.
 
         Args:
             images: Number of images to keep; if there are no more, nothing changes.
             seed: Seed of the choice.
 
         Raises:
-            OptionError: if that is fewer than 2 a class, one each for train and validation.
+            OptionError: if there would be fewer than 2 images per class, one in each split.
         """
         if check_count("images", images) < 2 * self.classes:
             raise OptionError(
@@ -280,15 +280,15 @@ class ImageData:
 
         Each of these images is in the validation split of one fold and in the training split of all
         others; the test split stays unchanged. Folds are stratified by class. Copies of an image,
-        and images of a group, are in one fold.
+        and images of a group, are in the same fold.
 
         Args:
             count: Number of folds, at least 2.
             seed: Seed of the split.
 
         Raises:
-            OptionError: if `count` is no such number.
-            DataError: if a class has fewer images, or groups, than folds.
+            OptionError: if `count` is not such a number.
+            DataError: if a class has fewer images, or groups, than there are folds.
         """
         known = np.sort(np.concatenate([self.indices["train"], self.indices["validation"]]))
         groups = None if self.groups is None else self.groups.take(known)
@@ -306,7 +306,7 @@ class ImageData:
     def pixel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return means and standard deviations of the channels over the training split, 0 to 255.
 
-        Pass them to a hypermodel as its `normalization`. A constant channel has a deviation of 1.
+        Pass them to a hypermodel as `normalization`. For a constant channel the deviation is 1.
         """
         return channel_statistics(self.train)
 

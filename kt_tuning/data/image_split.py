@@ -69,7 +69,7 @@ class HeldOut:
 class ImageSplit:
     """Images and labels of one split.
 
-    It is a sequence of (image, label) with the indexing of an array's rows:
+    It is a sequence of pairs (image, label) that is indexed like the rows of an array:
 
         image, label = data.train[3]                # uint8 (height, width, channels), an int
         images, labels = data.train[:10]            # uint8 (10, height, width, channels), (10,)
@@ -79,13 +79,13 @@ class ImageSplit:
     Keras accepts it: `model.predict(data.train)`, `model.evaluate(*data.train[:])`. Only the
     selected images are read.
 
-    Pickling a split whose pixels are in a `PixelFile` writes the path, not the pixels, so it is
-    cheap to hand to another process.
+    Pickling a split whose pixels are in a `PixelFile` writes the path and not the pixels, so that
+    it can be sent to another process at low cost.
 
     Attributes:
-        index: (n,) int64, the places of this split's images among all images.
+        index: (n,) int64, the indices of this split's images among all images.
         labels: (n,) int64.
-        held_out: For a test split, where its uses are noted; None for others.
+        held_out: For a test split, where its uses are recorded; None for others.
     """
 
     def __init__(

@@ -65,60 +65,62 @@ def load_images(
     cache: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> ImageData:
-    r"""Load a folder with one sub-folder a class, or ready train, val and test folders of those.
+    r"""Load images from a folder, from a table of file names and labels, or from an `.npz` file.
 
-    Or the images of a folder that a table labels: `load_images("labels.csv", images="photos/")`.
-    Or an `.npz` file of arrays, as Keras' own data sets are: `load_images("mnist.npz")`; see
-    `kt_tuning.data.npz_file.load_npz`. Such images stay in the size that they have.
+    A folder has one sub-folder per class, or ready train, val and test folders with such
+    sub-folders. A table labels the images of a folder: `load_images("labels.csv",
+    images="photos/")`. An `.npz` file contains arrays, as Keras' own data sets do:
+    `load_images("mnist.npz")`, see `kt_tuning.data.npz_file.load_npz`; its images keep their size.
 
-    The files (whatever Pillow reads; in nested folders too) are decoded once, into a cache;
-    loading the same folder again only checks sizes and dates. Delete the cache folder whenever
-    you like. Logged are: files and folders left out, how many images are there more than once,
-    16-bit files that hold fewer bits, and files that an exported model cannot decode.
+    The files (of any format that Pillow reads, also in nested folders) are decoded once, into a
+    cache; when the same folder is loaded again, only sizes and dates are checked. The cache folder
+    may be deleted at any time. The log states which files and folders are left out, how many images
+    are duplicates, 16-bit files with fewer bits, and files that an exported model cannot decode.
 
-    Copies of a picture stay on one side of the split. Training images that are copies of images in
+    Copies of an image stay in one part of the split. Training images that are copies of images in
     ready validation or test splits are left out.
 
     Args:
         folder: The folder. Sub-folder names are the class names, sorted. Names such as train,
-            Training, train_set or seg_train, and the like of validation and test, are splits. Or a
-            table, a row an image: a `.csv`, `.tsv` or `.parquet` file, or a DataFrame; see
-            `kt_tuning.data.label_table.read_table`, and the arguments `images` to `max_missing`.
-        image_size: (height, width), or the side of a square. By default the images' own size if
-            all have the same, up to 224; else a square with the median of their shorter sides,
-            rounded down to a multiple of 32, from 32 to 224; or to less, not below 128, where
-            a network cannot be trained on 224 within a quarter of the time limit: see
-            `kt_tuning.data.pixel_format.largest_side`.
+            Training, train_set or seg_train, and similar names for validation and test, are splits.
+            Or a table with one row per image: a `.csv`, `.tsv` or `.parquet` file, or a DataFrame;
+            see `kt_tuning.data.label_table.read_table`, and the arguments `images`, `columns` and
+            `max_missing`.
+        image_size: (height, width), or the side of a square, in pixels. By default the size of the
+            images if all have the same, up to 224; else a square whose side is the median of their
+            shorter sides, rounded down to a multiple of 32, from 32 to 224. The upper bound is
+            lower, but at least 128, if a network cannot be trained on 224 pixels within a quarter
+            of the time limit: see `kt_tuning.data.pixel_format.largest_side`.
         channels: 1 or 3; by default 1 if every image is grey, else 3.
         split: Shares of train, validation and test, with sum 1. With ready splits, a missing
-            validation or test split takes its share of the train images.
+            validation or test split takes its share of the training images.
         seed: Seed of the split.
-        max_unreadable: Share of the files, 0 to 1, that may be unreadable. Those are left out, and
-            listed in the result's `unreadable`.
-        class_names: The sub-folders that are classes, whatever their names, in the order of their
-            labels; others are left out. By default all of them.
-        groups: What keeps images on one side of the split, and in one fold, besides being copies:
-            "folder", for those that share a folder below the class folders; a regular expression
-            with one group in parentheses, which is looked for in paths relative to `folder`, such
-            as `patient(\d+)`; or a function of such a path, None for an image on its own. Of a
-            table, by default what its column of groups says.
+        max_unreadable: Largest share of the image files, 0 to 1, that may be unreadable. They are
+            left out, and listed in the result's `unreadable`.
+        class_names: The names of the sub-folders that are classes, in the order of their labels;
+            others are left out. By default all sub-folders are classes.
+        groups: Images that stay in one part of the split, and in one fold, in addition to copies:
+            "folder", for those in the same folder below a class folder; a regular expression with
+            one group in parentheses, which is searched for in paths relative to `folder`, such as
+            `patient(\d+)`; or a function that maps such a path to a group, or to None for an image
+            without one. For a table, the default is its column of groups.
         images: Folder of the files that a table names; that of the table if None.
         columns: Meaning ("file", "label", "split", "group") -> name of the column of a table;
             others are found by their usual names.
-        max_missing: Share of the rows of a table, 0 to 1, that may be left out because their file
-            is missing, their label is empty or another row contradicts it.
-        time_limit: Duration of the search that the images are for, such as "5m" or seconds.
-        backbone: Whether pre-trained networks are searched. Then images are up to 288 pixels wide,
-            and the time limit does not make them smaller.
+        max_missing: Largest share of the rows of a table, 0 to 1, that may be left out because
+            their file is missing, their label is empty or another row contradicts them.
+        time_limit: Duration of the search for which the images are loaded, such as "5m" or seconds.
+        backbone: Whether pre-trained networks are searched. Sides are then up to 288 pixels, and
+            the time limit does not reduce them.
         cache: Folder for the decoded pixels; by default `$KT_TUNING_CACHE`, or `kt-tuning` in the
             user's cache folder.
-        progress: Whether to draw a progress bar on the standard error stream while decoding.
+        progress: Whether to show a progress bar on the standard error stream while decoding.
 
     Raises:
         StorageError: if the folder cannot be read or the cache cannot be written.
-        DataError: if the folder is laid out differently, a class has too few images, or too many
-            files are unreadable.
-        OptionError: if an argument has no valid value.
+        DataError: if the folder has another layout, a class has too few images, or too many files
+            are unreadable.
+        OptionError: if an argument is invalid.
     """
     size, wanted_channels = check_size(image_size), check_channels(channels)
     check_split(split)

@@ -31,10 +31,10 @@ STRATEGIES = {
 }
 TRIALS = {
     CPU: "one per worker; the workers share the processor's cores",
-    GPU: "one a GPU at a time; with more workers than GPUs several share one, each within its "
-    "part of 90% of the memory",
-    TPU: "one after the other, with workers=1: TensorFlow runs them on the host's processor, JAX "
-    "on the first core",
+    GPU: "one per GPU at a time; with more workers than GPUs, the workers of a GPU share 90% of "
+    "its memory equally",
+    TPU: "one after the other, with workers=1; TensorFlow runs them on the processor of the host, "
+    "JAX on the first core",
 }
 
 
@@ -130,18 +130,18 @@ def describe(devices: Devices) -> str:
 
     capability = devices.capability
     known = "" if capability is None else f" of compute capability {capability[0]}.{capability[1]}"
-    known += " with units for matrices of bfloat16" if devices.bfloat16 else ""
+    known += " with instructions for bfloat16 matrices" if devices.bfloat16 else ""
     count = devices.count
     backend = keras.backend.backend()
     refit = f"on {devices}"
     if count > 1:
         refit += (
-            f" together by {STRATEGIES[backend][devices.kind]}: {count} times the images a step, a "
-            f"learning rate of {count} times that of the trial for SGD and "
-            f"{math.sqrt(count):.2f} times for other optimizers, warmed up"
+            f" together by {STRATEGIES[backend][devices.kind]}: {count} times the images per step, "
+            f"the learning rate of the trial times {count} for SGD and times "
+            f"{math.sqrt(count):.2f} for other optimizers, with a warm-up"
         )
     if devices.kind == TPU:
-        refit += "; batches of one shape, several steps in a call"
+        refit += "; batches of one shape, several steps per call"
     lines = {
         "found": f"{devices}{known}, on {backend}",
         "trials": TRIALS[devices.kind],

@@ -262,26 +262,27 @@ class Soup:
 
 
 def soup(candidates: Candidates, data: ImageData, *, metric: str = LOG_LOSS) -> Soup:
-    """Average the weights of candidates that do not make the average worse.
+    """Average the weights of several models into one model (a "model soup").
 
-    The result costs as much to serve as one model. It helps where the models lie in one basin of
-    the loss: snapshots of one training, fine-tunings of one backbone.
+    The result costs as much to serve as one model. It helps if the models are in the same basin of
+    the loss, such as snapshots of one training or fine-tunings of one backbone.
 
-    From the best on, each is put into the mean if the metric on the candidates' rows is then no
-    worse. Weights can be averaged among models that are built alike: candidates whose weights have
-    other shapes than those of the best one are left out, as are those without a model. The
-    statistics of batch normalisations are averaged like everything else.
+    Candidates are added to the average one by one, the best first, if the metric on their rows does
+    not become worse. Only weights of the same shapes can be averaged: candidates whose weights have
+    other shapes than those of the best one are left out, as are candidates without a model. The
+    statistics of batch normalisations are averaged like the weights.
 
     Source: Wortsman et al. (2022), "Model soups: averaging weights of multiple fine-tuned models
     improves accuracy without increasing inference time", recipe 1.
 
     Args:
-        candidates: Members trained without folds: one of several folds has seen all rows.
+        candidates: Members that were trained without folds; with folds, the models together were
+            trained on all rows.
         data: The data that they were trained on.
         metric: Name in `METRICS`.
 
     Raises:
-        OptionError: on an unknown metric, or if no candidate has a model.
+        OptionError: if the metric is unknown, or no candidate has a model.
         DataError: if the data are not those that the candidates predicted.
     """
     metric = find_name(metric, METRICS, "metric")

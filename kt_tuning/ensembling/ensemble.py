@@ -1,4 +1,4 @@
-"""The ensemble: a weighted mean of Keras models that is itself a Keras model."""
+"""Ensembles: weighted means of Keras models that are Keras models themselves."""
 
 from __future__ import annotations
 
@@ -39,14 +39,15 @@ Floats = NDArray[np.floating[Any]]
 
 
 class Ensemble:
-    """A weighted mean of Keras models: of their calibrated probabilities, on the same pixels.
+    """The weighted mean of the calibrated probabilities of several Keras models.
 
-    It is itself a Keras model (`to_keras`), so that the measured model is the served one.
+    It can be converted to one Keras model (`to_keras`), so that the evaluated model is also the
+    served one.
 
     Attributes:
         record: The members and how their weights were found, or None.
         card: The data that the members were trained on, or None; `export` needs it.
-        provenance: Content of the file that `export` writes beside the model.
+        provenance: Content of the provenance file that `export` writes.
     """
 
     def __init__(
@@ -59,21 +60,20 @@ class Ensemble:
         provenance: Mapping[str, Any] | None = None,
         sharpening: float = 1.0,
     ) -> None:
-        """Combine `models` as `weights` say; `Ensemble.fit` finds the weights.
+        """Combine models with given weights; `Ensemble.fit` finds the weights.
 
         Args:
             models: K functional or Sequential models, uint8 pixels (n, H, W, C) ->
-                probabilities (n, classes); with folds, K sequences of a model a fold.
-            weights: (K,) on the simplex: none below 0, summing to 1. Or a combination of K
-                members, with temperatures and calibration.
+                probabilities (n, classes); with folds, K sequences of one model per fold.
+            weights: (K,) non-negative numbers that sum to 1; or a combination of K members, with
+                temperatures and calibration.
             record: See the class.
             card: See the class.
             provenance: See the class.
             sharpening: With folds, see `sharpening_of`.
 
         Raises:
-            OptionError: if the models do not fit together, or the weights are not (K,) on the
-                simplex.
+            OptionError: if the models have different inputs or outputs, or the weights are invalid.
         """
         self._members = tuple(
             tuple(member) if isinstance(member, Sequence) else (member,) for member in models
@@ -112,22 +112,23 @@ class Ensemble:
         select: Select | None = None,
         seed: int = 0,
     ) -> Self:
-        """Calibrate the members, find their weights, and keep the members that have one.
+        """Calibrate candidates, find their weights, and keep those with a positive weight.
 
         Args:
             members: K candidates; only those that are kept are loaded.
-            labels: (N,) integers in 0..C-1, of the rows that the members predicted.
+            labels: (N,) integers in 0..C-1 of the rows that the members predicted.
             solver: "auto" or a name in `SOLVERS`; see `solve`.
             metric: Name in `METRICS`; see `solve`.
             calibration: "auto" or a name in `CALIBRATIONS`; see `solve`.
-            cost_penalty: The share of the loss that is worth a doubling of the cost; see `solve`.
-            select: Which members may count; see `solve`.
+            cost_penalty: Share by which each doubling of the cost must reduce the loss, in [0, 1);
+                see `solve`.
+            select: Chooses the members that may be used; see `solve`.
             seed: Seed of `solve`.
 
         Raises:
-            OptionError: on an unknown name, a cost penalty out of range, a member that counts but
-                has no model, or models that do not fit together.
-            DataError: if `solve` refuses the predictions or labels.
+            OptionError: if a name is unknown, the cost penalty is out of range, a member with a
+                weight has no model, or the models have different inputs or outputs.
+            DataError: if the predictions or labels are invalid; see `solve`.
         """
         predictions, truth = stack_predictions(members, labels)
         found = solve(
@@ -163,20 +164,22 @@ class Ensemble:
         solver: str = AUTO,
         seed: int = 0,
     ) -> Self:
-        """Combine models by their predictions, named by position; see `from_members`.
+        """Combine models, with weights fitted to their predictions; see `from_members`.
+
+        The members are named by their positions.
 
         Args:
-            models: K models, or functions without arguments that load one: only those of the
-                members kept are called.
-            predictions: (K, N, C) their probabilities on validation rows.
+            models: K models, or functions without arguments that load them; only those of the
+                members that are kept are called.
+            predictions: (K, N, C) probabilities of the models on validation rows.
             labels: (N,) integers in 0..C-1.
             solver: "auto" or a name in `SOLVERS`; see `solve`.
             seed: Seed of `solve`.
 
         Raises:
-            OptionError: on an unknown solver, or models that do not fit together.
-            DataError: if there are not as many models as predictions, or `solve` refuses the
-                predictions or labels.
+            OptionError: if the solver is unknown, or the models have different inputs or outputs.
+            DataError: if the numbers of models and predictions differ, or predictions or labels
+                are invalid.
         """
         if len(models) != len(predictions):
             raise DataError(
@@ -191,22 +194,22 @@ class Ensemble:
 
     @property
     def weights(self) -> Floats:
-        """(K,) on the simplex; a copy."""
+        """(K,) weights, non-negative with sum 1; a copy."""
         return np.array(self._combination.weights)
 
     def to_keras(self) -> keras.Model:
-        """Return the ensemble as one functional model of built-in layers, made once.
+        """Return the ensemble as one functional model with built-in layers.
 
-        uint8 pixels (n, H, W, C) -> float32 probabilities (n, classes). Members are nested as
-        "member_0", "member_1", …, and share their weights with the models given. With folds the
-        members are those of one fold, combined, a fold each.
+        It maps uint8 pixels (n, H, W, C) to float32 probabilities (n, classes), and is made only
+        once. The members are nested models "member_0", "member_1", …, which share their weights
+        with the given models. With folds, each nested model combines the members of one fold.
         """
         if self._combined is None:
             self._combined = combine_folds(self._members, self._combination, self._sharpening)
         return self._combined
 
     def record_model(self) -> EnsembleRecord:
-        """Return the record with the digest of this very model, and keep it.
+        """Return the record with the digest of this model, and store it in `record`.
 
         Raises:
             OptionError: if the ensemble has no record.
@@ -220,13 +223,13 @@ class Ensemble:
         """Return float32 probabilities (N, classes) of uint8 images (N, H, W, C).
 
         Raises:
-            DataError: if the images are not uint8, or not of the members' shape.
+            DataError: if the images are not uint8, or do not have the members' input shape.
         """
         check_images(images, self._models[0])
         return self.to_keras().predict(images, batch_size=batch_size, verbose=0)
 
     def predict_on_batch(self, images: NDArray[np.uint8]) -> Floats:
-        """Like `predict`, in one go: what a server does, and what `evaluate` times."""
+        """Predict all images in one batch, as a server does; `evaluate` measures its latency."""
         check_images(images, self._models[0])
         return self._predict_on_batch(images)
 
@@ -244,7 +247,7 @@ class Ensemble:
         return lambda images: np.asarray(graph(images))
 
     def save(self, path: str | Path) -> None:
-        """Write one `.keras` file, for `Ensemble.load`; Keras alone reads the model in it, too.
+        """Write one `.keras` file for `Ensemble.load`; Keras can also load the model from it.
 
         Raises:
             OptionError: if `path` does not end in ".keras".
@@ -267,13 +270,13 @@ class Ensemble:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote, with all that is needed to predict, save and export it again.
+        """Load an ensemble that `save` wrote; it can predict, and be saved and exported again.
 
         Args:
-            path: The `.keras` file; or a run directory, of which the present ensemble is read.
+            path: The `.keras` file, or a run directory with an ensemble.
 
         Raises:
-            StorageError: if there is no such file, or it is something else.
+            StorageError: if there is no such file, or it does not contain an ensemble.
         """
         path = Path(path)
         model, facts = read_ensemble_file(find_ensemble_file(path) if path.is_dir() else path)
@@ -297,7 +300,7 @@ class Ensemble:
 
         Args:
             path: The folder to write.
-            check_images: Images to compare the export with the ensemble on; random ones if None.
+            check_images: Images on which export and ensemble are compared; random ones if None.
 
         Raises:
             OptionError: if the ensemble has no `card`.
@@ -320,7 +323,7 @@ class Ensemble:
         ).path
 
     def count_params(self) -> int:
-        """Return the number of scalars in the members' weights."""
+        """Return the number of scalars in the weights of all members."""
         return sum(model.count_params() for model in self._models)
 
     def __len__(self) -> int:

@@ -25,18 +25,18 @@ Select = Callable[[Floats, NDArray[np.integer[Any]]], Sequence[int]]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Member:
-    """One candidate: a trial of this run or of another one, or any model from outside.
+    """A candidate for an ensemble: a trial of this or another run, or any other model.
 
     Attributes:
-        name: Unique among the candidates; a trial's id if it is one of this run.
+        name: Unique among the candidates; for a trial of this run its id.
         predictions: (N, C) probabilities on validation rows, by a model that was not trained on
-            them. With folds, each row by the model of the fold that left it out.
+            them. With folds, each row is predicted by the model that was not trained on it.
         score: Its objective, or None.
         configuration: Hyperparameter values; None if they are not known.
         load: Returns the Keras model, with folds the mean of all folds' models. None if there
-            are only predictions: it can be weighed, but not exported.
-        cost: Serving cost: its parameters, with folds those of all folds' models. None if it is
-            not known; costs then count for no candidate.
+            are only predictions: the member can be given a weight, but not be exported.
+        cost: Serving cost: the number of parameters, with folds of all folds' models. None if it is
+            not known; the costs of all candidates are then ignored.
         load_folds: With folds, returns the models of all folds, which an ensemble calibrates one
             by one; see `combine_folds`.
     """

@@ -182,18 +182,21 @@ def corrupt(
 ) -> NDArray[np.uint8]:
     """Return corrupted copies of images.
 
-    What is drawn depends on (seed, name, place of the image) alone: on neither the other images
-    nor the severity, so that the same cloud grows thicker.
+    The random numbers depend only on the seed, the name and the position of the image, and not on
+    the other images or the severity: a higher severity makes, for example, the same fog denser.
 
     Args:
         images: (n, H, W, C) uint8, grey or RGB.
         name: Name in `CORRUPTIONS`.
-        severity: 1 (mild) to 5.
-        seed: Seed of the random draws.
+        severity: 1 (mild) to 5 (strong).
+        seed: Seed of the random numbers.
 
     Raises:
-        OptionError: on an unknown corruption or severity.
-        DataError: if they are no such images.
+        OptionError: if the corruption or the severity is unknown.
+        DataError: if the images have another type or shape.
+
+    Source: Hendrycks and Dietterich (2019), "Benchmarking neural network robustness to common
+    corruptions and perturbations".
     """
     name = find_name(name, CORRUPTIONS, "corruption")
     if severity not in SEVERITIES:

@@ -1,4 +1,4 @@
-"""Measure a model on images that it has not seen."""
+"""Evaluation of a model on images that it was not trained on."""
 
 from __future__ import annotations
 
@@ -70,19 +70,19 @@ ALL = "all"
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """The parts to measure besides the scores.
+    """The parts of an evaluation besides the metrics.
 
     Attributes:
         names: Some of `PARTS`.
-        images: Images that corruptions and attacks are measured on, and images of each earlier
-            split for the generalization gaps; "all" of them; or None for as many as fit into
-            `seconds`, by the time of one batch. They are chosen by the seed, each class by its
-            share.
-        seconds: Time of each such part if `images` is None; at least 50 images are measured.
+        images: Number of images for corruptions and attacks, and of images of the training and the
+            validation split for the generalization gaps; "all"; or None for as many as take
+            `seconds`, estimated by the time of one batch. They are drawn at random by the seed,
+            stratified by class.
+        seconds: Time of each such part if `images` is None; at least 50 images are used.
         progress: Whether to show the progress of each part on the standard error stream.
 
     Raises:
-        OptionError: on an unknown name, fewer than 1 image, or no time.
+        OptionError: if a name is unknown, or `images` or `seconds` is out of range.
     """
 
     names: tuple[str, ...] = ()
@@ -104,7 +104,7 @@ class Parts:
 
     @classmethod
     def of(cls, parts: Parts | Sequence[str]) -> Parts:
-        """Return parts as they are, and make them of names."""
+        """Return `parts`, or the parts with the given names."""
         if isinstance(parts, str):
             return cls((parts,))
         return parts if isinstance(parts, Parts) else cls(tuple(parts))
@@ -122,47 +122,47 @@ def evaluate(
     seen: bool = False,
     out_of_fold: Predicted | None = None,
 ) -> Scores:
-    """Measure every metric with its 95% interval, confusion, curves, mistakes, size and latency.
+    """Measure all metrics with 95% intervals, the confusion matrix, curves, size and latency.
 
-    The test split of an `ImageData` is there to be looked at once. So each use of it is noted, with
-    a digest of the model, before the model sees an image of it: in the run directories of the
-    searches on these data, or in the user's cache folder if there are none yet; a search takes the
-    note over. When another model is measured on it, a warning says what that does to its scores.
-    `tuner.evaluate()` also keeps the scores for the report.
+    The test split of an `ImageData` should be used only once. Therefore each use is recorded, with
+    a digest of the model, before any image is predicted: in the run directories of the searches on
+    these data, or in the user's cache folder if there are none yet, from where a later search
+    copies it. If another model is evaluated on the split, a warning says that its scores are
+    optimistic. `tuner.evaluate()` also keeps the scores for the report.
 
-    Images are taken and predicted 256 at a time, so a split larger than memory is fine. 1,000
-    resamples of 10,000 rows and 10 classes take about two seconds. More is measured if asked for:
-    `parts` names it.
+    Images are read and predicted 256 at a time, so the split may be larger than memory. 1,000
+    resamples of 10,000 rows and 10 classes take about two seconds. `parts` names what is measured
+    in addition.
 
     Args:
         model: An `Ensemble`, a `keras.Model`, an object with `predict`, or a callable: uint8
-            images (n, H, W, C) -> probabilities (n, C). Called is its `predict_on_batch` if it
-            has one (in Keras the compiled path that neither prints nor sets up an epoch), else
-            its `predict`, else itself; latency is timed through the same.
-        data: The images and labels, never shown to the model before: a split; or an `ImageData`,
-            of which the test split is taken.
-        parts: Some of `PARTS`: "generalization", the gaps from train to validation to test, which
-            needs an `ImageData`; "cost", arithmetic, bytes and throughput; "corruptions", 15 kinds
-            at 5 severities; "attacks", FGSM and PGD. All but "cost" are measured on as many
-            images as take a minute each, or on those of `Parts(names, images=…)`.
-        bootstrap: Resamples behind an interval, at least 1.
-        seed: Seed of the resamples.
+            images (n, H, W, C) -> probabilities (n, C). Its method `predict_on_batch` is used if it
+            has one (which in Keras has less overhead than `predict`), else `predict`, else the
+            model itself is called; the latency is measured in the same way.
+        data: Images and labels that the model was not trained on: a split; or an `ImageData`, whose
+            test split is used.
+        parts: Some of `PARTS`: "generalization", the gaps between training, validation and test
+            scores, which needs an `ImageData`; "cost", multiply-adds, bytes and throughput;
+            "corruptions", 15 kinds at 5 severities; "attacks", FGSM and PGD. All but "cost" use as
+            many images as take a minute each, or those of `Parts(names, images=…)`.
+        bootstrap: Number of resamples for an interval, at least 1.
+        seed: Seed of the resamples, corruptions and attacks, and of the choice of images for parts.
         class_names: (C,) names by label. If None, those of the `ImageData`, of the model's
             `card`, which an `Ensemble` has, or "0", "1", ….
         seen: Whether the model was trained on the validation images, too, as with folds and after
-            a refit: the gaps are then those from train and validation together to test.
+            a refit: the gaps are then those between train and validation together, and test.
         out_of_fold: If it was, predictions of these images by models that were not trained on
-            them, one line of the gaps.
+            them, which are another row of the gaps.
 
     Returns:
         The scores; `split` in them is the split's `name`, or "test" if it has none.
 
     Raises:
-        DataError: if the split is empty, its labels do not fit the model's classes, or what the
-            model returns is not one distribution an image.
-        OptionError: on a model that cannot be called, `bootstrap` below 1, the wrong number of
-            class names, an unknown part, or one that cannot be measured on this model.
-        StorageError: if the use of a test split cannot be noted in a run directory.
+        DataError: if the split is empty, its labels do not fit the model's classes, or the model
+            does not return one distribution per image.
+        OptionError: if the model cannot be called, `bootstrap` is below 1, the number of class
+            names is wrong, or a part is unknown or cannot be measured for this model.
+        StorageError: if the use of a test split cannot be recorded in a run directory.
     """
     wanted = Parts.of(parts)
     split: Split = data

@@ -39,13 +39,13 @@ _OPACITY = 0.8
 
 
 def grad_cam(model: Any, images: NDArray[np.uint8], labels: ArrayLike | None = None) -> Floats:
-    """Return how much each place supports a class, by the feature maps of the last convolutions.
+    """Return how much each pixel supports a class, by Grad-CAM.
 
-    The feature maps A_k of the last convolutional stage (before pooling; nested models are looked
-    into) are weighted by the mean gradient of the class's score, summed, and what is negative is
-    cut off: L = ReLU(Σ_k α_k A_k). The score is the class's logit above the mean of all logits,
-    log p_c - mean_j log p_j: unlike the probability it does not saturate. For an ensemble the
-    members' maps are added, as their weights say.
+    The feature maps A_k of the last convolutional stage (before pooling, also in nested models) are
+    weighted by the mean gradient α_k of the score of the class and summed, and negative values are
+    set to 0: L = ReLU(Σ_k α_k A_k). The score is the logit of the class minus the mean of all
+    logits, log p_c - mean_j log p_j: unlike the probability it does not saturate. For an ensemble
+    the maps of the members are added with their weights.
 
     Source: Selvaraju et al. (2017), "Grad-CAM: visual explanations from deep networks via
     gradient-based localization", equations 1 and 2.
@@ -57,11 +57,10 @@ def grad_cam(model: Any, images: NDArray[np.uint8], labels: ArrayLike | None = N
         labels: (n,) the class of each image to explain; the predicted one if None.
 
     Returns:
-        (n, H, W) in 0..1, the highest place of each map 1; all 0 where nothing speaks for the
-        class.
+        (n, H, W) in 0..1; the maximum of each map is 1, or 0 if no pixel supports the class.
 
     Raises:
-        OptionError: if it is no such model, the backend is not TensorFlow or its images are
+        OptionError: if the model has no convolutions, the backend is not TensorFlow, or images are
             channels first.
     """
     check_tensorflow("Grad-CAM")
@@ -144,26 +143,26 @@ def occlusion_map(
     *,
     patch: int | None = None,
 ) -> NDArray[np.floating[Any]]:
-    """Return by how much the probability of a class falls when a place is covered.
+    """Return by how much the probability of a class decreases when a pixel is covered.
 
-    A square of the image's mean colour is moved over it by half of its side; each place gets the
-    mean fall over all squares that covered it.
+    A square with the mean colour of the image is moved over it in steps of half of its side; each
+    pixel gets the mean decrease over all squares that covered it.
 
     Source: Zeiler and Fergus (2014), "Visualizing and understanding convolutional networks",
     section 4.2.
 
     Args:
-        predict: uint8 images (n, H, W, C) -> probabilities (n, classes); any model's.
+        predict: Function of any model: uint8 images (n, H, W, C) -> probabilities (n, classes).
         image: (H, W, C) uint8.
         label: The class to explain; the predicted one if None.
         patch: Side of the square, in pixels; a quarter of the shorter side if None.
 
     Returns:
-        (H, W): -1 to 1, above 0 where the place speaks for the class.
+        (H, W) in -1..1, positive where a pixel supports the class.
 
     Raises:
         OptionError: if the square does not fit into the image.
-        DataError: if what comes back is not one distribution an image.
+        DataError: if `predict` does not return one distribution per image.
     """
     height, width = image.shape[:2]
     side = max(1, min(height, width) // 4) if patch is None else patch

@@ -1,4 +1,4 @@
-"""What more search time would probably bring: an extrapolation of the best score over time."""
+"""Forecast of the best score after more search time, by extrapolation."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Forecast:
 
     Attributes:
         objective: Name of the score, such as "val_accuracy".
-        seconds: Search time until now.
+        seconds: Search time until now, in seconds.
         best: Best score until now.
-        expected: Best score after `AHEAD` times the search time, by the fitted curve; never worse
-            than `best`, which can only improve.
-        limit: Score that will then not be passed, with a probability of about `LEVEL`.
+        expected: Best score after `AHEAD` (2) times the search time, by the fitted curve; never
+            worse than `best`.
+        limit: Score that will then not be exceeded, with a probability of about `LEVEL` (90%).
     """
 
     objective: str
@@ -55,7 +55,7 @@ class Forecast:
         target = f"at {best}" if expected == best else f"from {best} to {expected}"
         return (
             f"Twice the search time of {clock(self.seconds)} would probably {change} "
-            f"{self.objective} {target} ({LEVEL:.0%} sure: not past {limit})."
+            f"{self.objective} {target} (with {LEVEL:.0%} probability not beyond {limit})."
         )
 
 
@@ -75,7 +75,7 @@ def forecast_best(
     Args:
         seconds: (N,) search time at which each score was known, more than 0, in any order.
         scores: (N,) the scores; not-a-number is ignored.
-        objective: Name of the score; "val_" and a name in `METRICS`, or "val_loss".
+        objective: Name of the score; `val_` and a name in `METRICS`, or "val_loss".
         direction: "max" or "min".
 
     Returns:
@@ -159,8 +159,11 @@ def forecast_of_run(directory: str | Path) -> Forecast | None:
     Args:
         directory: The run directory.
 
+    Returns:
+        The forecast; None if there are too few improvements, see `forecast_best`.
+
     Raises:
-        StorageError: if the directory holds no search, or a file of it is damaged.
+        StorageError: if the directory contains no search, or one of its files is damaged.
     """
     run = Run(directory)
     search, trials = run.read_search(), [trial for trial in run.trials() if trial.usable]

@@ -30,9 +30,9 @@ class Interval:
     """A measured value and its 95% interval.
 
     Attributes:
-        value: The value on all images; nan where the metric is undefined.
-        low: Lower end of the interval, not above `value`; nan if there is no interval.
-        high: Upper end of the interval, not below `value`; nan if there is no interval.
+        value: The value on all images; nan if the metric is undefined.
+        low: Lower end of the interval, at most `value`; nan if there is no interval.
+        high: Upper end of the interval, at least `value`; nan if there is no interval.
     """
 
     value: float
@@ -50,7 +50,7 @@ class Interval:
 
     @property
     def limits(self) -> str:
-        """Both ends, or why there are none."""
+        """Both ends as text, or the reason why there is no interval."""
         if math.isnan(self.value):
             return "n/a (undefined)"
         if math.isnan(self.low) or math.isnan(self.high):

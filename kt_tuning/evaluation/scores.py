@@ -22,18 +22,18 @@ SHOWN = ("accuracy", "log_loss")
 class Scores(Record):
     """Metrics, size and speed of a model; the content of `scores.json`.
 
-    `scores["accuracy"]` is the value alone.
+    `scores["accuracy"]` is the value without its interval.
 
     Attributes:
-        metrics: Every row of `METRICS` that says something about C classes, by name.
-        confusion: (C, C) counts; rows are the truth, columns the prediction.
+        metrics: The metrics of `METRICS` that are meaningful for C classes, by name.
+        confusion: (C, C) counts; rows are true classes, columns predicted classes.
         class_names: (C,) names by label.
         images: Number of images.
-        parameters: Scalars in the model's weights, or None if it does not tell.
+        parameters: Number of scalars in the model's weights; None if it is not known.
         latency_ms: Milliseconds for one image: the percentiles "p50", "p95" and "p99".
-        split: Name of the split that was measured.
+        split: Name of the evaluated split.
         curves: ROC and precision-recall curve of each class.
-        mistakes: The worst ones, the worst first.
+        mistakes: The wrongly classified images of highest log-loss, the worst first.
         reliability: Accuracy by confidence; None in older records.
         model: Digest of the model, see `model_digest`; None if it is not known.
         cost: Result of `measure_cost`, if it was measured.
@@ -65,9 +65,9 @@ class Scores(Record):
         return self.metrics[name].value
 
     def completed_by(self, other: Scores) -> Scores:
-        """Return these scores, with parts that were only measured in earlier ones.
+        """Return these scores, with missing parts taken from earlier scores of the same model.
 
-        Scores of another or an unknown model add nothing.
+        Scores of another or an unknown model are ignored.
         """
         if self.model is None or self.model != other.model:
             return self
@@ -123,7 +123,7 @@ class Scores(Record):
                 f"{best.images_per_second:,.0f} images/s in batches of {best.batch_size}"
             )
         if self.cost is not None and self.cost.multiply_adds is not None:
-            facts["arithmetic"] = f"{self.cost.multiply_adds / 1e6:,.1f} M multiply-adds an image"
+            facts["arithmetic"] = f"{self.cost.multiply_adds / 1e6:,.1f} M multiply-adds per image"
         if self.robustness is not None and self.robustness.corrupted:
             corrupted = self.robustness.mean()
             facts["robustness"] = f"{self.robustness.metric} {corrupted:.4f} on corrupted images"

@@ -53,15 +53,15 @@ class CorrectedBest(Record):
 
     Attributes:
         metric: Name in `METRICS`.
-        raw: The best score, as it was measured: optimistic.
-        corrected: Expected score on new images of a model chosen in this way, with its
+        raw: The best measured score, which is optimistic.
+        corrected: Expected score on new images of a model that is chosen in this way, with its
             95% interval; never better than `raw`.
-        best: Its place among the predictions; in a run, the trial's number.
-        candidates: Models that it was chosen from.
-        rows: Images that it was chosen on.
-        best_epochs: Whether each candidate is a training's best epoch, chosen on the same images,
-            without that having been corrected: `corrected` is still too good by what it adds.
-        epochs: Epochs of all candidates together, if the choice among them is corrected as well;
+        best: Its position among the predictions; for a run, the number of the trial.
+        candidates: Number of models from which it was chosen.
+        rows: Number of images by which it was chosen.
+        best_epochs: Whether each candidate is the best epoch of a training, chosen by the same
+            images, and this choice is not corrected: `corrected` is then still optimistic.
+        epochs: Number of epochs of all candidates, if the choice among them is corrected, too;
             otherwise 0.
     """
 
@@ -288,26 +288,26 @@ def _posterior(likelihood: Floats, weights: Floats) -> Floats:
 
 
 def corrected_best_of_run(directory: str | Path) -> CorrectedBest | None:
-    """Correct a search's best validation score for having been chosen; see `corrected_best`.
+    """Correct the best validation score of a search for selection bias; see `corrected_best`.
 
-    The choice of each trial's epoch is corrected, too, by the objective after the other epochs,
-    from their `history.csv`; but not with folds, several executions of a trial, or a single trial.
-    The result says so.
+    The choice of the best epoch of each trial is corrected, too, using the objective after the
+    other epochs in `history.csv`; but not with folds, several executions of a trial, or a single
+    trial. The result says so.
 
-    Every trial with a score is a candidate, pruned ones included. One of several executions is one
-    candidate: its score is the mean over them, as it was when it was chosen. With folds the rows
-    are the out-of-fold ones; one that was pruned before its last fold is left out. Reading goes
-    trial by trial: memory does not grow with their number if the objective is a mean over rows.
+    Every trial with a score is a candidate, including pruned ones. A trial with several executions
+    is one candidate, whose score is their mean. With folds the rows are the out-of-fold ones;
+    trials that were pruned before the last fold are left out. Trials are read one by one: memory
+    does not grow with their number if the objective is a mean over rows.
 
     Args:
         directory: The run directory.
 
     Returns:
-        The correction; `best` is the trial's number. None where there is nothing to correct: no
-        trial has kept predictions on labelled images, or the objective is none of `METRICS`.
+        The correction; `best` is the number of the trial. None if no trial has predictions on
+        labelled images, or the objective is not in `METRICS`.
 
     Raises:
-        StorageError: if the directory holds no search, or a file of it is damaged.
+        StorageError: if the directory contains no search, or one of its files is damaged.
     """
     run = Run(directory)
     search, split = run.read_search(), run.split()

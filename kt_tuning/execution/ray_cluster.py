@@ -1,4 +1,4 @@
-"""A Ray cluster: its options, the connection to it, and the room on its nodes."""
+"""A Ray cluster: its options, the connection to it, and the resources of its nodes."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ KINDS: dict[str, Callable[[str], Any]] = {"cpus": float, "gpus": float, "storage
 class Ray:
     """A Ray cluster that runs trials: `tuner.search(data, workers=Ray(cpus=2))`.
 
-    As many trials run at the same time as the cluster has room for; new nodes are used. A trial
-    whose node is lost is repeated once on another node from its last finished epoch. Results and
-    checkpoints are sent to this machine after each epoch, as nodes share no files with it unless
-    `storage` is set. Nodes need the same versions of kt-tuning and Python. Code of a notebook or
-    script is sent along; your own modules must be installed on the nodes or be part of a
-    `runtime_env`: call `ray.init` before the search, which then uses that connection. Clusters of
-    several machines and GPUs are not tested on hardware.
+    The number of trials at the same time is limited by the resources of the cluster; new nodes are
+    used. A trial whose node or worker is lost continues on another node after its last finished
+    epoch; it has failed if that happens three times without another finished epoch in between.
+    Results and checkpoints are sent to this machine after each epoch, since nodes share no files
+    with it unless `storage` is set. Nodes need the same versions of kt-tuning, Ray and Python. Code
+    in a notebook or script is sent, too; your own modules must be installed on the nodes or be part
+    of a `runtime_env`: call `ray.init` before the search, which then uses that connection. Clusters
+    of several machines, and GPUs, have not been tested.
 
     Attributes:
         address: "auto" is the cluster of this machine or of RAY_ADDRESS; "local" starts one for the
             search; or host:port, or `ray://host:port` for a client connection.
         cpus: Processors (and threads) of a trial, more than 0.
-        gpus: GPUs of a trial, from 0 to 1: with 0.25 four trials share a GPU and its memory. None
-            is one, or none if the cluster has none.
-        storage: Where running trials keep checkpoints if these should not pass through this
+        gpus: GPUs of a trial, from 0 to 1: with 0.25, four trials share a GPU and its memory. None
+            is 1 if the cluster has GPUs, else 0.
+        storage: Place of the checkpoints of running trials, if they should not be sent to this
             machine: a directory with the same path on all nodes and this machine, or a URL that
-            fsspec understands, such as s3://bucket/folder.
+            fsspec supports, such as s3://bucket/folder.
 
     Raises:
         OptionError: if a number is out of range.

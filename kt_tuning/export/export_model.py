@@ -1,4 +1,4 @@
-"""Export of a model in any format, with a check that the export predicts as the model does."""
+"""Export of a model in any format, with a check that both predict the same."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Exported:
         path: Its folder.
         format: Name in `FORMATS`.
         check: Differences from the trained model.
-        predict: The export, loaded into the runtime that it is meant for.
-        probabilities: (N, classes), of the export on the images of the check.
+        predict: The prediction function of the export, loaded into its runtime.
+        probabilities: (N, classes), predictions of the export for the images of the check.
     """
 
     path: Path
@@ -63,32 +63,36 @@ def export_model(
     check_images: NDArray[np.uint8] | None = None,
     examples: NDArray[np.uint8] | None = None,
 ) -> Exported:
-    """Write a model in one of `FORMATS`, load it as its users will, and compare the two.
+    """Export a Keras model, load the export into its runtime, and compare the two.
 
-    A model that was trained in mixed precision remains so as a SavedModel and as a Keras file;
-    other formats get it in float32, with pixels in and float32 probabilities out like any other.
-    Layers with names that TensorFlow refuses, such as "_x", have other ones in the export.
+    A model that was trained in mixed precision keeps it in a SavedModel and in a Keras file; other
+    formats contain the model in float32. In all formats the input is uint8 pixels and the output
+    float32 probabilities. Layers with names that TensorFlow refuses, such as "_x", are renamed.
 
-    `labels.txt`, a class a line, and `provenance.json` are written beside the model. The folder is
+    The folder also contains `labels.txt`, with one class per line, and `provenance.json`. It is
     written completely or not at all.
 
     Args:
-        model: From uint8 (N, height, width, channels) to probabilities (N, classes).
-        path: The folder to write. TensorFlow Serving wants its name to be a version number.
+        model: Maps uint8 (N, height, width, channels) to probabilities (N, classes).
+        path: The folder to write. For TensorFlow Serving its name must be a version number.
         format: Name in `FORMATS`.
-        card: Class names and pixel format of the data that the model was trained on.
-        provenance: Further facts to record: hyperparameters, scores.
-        check_images: uint8 (N, height, width, channels), validation images to compare the two
-            on. 16 random images if None.
+        card: Class names and pixel format of the data that the model was trained on, such as
+            `data.card`.
+        provenance: Further facts to record, such as hyperparameters and scores.
+        check_images: uint8 (N, height, width, channels), validation images on which the two are
+            compared. 16 random images if None.
         examples: uint8 (N, height, width, channels), some hundred training images; int8 formats
-            need them, to know the range of every activation.
+            need them to calibrate the range of every activation.
+
+    Returns:
+        The export, with its differences from the model and its predictions.
 
     Raises:
-        OptionError: on an unknown format, or one that needs examples without them.
+        OptionError: if the format is unknown, or needs examples and there are none.
         MissingExtraError: if a package is missing.
-        ExportError: if the model does not fit the card, if Keras runs on another backend than
-            TensorFlow, if the format does not take the model, or if the export predicts otherwise.
-        StorageError: if `path` is taken or cannot be written.
+        ExportError: if the model does not fit the card, Keras uses another backend than TensorFlow,
+            the format does not support the model, or the predictions differ.
+        StorageError: if `path` exists or cannot be written.
         DataError: if images do not fit the card.
     """
     row = format_named(format)

@@ -72,7 +72,7 @@ MEASUREMENT_HEADER = (
     "export",
     "MB",
     "MB zipped",
-    "ms an image",
+    "ms per image",
     "accuracy",
     "labels as Keras",
     "difference",

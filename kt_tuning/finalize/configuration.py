@@ -1,4 +1,4 @@
-"""The configuration that is trained after a search, and its models combined."""
+"""A configuration to train after a search, and the combination of its models."""
 
 from __future__ import annotations
 
@@ -31,16 +31,18 @@ logger = logging.getLogger("kt_tuning")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Configuration:
-    """A hypermodel with values for its hyperparameters, and how it is trained.
+    """A hypermodel with values of its hyperparameters, and how it is trained.
 
     Attributes:
-        hypermodel: A `keras_tuner.HyperModel`, or a function `build(hp)` -> compiled model.
-        values: Values of the hyperparameters, the recipe's included; missing ones have their
-            defaults.
+        hypermodel: A `keras_tuner.HyperModel`, or a function `build(hp)` that returns a compiled
+            model.
+        values: Values of the hyperparameters, including those of the recipe; missing ones have
+            their defaults.
         recipe: How it is trained.
-        epochs: Of a full training.
-        objective: Decides which epoch is kept: "val_loss" or `val_` and a name in `METRICS`.
-        seed: Same seed, same models.
+        epochs: Epochs of a full training, at least 1.
+        objective: Metric by which the best epoch is chosen: "val_loss", or `val_` and a name in
+            `METRICS`.
+        seed: The same seed gives the same models.
 
     Raises:
         OptionError: if a value is out of range.
@@ -66,14 +68,14 @@ class Configuration:
 
     @classmethod
     def of(cls, tuner: Tuner, rank: int = 0) -> Self:
-        """Return a trial's configuration, to be trained for as many epochs as a full trial.
+        """Return the configuration of a trial, with the number of epochs of a full training.
 
         Args:
             tuner: The tuner of a search.
-            rank: 0 is the best trial, 1 the second best, and so on.
+            rank: 0 for the best trial, 1 for the second best, and so on.
 
         Raises:
-            SearchError: if so many trials have not completed.
+            SearchError: if fewer trials have completed.
         """
         best = tuner.get_best_hyperparameters(rank + 1)
         if len(best) <= rank:
@@ -88,10 +90,10 @@ class Configuration:
 
     @classmethod
     def student_of(cls, tuner: Tuner, data: ImageData) -> Self:
-        """Take the best trial that was trained by a loss, which can learn from a teacher.
+        """Return the configuration of the best trial that can learn from a teacher.
 
-        A linear probe cannot: a solver finds its weights. If all trials are probes, it is a
-        `ConvNet` with its default values.
+        Linear probes cannot, since their weights are not trained with a loss. If all trials are
+        linear probes, it is a `ConvNet` with its default values.
 
         Args:
             tuner: The tuner of a search.
@@ -122,11 +124,11 @@ class Configuration:
 
     @property
     def by_epochs(self) -> bool:
-        """Whether it is trained by a loss in epochs; a linear probe is not."""
+        """Whether it is trained with a loss for several epochs; a linear probe is not."""
         return bool(getattr(member_of(self.hypermodel, self.values), "by_epochs", True))
 
     def hyperparameters(self, **metadata: Any) -> keras_tuner.HyperParameters:
-        """Return the values for a build.
+        """Return the values as hyperparameters for `build`.
 
         Args:
             **metadata: Further values, which no hypermodel reads.

@@ -1,4 +1,4 @@
-"""Distillation: an ensemble's knowledge in one model, at the cost of one model."""
+"""Distillation: training one model to reproduce the predictions of an ensemble."""
 
 from __future__ import annotations
 
@@ -34,38 +34,39 @@ def distill(
     overwrite: bool = False,
     verbose: bool = True,
 ) -> Ensemble:
-    """Train one model to answer as an ensemble does.
+    """Train one model, the student, to reproduce the probabilities of an ensemble, the teacher.
 
     The student is trained like any trial, by its recipe, with augmentation and mixing. The
-    teacher's answers are computed for each augmented image, in the training step, which therefore
-    costs one more prediction of the whole teacher; nothing is stored. An interrupted training
+    teacher's probabilities are computed for each augmented image in the training step, which
+    therefore includes a prediction of the whole teacher; nothing is stored. An interrupted training
     continues after its last finished epoch.
+
+    Source: Hinton, Vinyals and Dean (2015), "Distilling the knowledge in a neural network".
 
     Args:
         teacher: An ensemble, or any Keras model: uint8 pixels (n, H, W, C) -> probabilities
             (n, classes).
-        student: What is trained: `Configuration.of(tuner)` for the size of the best trial, or a
-            smaller one, `Configuration(ConvNet(data.input_shape, data.classes, filters=(16, 32)))`.
-            Students gain from long trainings.
-        data: The data that the teacher's members were trained on, split alike.
-        directory: Folder of the student, e.g. a folder "student" in the run directory.
+        student: The configuration to train: `Configuration.of(tuner)` for that of the best trial,
+            or a smaller one, `Configuration(ConvNet(data.input_shape, data.classes, filters=(16,
+            32)))`. Students benefit from long trainings.
+        data: The data that the teacher's members were trained on, with the same split.
+        directory: Folder of the student, for example "student" in the run directory.
         temperature: T of the soft targets, more than 0; see `distillation_loss`.
-        soft_weight: Weight of the soft targets in the loss, in (0, 1]; the rest is that of the
-            labels.
+        soft_weight: Weight of the soft targets in the loss, in (0, 1]; the labels have the rest.
         teacher_seen: Whether the teacher was trained on the validation images, as after a refit;
-            of an ensemble with folds that is known. The student then learns of these images from
-            it: a warning says that its validation figures are optimistic.
+            for an ensemble with folds this is known. The student then learns from the teacher about
+            these images: a warning says that its validation scores are optimistic.
         overwrite: Whether another student in the directory is deleted first.
         verbose: Whether to show the live view.
 
     Returns:
-        The student, calibrated on the validation images, as an ensemble of one: `evaluate` and
-        `export` take it, `to_keras()` is its model.
+        The student, calibrated on the validation images, as an ensemble with one member: it can be
+        passed to `evaluate` and exported, and `to_keras()` returns its model.
 
     Raises:
-        OptionError: if an argument is wrong, or teacher, student and data do not go together.
+        OptionError: if an argument is invalid, or teacher, student and data do not fit each other.
         SearchError: if the training fails.
-        StorageError: if the directory holds something else, or another process uses it.
+        StorageError: if the directory contains something else, or another process uses it.
     """
     # Written so that nan fails it.
     if not 0 < temperature < float("inf"):
@@ -91,7 +92,7 @@ def distill(
     if teacher_seen:
         logger.warning(
             "The teacher was trained on the validation images, so that the student's validation "
-            "figures, and its calibration, are optimistic: rely on its test scores."
+            "scores and its calibration are optimistic: use its test scores."
         )
     metadata = {"temperature": float(temperature), "soft_weight": float(soft_weight)}
     run = MemberTraining(

@@ -63,9 +63,9 @@ class Pruning:
     """How a model is pruned before it is exported.
 
     Attributes:
-        sparsity: Share of the kernels' weights that become zero, above 0 and below 1.
-        rounds: Of pruning and training.
-        epochs: Of each round.
+        sparsity: Share of the kernel weights that are set to zero, above 0 and below 1.
+        rounds: Number of rounds of pruning and training.
+        epochs: Training epochs of each round.
     """
 
     sparsity: float

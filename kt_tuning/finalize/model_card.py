@@ -184,7 +184,7 @@ def _of_the_data(records: RunRecords) -> list[str]:
     if counts.max() >= UNEVEN * counts.min():
         most, least = names[counts.argmax()], names[counts.argmin()]
         found.append(
-            f"Classes are uneven: {counts.max():,} training images of {most}, "
+            f"Classes are imbalanced: {counts.max():,} training images of {most}, "
             f"{counts.min():,} of {least}."
         )
     return found

@@ -88,7 +88,7 @@ class RefitRecord(Record):
         models = "1 model" if len(self.trial_ids) == 1 else f"{len(self.trial_ids)} models"
         rows = zip(self.epochs, self.batch_sizes, strict=True)
         how = ", ".join(
-            f"{count(epochs, 'epoch')} of {size} images a step" for epochs, size in rows
+            f"{count(epochs, 'epoch')} of {size} images per step" for epochs, size in rows
         )
         return f"{models} on {self.images:,} images, on {self.devices}: {how}."
 
@@ -124,31 +124,31 @@ class Refit:
 def refit(tuner: Tuner, data: ImageData, options: RefitOptions | None = None) -> Refit:
     """Train the members of a search's ensemble again, on training and validation images together.
 
-    Each configuration is trained for as many epochs as it had had when it was best: epochs, not
-    steps, see `chosen_epochs`. A learning-rate schedule goes through all of itself in these, so
-    that the training ends annealed. All devices share each batch; batches and learning rates grow
-    with their number by the rules in `kt_tuning.devices.rules`. Everything else, seeds included,
-    is as in the trial, except that batches do not grow while several devices share a training.
-    Nothing is left to measure the models on but the test images: an ensemble's weights,
-    temperatures and calibration stay those that were fitted on validation predictions of the models
+    Each configuration is trained for as many epochs (not steps) as its trial had at its best epoch,
+    see `chosen_epochs`. The learning-rate schedule is as long as this training, so that the rate
+    has decayed at its end. All devices share each batch; batch size and learning rate grow with
+    their number by the rules in `kt_tuning.devices.rules`. Everything else, including the seeds, is
+    the same as in the trial, except that batches do not grow if several devices share a training.
+    The refitted models can only be evaluated on the test images: the weights, temperatures and
+    calibration of the ensemble stay those that were fitted to validation predictions of the models
     before.
 
     An interrupted refit continues after its last finished epoch. The test split is not used; if it
-    has been before, the record says how often, and a warning says what follows.
+    has been used before, the record says how often, and a warning says what follows from that.
 
-    Several devices have been tested as virtual ones on a processor: the refit has not run on
-    several GPUs or on a TPU yet.
+    Several devices have been tested as virtual ones on a processor: a refit has not been run on
+    GPUs or TPUs yet.
 
     Args:
         tuner: The tuner of the search.
-        data: The data that it searched on.
-        options: What is trained and on what; `RefitOptions()` if None.
+        data: The data of the search.
+        options: The members, epochs, batch size and devices; `RefitOptions()` if None.
 
     Raises:
-        OptionError: if an option is wrong, or the ensemble has members from elsewhere.
-        SearchError: if no trial has completed, or a loss is no number any more.
-        StorageError: if the data are others, the directory holds another refit, or another
-            process uses it.
+        OptionError: if an option is invalid, or the ensemble has members of other runs.
+        SearchError: if no trial has completed, or a loss is not a number any more.
+        StorageError: if the search was run on other data, the directory contains another refit, or
+            another process uses it.
     """
     options = options or RefitOptions()
     run, folder = tuner.run_directory, tuner.run_directory / REFIT

@@ -31,15 +31,17 @@ class RefitOptions:
     """Options of a refit.
 
     Attributes:
-        members: "ensemble": every member of the run's ensemble, which keep their weights;
-            "best": the best trial alone; "auto": the ensemble if the run has one.
-        epochs: Of every member; None for those that validation chose, each its own.
-        batch_size: Images a step, of all devices together; None for the trial's times the number
-            of devices, see `kt_tuning.devices.global_batch`.
-        devices: How many devices share the training; None for all.
+        members: "ensemble" for every member of the run's ensemble, with the same weights in the
+            ensemble; "best" for the best trial only; "auto" for the ensemble if the run has one,
+            else the best trial.
+        epochs: Epochs of every member; None for the number of epochs after which each trial was
+            best.
+        batch_size: Images per step of all devices together; None for that of the trial times the
+            number of devices, see `kt_tuning.devices.global_batch`.
+        devices: Number of devices that share the training; None for all.
         tpu: Address of a TPU, see `kt_tuning.devices.find_devices`.
-        overwrite: Whether an earlier refit of other models, or in another way, is deleted. The
-            same one is kept, and continued, in any case.
+        overwrite: Whether an earlier refit of other models, or with other options, is deleted. A
+            refit with the same options is always kept and continued.
         verbose: Whether to show a progress bar.
 
     Raises:

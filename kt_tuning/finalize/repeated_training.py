@@ -47,10 +47,11 @@ def bag(
 
     A sample leaves out about 37% of the images and repeats others, so that the influence of single
     images is averaged out. Each class keeps its number of images; a repeated image is augmented
-    anew each time. Networks differ by their initial weights and the order of images already. If
-    there are few images, train each member on all of them, a deep ensemble: `bootstrap=False`.
+    differently each time. Networks already differ by their initial weights and the order of the
+    images: if there are few images, train each member on all of them, a deep ensemble, with
+    `bootstrap=False`.
 
-    Called again, it continues; with more members it adds some. Ctrl-C stops it
+    When it is called again, it continues; a larger number of members adds models. Ctrl-C stops it
     and keeps the finished ones.
 
     Sources: Breiman (1996), "Bagging predictors"; without the samples, Lakshminarayanan, Pritzel
@@ -58,21 +59,21 @@ def bag(
     ensembles".
 
     Args:
-        configuration: What is trained, e.g. `Configuration.of(tuner)`.
-        data: The images; all members are validated on the same ones.
-        directory: Folder of the members, e.g. "bag" in the run directory.
-        members: How many.
+        configuration: The configuration to train, such as `Configuration.of(tuner)`.
+        data: The images; all members have the same validation images.
+        directory: Folder of the members, such as "bag" in the run directory.
+        members: Number of members, at least 1.
         bootstrap: Whether samples are drawn; otherwise each member gets all training images.
         overwrite: Whether members in the directory are deleted first.
         verbose: Whether to show the live view.
 
     Returns:
-        The members, best first: for `Ensemble.from_members`, or for `join_candidates` with others.
+        The members, best first, for `Ensemble.from_members` or `join_candidates`.
 
     Raises:
-        OptionError: if an argument is wrong, or the configuration does not fit the data.
+        OptionError: if an argument is invalid, or the configuration does not fit the data.
         SearchError: if every member fails.
-        StorageError: if the directory holds something else, or another process uses it.
+        StorageError: if the directory contains something else, or another process uses it.
     """
     members = check_count("members", members)
     metadata = {"bootstrap": bootstrap}
@@ -122,25 +123,28 @@ def boost(
     overwrite: bool = False,
     verbose: bool = True,
 ) -> Boosted:
-    """Train a configuration several times, with more and more weight on what it gets wrong.
+    """Train a configuration several times, with more and more weight on its errors (SAMME).
 
-    The first member is trained on the training images as they are; each next one on as many that
-    are drawn from them by their weights (see `boosting_round`). Drawing goes better with
-    stochastic gradients than weights of the loss (An, Ying and Zhu 2021, "Why resampling
-    outperforms reweighting"), and an image that is drawn often is augmented anew each time.
+    The first member is trained on the training images; each further one on a sample of the same
+    size that is drawn by the weights of the images (see `boosting_round`). With stochastic
+    gradients, drawing works better than weights in the loss (An, Ying and Zhu 2021, "Why resampling
+    outperforms reweighting"), and an image that is drawn several times is augmented differently
+    each time.
 
-    It ends early after a member that gets no training image wrong, or that is no better than
-    guessing, which gets no vote. So it is for configurations that do not learn their training
-    images by heart.
+    It ends early after a member without errors on the training images, or after one that is no
+    better than guessing, which gets no vote. It is therefore for configurations that do not fit
+    their training images perfectly.
 
-    Called again, it continues; with more rounds it adds some. Ctrl-C stops it
+    When it is called again, it continues; a larger number of rounds adds models. Ctrl-C stops it
     and keeps the finished ones.
 
+    Source: Zhu, Zou, Rosset and Hastie (2009), "Multi-class AdaBoost".
+
     Args:
-        configuration: What is trained, e.g. `Configuration.of(tuner)`.
-        data: The images; all members are validated on the same ones.
-        directory: Folder of the members, e.g. "boost" in the run directory.
-        rounds: How many, at most.
+        configuration: The configuration to train, such as `Configuration.of(tuner)`.
+        data: The images; all members have the same validation images.
+        directory: Folder of the members, such as "boost" in the run directory.
+        rounds: Largest number of members, at least 1.
         overwrite: Whether members in the directory are deleted first.
         verbose: Whether to show the live view.
 
@@ -148,9 +152,9 @@ def boost(
         The members, best first, and their votes.
 
     Raises:
-        OptionError: if an argument is wrong, or the configuration does not fit the data.
+        OptionError: if an argument is invalid, or the configuration does not fit the data.
         SearchError: if the first member fails, or is no better than guessing.
-        StorageError: if the directory holds something else, or another process uses it.
+        StorageError: if the directory contains something else, or another process uses it.
     """
     rounds = check_count("rounds", rounds)
     run = MemberTraining("boost", configuration, data, directory, overwrite=overwrite)
@@ -236,34 +240,33 @@ def snapshots(
 ) -> Candidates:
     """Train a configuration once, in cycles of its learning rate, and keep a member of each cycle.
 
-    Within a cycle the rate falls along a cosine; then it is raised again, and the training leaves
-    the minimum that it was in for another one. A cycle starts from the weights that the one before
-    it kept, those of its best epoch, with a new optimizer. Hypermodels with a schedule of their
-    own that cannot be set to "cosine" go through that one in each cycle.
+    Within a cycle the learning rate decays along a cosine; then it is raised again, so that the
+    training leaves the minimum for another one. Each cycle starts from the weights of the best
+    epoch of the cycle before, with a new optimizer. Hypermodels with their own schedule, which
+    cannot be set to "cosine", use that schedule in each cycle.
 
-    Called again, it continues; with more cycles of the same length it adds some.
+    When it is called again, it continues; a larger number of cycles of the same length adds models.
     Ctrl-C stops it and keeps the finished ones.
 
     Source: Huang et al. (2017), "Snapshot ensembles: train 1, get M for free".
 
     Args:
-        configuration: What is trained, e.g. `Configuration.of(tuner)`.
+        configuration: The configuration to train, such as `Configuration.of(tuner)`.
         data: The images.
-        directory: Folder of the members, e.g. "snapshots" in the run directory.
-        cycles: How many.
-        epochs: Of one cycle; by default all together take as long as one training of the
-            configuration.
+        directory: Folder of the members, such as "snapshots" in the run directory.
+        cycles: Number of cycles, and of members, at least 1.
+        epochs: Epochs of one cycle; by default all cycles together have the epochs of one training
+            of the configuration.
         overwrite: Whether members in the directory are deleted first.
         verbose: Whether to show the live view.
 
     Returns:
-        The members, best first: for `Ensemble.from_members`, for `soup`, or for `join_candidates`
-        with others.
+        The members, best first, for `Ensemble.from_members`, `soup` or `join_candidates`.
 
     Raises:
-        OptionError: if an argument is wrong, or the configuration does not fit the data.
+        OptionError: if an argument is invalid, or the configuration does not fit the data.
         SearchError: if the first cycle fails.
-        StorageError: if the directory holds something else, or another process uses it.
+        StorageError: if the directory contains something else, or another process uses it.
     """
     cycles = check_count("cycles", cycles)
     if not configuration.by_epochs:

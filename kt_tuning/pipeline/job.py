@@ -1,4 +1,4 @@
-"""The main job: images in; ensemble, scores, SavedModel and report out, within a time limit."""
+"""The main job: from images to an ensemble, scores, a SavedModel and a report."""
 
 from __future__ import annotations
 
@@ -61,15 +61,16 @@ class RunOutcome:
     Attributes:
         ensemble: The combined model.
         scores: Its scores on the test split.
-        correction: The best validation score, corrected for selection; None if trials kept no
-            predictions or the objective is no metric.
-        export: The SavedModel.
-        report: The page.
-        trials: All finished trials, failed ones included.
+        correction: The best validation score, corrected for selection bias; None if trials kept no
+            predictions or the objective is not in `METRICS`.
+        export: Folder of the SavedModel.
+        report: File of the report.
+        trials: All finished trials, including failed ones.
         warning: The reason why the first configuration failed, if it did.
-        seconds: Wall-clock of the command, from its start to the report; None if unknown.
-        forecast: What twice the search time would probably bring; None with too few improvements
-            of the best score to tell.
+        seconds: Wall-clock time of the command in seconds, from its start to the report; None if
+            unknown.
+        forecast: Forecast of the best score after twice the search time; None if the best score
+            has improved too rarely.
     """
 
     ensemble: Ensemble
@@ -83,7 +84,7 @@ class RunOutcome:
     forecast: Forecast | None = None
 
     def __str__(self) -> str:
-        """Accuracy, trials that were cut short, time, forecast and next steps, in sentences."""
+        """Sentences on accuracy, trials, time, forecast and next steps."""
         steps = next_steps(self.report.parent, self.export)
         lines = [test_summary(self.scores)]
         record = self.ensemble.record
@@ -91,7 +92,7 @@ class RunOutcome:
             lines.append(refit_summary(len(self.ensemble)))
         lines.append(trials_summary(self.trials))
         if self.seconds is not None:
-            lines.append(f"All of it took {duration(self.seconds)}.")
+            lines.append(f"The run took {duration(self.seconds)}.")
         if self.forecast is not None:
             lines.append(str(self.forecast))
         return "\n".join([*lines, "", *steps])

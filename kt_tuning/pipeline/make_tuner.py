@@ -107,7 +107,7 @@ def _narrowed(
 def _hypermodel(
     data: ImageData, options: RunOptions, choice: AutoChoice | None
 ) -> ImageHyperModel | Families:
-    """Return the hypermodel of some families, or of those that "auto" has chosen."""
+    """Return the hypermodel of the given families, or of those that "auto" has chosen."""
     names = options.hypermodel if choice is None else choice.families
     shape, classes = data.input_shape, data.classes
     fixed = dict(options.fixed)
@@ -166,11 +166,11 @@ UNUSED: dict[str, tuple[str, ...]] = {
 }
 """Family -> fields of `RunOptions` that its trainings do not use.
 
-A linear probe is fitted by a solver, on features of the images as they are; pre-trained networks
-bring their own preprocessing.
+A linear probe is fitted by a solver to features of the images without augmentation; pre-trained
+networks have their own preprocessing.
 """
 UNUSED_FROZEN = ("max_batch_size", "mixup", "cutmix")
-"""Fields that fine-tuning does not use where it trains the head alone, on features."""
+"""Fields that fine-tuning does not use if layers are frozen: it is trained on their features."""
 
 
 def unused_options(options: RunOptions, families: Sequence[str]) -> str | None:
@@ -188,7 +188,7 @@ def unused_options(options: RunOptions, families: Sequence[str]) -> str | None:
     ]
     frozen = [name for name in UNUSED_FROZEN if name in given]
     if frozen and "finetune" in families:
-        parts.append(f"finetune uses {_as_flags(frozen)} only where it trains more than its head")
+        parts.append(f"finetune uses {_as_flags(frozen)} only if no layer is frozen (unfreeze=1)")
     return f"{'; '.join(parts)}." if parts else None
 
 

@@ -27,7 +27,7 @@ FINISHING, A_TEST_IMAGE = 20.0, 0.01
 """Seconds to combine, evaluate, export and report, and seconds a test image, measured with
 EfficientNet-Lite0 on two processor cores."""
 FINISHING_NEW, A_TEST_PIXEL = 15.0, 1e-6
-"""The same of networks from nothing, and seconds a pixel of a test image."""
+"""The same for networks trained from scratch, and seconds per pixel of a test image."""
 REFIT_SHARE, REFIT_FROM = 0.35, 120.0
 """Share of the remaining time that is kept for the refit, and the limit in seconds from which it
 is kept; linear probes are solved again almost at once."""
@@ -40,7 +40,7 @@ NO_MATTER = 10.0
 MORE_IMAGES = 1.3
 """Estimated time of an epoch on training and validation images over one on training images."""
 PROBE_SECONDS = 5.0
-"""Estimated time to solve a linear probe again, with features at hand."""
+"""Estimated time to solve a linear probe again, with available features."""
 
 
 @dataclasses.dataclass(frozen=True)

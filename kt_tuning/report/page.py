@@ -56,7 +56,7 @@ SECTIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """The report of a run. A notebook shows it where it is the last value of a cell.
+    """The report of a run. A notebook displays it if it is the last value of a cell.
 
     Attributes:
         path: The HTML file.
@@ -89,19 +89,19 @@ class Report:
 def write_report(run_directory: str | Path, *, path: str | Path | None = None) -> Path:
     """Write the report of a run: one HTML file that needs no network and no other file.
 
-    Reads only the run directory, and writes the same bytes for the same content. Stages that have
-    not run yet, such as the evaluation, are said to be missing.
+    It reads only the run directory, and writes the same bytes for the same content. The report
+    states which stages have not run yet, such as the evaluation.
 
     Args:
-        run_directory: The folder that a search wrote.
+        run_directory: The run directory of a search.
         path: The file to write; `report.html` in the run directory by default.
 
     Returns:
-        The file written.
+        The path of the file.
 
     Raises:
-        StorageError: if the folder is no run directory, a file in it is damaged, or `path` cannot
-            be written.
+        StorageError: if the folder is not a run directory, a file in it is damaged, or `path`
+            cannot be written.
     """
     path = Path(run_directory) / REPORT if path is None else Path(path)
     page = render_page(load_run(run_directory))

@@ -119,7 +119,7 @@ def model_line(run: RunSummary) -> Line:
         parameters = run.scores.parameters or parameters
     details = [f"{parameters:,} parameters"]
     if run.scores is not None and "p50" in run.scores.latency_ms:
-        details.append(f"{milliseconds(run.scores.latency_ms['p50'])} an image")
+        details.append(f"{milliseconds(run.scores.latency_ms['p50'])} per image")
     if run.refitted:
         details.append(REFITTED)
     if run.export is not None:
@@ -236,8 +236,8 @@ def cost_rows(run: RunSummary) -> list[tuple[str, str]]:
     if cost is not None:
         rows.append(("Weights in memory", decimal(cost.weight_bytes)))
         if cost.multiply_adds is not None and cost.flops is not None:
-            rows.append(("Multiply-adds an image", large_number(cost.multiply_adds)))
-            rows.append(("Floating-point operations an image", large_number(cost.flops)))
+            rows.append(("Multiply-adds per image", large_number(cost.multiply_adds)))
+            rows.append(("Floating-point operations per image", large_number(cost.flops)))
     if run.export is not None and run.export_bytes is not None:
         rows.append((f"Files of export {run.export}", decimal(run.export_bytes)))
     latency = scores.latency_ms if cost is None else cost.latency_ms

@@ -139,7 +139,7 @@ class SearchLoop:
         """Whether a trial goes on after crashes of its process; if not, it has failed."""
         if crashes < MAX_CRASHES:
             hint = crash_hint(reason)
-            text = "trial %d: %s; it goes on after its last epoch. %s"
+            text = "trial %d: %s; it continues after its last finished epoch. %s"
             logger.warning(text, job.number, reason, hint)
             return True
         record = job.record(FAILED, message=f"{reason}, {MAX_CRASHES} times. {crash_hint(reason)}")

@@ -202,8 +202,8 @@ def check_warm_start(source: Any, run: Path) -> None:
     own = (run.resolve(), (run / STUDY).resolve())
     if isinstance(source, (str, Path)) and Path(source).resolve() in own:
         raise OptionError(
-            f"`warm_start` names the search itself, {source}: without it, the search goes on from "
-            "its own trials. To begin anew and learn from them, choose another project_name."
+            f"`warm_start` names the search itself, {source}: without it, the search continues "
+            "with its own trials. To begin anew and learn from them, choose another project_name."
         )
 
 

@@ -27,8 +27,8 @@ Scope = list[Any]
 class HyperParameters(keras_tuner.HyperParameters):
     """The search space and the values of one configuration, as in KerasTuner.
 
-    Hypermodels and `run_trial` receive it. Unlike KerasTuner's class, `Choice` of booleans returns
-    a boolean instead of 0 or 1.
+    It is passed to hypermodels and to `run_trial`. Unlike in KerasTuner, `Choice` of booleans
+    returns a boolean instead of 0 or 1.
     """
 
     @classmethod

@@ -70,11 +70,11 @@ class SessionTuner(OverridableTuner):
         """Try a configuration next, before the strategy proposes others.
 
         Args:
-            values: By name; missing hyperparameters are chosen by the strategy.
+            values: Values by hyperparameter name; the strategy chooses missing ones.
 
         Raises:
-            OptionError: if a name is unknown, not active or its value out of range, or `values` is
-                no dict.
+            OptionError: if a name is unknown or not active, its value is out of range, or `values`
+                is not a dict.
             SearchError: if the oracle is one of KerasTuner.
         """
         if not isinstance(values, Mapping):
@@ -226,7 +226,7 @@ class SessionTuner(OverridableTuner):
         except KeyboardInterrupt:
             done = len(run.best_trials())
             logger.warning(
-                "Interrupted. %s with a score %s kept in %s; the same search goes on from there.",
+                "Interrupted. %s with a score %s kept in %s; the same search continues from there.",
                 count(done, "trial"),
                 "is" if done == 1 else "are",
                 run.path,

@@ -1,4 +1,4 @@
-"""The tuner: KerasTuner's interface around our trials."""
+"""The tuner: KerasTuner's interface for searches of this package."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Tuner(SessionTuner):
     Attributes:
         run_directory: Directory of all files of the search.
         recipe: How the models are trained.
-        objectives: What is optimised, as KerasTuner's objectives; the first decides what is best.
-        choice: The families that "auto" has chosen for the images, and why; else None.
+        objectives: KerasTuner's objectives; trials are ranked by the first one.
+        choice: The families that "auto" has chosen for the images, and the reason; else None.
     """
 
     def __init__(
@@ -99,43 +99,43 @@ class Tuner(SessionTuner):
         `HyperModel.fit` unchanged, and methods that a subclass overrides are called.
 
         Args:
-            oracle: A `keras_tuner.Oracle` with its own objective, limits and seed. Anything else
-                in the first place is the hypermodel: `Tuner(build, objective=...)`.
+            oracle: A `keras_tuner.Oracle` with its own objective, limits and seed. Any other value
+                of the first argument is the hypermodel: `Tuner(build, objective=...)`.
             hypermodel: A `keras_tuner.HyperModel`; a function `build(hp)` that returns a compiled
                 model; or "auto": families and first configurations that suit `data` and the
-                installed pre-trained networks, see `choice`. Without an oracle "auto" is the
+                available pre-trained networks, see `choice`. Without an oracle "auto" is the
                 default; a subclass that overrides `run_trial` needs no hypermodel.
             max_model_size: KerasTuner's name of `max_parameters`.
-            optimizer: Compiles every model anew with this optimizer; None keeps the model's.
-            loss: Compiles every model anew with this loss; None keeps the model's.
-            metrics: Compiles every model anew with these metrics; None keeps the model's.
-            distribution_strategy: A `tf.distribute.Strategy` whose scope models are built in.
+            optimizer: Every model is compiled again with this optimizer; None keeps its own.
+            loss: Every model is compiled again with this loss; None keeps its own.
+            metrics: Every model is compiled again with these metrics; None keeps its own.
+            distribution_strategy: A `tf.distribute.Strategy` in whose scope models are built.
             logger: Ignored, as in KerasTuner.
-            tuner_id: Name of this process among those that request trials from a chief.
-            data: The images, which `search` then need not be given.
+            tuner_id: Name of this process if it requests trials from a chief, as in KerasTuner.
+            data: The images; `search` then needs no data.
             objective: "val_loss", or `val_` and a name in `kt_tuning.evaluation.METRICS`; with data
                 of other kinds any metric that Keras logs. Several objectives search for the Pareto
                 set; all but the first may be "parameters", "flops" (of one image) and "latency"
                 (of one image, in ms).
             strategy: A name in `STRATEGIES` or a sampler of Optuna. "auto" is TPE with "asha":
                 near the defaults at first and, with a time limit, near the best trial at the end;
-                without "asha" for fewer than nine trials.
-            pruner: Which trials stop early: a name in `PRUNERS`, or a pruner of Optuna; None for
-                that of the strategy. It is applied after each epoch, or with several folds or
-                executions after each training.
-            max_trials: Largest number of trials, earlier runs included; None for no limit.
-            epochs: Epochs of a full training, unless `search` sets them; if None 30, and up to 60
-                of few images, see `default_epochs`. Of several families that "auto" chooses,
-                fine-tuning trains a third of them, at most 10. With an `oracle` and no
-                `ImageData`, None leaves them to `fit`.
+                without "asha" if `max_trials` is less than nine.
+            pruner: Decides which trials stop early: a name in `PRUNERS`, or a pruner of Optuna;
+                None for that of the strategy. It is applied after each epoch, or with several
+                folds or executions after each training.
+            max_trials: Largest number of trials, including earlier runs; None for no limit.
+            epochs: Epochs of a full training, unless `search` sets them. If None, 60 for up to
+                4,000 training images and 30 from 8,000 on; 30 for data of other kinds. Of several
+                families that "auto" chooses, fine-tuning trains for a third of them, at most 10.
+                With an `oracle` and no `ImageData`, None leaves them to `fit`.
             folds: Folds of a cross-validation on the training and validation splits together: each
-                configuration is trained once a fold, its score is the mean, and its model averages
-                the models of all folds. None trains on the one split of the data.
+                configuration is trained once per fold, its score is the mean, and its model
+                averages the models of all folds. None trains on the given split only.
             executions_per_trial: Trainings of each configuration (and fold) from different initial
                 weights. The objective is the mean of their scores. The model of a trial is that of
                 the first training; choosing the best of them would overfit the validation images.
-            max_parameters: Largest number of scalars in the weights of a model. A configuration
-                over this or one of the next two limits is not trained, and samplers avoid it.
+            max_parameters: Largest number of scalars in the weights of a model. Configurations that
+                exceed this or one of the next two limits are not trained; samplers avoid them.
             max_flops: Largest number of floating-point operations for one image.
             max_latency: Largest latency for one image in milliseconds: the median of 100
                 predictions before the training, on the machine of the search under its load.
@@ -143,27 +143,27 @@ class Tuner(SessionTuner):
             hyperparameters: A space with hyperparameters that are fixed or narrowed.
             warm_start: An earlier search over the same or an overlapping space that the sampler
                 learns from: its run directory, storage or study.
-            seed: Equal seeds give equal trials and scores on the same machine and versions, if no
-                time limit interferes and trials use equal numbers of threads (see `workers` of
-                `search`).
+            seed: The same seed gives the same trials and scores with the same machine and versions,
+                if no time limit ends a trial and trials use the same number of threads (see
+                `workers` of `search`).
             directory: Parent of the run directory, "runs" if None (with an `oracle` ".", as in
-                KerasTuner); both are made when a search begins. The run
-                directory records everything that affects results (hypermodel, recipe, objective,
-                data, seed): a tuner with other settings is refused, unless its space is only wider.
+                KerasTuner); both are created when a search begins. The run directory records
+                everything that affects results (hypermodel, recipe, objective, data, seed):
+                a tuner with other settings is refused, unless its space is only wider.
             project_name: Name of the run directory, "search" if None (with an `oracle`
                 "untitled_project").
             overwrite: Whether the files of an earlier search in the run directory are deleted when
                 the new one begins, and its study in a SQLite `storage`. Other files are kept.
-            tracker: Where the search is also logged: a name in `kt_tuning.tracking.TRACKERS`
-                ("tensorboard", "csv", "mlflow", "wandb"), a `Tracker`, or several. A tracker that
-                is unreachable neither stops nor slows the search.
+            tracker: Experiment trackers: a name in `kt_tuning.tracking.TRACKERS` ("tensorboard",
+                "csv", "mlflow", "wandb"), a `Tracker`, or a list of them. A tracker that cannot be
+                reached neither stops nor slows the search.
             storage: URL of a database that keeps the study instead of `study.db`. With PostgreSQL
                 ("postgresql://user@host/name") or MySQL ("mysql://user@host/name") several machines
                 share the search: the same script runs on each of them, with the same run directory
                 on a shared file system. A URL without a password uses KT_TUNING_STORAGE_PASSWORD.
                 The trials of a machine that died continue on another one after their last finished
-                epoch. Without a shared run directory they begin anew, and `results`, `best_model`
-                and `ensemble` know the trials of their own machine only.
+                epoch. Without a shared run directory they start again, and `results`, `best_model`
+                and `ensemble` use only the trials of their own machine.
             **unknown: Refused.
 
         Raises:
@@ -285,31 +285,31 @@ class Tuner(SessionTuner):
         `keras.Model.fit`.
 
         Ctrl-C stops the search and keeps all results: the same call resumes it, and `ensemble`,
-        `best_model` and `report` use the trials so far. Trials that failed in an earlier call are
-        retried once a call before new ones; a trial that crashed its process three times is
-        retried only once more.
+        `best_model` and `report` use the trials so far. Each call first retries once the trials
+        that failed in an earlier call. A trial fails after its process has died three times without
+        a finished epoch in between; it is then retried only once more.
 
         Args:
             *args: An `ImageData`, or the positional arguments of `fit`.
             epochs: Epochs of a full training; those of the tuner if None.
-            time_limit: Wall-clock of all trials, earlier runs of this search included: "30m",
+            time_limit: Wall-clock time of all trials, including earlier runs of this search: "30m",
                 "1h30m" or seconds. A trial that would not end in time is shortened.
-            trial_time_limit: Wall-clock of one trial, in the same form.
-            max_stale_trials: Number of finished trials without a better one that ends the search;
-                None for no such limit.
+            trial_time_limit: Wall-clock time of one trial, in the same form.
+            max_stale_trials: Number of finished trials in a row without a better one after which
+                the search ends; None for no such limit.
             workers: Number of trials at the same time. 1 runs them in this process. More run in
-                processes that share the processors and GPUs; "auto" is one process a GPU, or a
-                processor, as far as memory allows. A `kt_tuning.Ray` runs as many trials as its
+                processes that share the processors and GPUs; "auto" is one per GPU, or one per
+                processor as far as memory allows. A `kt_tuning.Ray` runs as many trials as its
                 cluster has room for; "ray" is `Ray()`, and "ray://host:port?cpus=2&gpus=0.25" is
-                `Ray("ray://host:port", cpus=2, gpus=0.25)`. Scores depend slightly on the number
-                of threads a trial computes with, as sums are added in another order: 1 uses all
-                processors, several divide them; OMP_NUM_THREADS, TF_NUM_INTRAOP_THREADS and
-                TF_NUM_INTEROP_THREADS set the number.
+                `Ray("ray://host:port", cpus=2, gpus=0.25)`. Scores depend slightly on the number of
+                threads of a trial, which changes the order of additions: with 1 a trial uses all
+                processors, several workers divide them; OMP_NUM_THREADS, TF_NUM_INTRAOP_THREADS
+                and TF_NUM_INTEROP_THREADS set the number.
             verbose: "auto" or True shows the live view; 0 or False nothing; 1 and 2 show what
                 `keras.Model.fit` prints instead, if the data are no `ImageData`.
-            callbacks: Copied for each training. An interruption loses their state. `TensorBoard`
-                writes to a directory of its own for each trial.
-            **fit_kwargs: Further arguments of `fit`, without an `ImageData`.
+            callbacks: Copied for each training. Their state is lost by an interruption.
+                `TensorBoard` writes to a separate directory for each trial.
+            **fit_kwargs: Further arguments of `fit`; not with an `ImageData`.
 
         Raises:
             OptionError: if an argument is wrong.

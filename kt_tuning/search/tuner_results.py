@@ -57,7 +57,7 @@ class TunerResults(keras_tuner.Tuner):
 
     Attributes:
         run_directory: Directory of the search.
-        objectives: What is optimised, as KerasTuner's objectives; the first decides what is best.
+        objectives: KerasTuner's objectives; trials are ranked by the first one.
         seed: Seed of the search.
     """
 
@@ -82,19 +82,19 @@ class TunerResults(keras_tuner.Tuner):
         )
 
     def results(self) -> pd.DataFrame:
-        """Return a table with one row a trial, failed trials included.
+        """Return a table with one row per trial, including failed trials.
 
         Metrics whose names begin with `val_` are those of the models that `get_best_models`
         returns; with folds or executions they are means. Columns: trial_id (the index), number,
         status, the metrics, best_epoch, epochs, seconds, parameters, message, began, backbone (the
-        name of the pre-trained network, if there is one), deviation (of the objective over folds
-        and executions, if there are several: standard deviation of one score), and `hp/<name>` for
-        each hyperparameter (missing where inactive).
+        name of the pre-trained network, if there is one), deviation (standard deviation of the
+        objective over folds and executions, if there are several), and `hp/<name>` for each
+        hyperparameter (missing if it is inactive).
         """
         return _results_frame(self._run.trials())
 
     def history(self) -> pd.DataFrame:
-        """Return one row an epoch: trial_id, number, epoch (from 0), seconds and metrics."""
+        """Return one row per epoch: trial_id, number, epoch from 0, seconds, data_wait, metrics."""
         frames = []
         for record in self._run.trials():
             curve = self._run.history(record.trial_id)
@@ -111,7 +111,7 @@ class TunerResults(keras_tuner.Tuner):
     def pareto(self) -> pd.DataFrame:
         """Return the rows of `results` that no other row dominates, best first.
 
-        With one objective it is the best trial.
+        With one objective this is the best trial.
         """
         objectives = [(objective.name, objective.direction) for objective in self.objectives]
         return _results_frame(pareto_records(self._run.best_trials(), objectives))
@@ -150,29 +150,31 @@ class TunerResults(keras_tuner.Tuner):
         members: str = "best",
         cost_penalty: float = COST_PENALTY,
     ) -> Ensemble:
-        """Combine the best trials by weights that are fitted on their validation predictions.
+        """Combine the best trials, with weights that are fitted on their validation predictions.
 
-        Everything is read from the run directory: a tuner that is made again need not search
-        again. After an interruption finished and paused trials are combined. The score that the
-        record calls cross-fitted is measured on images that neither weights nor members were chosen
-        on; it is not corrected for the choice of each member's best epoch. `kt_tuning.Tuner` also
-        writes a Keras file of it into the run directory, for `open_run` and the command line.
+        Everything is read from the run directory, so it also works after a restart without another
+        call of `search`. After an interruption finished and paused trials are combined. The score
+        that the record calls cross-fitted is measured on images that were used to choose neither
+        weights nor members; it is not corrected for the choice of each member's best epoch.
+        `kt_tuning.Tuner` also writes the ensemble as a Keras file into the run directory, for
+        `open_run` and the command line.
 
         Args:
             size: Number of candidates: completed trials with distinct configurations. Candidates
                 with weight 0 are left out.
             solver: "auto", or a name in `kt_tuning.ensembling.SOLVERS`.
             metric: Metric that the weights optimise, a name in `kt_tuning.evaluation.METRICS`.
-            members: "best" takes the best scores, "diverse" adds the candidate that improves the
-                mean most.
-            cost_penalty: Share of the loss (of 1 - score) that a doubling of the parameters must
-                gain, in [0, 1). With 0 the costs do not matter.
+            members: "best" chooses the trials with the best scores; "diverse" adds trials one by
+                one, each time the one that improves the mean of the predictions most.
+            cost_penalty: Share by which each doubling of the number of parameters must reduce the
+                loss (or 1 - score), in [0, 1). With 0 the size does not matter.
 
         Returns:
-            The ensemble, also written as `ensemble.json`; one member if nothing is better.
+            The ensemble, also written as `ensemble.json`; it has one member if no combination is
+            better.
 
         Raises:
-            OptionError: if an argument is wrong.
+            OptionError: if an argument is invalid.
             SearchError: if no trial has completed, or trials kept no validation predictions.
         """
         members = find_name(members, MEMBER_CHOICES, "choice of members")

@@ -22,8 +22,8 @@ FOLDER = "csv"
 class CsvTracker(Tracker):
     """Writes `csv/epochs.csv` and `csv/trials.csv` in the run directory.
 
-    `epochs.csv` has a row an epoch of every trial. `trials.csv` has a row an ended trial: status,
-    metrics at the best epoch, costs, and a column `hp/<name>` for each hyperparameter.
+    `epochs.csv` has one row per epoch of every trial. `trials.csv` has one row per finished trial:
+    status, metrics at the best epoch, costs, and a column `hp/<name>` for each hyperparameter.
     """
 
     name = "csv"
@@ -36,7 +36,7 @@ class CsvTracker(Tracker):
         self._trials = _KeyedTable(folder / "trials.csv", "trial_id")
 
     def trial_began(self, trial: TrackedTrial, *, logged: int) -> None:
-        """Do nothing: a trial gets its row when it has ended."""
+        """Do nothing: the row of a trial is written when it has ended."""
 
     def epoch(self, trial: TrackedTrial, epoch: Epoch) -> None:
         """Write a row."""

@@ -44,16 +44,16 @@ class MlflowTracker(Tracker):
 
     The search is a run. Each trial is a nested run with its hyperparameters as parameters, the
     metrics of every epoch, those at the best epoch as `best/<name>`, and `result.json` and
-    `history.csv` as artifacts. In the end the best trial's model is logged to the search's run and
-    becomes a version of a registered model, which `mlflow.keras.load_model` loads.
+    `history.csv` as artifacts. At the end the model of the best trial is logged to the run of the
+    search and becomes a version of a registered model; `mlflow.keras.load_model` loads it.
 
     A resumed search continues its run. Server and credentials are set as usual for MLflow, for
-    example by MLFLOW_TRACKING_URI.
+    example with MLFLOW_TRACKING_URI.
 
     Args:
         uri: URI of the server or store; MLflow's own setting if None.
-        experiment: Name of the experiment, which is made if missing; MLFLOW_EXPERIMENT_NAME or the
-            project's name if None.
+        experiment: Name of the experiment, which is created if it does not exist;
+            MLFLOW_EXPERIMENT_NAME or the project's name if None.
         registered_model: Name of the registered model; the project's name if None.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Tracker for TensorBoard with one curve a trial and the table of its HParams plugin."""
+"""Tracker for TensorBoard: one curve per trial, and the table of its HParams plugin."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BEST = "best/"
 class TensorBoardTracker(Tracker):
     """Writes `tensorboard/trial_<id>/` in the run directory: `tensorboard --logdir runs/photos`.
 
-    The tab HParams lists the trials with their hyperparameters and metrics.
+    TensorBoard's tab HParams lists the trials with their hyperparameters and metrics.
     """
 
     name = "tensorboard"

@@ -12,7 +12,7 @@ from kt_tuning.core.records import SearchRecord, TrialRecord
 
 @dataclasses.dataclass(frozen=True)
 class TrackedSearch:
-    """A search for trackers.
+    """A search, as trackers receive it.
 
     Attributes:
         key: Random letters and digits, the same when the search is resumed.
@@ -29,7 +29,7 @@ class TrackedSearch:
 
 @dataclasses.dataclass(frozen=True)
 class TrackedTrial:
-    """A trial for trackers.
+    """A trial, as trackers receive it.
 
     Attributes:
         trial_id: KerasTuner's id.
@@ -52,9 +52,9 @@ class Epoch:
 
     Attributes:
         step: Its index from 0, counted over all folds and executions.
-        metrics: Metrics and the wall-clock "seconds".
-        time: End in seconds since 1970, as if the trial had never been interrupted: the same epoch
-            always has the same time.
+        metrics: Metrics, and the wall-clock time "seconds".
+        time: Time of its end in seconds since 1970, as if the trial had never been interrupted: the
+            same epoch always has the same time.
     """
 
     step: int
@@ -69,8 +69,8 @@ class SearchOutcome:
     Attributes:
         best: The best trial, or None if none has succeeded.
         finished: Whether the search has ended; false if it was interrupted.
-        model: The best trial's Keras model if the tracker takes models and does not have it yet,
-            else None.
+        model: The Keras model of the best trial if the tracker takes models and has not received
+            this one yet, else None.
     """
 
     best: TrialRecord | None
@@ -79,16 +79,16 @@ class SearchOutcome:
 
 
 class Tracker(ABC):
-    """Logs a search somewhere; a base class for your own trackers.
+    """The base class of trackers, which log a search to an experiment tracker.
 
-    Its methods are called one at a time in a background thread, so they may be slow. An error means
-    that the tracker cannot be reached: the search continues and the call is repeated later. After a
-    restart of the search calls continue where they stopped; only the last one may be repeated, if
-    the process was killed before the call was recorded.
+    Its methods are called one at a time in a background thread, so they may be slow. An exception
+    means that the tracker cannot be reached: the search continues and the call is repeated later.
+    After a restart of the search the calls continue where they stopped; only the last one may be
+    repeated, if the process was killed before the call was recorded.
 
     Attributes:
         name: Name of the tracker, unique in a search.
-        takes_models: Whether it logs the best trial's model in the end.
+        takes_models: Whether it logs the model of the best trial at the end.
     """
 
     name: ClassVar[str]
@@ -96,20 +96,20 @@ class Tracker(ABC):
 
     @abstractmethod
     def search_began(self, search: TrackedSearch) -> None:
-        """Log a search that begins or is resumed; called once a process before all others."""
+        """Log that a search begins or is resumed; called once per process, before other methods."""
 
     @abstractmethod
     def trial_began(self, trial: TrackedTrial, *, logged: int) -> None:
-        """Log a trial that begins or is resumed; called once a process before its epochs.
+        """Log that a trial begins or is resumed; called once per process, before its epochs.
 
         Args:
             trial: The trial.
-            logged: Number of its epochs that an earlier process has logged.
+            logged: Number of its epochs that earlier processes have logged.
         """
 
     @abstractmethod
     def epoch(self, trial: TrackedTrial, epoch: Epoch) -> None:
-        """Log an epoch of a trial; called once an epoch, in order."""
+        """Log an epoch of a trial; called once per epoch, in order."""
 
     @abstractmethod
     def trial_ended(self, trial: TrackedTrial, record: TrialRecord) -> None:

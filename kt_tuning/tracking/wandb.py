@@ -24,10 +24,10 @@ TIMEOUT = 20.0
 class WandbTracker(Tracker):
     """Logs to Weights & Biases, or with WANDB_MODE=offline to `wandb/` in the run directory.
 
-    The search is a run of the job type "search", and each trial one of the type "trial", all in one
-    group. The run of a trial has its hyperparameters as config, the metrics of every epoch as
-    history, and those at the best epoch in its summary. In the end the best trial's model is an
-    artifact of the search's run. `wandb sync` uploads offline runs.
+    The search is a run with the job type "search", and each trial a run with the job type "trial",
+    all in one group. The run of a trial has its hyperparameters as config, the metrics of every
+    epoch as history, and those at the best epoch in its summary. At the end the model of the best
+    trial is logged as an artifact of the run of the search. `wandb sync` uploads offline runs.
 
     Args:
         project: Name of the project; WANDB_PROJECT or the search's name if None.

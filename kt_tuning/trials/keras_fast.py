@@ -168,14 +168,15 @@ def _floats(logs: dict[str, Any], callback: keras.callbacks.Callback) -> dict[st
 
 
 def fuse_batch_normalization(model: keras.Model) -> None:
-    """Compute the batch normalisations of a model in one pass each, by `FusedBatchNormV3`.
+    """Change a model to compute each batch normalisation in one pass, which trains faster.
 
-    Results and saved models stay the same. In float32 only training steps are fused: predictions
-    equal those of Keras to the last digit. Layers on other backends, over other axes than the last
-    of feature maps, with renormalisation or synchronisation, and subclasses are left alone.
+    TensorFlow's operation `FusedBatchNormV3` replaces Keras' computation. Results and saved models
+    stay the same. In float32 only training steps use it: predictions are exactly those of Keras.
+    Nothing changes on other backends than TensorFlow, for layers over other axes than the last one
+    of feature maps, for layers with renormalisation or synchronisation, and for subclasses.
 
     Args:
-        model: A model of which nothing has been traced.
+        model: A model that has not been traced yet, that is, neither trained nor used to predict.
     """
     if keras.backend.backend() != "tensorflow":
         return

@@ -34,8 +34,8 @@ COSTS: dict[str, Callable[[keras.Model], float]] = {
 
 AMOUNTS = {
     "parameters": "Oversized model: {:,.0f} parameters",
-    "flops": "{:,.0f} FLOPs an image",
-    "latency": "{:.3g} ms an image",
+    "flops": "{:,.0f} FLOPs per image",
+    "latency": "{:.3g} ms per image",
 }
 """Format of each cost in messages."""
 

@@ -30,7 +30,7 @@ __all__ = [
 
 
 class RandomSearch(Tuner):
-    """Draws all configurations at random."""
+    """Random search: draws all configurations at random."""
 
     def __init__(
         self,
@@ -52,11 +52,11 @@ class RandomSearch(Tuner):
             objective: A name, a `keras_tuner.Objective`, or a list of them, whose sum is
                 optimised; None if trials return a single number to minimise.
             max_trials: Largest number of trials; None for no limit.
-            seed: Same seed, same trials; random if None.
+            seed: The same seed gives the same trials; random if None.
             hyperparameters: A space with hyperparameters that are fixed or narrowed.
             tune_new_entries: Whether hyperparameters outside of `hyperparameters` are searched.
             allow_new_entries: Whether hyperparameters outside of `hyperparameters` are allowed.
-            max_retries_per_trial: How often a failed trial is retried.
+            max_retries_per_trial: Number of times that a failed trial is retried.
             max_consecutive_failed_trials: Failed trials in a row after which `search` raises a
                 RuntimeError.
             **kwargs: Further arguments of `kt_tuning.Tuner`.
@@ -66,7 +66,7 @@ class RandomSearch(Tuner):
 
 
 class GridSearchOracle(oracles.GridSearchOracle):
-    """KerasTuner's grid search, which also goes on after a restart."""
+    """KerasTuner's grid search, which also continues after a restart."""
 
     def reload(self) -> None:
         """Read the trials of an earlier search, and put them into the order of the grid.
@@ -86,7 +86,7 @@ class GridSearchOracle(oracles.GridSearchOracle):
 
 
 class GridSearch(Tuner):
-    """Tries every combination of values, the last hyperparameter first."""
+    """Grid search: tries every combination of values, varying the last hyperparameter fastest."""
 
     def __init__(
         self,
@@ -108,11 +108,11 @@ class GridSearch(Tuner):
             objective: A name, a `keras_tuner.Objective`, or a list of them, whose sum is
                 optimised; None if trials return a single number to minimise.
             max_trials: Largest number of trials; None for no limit.
-            seed: Same seed, same trials; random if None.
+            seed: The same seed gives the same trials; random if None.
             hyperparameters: A space with hyperparameters that are fixed or narrowed.
             tune_new_entries: Whether hyperparameters outside of `hyperparameters` are searched.
             allow_new_entries: Whether hyperparameters outside of `hyperparameters` are allowed.
-            max_retries_per_trial: How often a failed trial is retried.
+            max_retries_per_trial: Number of times that a failed trial is retried.
             max_consecutive_failed_trials: Failed trials in a row after which `search` raises a
                 RuntimeError.
             **kwargs: Further arguments of `kt_tuning.Tuner`.
@@ -152,12 +152,12 @@ class Hyperband(Tuner):
             max_epochs: Epochs of the longest training.
             factor: Each round keeps 1/`factor` of the configurations and trains them `factor` times
                 as long; at least 2.
-            hyperband_iterations: Repetitions of the whole algorithm.
-            seed: Same seed, same trials; random if None.
+            hyperband_iterations: Number of repetitions of the whole algorithm.
+            seed: The same seed gives the same trials; random if None.
             hyperparameters: A space with hyperparameters that are fixed or narrowed.
             tune_new_entries: Whether hyperparameters outside of `hyperparameters` are searched.
             allow_new_entries: Whether hyperparameters outside of `hyperparameters` are allowed.
-            max_retries_per_trial: How often a failed trial is retried.
+            max_retries_per_trial: Number of times that a failed trial is retried.
             max_consecutive_failed_trials: Failed trials in a row after which `search` raises a
                 RuntimeError.
             **kwargs: Further arguments of `kt_tuning.Tuner`.
@@ -166,7 +166,7 @@ class Hyperband(Tuner):
         super().__init__(oracle, hypermodel, seed=seed or 0, **kwargs)
 
     def _build_hypermodel(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Build a model with the weights of the trial that it goes on from, as KerasTuner does."""
+        """Build a model with the weights of the trial that it continues, as KerasTuner does."""
         model = super()._build_hypermodel(hp)
         if (earlier := hp.values.get("tuner/trial_id")) is not None:
             load_weights(model, Path(self._get_checkpoint_fname(earlier)))
@@ -174,7 +174,7 @@ class Hyperband(Tuner):
 
 
 class BayesianOptimization(Tuner):
-    """Chooses configurations by a Gaussian process and the upper confidence bound."""
+    """Bayesian optimisation: a Gaussian process with the upper confidence bound."""
 
     def __init__(
         self,
@@ -199,15 +199,15 @@ class BayesianOptimization(Tuner):
             objective: A name, a `keras_tuner.Objective`, or a list of them, whose sum is
                 optimised; None if trials return a single number to minimise.
             max_trials: Largest number of trials; None for no limit.
-            num_initial_points: Random configurations at the beginning; None for three times the
-                number of hyperparameters.
+            num_initial_points: Number of random configurations at the beginning; None for three
+                times the number of hyperparameters.
             alpha: Lower bound of the fitted noise variance, relative to that of the signal.
             beta: Weight of exploration in the upper confidence bound.
-            seed: Same seed, same trials; random if None.
+            seed: The same seed gives the same trials; random if None.
             hyperparameters: A space with hyperparameters that are fixed or narrowed.
             tune_new_entries: Whether hyperparameters outside of `hyperparameters` are searched.
             allow_new_entries: Whether hyperparameters outside of `hyperparameters` are allowed.
-            max_retries_per_trial: How often a failed trial is retried.
+            max_retries_per_trial: Number of times that a failed trial is retried.
             max_consecutive_failed_trials: Failed trials in a row after which `search` raises a
                 RuntimeError.
             **kwargs: Further arguments of `kt_tuning.Tuner`.

@@ -168,8 +168,8 @@ def test_a_family_without_a_network_at_hand_is_left_out_and_the_others_go_on(mon
     found = Families.named(["linearprobe", "mlp"], (8, 8, 1), 2)
     assert list(found.members) == ["mlp"]
     (message,) = caplog.messages
-    assert message.startswith("linearprobe is left out: No pre-trained network is at hand")
-    with pytest.raises(BackboneError, match="No pre-trained network is at hand"):
+    assert message.startswith("linearprobe is left out: No pre-trained network is available")
+    with pytest.raises(BackboneError, match="No pre-trained network is available"):
         Families.named(["linearprobe"], (8, 8, 1), 2)
 
 

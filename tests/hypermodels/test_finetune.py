@@ -282,7 +282,7 @@ def test_with_random_weights_networks_of_keras_are_searched():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"normalization": ([0.0] * 3, [1.0] * 3)}, "brings its own preprocessing"),
+        ({"normalization": ([0.0] * 3, [1.0] * 3)}, "has its own preprocessing"),
         ({"values": "pytorch"}, "`values` is one of raw, tf, torch, caffe"),
         ({"unfreeze": 3}, "share of the backbone's layers, 0 to 1. Received: unfreeze=3"),
         ({"unfreze": 0.5}, "no hyperparameter 'unfreze'"),

@@ -124,7 +124,7 @@ def test_without_any_network_it_says_what_to_install(monkeypatch):
 
 
 def test_a_normalization_would_be_wrong(backbone):
-    with pytest.raises(ValueError, match="brings its own preprocessing"):
+    with pytest.raises(ValueError, match="has its own preprocessing"):
         probe(backbone, normalization=([0.0], [1.0]))
 
 

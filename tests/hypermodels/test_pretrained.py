@@ -1,4 +1,4 @@
-"""The table of pre-trained networks, and which of them are at hand."""
+"""The table of pre-trained networks, and which of them are available."""
 
 import dataclasses
 import importlib

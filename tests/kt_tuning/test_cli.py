@@ -49,7 +49,7 @@ def test_run_prints_scores_and_where_things_are(finished):
     assert "accuracy" in result.stdout
     assert f"model   {base / 'run/export/1'}" in result.stdout
     assert f"report  {base / 'run/report.html'}" in result.stdout
-    assert re.search(r"^All of it took \d+:\d\d\.$", result.stdout, re.MULTILINE)
+    assert re.search(r"^The run took \d+:\d\d\.$", result.stdout, re.MULTILINE)
 
 
 def test_run_says_what_there_is_and_what_each_trial_came_to(finished):
@@ -58,8 +58,8 @@ def test_run_says_what_there_is_and_what_each_trial_came_to(finished):
     assert all(re.match(r"\d\d:\d\d:\d\d ", line) for line in lines)
     said = [line[len("00:00:00 ") :] for line in lines]
     assert said[:2] == [
-        "60 images in 2 classes, 30 images each: 36 to train on, 12 to validate on, 12 to test on "
-        "at the end.",
+        "60 images in 2 classes, 30 images each: 36 for training, 12 for validation, 12 for the "
+        "final test.",
         "Images are 8×8 pixels, grey (the size of all files).",
     ]
     assert said[2] == "Starting TensorFlow."
@@ -160,7 +160,7 @@ def test_report_opens_in_a_browser(finished, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("webbrowser.open", lambda address: asked.append(address) or False)
     assert kt_tuning(monkeypatch, "report", run, "--open") == 0
     assert asked == [(run / "report.html").as_uri()]
-    assert "There is no browser here" in capsys.readouterr().err
+    assert "No browser was found" in capsys.readouterr().err
 
 
 def test_evaluate_measures_the_parts_asked_for(finished, monkeypatch, capsys, tmp_path):

@@ -37,8 +37,7 @@ def test_the_list_says_what_is_at_hand_and_what_brings_the_others(monkeypatch, c
         "M",
         "75.1%",
         "Apache-2.0",
-        "at",
-        "hand",
+        "available",
     ]
     (dense,) = [line.split() for line in lines if line.startswith("DenseNet121")]
     assert " ".join(dense).endswith("BSD-3-Clause kt-tuning backbones fetch DenseNet121")
@@ -70,7 +69,7 @@ def test_a_download_that_cannot_be_had_is_one_line(monkeypatch, capsys):
 
 def test_what_is_at_hand_needs_no_download(monkeypatch, capsys):
     assert kt_tuning(monkeypatch, "backbones", "fetch", "EfficientNetLite0") == 0
-    assert capsys.readouterr().out == "EfficientNetLite0 is at hand.\n"
+    assert capsys.readouterr().out == "EfficientNetLite0 is available.\n"
 
 
 def test_a_named_network_is_missed_before_the_images_are_read(monkeypatch, capsys, tmp_path):
@@ -143,11 +142,11 @@ def save_another(folder):
 @pytest.mark.parametrize(
     ("put", "options", "said"),
     [
-        (None, (), "no pre-trained network at hand: networks from nothing"),
+        (None, (), "no pre-trained network: networks trained from scratch"),
         (save_damaged, (), "leaves is not used: "),
-        (save_damaged, ("--backbone", "leaves"), "The search goes on without it."),
+        (save_damaged, ("--backbone", "leaves"), "The search continues without it."),
         (save_another, (), "is damaged or another version"),
-        (save_another, ("--backbone", "leaves"), "The search goes on without it."),
+        (save_another, ("--backbone", "leaves"), "The search continues without it."),
         (None, ("--backbone", "MobileNetV2"), "no such host. Try again with a network"),
     ],
 )

@@ -22,7 +22,7 @@ def test_config_prints_every_option_of_run_with_its_default_and_meaning(capsys):
         if name != "config"
     }
     assert yaml.safe_load(printed) == expected
-    assert "# Candidates for the ensemble.\nensemble_size: 5\n" in printed
+    assert "# Number of candidates for the ensemble.\nensemble_size: 5\n" in printed
     assert "Default: 20 without a time limit." in printed
 
 
@@ -96,7 +96,7 @@ def test_null_is_the_default(verb, tmp_path):
     [
         ("epoch: 3", "no option 'epoch'. Did you mean 'epochs'?"),
         ("[1, 2]", "should be a YAML mapping"),
-        ("epochs: [1, 2", "is no YAML"),
+        ("epochs: [1, 2", "is not valid YAML"),
         ("epochs: [1, 2]", r"epochs takes one value. Received: \[1, 2\]"),
         ("quiet: 3", "quiet should be true or false. Received: 3"),
         ("time_limit: {minutes: 3}", "should be a number or text"),
@@ -104,7 +104,7 @@ def test_null_is_the_default(verb, tmp_path):
         ("config: other.yaml", "no option 'config'"),
         ("a: &a [x]\nmixup: [*a, *a]", r"the alias \*a: write the value out"),
         ("mixup: " + 5000 * "[", "is nested too deeply"),
-        ("epochs: 2026-02-30", "is no YAML: day is out of range"),
+        ("epochs: 2026-02-30", "is not valid YAML: day is out of range"),
     ],
 )
 def test_wrong_files_are_refused(verb, tmp_path, text, message):
@@ -140,7 +140,7 @@ def test_what_run_writes_is_what_came_of_its_options(tmp_path):
     server = RunOptions(storage="mysql://user:secret@host/name", objective=("val_f1",))
     text = as_asked(run, given, tmp_path, server)["config.yaml"]
     assert yaml.safe_load(text)["storage"] == "mysql://user@host/name"
-    assert "# password comes from KT_TUNING_STORAGE_PASSWORD" in text
+    assert "password is taken from KT_TUNING_STORAGE_PASSWORD" in " ".join(text.split("\n# "))
     (only,) = as_asked(run, given, tmp_path, RunOptions()).items()
     assert only[0] == "config.yaml"
     assert yaml.safe_load(only[1])["hyperparameters"] is None

@@ -37,7 +37,7 @@ def test_the_winner_is_trained_again_saved_and_exported(run, monkeypatch, capsys
     result.write_text(json.dumps({**json.loads(result.read_text()), "values": space.values}))
     assert kt_tuning(monkeypatch, "refit", run, "--epochs", 2, "--quiet") == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert first == "1 model on 48 images, on 1 processor: 2 epochs of 16 images a step."
+    assert first == "1 model on 48 images, on 1 processor: 2 epochs of 16 images per step."
     assert second == f"model   {run / 'refit/export/1'}"
     assert (run / "refit/export/1/saved_model.pb").exists()
     assert (run / "refit/trial_01/model.weights.h5").exists()

@@ -30,7 +30,7 @@ def test_ctrl_c_is_status_130_and_says_how_to_go_on(capfd):
         with stopping.on_interrupt(lambda: "; or finish it"):
             raise KeyboardInterrupt
 
-    told = "Interrupted. To go on, run the same command again; or finish it\n"
+    told = "Interrupted. To continue, run the same command again; or finish it\n"
     assert outcome(capfd, verb) == (130, told)
     # A second one does not break into the end.
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -53,7 +53,7 @@ def test_sigterm_is_status_143(capfd):
             os.kill(os.getpid(), signal.SIGTERM)
             signal.pause()
 
-    told = "Interrupted. To go on, run the same command again; or finish it\n"
+    told = "Interrupted. To continue, run the same command again; or finish it\n"
     assert outcome(capfd, verb) == (143, told)
     assert issubclass(Stopped, KeyboardInterrupt)
 
@@ -101,7 +101,7 @@ def test_a_process_that_is_killed_does_not_die_without_a_word(number):
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert killed.returncode == -number
-    assert "kt-tuning was killed, by a signal: Memory may have run out" in killed.stderr
+    assert "kt-tuning was killed by a signal: Memory may have run out" in killed.stderr
     assert "TF_ENABLE_ONEDNN_OPTS=0" in killed.stderr
     assert ("Segmentation fault" in killed.stderr) is (number == signal.SIGSEGV)
 

@@ -61,7 +61,7 @@ CUT_SHORT = dataclasses.replace(PROBE, message="cut short by the time limit afte
         (CUT_SHORT, None, True),
         (dataclasses.replace(PROBE, backbone=None), None, False),
     ],
-    ids=["a probe", "cut short", "without a limit", "a network from nothing"],
+    ids=["a probe", "cut short", "without a limit", "a network trained from scratch"],
 )
 def test_a_refit_that_was_not_asked_for_takes_little_time(trial, limit, expected, tmp_path):
     (tmp_path / "trial_0").mkdir()

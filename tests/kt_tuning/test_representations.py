@@ -46,7 +46,7 @@ SHAPE = (64, 64, 3)
                 RefitRecord(("3",), (9,), (64,), (1.0,), (0,), 48, "f", "1 CPU"),
                 Path("run/refit"),
             ),
-            "Refit('run/refit': 1 model on 48 images, on 1 CPU: 9 epochs of 64 images a step.)",
+            "Refit('run/refit': 1 model on 48 images, on 1 CPU: 9 epochs of 64 images per step.)",
         ),
         (
             lambda: Candidates((Member("a/0", np.ones((4, 1))),), np.zeros(4), np.arange(4), "f"),

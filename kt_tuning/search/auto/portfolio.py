@@ -8,11 +8,11 @@ from typing import Any
 
 PHOTOS, SMALL, GREY, PLAIN, MANY = "photos", "small", "grey", "plain", "many"
 SMALL_SIDE = 64
-"""Pixels of the shorter side up to which images are small: networks from nothing are affordable."""
+"""Pixels of the shorter side up to which images are small: training from scratch is affordable."""
 MANY_IMAGES = 20_000
-"""Small images from which networks from nothing come first. On 5,000 of CIFAR-10's a ConvNet gets
-71% in 129 s, a probe 79% in 52 s; from all 50,000 a small ConvNet gets 76% in a minute. Measured
-with the default of `ConvNet` before 2026-11-30."""
+"""Number of small images from which training from scratch comes first. On 5,000 of CIFAR-10 a
+ConvNet gets 71% in 129 s, a probe 79% in 52 s; on all 50,000 a small ConvNet gets 76% in a minute.
+Measured with the default of `ConvNet` before 2026-11-30."""
 TINY_SIDE = 20
 """Pixels below which images are too coarse for what a pre-trained network looks for."""
 
@@ -77,7 +77,7 @@ PORTFOLIOS: dict[str, tuple[StartingPoint, ...]] = {
     ),
     MANY: (*FROM_NOTHING, StartingPoint("linearprobe", {"size": 128, "mirror": False})),
 }
-"""Kind of images -> starting points, in their order, where a pre-trained network is at hand."""
+"""Kind of images -> starting points, in their order, if a pre-trained network is available."""
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     PHOTOS: ("linearprobe", "finetune", "convnet"),

@@ -169,13 +169,13 @@ def test_what_was_found_is_said_and_what_will_be_done():
     text = describe(Devices("gpu", GPUS, 2, (8, 0)))
     assert "2 GPUs of compute capability 8.0, on tensorflow" in text
     assert "MirroredStrategy" in text
-    assert "2 times the images a step" in text
-    assert "1.41 times for other optimizers" in text
+    assert "2 times the images per step" in text
+    assert "times 2 for SGD and times 1.41 for other optimizers" in text
     assert "mixed_bfloat16" in text
     assert "not been run on real GPUs" in text
     assert "TPUStrategy" in describe(Devices("tpu", CORES, 8))
     text = describe(Devices("cpu", ("/device:CPU:0",), 1, bfloat16=True))
-    assert "1 processor with units for matrices of bfloat16" in text
+    assert "1 processor with instructions for bfloat16 matrices" in text
     text = describe(ONE)
     assert "1 processor, on" in text
     assert "Strategy" not in text

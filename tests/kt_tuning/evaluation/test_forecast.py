@@ -97,7 +97,7 @@ def test_random_searches_stay_within_the_limit():
 )
 def test_it_is_said_in_a_sentence(expected, said):
     text = str(Forecast("val_accuracy", 200.0, 0.868, expected, 0.886))
-    assert text == f"Twice the search time of 3:20 {said} (90% sure: not past 0.8860)."
+    assert text == f"Twice the search time of 3:20 {said} (with 90% probability not beyond 0.8860)."
 
 
 def write_trial(folder, number, began, seconds, scores, final=None):

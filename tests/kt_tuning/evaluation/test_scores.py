@@ -67,7 +67,7 @@ def test_round_trip_of_everything(everything, tmp_path):
 def test_str_of_everything(everything):
     lines = str(everything).splitlines()
     assert "throughput   4,321 images/s in batches of 32" in lines
-    assert "arithmetic   2.5 M multiply-adds an image" in lines
+    assert "arithmetic   2.5 M multiply-adds per image" in lines
     assert "robustness   accuracy 0.5000 on corrupted images" in lines
     # 90 and 80% sure and right, 60% sure and wrong, 70% sure and right
     assert "confidence   expected calibration error 0.3000" in lines

@@ -90,7 +90,7 @@ def test_the_final_model_is_named(make_summary) -> None:
     line = model_line(dataclasses.replace(run, export="2", export_bytes=2_500_000))
     assert (line.label, line.value) == ("Exported model", "Ensemble of 2")
     assert line.detail == (
-        "2,000 parameters, 4.22 ms an image, trained again on training and validation images, "
+        "2,000 parameters, 4.22 ms per image, trained again on training and validation images, "
         "in export/2, 2.5 MB"
     )
 

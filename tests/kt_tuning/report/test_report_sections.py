@@ -52,7 +52,7 @@ def test_cost_is_what_was_measured(run: RunSummary) -> None:
     for row in (
         ["Parameters", "412,345"],
         ["Weights in memory", "1.6 MB"],
-        ["Multiply-adds an image", "41.3 M"],
+        ["Multiply-adds per image", "41.3 M"],
         ["Latency of one image, p50", "4.22 ms"],
         ["Latency of one image, p99", "9.10 ms"],
         ["Throughput, in batches of 32", "1.2 k images/s"],

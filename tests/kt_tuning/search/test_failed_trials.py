@@ -215,7 +215,7 @@ def test_a_trial_that_kills_the_search_three_times_has_failed_and_the_search_goe
         for _ in range(3):
             with pytest.raises(Killed):
                 search(1)
-    assert "trial 0: its process died while it was trained; it goes on" in caplog.text
+    assert "trial 0: its process died while it was trained; it continues" in caplog.text
     results = search().results()
     assert list(results["status"]) == ["FAILED", "COMPLETED"]
     message = results["message"].iloc[0]

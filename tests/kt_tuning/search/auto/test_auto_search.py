@@ -93,7 +93,5 @@ def test_a_run_says_what_it_searches_and_why(stripes, tmp_path, monkeypatch, cap
     with caplog.at_level("INFO"), pytest.raises(KeyboardInterrupt):
         pipeline.run(stripes, tmp_path / "run", RunOptions(verbose=False))
     why, what = caplog.messages[-2:]
-    assert why == (
-        "48 grey images of 8x8 pixels and EfficientNetLite0 at hand: layers first, then rows."
-    )
+    assert why == "48 grey images of 8x8 pixels and EfficientNetLite0: layers first, then rows."
     assert what.startswith("Searching mlp, recurrent: at most 5m")
