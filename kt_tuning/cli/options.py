@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 RunFolder = Annotated[Path, typer.Argument(help="The --out of a run.")]
 ImagesNow = Annotated[
-    Path | None, typer.Option(help="Where the images are now.", show_default="where they were")
+    Path | None,
+    typer.Option(help="Where the images, or their table, are now.", show_default="where they were"),
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Delete what is there, if it was made otherwise.")
