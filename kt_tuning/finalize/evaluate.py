@@ -75,6 +75,11 @@ def load_run_data(
         max_unreadable=1.0,
         progress=progress,
     )
+    if folder is None and not Path(card.source).exists():
+        raise StorageError(
+            f"The images of {directory} were in {card.source}, which is not there any more. Name "
+            "the place where they are now as `data` (--data)."
+        )
     images = card.source if folder is None else folder
     if table is None:
         data = load(images, class_names=card.class_names)

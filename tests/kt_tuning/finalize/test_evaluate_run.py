@@ -267,7 +267,7 @@ def test_the_images_of_a_run_are_split_as_they_were(photos):
 def test_a_folder_that_has_moved(photos, tmp_path):
     run, data = photos
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
-    with pytest.raises(StorageError):
+    with pytest.raises(StorageError, match=r"not there any more.*--data"):
         load_run_data(run, progress=False)
     assert (
         load_run_data(run, tmp_path / "elsewhere", progress=False).fingerprint == data.fingerprint
