@@ -103,6 +103,8 @@ def _build(model: keras.Model, folder: Path) -> None:
     config = folder / BUILD_CONFIG
     if not model.built and config.is_file():
         model.build_from_config(read_json(config))
+        # Keras builds the layers of a subclassed model, and does not call the model itself built.
+        model.built = model.built or all(layer.built for layer in model.layers)
 
 
 def _check_frozen_part(model: keras.Model, path: Path) -> None:
