@@ -5,7 +5,9 @@ available. Names are imported when they are first used, so that `kt-tuning --hel
 images do not have to import Keras and TensorFlow.
 """
 
-from importlib import import_module
+import sys
+from importlib import abc, import_module
+from importlib.machinery import ModuleSpec
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -123,3 +125,23 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """Public names, whether they have been imported yet or not."""
     return sorted({*(name for name in globals() if name.startswith("__")), *__all__, "__version__"})
+
+
+class _KerasTunerModules(abc.MetaPathFinder, abc.Loader):
+    """Imports `kt_tuning.oracles`, `kt_tuning.engine.trial` and the like from KerasTuner."""
+
+    _names = ("applications", "engine", "errors", "oracles")
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        package, _, rest = fullname.partition(".")
+        known = package == __name__ and rest.partition(".")[0] in self._names
+        return ModuleSpec(fullname, self) if known else None
+
+    def exec_module(self, module: Any) -> None:
+        """Put KerasTuner's module in the place of the new one."""
+        rest = module.__name__.partition(".")[2]
+        sys.modules[module.__name__] = import_module(f"keras_tuner.{rest}")
+
+
+# Before the finder of files, which would load KerasTuner's files a second time.
+sys.meta_path.insert(0, _KerasTunerModules())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import keras_tuner
 
 from hypermodels import HYPERMODELS, Families
+from hypermodels.backbone import BackboneError
 from kt_tuning.core.errors import SearchError, StorageError
 from kt_tuning.core.json_record import content_checked, read_json
 from kt_tuning.core.records import SearchRecord
@@ -24,6 +26,8 @@ from kt_tuning.search.definition import SearchDefinition, read_definition
 from kt_tuning.search.descriptions import NAME, STATE
 from kt_tuning.search.study.storage import trusted_storage
 from kt_tuning.tuner import Tuner
+
+logger = logging.getLogger("kt_tuning")
 
 OPTUNA = "optuna"
 _ARGUMENTS = ("per_stage", "space", "normalization", "weights", "penalty")
@@ -137,7 +141,16 @@ def recorded_options(
 def recorded_hypermodel(run: Run, definition: SearchDefinition) -> Any:
     """Return the hypermodel of a search if it is one of `hypermodels`; else None."""
     described = definition.hypermodel
-    made = None if described is None else _made(described)
+    try:
+        made = None if described is None else _made(described)
+    except BackboneError as error:
+        logger.warning(
+            "The hypermodel of %s cannot be made again, and nothing can be trained: %s. Results, "
+            "plots, the report and the saved ensemble are there.",
+            run.path,
+            error,
+        )
+        return None
     choice = run.read(AutoChoice, AUTO_CHOICE)
     return made if made is None or choice is None else Chosen(choice, made)
 
@@ -182,7 +195,7 @@ def _missing(definition: SearchDefinition) -> Callable[[keras_tuner.HyperParamet
     def build(hp: keras_tuner.HyperParameters) -> Any:
         raise SearchError(
             f"The hypermodel of this search, {name}, is code that its run directory does not "
-            "have. Pass it: open_run(path, hypermodel=…)."
+            "have, or its pre-trained network cannot be had. Pass it: open_run(path, hypermodel=…)."
         )
 
     build.__name__ = name

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 RunFolder = Annotated[Path, typer.Argument(help="Run directory, the --out of `run`.")]
 ImagesNow = Annotated[
     Path | None,
-    typer.Option(
-        help="Folder or file of the images, if they have moved.", show_default="that of the search"
-    ),
+    typer.Option(help="Where the images, or their table, are now.", show_default="where they were"),
 ]
 Overwrite = Annotated[
     bool,

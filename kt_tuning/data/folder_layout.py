@@ -46,7 +46,9 @@ def scan(
     """
     root = os.path.realpath(folder)
     if not os.path.isdir(root):
-        found = "a file" if os.path.exists(root) else "nothing there"
+        found = "nothing there"
+        if os.path.exists(root):
+            found = "a file; tables end in .csv, .tsv or .parquet, and arrays in .npz"
         raise StorageError(f"Expected a folder of images. Received: {folder} ({found})")
     left_out = LeftOut()
     skipped = None if skip is None else os.path.realpath(skip)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.data.decode import bits_of, composite_on_white
-from kt_tuning.data.label_encoding import encode_labels, refuse_masked
+from kt_tuning.data.label_encoding import encode_labels, is_missing, refuse_masked
 
 _CHUNK = 1024
 """Images converted at a time, so that the floating-point copy of a large array stays small."""
@@ -256,7 +256,7 @@ def _group_numbers(groups: Any, train: int, total: int) -> NDArray[np.int64] | N
             f"groups should hold one number or string an image of x, ({train},). "
             f"Received: {array.dtype} {array.shape}"
         )
-    alone = np.array([group is None or group != group for group in array.tolist()], bool)
+    alone = np.array([is_missing(group) for group in array.tolist()], bool)
     array = array.astype(str) if array.dtype == object else array
     numbers = np.unique(array, return_inverse=True)[1]
     numbers[alone] = np.flatnonzero(alone) + train

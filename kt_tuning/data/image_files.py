@@ -76,7 +76,8 @@ class LeftOut:
     def __str__(self) -> str:
         parts = []
         hidden = Counter(map(os.path.basename, self.folders))
-        for counter, what in ((self.files, "files that are no images"), (hidden, "hidden folders")):
+        files = (self.files, "files that are not read as images")
+        for counter, what in (files, (hidden, "hidden folders")):
             if counter:
                 shown = ", ".join(f"{count} {name}" for name, count in counter.most_common(8))
                 more = ", …" if len(counter) > 8 else ""

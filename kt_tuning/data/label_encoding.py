@@ -102,6 +102,14 @@ def refuse_masked(array: Any, name: str) -> None:
         )
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a value is None, NaN, or the NA or NaT of pandas."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # NA compares as NA
+        return True
+
+
 def _label_values(y: Any) -> tuple[NDArray[Any], int]:
     """Return (N,) integers or strings, and the number of one-hot columns, 0 if not one-hot."""
     refuse_masked(y, "y")
@@ -113,7 +121,7 @@ def _label_values(y: Any) -> tuple[NDArray[Any], int]:
         array = array[:, 0]
     if array.dtype.kind == "O":  # such as a pandas column of strings
         values = array.ravel().tolist()
-        if missing := sum(value is None or value != value for value in values):
+        if missing := sum(map(is_missing, values)):
             raise DataError(f"{missing} of {len(values)} labels are missing: None or NaN.")
         kinds = {type(value) for value in values}
         if len(kinds) != 1:

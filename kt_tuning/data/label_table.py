@@ -79,9 +79,11 @@ def read_table(
         source: A `.csv`, `.tsv` or `.parquet` file, or a DataFrame: a row an image. The cells of a
             text file are separated by commas, semicolons, tabs or bars, as its first line is. One
             column has file names: absolute, or below `images`, with or without a folder and an
-            extension; of a path that has the name of that folder in it, what follows is enough.
-            One has labels: text or numbers. One may have the split ("train", "val", "test" and
-            their usual other names), and one a group, whose images stay on one side of a split.
+            extension, in any case; of a path that has the name of that folder in it, what follows
+            is enough. Of absolute paths of another machine the leading folders that all rows share
+            are left out. One has labels: text or numbers. One may have the split ("train", "val",
+            "test" and their usual other names), and one a group, whose images stay on one side of
+            a split.
         images: The folder of the images; that of the file if None.
         columns: Meaning ("file", "label", "split", "group") -> name of the column; others
             are found by their usual names, see `COLUMNS`.
@@ -186,11 +188,11 @@ def _plain(name: str) -> str:
 
 
 def _texts(column: pd.Series) -> list[str]:
-    """The cells as text, without blanks around it; an empty one is ""."""
+    """The cells as composed text, without blanks around it; an empty one is ""."""
     whole = column.dtype.kind == "f" and (column.dropna() % 1 == 0).all()
     filled = column.astype("Int64") if whole else column
     return [
-        "" if missing else str(value).strip()
+        "" if missing else _composed(str(value).strip())
         for value, missing in zip(filled, column.isna(), strict=True)
     ]
 
@@ -199,22 +201,24 @@ def _find_files(
     root: str, files: Iterable[ImageFile], rows: Iterable[_Row]
 ) -> tuple[dict[ImageFile, _Row], dict[str, list[str]], list[str]]:
     """Return the valid rows by their file, names in other rows by fault, and files in no row."""
-    # By path, by path without extension, by name, by name without extension.
-    levels: list[dict[str, list[ImageFile]]] = [{}, {}, {}, {}]
+    # By path, by path without extension, by name, by name without extension; then in lower case.
+    levels: list[dict[str, list[ImageFile]]] = [{} for _ in range(8)]
     for file in files:
-        stem = os.path.splitext(file.path)[0]
-        names = (file.path, stem, os.path.basename(file.path), os.path.basename(stem))
-        for level, name in zip(levels, names, strict=True):
-            level.setdefault(_composed(name), []).append(file)
+        path = _composed(file.path)
+        stem = os.path.splitext(path)[0]
+        names = [path, stem, os.path.basename(path), os.path.basename(stem)]
+        for level, name in zip(levels, [*names, *map(str.casefold, names)], strict=True):
+            level.setdefault(name, []).append(file)
     valid: dict[ImageFile, _Row] = {}
     faults: dict[str, list[str]] = collections.defaultdict(list)
     named: set[ImageFile] = set()
     prefix: str | None = None
     contradicted: set[ImageFile] = set()
     for row in rows:
-        spellings = list(_spellings(_composed(row.name), root)) if row.name else []
-        # Of another folder of the same name, the files would be others.
+        spellings = list(_spellings(row.name, root)) if row.name else []
+        # Below another folder, the files would be others.
         spellings = [(name, start) for name, start in spellings if start in ("", prefix or start)]
+        spellings += [(name.casefold(), start) for name, start in spellings]
         known = ((level[n], s) for n, s in spellings for level in levels if n in level)
         meant, start = next(known, ([], ""))
         prefix = start or prefix
@@ -251,7 +255,7 @@ def _composed(name: str) -> str:
 def _spellings(name: str, root: str) -> Iterator[tuple[str, str]]:
     """Yield the paths below the folder of images that a file name may mean, the likeliest first.
 
-    Each with the part of the name up to the folder's own name, if that was left out, else "".
+    Each with the folders that were left out at the start of the name, "" if none was.
     """
     if os.path.isabs(name):
         parent, file = os.path.split(name)
@@ -262,9 +266,19 @@ def _spellings(name: str, root: str) -> Iterator[tuple[str, str]]:
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     yield "/".join(parts), ""
     folder = _composed(os.path.basename(root))
+    elsewhere = _is_elsewhere(name.replace("\\", "/").rpartition("/")[0], root)
     for place, part in enumerate(parts[:-1], 1):
-        if part == folder:
+        if elsewhere or part == folder:
             yield "/".join(parts[place:]), "/".join(parts[:place])
+
+
+@functools.lru_cache
+def _is_elsewhere(folder: str, root: str) -> bool:
+    """Whether a folder is of another machine, by the start of its path, or of a URL."""
+    if not folder.startswith("/"):
+        return re.match(r"[A-Za-z]:|\w+:/", folder) is not None
+    start = "/".join(folder.split("/")[:3])  # such as /home/name
+    return not (os.path.exists(start) or Path(os.path.realpath(folder)).is_relative_to(root))
 
 
 def _listing(root: str, rows: Mapping[ImageFile, _Row]) -> Listing:
@@ -300,7 +314,9 @@ def _part(split: str) -> str:
     part = split_parts([split or "train"]).get(split or "train")
     if part is None:
         raise DataError(
-            f"The column of splits has train, val or test, or nothing. Received: {split!r}"
+            f"The column of splits has train, val or test, or nothing. Received: {split!r}. Name "
+            "the right column, columns={'split': …} (--column split=…), or rename this one if it "
+            "means something else."
         )
     return part
 

@@ -15,14 +15,14 @@ _WORDS = {
     ),
     "test": ("test", "testing", "tst", "ts", "te"),
 }
-#: The same in German, French, Spanish, Portuguese, Italian, Dutch, Polish, Russian, Chinese,
-#: Japanese and Korean, where they differ.
+#: The same in the plural, and in German, French, Spanish, Portuguese, Italian, Dutch, Polish,
+#: Turkish, Russian, Chinese, Japanese and Korean, where they differ.
 _TRANSLATIONS = {
-    "train": "entraînement apprentissage entrenamiento treino treinamento addestramento trening "
-    "обучение обучающая 训练 訓練 学习 学習 훈련 학습",
-    "validation": "validierung validación validação validazione validatie walidacja валидация "
-    "验证 驗證 検証 검증",
-    "test": "teste tests prueba pruebas тест тестовая 测试 測試 テスト 테스트 시험",
+    "train": "trains trainings ausbildung entraînement apprentissage entrenamiento treino "
+    "treinamento addestramento trening eğitim обучение обучающая 训练 訓練 学习 学習 훈련 학습",
+    "validation": "validations validierung validación validação validazione validatie walidacja "
+    "doğrulama валидация 验证 驗證 検証 검증",
+    "test": "teste tests prueba pruebas prova prove тест тестовая 测试 測試 テスト 테스트 시험",
 }
 
 #: Words that say nothing about which split it is.

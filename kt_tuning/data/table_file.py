@@ -35,7 +35,8 @@ def read_table_file(path: Path) -> pd.DataFrame:
         if path.suffix.lower() == ".parquet":
             require_extra(str(path), "parquet", "pyarrow")
             return pd.read_parquet(path)
-        text = _text(path)
+        # Excel's own first line, which says what the others show.
+        text = re.sub(r"\Asep=.\s*\n", "", _text(path))
         first = next((line for line in text.splitlines() if line.strip()), "")
         outside = re.sub('"[^"]*"', "", first)
         with warnings.catch_warnings():

@@ -154,9 +154,10 @@ def export_obstacle(model: keras.Model) -> str | None:
         keras.saving.deserialize_keras_object(config)
     except Exception as error:  # layers of the user's own raise anything
         _, _, cause = str(error).strip().rpartition("Exception encountered: ")
+        cause = cause.partition("\n")[0].partition(" Full object config")[0]
         return (
             "The model cannot be exported in the format keras, as Keras would not load it: "
-            f"{type(error).__name__}: {cause.partition(chr(10))[0]} Give each layer of your own a "
+            f"{type(error).__name__}: {cause} Give each layer of your own a "
             "`get_config` that returns all arguments of its constructor, register layers and "
             "functions of your own with `keras.saving.register_keras_serializable`, and have no "
             "Lambda layers of lambdas. Other formats take it."

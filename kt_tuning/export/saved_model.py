@@ -20,6 +20,7 @@ from kt_tuning.core.records import DataCard, PixelFormat
 from kt_tuning.export.export_folder import LABELS_FILE, PROVENANCE_FILE
 from kt_tuning.export.export_source import Predict, Source, predict_all
 from kt_tuning.export.measurement import FLOAT32, check_tolerance, compare
+from kt_tuning.run.layout import EXPORT
 
 if TYPE_CHECKING:
     import keras
@@ -258,10 +259,11 @@ def load_saved_model(path: str | Path) -> LoadedModel:
 
 
 def _suggestion(path: Path) -> str:
-    """Name the newest version below `path`, which may be the folder of all versions."""
-    folders = [file.parent for file in path.glob("*/saved_model.pb")]
-    versions = [int(folder.name) for folder in folders if folder.name.isdecimal()]
-    return f" Did you mean {path / str(max(versions))}?" if versions else ""
+    """Name the newest version below `path`, which may be a run or the folder of all versions."""
+    files = [*path.glob("*/saved_model.pb"), *path.glob(f"{EXPORT}/*/saved_model.pb")]
+    folders = [file.parent for file in files if file.parent.name.isdecimal()]
+    newest = max(folders, key=lambda folder: int(folder.name), default=None)
+    return "" if newest is None else f" Did you mean {newest}?"
 
 
 def _join(shape: tuple[int, ...]) -> str:

@@ -14,6 +14,7 @@ import keras
 from kt_tuning.core.errors import DataError, OptionError, StorageError
 from kt_tuning.core.records import PARTS
 from kt_tuning.data import Groups, ImageData, load_images
+from kt_tuning.data.load_data import is_table
 from kt_tuning.ensembling import Ensemble, EnsembleRecord, trained_on_validation
 from kt_tuning.ensembling.run_files import (
     combination_digest,
@@ -40,7 +41,7 @@ def load_run_data(
 
     Args:
         directory: The run directory.
-        folder: Where the images are now; where they were if None.
+        folder: Where the images, or the table of their labels, are now; where they were if None.
         progress: Whether to show a progress bar while files are decoded.
 
     Raises:
@@ -74,11 +75,25 @@ def load_run_data(
         max_unreadable=1.0,
         progress=progress,
     )
+    if folder is None and not Path(card.source).exists():
+        raise StorageError(
+            f"The images of {directory} were in {card.source}, which is not there any more. Name "
+            "the place where they are now as `data` (--data)."
+        )
     images = card.source if folder is None else folder
     if table is None:
         data = load(images, class_names=card.class_names)
     else:
-        data = load(table.path, images=images, columns=table.columns, max_missing=table.max_missing)
+        labels, place = table.path, Path(images)
+        if is_table(images):
+            labels, place = str(images), Path(card.source)
+            place = place if place.is_dir() else Path(images).parent
+        elif not Path(labels).is_file():
+            raise StorageError(
+                f"The table that {directory} was searched on, {labels}, is not there any more. "
+                "Name it where it is now as `data` (--data labels.csv)."
+            )
+        data = load(labels, images=place, columns=table.columns, max_missing=table.max_missing)
     data = dataclasses.replace(data, indices=split.indices, runs=[run.path])
     if split.groups is not None and len(split.groups) == len(data.labels):
         data = dataclasses.replace(data, groups=Groups(split.groups, required=True))

@@ -32,6 +32,7 @@ from kt_tuning.run.layout import (
     check_free,
     check_length,
     check_removable,
+    is_run_directory,
     remove_run,
 )
 from kt_tuning.search.pruning import Point
@@ -59,7 +60,10 @@ class RunDirectory(Run):
         self._objective = objective
         self._records: dict[str, TrialRecord] = {}
         self._damaged: set[str] = set()
-        _check_writable(path)
+        if is_run_directory(path) and not overwrite:
+            check_length(path)  # it may be opened to be read only
+        else:
+            _check_writable(path)
         if overwrite:
             check_removable(path)
 
@@ -80,6 +84,7 @@ class RunDirectory(Run):
             StorageError: if another process holds the directory, it cannot be written, or its
                 content must not be deleted or overwritten.
         """
+        _check_writable(self.path)
         folder = Path(source) if source is not None and Path(source).is_dir() else None
         if self.overwrite:
             check_removable(self.path, folder)

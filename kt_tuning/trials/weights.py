@@ -66,6 +66,8 @@ def load_weights(model: keras.Model, path: Path) -> None:
         with warnings.catch_warnings():
             # Keras would silently keep initial weights that the file lacks.
             warnings.filterwarnings("error", "Skipping nested container", UserWarning)
+            # The state of the optimizer, if there is any, may be that of another one.
+            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
             _without_optimizer(model).load_weights(path)
     except OSError as error:
         raise StorageError(f"Cannot read the weights {path}: {error}. Restore the file.") from error
@@ -101,6 +103,8 @@ def _build(model: keras.Model, folder: Path) -> None:
     config = folder / BUILD_CONFIG
     if not model.built and config.is_file():
         model.build_from_config(read_json(config))
+        # Keras builds the layers of a subclassed model, and does not call the model itself built.
+        model.built = model.built or all(layer.built for layer in model.layers)
 
 
 def _check_frozen_part(model: keras.Model, path: Path) -> None:
@@ -115,11 +119,18 @@ def _check_frozen_part(model: keras.Model, path: Path) -> None:
 
 
 def _without_optimizer(model: keras.Model) -> keras.Model:
-    """Return the layers whose weights are kept as an uncompiled model, if it is functional."""
+    """Return the layers whose weights are kept as an uncompiled model, if it is functional.
+
+    A model with weights that its outputs do not need, such as those of an attached layer that only
+    `train_step` uses, is returned itself.
+    """
     frozen = getattr(model, "frozen", None)
     part = model if frozen is None else frozen.head
     inputs = getattr(part, "inputs", None)
-    return part if inputs is None else keras.Model(inputs, part.outputs)
+    if inputs is None:
+        return part
+    plain = keras.Model(inputs, part.outputs)
+    return plain if len(plain.weights) == len(part.weights) else part
 
 
 def save_with_keras_parts(model: keras.Model) -> None:

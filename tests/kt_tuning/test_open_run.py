@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import keras
 import numpy as np
 import pytest
 from command_line import kt_tuning, write_photos
@@ -65,6 +66,16 @@ def test_the_tuner_has_the_results_models_and_figures_of_the_search(searched):
     images = np.zeros((1, *SHAPE), np.uint8)
     one, two = (tuner.best_model().predict(images, verbose=0) for tuner in (before, after))
     assert np.array_equal(one, two)
+
+
+def test_a_run_that_cannot_be_written_is_read(searched, photos, monkeypatch):
+    run, before = searched
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    after = open_run(run)
+    assert after.results().equals(before.results())
+    assert after.best_model().count_params() == before.best_model().count_params()
+    with pytest.raises(StorageError, match="read-only"):
+        after.search(load_images(photos, progress=False), verbose=False)
 
 
 def test_a_search_in_python_is_used_from_the_shell(searched, monkeypatch, capsys):
@@ -164,6 +175,19 @@ def test_what_cannot_be_made_again_is_asked_for(tmp_path):
     write_records(tmp_path, MLP(SHAPE, 2), oracle="RandomSearchOracle")
     with pytest.raises(StorageError, match="searched with RandomSearchOracle"):
         open_run(tmp_path)
+
+
+def test_a_run_whose_pretrained_network_is_gone_is_read(tmp_path, caplog):
+    inputs = keras.Input((32, 32, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(inputs))
+    keras.Model(inputs, pooled).save(tmp_path / "net.tf.keras")
+    write_records(tmp_path, FineTune((32, 32, 3), 2, backbone=tmp_path / "net.tf.keras"))
+    (tmp_path / "net.tf.keras").unlink()
+    tuner = open_run(tmp_path)
+    assert "cannot be made again" in caplog.text
+    assert len(tuner.results()) == 0
+    with pytest.raises(SearchError, match="pre-trained network cannot be had"):
+        tuner.refit()
 
 
 def test_what_is_no_run_directory_is_refused(tmp_path):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -84,7 +85,7 @@ def test_groups_are_one_an_image(groups: object) -> None:
 
 
 def test_images_of_no_group_are_on_their_own() -> None:
-    numbers = [*range(10), *[None] * 30, *[float("nan")] * 20]
+    numbers = [*range(10), *[None] * 30, *[float("nan")] * 19, pd.NA]
     data = ImageData.from_arrays(pictures(60), [0, 1] * 30, groups=np.array(numbers, object))
     assert data.groups is not None
     assert len(np.unique(data.groups.of_image)) == 60

@@ -70,8 +70,8 @@ def test_what_is_left_out_is_said_with_its_number(
     with caplog.at_level(logging.WARNING, "kt_tuning"):
         scan(tmp_path)
     assert [record.getMessage() for record in caplog.records] == [
-        f"Left out of {tmp_path}: 4 files that are no images (2 .txt, 1 .mp4, 1 without extension) "
-        "and 1 hidden folders (1 @eaDir)"
+        f"Left out of {tmp_path}: 4 files that are not read as images (2 .txt, 1 .mp4, 1 without "
+        "extension) and 1 hidden folders (1 @eaDir)"
     ]
 
 

@@ -75,7 +75,7 @@ def test_class_names_that_are_other_strings() -> None:
         ([], r"Received: .* \(0,\)"),
         ([[[1]]], r"Received: int64 \(1, 1, 1\)"),
         (np.array(["cat", 3.5], object), "Expected labels of one type. Received: float, str"),
-        (np.array(["cat", None, np.nan], object), "2 of 3 labels are missing"),
+        (np.array(["cat", None, np.nan, pd.NA], object), "3 of 4 labels are missing"),
         ([[1], [0, 1]], "Expected one label an image"),
         (np.nan, r"Received: float64 \(\)"),
         ([1e20, 0.0], "the first 1e\\+20 in row 0"),

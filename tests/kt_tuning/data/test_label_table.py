@@ -58,6 +58,10 @@ BOTH = {"a": ["a1.jpg", "a2.jpg"], "b": ["sub/b1.jpg", "sub/b2.png"]}
         ("a1.jpg", "a2", "sub\\b1.jpg", ".\\sub\\b2"),
         tuple(f"photos/{name}" for name in FILES),
         tuple(f"/home/another/photos/{name}" for name in FILES),
+        tuple(f"/home/another/pictures/{name}" for name in FILES),
+        tuple(f"gs://bucket/pictures/{name}" for name in FILES),
+        tuple(f"D:\\pictures\\{name}".replace("/", "\\") for name in FILES),
+        ("A1.JPG", "a2.JPG", "Sub/b1", "B2.png"),
         ("C:\\photos\\a1.jpg", "C:\\photos\\a2", "sub/b1", "C:\\photos\\sub\\b2"),
     ],
 )
@@ -103,6 +107,15 @@ def test_files_of_another_folder_of_the_same_name_are_missing(folder):
     names = [f"{part}/photos/{name}" for part in ("train", "test") for name in FILES]
     with pytest.raises(DataError, match=r"4 name a file that is missing .test/photos/a1"):
         read_table(table(names, "aabbaabb"), folder)
+
+
+def test_files_of_another_folder_of_this_machine_are_missing(folder, tmp_path):
+    names = [str(tmp_path / name) for name in FILES]
+    with pytest.raises(DataError, match="4 name a file that is missing"):
+        read_table(table(names), folder)
+    names = [str(folder / "gone" / name) for name in FILES]
+    with pytest.raises(DataError, match="4 name a file that is missing"):
+        read_table(table(names), folder)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
@@ -256,6 +269,17 @@ def test_files_without_a_row_are_counted(folder, caplog):
         read_table(table(), folder)
     assert "1 image files in" in caplog.text
     assert "e.g. c.jpg" in caplog.text
+
+
+def test_labels_may_be_composed_in_either_way(folder):
+    found = read_table(table(labels=["\u00e9", "e\u0301", "b", "b"]), folder)
+    assert found.listing.class_names == ("b", "\u00e9")
+
+
+def test_the_separator_line_of_excel_is_no_header(folder):
+    rows = "".join(f"{name};{label}\n" for name, label in BY_FILE)
+    (folder / "labels.csv").write_text(f"sep=;\nfile;label\n{rows}")
+    assert paths(read_table(folder / "labels.csv")) == {"train": BOTH}
 
 
 @pytest.mark.parametrize(

@@ -217,4 +217,5 @@ def test_what_keras_would_not_load_is_an_obstacle_to_its_own_format(layer) -> No
     assert obstacle is not None
     assert "cannot be exported in the format keras, as Keras would not load it" in obstacle
     assert "get_config" in obstacle
+    assert "Full object config" not in obstacle
     assert "Other formats take it" in obstacle

@@ -86,11 +86,15 @@ def test_a_folder_that_is_no_export_is_refused(tmp_path):
             load_saved_model(path)
 
 
-def test_the_folder_of_all_versions_leads_to_the_newest(exported, tmp_path):
+@pytest.mark.parametrize("folder", ["", "export"])
+def test_the_folder_of_all_versions_and_that_of_a_run_lead_to_the_newest(
+    exported, tmp_path, folder
+):
     for version in ("2", "10", "old"):
-        (tmp_path / version).mkdir()
-        shutil.copy(exported / "saved_model.pb", tmp_path / version)
-    with pytest.raises(StorageError, match=rf"Did you mean {tmp_path}/10\?"):
+        (tmp_path / folder / version).mkdir(parents=True)
+        shutil.copy(exported / "saved_model.pb", tmp_path / folder / version)
+    newest = tmp_path / folder / "10"
+    with pytest.raises(StorageError, match=rf"Did you mean {newest}\?"):
         load_saved_model(tmp_path)
 
 

@@ -267,11 +267,31 @@ def test_the_images_of_a_run_are_split_as_they_were(photos):
 def test_a_folder_that_has_moved(photos, tmp_path):
     run, data = photos
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
-    with pytest.raises(StorageError):
+    with pytest.raises(StorageError, match=r"not there any more.*--data"):
         load_run_data(run, progress=False)
     assert (
         load_run_data(run, tmp_path / "elsewhere", progress=False).fingerprint == data.fingerprint
     )
+
+
+def test_a_table_that_has_moved(photos, tmp_path):
+    labels = tmp_path / "labels.csv"
+    files = sorted((tmp_path / "photos").glob("*/*.png"))
+    labels.write_text(
+        "file,label\n" + "".join(f"{f.parent.name}/{f.name},{f.parent.name}\n" for f in files)
+    )
+    data = load_images(labels, images=tmp_path / "photos", progress=False)
+    run = tmp_path / "tabled"
+    run.mkdir()
+    data.card.save(run / "data.json")
+    data.save_split(run / "split.npz")
+    moved = labels.rename(tmp_path / "photos/moved.csv")
+    with pytest.raises(StorageError, match=r"is not there any more.*--data labels\.csv"):
+        load_run_data(run, progress=False)
+    assert load_run_data(run, moved, progress=False).fingerprint == data.fingerprint
+    (tmp_path / "photos").rename(tmp_path / "elsewhere")
+    moved = tmp_path / "elsewhere/moved.csv"
+    assert load_run_data(run, moved, progress=False).fingerprint == data.fingerprint
 
 
 def test_other_images_are_refused(photos, tmp_path):

@@ -43,6 +43,22 @@ def test_weights_of_another_network_are_refused(tmp_path):
         load_weights(build(2), path)
 
 
+def test_a_layer_that_is_attached_to_a_functional_model_is_kept(tmp_path):
+    path, models = tmp_path / "model.weights.h5", []
+    for _ in range(2):
+        inputs = keras.Input((3,))
+        model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+        model.projection = keras.layers.Dense(4)
+        model.projection.build((None, 2))
+        model.compile("adam", "mse")
+        models.append(model)
+    save_weights(models[0], path)
+    load_weights(models[1], path)
+    for ours, theirs in zip(*(model.get_weights() for model in models), strict=True):
+        assert (ours == theirs).all()
+    assert len(models[0].get_weights()) == 4
+
+
 @pytest.fixture
 def without_hypermodels(monkeypatch):
     """Keras as it is before `import hypermodels`."""

@@ -111,9 +111,25 @@ def test_the_mean_of_a_vector_metric_is_the_score(tmp_path):
     assert tuner.results()["val_f1"].iloc[0] == pytest.approx(expected, abs=1e-5)
 
 
-def test_executions_of_a_model_that_learns_its_input_in_fit(tmp_path):
+class Subclassed(keras.Model):
+    """A model that only a call builds."""
+
+    def __init__(self, units):
+        super().__init__()
+        self.dense = keras.layers.Dense(units, activation="softmax")
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
+def sequential(units):
+    return keras.Sequential([keras.layers.Dense(units, activation="softmax")])
+
+
+@pytest.mark.parametrize("make", [sequential, Subclassed])
+def test_executions_of_a_model_that_learns_its_input_in_fit(tmp_path, make):
     def build(hp):
-        model = keras.Sequential([keras.layers.Dense(hp.Int("units", 2, 2), activation="softmax")])
+        model = make(hp.Int("units", 2, 2))
         model.compile("sgd", "sparse_categorical_crossentropy")
         return model
 

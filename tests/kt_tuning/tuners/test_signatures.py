@@ -1,6 +1,8 @@
 """KerasTuner's public names and signatures against ours: additions only."""
 
+import importlib
 import inspect
+import pkgutil
 
 import keras_tuner
 import pytest
@@ -54,6 +56,20 @@ def public_methods(cls):
 def test_every_public_name_is_there(name):
     assert name in kt_tuning.__all__
     assert type(getattr(kt_tuning, name)) is type(getattr(keras_tuner, name))
+
+
+def test_every_public_module_can_be_imported():
+    modules = [
+        info.name.removeprefix("keras_tuner.")
+        for info in pkgutil.walk_packages(keras_tuner.__path__, "keras_tuner.")
+        if ".src" not in info.name and info.name != "keras_tuner.tuners"
+    ]
+    assert {"oracles", "engine.hyperparameters"} <= set(modules)
+    for name in modules:
+        ours = importlib.import_module(f"kt_tuning.{name}")
+        assert ours is importlib.import_module(f"keras_tuner.{name}")
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("kt_tuning.engine.nothing")
 
 
 @pytest.mark.parametrize("name", CLASSES)
