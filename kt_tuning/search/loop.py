@@ -250,7 +250,6 @@ class SearchLoop:
 
     def _pause(self, job: TrialSpec, record: TrialRecord) -> None:
         assert self._rungs is not None
-        self._end_run(job)
         self._rungs.pause(job)
         self._run.note(record)
         self._display.trial_ended(record, self._run.best_trials(1))
@@ -293,6 +292,8 @@ class SearchLoop:
 
     def finished(self, job: TrialSpec, result: TrialRecord) -> None:
         """Record the result of a trial."""
+        if log := self._running.pop(job.trial_id, None):
+            log.end()
         if result.status == PAUSED:
             self._pause(job, result)
             return
@@ -301,7 +302,6 @@ class SearchLoop:
 
     def _finish(self, job: TrialSpec, result: TrialRecord) -> None:
         """Return the result of a trial to the oracle."""
-        self._end_run(job)
         if result.usable:
             CrashLog(job.directory).remove()
         if unsearched := sorted(result.values.keys() - job.hp.values.keys()):
@@ -322,7 +322,8 @@ class SearchLoop:
         # For the oracle a pruned trial has a value like any other.
         trial.status = COMPLETED if result.usable else self._oracle.failure_status(result.status)
         self._tuner.on_trial_end(trial)
-        if self._oracle.will_retry(job.trial_id):
+        # KerasTuner runs an "INVALID" trial again; the client of a chief does not know.
+        if job.trial_id in getattr(oracle, "_retry_queue", ()):
             # Its record is set aside when the oracle starts it again.
             self._failed.add(job.trial_id)
         del self._slots[job.trial_id]
@@ -340,8 +341,3 @@ class SearchLoop:
         """Return whether a trial whose process died runs once more; fail it if not."""
         crashes = CrashLog(job.directory).add(len(self._run.curve(job.trial_id)))
         return self._continues(job, crashes, reason)
-
-    def _end_run(self, job: TrialSpec) -> None:
-        """Log that this process does not run a trial any more."""
-        if log := self._running.pop(job.trial_id, None):
-            log.end()

@@ -247,24 +247,19 @@ class OptunaOracle(StudyOracle):
         if len(self.objectives) > 1:
             return True
         kept, number = self._kept, self._numbers[trial_id]
-        if prune and not isinstance(self.pruner, NopPruner):
+        prunes = prune and not isinstance(self.pruner, NopPruner)
+        if prunes:
             self._read_others()
         kept.set_trial_intermediate_value(number, epoch, float(value))
-        if not prune:
-            return not math.isnan(value)
-        if proceeds := not math.isnan(value) and not trial_states.is_pruned(kept, number, epoch):
-            self._stopped.discard(trial_id)
-        else:
+        if stops := math.isnan(value) or (prunes and trial_states.is_pruned(kept, number, epoch)):
             self._stopped.add(trial_id)
-        return proceeds
+        else:
+            self._stopped.discard(trial_id)
+        return not stops
 
     def cut_short(self, trial_id: str) -> None:
         """Count a running trial as pruned when it ends."""
         self._stopped.add(trial_id)
-
-    def will_retry(self, trial_id: str) -> bool:
-        """Return False: trials that end as "INVALID" are retried by the study itself."""
-        return False
 
     def failure_status(self, status: str) -> str:
         """Return the status by which the oracle knows a trial without a score."""

@@ -127,10 +127,6 @@ class StockOracle:
         """Return None: failed attempts are not counted."""
         return None
 
-    def will_retry(self, trial_id: str) -> bool:
-        """Whether a trial that has just ended is run again, see `max_retries_per_trial`."""
-        return trial_id in getattr(self.oracle, "_retry_queue", ())
-
     def failure_status(self, status: str) -> str:
         """Return the status of a trial without a score.
 
