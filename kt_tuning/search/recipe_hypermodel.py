@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import keras
@@ -13,7 +13,7 @@ import keras_tuner
 from kt_tuning.core.errors import OptionError
 from kt_tuning.export import export_obstacle
 from kt_tuning.recipe import Recipe
-from kt_tuning.trials import member_of
+from kt_tuning.trials import unwrapped
 
 logger = logging.getLogger("kt_tuning")
 
@@ -100,9 +100,17 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         **compiling: Arguments of `Model.compile` that models are compiled anew with: `optimizer`,
             which is copied for each model, `loss` and `metrics`. None keeps the model's.
 
+    Attributes:
+        adds_recipe: True, by which `unwrapped` knows it.
+        wrapped: The hypermodel.
+        recipe: As above.
+        title: Name of the hypermodel, and of its families.
+
     Raises:
         OptionError: if `hypermodel` is neither.
     """
+
+    adds_recipe = True
 
     def __init__(
         self, hypermodel: Any, recipe: Recipe, *, strategy: Any = None, **compiling: Any
@@ -130,20 +138,6 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
     def __repr__(self) -> str:
         return f"RecipeHyperModel({self.wrapped!r}, {self.recipe!r})"
-
-    @property
-    def asks_everything(self) -> bool:
-        """Whether each build of the wrapped hypermodel asks for all hyperparameters."""
-        return getattr(self.wrapped, "asks_everything", False)
-
-    def member(self, values: Mapping[str, Any]) -> keras_tuner.HyperModel:
-        """Return the hypermodel of a configuration: that of the chosen family of several."""
-        return member_of(self.wrapped, values)
-
-    def backbone_origin(self, hp: keras_tuner.HyperParameters) -> Any:
-        """Return the origin of a configuration's pre-trained network; None if it has none."""
-        origin_of = getattr(self.wrapped, "backbone_origin", None)
-        return None if origin_of is None else origin_of(hp)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build the wrapped hypermodel's model, and compile it anew if that is asked for."""
@@ -219,7 +213,7 @@ def discover_space(
     defaults = dict(hp.values)
     done: list[Scope] = []
     waiting: list[Scope] = []
-    while not getattr(hypermodel, "asks_everything", False):
+    while not getattr(unwrapped(hypermodel), "asks_everything", False):
         done += hp.active_scopes
         met = [*waiting, *hp.inactive_scopes]
         waiting = [s for i, s in enumerate(met) if s not in done and s not in met[:i]]

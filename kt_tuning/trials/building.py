@@ -107,15 +107,24 @@ def new_model(
     return model
 
 
+def unwrapped(hypermodel: Any) -> Any:
+    """Return a hypermodel without the recipe that `RecipeHyperModel` has added to it."""
+    while getattr(hypermodel, "adds_recipe", False):
+        hypermodel = hypermodel.wrapped
+    return hypermodel
+
+
 def member_of(
     hypermodel: keras_tuner.HyperModel, values: Mapping[str, Any]
 ) -> keras_tuner.HyperModel:
     """Return the hypermodel of a configuration: that of the chosen family if there are several.
 
     Args:
-        hypermodel: With a method `member(values)`, such as `hypermodels.Families`, or without.
+        hypermodel: With a method `member(values)`, such as `hypermodels.Families`, or without; a
+            recipe may have been added to it.
         values: Hyperparameter values by name.
     """
+    hypermodel = unwrapped(hypermodel)
     find = getattr(hypermodel, "member", None)
     return hypermodel if find is None else find(values)
 
@@ -268,9 +277,7 @@ def has_own_fit(hypermodel: Any) -> bool:
 
     The families of `hypermodels` hand them on to `keras.Model.fit`.
     """
-    own = hypermodel
-    while hasattr(own, "wrapped"):
-        own = own.wrapped
+    own = unwrapped(hypermodel)
     if isinstance(own, Families):
         return any(map(has_own_fit, own.members.values()))
     fit = vars(own).get("fit", type(own).fit)

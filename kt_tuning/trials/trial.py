@@ -22,6 +22,7 @@ from kt_tuning.trials.building import (
     computes_in_16_bits,
     new_model,
     training_precision,
+    unwrapped,
     warnings_when_built,
 )
 from kt_tuning.trials.callbacks import Deadline
@@ -167,7 +168,7 @@ class _Training:
         else:
             status = PRUNED if self.pruned else COMPLETED
         parameters = 0 if model is None or not model.built else int(model.count_params())
-        origin_of = getattr(self._tasks[0].hypermodel, "backbone_origin", None)
+        origin_of = getattr(unwrapped(self._tasks[0].hypermodel), "backbone_origin", None)
         backbone = None if origin_of is None or model is None else origin_of(spec.hp)
         return spec.record(
             status,
