@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import keras
 import keras_tuner
+from keras_tuner.src.engine.hypermodel import get_hypermodel
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.export import export_obstacle
@@ -105,6 +106,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         wrapped: The hypermodel.
         recipe: As above.
         title: Name of the hypermodel, and of its families.
+        shown: Its representation; of a function the name.
 
     Raises:
         OptionError: if `hypermodel` is neither.
@@ -130,14 +132,14 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         kind: str = getattr(hypermodel, "__name__", type(hypermodel).__name__)
         members = getattr(hypermodel, "members", ())
         self.title = f"{kind}({', '.join(members)})" if members else kind
-        is_function = not isinstance(hypermodel, keras_tuner.HyperModel)
-        self.wrapped = DefaultHyperModel(hypermodel) if is_function else hypermodel
+        self.wrapped = get_hypermodel(hypermodel)
+        self.shown = str(getattr(hypermodel, "__name__", repr(hypermodel)))
         self.recipe = recipe
         self._strategy = strategy
         self._compiling = {name: value for name, value in compiling.items() if value}
 
     def __repr__(self) -> str:
-        return f"RecipeHyperModel({self.wrapped!r}, {self.recipe!r})"
+        return f"RecipeHyperModel({self.shown}, {self.recipe!r})"
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build the wrapped hypermodel's model, and compile it anew if that is asked for."""
@@ -170,21 +172,6 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     ) -> Any:
         """Train as the wrapped hypermodel does."""
         return self.wrapped.fit(HyperParameters.sharing(hp), model, *args, **kwargs)
-
-
-class DefaultHyperModel(keras_tuner.HyperModel):
-    """A hypermodel of a function `build(hp)`, under the name that KerasTuner gives it."""
-
-    def __init__(self, build: Callable[[keras_tuner.HyperParameters], keras.Model]) -> None:
-        super().__init__()
-        self._function = build
-
-    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Call the function."""
-        return self._function(hp)
-
-    def __repr__(self) -> str:
-        return str(getattr(self._function, "__name__", repr(self._function)))
 
 
 def discover_space(
