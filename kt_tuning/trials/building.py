@@ -148,12 +148,17 @@ def training_precision(
     return FLOAT32 if precision == AUTO and not allowed else precision
 
 
-def computes_in_16_bits(model: Any) -> bool:
+def layers_of(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Yield the layers of a model; each model inside it is followed by its own layers."""
+    for layer in getattr(model, "layers", ()):
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from layers_of(layer)
+
+
+def computes_in_16_bits(model: keras.Model) -> bool:
     """Whether a layer of a model, or of a model inside it, computes in 16 bits."""
-    return any(
-        getattr(layer, "compute_dtype", None) in HALVES or computes_in_16_bits(layer)
-        for layer in getattr(model, "layers", ())
-    )
+    return any(layer.compute_dtype in HALVES for layer in layers_of(model))
 
 
 @contextlib.contextmanager

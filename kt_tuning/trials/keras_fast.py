@@ -19,6 +19,7 @@ import keras
 
 from kt_tuning.data.batch_loader import Loader
 from kt_tuning.data.batches import Batch
+from kt_tuning.trials.building import layers_of
 from kt_tuning.trials.classifiers import build_metrics
 from kt_tuning.trials.metrics import scalar
 
@@ -179,17 +180,9 @@ def fuse_batch_normalization(model: keras.Model) -> None:
     """
     if keras.backend.backend() != "tensorflow":
         return
-    for layer in _layers(model):
+    for layer in layers_of(model):
         if _is_fusible(layer):
             layer.call = functools.partial(_fused_call, layer, layer.call)
-
-
-def _layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Return the layers of a model, including those of nested models."""
-    found = []
-    for layer in model.layers:
-        found += _layers(layer) if isinstance(layer, keras.Model) else [layer]
-    return found
 
 
 def _is_fusible(layer: keras.layers.Layer) -> bool:
