@@ -224,7 +224,7 @@ class OptunaOracle(StudyOracle):
             return None
         trial_id = f"{len(trials):0{len(str(self.max_trials))}d}"
         trial_states.begin_trial(kept, trial_id, proposal, anchor)
-        flush_study(self._file)
+        flush_study(self._kept.file)
         return self._started(proposal.number)
 
     def _started(self, number: int) -> Trial:
@@ -341,5 +341,5 @@ class OptunaOracle(StudyOracle):
     def _finish(self, trial: Trial) -> None:
         number, stopped = self._numbers[trial.trial_id], trial.trial_id in self._stopped
         trial_states.finish_trial(self._kept, number, trial, self.objective, stopped=stopped)
-        flush_study(self._file)
+        flush_study(self._kept.file)
         self._kept.release(number)

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import datetime
 from collections.abc import Container, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -35,11 +36,13 @@ class StudyStorage(BaseStorage):
 
     Attributes:
         study: The study, read from this storage; set by `open_search`.
+        file: The SQLite file of the study, or None if it is kept elsewhere; set by `open_search`.
         heartbeats: Heartbeats of a study that other processes share, else None. Each running trial
             of it is owned by the process that runs it.
     """
 
     study: optuna.Study
+    file: Path | None = None
 
     def __init__(
         self, backend: BaseStorage, name: str, directions: Sequence[StudyDirection]
@@ -106,9 +109,8 @@ class StudyStorage(BaseStorage):
         return self.heartbeats is None or number in self._own
 
     def abandoned(self, numbers: Iterable[int]) -> list[int]:
-        """Return those of some trials whose process has died."""
-        if self.heartbeats is None:
-            return []
+        """Return those of some trials of a shared study whose process has died."""
+        assert self.heartbeats is not None
         dead = self.heartbeats.dead()
         return [n for n in numbers if not self.owns(n) and self._backend_id(n) in dead]
 

@@ -77,6 +77,7 @@ def open_search(
         if not is_shared(where):
             _remove_unused(backend, name, wanted)
         kept = StudyStorage(backend, name, directions)
+        kept.file = where if isinstance(where, Path) else None
         study = kept.study = optuna.load_study(study_name=name, storage=kept, pruner=pruner)
         known = study.user_attrs.get(OBJECTIVES, wanted)
     if known != wanted or study.directions != directions:
