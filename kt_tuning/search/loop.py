@@ -85,7 +85,7 @@ class SearchLoop:
 
     def watch(self) -> str | None:
         """Show the trials that workers elsewhere have finished; return why none starts, or None."""
-        for record in self._run.finished():
+        for record in self._run.trials():
             if record.trial_id not in self._watched and record.status != PAUSED:
                 self._watched.add(record.trial_id)
                 self._display.trial_ended(record, self._run.best_trials(1))
@@ -97,7 +97,7 @@ class SearchLoop:
 
     def _exhausted(self) -> str | None:
         best = next(iter(self._run.best_trials(1)), None)
-        trials = [t for t in self._run.finished() if t.trial_id not in self._failed]
+        trials = [t for t in self._run.trials() if t.trial_id not in self._failed]
         return self._budget.exhausted(trials, best, running=self._runs_any())
 
     def _runs_any(self) -> bool:
@@ -158,7 +158,7 @@ class SearchLoop:
         best = self._near_best()
         if best is not None and (near_best := self._start(near=best)) is not None:
             return near_best
-        trials = self._run.finished()
+        trials = self._run.trials()
         if not self._budget.has_time_for(1 / REDUCTION, trials):
             # A new trial would not reach the last rung of a full training.
             return self._promote(Promotion.ANY) or self._start()
