@@ -110,11 +110,10 @@ class Identity:
             earlier = SearchDefinition.from_json(json.loads(attributes[DEFINITION]))
             self._compare(earlier, trained=known > 0)
         if known < len(self._run.trial_ids()):
-            shown = without_password(storage) if isinstance(storage, str) else storage
             raise StorageError(
-                f"{self._run.path} holds {len(self._run.trial_ids())} trials, but {shown} only "
-                f"{known}. Pass the storage that the search was begun with, or choose another "
-                "project_name."
+                f"{self._run.path} holds {len(self._run.trial_ids())} trials, but "
+                f"{without_password(storage)} only {known}. Pass the storage that the search was "
+                "begun with, or choose another project_name."
             )
 
     def note(self, data: ImageData | None, parts: Sequence[ImageData]) -> None:

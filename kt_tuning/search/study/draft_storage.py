@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.search.distributions import SearchSpace
-from kt_tuning.search.study.storage import Heartbeats, is_shared
+from kt_tuning.search.study.storage import Heartbeats, close_storage, is_shared
 from kt_tuning.search.study.trial_states import stored_names, translated
 
 
@@ -73,9 +73,7 @@ class StudyStorage(BaseStorage):
 
     def close(self) -> None:
         """Close the connections to a database; the next use opens them again."""
-        if isinstance(self._backend, RDBStorage):
-            self._backend.remove_session()
-            self._backend.engine.dispose()
+        close_storage(self._backend)
 
     def translate(self, space: SearchSpace) -> None:
         """Show all trials as if they had been drawn from a space that may be wider than theirs."""

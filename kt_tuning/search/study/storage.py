@@ -72,8 +72,10 @@ def completed(url: str) -> str:
     return parsed.render_as_string(hide_password=False)
 
 
-def without_password(url: str) -> str:
-    """Return the URL without secrets, as it may be shown and written."""
+def without_password(url: object) -> str:
+    """Return the URL without secrets, as it may be shown and written; another storage as text."""
+    if not isinstance(url, str):
+        return str(url)
     try:
         parsed = sqlalchemy.make_url(url)
     except sqlalchemy.exc.ArgumentError:
@@ -208,6 +210,13 @@ def open_storage(storage: str | Path | BaseStorage | None) -> BaseStorage:
         raise _missing_driver(storage, error) from error
 
 
+def close_storage(storage: BaseStorage) -> None:
+    """Close the connections to a database; the next use opens them again."""
+    if isinstance(storage, RDBStorage):
+        storage.remove_session()
+        storage.engine.dispose()
+
+
 @contextlib.contextmanager
 def storage_errors(storage: str | Path | BaseStorage | None) -> Iterator[None]:
     """Convert errors of a damaged or unreachable database in the block to a StorageError."""
@@ -219,16 +228,15 @@ def storage_errors(storage: str | Path | BaseStorage | None) -> Iterator[None]:
     ) as error:
         if is_disk_full(error):
             raise
-        shown = without_password(storage) if isinstance(storage, str) else storage
         # Optuna's own errors of a transaction do not say what was wrong.
         cause = error.__cause__ if isinstance(error, StorageInternalError) else None
         reason = str(cause or error).splitlines()[0]
         raise StorageError(
-            f"Cannot use {shown} as an Optuna storage: {reason}. Expected a SQLite file that can "
-            "be written, or a URL such as postgresql://user@host/name (with its password in "
-            f"{PASSWORD}). If the file is damaged, restore it from a copy; or move it away, and "
-            "`kt-tuning finalize` uses the finished trials. A search then needs another run "
-            "directory."
+            f"Cannot use {without_password(storage)} as an Optuna storage: {reason}. Expected a "
+            "SQLite file that can be written, or a URL such as postgresql://user@host/name (with "
+            f"its password in {PASSWORD}). If the file is damaged, restore it from a copy; or move "
+            "it away, and `kt-tuning finalize` uses the finished trials. A search then needs "
+            "another run directory."
         ) from error
 
 
