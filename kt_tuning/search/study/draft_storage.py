@@ -56,17 +56,15 @@ class StudyStorage(BaseStorage):
         self._directions = backend.get_study_directions(self._study_id)
         self._user_attrs = backend.get_study_user_attrs(self._study_id)
         self._system_attrs = backend.get_study_system_attrs(self._study_id)
-        self._trials = [
-            _renumbered(trial, number)
-            for number, trial in enumerate(backend.get_all_trials(self._study_id))
-        ]
+        trials = backend.get_all_trials(self._study_id)
+        self._trials = [_renumbered(trial, number) for number, trial in enumerate(trials)]
+        self._backend_ids = {number: trial._trial_id for number, trial in enumerate(trials)}
         self._space: SearchSpace | None = None
         # Of each parameter that of the first trial that has it.
         self._distributions: dict[str, BaseDistribution] = {}
         for trial in self._trials:
             self._distributions = {**trial.distributions, **self._distributions}
         self._names: dict[str, str] = {}
-        self._backend_ids: dict[int, int] = {}
         self._shown: dict[int, FrozenTrial] = {}
         self._draft: int | None = None
         self._own: set[int] = set()
@@ -94,13 +92,13 @@ class StudyStorage(BaseStorage):
         """Tell other processes that share the study that this one runs a trial."""
         if self.heartbeats is not None:
             self._own.add(number)
-            self.heartbeats.start(self._backend_id(number))
+            self.heartbeats.start(self._backend_ids[number])
 
     def release(self, number: int) -> None:
         """Record that this process does not run a trial any more."""
         if self.heartbeats is not None:
             self._own.discard(number)
-            self.heartbeats.stop(self._backend_id(number))
+            self.heartbeats.stop(self._backend_ids[number])
 
     def owns(self, number: int) -> bool:
         """Whether no other process can be running a trial."""
@@ -110,14 +108,7 @@ class StudyStorage(BaseStorage):
         """Return those of some trials of a shared study whose process has died."""
         assert self.heartbeats is not None
         dead = self.heartbeats.dead()
-        return [n for n in numbers if not self.owns(n) and self._backend_id(n) in dead]
-
-    def _backend_id(self, trial_id: int) -> int:
-        if trial_id not in self._backend_ids:
-            self._backend_ids[trial_id] = self._backend.get_trial_id_from_study_id_trial_number(
-                self._study_id, trial_id
-            )
-        return self._backend_ids[trial_id]
+        return [n for n in numbers if not self.owns(n) and self._backend_ids[n] in dead]
 
     def refresh(self) -> list[int]:
         """Read the trials of other processes; return the numbers of those new or ended since."""
@@ -129,6 +120,7 @@ class StudyStorage(BaseStorage):
             read = self._translated(_renumbered(trial, number))
             if number >= len(self._trials):
                 self._trials.append(read)
+                self._backend_ids[number] = trial._trial_id
                 changed.append(number)
             elif not self._trials[number].state.is_finished():
                 self._trials[number] = read
@@ -160,7 +152,7 @@ class StudyStorage(BaseStorage):
         self.check_trial_is_updatable(trial_id, self._trials[trial_id].state)
         if trial_id == self._draft:
             return False
-        return getattr(self._backend, method)(self._backend_id(trial_id), *arguments) is not False
+        return getattr(self._backend, method)(self._backend_ids[trial_id], *arguments) is not False
 
     def _translated(self, trial: FrozenTrial) -> FrozenTrial:
         if self._space is None:
