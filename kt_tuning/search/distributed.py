@@ -150,7 +150,7 @@ class SharedFinalize:
             with all trials.
         """
         oracle = self._oracle
-        if not oracle.keeps_study or not oracle.shared:
+        if not oracle.shared:
             yield True
             return
         with oracle.lock("finalize"):
@@ -165,7 +165,7 @@ class SharedFinalize:
 
 def warn_of_absent(oracle: SearchOracle, run: Path) -> None:
     """Warn if results of other processes of a shared search are not in the run directory."""
-    if not oracle.keeps_study or not oracle.shared:
+    if not oracle.shared:
         return
     trials = oracle.end_order
     absent = [trial for trial in trials if not (trial_folder(run, trial) / RESULT).exists()]

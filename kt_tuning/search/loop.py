@@ -77,7 +77,7 @@ class SearchLoop:
         self._idle = False
         self._running: dict[str, CrashLog] = {}
         self._rungs: RungTable | None = None
-        if oracle.keeps_study and oracle.pauses and options.folds * options.executions == 1:
+        if oracle.pauses and options.folds * options.executions == 1:
             maximise = tuner.objectives[0].direction == "max"
             self._rungs = RungTable.of_search(oracle, budget, run, maximise=maximise)
         self._watched = set(self._earlier)
@@ -168,7 +168,7 @@ class SearchLoop:
     def _near_best(self) -> str | None:
         """The best trial if a perturbation of it should be trained to its end now, else None."""
         oracle = self._oracle
-        if not oracle.keeps_study or not oracle.ends_near_best:
+        if not oracle.ends_near_best:
             return None
         whole = (t for t in self._run.best_trials() if t.status == COMPLETED and not t.message)
         best = next(whole, None)

@@ -55,7 +55,9 @@ class StockOracle:
     """
 
     keeps_study: Literal[False] = False
-    shared = False
+    shared: Literal[False] = False
+    pauses: Literal[False] = False
+    ends_near_best: Literal[False] = False
     storage = None
 
     def __init__(self, oracle: Any) -> None:
