@@ -228,7 +228,9 @@ class SearchLoop:
         early = first and (planned or self._budget.ends_at_once(family))
         deadline = self._budget.trial_deadline(early=early)
         left = math.inf if deadline is None or kept or first else deadline - time.monotonic()
-        number = self._oracle.number(trial.trial_id)
+        # The client of a chief has no order of start; its trial ids are numbers.
+        order = getattr(self._tuner.oracle, "start_order", None)
+        number = int(trial.trial_id) if order is None else int(order.index(trial.trial_id))
         spec = self._options.spec(trial, self._run, number=number, epochs=full)
         return dataclasses.replace(
             spec,

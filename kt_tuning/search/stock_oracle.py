@@ -68,12 +68,6 @@ class StockOracle:
         """Name of the class of the oracle."""
         return type(self.oracle).__name__
 
-    def number(self, trial_id: str) -> int:
-        """Return the index of a trial in the order of start."""
-        # The client of a chief has no order; its trial ids are numbers.
-        order = getattr(self.oracle, "start_order", None)
-        return int(trial_id) if order is None else int(order.index(trial_id))
-
     def prepare(self, project_name: str, *, overwrite: bool, warm_start: Any) -> None:
         """Refuse a warm start, with a `SearchError`."""
         if warm_start is not None:

@@ -146,10 +146,6 @@ class StudyOracle(keras_tuner.Oracle):
         heartbeats = self._kept.heartbeats
         return contextlib.nullcontext() if heartbeats is None else heartbeats.lock(name)
 
-    def number(self, trial_id: str) -> int:
-        """Return the index of a trial in the order of start."""
-        return int(self.start_order.index(trial_id))
-
     def prepare(self, project_name: str, *, overwrite: bool, warm_start: Source | None) -> None:
         """Check how the study will begin. Nothing is written.
 
