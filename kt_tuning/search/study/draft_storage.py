@@ -67,7 +67,6 @@ class StudyStorage(BaseStorage):
         self._names: dict[str, str] = {}
         self._shown: dict[int, FrozenTrial] = {}
         self._draft: int | None = None
-        self._own: set[int] = set()
 
     def close(self) -> None:
         """Close the connections to a database; the next use opens them again."""
@@ -91,18 +90,16 @@ class StudyStorage(BaseStorage):
     def claim(self, number: int) -> None:
         """Tell other processes that share the study that this one runs a trial."""
         if self.heartbeats is not None:
-            self._own.add(number)
             self.heartbeats.start(self._backend_ids[number])
 
     def release(self, number: int) -> None:
         """Record that this process does not run a trial any more."""
         if self.heartbeats is not None:
-            self._own.discard(number)
             self.heartbeats.stop(self._backend_ids[number])
 
     def owns(self, number: int) -> bool:
         """Whether no other process can be running a trial."""
-        return self.heartbeats is None or number in self._own
+        return self.heartbeats is None or self._backend_ids.get(number) in self.heartbeats.alive
 
     def abandoned(self, numbers: Iterable[int]) -> list[int]:
         """Return those of some trials of a shared study whose process has died."""
@@ -115,7 +112,7 @@ class StudyStorage(BaseStorage):
         changed = []
         for trial in self._backend.get_all_trials(self._study_id, deepcopy=False):
             number = trial.number
-            if number in self._own:
+            if self.owns(number):
                 continue
             read = self._translated(_renumbered(trial, number))
             if number >= len(self._trials):

@@ -148,13 +148,17 @@ def advisory_lock(engine: sqlalchemy.Engine, name: str) -> Iterator[None]:
 
 
 class Heartbeats:
-    """Heartbeats of the trials of this process, and locks of a study in a database."""
+    """Heartbeats of the trials of this process, and locks of a study in a database.
+
+    Attributes:
+        alive: Ids in the database of the trials that this process runs.
+    """
 
     def __init__(self, backend: RDBStorage, study_id: int, name: str) -> None:
         self._backend = backend
         self._study_id = study_id
         self._name = name
-        self._alive: set[int] = set()
+        self.alive: set[int] = set()
         self._thread: threading.Thread | None = None
 
     def lock(self, name: str) -> contextlib.AbstractContextManager[None]:
@@ -164,14 +168,14 @@ class Heartbeats:
     def start(self, backend_id: int) -> None:
         """Record heartbeats of a trial from now on."""
         self._backend.record_heartbeat(backend_id)
-        self._alive.add(backend_id)
+        self.alive.add(backend_id)
         if self._thread is None:
             self._thread = threading.Thread(target=self._beat, name="heartbeats", daemon=True)
             self._thread.start()
 
     def stop(self, backend_id: int) -> None:
         """Record no more heartbeats of a trial."""
-        self._alive.discard(backend_id)
+        self.alive.discard(backend_id)
 
     def dead(self) -> list[int]:
         """The running trials without a heartbeat for longer than the grace period."""
@@ -180,7 +184,7 @@ class Heartbeats:
     def _beat(self) -> None:
         pause, interval = threading.Event(), self._backend.heartbeat_interval
         while not pause.wait(interval):
-            for backend_id in list(self._alive):
+            for backend_id in list(self.alive):
                 try:
                     self._backend.record_heartbeat(backend_id)
                 except Exception:
