@@ -106,7 +106,6 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         wrapped: The hypermodel.
         recipe: As above.
         title: Name of the hypermodel, and of its families.
-        shown: Its representation; of a function the name.
 
     Raises:
         OptionError: if `hypermodel` is neither.
@@ -133,10 +132,15 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         members = getattr(hypermodel, "members", ())
         self.title = f"{kind}({', '.join(members)})" if members else kind
         self.wrapped = get_hypermodel(hypermodel)
-        self.shown = str(getattr(hypermodel, "__name__", repr(hypermodel)))
+        self._given = hypermodel
         self.recipe = recipe
         self._strategy = strategy
         self._compiling = {name: value for name, value in compiling.items() if value}
+
+    @property
+    def shown(self) -> str:
+        """Representation of the hypermodel; of a function its name."""
+        return str(getattr(self._given, "__name__", None) or repr(self._given))
 
     def __repr__(self) -> str:
         return f"RecipeHyperModel({self.shown}, {self.recipe!r})"
