@@ -247,7 +247,7 @@ class OptunaOracle(StudyOracle):
         if len(self.objectives) > 1:
             return True
         kept, number = self._kept, self._numbers[trial_id]
-        prunes = prune and not isinstance(self.pruner, NopPruner)
+        prunes = prune and type(self.pruner) is not NopPruner
         if prunes:
             self._read_others()
         kept.set_trial_intermediate_value(number, epoch, float(value))
