@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 RunFolder = Annotated[Path, typer.Argument(help="Run directory, the --out of `run`.")]
 ImagesNow = Annotated[
     Path | None,
-    typer.Option(help="Where the images, or their table, are now.", show_default="where they were"),
+    typer.Option(
+        help="Folder, table or file of the images, if they have moved.",
+        show_default="that of the search",
+    ),
 ]
 Overwrite = Annotated[
     bool,

@@ -39,9 +39,6 @@ from kt_tuning.execution.worker_resources import (
 THREADS = 2
 """Ray's threads of an actor: one waits in `hear`, the other receives calls meanwhile."""
 
-Send = Callable[[str, Any], None]
-"""Sends a message of a kind with a content."""
-
 
 def main(descriptor: int, imports: Sequence[str]) -> None:
     """Run jobs in a process of its own until the parent closes the connection.

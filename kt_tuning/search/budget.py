@@ -172,7 +172,7 @@ class Budget:
         """Return why no further trial starts, or None if one does.
 
         Args:
-            trials: Finished trials in the order of their end.
+            trials: Finished trials.
             best: The best of them, or None.
             running: Whether other trials are still running.
         """
@@ -183,8 +183,8 @@ class Budget:
             if counts[FAILED] >= MAX_FAILURES or counts[INFEASIBLE] >= MAX_INFEASIBLE:
                 return f"none of {len(trials)} trials succeeded"
         elif self.max_stale_trials is not None:
-            ids = [trial.trial_id for trial in trials]
-            stale = len(ids) - 1 - ids.index(best.trial_id)
+            by_end = sorted(trials, key=lambda trial: (trial.began + trial.seconds, trial.number))
+            stale = len(trials) - 1 - [trial.trial_id for trial in by_end].index(best.trial_id)
             if stale >= self.max_stale_trials:
                 return f"{stale} trials in a row found nothing better"
         return self._too_late(trials, running)

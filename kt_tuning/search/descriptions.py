@@ -12,7 +12,7 @@ import json
 import math
 import platform
 import textwrap
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import keras_tuner
 import numpy as np
 
 from kt_tuning.recipe import Recipe
+from kt_tuning.trials import layers_of
 
 NAME, STATE = "name", "state"
 CLASS, WEIGHTS, SETTINGS = "class", "weights", "settings"
@@ -101,7 +102,7 @@ def describe_model(model: keras.Model) -> Rows:
             WEIGHTS: [list(weight.shape) for weight in layer.weights],
             SETTINGS: {} if isinstance(layer, keras.Model) else _settings(layer),
         }
-        for layer in _layers(model)
+        for layer in layers_of(model)
     ]
     for kind in ("optimizer", "loss"):
         part = getattr(model, kind, None)
@@ -139,13 +140,6 @@ def structure_difference(before: Rows, now: Rows) -> str | None:
         if difference := _first_difference(one[SETTINGS], other[SETTINGS]):
             return f"{label}: {difference}"
     return None
-
-
-def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    for layer in getattr(model, "layers", []):
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from _layers(layer)
 
 
 def _settings(part: Any) -> dict[str, Any]:

@@ -32,19 +32,6 @@ def is_chief() -> bool:
     Raises:
         OptionError: if only some of KerasTuner's variables are set.
     """
-    return _distributed() and "chief" in os.environ[TUNER_ID]
-
-
-def is_worker() -> bool:
-    """Whether this process is a worker of a chief.
-
-    Raises:
-        OptionError: if only some of KerasTuner's variables are set.
-    """
-    return _distributed() and not is_chief()
-
-
-def _distributed() -> bool:
     if IP not in os.environ:
         return False
     missing = [name for name in (TUNER_ID, PORT) if name not in os.environ]
@@ -53,7 +40,16 @@ def _distributed() -> bool:
             f"{IP} is set in the environment, but {' and '.join(missing)} is not. Set all of "
             f"{TUNER_ID}, {IP} and {PORT}, or none."
         )
-    return True
+    return "chief" in os.environ[TUNER_ID]
+
+
+def is_worker() -> bool:
+    """Whether this process is a worker of a chief.
+
+    Raises:
+        OptionError: if only some of KerasTuner's variables are set.
+    """
+    return IP in os.environ and not is_chief()
 
 
 def serve(oracle: keras_tuner.Oracle, watch: Callable[[], str | None]) -> str | None:
@@ -154,7 +150,7 @@ class SharedFinalize:
             with all trials.
         """
         oracle = self._oracle
-        if not oracle.keeps_study or not oracle.shared:
+        if not oracle.shared:
             yield True
             return
         with oracle.lock("finalize"):
@@ -169,7 +165,7 @@ class SharedFinalize:
 
 def warn_of_absent(oracle: SearchOracle, run: Path) -> None:
     """Warn if results of other processes of a shared search are not in the run directory."""
-    if not oracle.keeps_study or not oracle.shared:
+    if not oracle.shared:
         return
     trials = oracle.end_order
     absent = [trial for trial in trials if not (trial_folder(run, trial) / RESULT).exists()]

@@ -91,13 +91,17 @@ class Identity:
             earlier = read_definition(self._run)
             if earlier is not None:
                 self._compare(earlier, trained=self._run.was_trained())
-            in_run = self._oracle.keeps_study and self._oracle.storage is None
-            if in_run and not (self._run.path / STUDY).exists() and self._run.trial_ids():
-                raise StorageError(
-                    f"{self._run.path} holds {len(self._run.trial_ids())} trials but no {STUDY}. "
-                    "Pass the storage that the search was begun with, restore the file, or choose "
-                    "another run directory."
-                )
+            self.check_study_file()
+
+    def check_study_file(self) -> None:
+        """Refuse a run directory with trials that has lost its study.db, with a StorageError."""
+        in_run = self._oracle.keeps_study and self._oracle.storage is None
+        if in_run and not (self._run.path / STUDY).exists() and self._run.trial_ids():
+            raise StorageError(
+                f"{self._run.path} holds {len(self._run.trial_ids())} trials but no {STUDY}. "
+                "Pass the storage that the search was begun with, restore the file, or choose "
+                "another run directory; `results` and `kt-tuning finalize` do not need it."
+            )
 
     def _check_study(self, storage: str | Path | BaseStorage) -> None:
         """Refuse a study elsewhere that belongs to another search or lacks trials of the run."""
@@ -106,11 +110,10 @@ class Identity:
             earlier = SearchDefinition.from_json(json.loads(attributes[DEFINITION]))
             self._compare(earlier, trained=known > 0)
         if known < len(self._run.trial_ids()):
-            shown = without_password(storage) if isinstance(storage, str) else storage
             raise StorageError(
-                f"{self._run.path} holds {len(self._run.trial_ids())} trials, but {shown} only "
-                f"{known}. Pass the storage that the search was begun with, or choose another "
-                "project_name."
+                f"{self._run.path} holds {len(self._run.trial_ids())} trials, but "
+                f"{without_password(storage)} only {known}. Pass the storage that the search was "
+                "begun with, or choose another project_name."
             )
 
     def note(self, data: ImageData | None, parts: Sequence[ImageData]) -> None:

@@ -77,7 +77,7 @@ class SearchLoop:
         self._idle = False
         self._running: dict[str, CrashLog] = {}
         self._rungs: RungTable | None = None
-        if oracle.keeps_study and oracle.pauses and options.folds * options.executions == 1:
+        if oracle.pauses and options.folds * options.executions == 1:
             maximise = tuner.objectives[0].direction == "max"
             self._rungs = RungTable.of_search(oracle, budget, run, maximise=maximise)
         self._watched = set(self._earlier)
@@ -85,7 +85,7 @@ class SearchLoop:
 
     def watch(self) -> str | None:
         """Show the trials that workers elsewhere have finished; return why none starts, or None."""
-        for record in self._run.finished():
+        for record in self._run.trials():
             if record.trial_id not in self._watched and record.status != PAUSED:
                 self._watched.add(record.trial_id)
                 self._display.trial_ended(record, self._run.best_trials(1))
@@ -97,7 +97,7 @@ class SearchLoop:
 
     def _exhausted(self) -> str | None:
         best = next(iter(self._run.best_trials(1)), None)
-        trials = [t for t in self._run.finished() if t.trial_id not in self._failed]
+        trials = [t for t in self._run.trials() if t.trial_id not in self._failed]
         return self._budget.exhausted(trials, best, running=self._runs_any())
 
     def _runs_any(self) -> bool:
@@ -158,7 +158,7 @@ class SearchLoop:
         best = self._near_best()
         if best is not None and (near_best := self._start(near=best)) is not None:
             return near_best
-        trials = self._run.finished()
+        trials = self._run.trials()
         if not self._budget.has_time_for(1 / REDUCTION, trials):
             # A new trial would not reach the last rung of a full training.
             return self._promote(Promotion.ANY) or self._start()
@@ -168,7 +168,7 @@ class SearchLoop:
     def _near_best(self) -> str | None:
         """The best trial if a perturbation of it should be trained to its end now, else None."""
         oracle = self._oracle
-        if not oracle.keeps_study or not oracle.ends_near_best:
+        if not oracle.ends_near_best:
             return None
         whole = (t for t in self._run.best_trials() if t.status == COMPLETED and not t.message)
         best = next(whole, None)
@@ -228,7 +228,9 @@ class SearchLoop:
         early = first and (planned or self._budget.ends_at_once(family))
         deadline = self._budget.trial_deadline(early=early)
         left = math.inf if deadline is None or kept or first else deadline - time.monotonic()
-        number = self._oracle.number(trial.trial_id)
+        # The client of a chief has no order of start; its trial ids are numbers.
+        order = getattr(self._tuner.oracle, "start_order", None)
+        number = int(trial.trial_id) if order is None else int(order.index(trial.trial_id))
         spec = self._options.spec(trial, self._run, number=number, epochs=full)
         return dataclasses.replace(
             spec,
@@ -250,7 +252,6 @@ class SearchLoop:
 
     def _pause(self, job: TrialSpec, record: TrialRecord) -> None:
         assert self._rungs is not None
-        self._end_run(job)
         self._rungs.pause(job)
         self._run.note(record)
         self._display.trial_ended(record, self._run.best_trials(1))
@@ -293,6 +294,8 @@ class SearchLoop:
 
     def finished(self, job: TrialSpec, result: TrialRecord) -> None:
         """Record the result of a trial."""
+        if log := self._running.pop(job.trial_id, None):
+            log.end()
         if result.status == PAUSED:
             self._pause(job, result)
             return
@@ -301,7 +304,6 @@ class SearchLoop:
 
     def _finish(self, job: TrialSpec, result: TrialRecord) -> None:
         """Return the result of a trial to the oracle."""
-        self._end_run(job)
         if result.usable:
             CrashLog(job.directory).remove()
         if unsearched := sorted(result.values.keys() - job.hp.values.keys()):
@@ -322,7 +324,8 @@ class SearchLoop:
         # For the oracle a pruned trial has a value like any other.
         trial.status = COMPLETED if result.usable else self._oracle.failure_status(result.status)
         self._tuner.on_trial_end(trial)
-        if self._oracle.will_retry(job.trial_id):
+        # KerasTuner runs an "INVALID" trial again; the client of a chief does not know.
+        if job.trial_id in getattr(oracle, "_retry_queue", ()):
             # Its record is set aside when the oracle starts it again.
             self._failed.add(job.trial_id)
         del self._slots[job.trial_id]
@@ -340,8 +343,3 @@ class SearchLoop:
         """Return whether a trial whose process died runs once more; fail it if not."""
         crashes = CrashLog(job.directory).add(len(self._run.curve(job.trial_id)))
         return self._continues(job, crashes, reason)
-
-    def _end_run(self, job: TrialSpec) -> None:
-        """Log that this process does not run a trial any more."""
-        if log := self._running.pop(job.trial_id, None):
-            log.end()

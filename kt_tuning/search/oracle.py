@@ -224,7 +224,7 @@ class OptunaOracle(StudyOracle):
             return None
         trial_id = f"{len(trials):0{len(str(self.max_trials))}d}"
         trial_states.begin_trial(kept, trial_id, proposal, anchor)
-        flush_study(self._file)
+        flush_study(self._kept.file)
         return self._started(proposal.number)
 
     def _started(self, number: int) -> Trial:
@@ -247,24 +247,19 @@ class OptunaOracle(StudyOracle):
         if len(self.objectives) > 1:
             return True
         kept, number = self._kept, self._numbers[trial_id]
-        if prune and not isinstance(self.pruner, NopPruner):
+        prunes = prune and type(self.pruner) is not NopPruner
+        if prunes:
             self._read_others()
         kept.set_trial_intermediate_value(number, epoch, float(value))
-        if not prune:
-            return not math.isnan(value)
-        if proceeds := not math.isnan(value) and not trial_states.is_pruned(kept, number, epoch):
-            self._stopped.discard(trial_id)
-        else:
+        if stops := math.isnan(value) or (prunes and trial_states.is_pruned(kept, number, epoch)):
             self._stopped.add(trial_id)
-        return proceeds
+        else:
+            self._stopped.discard(trial_id)
+        return not stops
 
     def cut_short(self, trial_id: str) -> None:
         """Count a running trial as pruned when it ends."""
         self._stopped.add(trial_id)
-
-    def will_retry(self, trial_id: str) -> bool:
-        """Return False: trials that end as "INVALID" are retried by the study itself."""
-        return False
 
     def failure_status(self, status: str) -> str:
         """Return the status by which the oracle knows a trial without a score."""
@@ -346,5 +341,5 @@ class OptunaOracle(StudyOracle):
     def _finish(self, trial: Trial) -> None:
         number, stopped = self._numbers[trial.trial_id], trial.trial_id in self._stopped
         trial_states.finish_trial(self._kept, number, trial, self.objective, stopped=stopped)
-        flush_study(self._file)
+        flush_study(self._kept.file)
         self._kept.release(number)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import keras
 import keras_tuner
+from keras_tuner.src.engine.hypermodel import get_hypermodel
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.export import export_obstacle
 from kt_tuning.recipe import Recipe
-from kt_tuning.trials import member_of
+from kt_tuning.trials import unwrapped
 
 logger = logging.getLogger("kt_tuning")
 
@@ -100,9 +101,17 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         **compiling: Arguments of `Model.compile` that models are compiled anew with: `optimizer`,
             which is copied for each model, `loss` and `metrics`. None keeps the model's.
 
+    Attributes:
+        adds_recipe: True, by which `unwrapped` knows it.
+        wrapped: The hypermodel.
+        recipe: As above.
+        title: Name of the hypermodel, and of its families.
+
     Raises:
         OptionError: if `hypermodel` is neither.
     """
+
+    adds_recipe = True
 
     def __init__(
         self, hypermodel: Any, recipe: Recipe, *, strategy: Any = None, **compiling: Any
@@ -122,28 +131,19 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         kind: str = getattr(hypermodel, "__name__", type(hypermodel).__name__)
         members = getattr(hypermodel, "members", ())
         self.title = f"{kind}({', '.join(members)})" if members else kind
-        is_function = not isinstance(hypermodel, keras_tuner.HyperModel)
-        self.wrapped = DefaultHyperModel(hypermodel) if is_function else hypermodel
+        self.wrapped = get_hypermodel(hypermodel)
+        self._given = hypermodel
         self.recipe = recipe
         self._strategy = strategy
         self._compiling = {name: value for name, value in compiling.items() if value}
 
-    def __repr__(self) -> str:
-        return f"RecipeHyperModel({self.wrapped!r}, {self.recipe!r})"
-
     @property
-    def asks_everything(self) -> bool:
-        """Whether each build of the wrapped hypermodel asks for all hyperparameters."""
-        return getattr(self.wrapped, "asks_everything", False)
+    def shown(self) -> str:
+        """Representation of the hypermodel; of a function its name."""
+        return str(getattr(self._given, "__name__", None) or repr(self._given))
 
-    def member(self, values: Mapping[str, Any]) -> keras_tuner.HyperModel:
-        """Return the hypermodel of a configuration: that of the chosen family of several."""
-        return member_of(self.wrapped, values)
-
-    def backbone_origin(self, hp: keras_tuner.HyperParameters) -> Any:
-        """Return the origin of a configuration's pre-trained network; None if it has none."""
-        origin_of = getattr(self.wrapped, "backbone_origin", None)
-        return None if origin_of is None else origin_of(hp)
+    def __repr__(self) -> str:
+        return f"RecipeHyperModel({self.shown}, {self.recipe!r})"
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build the wrapped hypermodel's model, and compile it anew if that is asked for."""
@@ -178,21 +178,6 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         return self.wrapped.fit(HyperParameters.sharing(hp), model, *args, **kwargs)
 
 
-class DefaultHyperModel(keras_tuner.HyperModel):
-    """A hypermodel of a function `build(hp)`, under the name that KerasTuner gives it."""
-
-    def __init__(self, build: Callable[[keras_tuner.HyperParameters], keras.Model]) -> None:
-        super().__init__()
-        self._function = build
-
-    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Call the function."""
-        return self._function(hp)
-
-    def __repr__(self) -> str:
-        return str(getattr(self._function, "__name__", repr(self._function)))
-
-
 def discover_space(
     hypermodel: keras_tuner.HyperModel, oracle: keras_tuner.Oracle
 ) -> tuple[keras.Model, dict[str, Any]]:
@@ -219,7 +204,7 @@ def discover_space(
     defaults = dict(hp.values)
     done: list[Scope] = []
     waiting: list[Scope] = []
-    while not getattr(hypermodel, "asks_everything", False):
+    while not getattr(unwrapped(hypermodel), "asks_everything", False):
         done += hp.active_scopes
         met = [*waiting, *hp.inactive_scopes]
         waiting = [s for i, s in enumerate(met) if s not in done and s not in met[:i]]

@@ -149,8 +149,8 @@ class RunDirectory(Run):
         """Remember a trial that has just ended."""
         self._records[record.trial_id] = record
 
-    def finished(self) -> list[TrialRecord]:
-        """Finished and paused trials, failed ones included, in the order of their end."""
+    def trials(self) -> list[TrialRecord]:
+        """Finished and paused trials, failed ones included, in the order of their start."""
         if self.overwrite:
             return []
         # A result is never changed, but that of a failed trial may be set aside for another one.
@@ -164,7 +164,7 @@ class RunDirectory(Run):
                         self._records[trial_id] = TrialRecord.load(path)
                     except StorageError:
                         self._warn_of_damage(trial_id, [path])
-        return sorted(self._records.values(), key=lambda r: (r.began + r.seconds, r.number))
+        return sorted(self._records.values(), key=lambda record: record.number)
 
     def _warn_of_damage(self, trial_id: str, files: Sequence[Path]) -> None:
         """Say once a trial that its files are damaged."""
@@ -223,10 +223,6 @@ class RunDirectory(Run):
             (folder / HISTORY).replace(kept.with_suffix(".csv"))
         result.replace(kept)
         self._records.pop(trial_id, None)
-
-    def trials(self) -> list[TrialRecord]:
-        """Finished and paused trials, failed ones included, in the order of their start."""
-        return sorted(self.finished(), key=lambda record: record.number)
 
     def best_trials(self, count: int | None = None) -> list[TrialRecord]:
         """The completed and pruned trials, best first; all of them if `count` is None."""

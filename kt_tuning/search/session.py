@@ -15,12 +15,7 @@ import keras
 import optuna
 from rich.console import Console
 
-from kt_tuning.core.errors import (
-    OptionError,
-    SearchError,
-    StorageError,
-    disk_errors_explained,
-)
+from kt_tuning.core.errors import OptionError, SearchError, disk_errors_explained
 from kt_tuning.core.process import interrupts_kept
 from kt_tuning.core.quiet import light_collections, quiet_keras_tuner, without_repetitions
 from kt_tuning.core.records import FAILED, SearchRecord, first_trial_failure
@@ -28,7 +23,7 @@ from kt_tuning.core.units import count
 from kt_tuning.data import ImageData
 from kt_tuning.execution import Executor, Ray, Serial, Work
 from kt_tuning.recipe import Recipe
-from kt_tuning.run.layout import AUTO_CHOICE, SEARCH, STUDY
+from kt_tuning.run.layout import AUTO_CHOICE, SEARCH
 from kt_tuning.search.auto import AutoChoice, Plan
 from kt_tuning.search.budget import Budget, epochs_by_family
 from kt_tuning.search.definition import SearchDefinition
@@ -88,18 +83,14 @@ class SessionTuner(OverridableTuner):
         Raises:
             SearchError: if the oracle is one of KerasTuner, or an earlier search is to be deleted
                 first.
+            StorageError: if there are trials, but their study.db is gone.
         """
         if self._oracle.keeps_study and self._run.overwrite:
             raise SearchError(
                 f"The earlier search in {self.run_directory} is deleted when the new one begins: "
                 "call `search` first."
             )
-        in_run = self._oracle.keeps_study and self._oracle.storage is None
-        if in_run and self._run.trial_ids() and not (self.run_directory / STUDY).exists():
-            raise StorageError(
-                f"{self.run_directory} holds {len(self._run.trial_ids())} trials but no {STUDY}. "
-                "Restore the file; `results` and `kt-tuning finalize` do not need it."
-            )
+        self._identity.check_study_file()
         self._oracle.open()
         return self._oracle.study
 

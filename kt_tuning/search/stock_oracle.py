@@ -55,7 +55,9 @@ class StockOracle:
     """
 
     keeps_study: Literal[False] = False
-    shared = False
+    shared: Literal[False] = False
+    pauses: Literal[False] = False
+    ends_near_best: Literal[False] = False
     storage = None
 
     def __init__(self, oracle: Any) -> None:
@@ -65,12 +67,6 @@ class StockOracle:
     def kind(self) -> str:
         """Name of the class of the oracle."""
         return type(self.oracle).__name__
-
-    def number(self, trial_id: str) -> int:
-        """Return the index of a trial in the order of start."""
-        # The client of a chief has no order; its trial ids are numbers.
-        order = getattr(self.oracle, "start_order", None)
-        return int(trial_id) if order is None else int(order.index(trial_id))
 
     def prepare(self, project_name: str, *, overwrite: bool, warm_start: Any) -> None:
         """Refuse a warm start, with a `SearchError`."""
@@ -126,10 +122,6 @@ class StockOracle:
     def failures(self, trial_id: str) -> int | None:
         """Return None: failed attempts are not counted."""
         return None
-
-    def will_retry(self, trial_id: str) -> bool:
-        """Whether a trial that has just ended is run again, see `max_retries_per_trial`."""
-        return trial_id in getattr(self.oracle, "_retry_queue", ())
 
     def failure_status(self, status: str) -> str:
         """Return the status of a trial without a score.

@@ -138,17 +138,13 @@ class StudyOracle(keras_tuner.Oracle):
 
         Nothing changes the file later; the next use opens it again.
         """
-        if self._is_open and self._file is not None:
+        if self._is_open and self._kept.file is not None:
             self._kept.close()
 
     def lock(self, name: str = "study") -> contextlib.AbstractContextManager[None]:
         """Exclude other processes that share the study from blocks of the same name."""
         heartbeats = self._kept.heartbeats
         return contextlib.nullcontext() if heartbeats is None else heartbeats.lock(name)
-
-    def number(self, trial_id: str) -> int:
-        """Return the index of a trial in the order of start."""
-        return int(self.start_order.index(trial_id))
 
     def prepare(self, project_name: str, *, overwrite: bool, warm_start: Source | None) -> None:
         """Check how the study will begin. Nothing is written.
@@ -238,13 +234,6 @@ class StudyOracle(keras_tuner.Oracle):
     def _is_open(self) -> bool:
         return "_kept" in vars(self)
 
-    @property
-    def _file(self) -> Path | None:
-        """The SQLite file of the study; None if it is kept elsewhere."""
-        if self.storage is None and self._project is not None:
-            return self._project / STUDY
-        return self.storage if isinstance(self.storage, Path) else None
-
     @functools.cached_property
     def _kept(self) -> StudyStorage:
         """The study as samplers see it.
@@ -296,6 +285,8 @@ class StudyOracle(keras_tuner.Oracle):
 
     def _synchronise(self) -> None:
         """Read what other processes have written, and take over the trials of dead ones."""
+        if not self.shared:
+            return
         self._read_others()
         taken = self._kept.abandoned(self._numbers.values())
         for number in taken:

@@ -77,7 +77,7 @@ class TunerResults(keras_tuner.Tuner):
         name, best = self.objectives[0].name, self._run.best_trials(1)
         value = f", best {name} {best[0].metrics[name]:.4f}" if best else ""
         return (
-            f"Tuner({self._searched.wrapped!r}, objective={name!r}, "
+            f"Tuner({self._searched.shown}, objective={name!r}, "
             f"strategy={self._strategy!r}: {done}{value}, in {str(self.run_directory)!r})"
         )
 

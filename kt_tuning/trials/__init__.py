@@ -1,6 +1,13 @@
 """One trial: build, train, evaluate every epoch, keep the best one."""
 
-from kt_tuning.trials.building import build_model, has_own_fit, member_of, new_model
+from kt_tuning.trials.building import (
+    build_model,
+    has_own_fit,
+    layers_of,
+    member_of,
+    new_model,
+    unwrapped,
+)
 from kt_tuning.trials.callbacks import SharedCallback, check_callbacks
 from kt_tuning.trials.classifiers import check_soft_targets
 from kt_tuning.trials.keras_fast import fuse_batch_normalization
@@ -40,6 +47,7 @@ __all__ = [
     "describe_failure",
     "fuse_batch_normalization",
     "has_own_fit",
+    "layers_of",
     "load_stock_weights",
     "load_weights",
     "member_of",
@@ -49,5 +57,6 @@ __all__ = [
     "run_trial",
     "save_with_keras_parts",
     "train_trial",
+    "unwrapped",
     "weights_file",
 ]

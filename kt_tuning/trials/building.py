@@ -107,15 +107,24 @@ def new_model(
     return model
 
 
+def unwrapped(hypermodel: Any) -> Any:
+    """Return a hypermodel without the recipe that `RecipeHyperModel` has added to it."""
+    while getattr(hypermodel, "adds_recipe", False):
+        hypermodel = hypermodel.wrapped
+    return hypermodel
+
+
 def member_of(
     hypermodel: keras_tuner.HyperModel, values: Mapping[str, Any]
 ) -> keras_tuner.HyperModel:
     """Return the hypermodel of a configuration: that of the chosen family if there are several.
 
     Args:
-        hypermodel: With a method `member(values)`, such as `hypermodels.Families`, or without.
+        hypermodel: With a method `member(values)`, such as `hypermodels.Families`, or without; a
+            recipe may have been added to it.
         values: Hyperparameter values by name.
     """
+    hypermodel = unwrapped(hypermodel)
     find = getattr(hypermodel, "member", None)
     return hypermodel if find is None else find(values)
 
@@ -139,12 +148,17 @@ def training_precision(
     return FLOAT32 if precision == AUTO and not allowed else precision
 
 
-def computes_in_16_bits(model: Any) -> bool:
+def layers_of(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Yield the layers of a model; each model inside it is followed by its own layers."""
+    for layer in getattr(model, "layers", ()):
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from layers_of(layer)
+
+
+def computes_in_16_bits(model: keras.Model) -> bool:
     """Whether a layer of a model, or of a model inside it, computes in 16 bits."""
-    return any(
-        getattr(layer, "compute_dtype", None) in HALVES or computes_in_16_bits(layer)
-        for layer in getattr(model, "layers", ())
-    )
+    return any(layer.compute_dtype in HALVES for layer in layers_of(model))
 
 
 @contextlib.contextmanager
@@ -268,9 +282,7 @@ def has_own_fit(hypermodel: Any) -> bool:
 
     The families of `hypermodels` hand them on to `keras.Model.fit`.
     """
-    own = hypermodel
-    while hasattr(own, "wrapped"):
-        own = own.wrapped
+    own = unwrapped(hypermodel)
     if isinstance(own, Families):
         return any(map(has_own_fit, own.members.values()))
     fit = vars(own).get("fit", type(own).fit)

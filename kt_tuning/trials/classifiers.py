@@ -86,13 +86,6 @@ def _check_probabilities(model: keras.Model, answer: NDArray[np.floating], advic
         ) from error
 
 
-def example_targets(classes: int, *, soft: bool) -> NDArray[Any]:
-    """Return targets of one image: an integer (1,), or probabilities (1, classes)."""
-    if soft:
-        return np.full((1, classes), 1 / classes, dtype=np.float32)
-    return np.zeros(1, dtype=np.int64)
-
-
 def build_metrics(model: keras.Model, targets: NDArray[Any]) -> None:
     """Make the variables of compiled metrics, so that a training step is traced only once.
 
@@ -134,7 +127,7 @@ def check_soft_targets(model: keras.Model, classes: int) -> None:
     Raises:
         OptionError: if the model has one.
     """
-    targets = example_targets(classes, soft=True)
+    targets = np.full((1, classes), 1 / classes, dtype=np.float32)
     labels = f"The recipe mixes images, so that labels are soft, (n, {classes}). "
     own_loss = type(model).compute_loss is not keras.Model.compute_loss
     if model.loss is not None and not own_loss:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 from kt_tuning.data.batch_loader import Loader
 from kt_tuning.data.batches import Batch
+from kt_tuning.trials.building import layers_of
 from kt_tuning.trials.classifiers import build_metrics
 from kt_tuning.trials.metrics import scalar
 
@@ -86,27 +87,14 @@ class _Training:
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         known = len(args) == 1 and isinstance(args[0], Loader) and kwargs.keys() <= UNDERSTOOD
-        if known and self.is_able():
-            return self._fit(
-                args[0],
-                kwargs.get("epochs", 1),
-                kwargs.get("initial_epoch", 0),
-                kwargs.get("callbacks") or [],
-            )
-        return self._keras_fit(*args, **kwargs)
-
-    def _fit(
-        self,
-        loader: Loader,
-        epochs: int,
-        initial_epoch: int,
-        callbacks: Sequence[keras.callbacks.Callback] | keras.callbacks.CallbackList,
-    ) -> keras.callbacks.History | None:
-        model = self._model
-        hooks = callbacks
+        if not known or not self.is_able():
+            return self._keras_fit(*args, **kwargs)
+        model, loader = self._model, args[0]
+        initial_epoch, epochs = kwargs.get("initial_epoch", 0), kwargs.get("epochs", 1)
+        hooks = kwargs.get("callbacks") or []
         if not isinstance(hooks, keras.callbacks.CallbackList):
             hooks = keras.callbacks.CallbackList(
-                list(callbacks), add_history=True, model=model, epochs=epochs, steps=len(loader)
+                list(hooks), add_history=True, model=model, epochs=epochs, steps=len(loader)
             )
         watching = [callback for callback in hooks.callbacks if _watches_batches(callback)]
         model.stop_training = False
@@ -180,17 +168,9 @@ def fuse_batch_normalization(model: keras.Model) -> None:
     """
     if keras.backend.backend() != "tensorflow":
         return
-    for layer in _layers(model):
+    for layer in layers_of(model):
         if _is_fusible(layer):
             layer.call = functools.partial(_fused_call, layer, layer.call)
-
-
-def _layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Return the layers of a model, including those of nested models."""
-    found = []
-    for layer in model.layers:
-        found += _layers(layer) if isinstance(layer, keras.Model) else [layer]
-    return found
 
 
 def _is_fusible(layer: keras.layers.Layer) -> bool:

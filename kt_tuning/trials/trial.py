@@ -22,6 +22,7 @@ from kt_tuning.trials.building import (
     computes_in_16_bits,
     new_model,
     training_precision,
+    unwrapped,
     warnings_when_built,
 )
 from kt_tuning.trials.callbacks import Deadline
@@ -136,9 +137,9 @@ class _Training:
 
     def run(self) -> None:
         """Run the trainings that are left, until the trial has ended or pauses."""
-        runs, outcomes = self._runs, self.outcomes
+        spec, runs, outcomes = self._spec, self._runs, self.outcomes
         for run in runs[len(outcomes) :]:
-            if outcomes and self._late():
+            if outcomes and spec.deadline is not None and time.monotonic() >= spec.deadline:
                 self.message = f"{len(outcomes)} of {len(runs)} trainings within the time limit"
                 break
             outcome = self._train(run)
@@ -151,7 +152,7 @@ class _Training:
             self.pruned = outcome.pruned or (len(runs) > 1 and self._pruned_after(run, outcome))
             if self.pruned:
                 break
-        self._files.finish([run.fold for run in runs[: len(self._tasks)]], self._spec.executions)
+        self._files.finish([run.fold for run in runs[: len(self._tasks)]], spec.executions)
 
     def record(self, status: str | None = None, message: str | None = None) -> TrialRecord:
         """Return the record of the trial; if it has failed, with this status and message."""
@@ -167,7 +168,7 @@ class _Training:
         else:
             status = PRUNED if self.pruned else COMPLETED
         parameters = 0 if model is None or not model.built else int(model.count_params())
-        origin_of = getattr(self._tasks[0].hypermodel, "backbone_origin", None)
+        origin_of = getattr(unwrapped(self._tasks[0].hypermodel), "backbone_origin", None)
         backbone = None if origin_of is None or model is None else origin_of(spec.hp)
         return spec.record(
             status,
@@ -181,9 +182,6 @@ class _Training:
             scores=tuple(outcome.value for outcome in outcomes),
             backbone=None if backbone is None else dataclasses.asdict(backbone),
         )
-
-    def _late(self) -> bool:
-        return self._spec.deadline is not None and time.monotonic() >= self._spec.deadline
 
     def _pruned_after(self, run: TrainingKey, outcome: Outcome) -> bool:
         """Report the end of one of several trainings; return whether the others are left out."""
@@ -309,7 +307,11 @@ class _Training:
         self.results.append(metrics if result is None else result)
         returned = model
         if computes_in_16_bits(model) or callback.trains_another:
-            returned, predictions = self._returned_model(task, model), None
+            if self._returned is None:
+                # In float32, and built once for all trainings.
+                self._returned = new_model(task.hypermodel, self._spec.hp)
+            returned, predictions = self._returned, None
+            returned.set_weights(model.get_weights())
             metrics.update(task.evaluate(returned))
         if predictions is None:
             predictions = task.predict(returned)
@@ -330,13 +332,6 @@ class _Training:
             message=callback.state.message,
             pruned=callback.state.pruned,
         )
-
-    def _returned_model(self, task: Task, model: keras.Model) -> keras.Model:
-        """Return the float32 model with these weights; it is built once for all trainings."""
-        if self._returned is None:
-            self._returned = new_model(task.hypermodel, self._spec.hp)
-        self._returned.set_weights(model.get_weights())
-        return self._returned
 
 
 def _identity(model: keras.Model) -> list[int]:

@@ -292,7 +292,7 @@ class Plan:
         families = list(budget.family_epochs)
         if len(families) < 2:
             return None
-        trials, order = run.finished(), [family_of(best.values) for best in run.best_trials()]
+        trials, order = run.trials(), [family_of(best.values) for best in run.best_trials()]
         affordable = budget.affordable(families, trials)
         held_back = self.unaffordable
         if self.choice is not None:

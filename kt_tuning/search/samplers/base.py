@@ -15,14 +15,8 @@ from optuna.distributions import (
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from kt_tuning.search.study.trial_states import is_infeasible
-
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 """States of trials whose results samplers use."""
-REACH = 0.15
-"""Standard deviation of a change as a share of the range, for ordered parameters."""
-RETRIES = 20
-"""Draws until a value differs."""
 
 
 def value_count(distribution: BaseDistribution) -> int | None:
@@ -104,25 +98,3 @@ def seen_space(trials: list[FrozenTrial]) -> dict[str, BaseDistribution]:
     for trial in trials:
         space.update(trial.distributions)
     return {name: space[name] for name in space if not space[name].single()}
-
-
-def scored(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """Return the trials with a value that are within every limit."""
-    return [
-        trial
-        for trial in trials
-        if (trial.values or trial.intermediate_values) and not is_infeasible(trial)
-    ]
-
-
-def nearby(rng: np.random.Generator, distribution: BaseDistribution, value: Any) -> Any:
-    """Draw another category, or a close value of an ordered parameter."""
-    for _ in range(RETRIES):
-        if isinstance(distribution, CategoricalDistribution):
-            position = rng.random()
-        else:
-            position = to_unit(distribution, value) + REACH * rng.standard_normal()
-        changed = from_unit(distribution, position)
-        if changed != value:
-            return changed
-    return value

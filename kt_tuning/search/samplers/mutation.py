@@ -5,26 +5,46 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
 from optuna import Study
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial
 
-from kt_tuning.search.samplers.base import (
-    FINISHED,
-    RelativeSampler,
-    from_unit,
-    nearby,
-    scored,
-    seen_space,
-    to_unit,
-)
+from kt_tuning.search.samplers.base import FINISHED, RelativeSampler, from_unit, seen_space, to_unit
+from kt_tuning.search.study.trial_states import is_infeasible
 
+REACH = 0.15
+"""Standard deviation of a change as a share of the range, for ordered parameters."""
+RETRIES = 20
+"""Draws until a value differs."""
 POPULATION = 25
 """Newest finished trials that may be parents; half as many are drawn at random at first."""
 TOURNAMENT = 10
 """Trials of the population that are drawn at random; the best of them is the parent."""
+
+
+def scored(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the trials with a value that are within every limit."""
+    return [
+        trial
+        for trial in trials
+        if (trial.values or trial.intermediate_values) and not is_infeasible(trial)
+    ]
+
+
+def nearby(rng: np.random.Generator, distribution: BaseDistribution, value: Any) -> Any:
+    """Draw another category, or a close value of an ordered parameter."""
+    for _ in range(RETRIES):
+        if isinstance(distribution, CategoricalDistribution):
+            position = rng.random()
+        else:
+            position = to_unit(distribution, value) + REACH * rng.standard_normal()
+        changed = from_unit(distribution, position)
+        if changed != value:
+            return changed
+    return value
 
 
 class EvolutionSampler(RelativeSampler):
@@ -161,7 +181,7 @@ class PriorBandSampler(RelativeSampler):
         return super().sample_independent(study, trial, param_name, param_distribution)
 
 
-REACH = 0.05
+PERTURBATION = 0.05
 """Standard deviation of a change as a share of the range; small enough to keep the score."""
 
 
@@ -198,7 +218,7 @@ class PerturbationSampler(RelativeSampler):
             if not isinstance(distribution, CategoricalDistribution)
         ]
         for name in numbers:
-            position = to_unit(search_space[name], drawn[name]) + REACH * self._rng.normal()
+            position = to_unit(search_space[name], drawn[name]) + PERTURBATION * self._rng.normal()
             drawn[name] = from_unit(search_space[name], position)
         names = numbers or list(drawn)
         if names and all(drawn[name] == before[name] for name in names):

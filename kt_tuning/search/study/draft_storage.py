@@ -6,6 +6,7 @@ import contextlib
 import copy
 import datetime
 from collections.abc import Container, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -17,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.search.distributions import SearchSpace
-from kt_tuning.search.study.storage import Heartbeats, is_shared
+from kt_tuning.search.study.storage import Heartbeats, close_storage, is_shared
 from kt_tuning.search.study.trial_states import stored_names, translated
 
 
@@ -35,11 +36,13 @@ class StudyStorage(BaseStorage):
 
     Attributes:
         study: The study, read from this storage; set by `open_search`.
+        file: The SQLite file of the study, or None if it is kept elsewhere; set by `open_search`.
         heartbeats: Heartbeats of a study that other processes share, else None. Each running trial
             of it is owned by the process that runs it.
     """
 
     study: optuna.Study
+    file: Path | None = None
 
     def __init__(
         self, backend: BaseStorage, name: str, directions: Sequence[StudyDirection]
@@ -53,26 +56,21 @@ class StudyStorage(BaseStorage):
         self._directions = backend.get_study_directions(self._study_id)
         self._user_attrs = backend.get_study_user_attrs(self._study_id)
         self._system_attrs = backend.get_study_system_attrs(self._study_id)
-        self._trials = [
-            _renumbered(trial, number)
-            for number, trial in enumerate(backend.get_all_trials(self._study_id))
-        ]
+        trials = backend.get_all_trials(self._study_id)
+        self._trials = [_renumbered(trial, number) for number, trial in enumerate(trials)]
+        self._backend_ids = {number: trial._trial_id for number, trial in enumerate(trials)}
         self._space: SearchSpace | None = None
         # Of each parameter that of the first trial that has it.
         self._distributions: dict[str, BaseDistribution] = {}
         for trial in self._trials:
             self._distributions = {**trial.distributions, **self._distributions}
         self._names: dict[str, str] = {}
-        self._backend_ids: dict[int, int] = {}
         self._shown: dict[int, FrozenTrial] = {}
         self._draft: int | None = None
-        self._own: set[int] = set()
 
     def close(self) -> None:
         """Close the connections to a database; the next use opens them again."""
-        if isinstance(self._backend, RDBStorage):
-            self._backend.remove_session()
-            self._backend.engine.dispose()
+        close_storage(self._backend)
 
     def translate(self, space: SearchSpace) -> None:
         """Show all trials as if they had been drawn from a space that may be wider than theirs."""
@@ -92,43 +90,34 @@ class StudyStorage(BaseStorage):
     def claim(self, number: int) -> None:
         """Tell other processes that share the study that this one runs a trial."""
         if self.heartbeats is not None:
-            self._own.add(number)
-            self.heartbeats.start(self._backend_id(number))
+            self.heartbeats.start(self._backend_ids[number])
 
     def release(self, number: int) -> None:
         """Record that this process does not run a trial any more."""
         if self.heartbeats is not None:
-            self._own.discard(number)
-            self.heartbeats.stop(self._backend_id(number))
+            self.heartbeats.stop(self._backend_ids[number])
 
     def owns(self, number: int) -> bool:
         """Whether no other process can be running a trial."""
-        return self.heartbeats is None or number in self._own
+        return self.heartbeats is None or self._backend_ids.get(number) in self.heartbeats.alive
 
     def abandoned(self, numbers: Iterable[int]) -> list[int]:
-        """Return those of some trials whose process has died."""
-        if self.heartbeats is None:
-            return []
+        """Return those of some trials of a shared study whose process has died."""
+        assert self.heartbeats is not None
         dead = self.heartbeats.dead()
-        return [n for n in numbers if not self.owns(n) and self._backend_id(n) in dead]
-
-    def _backend_id(self, trial_id: int) -> int:
-        if trial_id not in self._backend_ids:
-            self._backend_ids[trial_id] = self._backend.get_trial_id_from_study_id_trial_number(
-                self._study_id, trial_id
-            )
-        return self._backend_ids[trial_id]
+        return [n for n in numbers if not self.owns(n) and self._backend_ids[n] in dead]
 
     def refresh(self) -> list[int]:
         """Read the trials of other processes; return the numbers of those new or ended since."""
         changed = []
         for trial in self._backend.get_all_trials(self._study_id, deepcopy=False):
             number = trial.number
-            if number in self._own:
+            if self.owns(number):
                 continue
             read = self._translated(_renumbered(trial, number))
             if number >= len(self._trials):
                 self._trials.append(read)
+                self._backend_ids[number] = trial._trial_id
                 changed.append(number)
             elif not self._trials[number].state.is_finished():
                 self._trials[number] = read
@@ -160,7 +149,7 @@ class StudyStorage(BaseStorage):
         self.check_trial_is_updatable(trial_id, self._trials[trial_id].state)
         if trial_id == self._draft:
             return False
-        return getattr(self._backend, method)(self._backend_id(trial_id), *arguments) is not False
+        return getattr(self._backend, method)(self._backend_ids[trial_id], *arguments) is not False
 
     def _translated(self, trial: FrozenTrial) -> FrozenTrial:
         if self._space is None:

@@ -11,7 +11,7 @@ import keras_tuner
 import optuna
 import sqlalchemy
 from optuna.pruners import BasePruner
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -23,6 +23,7 @@ from kt_tuning.run.layout import RESULT, STUDY
 from kt_tuning.search.distributions import SearchSpace, Values, overlap
 from kt_tuning.search.study.draft_storage import StudyStorage
 from kt_tuning.search.study.storage import (
+    close_storage,
     has_tables,
     is_shared,
     open_storage,
@@ -77,11 +78,12 @@ def open_search(
         if not is_shared(where):
             _remove_unused(backend, name, wanted)
         kept = StudyStorage(backend, name, directions)
+        kept.file = where if isinstance(where, Path) else None
         study = kept.study = optuna.load_study(study_name=name, storage=kept, pruner=pruner)
         known = study.user_attrs.get(OBJECTIVES, wanted)
     if known != wanted or study.directions != directions:
         raise StorageError(
-            f"{_shown(where)} holds a search for {known}; now {wanted}. Choose another "
+            f"{without_password(where)} holds a search for {known}; now {wanted}. Choose another "
             "project_name, or pass overwrite=True."
         )
     if OBJECTIVES not in study.user_attrs:
@@ -164,9 +166,8 @@ def _opened(storage: str | Path | BaseStorage) -> Iterator[BaseStorage]:
         try:
             yield backend
         finally:
-            if backend is not storage and isinstance(backend, RDBStorage):
-                backend.remove_session()
-                backend.engine.dispose()
+            if backend is not storage:
+                close_storage(backend)
 
 
 def open_study(source: Source) -> optuna.Study:
@@ -189,22 +190,19 @@ def open_study(source: Source) -> optuna.Study:
         file = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
     if file is not None and not file.is_file():
         raise StorageError(
-            f"There is no study in {_shown(source)}. Expected a run directory with a study.db, "
-            "such a file, or the URL of an Optuna storage."
+            f"There is no study in {without_password(source)}. Expected a run directory with a "
+            "study.db, such a file, or the URL of an Optuna storage."
         )
     storage = open_storage(where)
     with storage_errors(where):
         names = [study.study_name for study in storage.get_all_studies()]
     if len(names) != 1:
         raise StorageError(
-            f"{_shown(source)} holds {len(names)} studies, expected is one{': ' * bool(names)}"
-            f"{', '.join(names)}. Of several, pass optuna.load_study(study_name=..., storage=...)."
+            f"{without_password(source)} holds {len(names)} studies, expected is one"
+            f"{': ' * bool(names)}{', '.join(names)}. Of several, pass "
+            "optuna.load_study(study_name=..., storage=...)."
         )
     return optuna.load_study(study_name=names[0], storage=storage)
-
-
-def _shown(where: object) -> str:
-    return without_password(where) if isinstance(where, str) else str(where)
 
 
 def adopt_trials(

@@ -72,8 +72,10 @@ def completed(url: str) -> str:
     return parsed.render_as_string(hide_password=False)
 
 
-def without_password(url: str) -> str:
-    """Return the URL without secrets, as it may be shown and written."""
+def without_password(url: object) -> str:
+    """Return the URL without secrets, as it may be shown and written; another storage as text."""
+    if not isinstance(url, str):
+        return str(url)
     try:
         parsed = sqlalchemy.make_url(url)
     except sqlalchemy.exc.ArgumentError:
@@ -146,13 +148,17 @@ def advisory_lock(engine: sqlalchemy.Engine, name: str) -> Iterator[None]:
 
 
 class Heartbeats:
-    """Heartbeats of the trials of this process, and locks of a study in a database."""
+    """Heartbeats of the trials of this process, and locks of a study in a database.
+
+    Attributes:
+        alive: Ids in the database of the trials that this process runs.
+    """
 
     def __init__(self, backend: RDBStorage, study_id: int, name: str) -> None:
         self._backend = backend
         self._study_id = study_id
         self._name = name
-        self._alive: set[int] = set()
+        self.alive: set[int] = set()
         self._thread: threading.Thread | None = None
 
     def lock(self, name: str) -> contextlib.AbstractContextManager[None]:
@@ -162,14 +168,14 @@ class Heartbeats:
     def start(self, backend_id: int) -> None:
         """Record heartbeats of a trial from now on."""
         self._backend.record_heartbeat(backend_id)
-        self._alive.add(backend_id)
+        self.alive.add(backend_id)
         if self._thread is None:
             self._thread = threading.Thread(target=self._beat, name="heartbeats", daemon=True)
             self._thread.start()
 
     def stop(self, backend_id: int) -> None:
         """Record no more heartbeats of a trial."""
-        self._alive.discard(backend_id)
+        self.alive.discard(backend_id)
 
     def dead(self) -> list[int]:
         """The running trials without a heartbeat for longer than the grace period."""
@@ -178,7 +184,7 @@ class Heartbeats:
     def _beat(self) -> None:
         pause, interval = threading.Event(), self._backend.heartbeat_interval
         while not pause.wait(interval):
-            for backend_id in list(self._alive):
+            for backend_id in list(self.alive):
                 try:
                     self._backend.record_heartbeat(backend_id)
                 except Exception:
@@ -208,6 +214,13 @@ def open_storage(storage: str | Path | BaseStorage | None) -> BaseStorage:
         raise _missing_driver(storage, error) from error
 
 
+def close_storage(storage: BaseStorage) -> None:
+    """Close the connections to a database; the next use opens them again."""
+    if isinstance(storage, RDBStorage):
+        storage.remove_session()
+        storage.engine.dispose()
+
+
 @contextlib.contextmanager
 def storage_errors(storage: str | Path | BaseStorage | None) -> Iterator[None]:
     """Convert errors of a damaged or unreachable database in the block to a StorageError."""
@@ -219,16 +232,15 @@ def storage_errors(storage: str | Path | BaseStorage | None) -> Iterator[None]:
     ) as error:
         if is_disk_full(error):
             raise
-        shown = without_password(storage) if isinstance(storage, str) else storage
         # Optuna's own errors of a transaction do not say what was wrong.
         cause = error.__cause__ if isinstance(error, StorageInternalError) else None
         reason = str(cause or error).splitlines()[0]
         raise StorageError(
-            f"Cannot use {shown} as an Optuna storage: {reason}. Expected a SQLite file that can "
-            "be written, or a URL such as postgresql://user@host/name (with its password in "
-            f"{PASSWORD}). If the file is damaged, restore it from a copy; or move it away, and "
-            "`kt-tuning finalize` uses the finished trials. A search then needs another run "
-            "directory."
+            f"Cannot use {without_password(storage)} as an Optuna storage: {reason}. Expected a "
+            "SQLite file that can be written, or a URL such as postgresql://user@host/name (with "
+            f"its password in {PASSWORD}). If the file is damaged, restore it from a copy; or move "
+            "it away, and `kt-tuning finalize` uses the finished trials. A search then needs "
+            "another run directory."
         ) from error
 
 

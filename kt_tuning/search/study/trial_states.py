@@ -153,7 +153,8 @@ def begin_trial(
         attributes[ENQUEUED] = proposal.enqueued
     elif near is not None:
         attributes[NEAR] = near
-    _note(storage, proposal.number, attributes)
+    for name, value in attributes.items():
+        storage.set_trial_user_attr(proposal.number, name, value)
     storage.commit()
 
 
@@ -226,8 +227,10 @@ def finish_trial(
         result |= {"metrics": metrics, "best_step": trial.best_step}
     if trial.message is not None:
         result["message"] = trial.message
-    attributes: dict[str, Any] = {RESULT: result} if result else {}
-    _note(storage, number, {**attributes, SCORE: float(trial.score)} if pruned else attributes)
+    if result:
+        storage.set_trial_user_attr(number, RESULT, result)
+    if pruned:
+        storage.set_trial_user_attr(number, SCORE, float(trial.score))
     if infeasible:
         # Optuna's samplers ignore failed trials but learn from constraints of pruned ones.
         storage.set_trial_system_attr(number, CONSTRAINTS, [1.0])
@@ -242,11 +245,6 @@ def finish_trial(
         # The trial has been stored by then, and the next draw ends the search.
         if not storage.get_trial(number).state.is_finished():
             raise
-
-
-def _note(storage: StudyStorage, number: int, attributes: Mapping[str, Any]) -> None:
-    for name, value in attributes.items():
-        storage.set_trial_user_attr(number, name, value)
 
 
 def restore_trial(

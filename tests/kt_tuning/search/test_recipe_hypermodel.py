@@ -142,7 +142,7 @@ def test_a_build_that_always_fails_says_so():
 )
 def test_a_hypermodel_that_asks_for_everything_is_built_once(hypermodel, tmp_path):
     wrapped = RecipeHyperModel(hypermodel, Recipe(batch_size=(16, 32)))
-    assert wrapped.asks_everything
+    assert hypermodel.asks_everything
     assert listed(ours(wrapped)) == listed(stock(wrapped, tmp_path))
 
 

@@ -16,8 +16,7 @@ from kt_tuning.search.samplers import SAMPLERS, find_strategy
 from kt_tuning.search.samplers.base import from_unit, to_unit
 from kt_tuning.search.samplers.encoding import Encoding
 from kt_tuning.search.samplers.gaussian_process import condition, fit, log_expected_improvement
-from kt_tuning.search.samplers.mutation import REACH as NEIGHBOUR_REACH
-from kt_tuning.search.samplers.mutation import PriorBandSampler
+from kt_tuning.search.samplers.mutation import PERTURBATION, PriorBandSampler
 from kt_tuning.search.samplers.space_filling import grid_values
 
 
@@ -149,7 +148,7 @@ def test_a_neighbour_has_the_same_categories_and_numbers_close_by(strategy):
         trial = oracle.create_trial(f"tuner{index}", near=oracle.start_order[2])
         values = trial.hyperparameters.values
         assert (values["kind"], values["flag"]) == (anchor["kind"], anchor["flag"])
-        assert abs(np.log10(values["rate"] / anchor["rate"])) < 5 * 3 * NEIGHBOUR_REACH
+        assert abs(np.log10(values["rate"] / anchor["rate"])) < 5 * 3 * PERTURBATION
         assert abs(values["units"] - anchor["units"]) <= 16
         changed |= {name for name in anchor if values[name] != anchor[name]}
     assert "rate" in changed

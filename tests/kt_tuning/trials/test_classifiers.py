@@ -15,7 +15,6 @@ from kt_tuning.trials.classifiers import (
     build_metrics,
     check_classifier,
     check_soft_targets,
-    example_targets,
     needs_one_hot,
     one_hot,
 )
@@ -153,12 +152,15 @@ def compiled(loss="categorical_crossentropy", metrics=()):
 
 
 @pytest.mark.parametrize(
-    ("soft", "expected"),
-    [(False, keras.metrics.SparseCategoricalAccuracy), (True, keras.metrics.CategoricalAccuracy)],
+    ("targets", "expected"),
+    [
+        (np.array([0]), keras.metrics.SparseCategoricalAccuracy),
+        (np.full((1, 3), 1 / 3, np.float32), keras.metrics.CategoricalAccuracy),
+    ],
 )
-def test_accuracy_goes_by_the_kind_of_labels(soft, expected):
+def test_accuracy_goes_by_the_kind_of_labels(targets, expected):
     model = compiled(metrics=["accuracy"])
-    build_metrics(model, example_targets(3, soft=soft))
+    build_metrics(model, targets)
     assert [type(metric) for metric in model.metrics[-1].metrics] == [expected]
     assert model.get_metrics_result()["accuracy"] == 0
 

@@ -12,7 +12,6 @@ from kt_tuning.augment import Mixing, mix
 from kt_tuning.data.batch_loader import DATA_WAIT, FollowEpochs, Loader
 from kt_tuning.data.batches import Batches, Random
 from kt_tuning.trials.building import new_model
-from kt_tuning.trials.classifiers import build_metrics, example_targets
 from kt_tuning.trials.keras_fast import forget_gradients, is_prepared, prepare_classifier
 
 
@@ -78,7 +77,6 @@ def test_weights_history_and_callbacks_are_those_of_keras(options, make):
         model, loader, diary = build(), load(**options), Diary()
         if prepare:
             prepare_classifier(model, 2)
-            build_metrics(model, example_targets(2, soft="mix" in options))
         history = model.fit(
             loader,
             epochs=3,
@@ -177,7 +175,6 @@ def test_accuracy_on_soft_labels_is_that_of_the_likelier_class(stripes):
     prepare_classifier(model, 2)
     batches = Batches(stripes.train, 10, seed=1, mix=MIXED)
     with Loader(batches) as loader:
-        build_metrics(model, example_targets(2, soft=True))
         history = model.fit(loader, verbose=0).history
     parts = [batches.read(0, index) for index in range(len(batches))]
     images, targets = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))

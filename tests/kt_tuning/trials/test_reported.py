@@ -161,3 +161,18 @@ def test_a_fit_that_may_change_the_data_is_not_trained_in_16_bits_unasked(stripe
             assert has_own_fit(one) == own
         task = KerasTask(hypermodel, (), {}, precision="auto")
         assert (task.precision == "float32") == own
+
+
+def test_the_fit_of_a_users_wrapper_is_its_own(stripes):
+    class Wrapper(keras_tuner.HyperModel):
+        def __init__(self, wrapped):
+            super().__init__()
+            self.wrapped = wrapped
+
+        def build(self, hp):
+            return self.wrapped.build(hp)
+
+        def fit(self, hp, model, *args, **options):
+            return model.fit(*args, **options)
+
+    assert has_own_fit(Wrapper(ConvNet(stripes.input_shape, 2)))
