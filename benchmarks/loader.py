@@ -82,7 +82,9 @@ def ours(
     read: ReadRun | None = None,
 ) -> Iterator[Batch]:
     run = batches.run_length(batches.batch_size)
-    with Prefetcher(read or batches.read_run, len(batches), run, threads=threads) as reader:
+    with contextlib.closing(
+        Prefetcher(read or batches.read_run, len(batches), run, threads=threads)
+    ) as reader:
         for epoch in range(epochs):
             for index in range(len(batches)):
                 yield reader.take(epoch, index)

@@ -14,8 +14,8 @@ from kt_tuning.augment import OPS, AugMix, Policy
 from kt_tuning.augment import pixel_ops as pixel
 from kt_tuning.augment.arrays import Floats, Frame, Pixels, Rows, to_array, to_pil
 from kt_tuning.augment.resampling import (
+    AUTO,
     coefficients,
-    for_small,
     keeps_grid,
     sample,
     seen_corners,
@@ -102,7 +102,8 @@ class OneByOne:
     def __init__(self, images: Pixels, policy: Policy) -> None:
         self._images = [to_pil(image) for image in images]
         self._policy = policy
-        self._interpolation = for_small(policy.interpolation)
+        auto = policy.interpolation == AUTO
+        self._interpolation = "bilinear" if auto else policy.interpolation
         self._shape = images.shape
         self._frame = Frame(images.shape[2], images.shape[1])
 

@@ -83,13 +83,11 @@ def coefficients(
     """Return method and data of `sample` for images whose first pixels are at `starts` (n, 2)."""
     moved = matrices / [*[INTERPOLATIONS[interpolation][1]] * 2, 1]
     moved[:, :2] -= starts[:, :, None] * moved[:, 2:]
-    affine, data = Image.Transform.AFFINE, moved[:, :2].reshape(-1, 6).tolist()
-    if is_affine(matrices).all():
-        return [(affine, each) for each in data]
+    affine = moved[:, :2].reshape(-1, 6).tolist()
     projective = (moved / moved[:, 2:, 2:]).reshape(-1, 9)[:, :8].tolist()
     return [
-        (affine, straight) if flat else (Image.Transform.PERSPECTIVE, bent)
-        for flat, straight, bent in zip(is_affine(matrices), data, projective, strict=True)
+        (Image.Transform.AFFINE, straight) if flat else (Image.Transform.PERSPECTIVE, bent)
+        for flat, straight, bent in zip(is_affine(matrices), affine, projective, strict=True)
     ]
 
 
@@ -98,15 +96,10 @@ def is_small(size: tuple[int, ...]) -> bool:
     return size[0] * size[1] <= SMALL_PIXELS
 
 
-def for_small(interpolation: str) -> str:
-    """Return the interpolation for small images."""
-    return "bilinear" if interpolation == AUTO else interpolation
-
-
 def choose(interpolation: str, matrices: Floats, size: Size) -> NDArray[np.str_]:
     """Return the interpolation of each image for an output of (height, width)."""
     if interpolation != AUTO or is_small(size):
-        return np.full(len(matrices), for_small(interpolation))
+        return np.full(len(matrices), "bilinear" if interpolation == AUTO else interpolation)
     steps = np.sqrt(np.abs(np.linalg.det(matrices[:, :2, :2])))
     return np.where(is_affine(matrices) & (steps >= LEAST_STEP), "box", "bilinear")
 
@@ -162,18 +155,16 @@ def resample(
         yield sample(image, images.shape[2:0:-1], method, data, interpolation)
 
 
-def groups(rows: Rows, size: Size, pixels: int = GROUP_PIXELS) -> Iterator[Rows]:
-    """Split rows of images of this size into groups of about `pixels` pixels."""
+def groups(rows: Rows, size: Size, pixels: int = GROUP_PIXELS) -> Iterator[Rows | slice]:
+    """Split rows of images of this size into groups of about `pixels` pixels.
+
+    Consecutive rows are a slice, which indexes without a copy.
+    """
     count = max(1, pixels // (size[0] * size[1]))
     for start in range(0, len(rows), count):
-        yield rows[start : start + count]
-
-
-def neighbours(rows: Rows) -> Rows | slice:
-    """Return consecutive rows as a slice, which indexes without a copy; other rows unchanged."""
-    if rows[-1] - rows[0] == len(rows) - 1:
-        return slice(int(rows[0]), int(rows[-1]) + 1)
-    return rows
+        some = rows[start : start + count]
+        consecutive = some[-1] - some[0] == len(some) - 1
+        yield slice(int(some[0]), int(some[-1]) + 1) if consecutive else some
 
 
 def channels_of(lanes: Lanes) -> NDArray[np.uint16]:

@@ -190,7 +190,7 @@ class Prefetcher:
     """Returns batches in order while threads make the next ones, in runs of several.
 
     At most `AHEAD` batches or one run a thread are in memory, besides the current run. At the end
-    of an epoch the first batches of the next one are made. Leaving the context ends the threads.
+    of an epoch the first batches of the next one are made. `close` ends the threads.
 
     Args:
         read: (epoch, run) -> its batches.
@@ -208,12 +208,6 @@ class Prefetcher:
         self._current: Future[Sequence[Batch]] | None = None
         self._lock = threading.Lock()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """End the threads, and drop the batches that were made ahead."""
         with self._lock:
@@ -227,20 +221,18 @@ class Prefetcher:
         Any batch can be requested; the one after the last one is ready first.
         """
         run, place = divmod(index, self._run)
+        # Runs are counted from the first epoch on.
+        wanted = epoch * self._runs + run
         with self._lock:
-            future = self._begun(epoch * self._runs + run)
-        return future.result()[place]
-
-    def _begun(self, wanted: int) -> Future[Sequence[Batch]]:
-        """Return a run, counted from the first epoch on, and start the next ones."""
-        if self._current is not None and wanted == self._next - 1:
-            return self._current
-        if wanted != self._next:
-            self._drop()
-        while len(self._ahead) <= self._room:
-            self._ahead.append(self._begin(*divmod(wanted + len(self._ahead), self._runs)))
-        self._current, self._next = self._ahead.popleft(), wanted + 1
-        return self._current
+            current = self._current
+            if current is None or wanted != self._next - 1:
+                if wanted != self._next:
+                    self._drop()
+                while len(self._ahead) <= self._room:
+                    self._ahead.append(self._begin(*divmod(wanted + len(self._ahead), self._runs)))
+                current = self._current = self._ahead.popleft()
+                self._next = wanted + 1
+        return current.result()[place]
 
     def _begin(self, epoch: int, run: int) -> Future[Sequence[Batch]]:
         if self._pool is not None:

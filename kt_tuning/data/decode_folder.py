@@ -136,7 +136,7 @@ class _Stored:
 def _store(listing: Listing, cache: PixelCache, pixels: PixelFormat, task: Task) -> _Stored:
     """Decode the files and write their pixels into the cache."""
     task.begin("Decoding images", len(listing.files))
-    stored = _Stored(hashlib.blake2b(digest_size=16))
+    stored = _Stored()
 
     def pieces() -> Generator[NDArray[np.uint8], None, None]:
         decode_some = functools.partial(decode_batch, listing.root, pixels)

@@ -85,8 +85,8 @@ def find_duplicates(pixels: NDArray[np.uint8], thumbnails: NDArray[np.uint8]) ->
         thumbnails: uint8 (N, h, w), see `thumbnail`.
     """
     exact = _exact(pixels, thumbnails)
-    repeated = {place for places in exact for place in places[1:]}
-    single = np.array([place for place in range(len(pixels)) if place not in repeated])
+    repeated = [place for places in exact for place in places[1:]]
+    single = np.setdiff1d(np.arange(len(pixels)), repeated)
     if thumbnails.shape[1:] != (SIDE, SIDE):
         return Duplicates(exact, [])
     component = connected(single[_similar(pixels, thumbnails, single)], len(pixels))

@@ -23,12 +23,7 @@ from kt_tuning.data.groups import Groups
 from kt_tuning.data.image_split import HeldOut, ImageSplit, PixelFile, channel_statistics
 from kt_tuning.data.label_encoding import check_class_names
 from kt_tuning.data.pixel_cache import content_digest, split_digest, uses_without_run
-from kt_tuning.data.stratified_split import (
-    assign_folds,
-    generator,
-    limit_splits,
-    split_images,
-)
+from kt_tuning.data.stratified_split import assign_folds, generator, split_images, subset
 from kt_tuning.data.tf_dataset import image_type, read_dataset
 
 CLASSES_SHOWN = 30
@@ -174,10 +169,10 @@ class ImageData:
         pairs: dict[str, tuple[Any, Any]] = {}
         for part, dataset in (("validation", validation), ("test", test)):
             if dataset is not None:
-                *pair, _ = read_dataset(dataset, name=part, value_range=found)
+                x, y, _ = read_dataset(dataset, name=part, value_range=found)
                 if value_range is None:
                     check_same_kind(image_type(train), image_type(dataset), part)
-                pairs[part] = (pair[0], pair[1])
+                pairs[part] = (x, y)
         return cls.from_arrays(
             pixels,
             labels,
@@ -204,7 +199,8 @@ class ImageData:
 
         `evaluate` records each use of them; see `runs`.
         """
-        return self._split("test")
+        held_out = HeldOut(self.fingerprint, self.runs, self.uses_without_run)
+        return self._split("test", held_out)
 
     @property
     def classes(self) -> int:
@@ -270,10 +266,16 @@ class ImageData:
                 f"A limit should be at least {2 * self.classes}, one train and one validation "
                 f"image for each of {self.classes} classes. Received: {images}"
             )
-        if images >= len(self.indices["train"]) + len(self.indices["validation"]):
+        train, validation = (len(self.indices[part]) for part in ("train", "validation"))
+        if images >= train + validation:
             return self
-        kept = limit_splits(self.labels, self.indices, images, self.classes, generator(seed))
-        return dataclasses.replace(self, indices={**self.indices, **kept}, runs=[])
+        wanted = round(images * validation / (train + validation))
+        wanted = min(max(wanted, self.classes), images - self.classes)
+        rng, kept = generator(seed), dict(self.indices)
+        for part, size in (("train", images - wanted), ("validation", wanted)):
+            index = kept[part]
+            kept[part] = index[subset(self.labels[index], size, self.classes, rng)]
+        return dataclasses.replace(self, indices=kept, runs=[])
 
     def folds(self, count: int, *, seed: int = 0) -> list[ImageData]:
         """Split training and validation images into folds for cross-validation.
@@ -337,11 +339,8 @@ class ImageData:
         except OSError as error:
             raise StorageError(f"Cannot write {path}: {error.strerror}") from error
 
-    def _split(self, part: str) -> ImageSplit:
+    def _split(self, part: str, held_out: HeldOut | None = None) -> ImageSplit:
         index = self.indices[part]
-        held_out = None
-        if part == "test":
-            held_out = HeldOut(self.fingerprint, self.runs, self.uses_without_run)
         return ImageSplit(self.pixels, index, self.labels[index], held_out)
 
     def _counts(self, part: str) -> NDArray[np.int64]:

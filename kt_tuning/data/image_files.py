@@ -59,6 +59,7 @@ class ImageFile(NamedTuple):
     changed: int
 
 
+@dataclasses.dataclass
 class LeftOut:
     """Files and folders that a scan leaves out.
 
@@ -68,10 +69,9 @@ class LeftOut:
         runs: Folders that hold runs of kt-tuning or KerasTuner.
     """
 
-    def __init__(self) -> None:
-        self.files: Counter[str] = Counter()
-        self.folders: set[str] = set()
-        self.runs: set[str] = set()
+    files: Counter[str] = dataclasses.field(default_factory=Counter)
+    folders: set[str] = dataclasses.field(default_factory=set)
+    runs: set[str] = dataclasses.field(default_factory=set)
 
     def __str__(self) -> str:
         parts = []

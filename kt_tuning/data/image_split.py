@@ -164,16 +164,8 @@ class ImageSplit:
         """A copy of all images of the split, uint8 (n, height, width, channels)."""
         return np.take(self._pixels, self.index, axis=0)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {
-            "pixels": self._source,
-            "index": self.index,
-            "labels": self.labels,
-            "held_out": self.held_out,
-        }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._source, self.index, self.labels, self.held_out)
 
 
 def channel_statistics(split: ImageSplit) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -28,8 +28,8 @@ from kt_tuning.data.table_file import SUFFIXES
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLES, ARRAYS = (".csv", ".tsv", ".parquet"), ".npz"
-"""Endings of files that are tables, and of files of arrays."""
+ARRAYS = ".npz"
+"""Ending of files of arrays."""
 
 #: Unreadable files named in a message.
 _SHOWN = 5
@@ -39,7 +39,7 @@ def is_table(source: Any) -> bool:
     """Return whether `source` is a DataFrame, or the path of a table."""
     if hasattr(source, "columns") and hasattr(source, "iloc"):
         return True
-    return isinstance(source, (str, os.PathLike)) and str(source).lower().endswith(TABLES)
+    return isinstance(source, (str, os.PathLike)) and str(source).lower().endswith(SUFFIXES)
 
 
 def is_npz(source: Any) -> bool:

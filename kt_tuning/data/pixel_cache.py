@@ -75,12 +75,6 @@ class CacheIndex(Record):
     modified: int = dataclasses.field(default=0, compare=False)
     checksum: int = dataclasses.field(default=0, compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "class_names", tuple(self.class_names))
-        object.__setattr__(self, "unreadable", [(path, why) for path, why in self.unreadable])
-        if isinstance(self.pixels, dict):
-            object.__setattr__(self, "pixels", PixelFormat(**self.pixels))
-
     @property
     def shape(self) -> tuple[int, ...]:
         """(N, height, width, channels)."""

@@ -154,29 +154,6 @@ def complete(
     return result | {part: train[number == place] for place, part in enumerate(filled)}
 
 
-def limit_splits(
-    labels: NDArray[np.int64],
-    indices: Mapping[str, NDArray[np.int64]],
-    images: int,
-    classes: int,
-    rng: np.random.Generator,
-) -> dict[str, NDArray[np.int64]]:
-    """Choose `images` of the train and validation images, in the proportions of both splits.
-
-    In each, classes keep their proportions. `images` is at least 2 * classes.
-
-    Returns:
-        The index sets "train" and "validation".
-    """
-    train, validation = len(indices["train"]), len(indices["validation"])
-    wanted = round(images * validation / (train + validation))
-    wanted = min(max(wanted, classes), images - classes)
-    return {
-        part: indices[part][subset(labels[indices[part]], total, classes, rng)]
-        for part, total in (("train", images - wanted), ("validation", wanted))
-    }
-
-
 def subset(
     labels: NDArray[np.int64], total: int, classes: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:

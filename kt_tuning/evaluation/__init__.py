@@ -10,7 +10,7 @@ from kt_tuning.evaluation.diagnostics import (
 )
 from kt_tuning.evaluation.evaluate import PARTS, Parts, evaluate
 from kt_tuning.evaluation.explanations import grad_cam, make_gallery, occlusion_map
-from kt_tuning.evaluation.flops import count_flops, measure_complexity
+from kt_tuning.evaluation.flops import measure_complexity
 from kt_tuning.evaluation.forecast import forecast_best, forecast_of_run
 from kt_tuning.evaluation.generalization import bias_variance, generalization
 from kt_tuning.evaluation.importances import hyperparameter_importances
@@ -38,7 +38,6 @@ __all__ = [
     "corrected_best",
     "corrected_best_of_run",
     "corrupt",
-    "count_flops",
     "evaluate",
     "forecast_best",
     "forecast_of_run",

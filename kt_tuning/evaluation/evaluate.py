@@ -40,7 +40,6 @@ from kt_tuning.evaluation.predict import (
     names_of_classes,
     predict_function,
     predict_images,
-    predict_probabilities,
     seconds_per_image,
     stratified_sample,
 )
@@ -179,8 +178,8 @@ def evaluate(
         raise OptionError(f"bootstrap should be 1 or more resamples. Received: {bootstrap}.")
     predict = predict_function(model)
     note_use_of(split, model, by="evaluate")
-    probabilities = predict_probabilities(model, split)
-    labels = np.asarray(split.labels)
+    predicted = Predicted.by(model, split)
+    labels, probabilities = predicted.labels, predicted.probabilities
     check_labels(labels, probabilities)
     card = getattr(model, "card", None)
     known_names = card.class_names if class_names is None and card is not None else class_names
@@ -199,7 +198,6 @@ def evaluate(
         mistakes=worst_mistakes(labels, probabilities),
         reliability=measure_reliability(labels, probabilities),
     )
-    predicted = Predicted(labels, probabilities)
     gradient = LossGradient(model) if ATTACKED in wanted.names else None
     sizes = _sizes(wanted, predict, gradient, split, earlier)
     for name in wanted.names:

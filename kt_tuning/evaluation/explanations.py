@@ -193,8 +193,7 @@ def occlusion_map(
 
 def _starts(length: int, side: int, step: int) -> list[int]:
     """Return where squares begin; the last one ends at the border."""
-    starts = list(range(0, length - side, step))
-    return [*starts, length - side]
+    return [*range(0, length - side, step), length - side]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -73,18 +73,6 @@ def measure_complexity(model: Any) -> Complexity:
     return Complexity(*graph_cost(forward.get_concrete_function(spec).graph))
 
 
-def count_flops(model: Any) -> int:
-    """Floating-point operations of one prediction for one image; a multiply-add counts as two.
-
-    Args:
-        model: A built Keras model with one input.
-
-    Raises:
-        OptionError: if the Keras backend is not TensorFlow.
-    """
-    return measure_complexity(model).flops
-
-
 def _elements(tensor: Any) -> int:
     """Number of elements; a side that is not known is the batch's, which is 1."""
     return math.prod(side or 1 for side in tensor.shape)

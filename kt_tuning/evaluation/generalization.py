@@ -48,13 +48,13 @@ class Generalization(Record):
         )
 
     def __str__(self) -> str:
-        rows = [(row, cells) for table in (self.scores, self.gaps) for row, cells in table.items()]
         lines = [
             f"{row:<22} {metric:<17} {cell}"
-            for row, cells in rows
+            for table in (self.scores, self.gaps)
+            for row, cells in table.items()
             for metric, cell in cells.items()
         ]
-        return "\n".join([*lines, *([self.sample] if self.sample else [])])
+        return "\n".join([*lines, self.sample] if self.sample else lines)
 
 
 def generalization(

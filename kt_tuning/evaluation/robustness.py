@@ -78,9 +78,8 @@ class Robustness(Record):
             other.clean,
         ):
             return self
-        if not self.corrupted:
-            return dataclasses.replace(other, adversarial={**other.adversarial, **self.adversarial})
-        return dataclasses.replace(self, adversarial={**other.adversarial, **self.adversarial})
+        table = self if self.corrupted else other
+        return dataclasses.replace(table, adversarial={**other.adversarial, **self.adversarial})
 
     def __str__(self) -> str:
         width = max(len(name) for name in (*self.corrupted, *self.adversarial, "corruption"))

@@ -44,10 +44,7 @@ def metric_label(name: str) -> str:
     """Return a metric's name for a heading: "val_roc_auc" is "Validation ROC AUC"."""
     base = name.removeprefix("val_")
     label = _LABELS.get(base) or printable(base).replace("_", " ").capitalize()
-    if base == name:
-        return label
-    acronym = label[:2].upper() == label[:2]
-    return f"Validation {label if acronym else label[:1].lower() + label[1:]}"
+    return label if base == name else f"Validation {inline_label(base)}"
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -27,6 +27,7 @@ from kt_tuning.report.figures.confusion import confusion_data
 from kt_tuning.report.formatting import (
     duration,
     ends,
+    inline_label,
     large_number,
     metric_label,
     milliseconds,
@@ -183,12 +184,12 @@ def metric_columns(run: RunSummary) -> list[tuple[str, str]]:
     found = dict.fromkeys(name for trial in run.trials for name in trial.metrics)
     objective = run.search.objective
     names = [objective, *(name for name in found if name != objective)]
-    return [(name, _metric_title(name, names)) for name in names]
-
-
-def _metric_title(name: str, names: list[str]) -> str:
-    title = metric_label(name.removeprefix("val_"))
-    return f"Training {title[:1].lower()}{title[1:]}" if f"val_{name}" in names else title
+    return [
+        (name, f"Training {inline_label(name)}")
+        if f"val_{name}" in names
+        else (name, metric_label(name.removeprefix("val_")))
+        for name in names
+    ]
 
 
 def short_message(message: str) -> str:

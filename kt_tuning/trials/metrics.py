@@ -15,7 +15,7 @@ from keras_tuner.src.engine.tuner_utils import (
 )
 
 from kt_tuning.core.errors import SearchError
-from kt_tuning.evaluation import count_flops, measure_latency
+from kt_tuning.evaluation import measure_complexity, measure_latency
 from kt_tuning.trials.spec import InfeasibleError
 
 
@@ -27,7 +27,7 @@ def _latency(model: keras.Model) -> float:
 
 COSTS: dict[str, Callable[[keras.Model], float]] = {
     "parameters": lambda model: float(model.count_params()),
-    "flops": lambda model: float(count_flops(model)),
+    "flops": lambda model: float(measure_complexity(model).flops),
     "latency": _latency,
 }
 """Cost of one prediction by name; lower is better. Other trials make latency noisy."""

@@ -104,12 +104,6 @@ def confusion_data(run: RunSummary) -> ConfusionData | None:
     return None
 
 
-def natural_width(classes: int) -> int:
-    """Return the width in CSS pixels at which a matrix of `classes` classes is easily read."""
-    cell = 36 if classes <= MOST_CLASSES_WITH_COUNTS else 12
-    return max(320, 120 + cell * classes)
-
-
 class ConfusionFigure(RunFigures):
     """The figure of the confusion matrix."""
 
@@ -127,7 +121,9 @@ class ConfusionFigure(RunFigures):
                 "A confusion matrix needs scores.json or the best trial's val_predictions.npy. "
                 "Received a run with neither; let a trial finish first."
             )
-        width = natural_width(len(data.class_names))
+        classes = len(data.class_names)
+        # In CSS pixels, so that the matrix is easily read.
+        width = max(320, 120 + (36 if classes <= MOST_CLASSES_WITH_COUNTS else 12) * classes)
         figure = new_figure(width, width)
         _draw_cells(figure.axes[0], data)
         figure.description = data.description

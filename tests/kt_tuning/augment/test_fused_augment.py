@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 from smooth_images import smooth, uniforms
 
-from kt_tuning.augment import POLICIES, OneOf, Policy, Step, augment, rendering
+from kt_tuning.augment import POLICIES, OneOf, Policy, Step, augment, fused
 from kt_tuning.augment.resampling import BORDERS
 from kt_tuning.core.errors import OptionError
 
@@ -12,7 +12,7 @@ from kt_tuning.core.errors import OptionError
 def resamplings(monkeypatch):
     """How many images each call resamples, by PIL or several small ones at once."""
     calls = []
-    transform, interpolate = Image.Image.transform, rendering.interpolate
+    transform, interpolate = Image.Image.transform, fused.interpolate
 
     def one(*args, **kwargs):
         calls.append(1)
@@ -23,7 +23,7 @@ def resamplings(monkeypatch):
         return interpolate(images, *args)
 
     monkeypatch.setattr(Image.Image, "transform", one)
-    monkeypatch.setattr(rendering, "interpolate", several)
+    monkeypatch.setattr(fused, "interpolate", several)
     return calls
 
 

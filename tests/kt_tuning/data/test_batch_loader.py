@@ -1,5 +1,6 @@
 import threading
 import time
+from contextlib import closing
 from types import SimpleNamespace
 
 import keras
@@ -193,7 +194,7 @@ def until(condition):
 
 @pytest.mark.parametrize("threads", [0, 1, 3])
 def test_batches_come_in_order_whatever_the_threads(threads):
-    with Prefetcher(Source().read, BATCHES, threads=threads) as reader:
+    with closing(Prefetcher(Source().read, BATCHES, threads=threads)) as reader:
         places = [(epoch, index) for epoch in range(3) for index in range(BATCHES)]
         found = [tuple(reader.take(*place)[0]) for place in places]
     assert found == places
@@ -202,7 +203,7 @@ def test_batches_come_in_order_whatever_the_threads(threads):
 @pytest.mark.parametrize("threads", [0, 1, 3])
 def test_each_run_is_made_once(threads):
     source = Source()
-    with Prefetcher(source.read_three, BATCHES, 3, threads=threads) as reader:
+    with closing(Prefetcher(source.read_three, BATCHES, 3, threads=threads)) as reader:
         places = [(epoch, index) for epoch in range(3) for index in range(BATCHES)]
         found = [tuple(reader.take(*place)[0]) for place in places]
     assert found == places
@@ -212,7 +213,7 @@ def test_each_run_is_made_once(threads):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_what_is_made_ahead_is_bounded(threads):
     source = Source()
-    with Prefetcher(source.read, 100, threads=threads) as reader:
+    with closing(Prefetcher(source.read, 100, threads=threads)) as reader:
         reader.take(0, 0)
         until(lambda: len(source.made) == 1 + AHEAD * threads)
         time.sleep(0.02)
@@ -221,7 +222,7 @@ def test_what_is_made_ahead_is_bounded(threads):
 
 def test_the_next_epoch_is_begun_at_the_end_of_one():
     source = Source()
-    with Prefetcher(source.read, BATCHES, threads=1) as reader:
+    with closing(Prefetcher(source.read, BATCHES, threads=1)) as reader:
         for index in range(BATCHES):
             reader.take(0, index)
         until(lambda: source.made[-1] == (1, 1))
@@ -230,13 +231,13 @@ def test_the_next_epoch_is_begun_at_the_end_of_one():
 
 
 def test_any_batch_may_be_asked_for():
-    with Prefetcher(Source().read, BATCHES, threads=2) as reader:
+    with closing(Prefetcher(Source().read, BATCHES, threads=2)) as reader:
         for place in [(0, 0), (0, 3), (5, 1), (5, 2), (0, 0), (0, 0), (0, 1)]:
             assert tuple(reader.take(*place)[0]) == place
 
 
 def test_an_error_is_raised_where_its_batch_is_asked_for():
-    with Prefetcher(Source(fails_at=(0, 1)).read, BATCHES, threads=2) as reader:
+    with closing(Prefetcher(Source(fails_at=(0, 1)).read, BATCHES, threads=2)) as reader:
         reader.take(0, 0)
         with pytest.raises(OSError, match="disk on fire"):
             reader.take(0, 1)
@@ -245,7 +246,7 @@ def test_an_error_is_raised_where_its_batch_is_asked_for():
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_no_thread_is_left_behind(error):
     def train():
-        with Prefetcher(Source().read, BATCHES, threads=2) as reader:
+        with closing(Prefetcher(Source().read, BATCHES, threads=2)) as reader:
             reader.take(0, 0)
             assert loader_threads()
             raise error

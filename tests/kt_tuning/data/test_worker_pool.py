@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,7 @@ def test_processes_make_the_same_batches_in_the_same_order(batches, tmp_path, mo
         (folder,) = tmp_path.iterdir()
         assert any(folder.iterdir()) is (large == 1)
         run = batches.run_length(batches.batch_size)
-        with Prefetcher(processes.read_run, len(batches), run, threads=2) as reader:
+        with closing(Prefetcher(processes.read_run, len(batches), run, threads=2)) as reader:
             for epoch in (0, 1):
                 for index in range(len(batches)):
                     assert same(reader.take(epoch, index), batches.read(epoch, index))

@@ -11,6 +11,7 @@ from kt_tuning.evaluation import Interval, Scores
 from kt_tuning.evaluation.selection_bias import EPOCH_CAVEAT, CorrectedBest
 from kt_tuning.evaluation.test_uses import HeldOutUse, HeldOutUses
 from kt_tuning.report.page_content import (
+    metric_columns,
     model_line,
     notes,
     score_line,
@@ -118,3 +119,12 @@ def test_trials_time_and_data_are_counted(run_directory: Path) -> None:
 
 def test_unfinished_trials_are_counted(make_summary) -> None:
     assert "1 completed, 1 failed, 2 unfinished" in _text(make_summary([0.1, None], unfinished=2))
+
+
+def test_columns_say_what_was_measured_in_training(make_summary) -> None:
+    run = make_summary([0.9])
+    metrics = {"auc": 0.9, "val_auc": 0.8, "loss": 0.1, "val_loss": 0.2}
+    trial = dataclasses.replace(run.trials[0], metrics=metrics)
+    columns = dict(metric_columns(dataclasses.replace(run, trials=(trial,))))
+    assert (columns["auc"], columns["val_auc"]) == ("Training AUC", "AUC")
+    assert (columns["loss"], columns["val_loss"]) == ("Training loss", "Loss")

@@ -3,11 +3,11 @@ import pytest
 from smooth_images import smooth
 
 from kt_tuning.augment.arrays import to_array, to_pil
-from kt_tuning.augment.rendering import (
+from kt_tuning.augment.fused import (
     compose,
     recolour,
     recolour_image,
-    recolour_lanes,
+    recolour_levels,
     render,
     retable,
 )
@@ -108,10 +108,10 @@ def test_auto_depends_on_the_size_alone(side, name):
     assert np.array_equal(auto, expected)
 
 
-def spread(images):
+def levels_of(images):
     lanes = np.zeros(images.shape[:3], np.uint64)
     fill(channels_of(lanes), images)
-    return lanes
+    return channels_of(lanes).astype(np.float32)
 
 
 def apply(matrix, pixel, mean):
@@ -138,7 +138,7 @@ def test_matrices_are_multiplied_rounded_and_clipped(shape):
     for image, matrix, mean in zip(expected, matrices, means, strict=True):
         image[:] = image @ matrix[:, :3].T + matrix[:, 3:6] @ mean + matrix[:, 6]
     recoloured = recolour(images, matrices)
-    assert np.array_equal(recolour_lanes(spread(images), matrices, 3), recoloured)
+    assert np.array_equal(recolour_levels(levels_of(images), matrices, 3), recoloured)
     assert np.abs(recoloured - np.clip(expected, 0, 255)).max() <= 0.51
 
 
@@ -156,6 +156,6 @@ def test_one_image_is_recoloured_as_a_batch_is(channels):
     matrices = np.random.default_rng(2).normal(size=(2, 3, 7)) * [1, 1, 1, 0.3, 0.3, 0.3, 30]
     one = to_array(recolour_image(to_pil(images[1]), matrices[1])).astype(int)
     both = recolour(images, matrices)
-    assert np.array_equal(recolour_lanes(spread(images), matrices, channels), both)
+    assert np.array_equal(recolour_levels(levels_of(images), matrices, channels), both)
     assert both.shape == images.shape
     assert np.abs(one - both[1]).max() <= 1
