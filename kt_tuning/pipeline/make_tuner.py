@@ -78,7 +78,8 @@ def make_tuner(
         hyperparameters=_narrowed(hypermodel, recipe, options.hyperparameters),
         directory=out.parent,
         project_name=out.name,
-        **options.limited().arguments(TUNER) | {"epochs": options.epochs or default_epochs(data)},
+        **options.limited().arguments(TUNER)
+        | {"epochs": default_epochs(data) if options.epochs is None else options.epochs},
     )
     tuner.files = files or {}
     return tuner

@@ -185,9 +185,10 @@ WIDER = {
 @pytest.mark.parametrize("change", WIDER)
 def test_a_wider_space_is_searched_in_all_of_it(change, strategy, copied):
     hypermodel, name, is_new = WIDER[change]
-    tuner = tuner_in(copied, hypermodel, strategy=strategy, max_trials=26)
+    tuner = tuner_in(copied, hypermodel, strategy=strategy, max_trials=51)
     assert len(tuner.results()) == 1
-    assert any(is_new(values[name]) for values in drawn(tuner))
+    # "auto" leaves the neighbourhood of the defaults in one draw of six.
+    assert any(is_new(values[name]) for values in drawn(tuner, 50))
 
 
 def test_a_recipe_with_more_to_choose_from_is_searched(copied):
