@@ -83,8 +83,9 @@ class EvolutionSampler(RelativeSampler):
 
 ENOUGH = 25
 """Trials with a score from which TPE draws; it learns little from fewer of a large space."""
-NEAR = 5 / 6
-"""Share of the draws near an earlier trial until then; the others are random."""
+RANDOM, RANDOM_PARAMETERS = 1 / 3, 3
+"""Largest share of random draws until then, and that share times the number of parameters: of many
+parameters, random values are hardly ever good together."""
 CHANGED = 0.25
 """Largest probability of each parameter but one to be changed in such a draw. Of many parameters
 two are changed on average. Of 25 draws for CIFAR-10 that changed 5 or more of the defaults of
@@ -95,8 +96,9 @@ class PriorBandSampler(RelativeSampler):
     """Uses the defaults as a prior, after PriorBand (Mallik et al. 2023, arXiv:2306.12370).
 
     Random configurations of a large space are rarely good, and a short search has few trials. At
-    first five of six configurations change a few parameters of the defaults, or of the best trial
-    so far; the others are random, in case the defaults are bad. A parameter that only the changed
+    first most configurations change a few parameters of the defaults, or of the best trial so far;
+    the others, a third or with n > 9 parameters 3/n, are random, in case the defaults are bad. A
+    parameter that only the changed
     configuration has, such as the learning rate of another optimizer, should get its default, which
     no sampler knows: see `near`.
 
@@ -124,10 +126,12 @@ class PriorBandSampler(RelativeSampler):
         self._learns = len(known) >= ENOUGH
         if self._learns:
             return self._later.infer_relative_search_space(study, trial)
-        self._anchor = self._chosen(study, known)
-        if self._anchor is None:
+        anchor = self._best(study, known)
+        if anchor is None or not anchor.distributions:
             return {}
-        return seen_space([self._anchor])
+        share = min(RANDOM, RANDOM_PARAMETERS / len(anchor.distributions))
+        self._anchor = anchor if self._rng.random() >= share else None
+        return {} if self._anchor is None else seen_space([self._anchor])
 
     def near(self, trial: Trial) -> Collection[str] | None:
         """Return the parameters of the earlier trial that a trial changes; None if it changes none.
@@ -138,10 +142,8 @@ class PriorBandSampler(RelativeSampler):
         trial.relative_params  # noqa: B018  (Optuna 5 draws when they are first asked for)
         return None if self._anchor is None else self._anchor.distributions.keys()
 
-    def _chosen(self, study: Study, known: list[FrozenTrial]) -> FrozenTrial | None:
-        """Return the best trial, else the first (the defaults); None for a random draw."""
-        if self._rng.random() >= NEAR:
-            return None
+    def _best(self, study: Study, known: list[FrozenTrial]) -> FrozenTrial | None:
+        """Return the best trial, else the first (the defaults), or None if there is none."""
         if not known or len(study.directions) > 1:
             return next((t for t in study.get_trials(deepcopy=False) if t.params), None)
         given = self.given.items()

@@ -187,7 +187,7 @@ def test_a_wider_space_is_searched_in_all_of_it(change, strategy, copied):
     hypermodel, name, is_new = WIDER[change]
     tuner = tuner_in(copied, hypermodel, strategy=strategy, max_trials=51)
     assert len(tuner.results()) == 1
-    # "auto" leaves the neighbourhood of the defaults in one draw of six.
+    # "auto" leaves the neighbourhood of the defaults in one draw of three.
     assert any(is_new(values[name]) for values in drawn(tuner, 50))
 
 

@@ -64,13 +64,13 @@ def wrong_ones(strategy, seed, trials):
     return [oracle.trials[name].score for name in oracle.start_order]
 
 
-def test_auto_begins_with_the_defaults_and_stays_near_them_five_times_in_six():
+def test_auto_begins_with_the_defaults_and_stays_near_them_seven_times_in_ten():
     # A random configuration has 8 of 10 wrong; one near the defaults, about two of them.
     drawn = [wrong for seed in range(10) for wrong in wrong_ones("auto", seed, 10)]
     assert drawn[::10] == [0] * 10
     rest = [wrong for index, wrong in enumerate(drawn) if index % 10]
-    assert 0.7 < np.mean([1 <= wrong <= 4 for wrong in rest]) < 0.95
-    assert 0.02 < np.mean([wrong >= 7 for wrong in rest]) < 0.3
+    assert 0.55 < np.mean([1 <= wrong <= 4 for wrong in rest]) < 0.8
+    assert 0.1 < np.mean([wrong >= 7 for wrong in rest]) < 0.4
 
 
 def with_a_branch(hp):
