@@ -117,8 +117,8 @@ def recorded_options(
     if definition.oracle not in (None, OPTUNA):
         raise StorageError(
             f"{path} was searched with {definition.oracle}, an oracle of KerasTuner, which is "
-            "not kept in it. Make its tuner as it was made for the search: Tuner(…, "
-            f"strategy={definition.oracle}(…), directory=…, project_name=…)."
+            "not kept in it. Make its tuner as it was made for the search, such as "
+            "kt_tuning.RandomSearch(…, directory=…, project_name=…)."
         )
     objectives = definition.objectives or [[search.objective, search.direction]]
     limits = definition.limits or {}

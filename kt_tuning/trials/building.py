@@ -103,7 +103,9 @@ def new_model(
     optimizer = getattr(model, "optimizer", None)
     if model.built and optimizer is not None and not getattr(optimizer, "built", True):
         # A training step that makes the optimizer's variables would be traced twice.
-        optimizer.build(model.trainable_variables)
+        strategy = getattr(model, "distribute_strategy", None)  # of TensorFlow
+        with contextlib.nullcontext() if strategy is None else strategy.scope():
+            optimizer.build(model.trainable_variables)
     return model
 
 

@@ -197,7 +197,7 @@ def _levels(distribution: BaseDistribution) -> Floats:
     count = value_count(distribution)
     if count is None or count > MANY:
         return np.array([])
-    values = grid_values(distribution)
+    values = tuple(grid_values(distribution))
     if isinstance(distribution, IntDistribution):
         values = tuple(range(distribution.low, distribution.high + 1, distribution.step))
     return np.array([to_unit(distribution, value) for value in values])

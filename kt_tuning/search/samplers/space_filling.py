@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from optuna import Study
@@ -17,13 +18,14 @@ POINTS = 10
 """Values of a range without a step, as in KerasTuner's grid."""
 
 
-def grid_values(distribution: BaseDistribution) -> tuple[Any, ...]:
-    """Return the grid's values of a distribution, lowest first."""
+def grid_values(distribution: BaseDistribution) -> Iterator[Any]:
+    """Yield the grid's values of a distribution, lowest first; there may be billions."""
     # On a logarithmic scale, the lower integers have the larger shares.
     logarithmic = getattr(distribution, "log", False)
     count = POINTS if logarithmic else value_count(distribution) or POINTS
     spread = (from_unit(distribution, (index + 0.5) / count) for index in range(count))
-    return tuple(dict.fromkeys(spread))
+    # Equal ones, of logarithmic integers, follow each other.
+    yield from (value for value, _ in itertools.groupby(spread))
 
 
 def grid(space: SearchSpace, fixed: Mapping[str, Value]) -> Iterator[Values]:
@@ -39,12 +41,13 @@ def grid(space: SearchSpace, fixed: Mapping[str, Value]) -> Iterator[Values]:
             name, distribution = parameter.hp.name, parameter.distribution
             if name in values or not parameter.is_active(values):
                 continue
+            choices: Iterable[Value]
             if name in fixed:
                 choices = [fixed[name]]
             elif distribution is None:
                 choices = [parameter.hp.default]
             else:
-                choices = [parameter.to_keras(value) for value in grid_values(distribution)]
+                choices = map(parameter.to_keras, grid_values(distribution))
             for choice in choices:
                 yield from completed({**values, name: choice}, left[number:])
             return

@@ -34,11 +34,16 @@ from kt_tuning.search.samplers.space_filling import grid_values
     ],
 )
 def test_a_grid_takes_every_value_or_ten(distribution, values):
-    grid = grid_values(distribution)
+    grid = tuple(grid_values(distribution))
     assert grid == (pytest.approx(values) if isinstance(values[0], float) else values)
     for value in grid:
         back = from_unit(distribution, to_unit(distribution, value))
         assert back == (pytest.approx(value) if isinstance(value, float) else value)
+
+
+def test_a_grid_of_many_values_is_not_made_at_once():
+    values = grid_values(IntDistribution(0, 10**12))
+    assert [next(values) for _ in range(3)] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("strategy", ["auto", "gp", "tpe", "evolution"])

@@ -4,6 +4,7 @@ import warnings
 
 import keras_tuner
 import pytest
+import tensorflow as tf
 from small_tables import TRAIN, VALIDATION, dense
 
 import kt_tuning as kt
@@ -156,3 +157,13 @@ def test_a_model_over_max_model_size_is_skipped(tmp_path):
     with warnings.catch_warnings(), pytest.raises(RuntimeError, match="Oversized model"):
         search(tuner)
     assert set(tuner.results()["status"]) == {"INFEASIBLE"}
+
+
+def test_models_are_trained_under_a_distribution_strategy(tmp_path):
+    strategy = tf.distribute.OneDeviceStrategy("cpu:0")
+    tuner = kt.RandomSearch(
+        dense, "val_loss", max_trials=1, distribution_strategy=strategy, directory=tmp_path
+    )
+    search(tuner)
+    assert list(tuner.results()["status"]) == ["COMPLETED"]
+    assert tuner.get_best_models()[0].predict(VALIDATION[0], verbose=0).shape == (8, 2)
