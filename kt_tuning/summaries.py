@@ -152,12 +152,13 @@ def trials_summary(trials: Sequence[TrialRecord]) -> str:
     return f"{', '.join(parts)}."
 
 
-def next_steps(out: Path, export: Path | None) -> list[str]:
+def next_steps(out: Path, export: Path) -> list[str]:
     """Commands that go on from here."""
-    steps = [("look at it", f"kt-tuning report {out} --open")]
-    if export is not None:
-        steps.append(("use it", f"kt-tuning predict {export} IMAGE…"))
-    steps.append(("go on", "the same command with a larger --max-trials or --time-limit"))
+    steps = [
+        ("look at it", f"kt-tuning report {out} --open"),
+        ("use it", f"kt-tuning predict {export} IMAGE…"),
+        ("go on", "the same command with a larger --max-trials or --time-limit"),
+    ]
     width = max(len(what) for what, _ in steps)
     return [f"{what:<{width}}  {how}" for what, how in steps]
 
