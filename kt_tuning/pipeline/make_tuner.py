@@ -30,7 +30,7 @@ from kt_tuning.search.identity import check_same_data
 CONVNET = "convnet"
 
 
-class RecordedTuner(Tuner):
+class PipelineTuner(Tuner):
     """A tuner that writes the options of its run when the search begins, after all checks."""
 
     files: Mapping[str, str] = types.MappingProxyType({})
@@ -74,7 +74,7 @@ def make_tuner(
     hypermodel = _hypermodel(data, options, choice)
     policy = options.augment or default_policy(data.input_shape)
     recipe = Recipe(**{**options.arguments(RECIPE), "augment": policy})
-    tuner = RecordedTuner(
+    tuner = PipelineTuner(
         hypermodel if choice is None else Chosen(choice, hypermodel),
         recipe=recipe,
         hyperparameters=_narrowed(hypermodel, recipe, options.hyperparameters),
