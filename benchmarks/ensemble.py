@@ -203,7 +203,7 @@ def choice(
         losses = log_losses(solution.predictions, labels)
         away = losses - log_losses(found.predictions, labels)
         row = {
-            "members": solution.combination.size,
+            "members": len(solution.combination.kept()),
             "cross_fitted": float(losses.mean()),
             "over_auto": float(away.mean()),
             "error": float(away.std() / np.sqrt(len(away))),

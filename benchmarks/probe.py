@@ -34,8 +34,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from hypermodels.linear_classifier import FOLDS, choose_penalty, folds, standardize
-from hypermodels.logistic_regression import LogisticPath, log_losses
+from hypermodels.logistic_regression import (
+    FOLDS,
+    LogisticPath,
+    choose_penalty,
+    folds,
+    log_losses,
+    standardize,
+)
 
 GRID = np.logspace(-5, 3, 12)
 SECONDS = 10

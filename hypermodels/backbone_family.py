@@ -92,6 +92,10 @@ class BackboneHyperModel(ImageHyperModel):
             options = {**options, "weights": RANDOM}
         return cls(input_shape, classes, **options)
 
+    def rescale(self, pixels: Any) -> Any:
+        """Leave the pixels to the backbone's own preprocessing."""
+        return pixels
+
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments that are not the defaults, for the representation."""
         found = super().arguments()

@@ -24,7 +24,7 @@ from typing import Any
 import keras
 
 from hypermodels.backbone import Backbone, BackboneError, Origin, file_digest, first_line
-from hypermodels.headless import without_classifier
+from hypermodels.network_parts import without_classifier
 from hypermodels.preprocessing import VALUES
 
 ENVIRONMENT = "KT_TUNING_BACKBONES"
@@ -80,17 +80,13 @@ class SavedBackbone(Backbone):
                 f"{short_name(self.path)}.tf{self.path.suffix}; values are {', '.join(VALUES)}."
             )
         status = self.path.stat()
-        if problem := _problem(self.path, self._about.get("sha256"), status.st_mtime_ns):
+        if problem := _problem(self.path, read_about(self.path).get("sha256"), status.st_mtime_ns):
             raise BackboneError(problem)
-
-    @property
-    def _about(self) -> dict[str, str]:
-        return read_about(self.path)
 
     @property
     def origin(self) -> Origin:
         """What the JSON file beside it says."""
-        about = self._about
+        about = read_about(self.path)
         return Origin(
             name=short_name(self.path),
             licence=about.get("licence"),

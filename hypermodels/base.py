@@ -184,11 +184,15 @@ class ImageHyperModel(keras_tuner.HyperModel):
         # Probabilities stay float32 under mixed precision.
         outputs = layers.Activation("softmax", dtype="float32", name="probabilities")(logits)
         model = keras.Model(pixels, outputs, name=self.name or type(self).__name__.lower())
+        self._compile(space, model)
+        space.check_names(type(self).__name__)
+        return model
+
+    def _compile(self, space: Space, model: keras.Model) -> None:
+        """Initialise, regularise and compile a model as the space says."""
         condition_weights(space, model)
         optimizer, model.fit_schedule = self.optimizer(space, model)
         model.compile(optimizer=optimizer, loss=choose_loss(space), metrics=["accuracy"])
-        space.check_names(type(self).__name__)
-        return model
 
     def fit(
         self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any

@@ -9,7 +9,6 @@ from typing import Any
 
 import keras_tuner
 
-from hypermodels.base import ImageHyperModel
 from hypermodels.families import HYPERMODELS
 
 
@@ -86,8 +85,10 @@ def describe(
         counts.append(hypermodel.build(random_configuration(hp, rng)).count_params())
     return Description(
         family=family,
-        summary=_summary(hypermodel),
-        rows=tuple(_row(entry) for entry in hp.space),
+        summary=(type(hypermodel).__doc__ or "").strip().splitlines()[0],
+        rows=tuple(
+            Row(entry.name, _values(entry), entry.default, _condition(entry)) for entry in hp.space
+        ),
         smallest=min(counts),
         default=default,
         largest=max(counts),
@@ -113,14 +114,6 @@ def random_configuration(
         if drawn.is_active(entry):
             drawn.values[entry.name] = entry.random_sample(rng.random())
     return drawn
-
-
-def _summary(hypermodel: ImageHyperModel) -> str:
-    return (type(hypermodel).__doc__ or "").strip().splitlines()[0]
-
-
-def _row(entry: Any) -> Row:
-    return Row(entry.name, _values(entry), entry.default, _condition(entry))
 
 
 def _values(entry: Any) -> str:

@@ -11,15 +11,14 @@ import keras_tuner
 from hypermodels.backbone import Backbone
 from hypermodels.backbone_family import BackboneHyperModel
 from hypermodels.blocks import classifier
-from hypermodels.blocks.head import LOGITS
+from hypermodels.blocks.stem_and_head import LOGITS
 from hypermodels.compiling import around
 from hypermodels.folding import fold_batch_normalization
 from hypermodels.frozen import Features, FrozenPart, extract
-from hypermodels.headless import NAME, InferenceModel
-from hypermodels.linear_classifier import fit_classifier
+from hypermodels.logistic_regression import fit_classifier
+from hypermodels.network_parts import NAME, InferenceModel, split_network
 from hypermodels.preprocessing import fit_pixels, rescale_values
 from hypermodels.space import Space
-from hypermodels.splitting import split_network
 
 UNFROZEN = (0.0, 0.1, 0.25, 0.5, 1.0)
 SMALL_SIDE = 64
@@ -93,10 +92,6 @@ class FineTune(BackboneHyperModel):
         """Whether no weights are pre-trained; depthwise layers are slow in bfloat16."""
         own = type(self).build is FineTune.build
         return own and self.weights is None and self.only_named
-
-    def rescale(self, pixels: Any) -> Any:
-        """Leave the pixels to the backbone's own preprocessing."""
-        return pixels
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build and compile the model that `hp` describes; see `ImageHyperModel.build`.

@@ -35,11 +35,11 @@ def fold_batch_normalization(model: keras.Model) -> keras.Model:
 
     def folded(operation: Any) -> Any:
         if id(operation) in normalizations:
-            return _unchanged
+            return lambda x, **_: x
         if operation in pairs or isinstance(operation, keras.Model):
             if id(operation) not in made:
                 made[id(operation)] = (
-                    _with_bias(operation)
+                    type(operation).from_config({**operation.get_config(), "use_bias": True})
                     if operation in pairs
                     else fold_batch_normalization(operation)
                 )
@@ -55,14 +55,11 @@ def fold_batch_normalization(model: keras.Model) -> keras.Model:
 
 def _foldable(model: Any) -> bool:
     """Whether there is something to fold in a model or in those nested in it."""
-    if not _is_functional(model):
+    if not isinstance(model, keras.Model) or not getattr(model, "outputs", None):
+        return False
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
         return False
     return bool(_pairs(model)) or any(map(_foldable, model.layers))
-
-
-def _is_functional(model: Any) -> bool:
-    known = isinstance(model, keras.Model) and getattr(model, "outputs", None)
-    return bool(known) and len(model.inputs) == 1 and len(model.outputs) == 1
 
 
 def _pairs(model: keras.Model) -> list[tuple[layers.Layer, layers.BatchNormalization]]:
@@ -92,10 +89,6 @@ def _pairs(model: keras.Model) -> list[tuple[layers.Layer, layers.BatchNormaliza
     return found
 
 
-def _with_bias(convolution: layers.Layer) -> layers.Layer:
-    return type(convolution).from_config({**convolution.get_config(), "use_bias": True})
-
-
 def _folded_weights(
     convolution: layers.Layer, normalization: layers.BatchNormalization
 ) -> list[np.ndarray[Any, Any]]:
@@ -114,7 +107,3 @@ def _folded_weights(
     # The outputs of a depthwise convolution are its kernel's last two axes.
     depthwise = isinstance(convolution, layers.DepthwiseConv2D)
     return [kernel * (scale.reshape(kernel.shape[-2:]) if depthwise else scale), shift]
-
-
-def _unchanged(x: Any, **_: Any) -> Any:
-    return x

@@ -13,8 +13,6 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-HEAD, OUTPUT = "logits", "probabilities"
-"""Names of the layers after the features: a dense one, and its softmax."""
 BATCH = 256
 """Images at a time: as many as are predicted together, so that the digits are the same."""
 
@@ -68,19 +66,18 @@ class FrozenPart:
 
     def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the features (n, …) of some images: uint8 (n, height, width, channels)."""
-        parts = [
-            keras.ops.convert_to_numpy(self.model.predict_on_batch(images[start : start + BATCH]))
-            for start in range(0, len(images), BATCH)
-        ]
-        return np.concatenate(parts)
+        return _predict(self.model, images)
 
     def classify(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Return the probabilities (n, classes) of features (n, …)."""
-        parts = [
-            keras.ops.convert_to_numpy(self.head.predict_on_batch(features[start : start + BATCH]))
-            for start in range(0, len(features), BATCH)
-        ]
-        return np.concatenate(parts)
+        return _predict(self.head, features)
+
+
+def _predict(model: keras.Model, rows: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the outputs (n, …) of a model, `BATCH` rows at a time."""
+    batches = (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
+    parts = [keras.ops.convert_to_numpy(model.predict_on_batch(batch)) for batch in batches]
+    return np.concatenate(parts)
 
 
 def _described(model: keras.Model) -> Iterator[tuple[str, Any]]:

@@ -18,7 +18,7 @@ import keras
 from hypermodels.backbone import Backbone, BackboneError, Origin, file_digest, first_line
 from hypermodels.backbone_files import about_file, backbone_folder, read_about, short_name
 from hypermodels.download import unreachable
-from hypermodels.headless import without_classifier
+from hypermodels.network_parts import without_classifier
 from hypermodels.preprocessing import scale_channels
 
 SERVERS = {"hf://": "https://huggingface.co", "kaggle://": "https://www.kaggle.com"}

@@ -10,15 +10,14 @@ import keras_tuner
 from keras import layers, ops
 
 from hypermodels.backbone_family import BackboneHyperModel
-from hypermodels.blocks import channel_axis
+from hypermodels.blocks import channel_axis, classifier
+from hypermodels.blocks.stem_and_head import LOGITS
 from hypermodels.folding import fold_batch_normalization
-from hypermodels.frozen import HEAD, OUTPUT, Features, FrozenPart, extract
-from hypermodels.headless import NAME, InferenceModel
-from hypermodels.linear_classifier import fit_classifier
-from hypermodels.logistic_regression import log_losses
+from hypermodels.frozen import Features, FrozenPart, extract
+from hypermodels.logistic_regression import fit_classifier, log_losses
+from hypermodels.network_parts import NAME, InferenceModel, signed_root, with_all_stages
 from hypermodels.preprocessing import fit_pixels, rescale_values
 from hypermodels.space import Space
-from hypermodels.stages import signed_root, with_all_stages
 
 SMALLER, LEAST_SIDE = 5 / 9, 32
 """The smaller of two scales over the larger one, and pixels of its sides at least."""
@@ -30,7 +29,7 @@ class LinearProbe(BackboneHyperModel):
     """A frozen pre-trained network with a logistic regression on its features.
 
     The regression uses standardised (signed) square roots of the features, see
-    `hypermodels.stages`. `fit` computes the features of the training images and solves the
+    `hypermodels.network_parts`. `fit` computes the features of the training images and solves the
     regression, without epochs or a learning rate. The result is one Keras model from pixels to
     probabilities, like any other; its attribute `frozen` is a `FrozenPart`.
 
@@ -75,15 +74,13 @@ class LinearProbe(BackboneHyperModel):
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build and compile the model that `hp` describes; see `ImageHyperModel.build`."""
-        space = Space(hp, self.fixed, self.per_stage, wide=self.space == "wide")
-        pixels = keras.Input(self.input_shape, dtype="uint8", name="pixels")
-        logits = self.architecture(space, pixels)
-        outputs = layers.Activation("softmax", dtype="float32", name=OUTPUT)(logits)
-        model = keras.Model(pixels, outputs, name=self.name or "linearprobe")
-        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
-        space.check_names(type(self).__name__)
-        model.frozen = FrozenPart.of(model, model.get_layer(HEAD).input)
+        model = super().build(hp)
+        model.frozen = FrozenPart.of(model, model.get_layer(LOGITS).input)
         return model
+
+    def _compile(self, space: Space, model: keras.Model) -> None:
+        """Compile a model that a solver trains: there is nothing to choose."""
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
 
     def architecture(self, space: Space, x: Any) -> Any:
         """Map raw pixels (N, height, width, channels) to logits (N, classes)."""
@@ -107,7 +104,7 @@ class LinearProbe(BackboneHyperModel):
         mirrors = space.boolean("mirror", default=False)
         features = [_features(network, scale, mirrors=mirrors) for scale in scales]
         together = layers.Concatenate(name="scales")(features) if len(features) > 1 else features[0]
-        return layers.Dense(self.classes, name=HEAD)(signed_root(together))
+        return classifier(signed_root(together), self.classes)
 
     def fit(
         self,
@@ -158,7 +155,7 @@ class LinearProbe(BackboneHyperModel):
     def _solve(self, model: keras.Model, features: Features) -> dict[str, float]:
         """Set the weights of the head; loss and accuracy on the training images."""
         kernel, bias = fit_classifier(features, self.classes, self.penalty)
-        model.get_layer(HEAD).set_weights([kernel, bias])
+        model.get_layer(LOGITS).set_weights([kernel, bias])
         logits = features.values @ kernel + bias
         return {
             "loss": float(log_losses(logits, features.labels).mean()),

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from hypermodels.backbone import Backbone, Origin
-from hypermodels.headless import without_classifier
+from hypermodels.network_parts import without_classifier
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

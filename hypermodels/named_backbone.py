@@ -14,7 +14,7 @@ import keras
 from hypermodels.backbone import Backbone, BackboneError, Origin, file_digest, first_line
 from hypermodels.blocks import channel_axis
 from hypermodels.download import ANSWER_SECONDS, keras_models, unreachable
-from hypermodels.headless import NAME, without_classifier
+from hypermodels.network_parts import NAME, without_classifier
 from hypermodels.pretrained import PRETRAINED
 
 KERAS_FILE = (

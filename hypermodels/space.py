@@ -14,6 +14,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import keras
 import keras_tuner
 
 
@@ -248,3 +249,19 @@ class Space:
             with self.when("stages", range(stage + 1, self._most_stages + 1)):
                 return register(f"{name}_{stage + 1}") if self._possible else None
         return register(name)
+
+
+def missing_before(version: str, *values: str) -> dict[str, str]:
+    """Return the values that the installed Keras lacks, with what they need; see `Space.choice`.
+
+    Args:
+        version: First version of Keras that has them: "3.13".
+        *values: Values of a hyperparameter.
+    """
+    installed, first = (
+        [int(part) for part in each.split(".")[:2]] for each in (keras.__version__, version)
+    )
+    if installed >= first:
+        return {}
+    needed = f"Keras {version} or newer. Installed: {keras.__version__}"
+    return dict.fromkeys(values, needed)

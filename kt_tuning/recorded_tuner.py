@@ -94,7 +94,7 @@ def open_run(
     search, definition = run.read_search(), read_definition(run)
     assert definition is not None
     with content_checked(run.path / DEFINITION):
-        options = recorded_options(run, search, definition, recipe)
+        options = tuner_arguments(run, search, definition, recipe)
         file = run.path / OPTIONS
         recorded = read_json(file).get("storage") if file.is_file() else None
         options["storage"] = storage or trusted_storage(recorded, file)
@@ -104,7 +104,7 @@ def open_run(
     return Tuner(known, **options)
 
 
-def recorded_options(
+def tuner_arguments(
     run: Run, search: SearchRecord, definition: SearchDefinition, recipe: Recipe | None = None
 ) -> dict[str, Any]:
     """Return the arguments of the `Tuner` of a recorded search, but for its hypermodel.

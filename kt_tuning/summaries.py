@@ -152,12 +152,13 @@ def trials_summary(trials: Sequence[TrialRecord]) -> str:
     return f"{', '.join(parts)}."
 
 
-def next_steps(out: Path, export: Path | None) -> list[str]:
+def next_steps(out: Path, export: Path) -> list[str]:
     """Return lines with the next commands."""
-    steps = [("show the report", f"kt-tuning report {out} --open")]
-    if export is not None:
-        steps.append(("classify images", f"kt-tuning predict {export} IMAGE…"))
-    steps.append(("search longer", "the same command with a larger --max-trials or --time-limit"))
+    steps = [
+        ("show the report", f"kt-tuning report {out} --open"),
+        ("classify images", f"kt-tuning predict {export} IMAGE…"),
+        ("search longer", "the same command with a larger --max-trials or --time-limit"),
+    ]
     width = max(len(what) for what, _ in steps)
     return [f"{what:<{width}}  {how}" for what, how in steps]
 

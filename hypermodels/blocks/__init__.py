@@ -10,7 +10,6 @@ from hypermodels.blocks.convolution import (
     spatial_size,
     subsample,
 )
-from hypermodels.blocks.head import classifier
 from hypermodels.blocks.normalization import MISSING_NORMS, NORMS, needs_bias, normalize
 from hypermodels.blocks.residual import (
     drop_rates,
@@ -19,8 +18,7 @@ from hypermodels.blocks.residual import (
     squeeze_excite,
     stochastic_depth,
 )
-from hypermodels.blocks.stem import convolutional_stem
-from hypermodels.blocks.whitening import whiten
+from hypermodels.blocks.stem_and_head import classifier, convolutional_stem, whiten
 
 __all__ = [
     "ACTIVATIONS",

@@ -99,11 +99,6 @@ def channel_axis() -> int:
     return -1 if keras.config.image_data_format() == "channels_last" else 1
 
 
-def feature_axis(x: Any) -> int:
-    """Axis of the features: that of the channels for feature maps, else the last one."""
-    return channel_axis() if len(x.shape) == 4 else -1
-
-
 def spatial_size(x: Any) -> tuple[int, int]:
     """Height and width of a batch of feature maps."""
     return (x.shape[1], x.shape[2]) if channel_axis() == -1 else (x.shape[2], x.shape[3])

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from hypermodels.blocks.convolution import feature_axis
-from hypermodels.keras_version import missing_before
+from hypermodels.blocks.convolution import channel_axis
+from hypermodels.space import missing_before
 
 NORMS = ("none", "batch", "layer", "group", "local_response", "batch_renorm")
 MISSING_NORMS = missing_before("3.14", "batch_renorm")
@@ -47,7 +47,7 @@ def normalize(x: Any, kind: str, *, epsilon: float = 1e-5, momentum: float = 0.9
     Raises:
         ValueError: if there is no such norm, or the installed Keras lacks it.
     """
-    axis = feature_axis(x)
+    axis = channel_axis() if len(x.shape) == 4 else -1
     if kind in MISSING_NORMS:
         raise ValueError(f"norm={kind!r} needs {MISSING_NORMS[kind]}")
     if kind == "none":

@@ -1,6 +1,5 @@
 """How a model is compiled and trained: optimizer, schedule, loss and weights, from a space."""
 
-from hypermodels.compiling.averaging import around
 from hypermodels.compiling.fit_schedule import FitSchedule, PlateauSchedule, choose_schedule
 from hypermodels.compiling.losses import (
     BrierScore,
@@ -9,7 +8,7 @@ from hypermodels.compiling.losses import (
     FocalLoss,
     choose_loss,
 )
-from hypermodels.compiling.optimizers import choose_optimizer
+from hypermodels.compiling.optimizers import around, choose_optimizer
 from hypermodels.compiling.schedules import (
     CosineSchedule,
     ExponentialSchedule,

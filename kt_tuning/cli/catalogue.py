@@ -17,7 +17,7 @@ from kt_tuning.core.names import find_name
 from kt_tuning.core.quiet import import_tensorflow
 
 if TYPE_CHECKING:
-    from hypermodels.backbone_catalogue import BackboneRow
+    from hypermodels.backbones import BackboneRow
 
 logger = logging.getLogger("kt_tuning")
 
@@ -36,7 +36,7 @@ def list_backbones(
     if context.invoked_subcommand is not None:
         return
     import_tensorflow()
-    from hypermodels.backbone_catalogue import catalogue
+    from hypermodels.backbones import catalogue
 
     rows = catalogue()
     if as_json:

@@ -10,6 +10,7 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
+from kt_tuning.core.errors import DataError
 from kt_tuning.core.json_record import Record
 
 PARTS = ("train", "validation", "test")
@@ -53,6 +54,27 @@ class PixelFormat(Record):
     def shape(self) -> tuple[int, int, int]:
         """(height, width, channels)."""
         return (self.height, self.width, self.channels)
+
+
+def check_image_batch(images: Any, shape: Sequence[int | None], name: str = "images") -> None:
+    """Refuse images that a model does not take.
+
+    Args:
+        images: A NumPy array.
+        shape: (height, width, channels) of each image; None for any number.
+        name: Name of the argument, for the message.
+
+    Raises:
+        DataError: if they are not uint8 of shape (N, height, width, channels), or there are none.
+    """
+    sizes = zip(shape, images.shape[1:], strict=False)
+    fits = len(images.shape) == 4 and all(wanted in (None, size) for wanted, size in sizes)
+    # Floats in 0..1 would all be cut to 0, and predicted without a word.
+    if images.dtype != "uint8" or not fits or not len(images):
+        raise DataError(
+            f"{name} should be uint8 of shape (N, {', '.join(map(str, shape))}), values 0 to 255, "
+            f"at least one of them. Received: {images.dtype} of shape {images.shape}."
+        )
 
 
 @dataclasses.dataclass(frozen=True)

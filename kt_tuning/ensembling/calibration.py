@@ -129,12 +129,10 @@ def cross_entropy(logits: Floats, labels: Integers) -> tuple[float, Floats]:
     return value, raised
 
 
-def _scaled(probabilities: Floats, labels: Integers) -> Calibration:
-    return Calibration(scales=(1 / fit_temperature(probabilities, labels),))
-
-
 CALIBRATIONS: dict[str, Callable[[Floats, Integers], Calibration]] = {
     "none": lambda probabilities, labels: NEUTRAL,
-    "temperature": _scaled,
+    "temperature": lambda probabilities, labels: Calibration(
+        scales=(1 / fit_temperature(probabilities, labels),)
+    ),
 }
 """Calibrations of a whole ensemble: (probabilities (N, C), labels (N,)) -> calibration."""

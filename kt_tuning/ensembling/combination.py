@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from kt_tuning.core.errors import DataError, OptionError
+from kt_tuning.core.errors import OptionError
 from kt_tuning.core.json_record import Record
 from kt_tuning.ensembling.calibration import (
     SMALLEST_PROBABILITY,
@@ -30,6 +30,8 @@ Integers = NDArray[np.integer[Any]]
 ARITHMETIC = "arithmetic"
 GEOMETRIC = "geometric"
 POOLS = (ARITHMETIC, GEOMETRIC)
+MEMBER = "member_{}"
+"""Name of a member in the combined model, by its position."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Combination(Record):
     calibrations: tuple[Calibration, ...] = ()
 
     def __post_init__(self) -> None:
-        weights = _numbers(self.weights)
+        weights = np.asarray(self.weights, dtype=np.float64)
         if weights.ndim != 1 or not weights.size:
             raise OptionError(
                 f"Expected weights (K,), one a member. Received: shape {weights.shape}."
@@ -62,7 +64,7 @@ class Combination(Record):
                 "Weights should be 0 or more and sum to 1: divide them by their sum. "
                 f"Received: {weights.tolist()}, summing to {weights.sum():.6g}."
             )
-        temperatures = _numbers(self.temperatures) if self.temperatures else np.ones(len(weights))
+        temperatures = np.array(self.temperatures or np.ones(len(weights)), dtype=np.float64)
         if temperatures.shape != weights.shape or not np.all(
             (temperatures > 0) & np.isfinite(temperatures)
         ):
@@ -75,28 +77,9 @@ class Combination(Record):
         object.__setattr__(self, "weights", tuple(weights.tolist()))
         object.__setattr__(self, "temperatures", tuple(temperatures.tolist()))
 
-    @classmethod
-    def average(cls, weights: ArrayLike) -> Self:
-        """Return the weighted mean of the members as they are."""
-        return cls(tuple(np.asarray(weights, dtype=np.float64).tolist()))
-
-    @property
-    def size(self) -> int:
-        """Number of members with a weight above 0."""
-        return sum(weight > 0 for weight in self.weights)
-
     def kept(self) -> list[int]:
         """Return the positions of the members that count."""
         return [index for index, weight in enumerate(self.weights) if weight > 0]
-
-    def without_idle(self) -> Self:
-        """Return the same combination of the members that count alone."""
-        kept = self.kept()
-        return dataclasses.replace(
-            self,
-            weights=tuple(self.weights[index] for index in kept),
-            temperatures=tuple(self.temperatures[index] for index in kept),
-        )
 
     def among(self, places: Sequence[int], count: int) -> Self:
         """Return the same combination of `count` members, those of this one at `places`."""
@@ -180,10 +163,6 @@ def sharpening_of(
     return temperature / math.sqrt(1 + (temperature**2 - 1) / folds)
 
 
-def _numbers(values: Sequence[float]) -> Floats:
-    return np.asarray(values, dtype=np.float64)
-
-
 def check_members(models: Sequence[keras.Model]) -> None:
     """Refuse models that cannot be averaged.
 
@@ -216,28 +195,6 @@ def check_members(models: Sequence[keras.Model]) -> None:
         )
 
 
-def check_images(images: NDArray[np.uint8], model: keras.Model) -> None:
-    """Refuse images that a member does not take.
-
-    Raises:
-        DataError: if the images are not uint8, or not of the member's shape.
-    """
-    expected = model.input_shape[1:]
-    pairs = zip(expected, images.shape[1:], strict=False)
-    fits = images.ndim == 4 and all(wanted in (None, size) for wanted, size in pairs)
-    # Floats in 0..1 would all be cut to 0, and predicted without a word.
-    if images.dtype != np.uint8 or not fits or len(images) == 0:
-        raise DataError(
-            f"Expected uint8 images {('N', *expected)}, values 0 to 255, N at least 1. "
-            f"Received: {images.dtype} {images.shape}."
-        )
-
-
-def member_name(index: int) -> str:
-    """Return the name of a member in the combined model."""
-    return f"member_{index}"
-
-
 def combine_models(models: Sequence[keras.Model], combination: Combination) -> keras.Model:
     """Build one functional model, of built-in layers, that answers as `combination` says.
 
@@ -255,7 +212,7 @@ def combine_models(models: Sequence[keras.Model], combination: Combination) -> k
     rows = zip(models, combination.weights, combination.temperatures, strict=True)
     for index, (model, weight, temperature) in enumerate(rows):
         # The same layers under a name of its own: two members built alike are called alike.
-        member = keras.Model(model.inputs[0], model.outputs[0], name=member_name(index))
+        member = keras.Model(model.inputs[0], model.outputs[0], name=MEMBER.format(index))
         answer = member(pixels)
         if combination.pool == GEOMETRIC:
             answer = _logarithm(answer)

@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.core.errors import DataError, OptionError
-from kt_tuning.core.records import REFITTED, DataCard
+from kt_tuning.core.records import REFITTED, DataCard, check_image_batch
 from kt_tuning.ensembling.combination import (
+    MEMBER,
     Combination,
-    check_images,
     check_members,
     combine_folds,
-    member_name,
     sharpening_of,
 )
 from kt_tuning.ensembling.members import Member, Select, costs_of, stack_predictions
@@ -86,9 +85,9 @@ class Ensemble:
                 f"{[len(member) for member in self._members]}."
             )
         self._sharpening = sharpening
-        self._combination = (
-            weights if isinstance(weights, Combination) else Combination.average(weights)
-        )
+        if not isinstance(weights, Combination):
+            weights = Combination(tuple(np.asarray(weights).tolist()))
+        self._combination = weights
         if len(self._combination.weights) != len(self._members):
             raise OptionError(
                 f"Expected one weight for each of the {len(self._members)} models. "
@@ -225,12 +224,12 @@ class Ensemble:
         Raises:
             DataError: if the images are not uint8, or do not have the members' input shape.
         """
-        check_images(images, self._models[0])
+        check_image_batch(images, self._models[0].input_shape[1:])
         return self.to_keras().predict(images, batch_size=batch_size, verbose=0)
 
     def predict_on_batch(self, images: NDArray[np.uint8]) -> Floats:
         """Predict all images in one batch, as a server does; `evaluate` measures its latency."""
-        check_images(images, self._models[0])
+        check_image_batch(images, self._models[0].input_shape[1:])
         return self._predict_on_batch(images)
 
     @functools.cached_property
@@ -282,8 +281,8 @@ class Ensemble:
         model, facts = read_ensemble_file(find_ensemble_file(path) if path.is_dir() else path)
         record, card, folds = facts["record"], facts["card"], facts["folds"]
         combination = Combination.from_json(facts["combination"], source=str(path))
-        parts = [model] if folds == 1 else [model.get_layer(member_name(k)) for k in range(folds)]
-        names = [member_name(index) for index in range(len(combination.weights))]
+        parts = [model] if folds == 1 else [model.get_layer(MEMBER.format(k)) for k in range(folds)]
+        names = [MEMBER.format(index) for index in range(len(combination.weights))]
         ensemble = cls(
             [[part.get_layer(name) for part in parts] for name in names],
             combination,

@@ -116,7 +116,7 @@ class CrossFit:
                 self._metric,
                 labels,
                 {name: self._calibrated(name, without)[1] for name in solvers},
-                {name: float(np.mean([fit.size for fit in fits[name]])) for name in solvers},
+                {name: float(np.mean([len(fit.kept()) for fit in fits[name]])) for name in solvers},
                 {
                     name: float(np.mean([self._serving.cost(fit) for fit in fits[name]]))
                     for name in solvers

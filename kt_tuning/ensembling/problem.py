@@ -231,7 +231,7 @@ def drop_costly_members(
         part = dataclasses.replace(problem, predictions=problem.predictions[kept])
         found = fit(part)
         left = _worthwhile(found, part, dataclasses.replace(serving, costs=serving.costs[kept]))
-        if len(left) == found.size:
+        if len(left) == len(found.kept()):
             return found.among(kept.tolist(), problem.members)
         kept = kept[left]
 

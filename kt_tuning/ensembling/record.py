@@ -100,10 +100,12 @@ def record_of(solution: Solution, members: Sequence[Member], labels: Integers) -
     places = solution.combination.kept()
     kept = [members[index] for index in places]
     costs = costs_of(members)
-    combination = solution.combination.without_idle()
+    combination = solution.combination
+    weights = tuple(combination.weights[place] for place in places)
+    temperatures = tuple(combination.temperatures[place] for place in places)
     tempered = [
         temper(member.predictions, temperature)
-        for member, temperature in zip(kept, combination.temperatures, strict=True)
+        for member, temperature in zip(kept, temperatures, strict=True)
     ]
     best = min(
         solution.selected,
@@ -111,7 +113,7 @@ def record_of(solution: Solution, members: Sequence[Member], labels: Integers) -
     )
     return EnsembleRecord(
         trial_ids=tuple(member.name for member in kept),
-        weights=combination.weights,
+        weights=weights,
         solver=solution.solver,
         cross_fitted=solution.cross_fitted,
         member_scores=tuple(
@@ -120,12 +122,12 @@ def record_of(solution: Solution, members: Sequence[Member], labels: Integers) -
             else float(member.score)
             for member in kept
         ),
-        temperatures=combination.temperatures,
+        temperatures=temperatures,
         pool=combination.pool,
         calibrations=combination.calibrations,
         metric=solution.metric,
         errors=solution.errors,
-        diversity=measure_diversity(tempered, labels, combination.weights),
+        diversity=measure_diversity(tempered, labels, weights),
         reliability=measure_reliability(labels, solution.predictions),
         costs=() if costs is None else tuple(costs[place] for place in places),
         single_cost=None if costs is None else costs[best],

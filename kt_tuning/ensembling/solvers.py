@@ -53,11 +53,12 @@ def nelder_mead_weights(problem: Problem, rng: np.random.Generator) -> Floats:
     """
     # Deferred: SciPy takes longer to import than all else here.
     from scipy.optimize import minimize
+    from scipy.special import softmax
 
     members = problem.members
     origin = np.zeros(members)
     found = minimize(
-        lambda logits: problem.cost(_on_simplex(logits)),
+        lambda logits: problem.cost(softmax(logits)),
         origin,
         method="Nelder-Mead",
         options={
@@ -67,7 +68,7 @@ def nelder_mead_weights(problem: Problem, rng: np.random.Generator) -> Floats:
             "initial_simplex": np.vstack([origin, np.eye(members)]),
         },
     )
-    return _on_simplex(found.x)
+    return softmax(found.x)
 
 
 def cmaes_weights(problem: Problem, rng: np.random.Generator) -> Floats:
@@ -78,6 +79,7 @@ def cmaes_weights(problem: Problem, rng: np.random.Generator) -> Floats:
     """
     require_extra("The solver 'cmaes'", "cmaes")
     from cmaes import CMA  # type: ignore[import-not-found, unused-ignore]
+    from scipy.special import softmax
 
     members = problem.members
     if members == 1:
@@ -87,7 +89,7 @@ def cmaes_weights(problem: Problem, rng: np.random.Generator) -> Floats:
     optimizer = CMA(mean=np.zeros(members), sigma=1.0, seed=int(rng.integers(2**31)))
     for _ in range(_evaluations(members) // optimizer.population_size):
         asked = [optimizer.ask() for _ in range(optimizer.population_size)]
-        tried.append(np.stack([_on_simplex(logits) for logits in asked]))
+        tried.append(np.stack([softmax(logits) for logits in asked]))
         costs.append(problem.costs(tried[-1]))
         optimizer.tell(list(zip(asked, costs[-1].tolist(), strict=True)))
         if optimizer.should_stop():
@@ -97,11 +99,6 @@ def cmaes_weights(problem: Problem, rng: np.random.Generator) -> Floats:
 
 def _evaluations(members: int) -> int:
     return min(EVALUATIONS, EVALUATIONS_PER_MEMBER * members)
-
-
-def _on_simplex(logits: Floats) -> Floats:
-    raised = np.exp(logits - logits.max())
-    return raised / raised.sum()
 
 
 def greedy_weights(
@@ -257,7 +254,7 @@ def stacked(problem: Problem, rng: np.random.Generator) -> Combination:
 
 def _averaged(weights_of: Callable[[Problem, np.random.Generator], Any]) -> Solver:
     """Return a solver that takes the weighted mean of the members."""
-    return lambda problem, rng: Combination.average(weights_of(problem, rng))
+    return lambda problem, rng: Combination(tuple(weights_of(problem, rng)))
 
 
 SOLVERS: dict[str, Solver] = {

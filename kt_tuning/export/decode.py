@@ -143,12 +143,15 @@ def _decode_kind(
 
 def _format(data: tf.Tensor) -> tf.Tensor:
     """Return the index of the branch that decodes the file; 5 if none does."""
+    # An animation is never given to `decode_webp`: TensorFlow 2.21 writes four channels of it into
+    # memory for three, and the process crashes.
+    is_animated = matches(data, 12, b"VP8X") & tf.equal(number(data, 20) // 2 % 2, 1)
     known = [
         matches(data, 0, b"\xff\xd8\xff"),
         matches(data, 0, b"\x89PNG\r\n\x1a\n"),
         matches(data, 0, b"GIF87a") | matches(data, 0, b"GIF89a"),
         matches(data, 0, b"BM"),
-        matches(data, 0, b"RIFF") & matches(data, 8, b"WEBP") & ~_is_animated_webp(data),
+        matches(data, 0, b"RIFF") & matches(data, 8, b"WEBP") & ~is_animated,
     ]
     indices = [tf.where(is_format, index, len(known)) for index, is_format in enumerate(known)]
     return tf.reduce_min(tf.stack(indices))
@@ -308,13 +311,6 @@ def _decode_webp(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
     has_alpha = tf.equal(tf.shape(image)[-1], 4)
     opaque = tf.cond(has_alpha, lambda: by_bands(_on_white, image, 3), lambda: image)
     return upright(opaque, webp_exif(data))
-
-
-def _is_animated_webp(data: tf.Tensor) -> tf.Tensor:
-    # Never given to `decode_webp`: TensorFlow 2.21 writes four channels of an animation into
-    # memory for three, and the process crashes.
-    is_flagged = tf.equal(number(data, 20) // 2 % 2, 1)
-    return matches(data, 12, b"VP8X") & is_flagged
 
 
 def _on_white(image: tf.Tensor) -> tf.Tensor:

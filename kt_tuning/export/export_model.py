@@ -1,20 +1,33 @@
-"""Export of a model in any format, with a check that both predict the same."""
+"""Export of a model in any format, with a check that the export predicts as the model does.
+
+The folder of an export is written completely or not at all, with labels and provenance.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+import datetime
+import importlib.metadata
+import platform
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.errors import ExportError, KtTuningError, OptionError
-from kt_tuning.core.records import DataCard
-from kt_tuning.export.export_folder import check_free, new_export, write_labels, write_provenance
-from kt_tuning.export.export_source import Predict, Source, predict_all
+from kt_tuning.core.atomic import atomic_folder
+from kt_tuning.core.errors import ExportError, KtTuningError, OptionError, StorageError
+from kt_tuning.core.json_record import write_json
+from kt_tuning.core.records import DataCard, check_image_batch
+from kt_tuning.export.export_source import (
+    LABELS_FILE,
+    PROVENANCE_FILE,
+    Predict,
+    Source,
+    predict_all,
+)
 from kt_tuning.export.formats import format_named
 from kt_tuning.export.layer_overrides import clean_names, half_precision, in_float32
 from kt_tuning.export.measurement import NumericalCheck, Tolerance, check_tolerance, compare
@@ -22,6 +35,7 @@ from kt_tuning.export.measurement import NumericalCheck, Tolerance, check_tolera
 if TYPE_CHECKING:
     import keras
 
+_PACKAGES = ("kt-tuning", "keras", "tensorflow", "numpy", "pillow")
 _RANDOM_IMAGES = 16
 _LONGEST = 300
 """Characters of a converter's message that are shown."""
@@ -111,7 +125,7 @@ def export_model(
         shape = (_RANDOM_IMAGES, *card.pixels.shape)
         check_images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     images = np.asarray(check_images)
-    source.check_images(images, "check_images")
+    check_image_batch(images, card.pixels.shape, "check_images")
     more = {}
     with contextlib.ExitStack() as overrides:
         overrides.enter_context(clean_names(model))
@@ -125,7 +139,8 @@ def export_model(
         folder = overrides.enter_context(new_export(path))
         with _converter_errors(format):
             row.write(source, folder)
-            write_labels(folder, card.class_names)
+            labels = "".join(f"{name}\n" for name in card.class_names)
+            (folder / LABELS_FILE).write_text(labels, encoding="utf-8", newline="\n")
             predict = row.read(folder)
             probabilities = predict_all(predict, images)
         check = compare(probabilities, expected)
@@ -158,3 +173,67 @@ def _converter_errors(format: str) -> Iterator[None]:
             f"The format {format!r} does not take this model: its converter or runtime says "
             f"{type(error).__name__}: {said} Export another format: {others}."
         ) from error
+
+
+def next_version(folder: Path) -> Path:
+    """Return the first unused version, 1, 2, …, of TensorFlow Serving's `folder/<version>`."""
+    return folder / str(max(versions(folder), default=0) + 1)
+
+
+def versions(folder: Path) -> list[int]:
+    """Return the versions in a folder of exports."""
+    return [int(path.name) for path in folder.glob("*") if path.name.isdecimal()]
+
+
+def check_free(path: Path) -> None:
+    """Refuse a path that is in use.
+
+    Raises:
+        StorageError: if `path` is anything but an empty folder.
+    """
+    if path.is_dir() and not any(path.iterdir()):
+        return
+    if path.exists():
+        free = next_version(path.parent)
+        if free.name == "1":
+            free = path.with_name(f"{path.name}-2")
+        raise StorageError(f"{path} is there already. Export to {free}, or remove it first.")
+
+
+@contextlib.contextmanager
+def new_export(path: Path) -> Iterator[Path]:
+    """Yield a folder that becomes `path` at the end of the block; see `atomic_folder`.
+
+    Raises:
+        StorageError: if it cannot be written.
+    """
+    try:
+        with atomic_folder(path) as folder:
+            yield folder
+    except OSError as error:
+        raise StorageError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
+def write_provenance(
+    folder: Path, card: DataCard, packages: Sequence[str], **more: dict[str, Any] | str
+) -> None:
+    """Write `provenance.json`: date, data and package versions of the export.
+
+    Args:
+        folder: Folder of the file.
+        card: The data.
+        packages: Packages whose versions are recorded beside those of Keras, TensorFlow and others.
+        **more: Further entries.
+    """
+    versions = {"python": platform.python_version()}
+    for name in (*_PACKAGES, *packages):
+        # Not found: run from a checkout, or TensorFlow has another name such as tensorflow-cpu.
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    content = {
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": versions,
+        "data": card.to_json(),
+        **more,
+    }
+    write_json(folder / PROVENANCE_FILE, content)

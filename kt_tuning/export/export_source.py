@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_tuning.core.errors import DataError, ExportError
-from kt_tuning.core.records import DataCard
+from kt_tuning.core.errors import ExportError
+from kt_tuning.core.records import DataCard, check_image_batch
 
 if TYPE_CHECKING:
     import keras
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """uint8 images (N, height, width, channels) -> probabilities (N, classes)."""
+
+LABELS_FILE = "labels.txt"
+PROVENANCE_FILE = "provenance.json"
+"""Files beside an exported model."""
 
 _BATCH = 256
 
@@ -66,21 +70,7 @@ class Source:
                 f"{self.card.pixels.shape}."
             )
         if self.examples is not None:
-            self.check_images(self.examples, "examples")
-
-    def check_images(self, images: NDArray[np.uint8], name: str) -> None:
-        """Refuse images that the model does not take.
-
-        Raises:
-            DataError: if they do not fit the card, or there are none.
-        """
-        pixels = self.card.pixels.shape
-        if images.dtype != np.uint8 or images.shape[1:] != pixels or not len(images):
-            shape = ", ".join(map(str, pixels))
-            raise DataError(
-                f"{name} should be uint8 of shape (N, {shape}), at least one of them. "
-                f"Received: {images.dtype} of shape {images.shape}."
-            )
+            check_image_batch(self.examples, self.card.pixels.shape, "examples")
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the model's probabilities (N, classes).

@@ -92,7 +92,8 @@ def in_float32(model: keras.Model) -> Iterator[None]:
         tensors = [tensor for tensor in _inputs(layer) if tensor.dtype in _HALVES]
         changes += [(tensor, "_dtype", "float32") for tensor in tensors]
         # A cast, which is no layer, has the name of a type instead of a policy.
-        casts = [one for one in getattr(layer, "operations", ()) if _dtype(one) in _HALVES]
+        operations = getattr(layer, "operations", ())
+        casts = [cast for cast in operations if vars(cast).get("dtype") in _HALVES]
         changes += [(cast, "dtype", "float32") for cast in casts]
     with _attributes(changes):
         yield
@@ -210,10 +211,6 @@ def _inputs(layer: Any) -> list[Any]:
     import keras
 
     return list(getattr(layer, "inputs", None) or []) if isinstance(layer, keras.Model) else []
-
-
-def _dtype(operation: Any) -> Any:
-    return vars(operation).get("dtype")
 
 
 def _is_known(kind: type) -> bool:

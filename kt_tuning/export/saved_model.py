@@ -16,9 +16,14 @@ from numpy.typing import NDArray
 from kt_tuning.core.errors import DataError, ExportError, StorageError
 from kt_tuning.core.json_record import content_checked, read_json
 from kt_tuning.core.quiet import quiet_logger
-from kt_tuning.core.records import DataCard, PixelFormat
-from kt_tuning.export.export_folder import LABELS_FILE, PROVENANCE_FILE
-from kt_tuning.export.export_source import Predict, Source, predict_all
+from kt_tuning.core.records import DataCard, PixelFormat, check_image_batch
+from kt_tuning.export.export_source import (
+    LABELS_FILE,
+    PROVENANCE_FILE,
+    Predict,
+    Source,
+    predict_all,
+)
 from kt_tuning.export.measurement import FLOAT32, check_tolerance, compare
 from kt_tuning.run.layout import EXPORT
 
@@ -165,11 +170,7 @@ class LoadedModel:
             images = np.asarray(images)
         except ValueError as error:  # NumPy's "inhomogeneous shape"
             raise DataError(f"The model takes images of one shape: {error}") from error
-        if images.dtype != np.uint8 or images.shape[1:] != self.pixels.shape or not len(images):
-            raise DataError(
-                f"The model takes uint8 images of shape (N, {_join(self.pixels.shape)}), at least "
-                f"one of them. Received: {images.dtype} of shape ({_join(images.shape)})."
-            )
+        check_image_batch(images, self.pixels.shape)
         run = self._loaded.signatures[PIXELS_SIGNATURE]
         return predict_all(
             lambda batch: run(images=tf.constant(batch))["probabilities"].numpy(), images
@@ -264,7 +265,3 @@ def _suggestion(path: Path) -> str:
     folders = [file.parent for file in files if file.parent.name.isdecimal()]
     newest = max(folders, key=lambda folder: int(folder.name), default=None)
     return "" if newest is None else f" Did you mean {newest}?"
-
-
-def _join(shape: tuple[int, ...]) -> str:
-    return ", ".join(map(str, shape))

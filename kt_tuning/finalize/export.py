@@ -31,13 +31,8 @@ from kt_tuning.export import (
     format_named,
     prune,
 )
-from kt_tuning.export.export_folder import (
-    LABELS_FILE,
-    PROVENANCE_FILE,
-    new_export,
-    next_version,
-    versions,
-)
+from kt_tuning.export.export_model import new_export, next_version, versions
+from kt_tuning.export.export_source import LABELS_FILE, PROVENANCE_FILE
 from kt_tuning.export.measurement import MEASUREMENT_FILE, MEASUREMENT_HEADER, measurement_rows
 from kt_tuning.finalize.model_card import MODEL_CARD_FILE, write_model_card
 from kt_tuning.recipe import Recipe

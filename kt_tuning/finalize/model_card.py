@@ -19,7 +19,7 @@ from kt_tuning.core.json_record import read_json
 from kt_tuning.core.records import REFITTED, UNEVEN, DataCard, backbones_of
 from kt_tuning.ensembling.run_files import RunRecords
 from kt_tuning.export import Measurement, accuracy_note
-from kt_tuning.export.export_folder import PROVENANCE_FILE
+from kt_tuning.export.export_source import PROVENANCE_FILE
 from kt_tuning.export.measurement import MEASUREMENT_HEADER, measurement_rows
 
 MODEL_CARD_FILE, MODEL_CARD_TEMPLATE = "MODEL_CARD.md", "model_card.md"

@@ -20,7 +20,7 @@ from kt_tuning.data import ImageData
 from kt_tuning.devices import find_devices
 from kt_tuning.ensembling import Ensemble, EnsembleRecord
 from kt_tuning.evaluation import held_out_uses
-from kt_tuning.export.export_folder import next_version
+from kt_tuning.export.export_model import next_version
 from kt_tuning.finalize.refit_plan import RefitOptions, choose_members, plan_member, with_validation
 from kt_tuning.finalize.refit_training import train_member
 from kt_tuning.run import Run, remove_run, run_lock, trial_folder, write_lock

@@ -111,7 +111,7 @@ class Boosted(Candidates):
     def combination(self) -> Combination:
         """The members' mean, weighted by their votes; `solve` finds weights of its own."""
         votes = np.array([self.votes[member.name] for member in self.members])
-        return Combination.average(votes / votes.sum())
+        return Combination(tuple(votes / votes.sum()))
 
 
 def boost(

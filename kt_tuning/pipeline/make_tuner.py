@@ -29,7 +29,7 @@ from kt_tuning.search.identity import check_same_data
 CONVNET = "convnet"
 
 
-class RecordedTuner(Tuner):
+class PipelineTuner(Tuner):
     """A tuner that writes the options of its run when the search begins, after all checks."""
 
     files: Mapping[str, str] = types.MappingProxyType({})
@@ -72,7 +72,7 @@ def make_tuner(
         choice = choose(data, named) if options.overwrite else choice_for(data, out, named)
     hypermodel = _hypermodel(data, options, choice)
     recipe = Recipe.for_images(data, **options.arguments(RECIPE))
-    tuner = RecordedTuner(
+    tuner = PipelineTuner(
         hypermodel if choice is None else Chosen(choice, hypermodel),
         recipe=recipe,
         hyperparameters=_narrowed(hypermodel, recipe, options.hyperparameters),

@@ -19,6 +19,7 @@ from kt_tuning.tracking.tracker import (
     TrackedSearch,
     TrackedTrial,
     Tracker,
+    best_metrics,
 )
 
 ENVIRONMENT = {
@@ -32,8 +33,6 @@ SEARCH_TAG, TRIAL_TAG = "kt_tuning.search", "kt_tuning.trial"
 NO_TRIAL = "none"
 """Value of the trial tag of the search's run."""
 PARENT_TAG = "mlflow.parentRunId"
-BEST = "best/"
-"""Prefix of metrics at the best epoch."""
 LONGEST_VALUE = 6000
 """Largest number of characters of a parameter in MLflow."""
 MODEL = "model"
@@ -123,7 +122,10 @@ class MlflowTracker(Tracker):
         # Some hyperparameters appear when the model is built.
         self._log_parameters(run, record.values)
         cost = {name: float(getattr(record, name)) for name in ("epochs", "seconds", "parameters")}
-        measured = {**_best(record), **{f"trial/{name}": value for name, value in cost.items()}}
+        measured = {
+            **best_metrics(record),
+            **{f"trial/{name}": value for name, value in cost.items()},
+        }
         self._log_metrics(run, measured, record.best_epoch, record.began + record.seconds)
         self._log_tags(run, {"status": record.status, "message": record.message or ""})
         self._log_files(run, [trial.directory / RESULT, trial.directory / HISTORY])
@@ -135,7 +137,7 @@ class MlflowTracker(Tracker):
         best, run = outcome.best, self._run
         if best is not None:
             self._log_tags(run, {"best_trial": best.trial_id})
-            self._log_metrics(run, _best(best), best.number, best.began + best.seconds)
+            self._log_metrics(run, best_metrics(best), best.number, best.began + best.seconds)
         self._log_files(run, [self._search.directory / name for name in (SEARCH, DATA)])
         if outcome.model is not None:
             self._log_model(outcome.model)
@@ -209,10 +211,6 @@ class MlflowTracker(Tracker):
         self._client.create_model_version(
             name, f"{artifacts}/{MODEL}", self._run, await_creation_for=0
         )
-
-
-def _best(record: TrialRecord) -> dict[str, float]:
-    return {f"{BEST}{name}": value for name, value in record.metrics.items()}
 
 
 def _signature(model: Any) -> Any:

@@ -12,11 +12,10 @@ from kt_tuning.tracking.tracker import (
     TrackedSearch,
     TrackedTrial,
     Tracker,
+    best_metrics,
 )
 
 FOLDER = "tensorboard"
-BEST = "best/"
-"""Prefix of metrics at the best epoch."""
 
 
 class TensorBoardTracker(Tracker):
@@ -58,8 +57,7 @@ class TensorBoardTracker(Tracker):
         from tensorboard.compat.proto.summary_pb2 import Summary
         from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
-        best = {f"{BEST}{name}": value for name, value in record.metrics.items()}
-        self._scalars(trial, record.best_epoch, best, time.time())
+        self._scalars(trial, record.best_epoch, best_metrics(record), time.time())
         status = api_pb2.STATUS_SUCCESS if record.usable else api_pb2.STATUS_FAILURE
         info = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
         content = plugin_data_pb2.HParamsPluginData(session_end_info=info)

@@ -78,6 +78,11 @@ class SearchOutcome:
     model: Any | None = None
 
 
+def best_metrics(record: TrialRecord) -> dict[str, float]:
+    """Return a trial's metrics at its best epoch, as trackers name them: "best/val_accuracy"."""
+    return {f"best/{name}": value for name, value in record.metrics.items()}
+
+
 class Tracker(ABC):
     """The base class of trackers, which log a search to an experiment tracker.
 

@@ -15,6 +15,7 @@ from kt_tuning.tracking.tracker import (
     TrackedSearch,
     TrackedTrial,
     Tracker,
+    best_metrics,
 )
 
 TIMEOUT = 20.0
@@ -133,6 +134,5 @@ class WandbTracker(Tracker):
 
 def _outcome(record: TrialRecord) -> dict[str, Any]:
     """Return the summary of a run."""
-    best = {f"best/{name}": value for name, value in record.metrics.items()}
     names = ("trial_id", "status", "message", "best_epoch", "epochs", "seconds", "parameters")
-    return {**best, **{name: getattr(record, name) for name in names}}
+    return {**best_metrics(record), **{name: getattr(record, name) for name in names}}

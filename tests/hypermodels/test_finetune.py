@@ -12,7 +12,7 @@ from striped import striped_images
 
 from hypermodels.finetune import FineTune
 from hypermodels.frozen import extract
-from hypermodels.linear_classifier import fit_classifier
+from hypermodels.logistic_regression import fit_classifier
 
 FIXED = {
     "values": "tf",

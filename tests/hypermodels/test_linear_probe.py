@@ -10,7 +10,7 @@ from striped import striped_images
 from hypermodels import LinearProbe
 from hypermodels.backbone import BackboneError
 from hypermodels.frozen import Features
-from hypermodels.stages import signed_root
+from hypermodels.network_parts import signed_root
 
 
 @pytest.fixture(scope="module")

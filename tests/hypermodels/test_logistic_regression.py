@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from hypermodels.linear_classifier import choose_penalty, standardize
-from hypermodels.logistic_regression import PENALTIES, LogisticPath, log_losses
+from hypermodels.logistic_regression import (
+    PENALTIES,
+    LogisticPath,
+    choose_penalty,
+    log_losses,
+    standardize,
+)
 
 
 def clusters(rows, width, classes, seed=0, spread=1.5):

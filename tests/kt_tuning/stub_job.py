@@ -27,8 +27,7 @@ import kt_tuning as kt
 from kt_tuning.evaluation import Scores, score
 from kt_tuning.evaluation.explanations import Gallery
 from kt_tuning.evaluation.test_uses import model_digest, note_use_of
-from kt_tuning.export.export_folder import write_provenance
-from kt_tuning.export.export_model import Exported, NumericalCheck
+from kt_tuning.export.export_model import Exported, NumericalCheck, write_provenance
 from kt_tuning.trials.checkpoint import TrainingState
 from kt_tuning.trials.tasks import Task
 

@@ -118,7 +118,7 @@ def begin(monkeypatch, tmp_path, caplog):
     def stopped(tuner, data, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kt_tuning.pipeline.make_tuner.RecordedTuner.search", stopped)
+    monkeypatch.setattr("kt_tuning.pipeline.make_tuner.PipelineTuner.search", stopped)
     monkeypatch.setattr("hypermodels.backbones.PRETRAINED", {})
     photos = write_photos(tmp_path / "photos")
 

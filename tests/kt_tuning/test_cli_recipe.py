@@ -40,7 +40,7 @@ def made_of(monkeypatch, stripes, tmp_path, options):
     def stopped(hypermodel, **arguments):
         raise SearchBeginsError(hypermodel, arguments["recipe"])
 
-    monkeypatch.setattr("kt_tuning.pipeline.make_tuner.RecordedTuner", stopped)
+    monkeypatch.setattr("kt_tuning.pipeline.make_tuner.PipelineTuner", stopped)
     with pytest.raises(SearchBeginsError) as found:
         pipeline.run(stripes, tmp_path / "run", options)
     return found.value.args

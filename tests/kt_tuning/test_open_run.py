@@ -14,7 +14,7 @@ from hypermodels import MLP, Families, FineTune, ResNet
 from kt_tuning import Recipe, RefitOptions, Tuner, load_images, open_run
 from kt_tuning.core.errors import OptionError, SearchError, StorageError
 from kt_tuning.core.records import SearchRecord
-from kt_tuning.recorded_tuner import recorded_hypermodel, recorded_options
+from kt_tuning.recorded_tuner import recorded_hypermodel, tuner_arguments
 from kt_tuning.run import Run
 from kt_tuning.search.definition import read_definition
 
@@ -170,7 +170,7 @@ def test_what_cannot_be_made_again_is_asked_for(tmp_path):
     with pytest.raises(StorageError, match=r"open_run\(path, recipe="):
         open_run(tmp_path)
     run = Run(tmp_path)
-    options = recorded_options(run, run.read_search(), read_definition(run), recipe)
+    options = tuner_arguments(run, run.read_search(), read_definition(run), recipe)
     assert options["recipe"] == recipe
     write_records(tmp_path, MLP(SHAPE, 2), oracle="RandomSearchOracle")
     with pytest.raises(StorageError, match="searched with RandomSearchOracle"):

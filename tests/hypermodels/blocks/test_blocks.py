@@ -18,7 +18,7 @@ from hypermodels.blocks import (
     stochastic_depth,
     subsample,
 )
-from hypermodels.blocks.stem import prime_factors
+from hypermodels.blocks.stem_and_head import prime_factors
 
 MAPS = np.random.default_rng(0).normal(size=(3, 6, 6, 8)).astype(np.float32)
 

@@ -6,7 +6,7 @@ import pytest
 from hypermodels import Space
 from hypermodels.compiling import choose_optimizer
 from hypermodels.compiling.optimizers import MUON_SINCE
-from hypermodels.keras_version import missing_before
+from hypermodels.space import missing_before
 
 CLASSES = {
     "sgd": keras.optimizers.SGD,

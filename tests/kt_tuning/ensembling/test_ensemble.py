@@ -279,10 +279,10 @@ def test_models_that_do_not_fit(members, message):
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (np.zeros((2, *SHAPE), dtype=np.float32), r"float32 \(2, 6, 6, 3\)"),
-        (np.zeros(SHAPE, dtype=np.uint8), r"uint8 \(6, 6, 3\)"),
-        (np.zeros((2, 8, 8, 3), dtype=np.uint8), r"uint8 \(2, 8, 8, 3\)"),
-        (np.zeros((0, *SHAPE), dtype=np.uint8), r"uint8 \(0, 6, 6, 3\)"),
+        (np.zeros((2, *SHAPE), dtype=np.float32), r"float32 of shape \(2, 6, 6, 3\)"),
+        (np.zeros(SHAPE, dtype=np.uint8), r"uint8 of shape \(6, 6, 3\)"),
+        (np.zeros((2, 8, 8, 3), dtype=np.uint8), r"uint8 of shape \(2, 8, 8, 3\)"),
+        (np.zeros((0, *SHAPE), dtype=np.uint8), r"uint8 of shape \(0, 6, 6, 3\)"),
     ],
 )
 def test_images_that_do_not_fit(ensemble, method, bad, message):

@@ -179,7 +179,7 @@ def crossing(seen):
         assert members.shape[:2] == (2, len(labels))
         seen.append(tuple(labels.tolist()))
         share = labels.sum() / 100
-        return {"one": Combination.average([share, 1 - share]), "two": Combination((1.0, 0.0))}
+        return {"one": Combination((share, 1 - share)), "two": Combination((1.0, 0.0))}
 
     return CrossFit(predictions, np.arange(8), FOLD, fit)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hypermodels.keras_version import missing_before
+from hypermodels.space import missing_before
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]

@@ -89,7 +89,7 @@ def test_a_run_says_what_it_searches_and_why(stripes, tmp_path, monkeypatch, cap
     def stopped(tuner, data, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kt_tuning.pipeline.make_tuner.RecordedTuner.search", stopped)
+    monkeypatch.setattr("kt_tuning.pipeline.make_tuner.PipelineTuner.search", stopped)
     with caplog.at_level("INFO"), pytest.raises(KeyboardInterrupt):
         pipeline.run(stripes, tmp_path / "run", RunOptions(verbose=False))
     why, what = caplog.messages[-2:]

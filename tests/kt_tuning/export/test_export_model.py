@@ -1,3 +1,5 @@
+"""The folder of an export: its version, its provenance, and that it appears as a whole."""
+
 from __future__ import annotations
 
 import json
@@ -5,7 +7,7 @@ import json
 import pytest
 from export_models import make_card
 
-from kt_tuning.export.export_folder import new_export, next_version, write_labels, write_provenance
+from kt_tuning.export.export_model import new_export, next_version, write_provenance
 
 
 def test_versions_count_on_from_the_largest_number(tmp_path):
@@ -23,11 +25,6 @@ def test_a_folder_appears_at_the_end_or_not_at_all(tmp_path):
     with pytest.raises(ZeroDivisionError), new_export(tmp_path / "2") as folder:
         raise ZeroDivisionError
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
-
-
-def test_labels_are_lines(tmp_path):
-    write_labels(tmp_path, ["cat", "Süßer Igel"])
-    assert (tmp_path / "labels.txt").read_bytes().decode() == "cat\nSüßer Igel\n"
 
 
 def test_provenance_has_the_versions_of_what_took_part(tmp_path):
