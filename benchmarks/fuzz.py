@@ -6,9 +6,9 @@ requests to an exported model. Every input has to give a value that passes the c
 or one of the errors of kt-tuning. A fault is any other exception, a RuntimeWarning, a wrong value,
 the death of the process, or an input that takes more than 10 seconds of processor time.
 
-Each kind has a process, whose peak resident memory is compared with `PEAK`. After a death the next
-process goes on with other inputs. Equal seeds give equal inputs. A fault is printed with its
-input, which `--feed` takes again:
+Each kind has a process, whose peak resident memory is compared with `PEAK`. After a death, or the
+number of inputs that the kind sets for a process, the next process goes on with other inputs. Equal
+seeds give equal inputs. A fault is printed with its input, which `--feed` takes again:
 
     python benchmarks/fuzz.py --inputs 20000 --seed 0
     python benchmarks/fuzz.py --kinds images tables --inputs 5000
@@ -146,11 +146,10 @@ def fuzz(kind: str, count: int, seed: int) -> dict[str, Any]:
     counts: collections.Counter[str] = collections.Counter()
     faults: collections.Counter[str] = collections.Counter()
     while counts.total() < count:
+        most = min(count - counts.total(), KINDS[kind].per_process or count)
         with tempfile.TemporaryDirectory(prefix="kt-tuning-fuzz-") as temporary:
             folder = Path(temporary)
-            lines, reason, used = watch(
-                kind, count - counts.total(), seed + starts, folder, heavy=not starts
-            )
+            lines, reason, used = watch(kind, most, seed + starts, folder, heavy=not starts)
             log = (folder / "log").read_text(encoding="utf-8", errors="replace")
             if not (folder / CURRENT).exists():
                 raise SystemExit(f"{kind} cannot be prepared, {reason}:\n{log}")

@@ -41,6 +41,7 @@ PAUSE = 0.3
 """Seconds before each epoch: with less, most instants would be before or after the training."""
 PATIENCE = 600
 """Seconds in which any single step ends."""
+POLL = 0.05
 WORKER = "kt_tuning.execution.worker"
 FILES = ("result.json", "history.csv", "model.weights.h5", "val_predictions.npy")
 
@@ -140,8 +141,7 @@ class Victim:
         else:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGINT)
-        ended = self._process.wait(PATIENCE)
-        return ended == -(signal.SIGKILL if kind == "parent" else signal.SIGINT)
+        return self.wait() == -(signal.SIGKILL if kind == "parent" else signal.SIGINT)
 
     def _kill_worker(self, rng: random.Random) -> bool:
         """Kill a worker, as soon as there is one; return False if there will be none."""
@@ -155,7 +155,12 @@ class Victim:
 
     def wait(self) -> int:
         """Return its exit status, in the end."""
-        return self._process.wait(PATIENCE)
+        # Polls and not the clock: the machine may be suspended.
+        for _ in range(round(PATIENCE / POLL)):
+            if not self.alive:
+                return self._process.wait()
+            time.sleep(POLL)
+        raise TimeoutError(f"the job runs for more than {PATIENCE} seconds")
 
 
 def _workers(parent: int) -> list[int]:

@@ -22,6 +22,7 @@ class Kind:
         cases: Strategy for the inputs.
         share: Of all inputs of a long run, in relation to those of the other kinds.
         heavy: Inputs that a long run feeds first.
+        per_process: Inputs after which a long run starts another process; None for never.
 
     Args:
         folder: What all inputs need is made there, once.
@@ -30,6 +31,7 @@ class Kind:
     cases: st.SearchStrategy[Any]
     share = 1
     heavy: tuple[Any, ...] = ()
+    per_process: int | None = None
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
