@@ -12,7 +12,7 @@ from keras_tuner.engine import hyperparameters as hps
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from kt_tuning.core.errors import OptionError, StorageError
-from kt_tuning.core.json_record import Record, content_checked
+from kt_tuning.core.json_record import RESTORE, Record, content_checked
 from kt_tuning.core.records import SearchRecord, TrialRecord
 from kt_tuning.recipe import SEARCHED
 from kt_tuning.run import Run
@@ -279,6 +279,11 @@ def read_definition(run: Run) -> SearchDefinition | None:
             "choose another run directory, or have the search deleted (overwrite=True, "
             "--overwrite)."
         )
+    described = None if found is None else found.hypermodel
+    if described is not None and not _is_description(described):
+        raise StorageError(
+            f"{run.path / DEFINITION} is damaged: its hypermodel is no name and state. {RESTORE}"
+        )
     return found
 
 
@@ -307,13 +312,16 @@ def _state_differences(
     return found
 
 
+def _is_description(value: Any) -> bool:
+    """Whether a value is a result of `describe_hypermodel`."""
+    return (
+        isinstance(value, dict) and value.keys() == {NAME, STATE} and isinstance(value[STATE], dict)
+    )
+
+
 def _is_members(value: Any) -> bool:
     """Whether a value maps names to hypermodels; additional ones are no difference."""
-    return (
-        isinstance(value, dict)
-        and bool(value)
-        and all(isinstance(item, dict) and item.keys() == {NAME, STATE} for item in value.values())
-    )
+    return isinstance(value, dict) and bool(value) and all(map(_is_description, value.values()))
 
 
 def _recipe_differences(was: dict[str, Any] | None, now: dict[str, Any] | None) -> list[str]:

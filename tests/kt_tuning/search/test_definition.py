@@ -9,8 +9,11 @@ from keras_tuner.oracles import RandomSearchOracle
 
 from hypermodels import MLP, ConvNet, Families
 from kt_tuning import Recipe
+from kt_tuning.core.errors import StorageError
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.search.definition import SearchDefinition, space_differences
+from kt_tuning.run import Run
+from kt_tuning.run.layout import DEFINITION
+from kt_tuning.search.definition import SearchDefinition, read_definition, space_differences
 from kt_tuning.search.descriptions import (
     as_stored,
     describe_code,
@@ -189,3 +192,10 @@ def test_the_code_of_a_hypermodel_is_known_without_its_comments():
 class Own(MLP):
     def fit(self, hp, model, *args, **options):
         return super().fit(hp, model, *args, **options)
+
+
+@pytest.mark.parametrize("wrong", [{"name": "ConvNet", "state": []}, {"name": "ConvNet"}, {}])
+def test_a_damaged_hypermodel_is_refused_by_its_file(wrong, tmp_path):
+    SearchDefinition(hypermodel=wrong).save(tmp_path / DEFINITION)
+    with pytest.raises(StorageError, match=rf"{DEFINITION} is damaged"):
+        read_definition(Run(tmp_path))
