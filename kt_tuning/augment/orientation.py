@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest
-from sklearn.linear_model import RidgeClassifierCV
 
 SIDE = 14
 """Pixels a side to which images are reduced, at most."""
@@ -30,6 +28,10 @@ def loses_class_mirrored(images: NDArray[np.uint8], labels: ArrayLike) -> bool:
         images: uint8 (N, H, W, C); some hundred are enough.
         labels: (N,) integers.
     """
+    # Deferred: they take a second to import, and augmentation does not need them.
+    from scipy.stats import binomtest
+    from sklearn.linear_model import RidgeClassifierCV
+
     pixels, truth = _reduced(images) / 255, np.asarray(labels)
     order = np.random.default_rng(0).permutation(len(truth))
     learned, asked = order[::2], order[1::2]
