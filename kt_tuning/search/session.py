@@ -50,6 +50,14 @@ from kt_tuning.trials.spec import MAX_CRASHES, CrashLog
 logger = logging.getLogger("kt_tuning")
 
 
+MIRRORED = (
+    "Mirror images of these classes seem to be of no class or of another one, but the default "
+    "policy %r mirrors images. Pass `data=` to the tuner, which then chooses a policy, or "
+    "`recipe=Recipe(augment='text')`."
+)
+"""Warning of a default recipe that does not suit the images."""
+
+
 class SessionTuner(OverridableTuner):
     """A tuner that runs the trials of one call of `search` until a limit is reached."""
 
@@ -161,6 +169,8 @@ class SessionTuner(OverridableTuner):
                 self.choice.save(self.run_directory / AUTO_CHOICE)
             if data is not None:
                 self._data = data
+                if self.recipe == Recipe() and Recipe.for_images(data).augment == "text":
+                    logger.warning(MIRRORED, self.recipe.augment)
             self._run_trials(executor, work, budget, verbose=verbose)
         self._check_results()
 

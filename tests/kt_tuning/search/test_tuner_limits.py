@@ -3,11 +3,13 @@
 from types import SimpleNamespace
 
 import keras
+import numpy as np
 import pytest
 from tiny_models import tiny
 
 from kt_tuning import Tuner
 from kt_tuning.core.errors import OptionError, SearchError, StorageError
+from kt_tuning.data import ImageData
 from kt_tuning.run.lock import run_lock
 from kt_tuning.search import budget
 from kt_tuning.search.budget import Budget
@@ -39,6 +41,27 @@ def test_few_images_have_more_epochs_by_default(images, epochs):
 
 def test_without_a_data_set_a_full_training_has_30_epochs():
     assert budget.default_epochs(None) == 30
+
+
+def sides(images=120):
+    """Class 0 is white on the left, class 1 on the right."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 100, (images, 8, 8, 1)).astype(np.uint8)
+    labels = rng.integers(0, 2, images)
+    for image, label in zip(pixels, labels, strict=True):
+        image[:, slice(0, 3) if label == 0 else slice(5, 8)] = 255
+    return ImageData.from_arrays(pixels, labels)
+
+
+def test_a_default_recipe_that_mirrors_what_must_not_be_is_said(make_tuner, caplog):
+    data = sides()
+    make_tuner(max_trials=1, epochs=1).search(data, verbose=False)
+    assert "the default policy 'light' mirrors images" in caplog.text
+    caplog.clear()
+    tuner = make_tuner(max_trials=1, epochs=1, data=data, project_name="with data")
+    assert tuner.recipe.augment == "text"
+    tuner.search(verbose=False)
+    assert "mirrors images" not in caplog.text
 
 
 def record(number, score, **options):
