@@ -8,25 +8,28 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 SIDE = 14
-"""Pixels a side to which images are reduced, at most."""
+"""Largest number of pixels per side; larger images are reduced to it."""
 PENALTIES = (1.0, 10.0, 100.0, 1000.0)
 """Penalties of the ridge classifier, chosen by leave-one-out errors; pixels are from 0 to 1."""
 LOST, SIGNIFICANCE = 0.3, 1e-3
-"""Mirror images lose their class if so large a share of what the classifier knows beyond guessing
-is lost on them, and McNemar's test gives a smaller p-value than this."""
+"""Mirror images lose their class if at least this share of the accuracy beyond guessing is lost on
+them, and the p-value of McNemar's test is smaller than this."""
 
 
 def loses_class_mirrored(images: NDArray[np.uint8], labels: ArrayLike) -> bool:
     """Return whether mirroring turns images of a class into something else, as it does with digits.
 
     A ridge classifier learns the classes from the coarse pixels of one half of the images, and is
-    asked about the other half as they are and mirrored (left to right). If it is right about far
-    fewer mirror images, these do not belong to their class: such images should not be mirrored in
-    training. If it cannot tell classes apart, the answer is False.
+    applied to the other half, unchanged and mirrored (left to right). If it is right about
+    significantly fewer mirror images, such images should not be mirrored in training. If it cannot
+    tell the classes apart, the answer is False.
 
     Args:
-        images: uint8 (N, H, W, C); some hundred are enough.
+        images: uint8 (N, H, W, C); a few hundred are enough.
         labels: (N,) integers.
+
+    Source: McNemar (1947), "Note on the sampling error of the difference between correlated
+    proportions or percentages"; the exact binomial form.
     """
     # Deferred: they take a second to import, and augmentation does not need them.
     from scipy.stats import binomtest

@@ -23,7 +23,6 @@ from kt_tuning.run.layout import OPTIONS
 from kt_tuning.run_options import RECIPE, TUNER, RunOptions
 from kt_tuning.search import Tuner, narrow
 from kt_tuning.search.auto import AUTO, AutoChoice, Chosen, choice_for, choose
-from kt_tuning.search.budget import default_epochs
 from kt_tuning.search.identity import check_same_data
 
 CONVNET = "convnet"
@@ -78,8 +77,8 @@ def make_tuner(
         hyperparameters=_narrowed(hypermodel, recipe, options.hyperparameters),
         directory=out.parent,
         project_name=out.name,
-        **options.limited().arguments(TUNER)
-        | {"epochs": default_epochs(data) if options.epochs is None else options.epochs},
+        data=data,
+        **options.limited().arguments(TUNER),
     )
     tuner.files = files or {}
     return tuner

@@ -282,7 +282,7 @@ def read_definition(run: Run) -> SearchDefinition | None:
     described = None if found is None else found.hypermodel
     if described is not None and not _is_description(described):
         raise StorageError(
-            f"{run.path / DEFINITION} is damaged: its hypermodel is no name and state. {RESTORE}"
+            f"{run.path / DEFINITION} is damaged: its hypermodel lacks a name or a state. {RESTORE}"
         )
     return found
 

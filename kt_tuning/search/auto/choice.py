@@ -25,12 +25,12 @@ from kt_tuning.search.auto.portfolio import (
     EPOCHS_SHARE,
     FAMILIES,
     FINE_TUNED,
+    FINE_TUNING_EPOCHS,
     FINE_TUNING_SIZES,
     FINE_TUNING_VIEWS,
     FROM_NOTHING,
     HELD_BACK,
     MANY,
-    MOST_EPOCHS,
     PIXELS_A_SECOND,
     PORTFOLIOS,
     StartingPoint,
@@ -277,7 +277,7 @@ class Plan:
         """
         if self.choice is None or not self.choice.several:
             return {}
-        return {FINE_TUNED: min(MOST_EPOCHS, math.ceil(most * EPOCHS_SHARE))}
+        return {FINE_TUNED: min(FINE_TUNING_EPOCHS, math.ceil(most * EPOCHS_SHARE))}
 
     def includes(self, values: Mapping[str, Any]) -> bool:
         """Return whether a configuration is one of the first ones."""

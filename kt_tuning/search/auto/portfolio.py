@@ -97,7 +97,7 @@ HELD_BACK: dict[str, frozenset[str]] = {
 }
 """Kind of images -> families that get time only if probes turn out to be poor."""
 
-FINE_TUNED, EPOCHS_SHARE, MOST_EPOCHS = "finetune", 1 / 3, 10
+FINE_TUNED, EPOCHS_SHARE, FINE_TUNING_EPOCHS = "finetune", 1 / 3, 10
 """A family that begins with a solved classifier, the share of the epochs that it needs, and the
 most that it trains beside other families."""
 FINE_TUNING_SIZES: dict[str, tuple[int, ...]] = {
