@@ -43,7 +43,10 @@ def test_files_of_every_kind_get_the_models_probabilities(loaded, model):
     assert [label.decode() for label in found["label"]] == names
     assert set(found["error"]) == {b""}
     mixed = loaded.predict_bytes([b"text", *contents])
-    np.testing.assert_array_equal(mixed["probabilities"][1:], found["probabilities"])
+    # Another number of images may be multiplied in another order.
+    np.testing.assert_allclose(
+        mixed["probabilities"][1:], found["probabilities"], rtol=0, atol=1e-6
+    )
     assert not mixed["probabilities"][0].any()
     assert mixed["label"].tolist() == [b"", *found["label"]]
     assert mixed["error"][0].startswith(b"Not an image file that can be served")

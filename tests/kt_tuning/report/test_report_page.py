@@ -5,7 +5,6 @@ import concurrent.futures
 import hashlib
 import re
 import shutil
-import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -174,12 +173,9 @@ def test_a_path_that_cannot_be_written(make_run, tmp_path: Path) -> None:
         write_report(run_directory, path=tmp_path / "missing" / "report.html")
 
 
-def test_a_hundred_trials_of_a_hundred_classes_stay_small_and_quick(make_run) -> None:
+def test_a_hundred_trials_of_a_hundred_classes_stay_small(make_run) -> None:
     directory = make_run(trials=100, classes=tuple(f"class {index}" for index in range(100)))
-    started = time.process_time()
-    path = write_report(directory)
-    assert time.process_time() - started < 5
-    assert path.stat().st_size < 1_500_000
+    assert write_report(directory).stat().st_size < 1_500_000
 
 
 def test_names_that_no_file_can_hold_are_replaced(make_run) -> None:
