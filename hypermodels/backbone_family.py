@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +13,8 @@ import keras_tuner
 from hypermodels.backbone import Backbone, BackboneError, Origin
 from hypermodels.backbones import at_hand, find_backbone
 from hypermodels.base import ImageHyperModel
+from hypermodels.blocks import channel_axis
+from hypermodels.folding import fold_batch_normalization
 from hypermodels.named_backbone import IMAGENET, RANDOM, NamedBackbone
 from hypermodels.preprocessing import VALUES
 from hypermodels.pretrained import PRETRAINED
@@ -123,6 +126,17 @@ class BackboneHyperModel(ImageHyperModel):
         name = space.choice("backbone", names, default=default, rare=rare, always=True)
         return self._searched[name]
 
+    def _folded(self, backbone: Backbone, height: int, width: int) -> keras.Model:
+        """Return a pre-trained network without batch normalisations, with weights of its own."""
+        if isinstance(backbone, NamedBackbone) and backbone.weights == IMAGENET:
+            # To build a network takes longer than to fold it.
+            policy = keras.config.dtype_policy().name
+            network = _built(backbone, height, width, policy, channel_axis())
+            folded = fold_batch_normalization(network)
+            if not {id(each) for each in network.weights} & {id(each) for each in folded.weights}:
+                return folded
+        return fold_batch_normalization(backbone.load(height, width))
+
     def _network_size(self, space: Space, backbone: Backbone, *, default: int) -> tuple[int, int]:
         """Height and width in pixels of the images for a network, in proportion to those given.
 
@@ -166,3 +180,9 @@ class BackboneHyperModel(ImageHyperModel):
                 "`kt-tuning backbones` lists them."
             )
         return found
+
+
+@functools.lru_cache(maxsize=2)
+def _built(backbone: NamedBackbone, height: int, width: int, policy: str, axis: int) -> keras.Model:
+    """Return one of the last networks that were built; it must not be trained."""
+    return backbone.load(height, width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -13,7 +14,6 @@ from hypermodels.backbone_family import BackboneHyperModel
 from hypermodels.blocks import classifier
 from hypermodels.blocks.stem_and_head import LOGITS
 from hypermodels.compiling import around
-from hypermodels.folding import fold_batch_normalization
 from hypermodels.frozen import Features, FrozenPart, extract
 from hypermodels.logistic_regression import fit_classifier
 from hypermodels.network_parts import NAME, InferenceModel, split_network
@@ -115,10 +115,11 @@ class FineTune(BackboneHyperModel):
         """Map raw pixels (N, height, width, channels) to logits (N, classes)."""
         backbone = self._backbone(space)
         height, width = self._size(space, backbone)
-        network = backbone.load(height, width)
+        load = functools.partial(self._folded, backbone) if backbone.pretrained else backbone.load
+        network = load(height, width)
         x = rescale_values(fit_pixels(x, network, height, width), backbone.values)
         if backbone.pretrained:
-            bottom, top = split_network(fold_batch_normalization(network), self._unfrozen(space))
+            bottom, top = split_network(network, self._unfrozen(space))
             if bottom is not None:
                 bottom.trainable = False
                 x = InferenceModel(bottom.inputs[0], bottom.outputs[0], name=NAME)(x)

@@ -12,7 +12,6 @@ from keras import layers, ops
 from hypermodels.backbone_family import BackboneHyperModel
 from hypermodels.blocks import channel_axis, classifier
 from hypermodels.blocks.stem_and_head import LOGITS
-from hypermodels.folding import fold_batch_normalization
 from hypermodels.frozen import Features, FrozenPart, extract
 from hypermodels.logistic_regression import fit_classifier, log_losses
 from hypermodels.network_parts import NAME, InferenceModel, signed_root, with_all_stages
@@ -86,7 +85,7 @@ class LinearProbe(BackboneHyperModel):
         """Map raw pixels (N, height, width, channels) to logits (N, classes)."""
         backbone = self._backbone(space)
         height, width = self._network_size(space, backbone, default=DEFAULT_SIZE)
-        network = fold_batch_normalization(backbone.load(height, width))
+        network = self._folded(backbone, height, width)
         stages = with_all_stages(network)
         if stages is not network and space.boolean("all_stages", default=True):
             network = stages

@@ -46,8 +46,8 @@ from kt_tuning.summaries import (
 
 logger = logging.getLogger("kt_tuning")
 
-COMPARED = 200
-"""Validation images that the export is compared on."""
+COMPARED, COMPARED_SHORT = 200, 50
+"""Validation images that the export is compared on, and with a short time limit."""
 PREVIEW_IMAGES, PREVIEW_DRAWS = 4, 6
 """Rows and augmented columns of the preview of the best trial's augmentation."""
 PREVIEW_WIDTH = 960
@@ -203,7 +203,8 @@ def _finalize(
             scores = evaluate_run(ensemble, data, out)
         ensemble.provenance["scores"] = scores.to_json()
         with stage("Exporting a SavedModel and comparing it with the Keras model"):
-            (shipped,) = export_run(out, ensemble.to_keras(), data, images=COMPARED)
+            compared = COMPARED_SHORT if clock.short else COMPARED
+            (shipped,) = export_run(out, ensemble.to_keras(), data, images=compared)
         with stage("Correcting the best validation score for having been chosen"):
             _preview_augmentation(tuner, data, out)
             correction, forecast = corrected_best_of_run(out), forecast_of_run(out)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import statistics
 import time
 from collections.abc import Sequence
+
+import keras
+import numpy as np
 
 from hypermodels import HYPERMODELS
 from hypermodels.backbone_family import BackboneHyperModel
@@ -28,11 +32,18 @@ FINISHING, A_TEST_IMAGE = 20.0, 0.01
 EfficientNet-Lite0 on two processor cores."""
 FINISHING_NEW, A_TEST_PIXEL = 15.0, 1e-6
 """The same for networks trained from scratch, and seconds per pixel of a test image."""
-REFIT_SHARE, REFIT_FROM = 0.35, 120.0
-"""Share of the remaining time that is kept for the refit, and the limit in seconds from which it
-is kept; linear probes are solved again almost at once."""
-LEAST = 0.35
+REFIT_SHARE = 0.35
+"""Share of the remaining time that is kept for the refit; linear probes are solved again almost at
+once."""
+LEAST = 0.2
 """Smallest share of the limit that the search has."""
+SHORT = 120.0
+"""Limit in seconds below which the stages after the search do less: no time is kept for a refit,
+and the export is compared on fewer images."""
+MEASURED_UNTIL = 900.0
+"""Limit in seconds up to which the speed of the machine is measured."""
+REFERENCE = 0.055
+"""Seconds that `slowness` measures on the machine of the constants above."""
 SHARE = 0.3
 """Largest cost of a refit that was not asked for, as a share of a search without a time limit."""
 NO_MATTER = 10.0
@@ -79,14 +90,21 @@ class RunTime:
         if not any(pretrained):
             an_image = min(A_TEST_IMAGE, A_TEST_PIXEL * height * width)
             finishing = FINISHING_NEW + an_image * len(data.test)
+        if limit is not None and limit < MEASURED_UNTIL:
+            finishing *= slowness()
         return cls(began, limit, finishing, refits=pretrained[0])
+
+    @property
+    def short(self) -> bool:
+        """Whether there is a limit below `SHORT`."""
+        return self.limit is not None and self.limit < SHORT
 
     def for_search(self) -> float | None:
         """Return the seconds that a search which begins now may take, or None."""
         left = self.for_refit()
         if self.limit is None or left is None:
             return None
-        kept = REFIT_SHARE if self.refits and self.limit >= REFIT_FROM else 0.0
+        kept = REFIT_SHARE if self.refits and not self.short else 0.0
         return max(left * (1 - kept), LEAST * self.limit)
 
     def for_refit(self) -> float | None:
@@ -94,6 +112,25 @@ class RunTime:
         if self.limit is None:
             return None
         return max(0.0, self.began + self.limit - self.finishing - time.monotonic())
+
+
+def slowness() -> float:
+    """Return how many times longer than on the machine of the constants a run takes here, now.
+
+    It is measured by building a small network and predicting with it; at least 1.
+    """
+    times = []
+    for _ in range(4):
+        began = time.monotonic()
+        inputs = keras.Input((32, 32, 3))
+        x = inputs
+        for filters in (16, 32, 64):
+            x = keras.layers.Conv2D(filters, 3, 2, activation="relu")(x)
+        x = keras.layers.GlobalAveragePooling2D()(x)
+        keras.Model(inputs, x).predict_on_batch(np.zeros((64, 32, 32, 3), np.float32))
+        times.append(time.monotonic() - began)
+    # The first one starts the backend.
+    return max(1.0, statistics.median(times[1:]) / REFERENCE)
 
 
 def refitted(

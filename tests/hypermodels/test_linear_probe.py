@@ -142,3 +142,12 @@ def test_features_of_two_scales_are_those_of_each(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     assert (again.predict_on_batch(pixels) == model.predict_on_batch(pixels)).all()
+
+
+def test_each_model_has_weights_of_its_own():
+    hypermodel = LinearProbe((32, 32, 3), 2, backbone="EfficientNetLite0", size=32)
+    first = build(hypermodel)[1].get_layer("backbone")
+    before = first.get_weights()
+    first.set_weights([np.zeros_like(weights) for weights in before])
+    after = build(hypermodel)[1].get_layer("backbone").get_weights()
+    assert all((a == b).all() for a, b in zip(before, after, strict=True))

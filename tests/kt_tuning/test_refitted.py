@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.pipeline import RunOptions, job
+from kt_tuning.pipeline import RunOptions, job, refitted
 from kt_tuning.pipeline.refitted import RunTime, _is_cheap
 from kt_tuning.run.layout import RESULT
 
@@ -27,8 +27,8 @@ def now(monkeypatch):
         (60.0, 26.0, 26.0),
         # 40% of the 266 that are left are for training the winner again.
         (300.0, 0.65 * 266, 266.0),
-        # What comes after the search takes longer than that: a third is left in any case.
-        (20.0, 7.0, 0.0),
+        # What comes after the search takes longer than that: a fifth is left in any case.
+        (20.0, 4.0, 0.0),
     ],
 )
 def test_the_search_leaves_time_for_what_comes_after_it(now, limit, search, refit):
@@ -45,6 +45,18 @@ def test_networks_from_nothing_are_evaluated_soon_and_not_trained_again(now):
     alone = RunTime.of(100.0, 400.0, data, ("convnet",))
     assert (alone.finishing, alone.for_search()) == (25.0, 365.0)
     assert RunTime.of(100.0, 400.0, data, ("convnet", "linearprobe")).for_search() == 270.0
+
+
+def test_a_slow_machine_is_given_more_time_after_the_search(now, monkeypatch):
+    monkeypatch.setattr(refitted, "slowness", lambda: 2.0)
+    data = SimpleNamespace(input_shape=(20, 50, 3), test=range(1000))
+    assert RunTime.of(100.0, 400.0, data, ("linearprobe",)).finishing == 60.0
+    # Of a long run it is a small part.
+    assert RunTime.of(100.0, 4000.0, data, ("linearprobe",)).finishing == 30.0
+
+
+def test_a_machine_is_at_least_as_slow_as_the_one_of_the_constants(now):
+    assert refitted.slowness() == 1.0
 
 
 PROBE = TrialRecord(
