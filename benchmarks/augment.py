@@ -1,4 +1,4 @@
-"""Augmented images a second on one core: ours, PIL op by op, albumentations and Keras' layers.
+"""Augmented images per second on one core: ours, PIL op by op, albumentations and Keras' layers.
 
 The same operations, ranges and interpolation for all: a random crop of the image padded by an
 eighth (32×32) or a fourteenth (224×224) of its side, a mirror image for every other one, a turn of

@@ -32,7 +32,7 @@ SIDE, CLASSES = 224, 4
 
 
 def write_photos(folder: Path, count: int) -> None:
-    """Smooth random pictures, `count` of them, in a folder a class."""
+    """Smooth random pictures, `count` of them, in a folder per class."""
     rng = np.random.default_rng(0)
     for index in range(count):
         path = folder / f"class_{index % CLASSES}" / f"{index}.jpg"

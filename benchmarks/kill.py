@@ -55,7 +55,7 @@ def work(folder: Path, workers: int) -> None:
     import kt_tuning as kt
 
     class Notes(keras.callbacks.Callback):
-        """Writes a line an epoch, at its end."""
+        """Writes a line per epoch, at its end."""
 
         def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
             time.sleep(PAUSE)

@@ -101,7 +101,7 @@ def main() -> None:
         tf.config.threading.set_intra_op_parallelism_threads(options.threads)
         tf.config.threading.set_inter_op_parallelism_threads(options.threads)
     chosen = devices.precision(devices.unasked_devices())
-    print(f"{'images a second':16}" + "".join(f"{name:>19}" for name in (*WAYS, *RATIOS)))
+    print(f"{'images per second':16}" + "".join(f"{name:>19}" for name in (*WAYS, *RATIOS)))
     rows = {}
     for family in options.families:
         keras.backend.clear_session()

@@ -60,7 +60,7 @@ class Trace:
 
 
 def make_images(folder: Path) -> None:
-    """Write PNG files of noise, a folder a class."""
+    """Write PNG files of noise, a folder per class."""
     import numpy as np
     from PIL import Image
 

@@ -41,7 +41,7 @@ class PixelFormat(Record):
         height: Rows of the model's input.
         width: Columns of the model's input.
         channels: 1 (grey) or 3 (RGB).
-        bits: Bit depth of the levels in files with 16 bits a pixel: 12 for a camera with 12 bits,
+        bits: Bit depth of the levels in files with 16 bits per pixel: 12 for a camera with 12 bits,
             whose white is 4095.
     """
 

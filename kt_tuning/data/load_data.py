@@ -202,7 +202,7 @@ def load_images(
     missing = [part for part in PARTS if part not in labels]
     if missing and len(labels) > 1:
         logging.getLogger("kt_tuning").info(
-            "%s has no %s images: they are taken from those for training.",
+            "%s has no %s images: they are taken from the training images.",
             *(listing.root, " and no ".join(missing)),
         )
     places = {
@@ -246,8 +246,8 @@ def _say_formats(index: CacheIndex, root: str) -> None:
     logger = logging.getLogger("kt_tuning")
     if (bits := index.pixels.bits) < 16:
         logger.warning(
-            "The files of %s with 16 bits a pixel hold %d bits: their levels, 0 to %d, become 0 to "
-            "255.",
+            "The files of %s with 16 bits per pixel use %d bits: their levels, 0 to %d, become 0 "
+            "to 255.",
             *(root, bits, 2**bits - 1),
         )
     if index.unserved:

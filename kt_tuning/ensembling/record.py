@@ -76,7 +76,7 @@ class EnsembleRecord(Record):
 
     def __post_init__(self) -> None:
         if not len(self.trial_ids) == len(self.weights) == len(self.member_scores):
-            raise ValueError("it should hold one weight and one score a member")
+            raise ValueError("it should hold one weight and one score per member")
 
     @property
     def relative_cost(self) -> float | None:

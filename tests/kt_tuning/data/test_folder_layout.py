@@ -68,7 +68,7 @@ def test_classes_that_are_probably_one_level_below_are_said(
     with caplog.at_level(logging.WARNING, "kt_tuning"):
         scan(tmp_path)
     assert "The classes are the folders" in caplog.text
-    assert "those inside them, such as cat, dog" in caplog.text
+    assert "the folders inside them, such as cat, dog" in caplog.text
 
 
 def test_other_sub_folders_of_classes_are_no_riddle(
@@ -334,5 +334,5 @@ def test_ready_splits_that_are_not_clear(
     for part in parts:
         save(f"{part}/cat/a.png")
         save(f"{part}/dog/a.png")
-    with pytest.raises(DataError, match="each at most once, and no other"):
+    with pytest.raises(DataError, match="at most one of each of val and test"):
         scan(tmp_path)
