@@ -6,17 +6,17 @@ Two measurements, at most eight minutes together:
   the time that training waits for data, the validation accuracy after 1, 2 and 5 minutes (of one
   training, whose schedule ends with the fifth), and the test accuracy at the end.
 - The same training in 1, 2, 4 and 8 processes at once, which share the GPU: images per second of
-  all together, from a moment on at which all should have been compiled.
+  all together, measured after a time in which all should have been compiled.
 
     python benchmarks/gpu.py --data cifar10/                  # or an .npz file, see `load_images`
     KERAS_BACKEND=tensorflow python benchmarks/gpu.py --data cifar10/
     python benchmarks/gpu.py --quick                          # in small, on a processor
 
-Hypermodels, images, augmentation and the loader are those of kt-tuning and need no TensorFlow on
-JAX. The training loop is that of Keras; the faster one of kt-tuning is for TensorFlow alone.
-Without `--data`, images of stripes are made, whose accuracies say nothing. Batches of another
-size: `--batch-size`. What the eight minutes leave no time for is left out, and said so. The last
-line is one JSON object.
+Hypermodels, images, augmentation and the loader are kt-tuning's and need no TensorFlow on JAX. The
+training loop is Keras'; the faster one of kt-tuning works with TensorFlow only. Without `--data`,
+images of stripes are made, and accuracies mean nothing. `--batch-size` changes the size of the
+batches. Measurements for which the eight minutes are not enough are left out, with a message. The
+last line is one JSON object.
 """
 
 from __future__ import annotations
