@@ -96,7 +96,7 @@ def ours(carry_out: Callable[..., Batch], chosen: Policy) -> Augment:
 
 
 def resampling_alone(side: int) -> Augment:
-    """Return what bilinear interpolation by PIL costs at least: one call per image, nothing else."""
+    """Return the least cost of bilinear interpolation by PIL: one call per image, nothing else."""
     coefficients = (0.966, 0.259, -0.1 * side, -0.259, 0.966, 0.15 * side)
     images: dict[int, list[Image.Image]] = {}
 

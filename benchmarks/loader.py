@@ -162,7 +162,7 @@ def read(name: str, size: int, epochs: int) -> dict[str, float]:
 def alternate(
     model: keras.Model, loaders: dict[str, Loader], rounds: int
 ) -> dict[str, dict[str, list[float]]]:
-    """Epochs on each loader in turn: milliseconds per step, on the clock and of processors; waits."""
+    """Epochs on each loader in turn: milliseconds per step, in wall-clock and CPU time; waits."""
     from kt_tuning.data.batch_loader import DATA_WAIT, FollowEpochs
 
     figures: dict[str, dict[str, list[float]]] = {
