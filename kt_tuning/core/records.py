@@ -135,7 +135,7 @@ class SearchRecord(Record):
     """
 
     way_on: ClassVar[str] = (
-        "Start the same search again (`kt-tuning run`, `tuner.search`): it writes this file anew."
+        "Start the same search again (`kt-tuning run`, `tuner.search`): it writes this file again."
     )
 
     objective: str
@@ -270,5 +270,5 @@ def first_trial_failure(trials: Iterable[TrialRecord], search: SearchRecord) -> 
         )
     return (
         f"Trial 0, the first of the starting points for these images, failed: {message}\n"
-        "The search went on with the others."
+        "The search continued with the others."
     )

@@ -53,7 +53,9 @@ class EnsembleRecord(Record):
             validation images; what is known of the whole is of the models before.
     """
 
-    way_on: ClassVar[str] = "`kt-tuning finalize`, or in Python `tuner.ensemble()`, writes it anew."
+    way_on: ClassVar[str] = (
+        "`kt-tuning finalize`, or in Python `tuner.ensemble()`, writes it again."
+    )
 
     trial_ids: tuple[str, ...]
     weights: tuple[float, ...]

@@ -286,7 +286,9 @@ def load_keras_model(path: Path) -> keras.Model:
 
     import hypermodels  # noqa: F401  its layers are registered by being imported
 
-    way_on = f"`kt-tuning finalize {path.parent}`, or in Python `tuner.ensemble()`, writes it anew."
+    way_on = (
+        f"`kt-tuning finalize {path.parent}`, or in Python `tuner.ensemble()`, writes it again."
+    )
     if not zipfile.is_zipfile(path):
         raise StorageError(f"{path} is damaged: it is no archive of a Keras model. {way_on}")
     with content_checked(path, way_on=way_on):

@@ -1,4 +1,4 @@
-"""Selection bias: the best of K validation scores, corrected for having been chosen.
+"""Selection bias: the best of K validation scores, corrected for the selection.
 
 Of several scores on the same rows the best is too good, as the candidate was chosen for its luck,
 too. `benchmarks/winners_curse.py` measures the correction on trained networks,
@@ -103,7 +103,7 @@ def corrected_best(
     resamples: int = 1000,
     seed: int = 0,
 ) -> CorrectedBest:
-    """Correct the best of K scores on the same rows for having been chosen.
+    """Correct the best of K scores on the same rows for its selection.
 
     The candidates' true scores are estimated from all of them together by empirical Bayes, see
     `optimism_of_best`: the best one is moved towards the others by as much as luck could have set

@@ -218,7 +218,7 @@ def _begin(
             told = "; ".join(f"{n}={getattr(known, n)}, now {getattr(record, n)}" for n in names)
             raise StorageError(
                 f"{folder} holds another refit: {told}. Ask for the same one to continue it, or "
-                "pass overwrite=True to start anew."
+                "pass overwrite=True to start again."
             )
         remove_run(folder)
     for name in (DATA, SPLIT, SEARCH):

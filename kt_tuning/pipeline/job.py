@@ -204,7 +204,7 @@ def _finalize(
         ensemble.provenance["scores"] = scores.to_json()
         with stage("Exporting a SavedModel and comparing it with the Keras model"):
             (shipped,) = export_run(out, ensemble.to_keras(), data, images=COMPARED)
-        with stage("Correcting the best validation score for having been chosen"):
+        with stage("Correcting the best validation score for selection bias"):
             _preview_augmentation(tuner, data, out)
             correction, forecast = corrected_best_of_run(out), forecast_of_run(out)
         with stage("Writing the report"):
