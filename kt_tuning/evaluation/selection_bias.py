@@ -87,9 +87,9 @@ class CorrectedBest(Record):
     def __str__(self) -> str:
         epochs = f" with {self.epochs:,} epochs" if self.epochs else ""
         return (
-            f"{self.metric} {self.raw:.4f}, the best of {self.candidates} candidates{epochs} on "
-            f"{self.rows:,} images; {self.corrected.value:.4f} after correction for this selection "
-            f"(95% interval {self.corrected.limits})"
+            f"{self.metric} {self.raw:.4f}, the best of {count(self.candidates, 'candidate')}"
+            f"{epochs} on {self.rows:,} images; {self.corrected.value:.4f} after correction for "
+            f"this selection (95% interval {self.corrected.limits})"
             + (f"; {EPOCH_CAVEAT}" if self.best_epochs else "")
         )
 
