@@ -107,7 +107,7 @@ def test_links_of_the_site_lead_somewhere(site):
     places = {str(path): set(re.findall(r'\bid="([^"]+)"', text)) for path, text in texts.items()}
     dead = set()
     for page, text in texts.items():
-        for link in set(re.findall(r'\bhref="(?!\w+:)([^"]+)"', text)):
+        for link in set(re.findall(r'\bhref="(?!\w+:)([^"?]+)', text)):
             name, _, anchor = unquote(html.unescape(link)).partition("#")
             target = os.path.normpath(page.parent / name) if name else str(page)
             alive = anchor in places.get(target, ()) if anchor else os.path.exists(target)
