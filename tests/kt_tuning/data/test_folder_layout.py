@@ -120,7 +120,7 @@ def test_options_that_are_named_can_be_pasted_into_a_shell(save: Save, tmp_path:
 def test_a_split_of_classes_beside_classes_is_an_error(save: Save, tmp_path: Path) -> None:
     classes_in(save, "train")
     make(save, "cat", "dog")
-    with pytest.raises(DataError, match="and no other"):
+    with pytest.raises(DataError, match="either class folders only"):
         scan(tmp_path)
 
 
@@ -175,7 +175,7 @@ def test_class_names_are_at_least_two(save: Save, tmp_path: Path, names: list[st
 
 def test_class_names_that_are_not_there(save: Save, tmp_path: Path) -> None:
     classes_in(save, ".")
-    with pytest.raises(DataError, match=r"Not there: cow\. Found: cat, dog"):
+    with pytest.raises(DataError, match=r"Missing: cow\. Found: cat, dog"):
         scan(tmp_path, class_names=["cat", "cow"])
 
 

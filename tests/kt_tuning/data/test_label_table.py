@@ -254,7 +254,7 @@ def test_a_name_of_several_files_is_refused(folder):
     assert paths(read_table(rows, folder))["train"] == BOTH
     (folder / "other").mkdir()
     (folder / "other" / "b1.jpg").touch()
-    with pytest.raises(DataError, match=r"1 name several files .b1."):
+    with pytest.raises(DataError, match=r"1 match several files .b1."):
         read_table(rows, folder)
 
 
