@@ -227,9 +227,9 @@ def test_a_choice_of_epochs_is_said_in_the_same_sentence():
     [
         ({"metric": "acuracy"}, OptionError, "'acuracy'"),
         ({"resamples": 0}, OptionError, "Received: 0"),
-        ({"predictions": [[[0.5, 0.5]]], "labels": [1]}, DataError, "at least 2"),
-        ({"predictions": []}, DataError, "no candidates"),
-        ({"predictions": [None]}, DataError, "no candidates"),
+        ({"predictions": [[[0.5, 0.5]]], "labels": [1]}, DataError, "Expected 2 rows or more"),
+        ({"predictions": []}, DataError, "finite predictions. Received: none"),
+        ({"predictions": [None]}, DataError, "finite predictions. Received: none"),
         ({"predictions": [[[0.5, 0.5]]]}, DataError, r"labels \(2,\), probabilities \(1, 2\)"),
     ],
 )

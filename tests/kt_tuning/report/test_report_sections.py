@@ -208,7 +208,7 @@ def test_a_single_member_is_explained(make_summary) -> None:
     ensemble = EnsembleRecord(("0000",), (1.0,), "single", {"single": 0.5}, (0.1,))
     section = rendered("model", make_summary([0.1], ensemble=ensemble))
     assert section is not None
-    assert "no combination was better by enough to be worth its cost" in _text(section)
+    assert "no combination was enough better to be worth its cost" in _text(section)
 
 
 def test_values_of_members_have_a_dash_where_not_active(make_summary) -> None:

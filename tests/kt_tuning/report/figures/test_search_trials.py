@@ -195,7 +195,10 @@ def test_three_objectives_are_three_axes(costly) -> None:
     figure = costly(3).pareto()
     figure.draw_without_rendering()
     assert figure.axes[0].get_zlabel() == "Size"
-    assert figure.description == "3 trials by val_accuracy and latency and size; 2 on the front."
+    assert (
+        figure.description
+        == "3 trials by val_accuracy and latency and size; 2 on the Pareto front."
+    )
 
 
 def test_of_several_objectives_the_first_is_drawn_unless_another_is_named(costly) -> None:
