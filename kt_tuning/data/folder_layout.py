@@ -30,7 +30,7 @@ def scan(
     class_names: Sequence[str] | None = None,
     skip: str | os.PathLike[str] | None = None,
 ) -> Listing:
-    """List the image files of a folder with one sub-folder per class, or of ready splits of those.
+    """List the image files of a folder with one sub-folder per class, or of splits of such folders.
 
     Files that are no images, hidden folders and run directories are left out and logged.
 
