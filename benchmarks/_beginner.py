@@ -1,4 +1,4 @@
-"""A beginner's network and KerasTuner searches around it, beside which benchmarks put kt-tuning.
+"""A beginner's network and KerasTuner searches around it, with which kt-tuning is compared.
 
 The network is that of Keras' example "Simple MNIST convnet" (keras.io/examples/vision): two
 convolutions of 32 and 64 filters, each with max-pooling, then dropout and a dense layer; Adam and
@@ -187,7 +187,7 @@ def search(
         directory: Where KerasTuner writes.
         epochs: Of a trial, at most.
         hypermodel: What is searched; None for the space around the beginner's network.
-        batch_size: Images a step.
+        batch_size: Images per step.
         patience: Epochs without improvement after which a trial stops; None trains all epochs.
         callbacks: Further ones of each training.
     """

@@ -1,22 +1,22 @@
-"""Augmented images a second on one core: ours, PIL op by op, albumentations and Keras' layers.
+"""Augmented images per second on one core: ours, PIL op by op, albumentations and Keras' layers.
 
 The same operations, ranges and interpolation for all: a random crop of the image padded by an
-eighth (32×32) or a fourteenth (224×224) of its side, a mirror image for every other one, a turn of
-±15°, and brightness, contrast and saturation of ±40%; bilinear, black beyond the border. Small
-images are resampled by NumPy, several at once; large ones by PIL. By default ours resamples large
-images with box interpolation, which is faster and has a row of its own. "PIL's resampling alone" is
-one call an image and nothing else. Keras' layers work on batches in a compiled function.
+eighth (32×32) or a fourteenth (224×224) of its side, a horizontal flip with probability 1/2, a
+rotation by up to ±15°, and brightness, contrast and saturation of ±40%; bilinear interpolation,
+black beyond the border. kt-tuning resamples small images by NumPy, several at once, and large ones
+by PIL, by default with box interpolation, which is faster and has a row of its own. "PIL's
+resampling alone" is one call per image and nothing else. Keras' layers work on batches in a
+compiled function.
 
-Then images of JPEG files of about 400×350, at 224×224, in the second epoch: ours from its cache of
-decoded pixels; the others from decoded arrays in memory; and OpenCV's decoder with albumentations
-for those who decode in each epoch.
+The second part starts from JPEG files of about 400×350 pixels and makes images of 224×224, in the
+second epoch: kt-tuning reads its cache of decoded pixels; the others read decoded arrays in memory;
+OpenCV's decoder with albumentations stands for programs that decode in each epoch.
 
-    pip install albumentations==2.0.8 opencv-python-headless   # peers; what is missing is left out
+    pip install albumentations==2.0.8 opencv-python-headless   # peers; missing ones are left out
     python benchmarks/augment.py [--quick]
 
-All take turns, round after round, and another one is first in each round. The fastest round counts,
-by the processor's time: other load disturbs it less than the clock's. The last line is one JSON
-object.
+All take turns in rounds, each round in another order. The fastest round counts, measured in CPU
+time, which other load disturbs less than wall-clock time. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def ours(carry_out: Callable[..., Batch], chosen: Policy) -> Augment:
 
 
 def resampling_alone(side: int) -> Augment:
-    """Return what bilinear interpolation by PIL costs at least: one call an image, nothing else."""
+    """Return the least cost of bilinear interpolation by PIL: one call per image, nothing else."""
     coefficients = (0.966, 0.259, -0.1 * side, -0.259, 0.966, 0.15 * side)
     images: dict[int, list[Image.Image]] = {}
 
@@ -172,7 +172,7 @@ def keras_layers(side: int) -> Augment:
 
 
 def measure(contestants: dict[str, Augment], batches: list[Any], rounds: int) -> dict[str, float]:
-    """Images a second of processor time in the fastest of some rounds, taken in turn."""
+    """Images per second of processor time in the fastest of some rounds, taken in turn."""
     seconds = {name: float("inf") for name in contestants}
     for name in contestants:
         contestants[name](batches[0])

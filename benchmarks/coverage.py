@@ -2,29 +2,29 @@
 
 Everything is simulated, so that the truth is known:
 
-* `share`: accuracy. Its coverage is a sum over all possible counts, without any simulation.
+* `share`: accuracy. Its coverage is computed exactly, as a sum over all possible counts.
 * `metric`: the other metrics, of classifiers of 2, 10 and 120 classes with accuracy p. The truth
   is the metric on all images of a large pool, of which n are drawn again and again. Draws without
   an interval ("n/a", as a class has no image) are counted, and are not part of the coverage.
 * `chosen`: the best of K models by accuracy on n images, corrected by `corrected_best`. The models'
-  true accuracies lie about as far apart as luck sets them on n images, or are all equal; "hard"
-  says that the same images are hard for all, "own" that each errs by itself.
-* `epochs`: the same of K trials whose best epoch of 12 was chosen on the same images, corrected
-  with the scores of the other epochs. "within" is how much of what is not common to all images
-  the epochs of a training have in common. In half of the cells accuracies rise over the epochs.
-* `members`: the cross-fitted accuracy of an ensemble of 5 out of 20 models, chosen on all images,
-  or for each fold on the others as `Tuner.ensemble` does it.
+  true accuracies differ about as much as scores on n images vary by chance, or are all equal.
+  "hard": the same images are hard for all models; "own": each model errs independently.
+* `epochs`: the same for K trials whose best epoch of 12 was chosen on the same images, corrected
+  with the scores of the other epochs. "within" is the share of the variation that the epochs of
+  one training have in common. In half of the cells accuracies rise over the epochs.
+* `members`: the cross-fitted accuracy of an ensemble of 5 out of 20 models, which are chosen on all
+  images, or for each fold on the other folds as `Tuner.ensemble` does it.
 
-Biases are mean differences from the truth, in points; a score that is too good is +.
+Biases are mean differences from the truth, in points; a positive one is optimistic.
 
     python benchmarks/coverage.py --seed 200
     python benchmarks/coverage.py --seed 200 --kinds metric --classes 120
 
-The whole takes about an hour on one core, hence `--kinds` and `--classes`. Seeds below 200 were
-looked at while the methods were chosen. After the cells come a table of how many of them have a
-coverage of 93 to 97%, and one JSON object. Coverage above 97% is the price of guarantees: of 50
-images at p = 0.997 at least 49 are right 99% of the time and all 86%, and no interval can do
-anything in between; and where no model errs at all, every correction's interval ends at 1.
+The whole benchmark takes about an hour on one core, hence `--kinds` and `--classes`. Seeds below
+200 were looked at while the methods were chosen. After the cells come a table of how many of them
+have a coverage of 93 to 97%, and one JSON object. Coverage above 97% cannot always be avoided: of
+50 images at p = 0.997 at least 49 are right 99% of the time and all 86%, and no interval can have
+a coverage in between; and where no model errs at all, every correction's interval ends at 1.
 """
 
 from __future__ import annotations

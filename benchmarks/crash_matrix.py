@@ -5,18 +5,19 @@ convolution with strides and few input channels writes past its memory. Every fa
 configuration therefore takes one training step (two images of random pixels, as a trial builds the
 model: batch normalisation in one pass, XLA off) for every number of channels, size of image,
 precision and instruction set, each in a process of its own. A process that dies by a signal is a
-failure; so is a gradient that is off the same model's in float64, which oneDNN has no part in.
+failure; so is a gradient that differs from the same model's in float64, computed without oneDNN.
 
 The error of a step is the largest of its variables' errors ‖g - r‖ / (‖r‖ + ‖R‖ / 100), where r is
-the reference gradient of the variable and R that of all of them: rounding errors of a variable that
-hardly matters do not count. In float32 it may be 0.05: rounding gives 0.01, the fault more than 0.5
-where it does not kill the process. In bfloat16, whose 8 bits of mantissa are rounded to after each
-layer, it is 0.2 and more without any fault: there it may be 0.5, or three times that of the same
-step in bfloat16 without oneDNN, whichever is more.
+the reference gradient of the variable and R the gradient of all variables together, so that
+rounding errors of a variable with a small gradient do not count. The limit in float32 is 0.05:
+rounding gives 0.01, and the fault gives more than 0.5 where it does not kill the process. In
+bfloat16 results are rounded to 8 bits of mantissa after each layer, which gives 0.2 and more
+without any fault; there the limit is 0.5, or three times the error of the same step in bfloat16
+without oneDNN, whichever is larger.
 
-Under AVX2 bfloat16 is computed with oneDNN off: oneDNN has no bfloat16 there, TensorFlow does not
-ask it on such processors, and only fails to notice that `ONEDNN_MAX_CPU_ISA` makes this one such.
-So what fails there is a crash, or a gradient that is not finite.
+Under AVX2, bfloat16 is computed with oneDNN off. oneDNN has no bfloat16 there, and TensorFlow does
+not use it on such processors, but does not notice that `ONEDNN_MAX_CPU_ISA` makes this processor
+one of them. A failure there is a crash, or a gradient that is not finite.
 
     python benchmarks/crash_matrix.py
     python benchmarks/crash_matrix.py --families convnet resnet --sizes 28 64

@@ -3,18 +3,18 @@
     python benchmarks/defaults.py --folder cifar10/                      # 4,000 images, 12 epochs
     python benchmarks/defaults.py --folder cifar10/ --families convnet --epochs 30
     python benchmarks/defaults.py --folder cifar10/ --families convnet --full --minutes 60
-    python benchmarks/defaults.py --families convnet --epochs 60                # digits alone
+    python benchmarks/defaults.py --families convnet --epochs 60                # only the digits
     python benchmarks/defaults.py --quick
 
-`--folder` holds train/<class>/*.jpg and test/<class>/*.jpg, such as CIFAR-10. Its images are taken
-at each of `--sizes`, 4,000 of them to learn from and 1,000 to choose the best epoch by; `--full`
-takes all of them, at one size, a twentieth to choose by, and ends within `--minutes`: the first
-epoch tells how many fit, and the schedule is stretched over those. Beside them, and alone without
-`--folder`, come scikit-learn's digits, 8×8. What is printed is the accuracy on all test images.
-`finetune` is left out unless it is named: it downloads its backbone's weights. Beside the families
-stand a beginner's network and a KerasTuner search around it (see `_beginner.py`), each with the
-seconds that the first family took on the same images with the same seed. All choose their epoch by
-the validation images, by whose accuracy defaults are to be chosen, too; it has a column.
+`--folder` contains train/<class>/*.jpg and test/<class>/*.jpg, such as CIFAR-10. Its images are
+used at each of `--sizes`: 4,000 for training and 1,000 to choose the best epoch. `--full` uses all
+of them at one size, a twentieth to choose the epoch, and ends within `--minutes`: the first epoch
+shows how many epochs fit, and the schedule is as long as those. scikit-learn's digits, 8×8, are
+always measured, and alone without `--folder`. The accuracy on all test images is printed.
+`finetune` is left out unless it is named: it downloads its backbone's weights. The families are
+compared with a beginner's network and a KerasTuner search around it (see `_beginner.py`), each with
+the seconds that the first family took on the same images with the same seed. All choose their epoch
+by the validation images. Their accuracy has a column, since it is what defaults are chosen by.
 
 The last line is one JSON object.
 """

@@ -1,16 +1,17 @@
-"""What an ensemble gains over its best member, and which share of that one distilled model keeps.
+"""What an ensemble gains over its best member, and how much of that one distilled model keeps.
 
-The run is a finished one of `kt-tuning run`. Its best configuration is trained again in two ways,
-for as many epochs: as a student of the run's ensemble, and without a teacher, from the labels
-alone. If the latter is as good, it was the training that helped, not the teacher. Each is repeated
-with `--runs` seeds; the table has medians, and the range of the accuracies. All are calibrated on
-the validation images and measured on the test images. The share kept of a gain is (model - best
-single) / (ensemble - best single); it is not shown where the ensemble gains nothing.
+`--run` is a finished run of `kt-tuning run`. Its best configuration is trained again in two ways,
+for the same number of epochs: as a student of the run's ensemble, and without a teacher, from the
+labels alone. If the latter is as good, the longer training helped and not the teacher. Each is
+repeated with `--runs` seeds; the table has medians, and the range of the accuracies. All are
+calibrated on the validation images and measured on the test images. The share of the gain that is
+kept is (model - best single) / (ensemble - best single); it is not shown where the ensemble gains
+nothing.
 
     python benchmarks/distill.py --folder cifar10/ --run runs/cifar10 --student-epochs 60
 
-Started again, it goes on where it stopped. `--quick` searches scikit-learn's handwritten digits in
-a temporary directory first. The last line is one JSON object.
+Started again, it continues where it stopped. `--quick` searches scikit-learn's handwritten digits
+in a temporary directory first. The last line is one JSON object.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Finding duplicate images while a folder is loaded: how many are found, and what that costs.
+"""Finding duplicate images while a folder is loaded: how many are found, and how long it takes.
 
 Writes 1,000 synthetic photos of 500×400 pixels as JPEG (`--quick`: 300 of 250×200), 30 of them
 with an exact copy and 30 others saved again: as JPEG of another quality, as PNG, or at half the
-size. Loads them, looks at what is found, and compares the time that thumbnails and the search take
-with the time of decoding alone, in one process. With `--folder`, the photos are those of a folder,
-and pairs that were not made here are listed: they may be copies, or mistakes. The last line is one
-JSON object.
+size. Loads them, counts the copies found, and compares the time for thumbnails and the search with
+the time of decoding alone, in one process. With `--folder`, the photos come from a folder; found
+pairs that were not made here are listed: they may be copies, or mistakes. The last line is one JSON
+object.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """How fast and how good the weights of an ensemble are.
 
 Speed: 50 members x 10,000 rows x 10 classes, in processor time of one thread; `convex` against
-SciPy's SLSQP, with exact gradients on each member's probability of the truth, and as users write
-it, on all predictions and without gradients. The gap is by how much the log-loss may be above the
-least there is.
+SciPy's SLSQP, with exact gradients on each member's probability of the true class, and as it is
+usually written, on all predictions and without gradients. The gap is an upper bound of the
+difference to the lowest possible log-loss.
 
-Choice: cross-fitted log-loss of `auto`, the choice made again for each fold without a look at it,
-against each solver's, on members made up with near-duplicates, useless and overfitted ones, and
-with --run on those of a finished search. Solvers tie with `auto` if the difference is within one
-standard error of it. The last column is the log-loss on 20,000 fresh rows.
+Choice: cross-fitted log-loss of `auto`, which chooses a solver for each fold without using that
+fold, compared with each solver. The members are simulated, with near-duplicates, useless and
+overfitted ones; with --run they are those of a finished search. A solver ties with `auto` if the
+difference is within one standard error. The last column is the log-loss on 20,000 new rows.
 
     python benchmarks/ensemble.py [--quick] [--run DIRECTORY ...]
 """

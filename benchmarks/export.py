@@ -1,4 +1,4 @@
-"""Do exported models answer as the trained one, and what do they cost?
+"""Do exported models give the same answers as the trained one, and how large and fast are they?
 
 Two small ConvNets are trained for a few epochs, calibrated and combined as a search does it, and
 exported in every format that is installed. Each export is loaded into its own runtime and compared

@@ -1,4 +1,4 @@
-"""Do exports of a linear probe and of a fine-tuned network answer as the Keras model does?
+"""Do exports of a linear probe and of a fine-tuned network answer like the Keras model?
 
 A `LinearProbe` and a `FineTune` on EfficientNet-Lite0 are each trained by a search of one trial,
 calibrated, and exported as SavedModel, LiteRT and ONNX. Each export is loaded into its own runtime

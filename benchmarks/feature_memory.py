@@ -1,9 +1,9 @@
 """How much memory do many photos and their features take?
 
-20,000 made photos of 224x224 pixels are written as JPEG files, loaded, and their features computed
-by EfficientNet-Lite0 at 96 pixels, in a fresh process. The figures are VmHWM of /proc, the most
-that was ever resident, pages of mapped files included; Linux only. The claim is 4 GiB. Then a
-second process asks for the same features: it should compute none.
+20,000 synthetic photos of 224x224 pixels are written as JPEG files, loaded, and their features are
+computed by EfficientNet-Lite0 at 96 pixels, in a fresh process. The figures are VmHWM of /proc, the
+peak of the resident memory, including pages of mapped files; Linux only. It should be at most 4
+GiB. Then a second process asks for the same features: it should compute none.
 
 `--quick` has 1,000 photos and a network with random weights of one convolution. The last line is
 one JSON object.
@@ -32,7 +32,7 @@ SIDE, CLASSES = 224, 4
 
 
 def write_photos(folder: Path, count: int) -> None:
-    """Smooth random pictures, `count` of them, in a folder a class."""
+    """Smooth random pictures, `count` of them, in a folder per class."""
     rng = np.random.default_rng(0)
     for index in range(count):
         path = folder / f"class_{index % CLASSES}" / f"{index}.jpg"

@@ -1,13 +1,13 @@
-"""What a backbone that was trained on other classes is worth, and how much of it should learn.
+"""What a backbone that was trained on other classes gains, and how many layers to unfreeze.
 
 The default `ConvNet` learns some classes (of CIFAR-10 the six animals, of scikit-learn's digits 0
 to 5) from all of their images. Then `FineTune`, with that model as its backbone, learns the other
-classes from few images: with its defaults, and with other shares of layers unfrozen and other
-rates. Beside it the default `ConvNet` learns the same from random weights, and so do a beginner's
+classes from few images: with its defaults, and with other shares of unfrozen layers and other
+learning rates. It is compared with the default `ConvNet` from random weights, and with a beginner's
 network and a KerasTuner search around it (see `_beginner.py`), each with the seconds that
-`FineTune` took with the same seed. All choose their epoch by the validation images. Means over the
-seeds, on the validation images, by which defaults are to be chosen, and on all test images of the
-new classes.
+`FineTune` took with the same seed. All choose their epoch by the validation images. The table has
+means over the seeds, on the validation images, by which defaults are chosen, and on all test images
+of the new classes.
 
     python benchmarks/fine_tuning.py --folder cifar10/
     python benchmarks/fine_tuning.py --quick

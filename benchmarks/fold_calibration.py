@@ -1,4 +1,4 @@
-"""How well the mean over the folds' models is calibrated, by ways to calibrate it.
+"""How well the mean over the folds' models is calibrated, with several ways to calibrate it.
 
 Three small networks of scikit-learn are trained on k folds, on handwritten digits as they are, on
 digits of which a fifth have random labels, and on overlapping Gaussian clusters; `solve` combines
@@ -8,7 +8,7 @@ on rows that no network has seen:
 - recorded: of the combination, cross-fitted on out-of-fold predictions, as `ensemble.json` has it;
 - after: the networks' means over the folds, then the combination with its temperatures;
 - each: the combination of each fold, then the mean of the logits over the folds;
-- served: the same, and what averaging does once more taken back, as `Ensemble` does.
+- served: the same, with the effect of averaging on the confidence compensated, as `Ensemble` does.
 
     python benchmarks/fold_calibration.py [--quick]
 """

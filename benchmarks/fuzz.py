@@ -57,7 +57,7 @@ SETUP = 300.0
 """Seconds that the set-up may take, with the first input and the imports that it brings."""
 POLL = 0.1
 RESULTS, CURRENT = "results", "current"
-"""Files of a child: a line an input, and the input that is being fed."""
+"""Files of a child: a line per input, and the input that is being fed."""
 
 
 def feed(kind: str, count: int, seed: int, folder: Path, *, heavy: bool) -> None:

@@ -2,21 +2,21 @@
 
 Two measurements, at most eight minutes together:
 
-- The default `ConvNet` with the default recipe for five minutes: images a second, the share of the
-  time that training waits for data, the validation accuracy after 1, 2 and 5 minutes (of one
+- The default `ConvNet` with the default recipe for five minutes: images per second, the share of
+  the time that training waits for data, the validation accuracy after 1, 2 and 5 minutes (of one
   training, whose schedule ends with the fifth), and the test accuracy at the end.
-- The same training in 1, 2, 4 and 8 processes at once, which share the GPU: images a second of all
-  together, from a moment on at which all should have been compiled.
+- The same training in 1, 2, 4 and 8 processes at once, which share the GPU: images per second of
+  all together, measured after a time in which all should have been compiled.
 
     python benchmarks/gpu.py --data cifar10/                  # or an .npz file, see `load_images`
     KERAS_BACKEND=tensorflow python benchmarks/gpu.py --data cifar10/
     python benchmarks/gpu.py --quick                          # in small, on a processor
 
-Hypermodels, images, augmentation and the loader are those of kt-tuning and need no TensorFlow on
-JAX. The training loop is that of Keras; the faster one of kt-tuning is for TensorFlow alone.
-Without `--data`, images of stripes are made, whose accuracies say nothing. Batches of another
-size: `--batch-size`. What the eight minutes leave no time for is left out, and said so. The last
-line is one JSON object.
+Hypermodels, images, augmentation and the loader are kt-tuning's and need no TensorFlow on JAX. The
+training loop is Keras'; the faster one of kt-tuning works with TensorFlow only. Without `--data`,
+images of stripes are made, and accuracies mean nothing. `--batch-size` changes the size of the
+batches. Measurements for which the eight minutes are not enough are left out, with a message. The
+last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Progress(keras.callbacks.Callback):
     Attributes:
         epochs: One row each: "ended" in seconds since the start, "seconds" of training alone,
             "accuracy" on the validation images, and "wait", None where it is unknown.
-        batches: (N,) values of `time.monotonic()`, one a batch.
+        batches: (N,) values of `time.monotonic()`, one per batch.
     """
 
     def __init__(self, until: float, loader: Loader) -> None:
@@ -184,7 +184,7 @@ def _pairs(epochs: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str,
 
 
 def measure_side_by_side(count: int, options: argparse.Namespace, npz: Path) -> dict[str, Any]:
-    """Train in `count` processes at once; return the images a second of each and of all."""
+    """Train in `count` processes at once; return the images per second of each and of all."""
     start = time.monotonic() + options.starting
     asked = {"npz": str(npz), "start": start, "end": start + options.counted}
     environment = {**os.environ, "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{MEMORY / count:.3f}"}
@@ -209,7 +209,7 @@ def measure_side_by_side(count: int, options: argparse.Namespace, npz: Path) -> 
 
 
 def run_child(asked: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
-    """Train until a time; return the images a second since the start, and whether it came late."""
+    """Train until a time; return images per second since the start, and whether it came late."""
     with np.load(asked["npz"]) as arrays:
         x, y = arrays["x"], arrays["y"]
     data = ktt.ImageData.from_arrays(x, y)

@@ -2,10 +2,10 @@
 
 Files of 224×224 and more become 224×224, on one thread: by Pillow, with libjpeg's scaling where it
 fits; by simplejpeg (libjpeg-turbo), resized by Pillow; by OpenCV with its area filter, whose pixels
-are others than those that an exported model makes of the same file. Then the policy "photo", a
-random-resized crop and a mirror image, and the same by `cv2.warpAffine`, bilinear. Last, end to
-end: all files once, then so many epochs of augmented images. What counts is the ratio: all take
-turns in one process, and count with their fastest round by the processor's time.
+differ from those that an exported model computes from the same file. Then the policy "photo", a
+random resized crop and a horizontal flip, and the same by `cv2.warpAffine`, bilinear. Last, end to
+end: all files once, then some epochs of augmented images. The results are ratios: all take turns in
+one process, and the fastest round of each counts, in CPU time.
 
     pip install opencv-python-headless simplejpeg
     python benchmarks/image_libraries.py [--folder photos/] [--quick]

@@ -1,12 +1,12 @@
 """A whole run that is killed, and stopped by Ctrl-C, at random instants, and started again.
 
-A process of its own searches with workers, combines the trials, evaluates and exports. This script
+A separate process searches with workers, combines the trials, evaluates and exports. This script
 sends SIGKILL to it or to one of its workers in turn, or SIGINT to it and its workers as a terminal
-does, at an instant that is uniform in the length of a run, and starts it again, until it ends; then
-the next run begins, until there were as many instants as asked for. Checked are after each instant
-and at the end of each run:
+does, at an instant that is uniformly distributed over the length of a run, and starts it again,
+until it ends. Then the next run begins, until the requested number of instants is reached. These
+conditions are checked after each instant and at the end of each run:
 
-* a result that was written once is there for good, byte for byte;
+* a result that has been written is never changed again, byte for byte;
 * no trial has failed, and none is trained to its end twice (a callback notes every epoch);
 * each run has all trials with their files, a sound `study.db`, scores, and one export.
 
@@ -55,7 +55,7 @@ def work(folder: Path, workers: int) -> None:
     import kt_tuning as kt
 
     class Notes(keras.callbacks.Callback):
-        """Writes a line an epoch, at its end."""
+        """Writes a line per epoch, at its end."""
 
         def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
             time.sleep(PAUSE)

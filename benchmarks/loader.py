@@ -1,16 +1,16 @@
-"""What augmentation costs a training step, and who makes batches fastest.
+"""How much augmentation slows down training, and which loader makes batches fastest.
 
 4,000 images of 32×32×3, batches of 64, the "standard" policy.
 
-1. Batches alone, as fast as they can be had, nothing being trained: without any thread, ours with 1
-   and 2 threads and with 2 processes, `keras.utils.PyDataset` and, if it is installed (`pip install
-   grain`), `grain`. Each in a fresh process; then the same for 512 images of 224×224×3, where PIL
-   works long enough on each image for threads to share the work.
+1. Batches alone, as fast as possible, without training: kt-tuning without threads, with 1 and 2
+   threads and with 2 processes, `keras.utils.PyDataset` and, if it is installed (`pip install
+   grain`), `grain`. Each runs in a fresh process; then the same for 512 images of 224×224×3, where
+   PIL works long enough on each image for threads to share the work.
 2. Training the default `ConvNet` (514,866 parameters), short epochs of 1,024 images with and
-   without the policy in turn: milliseconds a step; the median of each pair's ratio, by the clock
-   and by the processors' time, and the ratio of the fastest epochs; and the share of time that
-   training waited for data. The claim is a ratio of at most 1.05. So in the precision that the
-   device is fastest in, as trials do it, in float32, and with Keras' own `fit`, by `tf.data`.
+   without the policy in turn: milliseconds per step; the median of each pair's ratio, in wall-clock
+   and in CPU time, and the ratio of the fastest epochs; and the share of time that training waited
+   for data. The ratio should be at most 1.05. This is measured in the precision in which the device
+   is fastest, as in trials, in float32, and with Keras' own `fit` and `tf.data`.
 
 `--quick` measures fewer epochs. The last line is one JSON object.
 """
@@ -145,7 +145,7 @@ READERS: dict[str, Callable[[Batches, int], Iterator[Batch]]] = {
 
 
 def read(name: str, size: int, epochs: int) -> dict[str, float]:
-    """Images a second after the first epoch, and seconds until its first batch."""
+    """Images per second after the first epoch, and seconds until its first batch."""
     batches = make_batches(make_data(size, SIZES[size]), "standard")
     began = time.perf_counter()
     reader = READERS[name](batches, epochs)
@@ -162,7 +162,7 @@ def read(name: str, size: int, epochs: int) -> dict[str, float]:
 def alternate(
     model: keras.Model, loaders: dict[str, Loader], rounds: int
 ) -> dict[str, dict[str, list[float]]]:
-    """Epochs on each loader in turn: milliseconds a step, on the clock and of processors; waits."""
+    """Epochs on each loader in turn: milliseconds per step, in wall-clock and CPU time; waits."""
     from kt_tuning.data.batch_loader import DATA_WAIT, FollowEpochs
 
     figures: dict[str, dict[str, list[float]]] = {
@@ -272,7 +272,7 @@ def main() -> None:
     rounds = dict.fromkeys(TRAINERS, 3) if arguments.quick else TRAINERS
     training = train(rounds)
     heads = ("none", "standard", "ratio", "of fastest", "of processors", "data wait")
-    print("ms a step".ljust(12) + "".join(f"{head:>15}" for head in heads))
+    print("ms per step".ljust(12) + "".join(f"{head:>15}" for head in heads))
     for trainer, found in training.items():
         none, standard = found["milliseconds"].values()
         ratios = [found[name] for name in ("ratio", "ratio_of_fastest", "ratio_of_processors")]

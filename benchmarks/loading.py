@@ -1,4 +1,4 @@
-"""Reading a folder of images: the first time, and every time after, against PIL in a plain loop.
+"""Reading a folder of images: the first time, and later times, compared with PIL in a plain loop.
 
 Each load is a fresh process with a cache of its own, imports included. Without `--folder` it makes
 6,000 JPEG files of 32×32 (`--quick`: 1,000). The last line is one JSON object.

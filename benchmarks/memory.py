@@ -1,9 +1,9 @@
-"""Whether a search keeps its memory: resident memory after 60 trials against that after 10.
+"""Whether the memory of a search grows: resident memory after 60 trials, relative to 10 trials.
 
-60 trials of a small CNN, each of another configuration, on 512 images of 32×32×3: ours in one
-process, ours with two workers, and `keras_tuner.RandomSearch`, each in a fresh process. Linux only:
-the figures are VmRSS of /proc. The claim is a ratio of at most 1.1 for ours. `--quick` compares
-after 12 trials and after 4.
+60 trials of a small CNN, each with another configuration, on 512 images of 32×32×3: kt-tuning in
+one process, kt-tuning with two workers, and `keras_tuner.RandomSearch`, each in a fresh process.
+Linux only: the figures are VmRSS of /proc. The ratio should be at most 1.1 for kt-tuning. `--quick`
+compares 12 trials with 4.
 
 The last line is one JSON object.
 """

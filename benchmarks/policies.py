@@ -1,17 +1,17 @@
-"""What augmentation gains: the default ConvNet with each policy, and with one that was searched.
+"""What augmentation gains: the default ConvNet with each policy, and with a policy from a search.
 
-Each training has 4,000 images to learn from and 1,000 to choose its best epoch by; what is compared
-is the accuracy on all test images, as means over the seeds. A search has ten minutes to find a
-policy for the same model, and the best one is trained with each seed as well. It starts without
-augmentation: the default start of a search of policies was chosen as the best row of this table,
-which would then count twice. Beside them stand a beginner's network and a KerasTuner search around
-it (see `_beginner.py`), each with the seconds of the median training of its seed.
+Each training has 4,000 training images, and 1,000 to choose its best epoch; the accuracies on all
+test images are compared, as means over the seeds. A search has ten minutes to find a policy for the
+same model, and the best one is trained with each seed as well. It starts without augmentation,
+since the default start of a search for policies was chosen by this table and would count twice. For
+comparison: a beginner's network and a KerasTuner search around it (see `_beginner.py`), each with
+the seconds of the median training of its seed.
 
     python benchmarks/policies.py --folder cifar10/ --out policies.jsonl
     python benchmarks/policies.py --folder cifar10/ --policies none standard --search-minutes 0
 
 `--folder` holds train/<class>/*.jpg and test/<class>/*.jpg, such as CIFAR-10; without it, and with
-`--quick`, handwritten digits that come with scikit-learn are taken. The last line is one JSON
+`--quick`, the handwritten digits of scikit-learn are used. The last line is one JSON
 object.
 """
 

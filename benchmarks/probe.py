@@ -1,11 +1,11 @@
 """Is the linear probe's solver fast, and its penalty as good as the best of scikit-learn's grid?
 
 First the choice of a penalty, cross-validated on five folds of 1,400 rows of 1,280 features in five
-classes, like those of photos: seconds, and configurations a second against scikit-learn's
+classes, like those of photos: seconds, and configurations per second, against scikit-learn's
 `LogisticRegression` with 12 values of C on the same folds.
 
-Then ten data sets, seven made ones and scikit-learn's digits, wine and breast cancer: the penalty
-chosen on a few rows, and the log-loss on fresh ones, against scikit-learn's best C of 12 by
+Then ten data sets, seven synthetic ones and scikit-learn's digits, wine and breast cancer: the
+penalty chosen on a few rows, and the log-loss on new ones, against scikit-learn's best C of 12 by
 cross-validation on the same folds. `--folder` adds images: EfficientNet-Lite0's features.
 
 It fails if the log-loss is more than 1% and a thousandth of a nat above scikit-learn's. `--quick`

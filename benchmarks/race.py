@@ -1,13 +1,14 @@
 """kt-tuning, KerasTuner, Optuna, AutoKeras and a beginner's network in the same time.
 
 Each tool has the same seconds on the same cores for the same images, in a process of its own, one
-after the other; the order is reversed from seed to seed. The clock starts with the process: imports
-count. What is compared is the accuracy on the test images of the model that the tool's own
-procedure chooses by the validation images. Test images are used once for each tool and seed.
+after the other; the order is reversed from seed to seed. The clock starts with the process, so
+imports count. Each tool chooses a model by the validation images with its own procedure; the
+accuracies of these models on the test images are compared. Test images are used once for each tool
+and seed.
 
-- kt-tuning: `kt-tuning run` with its defaults. Evaluation, export and report are within its time;
-  the others are tested after theirs. Then without what the others do not have: no pre-trained
-  network; and, besides, one worker and float32.
+- kt-tuning: `kt-tuning run` with its defaults. Evaluation, export and report are part of its time;
+  the others are tested after their time. Two more rows leave out what the others do not have: no
+  pre-trained network; and also only one worker and float32.
 - KerasTuner: a search around the beginner's network by each of three strategies, with early
   stopping, and `get_best_models`, as its guides say. Hyperband also searches `FineTune` of
   `hypermodels`, with the same pre-trained network that kt-tuning has; with photos only.
@@ -23,12 +24,13 @@ procedure chooses by the validation images. Test images are used once for each t
     python benchmarks/race.py --quick
 
 Sets: `cifar10`, 4,000 training and 1,000 validation images of the folder; `digits`, scikit-learn's,
-8×8; `drawn`, 60,000 distorted digits of 28×28 pixels, which resemble MNIST; `photos`, a folder. Of
-photos kt-tuning gets the files, and chooses a size; the others get arrays of `--photo-size` pixels,
-of the same split, already decoded. A folder holds train/<class>/*.jpg and test/<class>/*.jpg.
+8×8; `drawn`, 60,000 distorted digits of 28×28 pixels, which resemble MNIST; `photos`, a folder.
+With photos, kt-tuning gets the files and chooses a size; the others get decoded arrays of
+`--photo-size` pixels, in the same split. A folder contains train/<class>/*.jpg and
+test/<class>/*.jpg.
 
-`--out` keeps each result in a file; results that are in it are not measured again. `--table` prints
-the table in Markdown. The last line is one JSON object.
+`--out` keeps each result in a file; results that it contains are not measured again. `--table`
+prints the table in Markdown. The last line is one JSON object.
 """
 
 from __future__ import annotations

@@ -1,22 +1,21 @@
-"""A search on a Ray cluster: what it costs, and that nodes may come and go.
+"""A search on a Ray cluster: how long it takes, and whether nodes can be removed and added.
 
 A cluster of one head, which runs no trials, and two nodes of one processor each, all on this
-machine. 24 configurations of a small CNN, drawn at random from the same seed, not pruned; each
-takes some five seconds, all of them about as long, so that no worker waits for the other in the
-end:
+machine. 24 configurations of a small CNN, drawn at random from the same seed, without pruning; each
+takes about five seconds, so that no worker waits long for the other at the end:
 
-1. in this process, one after the other, by one thread: the table that the others have to find;
+1. in this process, one after the other, with one thread: the reference results;
 2. with two worker processes;
-3. on the cluster's two nodes: the time of the trials, from the first one's beginning to the last
-   one's end, over that of 2. Workers have imported TensorFlow by then in both, and there is no
-   cluster yet in 2;
+3. on the cluster's two nodes: the time from the start of the first trial to the end of the last
+   one, relative to 2. In both, workers have imported TensorFlow before; in 2 there is no cluster
+   yet;
 4. again on the cluster; when a quarter of the trials have ended, a node is removed in the middle of
    an epoch, and another one is added.
 
-Each table is compared with that of 1; a callback notes every epoch, so that a trial that was lost,
-or trained to its end twice, is noticed. Needs the extra `ray`; Linux only. Under seven minutes on
-two free processors; `--quick` runs 8 short configurations. The last line is one JSON object; the
-exit status is 1 if a check fails.
+The results of each are compared with those of 1. A callback records every epoch, which shows trials
+that were lost or trained to their end twice. Needs the extra `ray`; Linux only. Takes less than
+seven minutes on two free processors; `--quick` runs 8 short configurations. The last line is one
+JSON object; the exit status is 1 if a check fails.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""Whether a search reports what the models that it returns score.
+"""Whether the scores that a search reports are those of the models that it returns.
 
 20 configurations of small models on 120 validation images, trained in float32 and in bfloat16, with
 pruning: each trial's `val_` metrics in `tuner.results()` are compared with the same metrics of its
-model from `get_best_models`, predicted in batches of 256 as everywhere in kt-tuning. The claim is a
-difference of exactly 0. For comparison: what batches of 32, the default of `keras.Model.predict`,
-change, as floats are added up in another order there; and how far off the same epoch in the curve
-is, which is measured in the training's own precision. `--quick` runs 4 configurations.
+model from `get_best_models`, predicted in batches of 256 as everywhere in kt-tuning. The difference
+should be exactly 0. For comparison: the difference with batches of 32, the default of
+`keras.Model.predict`, where floats are added in another order; and the difference to the same epoch
+of the learning curve, which is measured in the precision of the training. `--quick` runs 4
+configurations.
 
 The last line is one JSON object.
 """

@@ -1,26 +1,26 @@
-"""What searches find in equal time: stock KerasTuner against kt-tuning, on one space.
+"""What searches find in equal time: stock KerasTuner and kt-tuning, on the same search space.
 
 Each search has the same minutes on the same 4,000 training and 1,000 validation images, in a
-process of its own; its clock starts when the tuner is made. A callback, the same for all, writes
-down when each epoch ended and what it scored on the validation images. Then: how long each needs
-for the best accuracy that the best stock strategy ends with, and the accuracy on the test images of
-the model that each search chooses by validation. Medians and ranges over the seeds; the order is
-reversed from seed to seed.
+process of its own; its clock starts when the tuner is made. The same callback records for all when
+each epoch ended and its score on the validation images. The results are the time that each search
+needs to reach the final accuracy of the best stock strategy, and the accuracy on the test images of
+the model that each search chooses by its validation score. The table has medians and ranges over
+the seeds; the order is reversed from seed to seed.
 
     python benchmarks/search_quality.py --folder cifar10/ --minutes 10 --out runs.jsonl
     python benchmarks/search_quality.py --folder cifar10/ --peers --minutes 3.3333 --out …
     python benchmarks/search_quality.py --summary runs.jsonl …
 
-Rows of ours: `auto` as it is, with `--workers` workers; "defaults alone", the space's default
-configuration and nothing else; and without what KerasTuner does not have, in one process, in
-float32 and without the defaults as first trial: `auto`, and `random`, which is what the machinery
-of kt-tuning alone is worth. Beside them a beginner's network alone, and a KerasTuner search of its
-own space around it, see `_beginner.py`.
+Rows of kt-tuning: `auto` with its defaults and `--workers` workers; "defaults alone", only the
+space's default configuration; and `auto` and `random` without what KerasTuner does not have, that
+is, in one process, in float32 and without the defaults as first trial. For comparison: a beginner's
+network alone, and a KerasTuner search of its own space around it, see `_beginner.py`.
 
-Ours may have less time than the stock ones, by a call of its own: shares are of the stock's time.
+kt-tuning can be given less time than the stock strategies, in a call of its own; shares of the time
+are relative to the time of the stock strategies.
 
-`--folder` holds train/<class>/*.jpg and test/<class>/*.jpg, such as CIFAR-10; without it, images
-of stripes are made. `--quick` runs one stock strategy and one of ours for 25 seconds each.
+`--folder` contains train/<class>/*.jpg and test/<class>/*.jpg, such as CIFAR-10; without it, images
+of stripes are made. `--quick` runs one stock strategy and one of kt-tuning for 25 seconds each.
 The last line is one JSON object.
 """
 

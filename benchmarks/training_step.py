@@ -1,11 +1,11 @@
-"""Images a second that a model trains with: as Keras does it, and as trials do.
+"""Training speed in images per second: of Keras' own training step, and of a trial's.
 
-Each family's default configuration, 32×32 images, batches of 64, in four ways: by Keras and with
-the batch normalisations computed in one pass each, which changes no number beyond rounding; both in
-float32 and in bfloat16, which trials use where the processor multiplies matrices of it (AMX, or
-AVX-512's bfloat16). The four take turns, step by step, and another one is first in each turn;
-medians. Ratios compare like with like: one pass over Keras in float32, and in bfloat16; the last
-one is that of one pass in bfloat16 over Keras in float32.
+Each family's default configuration, 32×32 images, batches of 64, in four ways: by Keras, and with
+each batch normalisation computed in one pass, which changes results only by rounding; both in
+float32 and in bfloat16, which trials use where the processor can multiply matrices in it (AMX, or
+AVX-512's bfloat16). The four take turns, step by step, in another order each time; medians. The
+first two ratios compare one pass with Keras, in float32 and in bfloat16; the last one compares one
+pass in bfloat16 with Keras in float32.
 
     python benchmarks/training_step.py
     python benchmarks/training_step.py --families convnet resnet --threads 1
@@ -101,7 +101,7 @@ def main() -> None:
         tf.config.threading.set_intra_op_parallelism_threads(options.threads)
         tf.config.threading.set_inter_op_parallelism_threads(options.threads)
     chosen = devices.precision(devices.unasked_devices())
-    print(f"{'images a second':16}" + "".join(f"{name:>19}" for name in (*WAYS, *RATIOS)))
+    print(f"{'images per second':16}" + "".join(f"{name:>19}" for name in (*WAYS, *RATIOS)))
     rows = {}
     for family in options.families:
         keras.backend.clear_session()

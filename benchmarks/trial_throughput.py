@@ -1,13 +1,13 @@
-"""The cost of a search beyond training: the same trials under KerasTuner and under kt-tuning.
+"""The overhead of a search: the same trials under KerasTuner and under kt-tuning.
 
-Two cases of configurations of a small CNN, on 2,048 images of 32×32×3 in float32: 24 of 3 epochs
-each, and 4 of 30 epochs each. KerasTuner's own `Tuner` and ours are handed the same list of
-configurations by the same oracle, in one process; then ours with two workers. They take turns,
-`--rounds` times, and another one is first in each round; medians and ranges. `--quick` runs 6
-configurations for 2 epochs once.
+Two cases, with a small CNN on 2,048 images of 32×32×3 in float32: 24 configurations of 3 epochs
+each, and 4 of 30 epochs each. The same oracle gives the same list of configurations to KerasTuner's
+own `Tuner` and to kt-tuning's, in one process; then to kt-tuning with two workers. They take turns
+`--rounds` times, in another order each time; medians and ranges. `--quick` runs 6 configurations
+for 2 epochs once.
 
-`--fsync N` measures what it costs that results survive a power loss: our search N times with fsync
-and N times without, in turn, and the seconds that pass in fsync.
+`--fsync N` measures the cost of results that survive a power loss: a search of kt-tuning N times
+with fsync and N times without, in turn, and the seconds that are spent in fsync.
 
 The last line is one JSON object.
 """

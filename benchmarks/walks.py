@@ -1,7 +1,7 @@
-"""How much code one use runs through: functions and files of ours that three uses call.
+"""How much code a use runs: functions and files of kt-tuning that three uses call.
 
-Each use runs in a fresh process under a profile hook. Counted are the named functions of
-`kt_tuning` and `hypermodels` that are called after the imports, and the files that they are in.
+Each use runs in a fresh process under a profile hook. The named functions of `kt_tuning` and
+`hypermodels` that are called after the imports are counted, and the files that they are in.
 
 - "folder to batch": load 30 images from a folder, and read the first training batch;
 - "search": two trials of a small `ConvNet`, one epoch each, in this process;
@@ -60,7 +60,7 @@ class Trace:
 
 
 def make_images(folder: Path) -> None:
-    """Write PNG files of noise, a folder a class."""
+    """Write PNG files of noise, a folder per class."""
     import numpy as np
     from PIL import Image
 

@@ -1,24 +1,25 @@
 """How optimistic the best validation score of a search is, before and after the correction.
 
-Small convolutional networks of random configurations are trained, 60 a seed, on 2,000 images; what
-they predict after each epoch is kept. A search has a number of them, and is that of the product: it
-measures each epoch on 500 images that none was trained on, lets the best third go on at each rung
-of successive halving (after a ninth and a third of the epochs), keeps each network's best epoch,
-those of the pruned ones too, and chooses the best of all. The truth is the accuracy of the chosen
-network, after its chosen epoch, on others. Both are of the same 18,000 images: what differs between
-two fixed sets of images would otherwise look like bias.
+Small convolutional networks with random configurations are trained on 2,000 images, 60 per seed,
+and their predictions after each epoch are kept. A simulated search has some of these networks and
+proceeds like a search of kt-tuning: it measures each epoch on 500 images that no network was
+trained on, continues the best third at each rung of successive halving (after a ninth and a third
+of the epochs), keeps the best epoch of each network, including pruned ones, and chooses the best of
+all. The truth is the accuracy of the chosen network, after its chosen epoch, on other images. Both
+sets are drawn from the same 18,000 images; a difference between two fixed sets would otherwise look
+like bias.
 
-"own" searches share neither networks nor validation images with one another: as many as there are
-networks for (17 seeds give 20 searches of 50). "drawn" ones, 400 of each size, draw both afresh:
-they are not independent, but show smaller biases. The error is the standard error of the mean.
-"corrected" is `corrected_best` with the scores of the other epochs. BBC-CV, which is compared with
-it, chooses among all networks and epochs on each bootstrap of the rows, and scores the choice on
-the rows left out: Tsamardinos, Greasidou and Borboudakis (2018), "Bootstrapping the out-of-sample
-predictions for efficient and accurate cross-validation".
+"own" searches share neither networks nor validation images with one another; there are as many as
+the networks allow (17 seeds give 20 searches of 50). "drawn" ones, 400 of each size, draw both for
+each search: they are not independent, but show smaller biases. The error is the standard error of
+the mean. "corrected" is `corrected_best` with the scores of the other epochs. BBC-CV, which is
+compared with it, chooses among all networks and epochs on each bootstrap of the rows, and scores
+the choice on the rows left out: Tsamardinos, Greasidou and Borboudakis (2018), "Bootstrapping the
+out-of-sample predictions for efficient and accurate cross-validation".
 
     python benchmarks/winners_curse.py --folder cifar10/ --seeds 17 --keep pools/
 
-`coverage.py` measures the same where the truth is known.
+`coverage.py` measures the same where the truth is known exactly.
 
 `--folder` holds train/<class>/*.jpg and test/<class>/*.jpg, such as CIFAR-10. `--keep` names a
 folder that gets the predictions of each seed, 200 MB each, and where they are read from instead of

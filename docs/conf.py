@@ -101,9 +101,10 @@ def command_line_reference() -> str:
 
 
 def fill_in(app: Any, page: str, source: list[str]) -> None:
-    """Replace the marks of generated parts in a page."""
+    """Replace the marks of generated parts in a page, and lead links to the copied notebooks."""
     if page == "reference/command_line":
         source[0] = source[0].replace(COMMANDS, command_line_reference())
+    source[0] = source[0].replace("../notebooks/", "notebooks/")
 
 
 def prepare_generated_pages(app: Any) -> None:

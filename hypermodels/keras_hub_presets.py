@@ -140,7 +140,7 @@ def _load(folder: Path) -> keras.Model:
 
 
 def _channels(number: Any, default: float) -> list[float]:
-    """One number a channel."""
+    """One number per channel."""
     if number is None:
         number = default
     return [number] * 3 if isinstance(number, (int, float)) else list(map(float, number))

@@ -90,7 +90,7 @@ def scale_channels(x: Any, scale: list[float], offset: list[float]) -> Any:
     Args:
         x: float images in Keras' image format.
         scale: A factor a channel.
-        offset: What is added then, a number a channel.
+        offset: What is added then, a number per channel.
 
     Returns:
         Images of the same shape.

@@ -195,7 +195,7 @@ def _missing(definition: SearchDefinition) -> Callable[[keras_tuner.HyperParamet
     def build(hp: keras_tuner.HyperParameters) -> Any:
         raise SearchError(
             f"The hypermodel of this search, {name}, is code that its run directory does not "
-            "have, or its pre-trained network cannot be had. Pass it: open_run(path, hypermodel=…)."
+            "have, or its pre-trained network is missing. Pass it: open_run(path, hypermodel=…)."
         )
 
     build.__name__ = name

@@ -123,7 +123,7 @@ class RunOptions:
         "wilcoxon.",
         SEARCH,
         sets=TUNER,
-        shown="that of the strategy",
+        shown="the pruner of the strategy",
     )
     folds: int | None = _option(
         None, "Folds of the cross-validation of each configuration.", SEARCH, sets=TUNER

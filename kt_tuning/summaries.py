@@ -128,9 +128,7 @@ def _mean_over_classes(confusion: NDArray[np.int64]) -> str:
 def refit_summary(models: int) -> str:
     """Return that the models were trained again after the search."""
     subject = "The model was" if models == 1 else f"The {models} models were"
-    return (
-        f"{subject} {REFITTED} after the search; validation scores are those before that training."
-    )
+    return f"{subject} {REFITTED} after the search; validation scores were measured before that."
 
 
 def trials_summary(trials: Sequence[TrialRecord]) -> str:

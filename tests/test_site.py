@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import html
 import importlib.util
 import os
 import re
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -36,6 +39,27 @@ HOSTS = {
 }
 """Where links lead: each was looked up once, as the tests have no network."""
 GENERATED = shutil.ignore_patterns("_build", "generated", "*.ipynb")
+
+
+def exported_names() -> set[str]:
+    """Return the names in `__all__` of each package; a top-level name is not repeated below."""
+    top = {*kt_tuning.__all__, *hypermodels.__all__}
+    names = {
+        f"{package.__name__}.{name}"
+        for package in (kt_tuning, hypermodels)
+        for name in package.__all__
+    }
+    for package in ("kt_tuning", "hypermodels"):
+        for path in (ROOT / package).glob("*/**/__init__.py"):
+            module = ".".join(path.parent.relative_to(ROOT).parts)
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+                    names |= {
+                        f"{module}.{name}"
+                        for name in ast.literal_eval(node.value)
+                        if name not in top
+                    }
+    return names
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +91,7 @@ def test_the_site_has_every_name_and_command_and_fetches_nothing(site):
     # Four lines, then compressed lines: name, kind, priority, address and title.
     inventory = zlib.decompress((site / "objects.inv").read_bytes().split(b"\n", 4)[4]).decode()
     documented = {line.split(" ")[0] for line in inventory.splitlines() if " py:" in line}
-    public = {
-        f"{package.__name__}.{name}"
-        for package in (kt_tuning, hypermodels)
-        for name in package.__all__
-    }
-    assert public - documented == set()
+    assert exported_names() - documented == set()
     page = (site / "reference/command_line.html").read_text(encoding="utf-8")
     missing = [verb.__name__ for verb in VERBS if f'id="kt-tuning-{verb.__name__}"' not in page]
     assert missing == []
@@ -81,6 +100,20 @@ def test_the_site_has_every_name_and_command_and_fetches_nothing(site):
         text = page.read_text(encoding="utf-8")
         for start in ('src="http', '<link rel="stylesheet" type="text/css" href="http', "@import"):
             assert start not in text, page
+
+
+def test_links_of_the_site_lead_somewhere(site):
+    texts = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
+    places = {str(path): set(re.findall(r'\bid="([^"]+)"', text)) for path, text in texts.items()}
+    dead = set()
+    for page, text in texts.items():
+        for link in set(re.findall(r'\bhref="(?!\w+:)([^"?]+)', text)):
+            name, _, anchor = unquote(html.unescape(link)).partition("#")
+            target = os.path.normpath(page.parent / name) if name else str(page)
+            alive = anchor in places.get(target, ()) if anchor else os.path.exists(target)
+            if not alive:
+                dead.add(f"{page.relative_to(site)}: {link}")
+    assert dead == set()
 
 
 def test_names_that_the_guides_use_are_in_the_reference():

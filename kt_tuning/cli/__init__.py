@@ -1,4 +1,4 @@
-"""The command line: one verb a stage.
+"""The command line: one command per stage.
 
 Keras and TensorFlow are imported by the verbs that need them, so that `--help` answers at once.
 """

@@ -26,7 +26,7 @@ ImagesNow = Annotated[
     Path | None,
     typer.Option(
         help="Folder, table or file of the images, if they have moved.",
-        show_default="that of the search",
+        show_default="as in the search",
     ),
 ]
 Overwrite = Annotated[
@@ -105,7 +105,7 @@ Images = Annotated[
     Path | None,
     typer.Option(
         help="Folder of the image files that a table names.",
-        show_default="that of the table",
+        show_default="the folder of the table",
         rich_help_panel=DATA,
     ),
 ]

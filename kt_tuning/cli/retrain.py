@@ -13,7 +13,7 @@ Epochs = Annotated[
     int | None,
     typer.Option(
         help="Epochs of each training; for snapshots, of all cycles together.",
-        show_default="those of a full trial",
+        show_default="as in a full trial",
     ),
 ]
 
@@ -30,14 +30,15 @@ def refit(
     epochs: Annotated[
         int | None,
         typer.Option(
-            help="Epochs of each training.", show_default="those of the best epoch of each trial"
+            help="Epochs of each training.",
+            show_default="as many as each trial needed until its best epoch",
         ),
     ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
             help="Images per training step of all devices together.",
-            show_default="that of the trial times the number of devices",
+            show_default="the batch size of the trial times the number of devices",
         ),
     ] = None,
     devices: Annotated[

@@ -232,7 +232,7 @@ def demo(
 
 
 def write_digits(folder: Path) -> Path:
-    """Write the 1,797 digits as 8×8 grey PNG files, one sub-folder a class; return `folder`.
+    """Write the 1,797 digits as 8×8 grey PNG files, one sub-folder per class; return `folder`.
 
     Source: E. Alpaydin and C. Kaynak, UCI Machine Learning Repository, 1998.
     """

@@ -41,7 +41,7 @@ class PixelFormat(Record):
         height: Rows of the model's input.
         width: Columns of the model's input.
         channels: 1 (grey) or 3 (RGB).
-        bits: Bit depth of the levels in files with 16 bits a pixel: 12 for a camera with 12 bits,
+        bits: Bit depth of the levels in files with 16 bits per pixel: 12 for a camera with 12 bits,
             whose white is 4095.
     """
 
@@ -135,7 +135,7 @@ class SearchRecord(Record):
     """
 
     way_on: ClassVar[str] = (
-        "Start the same search again (`kt-tuning run`, `tuner.search`): it writes this file anew."
+        "Start the same search again (`kt-tuning run`, `tuner.search`): it writes this file again."
     )
 
     objective: str
@@ -270,5 +270,5 @@ def first_trial_failure(trials: Iterable[TrialRecord], search: SearchRecord) -> 
         )
     return (
         f"Trial 0, the first of the starting points for these images, failed: {message}\n"
-        "The search went on with the others."
+        "The search continued with the others."
     )

@@ -121,7 +121,7 @@ class Loader(keras.utils.PyDataset):
         try:
             self._source = self._open.enter_context(BatchProcesses(self._batches, count))
         except Exception as error:  # out of memory, files or processes: threads go on
-            logger.info("Batches go on being made by threads: %s.", error)
+            logger.info("Batches are still made by threads: %s.", error)
             return
         self._reader.close()
         self._threads = self.processes = count

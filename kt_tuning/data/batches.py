@@ -63,7 +63,7 @@ class Batches:
 
     Args:
         images: The training split.
-        batch_size: Default number of images a batch; the last batch of an epoch may be smaller.
+        batch_size: Default number of images per batch; the last batch of an epoch may be smaller.
         seed: Seed of the order and of all random numbers.
         balanced: Whether each epoch has equally many images of every class, see `balanced_order`.
             An image that occurs twice is augmented differently each time.

@@ -26,7 +26,7 @@ DECODE_RULE = 2
 #: Formats of files that an exported model decodes itself, see `kt_tuning.export.decode`.
 _SERVED = frozenset({"JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP"})
 
-#: Modes of Pillow with one grey value a pixel, alpha aside.
+#: Modes of Pillow with one grey value per pixel, alpha aside.
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
 
 _DEEP_MODES = ("RGB", "RGBA")
@@ -43,7 +43,7 @@ class Decoded(NamedTuple):
 
     Attributes:
         picture: The image in the target size, mode "L" or "RGB".
-        largest_level: The largest level of a file with 16 bits a pixel, 0 of any other.
+        largest_level: The largest level of a file with 16 bits per pixel, 0 of any other.
         unserved: What kind of file it is if an exported model cannot decode it, else "".
     """
 
@@ -124,7 +124,7 @@ def _unserved(image: Image.Image, content: bytes) -> str:
         return "WebP, which needs TensorFlow 2.20"
     if kind == "GIF" and "transparency" in image.info:
         return "GIF with transparency"
-    # Bytes 28 and 30 of a BMP file: bits a pixel, and the compression or masks.
+    # Bytes 28 and 30 of a BMP file: bits per pixel, and the compression or masks.
     if kind == "BMP" and (
         image.mode not in ("L", "RGB") or content[28] not in (8, 24, 32) or content[30]
     ):
@@ -164,7 +164,7 @@ def explain(error: Exception) -> str:
         limit = Image.MAX_IMAGE_PIXELS
         return f"refused as a decompression bomb, more than {limit} pixels"
     if isinstance(error, UnidentifiedImageError):
-        return "not an image of a format that is read"
+        return "not an image in a supported format"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()) or type(error).__name__
@@ -307,7 +307,7 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def reduce_levels(image: Image.Image, content: bytes, bits: int) -> int:
-    """Load an image and reduce it to 8 bits a channel, in place; return its largest level.
+    """Load an image and reduce it to 8 bits per channel, in place; return its largest level.
 
     Levels keep the highest 8 of their `bits`, larger ones become 255; alpha always has 16 bits.
     Pillow has kept the high bytes, which is right for 16 bits. Otherwise, and to find out how many

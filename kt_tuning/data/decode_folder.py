@@ -161,7 +161,7 @@ class DecodedBatch(NamedTuple):
         images: The readable images, uint8 (n, height, width, channels).
         thumbnails: Their thumbnails, uint8 (n, h, w).
         failures: Path and reason of the other files.
-        largest_level: Largest level of files with 16 bits a pixel; 0 without such files.
+        largest_level: Largest level of files with 16 bits per pixel; 0 without such files.
         unserved: Number of images that an exported model cannot decode, by kind of file.
     """
 

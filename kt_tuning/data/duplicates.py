@@ -246,8 +246,8 @@ def without_leaks(
         first, second = (np.unique(copies[index]) for index in others.values())
         if shared := len(np.intersect1d(first, second)):
             logger.warning(
-                "%d pictures are both in the ready validation and test splits, which stay as they "
-                "are: move their copies into one of them.",
+                "%d pictures are in both the validation and the test folder, and stay there. Move "
+                "all copies of a picture into one of the folders.",
                 shared,
             )
     if not leaked.any():
@@ -256,15 +256,14 @@ def without_leaks(
     after = np.bincount(labels[train[~leaked]], minlength=len(before))
     if (after < before / 2).any():
         logger.warning(
-            "%d training images are copies of images in the ready validation and test splits. They "
-            "are kept, since a class would lose more than half its training images without them: "
-            "scores are too high. Make new splits.",
+            "%d training images are copies of validation or test images. They are kept, because a "
+            "class would otherwise lose more than half of its training images. The scores are "
+            "therefore optimistic: make new splits.",
             int(leaked.sum()),
         )
         return dict(given)
     logger.warning(
-        "%d training images are left out: they are copies of images in the ready validation and "
-        "test splits, which stay as they are.",
+        "%d training images are left out, because they are copies of validation or test images.",
         int(leaked.sum()),
     )
     return {**given, "train": train[~leaked]}
@@ -289,8 +288,8 @@ def log_duplicates(
         f"{name_of(first)} and {name_of(second)}" for first, second in dict.fromkeys(shown)
     )
     logger.warning(
-        "Found %d duplicate images of %d: %d have the same pixels as another one, %d show the same "
-        "picture saved again. Copies stay on one side of the split. E.g. %s",
+        "Found %d duplicates among %d images: %d have the same pixels as another one, %d show the "
+        "same picture saved again. Copies stay together in one split. Examples: %s",
         *(exact + similar, len(labels), exact, similar, examples),
     )
     group = duplicates.groups(len(labels))
@@ -299,8 +298,8 @@ def log_duplicates(
         place = int(mixed[0])
         first = int(group[place])
         logger.warning(
-            "%d copies have another label than the same picture elsewhere, e.g. %s (%s) and %s "
-            "(%s). Check the labels.",
+            "%d images have another label than a copy of them, e.g. %s (%s) and %s (%s). Check the "
+            "labels.",
             *(len(mixed), name_of(first), class_names[labels[first]]),
             *(name_of(place), class_names[labels[place]]),
         )

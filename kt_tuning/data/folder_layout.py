@@ -30,7 +30,7 @@ def scan(
     class_names: Sequence[str] | None = None,
     skip: str | os.PathLike[str] | None = None,
 ) -> Listing:
-    """List the image files of a folder with one sub-folder a class, or of ready splits of those.
+    """List the image files of a folder with one sub-folder per class, or of splits of such folders.
 
     Files that are no images, hidden folders and run directories are left out and logged.
 
@@ -149,7 +149,7 @@ class _Finder:
         single = next(iter(known))
         is_class = len(known) == 1 and bool(others) and single.lower() == "train"
         if is_class and not self._sub_folders(os.path.join(top, single)):
-            logger.warning("%s is taken for a class: it lies beside %s", single, ", ".join(others))
+            logger.warning("%s is read as a class, as it is next to %s", single, ", ".join(others))
             return None
         folders = {part: name for name, part in known.items()}
         unclear = [name for name in others if not _UNLABELLED.search(name)]
@@ -157,10 +157,10 @@ class _Finder:
             read = ", ".join(f"{name} ({part})" for name, part in known.items())
             options = " ".join(f"--class {shlex.quote(name)}" for name in names)
             raise DataError(
-                f"Expected class folders only, or the splits train, with or without val and test, "
-                f"each at most once, and no other, in {self._path(top)}. Found: "
-                f"{', '.join(names)}; read as splits: {read}. Move what is neither elsewhere; or, "
-                "to take folders as classes whatever their names, list them: "
+                f"Expected in {self._path(top)} either class folders only, or one folder train "
+                "and at most one of each of val and test. Found: "
+                f"{', '.join(names)}; read as splits: {read}. Move other folders elsewhere. Or, "
+                "if these folders are the classes whatever their names, list them: "
                 f"class_names={names} in Python, {options} on the command line."
             )
         for name in others:
@@ -193,8 +193,8 @@ class _Finder:
     def _say_unlabelled(self, where: str) -> None:
         count = sum(1 for _ in walk(self._path(where), "", LeftOut()))
         logger.warning(
-            "%s is left out: its %d images lie in no class folders, so they have no labels. What "
-            "is missing of validation and test is taken from the training images.",
+            "%s is left out: its %d images are not in class folders, so they have no labels. "
+            "Missing validation or test images are taken from the training images.",
             self._path(where),
             count,
         )
@@ -204,27 +204,27 @@ class _Finder:
         if self._wanted is not None and (gone := [n for n in self._wanted if n not in names]):
             there = ", ".join(self._sub_folders(where)) or "no folder"
             raise DataError(
-                f"Expected the class folders that class_names lists in {self._path(where)}. Not "
-                f"there: {', '.join(gone)}. Found: {there}."
+                f"Expected the class folders that class_names lists in {self._path(where)}. "
+                f"Missing: {', '.join(gone)}. Found: {there}."
             )
         if len(names) < 2:
             lying = f" and {len(stray)} images outside class folders" if stray else ""
             raise DataError(
                 f"Expected a folder for each of at least 2 classes in {self._path(where)}. "
                 f"Found: {', '.join(names) or 'no folder'}{lying}. Sort the images into one folder "
-                "a class, or give the folder that holds the class folders."
+                "per class, or give the folder that contains the class folders."
             )
         self._say_stray(where, stray)
 
     def _say_stray(self, where: str, stray: Sequence[str]) -> None:
         if stray:
             logger.warning(
-                "Skipped %d images that lie in %s outside its class folders, e.g. %s",
+                "Skipped %d images that are in %s but not in a class folder, e.g. %s",
                 *(len(stray), self._path(where), stray[0]),
             )
 
     def _check_levels(self, where: str, names: list[str]) -> None:
-        """Refuse ready splits inside the class folders, and warn of other folders like classes."""
+        """Refuse splits inside the class folders, and warn of other folders like classes."""
         below = {name: self._sub_folders(os.path.join(where, name)) for name in names}
         for name, inner in below.items():
             known = split_parts(inner)
@@ -234,7 +234,8 @@ class _Finder:
             raise DataError(
                 f"Expected the splits above the class folders, such as train/{name}. Found splits "
                 f"inside {self._path(os.path.join(where, name))}: {', '.join(known)}. Move them "
-                "above the class folders; or, to split all images anew, list the class folders: "
+                "above the class folders. Or, to make new splits of all images, list the class "
+                "folders: "
                 f"class_names={names} in Python, {options} on the command line."
             )
         first = below[names[0]]
@@ -243,8 +244,9 @@ class _Finder:
         mistaken = names if same else wraps
         if mistaken and not any(self._images(os.path.join(where, name)) for name in mistaken):
             logger.warning(
-                "The classes are the folders %s. If they should be those inside them, such as %s: "
-                "give the folder that holds these, or name splits train, val and test.",
+                "The classes are the folders %s. If the classes should be the folders inside "
+                "them, such as %s, give the folder that contains those; if they are splits, name "
+                "them train, val and test.",
                 *(", ".join(names[:5]), ", ".join(below[mistaken[0]][:5])),
             )
 

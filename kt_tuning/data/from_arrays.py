@@ -77,7 +77,7 @@ def join_arrays(
     for name, images, numbers in zip(["x and y", *given], pixels, labels, strict=True):
         if len(images) != len(numbers):
             raise DataError(
-                f"{name}: expected one label an image. Received: {len(images)} images, "
+                f"{name}: expected one label per image. Received: {len(images)} images, "
                 f"{len(numbers)} labels"
             )
     ends = np.cumsum([len(part_labels) for part_labels in labels])
@@ -253,7 +253,7 @@ def _group_numbers(groups: Any, train: int, total: int) -> NDArray[np.int64] | N
     array = np.asarray(groups)
     if array.shape != (train,) or array.dtype.kind not in "biufUSO":
         raise DataError(
-            f"groups should hold one number or string an image of x, ({train},). "
+            f"groups should hold one number or string per image of x, ({train},). "
             f"Received: {array.dtype} {array.shape}"
         )
     alone = np.array([is_missing(group) for group in array.tolist()], bool)

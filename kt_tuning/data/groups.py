@@ -79,13 +79,13 @@ def keep_together(
         if groups.required:
             raise DataError(
                 f"Too few groups for the split: {class_names[label]!r} has images in "
-                f"{len(np.unique(group[labels == label]))} groups. Expected: one at least for each "
-                f"of {len(wanted)} parts, with other classes met, too. Take finer groups or fewer "
+                f"{len(np.unique(group[labels == label]))} groups. Expected: enough groups for "
+                f"every class to be in each of {len(wanted)} parts. Use smaller groups or fewer "
                 "parts, or leave the class out."
             )
         logging.getLogger("kt_tuning").warning(
-            "%r has so few different images that copies of one are in several parts of the split: "
-            "its scores are too good. Add images.",
+            "%r has so few different images that copies of an image are in several parts of the "
+            "split. Its scores are therefore optimistic: add images.",
             class_names[label],
         )
         result[labels == label] = part[labels == label]
@@ -188,7 +188,7 @@ def find_groups(groups: PathGroups) -> Callable[[str, str], Hashable]:
         pattern = re.compile(groups)
     except (re.error, TypeError) as error:
         raise OptionError(
-            f"groups is no regular expression: {error}. Received: {groups!r}"
+            f"groups is not a valid regular expression: {error}. Received: {groups!r}"
         ) from None
     if pattern.groups != 1:
         raise OptionError(
@@ -221,10 +221,11 @@ def groups_of_paths(
             result[place] = numbers.setdefault(found, place)
     shown = f"groups={groups!r}" if isinstance(groups, str) else "The function or column of groups"
     if len(lost) == len(paths):
-        raise DataError(f"{shown} finds a group in none of {len(paths)} paths, e.g. {paths[0]}")
+        raise DataError(f"{shown} finds no group in any of {len(paths)} paths, e.g. {paths[0]}")
     if lost:
         logging.getLogger("kt_tuning").warning(
-            "%s finds no group in %d of %d paths, e.g. %s: each of those is on its own.",
+            "%s finds no group in %d of %d paths, e.g. %s. Each of these images is a group of its "
+            "own.",
             *(shown, len(lost), len(paths), lost[0]),
         )
     return result

@@ -138,7 +138,7 @@ class ImageSplit:
         self, dtype: np.dtype[Any] | None = None, copy: bool | None = None
     ) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("The images of a split are copied: `np.asarray(split)` does that.")
+            raise ValueError("Expected copy=True or None, as `np.asarray(split)` copies images.")
         return self.images if dtype is None else self.images.astype(dtype)
 
     @property

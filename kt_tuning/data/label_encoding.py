@@ -16,7 +16,7 @@ _WHOLE = 2.0**53
 
 
 def check_class_names(names: Sequence[str]) -> None:
-    """Check that names can be written one a line, as in labels.txt of an exported model.
+    """Check that names can be written one per line, as in labels.txt of an exported model.
 
     Raises:
         DataError: if one is empty, or has line breaks, other control characters or no Unicode.
@@ -50,7 +50,7 @@ def encode_labels(
     """
     if isinstance(class_names, (str, Mapping)):
         raise DataError(
-            "class_names should be a sequence of names, that of label 0 first. "
+            "class_names should be a sequence of names, the name of label 0 first. "
             f"Received: {type(class_names).__name__}"
         )
     raw, columns = _label_values(labels[0])
@@ -116,7 +116,7 @@ def _label_values(y: Any) -> tuple[NDArray[Any], int]:
     try:
         array = np.asarray(y)
     except ValueError as error:  # NumPy's "inhomogeneous shape"
-        raise DataError(f"Expected one label an image, or one-hot rows. {error}") from error
+        raise DataError(f"Expected one label per image, or one-hot rows. {error}") from error
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.dtype.kind == "O":  # such as a pandas column of strings

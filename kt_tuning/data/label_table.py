@@ -76,7 +76,7 @@ def read_table(
     """Find the image files that the rows of a table name.
 
     Args:
-        source: A `.csv`, `.tsv` or `.parquet` file, or a DataFrame: a row an image. The cells of a
+        source: A `.csv`, `.tsv` or `.parquet` file, or a DataFrame: a row per image. The cells of a
             text file are separated by commas, semicolons, tabs or bars, as its first line is. One
             column has file names: absolute, or below `images`, with or without a folder and an
             extension, in any case; of a path that has the name of that folder in it, what follows
@@ -121,18 +121,20 @@ def read_table(
         parts = [f"{len(some)} {fault} ({_shown(some)})" for fault, some in faults.items()]
         wrong = sum(map(len, faults.values()))
         message = (
-            f"{wrong} of {len(rows)} rows cannot be used: {'; '.join(parts)}. Files are those of "
-            f"the column {names['file']!r} below {root}, labels those of {names['label']!r}"
+            f"{wrong} of {len(rows)} rows cannot be used: {'; '.join(parts)}. The files are named "
+            f"in the column {names['file']!r}, relative to {root}, and the labels in the column "
+            f"{names['label']!r}"
         )
         if wrong > max_missing * len(rows):
             raise DataError(
-                f"{message}. Correct them, name the right folder and columns, or allow a share to "
-                f"be left out: max_missing={max(0.01, wrong / len(rows)):.2g} (--max-missing)."
+                f"{message}. Correct them, name the right folder and columns, or allow a share of "
+                f"the rows to be left out: max_missing={max(0.01, wrong / len(rows)):.2g} "
+                "(--max-missing)."
             )
         logger.warning("%s. They are left out.", message)
     if unlisted:
         logger.warning(
-            "%d image files in %s are in no row of the table and are left out, e.g. %s",
+            "%d image files in %s are left out, because no row of the table names them, e.g. %s",
             *(len(unlisted), root, _shown(unlisted)),
         )
     known = TableSource(
@@ -168,15 +170,17 @@ def _find_columns(found: Sequence[str], given: Mapping[str, str]) -> dict[str, s
     missing = [meaning for meaning in ("file", "label") if meaning not in names]
     if missing:
         raise DataError(
-            f"Which column has the {' and which the '.join(missing)} cannot be told. The table "
-            f"has: {', '.join(found)}. Name them: columns={{'file': …, 'label': …}} "
+            f"Cannot tell which column has the {' and which the '.join(missing)}. The table has: "
+            f"{', '.join(found)}. Name them: columns={{'file': …, 'label': …}} "
             "(--column file=… --column label=…)."
         )
     for name in names.values():
         if len(same := [one for one in found if _plain(one) == _plain(name)]) > 1 and (
             name not in given.values() or found.count(name) > 1
         ):
-            raise DataError(f"Several columns have one name: {', '.join(same)}. Keep one of them.")
+            raise DataError(
+                f"Several columns have the same name: {', '.join(same)}. Keep one of them."
+            )
     used = ", ".join(f"{meaning} = {name}" for meaning, name in names.items())
     unused = ", ".join(name for name in found if name not in names.values())
     logger.info("Columns of the table: %s%s", used, f"; not used: {unused}" if unused else "")
@@ -224,7 +228,7 @@ def _find_files(
         prefix = start or prefix
         named.update(meant)
         if len(meant) != 1:
-            fault = "name several files" if meant else "name a file that is missing"
+            fault = "match several files" if meant else "name a file that is missing"
             faults[fault].append(row.name)
         elif not row.label:
             faults["have no label"].append(row.name)
@@ -236,7 +240,7 @@ def _find_files(
     counts = collections.Counter(row.label for row in valid.values())
     for file, row in list(valid.items()):
         if counts[row.label] == 1 < len(valid):
-            faults["are the single image of a class"].append(f"{row.label}: {row.name}")
+            faults["are the only image of their class"].append(f"{row.label}: {row.name}")
             del valid[file]
     return valid, dict(faults), [file.path for file in files if file not in named]
 

@@ -67,7 +67,7 @@ def load_images(
 ) -> ImageData:
     r"""Load images from a folder, from a table of file names and labels, or from an `.npz` file.
 
-    A folder has one sub-folder per class, or ready train, val and test folders with such
+    A folder has one sub-folder per class, or train, val and test folders with such
     sub-folders. A table labels the images of a folder: `load_images("labels.csv",
     images="photos/")`. An `.npz` file contains arrays, as Keras' own data sets do:
     `load_images("mnist.npz")`, see `kt_tuning.data.npz_file.load_npz`; its images keep their size.
@@ -78,7 +78,7 @@ def load_images(
     are duplicates, 16-bit files with fewer bits, and files that an exported model cannot decode.
 
     Copies of an image stay in one part of the split. Training images that are copies of images in
-    ready validation or test splits are left out.
+    existing validation or test splits are left out.
 
     Args:
         folder: The folder. Sub-folder names are the class names, sorted. Names such as train,
@@ -92,7 +92,7 @@ def load_images(
             lower, but at least 128, if a network cannot be trained on 224 pixels within a quarter
             of the time limit: see `kt_tuning.data.pixel_format.largest_side`.
         channels: 1 or 3; by default 1 if every image is grey, else 3.
-        split: Shares of train, validation and test, with sum 1. With ready splits, a missing
+        split: Shares of train, validation and test, with sum 1. With existing splits, a missing
             validation or test split takes its share of the training images.
         seed: Seed of the split.
         max_unreadable: Largest share of the image files, 0 to 1, that may be unreadable. They are
@@ -202,7 +202,7 @@ def load_images(
     missing = [part for part in PARTS if part not in labels]
     if missing and len(labels) > 1:
         logging.getLogger("kt_tuning").info(
-            "%s has no %s images: they are taken from those for training.",
+            "%s has no %s images: they are taken from the training images.",
             *(listing.root, " and no ".join(missing)),
         )
     places = {
@@ -246,8 +246,8 @@ def _say_formats(index: CacheIndex, root: str) -> None:
     logger = logging.getLogger("kt_tuning")
     if (bits := index.pixels.bits) < 16:
         logger.warning(
-            "The files of %s with 16 bits a pixel hold %d bits: their levels, 0 to %d, become 0 to "
-            "255.",
+            "The files of %s with 16 bits per pixel use %d bits: their levels, 0 to %d, become 0 "
+            "to 255.",
             *(root, bits, 2**bits - 1),
         )
     if index.unserved:
@@ -279,7 +279,7 @@ def _check_unreadable(
 
 
 def _check_classes(index: CacheIndex) -> None:
-    """Check that no class of a ready split has only unreadable files."""
+    """Check that no class of an existing split has only unreadable files."""
     for part, counts in index.counts.items():
         empty = [index.class_names[label] for label, count in enumerate(counts) if count == 0]
         if empty and part != "train":  # the train part's sizes are checked with the split

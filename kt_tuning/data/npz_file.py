@@ -25,7 +25,7 @@ CLASS_NAMES = ("class_names", "label_names")
 """Names of an array of class names."""
 _ADVICE = (
     "Expected the arrays x and y, or images and labels, or x_train, y_train, x_test, y_test; a "
-    "validation split may be there, too. Save them so: numpy.savez(path, x=images, y=labels)."
+    "validation split is optional. Save them with numpy.savez(path, x=images, y=labels)."
 )
 
 
@@ -63,8 +63,8 @@ def load_npz(
     height, width, found = data.input_shape
     if (image_size or (height, width)) != (height, width) or (channels or found) != found:
         raise OptionError(
-            f"The images of {path} are {height}×{width} with {found} channels, and are taken as "
-            f"they are. Received: image_size={image_size}, channels={channels}. Leave both out."
+            f"The images of {path} are {height}×{width} with {found} channels, and are not "
+            f"changed. Received: image_size={image_size}, channels={channels}. Leave both out."
         )
     return dataclasses.replace(data, source=str(path.resolve()))
 
@@ -116,7 +116,7 @@ def _find_arrays(path: Path, keys: Sequence[str]) -> dict[tuple[str, str], str]:
     if "train" not in there or unpaired:
         raise DataError(f"{problem} {_ADVICE}")
     if unused:
-        logging.getLogger("kt_tuning").info("%s: not used are %s.", path, ", ".join(unused))
+        logging.getLogger("kt_tuning").info("%s: arrays not used: %s.", path, ", ".join(unused))
     return places
 
 

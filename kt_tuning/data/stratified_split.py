@@ -136,7 +136,7 @@ def complete(
         more = f" and {len(small) - 5} more" if len(small) > 5 else ""
         raise DataError(
             f"Too few images for the split {tuple(split)}. Found: {found}{more}. Expected: at "
-            f"least {len(filled)} a class, one each for {', '.join(filled)}. Add images or leave "
+            f"least {len(filled)} per class, one each for {', '.join(filled)}. Add images or leave "
             "the class out."
         )
     result = {part: given.get(part, np.empty(0, np.int64)) for part in PARTS}
@@ -226,7 +226,7 @@ def assign_folds(
     if sizes.min() < count:
         label = int(sizes.argmin())
         raise DataError(
-            f"{count} folds need at least {count} images a class outside the test split. "
+            f"{count} folds need at least {count} images per class outside the test split. "
             f"Found: {class_names[label]!r} {sizes[label]}. Ask for fewer folds."
         )
     rng = generator(seed)
@@ -243,7 +243,7 @@ def _check_parts_of_groups(
         torn = own[np.isin(groups[own], groups[its])]
         if len(torn):
             raise DataError(
-                f"{len(np.unique(groups[torn]))} groups have images in the ready {part} and "
-                f"{other} splits, e.g. that of {name_of(int(torn[0]))}. Move each group into "
+                f"{len(np.unique(groups[torn]))} groups have images in both the {part} and the "
+                f"{other} split, e.g. the group of {name_of(int(torn[0]))}. Move each group into "
                 "one split, or leave the groups out."
             )

@@ -74,8 +74,8 @@ def _batches(dataset: Any, name: str) -> Iterator[tuple[NDArray[Any], NDArray[An
     if not isinstance(spec, tuple) or len(spec) != 2 or isinstance(spec[0], (tuple, dict)):
         raise DataError(
             f"{name} should be {_EXPECTED}. Its elements are: {spec}. Map them to pairs, such as "
-            "dataset.map(lambda element: (element['image'], element['label'])); labels are left "
-            "out by label_mode=None of image_dataset_from_directory."
+            "dataset.map(lambda element: (element['image'], element['label'])). "
+            "image_dataset_from_directory with label_mode=None leaves labels out."
         )
     single: list[tuple[Any, Any]] = []
     for image, label in dataset.as_numpy_iterator():

@@ -1,6 +1,6 @@
 """Precision, batch size, learning rate and steps of a training by its devices.
 
-The batch of each device stays the same, so k devices together take k times as many images a step
+The batch of each device stays the same, so k devices together take k times as many images per step
 and a k-th of the steps; the learning rate is scaled up.
 
 Batch normalisation on TensorFlow uses the images of each device (Goyal et al. 2017, sections 2.3
@@ -64,7 +64,7 @@ def precision(devices: Devices) -> str:
 
 
 def global_batch(batch: int, devices: int, images: int) -> int:
-    """Return the images a step of all devices: the batch of one times their number.
+    """Return the images per step of all devices: the batch of one times their number.
 
     With few images it is smaller, so that an epoch has 10 steps, but not below the batch of one
     device.
@@ -93,7 +93,7 @@ def rate_factor(optimizer: str, ratio: float) -> float:
 
     Args:
         optimizer: Name of its Keras class, in any case.
-        ratio: k, the images a step divided by those for which the rate was tuned.
+        ratio: k, the images per step divided by those for which the rate was tuned.
     """
     return ratio if optimizer.lower() == "sgd" else math.sqrt(ratio)
 

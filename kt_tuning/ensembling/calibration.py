@@ -1,7 +1,7 @@
 """Calibration: temperatures that make probabilities agree with observed frequencies.
 
 A network trained with label smoothing is underconfident, one trained for long overconfident. One
-number a member, its temperature, corrects that without changing the predicted classes, and makes
+number per member, its temperature, corrects that without changing the predicted classes, and makes
 the members' weights comparable. The average of calibrated members is underconfident again (Ranjan
 and Gneiting 2010, "Combining probability forecasts"), so the whole is calibrated, too.
 """

@@ -56,7 +56,7 @@ class Combination(Record):
         weights = np.asarray(self.weights, dtype=np.float64)
         if weights.ndim != 1 or not weights.size:
             raise OptionError(
-                f"Expected weights (K,), one a member. Received: shape {weights.shape}."
+                f"Expected weights (K,), one per member. Received: shape {weights.shape}."
             )
         # Written so that nan fails it.
         if not (weights.min() >= 0 and abs(weights.sum() - 1.0) <= 1e-6):
@@ -243,7 +243,7 @@ def combine_folds(
     `mean_over_folds`.
 
     Args:
-        members: For each member its models, one a fold, as many as the others have.
+        members: For each member its models, one per fold, as many as the others have.
         combination: The combination of the members.
         sharpening: See `sharpening_of`.
 

@@ -53,7 +53,9 @@ class EnsembleRecord(Record):
             validation images; what is known of the whole is of the models before.
     """
 
-    way_on: ClassVar[str] = "`kt-tuning finalize`, or in Python `tuner.ensemble()`, writes it anew."
+    way_on: ClassVar[str] = (
+        "`kt-tuning finalize`, or in Python `tuner.ensemble()`, writes it again."
+    )
 
     trial_ids: tuple[str, ...]
     weights: tuple[float, ...]
@@ -76,7 +78,7 @@ class EnsembleRecord(Record):
 
     def __post_init__(self) -> None:
         if not len(self.trial_ids) == len(self.weights) == len(self.member_scores):
-            raise ValueError("it should hold one weight and one score a member")
+            raise ValueError("it should hold one weight and one score per member")
 
     @property
     def relative_cost(self) -> float | None:

@@ -198,7 +198,7 @@ def read_validated(directory: str | Path, best: str | None = None) -> Validated 
     if len({member.shape for member in members}) > 1 or len(members[0]) != len(labels):
         raise StorageError(
             f"{PREDICTIONS} of each member in {directory} should have one row a validation image "
-            f"of {SPLIT} and one column a class. Received: {[len(member) for member in members]} "
+            f"of {SPLIT} and one column per class. Received: {[len(member) for member in members]} "
             f"rows for {len(labels)} labels"
         )
     probabilities = combination.predict(members)
@@ -286,7 +286,9 @@ def load_keras_model(path: Path) -> keras.Model:
 
     import hypermodels  # noqa: F401  its layers are registered by being imported
 
-    way_on = f"`kt-tuning finalize {path.parent}`, or in Python `tuner.ensemble()`, writes it anew."
+    way_on = (
+        f"`kt-tuning finalize {path.parent}`, or in Python `tuner.ensemble()`, writes it again."
+    )
     if not zipfile.is_zipfile(path):
         raise StorageError(f"{path} is damaged: it is no archive of a Keras model. {way_on}")
     with content_checked(path, way_on=way_on):

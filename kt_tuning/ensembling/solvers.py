@@ -207,10 +207,10 @@ def convex_weights(of_truth: Floats) -> tuple[Floats, float]:
 def stacked(problem: Problem, rng: np.random.Generator) -> Combination:
     """Fit a multinomial logistic regression to the members' log-probabilities.
 
-    The coefficients a >= 0 (K,), one a member, are shared by all classes; the intercepts b (C,) are
-    one a class. So it is a weighted geometric mean of the members with a temperature and a shift
-    for each class, which an ensemble can serve. The usual stack, a coefficient for each pair of a
-    member's class and a class, has K C^2 unknowns for as few rows.
+    The coefficients a >= 0 (K,), one per member, are shared by all classes; the intercepts b (C,)
+    are one per class. So it is a weighted geometric mean of the members with a temperature and a
+    shift for each class, which an ensemble can serve. The usual stack, a coefficient for each pair
+    of a member's class and a class, has K C^2 unknowns for as few rows.
 
     Minimises mean log-loss of softmax(sum_k a_k log p_k + b) + (|a - 1/K|^2 + |b|^2) / (2 N): a
     ridge of the strength that scikit-learn's LogisticRegression has, towards the plain geometric

@@ -104,7 +104,7 @@ def stored_bytes(path: str | Path) -> int:
 def training_speed(
     trials: Iterable[TrialRecord], data: DataCard, search: SearchRecord
 ) -> float | None:
-    """Return the images a second that a search's trials trained on: the median completed trial.
+    """Return the images per second that a search's trials trained on: the median completed trial.
 
     Building, validation and checkpoints are in the time.
 
@@ -168,7 +168,7 @@ class Throughput:
     Attributes:
         batch_size: The best one.
         images_per_second: With it.
-        by_batch_size: Batch size -> images a second, of all sizes that were tried.
+        by_batch_size: Batch size -> images per second, of all sizes that were tried.
     """
 
     batch_size: int

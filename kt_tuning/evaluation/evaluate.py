@@ -171,7 +171,7 @@ def evaluate(
         class_names = data.class_names if class_names is None else class_names
     if GENERALIZATION in wanted.names and not earlier:
         raise OptionError(
-            "The part 'generalization' compares the test split with those before it. Give "
+            "The part 'generalization' compares the test split with the other splits. Give "
             "`evaluate` all of the data and not one split: evaluate(model, data, …)."
         )
     if bootstrap < 1:

@@ -68,7 +68,7 @@ def grad_cam(model: Any, images: NDArray[np.uint8], labels: ArrayLike | None = N
     import tensorflow as tf
 
     if keras.config.image_data_format() != "channels_last":
-        raise OptionError("Grad-CAM reads maps (n, h, w, channels). Received: channels_first.")
+        raise OptionError("Grad-CAM needs maps (n, h, w, channels). Received: channels_first.")
     network = as_keras(model)
     twin = float_twin(network, _last_feature_map)
     if len(twin.outputs) < 2:
@@ -227,7 +227,7 @@ class Gallery(Record):
         examples: One image of each of the first classes, right or wrong.
     """
 
-    way_on: ClassVar[str] = "`kt-tuning evaluate`, or in Python `tuner.evaluate()`, writes it anew."
+    way_on: ClassVar[str] = "`kt-tuning evaluate`, or in Python `tuner.evaluate()`, writes it."
 
     method: str
     mistakes: tuple[Picture, ...]
@@ -243,7 +243,7 @@ def make_gallery(model: Any, split: Split, mistakes: Sequence[Mistake]) -> Galle
         mistakes: Those of the scores, the worst first.
 
     Raises:
-        DataError: if what the model returns is not one distribution an image.
+        DataError: if what the model returns is not one distribution per image.
     """
     worst = [mistake.index for mistake in mistakes[:MISTAKES]]
     every = np.asarray(split.labels)

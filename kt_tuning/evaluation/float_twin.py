@@ -31,7 +31,7 @@ def as_keras(model: Any) -> Any:
             "Expected an Ensemble, or a functional or built Sequential keras.Model with one input "
             "and one output"
             + (
-                f". Received: {network.name!r}, a {kind}: a subclassed model shows no layers."
+                f". Received: {network.name!r}, a {kind}. Subclassed models are not functional."
                 if isinstance(network, keras.Model)
                 else f". Received: {kind}."
             )
@@ -64,7 +64,7 @@ def check_tensorflow(purpose: str) -> None:
 
     if keras.backend.backend() != "tensorflow":
         raise OptionError(
-            f"{purpose} takes gradients with TensorFlow. "
+            f"{purpose} computes gradients with TensorFlow. "
             f"Received: KERAS_BACKEND={keras.backend.backend()}."
         )
 

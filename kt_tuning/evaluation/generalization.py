@@ -79,7 +79,7 @@ def generalization(
         seed: Seed of the resamples.
 
     Raises:
-        DataError: if a split is empty, or what the model returns is not one distribution an image.
+        DataError: if a split is empty, or what the model returns is not one distribution per image.
         OptionError: on an unknown metric, or a model that cannot be called.
     """
     rows = [find_metric(name) for name in metrics]

@@ -1,6 +1,6 @@
 """The functions behind `METRICS`.
 
-Those of rows return one number a row: (labels (N,), probabilities (N, C)) -> (N,), to be averaged.
+Those of rows, (labels (N,), probabilities (N, C)) -> (N,), return one number per row, to average.
 Those of counts measure many bootstrap resamples at once: (labels, probabilities, counts (N, R)),
 how often each row counts in each of R resamples, -> (R,), nan where the metric is undefined. With
 two classes, column 1 alone decides an area under a curve.

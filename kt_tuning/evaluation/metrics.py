@@ -36,7 +36,7 @@ class Metric:
         name: Name in the table; "val_<name>" is the objective.
         direction: "max" if more is better, "min" if less is.
         description: One line with range and unit.
-        per_row: For the mean of one number a row: (labels, probabilities) -> (N,).
+        per_row: For the mean of one number per row: (labels, probabilities) -> (N,).
         of_counts: For any other metric: (labels, probabilities, counts (N, R)) -> (R,).
         fewest_classes: Classes below which it says nothing, such as the top 3 of 3.
         largest: The largest value there is; the smallest is 0.
@@ -76,7 +76,7 @@ class Metric:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", "max", "share of images classified right, 0 to 1", functions.correct),
+        Metric("accuracy", "max", "share of correct predictions, 0 to 1", functions.correct),
         Metric(
             "balanced_accuracy",
             "max",
@@ -206,7 +206,7 @@ def check_labels(labels: Labels, probabilities: Floats) -> None:
     if len(labels) == 0:
         raise DataError("There is nothing to measure: 0 rows. Give at least one labelled image.")
     if labels.dtype.kind not in "iu":
-        raise DataError(f"Labels should be integers, 0 first. Received: dtype {labels.dtype}.")
+        raise DataError(f"Labels should be integers from 0. Received: dtype {labels.dtype}.")
     classes = probabilities.shape[1]
     if labels.min() < 0 or labels.max() >= classes:
         raise DataError(

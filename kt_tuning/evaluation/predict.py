@@ -79,7 +79,7 @@ def predict_images(predict: Predict, images: NDArray[np.uint8]) -> NDArray[np.fl
     """Return the checked probabilities (N, C) of images, `BATCH_SIZE` of them at a time.
 
     Raises:
-        DataError: if there are no images, or what comes back is not one distribution an image.
+        DataError: if there are no images, or what comes back is not one distribution per image.
     """
     if len(images) == 0:
         raise DataError("There is nothing to predict: 0 images. Give at least one.")
@@ -135,7 +135,7 @@ def predict_function(model: Any) -> Predict:
 
 
 def checked_probabilities(probabilities: NDArray[Any], images: int) -> NDArray[np.floating[Any]]:
-    """Refuse a batch of predictions that is not one distribution an image.
+    """Refuse a batch of predictions that is not one distribution per image.
 
     Raises:
         DataError: if it is not.

@@ -136,7 +136,7 @@ def robustness(
         raise OptionError("Give at least one corruption and one severity. Received: none.")
     if len(images) != len(labels):
         raise DataError(
-            f"Expected one label an image. Received: {len(images)} images, {len(labels)} labels."
+            f"Expected one label per image. Received: {len(images)} images, {len(labels)} labels."
         )
     clean = predict_images(predict, images)
     check_labels(labels, clean)
@@ -177,8 +177,8 @@ class LossGradient:
             found = tape.gradient(loss, pixels)
             if found is None:
                 raise OptionError(
-                    "No gradient reaches the pixels: the model turns them into integers inside. "
-                    "An attack needs a model that is differentiable from its input on."
+                    "No gradient reaches the pixels: the model converts them to integers. An "
+                    "attack needs a model that is differentiable with respect to its input."
                 )
             return found
 
@@ -237,8 +237,7 @@ def attack(
     row = ATTACKS[find_name(name, ATTACKS, "attack")]
     if not epsilon >= 1:
         raise OptionError(
-            "epsilon is in units of a pixel's 0 to 255; below 1 no pixel would change. "
-            f"Received: {epsilon}."
+            f"epsilon should be at least 1, on the scale 0 to 255 of pixels. Received: {epsilon}."
         )
     gradient = model if isinstance(model, LossGradient) else LossGradient(model)
     rng = np.random.default_rng(seed)

@@ -41,7 +41,7 @@ class Scores(Record):
         generalization: Result of `generalization`, if it was measured.
     """
 
-    way_on: ClassVar[str] = "`kt-tuning evaluate`, or in Python `tuner.evaluate()`, writes it anew."
+    way_on: ClassVar[str] = "`kt-tuning evaluate`, or in Python `tuner.evaluate()`, writes it."
 
     metrics: dict[str, Interval]
     confusion: list[list[int]]

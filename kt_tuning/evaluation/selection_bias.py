@@ -1,4 +1,4 @@
-"""Selection bias: the best of K validation scores, corrected for having been chosen.
+"""Selection bias: the best of K validation scores, corrected for the selection.
 
 Of several scores on the same rows the best is too good, as the candidate was chosen for its luck,
 too. `benchmarks/winners_curse.py` measures the correction on trained networks,
@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.core.json_record import Record
 from kt_tuning.core.records import TrialRecord
+from kt_tuning.core.units import count
 from kt_tuning.evaluation.intervals import Interval, draw_counts, metric_interval
 from kt_tuning.evaluation.metrics import check_labels, find_metric, metric_of
 from kt_tuning.run import Run
@@ -31,10 +32,10 @@ Labels = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
 
 EPOCH_CAVEAT = (
-    "the choice of each best epoch on the same images is not corrected; it typically adds 1.4 to "
-    "2.4 points of accuracy"
+    "each best epoch was chosen on the same images, which is not corrected and typically adds 1.4 "
+    "to 2.4 points of accuracy"
 )
-"""Shown with every score that a correction, or cross-fitting, leaves too good."""
+"""Shown with every score that is still optimistic after a correction or cross-fitting."""
 
 RESAMPLES_OF_RUN = 100
 """Resamples of `corrected_best_of_run`."""
@@ -84,11 +85,11 @@ class CorrectedBest(Record):
         return f"CorrectedBest({self})"
 
     def __str__(self) -> str:
-        epochs = f" and of their {self.epochs:,} epochs" if self.epochs else ""
+        epochs = f" with {self.epochs:,} epochs" if self.epochs else ""
         return (
-            f"{self.metric} {self.raw:.4f}, the best of {self.candidates}{epochs} on "
-            f"{self.rows:,} images; corrected for that {self.corrected.value:.4f} "
-            f"(95% interval {self.corrected.limits})"
+            f"{self.metric} {self.raw:.4f}, the best of {count(self.candidates, 'candidate')}"
+            f"{epochs} on {self.rows:,} images; {self.corrected.value:.4f} after correction for "
+            f"this selection (95% interval {self.corrected.limits})"
             + (f"; {EPOCH_CAVEAT}" if self.best_epochs else "")
         )
 
@@ -102,7 +103,7 @@ def corrected_best(
     resamples: int = 1000,
     seed: int = 0,
 ) -> CorrectedBest:
-    """Correct the best of K scores on the same rows for having been chosen.
+    """Correct the best of K scores on the same rows for its selection.
 
     The candidates' true scores are estimated from all of them together by empirical Bayes, see
     `optimism_of_best`: the best one is moved towards the others by as much as luck could have set
@@ -163,10 +164,10 @@ def corrected_best(
             best, winner = len(measured) - 1, array[0]
     if not kept:
         raise DataError(
-            "The best of no candidates: give at least one array of finite predictions (N, classes)."
+            "Expected at least one array (N, classes) of finite predictions. Received: none."
         )
     if len(truth) < 2:
-        raise DataError("A choice cannot be judged on the 1 row it was made on: give at least 2.")
+        raise DataError(f"Expected 2 rows or more. Received: {count(len(truth), 'row')}.")
     scores = np.array(measured)
     drawn = None
     if row.per_row is None:

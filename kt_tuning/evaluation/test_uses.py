@@ -86,8 +86,8 @@ class HeldOutUses(Record):
         if not parts:
             return None
         return (
-            "The test split is no longer unseen: " + "; ".join(parts) + ". Choices that were made "
-            "knowing its scores make them optimistic."
+            "The test split is no longer unseen: " + "; ".join(parts) + ". Its scores are "
+            "optimistic if they influenced any choice."
         )
 
 
@@ -105,7 +105,7 @@ def add_uses(directory: str | Path, uses: Iterable[HeldOutUse]) -> None:
             HeldOutUses(tuple(sorted([*known, *new], key=lambda use: use.time))).save(path)
         except OSError as error:
             raise StorageError(
-                f"Cannot write {path}, which has to say that the test split is used: "
+                f"Cannot write {path}, which records each use of the test split: "
                 f"{error.strerror or error}."
             ) from error
 

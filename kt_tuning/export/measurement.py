@@ -74,8 +74,8 @@ MEASUREMENT_HEADER = (
     "MB zipped",
     "ms per image",
     "accuracy",
-    "labels as Keras",
-    "difference",
+    "same label as Keras",
+    "largest difference",
 )
 
 
@@ -105,12 +105,13 @@ def accuracy_note(found: Sequence[Measurement]) -> str:
     """
     images = max(row.images for row in found)
     if not any(row.seen for row in found):
-        return f"Accuracy is of up to {images:,} validation images, and so optimistic."
+        return f"Accuracy was measured on up to {images:,} validation images, so it is optimistic."
     if all(row.accuracy is None for row in found):
-        return "The models were trained on the validation images: accuracy is known of none."
+        return "The models were trained on the validation images, so no accuracy is given."
     return (
-        "Accuracy is out of fold: of training and validation images, each labelled by models that "
-        "were not trained on it. Exports that label an image otherwise than Keras have none."
+        "Accuracy is out of fold: each training and validation image is labelled by models that "
+        "were not trained on it. It is only given for exports whose labels are all those of the "
+        "Keras model."
     )
 
 

@@ -239,7 +239,7 @@ def load_saved_model(path: str | Path) -> LoadedModel:
     class_names = text.removesuffix("\n").split("\n")
     if any(output.shape[1] != len(class_names) for output in outputs):
         raise ExportError(
-            f"{path / LABELS_FILE} should name {outputs[0].shape[1]} classes, one a line. "
+            f"{path / LABELS_FILE} should name {outputs[0].shape[1]} classes, one per line. "
             f"Received: {len(class_names)}."
         )
     bits = 16

@@ -1,4 +1,4 @@
-"""Features of a frozen network on disk: one row an image, computed when it is first asked for.
+"""Features of a frozen network on disk: one row per image, computed when it is first asked for.
 
 `Views` has those of several augmented views of each image.
 """

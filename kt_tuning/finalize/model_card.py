@@ -1,4 +1,4 @@
-"""MODEL_CARD.md: facts that somebody should know before using an exported model."""
+"""MODEL_CARD.md: what users of an exported model should know."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _content(records: RunRecords, measurement: Measurement | None) -> dict[str, 
 
 
 def _class_counts(data: DataCard) -> list[tuple[str, ...]]:
-    """Return a row a class of its images in each split, and a last row of all images."""
+    """Return one row per class with its images in each split, and a last row with all images."""
     splits = data.counts.values()
     rows = [
         (name, *(f"{counts[label]:,}" for counts in splits))
@@ -149,13 +149,13 @@ _WEAKEST = 3
 
 
 def limits(records: RunRecords, measurement: Measurement | None) -> list[str]:
-    """Return a sentence a limit."""
+    """Return one sentence per limit."""
     names, pixels = records.card.class_names, records.card.pixels
     found = [
-        f"It answers with one of its {len(names)} classes whatever an image shows, and was tested "
-        "on images from the same source as those that it was trained on.",
-        f"Images are resized to {pixels.height} × {pixels.width} pixels: details that are lost "
-        "there do not count.",
+        f"It answers with one of its {len(names)} classes whatever an image shows. It was tested "
+        "on images from the same source as its training images.",
+        f"Images are resized to {pixels.height} × {pixels.width} pixels: the model cannot see "
+        "smaller details.",
     ]
     found += _of_the_data(records)
     found += _of_the_scores(records)
@@ -164,9 +164,9 @@ def limits(records: RunRecords, measurement: Measurement | None) -> list[str]:
             f"{measurement.sparsity:.0%} of the weights were pruned after the test scores were "
             "measured: "
             + (
-                "of the pruned model no accuracy is known."
+                "the accuracy of the pruned model is not known."
                 if measurement.accuracy is None
-                else "of the pruned model only the validation accuracy above is known."
+                else "only the validation accuracy of the pruned model is known, see above."
             )
         )
     return found
@@ -180,7 +180,7 @@ def _of_the_data(records: RunRecords) -> list[str]:
     found = []
     few = [name for name, count in zip(names, counts, strict=True) if count < FEW]
     if few:
-        found.append(f"Fewer than {FEW} training images: {_listed(few)}.")
+        found.append(f"Classes with fewer than {FEW} training images: {_listed(few)}.")
     if counts.max() >= UNEVEN * counts.min():
         most, least = names[counts.argmax()], names[counts.argmin()]
         found.append(
@@ -193,7 +193,7 @@ def _of_the_data(records: RunRecords) -> list[str]:
 def _of_the_scores(records: RunRecords) -> list[str]:
     scores = records.scores
     if scores is None:
-        return ["How good it is on new images is not known."]
+        return ["Its accuracy on new images is not known."]
     found = []
     confusion = np.array(scores.confusion)
     totals = confusion.sum(axis=1)
@@ -201,7 +201,7 @@ def _of_the_scores(records: RunRecords) -> list[str]:
     weak = [label for label in np.argsort(recall, kind="stable")[:_WEAKEST] if recall[label] < 1]
     if weak:
         cells = ", ".join(f"{scores.class_names[label]} ({recall[label]:.0%})" for label in weak)
-        found.append(f"Classes recognised least often, and how often: {cells}.")
+        found.append(f"Classes with the lowest recall: {cells}.")
     if scores.robustness is None:
         found.append("Robustness (noise, blur, weather, attacks) has not been measured.")
     return found

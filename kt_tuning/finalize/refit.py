@@ -46,8 +46,8 @@ class RefitRecord(Record):
     Attributes:
         trial_ids: The trials whose configurations they have, K of them.
         epochs: (K,) of each training.
-        batch_sizes: (K,) images a step, of all devices together.
-        rate_ratios: (K,) those over the images a step of the trial; what the learning rate was
+        batch_sizes: (K,) images per step, of all devices together.
+        rate_ratios: (K,) those over the images per step of the trial; what the learning rate was
             multiplied by follows from it and the optimizer, see `kt_tuning.devices.rate_factor`.
         seeds: (K,) of initial weights, order and augmentation: those of the trials.
         images: How many they were trained on: those of the training and the validation split.
@@ -78,9 +78,9 @@ class RefitRecord(Record):
             return None
         times = "once" if len(self.test_uses) == 1 else f"{len(self.test_uses)} times"
         return (
-            f"The test split was opened {times} before this refit, first on {self.test_uses[0]}: "
-            "scores there are of the models as they were then. Those of the refitted models are "
-            "not known; should they be measured on it, it is no longer unseen."
+            f"The test split was opened {times} before this refit, first on {self.test_uses[0]}. "
+            "Those scores belong to the models before the refit. The refitted models have not been "
+            "evaluated, and for them the test split is no longer unseen."
         )
 
     def __str__(self) -> str:
@@ -218,7 +218,7 @@ def _begin(
             told = "; ".join(f"{n}={getattr(known, n)}, now {getattr(record, n)}" for n in names)
             raise StorageError(
                 f"{folder} holds another refit: {told}. Ask for the same one to continue it, or "
-                "pass overwrite=True to start anew."
+                "pass overwrite=True to start again."
             )
         remove_run(folder)
     for name in (DATA, SPLIT, SEARCH):

@@ -73,7 +73,7 @@ class MemberPlan:
         recipe: How it is trained.
         epochs: Of the training.
         batch_size: Images a step, of all devices together.
-        ratio: That over the images a step of the trial.
+        ratio: That over the images per step of the trial.
         seed: Of initial weights, order and augmentation: that of the trial.
     """
 

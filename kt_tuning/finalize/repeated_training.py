@@ -221,7 +221,7 @@ def _errors(run: MemberTraining, record: TrialRecord) -> NDArray[np.bool_]:
         wrong = predict_split(model.predict_on_batch, train).argmax(axis=1) != train.labels
         with atomic_write(path, durable=True) as temporary:
             np.save(temporary, wrong)
-    with content_checked(path, way_on="Remove it: the same command writes it anew."):
+    with content_checked(path, way_on="Remove it: the same command writes it again."):
         errors: NDArray[np.bool_] = np.load(path)
         if errors.dtype != np.bool_ or errors.shape != run.data.train.labels.shape:
             raise TypeError(f"received {errors.dtype} {errors.shape}")

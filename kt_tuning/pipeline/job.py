@@ -205,7 +205,7 @@ def _finalize(
         with stage("Exporting a SavedModel and comparing it with the Keras model"):
             compared = COMPARED_SHORT if clock.short else COMPARED
             (shipped,) = export_run(out, ensemble.to_keras(), data, images=compared)
-        with stage("Correcting the best validation score for having been chosen"):
+        with stage("Correcting the best validation score for selection bias"):
             _preview_augmentation(tuner, data, out)
             correction, forecast = corrected_best_of_run(out), forecast_of_run(out)
         with stage("Writing the report"):

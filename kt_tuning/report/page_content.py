@@ -57,7 +57,7 @@ def score_line(run: RunSummary) -> Line:
     scores = run.scores
     if scores is not None and "accuracy" in scores.metrics:
         accuracy = scores.metrics["accuracy"]
-        images = f"of {scores.images:,} {scores.split} images right"
+        images = f"of {scores.images:,} {scores.split} images correct"
         interval = ""
         if not math.isnan(accuracy.low):
             interval = f"; 95%\u00a0interval {percent(accuracy.low)} to {percent(accuracy.high)}"
@@ -66,15 +66,15 @@ def score_line(run: RunSummary) -> Line:
         )
     confusion = confusion_data(run)
     if confusion is not None:
-        images = f"of {confusion.counts.sum():,} {confusion.split} images right; optimistic, and"
         return Line(
             f"{confusion.split.capitalize()} accuracy",
             percent(confusion.accuracy),
-            f"{images} not evaluated on the test split yet",
+            f"of {confusion.counts.sum():,} {confusion.split} images correct; optimistic, "
+            "as the model was chosen by them",
         )
     best = None if run.best is None else run.score(run.best)
     return Line(
-        metric_label(run.search.objective), number(best), "optimistic, and no test score yet"
+        metric_label(run.search.objective), number(best), "optimistic; there is no test score yet"
     )
 
 
@@ -83,19 +83,19 @@ def selection_line(run: RunSummary) -> Line:
 
     The best of many noisy scores is biased upwards (Cawley and Talbot, JMLR 2010, section 5).
     """
-    label = "Best in validation"
+    label = "Best validation score"
     if run.best is None:
-        return Line(label, "–", "no trial has a score yet; the trials below say why")
+        return Line(label, "–", "no trial has a score yet; the table of trials gives the reasons")
     of_trial = f"of trial {run.best.number}"
     found = run.correction
     if found is not None:
         trials = count(found.candidates, "trial")
-        epochs = f" and of their {found.epochs:,} epochs" if found.epochs else ""
+        epochs = f" with {found.epochs:,} epochs" if found.epochs else ""
         return Line(
             label,
             number(found.raw),
             f"{metric_label(found.metric)} {of_trial}, the best of {trials}{epochs}; "
-            f"corrected for this choice {number(found.corrected.value)}, "
+            f"{number(found.corrected.value)} after correction for this selection, "
             f"95%\u00a0interval {ends(found.corrected)}"
             + (f"; {EPOCH_CAVEAT}" if found.best_epochs else ""),
         )
@@ -103,13 +103,13 @@ def selection_line(run: RunSummary) -> Line:
         label,
         number(run.score(run.best)),
         f"{metric_label(run.search.objective)} {of_trial}, the best of "
-        f"{count(len(run.trials), 'trial')} and so optimistic: the trial and its epoch were chosen "
-        "by it",
+        f"{count(len(run.trials), 'trial')}; optimistic, as the trial and its epoch were chosen by "
+        "this score",
     )
 
 
 def model_line(run: RunSummary) -> Line:
-    """Return the model that is exported: which trials it is of, its size and its speed."""
+    """Return the model that is exported: its trials, its size and its speed."""
     label = "Final model" if run.export is None else "Exported model"
     members = run.model_trials
     if not members:
@@ -135,8 +135,8 @@ def notes(run: RunSummary) -> list[str]:
     found = [note for note in (failure, run.caveat) if note is not None]
     if run.scores is None:
         found.append(
-            "Quote no figure of this page before the final model is evaluated on the test split: "
-            "scores on images that choices were made by are optimistic."
+            "Do not quote scores from this page before the final model has been evaluated on the "
+            "test split: scores on images that were used to choose a model are optimistic."
         )
     return found
 
@@ -165,7 +165,7 @@ def _search(run: RunSummary) -> Line:
 def _data(run: RunSummary) -> Line:
     data = run.data
     if data is None:
-        return Line("Data", "–", "not images that kt-tuning split")
+        return Line("Data", "–", "not described, as the search was not on an ImageData")
     pixels = data.pixels
     sizes = ", ".join(f"{int(np.sum(counts)):,} {split}" for split, counts in data.counts.items())
     return Line(
@@ -202,7 +202,7 @@ def failure_rows(run: RunSummary) -> list[tuple[str, list[int], str]]:
     reasons: dict[tuple[str, str], list[int]] = {}
     for record in run.trials:
         if record.status != COMPLETED:
-            reason = short_message(record.message or "") or "no reason is known"
+            reason = short_message(record.message or "") or "unknown"
             reasons.setdefault((record.status.lower(), reason), []).append(record.number)
     return [(status, numbers, reason) for (status, reason), numbers in sorted(reasons.items())]
 
@@ -240,7 +240,7 @@ def cost_rows(run: RunSummary) -> list[tuple[str, str]]:
             rows.append(("Multiply-adds per image", large_number(cost.multiply_adds)))
             rows.append(("Floating-point operations per image", large_number(cost.flops)))
     if run.export is not None and run.export_bytes is not None:
-        rows.append((f"Files of export {run.export}", decimal(run.export_bytes)))
+        rows.append((f"Size of export/{run.export}", decimal(run.export_bytes)))
     latency = scores.latency_ms if cost is None else cost.latency_ms
     rows += [(f"Latency of one image, {name}", milliseconds(ms)) for name, ms in latency.items()]
     if cost is not None:
@@ -251,7 +251,7 @@ def cost_rows(run: RunSummary) -> list[tuple[str, str]]:
     if run.data is not None:
         trained = training_speed(run.trials, run.data, run.search)
     if trained is not None:
-        rows.append(("Training, the median trial", f"{large_number(trained)} images/s"))
+        rows.append(("Training speed, median trial", f"{large_number(trained)} images/s"))
     return rows
 
 

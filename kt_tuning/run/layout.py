@@ -115,7 +115,7 @@ Layout = Mapping[str, "Layout | None"]
 _JSON = r"({})\.json(\w*\.tmp|\.tmp)?"
 _RECORDS = (
     "data|search|definition|auto|options|storage|oracle|ensemble|scores|gallery|refit|configuration"
-    # KerasTuner writes a file a process.
+    # KerasTuner writes a file per process.
     r"|(tuner|worker|chief)[\w.-]*"
 )
 _CHECKPOINT: Layout = {

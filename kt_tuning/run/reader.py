@@ -286,7 +286,7 @@ def read_history(path: Path) -> dict[str, NDArray[np.float64]]:
         return columns
     except (OSError, ValueError) as error:
         raise StorageError(
-            f"{path} should be a table of numbers under a header, one row an epoch: {error}. "
+            f"{path} should be a table of numbers under a header, one row per epoch: {error}. "
             f"{TrialRecord.way_on}"
         ) from error
 

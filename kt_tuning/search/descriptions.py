@@ -95,7 +95,7 @@ def unchanged(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe_model(model: keras.Model) -> Rows:
-    """Return a row a layer (class, shapes of its weights, settings), then the training."""
+    """Return a row per layer (class, shapes of its weights, settings), then the training."""
     rows: Rows = [
         {
             CLASS: type(layer).__name__,

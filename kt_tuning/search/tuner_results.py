@@ -255,7 +255,7 @@ class TunerResults(keras_tuner.Tuner):
         return self._mean_model(self._values(record), self._run.trial(record.trial_id))
 
     def _load_folds(self, record: TrialRecord) -> list[keras.Model]:
-        """Return the models of a finished trial, one a fold."""
+        """Return the models of a finished trial, one per fold."""
         return self._fold_models(self._values(record), self._run.trial(record.trial_id))
 
     def _load_refitted(self, record: TrialRecord) -> keras.Model:
@@ -275,7 +275,7 @@ class TunerResults(keras_tuner.Tuner):
         return combine_models(models, Combination((1 / len(models),) * len(models)))
 
     def _fold_models(self, hp: keras_tuner.HyperParameters, directory: Path) -> list[keras.Model]:
-        """Return a trial's models at their best epochs, one a fold."""
+        """Return a trial's models at their best epochs, one per fold."""
         folds = [None] if self._folds is None else list(range(self._folds))
         models = []
         stock = directory / STOCK_WEIGHTS

@@ -242,7 +242,7 @@ class BatchGrowth(keras.callbacks.Callback):
 
     Args:
         loader: The loader that is resized.
-        most: Largest number of images a batch.
+        most: Largest number of images per batch.
         memory: State in JSON types; that of an interrupted training is continued.
     """
 

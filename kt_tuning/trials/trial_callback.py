@@ -37,7 +37,7 @@ class TrialCallback(keras.callbacks.Callback):
         values: Hyperparameter values.
         state: State of the training, which is kept up to date.
         best: The best epoch so far, or None.
-        files: The curve gets a row an epoch, and the checkpoint is written after each.
+        files: The curve gets a row per epoch, and the checkpoint is written after each.
         deadline: May shorten the training after an epoch, or None.
         report: (epochs done, objective, seconds of the epoch) -> decision.
         began: Value of `time.monotonic()` when the training began.

@@ -1,4 +1,4 @@
-"""The trainings of a trial (one a fold and execution), their files, and damaged files.
+"""The trainings of a trial (one per fold and execution), their files, and damaged files.
 
 A power loss may leave files empty or cut short.
 """

@@ -148,8 +148,9 @@ def test_report_is_written_anew(finished, monkeypatch, capsys, tmp_path):
 def test_run_tells_what_its_best_validation_score_is_worth(finished):
     _, result = finished
     assert re.search(
-        r"best validation score  accuracy \d\.\d{4}, the best of 2 and of their \d+ epochs on 12 "
-        r"images; corrected for that \d\.\d{4} \(95% interval \d\.\d{4} to \d\.\d{4}\)",
+        r"best validation score  accuracy \d\.\d{4}, the best of 2 candidates with \d+ epochs on "
+        r"12 images; \d\.\d{4} after correction for this selection "
+        r"\(95% interval \d\.\d{4} to \d\.\d{4}\)",
         result.stdout,
     )
 

@@ -61,7 +61,7 @@ def test_a_bag_is_made_once_and_kept_from_others(run, monkeypatch, capsys):
     told = capsys.readouterr().out.splitlines()
     assert told[0] == "run        1 model, 1,234 parameters, validation log_loss 0.5000"
     assert told[1].startswith("bag        ")
-    assert "choice of each best epoch on the same images" in told[2]
+    assert "each best epoch was chosen on the same images" in told[2]
     assert told[-1] == f"export     kt-tuning export {run / 'bag'}"
     assert [trial.epochs for trial in check(run, "bag").trials] == [2, 2]
     (repeats,) = load_run(run).repeats

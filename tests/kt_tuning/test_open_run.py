@@ -186,7 +186,7 @@ def test_a_run_whose_pretrained_network_is_gone_is_read(tmp_path, caplog):
     tuner = open_run(tmp_path)
     assert "cannot be made again" in caplog.text
     assert len(tuner.results()) == 0
-    with pytest.raises(SearchError, match="pre-trained network cannot be had"):
+    with pytest.raises(SearchError, match="pre-trained network is missing"):
         tuner.refit()
 
 

@@ -36,8 +36,8 @@ SHAPE = (64, 64, 3)
         (lambda: Recipe(augment="text", mixup=0.2), "Recipe(augment='text', mixup=0.2)"),
         (
             lambda: CorrectedBest("accuracy", 0.98, Interval(0.97, 0.95, 0.99), 3, 20, 1200),
-            "CorrectedBest(accuracy 0.9800, the best of 20 on 1,200 images; corrected for that "
-            "0.9700 (95% interval 0.9500 to 0.9900))",
+            "CorrectedBest(accuracy 0.9800, the best of 20 candidates on 1,200 images; 0.9700 "
+            "after correction for this selection (95% interval 0.9500 to 0.9900))",
         ),
         (lambda: Report(Path("runs/photos/report.html")), "Report('runs/photos/report.html')"),
         (

@@ -74,7 +74,7 @@ def test_the_report_and_the_card_say_so(folded):
     card = (tuner.run_directory / exported.folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     for text in (page, card):
         assert "Accuracy is out of fold" in text
-    assert "on out-of-fold predictions, which are of the models of one fold" in card
+    assert "on out-of-fold predictions, each from the models of one fold" in card
 
 
 def test_calibration_is_of_the_models_of_a_fold(folded):

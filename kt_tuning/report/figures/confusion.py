@@ -48,8 +48,8 @@ class ConfusionData:
         expected = (len(self.class_names), len(self.class_names))
         if self.counts.shape != expected:
             raise StorageError(
-                f"The confusion matrix of the {self.split} split should be square with a row a "
-                f"class, {expected}. Received shape: {self.counts.shape}"
+                f"The confusion matrix of the {self.split} split should have one row and one "
+                f"column per class, {expected}. Received shape: {self.counts.shape}."
             )
 
     @property
@@ -80,7 +80,7 @@ class ConfusionData:
         """The figure in words, for readers who do not see it."""
         names = [printable(name) for name in self.class_names]
         worst = "".join(
-            f" The most frequent mistake: {names[row]} taken for {names[column]}, "
+            f" The most frequent mistake: {names[row]} predicted as {names[column]}, "
             f"{self.counts[row, column]} of {self.counts[row].sum()}."
             for row, column in self.largest_mistakes(1)
         )
@@ -119,7 +119,7 @@ class ConfusionFigure(RunFigures):
         if data is None:
             raise SearchError(
                 "A confusion matrix needs scores.json or the best trial's val_predictions.npy. "
-                "Received a run with neither; let a trial finish first."
+                "Received: a run with neither. Let a trial finish first."
             )
         classes = len(data.class_names)
         # In CSS pixels, so that the matrix is easily read.

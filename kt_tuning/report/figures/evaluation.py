@@ -34,14 +34,14 @@ from kt_tuning.report.run_summary import FloatArray, RunSummary
 NAME_LENGTH = 18
 MOST_CURVES = 20
 """The hardest classes: more lines than that are a blur."""
-NO_CURVES = "Curves of the classes are in scores.json. Received a run without; evaluate it first."
+NO_CURVES = "Curves need scores.json. Received: a run without it. Evaluate the run first."
 NO_RELIABILITY = (
-    "A reliability diagram needs scores.json or ensemble.json. Received a run with neither; make "
-    "an ensemble or evaluate first."
+    "A reliability diagram needs scores.json or ensemble.json. Received: a run with neither. Make "
+    "an ensemble or evaluate the run first."
 )
 NO_ROBUSTNESS = (
-    "Robustness is in scores.json if it was asked for. Received a run without; "
-    "`kt-tuning evaluate` measures it."
+    "This figure needs robustness in scores.json. Received: a run without it. `kt-tuning evaluate` "
+    "measures it."
 )
 Found = TypeVar("Found")
 
@@ -67,7 +67,7 @@ class ClassCurvesData:
         return (
             f"Curves of {count(len(self.curves), 'class', 'classes')} on the {self.split} split: "
             f"area under the ROC {number(mean)} on average, average precision {number(precision)}. "
-            f"Hardest to tell: {self.name(worst)}, {number(worst.roc_auc)} and "
+            f"Hardest class: {self.name(worst)}, {number(worst.roc_auc)} and "
             f"{number(worst.average_precision)}."
         )
 
@@ -150,7 +150,7 @@ class ScoreFigures(RunFigures):
             for name, row in table.adversarial.items()
         }
         _draw_falls(axes, table.clean, rows)
-        name_axes(axes, "Accuracy under attack", "Largest change of a pixel, of 255")
+        name_axes(axes, "Accuracy under attack", "Largest change of a pixel (0 to 255)")
         ends = "; ".join(
             f"{name.upper()} {number(row[max(row)])} at {max(row):g} of 255"
             for name, row in table.adversarial.items()
@@ -210,10 +210,9 @@ class ReliabilityData:
         confidence = float(np.average(bins.confidence, weights=counts))
         accuracy = float(np.average(bins.accuracy, weights=counts))
         return (
-            f"Reliability on {images_of(int(counts.sum()), self.split)}: predictions are "
-            f"{percent(confidence)} sure on average and {percent(accuracy)} right; expected "
-            f"calibration error {percent(bins.expected_error)}, in the worst bin "
-            f"{percent(bins.largest_error)}."
+            f"Reliability on {images_of(int(counts.sum()), self.split)}: mean confidence "
+            f"{percent(confidence)}, accuracy {percent(accuracy)}, expected calibration error "
+            f"{percent(bins.expected_error)}, largest error of a bin {percent(bins.largest_error)}."
         )
 
 
@@ -249,7 +248,7 @@ _LINES: tuple[tuple[str, Any], ...] = (
 
 
 def _draw_falls(axes: Axes, clean: float, rows: Mapping[str, tuple[Any, ...]]) -> None:
-    """Draw a line a name through the clean score at 0 and (strengths, scores)."""
+    """Draw a line per name through the clean score at 0 and (strengths, scores)."""
     for (name, (strengths, scores)), (color, dashes) in zip(rows.items(), _LINES, strict=False):
         axes.plot((0, *strengths), (clean, *scores), color=color, linestyle=dashes, label=name)
     axes.set_ylim(bottom=0)

@@ -207,8 +207,9 @@ class HyperparameterFigures(RunFigures):
         both = np.isfinite(x.positions) & np.isfinite(y.positions)
         if a == b or any(len(np.unique(axis.positions[both])) < 2 for axis in (x, y)):
             raise SearchError(
-                "A contour needs two hyperparameters that completed trials have both and differ "
-                f"in. Received: {a!r} and {b!r}, which {int(both.sum())} trials have. See `slice`."
+                "A contour needs two hyperparameters that have at least two values each in the "
+                f"completed trials that have both. Received: {a!r} and {b!r}, which "
+                f"{count(int(both.sum()), 'trial')} have. See `slice`."
             )
         figure = new_figure(WIDTH, 1.15 * HEIGHT)
         axes = figure.axes[0]

@@ -48,7 +48,7 @@ class ScoredTrials:
         if completed:
             kept &= np.array([trial.status == COMPLETED for trial in self.trials])
         if not kept.any():
-            raise SearchError("No trial has completed with a score yet: let the search go on.")
+            raise SearchError("No trial has completed with a score yet: let the search continue.")
         trials = tuple(trial for trial, keep in zip(self.trials, kept, strict=True) if keep)
         return dataclasses.replace(self, trials=trials, scores=self.scores[kept])
 
@@ -80,7 +80,7 @@ class ScoredTrials:
         if not found:
             raise SearchError(
                 "This figure needs at least two completed trials that differ in a hyperparameter. "
-                f"Received: {len(self.trials)}. Let the search go on."
+                f"Received: {len(self.trials)}. Let the search continue."
             )
         return found
 

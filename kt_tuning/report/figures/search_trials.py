@@ -108,8 +108,8 @@ class TrialFigures(RunFigures):
         found = trials.importances()
         if np.isfinite(trials.scores).sum() < FEWEST_TRIALS or not found:
             raise SearchError(
-                f"Importances need {FEWEST_TRIALS} trials with a score that differ in a "
-                "hyperparameter. Received fewer: let the search go on."
+                f"Importances need at least {FEWEST_TRIALS} trials that have a score and differ in "
+                "a hyperparameter. Received: fewer. Let the search continue."
             )
         shares = list(found.items())[:MOST_BARS]
         figure = new_figure(WIDTH, 60 + ROW_HEIGHT * len(shares))
@@ -138,7 +138,7 @@ class TrialFigures(RunFigures):
             curve for trial in run.trials if (curve := _curve_of(run, trial, objective)) is not None
         ]
         if not curves:
-            raise SearchError("No trial has reported a value before its end: there are no curves.")
+            raise SearchError("Learning curves need values by epoch. No trial has recorded any.")
         figure, axes = _begin_curves(curves)
         for curve in curves:
             _draw_line(axes, curve, color=FAINT, linewidth=0.9, alpha=0.7)
@@ -162,7 +162,7 @@ class TrialFigures(RunFigures):
         run = self._run
         best = run.best
         if best is None:
-            raise SearchError("No trial has a score yet: let the search go on.")
+            raise SearchError("No trial has a score yet: let the search continue.")
         styles: dict[str, tuple[str, dict[str, Any]]] = {
             "loss": ("training", {"color": ORANGE, "linestyle": (0, (5, 1.5))}),
             "val_loss": ("validation", {"color": BLUE, "linewidth": 2.0}),
@@ -179,7 +179,7 @@ class TrialFigures(RunFigures):
         axes.axvline(kept, color=FAINT, linewidth=1.0, linestyle=(0, (3, 3)))
         for name, (curve, style) in curves.items():
             _draw_line(axes, curve, label=name, **style)
-        name_axes(axes, f"Loss of trial {best.number}", "Epoch (dashed: the epoch kept)")
+        name_axes(axes, f"Loss of trial {best.number}", "Epoch (dashed: best epoch)")
         add_legend(axes)
         ends = [
             f"{name} loss ends at {number(curve[1][-1])}" for name, (curve, _) in curves.items()
@@ -191,12 +191,12 @@ class TrialFigures(RunFigures):
 
     @default_style()
     def pareto(self) -> ReportFigure:
-        """Draw the trials by two or three objectives, and those that no other one dominates."""
+        """Draw the trials by two or three objectives, and mark the Pareto front."""
         run, objectives = self._run, self._objectives
         names = [name for name, _ in objectives]
         if len(names) not in (2, 3):
             raise OptionError(
-                "A Pareto front is drawn of 2 or 3 objectives. Received: a search for "
+                "A Pareto front needs 2 or 3 objectives. Received: a search for "
                 f"{', '.join(names)}."
             )
         records = [trial for trial in run.trials if trial.usable]
@@ -223,7 +223,8 @@ class TrialFigures(RunFigures):
             axes.tick_params(labelsize=FONT_SIZE, labelcolor=MUTED)
         add_legend(axes)
         figure.description = (
-            f"{count(len(whole), 'trial')} by {' and '.join(names)}; {front.sum()} on the front."
+            f"{count(len(whole), 'trial')} by {' and '.join(names)}; {front.sum()} on the Pareto "
+            "front."
         )
         return figure
 

@@ -79,7 +79,7 @@ def test_what_is_no_json_object_is_refused(text, tmp_path):
         (
             False,
             "Trial 0, the first of the starting points for these images, failed: why\n"
-            "The search went on with the others.",
+            "The search continued with the others.",
         ),
     ],
 )

@@ -74,13 +74,13 @@ def test_each_part_has_each_class_if_groups_allow_it() -> None:
 
 def test_too_few_groups_are_an_error_that_names_the_class() -> None:
     labels, groups = np.repeat([0, 1], 30), np.repeat(["p", "q", "r"], 20)
-    with pytest.raises(DataError, match=r"'0' has images in 2 groups\. Expected: one at least"):
+    with pytest.raises(DataError, match=r"'0' has images in 2 groups\. Expected: enough"):
         ImageData.from_arrays(pictures(60), labels, groups=groups)
 
 
 @pytest.mark.parametrize("groups", [[1, 2], np.zeros((20, 2)), "patients"])
 def test_groups_are_one_an_image(groups: object) -> None:
-    with pytest.raises(DataError, match=r"one number or string an image of x, \(20,\)"):
+    with pytest.raises(DataError, match=r"one number or string per image of x, \(20,\)"):
         ImageData.from_arrays(pictures(20), [0, 1] * 10, groups=groups)
 
 
@@ -113,11 +113,11 @@ def test_copies_of_an_image_stay_on_one_side_and_are_said(
     assert all(torn(fold, np.arange(200) % 100) == 0 for fold in data.folds(3))
     said = [record.getMessage() for record in caplog.records]
     assert said[0].startswith(
-        "Found 100 duplicate images of 200: 100 have the same pixels as another one, 0 show"
+        "Found 100 duplicates among 200 images: 100 have the same pixels as another one, 0 show"
     )
-    assert "E.g. image 0 and image 100; image 1 and image 101" in said[0]
+    assert "Examples: image 0 and image 100; image 1 and image 101" in said[0]
     other = int((labels[:100] != labels[100:]).sum())
-    assert said[1].startswith(f"{other} copies have another label than the same picture elsewhere")
+    assert said[1].startswith(f"{other} images have another label than a copy of them")
 
 
 def test_without_copies_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
@@ -160,7 +160,7 @@ def test_pictures_in_ready_validation_and_test_splits_are_said(
     with caplog.at_level(logging.WARNING, "kt_tuning"):
         data = ImageData.from_arrays(images[:40], labels[:40], **pairs)
     assert [len(index) for index in data.indices.values()] == [40, 10, 10]
-    assert "3 pictures are both in the ready validation and test splits" in caplog.text
+    assert "3 pictures are in both the validation and the test folder" in caplog.text
 
 
 def test_splits_that_are_copies_of_each_other_stay_as_they_are(
@@ -213,7 +213,7 @@ def test_groups_that_cannot_be_used(patients: Path, groups: object) -> None:
 
 
 def test_a_pattern_that_fits_no_path(patients: Path) -> None:
-    with pytest.raises(DataError, match=r"finds a group in none of 40 paths, e\.g\. sick/patient0"):
+    with pytest.raises(DataError, match=r"finds no group in any of 40 paths, e\.g\. sick/patient0"):
         load_images(patients, groups=r"scene(\d+)")
 
 
@@ -230,7 +230,9 @@ def test_a_group_in_two_ready_splits_is_an_error(tmp_path: Path) -> None:
     for number, pixels in enumerate(pictures(24)):
         part = "test" if number >= 16 else "train"
         write(tmp_path, f"{part}/{('a', 'b')[number % 2]}/p{number // 6}_{number}.png", pixels)
-    with pytest.raises(DataError, match="1 groups have images in the ready train and test splits"):
+    with pytest.raises(
+        DataError, match="1 groups have images in both the train and the test split"
+    ):
         load_images(tmp_path, groups=r"p(\d)_")
 
 

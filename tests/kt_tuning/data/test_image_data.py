@@ -86,7 +86,7 @@ def test_strings_become_class_names() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"y": [0, 1]}, "x and y: expected one label an image. Received: 100 images, 2 labels"),
+        ({"y": [0, 1]}, "x and y: expected one label per image. Received: 100 images, 2 labels"),
         ({"validation": 3}, r"validation should be a pair \(x, y\). Received: int"),
         ({"test": (np.zeros((2, 8, 8, 3), np.uint8), [0, 1])}, r"Received: \(8, 8, 3\)"),
         ({"test": (np.zeros((2, 4, 5, 3), np.uint8), [0, 7])}, "Received also: 7"),
@@ -240,5 +240,5 @@ def test_a_fold_is_no_fold(count, data):
 
 
 def test_a_class_with_fewer_images_than_folds(data):
-    with pytest.raises(DataError, match=r"9 folds need at least 9 images a class.*'2' 8"):
+    with pytest.raises(DataError, match=r"9 folds need at least 9 images per class.*'2' 8"):
         data.folds(9)

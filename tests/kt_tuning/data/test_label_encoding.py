@@ -54,7 +54,7 @@ def test_class_names_that_do_not_fit(names: list[str]) -> None:
 
 @pytest.mark.parametrize("names", ["ab", {0: "a", 1: "b"}])
 def test_class_names_that_are_no_sequence(names: Any) -> None:
-    with pytest.raises(DataError, match="a sequence of names, that of label 0 first"):
+    with pytest.raises(DataError, match="a sequence of names, the name of label 0 first"):
         encode_labels([[0, 1]], names)
 
 
@@ -76,7 +76,7 @@ def test_class_names_that_are_other_strings() -> None:
         ([[[1]]], r"Received: int64 \(1, 1, 1\)"),
         (np.array(["cat", 3.5], object), "Expected labels of one type. Received: float, str"),
         (np.array(["cat", None, np.nan, pd.NA], object), "3 of 4 labels are missing"),
-        ([[1], [0, 1]], "Expected one label an image"),
+        ([[1], [0, 1]], "Expected one label per image"),
         (np.nan, r"Received: float64 \(\)"),
         ([1e20, 0.0], "the first 1e\\+20 in row 0"),
         (np.ma.array([0, 1, 1], mask=[0, 0, 1]), "y has masked values"),

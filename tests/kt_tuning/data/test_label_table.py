@@ -99,7 +99,7 @@ def test_accents_may_be_written_in_either_way(folder):
 @pytest.mark.parametrize("names", [("label", "label"), ("Label", "label")])
 def test_columns_of_one_name_are_refused(folder, names):
     twice = table(more=1).set_axis(["filename", *names], axis=1)
-    with pytest.raises(DataError, match=f"one name: {names[0]}, {names[1]}"):
+    with pytest.raises(DataError, match=f"the same name: {names[0]}, {names[1]}"):
         read_table(twice, folder)
 
 
@@ -199,7 +199,7 @@ def test_the_only_other_column_is_the_label(folder):
 
 def test_columns_that_cannot_be_told_are_asked_for(folder):
     odd = table(more=1).rename(columns={"filename": "where", "label": "what"})
-    message = "Which column has the file and which the label cannot be told.*where, what, more"
+    message = "Cannot tell which column has the file and which the label.*where, what, more"
     with pytest.raises(DataError, match=message):
         read_table(odd, folder)
 
@@ -222,7 +222,7 @@ FAULTS = [
     (table(("a1", "a2", "b1", "b2", "c3"), "aabba"), "1 name a file that is missing .c3."),
     (table(("a1", "a2", "b1", "b2", ""), "aabba"), "1 name a file that is missing"),
     (table(("a1", "a2", "b1", "b2", "b2"), ["a", "a", "b", "b", None]), "1 have no label .b2."),
-    (table(("a1", "a2", "b1", "b2", "e1"), "aabbe"), "1 are the single image of a class .e: e1."),
+    (table(("a1", "a2", "b1", "b2", "e1"), "aabbe"), "1 are the only image of their class .e: e1."),
 ]
 
 
@@ -254,7 +254,7 @@ def test_a_name_of_several_files_is_refused(folder):
     assert paths(read_table(rows, folder))["train"] == BOTH
     (folder / "other").mkdir()
     (folder / "other" / "b1.jpg").touch()
-    with pytest.raises(DataError, match=r"1 name several files .b1."):
+    with pytest.raises(DataError, match=r"1 match several files .b1."):
         read_table(rows, folder)
 
 
@@ -285,7 +285,7 @@ def test_the_separator_line_of_excel_is_no_header(folder):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (table(FILES[:3], "aab"), "1 are the single image of a class .b: sub/b1.jpg"),
+        (table(FILES[:3], "aab"), "1 are the only image of their class .b: sub/b1.jpg"),
         (table(FILES, "aaaa"), "The table has only: a"),
         (table()[:0], "has no rows"),
         (table(split=["train", "train", "train", "fold 3"]), "Received: 'fold 3'"),

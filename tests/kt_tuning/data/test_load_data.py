@@ -143,7 +143,7 @@ def test_unreadable_files_are_skipped_and_listed(
     (photos / "dog" / "3.png").write_bytes(b"no image")
     with caplog.at_level(logging.WARNING, "kt_tuning"):
         data = load_images(photos, max_unreadable=0.1)
-    reason = "not an image of a format that is read"
+    reason = "not an image in a supported format"
     assert data.unreadable == [(str(photos / "dog" / "3.png"), reason)]
     assert sorted(shades(data)) == [*range(10), 100, 101, 102, *range(104, 110)]
     assert [record.getMessage() for record in caplog.records] == [
@@ -186,7 +186,7 @@ def test_class_with_too_few_images(save: Save, tmp_path: Path) -> None:
     for number in range(5):
         save(f"few/cat/{number}.png")
     save("few/dog/0.png")
-    with pytest.raises(DataError, match=r"Found: 'dog' 1\. Expected: at least 3 a class"):
+    with pytest.raises(DataError, match=r"Found: 'dog' 1\. Expected: at least 3 per class"):
         load_images(tmp_path / "few")
 
 
@@ -277,7 +277,7 @@ def test_what_ready_splits_lack_is_said(
 ) -> None:
     with caplog.at_level(logging.INFO, "kt_tuning"):
         load_images(ready_splits(save, tmp_path, "train", "test"))
-    assert "has no validation images: they are taken from those for training." in caplog.text
+    assert "has no validation images: they are taken from the training images." in caplog.text
 
 
 def test_a_short_time_limit_makes_large_images_smaller(tmp_path: Path, save: Any) -> None:

@@ -104,7 +104,7 @@ def test_arrays_that_are_not_used_are_named(tmp_path, caplog):
     np.savez(tmp_path / "a.npz", x=x, y=y, patient=y)
     with caplog.at_level(logging.INFO, "kt_tuning"):
         load_images(tmp_path / "a.npz")
-    assert "not used are patient" in caplog.text
+    assert "arrays not used: patient" in caplog.text
 
 
 def test_nothing_is_unpickled(tmp_path):
@@ -148,8 +148,8 @@ def test_a_missing_file_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"image_size": 32}, "are 4×5 with 1 channels, and are taken as they are"),
-        ({"channels": 3}, "are 4×5 with 1 channels, and are taken as they are"),
+        ({"image_size": 32}, "are 4×5 with 1 channels, and are not changed"),
+        ({"channels": 3}, "are 4×5 with 1 channels, and are not changed"),
         ({"images": "photos"}, "belong to a table"),
         ({"groups": "folder"}, "`groups` are found in paths"),
     ],

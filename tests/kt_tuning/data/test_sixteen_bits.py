@@ -57,7 +57,7 @@ def test_it_is_said_on_each_load(tmp_path: Path, caplog: pytest.LogCaptureFixtur
         caplog.clear()
         with caplog.at_level(logging.WARNING, "kt_tuning"):
             load_images(write(tmp_path / "scans", 4095))
-        assert "hold 12 bits: their levels, 0 to 4095, become 0 to 255" in caplog.text
+        assert "use 12 bits: their levels, 0 to 4095, become 0 to 255" in caplog.text
 
 
 def test_size_and_channels_that_are_given_change_nothing(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_missing_part_takes_its_share_of_the_train_images(
 
 def test_too_few_images_names_class_and_count() -> None:
     labels = np.repeat([0, 1], [10, 2])
-    with pytest.raises(DataError, match=r"Found: 'c1' 2\. Expected: at least 3 a class"):
+    with pytest.raises(DataError, match=r"Found: 'c1' 2\. Expected: at least 3 per class"):
         split_of(labels)
 
 

@@ -83,7 +83,7 @@ def test_epochs_that_were_chosen_on_the_same_rows_are_said(run):
     directory, _, _ = run()
     assert not corrected_best_of_run(directory).best_epochs
     train_for_epochs(directory)
-    assert "choice of each best epoch on the same images" in str(corrected_best_of_run(directory))
+    assert "each best epoch was chosen on the same images" in str(corrected_best_of_run(directory))
 
 
 @pytest.mark.parametrize("fields", [{}, {"folds": 3}, {"executions": 2}])

@@ -149,8 +149,8 @@ def test_round_trip(tmp_path):
     found.save(tmp_path / "corrected.json")
     assert CorrectedBest.load(tmp_path / "corrected.json") == found
     assert str(found) == (
-        "f1 0.9000, the best of 20 on 500 images; corrected for that 0.8000 "
-        "(95% interval 0.7000 to 0.8500)"
+        "f1 0.9000, the best of 20 candidates on 500 images; 0.8000 after correction for this "
+        "selection (95% interval 0.7000 to 0.8500)"
     )
 
 
@@ -202,7 +202,7 @@ def test_epochs_that_diverged_decide_nothing():
 
 def test_epochs_are_told():
     found = CorrectedBest("f1", 0.9, Interval(0.8, 0.7, 0.85), 3, 20, rows=500, epochs=240)
-    assert "the best of 20 and of their 240 epochs on 500 images" in str(found)
+    assert "the best of 20 candidates with 240 epochs on 500 images" in str(found)
 
 
 def test_macro_averages_of_labels_that_lack_a_class_are_corrected_without_an_interval():
@@ -217,8 +217,8 @@ def test_a_choice_of_epochs_is_said_in_the_same_sentence():
         "accuracy", 0.9, Interval(0.8, 0.7, 0.85), best=3, candidates=20, rows=500, best_epochs=True
     )
     assert str(found).endswith(
-        "0.8500); the choice of each best epoch on the same images is not corrected; it typically "
-        "adds 1.4 to 2.4 points of accuracy"
+        "0.8500); each best epoch was chosen on the same images, which is not corrected and "
+        "typically adds 1.4 to 2.4 points of accuracy"
     )
 
 
@@ -227,9 +227,9 @@ def test_a_choice_of_epochs_is_said_in_the_same_sentence():
     [
         ({"metric": "acuracy"}, OptionError, "'acuracy'"),
         ({"resamples": 0}, OptionError, "Received: 0"),
-        ({"predictions": [[[0.5, 0.5]]], "labels": [1]}, DataError, "at least 2"),
-        ({"predictions": []}, DataError, "no candidates"),
-        ({"predictions": [None]}, DataError, "no candidates"),
+        ({"predictions": [[[0.5, 0.5]]], "labels": [1]}, DataError, "Expected 2 rows or more"),
+        ({"predictions": []}, DataError, "finite predictions. Received: none"),
+        ({"predictions": [None]}, DataError, "finite predictions. Received: none"),
         ({"predictions": [[[0.5, 0.5]]]}, DataError, r"labels \(2,\), probabilities \(1, 2\)"),
     ],
 )

@@ -53,7 +53,7 @@ def test_models_that_were_trained_again_have_no_validation_accuracy(run_director
     (found,) = export_run(run_directory, small_model(), stripes, ("keras",), images=10)
     assert (found.accuracy, found.seen) == (None, True)
     card = (run_directory / found.folder / "MODEL_CARD.md").read_text()
-    assert "accuracy is known of none" in card
+    assert "so no accuracy is given" in card
     assert "were then trained again on training and validation images" in card
 
 
@@ -218,9 +218,9 @@ def test_images_that_the_model_was_trained_on_tell_no_accuracy(
 @pytest.mark.parametrize(
     ("seen", "accuracy", "note"),
     [
-        (False, 0.9, "Accuracy is of up to 10 validation images, and so optimistic."),
+        (False, 0.9, "Accuracy was measured on up to 10 validation images, so it is optimistic."),
         (True, 0.9, "Accuracy is out of fold"),
-        (True, None, "accuracy is known of none"),
+        (True, None, "so no accuracy is given"),
     ],
 )
 def test_the_table_says_what_accuracies_are_of(seen, accuracy, note):

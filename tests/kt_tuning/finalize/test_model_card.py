@@ -69,14 +69,15 @@ def test_every_section_tells_what_the_records_say(run_directory, folder):
         "- trials: 2 completed, 1 failed; at most 15 epochs",
         "| 00 | 0.250 | 1.500 | 1,234 | 5 |",
         "| filters | 16 | 32 |",
-        "On 12 test images that neither training nor search has seen.",
+        "On 12 test images that were used neither in training nor in the search.",
         "| accuracy | 0.7500 | 0.6000 to 0.9000 |",
-        "- Best validation score: the run kept nothing to correct it by.",
-        "- Expected calibration error 0.2000, cross-fitted on validation images; each member's "
-        "epoch was chosen on these images, too, which is not corrected.",
+        "- Best validation score: not corrected for selection, as the run does not have the "
+        "predictions for that.",
+        "- Expected calibration error 0.2000, cross-fitted on validation images. The epoch of "
+        "each member was chosen on the same images, which is not corrected.",
         "| export/onnx/1 (onnx) | 1.23 | 1.00 | 0.50 | 0.8750 | 100.00% | 2.0e-08 |",
-        "- Fewer than 100 training images: lying, standing.",
-        "- Classes recognised least often, and how often: standing (50%).",
+        "- Classes with fewer than 100 training images: lying, standing.",
+        "- Classes with the lowest recall: standing (50%).",
         "Exported 2026-11-22T10:00:00+00:00 with",
         "- keras 3.15.1",
     ):
@@ -100,9 +101,9 @@ def test_pretrained_networks_inside_are_named_once_with_licence_data_and_digest(
 def test_what_is_missing_is_said(tmp_path, stripes, folder):
     write_search(tmp_path / "run", stripes)
     text = card(tmp_path / "run", folder)
-    assert "The run has no record of which trials were combined." in text
+    assert "The run does not record which trials were combined." in text
     assert "has not been evaluated on test images" in text
-    assert "How good it is on new images is not known." in text
+    assert "Its accuracy on new images is not known." in text
     assert "This export" not in text
     assert "temperature" not in text
 

@@ -36,21 +36,21 @@ def _text(run) -> str:
 
 def test_there_are_five_lines(make_summary) -> None:
     labels = [line.label for line in summary_lines(make_summary([0.9], scores=SCORES))]
-    assert labels == ["Test accuracy", "Best in validation", "Final model", "Search", "Data"]
+    assert labels == ["Test accuracy", "Best validation score", "Final model", "Search", "Data"]
 
 
 def test_test_accuracy_goes_first(make_summary) -> None:
     line = score_line(make_summary([0.9], scores=SCORES))
     assert (line.label, line.value) == ("Test accuracy", "71.3%")
     detail = line.detail.replace("\u00a0", " ")
-    assert detail == "of 1,000 test images right; 95% interval 68.4% to 74.1%"
+    assert detail == "of 1,000 test images correct; 95% interval 68.4% to 74.1%"
 
 
 def test_validation_accuracy_is_marked_as_such(make_summary) -> None:
     confusion = np.array([[3, 1], [0, 4]])
     line = score_line(make_summary([0.9], validation_confusion=confusion))
     assert (line.label, line.value) == ("Validation accuracy", "87.5%")
-    assert "optimistic, and not evaluated on the test split yet" in line.detail
+    assert "optimistic, as the model was chosen by them" in line.detail
 
 
 def test_the_objective_stands_in_without_predictions(make_summary) -> None:
@@ -62,14 +62,14 @@ def test_the_objective_stands_in_without_predictions(make_summary) -> None:
 def test_an_accuracy_without_interval_tells_the_images(make_summary) -> None:
     metrics = {"accuracy": Interval(0.5, math.nan, math.nan)}
     scores = Scores(metrics, [[4, 0], [4, 0]], ("cat", "dog"), 8, None, {})
-    assert score_line(make_summary([0.9], scores=scores)).detail == "of 8 test images right"
+    assert score_line(make_summary([0.9], scores=scores)).detail == "of 8 test images correct"
 
 
 def test_the_best_validation_score_is_corrected(make_summary) -> None:
     found = CorrectedBest("accuracy", 0.91, Interval(0.88, 0.85, 0.9), 1, candidates=3, rows=100)
     line = selection_line(make_summary([0.9, 0.91, 0.7], correction=found))
     assert line.value == "0.9100"
-    assert "of trial 1, the best of 3 trials; corrected for this choice 0.8800" in line.detail
+    assert "the best of 3 trials; 0.8800 after correction for this selection" in line.detail
     assert "0.8500 to 0.9000" in line.detail
     assert "epoch" not in line.detail
     chosen = dataclasses.replace(found, best_epochs=True)
@@ -80,7 +80,7 @@ def test_the_best_validation_score_is_corrected(make_summary) -> None:
 def test_a_best_score_that_cannot_be_corrected_is_said_to_be_optimistic(make_summary) -> None:
     line = selection_line(make_summary([0.1, 0.2, 0.3]))
     assert line.value == "0.3000"
-    assert "best of 3 trials and so optimistic" in line.detail
+    assert "best of 3 trials; optimistic" in line.detail
 
 
 def test_the_final_model_is_named(make_summary) -> None:
@@ -98,7 +98,7 @@ def test_the_final_model_is_named(make_summary) -> None:
 
 def test_figures_that_are_not_to_be_quoted(make_summary) -> None:
     (note,) = notes(make_summary([0.1]))
-    assert "Quote no figure of this page" in note
+    assert "Do not quote scores from this page" in note
     assert notes(make_summary([0.1], scores=SCORES)) == []
 
 

@@ -44,7 +44,7 @@ def test_scores_have_their_interval(run: RunSummary) -> None:
     assert ["F1", "0.6987", "0.6550 to 0.7400"] in rows
     assert ["Undefined", "–", "–"] in rows
     assert ["Train", "0.7000 (0.6500 to 0.7500)"] in _rows(section, table=1)
-    assert ["Worse, train to validation", "0.2500 (0.2000 to 0.3000)"] in _rows(section, table=1)
+    assert ["Gap, train to validation", "0.2500 (0.2000 to 0.3000)"] in _rows(section, table=1)
 
 
 def test_cost_is_what_was_measured(run: RunSummary) -> None:
@@ -67,7 +67,7 @@ def test_cost_without_the_part_has_size_and_latency(run: RunSummary) -> None:
         "cost", dataclasses.replace(run, scores=dataclasses.replace(run.scores, cost=None))
     )
     assert ["Latency of one image, p50", "4.22 ms"] in _rows(section)
-    assert "not measured yet: run kt-tuning evaluate" in _text(section)
+    assert "not been measured yet: run kt-tuning evaluate" in _text(section)
 
 
 def test_robustness_has_the_worst_corruption_first(run: RunSummary) -> None:
@@ -76,7 +76,7 @@ def test_robustness_has_the_worst_corruption_first(run: RunSummary) -> None:
     # 0.8 of the losses 0.9 to 0.5, less 0.06: 0.66, 0.58, 0.5, 0.42, 0.34
     assert rows[0] == ["Pixelate", "0.6600", "0.5800", "0.5000", "0.4200", "0.3400", "0.5000"]
     assert [row[0] for row in rows] == ["Pixelate", "Fog", "Zoom blur", "Gaussian noise"]
-    assert "0.0000 under PGD of 8/255" in _text(section)
+    assert "0.0000 under a PGD attack of 8/255" in _text(section)
     assert section is not None
     # 0.34 of 0.8 are left: 57.5% are lost, of 70
     assert "40%" in section.findall(".//tbody/tr")[0][5].get("style", "")
@@ -86,7 +86,7 @@ def test_robustness_says_how_to_measure_it(run: RunSummary) -> None:
     assert run.scores is not None
     scores = dataclasses.replace(run.scores, robustness=None)
     section = rendered("robustness", dataclasses.replace(run, scores=scores))
-    assert "not measured yet: run kt-tuning evaluate" in _text(section)
+    assert "not been measured yet: run kt-tuning evaluate" in _text(section)
 
 
 def test_the_hardest_classes_come_first(run: RunSummary) -> None:
@@ -102,8 +102,8 @@ def test_pictures_have_alternatives_and_captions(run: RunSummary) -> None:
     assert len(images) == 2 * 4
     assert images[-2].get("alt") == "Image 0: <script>alert(1)</script>"
     captions = ["".join(caption.itertext()) for caption in section.iter("figcaption")]
-    assert captions[-1] == "<script>alert(1)</script> recognised, 90.0% sure"
-    assert "taken for" in captions[0]
+    assert captions[-1] == "<script>alert(1)</script> predicted correctly, confidence 90.0%"
+    assert "predicted as" in captions[0]
 
 
 def test_a_picture_that_would_be_fetched_is_not_shown(run: RunSummary) -> None:
@@ -140,9 +140,9 @@ def test_gain_and_diversity_of_an_ensemble(make_summary) -> None:
     section = rendered("model", make_summary([0.75, 0.75], ensemble=ensemble))
     assert "Gain over the best single model: 0.1500 in log-loss (nats)" in _text(section)
     assert "with a standard error of 0.0200" in _text(section)
-    assert f"Both scores are too good, however: {EPOCH_CAVEAT}." in _text(section)
+    assert f"Both scores are still optimistic: {EPOCH_CAVEAT}." in _text(section)
     # each is wrong on one row where the other is right
-    assert _rows(section, table=2)[0] == ["Disagreement: one is right, the other wrong", "0.5000"]
+    assert _rows(section, table=2)[0] == ["Disagreement: only one of the two is correct", "0.5000"]
 
 
 def test_what_an_ensemble_costs(make_summary) -> None:
@@ -208,7 +208,7 @@ def test_a_single_member_is_explained(make_summary) -> None:
     ensemble = EnsembleRecord(("0000",), (1.0,), "single", {"single": 0.5}, (0.1,))
     section = rendered("model", make_summary([0.1], ensemble=ensemble))
     assert section is not None
-    assert "no combination was better by enough to be worth its cost" in _text(section)
+    assert "no combination was enough better to be worth its cost" in _text(section)
 
 
 def test_values_of_members_have_a_dash_where_not_active(make_summary) -> None:
@@ -327,4 +327,4 @@ def test_the_most_important_slices_are_open_and_the_others_folded(make_summary) 
 def test_few_trials_do_not_tell_what_matters(make_summary) -> None:
     values = [{"filters": 8}, {"filters": 16}]
     section = rendered("search", make_summary([0.1, 0.9], values=values))
-    assert "too few to tell which hyperparameters matter" in _text(section)
+    assert "needs at least 6 trials that have a score" in _text(section)

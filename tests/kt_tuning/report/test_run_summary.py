@@ -161,7 +161,7 @@ def test_a_foreign_directory_is_named(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("search.json", {"objective": "val_accuracy"}, "is not a SearchRecord"),
-        ("scores.json", {"metrics": {}}, "writes it anew"),
+        ("scores.json", {"metrics": {}}, "writes it\\."),
         ("scores.json", {"metrics": {"accuracy": 0.7}, "split": "test", "images": 3}, "evaluate"),
         (
             "ensemble.json",
@@ -183,7 +183,7 @@ def test_a_foreign_directory_is_named(tmp_path: Path) -> None:
                 "cross_fitted": {},
                 "member_scores": [0.5],
             },
-            "one weight and one score a member",
+            "one weight and one score per member",
         ),
     ],
 )

@@ -82,5 +82,5 @@ def test_wrong_numbers(option, make_tuner):
 def test_folds_need_images_that_can_be_split(make_tuner, stripes):
     with pytest.raises(OptionError, match="`folds` needs an ImageData"):
         make_tuner(folds=2).search(stripes.train.images, stripes.train.labels)
-    with pytest.raises(DataError, match="99 folds need at least 99 images a class"):
+    with pytest.raises(DataError, match="99 folds need at least 99 images per class"):
         make_tuner(folds=99).search(stripes)

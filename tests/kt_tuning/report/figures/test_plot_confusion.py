@@ -31,7 +31,7 @@ def test_description() -> None:
     assert DATA.description == (
         "Confusion matrix of 3 classes on 16 images of the test split: 56.2% of them are on the "
         "diagonal. "
-        "The most frequent mistake: dog taken for emu, 4 of 8."
+        "The most frequent mistake: dog predicted as emu, 4 of 8."
     )
 
 
@@ -52,7 +52,7 @@ def test_the_test_split_goes_before_validation(run_directory: Path, make_summary
 
 def test_without_predictions_there_is_none(make_summary) -> None:
     assert confusion_data(make_summary([0.5])) is None
-    with pytest.raises(SearchError, match="Received a run with neither"):
+    with pytest.raises(SearchError, match="Received: a run with neither"):
         Plots(make_summary([0.5])).confusion()
 
 

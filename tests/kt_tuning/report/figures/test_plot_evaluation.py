@@ -34,7 +34,7 @@ DATA = ClassCurvesData("test", (_curve(1, 0.625), _curve(0, 0.875)), ("cat", "_d
 def test_curves_in_words() -> None:
     assert DATA.description == (
         "Curves of 2 classes on the test split: area under the ROC 0.7500 on average, average "
-        "precision 0.7500. Hardest to tell: _dog, 0.6250 and 0.7500."
+        "precision 0.7500. Hardest class: _dog, 0.6250 and 0.7500."
     )
 
 
@@ -57,7 +57,7 @@ def test_both_curves_are_drawn_and_the_hardest_is_named(shared_run: Path) -> Non
 
 def test_no_curves_to_draw(make_summary) -> None:
     assert class_curves_data(make_summary([0.5])) is None
-    with pytest.raises(SearchError, match="evaluate it first"):
+    with pytest.raises(SearchError, match="Evaluate the run first"):
         Plots(make_summary([0.5])).roc()
 
 
@@ -67,8 +67,8 @@ BINS = Reliability((0.5, 0.8), (0.8, 1.0), (20, 80), (0.7, 0.9), (0.6, 0.95))
 
 def test_reliability_in_words() -> None:
     assert ReliabilityData("test", BINS).description == (
-        "Reliability on 100 images of the test split: predictions are 86.0% sure on average and "
-        "88.0% right; expected calibration error 6.0%, in the worst bin 10.0%."
+        "Reliability on 100 images of the test split: mean confidence 86.0%, accuracy 88.0%, "
+        "expected calibration error 6.0%, largest error of a bin 10.0%."
     )
 
 

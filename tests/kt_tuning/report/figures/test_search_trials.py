@@ -119,7 +119,7 @@ def test_a_small_loss_is_as_good_as_a_large_score(make_summary) -> None:
 
 @pytest.mark.parametrize("values", [[{"rate": 1.0}] * 9, [{"rate": float(i)} for i in range(5)]])
 def test_nothing_varies_or_too_few_trials(make_summary, values) -> None:
-    with pytest.raises(SearchError, match="Importances need 6 trials"):
+    with pytest.raises(SearchError, match="Importances need at least 6 trials"):
         Plots(make_summary([0.1] * len(values), values=values)).importances()
 
 
@@ -195,7 +195,10 @@ def test_three_objectives_are_three_axes(costly) -> None:
     figure = costly(3).pareto()
     figure.draw_without_rendering()
     assert figure.axes[0].get_zlabel() == "Size"
-    assert figure.description == "3 trials by val_accuracy and latency and size; 2 on the front."
+    assert (
+        figure.description
+        == "3 trials by val_accuracy and latency and size; 2 on the Pareto front."
+    )
 
 
 def test_of_several_objectives_the_first_is_drawn_unless_another_is_named(costly) -> None:
@@ -223,7 +226,7 @@ def test_a_wrong_request_says_what_would_be_right(few, draw, error, message) -> 
 
 @pytest.mark.parametrize("name", ["importances", "slice", "parallel_coordinates", "losses"])
 def test_a_search_without_a_score_says_so(make_summary, name: str) -> None:
-    with pytest.raises(SearchError, match="let the search go on"):
+    with pytest.raises(SearchError, match="let the search continue"):
         getattr(Plots(make_summary([None])), name)()
 
 
