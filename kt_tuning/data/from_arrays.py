@@ -94,9 +94,10 @@ def join_arrays(
     else:
         pixel_range = check_range(value_range)
     pixels = [to_pixels(x, pixel_range)]
+    values = Values.of(x, "x")
     for part, (more, _) in given.items():
         if value_range is None:
-            check_same_range(Values.of(x, "x"), Values.of(more, f"{part}[0]"), part)
+            check_same_range(values, Values.of(more, f"{part}[0]"), part)
         pixels.append(to_pixels(more, pixel_range, name=f"{part}[0]"))
         if pixels[-1].shape[1:] != pixels[0].shape[1:]:
             raise DataError(
@@ -206,13 +207,15 @@ def check_same_range(train: Values, other: Values, part: str) -> None:
     """
     brighter = train.to_one and other.smallest >= 0 and _BEYOND < other.largest < math.inf
     darker = other.to_one and other.largest > 0 and not train.to_one
-    if not (brighter or darker or (train.dtype.kind == "f") != (other.dtype.kind == "f")):
+    floats = [values.dtype.kind == "f" for values in (train, other)]
+    if not (brighter or darker or floats[0] != floats[1]):
         return
     remedy = "Convert one of them"
     if brighter:
         remedy = f"Divide the {part} images by {2 ** bits_of(math.ceil(other.largest)) - 1}"
     elif darker:
         remedy = f"Multiply the {part} images by {2 ** bits_of(math.ceil(train.largest)) - 1}"
+        remedy += f" and convert them to {train.dtype}" if floats == [False, True] else ""
     raise DataError(
         f"The {part} images should have the type and the range of the training images ({train}). "
         f"Received: {other}. {remedy}, or pass value_range=(black, white) if both have the same "

@@ -72,7 +72,7 @@ def test_range_found_in_the_training_images_serves_all() -> None:
         (1.0, 255.0, "Divide the test images by 255, or"),
         (255.0, 1.0, "Multiply the test images by 255, or"),
         (1.0, 255, "Divide the test images by 255, or"),
-        (255, 1.0, "Multiply the test images by 255, or"),
+        (255, 1.0, "Multiply the test images by 255 and convert them to int64, or"),
         (255, True, "Multiply the test images by 255, or"),
         (255.0, 255, "Convert one of them, or pass value_range"),
     ],
