@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +25,6 @@ from kt_tuning.run.layout import ENSEMBLE
 
 if TYPE_CHECKING:
     import keras
-
-logger = logging.getLogger("kt_tuning")
 
 Images = ImageData | str | Path | None
 """The data of the search; the folder where the images are now; or None: the data of the last
@@ -61,14 +58,7 @@ class Tuner(search.Tuner):
             made = super().ensemble(
                 size, solver, metric=metric, members=members, cost_penalty=cost_penalty
             )
-            try:
-                finalize.save_final_model(made, self.run_directory)
-            except (TypeError, ValueError, NotImplementedError) as error:
-                logger.warning(
-                    "The ensemble cannot be written as a Keras file, which `kt-tuning evaluate` "
-                    "and `export` would read (%s). Give its layers a `get_config`.",
-                    error,
-                )
+            self._save(made, self.run_directory)
         return made
 
     def evaluate(
@@ -127,7 +117,7 @@ class Tuner(search.Tuner):
         """
         self._check_buildable()
         made = refit(self, self._images(data), options)
-        finalize.save_final_model(made.ensemble, made.directory)
+        self._save(made.ensemble, made.directory)
         return made
 
     def distill(
@@ -324,8 +314,12 @@ class Tuner(search.Tuner):
         with write_lock(self.run_directory):
             made = train(configuration, images, folder, overwrite=overwrite, verbose=verbose)
             ensemble = made if isinstance(made, Ensemble) else combine(made, images, folder)
-            finalize.save_final_model(ensemble, folder)
+            self._save(ensemble, folder)
         return Retrained(ensemble, folder, before)
+
+    def _save(self, ensemble: Ensemble, directory: Path) -> None:
+        """Write an ensemble as a Keras file, as far as Keras can; what hinders it is said once."""
+        finalize.save_final_model(ensemble, directory, obstacle=self.export_obstacle)
 
     def _check_buildable(self) -> None:
         """Refuse to train if the hypermodel is not known."""

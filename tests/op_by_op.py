@@ -12,7 +12,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from kt_tuning.augment import OPS, AugMix, Policy
 from kt_tuning.augment import pixel_ops as pixel
-from kt_tuning.augment.arrays import Floats, Frame, Pixels, Rows, to_array, to_pil
+from kt_tuning.augment.arrays import Floats, Frame, Pixels, Rows
 from kt_tuning.augment.resampling import (
     AUTO,
     coefficients,
@@ -22,6 +22,7 @@ from kt_tuning.augment.resampling import (
     window,
 )
 from kt_tuning.augment.steps import Draw
+from kt_tuning.core.pictures import to_array, to_pil
 
 
 def by_matrix(function: Callable[..., Floats]) -> Callable[..., Image.Image]:

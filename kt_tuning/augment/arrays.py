@@ -1,4 +1,4 @@
-"""Types of arrays, and conversion between arrays and PIL images."""
+"""Types of arrays, checks of them, and the mean colour of an image."""
 
 from __future__ import annotations
 
@@ -41,17 +41,6 @@ def check_batch(images: Pixels, uniforms: Floats, draws: int) -> None:
         raise OptionError(
             f"Expected uniforms of shape {(len(images), draws)}. Received: {uniforms.shape}"
         )
-
-
-def to_pil(pixels: Pixels) -> Image.Image:
-    """Convert an image of 1 or 3 channels to a grey or RGB image."""
-    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-
-
-def to_array(image: Image.Image) -> Pixels:
-    """Return the pixels (height, width, channels), read-only."""
-    pixels = np.asarray(image)
-    return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
 def mean_colour(image: Image.Image) -> Image.Image:

@@ -29,8 +29,6 @@ from kt_tuning.augment.arrays import (
     Size,
     check_batch,
     mean_colour,
-    to_array,
-    to_pil,
 )
 from kt_tuning.augment.pixel_ops import LUMA
 from kt_tuning.augment.policy import Policy
@@ -49,6 +47,7 @@ from kt_tuning.augment.resampling import (
     to_pixels,
 )
 from kt_tuning.augment.steps import AugMix, Draw
+from kt_tuning.core.pictures import to_array, to_pil
 
 # Identities.
 _STILL, _PLAIN, _SAME = np.eye(3), np.eye(3, 7), np.arange(256, dtype=np.uint8)

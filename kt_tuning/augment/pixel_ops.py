@@ -15,7 +15,8 @@ import io
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from kt_tuning.augment.arrays import Floats, Pixels, mean_colour, to_pil
+from kt_tuning.augment.arrays import Floats, Pixels, mean_colour
+from kt_tuning.core.pictures import to_pil
 
 # ITU-R 601-2 luma, as in PIL's conversion from RGB to L.
 LUMA = np.array([0.299, 0.587, 0.114])

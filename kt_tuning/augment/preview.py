@@ -9,6 +9,7 @@ from PIL import Image
 from kt_tuning.augment.fused import augment
 from kt_tuning.augment.policy import Policy
 from kt_tuning.core.errors import OptionError
+from kt_tuning.core.pictures import to_pil
 
 TILE = 96
 """Smaller images are enlarged, by a whole factor, to about this many pixels."""
@@ -44,7 +45,7 @@ def preview(
     uniforms = np.random.default_rng(seed).random((len(images) * draws, policy.draws))
     augmented = augment(policy, np.repeat(images, draws, axis=0), uniforms)
     rows = augmented.reshape(len(images), draws, *images.shape[1:])
-    return Image.fromarray(_grid(np.concatenate([images[:, None], rows], axis=1)))
+    return to_pil(_grid(np.concatenate([images[:, None], rows], axis=1)))
 
 
 def _grid(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -56,5 +57,4 @@ def _grid(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
     spaced[:, :height, :, :width] = tiles.transpose(0, 2, 1, 3, 4)
     picture = spaced.reshape(rows * (height + GAP), columns * (width + GAP), channels)
     # Neither a last row nor a last column has a gap after it.
-    picture = picture[:-GAP, :-GAP]
-    return picture[..., 0] if channels == 1 else picture
+    return picture[:-GAP, :-GAP]

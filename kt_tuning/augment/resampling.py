@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kt_tuning.augment.arrays import Floats, Pixels, Rows, Size, to_pil
+from kt_tuning.augment.arrays import Floats, Pixels, Rows, Size
+from kt_tuning.core.pictures import to_pil
 
 # Border -> mode of `numpy.pad`.
 BORDERS = {"mirror": "symmetric", "edge": "edge", "wrap": "wrap", "constant": "constant"}

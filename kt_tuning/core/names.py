@@ -1,13 +1,16 @@
-"""Names: lookup regardless of case and punctuation ("saved-model"), and text for a terminal."""
+"""Names: lookup regardless of case and punctuation, one form of accents, printable text."""
 
 from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from kt_tuning.core.errors import OptionError
+
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def find_name(
@@ -48,12 +51,18 @@ def find_name(
     raise OptionError(f"Unknown {what} {name!r}.{guess} Known: {', '.join(known)}{also}.")
 
 
-def printable(text: str) -> str:
-    r"""Return text for a terminal: control characters but tabs and line ends as \x1b, for example.
+def composed(name: str) -> str:
+    """Return a name with accents as parts of letters (NFC); macOS writes them on their own."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
-    File names may hold any of them, and a terminal would obey its escape sequences.
+
+def printable(value: object) -> str:
+    r"""Return `value` as text that any terminal, file and XML document may hold.
+
+    Control characters but tabs and line ends, surrogates (of file names that are not Unicode) and
+    non-characters become \x1b, for example: a terminal would obey escape sequences.
     """
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], str(value))
 
 
 def _plain(name: str) -> str:

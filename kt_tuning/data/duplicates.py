@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from kt_tuning.core.pictures import to_pil
+
 logger = logging.getLogger("kt_tuning")
 
 SIDE = 16
@@ -217,9 +219,7 @@ def thumbnails(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Args:
         images: uint8 (N, height, width, 1 or 3).
     """
-    planes = images[..., 0] if images.shape[-1] == 1 else images
-    small = (thumbnail(Image.fromarray(plane)) for plane in planes)
-    return stacked(small, thumbnail_shape(images.shape[1:]))
+    return stacked(map(thumbnail, map(to_pil, images)), thumbnail_shape(images.shape[1:]))
 
 
 def stacked(pictures: Iterable[Image.Image], shape: tuple[int, ...]) -> NDArray[np.uint8]:

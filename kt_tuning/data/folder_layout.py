@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Sequence
 
 from kt_tuning.core.errors import DataError, StorageError
+from kt_tuning.core.names import composed
 from kt_tuning.core.records import PARTS
 from kt_tuning.data.image_files import ImageFile, LeftOut, Listing, is_image, sub_folders, walk
 from kt_tuning.data.split_names import split_parts
@@ -32,7 +33,8 @@ def scan(
 ) -> Listing:
     """List the image files of a folder with one sub-folder per class, or of splits of such folders.
 
-    Files that are no images, hidden folders and run directories are left out and logged.
+    Files that are no images, hidden folders and run directories are left out and logged. Names of
+    classes are composed (NFC): folders whose names are equal then are one class.
 
     Args:
         folder: The folder.
@@ -53,30 +55,13 @@ def scan(
     left_out = LeftOut()
     skipped = None if skip is None else os.path.realpath(skip)
     try:
-        folders, names = _Finder(root, left_out, class_names, skipped).layout()
-        parts = {part: _files(root, where, names, left_out) for part, where in folders.items()}
+        finder = _Finder(root, left_out, class_names, skipped)
+        folders, names = finder.layout()
+        parts = {part: finder.files(where, names) for part, where in folders.items()}
     except OSError as error:
         raise StorageError(f"Cannot read {error.filename}: {error.strerror}") from error
     left_out.log(root)
     return Listing(root, names, parts, folders)
-
-
-def _files(
-    root: str, where: str, class_names: Sequence[str], left_out: LeftOut
-) -> tuple[tuple[ImageFile, ...], ...]:
-    """Return the files of each class in one part's folder, sorted by path."""
-    classes: dict[str, tuple[ImageFile, ...]] = {}
-    for name in class_names:
-        place = os.path.join(where, name)
-        classes[name] = tuple(sorted(walk(os.path.join(root, place), place, left_out)))
-    empty = [name for name, files in classes.items() if not files]
-    if empty:
-        raise DataError(
-            f"Expected images in every class folder of {os.path.join(root, where)}. Found none in: "
-            f"{', '.join(empty)}. Add images, remove the folder, or name the classes "
-            "(class_names; --class)." + (f" Left out: {left_out}." if left_out.files else "")
-        )
-    return tuple(classes.values())
 
 
 class _Finder:
@@ -88,7 +73,8 @@ class _Finder:
         self._skip = skip
         self._wanted: tuple[str, ...] | None = None
         if class_names is not None:
-            names = (class_names,) if isinstance(class_names, str) else tuple(map(str, class_names))
+            listed = (class_names,) if isinstance(class_names, str) else class_names
+            names = tuple(composed(str(name)) for name in listed)
             if len(set(names)) < max(2, len(names)):
                 raise DataError(
                     "class_names should be the names of at least 2 sub-folders, each once. "
@@ -104,10 +90,7 @@ class _Finder:
             parts = {"train": top}
         else:
             parts = {part: self._unwrapped(os.path.join(top, n)) for part, n in folders.items()}
-        found = {
-            part: [n for n in self._sub_folders(where) if n in (self._wanted or (n,))]
-            for part, where in parts.items()
-        }
+        found = {part: sorted(self._classes(where)) for part, where in parts.items()}
         for part, names in list(found.items()):
             unlabelled = not names or (len(names) == 1 and names[0] not in found["train"])
             if part != "train" and unlabelled and self._any_image(parts[part]):
@@ -132,10 +115,33 @@ class _Finder:
             )
         return parts, tuple(self._wanted or found["train"])
 
+    def files(self, where: str, class_names: Sequence[str]) -> tuple[tuple[ImageFile, ...], ...]:
+        """Return the files of each class in one part's folder, sorted by path."""
+        folders = self._classes(where)
+        classes = {
+            name: tuple(
+                sorted(
+                    file
+                    for folder in folders[name]
+                    for file in walk(self._path(folder), folder, self._left_out)
+                )
+            )
+            for name in class_names
+        }
+        empty = [name for name, files in classes.items() if not files]
+        if empty:
+            raise DataError(
+                f"Expected images in every class folder of {self._path(where)}. Found none in: "
+                f"{', '.join(empty)}. Add images, remove the folder, or name the classes "
+                "(class_names; --class)."
+                + (f" Left out: {self._left_out}." if self._left_out.files else "")
+            )
+        return tuple(classes.values())
+
     def _split_folders(self, top: str) -> dict[str, str] | None:
         """Return the folder name of each part, in order; None if the folders are classes."""
         names = self._sub_folders(top)
-        if self._wanted is not None and set(self._wanted) <= set(names):
+        if self._wanted is not None and set(self._wanted) <= set(map(composed, names)):
             return None
         known = split_parts(names)
         others = [
@@ -178,7 +184,7 @@ class _Finder:
             where = os.path.join(where, inner)
 
     def _is_wrapper(self, where: str, name: str, names: Sequence[str]) -> bool:
-        if self._wanted is not None and name in self._wanted:
+        if self._wanted is not None and composed(name) in self._wanted:
             return False
         named_so = name.lower() in _WRAPPERS
         if len(names) > 1 and not named_so:
@@ -187,7 +193,8 @@ class _Finder:
         others = [os.path.join(where, other) for other in names if other != name]
         if not below or any(map(self._any_image, others)):  # labels/ may lie beside images/
             return False
-        same = name.lower() == os.path.basename(self._path(where)).lower()
+        above = os.path.basename(self._path(where))
+        same = composed(name).lower() == composed(above).lower()
         return named_so or same or "train" in split_parts(below).values()
 
     def _say_unlabelled(self, where: str) -> None:
@@ -225,7 +232,10 @@ class _Finder:
 
     def _check_levels(self, where: str, names: list[str]) -> None:
         """Refuse splits inside the class folders, and warn of other folders like classes."""
-        below = {name: self._sub_folders(os.path.join(where, name)) for name in names}
+        below = {
+            name: [composed(inner) for folder in folders for inner in self._sub_folders(folder)]
+            for name, folders in self._classes(where).items()
+        }
         for name, inner in below.items():
             known = split_parts(inner)
             if len(set(known.values())) < 2:
@@ -242,13 +252,23 @@ class _Finder:
         same = len(first) > 1 and all(inner == first for inner in below.values())
         wraps = [name for name in names if name.lower() in _WRAPPERS and len(below[name]) > 1]
         mistaken = names if same else wraps
-        if mistaken and not any(self._images(os.path.join(where, name)) for name in mistaken):
+        folders = [folder for name in mistaken for folder in self._classes(where)[name]]
+        if mistaken and not any(map(self._images, folders)):
             logger.warning(
                 "The classes are the folders %s. If the classes should be the folders inside "
                 "them, such as %s, give the folder that contains those; if they are splits, name "
                 "them train, val and test.",
                 *(", ".join(names[:5]), ", ".join(below[mistaken[0]][:5])),
             )
+
+    def _classes(self, where: str) -> dict[str, list[str]]:
+        """Return the folders of each class that may count in a part's folder."""
+        found: dict[str, list[str]] = {}
+        for folder in self._sub_folders(where):
+            name = composed(folder)
+            if self._wanted is None or name in self._wanted:
+                found.setdefault(name, []).append(os.path.join(where, folder))
+        return found
 
     def _any_image(self, where: str) -> bool:
         return next(walk(self._path(where), "", LeftOut()), None) is not None

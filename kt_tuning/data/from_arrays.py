@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError, OptionError
+from kt_tuning.core.names import composed
 from kt_tuning.data.decode import bits_of, composite_on_white
 from kt_tuning.data.label_encoding import encode_labels, is_missing, refuse_masked
 
@@ -25,6 +26,35 @@ _ROUNDING = 0.5 / 255
 
 _OVERSHOT = 1.1
 """Largest float taken for the range 0..1; resizing overshoots it, which is then an error."""
+
+_BEYOND = 2
+"""Above it are values that are no overshoot of the range 0..1."""
+
+
+class Values(NamedTuple):
+    """The type of images, and the smallest and largest of their values."""
+
+    dtype: np.dtype[Any]
+    smallest: float
+    largest: float
+
+    @classmethod
+    def of(cls, x: Any, name: str) -> Values:
+        """Return those of an array; `name` is its name in messages.
+
+        Raises:
+            DataError: if it does not hold images.
+        """
+        array = _as_images(x, name)
+        return cls(array.dtype, float(array.min()), float(array.max()))
+
+    @property
+    def to_one(self) -> bool:
+        """Whether the range is taken for 0..1."""
+        return self.dtype.kind == "b" or (self.dtype.kind == "f" and self.largest <= _OVERSHOT)
+
+    def __str__(self) -> str:
+        return f"{self.dtype}, {self.smallest:g}..{self.largest:g}"
 
 
 class JoinedArrays(NamedTuple):
@@ -64,10 +94,11 @@ def join_arrays(
     else:
         pixel_range = check_range(value_range)
     pixels = [to_pixels(x, pixel_range)]
+    values = Values.of(x, "x")
     for part, (more, _) in given.items():
         if value_range is None:
-            check_same_kind(np.asarray(x).dtype, np.asarray(more).dtype, part)
-        pixels.append(to_pixels(more, pixel_range, name=f"the {part} images"))
+            check_same_range(values, Values.of(more, f"{part}[0]"), part)
+        pixels.append(to_pixels(more, pixel_range, name=f"{part}[0]"))
         if pixels[-1].shape[1:] != pixels[0].shape[1:]:
             raise DataError(
                 f"The {part} images should have the shape of the training images, "
@@ -145,11 +176,11 @@ def find_range(x: Any, *others: Any) -> tuple[float, float]:
     Raises:
         DataError: if `x` does not hold images.
     """
-    array = _as_images(x, "x")
-    largest = float(array.max())
-    if array.dtype.kind == "b" or (array.dtype.kind == "f" and largest <= _OVERSHOT):
+    values = Values.of(x, "x")
+    largest = values.largest
+    if values.to_one:
         return (0.0, 1.0)
-    if array.dtype == np.uint16:
+    if values.dtype == np.uint16:
         level = int(max([largest, *(np.max(other) for other in others if np.size(other))]))
         if (bits := bits_of(level)) > 8:
             white = 2**bits - 1
@@ -157,7 +188,7 @@ def find_range(x: Any, *others: Any) -> tuple[float, float]:
                 "The 16-bit pixels of x hold %d bits: 0 to %d become 0 to 255.", bits, white
             )
             return (0.0, float(white))
-    if 0 < largest <= _DARK and array.min() >= 0:  # values below 0 are refused later
+    if 0 < largest <= _DARK and values.smallest >= 0:  # values below 0 are refused later
         logging.getLogger("kt_tuning").warning(
             "The brightest pixel of x is %g of 255. If %g is white, %s.",
             largest,
@@ -167,17 +198,29 @@ def find_range(x: Any, *others: Any) -> tuple[float, float]:
     return (0.0, 255.0)
 
 
-def check_same_kind(train: np.dtype[Any], other: np.dtype[Any], part: str) -> None:
-    """Check that one guess of the range serves two arrays.
+def check_same_range(train: Values, other: Values, part: str) -> None:
+    """Check that the range guessed for the training images serves the images of another split.
 
     Raises:
-        DataError: if one has floats, which may be 0..1, and the other integers, such as 0..255.
+        DataError: if one of them has the range 0..1 and the other does not, or one has floats and
+            the other integers.
     """
-    if (train.kind == "f") != (other.kind == "f"):
-        raise DataError(
-            f"The {part} images should have the type of the training images, {train}. Received: "
-            f"{other}. Convert one of them, or give value_range if both have the same range."
-        )
+    brighter = train.to_one and other.smallest >= 0 and _BEYOND < other.largest < math.inf
+    darker = other.to_one and other.largest > 0 and not train.to_one
+    floats = [values.dtype.kind == "f" for values in (train, other)]
+    if not (brighter or darker or floats[0] != floats[1]):
+        return
+    remedy = "Convert one of them"
+    if brighter:
+        remedy = f"Divide the {part} images by {2 ** bits_of(math.ceil(other.largest)) - 1}"
+    elif darker:
+        remedy = f"Multiply the {part} images by {2 ** bits_of(math.ceil(train.largest)) - 1}"
+        remedy += f" and convert them to {train.dtype}" if floats == [False, True] else ""
+    raise DataError(
+        f"The {part} images should have the type and the range of the training images ({train}). "
+        f"Received: {other}. {remedy}, or pass value_range=(black, white) if both have the same "
+        "range."
+    )
 
 
 def check_range(value_range: tuple[float, float]) -> tuple[float, float]:
@@ -224,8 +267,9 @@ def _remedy(smallest: float, largest: float, low: float, high: float, name: str)
     """Say what to do about pixels outside their range."""
     if -1.1 <= smallest < -0.5 and largest <= _OVERSHOT:
         return f"If -1 is black and 1 is white, {_range_advice(-1, 1, name)}."
-    if smallest >= 0 and largest == int(largest) and high == 255:
-        white = 2 ** bits_of(int(largest)) - 1
+    levels = high == 255 and largest == int(largest)
+    if smallest >= 0 and (levels or (high == 1 and largest > _BEYOND)):
+        white = 2 ** bits_of(math.ceil(largest)) - 1
         return f"If {white} is white, {_range_advice(0, white, name)}."
     return (
         f"Clip them, np.clip({name}, {low:g}, {high:g}), or use the images as they were before "
@@ -257,7 +301,8 @@ def _group_numbers(groups: Any, train: int, total: int) -> NDArray[np.int64] | N
             f"Received: {array.dtype} {array.shape}"
         )
     alone = np.array([is_missing(group) for group in array.tolist()], bool)
-    array = array.astype(str) if array.dtype == object else array
+    if array.dtype.kind in "OU":
+        array = np.array([composed(str(group)) for group in array.tolist()])
     numbers = np.unique(array, return_inverse=True)[1]
     numbers[alone] = np.flatnonzero(alone) + train
     return np.concatenate([numbers, np.arange(train, total) + train])

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError, OptionError
+from kt_tuning.core.names import composed
 from kt_tuning.data.duplicates import connected
+from kt_tuning.data.label_encoding import is_missing
 
 FOLDER = "folder"
 """Groups are the folders below the class folders."""
@@ -181,11 +183,13 @@ def find_groups(groups: PathGroups) -> Callable[[str, str], Hashable]:
             parentheses, or a function.
     """
     if callable(groups):
-        return lambda path, _: groups(path)
-    if groups == FOLDER:
-        return lambda path, folder: str(PurePath(path).parent)[len(folder) + 1 :] or None
+        return lambda path, _: _group(groups(path), path)
+    if isinstance(groups, str) and groups == FOLDER:
+        return lambda path, folder: (
+            composed(str(PurePath(path).parent))[len(composed(folder)) + 1 :] or None
+        )
     try:
-        pattern = re.compile(groups)
+        pattern = re.compile(composed(groups) if isinstance(groups, str) else groups)
     except (re.error, TypeError) as error:
         raise OptionError(
             f"groups is not a valid regular expression: {error}. Received: {groups!r}"
@@ -196,7 +200,26 @@ def find_groups(groups: PathGroups) -> Callable[[str, str], Hashable]:
             r"group in parentheses, such as 'patient(\d+)'. "
             f"Received: {groups!r}"
         )
-    return lambda path, _: (match := pattern.search(path)) and match.group(1)
+    return lambda path, _: (match := pattern.search(composed(path))) and match.group(1)
+
+
+def _group(found: object, path: str) -> Hashable:
+    """Return a group that a function has found: None if it is missing, a tuple if it is a list.
+
+    Raises:
+        OptionError: if it is not hashable.
+    """
+    found = found.tolist() if isinstance(found, np.ndarray) else found
+    if isinstance(found, list):
+        return tuple(_group(each, path) for each in found) or None
+    try:
+        hash(found)
+    except TypeError as error:
+        raise OptionError(
+            "The function of groups should return text, a number, a tuple or list of these, or "
+            f"None. Received: {found!r} for {path} ({error})"
+        ) from error
+    return None if is_missing(found) else found
 
 
 def groups_of_paths(

@@ -18,13 +18,13 @@ from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.core.records import PARTS, DataCard, PixelFormat, TableSource
 from kt_tuning.core.units import check_count
 from kt_tuning.data.duplicates import Duplicates, find_duplicates, thumbnails
-from kt_tuning.data.from_arrays import check_same_kind, join_arrays
+from kt_tuning.data.from_arrays import join_arrays
 from kt_tuning.data.groups import Groups
 from kt_tuning.data.image_split import HeldOut, ImageSplit, PixelFile, channel_statistics
 from kt_tuning.data.label_encoding import check_class_names
 from kt_tuning.data.pixel_cache import content_digest, split_digest, uses_without_run
 from kt_tuning.data.stratified_split import assign_folds, generator, split_images, subset
-from kt_tuning.data.tf_dataset import image_type, read_dataset
+from kt_tuning.data.tf_dataset import read_dataset
 
 CLASSES_SHOWN = 30
 """Rows of the table in a notebook, at most."""
@@ -165,13 +165,12 @@ class ImageData:
                 images and labels do not fit each other.
             OptionError: if `split`, `seed` or `value_range` is invalid.
         """
-        pixels, labels, found = read_dataset(train, name="train", value_range=value_range)
+        pixels, labels, found, values = read_dataset(train, name="train", value_range=value_range)
         pairs: dict[str, tuple[Any, Any]] = {}
         for part, dataset in (("validation", validation), ("test", test)):
             if dataset is not None:
-                x, y, _ = read_dataset(dataset, name=part, value_range=found)
-                if value_range is None:
-                    check_same_kind(image_type(train), image_type(dataset), part)
+                guessed = values if value_range is None else None
+                x, y, *_ = read_dataset(dataset, name=part, value_range=found, train=guessed)
                 pairs[part] = (x, y)
         return cls.from_arrays(
             pixels,

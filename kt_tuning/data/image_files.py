@@ -98,7 +98,7 @@ class Listing:
 
     Attributes:
         root: The folder, with symbolic links resolved.
-        class_names: Names of the class folders; the position is the label.
+        class_names: Names of the class folders, composed (NFC); the position is the label.
         parts: Files by part and label. A folder without ready splits has "train" only.
         folders: The folder of each part's classes, relative to the root.
     """
@@ -114,7 +114,7 @@ class Listing:
         return [file for part in self.parts.values() for files in part for file in files]
 
     def class_folders(self, without: Collection[str] = ()) -> list[str]:
-        """Return the class folder of each of `files` but some paths, relative to the root."""
+        """Return the composed class folder of each of `files` but some paths, below the root."""
         return [
             os.path.join(self.folders[part], name)
             for part, classes in self.parts.items()

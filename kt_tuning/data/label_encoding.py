@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError
-from kt_tuning.core.names import is_one_line
+from kt_tuning.core.names import composed, is_one_line
 
 _WHOLE = 2.0**53
 """From here on not all whole numbers are floats."""
@@ -57,7 +57,7 @@ def encode_labels(
     values: list[Any] = list(range(columns)) if columns else np.unique(raw).tolist()
     if len(values) < 2:
         raise DataError(f"Expected labels of at least 2 classes. Received: {values} only")
-    names = [str(name) for name in (values if class_names is None else class_names)]
+    names = [composed(str(name)) for name in (values if class_names is None else class_names)]
     if len(names) != len(values) or len(set(names)) != len(names):
         raise DataError(
             f"class_names should hold {len(values)} different names, one for each of the "
@@ -111,7 +111,7 @@ def is_missing(value: Any) -> bool:
 
 
 def _label_values(y: Any) -> tuple[NDArray[Any], int]:
-    """Return (N,) integers or strings, and the number of one-hot columns, 0 if not one-hot."""
+    """Return (N,) integers or composed strings, and the number of one-hot columns, 0 if none."""
     refuse_masked(y, "y")
     try:
         array = np.asarray(y)
@@ -133,6 +133,8 @@ def _label_values(y: Any) -> tuple[NDArray[Any], int]:
             array = np.char.decode(array, "utf-8")
         except UnicodeDecodeError as error:
             raise DataError(f"Labels that are bytes should be text in UTF-8: {error}") from error
+    if array.dtype.kind == "U":
+        array = np.array([composed(text) for text in array.ravel().tolist()]).reshape(array.shape)
     if array.dtype.kind not in "biufU" or array.ndim not in (1, 2) or array.size == 0:
         raise DataError(
             "Expected labels as integers, strings or one-hot rows: (N,), (N, 1) or (N, classes). "

@@ -8,12 +8,12 @@ import functools
 import logging
 import os
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kt_tuning.core.errors import DataError, OptionError, StorageError
+from kt_tuning.core.names import composed
 from kt_tuning.core.records import PARTS, TableSource
 from kt_tuning.core.units import check_share
 from kt_tuning.data.image_files import ImageFile, LeftOut, Listing, walk
@@ -78,12 +78,12 @@ def read_table(
     Args:
         source: A `.csv`, `.tsv` or `.parquet` file, or a DataFrame: a row per image. The cells of a
             text file are separated by commas, semicolons, tabs or bars, as its first line is. One
-            column has file names: absolute, or below `images`, with or without a folder and an
-            extension, in any case; of a path that has the name of that folder in it, what follows
-            is enough. Of absolute paths of another machine the leading folders that all rows share
-            are left out. One has labels: text or numbers. One may have the split ("train", "val",
-            "test" and their usual other names), and one a group, whose images stay on one side of
-            a split.
+            column has file names, or else an index of text: absolute, or below `images`, with or
+            without a folder and an extension, in any case; of a path that has the name of that
+            folder in it, what follows is enough. Of absolute paths of another machine the leading
+            folders that all rows share are left out. One has labels: text or numbers. One may have
+            the split ("train", "val", "test" and their usual other names), and one a group, whose
+            images stay on one side of a split.
         images: The folder of the images; that of the file if None.
         columns: Meaning ("file", "label", "split", "group") -> name of the column; others
             are found by their usual names, see `COLUMNS`.
@@ -106,8 +106,9 @@ def read_table(
     root = os.path.realpath(images)
     if not os.path.isdir(root):
         raise StorageError(f"Expected a folder of images. Received: {images}")
-    names = _find_columns([str(column) for column in table.columns], columns or {})
-    table = table.rename(columns=str)
+    given = _check_columns({} if columns is None else columns)
+    table = _with_file_names(table, given.get("file"))
+    names = _find_columns(list(table.columns), given)
     if not len(table):
         raise DataError("The table has no rows.")
     cells = [
@@ -137,25 +138,45 @@ def read_table(
             "%d image files in %s are left out, because no row of the table names them, e.g. %s",
             *(len(unlisted), root, _shown(unlisted)),
         )
-    known = TableSource(
-        "" if path is None else str(path.resolve()), dict(columns or {}), max_missing
-    )
+    known = TableSource("" if path is None else str(path.resolve()), given, max_missing)
     groups = {file.path: row.group for file, row in found.items() if row.group}
     return TableListing(_listing(root, found), known, groups)
 
 
-def _find_columns(found: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
-    """Meaning -> name of the column."""
-    if not isinstance(given, Mapping) or len(set(given.values())) < len(given):
+def _check_columns(given: Any) -> dict[str, str]:
+    """Return the user's names of columns as composed text, by meaning."""
+    names = {}
+    if isinstance(given, Mapping):
+        names = {meaning: composed(str(name)) for meaning, name in given.items()}
+    if not isinstance(given, Mapping) or len(set(names.values())) < len(names):
         raise OptionError(
             "`columns` maps some of file, label, split and group to a column each, such as "
             f"{{'label': 'breed'}}. Received: columns={given!r}"
         )
-    for meaning, name in given.items():
+    for meaning, name in names.items():
         if meaning not in COLUMNS:
             raise OptionError(
                 f"`columns` names {', '.join(COLUMNS)}. Received: columns={meaning}={name}"
             )
+    return names
+
+
+def _with_file_names(table: pd.DataFrame, file: str | None) -> pd.DataFrame:
+    """Return the table with composed names of columns, and its index as one if that has the files.
+
+    An index of text has them if it is called `file`; if `file` is None, unless there is a column
+    with a usual name for files.
+    """
+    table = table.rename(columns=lambda name: composed(str(name)))
+    usual = set(map(_plain, COLUMNS["file"] if file is None else (file,)))
+    is_there = not usual.isdisjoint(map(_plain, table.columns))
+    is_index = table.index.inferred_type == "string" and file in (None, table.index.name)
+    return table.reset_index(names=file or COLUMNS["file"][0]) if is_index > is_there else table
+
+
+def _find_columns(found: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
+    """Meaning -> name of the column."""
+    for name in given.values():
         if name not in found:
             raise OptionError(f"There is no column {name!r}. The table has: {', '.join(found)}")
     names = dict(given)
@@ -196,7 +217,7 @@ def _texts(column: pd.Series) -> list[str]:
     whole = column.dtype.kind == "f" and (column.dropna() % 1 == 0).all()
     filled = column.astype("Int64") if whole else column
     return [
-        "" if missing else _composed(str(value).strip())
+        "" if missing else composed(str(value).strip())
         for value, missing in zip(filled, column.isna(), strict=True)
     ]
 
@@ -208,7 +229,7 @@ def _find_files(
     # By path, by path without extension, by name, by name without extension; then in lower case.
     levels: list[dict[str, list[ImageFile]]] = [{} for _ in range(8)]
     for file in files:
-        path = _composed(file.path)
+        path = composed(file.path)
         stem = os.path.splitext(path)[0]
         names = [path, stem, os.path.basename(path), os.path.basename(stem)]
         for level, name in zip(levels, [*names, *map(str.casefold, names)], strict=True):
@@ -251,11 +272,6 @@ def _relative(folder: str, root: str) -> str:
     return os.path.relpath(os.path.realpath(folder), root)
 
 
-def _composed(name: str) -> str:
-    """Return a name with accents as parts of letters: macOS writes them on their own."""
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
-
-
 def _spellings(name: str, root: str) -> Iterator[tuple[str, str]]:
     """Yield the paths below the folder of images that a file name may mean, the likeliest first.
 
@@ -269,7 +285,7 @@ def _spellings(name: str, root: str) -> Iterator[tuple[str, str]]:
     # Written on Windows, on another machine, or from a folder above.
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     yield "/".join(parts), ""
-    folder = _composed(os.path.basename(root))
+    folder = composed(os.path.basename(root))
     elsewhere = _is_elsewhere(name.replace("\\", "/").rpartition("/")[0], root)
     for place, part in enumerate(parts[:-1], 1):
         if elsewhere or part == folder:

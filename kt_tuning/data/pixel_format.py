@@ -18,7 +18,9 @@ SIDES = (224, 192, 160, 128)
 """Largest sides to choose from. Below 128 pixels the default network is no cheaper: its stem
 shrinks less."""
 EPOCHS = 30
-"""Epochs that a training is expected to take."""
+"""Epochs of a training that should fit into `SHARE` of the time limit. A search of few images has
+more of them by default (`kt_tuning.search.budget.default_epochs`), but is told its epochs only
+after the images have their size, and shortens trainings that would not end in time."""
 FLOPS_PER_PIXEL = 20_000
 """Floating-point operations for each pixel of an image of 128 or more in one training step of the
 default `ConvNet`: three times those of a prediction, where a multiply-add counts as two."""

@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_tuning.core.errors import DataError
-from kt_tuning.data.from_arrays import check_range, find_range, to_pixels
+from kt_tuning.data.from_arrays import (
+    Values,
+    check_range,
+    check_same_range,
+    find_range,
+    to_pixels,
+)
 
 _INFINITE = -1  # tf.data.INFINITE_CARDINALITY
 _CHUNK = 256
@@ -18,34 +24,45 @@ _EXPECTED = "a tf.data.Dataset of pairs (image, label), batched or not"
 
 
 def read_dataset(
-    dataset: Any, *, name: str, value_range: tuple[float, float] | None = None
-) -> tuple[NDArray[np.uint8], NDArray[Any], tuple[float, float]]:
+    dataset: Any,
+    *,
+    name: str,
+    value_range: tuple[float, float] | None = None,
+    train: Values | None = None,
+) -> tuple[NDArray[np.uint8], NDArray[Any], tuple[float, float], Values]:
     """Read all images of a dataset once, holding only one batch as floating-point numbers.
 
     The result does not depend on the order of the dataset, which may be shuffled each time:
     images are sorted by a digest of their pixels and labels.
 
     Messages call the dataset `name`. Without a `value_range`, it is guessed from the first batch.
+    If it was guessed for the training images, `train` are the values of their first batch.
 
     Returns:
         Pixels, uint8 (N, height, width, 1 or 3); labels as the dataset has them, (N,), (N, 1) or
-        (N, classes); and its values of black and white.
+        (N, classes); its values of black and white; and the values of the first batch.
 
     Raises:
-        DataError: if it is no such dataset, is infinite or empty, or its images differ in shape.
+        DataError: if it is no such dataset, is infinite or empty, its images differ in shape, or
+            their values do not fit `train`.
         OptionError: if `value_range` is not two ascending numbers.
     """
     pixel_range = None if value_range is None else check_range(value_range)
     pixels: list[NDArray[np.uint8]] = []
     labels: list[NDArray[Any]] = []
+    first: Values | None = None
     for images, their_labels in _batches(dataset, name):
+        if first is None:
+            first = Values.of(images, name)
+            if train is not None:
+                check_same_range(train, first, name)
         pixel_range = pixel_range or find_range(images)
         pixels.append(to_pixels(images, pixel_range, name=name))
         # TensorFlow's strings are objects, which have no bytes of their own.
         labels.append(their_labels.astype("S") if their_labels.dtype == object else their_labels)
         if pixels[-1].shape[1:] != pixels[0].shape[1:]:
             raise _different_shapes(name, pixels[0].shape[1:], pixels[-1].shape[1:])
-    if pixel_range is None:
+    if pixel_range is None or first is None:
         raise DataError(f"{name} is empty: expected {_EXPECTED}.")
     all_pixels, all_labels = np.concatenate(pixels), np.concatenate(labels)
     digests = [
@@ -53,12 +70,7 @@ def read_dataset(
         for image, label in zip(all_pixels, all_labels, strict=True)
     ]
     order = sorted(range(len(digests)), key=digests.__getitem__)
-    return all_pixels[order], all_labels[order], pixel_range
-
-
-def image_type(dataset: Any) -> np.dtype[Any]:
-    """Return the type of a dataset's images; `dataset` is one that `read_dataset` has read."""
-    return np.dtype(dataset.element_spec[0].dtype.as_numpy_dtype)
+    return all_pixels[order], all_labels[order], pixel_range, first
 
 
 def _batches(dataset: Any, name: str) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from kt_tuning.core.pictures import to_pil
+
 Floats = NDArray[np.floating[Any]]
 
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -262,8 +264,7 @@ def _sample(image: Floats, rows: Floats, columns: Floats, border: str) -> Floats
 
 
 def _pillow(image: Floats) -> Image.Image:
-    pixels = np.rint(image * 255).astype(np.uint8)
-    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    return to_pil(np.rint(image * 255).astype(np.uint8))
 
 
 def _floats(image: Image.Image, shape: tuple[int, ...]) -> Floats:

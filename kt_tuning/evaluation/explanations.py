@@ -14,6 +14,7 @@ from PIL import Image
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.json_record import Record
+from kt_tuning.core.pictures import to_pil
 from kt_tuning.evaluation.diagnostics import Mistake
 from kt_tuning.evaluation.float_twin import (
     as_keras,
@@ -286,7 +287,7 @@ def _explain(model: Any, images: Pixels, predicted: NDArray[np.integer[Any]]) ->
 
 def _data_uri(pixels: Pixels) -> str:
     """Return an image as small as it can be without looking worse."""
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    image = to_pil(pixels)
     file = io.BytesIO()
     if max(image.size) < _SMALLEST:
         factor = -(-_SMALLEST // max(image.size))

@@ -113,7 +113,7 @@ def export_model(
     format = row.name
     row.check_installed()
     path = Path(path)
-    check_free(path)
+    _check_absent(path)
     source = Source(model, card, examples)
     source.check()
     if row.needs_examples and examples is None:
@@ -185,7 +185,7 @@ def versions(folder: Path) -> list[int]:
     return [int(path.name) for path in folder.glob("*") if path.name.isdecimal()]
 
 
-def check_free(path: Path) -> None:
+def _check_absent(path: Path) -> None:
     """Refuse a path that is in use.
 
     Raises:

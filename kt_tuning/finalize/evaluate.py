@@ -106,7 +106,9 @@ def load_run_data(
     return data
 
 
-def save_final_model(ensemble: Ensemble, directory: str | Path) -> Path:
+def save_final_model(
+    ensemble: Ensemble, directory: str | Path, *, obstacle: str | None = None
+) -> Path | None:
     """Write a run's ensemble as one Keras file, for `load_final_model`.
 
     The file name contains the digest of `ensemble.json`, so that a file of an earlier ensemble is
@@ -115,12 +117,22 @@ def save_final_model(ensemble: Ensemble, directory: str | Path) -> Path:
     Args:
         ensemble: The ensemble that `ensemble.json` describes.
         directory: The run directory.
+        obstacle: Why Keras is known to be unable to write it, if that was logged before.
 
     Returns:
-        The file.
+        The file; None if Keras cannot write it, which is logged unless there is an `obstacle`.
     """
     path = _file(Path(directory))
-    ensemble.save(path)
+    try:
+        ensemble.save(path)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        if obstacle is None:
+            logger.warning(
+                "The ensemble cannot be written as a Keras file, which `kt-tuning evaluate` and "
+                "`export` would read (%s). Give its layers a `get_config`.",
+                error,
+            )
+        return None
     for earlier in path.parent.glob(final_model_file(Path(), "[0-9a-f]" * 12).name):
         if earlier != path:
             earlier.unlink()

@@ -198,7 +198,7 @@ def _finalize(
         with stage("Combining the best trials"):
             ensemble = tuner.ensemble(options.ensemble_size, cost_penalty=options.cost_penalty)
         ensemble = refitted(tuner, ensemble, data, options, clock)
-        save_final_model(ensemble, out)
+        save_final_model(ensemble, out, obstacle=tuner.export_obstacle)
         with stage(f"Evaluating on {count(len(data.test), 'test image')}"):
             scores = evaluate_run(ensemble, data, out)
         ensemble.provenance["scores"] = scores.to_json()

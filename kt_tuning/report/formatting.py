@@ -1,20 +1,17 @@
 """Values as text, and text from users without unprintable characters.
 
 Class names, hyperparameter names and error messages come from folders and from other people's
-code. The templates and matplotlib escape them for HTML and SVG; this module replaces only the
+code. The templates and matplotlib escape them for HTML and SVG; `printable` replaces only the
 characters that no XML document and no UTF-8 file may hold.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from typing import Any
 
+from kt_tuning.core.names import printable
 from kt_tuning.evaluation import Interval
-
-# C0 and C1 controls except tab and newline, surrogates (undecodable file names), non-characters.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 _LABELS = {
     "auc": "AUC",
@@ -27,11 +24,6 @@ _LABELS = {
     "top_3_accuracy": "Top-3 accuracy",
     "top_5_accuracy": "Top-5 accuracy",
 }
-
-
-def printable(value: object) -> str:
-    """Return `value` as text in which each unprintable character is U+FFFD."""
-    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", str(value))
 
 
 def shorten(value: object, width: int) -> str:

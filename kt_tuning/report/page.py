@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from kt_tuning.core.atomic import atomic_write
 from kt_tuning.core.errors import SearchError, StorageError
+from kt_tuning.core.names import printable
 from kt_tuning.core.records import backbones_of
 from kt_tuning.evaluation.selection_bias import EPOCH_CAVEAT
 from kt_tuning.export import accuracy_note
@@ -147,7 +148,7 @@ def environment() -> jinja2.Environment:
         loader=jinja2.PackageLoader("kt_tuning.report"),
         autoescape=True,
         # What no HTML file may hold is replaced in values that are not markup yet.
-        finalize=lambda value: value if isinstance(value, Markup) else formatting.printable(value),
+        finalize=lambda value: value if isinstance(value, Markup) else printable(value),
         undefined=jinja2.StrictUndefined,
         extensions=["jinja2.ext.do"],
         trim_blocks=True,

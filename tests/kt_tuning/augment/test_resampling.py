@@ -3,7 +3,6 @@ import pytest
 from PIL import Image
 from smooth_images import smooth
 
-from kt_tuning.augment.arrays import to_array, to_pil
 from kt_tuning.augment.resampling import (
     BORDERS,
     choose,
@@ -12,6 +11,7 @@ from kt_tuning.augment.resampling import (
     to_pixels,
     window,
 )
+from kt_tuning.core.pictures import to_array, to_pil
 
 
 def affine(seed, count, scale=1.0):

@@ -106,6 +106,8 @@ def test_objectives_that_keras_logs_are_left_as_they_are():
 
 
 def test_printable_text_has_no_control_character_but_tabs_and_line_ends():
-    assert (
-        printable("a\tb\n\x1b[31mred\x9b\x7f\r\0 é") == "a\tb\n\\x1b[31mred\\x9b\\x7f\\x0d\\x00 é"
-    )
+    assert printable("a\tb\n\x1b[31mred\x9b\x7f\r\0 é") == "a\tb\n\\x1b[31mred\\x9b\\x7f\\r\\x00 é"
+
+
+def test_printable_text_can_be_held_by_xml_and_utf8():
+    assert printable("a\udcff\uffff") == r"a\udcff\uffff"

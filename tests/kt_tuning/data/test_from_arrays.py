@@ -118,6 +118,11 @@ def test_the_bits_of_16_bit_arrays_are_those_of_all_splits(
     assert "hold 12 bits: 0 to 4095 become 0 to 255" in caplog.text
 
 
+def test_values_far_above_a_range_of_0_to_1() -> None:
+    with pytest.raises(DataError, match=r"0..1. Received: 0..255. If 255 is white, pass value_ra"):
+        to_pixels(image(0.0, 255.0), (0, 1))
+
+
 @pytest.mark.parametrize("value_range", [(1, 1), (2, 0), (0, np.inf), (0, np.nan), (1,), "ab", 3])
 def test_bad_range(value_range: Any) -> None:
     with pytest.raises(OptionError, match="value_range should be"):

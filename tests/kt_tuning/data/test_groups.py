@@ -14,7 +14,7 @@ from PIL import Image
 
 from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.data import Groups, ImageData, load_images
-from kt_tuning.data.groups import keep_together
+from kt_tuning.data.groups import groups_of_paths, keep_together
 from kt_tuning.data.stratified_split import complete
 
 Save = Callable[..., Path]
@@ -206,7 +206,36 @@ def test_groups_are_kept_with_the_split_of_a_run(patients: Path, tmp_path: Path)
         np.testing.assert_array_equal(saved["groups"], data.groups.of_image)
 
 
-@pytest.mark.parametrize("groups", ["patient", "(a)(b)", "(", 3])
+@pytest.mark.parametrize("groups", ["folder", "(p\u00e9)", "(pe\u0301)"])
+def test_paths_may_be_composed_in_either_way(groups: str) -> None:
+    paths = ["caf\u00e9/p\u00e9/1.png", "cafe\u0301/pe\u0301/2.png"]
+    assert groups_of_paths(paths, ["caf\u00e9"] * 2, groups).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda path: [path[0], [path[1]]], [0, 0, 2]),
+        (lambda path: np.array([ord(path[0])]), [0, 0, 2]),
+        (lambda path: np.array(ord(path[0])), [0, 0, 2]),
+        (lambda path: [*path.split("1")[1:]], [0, 1, 2]),  # as re.findall returns it
+        (lambda path: float("nan") if path < "b" else 7, [0, 1, 2]),
+        (lambda path: pd.NA if path < "b" else 7, [0, 1, 2]),
+    ],
+)
+def test_what_functions_return_as_groups(
+    function: Callable[[str], object], expected: list[int]
+) -> None:
+    paths = ["ab1", "ab2", "b3"]
+    assert groups_of_paths(paths, [""] * 3, function).tolist() == expected  # type: ignore[arg-type]
+
+
+def test_groups_that_are_not_hashable(patients: Path) -> None:
+    with pytest.raises(OptionError, match=r"a tuple or list of these, .*Received: \{'sick"):
+        load_images(patients, groups=lambda path: {path: 1})  # type: ignore[arg-type,return-value]
+
+
+@pytest.mark.parametrize("groups", ["patient", "(a)(b)", "(", 3, np.arange(40)])
 def test_groups_that_cannot_be_used(patients: Path, groups: object) -> None:
     with pytest.raises(OptionError, match=r"groups (should be|is no)"):
         load_images(patients, groups=groups)  # type: ignore[arg-type]

@@ -62,8 +62,27 @@ def test_given_test_alone_leaves_validation_to_the_split() -> None:
 
 def test_range_found_in_the_training_images_serves_all() -> None:
     x, y = np.full((10, 2, 2), 255.0), np.arange(10) % 2
-    data = ImageData.from_arrays(x, y, validation=(x * 0 + 1, y), split=(0.8, 0.2, 0.0))
-    assert (data.validation.images == 1).all()
+    data = ImageData.from_arrays(x, y, validation=(x * 0 + 2, y), split=(0.8, 0.2, 0.0))
+    assert (data.validation.images == 2).all()
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "remedy"),
+    [
+        (1.0, 255.0, "Divide the test images by 255, or"),
+        (255.0, 1.0, "Multiply the test images by 255, or"),
+        (1.0, 255, "Divide the test images by 255, or"),
+        (255, 1.0, "Multiply the test images by 255 and convert them to int64, or"),
+        (255, True, "Multiply the test images by 255, or"),
+        (255.0, 255, "Convert one of them, or pass value_range"),
+    ],
+)
+def test_splits_of_different_ranges(train: Any, test: Any, remedy: str) -> None:
+    x, y = np.arange(10)[:, None, None].repeat(4, 1) % 2, np.arange(10) % 2
+    x_train, x_test = (x * train).astype(type(train)), (x * test).astype(type(test))
+    message = rf"images \({x_train.dtype}, 0..{train:g}\). Received: {x_test.dtype}, 0..{test:g}. "
+    with pytest.raises(DataError, match=message + remedy):
+        ImageData.from_arrays(x_train, y, test=(x_test, y))
 
 
 def test_value_range_is_applied_to_all() -> None:
@@ -91,8 +110,8 @@ def test_strings_become_class_names() -> None:
         ({"test": (np.zeros((2, 8, 8, 3), np.uint8), [0, 1])}, r"Received: \(8, 8, 3\)"),
         ({"test": (np.zeros((2, 4, 5, 3), np.uint8), [0, 7])}, "Received also: 7"),
         ({"test": (np.zeros((3, 4, 5, 3), np.uint8), [0, 1])}, "test: expected one label"),
-        ({"test": (np.zeros((2, 4, 5, 3)), [0, 1])}, "uint8. Received: float64"),
-        ({"test": (np.zeros((0, 4, 5, 3), np.uint8), [])}, "the test images should hold"),
+        ({"test": (np.zeros((2, 4, 5, 3)), [0, 1])}, "uint8, 0..99.. Received: float64"),
+        ({"test": (np.zeros((0, 4, 5, 3), np.uint8), [])}, r"test\[0\] should hold"),
         ({"class_names": ["a", "b", "c"]}, "class_names should hold 2"),
         ({"class_names": ["even", "o\ndd"]}, r"on one line.*Received: 'o\\ndd'"),
         ({"class_names": ["even", "o\x1b[31mdd"]}, r"control characters.*Received: 'o\\x1b"),

@@ -103,3 +103,9 @@ def test_one_hot_with_other_columns() -> None:
 def test_one_hot_means_positions_whatever_the_fitted_labels_are() -> None:
     (_, found), _ = encode_labels([[3, 8], [[0, 1], [1, 0]]])
     np.testing.assert_array_equal(found, [1, 0])
+
+
+def test_strings_may_be_composed_in_either_way() -> None:
+    labels, names = encode_labels([["\u00e9", "b"], ["e\u0301", "b"]], ["e\u0301", "b"])
+    assert names == ("\u00e9", "b")
+    assert [each.tolist() for each in labels] == [[0, 1], [0, 1]]

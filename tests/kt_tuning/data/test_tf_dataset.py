@@ -91,11 +91,20 @@ def test_strings_are_labels():
     np.testing.assert_array_equal(data[0].pixels[:, 0, 0, 0] % 2, data[0].labels)
 
 
+@pytest.mark.parametrize(("train", "test"), [(1.0, 255.0), (255.0, 1.0)])
+def test_splits_of_different_ranges(train, test):
+    x, y = np.arange(20)[:, None, None, None].repeat(4, 1) % 2, np.arange(20) % 2
+    datasets = [DATASETS.from_tensor_slices((x * white, y)) for white in (train, test)]
+    message = rf"\(float64, 0..{train:g}\). Received: float64, 0..{test:g}."
+    with pytest.raises(DataError, match=message):
+        ImageData.from_dataset(datasets[0], test=datasets[1])
+
+
 def test_floats_and_integers_have_no_range_in_common():
     train = DATASETS.from_tensor_slices(arrays())
     x, y = arrays(4, first=100)
     other = DATASETS.from_tensor_slices((x.astype(np.uint8), y))
-    with pytest.raises(DataError, match="validation images should have the type of the training"):
+    with pytest.raises(DataError, match="should have the type and the range of the training"):
         ImageData.from_dataset(train, other)
     assert len(ImageData.from_dataset(train, other, value_range=(0, 255)).validation) == 4
 

@@ -9,14 +9,9 @@ from kt_tuning.report.formatting import (
     milliseconds,
     number,
     percent,
-    printable,
     shorten,
     value_text,
 )
-
-
-def test_printable_replaces_what_xml_and_utf8_cannot_hold() -> None:
-    assert printable("a\x00b\x1b[31m\udcff\ttab\nline") == "a�b�[31m�\ttab\nline"
 
 
 def test_shorten_leaves_one_line_of_the_width() -> None:

@@ -115,14 +115,33 @@ def test_a_layer_that_can_crash_the_process_is_named_once_a_search(
     assert sum("'thin'" in record.getMessage() for record in caplog.records) == 1
 
 
-def test_what_keeps_the_default_from_being_exported_is_known_before_the_search(make_tuner, caplog):
-    def build(hp):
-        doubled = keras.layers.Lambda(lambda x: 2 * x)
-        model = keras.Sequential([keras.Input((8, 8, 1)), doubled, keras.layers.Dense(2)])
-        model.compile("sgd", "mse")
-        return model
+class Forgetful(keras.layers.Layer):
+    """Has an argument that no configuration can hold."""
 
-    make_tuner(build)
-    (record,) = caplog.records
-    assert record.levelname == "WARNING"
+    def __init__(self, unused):
+        super().__init__()
+
+    def call(self, x):
+        return x
+
+
+def with_own_layer(hp):
+    head = [keras.layers.Flatten(), keras.layers.Dense(2, "softmax")]
+    model = keras.Sequential([keras.Input((8, 8, 1)), Forgetful(object()), *head])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def test_what_keeps_models_from_being_exported_is_said_once_a_run(make_tuner, stripes, caplog):
+    for more in range(2):
+        tuner = make_tuner(with_own_layer, max_trials=1 + more, epochs=1)
+        tuner.search(stripes, verbose=False)
+        tuner.ensemble()
+    (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
     assert "cannot be exported in the format keras" in record.getMessage()
+
+
+def test_nothing_is_said_of_exports_of_models_for_other_data(make_tuner, arrays, caplog):
+    tuner = make_tuner(with_own_layer, max_trials=1, epochs=1)
+    tuner.search(*arrays[0], validation_data=arrays[1])
+    assert "cannot be exported" not in caplog.text
