@@ -113,7 +113,10 @@ def mix(
         own = kept * weights
         mixed_weights = own + (1 - kept) * weights[partners]
         kept, weights = own / mixed_weights, mixed_weights.astype(np.float32)
-    return mixed, _targets(labels, labels[partners], kept.astype(np.float32), classes), weights
+    own_share = kept.astype(np.float32)[:, None]
+    own_class, other_class = np.arange(classes) == np.stack([labels, labels[partners]])[..., None]
+    targets = own_share * own_class + (1 - own_share) * other_class
+    return mixed, targets, weights
 
 
 def _beta(alpha: float, uniforms: Floats) -> Floats:
@@ -137,13 +140,3 @@ def _span(size: int, share: float, uniform: float) -> slice:
     side = int(size * math.sqrt(1 - share))
     start = int(size * uniform) - side // 2
     return slice(max(start, 0), min(start + side, size))
-
-
-def _targets(
-    labels: NDArray[np.int64], others: NDArray[np.int64], kept: Weights, classes: int
-) -> NDArray[np.float32]:
-    rows = np.arange(len(labels))
-    targets = np.zeros((len(labels), classes), dtype=np.float32)
-    targets[rows, labels] = kept
-    targets[rows, others] += 1 - kept
-    return targets

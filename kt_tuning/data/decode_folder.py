@@ -89,11 +89,11 @@ def decode_folder(
                     if size is not None and not all(image.grey for image in found):
                         break  # one image in colour settles the channels
         pixels, origin = choose_format(looks, size, channels, largest)
-        stored = _store(listing, cache, pixels, task)
+        digest, stored = _store(listing, cache, pixels, task)
         if (bits := bits_of(stored.largest_level)) < pixels.bits:
             # The bit depth is known only after all files were read: they are read again.
             pixels = dataclasses.replace(pixels, bits=bits)
-            stored = _store(listing, cache, pixels, task)
+            digest, stored = _store(listing, cache, pixels, task)
         lost = {path for path, _ in stored.failures}
         counts = {
             part: [sum(file.path not in lost for file in files) for files in classes]
@@ -104,12 +104,12 @@ def decode_folder(
         duplicates = Duplicates([], [])
         if len(labels):
             images = cache.pixel_file((len(labels), *pixels.shape)).open()
-            duplicates = find_duplicates(images, np.concatenate(stored.thumbnails))
+            duplicates = find_duplicates(images, stored.thumbnails)
     index = CacheIndex(
         pixels,
         names,
         counts,
-        content=content_digest(stored.digest, pixels.shape, labels, names),
+        content=content_digest(digest, pixels.shape, labels, names),
         unreadable=stored.failures,
         exact=duplicates.exact,
         similar=duplicates.similar,
@@ -120,38 +120,30 @@ def decode_folder(
     return index
 
 
-@dataclasses.dataclass
-class _Stored:
-    """The results of all batches; see `DecodedBatch`."""
-
-    digest: hashlib.blake2b = dataclasses.field(
-        default_factory=lambda: hashlib.blake2b(digest_size=16)
-    )
-    thumbnails: list[NDArray[np.uint8]] = dataclasses.field(default_factory=list)
-    failures: list[tuple[str, str]] = dataclasses.field(default_factory=list)
-    largest_level: int = 0
-    unserved: Counter[str] = dataclasses.field(default_factory=Counter)
-
-
-def _store(listing: Listing, cache: PixelCache, pixels: PixelFormat, task: Task) -> _Stored:
-    """Decode the files and write their pixels into the cache."""
+def _store(
+    listing: Listing, cache: PixelCache, pixels: PixelFormat, task: Task
+) -> tuple[hashlib.blake2b, DecodedBatch]:
+    """Write the pixels of all files into the cache; return their hash, and all else of them."""
     task.begin("Decoding images", len(listing.files))
-    stored = _Stored()
+    digest, done = hashlib.blake2b(digest_size=16), [decode_batch(listing.root, pixels, [])]
 
     def pieces() -> Generator[NDArray[np.uint8], None, None]:
         decode_some = functools.partial(decode_batch, listing.root, pixels)
         most = max(1, _PIXEL_BYTES // math.prod(pixels.shape))
         for batch in _run(decode_some, listing.files, task, most=most):
-            stored.digest.update(batch.images.data)
-            stored.thumbnails.append(batch.thumbnails)
-            stored.failures.extend(batch.failures)
-            stored.largest_level = max(stored.largest_level, batch.largest_level)
-            stored.unserved.update(batch.unserved)
+            digest.update(batch.images.data)
+            done.append(batch._replace(images=done[0].images))
             yield batch.images
 
     with contextlib.closing(pieces()) as images:
         cache.write(images)
-    return stored
+    return digest, DecodedBatch(
+        images=done[0].images,
+        thumbnails=np.concatenate([batch.thumbnails for batch in done]),
+        failures=[failure for batch in done for failure in batch.failures],
+        largest_level=max(batch.largest_level for batch in done),
+        unserved=sum((batch.unserved for batch in done), Counter()),
+    )
 
 
 class DecodedBatch(NamedTuple):

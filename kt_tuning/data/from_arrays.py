@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,24 +57,6 @@ class Values(NamedTuple):
         return f"{self.dtype}, {self.smallest:g}..{self.largest:g}"
 
 
-class JoinedArrays(NamedTuple):
-    """Images of one, two or three splits, one after the other.
-
-    Attributes:
-        pixels: uint8 (N, height, width, 1 or 3).
-        labels: (N,) int64.
-        class_names: Names by label.
-        places: Ascending places of the images by split; "train" always.
-        groups: (N,) numbers, equal for images of a group; None if no groups were given.
-    """
-
-    pixels: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    class_names: tuple[str, ...]
-    places: dict[str, NDArray[np.int64]]
-    groups: NDArray[np.int64] | None
-
-
 def join_arrays(
     x: Any,
     y: Any,
@@ -83,8 +65,20 @@ def join_arrays(
     class_names: Sequence[str] | None,
     value_range: tuple[float, float] | None,
     groups: Any,
-) -> JoinedArrays:
-    """Check and convert the arguments of `ImageData.from_arrays`; `pairs` are those of splits."""
+) -> tuple[
+    NDArray[np.uint8],
+    NDArray[np.int64],
+    tuple[str, ...],
+    dict[str, NDArray[np.int64]],
+    NDArray[np.int64] | None,
+]:
+    """Check and convert the arguments of `ImageData.from_arrays`; `pairs` are those of splits.
+
+    Returns:
+        Of all splits, one after the other: uint8 pixels (N, height, width, 1 or 3); labels (N,);
+        class names by label; ascending places of the images by split, "train" always; and numbers
+        (N,), equal for images of a group, or None if no groups were given.
+    """
     given = {part: pair for part, pair in pairs.items() if pair is not None}
     for part, pair in given.items():
         if not isinstance(pair, tuple | list) or len(pair) != 2:
@@ -113,7 +107,7 @@ def join_arrays(
             )
     ends = np.cumsum([len(part_labels) for part_labels in labels])
     places = np.split(np.arange(int(ends[-1])), ends[:-1])
-    return JoinedArrays(
+    return (
         # A single uint8 array is not copied.
         pixels[0] if len(pixels) == 1 else np.concatenate(pixels),
         np.concatenate(labels),

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from kt_tuning.augment import Policy, augment
 from kt_tuning.core.progress import progress, write_line
 from kt_tuning.data import ImageSplit
 from kt_tuning.data.pixel_cache import cache_folder, storage_errors
+
+if TYPE_CHECKING:
+    from hypermodels.frozen import FrozenPart
 
 CHUNK = 256
 """Images whose features are computed and written together."""
@@ -37,30 +40,6 @@ MEMORY = 768 << 20
 """Bytes that the features of all views may take in memory; fewer views if they would take more."""
 SEED = 0
 """Seed of the views: all trials share them."""
-
-
-class Extractor(Protocol):
-    """A frozen network, such as `hypermodels.frozen.FrozenPart`."""
-
-    @property
-    def digest(self) -> str:
-        """Equal digests, equal features."""
-
-    def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return features (n, …) of images, uint8 (n, height, width, channels)."""
-
-
-class Images(Protocol):
-    """Some of the images of a data set, such as an `ImageSplit`."""
-
-    @property
-    def index(self) -> NDArray[np.int64]:
-        """(n,) their places among all images."""
-
-    def __len__(self) -> int: ...
-
-    def take(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return images, uint8 (n, height, width, channels)."""
 
 
 class FeatureCache:
@@ -82,7 +61,7 @@ class FeatureCache:
         self._images = images
         self._folder = cache_folder(folder) / FOLDER
 
-    def of(self, split: Images, extractor: Extractor) -> NDArray[np.float32]:
+    def of(self, split: ImageSplit | _View, extractor: FrozenPart | _View) -> NDArray[np.float32]:
         """Return the features (n, …) of a split's images, in their order; a copy.
 
         Args:
@@ -95,7 +74,7 @@ class FeatureCache:
         return self.until(split, extractor, None)[1]
 
     def until(
-        self, split: Images, extractor: Extractor, at: float | None
+        self, split: ImageSplit | _View, extractor: FrozenPart | _View, at: float | None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the features of as many images of a split as can be had by a time.
 
@@ -123,7 +102,7 @@ class FeatureCache:
                 return self._read(path, split, extractor, at)
 
     def _read(
-        self, path: Path, split: Images, extractor: Extractor, at: float | None
+        self, path: Path, split: ImageSplit | _View, extractor: FrozenPart | _View, at: float | None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         files = self._open(path)
         features = np.empty((0, 0), np.float32)
@@ -232,7 +211,7 @@ class Views:
     def __init__(
         self,
         split: ImageSplit,
-        extractor: Extractor,
+        extractor: FrozenPart,
         cache: FeatureCache,
         policy: Policy,
         *,
@@ -278,7 +257,7 @@ class Views:
 class _View:
     """A split as one view shows it, and the network under a digest of its own."""
 
-    def __init__(self, split: ImageSplit, extractor: Extractor, policy: Policy, view: int) -> None:
+    def __init__(self, split: ImageSplit, extractor: FrozenPart, policy: Policy, view: int) -> None:
         self.index = split.index
         self._split = split
         self._extractor = extractor

@@ -207,12 +207,9 @@ class MemberTraining:
             # Members of one configuration are no copies of each other.
             hp=configuration.hyperparameters(**self._metadata, **{f"{self._kind}/member": index}),
             epochs=configuration.epochs,
-            initial_epoch=0,
             origin=origin,
             seed=int(np.random.SeedSequence((configuration.seed, index)).generate_state(1)[0]),
             directory=self.files.trial(_trial_id(index)),
-            deadline=None,
-            least_epochs=0,
         )
 
         def report(progress: Progress) -> Decision:

@@ -48,12 +48,8 @@ def train_member(
         number=plan.trial.number,
         hp=plan.hp,
         epochs=plan.epochs,
-        initial_epoch=0,
-        origin=None,
         seed=plan.seed,
         directory=folder,
-        deadline=None,
-        least_epochs=0,
     )
 
     def report(progress: Progress) -> Decision:
