@@ -72,25 +72,18 @@ def run_trial(
         KtTuningError: if the cause is in the arguments or data.
         keras_tuner.errors.FatalError: if the hypermodel says that nothing can work.
     """
-    training = _Training(spec, report, tasks, objectives)
+    training = Training(spec, report, tasks, objectives)
     status, message = None, None
     try:
-        with disk_errors_explained(spec.directory), forget_gradients():
-            training.run()
+        training.run()
     except Exception as error:
         status, message = describe_failure(error, spec.directory)
         logger.debug("trial %d failed", spec.number, exc_info=True)
     return TrialFiles(spec.directory).end(training.record(status, message))
 
 
-def train_trial(
-    spec: TrialSpec,
-    report: Report,
-    *,
-    tasks: Sequence[Task],
-    objectives: Sequence[keras_tuner.Objective],
-) -> tuple[list[Any], TrialRecord]:
-    """Train one configuration as `run_trial` does, but raise every error.
+class Training:
+    """The trainings of one trial, one after the other, on one compiled model.
 
     Args:
         spec: The configuration.
@@ -98,19 +91,10 @@ def train_trial(
         tasks: As for `run_trial`.
         objectives: As for `run_trial`.
 
-    Returns:
-        What `HyperModel.fit` returned for each training, and the record, which is not written.
-        For a training of an interrupted attempt, its metrics.
+    Attributes:
+        results: What `HyperModel.fit` returned for each training; its metrics if it returned
+            nothing, or an earlier attempt ran the training.
     """
-    training = _Training(spec, report, tasks, objectives)
-    with disk_errors_explained(spec.directory), forget_gradients():
-        training.run()
-    earlier = [outcome.metrics for outcome in training.outcomes[: -len(training.results) or None]]
-    return [*earlier, *training.results], training.record()
-
-
-class _Training:
-    """The trainings of one trial, one after the other, on one compiled model."""
 
     def __init__(
         self,
@@ -125,7 +109,7 @@ class _Training:
         self._runs = TrainingKey.all(len(tasks), spec.executions)
         self._files = TrialFiles(spec.directory, several=len(self._runs) > 1)
         self.outcomes = self._files.outcomes()
-        self.results: list[Any] = []
+        self.results: list[Any] = [outcome.metrics for outcome in self.outcomes]
         self.model: keras.Model | None = None
         self._as_built: list[int] = []
         self._built_by_fit = False
@@ -136,7 +120,15 @@ class _Training:
         self.began = time.monotonic()
 
     def run(self) -> None:
-        """Run the trainings that are left, until the trial has ended or pauses."""
+        """Run the trainings that are left, until the trial has ended or pauses.
+
+        Raises:
+            Exception: any error of a build or a training.
+        """
+        with disk_errors_explained(self._spec.directory), forget_gradients():
+            self._run()
+
+    def _run(self) -> None:
         spec, runs, outcomes = self._spec, self._runs, self.outcomes
         for run in runs[len(outcomes) :]:
             if outcomes and spec.deadline is not None and time.monotonic() >= spec.deadline:
