@@ -204,7 +204,12 @@ class Training:
         state, best = self._files.checkpoint.restore(model, run.index, epochs=epochs) or fresh
         self.state = state
         self._files.rewind_history(run.index, state.done)
-        deadline = self._deadline(run, state)
+        deadline = None
+        if spec.deadline is not None:
+            # Each training gets an equal share of the remaining time.
+            now = time.monotonic()
+            share = (spec.deadline - now) / (len(self._runs) - run.index)
+            deadline = Deadline(state, spec, now + share)
         callback = TrialCallback(
             model,
             task,
@@ -256,19 +261,6 @@ class Training:
         task.prepare(self.model)
         self._as_built = _identity(self.model)
         return self.model
-
-    def _deadline(self, run: TrainingKey, state: TrainingState) -> Deadline | None:
-        """Give each training an equal share of the remaining time."""
-        spec, now = self._spec, time.monotonic()
-        if spec.deadline is None:
-            return None
-        return Deadline(
-            state,
-            now + (spec.deadline - now) / (len(self._runs) - run.index),
-            planned=spec.epochs,
-            least_epochs=spec.least_epochs,
-            longest=spec.longest,
-        )
 
     def _epoch_ended(
         self, run: TrainingKey, state: TrainingState, done: int, value: float, seconds: float
