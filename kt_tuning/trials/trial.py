@@ -40,7 +40,7 @@ from kt_tuning.trials.spec import (
 )
 from kt_tuning.trials.tasks import Task
 from kt_tuning.trials.trial_callback import TrainingOverError, TrialCallback
-from kt_tuning.trials.trial_files import Outcome, TrainingKey, TrialFiles, mean_metrics
+from kt_tuning.trials.trial_files import Outcome, TrainingKey, TrialFiles
 from kt_tuning.trials.weights import load_weights, set_kept_weights
 
 logger = logging.getLogger("kt_tuning")
@@ -125,33 +125,34 @@ class Training:
         Raises:
             Exception: any error of a build or a training.
         """
-        with disk_errors_explained(self._spec.directory), forget_gradients():
-            self._run()
-
-    def _run(self) -> None:
         spec, runs, outcomes = self._spec, self._runs, self.outcomes
-        for run in runs[len(outcomes) :]:
-            if outcomes and spec.deadline is not None and time.monotonic() >= spec.deadline:
-                self.message = f"{len(outcomes)} of {len(runs)} trainings within the time limit"
-                break
-            outcome = self._train(run)
-            if self.paused:
-                # Its checkpoint is kept.
-                self.message = f"paused after {count(outcome.epochs, 'epoch')}"
-                break
-            self._files.note(outcomes)
-            self.message = self.message or outcome.message
-            self.pruned = outcome.pruned or (len(runs) > 1 and self._pruned_after(run, outcome))
-            if self.pruned:
-                break
-        self._files.finish([run.fold for run in runs[: len(self._tasks)]], spec.executions)
+        with disk_errors_explained(spec.directory), forget_gradients():
+            for run in runs[len(outcomes) :]:
+                if outcomes and spec.deadline is not None and time.monotonic() >= spec.deadline:
+                    self.message = f"{len(outcomes)} of {len(runs)} trainings within the time limit"
+                    break
+                outcome = self._train(run)
+                if self.paused:
+                    # Its checkpoint is kept.
+                    self.message = f"paused after {count(outcome.epochs, 'epoch')}"
+                    break
+                self._files.note(outcomes)
+                self.message = self.message or outcome.message
+                self.pruned = outcome.pruned or (len(runs) > 1 and self._pruned_after(run, outcome))
+                if self.pruned:
+                    break
+            self._files.finish([run.fold for run in runs[: len(self._tasks)]], spec.executions)
 
     def record(self, status: str | None = None, message: str | None = None) -> TrialRecord:
         """Return the record of the trial; if it has failed, with this status and message."""
         outcomes, model, spec = self.outcomes, self.model, self._spec
         seconds = sum(outcome.seconds for outcome in outcomes)
         epochs = sum(outcome.epochs for outcome in outcomes)
-        metrics = mean_metrics(outcomes)
+        names = dict.fromkeys(name for outcome in outcomes for name in outcome.metrics)
+        metrics = {
+            name: float(np.mean([o.metrics[name] for o in outcomes if name in o.metrics]))
+            for name in names
+        }
         if status is not None:
             seconds, metrics = seconds + time.monotonic() - self.began, {}
             epochs += 0 if self.state is None else self.state.trained
@@ -290,7 +291,8 @@ class Training:
             metrics |= metrics_of(result, objective, "HyperModel.fit()")
         self.results.append(metrics if result is None else result)
         returned = model
-        if computes_in_16_bits(model) or callback.trains_another:
+        # A hypermodel's `fit` may train another model than the one that was built.
+        if computes_in_16_bits(model) or callback.model not in (None, model):
             if self._returned is None:
                 # In float32, and built once for all trainings.
                 self._returned = new_model(task.hypermodel, self._spec.hp)
