@@ -258,7 +258,7 @@ class OptunaOracle(StudyOracle):
             # An interrupted attempt may have got further.
             curve = until_now.intermediate_values.items()
             until_now.intermediate_values = {at: value for at, value in curve if at <= epoch}
-            stops = self.pruner.prune(kept.study, until_now)
+            stops = kept.study.pruner.prune(kept.study, until_now)
         (self._stopped.add if stops else self._stopped.discard)(trial_id)
         return not stops
 
