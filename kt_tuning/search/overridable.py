@@ -12,6 +12,7 @@ from typing import Any
 import keras_tuner
 import numpy as np
 from keras_tuner.engine.trial import Trial
+from keras_tuner.src.engine.tuner_utils import TunerCallback
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.json_record import write_json
@@ -248,25 +249,8 @@ class OverridableTuner(TunerResults):
         return str(weights_file(self._run.trial(trial_id), None))
 
 
-class _EpochHooks(SharedCallback):
+class _EpochHooks(SharedCallback, TunerCallback):
     """Calls the tuner's `on_epoch_begin`, `on_epoch_end`, `on_batch_begin` and `on_batch_end`."""
-
-    def __init__(self, tuner: keras_tuner.Tuner, trial: Trial) -> None:
-        super().__init__()
-        self._tuner = tuner
-        self._trial = trial
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._tuner.on_epoch_begin(self._trial, self.model, epoch, logs=logs)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._tuner.on_epoch_end(self._trial, self.model, epoch, logs=logs)
-
-    def on_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self._tuner.on_batch_begin(self._trial, self.model, batch, logs)
-
-    def on_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self._tuner.on_batch_end(self._trial, self.model, batch, logs)
 
 
 class _OverriddenTrials:
