@@ -52,7 +52,6 @@ class FitPlan:
         mixing: How images are mixed, which makes labels soft: (n, classes). None if the recipe
             never mixes: labels are then integers (n,).
         balance: How classes are balanced, one of `BALANCES`.
-        patience: Epochs without improvement of the objective after which training stops, or None.
     """
 
     batch_size: int
@@ -60,7 +59,6 @@ class FitPlan:
     policy: Policy
     mixing: Mixing | None
     balance: str
-    patience: int | None
 
     @property
     def grows(self) -> bool:
@@ -207,7 +205,6 @@ class Recipe:
             policy=self._policy(chosen[AUGMENT], values),
             mixing=Mixing(chosen[MIXUP], chosen[CUTMIX]) if self.mixes else None,
             balance=chosen[BALANCE],
-            patience=self.patience,
         )
 
     def _check_sizes(self) -> None:

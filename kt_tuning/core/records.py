@@ -205,6 +205,18 @@ class TrialRecord(Record):
         return found if self.backbone is None else {**found, "backbone": self.backbone}
 
 
+def best_first(trials: Iterable[TrialRecord], objective: str, direction: str) -> list[TrialRecord]:
+    """Return the trials with a score, best first; of equal ones that which comes first.
+
+    Args:
+        trials: Any trials.
+        objective: Name of the metric that is the score.
+        direction: "max" or "min".
+    """
+    scored = [t for t in trials if t.usable and t.metrics.get(objective) is not None]
+    return sorted(scored, key=lambda t: t.metrics[objective], reverse=direction == "max")
+
+
 def pareto_records(
     records: Sequence[TrialRecord], objectives: Sequence[tuple[str, str]]
 ) -> list[TrialRecord]:

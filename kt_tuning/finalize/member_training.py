@@ -142,7 +142,7 @@ class MemberTraining:
                     self.configuration.recipe,
                     [self.data],
                     (),
-                    {"callbacks": []},
+                    {},
                     objectives=[self._objective.name],
                     defaults=self.configuration.hyperparameters(),
                 )

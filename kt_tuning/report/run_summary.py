@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from kt_tuning.core.errors import StorageError
 from kt_tuning.core.json_record import read_json
-from kt_tuning.core.records import TrialRecord
+from kt_tuning.core.records import TrialRecord, best_first
 from kt_tuning.ensembling import EnsembleRecord
 from kt_tuning.ensembling.run_files import RunRecords, read_scores, read_validated
 from kt_tuning.evaluation import Scores, bias_variance, confusion_matrix
@@ -65,17 +65,10 @@ class RunSummary(RunRecords):
         return math.nan if value is None else float(value)
 
     @property
-    def best_first(self) -> list[TrialRecord]:
-        """The trials by score, the earliest of equals first, those without one last."""
-        scored = [trial for trial in self.trials if not math.isnan(self.score(trial))]
-        scored.sort(key=self.score, reverse=self.search.direction == "max")
-        return scored + [trial for trial in self.trials if math.isnan(self.score(trial))]
-
-    @property
     def best(self) -> TrialRecord | None:
         """The trial with the best objective, the earliest of equals; None if none has a score."""
-        first = next(iter(self.best_first), None)
-        return None if first is None or math.isnan(self.score(first)) else first
+        order = best_first(self.trials, self.search.objective, self.search.direction)
+        return next(iter(order), None)
 
     @property
     def weighted_trials(self) -> tuple[tuple[TrialRecord, float], ...]:

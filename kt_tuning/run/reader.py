@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kt_tuning.core.atomic import CsvTable
 from kt_tuning.core.errors import SearchError, StorageError
 from kt_tuning.core.json_record import Record, content_checked
-from kt_tuning.core.records import PARTS, DataCard, SearchRecord, TrialRecord
+from kt_tuning.core.records import PARTS, DataCard, SearchRecord, TrialRecord, best_first
 from kt_tuning.run.layout import (
     CONFIGURATION,
     DATA,
@@ -162,10 +162,7 @@ class Run:
             count: How many, at most; all if None.
         """
         search = self.read_search()
-        name = search.objective
-        usable = [trial for trial in self.trials() if trial.usable and name in trial.metrics]
-        usable.sort(key=lambda trial: trial.metrics[name], reverse=search.direction == "max")
-        return usable[:count]
+        return best_first(self.trials(), search.objective, search.direction)[:count]
 
     def scored_trials(self) -> list[TrialRecord]:
         """Return trials with a score, best first, at least one.

@@ -187,9 +187,6 @@ class Budget:
             stale = len(trials) - 1 - [trial.trial_id for trial in by_end].index(best.trial_id)
             if stale >= self.max_stale_trials:
                 return f"{stale} trials in a row found nothing better"
-        return self._too_late(trials, running)
-
-    def _too_late(self, trials: Sequence[TrialRecord], running: bool) -> str | None:
         if self.deadline is None:
             return None
         left = self.deadline - time.monotonic()

@@ -7,7 +7,6 @@ import logging
 import math
 import time
 
-import keras_tuner
 from keras_tuner.engine.trial import Trial
 
 from kt_tuning.core.quiet import ONCE
@@ -19,7 +18,7 @@ from kt_tuning.search.auto import Plan
 from kt_tuning.search.budget import Budget, family_of
 from kt_tuning.search.display import SearchDisplay
 from kt_tuning.search.objectives import register_metrics
-from kt_tuning.search.options import TrialOptions
+from kt_tuning.search.overridable import OverridableTuner
 from kt_tuning.search.pruning import REDUCTION, Promotion, RungTable
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import SearchOracle
@@ -37,12 +36,11 @@ class SearchLoop:
     """Gets trials from the oracle, decides which of them pause, and returns their results.
 
     Args:
-        tuner: Its hooks are called around each trial. Its id is the prefix of the names of worker
-            slots, by which the oracle tells workers apart.
+        tuner: Has the settings of all trials. Its hooks are called around each trial. Its id is the
+            prefix of the names of worker slots, by which the oracle tells workers apart.
         oracle: The tuner's oracle, adapted.
         run: Directory of the trials.
         budget: Decides when no further trial starts.
-        options: Settings of all trials.
         plan: First configurations of a search that chooses its families.
         display: Shows every epoch and trial.
         tracking: Logs every epoch and trial.
@@ -54,11 +52,10 @@ class SearchLoop:
 
     def __init__(
         self,
-        tuner: keras_tuner.Tuner,
+        tuner: OverridableTuner,
         oracle: SearchOracle,
         run: RunDirectory,
         budget: Budget,
-        options: TrialOptions,
         plan: Plan,
         *,
         display: SearchDisplay,
@@ -66,7 +63,7 @@ class SearchLoop:
         in_process: bool,
     ) -> None:
         self._tuner, self._oracle, self._run = tuner, oracle, run
-        self._budget, self._options, self._plan = budget, options, plan
+        self._budget, self._plan = budget, plan
         self._display, self._tracking, self._in_process = display, tracking, in_process
         self._earlier = frozenset(record.trial_id for record in run.trials())
         # Trials that failed and have not been started again: earlier ones do not end the search, as
@@ -77,7 +74,7 @@ class SearchLoop:
         self._idle = False
         self._running: dict[str, CrashLog] = {}
         self._rungs: RungTable | None = None
-        if oracle.pauses and options.folds * options.executions == 1:
+        if oracle.pauses and tuner._trainings == 1:
             maximise = tuner.objectives[0].direction == "max"
             self._rungs = RungTable.of_search(oracle, budget, run, maximise=maximise)
         self._watched = set(self._earlier)
@@ -231,7 +228,7 @@ class SearchLoop:
         # The client of a chief has no order of start; its trial ids are numbers.
         order = getattr(self._tuner.oracle, "start_order", None)
         number = int(trial.trial_id) if order is None else int(order.index(trial.trial_id))
-        spec = self._options.spec(trial, self._run, number=number, epochs=full)
+        spec = self._tuner._spec(trial, number=number, epochs=full)
         return dataclasses.replace(
             spec,
             epochs=min(full, spec.epochs),

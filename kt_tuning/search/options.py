@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,9 +11,7 @@ from typing import Any
 
 import keras
 import keras_tuner
-import numpy as np
 import optuna
-from keras_tuner.engine.trial import Trial
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.data import ImageData, ImageSplit
@@ -25,11 +22,9 @@ from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
 from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.stock_oracle import is_oracle
 from kt_tuning.trials import (
-    EPOCHS,
     ImageTask,
     RemoteExecutor,
     Task,
-    TrialSpec,
     build_model,
     check_soft_targets,
     open_storage,
@@ -164,6 +159,30 @@ def check_arrays(x: Any) -> None:
         )
 
 
+def check_validation(
+    objectives: Sequence[str], args: tuple[Any, ...], fit_kwargs: Mapping[str, Any]
+) -> None:
+    """Refuse objectives of the validation if `keras.Model.fit` gets no validation data.
+
+    Args:
+        objectives: Their names.
+        args: Positional arguments of `fit`.
+        fit_kwargs: Its other arguments.
+
+    Raises:
+        OptionError: if there is such an objective.
+    """
+    # What a callback of the user logs is not known; as positional arguments, they come sixth.
+    unknown = fit_kwargs.get("callbacks") or len(args) > len(("x", "y", "batch_size"))
+    data, share = fit_kwargs.get("validation_data"), fit_kwargs.get("validation_split")
+    missing = [name for name in objectives if name.startswith("val_")]
+    if missing and data is None and not share and not unknown:
+        raise OptionError(
+            f"The objective {missing[0]} needs validation data: pass validation_data=(x, y) or "
+            "validation_split=0.2 to `search`."
+        )
+
+
 def check_limits(**limits: float | None) -> dict[str, float]:
     """Return those upper limits of a model's costs, by name in `COSTS`, that are not None.
 
@@ -253,48 +272,6 @@ def make_executor(workers: int | Ray, run: RunDirectory, jobs: int | None) -> Ex
     return Processes(workers, logs=run.path / WORKERS, imports=IMPORTS)
 
 
-@dataclasses.dataclass(frozen=True)
-class TrialOptions:
-    """Settings that all trials of a search share.
-
-    Attributes:
-        seed: Seed of the search.
-        folds: Folds of the cross-validation; 1 without one.
-        executions: Trainings of each configuration on each fold.
-        limits: Upper limits of a model's costs, by name in `COSTS`.
-    """
-
-    seed: int
-    folds: int
-    executions: int
-    limits: Mapping[str, float]
-
-    def spec(self, trial: Trial, run: RunDirectory, *, number: int, epochs: int) -> TrialSpec:
-        """Return how a trial is trained without a deadline.
-
-        Args:
-            trial: KerasTuner's trial, with its configuration.
-            run: The run directory.
-            number: Order of start, from 0.
-            epochs: Epochs of a full training. KerasTuner's Hyperband sets those of each trial, and
-                the trial whose weights are taken over.
-        """
-        values = trial.hyperparameters.values
-        earlier = values.get("tuner/trial_id")
-        return TrialSpec(
-            trial_id=trial.trial_id,
-            number=number,
-            hp=trial.hyperparameters,
-            epochs=values.get(EPOCHS, epochs),
-            initial_epoch=values.get("tuner/initial_epoch", 0),
-            origin=None if earlier is None else run.trial(earlier),
-            seed=int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0]),
-            directory=run.trial(trial.trial_id),
-            executions=self.executions,
-            limits=self.limits,
-        )
-
-
 def image_tasks(
     hypermodel: RecipeHyperModel,
     recipe: Recipe,
@@ -321,7 +298,7 @@ def image_tasks(
             models that return no probabilities, or takes integer labels only although the recipe
             mixes images.
     """
-    callbacks = fit_kwargs.pop("callbacks")
+    callbacks = fit_kwargs.pop("callbacks", None) or []
     if args or fit_kwargs:
         extra = [repr(type(arg).__name__) for arg in args] + list(fit_kwargs)
         raise OptionError(

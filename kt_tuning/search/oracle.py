@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -209,7 +210,7 @@ class OptunaOracle(StudyOracle):
             if number == self._numbers[trial_id]:
                 self.end_order.remove(trial_id)
                 self._stopped.discard(trial_id)
-                return self._started(trial_states.retry_trial(self._kept, number))
+                return self._started(self._kept.create_attempt(number))
         return None
 
     def _created(self, near: str | None, restriction: Restriction | None) -> Trial | None:
@@ -219,13 +220,13 @@ class OptunaOracle(StudyOracle):
         space, kept = self._note_space(), self._kept
         anchor = None if near is None else self._numbers[near]
         trials = self.trials.values()
-        proposal = self._proposer.propose(kept, self.seed, space, trials, anchor, restriction)
-        if proposal is None:
+        proposed = self._proposer.propose(kept, self.seed, space, trials, anchor, restriction)
+        if proposed is None:
             return None
         trial_id = f"{len(trials):0{len(str(self.max_trials))}d}"
-        trial_states.begin_trial(kept, trial_id, proposal, anchor)
-        flush_study(self._kept.file)
-        return self._started(proposal.number)
+        number = kept.commit({trial_states.TRIAL_ID: trial_id, **proposed})
+        flush_study(kept.file)
+        return self._started(number)
 
     def _started(self, number: int) -> Trial:
         self._kept.claim(number)
@@ -251,10 +252,14 @@ class OptunaOracle(StudyOracle):
         if prunes:
             self._read_others()
         kept.set_trial_intermediate_value(number, epoch, float(value))
-        if stops := math.isnan(value) or (prunes and trial_states.is_pruned(kept, number, epoch)):
-            self._stopped.add(trial_id)
-        else:
-            self._stopped.discard(trial_id)
+        stops = math.isnan(value)
+        if prunes and not stops:
+            until_now = copy.copy(kept.get_trial(number))
+            # An interrupted attempt may have got further.
+            curve = until_now.intermediate_values.items()
+            until_now.intermediate_values = {at: value for at, value in curve if at <= epoch}
+            stops = kept.study.pruner.prune(kept.study, until_now)
+        (self._stopped.add if stops else self._stopped.discard)(trial_id)
         return not stops
 
     def cut_short(self, trial_id: str) -> None:

@@ -6,22 +6,25 @@ import dataclasses
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-import keras
 import keras_tuner
+import numpy as np
 from keras_tuner.engine.trial import Trial
+from keras_tuner.src.engine.tuner_utils import TunerCallback
 
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.json_record import write_json
 from kt_tuning.core.records import COMPLETED, TrialRecord
 from kt_tuning.data import ImageData
+from kt_tuning.execution import Work
 from kt_tuning.recipe import Recipe
 from kt_tuning.search.budget import default_epochs
 from kt_tuning.search.distributed import is_worker
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.objectives import objectives_of
-from kt_tuning.search.options import TrialOptions, check_arrays, image_tasks, split_folds
+from kt_tuning.search.options import check_arrays, check_validation, image_tasks, split_folds
 from kt_tuning.search.recipe_hypermodel import HyperParameters
 from kt_tuning.search.tuner_results import TunerResults
 from kt_tuning.trials import (
@@ -32,13 +35,14 @@ from kt_tuning.trials import (
     Report,
     SharedCallback,
     Task,
+    Training,
     TrialFiles,
     TrialSpec,
     best_epoch_of,
     describe_failure,
     has_own_fit,
     metrics_of,
-    train_trial,
+    run_trial,
     weights_file,
 )
 
@@ -60,7 +64,8 @@ class OverridableTuner(TunerResults):
 
     recipe: Recipe
     _epochs: int | None
-    _options: TrialOptions
+    _limits: dict[str, float]
+    _trainings: int
     _overridden_trials: _OverriddenTrials | None = None
 
     def run_trial(self, trial: Trial, *args: Any, **kwargs: Any) -> list[Any]:
@@ -87,17 +92,40 @@ class OverridableTuner(TunerResults):
             kwargs["callbacks"].append(_EpochHooks(self, trial))
         parts = split_folds(data, self._folds, self.seed)
         tasks = self._tasks(parts, args, kwargs, fixed_epochs=fixed)
-        running = self._overridden_trials
-        if running is None or running.spec is None:
-            spec = self._options.spec(trial, self._run, number=0, epochs=planned)
-            return train_trial(spec, _always_continue, tasks=tasks, objectives=self.objectives)[0]
+        running = self._overridden_trials or _OverriddenTrials(self, args, kwargs)
         spec = running.spec
-        if fixed and EPOCHS not in trial.hyperparameters.values:
+        if spec is None:
+            spec = self._spec(trial, number=0, epochs=planned)
+        elif fixed and EPOCHS not in trial.hyperparameters.values:
             spec = dataclasses.replace(spec, epochs=planned)
-        results, running.record = train_trial(
-            spec, running.report, tasks=tasks, objectives=self.objectives
+        training = Training(spec, running.report, tasks, self.objectives)
+        training.run()
+        running.record = training.record()
+        return training.results
+
+    def _spec(self, trial: Trial, *, number: int, epochs: int) -> TrialSpec:
+        """Return how a trial is trained without a deadline.
+
+        Args:
+            trial: KerasTuner's trial, with its configuration.
+            number: Order of start, from 0.
+            epochs: Epochs of a full training. KerasTuner's Hyperband sets those of each trial, and
+                the trial whose weights are taken over.
+        """
+        values = trial.hyperparameters.values
+        earlier = values.get("tuner/trial_id")
+        return TrialSpec(
+            trial_id=trial.trial_id,
+            number=number,
+            hp=trial.hyperparameters,
+            epochs=values.get(EPOCHS, epochs),
+            initial_epoch=values.get("tuner/initial_epoch", 0),
+            origin=None if earlier is None else self._run.trial(earlier),
+            seed=int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0]),
+            directory=self._run.trial(trial.trial_id),
+            executions=self.executions_per_trial,
+            limits=self._limits,
         )
-        return results
 
     def _overrides(self, *names: str) -> list[str]:
         """Return the methods of `names` that a subclass, or the instance, overrides."""
@@ -108,40 +136,33 @@ class OverridableTuner(TunerResults):
             or getattr(type(self), name) is not getattr(OverridableTuner, name)
         ]
 
-    def _overridden_work(
+    def _work(
         self,
         workers: Any,
+        tasks: Sequence[Task],
         args: tuple[Any, ...],
-        epochs: int | None,
-        callbacks: list[keras.callbacks.Callback] | None,
-        fit_kwargs: dict[str, Any],
-    ) -> _OverriddenTrials | None:
-        """Return what runs trials by the overridden methods; None if none is overridden.
+        kwargs: dict[str, Any],
+    ) -> Work:
+        """Return what runs trials, by the methods of a subclass if it overrides some.
 
         Args:
-            workers: As found.
-            args: Positional arguments of `search`.
-            epochs: As given.
-            callbacks: As given.
-            fit_kwargs: Keyword arguments of `search` that `fit` takes.
+            workers: A number of processes, or a cluster.
+            tasks: See `_tasks`.
+            args: Positional arguments of `run_trial`, if it is overridden.
+            kwargs: Its keyword arguments.
 
         Raises:
             OptionError: if methods are overridden, which need this process, and there are workers.
         """
         hooks = self._overrides(*OVERRIDABLE)
         if not hooks:
-            return None
+            return partial(run_trial, tasks=tasks, objectives=self.objectives)
         if workers != 1:
             raise OptionError(
                 f"This tuner overrides {', '.join(hooks)}, which is called in this process: pass "
                 f"workers=1. Received: workers={workers!r}"
             )
-        passed = {name: value for name, value in fit_kwargs.items() if name != "callbacks"}
-        if callbacks is not None:
-            passed["callbacks"] = callbacks
-        if epochs is not None:
-            passed = {"epochs": epochs, **passed}
-        self._overridden_trials = _OverriddenTrials(self, args, passed)
+        self._overridden_trials = _OverriddenTrials(self, args, kwargs)
         return self._overridden_trials
 
     def _planned_epochs(self, epochs: int | None, data: ImageData | None) -> tuple[int, bool]:
@@ -173,6 +194,7 @@ class OverridableTuner(TunerResults):
                 `image_tasks` does.
         """
         hypermodel = self._searched
+        objectives = [part.name for one in self.objectives for part in objectives_of(one)]
         if parts:
             return image_tasks(
                 hypermodel,
@@ -180,7 +202,7 @@ class OverridableTuner(TunerResults):
                 parts,
                 args[1:],
                 dict(fit_kwargs),
-                objectives=[part.name for one in self.objectives for part in objectives_of(one)],
+                objectives=objectives,
                 defaults=self.get_default_hyperparameters(),
             )
         # A hypermodel's own `fit` may have the data itself.
@@ -194,23 +216,9 @@ class OverridableTuner(TunerResults):
         if args or "x" in fit_kwargs:
             check_arrays(args[0] if args else fit_kwargs["x"])
         if has_data and not has_own_fit(hypermodel):
-            self._check_fit(args, fit_kwargs)
+            check_validation(objectives, args, fit_kwargs)
         precision, fixed = self.recipe.precision, fixed_epochs
         return [KerasTask(hypermodel, args, fit_kwargs, precision=precision, fixed_epochs=fixed)]
-
-    def _check_fit(self, args: tuple[Any, ...], fit_kwargs: Mapping[str, Any]) -> None:
-        """Refuse an objective of the validation if `keras.Model.fit` gets no validation data."""
-        # What a callback of the user logs is not known; as positional arguments, they come sixth.
-        unknown = fit_kwargs.get("callbacks") or len(args) > len(("x", "y", "batch_size"))
-        data, share = fit_kwargs.get("validation_data"), fit_kwargs.get("validation_split")
-        validates = data is not None or share
-        names = [part.name for one in self.objectives for part in objectives_of(one)]
-        missing = [name for name in names if name.startswith("val_")]
-        if missing and not validates and not unknown:
-            raise OptionError(
-                f"The objective {missing[0]} needs validation data: pass validation_data=(x, y) or "
-                "validation_split=0.2 to `search`."
-            )
 
     def get_default_hyperparameters(self) -> keras_tuner.HyperParameters:
         """Return the default configuration: trial 0 of most strategies."""
@@ -241,25 +249,8 @@ class OverridableTuner(TunerResults):
         return str(weights_file(self._run.trial(trial_id), None))
 
 
-class _EpochHooks(SharedCallback):
+class _EpochHooks(SharedCallback, TunerCallback):
     """Calls the tuner's `on_epoch_begin`, `on_epoch_end`, `on_batch_begin` and `on_batch_end`."""
-
-    def __init__(self, tuner: keras_tuner.Tuner, trial: Trial) -> None:
-        super().__init__()
-        self._tuner = tuner
-        self._trial = trial
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._tuner.on_epoch_begin(self._trial, self.model, epoch, logs=logs)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._tuner.on_epoch_end(self._trial, self.model, epoch, logs=logs)
-
-    def on_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self._tuner.on_batch_begin(self._trial, self.model, batch, logs)
-
-    def on_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self._tuner.on_batch_end(self._trial, self.model, batch, logs)
 
 
 class _OverriddenTrials:
@@ -286,8 +277,13 @@ class _OverriddenTrials:
         trial = self._tuner.oracle.get_trial(spec.trial_id)
         trial.hyperparameters = HyperParameters.sharing(spec.hp)
         self.spec, self.record = spec, None
-        # What the subclass does after a training could not be repeated when a paused one goes on.
-        self.report = lambda news: _without_pause(report(news))
+
+        def without_pause(progress: Progress) -> Decision:
+            # What the subclass does after a training could not be repeated when it goes on.
+            decision = report(progress)
+            return Decision.CONTINUE if decision is Decision.PAUSE else decision
+
+        self.report = without_pause
         status, message, epoch = COMPLETED, None, 0
         metrics: dict[str, float] = {}
         try:
@@ -329,10 +325,6 @@ class _OverriddenTrials:
             return {name: trial.metrics.get_best_value(name) for name in names}, best
         metrics = metrics_of(results, objective, "Tuner.run_trial()")
         return metrics, best_epoch_of(results, objective)
-
-
-def _without_pause(decision: Decision) -> Decision:
-    return Decision.CONTINUE if decision is Decision.PAUSE else decision
 
 
 def _always_continue(progress: Progress) -> Decision:

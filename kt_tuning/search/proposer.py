@@ -20,7 +20,7 @@ from kt_tuning.search.samplers import Strategy, perturbations
 from kt_tuning.search.samplers.mutation import PriorBandSampler
 from kt_tuning.search.samplers.space_filling import grid
 from kt_tuning.search.study.draft_storage import StudyStorage
-from kt_tuning.search.study.trial_states import ENQUEUED, Proposal, set_parameter
+from kt_tuning.search.study.trial_states import ENQUEUED, NEAR, VALUES, set_parameter
 
 QUEUE = "queue"
 """Attribute of a study: all configurations that were ever enqueued, in order."""
@@ -66,7 +66,8 @@ class Proposer:
             OptionError: if one does not fit into the space.
         """
         while self._enqueued and space.parameters:
-            values, queue = space.check(self._enqueued[0]), _queue(study)
+            values = space.check(self._enqueued[0])
+            queue: list[Values] = study.user_attrs.get(QUEUE, [])
             # A script that is resumed enqueues the same again.
             if values not in queue:
                 study.set_user_attr(QUEUE, [*queue, values])
@@ -80,8 +81,8 @@ class Proposer:
         trials: Collection[Trial],
         near: int | None = None,
         restriction: Restriction | None = None,
-    ) -> Proposal | None:
-        """Return the next configuration, or None if every one has been tried.
+    ) -> dict[str, Any] | None:
+        """Draft the next trial of the study; return its attributes.
 
         It depends on the seed, on the number of trials, on the study and on the remaining time
         only: a resumed search continues with the same configurations.
@@ -93,6 +94,10 @@ class Proposer:
             trials: All trials, running or ended.
             near: Number of the trial that the configuration perturbs, unless it was enqueued.
             restriction: Families that it may have; None for any.
+
+        Returns:
+            `VALUES`, and `ENQUEUED` or `NEAR` if it is such a configuration. None if every
+            configuration has been tried: there is no draft then.
 
         Raises:
             OptionError: if an enqueued configuration does not fit into the space.
@@ -109,17 +114,23 @@ class Proposer:
         tried = {_key(trial.hyperparameters.values) for trial in trials}
         draw = _Draw(kept, seed, space, strategy, index=len(trials), tried=tried)
         if self._defaults_first and not trials:
-            return draw.untried(space.defaults())
-        for values in _waiting(kept.study):
-            family = values.get(FAMILY)
+            values = draw.untried(space.defaults())
+            return None if values is None else {VALUES: values}
+        queue: list[Values] = kept.study.user_attrs.get(QUEUE, [])
+        taken = [t.user_attrs.get(ENQUEUED) for t in kept.study.get_trials(deepcopy=False)]
+        for enqueued in [waiting for waiting in queue if waiting not in taken]:
+            family = enqueued.get(FAMILY)
             if restriction and family is not None and family not in restriction.affordable:
                 continue
-            proposal = draw.untried(values)
-            if proposal is not None:
-                return dataclasses.replace(proposal, enqueued=values)
-            left = [other for other in _queue(kept.study) if other != values]
-            kept.study.set_user_attr(QUEUE, left)
-        return draw.untried({}) if restriction is None else draw.within(restriction.preferred)
+            values = draw.untried(enqueued)
+            if values is not None:
+                return {VALUES: values, ENQUEUED: enqueued}
+            queue.remove(enqueued)
+            kept.study.set_user_attr(QUEUE, queue)
+        values = draw.untried({}) if restriction is None else draw.within(restriction.preferred)
+        if values is None:
+            return None
+        return {VALUES: values} if near is None else {VALUES: values, NEAR: near}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,29 +144,30 @@ class _Draw:
     index: int
     tried: Collection[str]
 
-    def untried(self, planned: Mapping[str, Value]) -> Proposal | None:
+    def untried(self, planned: Mapping[str, Value]) -> Values | None:
         """Draw the hyperparameters that are not in `planned`; None if nothing is left to try."""
         for attempt in range(0 if self.strategy.exhaustive else 2 * REDRAWS):
-            proposal = self._draw(attempt, planned)
-            if _key(proposal.values) not in self.tried:
-                return proposal
+            values = self._draw(attempt, planned)
+            if _key(values) not in self.tried:
+                return values
             self.kept.discard()
-            if proposal.values.keys() <= planned.keys():
+            if values.keys() <= planned.keys():
                 return None
-        left = (values for values in grid(self.space, planned) if _key(values) not in self.tried)
-        values = next(left, None)
-        return None if values is None else self._draw(2 * REDRAWS, values)
+        for values in grid(self.space, planned):
+            if _key(values) not in self.tried:
+                return self._draw(2 * REDRAWS, values)
+        return None
 
-    def within(self, families: Sequence[str]) -> Proposal | None:
+    def within(self, families: Sequence[str]) -> Values | None:
         """Draw a configuration of some families; the first if the sampler chooses another one."""
-        proposal = self.untried({}) if families else None
-        if proposal is None or proposal.values[FAMILY] in families:
-            return proposal
+        values = self.untried({}) if families else None
+        if values is None or values[FAMILY] in families:
+            return values
         self.kept.discard()
         drawn = (self.untried({FAMILY: family}) for family in families)
-        return next((proposal for proposal in drawn if proposal is not None), None)
+        return next((values for values in drawn if values is not None), None)
 
-    def _draw(self, attempt: int, planned: Mapping[str, Value]) -> Proposal:
+    def _draw(self, attempt: int, planned: Mapping[str, Value]) -> Values:
         study = self.kept.study
         try:
             sequence = np.random.SeedSequence((self.seed, self.index, attempt))
@@ -169,8 +181,7 @@ class _Draw:
                 study.sampler = sampler
                 trial = study.ask()
                 near = sampler.near(trial) if isinstance(sampler, PriorBandSampler) else None
-                values = self.space.walk(lambda p: self._value(p, trial, planned, near))
-                return Proposal(trial.number, values)
+                return self.space.walk(lambda p: self._value(p, trial, planned, near))
         except BaseException:
             self.kept.discard()
             raise
@@ -197,16 +208,3 @@ class _Draw:
 def _key(values: Mapping[str, Any]) -> str:
     """Return a key that equal configurations share."""
     return json.dumps(dict(values), sort_keys=True)
-
-
-def _queue(study: optuna.Study) -> list[Values]:
-    queue: list[Values] = study.user_attrs.get(QUEUE, [])
-    return queue
-
-
-def _waiting(study: optuna.Study) -> list[Values]:
-    """Return the enqueued configurations without a trial, in order."""
-    queue = _queue(study)
-    trials = study.get_trials(deepcopy=False) if queue else []
-    taken = [trial.user_attrs.get(ENQUEUED) for trial in trials]
-    return [values for values in queue if values not in taken]

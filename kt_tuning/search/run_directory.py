@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kt_tuning.core.atomic import make_folder
 from kt_tuning.core.errors import StorageError
-from kt_tuning.core.records import FAILED, PAUSED, TrialRecord
+from kt_tuning.core.records import FAILED, PAUSED, TrialRecord, best_first
 from kt_tuning.data import ImageData
 from kt_tuning.evaluation.test_uses import add_uses, held_out_uses
 from kt_tuning.run import Run, run_lock, trial_folder
@@ -226,10 +226,7 @@ class RunDirectory(Run):
 
     def best_trials(self, count: int | None = None) -> list[TrialRecord]:
         """The completed and pruned trials, best first; all of them if `count` is None."""
-        name, direction = self._objective.name, self._objective.direction
-        done = [record for record in self.trials() if record.usable]
-        done.sort(key=lambda record: record.metrics[name], reverse=direction == "max")
-        return done[:count]
+        return best_first(self.trials(), self._objective.name, self._objective.direction)[:count]
 
     def curves(self) -> dict[str, list[Point]]:
         """By trial: a point an epoch, of trials that failed without any score as well."""
@@ -253,24 +250,20 @@ class RunDirectory(Run):
 
     def seconds_spent(self) -> float:
         """Wall-clock of all trials until now; that of trials side by side counts once."""
-        known = [(record.began, record.began + record.seconds) for record in self.trials()]
-        spent, until = 0.0, -math.inf
-        for began, ended in sorted([*known, *self._unfinished()]):
-            spent += max(0.0, ended - max(began, until))
-            until = max(until, ended)
-        return spent
-
-    def _unfinished(self) -> list[tuple[float, float]]:
-        """From when until when trials trained that have not ended: since their last pause."""
-        found = []
+        times = [(record.began, record.began + record.seconds) for record in self.trials()]
         for trial_id, curve in self.curves().items():
             record = self._records.get(trial_id)
             known = 0 if record is None else record.epochs
+            # Trials that have not ended count since their last pause.
             if len(curve) > known and (record is None or record.status == PAUSED):
                 before = curve[known - 1].seconds if known else 0.0
                 ended = (self.trial(trial_id) / HISTORY).stat().st_mtime
-                found.append((ended - (curve[-1].seconds - before), ended))
-        return found
+                times.append((ended - (curve[-1].seconds - before), ended))
+        spent, until = 0.0, -math.inf
+        for began, ended in sorted(times):
+            spent += max(0.0, ended - max(began, until))
+            until = max(until, ended)
+        return spent
 
     def claim(self, data: ImageData, validated: Sequence[NDArray[np.int64]]) -> None:
         """Write the data card and the split.

@@ -129,9 +129,9 @@ class SessionTuner(OverridableTuner):
             recipe=describe_recipe(self.recipe),
             objectives=[[objective.name, objective.direction] for objective in self.objectives],
             seed=self.seed,
-            folds=self._options.folds,
-            executions=self._options.executions,
-            limits=dict(self._options.limits),
+            folds=self._folds or 1,
+            executions=self.executions_per_trial,
+            limits=dict(self._limits),
             oracle=adapt(oracle).kind,
             space=oracle.get_space().get_config()["space"],
             values=self._defaults,
@@ -216,9 +216,16 @@ class SessionTuner(OverridableTuner):
             run.read_search(),
             () if shared else run.trials(),
         )
-        starting = (self, self._oracle, run, budget, self._options, plan)
-        in_process = isinstance(executor, Serial)
-        loop = SearchLoop(*starting, display=display, tracking=tracking, in_process=in_process)
+        loop = SearchLoop(
+            self,
+            self._oracle,
+            run,
+            budget,
+            plan,
+            display=display,
+            tracking=tracking,
+            in_process=isinstance(executor, Serial),
+        )
         self.on_search_begin()
         try:
             with (
@@ -273,8 +280,8 @@ class SessionTuner(OverridableTuner):
             time_limit=budget.time_limit,
             hypermodel=self._searched.title,
             versions=versions(),
-            folds=self._options.folds,
-            executions=self._options.executions,
+            folds=self._folds or 1,
+            executions=self.executions_per_trial,
             defaults_first=self.choice is None,
         )
         record.save(self.run_directory / SEARCH)

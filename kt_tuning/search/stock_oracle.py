@@ -17,33 +17,6 @@ from kt_tuning.search.oracle import OptunaOracle
 from kt_tuning.search.run_directory import RunDirectory
 
 
-def _note_trials(oracle: keras_tuner.Oracle, run: RunDirectory) -> None:
-    """Remember the trials of an oracle that have ended and are not recorded in the run directory.
-
-    Nothing is written: the project can be opened by KerasTuner as before. What KerasTuner does not
-    note is 0 in the records.
-    """
-    known = {record.trial_id for record in run.trials()}
-    for number, trial_id in enumerate(oracle.start_order):
-        trial = oracle.trials[trial_id]
-        completed = trial.status == TrialStatus.COMPLETED
-        if trial_id in known or not (completed or trial.status == TrialStatus.FAILED):
-            continue
-        record = TrialRecord(
-            trial_id=trial_id,
-            number=number,
-            status=COMPLETED if completed else FAILED,
-            values=dict(trial.hyperparameters.values),
-            metrics=metrics_at_best(trial) if completed else {},
-            best_epoch=trial.best_step or 0,
-            epochs=0,
-            seconds=0.0,
-            parameters=0,
-            message=trial.message,
-        )
-        run.note(record)
-
-
 class StockOracle:
     """An oracle of KerasTuner for a search; see `OptunaOracle` for attributes and methods.
 
@@ -74,13 +47,37 @@ class StockOracle:
             self._refuse("warm_start")
 
     def restore(self, run: RunDirectory) -> None:
-        """Take up the trials in a run directory, in the space as it is now."""
-        if (run.path / ORACLE).exists():
-            space = self.oracle.get_space()
-            self.oracle.reload()
-            space.merge(self.oracle.hyperparameters, overwrite=False)
-            self.oracle.hyperparameters = space
-            _note_trials(self.oracle, run)
+        """Take up the trials in a run directory, in the space as it is now.
+
+        Those that have ended and have no record are noted. Nothing is written: the project can be
+        opened by KerasTuner as before. What KerasTuner does not note is 0 in the records.
+        """
+        oracle = self.oracle
+        if not (run.path / ORACLE).exists():
+            return
+        space = oracle.get_space()
+        oracle.reload()
+        space.merge(oracle.hyperparameters, overwrite=False)
+        oracle.hyperparameters = space
+        known = {record.trial_id for record in run.trials()}
+        for number, trial_id in enumerate(oracle.start_order):
+            trial = oracle.trials[trial_id]
+            completed = trial.status == TrialStatus.COMPLETED
+            if trial_id in known or not (completed or trial.status == TrialStatus.FAILED):
+                continue
+            record = TrialRecord(
+                trial_id=trial_id,
+                number=number,
+                status=COMPLETED if completed else FAILED,
+                values=dict(trial.hyperparameters.values),
+                metrics=metrics_at_best(trial) if completed else {},
+                best_epoch=trial.best_step or 0,
+                epochs=0,
+                seconds=0.0,
+                parameters=0,
+                message=trial.message,
+            )
+            run.note(record)
 
     def open(self) -> None:
         """Do nothing: there is no study."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.core.quiet import quiet_keras_tuner
 from kt_tuning.core.units import check_count, seconds
 from kt_tuning.data import ImageData
-from kt_tuning.execution import Ray, Work
+from kt_tuning.execution import Ray
 from kt_tuning.recipe import Recipe
 from kt_tuning.search.auto import AUTO, Chosen, chosen
 from kt_tuning.search.budget import Budget, default_epochs
@@ -26,7 +25,6 @@ from kt_tuning.search.descriptions import describe_hypermodel
 from kt_tuning.search.distributed import is_chief, is_worker
 from kt_tuning.search.objectives import Objectives, objectives_of
 from kt_tuning.search.options import (
-    TrialOptions,
     check_arguments,
     check_compiling,
     check_limits,
@@ -42,7 +40,7 @@ from kt_tuning.search.samplers import strategy_name
 from kt_tuning.search.session import SessionTuner
 from kt_tuning.search.stock_oracle import adapt, is_oracle, make_oracle
 from kt_tuning.tracking import Tracker, find_trackers
-from kt_tuning.trials import check_callbacks, run_trial
+from kt_tuning.trials import check_callbacks
 
 
 class Tuner(SessionTuner):
@@ -187,7 +185,7 @@ class Tuner(SessionTuner):
         folds = check_count("folds", folds, least=2, optional=True)
         executions_per_trial = check_count("executions_per_trial", executions_per_trial)
         seed = check_count("seed", seed, least=0)
-        limits = check_limits(
+        self._limits = check_limits(
             parameters=max_model_size if max_parameters is None else max_parameters,
             flops=max_flops,
             latency=max_latency,
@@ -196,7 +194,7 @@ class Tuner(SessionTuner):
         self.recipe = recipe or Recipe.for_images(data)
         self.seed = seed
         self._epochs, self._folds = epochs, folds
-        self._options = TrialOptions(seed, folds or 1, executions_per_trial, limits)
+        self._trainings = (folds or 1) * executions_per_trial
         strategy = strategy if oracle is None else oracle
         self._strategy = (
             strategy_name(strategy) if isinstance(strategy, str) else type(strategy).__name__
@@ -221,7 +219,6 @@ class Tuner(SessionTuner):
         wrapped = self._searched = RecipeHyperModel(
             hypermodel, self.recipe, strategy=distribution_strategy, **overrides
         )
-        trainings = (folds or 1) * executions_per_trial
         oracle = make_oracle(
             strategy,
             objective=objective,
@@ -229,7 +226,7 @@ class Tuner(SessionTuner):
             hyperparameters=hyperparameters,
             seed=seed,
             pruner=pruner,
-            epochs=(epochs or default_epochs(data)) if trainings == 1 else trainings,
+            epochs=self._trainings if self._trainings > 1 else epochs or default_epochs(data),
             storage=storage,
             # Otherwise trial 0 is a starting point of the choice.
             defaults_first=self.choice is None,
@@ -263,7 +260,7 @@ class Tuner(SessionTuner):
         self._identity = self._define(hypermodel, described, oracle)
         if not overwrite:
             self._identity.check()
-            if not is_worker():
+            if not adapted.keeps_study and not is_worker():
                 adapted.restore(self._run)
 
     def search(
@@ -322,7 +319,8 @@ class Tuner(SessionTuner):
         max_stale_trials = check_count("max_stale_trials", max_stale_trials, optional=True)
         check_callbacks(callbacks or [])
         limit = seconds(time_limit)
-        fit_kwargs["callbacks"] = callbacks or []
+        if callbacks is not None:
+            fit_kwargs["callbacks"] = callbacks
         if not args and "x" not in fit_kwargs and self._given is not None:
             args = (self._given,)
         data = args[0] if args and isinstance(args[0], ImageData) else None
@@ -340,11 +338,11 @@ class Tuner(SessionTuner):
             trial_seconds=seconds(trial_time_limit, "trial_time_limit"),
             max_stale_trials=max_stale_trials,
         )
-        work: Work | None = self._overridden_work(found, args, epochs, callbacks, fit_kwargs)
+        tasks = []
         if not self._overrides("run_trial"):
             tasks = self._tasks(parts, args, fit_kwargs, fixed_epochs=fixed)
-            work = work or partial(run_trial, tasks=tasks, objectives=self.objectives)
-        assert work is not None
+        passed = fit_kwargs if epochs is None else {"epochs": epochs, **fit_kwargs}
+        work = self._work(found, tasks, args, passed)
         self._identity.trained_on(data, args, fit_kwargs)
         shown = bool(verbose) and not fit_prints
         self._run_session(found, work, budget, data=data, parts=parts, verbose=shown)

@@ -23,7 +23,7 @@ from kt_tuning.trials.spec import (
     weights_file,
 )
 from kt_tuning.trials.tasks import ImageTask, Task
-from kt_tuning.trials.trial import run_trial, train_trial
+from kt_tuning.trials.trial import Training, run_trial
 from kt_tuning.trials.trial_files import TrialFiles
 from kt_tuning.trials.weights import load_stock_weights, load_weights, save_with_keras_parts
 
@@ -38,6 +38,7 @@ __all__ = [
     "Report",
     "SharedCallback",
     "Task",
+    "Training",
     "TrialFiles",
     "TrialSpec",
     "best_epoch_of",
@@ -56,7 +57,6 @@ __all__ = [
     "open_storage",
     "run_trial",
     "save_with_keras_parts",
-    "train_trial",
     "unwrapped",
     "weights_file",
 ]

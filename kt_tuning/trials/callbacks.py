@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.core.units import clock, count
 from kt_tuning.data.batch_loader import Loader
 from kt_tuning.trials.checkpoint import TrainingState
-from kt_tuning.trials.spec import InfeasibleError
+from kt_tuning.trials.spec import InfeasibleError, TrialSpec
 
 PROBE = 8
 """Steps after the first from which the time of an epoch is estimated."""
@@ -112,10 +111,9 @@ class Deadline(keras.callbacks.Callback):
 
     Args:
         state: State of the training, whose `epochs` and `message` are changed.
+        spec: The trial. It is infeasible if `least_epochs` would take more seconds than `longest`;
+            with 0 it is always kept, as there is no other model.
         at: Deadline as a value of `time.monotonic()`.
-        planned: Epochs of a full training.
-        least_epochs: The trial is infeasible if this many epochs would take more seconds than
-        longest: this; with 0 it is always kept, as there is no other model.
 
     Attributes:
         at: As above.
@@ -124,22 +122,10 @@ class Deadline(keras.callbacks.Callback):
 
     reads_batch_logs = False
 
-    def __init__(
-        self,
-        state: TrainingState,
-        at: float,
-        *,
-        planned: int,
-        least_epochs: int,
-        longest: float = math.inf,
-    ) -> None:
+    def __init__(self, state: TrainingState, spec: TrialSpec, at: float) -> None:
         super().__init__()
-        self._state = state
-        self.at = at
+        self._state, self._spec, self.at = state, spec, at
         self.is_cut = False
-        self._planned = planned
-        self._least_epochs = least_epochs
-        self._longest = longest
         self._first = True
         self._measured: float | None = None
         self._started = time.monotonic()
@@ -157,7 +143,7 @@ class Deadline(keras.callbacks.Callback):
         steps = self.params["steps"] or 0
         late = now + self._measuring(batch, now) - self.at
         if batch + 1 != steps and late >= 0:
-            if self._least_epochs and late > (SLACK - 1) * (self.at - self._started):
+            if self._spec.least_epochs and late > (SLACK - 1) * (self.at - self._started):
                 raise InfeasibleError(
                     "too slow for the time that is left: not one epoch fits into "
                     f"{clock(max(0.0, self.at - self._started))}"
@@ -187,15 +173,15 @@ class Deadline(keras.callbacks.Callback):
 
     def _check_feasible(self, batch: int, now: float) -> None:
         """Raise if a worthwhile training would take too long."""
-        steps = self.params["steps"] or 0
-        needed = self._least_epochs * steps * (now - self._traced) / batch
+        steps, spec = self.params["steps"] or 0, self._spec
+        needed = spec.least_epochs * steps * (now - self._traced) / batch
         # Fewer steps give a less reliable estimate.
         doubt = PROBE / batch
-        if needed > self._longest * doubt:
+        if needed > spec.longest * doubt:
             raise InfeasibleError(
-                f"too slow for the time limit: {count(self._least_epochs, 'epoch')} would take "
+                f"too slow for the time limit: {count(spec.least_epochs, 'epoch')} would take "
                 f"{clock(needed)}, and one training should not take more than "
-                f"{clock(self._longest)} of it"
+                f"{clock(spec.longest)} of it"
             )
 
     def epoch_ended(self, seconds: float) -> None:
@@ -216,7 +202,7 @@ class Deadline(keras.callbacks.Callback):
         affordable = done + max(0, int(remaining / max(seconds, 1e-9)))
         self._state.epochs = affordable
         self._state.message = (
-            f"shortened from {self._planned} to {affordable} epochs by the time limit"
+            f"shortened from {self._spec.epochs} to {affordable} epochs by the time limit"
         )
         schedule = getattr(self.model, "fit_schedule", None)
         if affordable > done and schedule is not None:

@@ -302,7 +302,7 @@ class ImageTask(Task):
 
     def patience(self, values: Mapping[str, Any]) -> int | None:
         """Return the recipe's patience."""
-        return self._recipe.plan(values).patience
+        return self._recipe.patience
 
     def predict(self, model: keras.Model) -> Probabilities:
         """Return probabilities (N, classes) on the validation split."""

@@ -40,7 +40,7 @@ from kt_tuning.trials.spec import (
 )
 from kt_tuning.trials.tasks import Task
 from kt_tuning.trials.trial_callback import TrainingOverError, TrialCallback
-from kt_tuning.trials.trial_files import Outcome, TrainingKey, TrialFiles, mean_metrics
+from kt_tuning.trials.trial_files import Outcome, TrainingKey, TrialFiles
 from kt_tuning.trials.weights import load_weights, set_kept_weights
 
 logger = logging.getLogger("kt_tuning")
@@ -72,25 +72,18 @@ def run_trial(
         KtTuningError: if the cause is in the arguments or data.
         keras_tuner.errors.FatalError: if the hypermodel says that nothing can work.
     """
-    training = _Training(spec, report, tasks, objectives)
+    training = Training(spec, report, tasks, objectives)
     status, message = None, None
     try:
-        with disk_errors_explained(spec.directory), forget_gradients():
-            training.run()
+        training.run()
     except Exception as error:
         status, message = describe_failure(error, spec.directory)
         logger.debug("trial %d failed", spec.number, exc_info=True)
     return TrialFiles(spec.directory).end(training.record(status, message))
 
 
-def train_trial(
-    spec: TrialSpec,
-    report: Report,
-    *,
-    tasks: Sequence[Task],
-    objectives: Sequence[keras_tuner.Objective],
-) -> tuple[list[Any], TrialRecord]:
-    """Train one configuration as `run_trial` does, but raise every error.
+class Training:
+    """The trainings of one trial, one after the other, on one compiled model.
 
     Args:
         spec: The configuration.
@@ -98,19 +91,10 @@ def train_trial(
         tasks: As for `run_trial`.
         objectives: As for `run_trial`.
 
-    Returns:
-        What `HyperModel.fit` returned for each training, and the record, which is not written.
-        For a training of an interrupted attempt, its metrics.
+    Attributes:
+        results: What `HyperModel.fit` returned for each training; its metrics if it returned
+            nothing, or an earlier attempt ran the training.
     """
-    training = _Training(spec, report, tasks, objectives)
-    with disk_errors_explained(spec.directory), forget_gradients():
-        training.run()
-    earlier = [outcome.metrics for outcome in training.outcomes[: -len(training.results) or None]]
-    return [*earlier, *training.results], training.record()
-
-
-class _Training:
-    """The trainings of one trial, one after the other, on one compiled model."""
 
     def __init__(
         self,
@@ -125,7 +109,7 @@ class _Training:
         self._runs = TrainingKey.all(len(tasks), spec.executions)
         self._files = TrialFiles(spec.directory, several=len(self._runs) > 1)
         self.outcomes = self._files.outcomes()
-        self.results: list[Any] = []
+        self.results: list[Any] = [outcome.metrics for outcome in self.outcomes]
         self.model: keras.Model | None = None
         self._as_built: list[int] = []
         self._built_by_fit = False
@@ -136,30 +120,39 @@ class _Training:
         self.began = time.monotonic()
 
     def run(self) -> None:
-        """Run the trainings that are left, until the trial has ended or pauses."""
+        """Run the trainings that are left, until the trial has ended or pauses.
+
+        Raises:
+            Exception: any error of a build or a training.
+        """
         spec, runs, outcomes = self._spec, self._runs, self.outcomes
-        for run in runs[len(outcomes) :]:
-            if outcomes and spec.deadline is not None and time.monotonic() >= spec.deadline:
-                self.message = f"{len(outcomes)} of {len(runs)} trainings within the time limit"
-                break
-            outcome = self._train(run)
-            if self.paused:
-                # Its checkpoint is kept.
-                self.message = f"paused after {count(outcome.epochs, 'epoch')}"
-                break
-            self._files.note(outcomes)
-            self.message = self.message or outcome.message
-            self.pruned = outcome.pruned or (len(runs) > 1 and self._pruned_after(run, outcome))
-            if self.pruned:
-                break
-        self._files.finish([run.fold for run in runs[: len(self._tasks)]], spec.executions)
+        with disk_errors_explained(spec.directory), forget_gradients():
+            for run in runs[len(outcomes) :]:
+                if outcomes and spec.deadline is not None and time.monotonic() >= spec.deadline:
+                    self.message = f"{len(outcomes)} of {len(runs)} trainings within the time limit"
+                    break
+                outcome = self._train(run)
+                if self.paused:
+                    # Its checkpoint is kept.
+                    self.message = f"paused after {count(outcome.epochs, 'epoch')}"
+                    break
+                self._files.note(outcomes)
+                self.message = self.message or outcome.message
+                self.pruned = outcome.pruned or (len(runs) > 1 and self._pruned_after(run, outcome))
+                if self.pruned:
+                    break
+            self._files.finish([run.fold for run in runs[: len(self._tasks)]], spec.executions)
 
     def record(self, status: str | None = None, message: str | None = None) -> TrialRecord:
         """Return the record of the trial; if it has failed, with this status and message."""
         outcomes, model, spec = self.outcomes, self.model, self._spec
         seconds = sum(outcome.seconds for outcome in outcomes)
         epochs = sum(outcome.epochs for outcome in outcomes)
-        metrics = mean_metrics(outcomes)
+        names = dict.fromkeys(name for outcome in outcomes for name in outcome.metrics)
+        metrics = {
+            name: float(np.mean([o.metrics[name] for o in outcomes if name in o.metrics]))
+            for name in names
+        }
         if status is not None:
             seconds, metrics = seconds + time.monotonic() - self.began, {}
             epochs += 0 if self.state is None else self.state.trained
@@ -212,7 +205,12 @@ class _Training:
         state, best = self._files.checkpoint.restore(model, run.index, epochs=epochs) or fresh
         self.state = state
         self._files.rewind_history(run.index, state.done)
-        deadline = self._deadline(run, state)
+        deadline = None
+        if spec.deadline is not None:
+            # Each training gets an equal share of the remaining time.
+            now = time.monotonic()
+            share = (spec.deadline - now) / (len(self._runs) - run.index)
+            deadline = Deadline(state, spec, now + share)
         callback = TrialCallback(
             model,
             task,
@@ -265,19 +263,6 @@ class _Training:
         self._as_built = _identity(self.model)
         return self.model
 
-    def _deadline(self, run: TrainingKey, state: TrainingState) -> Deadline | None:
-        """Give each training an equal share of the remaining time."""
-        spec, now = self._spec, time.monotonic()
-        if spec.deadline is None:
-            return None
-        return Deadline(
-            state,
-            now + (spec.deadline - now) / (len(self._runs) - run.index),
-            planned=spec.epochs,
-            least_epochs=spec.least_epochs,
-            longest=spec.longest,
-        )
-
     def _epoch_ended(
         self, run: TrainingKey, state: TrainingState, done: int, value: float, seconds: float
     ) -> Decision:
@@ -306,7 +291,8 @@ class _Training:
             metrics |= metrics_of(result, objective, "HyperModel.fit()")
         self.results.append(metrics if result is None else result)
         returned = model
-        if computes_in_16_bits(model) or callback.trains_another:
+        # A hypermodel's `fit` may train another model than the one that was built.
+        if computes_in_16_bits(model) or callback.model not in (None, model):
             if self._returned is None:
                 # In float32, and built once for all trainings.
                 self._returned = new_model(task.hypermodel, self._spec.hp)

@@ -88,11 +88,6 @@ class TrialCallback(keras.callbacks.Callback):
         """Return the wall-clock of the training so far, interrupted attempts included."""
         return time.monotonic() - self._started
 
-    @property
-    def trains_another(self) -> bool:
-        """Whether `fit` has trained another model than the one that was built."""
-        return self._fits > 0 and self.model is not self._built
-
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Record whether the fit can be resumed."""
         self._raise_if_over()

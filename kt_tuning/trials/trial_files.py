@@ -92,15 +92,6 @@ class Outcome(Record):
     pruned: bool
 
 
-def mean_metrics(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """Return the mean of each metric over all trainings that have it."""
-    names = dict.fromkeys(name for outcome in outcomes for name in outcome.metrics)
-    return {
-        name: float(np.mean([o.metrics[name] for o in outcomes if name in o.metrics]))
-        for name in names
-    }
-
-
 class TrialFiles:
     """The files of a trial's trainings, while it runs and afterwards.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import datetime
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from kt_tuning.core.errors import OptionError, StorageError
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.study.storage import Heartbeats, close_storage, is_shared
-from kt_tuning.search.study.trial_states import stored_names, translated
+from kt_tuning.search.study.trial_states import RESULT, SCORE, SCORES, stored_names, translated
 
 
 class StudyStorage(BaseStorage):
@@ -79,13 +79,28 @@ class StudyStorage(BaseStorage):
         self._trials = [self._translated(trial) for trial in self._trials]
         self._shown = {number: self._translated(trial) for number, trial in self._shown.items()}
 
-    def commit(self) -> None:
-        """Write the draft."""
+    def commit(self, attributes: Mapping[str, Any]) -> int:
+        """Write the draft with attributes, in one transaction; return its number."""
         assert self._draft is not None
         number, self._draft = self._draft, None
+        trial = self._trials[number]
+        trial.user_attrs.update(attributes)
         self._backend_ids[number] = self._backend.create_new_trial(
-            self._study_id, self._as_stored(self._trials[number])
+            self._study_id, self._as_stored(trial)
         )
+        return number
+
+    def create_attempt(self, number: int) -> int:
+        """Write another attempt of a failed trial, under its id; return its number."""
+        failed = self._trials[number]
+        kept = {k: v for k, v in failed.user_attrs.items() if k not in (RESULT, SCORE, SCORES)}
+        attempt = optuna.create_trial(
+            state=TrialState.RUNNING,
+            params=failed.params,
+            distributions=failed.distributions,
+            user_attrs=kept,
+        )
+        return self.create_new_trial(self._study_id, attempt)
 
     def claim(self, number: int) -> None:
         """Tell other processes that share the study that this one runs a trial."""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import keras_tuner
-import optuna
 from keras_tuner.engine.trial import Trial, TrialStatus
 from optuna.distributions import (
     BaseDistribution,
@@ -21,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from kt_tuning.core.errors import OptionError
 from kt_tuning.core.records import INFEASIBLE
 from kt_tuning.core.units import count
-from kt_tuning.search.distributions import Parameter, SearchSpace, Values
+from kt_tuning.search.distributions import Parameter, SearchSpace
 from kt_tuning.search.objectives import (
     measure,
     metrics_at_best,
@@ -114,61 +111,12 @@ if TYPE_CHECKING:
     from kt_tuning.search.study.draft_storage import StudyStorage
 
 
-@dataclasses.dataclass(frozen=True)
-class Proposal:
-    """A configuration to be tried; still a draft in the study's storage.
-
-    Attributes:
-        number: Number of the study's trial.
-        values: By KerasTuner's names.
-        enqueued: The element of the queue that it completes, or None.
-    """
-
-    number: int
-    values: Values
-    enqueued: Values | None = None
-
-
 def set_parameter(storage: StudyStorage, number: int, parameter: Parameter, value: Any) -> None:
     """Set a parameter of a trial to a value that was not drawn, or the nearest on the grid."""
     if parameter.distribution is None:
         return
     internal = parameter.distribution.to_internal_repr(parameter.nearest(value))
     storage.set_trial_param(number, parameter.name, internal, parameter.distribution)
-
-
-def begin_trial(
-    storage: StudyStorage, trial_id: str, proposal: Proposal, near: int | None = None
-) -> None:
-    """Write a new running trial in one transaction.
-
-    Args:
-        storage: The study, with the draft of the proposal.
-        trial_id: Id of the trial.
-        proposal: Its configuration.
-        near: Number of the trial that it perturbs, or None.
-    """
-    attributes: dict[str, Any] = {TRIAL_ID: trial_id, VALUES: proposal.values}
-    if proposal.enqueued is not None:
-        attributes[ENQUEUED] = proposal.enqueued
-    elif near is not None:
-        attributes[NEAR] = near
-    for name, value in attributes.items():
-        storage.set_trial_user_attr(proposal.number, name, value)
-    storage.commit()
-
-
-def retry_trial(storage: StudyStorage, number: int) -> int:
-    """Write another attempt of a failed trial, under its id; return its number."""
-    failed = storage.get_trial(number)
-    attributes = failed.user_attrs.items()
-    attempt = optuna.create_trial(
-        state=TrialState.RUNNING,
-        params=failed.params,
-        distributions=failed.distributions,
-        user_attrs={k: v for k, v in attributes if k not in (RESULT, SCORE, SCORES)},
-    )
-    return storage.create_new_trial(storage.study._study_id, attempt)
 
 
 def fill_trial(storage: StudyStorage, number: int, trial: Trial, space: SearchSpace) -> None:
@@ -180,17 +128,6 @@ def fill_trial(storage: StudyStorage, number: int, trial: Trial, space: SearchSp
             set_parameter(storage, number, parameter, values[parameter.hp.name])
     if kept.user_attrs[VALUES] != values:
         storage.set_trial_user_attr(number, VALUES, dict(values))
-
-
-def is_pruned(storage: StudyStorage, number: int, epoch: int) -> bool:
-    """Whether the study's pruner stops a running trial after an epoch.
-
-    An interrupted attempt may have got further; the pruner does not see those epochs.
-    """
-    until_now = copy.copy(storage.get_trial(number))
-    curve = until_now.intermediate_values.items()
-    until_now.intermediate_values = {at: value for at, value in curve if at <= epoch}
-    return storage.study.pruner.prune(storage.study, until_now)
 
 
 def finish_trial(

@@ -1,6 +1,7 @@
 """Deadlines, and batches that grow."""
 
 import math
+from pathlib import Path
 
 import keras
 import keras_tuner
@@ -36,7 +37,8 @@ def clock(monkeypatch):
 def steps(clock, seconds, *, longest=math.inf, at=math.inf, least_epochs=5, count=PROBE, each=100):
     """An epoch's first steps, of 100; each takes so many seconds, the first one an hour."""
     state = TrainingState(0, 30, 0)
-    made = Deadline(state, at, planned=30, least_epochs=least_epochs, longest=longest)
+    limits = {"least_epochs": least_epochs, "longest": longest}
+    made = Deadline(state, TrialSpec("0", 0, None, 30, Path(), **limits), at)
     made.set_model(keras.Sequential())
     made.set_params({"steps": each})
     clock.now = -3600.0
