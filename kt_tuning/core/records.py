@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import operator
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
@@ -213,8 +214,10 @@ def best_first(trials: Iterable[TrialRecord], objective: str, direction: str) ->
         objective: Name of the metric that is the score.
         direction: "max" or "min".
     """
-    scored = [t for t in trials if t.usable and t.metrics.get(objective) is not None]
-    return sorted(scored, key=lambda t: t.metrics[objective], reverse=direction == "max")
+    scores = ((trial, trial.metrics.get(objective)) for trial in trials if trial.usable)
+    scored = [(t, score) for t, score in scores if score is not None and not math.isnan(score)]
+    scored.sort(key=lambda pair: pair[1], reverse=direction == "max")
+    return [trial for trial, _ in scored]
 
 
 def pareto_records(

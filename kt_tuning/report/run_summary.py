@@ -65,6 +65,12 @@ class RunSummary(RunRecords):
         return math.nan if value is None else float(value)
 
     @property
+    def ranked(self) -> list[TrialRecord]:
+        """The trials by score, the earliest of equals first, those without one last."""
+        scored = best_first(self.trials, self.search.objective, self.search.direction)
+        return scored + [trial for trial in self.trials if trial not in scored]
+
+    @property
     def best(self) -> TrialRecord | None:
         """The trial with the best objective, the earliest of equals; None if none has a score."""
         order = best_first(self.trials, self.search.objective, self.search.direction)
