@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import operator
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
@@ -213,8 +214,14 @@ def best_first(trials: Iterable[TrialRecord], objective: str, direction: str) ->
         objective: Name of the metric that is the score.
         direction: "max" or "min".
     """
-    scored = [t for t in trials if t.usable and t.metrics.get(objective) is not None]
-    return sorted(scored, key=lambda t: t.metrics[objective], reverse=direction == "max")
+    scored = [
+        trial
+        for trial in trials
+        if trial.usable
+        and (score := trial.metrics.get(objective)) is not None
+        and not math.isnan(score)
+    ]
+    return sorted(scored, key=lambda trial: trial.metrics[objective], reverse=direction == "max")
 
 
 def pareto_records(

@@ -65,10 +65,16 @@ class RunSummary(RunRecords):
         return math.nan if value is None else float(value)
 
     @property
+    def best_first(self) -> list[TrialRecord]:
+        """The trials by score, the earliest of equals first, those without one last."""
+        scored = best_first(self.trials, self.search.objective, self.search.direction)
+        return scored + [trial for trial in self.trials if math.isnan(self.score(trial))]
+
+    @property
     def best(self) -> TrialRecord | None:
         """The trial with the best objective, the earliest of equals; None if none has a score."""
-        order = best_first(self.trials, self.search.objective, self.search.direction)
-        return next(iter(order), None)
+        first = next(iter(self.best_first), None)
+        return None if first is None or math.isnan(self.score(first)) else first
 
     @property
     def weighted_trials(self) -> tuple[tuple[TrialRecord, float], ...]:

@@ -25,6 +25,7 @@ from kt_tuning.run.layout import ORACLE, STUDY
 from kt_tuning.search.distributions import SearchSpace
 from kt_tuning.search.objectives import objectives_of
 from kt_tuning.search.pruning import RungScores
+from kt_tuning.search.run_directory import RunDirectory
 from kt_tuning.search.study.draft_storage import StudyStorage
 from kt_tuning.search.study.open_study import (
     SPACE,
@@ -167,6 +168,9 @@ class StudyOracle(keras_tuner.Oracle):
         self.ignores_earlier, self._warm_start = overwrite, warm_start
         if warm_start is not None:
             check_objectives(open_study(warm_start), self.objectives)
+
+    def restore(self, run: RunDirectory) -> None:
+        """Do nothing: the study is read when it is opened."""
 
     @guarded
     def failures(self, trial_id: str) -> int:

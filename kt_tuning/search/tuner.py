@@ -260,7 +260,7 @@ class Tuner(SessionTuner):
         self._identity = self._define(hypermodel, described, oracle)
         if not overwrite:
             self._identity.check()
-            if not adapted.keeps_study and not is_worker():
+            if not is_worker():
                 adapted.restore(self._run)
 
     def search(
