@@ -125,7 +125,7 @@ def test_it_is_gone_through_pair_by_pair(split: ImageSplit) -> None:
 def test_as_an_array_it_is_its_images(split: ImageSplit) -> None:
     assert np.array_equal(np.asarray(split), split.images)
     assert np.asarray(split, dtype=np.float32).dtype == np.float32
-    with pytest.raises(ValueError, match="are copied"):
+    with pytest.raises(ValueError, match="copies images"):
         np.array(split, copy=False)
 
 

@@ -121,7 +121,7 @@ def test_a_damaged_export_is_refused(exported, tmp_path, broken):
 def test_labels_must_fit(exported, tmp_path):
     shutil.copytree(exported, tmp_path / "1")
     (tmp_path / "1" / "labels.txt").write_text("cat\ndog\n")
-    with pytest.raises(ExportError, match=r"should name 3 classes, one a line\. Received: 2"):
+    with pytest.raises(ExportError, match=r"should name 3 classes, one per line\. Received: 2"):
         load_saved_model(tmp_path / "1")
 
 
