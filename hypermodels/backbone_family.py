@@ -129,7 +129,7 @@ class BackboneHyperModel(ImageHyperModel):
     def _folded(self, backbone: Backbone, height: int, width: int) -> keras.Model:
         """Return a pre-trained network without batch normalisations, with weights of its own."""
         if isinstance(backbone, NamedBackbone) and backbone.weights == IMAGENET:
-            # To build a network takes longer than to fold it.
+            # Building a network takes longer than folding it, so it is built once.
             policy = keras.config.dtype_policy().name
             network = _built(backbone, height, width, policy, channel_axis())
             folded = fold_batch_normalization(network)
@@ -184,5 +184,5 @@ class BackboneHyperModel(ImageHyperModel):
 
 @functools.lru_cache(maxsize=2)
 def _built(backbone: NamedBackbone, height: int, width: int, policy: str, axis: int) -> keras.Model:
-    """Return one of the last networks that were built; it must not be trained."""
+    """Build a network, or return it if it was one of the last two; never to be trained."""
     return backbone.load(height, width)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -115,8 +114,10 @@ class FineTune(BackboneHyperModel):
         """Map raw pixels (N, height, width, channels) to logits (N, classes)."""
         backbone = self._backbone(space)
         height, width = self._size(space, backbone)
-        load = functools.partial(self._folded, backbone) if backbone.pretrained else backbone.load
-        network = load(height, width)
+        if backbone.pretrained:
+            network = self._folded(backbone, height, width)
+        else:
+            network = backbone.load(height, width)
         x = rescale_values(fit_pixels(x, network, height, width), backbone.values)
         if backbone.pretrained:
             bottom, top = split_network(network, self._unfrozen(space))

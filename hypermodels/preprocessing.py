@@ -89,8 +89,8 @@ def scale_channels(x: Any, scale: list[float], offset: list[float]) -> Any:
 
     Args:
         x: float images in Keras' image format.
-        scale: A factor a channel.
-        offset: What is added then, a number per channel.
+        scale: A factor per channel.
+        offset: A number per channel that is added after that.
 
     Returns:
         Images of the same shape.

@@ -207,7 +207,7 @@ class TrialRecord(Record):
 
 
 def best_first(trials: Iterable[TrialRecord], objective: str, direction: str) -> list[TrialRecord]:
-    """Return the trials with a score, best first; of equal ones that which comes first.
+    """Return the trials with a score, best first; equal ones stay in their order.
 
     Args:
         trials: Any trials.

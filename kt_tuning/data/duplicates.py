@@ -233,7 +233,7 @@ def without_leaks(
     given: Mapping[str, NDArray[np.int64]],
     copies: NDArray[np.int64],
 ) -> dict[str, NDArray[np.int64]]:
-    """Leave out training images that have a copy in a ready validation or test split.
+    """Leave out training images that have a copy in an existing validation or test split.
 
     The index sets `given` are returned unchanged if a class would lose more than half its training
     images. `copies` is the result of `Duplicates.groups`.

@@ -28,7 +28,7 @@ _OVERSHOT = 1.1
 """Largest float taken for the range 0..1; resizing overshoots it, which is then an error."""
 
 _BEYOND = 2
-"""Above it are values that are no overshoot of the range 0..1."""
+"""Floats above this are not an overshoot of the range 0..1."""
 
 
 class Values(NamedTuple):
@@ -40,7 +40,7 @@ class Values(NamedTuple):
 
     @classmethod
     def of(cls, x: Any, name: str) -> Values:
-        """Return those of an array; `name` is its name in messages.
+        """Return the type and the range of an array; `name` is its name in messages.
 
         Raises:
             DataError: if it does not hold images.

@@ -99,7 +99,7 @@ class Listing:
     Attributes:
         root: The folder, with symbolic links resolved.
         class_names: Names of the class folders, composed (NFC); the position is the label.
-        parts: Files by part and label. A folder without ready splits has "train" only.
+        parts: Files by part and label. A folder without splits has "train" only.
         folders: The folder of each part's classes, relative to the root.
     """
 

@@ -238,8 +238,8 @@ def combine_folds(
 ) -> keras.Model:
     """Build the mean over the folds of the combined models of each fold.
 
-    A combination that was fitted on out-of-fold predictions is of one model a member. So the models
-    of each fold are combined by it, and the mean is taken over the folds, of the logits; see
+    A combination that was fitted on out-of-fold predictions is of one model per member. So the
+    models of each fold are combined by it, and the mean is taken over the folds, of the logits; see
     `mean_over_folds`.
 
     Args:

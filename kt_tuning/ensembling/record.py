@@ -45,7 +45,7 @@ class EnsembleRecord(Record):
         costs: (K,) what serving each member costs, in parameters; empty if that is not known.
         single_cost: Serving cost of the best single candidate; None if it is not known.
         folds: Models of each member, each trained without one fold; what is known of the whole is
-            then of one model a member, on the fold that it was not trained on.
+            then of one model per member, on the fold that it was not trained on.
         sharpening: With folds, see `sharpening_of`.
         model: Digest of the combined model, see `model_digest`; None in records of earlier
             versions.

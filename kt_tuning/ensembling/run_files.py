@@ -197,7 +197,7 @@ def read_validated(directory: str | Path, best: str | None = None) -> Validated 
     labels = split.predicted_labels
     if len({member.shape for member in members}) > 1 or len(members[0]) != len(labels):
         raise StorageError(
-            f"{PREDICTIONS} of each member in {directory} should have one row a validation image "
+            f"{PREDICTIONS} of each member in {directory} should have one row per validation image "
             f"of {SPLIT} and one column per class. Received: {[len(member) for member in members]} "
             f"rows for {len(labels)} labels"
         )

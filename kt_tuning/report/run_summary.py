@@ -68,7 +68,7 @@ class RunSummary(RunRecords):
     def ranked(self) -> list[TrialRecord]:
         """The trials by score, the earliest of equals first, those without one last."""
         scored = best_first(self.trials, self.search.objective, self.search.direction)
-        return scored + [trial for trial in self.trials if trial not in scored]
+        return scored + [trial for trial in self.trials if math.isnan(self.score(trial))]
 
     @property
     def best(self) -> TrialRecord | None:

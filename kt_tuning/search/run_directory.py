@@ -229,7 +229,7 @@ class RunDirectory(Run):
         return best_first(self.trials(), self._objective.name, self._objective.direction)[:count]
 
     def curves(self) -> dict[str, list[Point]]:
-        """By trial: a point an epoch, of trials that failed without any score as well."""
+        """By trial: a point per epoch, of trials that failed without any score as well."""
         folders = self.trial_folders().items()
         return {name: self.curve(name) for name, folder in folders if (folder / HISTORY).exists()}
 

