@@ -19,7 +19,7 @@ from command_line import kt_tuning, printed_by, write_photos
 import kt_tuning as kt
 from kt_tuning.core.errors import KtTuningError
 
-OPTIONS = ["--hypermodel", "convnet", "--fix", "filters=8", "--fix", "blocks=1"]
+OPTIONS = ["--hypermodel", "convnet", "--fix", "filters=8", "--fix", "stages=1"]
 OPTIONS += ["--augment", "none", "--epochs", "2", "--strategy", "random", "--max-trials", "2"]
 OPTIONS += ["--workers", "1", "--quiet"]
 IGNORED = ("lock", "report.html", "config.yaml", "space.yaml", "MODEL_CARD.md", "augmentation.jpg")

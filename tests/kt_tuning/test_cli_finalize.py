@@ -18,7 +18,7 @@ from kt_tuning.search.loop import SearchLoop
 
 pytestmark = pytest.mark.usefixtures("restored_signals")
 
-OPTIONS = ["--hypermodel", "convnet", "--fix", "filters=8", "--fix", "blocks=1"]
+OPTIONS = ["--hypermodel", "convnet", "--fix", "filters=8", "--fix", "stages=1"]
 OPTIONS += ["--augment", "none", "--epochs", "9"]
 OPTIONS += ["--strategy", "asha", "--max-trials", "4", "--workers", "1", "--quiet"]
 
