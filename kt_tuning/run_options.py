@@ -142,6 +142,13 @@ class RunOptions:
         "1; with 0 the size does not matter.",
         SEARCH,
     )
+    mirror: bool = _option(
+        True,
+        "Average the predictions for an image and its mirror image where the validation loss says "
+        "that it is worth twice the time; only models whose training images were mirrored.",
+        SEARCH,
+        flag="--mirror/--no-mirror",
+    )
     seed: int = _option(
         0,
         "Seed of all random numbers. The same seed gives the same trials, unless a time limit ends "

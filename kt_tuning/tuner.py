@@ -53,10 +53,16 @@ class Tuner(search.Tuner):
         metric: str = "log_loss",
         members: str = "best",
         cost_penalty: float = COST_PENALTY,
+        mirror: bool = True,
     ) -> Ensemble:
         with write_lock(self.run_directory):
             made = super().ensemble(
-                size, solver, metric=metric, members=members, cost_penalty=cost_penalty
+                size,
+                solver,
+                metric=metric,
+                members=members,
+                cost_penalty=cost_penalty,
+                mirror=mirror,
             )
             self._save(made, self.run_directory)
         return made

@@ -65,6 +65,14 @@ class Policy:
         """Number of uniform random numbers per image."""
         return sum(step.draws for step in self.steps)
 
+    @property
+    def mirrors(self) -> bool:
+        """Whether every second image or so is mirrored, left to right."""
+        return any(
+            isinstance(step, Step) and step.op == "flip" and step.probability > 0
+            for step in self.steps
+        )
+
     def label_preserving(self) -> Policy:
         """Return a version of the policy for digits, text and other images with an orientation.
 

@@ -10,7 +10,13 @@ from kt_tuning.ensembling.candidates import (
 )
 from kt_tuning.ensembling.combination import Combination, combine_models
 from kt_tuning.ensembling.ensemble import Ensemble
-from kt_tuning.ensembling.members import MEMBER_CHOICES, Member, selection, serving_cost
+from kt_tuning.ensembling.members import (
+    MEMBER_CHOICES,
+    Member,
+    selection,
+    serving_cost,
+    with_mirror_images,
+)
 from kt_tuning.ensembling.problem import COST_PENALTY
 from kt_tuning.ensembling.record import EnsembleRecord, measure_diversity
 from kt_tuning.ensembling.run_files import trained_on_validation
@@ -37,4 +43,5 @@ __all__ = [
     "solve",
     "soup",
     "trained_on_validation",
+    "with_mirror_images",
 ]

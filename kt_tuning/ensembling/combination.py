@@ -233,6 +233,24 @@ def combine_models(models: Sequence[keras.Model], combination: Combination) -> k
     return keras.Model(pixels, total, name="ensemble")
 
 
+def average_mirrored(model: keras.Model) -> keras.Model:
+    """Build the mean of a model's probabilities of an image and of its mirror image.
+
+    Args:
+        model: A functional or built Sequential model: uint8 pixels (n, H, W, C) -> probabilities
+            (n, classes).
+    """
+    import keras
+
+    pixels = keras.Input(shape=model.input_shape[1:], dtype="uint8", name="pixels")
+    # The same layers without an optimizer.
+    plain = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    # The image first: that is the call which Grad-CAM shows.
+    answers = [plain(pixels), plain(keras.ops.flip(pixels, axis=2))]
+    mean = keras.layers.Average(dtype="float32", name="mirrored_mean")(answers)
+    return keras.Model(pixels, mean, name=f"{model.name}_mirrored")
+
+
 def combine_folds(
     members: Sequence[Sequence[keras.Model]], combination: Combination, sharpening: float
 ) -> keras.Model:

@@ -331,8 +331,9 @@ class Ensemble:
     def __repr__(self) -> str:
         shares = ", ".join(f"{weight:.3f}" for weight in self._combination.weights)
         solver = "" if self.record is None else f", solver={self.record.solver!r}"
+        mirrored = ", mirrored" if self.record is not None and self.record.mirrored else ""
         refitted = "" if self.record is None or not self.record.refitted else f", {REFITTED}"
-        return f"Ensemble(members={len(self)}, weights=[{shares}]{solver}{refitted})"
+        return f"Ensemble(members={len(self)}, weights=[{shares}]{solver}{mirrored}{refitted})"
 
 
 def _as_model(model: keras.Model | Callable[[], keras.Model]) -> keras.Model:

@@ -13,7 +13,15 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.units import check_count
 from kt_tuning.ensembling.calibration import fit_temperature, temper
-from kt_tuning.ensembling.problem import Problem, check_predictions, cost, mean_log
+from kt_tuning.ensembling.combination import average_mirrored
+from kt_tuning.ensembling.problem import (
+    COST_PENALTY,
+    Problem,
+    check_predictions,
+    cost,
+    mean_log,
+)
+from kt_tuning.evaluation.metric_functions import EPSILON
 
 if TYPE_CHECKING:
     import keras
@@ -39,6 +47,8 @@ class Member:
             not known; the costs of all candidates are then ignored.
         load_folds: With folds, returns the models of all folds, which an ensemble calibrates one
             by one; see `combine_folds`.
+        mirrored: Whether predictions, models and cost are those of the mean over an image and its
+            mirror image, see `with_mirror_images`.
     """
 
     name: str
@@ -48,6 +58,7 @@ class Member:
     load: Callable[[], keras.Model] | None = None
     cost: float | None = None
     load_folds: Callable[[], Sequence[keras.Model]] | None = None
+    mirrored: bool = False
 
     def model(self) -> keras.Model:
         """Load the Keras model.
@@ -66,6 +77,54 @@ class Member:
     def models(self) -> Sequence[keras.Model]:
         """Load the models of all folds, or the only one."""
         return [self.model()] if self.load_folds is None else self.load_folds()
+
+
+def with_mirror_images(
+    member: Member,
+    predictions: Floats | None,
+    labels: ArrayLike,
+    *,
+    cost_penalty: float = COST_PENALTY,
+) -> Member:
+    """Return a member that also predicts the mirror image, if that is worth it; else the member.
+
+    It is worth twice the cost if the log-loss, after a temperature is fitted, is lower by more than
+    `cost_penalty`, and by more than the standard error of its difference.
+
+    Args:
+        member: A candidate.
+        predictions: (N, C) means of its probabilities of the rows and their mirror images; None if
+            they are not known.
+        labels: (N,) integers in 0..C-1.
+        cost_penalty: Share of the loss that a doubling of the cost must save, in [0, 1).
+
+    Source: Krizhevsky, Sutskever and Hinton (2012), "ImageNet classification with deep
+    convolutional neural networks", section 4.1, for predictions averaged over reflections.
+    """
+    if predictions is None:
+        return member
+    truth = np.asarray(labels)
+
+    def losses(made: Floats) -> Floats:
+        chosen = temper(made, fit_temperature(made, truth))[np.arange(len(truth)), truth]
+        return -np.log(np.clip(chosen, EPSILON, 1))
+
+    before = losses(member.predictions)
+    gains = before - losses(predictions)
+    error = gains.std() / np.sqrt(len(gains))
+    if gains.mean() <= max(error, cost_penalty * before.mean()):
+        return member
+    load, load_folds = member.load, member.load_folds
+    return dataclasses.replace(
+        member,
+        predictions=predictions,
+        load=None if load is None else lambda: average_mirrored(load()),
+        load_folds=(
+            None if load_folds is None else lambda: [average_mirrored(one) for one in load_folds()]
+        ),
+        cost=None if member.cost is None else 2 * member.cost,
+        mirrored=True,
+    )
 
 
 def serving_cost(record: TrialRecord, folds: int) -> float:

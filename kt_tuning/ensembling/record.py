@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,12 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 from kt_tuning.core.errors import DataError
 from kt_tuning.core.json_record import Record
 from kt_tuning.ensembling.calibration import Calibration, temper
-from kt_tuning.ensembling.combination import ARITHMETIC, Combination
+from kt_tuning.ensembling.combination import ARITHMETIC, Combination, average_mirrored
 from kt_tuning.ensembling.members import Member, costs_of
 from kt_tuning.ensembling.problem import LOG_LOSS, Integers, check_predictions, cost
 from kt_tuning.ensembling.solve import Solution
 from kt_tuning.evaluation import METRICS, measure_reliability
 from kt_tuning.evaluation.diagnostics import Reliability
+
+if TYPE_CHECKING:
+    import keras
 
 Floats = NDArray[np.floating[Any]]
 Matrix = tuple[tuple[float | None, ...], ...]
@@ -49,6 +52,8 @@ class EnsembleRecord(Record):
         sharpening: With folds, see `sharpening_of`.
         model: Digest of the combined model, see `model_digest`; None in records of earlier
             versions.
+        mirrored: (K,) whether each member's prediction is the mean over an image and its mirror
+            image; empty if none is.
         refitted: Whether the members were trained again after all else was found, on training and
             validation images; what is known of the whole is of the models before.
     """
@@ -74,16 +79,34 @@ class EnsembleRecord(Record):
     folds: int = 1
     sharpening: float = 1.0
     model: str | None = None
+    mirrored: tuple[bool, ...] = ()
     refitted: bool = False
 
     def __post_init__(self) -> None:
         if not len(self.trial_ids) == len(self.weights) == len(self.member_scores):
             raise ValueError("it should hold one weight and one score per member")
+        if self.mirrored and len(self.mirrored) != len(self.trial_ids):
+            raise ValueError("it should say of each member whether it is mirrored")
 
     @property
     def relative_cost(self) -> float | None:
         """Serving cost of the ensemble, over that of the best single candidate."""
         return None if self.single_cost is None else sum(self.costs) / self.single_cost
+
+    def served(self, members: Sequence[Sequence[keras.Model]]) -> Sequence[Sequence[keras.Model]]:
+        """Return the models of the members as they are served: those that mirror, mirrored.
+
+        Args:
+            members: Of each of the K members its models, one per fold.
+        """
+        return [
+            [average_mirrored(model) if self.mirrors(place) else model for model in models]
+            for place, models in enumerate(members)
+        ]
+
+    def mirrors(self, place: int) -> bool:
+        """Whether the member at a place predicts mirror images, too."""
+        return bool(self.mirrored) and self.mirrored[place]
 
     @property
     def combination(self) -> Combination:
@@ -102,6 +125,7 @@ def record_of(solution: Solution, members: Sequence[Member], labels: Integers) -
     places = solution.combination.kept()
     kept = [members[index] for index in places]
     costs = costs_of(members)
+    mirrored = tuple(member.mirrored for member in kept)
     combination = solution.combination
     weights = tuple(combination.weights[place] for place in places)
     temperatures = tuple(combination.temperatures[place] for place in places)
@@ -133,6 +157,7 @@ def record_of(solution: Solution, members: Sequence[Member], labels: Integers) -
         reliability=measure_reliability(labels, solution.predictions),
         costs=() if costs is None else tuple(costs[place] for place in places),
         single_cost=None if costs is None else costs[best],
+        mirrored=mirrored if any(mirrored) else (),
     )
 
 

@@ -191,7 +191,12 @@ def read_validated(directory: str | Path, best: str | None = None) -> Validated 
     record, split = run.read(EnsembleRecord, ENSEMBLE), run.split()
     names = [name for name in (best,) if name is not None] if record is None else record.trial_ids
     combination = Combination((1.0,)) if record is None else record.combination
-    members = [found for name in names if (found := run.predictions(name)) is not None]
+    members = []
+    for place, name in enumerate(names):
+        mirrors = record is not None and record.mirrors(place)
+        found = run.mirrored_predictions(name) if mirrors else run.predictions(name)
+        if found is not None:
+            members.append(found)
     if split is None or not members or len(members) < len(names):
         return None
     labels = split.predicted_labels

@@ -75,7 +75,7 @@ def float_twin(model: Any, select: Select | None = None) -> Any:
     Args:
         model: A functional or built Sequential Keras model with one input and one output.
         select: If given, it names an operation whose output is wanted: of the model, or where it
-            names none there, of the models nested in it.
+            names none there, of the models nested in it, of which only the first call counts.
 
     Returns:
         float32 (n, …) -> the model's output; if `select` named something, a list of it and what
@@ -110,11 +110,15 @@ def _watched(operation: Any, shown: list[Any], *, whole: bool) -> Any:
         shown: Gets the outputs.
         whole: Whether its own output is to be shown.
     """
+    called = False
 
     def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal called
         result = operation(*args, **kwargs)
         output, *further = result if isinstance(result, list) else [result]
-        shown.extend([output] if whole else further)
+        if not called:
+            shown.extend([output] if whole else further)
+        called = True
         return output
 
     return call

@@ -188,7 +188,7 @@ def refit(tuner: Tuner, data: ImageData, options: RefitOptions | None = None) ->
         for model, place in zip(models, folders, strict=True):
             load_weights(model, place / WEIGHTS)
         ensemble = Ensemble(
-            models,
+            combination.served([[model] for model in models]),
             combination.combination,
             record=combination,
             card=data.card,

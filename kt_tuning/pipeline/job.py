@@ -196,7 +196,12 @@ def _finalize(
     stage = functools.partial(progress, shown=options.verbose)
     with disk_errors_explained(out), without_retracing_advice():
         with stage("Combining the best trials"):
-            ensemble = tuner.ensemble(options.ensemble_size, cost_penalty=options.cost_penalty)
+            ensemble = tuner.ensemble(
+                options.ensemble_size,
+                cost_penalty=options.cost_penalty,
+                # To evaluate it would take twice the time.
+                mirror=options.mirror and not clock.short,
+            )
         ensemble = refitted(tuner, ensemble, data, options, clock)
         save_final_model(ensemble, out, obstacle=tuner.export_obstacle)
         with stage(f"Evaluating on {count(len(data.test), 'test image')}"):

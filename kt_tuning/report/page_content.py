@@ -121,6 +121,8 @@ def model_line(run: RunSummary) -> Line:
     details = [f"{parameters:,} parameters"]
     if run.scores is not None and "p50" in run.scores.latency_ms:
         details.append(f"{milliseconds(run.scores.latency_ms['p50'])} per image")
+    if run.ensemble is not None and run.ensemble.mirrored:
+        details.append("averaged over mirror images")
     if run.refitted:
         details.append(REFITTED)
     if run.export is not None:

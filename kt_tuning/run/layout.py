@@ -88,6 +88,8 @@ FAILED_ATTEMPT = "failed_{}.json"
 DEATHS = "deaths.json"
 HISTORY = "history.csv"
 PREDICTIONS = "val_predictions.npy"
+MIRRORED = "val_predictions_mirrored.npy"
+"""Those of the mirror images, of a trial whose policy mirrors images."""
 EXECUTIONS = "execution_predictions.npy"
 TRAIN_ERRORS = "train_errors.npy"
 """(N,) whether a member of a boosting gets each training image wrong."""
@@ -120,13 +122,13 @@ _RECORDS = (
 )
 _CHECKPOINT: Layout = {
     r"(last|best)\.npz": None,
-    r"(predictions_\d+|execution_\d+_\d+)\.npy": None,
+    r"(predictions_\d+|mirrored_\d+|execution_\d+_\d+)\.npy": None,
     _JSON.format("runs"): None,
 }
 _TRIAL: Layout = {
     _JSON.format(r"trial|result|paused|deaths|failed_\d+|build_config"): None,
     r"(history|failed_\d+)\.csv(\w*\.tmp)?": None,
-    r"(val_predictions|execution_predictions|train_errors)\.npy": None,
+    r"(val_predictions(_mirrored)?|execution_predictions|train_errors)\.npy": None,
     # KerasTuner's weights are "checkpoint".
     r"(model|checkpoint|fold_\d+)\.weights\.h5": None,
     "checkpoint": _CHECKPOINT,

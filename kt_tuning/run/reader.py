@@ -19,6 +19,7 @@ from kt_tuning.run.layout import (
     EXECUTIONS,
     EXPORT,
     HISTORY,
+    MIRRORED,
     PAUSE,
     PREDICTIONS,
     REFIT_RECORD,
@@ -209,6 +210,22 @@ class Run:
             StorageError: if the file is damaged.
         """
         return _load_array(trial_folder(self.path, trial_id) / PREDICTIONS)
+
+    def mirrored_predictions(self, trial_id: str) -> NDArray[np.float32] | None:
+        """Return a trial's mean probabilities (N, classes) of the rows and their mirror images.
+
+        Returns:
+            None if it has not predicted all of them.
+
+        Raises:
+            StorageError: if the file is damaged.
+        """
+        mirrored = _load_array(trial_folder(self.path, trial_id) / MIRRORED)
+        plain = self.predictions(trial_id)
+        if mirrored is None or plain is None or mirrored.shape != plain.shape:
+            return None
+        mean: NDArray[np.float32] = np.mean([plain, mirrored], axis=0, dtype=np.float32)
+        return mean
 
     def executions(self, trial_id: str) -> NDArray[np.float32] | None:
         """Return the predictions of each of several executions, (executions, N, classes), or None.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from kt_tuning.ensembling import (
     combine_models,
     selection,
     serving_cost,
+    with_mirror_images,
 )
 from kt_tuning.evaluation import metric_of
 from kt_tuning.run import trial_folder
@@ -149,6 +150,7 @@ class TunerResults(keras_tuner.Tuner):
         metric: str = "log_loss",
         members: str = "best",
         cost_penalty: float = COST_PENALTY,
+        mirror: bool = True,
     ) -> Ensemble:
         """Combine the best trials, with weights that are fitted on their validation predictions.
 
@@ -168,6 +170,9 @@ class TunerResults(keras_tuner.Tuner):
                 one, each time the one that improves the mean of the predictions most.
             cost_penalty: Share by which each doubling of the number of parameters must reduce the
                 loss (or 1 - score), in [0, 1). With 0 the size does not matter.
+            mirror: Whether members whose training images were mirrored may predict the mean over an
+                image and its mirror image, which takes twice the time; see
+                `kt_tuning.ensembling.with_mirror_images`.
 
         Returns:
             The ensemble, also written as `ensemble.json`; it has one member if no combination is
@@ -206,6 +211,16 @@ class TunerResults(keras_tuner.Tuner):
             if not candidates:
                 raise SearchError("No trial has been trained on all folds: search longer.")
             candidates = candidates[: max(LIBRARY, 2 * size)]
+            if mirror:
+                candidates = [
+                    with_mirror_images(
+                        member,
+                        self._run.mirrored_predictions(member.name),
+                        labels,
+                        cost_penalty=cost_penalty,
+                    )
+                    for member in candidates
+                ]
             ensemble = Ensemble.from_members(
                 candidates,
                 labels,
@@ -236,13 +251,14 @@ class TunerResults(keras_tuner.Tuner):
         if record is None or not set(record.trial_ids) <= set(trials):
             return None
         members = [trials[name] for name in record.trial_ids]
-        load: Callable[[TrialRecord], Any] = self._load
-        if record.refitted:
-            load = self._load_refitted
-        elif record.folds > 1:
-            load = self._load_folds
+
+        def models(member: TrialRecord) -> list[keras.Model]:
+            if record.folds > 1 and not record.refitted:
+                return self._load_folds(member)
+            return [self._load_refitted(member) if record.refitted else self._load(member)]
+
         return Ensemble(
-            [load(member) for member in members],
+            record.served([models(member) for member in members]),
             record.combination,
             record=record,
             card=card,

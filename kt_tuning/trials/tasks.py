@@ -106,6 +106,17 @@ class Task(abc.ABC):
     def predict(self, model: keras.Model) -> Probabilities | None:
         """Return probabilities (N, classes) on the validation split, or None."""
 
+    def predict_mirrored(
+        self, hp: keras_tuner.HyperParameters, model: keras.Model
+    ) -> Probabilities | None:
+        """Return probabilities (N, classes) of the mirror images of the validation split, or None.
+
+        Args:
+            hp: The configuration of `model`.
+            model: A trained model.
+        """
+        return None
+
     def measure(self, predictions: Probabilities) -> dict[str, float]:
         """Return the metrics of an epoch from its predictions, named `val_…`."""
         return {}
@@ -309,6 +320,22 @@ class ImageTask(Task):
         if (frozen := getattr(model, "frozen", None)) is not None:
             return frozen.classify(self._validation_features(frozen))
         return predict_split(model.predict_on_batch, self._data.validation)
+
+    def predict_mirrored(
+        self, hp: keras_tuner.HyperParameters, model: keras.Model
+    ) -> Probabilities | None:
+        """Predict mirror images if the model was trained on some; no frozen network is asked again.
+
+        A linear probe has the hyperparameter `mirror` for them.
+        """
+        frozen, start = getattr(model, "frozen", None), getattr(model, "start", None)
+        channels_last = keras.config.image_data_format() == "channels_last"
+        mirrors = self._recipe.plan(hp.values).policy.mirrors
+        if not mirrors or not channels_last or (frozen is not None and start is None):
+            return None
+        return predict_split(
+            lambda images: model.predict_on_batch(images[:, :, ::-1]), self._data.validation
+        )
 
     def measure(self, predictions: Probabilities) -> dict[str, float]:
         """Return `val_loss` (cross-entropy in nats), `val_accuracy` and the objectives.

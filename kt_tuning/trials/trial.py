@@ -306,7 +306,13 @@ class Training:
         if not run.index:
             names = [objective.name for objective in self._objectives]
             metrics.update({name: COSTS[name](model) for name in names if name in COSTS})
-        self._files.keep(returned, run, predictions, built_by_fit=self._built_by_fit)
+        mirrored = None
+        ended = not (callback.paused or callback.state.pruned)
+        if predictions is not None and ended and not run.execution:
+            mirrored = task.predict_mirrored(self._spec.hp, returned)
+        self._files.keep(
+            returned, run, predictions, mirrored=mirrored, built_by_fit=self._built_by_fit
+        )
         return Outcome(
             fold=run.fold,
             value=metrics[objective.name],

@@ -25,6 +25,7 @@ from kt_tuning.run.layout import (
     CHECKPOINT,
     EXECUTIONS,
     HISTORY,
+    MIRRORED,
     PAUSE,
     PREDICTIONS,
     RESULT,
@@ -131,6 +132,7 @@ class TrialFiles:
         run: TrainingKey,
         predictions: NDArray[np.float32] | None,
         *,
+        mirrored: NDArray[np.float32] | None = None,
         built_by_fit: bool = False,
     ) -> None:
         """Write the validation predictions of a training, and the weights of the first execution.
@@ -139,6 +141,7 @@ class TrialFiles:
             model: With the weights.
             run: The training.
             predictions: (n, C), or None.
+            mirrored: (n, C) of the mirror images, or None.
             built_by_fit: Whether the hypermodel returned the model unbuilt: then how it was built
                 is written, too.
         """
@@ -146,6 +149,8 @@ class TrialFiles:
             self._folder.mkdir(exist_ok=True)
             name = _predictions(run.execution, run.fold)
             _save(self._folder / name, predictions, durable=self._several)
+        if mirrored is not None:
+            _save(self._folder / _mirrored(run.fold), mirrored, durable=self._several)
         if run.execution or not model.built:
             # A hypermodel's own `fit` need not train it.
             return
@@ -169,6 +174,10 @@ class TrialFiles:
         first = [np.load(path) for path in rows[0] if path.exists()]
         if first:
             _save(self._directory / PREDICTIONS, np.concatenate(first), durable=True)
+        mirrored = [self._folder / _mirrored(fold) for fold in folds]
+        if all(path.exists() for path in mirrored):
+            joined = np.concatenate([np.load(path) for path in mirrored])
+            _save(self._directory / MIRRORED, joined, durable=True)
         rows = [row for row in rows if all(path.exists() for path in row)]
         if len(rows) > 1:
             stacked = np.stack([np.concatenate([np.load(path) for path in row]) for row in rows])
@@ -272,6 +281,7 @@ _READERS: dict[str, Callable[[Path], object]] = {
     PAUSE: TrialRecord.load,
     HISTORY: _read_curve,
     PREDICTIONS: _read_array,
+    MIRRORED: _read_array,
     EXECUTIONS: _read_array,
     WEIGHTS: lambda path: h5py.File(path, "r").close(),
 }
@@ -280,6 +290,10 @@ _READERS: dict[str, Callable[[Path], object]] = {
 def _predictions(execution: int, fold: int | None) -> str:
     prefix = f"execution_{execution}" if execution else "predictions"
     return f"{prefix}_{fold or 0}.npy"
+
+
+def _mirrored(fold: int | None) -> str:
+    return f"mirrored_{fold or 0}.npy"
 
 
 def _save(path: Path, array: NDArray[Any], *, durable: bool) -> None:

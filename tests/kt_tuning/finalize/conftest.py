@@ -16,3 +16,9 @@ def run_directory(tmp_path: Path, stripes: ImageData) -> Path:
     write_winner(directory)
     write_scores(directory)
     return directory
+
+
+@pytest.fixture
+def unused_test_split(tmp_path, monkeypatch):
+    """Uses of the test split in other tests of the same images, which the cache notes, are gone."""
+    monkeypatch.setenv("KT_TUNING_CACHE", str(tmp_path / "cache"))

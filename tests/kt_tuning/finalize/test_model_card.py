@@ -32,6 +32,9 @@ MEASUREMENT = Measurement(
 )
 
 
+pytestmark = pytest.mark.usefixtures("unused_test_split")
+
+
 @pytest.fixture
 def folder(tmp_path):
     path = tmp_path / "1"

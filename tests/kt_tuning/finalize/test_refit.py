@@ -43,6 +43,9 @@ def tuner_in(directory):
     )
 
 
+pytestmark = pytest.mark.usefixtures("unused_test_split")
+
+
 @pytest.fixture(scope="module")
 def data():
     """60 images: 36 train, 12 validation, 12 test."""

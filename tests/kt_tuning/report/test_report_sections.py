@@ -150,10 +150,15 @@ def test_what_an_ensemble_costs(make_summary) -> None:
         ("0000", "0001"), (0.5, 0.5), "mean", {}, (0.7, 0.7), costs=(3e6, 4e6), single_cost=2e6
     )
     text = _text(rendered("model", make_summary([0.7, 0.7], ensemble=ensemble)))
-    assert "3.5 times the parameters of the best single model" in text
+    assert "3.5 times as much to serve as the best single model, measured by parameters." in text
+    assert "mirror" not in text
+    mirrored = dataclasses.replace(ensemble, mirrored=(True, False))
+    text = _text(rendered("model", make_summary([0.7, 0.7], ensemble=mirrored)))
+    assert "which count twice where mirror images are predicted." in text
+    assert "The prediction of some members is the mean over an image and its mirror image" in text
     unknown = dataclasses.replace(ensemble, costs=(), single_cost=None)
     text = _text(rendered("model", make_summary([0.7, 0.7], ensemble=unknown)))
-    assert "times the parameters" not in text
+    assert "as much to serve" not in text
 
 
 def test_what_was_trained_again(run: RunSummary) -> None:

@@ -43,6 +43,7 @@ def test_a_search_keeps_curve_weights_and_predictions_of_each_trial(searched):
             "result.json",
             "history.csv",
             "val_predictions.npy",
+            "val_predictions_mirrored.npy",
             "model.weights.h5",
         }
 
